@@ -1,0 +1,194 @@
+"""A file as text: encoding, byte order mark, newlines, positions, and the one `ast` parse."""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import gc
+import re
+import sys
+import warnings
+from bisect import bisect_right
+from functools import cached_property
+
+from telepathy_lint.violation import Edit, Span
+
+# PEP 263: the declaration counts only in the first two lines, and in the second only below a comment or blank line.
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_BLANK_OR_COMMENT = re.compile(rb"^[ \t\f]*(?:#.*)?$")
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+
+
+class SourceError(Exception):
+    """The file cannot be linted; says why, and where when that is known (1-based line and column)."""
+
+    def __init__(self, message: str, line: int = 1, column: int = 1, cell: int = -1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+        self.cell = cell
+
+
+class Source:
+    """One Python file: `text` is exactly what the bytes say, without the byte order mark.
+
+    Offsets count characters of `text`; lines end at LF, CR or CRLF and nowhere else, as Python's tokenizer has it.
+    """
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self.bom = data.startswith(codecs.BOM_UTF8)
+        self.encoding = declared_encoding(data)
+        self.text = self._decode()
+
+    def _decode(self) -> str:
+        body = self.data[len(codecs.BOM_UTF8) :] if self.bom else self.data
+        try:
+            return body.decode(self.encoding)
+        except UnicodeDecodeError as error:
+            line = body.count(b"\n", 0, error.start) + 1
+            said = "" if declares_encoding(self.data) else ", and no encoding is declared"
+            raise SourceError(
+                f"not valid {self.encoding}: byte 0x{body[error.start]:02x} at offset {error.start}{said}", line
+            ) from error
+
+    @classmethod
+    def from_text(cls, path: str, text: str) -> Source:
+        """A source that never was bytes: an editor's buffer, or the lines flake8 hands over."""
+        source = cls.__new__(cls)
+        source.path = path
+        source.bom = False
+        source.encoding = "utf-8"
+        source.text = text
+        source.data = text.encode("utf-8", "surrogatepass")
+        return source
+
+    def with_text(self, text: str) -> Source:
+        """The same file with another text; encoding, byte order mark and newlines stay."""
+        return type(self)(self.path, self.encode(text))
+
+    def encode(self, text: str) -> bytes:
+        """The bytes to write for `text`."""
+        return (codecs.BOM_UTF8 if self.bom else b"") + text.encode(self.encoding)
+
+    @cached_property
+    def newline(self) -> str:
+        """The newline of the first line, which added lines take over."""
+        found = _NEWLINE.search(self.text)
+        return found.group() if found else "\n"
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        """Offset of each line's first character."""
+        if "\r" in self.text:
+            return [0, *(match.end() for match in _NEWLINE.finditer(self.text))]
+        starts = [0]
+        find, position = self.text.find, -1
+        while (position := find("\n", position + 1)) >= 0:
+            starts.append(position + 1)
+        return starts
+
+    @cached_property
+    def is_ascii(self) -> bool:
+        return self.text.isascii()
+
+    def line(self, number: int) -> str:
+        """Physical line `number` (1-based) with its newline."""
+        starts = self.line_starts
+        end = starts[number] if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end]
+
+    def line_of(self, offset: int) -> int:
+        """1-based physical line of an offset."""
+        return bisect_right(self.line_starts, offset)
+
+    def offset(self, lineno: int, utf8_column: int) -> int:
+        """Offset of an `ast` position, whose columns count UTF-8 bytes."""
+        start = self.line_starts[lineno - 1]
+        if self.is_ascii:
+            return start + utf8_column
+        prefix = self.line(lineno).encode("utf-8", "surrogatepass")[:utf8_column]
+        return start + len(prefix.decode("utf-8", "surrogatepass"))
+
+    def start_of(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> int:
+        return self.offset(node.lineno, node.col_offset)
+
+    def end_of(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> int:
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        return self.offset(node.end_lineno, node.end_col_offset)
+
+    def place(self, start: int, end: int) -> Span:
+        """The range as users see it."""
+        first, last = self.line_of(start), self.line_of(end)
+        starts = self.line_starts
+        return Span(first, start - starts[first - 1] + 1, last, end - starts[last - 1] + 1)
+
+    def edit(self, start: int, end: int, text: str) -> Edit:
+        return Edit(start, end, text, self.place(start, end))
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The one `ast` parse; a SourceError says what is wrong with the file."""
+        return parse(self.text)
+
+
+def parse(text: str) -> ast.Module:
+    """`ast.parse` with every way it fails turned into a SourceError."""
+    enabled = gc.isenabled()
+    # A tree is all live objects: collections while it grows find nothing and cost a quarter of the time.
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes in other people's strings are not our business
+            return ast.parse(text)
+    except SyntaxError as error:
+        raise SourceError(_syntax_message(error), error.lineno or 1, max(error.offset or 1, 1)) from error
+    except ValueError as error:  # Python < 3.12 says this for a NUL character
+        line = text.count("\n", 0, text.find("\0")) + 1 if "\0" in text else 1
+        raise SourceError(f"cannot be parsed: {error}", line) from error
+    except (RecursionError, MemoryError) as error:
+        raise SourceError("cannot be parsed: nested too deeply for this Python") from error
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _syntax_message(error: SyntaxError) -> str:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    message = error.msg or "invalid syntax"
+    if message.startswith("Missing parentheses in call to 'print'") or "multiple exception types must be paren" in message:
+        return f"syntax error: {message} (Python 2 code?)"
+    return f"syntax error: {message} (read with Python {version}; newer syntax needs a newer interpreter)"
+
+
+def declares_encoding(data: bytes) -> bool:
+    return _declaration(data) is not None
+
+
+def _declaration(data: bytes) -> str | None:
+    head = data[len(codecs.BOM_UTF8) :] if data.startswith(codecs.BOM_UTF8) else data
+    lines = re.split(rb"\r\n|\r|\n", head[:4096], maxsplit=2)
+    for number, line in enumerate(lines[:2]):
+        if found := _COOKIE.match(line):
+            return found.group(1).decode("ascii")
+        if number == 0 and not _BLANK_OR_COMMENT.match(line):
+            return None
+    return None
+
+
+def declared_encoding(data: bytes) -> str:
+    """The codec's name by PEP 263; a SourceError where the declaration cannot be honoured."""
+    name = _declaration(data)
+    if name is None:
+        return "utf-8"
+    try:
+        codec = codecs.lookup(name)
+    except LookupError as error:
+        raise SourceError(f"unknown encoding {name!r} declared") from error
+    if not getattr(codec, "_is_text_encoding", True):
+        raise SourceError(f"{name!r} is declared as encoding, but is not a text encoding")
+    if data.startswith(codecs.BOM_UTF8) and codec.name != "utf-8":
+        raise SourceError(f"declares {name!r} but starts with a UTF-8 byte order mark")
+    return codec.name
