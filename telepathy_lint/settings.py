@@ -1,0 +1,39 @@
+"""What rules and fixes may ask about the run: frozen, picklable, independent of where it was configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FixStyle = Literal["loader", "inline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """The house loader that fixes rewrite to: a module and the names it offers."""
+
+    module: str = "telepathy_runtime"
+    load_model: str = "load_model"
+    load_tokenizer: str = "load_tokenizer"
+    resolve_device_map: str = "resolve_device_map"
+    resolve_dtype: str = "resolve_dtype"
+    resolve_attn_implementation: str = "resolve_attn_implementation"
+    apply_generation_config: str = "apply_generation_config"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    #: Lowest transformers version the code must run on ("4.57"), None where the project does not say.
+    target_transformers: str | None = None
+    fix_style: FixStyle = "loader"
+    loader: Loader = Loader()
+    #: Dotted names of functions known to load a model and to pass keyword arguments on to `from_pretrained`.
+    wrappers: tuple[str, ...] = ()
+
+    @property
+    def target_version(self) -> tuple[int, int] | None:
+        """`target_transformers` as (major, minor)."""
+        if self.target_transformers is None:
+            return None
+        numbers = (self.target_transformers.split(".") + ["0"])[:2]
+        return int(numbers[0]), int(numbers[1])
