@@ -1,0 +1,62 @@
+"""The cheap questions asked before anything is parsed: does this file matter, and where.
+
+First on bytes, before decoding; then, for the files left, one lexical pass at regular-expression speed that tells a
+word in code from one in a string or comment (most mentions of `from_pretrained` in libraries stand in docstrings).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+
+_LOAD_WORDS = ("from_pretrained", "pipeline")
+
+#: A string or a comment; an unclosed quote runs to the end of its line, as it does for Python's tokenizer.
+_QUIET = re.compile(
+    r'"""(?:[^"\\]+|\\[\s\S]|"(?!""))*(?:"""|\Z)'
+    r"|'''(?:[^'\\]+|\\[\s\S]|'(?!''))*(?:'''|\Z)"
+    r'|"(?:[^"\\\r\n]+|\\(?:\r\n|[\s\S]))*"?'
+    r"|'(?:[^'\\\r\n]+|\\(?:\r\n|[\s\S]))*'?"
+    r"|\#[^\r\n]*"
+)
+
+
+def may_matter(data: bytes) -> bool:
+    """Whether a file can hold a call of interest; False lets it go unread by everything behind."""
+    return b"from_pretrained" in data or (b"pipeline" in data and b"transformers" in data)
+
+
+class CodeWords:
+    """Where words stand in a file's code, as opposed to its strings and comments."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        starts, ends = [], []
+        for match in _QUIET.finditer(text):
+            start = match.start()
+            # What stands in an f-string may be code: leave it visible.
+            if text[start] != "#" and _is_formatted(text, start):
+                continue
+            starts.append(start)
+            ends.append(match.end())
+        self._starts, self._ends = starts, ends
+
+    def in_code(self, offset: int) -> bool:
+        index = bisect_right(self._starts, offset) - 1
+        return index < 0 or self._ends[index] <= offset
+
+    def find(self, pattern: re.Pattern[str]) -> list[int]:
+        """Offsets in code at which `pattern` matches."""
+        return [match.start() for match in pattern.finditer(self._text) if self.in_code(match.start())]
+
+
+def _is_formatted(text: str, quote: int) -> bool:
+    prefix = text[max(quote - 2, 0) : quote].lower()
+    return prefix[-1:] in ("f", "t") or prefix in ("fr", "tr")
+
+
+_LOADS = re.compile("|".join(_LOAD_WORDS))
+
+
+def loads_in_code(words: CodeWords) -> bool:
+    return bool(words.find(_LOADS))
