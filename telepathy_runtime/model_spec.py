@@ -1,0 +1,145 @@
+"""What a transformer is made of, in numbers: the dimensions from which every byte is counted.
+
+No torch, no network, no guesses: a `ModelSpec` comes from `models.toml` or from a model's own
+`config.json`, and its parameter count equals that of the model transformers would build.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of one element. Quantised storage is not here: its bytes depend on the packing."""
+
+
+class UnknownOption(ValueError):
+    """An option, dtype, architecture or GPU that is not modelled; the message says what is."""
+
+
+def element_size(dtype: str) -> int:
+    """Bytes of one element of `dtype`, which may be written `torch.bfloat16`."""
+    name = dtype.removeprefix("torch.")
+    if name not in DTYPE_BYTES:
+        raise UnknownOption(f"dtype {dtype!r} is not modelled; known: {', '.join(DTYPE_BYTES)}")
+    return DTYPE_BYTES[name]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Dimensions of one model; counts are exact, sizes in bytes unless a name says otherwise."""
+
+    id: str
+    architecture: str  # transformers' `model_type`
+    layers: int  # decoder layers
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool  # the output head is the input embedding
+    max_positions: int
+    dtype: str = "bfloat16"  # of the published checkpoint
+    family: str = ""
+    rope_theta: float = 0.0
+    # What sets an architecture apart from Llama. Each default is Llama's.
+    gated_mlp: bool = True  # three matrices instead of two
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    head_bias: bool = False
+    norm_bias: bool = False  # LayerNorm; RMSNorm has a scale only
+    norm_affine: bool = True
+    norms_per_layer: int = 2
+    final_norms: int = 1
+    qk_norm: bool = False
+    learned_positions: int = 0  # rows of a trained position table
+    embed_dim: int = 0  # width of the embedding where it is not `hidden` (OPT-350m)
+    encoder_layers: int = 0
+    relative_buckets: int = 0
+    sliding_window: int = 0
+    sliding_layers: int = 0
+
+    @property
+    def query_dim(self) -> int:
+        """Width of all query heads together; `hidden` for most models, not for Gemma or Qwen3."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv_dim(self) -> int:
+        """Width of all key heads together, and of all value heads."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def _norm(self) -> int:
+        return self.hidden * self.norm_affine * (2 if self.norm_bias else 1)
+
+    @property
+    def attention_params(self) -> int:
+        """Parameters of one attention block."""
+        h, q, kv = self.hidden, self.query_dim, self.kv_dim
+        weights = 2 * h * q + 2 * h * kv
+        biases = self.qkv_bias * (q + 2 * kv) + self.out_bias * h
+        norms = self.qk_norm * 2 * self.head_dim * (2 if self.norm_bias else 1)
+        return weights + biases + norms
+
+    @property
+    def mlp_params(self) -> int:
+        """Parameters of one feed-forward block."""
+        wide = 2 if self.gated_mlp else 1
+        weights = (wide + 1) * self.hidden * self.intermediate
+        return weights + self.mlp_bias * (wide * self.intermediate + self.hidden)
+
+    @property
+    def layer_params(self) -> int:
+        """Parameters of one decoder layer (with cross-attention in an encoder-decoder)."""
+        attentions = 2 if self.encoder_layers else 1
+        return attentions * self.attention_params + self.mlp_params + self.norms_per_layer * self._norm
+
+    @property
+    def encoder_params(self) -> int:
+        """Parameters of the encoder: its layers, its final norm, its relative positions."""
+        if not self.encoder_layers:
+            return 0
+        layer = self.attention_params + self.mlp_params + 2 * self._norm
+        return self.encoder_layers * layer + self._norm + self.relative_buckets * self.heads
+
+    @property
+    def embedding_params(self) -> int:
+        """Parameters of the token embedding, shared with the head where `tied`."""
+        return self.vocab * (self.embed_dim or self.hidden)
+
+    @property
+    def head_params(self) -> int:
+        """Parameters that the output head adds."""
+        return (0 if self.tied else self.embedding_params) + self.head_bias * self.vocab
+
+    @property
+    def params(self) -> int:
+        """All parameters, tied ones once."""
+        decoder = self.layers * self.layer_params + self.final_norms * self._norm
+        positions = self.learned_positions * self.hidden + self.relative_buckets * self.heads
+        projections = 2 * self.embed_dim * self.hidden if self.embed_dim else 0
+        return (
+            self.embedding_params + positions + projections + self.encoder_params + decoder + self.head_params
+        )
+
+    @property
+    def params_bytes(self) -> int:
+        """Bytes of the weights in the published dtype."""
+        return self.bytes_in(self.dtype)
+
+    def bytes_in(self, dtype: str) -> int:
+        """Bytes of the weights in `dtype`."""
+        return self.params * element_size(dtype)
+
+    def kv_bytes(self, batch: int, tokens: int, dtype: str | None = None) -> int:
+        """Bytes of the key and value cache of `batch` sequences of `tokens` tokens.
+
+        A sliding layer keeps at most window - 1 tokens between steps, as transformers' DynamicCache does.
+        Cross-attention caches of an encoder-decoder depend on the encoder's length and are not counted.
+        """
+        element = element_size(dtype or self.dtype)
+        full = (self.layers - self.sliding_layers) * tokens
+        slid = self.sliding_layers * min(tokens, max(self.sliding_window - 1, 0))
+        return 2 * batch * (full + slid) * self.kv_dim * element

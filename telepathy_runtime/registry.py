@@ -1,0 +1,193 @@
+"""The known models: exact dimensions, old names, and the families whose ids are known completely.
+
+Reads `models.toml` once, when first asked; imports neither torch nor transformers, so the linter can use it.
+A model that is not listed is read from its own `config.json` with `from_config`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from telepathy_runtime.architectures import ConfigError, spec_from_config
+from telepathy_runtime.model_spec import ModelSpec, UnknownOption
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "ConfigError",
+    "Family",
+    "IdStatus",
+    "ModelSpec",
+    "UnknownModel",
+    "UnknownOption",
+    "all_models",
+    "canonical_id",
+    "check_id",
+    "families",
+    "from_config",
+    "get",
+    "published_bytes",
+]
+
+
+class UnknownModel(ValueError):
+    """A model id without known dimensions; the message names the nearest ids that have them."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The ids of one organisation that match `pattern`, all of them."""
+
+    name: str
+    organisation: str
+    pattern: str
+    members: frozenset[str]  # full ids that exist
+    renamed: tuple[tuple[str, str], ...]  # (old id, present id), full ids
+
+    def claims(self, model_id: str) -> bool:
+        """Whether `model_id` reads as one of this family, whatever its case, existing or not."""
+        organisation, _, name = model_id.partition("/")
+        same = organisation.casefold() == self.organisation.casefold()
+        return same and re.fullmatch(self.pattern, name, re.IGNORECASE) is not None
+
+
+@dataclass(frozen=True)
+class IdStatus:
+    """What is known about an id: it exists, was renamed, does not exist, or is outside every family."""
+
+    requested: str
+    status: Literal["known", "renamed", "unknown", "outside"]
+    canonical: str | None  # present id, where it exists
+    nearest: tuple[str, ...] = ()  # ids that exist, nearest first, where it does not
+
+
+def get(model_id: str) -> ModelSpec:
+    """The dimensions of a listed model; `spec.id` is the present id where an old one was given.
+
+    Raises UnknownModel with the nearest listed ids.
+    """
+    table = _specs()
+    found = table.get(canonical_id(model_id) or model_id)
+    if found is not None:
+        return found
+    nearest = _nearest(model_id, list(table))
+    hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
+    exists = " (the model exists, its dimensions are not listed)" if canonical_id(model_id) else ""
+    raise UnknownModel(
+        f"no dimensions known for model {model_id!r}{exists}{hint}; "
+        "for any other model give the folder or file of its config.json"
+    )
+
+
+def all_models() -> tuple[ModelSpec, ...]:
+    """Every listed model, in the order of `models.toml`."""
+    return tuple(_specs().values())
+
+
+def families() -> tuple[Family, ...]:
+    """The families whose ids are known completely."""
+    return _families()
+
+
+def canonical_id(model_id: str) -> str | None:
+    """The present id of an existing model of a known family; None for anything else."""
+    for family in _families():
+        if model_id in family.members:
+            return model_id
+        for old, present in family.renamed:
+            if model_id == old:
+                return present
+    return None
+
+
+def check_id(model_id: str) -> IdStatus:
+    """Whether an id exists, as far as the known families tell. Hub ids are compared in their exact case."""
+    present = canonical_id(model_id)
+    if present is not None:
+        return IdStatus(model_id, "known" if present == model_id else "renamed", present)
+    for family in _families():
+        if family.claims(model_id):
+            known = [*sorted(family.members), *(old for old, _ in family.renamed)]
+            near = [canonical_id(name) or name for name in _nearest(model_id, known)]
+            return IdStatus(model_id, "unknown", None, tuple(dict.fromkeys(near)))
+    return IdStatus(model_id, "outside", None)
+
+
+def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
+    """The dimensions of a model on disk: `path` is its folder or its `config.json`.
+
+    Raises FileNotFoundError, ConfigError (a dimension is missing) or UnknownOption (architecture, dtype).
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{file}: not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{file}: a config.json holds an object")
+    return spec_from_config(config, model_id or str(config.get("_name_or_path") or file.parent.name))
+
+
+def published_bytes(model_id: str) -> int:
+    """Bytes of the published weights as the hub states them, for tests and reports; not computed."""
+    return _totals()[get(model_id).id]
+
+
+def _nearest(model_id: str, known: list[str]) -> list[str]:
+    by_lower = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(model_id.casefold(), list(by_lower), n=3, cutoff=0.6)
+    return [by_lower[name] for name in close]
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _specs() -> dict[str, ModelSpec]:
+    specs: dict[str, ModelSpec] = {}
+    for entry in _data()["model"]:
+        fields = {k: v for k, v in entry.items() if k not in ("ids", "total_size", "max_positions_of")}
+        for model_id in entry["ids"]:
+            positions = entry.get("max_positions_of", {}).get(model_id, fields["max_positions"])
+            specs[model_id] = ModelSpec(id=model_id, **(fields | {"max_positions": positions}))
+    return specs
+
+
+@cache
+def _totals() -> dict[str, int]:
+    return {model_id: entry["total_size"] for entry in _data()["model"] for model_id in entry["ids"]}
+
+
+@cache
+def _families() -> tuple[Family, ...]:
+    return tuple(_family(entry) for entry in _data()["family"])
+
+
+def _family(entry: dict[str, Any]) -> Family:
+    names = list(entry["members"])
+    for shape in entry.get("size_members", ()):
+        names += [shape.format(size=size) for size in entry["sizes"]]
+    organisation = entry["organisation"]
+    renamed = entry.get("renamed", {})
+    return Family(
+        name=entry["name"],
+        organisation=organisation,
+        pattern=entry["pattern"],
+        members=frozenset(f"{organisation}/{name}" for name in names),
+        renamed=tuple((f"{organisation}/{old}", f"{organisation}/{now}") for old, now in renamed.items()),
+    )
