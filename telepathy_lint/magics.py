@@ -1,0 +1,133 @@
+"""Hides from a notebook cell what IPython reads and Python does not: magics, shell lines, help requests."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+# Cell magics whose body is Python run in this kernel; every other `%%` cell is another language or program.
+_PYTHON_CELLS = re.compile(
+    r"%%(?:autopx|capture|debug|ipytest|lprun|memit|mprun|prun|px|scalene|snakeviz|time|timeit)\b"
+)
+# Magics that work without `%`, and shell aliases; only where the line is not Python.
+_AUTOMAGIC = re.compile(
+    r"(?:alias|apt|apt-get|autoreload|bash|brew|cat|cd|clear|colors|conda|cp|dirs|env|export|git|less|load_ext|"
+    r"ls|man|mamba|matplotlib|micromamba|mkdir|more|mv|nvidia-smi|pip|pip3|pwd|reload_ext|rm|rmdir|run|uv|wget)[ \t]+(?![=,:(\[{]|\.\w)\S"
+)
+_SUSPECT = re.compile(
+    rf"^[ \t]*(?:[%!?,;/]|{_AUTOMAGIC.pattern})|\?[ \t]*(?:#[^\n]*)?\r?$|=[ \t]*[!%]", re.MULTILINE
+)
+_ESCAPE = re.compile(r"[ \t]*(?:%|!|\?|[,;/](?=[\w/]))")
+_HELP = re.compile(r"[ \t]*[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$")
+_ASSIGNED = re.compile(r"(?P<target>[ \t]*[\w.,\[\] \t*]+?)[ \t]*=[ \t]*(?:!|%[a-zA-Z_])")
+_LEXEME = re.compile(
+    r"#[^\r\n]*|(?P<triple>\"\"\"|''')|\"(?:\\.|[^\"\\\r\n])*\"|'(?:\\.|[^'\\\r\n])*'"
+    r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<continued>\\\r?\n)"
+)
+
+
+def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
+    """The cell as Python, or None for a cell of another language.
+
+    A hidden line becomes one line that ends in `{marker} line N`; what it was goes to `hidden[N]`.
+    """
+    if not _SUSPECT.search(text):
+        return text
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    # Colab allows comments, such as a form's title, above a cell magic.
+    first = next(
+        (number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0
+    )
+    result: list[str] = []
+
+    def hide(line: str, replacement: str) -> None:
+        body = line.rstrip("\r\n")
+        result.append(f"{replacement}{marker} line {len(hidden)}{line[len(body) :]}")
+        hidden.append(body)
+
+    if lines[first].startswith("%%"):
+        if not _PYTHON_CELLS.match(lines[first]):
+            return None
+        result += lines[:first]
+        hide(lines[first], "")
+        lines[: first + 1] = []
+    state = _State()
+    for line in lines:
+        if state.in_magic:
+            hide(line, "")
+            state.in_magic = line.rstrip("\r\n").endswith("\\")
+        elif state.at_statement and (replacement := _replacement(line)) is not None:
+            hide(line, replacement)
+            state.in_magic = line.rstrip("\r\n").endswith("\\")
+        else:
+            result.append(line)
+            state.read(line)
+    return "".join(result)
+
+
+def _replacement(line: str) -> str | None:
+    """What stands for a line at the start of a statement that only IPython understands; None for Python."""
+    body = line.rstrip("\r\n")
+    indent = body[: len(body) - len(body.lstrip(" \t"))]
+    if _ESCAPE.match(body) or (_HELP.match(body) and body.strip() and not body.lstrip().startswith("#")):
+        return f"{indent}pass  "
+    assigned = _ASSIGNED.match(body)
+    if assigned:
+        # The name stays bound, to something nobody can decide.
+        return f"{assigned['target']} = get_ipython()  "
+    if _AUTOMAGIC.match(body.strip()) and not _parses(body.strip()):
+        return f"{indent}pass  "
+    return None
+
+
+def _parses(statement: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(statement)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+class _State:
+    """Whether the next line begins a statement: just enough of Python's lexer."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.quote = ""
+        self.continued = False
+        self.in_magic = False
+
+    @property
+    def at_statement(self) -> bool:
+        return not (self.depth or self.quote or self.continued)
+
+    def read(self, line: str) -> None:
+        self.continued = False
+        position = 0
+        while position < len(line):
+            if self.quote:
+                position = self._string(line, position)
+                continue
+            found = _LEXEME.search(line, position)
+            if found is None:
+                return
+            position = found.end()
+            if found["triple"]:
+                self.quote = found["triple"]
+            elif found["open"]:
+                self.depth += 1
+            elif found["close"]:
+                self.depth = max(self.depth - 1, 0)
+            elif found["continued"]:
+                self.continued = True
+
+    def _string(self, line: str, position: int) -> int:
+        """The offset behind the end of the triple-quoted string, or of the line."""
+        end = re.compile(rf"(?:\\.|(?!{self.quote}).)*?{self.quote}", re.DOTALL).match(line, position)
+        if end is None:
+            return len(line)
+        self.quote = ""
+        return end.end()

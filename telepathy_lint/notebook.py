@@ -1,0 +1,363 @@
+"""A Jupyter notebook as a Source: its code cells joined, magics hidden, positions given by cell, written back byte-exact.
+
+`text` holds every visible code cell followed by one separator comment, so an edit cannot cross cells unnoticed and
+`encode` finds the cells again. A hidden line stays one line, so nothing else shifts.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from telepathy_lint.magics import hide_magics
+from telepathy_lint.source import Source, SourceError, parse
+from telepathy_lint.violation import Edit, Span
+
+if TYPE_CHECKING:
+    import ast
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_ESCAPED_NEWLINE = re.compile(r"\\(?:(?P<newline>n|u000[aA])|u[0-9a-fA-F]{4}|.)")
+_ESCAPED_NON_ASCII = re.compile(r"(?<!\\)(?:\\\\)*\\u(?!00[0-7])[0-9a-fA-F]{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A code cell: where its source's string literals stand in the JSON, quotes included."""
+
+    index: int
+    literals: tuple[tuple[int, int], ...]
+    text: str
+    #: The span of the JSON array; None where the source is one string.
+    array: tuple[int, int] | None
+    language: str
+
+
+class Notebook(Source):
+    """A .ipynb file of nbformat 3 or 4."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self.bom = data.startswith(codecs.BOM_UTF8)
+        self.encoding = "utf-8"
+        self.raw = self._decode()
+        reader = _Reader(self.raw)
+        reader.read()
+        self.cells = reader.cells if reader.is_python else []
+        self.marker = "# telepathy-lint cell"
+        while self.marker in self.raw:
+            self.marker += "-"
+        self.hidden: list[str] = []
+        self.visible: list[Cell] = []
+        self.cell_starts: list[int] = []
+        self.text = self._join()
+
+    @classmethod
+    def from_text(cls, path: str, text: str) -> Notebook:
+        """A notebook from its JSON text."""
+        return cls(path, text.encode("utf-8", "surrogatepass"))
+
+    def _join(self) -> str:
+        parts: list[str] = []
+        length = 0
+        for cell in self.cells:
+            if cell.language not in ("", "python"):
+                continue
+            masked = hide_magics(cell.text, self.marker, self.hidden)
+            if masked is None:
+                continue
+            header = self._header(masked)
+            self.visible.append(cell)
+            self.cell_starts.append(length + len(header))
+            part = f"{header}{masked}\n{self._separator(cell)}"
+            parts.append(part)
+            length += len(part)
+        return "".join(parts)
+
+    def _header(self, masked: str) -> str:
+        """IPython takes the indentation off a cell that begins indented; here a statement above justifies it."""
+        first = next(
+            (line for line in masked.split("\n") if line.strip() and not line.lstrip().startswith("#")), ""
+        )
+        return f"if 1:  {self.marker} begins\n" if first[:1] in (" ", "\t") else ""
+
+    def _separator(self, cell: Cell) -> str:
+        return f"{self.marker} {cell.index} ends\n"
+
+    @cached_property
+    def _first_lines(self) -> list[int]:
+        return [self.line_of(start) for start in self.cell_starts]
+
+    def place(self, start: int, end: int) -> Span:
+        """The range as users see it: the cell's index, lines counted inside it."""
+        at = self._cell_at(start)
+        if at is None:
+            return super().place(start, end)
+        span = super().place(start, end)
+        above = self._first_lines[at] - 1
+        return Span(
+            span.line - above, span.column, span.end_line - above, span.end_column, self.visible[at].index
+        )
+
+    def _cell_at(self, offset: int) -> int | None:
+        return bisect_right(self.cell_starts, offset) - 1 if self.visible else None
+
+    def edit(self, start: int, end: int, text: str) -> Edit:
+        if self._cell_at(start) != self._cell_at(end):
+            raise ValueError("an edit must not cross cells")
+        return super().edit(start, end, text)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        try:
+            return parse(self.text)
+        except SourceError as error:
+            line = min(error.line, len(self.line_starts))
+            at = self._cell_at(self.line_starts[line - 1])
+            if at is None:
+                raise
+            inside = line - self._first_lines[at] + 1
+            raise SourceError(error.message, inside, error.column, self.visible[at].index) from error
+
+    def encode(self, text: str) -> bytes:
+        """The notebook's bytes with the changed lines of `text` in place; everything else as it was."""
+        raw, written, position = [], 0, 0
+        for number, cell in enumerate(self.visible):
+            separator = self._separator(cell)
+            end = text.find(separator, position)
+            if end < 0:
+                raise ValueError("an edit crossed a cell boundary")
+            start = self.cell_starts[number]
+            if text.startswith(header := f"if 1:  {self.marker} begins\n", position):
+                position += len(header)
+            chunk = text[position:end]
+            position = end + len(separator)
+            if self.text.startswith(chunk + separator, start):
+                continue
+            begin, finish = cell.array or cell.literals[0]
+            raw += [self.raw[written:begin], self._written(cell, self._unmask(chunk).removesuffix("\n"))]
+            written = finish
+        raw.append(self.raw[written:])
+        return (codecs.BOM_UTF8 if self.bom else b"") + "".join(raw).encode("utf-8")
+
+    def _unmask(self, chunk: str) -> str:
+        return re.sub(
+            rf"[^\r\n]*{re.escape(self.marker)} line (\d+)",
+            lambda found: self.hidden[int(found.group(1))],
+            chunk,
+        )
+
+    def _written(self, cell: Cell, text: str) -> str:
+        """The JSON of the cell's source for `text`, every unchanged line with its own spelling."""
+        import difflib
+
+        old = [piece for literal in cell.literals for piece in self._pieces(*literal)]
+        new = text.splitlines(keepends=True) if _plain(text) else re.findall(r"[^\n]*\n|[^\n]+", text)
+        escape = self._escapes_non_ascii(cell)
+        pieces: list[_Piece] = []
+        matcher = difflib.SequenceMatcher(None, [piece.text for piece in old], new, autojunk=False)
+        for _, old_start, old_end, new_start, new_end in matcher.get_opcodes():
+            if [piece.text for piece in old[old_start:old_end]] == new[new_start:new_end]:
+                pieces += old[old_start:old_end]
+                continue
+            for line in new[new_start:new_end]:
+                pieces.append(_Piece(line, json.dumps(line, ensure_ascii=escape)[1:-1], True))
+        if cell.array is None:
+            return '"' + "".join(piece.raw for piece in pieces) + '"'
+        return self._array(cell, pieces)
+
+    def _array(self, cell: Cell, pieces: list[_Piece]) -> str:
+        assert cell.array is not None
+        begin, finish = cell.array
+        if not cell.literals:
+            return json.dumps([piece.text for piece in pieces], ensure_ascii=False)
+        items: list[str] = []
+        for piece in pieces:
+            if piece.first or not items:
+                items.append(piece.raw)
+            else:
+                items[-1] += piece.raw
+        head = self.raw[begin : cell.literals[0][0]]
+        tail = self.raw[cell.literals[-1][1] : finish]
+        if len(cell.literals) > 1:
+            between = self.raw[cell.literals[0][1] : cell.literals[1][0]]
+        else:
+            between = "," + (head[1:] or " ")
+        return head + between.join(f'"{item}"' for item in items) + tail
+
+    def _pieces(self, start: int, end: int) -> list[_Piece]:
+        """One string literal cut into its lines."""
+        raw = self.raw[start + 1 : end - 1]
+        cuts = [found.end() for found in _ESCAPED_NEWLINE.finditer(raw) if found["newline"]]
+        if not cuts or cuts[-1] != len(raw):
+            cuts.append(len(raw))
+        parts = [raw[first:last] for first, last in zip([0, *cuts], cuts, strict=False)]
+        return [_Piece(json.loads(f'"{part}"'), part, number == 0) for number, part in enumerate(parts)]
+
+    def _escapes_non_ascii(self, cell: Cell) -> bool:
+        """Whether this notebook's writer spelled non-ASCII characters as escapes; the cell's own habit first."""
+        first, last = (cell.literals[0][0], cell.literals[-1][1]) if cell.literals else (0, 0)
+        for text in (self.raw[first:last], self.raw):
+            if not text.isascii():
+                return False
+            if _ESCAPED_NON_ASCII.search(text):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One line of a cell: as text, as it is spelled in the JSON, and whether it begins a string literal."""
+
+    text: str
+    raw: str
+    first: bool
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and not re.search("[\r\x0b\x0c\x1c-\x1e]", text)
+
+
+class _Reader:
+    """Walks the JSON for the places of the code cells' sources; all else is skipped by json's C scanner."""
+
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+        self.cells: list[Cell] = []
+        self.language = ""
+        self.has_cells = False
+        self.value = json.JSONDecoder().raw_decode
+
+    @property
+    def is_python(self) -> bool:
+        return self.language.lower() in ("", "python", "ipython", "python2", "python3")
+
+    def read(self) -> None:
+        try:
+            end = self._object(
+                self._skip(0),
+                {"cells": self._cells, "worksheets": self._worksheets, "metadata": self._metadata},
+            )
+            if self._skip(end) != len(self.raw):
+                raise json.JSONDecodeError("Extra data", self.raw, self._skip(end))
+        except json.JSONDecodeError as error:
+            raise SourceError(f"not a notebook: {error.msg}", error.lineno, error.colno) from error
+        except RecursionError as error:
+            raise SourceError("not a notebook: JSON nested too deeply") from error
+        if not self.has_cells:
+            raise SourceError("not a notebook: it has no cells")
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self.raw, at)
+        assert found is not None
+        return found.end()
+
+    def _expect(self, character: str, at: int) -> int:
+        if not self.raw.startswith(character, at):
+            raise json.JSONDecodeError(f"Expecting {character!r}", self.raw, at)
+        return self._skip(at + 1)
+
+    def _object(self, at: int, on: dict[str, Callable[[int], int]]) -> int:
+        """Walk an object, handing the values of some keys to `on`; the offset behind it."""
+        at = self._expect("{", at)
+        if self.raw.startswith("}", at):
+            return at + 1
+        while True:
+            key, at = self._string(at)
+            at = self._expect(":", self._skip(at))
+            at = self._skip(on[key](at) if key in on else self.value(self.raw, at)[1])
+            if self.raw.startswith("}", at):
+                return at + 1
+            at = self._expect(",", at)
+
+    def _array(self, at: int, item: Callable[[int], int]) -> int:
+        at = self._expect("[", at)
+        if self.raw.startswith("]", at):
+            return at + 1
+        while True:
+            at = self._skip(item(at))
+            if self.raw.startswith("]", at):
+                return at + 1
+            at = self._expect(",", at)
+
+    def _worksheets(self, at: int) -> int:
+        return self._array(at, lambda sheet: self._object(sheet, {"cells": self._cells}))
+
+    def _cells(self, at: int) -> int:
+        self.has_cells = True
+        return self._array(at, self._cell)
+
+    def _metadata(self, at: int) -> int:
+        value, end = self.value(self.raw, at)
+        if isinstance(value, dict):
+            self.language = _language(value)
+        return end
+
+    def _cell(self, at: int) -> int:
+        literals: list[tuple[int, int]] = []
+        texts: list[str] = []
+        array: list[tuple[int, int]] = []
+        found: dict[str, Any] = {}
+
+        def literal(begin: int) -> int:
+            text, end = self._string(begin)
+            literals.append((begin, end))
+            texts.append(text)
+            return end
+
+        def source(begin: int) -> int:
+            del literals[:], texts[:], array[:]
+            if not self.raw.startswith("[", begin):
+                return literal(begin)
+            end = self._array(begin, literal)
+            array.append((begin, end))
+            return end
+
+        def keep(key: str) -> Callable[[int], int]:
+            def read(begin: int) -> int:
+                value, end = self.value(self.raw, begin)
+                found[key] = value
+                return end
+
+            return read
+
+        on = {key: keep(key) for key in ("cell_type", "language", "metadata")}
+        end = self._object(at, {**on, "source": source, "input": source})
+        if found.get("cell_type") == "code":
+            index = len(self.cells)
+            joined = "".join(texts)
+            whole = array[0] if array else None
+            if not literals and whole is None:
+                raise SourceError("not a notebook: a code cell has no source", cell=index)
+            self.cells.append(Cell(index, tuple(literals), joined, whole, _cell_language(found)))
+        return end
+
+    def _string(self, at: int) -> tuple[str, int]:
+        if not self.raw.startswith('"', at):
+            raise json.JSONDecodeError("Expecting a string", self.raw, at)
+        text, end = self.value(self.raw, at)
+        return str(text), end
+
+
+def _language(metadata: dict[str, Any]) -> str:
+    """The kernel's language, however old the notebook; empty where it does not say."""
+    for key, name in (("language_info", "name"), ("kernelspec", "language")):
+        value = metadata.get(key)
+        if isinstance(value, dict) and isinstance(value.get(name), str):
+            return str(value[name])
+    return ""
+
+
+def _cell_language(cell: dict[str, Any]) -> str:
+    """A cell's own language: nbformat 3 writes it at the cell, VS Code into its metadata."""
+    metadata = cell.get("metadata")
+    vscode = metadata.get("vscode") if isinstance(metadata, dict) else None
+    language = vscode.get("languageId") if isinstance(vscode, dict) else cell.get("language")
+    return language.lower() if isinstance(language, str) else ""

@@ -1,0 +1,267 @@
+"""Notebooks: joined cells, hidden magics, places by cell, and writing back nothing but the changed lines."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any
+
+import pytest
+
+from telepathy_lint.notebook import Notebook
+from telepathy_lint.source import SourceError
+
+LOAD = 'm = A.from_pretrained("x")'
+
+
+def notebook(*cells: Any, **changes: Any) -> dict[str, Any]:
+    """A notebook of nbformat 4; a cell is its source or the whole cell."""
+    whole = [
+        cell
+        if isinstance(cell, dict)
+        else {"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": cell}
+        for cell in cells
+    ]
+    metadata = {"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}}
+    return {"cells": whole, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5, **changes}
+
+
+def opened(*cells: Any, **changes: Any) -> Notebook:
+    return Notebook("n.ipynb", json.dumps(notebook(*cells, **changes), indent=1).encode())
+
+
+def lines_of(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
+
+
+def replaced(source: Notebook, old: str, new: str) -> bytes:
+    assert source.text.count(old) == 1
+    return source.encode(source.text.replace(old, new))
+
+
+def places(source: Notebook, text: str) -> list[tuple[int, int, int]]:
+    found, at = [], -1
+    while (at := source.text.find(text, at + 1)) >= 0:
+        span = source.place(at, at + len(text))
+        found.append((span.cell, span.line, span.column))
+    return found
+
+
+def test_places_count_lines_inside_the_cell_and_code_cells_only() -> None:
+    markdown = {"cell_type": "markdown", "metadata": {}, "source": ["LOAD"]}
+    source = opened(
+        ["a = 1\n", "LOAD"], markdown, "", "b = 2\n\n  LOAD\n", {**markdown, "cell_type": "raw"}, ["é; LOAD"]
+    )
+    assert places(source, "LOAD") == [(0, 2, 1), (2, 3, 3), (3, 1, 4)]
+
+
+def test_an_end_is_placed_in_the_cell_of_its_start() -> None:
+    source = opened("x = 1", "call(\n  1,\n)\ny")
+    start = source.text.index("call")
+    span = source.place(start, source.text.index(")") + 1)
+    assert (span.cell, span.line, span.column, span.end_line, span.end_column) == (1, 1, 1, 3, 2)
+
+
+HIDDEN = {
+    "line magic": "%matplotlib inline",
+    "indented magic": "if x:\n    %timeit f()",
+    "shell": "!pip install -q transformers",
+    "shell, two marks": "!!ls",
+    "shell over lines": "!pip install \\\n    transformers \\\n    torch",
+    "magic over lines": "%env A=1 \\\n  B",
+    "help": "?len",
+    "help behind": "np.array?",
+    "source behind": "model.generate??  # how",
+    "help on a magic": "%timeit?",
+    "assigned from a shell": "files = !ls *.py",
+    "assigned from a magic": "a, b = %sx ls",
+    "auto-call": "/print 1",
+    "auto-quote": ",print a b",
+    "automagic": "pip install transformers>=4.40",
+    "automagic, indented": "if x:\n    cd ../data",
+    "python cell magic": "%%time\ny = 1",
+    "python cell magic below a comment": "#@title Load\n%%time\ny = 1",
+    "python cell magic below blank lines": "\n\n%%capture out\ny = 1",
+}
+
+
+@pytest.mark.parametrize("cell", [pytest.param(text, id=name) for name, text in HIDDEN.items()])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_what_only_ipython_reads_is_hidden_and_shifts_nothing(cell: str, newline: str) -> None:
+    text = f"{cell}\n{LOAD}\n".replace("\n", newline)
+    source = opened(lines_of(text))
+    assert ast.dump(source.tree).count("from_pretrained") == 1
+    assert places(source, LOAD) == [(0, text.count("\n", 0, text.index(LOAD)) + 1, 1)]
+    data = json.loads(replaced(source, LOAD, "m = load()"))
+    assert data["cells"][0]["source"] == lines_of(text.replace(LOAD, "m = load()"))
+
+
+KEPT = {
+    "modulo over lines": "x = (a\n% b)",
+    "modulo behind a backslash": "x = a \\\n    % b",
+    "question in a comment": "x = 1  # really?",
+    "question in a string": "x = 'what?'",
+    "question in a docstring": '"""\nwhat?\n!ls\n%time\n"""',
+    "mark in a string": "x = '''\n!ls\n'''",
+    "quotes in a comment": "# isn't it\ny = '\"\"\"'",
+    "formatting": 'x["a = %s" % b] = 1',
+    "subtraction": "ls -la",
+    "name of a magic, call over lines": "run = start(\n    1,\n)\nconfig = {\n    1: 2}",
+    "indented cell": "  x = 1\n  if x:\n    y = 2",
+    "names of magics": "cd = 1\nrun(ls)\ncat, less = 1, 2",
+    "comparison": "x != y",
+    "trailing semicolon": "plt.show();",
+    "await": "await f()\nasync for a in b: pass\nasync with c: pass",
+    "unclosed bracket in a comment": "# (\nx = 1",
+}
+
+
+@pytest.mark.parametrize("cell", [pytest.param(text, id=name) for name, text in KEPT.items()])
+def test_python_is_left_alone(cell: str) -> None:
+    source = opened(cell)
+    assert source.hidden == []
+    assert source.text[source.cell_starts[0] :].startswith(cell + "\n")
+    changed = source.with_text(source.text.replace(cell, cell + "  # more"))
+    assert json.loads(changed.data)["cells"][0]["source"] == cell + "  # more"
+    assert isinstance(source.tree, ast.Module)
+
+
+@pytest.mark.parametrize(
+    "magic", ["%%bash", "%%html", "%%writefile a.py", "%%javascript", "%% x", "%%python2"]
+)
+def test_a_cell_of_another_language_is_hidden_whole(magic: str) -> None:
+    source = opened(f"{magic}\n{LOAD}", LOAD)
+    assert places(source, LOAD) == [(1, 1, 1)]
+
+
+def test_a_hidden_cell_survives_a_change_elsewhere() -> None:
+    source = opened("%%bash\necho é", LOAD)
+    data = json.loads(replaced(source, LOAD, "m = 1"))
+    assert [cell["source"] for cell in data["cells"]] == ["%%bash\necho é", "m = 1"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"language_info": {"name": "julia"}}, {"kernelspec": {"name": "ir", "language": "R"}}],
+    ids=["language", "kernel"],
+)
+def test_other_kernels_have_no_python(metadata: dict[str, Any]) -> None:
+    source = opened("x <- 1", metadata=metadata)
+    assert source.text == ""
+    assert source.tree.body == []
+
+
+def test_a_cell_may_have_a_language_of_its_own() -> None:
+    shell = {
+        "cell_type": "code",
+        "metadata": {"vscode": {"languageId": "shellscript"}},
+        "source": "ls -la ]",
+        "outputs": [],
+    }
+    assert places(opened(shell, LOAD), LOAD) == [(1, 1, 1)]
+
+
+def test_a_syntax_error_is_placed_in_its_cell() -> None:
+    with pytest.raises(SourceError) as caught:
+        _ = opened("x = 1\n", "y = 2\nz = (\n", "w = 3").tree
+    assert (caught.value.cell, caught.value.line) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"cells": [{"cell_type": "code"}]}', '{"cells": [{"source": [1], "cell_type": "code"}]}',
+     '{"cells": []} x', "[" * 100_000, '{"a": ' * 100_000],
+    ids=["empty", "cut", "list", "no cells", "no source", "number", "trailing", "deep list", "deep object"],
+)  # fmt: skip
+def test_what_is_no_notebook_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(SourceError, match="not a notebook"):
+        Notebook("n.ipynb", text.encode())
+
+
+def test_an_edit_must_not_cross_cells() -> None:
+    source = opened("a", "b")
+    with pytest.raises(ValueError, match="cross"):
+        source.edit(source.text.index("a"), source.text.index("b") + 1, "")
+    with pytest.raises(ValueError, match="cell boundary"):
+        source.encode(source.text.replace(source.marker, ""))
+    assert source.edit(0, 1, "c").span.cell == 0
+
+
+def test_a_cell_that_holds_the_marker_is_no_trouble() -> None:
+    first = opened("a")
+    source = opened(f"x = 1  {first.marker} 0 ends\n{first.marker} line 0\n%time y\n", LOAD)
+    data = json.loads(replaced(source, LOAD, "m = 1"))
+    assert data["cells"][1]["source"] == "m = 1"
+    assert data["cells"][0]["source"] == json.loads(source.data)["cells"][0]["source"]
+
+
+def byte_cases() -> dict[str, bytes]:
+    cells = ["import x\n", '# ünï \u2028 "q" \\ \t\n', LOAD + "\n", "done = 'é😀'"]
+    outputs = [{"data": {"image/png": "A" * 10_000}, "output_type": "display_data", "metadata": {}}]
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "metadata": {},
+        "outputs": outputs,
+        "source": cells,
+        "execution_count": None,
+    }
+    plain = notebook("a = 1\n", code)
+    v3 = {
+        "metadata": {"name": ""},
+        "nbformat": 3,
+        "nbformat_minor": 0,
+        "worksheets": [{"cells": [{"cell_type": "code", "collapsed": False, "input": cells, "language": "python", "outputs": []}]}],
+    }  # fmt: skip
+    one_string = notebook({**code, "source": "".join(cells)})
+    irregular = notebook({**code, "source": [cells[0] + cells[1], LOAD + "\n" + cells[3]]})
+
+    def dumped(value: object, **how: Any) -> bytes:
+        return json.dumps(value, **{"indent": 1, "ensure_ascii": False, **how}).encode()
+
+    return {
+        "as nbformat writes": dumped(plain) + b"\n",
+        "no final newline": dumped(plain),
+        "escaped": dumped(plain, ensure_ascii=True),
+        "wide indent": dumped(plain, indent=4),
+        "tabs": dumped(plain, indent="\t"),
+        "one line": dumped(plain, indent=None),
+        "compact": dumped(plain, indent=None, separators=(",", ":")),
+        "CRLF between": dumped(plain).replace(b"\n", b"\r\n"),
+        "byte order mark": b"\xef\xbb\xbf" + dumped(plain),
+        "nbformat 3": dumped(v3),
+        "one string": dumped(one_string),
+        "one string, escaped": dumped(one_string, ensure_ascii=True),
+        "irregular items": dumped(irregular),
+        "odd escapes": dumped(plain)
+        .replace(b"import x", b"\\u0069mport\\/x")
+        .replace(b"done", b"\\u0064one"),
+        "metadata last and repeated": dumped({**plain, "zzz": [1.0, 1e400, -0.0, {"source": ["no"]}]}),
+    }
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in byte_cases().items()])
+def test_writing_back_changes_the_changed_line_only(data: bytes) -> None:
+    source = Notebook("n.ipynb", data)
+    assert source.encode(source.text) == data
+    new = LOAD.replace('"x"', '"y"')
+    # The same line spelled in JSON differs in that one letter: every other byte must be as it was.
+    assert replaced(source, LOAD, new) == data.replace(b'\\"x\\"', b'\\"y\\"')
+    assert source.with_text(source.text.replace(LOAD, new)).text == source.text.replace(LOAD, new)
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in byte_cases().items()])
+def test_lines_may_be_added_and_taken_away(data: bytes) -> None:
+    source = Notebook("n.ipynb", data)
+    longer = source.text.replace(LOAD, f"from r import ä\n{LOAD}\n# end")
+    grown = source.with_text(longer)
+    assert grown.text == longer
+    assert (b"\\u00e4" in grown.data) == data.isascii() and (("ä".encode() in grown.data) != data.isascii())
+    assert grown.encode(source.text) == data
+    shorter = source.text.replace(LOAD + "\n", "")
+    assert source.with_text(shorter).text == shorter
+
+
+def test_a_cell_without_final_newline_stays_without() -> None:
+    source = opened(["a = 1\n", LOAD])
+    data = json.loads(source.encode(source.text.replace("a = 1", "a = 2").replace(LOAD, "b\nc")))
+    assert data["cells"][0]["source"] == ["a = 2\n", "b\n", "c"]
