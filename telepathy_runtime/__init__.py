@@ -1,1 +1,117 @@
-"""Loading Hugging Face models the same way everywhere: placement, precision, attention, generation, memory."""
+"""Loading Hugging Face models the same way everywhere: placement, precision, attention, generation, memory.
+
+Importing this package imports nothing heavy: every public name is loaded when it is first used, and torch and
+transformers only when a model is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from telepathy_lint._version import __version__
+
+if TYPE_CHECKING:
+    from telepathy_runtime.attention import resolve_attn_implementation
+    from telepathy_runtime.errors import (
+        ArgumentError,
+        AttentionError,
+        CorruptCheckpointError,
+        DeviceMapError,
+        DeviceMemoryError,
+        DiskFullError,
+        GatedModelError,
+        LauncherError,
+        LoadError,
+        MissingAccelerateError,
+        MissingPackageError,
+        ModelClassError,
+        ModelMissingError,
+        NotGenerativeError,
+        OfflineError,
+        ReadOnlyCacheError,
+        SpillError,
+    )
+    from telepathy_runtime.generation import apply_generation_config, default_generation_config
+    from telepathy_runtime.loading import load_model, load_tokenizer
+    from telepathy_runtime.placement import resolve_device_map
+    from telepathy_runtime.planning import plan_load
+    from telepathy_runtime.precision import resolve_dtype
+    from telepathy_runtime.report import LoadReport
+    from telepathy_runtime.tokenization import TokenizerReport
+
+# Public name -> module that defines it.
+_HOME = {
+    "load_model": "loading",
+    "load_tokenizer": "loading",
+    "plan_load": "planning",
+    "resolve_device_map": "placement",
+    "resolve_attn_implementation": "attention",
+    "resolve_dtype": "precision",
+    "default_generation_config": "generation",
+    "apply_generation_config": "generation",
+    "LoadReport": "report",
+    "TokenizerReport": "tokenization",
+    "LoadError": "errors",
+    "AttentionError": "errors",
+    "ReadOnlyCacheError": "errors",
+    "CorruptCheckpointError": "errors",
+    "DeviceMapError": "errors",
+    "DeviceMemoryError": "errors",
+    "DiskFullError": "errors",
+    "GatedModelError": "errors",
+    "LauncherError": "errors",
+    "MissingAccelerateError": "errors",
+    "MissingPackageError": "errors",
+    "ModelMissingError": "errors",
+    "NotGenerativeError": "errors",
+    "OfflineError": "errors",
+    "SpillError": "errors",
+    "ArgumentError": "errors",
+    "ModelClassError": "errors",
+}
+
+__all__ = [
+    "ArgumentError",
+    "AttentionError",
+    "CorruptCheckpointError",
+    "DeviceMapError",
+    "DeviceMemoryError",
+    "DiskFullError",
+    "GatedModelError",
+    "LauncherError",
+    "LoadError",
+    "LoadReport",
+    "MissingAccelerateError",
+    "MissingPackageError",
+    "ModelClassError",
+    "ModelMissingError",
+    "NotGenerativeError",
+    "OfflineError",
+    "ReadOnlyCacheError",
+    "SpillError",
+    "TokenizerReport",
+    "__version__",
+    "apply_generation_config",
+    "default_generation_config",
+    "load_model",
+    "load_tokenizer",
+    "plan_load",
+    "resolve_attn_implementation",
+    "resolve_device_map",
+    "resolve_dtype",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = found  # the next access is an ordinary one
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,197 @@
+"""Generation settings: a request merged into what the checkpoint ships, never put in its place.
+
+`from_pretrained(generation_config=...)` replaces the shipped settings, stop ids included, and a greedy generation then
+runs to its cap. Setting `do_sample=False` alone leaves temperature behind (and save_pretrained refuses) and leaves a
+repetition penalty that changes most greedy outputs. `apply_generation_config` is the merge that does neither.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from telepathy_runtime.environment import need
+from telepathy_runtime.errors import NotGenerativeError
+
+# Greedy and neutral: the same text for the same prompt, whoever runs it.
+DEFAULTS: Mapping[str, Any] = {
+    "max_new_tokens": 256,
+    "do_sample": False,
+    "num_beams": 1,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "repetition_penalty": 1.0,
+}
+# Read only when sampling; left behind under greedy they make save_pretrained raise.
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h")
+# Not switched off by do_sample=False.
+PENALTIES = (
+    "repetition_penalty",
+    "encoder_repetition_penalty",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+)
+_NEUTRAL_PENALTY = {
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+}
+_BEAMS = ("early_stopping", "length_penalty", "num_beam_groups", "diversity_penalty")
+_LENGTHS = {"max_new_tokens": "max_length", "min_new_tokens": "min_length"}
+_TOKENS = ("eos_token_id", "pad_token_id")
+_NOT_SETTINGS = ("transformers_version",)
+
+
+@functools.cache
+def _requested_class() -> Any:
+    """A GenerationConfig that remembers which fields were asked for.
+
+    Until 4.57 an asked-for temperature of 1.0 looks like one that was never set, and a merge would keep the checkpoint's
+    0.6. The memory is a slot, so it is in no dict and in no saved file.
+    """
+    base = need("transformers").GenerationConfig
+    return type("RequestedGenerationConfig", (base,), {"__slots__": ("asked",), "__module__": __name__})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RequestedGenerationConfig":  # pickle and deepcopy find the class by its name
+        return _requested_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def default_generation_config(tokenizer: Any = None, **overrides: Any) -> Any:
+    """A GenerationConfig: greedy, at most 256 new tokens, no penalty, one beam; `overrides` on top.
+
+    With a tokenizer it also carries its stop and pad ids. It is a request, for load_model(generation_config=...),
+    apply_generation_config(model, ...) or generate(generation_config=...). Asked to sample without saying how
+    (`do_sample=True` alone), it leaves temperature and top_p open, and the merge keeps those of the checkpoint.
+    """
+    fields = dict(DEFAULTS)
+    if overrides.get("do_sample"):
+        for name in ("temperature", "top_p", "repetition_penalty"):
+            fields.pop(name)
+    fields |= _token_ids(tokenizer)
+    fields |= overrides
+    config = _requested_class()(**fields)
+    config.asked = frozenset(fields)
+    return config
+
+
+def _token_ids(tokenizer: Any) -> dict[str, Any]:
+    if tokenizer is None:
+        return {}
+    found = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def apply_generation_config(
+    model: Any, config: Any = None, *, tokenizer: Any = None, **overrides: Any
+) -> dict[str, Any]:
+    """Merge `config` (default: default_generation_config(tokenizer)) and `overrides` into model.generation_config.
+
+    Stop ids are the union of shipped, asked-for and the tokenizer's. Under greedy the sampling fields are cleared and
+    inherited penalties neutralised. A missing pad id becomes the tokenizer's, else the first stop id, which is what
+    generate() would take. Fields nobody asked about stay as shipped.
+
+    Returns what changed: field -> (before, after). Raises NotGenerativeError when the model cannot generate.
+    """
+    if not generates(model):
+        raise NotGenerativeError(
+            f"a generation config for {type(model).__name__}",
+            "this class cannot generate",
+            "pass generation_config=None, or load a class such as AutoModelForCausalLM",
+        )
+    if config is None:
+        config = default_generation_config(tokenizer, **overrides)
+        overrides = {}
+    before = model.generation_config
+    merged = merge(before, _asked(config) | overrides, tokenizer=tokenizer)
+    merged.validate()
+    model.generation_config = merged
+    return _changes(before, merged)
+
+
+def generates(model: Any) -> bool:
+    """Whether `model` has a generation config to merge into. Looks through peft and other wrappers."""
+    can_generate = getattr(model, "can_generate", None)
+    return (
+        bool(can_generate is not None and can_generate())
+        and getattr(model, "generation_config", None) is not None
+    )
+
+
+def merge(shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None) -> Any:
+    """A new GenerationConfig: `shipped` with the fields `asked` for, made consistent. Changes neither argument."""
+    blank = need("transformers").GenerationConfig()
+    merged = copy.deepcopy(shipped)
+    for name, value in asked.items():
+        if name not in _TOKENS:
+            setattr(merged, name, value)
+    for name, older in _LENGTHS.items():
+        if asked.get(name) is not None and older not in asked:
+            setattr(
+                merged, older, getattr(blank, older)
+            )  # else generate() reports the conflict at every call
+    if not merged.do_sample:
+        for name in SAMPLING:
+            if hasattr(merged, name):
+                setattr(merged, name, getattr(blank, name, None))
+        for name in PENALTIES:
+            if name not in asked and getattr(merged, name, None) not in (None, _NEUTRAL_PENALTY[name]):
+                setattr(merged, name, _NEUTRAL_PENALTY[name])
+    if (merged.num_beams or 1) == 1:
+        for name in _BEAMS:
+            if name not in asked and hasattr(merged, name):
+                setattr(merged, name, getattr(blank, name, None))
+    ids = _token_ids(tokenizer)
+    stops = _union(shipped.eos_token_id, asked.get("eos_token_id"), ids.get("eos_token_id"))
+    merged.eos_token_id = stops
+    merged.pad_token_id = _first_known(
+        asked.get("pad_token_id"), shipped.pad_token_id, ids.get("pad_token_id"), stops
+    )
+    return merged
+
+
+def _asked(config: Any) -> dict[str, Any]:
+    """The fields a GenerationConfig asks for: those it remembers, else those that differ from an untouched one."""
+    fields = {
+        name: value
+        for name, value in vars(config).items()
+        if not name.startswith("_") and name not in _NOT_SETTINGS
+    }
+    remembered = getattr(config, "asked", None)
+    blank = vars(need("transformers").GenerationConfig())
+    differing = {name: value for name, value in fields.items() if value != blank.get(name)}
+    if remembered is None:
+        return differing
+    return differing | {name: fields[name] for name in remembered if name in fields}
+
+
+def _union(*found: Any) -> Any:
+    """Stop ids in order of first appearance; a lone one stays an int, none stays None."""
+    ids: list[int] = []
+    for value in found:
+        for one in value if isinstance(value, (list, tuple)) else () if value is None else (value,):
+            if one not in ids:
+                ids.append(int(one))
+    return None if not ids else ids[0] if len(ids) == 1 else ids
+
+
+def _first_known(*candidates: Any) -> int | None:
+    for candidate in candidates:
+        first = candidate[0] if isinstance(candidate, (list, tuple)) and candidate else candidate
+        if isinstance(first, int) and first >= 0:
+            return first
+    return None
+
+
+def _changes(before: Any, after: Any) -> dict[str, Any]:
+    old, new = _public(vars(before).items()), _public(vars(after).items())
+    return {name: (old.get(name), value) for name, value in new.items() if old.get(name) != value}
+
+
+def _public(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if not name.startswith("_") and name not in _NOT_SETTINGS}

@@ -1,0 +1,164 @@
+"""load_model and load_tokenizer: a plan, carried out. The only place that calls from_pretrained."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from telepathy_runtime import causes, environment, generation, inspection, planning, tokenization
+from telepathy_runtime.errors import NotGenerativeError, SpillError
+from telepathy_runtime.plan import LoadPlan
+from telepathy_runtime.report import Target
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
+
+M = TypeVar("M")
+
+
+# An Auto class is no base of what it returns: to a type checker its result is a PreTrainedModel.
+@overload
+def load_model(
+    model_id: str | os.PathLike[str],
+    *model_args: Any,
+    model_class: type[_BaseAutoModelClass] | None = None,
+    dtype: Any = "bfloat16",
+    device_map: Any = "resolve",
+    attn_implementation: Any = "resolve",
+    generation_config: Any = "default",
+    report: Target = None,
+    offload: Literal["warn", "error"] = "warn",
+    explain: bool = False,
+    **from_pretrained_kwargs: Any,
+) -> PreTrainedModel: ...
+@overload
+def load_model(
+    model_id: str | os.PathLike[str],
+    *model_args: Any,
+    model_class: type[M],
+    dtype: Any = "bfloat16",
+    device_map: Any = "resolve",
+    attn_implementation: Any = "resolve",
+    generation_config: Any = "default",
+    report: Target = None,
+    offload: Literal["warn", "error"] = "warn",
+    explain: bool = False,
+    **from_pretrained_kwargs: Any,
+) -> M: ...
+def load_model(
+    model_id: str | os.PathLike[str],
+    *model_args: Any,
+    model_class: Any = None,
+    dtype: Any = "bfloat16",
+    device_map: Any = "resolve",
+    attn_implementation: Any = "resolve",
+    generation_config: Any = "default",
+    report: Target = None,
+    offload: Literal["warn", "error"] = "warn",
+    explain: bool = False,
+    **from_pretrained_kwargs: Any,
+) -> Any:
+    """Load a model as `model_class.from_pretrained` does, with settings that fit this machine.
+
+    `model_id` is a hub id, a local folder or a path. `model_class` is any class with from_pretrained (default, also for
+    None: AutoModelForCausalLM). For `dtype`, `device_map`, `attn_implementation` and `generation_config`, None leaves the
+    setting to transformers and any other value is used as given; with None for all four this is
+    `model_class.from_pretrained(model_id, *model_args, **from_pretrained_kwargs)` and nothing else.
+
+    - dtype: "bfloat16" means bfloat16 where the hardware computes in it, else another with a warning; a torch.dtype is
+      taken literally. `torch_dtype` is a synonym.
+    - device_map: "resolve" chooses by launcher, devices and size, see resolve_device_map.
+    - attn_implementation: "resolve" chooses by package, capability, dtype and class, see resolve_attn_implementation.
+    - generation_config: "default" merges default_generation_config() into what the checkpoint ships (skipped for models
+      that cannot generate); a GenerationConfig is merged the same way. See apply_generation_config.
+
+    `report` receives the LoadReport: a path to which a JSON line is appended, or a callable. The report is also logged to
+    "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it. `offload="error"` makes
+    weights that did not fit on the accelerator an error instead of a warning. `explain=True` prints the plan first.
+
+    Returns what from_pretrained returns. Raises a LoadError that says what was asked, what was found and what to do;
+    the original exception is its cause.
+    """
+    if offload not in ("warn", "error"):
+        raise ValueError(f'offload={offload!r} must be "warn" or "error"')
+    if model_class is None:
+        model_class = environment.need("transformers").AutoModelForCausalLM
+    load_plan = planning.plan_load(
+        model_id,
+        model_class=model_class,
+        dtype=dtype,
+        device_map=device_map,
+        attn_implementation=attn_implementation,
+        generation_config=generation_config,
+        **from_pretrained_kwargs,
+    )
+    if explain:
+        print(load_plan.describe())
+    keywords = load_plan.keywords(environment.dtype_keyword())
+    keywords = {
+        name: planning.torch_dtype(value) if name.endswith("dtype") else value
+        for name, value in keywords.items()
+    }
+    begun = time.perf_counter()
+    with causes.explained(load_plan):
+        loaded = model_class.from_pretrained(model_id, *model_args, **keywords)
+    # output_loading_info=True makes it a pair; the caller gets back what from_pretrained gave.
+    model = loaded[0] if isinstance(loaded, tuple) else loaded
+    changed = _apply_generation(model, load_plan)
+    finished = inspection.inspect(model, load_plan, seconds=time.perf_counter() - begun, generation=changed)
+    finished.attach(model)
+    finished.publish(report)
+    if offload == "error" and (spilled := inspection.spilled(model)):
+        raise SpillError(
+            f"{load_plan.request.model_id} with offload='error'",
+            "; ".join(f"{len(modules)} modules on {device}" for device, modules in spilled.items()),
+            "free the device, quantise, take more devices, or allow it with offload='warn'",
+        )
+    return loaded
+
+
+def _apply_generation(model: Any, load_plan: LoadPlan) -> dict[str, Any]:
+    asked = load_plan.request.generation_config
+    if asked is None:
+        return {}
+    if isinstance(asked, str):
+        if asked != "default":
+            raise ValueError(f'generation_config={asked!r} must be "default", None or a GenerationConfig')
+        return generation.apply_generation_config(model) if generation.generates(model) else {}
+    if not generation.generates(model):
+        raise NotGenerativeError(
+            f"{load_plan.request.model_id} with a generation config",
+            f"{type(model).__name__} cannot generate",
+            "pass generation_config=None, or another model_class",
+        )
+    return generation.apply_generation_config(model, asked)
+
+
+def load_tokenizer(
+    model_id: str | os.PathLike[str],
+    *tokenizer_args: Any,
+    padding_side: str | None = None,
+    pad_token: Any = "resolve",
+    tokenizer_class: Any = None,
+    report: Any = None,
+    **kwargs: Any,
+) -> Any:
+    """Load a tokenizer as AutoTokenizer.from_pretrained does, with a pad token.
+
+    `pad_token`: "resolve" keeps a shipped one, else takes a reserved token of the vocabulary, else eos with a warning (a
+    collator that masks pad also masks the real eos); None leaves it to transformers; a token is used as given.
+    `padding_side`: None leaves it as shipped; "left" or "right" as given; "generation" is left (right for
+    encoder-decoder models), "training" is right.
+
+    What was chosen is logged and handed to `report` as in load_model. Raises LoadError as load_model does.
+    """
+    if tokenizer_class is None:
+        tokenizer_class = environment.need("transformers").AutoTokenizer
+    request = tokenization.request(model_id, padding_side, pad_token, kwargs)
+    with causes.explained(request):
+        tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)
+    finished = tokenization.finish(tokenizer, request)
+    finished.publish(report)
+    return tokenizer

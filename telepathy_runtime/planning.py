@@ -1,0 +1,180 @@
+"""Gathering what a plan needs: machine, class, size of the weights. The step between a request and a pure plan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from telepathy_runtime import attention, checkpoint, environment, placement, plan, precision, traits
+from telepathy_runtime.choice import Choice
+from telepathy_runtime.environment import Machine
+from telepathy_runtime.plan import Facts, LoadPlan, Request
+
+
+def plan_load(
+    model_id: str | os.PathLike[str],
+    *,
+    model_class: Any = None,
+    dtype: Any = precision.DEFAULT,
+    device_map: Any = placement.RESOLVE,
+    attn_implementation: Any = attention.RESOLVE,
+    generation_config: Any = "default",
+    machine: Machine | None = None,
+    **keywords: Any,
+) -> LoadPlan:
+    """What load_model with the same arguments would do, without doing it. Arguments as in load_model.
+
+    `machine` plans for another machine than this one. Reads the config and the headers of the weights, loads nothing.
+    """
+    dtype, keywords = dtype_argument(dtype, keywords)
+    named = (
+        "AutoModelForCausalLM" if model_class is None else getattr(model_class, "__name__", str(model_class))
+    )
+    request = Request(
+        os.fspath(model_id), named, dtype, device_map, attn_implementation, generation_config, keywords
+    )
+    here = environment.probe() if machine is None else machine
+    return plan.make_plan(request, here, gather(request, model_class, here))
+
+
+def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """`torch_dtype=` as a synonym of `dtype=`. Raises TypeError when both are given and differ."""
+    rest = dict(keywords)
+    if "torch_dtype" not in rest:
+        return dtype, rest
+    other = rest.pop("torch_dtype")
+    if dtype is not None and dtype != precision.DEFAULT:
+        if precision.dtype_name(dtype) != precision.dtype_name(other):
+            raise TypeError(
+                f"dtype={dtype!r} and its older name torch_dtype={other!r} are both given and differ"
+            )
+        return dtype, rest
+    return other, rest
+
+
+def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
+    """Read from the checkpoint only what this request makes the plan look at."""
+    config = None
+    if request.attn_implementation is not None or _dtype_depends_on_model(request, machine):
+        config = traits.peek_config(request.model_id, request.keywords)
+    found = None
+    if request.attn_implementation is not None and config is not None:
+        found = traits.traits_of(_class(model_class), config)
+    size = weight_bytes(request, machine) if _size_matters(request, machine) else None
+    return Facts(found, getattr(config, "model_type", None), size)
+
+
+def _class(model_class: Any) -> Any:
+    return environment.need("transformers").AutoModelForCausalLM if model_class is None else model_class
+
+
+def _dtype_depends_on_model(request: Request, machine: Machine) -> bool:
+    return not machine.bfloat16 and request.dtype is not None
+
+
+def _size_matters(request: Request, machine: Machine) -> bool:
+    return (
+        request.device_map == placement.RESOLVE and len(machine.devices) == 1 and machine.accelerator != "mps"
+    )
+
+
+def weight_bytes(request: Request, machine: Machine) -> int | None:
+    """Bytes of the weights in the dtype asked for, from the headers of a local or cached checkpoint; None: unknown."""
+    keywords = request.keywords
+    folder = checkpoint.locate(
+        request.model_id,
+        revision=keywords.get("revision"),
+        cache_dir=keywords.get("cache_dir"),
+        subfolder=keywords.get("subfolder") or "",
+    )
+    if folder is None:
+        return None
+    try:
+        found = checkpoint.read(folder, variant=keywords.get("variant"))
+        shipped = checkpoint.config(folder) or {}
+    except (checkpoint.UnreadableError, OSError):
+        return None  # from_pretrained will meet the same damage, and its message is translated there
+    if found is None:
+        return None
+    if "quantization_config" in shipped:
+        return found.stored_bytes
+    name = precision.choose_dtype(machine, request.dtype, model_type=shipped.get("model_type")).value
+    quantization = keywords.get("quantization_config")
+    return found.bytes_in(
+        precision.ITEM_SIZE.get(name) if isinstance(name, str) else None,
+        four_bit=_wants(quantization, "load_in_4bit"),
+        eight_bit=_wants(quantization, "load_in_8bit"),
+    )
+
+
+def _wants(quantization: Any, name: str) -> bool:
+    if isinstance(quantization, Mapping):
+        return bool(quantization.get(name))
+    return bool(getattr(quantization, name, False))
+
+
+def decide_device_map(
+    model_id: str | os.PathLike[str] | None, *, dtype: Any, keywords: Mapping[str, Any], explain: bool
+) -> Any:
+    machine = environment.probe()
+    request = Request("" if model_id is None else os.fspath(model_id), dtype=dtype, keywords=keywords)
+    size = (
+        weight_bytes(request, machine) if model_id is not None and _size_matters(request, machine) else None
+    )
+    choice = placement.choose_device_map(
+        machine,
+        weight_bytes=size,
+        tensor_parallel=any(keywords.get(name) is not None for name in plan.TENSOR_PARALLEL),
+        max_memory=keywords.get("max_memory"),
+    )
+    return tell(choice, "device_map", explain)
+
+
+def decide_attention(
+    model_id: str | os.PathLike[str] | None,
+    *,
+    model_class: Any,
+    dtype: Any,
+    keywords: Mapping[str, Any],
+    explain: bool,
+) -> Any:
+    machine = environment.probe()
+    config = traits.peek_config(model_id, keywords) if model_id is not None else None
+    found = traits.traits_of(_class(model_class), config) if config is not None else None
+    chosen = precision.choose_dtype(machine, dtype, model_type=getattr(config, "model_type", None)).value
+    choice = attention.choose_attention(
+        machine,
+        traits=found,
+        dtype=chosen if isinstance(chosen, str) and chosen != "auto" else None,
+        wants_attentions=bool(keywords.get("output_attentions")),
+    )
+    return tell(choice, "attn_implementation", explain)
+
+
+def decide_dtype(
+    asked: Any, *, model_id: str | os.PathLike[str] | None, keywords: Mapping[str, Any], explain: bool
+) -> Any:
+    machine = environment.probe()
+    model_type = None
+    if model_id is not None and not machine.bfloat16:
+        model_type = getattr(traits.peek_config(model_id, keywords), "model_type", None)
+    choice = precision.choose_dtype(machine, asked, model_type=model_type)
+    return torch_dtype(tell(choice, "dtype", explain))
+
+
+def torch_dtype(value: Any) -> Any:
+    """A name as torch's dtype; "auto", None and names torch does not have stay what they are."""
+    if not isinstance(value, str) or value == "auto":
+        return value
+    return getattr(environment.need("torch"), value, value)
+
+
+def tell(choice: Choice[Any], name: str, explain: bool) -> Any:
+    from telepathy_runtime.report import LOGGER
+
+    for warning in choice.warnings:
+        LOGGER.warning("%s", warning)
+    if explain:
+        print(choice.describe(name))
+    return choice.value
