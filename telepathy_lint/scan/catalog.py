@@ -94,6 +94,11 @@ def is_pipeline(dotted: str) -> bool:
     return in_transformers(dotted) and last(dotted) == "pipeline"
 
 
+def is_known(dotted: str) -> bool:
+    """Whether the name is one that this tool looks for."""
+    return is_model_class(dotted) or is_tokenizer_class(dotted) or is_pipeline(dotted)
+
+
 def is_generative(class_name: str) -> bool:
     """Whether every model of the class generates text; encoder-decoder composites and Bark are left out on purpose."""
     return class_name in _GENERATIVE_AUTO or _GENERATIVE.search(class_name) is not None

@@ -13,8 +13,8 @@ _LOAD_WORDS = ("from_pretrained", "pipeline")
 
 #: A string or a comment; an unclosed quote runs to the end of its line, as it does for Python's tokenizer.
 _QUIET = re.compile(
-    r'"""(?:[^"\\]+|\\[\s\S]|"(?!""))*(?:"""|\Z)'
-    r"|'''(?:[^'\\]+|\\[\s\S]|'(?!''))*(?:'''|\Z)"
+    r'"""(?:[^"\\]+|\\[\s\S]?|"(?!""))*(?:"""|\Z)'
+    r"|'''(?:[^'\\]+|\\[\s\S]?|'(?!''))*(?:'''|\Z)"
     r'|"(?:[^"\\\r\n]+|\\(?:\r\n|[\s\S]))*"?'
     r"|'(?:[^'\\\r\n]+|\\(?:\r\n|[\s\S]))*'?"
     r"|\#[^\r\n]*"

@@ -1,0 +1,34 @@
+"""The scan: one `ast` parse of a file finds the calls of interest and what every argument can be.
+
+`scan(source)` gives the file's Sites. Nothing is imported or run from the code that is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telepathy_lint.scan.site import Argument, Known, Site
+from telepathy_lint.scan.sites import SiteFinder
+from telepathy_lint.scan.triggers import CodeWords, loads_in_code, may_matter
+from telepathy_lint.scan.values import Importer, Value
+from telepathy_lint.source import Source
+
+__all__ = ["Argument", "Known", "Scan", "Site", "Value", "may_matter", "scan"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One file's sites, and the finder that knows its names (the fixes ask it)."""
+
+    source: Source
+    sites: tuple[Site, ...]
+    finder: SiteFinder | None
+
+
+def scan(source: Source, importer: Importer | None = None) -> Scan:
+    """Find the sites of one file; a SourceError where it is not Python."""
+    words = CodeWords(source.text)
+    if not loads_in_code(words):
+        return Scan(source, (), None)
+    finder = SiteFinder(source, words, importer)
+    return Scan(source, tuple(finder.find()), finder)

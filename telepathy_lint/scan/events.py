@@ -1,0 +1,237 @@
+"""What happens to loaded objects later in the file: generation configs, pad tokens, attention set on a config.
+
+Each event is found by its words and followed back to the calls its object may come from. An event whose object comes
+from outside the file could concern any load, so it leaves those loads undecided.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.scan import catalog
+from telepathy_lint.scan.mappings import Mappings
+from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
+from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
+from telepathy_lint.scan.site import Known, Site
+from telepathy_lint.scan.triggers import CodeWords
+from telepathy_lint.scan.values import Evaluator
+
+_GENERATION = re.compile(r"generation_config|(?<=\.)generate(?!\w)")
+_GENERATION_IN_STRINGS = re.compile(r"""["']generation_config["']""")
+_PAD = re.compile(r"pad_token|add_special_tokens")
+_HELPERS = re.compile(
+    r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
+    r"\w*tok|tok\w*(?:set_?up|fix|patch|resize|embedding))"
+)
+_ATTENTION_NAMES = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
+_ATTENTION = re.compile("attn_implementation")
+
+
+class Events:
+    """The later events of one file, each kind collected when first asked for."""
+
+    def __init__(
+        self, tree: Tree, evaluator: Evaluator, mappings: Mappings, origins: OriginFinder, words: CodeWords
+    ) -> None:
+        self.tree = tree
+        self.evaluator = evaluator
+        self.mappings = mappings
+        self.origins = origins
+        self.words = words
+        self._generation: Origins | None = None
+        self._pad: Origins | None = None
+        self._attention: Origins | None = None
+
+    # ---- the three questions
+
+    def generation_config(self, site: Site) -> Known:
+        """Whether the loaded model gets a generation config after the load."""
+        if self._generation is None:
+            self._generation = frozenset().union(*self._generation_events())
+        return _answer(site.call, self._generation)
+
+    def pad_token(self, site: Site) -> Known:
+        """Whether the tokenizer gets a pad token after the load."""
+        if self._pad is None:
+            self._pad = frozenset().union(*self._pad_events())
+        return _answer(site.call, self._pad)
+
+    def config_attention(self, site: Site) -> Known:
+        """Whether the config passed to the load visibly chooses an attention implementation."""
+        argument = site.arguments.get("config")
+        if argument is None or not isinstance(argument.node, (ast.keyword, ast.expr)):
+            return Known.NO
+        node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
+        if self._attention is None:
+            self._attention = frozenset().union(*self._attention_events())
+        passed = self.origins.origins(node, site.context)
+        return Known.YES if passed & self._attention - {UNKNOWN} else Known.NO
+
+    # ---- generation configs
+
+    def _generation_events(self) -> Iterator[Origins]:
+        offsets = self.words.find(_GENERATION)
+        for node in self.tree.visit(self.tree.lines_of(offsets)):
+            if isinstance(node, ast.Attribute) and node.attr == "generation_config":
+                if self._is_written(node):
+                    yield self._from(node.value)
+            elif isinstance(node, ast.Call):
+                yield from self._generation_call(node)
+
+    def _generation_call(self, call: ast.Call) -> Iterator[Origins]:
+        func = call.func
+        name = dotted(func) or ""
+        if name == "setattr" and len(call.args) >= 2:
+            if isinstance(call.args[1], ast.Constant) and call.args[1].value == "generation_config":
+                yield self._from(call.args[0])
+            return
+        context = self.tree.context_of(call)
+        passed = any(keyword.arg == "generation_config" for keyword in call.keywords)
+        if not passed and isinstance(func, ast.Attribute) and func.attr == "generate":
+            passed = len(call.args) > 1 and not any(isinstance(a, ast.Starred) for a in call.args[:2])
+            for keyword in call.keywords:
+                if keyword.arg is None and not passed:
+                    mappings = self.mappings.read(keyword.value, context)
+                    passed = any("generation_config" in mapping.entries for mapping in mappings)
+        if not passed:
+            return
+        last = name.rpartition(".")[2] or getattr(func, "attr", "")
+        if last in ("from_pretrained", "from_config") or last[:1].isupper():
+            return  # the load itself, or a trainer, callback or arguments object: not counted
+        if isinstance(func, ast.Attribute):
+            yield self.origins.origins(func.value, context)
+        elif isinstance(func, ast.Name):
+            if list(self.origins.called(call, context)):
+                return  # a function of the file: what it does with it is seen there
+            yield self.origins.origins(func, context)
+            for argument in [*call.args, *(k.value for k in call.keywords if k.arg in ("model", None))]:
+                yield self.origins.origins(argument, context) - {UNKNOWN}
+
+    def _is_written(self, node: ast.Attribute) -> bool:
+        """Whether `x.generation_config` is assigned, changed, or taken under a name that is changed."""
+        child: ast.AST = node
+        parent = self.tree.parent.get(child)
+        while isinstance(parent, (ast.Attribute, ast.Subscript)) and parent.value is child:
+            child, parent = parent, self.tree.parent.get(parent)
+        if isinstance(parent, (ast.Tuple, ast.List)):
+            child, parent = parent, self.tree.parent.get(parent)
+        if isinstance(parent, ast.Assign):
+            if any(each is child for each in parent.targets):
+                return True
+            if parent.value is node and len(parent.targets) == 1:
+                return self._alias_is_written(parent.targets[0])
+            return False
+        if isinstance(parent, (ast.AugAssign, ast.AnnAssign)):
+            return parent.target is child
+        if isinstance(parent, ast.Delete):
+            return True
+        if isinstance(parent, ast.Call):
+            if parent.func is child and child is not node:  # x.generation_config.update(...)
+                return getattr(child, "attr", "") not in ("to_dict", "to_json_string", "save_pretrained", "to_diff_dict")
+            return dotted(parent.func) in ("setattr", "delattr") and parent.args[:1] == [child]
+        return False
+
+    def _alias_is_written(self, target: ast.expr) -> bool:
+        name = dotted(target)
+        if name is None or not isinstance(target, ast.Name):
+            return False
+        for use in self.origins.uses(name):
+            child: ast.AST = use
+            parent = self.tree.parent.get(child)
+            if not isinstance(parent, ast.Attribute):
+                continue
+            holder = self.tree.parent.get(parent)
+            if isinstance(holder, (ast.Assign, ast.AugAssign)) and parent in (
+                holder.targets if isinstance(holder, ast.Assign) else [holder.target]
+            ):
+                return True
+            if isinstance(holder, ast.Call) and holder.func is parent and parent.attr == "update":
+                return True
+        return False
+
+    # ---- pad tokens
+
+    def _pad_events(self) -> Iterator[Origins]:
+        nodes = self.tree.visit(self.tree.lines_of(self.words.find(_PAD)))
+        for node in nodes:
+            if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for target in targets:
+                    for written, _ in targets_of(target):
+                        if isinstance(written, ast.Attribute) and written.attr in ("pad_token", "pad_token_id", "_pad_token"):
+                            yield self._pad_owner(written.value)
+            elif isinstance(node, ast.Call):
+                yield from self._pad_call(node)
+        for call in self._helper_calls():
+            context = self.tree.context_of(call)
+            for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                yield self.origins.origins(argument, context) - {UNKNOWN}
+
+    def _pad_owner(self, owner: ast.expr) -> Origins:
+        """Whose pad token is written: `model.config.pad_token_id` is the model's, not the tokenizer's."""
+        if isinstance(owner, ast.Attribute) and owner.attr in ("config", "generation_config", "text_config"):
+            return frozenset()
+        return self._from(owner)
+
+    def _pad_call(self, call: ast.Call) -> Iterator[Origins]:
+        func = call.func
+        if isinstance(func, ast.Attribute) and func.attr == "add_special_tokens" and (call.args or call.keywords):
+            given = call.args[0] if call.args else call.keywords[0].value
+            context = self.tree.context_of(call)
+            mappings = self.mappings.read(given, context)
+            if any("pad_token" in mapping.entries or mapping.open for mapping in mappings):
+                yield self._from(func.value)
+        elif dotted(func) == "setattr" and len(call.args) >= 2:
+            name = call.args[1]
+            if isinstance(name, ast.Constant) and name.value in ("pad_token", "pad_token_id"):
+                yield self._from(call.args[0])
+
+    def _helper_calls(self) -> Iterator[ast.Call]:
+        """Calls of imported helpers that, by their name, set a pad token on what they are given."""
+        for match in self.words.find(_HELPER_CALL):
+            for node in self.tree.visit(self.tree.lines_of([match])):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = dotted(node.func)
+                if name is None or not _HELPERS.search(name.rpartition(".")[2]):
+                    continue
+                if name.rpartition(".")[2] in ("add_tokens", "add_special_tokens", "pad", "pad_sequence"):
+                    continue
+                values = self.evaluator.evaluate(node.func, self.tree.context_of(node))
+                if any(
+                    value.kind == "symbol"
+                    and (not str(value.data).startswith(("torch.", "builtins.", "numpy.", "transformers."))
+                    or str(value.data) in catalog.PAD_SETTING_HELPERS)
+                    for value in values
+                ):
+                    yield node
+
+    # ---- attention on a config
+
+    def _attention_events(self) -> Iterator[Origins]:
+        for node in self.tree.visit(self.tree.lines_of(self.words.find(_ATTENTION))):
+            if isinstance(node, ast.Attribute) and node.attr in _ATTENTION_NAMES:
+                if isinstance(node.ctx, ast.Store):
+                    yield self._from(node.value)
+            elif isinstance(node, ast.Call):
+                if any(keyword.arg in _ATTENTION_NAMES for keyword in node.keywords):
+                    yield frozenset((node,))
+                elif dotted(node.func) == "setattr" and len(node.args) >= 2:
+                    name = node.args[1]
+                    if isinstance(name, ast.Constant) and name.value in _ATTENTION_NAMES:
+                        yield self._from(node.args[0])
+
+    def _from(self, node: ast.expr) -> Origins:
+        context: Context = self.tree.context_of(node)
+        return self.origins.origins(node, context)
+
+
+_HELPER_CALL = re.compile(r"(?i)\w*(?:tok|pad)\w*\s*\((?=[^)]*tok)|setup_chat_format\s*\(")
+
+
+def _answer(call: ast.Call, origins: Origins) -> Known:
+    if call in origins:
+        return Known.YES
+    return Known.UNDECIDED if UNKNOWN in origins else Known.NO

@@ -1,0 +1,249 @@
+"""What a dict holds where it is spread into a call: entries that can be seen, and whether there may be others."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, replace
+from itertools import product
+
+from telepathy_lint.scan.reach import Mutation
+from telepathy_lint.scan.scopes import Context, dotted
+from telepathy_lint.scan.values import Evaluator, Value
+
+_MAX_ALTERNATIVES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapping:
+    """One alternative of a dict's content.
+
+    `open` says that it may hold entries that cannot be seen. `forwards` is the function whose own `**kwargs`
+    the unseen entries are, when they are nothing else.
+    """
+
+    entries: dict[str, tuple[Value, ...]]
+    open: bool = False
+    forwards: ast.AST | None = None
+
+
+OPAQUE = Mapping({}, open=True)
+
+
+class Mappings:
+    """Reads dicts through displays, `dict()`, item writes, `update`, `|`, `setdefault`, `pop`, copies and branches."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._depth = 0
+
+    def read(self, node: ast.expr, context: Context) -> list[Mapping]:
+        """Every alternative of what `**node` brings in."""
+        if self._depth > 12:
+            return [OPAQUE]
+        self._depth += 1
+        try:
+            found = self._read(node, context)
+        finally:
+            self._depth -= 1
+        return found if 0 < len(found) <= _MAX_ALTERNATIVES else [OPAQUE]
+
+    def _read(self, node: ast.expr, context: Context) -> list[Mapping]:
+        if isinstance(node, ast.Dict):
+            return self._display(node, context)
+        if isinstance(node, ast.IfExp):
+            return self.read(node.body, context) + self.read(node.orelse, context)
+        if isinstance(node, ast.BoolOp):
+            return [mapping for arm in node.values for mapping in self._truthy(arm, context)] or [Mapping({})]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            return [
+                _merged(left, right)
+                for left, right in product(self.read(node.left, context), self.read(node.right, context))
+            ]
+        if isinstance(node, ast.Call):
+            return self._call(node, context)
+        if isinstance(node, ast.NamedExpr):
+            return self.read(node.value, context)
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            return self._named(node, context)
+        found: list[Mapping] = []
+        for value in self._evaluator.evaluate(node, context):  # an item of a table, say
+            found += self._of_value(value, node)
+        return found
+
+    def _truthy(self, arm: ast.expr, context: Context) -> list[Mapping]:
+        if isinstance(arm, ast.Constant) and not arm.value:
+            return []
+        return self.read(arm, context)
+
+    def _of_value(self, value: Value, origin: ast.expr) -> list[Mapping]:
+        if value.is_none:
+            return []
+        if value.kind == "dict" and value.node is not origin and isinstance(value.node, ast.expr):
+            mappings = self.read(value.node, value.context)
+            return [_through(mapping, value.via) for mapping in mappings]
+        return [OPAQUE]
+
+    def _display(self, node: ast.Dict, context: Context) -> list[Mapping]:
+        alternatives = [Mapping({})]
+        for key, item in zip(node.keys, node.values, strict=True):
+            if key is None:
+                spread = self.read(item, context)
+                alternatives = [_merged(left, right) for left, right in product(alternatives, spread)]
+            else:
+                alternatives = self._written(alternatives, key, self._evaluator.evaluate(item, context), context)
+            if len(alternatives) > _MAX_ALTERNATIVES:
+                return [OPAQUE]
+        return alternatives
+
+    def _written(
+        self, alternatives: list[Mapping], key: ast.expr, values: tuple[Value, ...], context: Context
+    ) -> list[Mapping]:
+        name = self._key(key, context)
+        if name is None:
+            return [replace(mapping, open=True, forwards=None) for mapping in alternatives]
+        return [replace(mapping, entries={**mapping.entries, name: values}) for mapping in alternatives]
+
+    def _key(self, key: ast.expr, context: Context) -> str | None:
+        values = self._evaluator.evaluate(key, context)
+        if len(values) == 1 and values[0].kind == "const" and isinstance(values[0].data, str):
+            return values[0].data
+        return None
+
+    def _call(self, node: ast.Call, context: Context) -> list[Mapping]:
+        func = node.func
+        if isinstance(func, ast.Attribute) and func.attr == "copy" and not node.args:
+            return self.read(func.value, context)
+        name = dotted(func)
+        if name in ("copy.copy", "copy.deepcopy", "copy", "deepcopy") and len(node.args) == 1:
+            return self.read(node.args[0], context)
+        if name == "dict" and self._evaluator.histories("dict", context) is None:
+            return self._arguments(node, context)
+        return [OPAQUE]
+
+    def _arguments(self, node: ast.Call, context: Context) -> list[Mapping]:
+        """The content that `dict(...)` or `.update(...)` gets from its arguments."""
+        alternatives = [Mapping({})]
+        for argument in node.args:
+            read = self.read(argument, context)
+            alternatives = [_merged(left, right) for left, right in product(alternatives, read)]
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                read = self.read(keyword.value, context)
+                alternatives = [_merged(left, right) for left, right in product(alternatives, read)]
+            else:
+                values = self._evaluator.evaluate(keyword.value, context)
+                alternatives = [
+                    replace(mapping, entries={**mapping.entries, keyword.arg: values}) for mapping in alternatives
+                ]
+        return alternatives
+
+    def _named(self, node: ast.Name | ast.Attribute, context: Context) -> list[Mapping]:
+        name = dotted(node)
+        if name is None:
+            return [OPAQUE]
+        if isinstance(node, ast.Name):
+            found = self._evaluator.histories(name, context, mutations=True)
+            histories = found[0] if found is not None else None
+        elif context.stmt is not None and context.scope.bindings.get(name):
+            arrived = self._evaluator.reaching(context, name)
+            histories = None if arrived is None else [(history, context.scope) for history in arrived]
+        else:
+            histories = None
+        if histories is None:
+            mappings = []
+            for value in self._evaluator.evaluate(node, context):
+                mappings += self._of_value(value, node)
+            if isinstance(node, ast.Attribute) and self._written_elsewhere(node.attr):
+                return [OPAQUE]
+            return mappings or [OPAQUE]
+        alternatives: list[Mapping] = []
+        for (binding, mutations), scope in histories:
+            if binding is None:
+                start = [OPAQUE]
+            elif binding.kind == "assign" and binding.value is not None and not binding.path:
+                bound = Context(scope, binding.stmt)
+                start = [_through(m, (name, binding.line)) for m in self.read(binding.value, bound)]
+                if isinstance(binding.value, ast.Constant) and binding.value.value is None:
+                    continue
+            elif binding.kind == "param" and _is_keyword_parameter(binding.stmt, name):
+                start = [Mapping({}, open=True, forwards=binding.stmt)]
+            elif binding.kind == "import":
+                start = []
+                for value in self._evaluator.bound(binding, scope, node):
+                    start += self._of_value(value, node)
+            else:
+                start = [OPAQUE]
+            for mutation in mutations:
+                start = self._mutated(start, mutation, Context(scope, mutation.stmt), name)
+            alternatives += start
+        return alternatives or [OPAQUE]
+
+    def _written_elsewhere(self, attribute: str) -> bool:
+        """Whether some function writes into `something.attribute[...]`: too far away to follow."""
+        text = self._evaluator.tree.text
+        return f".{attribute}[" in text or f".{attribute}.update(" in text
+
+    def _mutated(self, before: list[Mapping], write: Mutation, context: Context, name: str) -> list[Mapping]:
+        if write.kind == "escape":
+            return [replace(mapping, open=True, forwards=None, entries={}) for mapping in before]
+        if write.kind == "update":
+            if isinstance(write.value, ast.Call) and dotted(write.value.func) == f"{name}.update":
+                added = self._arguments(write.value, context)
+            else:
+                added = self.read(write.value, context) if write.value is not None else [OPAQUE]
+            merged = [_merged(left, right) for left, right in product(before, added)]
+            return merged if len(merged) <= _MAX_ALTERNATIVES else [OPAQUE]
+        key = self._key(write.key, context) if write.key is not None else None
+        if key is None:
+            return [replace(mapping, open=True, forwards=None) for mapping in before]
+        values: tuple[Value, ...] = ()
+        if write.value is not None:
+            line = getattr(write.stmt, "lineno", 1)
+            values = tuple(
+                value if value.via else replace(value, via=(name, line))
+                for value in self._evaluator.evaluate(write.value, context)
+            )
+        elif write.kind == "set":
+            values = (Value("other", None, write.stmt, context),)
+        after = []
+        for mapping in before:
+            entries = dict(mapping.entries)
+            if write.kind == "pop":
+                entries.pop(key, None)
+                after.append(replace(mapping, entries=entries, forwards=None))
+            elif write.kind == "setdefault" and key in entries:
+                after.append(mapping)
+            elif write.kind == "setdefault" and mapping.open:
+                unseen = Value("other", None, write.stmt, context)
+                after.append(replace(mapping, entries={**entries, key: (unseen, *values)}))
+            else:
+                after.append(replace(mapping, entries={**entries, key: values}))
+        return after
+
+
+def _merged(left: Mapping, right: Mapping) -> Mapping:
+    forwards = left.forwards if left.forwards is not None else right.forwards
+    if left.open and right.open or (left.open or right.open) and forwards is None:
+        forwards = None
+    return Mapping({**left.entries, **right.entries}, left.open or right.open, forwards)
+
+
+def _through(mapping: Mapping, via: tuple[str, int] | None) -> Mapping:
+    """The mapping as it comes in through a name: values written in it point back there."""
+    if via is None:
+        return mapping
+    entries = {
+        key: tuple(
+            value
+            if value.via
+            else replace(value, via=(via[0], getattr(value.node, "lineno", via[1])))
+            for value in values
+        )
+        for key, values in mapping.entries.items()
+    }
+    return replace(mapping, entries=entries)
+
+
+def _is_keyword_parameter(function: ast.AST, name: str) -> bool:
+    arguments = getattr(function, "args", None)
+    return arguments is not None and arguments.kwarg is not None and arguments.kwarg.arg == name

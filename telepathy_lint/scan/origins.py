@@ -1,0 +1,338 @@
+"""Where an object comes from: the calls in the file whose result it may be.
+
+Demand-driven and field-based: names go back to their bindings, parameters to the arguments of the calls in the file,
+attributes to every store into an attribute of that name, results of local functions to what they return. A call into
+code that cannot be seen is taken to hand its arguments through (`prepare(model)`, `get_peft_model(model, ...)`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted, parameters
+from telepathy_lint.scan.triggers import CodeWords
+from telepathy_lint.scan.values import Evaluator
+
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class _Unknown(ast.expr):
+    """Stands for an origin outside the file: a parameter nobody in the file fills, an inherited attribute."""
+
+
+UNKNOWN: Final = _Unknown()
+Origin = ast.Call | _Unknown
+Origins = frozenset[Origin]
+_NOTHING: Origins = frozenset()
+
+
+class OriginFinder:
+    """Answers `origins(expression)` for one file."""
+
+    def __init__(self, tree: Tree, evaluator: Evaluator, words: CodeWords) -> None:
+        self.tree = tree
+        self.evaluator = evaluator
+        self.words = words
+        self._known: dict[tuple[ast.AST, tuple[int | None, ...]], Origins] = {}
+        self._open: set[tuple[ast.AST, tuple[int | None, ...]]] = set()
+        self._uses: dict[str, list[ast.AST]] = {}
+        self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
+
+    def origins(self, node: ast.expr, context: Context, path: tuple[int | None, ...] = ()) -> Origins:
+        """The calls whose result `node` may be; `path` picks items out of a tuple result."""
+        key = (node, path)
+        if (known := self._known.get(key)) is not None:
+            return known
+        if key in self._open or len(self._open) > 60:
+            return _NOTHING
+        self._open.add(key)
+        try:
+            found = frozenset(self._origins(node, context, path))
+        finally:
+            self._open.discard(key)
+        if not self._open:  # inside a cycle the answer may be short of what the outermost question finds
+            self._known[key] = found
+        return found
+
+    def _origins(self, node: ast.expr, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        if isinstance(node, ast.Name):
+            yield from self._name(node, context, path)
+        elif isinstance(node, ast.Attribute):
+            yield from self._attribute(node, context, path)
+        elif isinstance(node, ast.Call):
+            yield from self._call(node, context, path)
+        elif isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            index = path[0] if path else None
+            if index is not None and -len(node.elts) <= index < len(node.elts):
+                yield from self.origins(node.elts[index], context, path[1:])
+            else:
+                for item in node.elts:
+                    yield from self.origins(item, context)
+        elif isinstance(node, ast.Dict):
+            for item in node.values:
+                yield from self.origins(item, context)
+        elif isinstance(node, ast.Subscript):
+            index_ = node.slice.value if isinstance(node.slice, ast.Constant) else None
+            inner = (index_, *path) if isinstance(index_, int) and not isinstance(index_, bool) else ()
+            yield from self.origins(node.value, context, inner)
+        elif isinstance(node, ast.IfExp):
+            yield from self.origins(node.body, context, path)
+            yield from self.origins(node.orelse, context, path)
+        elif isinstance(node, ast.BoolOp):
+            for arm in node.values:
+                yield from self.origins(arm, context, path)
+        elif isinstance(node, (ast.NamedExpr, ast.Await, ast.Starred)):
+            yield from self.origins(node.value, context, path)
+        elif isinstance(node, _COMPREHENSIONS):
+            element = node.value if isinstance(node, ast.DictComp) else node.elt
+            yield from self.origins(element, Context(context.scope, context.stmt, (node, *context.inner)))
+        elif isinstance(node, (ast.Yield, ast.YieldFrom)) and node.value is not None:
+            yield from self.origins(node.value, context, path)
+
+    # ---- names
+
+    def _name(self, node: ast.Name, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        for inner in context.inner:
+            if isinstance(inner, _COMPREHENSIONS):
+                for generator in inner.generators:
+                    if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
+                        outside = Context(context.scope, context.stmt, context.inner[1:])
+                        yield from self._iterated(generator.iter, outside, ())
+                        return
+        found = self.evaluator.histories(node.id, context)
+        if found is None:
+            return
+        container = False
+        for (binding, _), scope in found[0]:
+            if binding is not None:
+                yield from self._bound(binding, scope, path)
+                container = container or _is_container(binding.value)
+        if container:
+            yield from self._written_items(node.id)
+
+    def _bound(self, binding: Binding, scope: Scope, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        context = Context(scope, binding.stmt)
+        if binding.kind in ("assign", "with") and binding.value is not None:
+            yield from self.origins(binding.value, context, (*binding.path, *path))
+        elif binding.kind == "for" and binding.value is not None:
+            yield from self._iterated(binding.value, context, binding.path)
+        elif binding.kind == "param" and isinstance(binding.stmt, _FUNCTIONS):
+            yield from self._passed(binding.stmt, binding.name, scope)
+        elif binding.kind == "param":
+            yield UNKNOWN
+
+    def _iterated(self, iterable: ast.expr, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        """The items of `iterable`, of which `path` picks one where they are tuples."""
+        if isinstance(iterable, ast.Call):
+            name = dotted(iterable.func)
+            if name == "zip" and path and path[0] is not None and path[0] < len(iterable.args):
+                yield from self._iterated(iterable.args[path[0]], context, path[1:])
+                return
+            if name == "enumerate" and iterable.args and path:
+                if path[0] == 1:
+                    yield from self._iterated(iterable.args[0], context, path[1:])
+                return
+        if isinstance(iterable, (ast.Tuple, ast.List)):
+            for item in iterable.elts:
+                yield from self.origins(item, context, path)
+            return
+        yield from self.origins(iterable, context)
+
+    def _written_items(self, name: str) -> Iterator[Origin]:
+        """What is put into the container called `name` after it was made: item writes, `append` and its like."""
+        for use in self.uses(name.rpartition(".")[2]):
+            holder = self.tree.parent.get(use)
+            if isinstance(holder, ast.Subscript) and holder.value is use:
+                stmt = self.tree.parent.get(holder)
+                if isinstance(stmt, ast.Assign) and holder in stmt.targets:
+                    yield from self.origins(stmt.value, self.tree.context_of(holder))
+                elif isinstance(stmt, ast.Tuple) and isinstance(whole := self.tree.parent.get(stmt), ast.Assign):
+                    yield from self.origins(whole.value, self.tree.context_of(holder))
+            elif isinstance(holder, ast.Attribute) and holder.attr in (
+                "append", "add", "insert", "extend", "update", "setdefault", "appendleft",
+            ):  # fmt: skip
+                call = self.tree.parent.get(holder)
+                if isinstance(call, ast.Call) and call.func is holder:
+                    context = self.tree.context_of(call)
+                    for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                        yield from self.origins(argument, context)
+
+    # ---- attributes
+
+    def _attribute(self, node: ast.Attribute, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        stores = self.stores().get(node.attr, ())
+        container = False
+        for binding, scope in stores:
+            yield from self._bound(binding, scope, path)
+            container = container or _is_container(binding.value)
+        if container:
+            yield from self._written_items(node.attr)
+        base = node.value
+        if isinstance(base, ast.Name) and base.id in ("self", "cls"):
+            if not stores and self.evaluator.enclosing_class(context.scope) is not None:
+                yield UNKNOWN
+            return
+        yield from self.origins(base, context)
+
+    def stores(self) -> dict[str, list[tuple[Binding, Scope]]]:
+        """Every store into an attribute, by the attribute's name; class bodies count."""
+        if self._stores is None:
+            table: dict[str, list[tuple[Binding, Scope]]] = {}
+            for scope in self.tree.all_scopes():
+                for name, bindings in scope.bindings.items():
+                    if "." in name or scope.is_class:
+                        entries = table.setdefault(name.rpartition(".")[2], [])
+                        entries.extend((binding, scope) for binding in bindings)
+            self._stores = table
+        return self._stores
+
+    # ---- calls
+
+    def _call(self, node: ast.Call, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        functions = list(self.called(node, context))
+        for function in functions:
+            yield from self.returned(function, path)
+        if functions and not isinstance(node.func, ast.Attribute):
+            return
+        yield node
+        if isinstance(node.func, ast.Attribute):
+            yield from self.origins(node.func.value, context)
+        if functions:
+            return
+        for index, argument in enumerate(node.args):
+            # `model, optimizer = prepare(model, optimizer)` hands each through in its place.
+            if path and len(node.args) > 1 and path[0] is not None and path[0] != index:
+                continue
+            yield from self.origins(argument, context)
+        for keyword in node.keywords:
+            yield from self.origins(keyword.value, context)
+
+    def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
+        """The functions of this file that a call may run; constructors are not followed."""
+        func = node.func
+        if isinstance(func, ast.Name):
+            for value in self.evaluator.evaluate(func, context):
+                if value.kind == "function" and isinstance(value.node, _FUNCTIONS):
+                    yield value.node
+        elif isinstance(func, ast.Attribute):
+            base = func.value
+            if isinstance(base, ast.Name):
+                values = self.evaluator.evaluate(base, context)
+                if any(value.kind == "symbol" for value in values):
+                    return
+            for scope in self.tree.all_scopes():
+                if scope.is_class:
+                    for definition in scope.definitions:
+                        if isinstance(definition, _FUNCTIONS) and definition.name == func.attr:
+                            yield definition
+
+    def returned(self, function: Function, path: tuple[int | None, ...]) -> Iterator[Origin]:
+        scope = self.tree.scope_at(function)
+        scope.read()
+        for stmt in scope.statements:
+            context = Context(scope, stmt)
+            if isinstance(stmt, ast.Return) and stmt.value is not None:
+                yield from self.origins(stmt.value, context, path)
+            elif isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom)):
+                yield from self.origins(stmt.value, context, path)
+
+    def _passed(self, function: Function, parameter: str, scope: Scope) -> Iterator[Origin]:
+        """What the calls in the file pass for a parameter."""
+        owner = scope.parent
+        in_class = owner is not None and owner.is_class
+        arguments = [*function.args.posonlyargs, *function.args.args]
+        names = [argument.arg for argument in arguments]
+        if in_class and names and parameter == names[0] and not _is_static(function):
+            return  # self
+        seen = False
+        for call, context, bound in self.callers(function, owner):
+            seen = True
+            if call is None:
+                yield UNKNOWN
+                continue
+            skip = 1 if in_class and bound and not _is_static(function) else 0
+            position = names.index(parameter) - skip if parameter in names else None
+            yield from self._argument(call, context, parameter, position)
+        if not seen:
+            yield UNKNOWN
+
+    def _argument(
+        self, call: ast.Call, context: Context, parameter: str, position: int | None
+    ) -> Iterator[Origin]:
+        for keyword in call.keywords:
+            if keyword.arg == parameter:
+                yield from self.origins(keyword.value, context)
+                return
+        starred = next((i for i, item in enumerate(call.args) if isinstance(item, ast.Starred)), len(call.args))
+        if position is None:  # *args or **kwargs: anything may arrive there
+            for item in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                yield from self.origins(item, context)
+        elif position < starred and position < len(call.args):
+            yield from self.origins(call.args[position], context)
+        elif starred < len(call.args) or any(keyword.arg is None for keyword in call.keywords):
+            for item in [*call.args[starred:], *(k.value for k in call.keywords if k.arg is None)]:
+                yield from self.origins(item, context)
+
+    def callers(self, function: Function, owner: Scope | None) -> Iterator[tuple[ast.Call | None, Context, bool]]:
+        """Calls of a function in the file: the call, its context, and whether `self` is bound already.
+
+        None for the call where the function is handed on as an object.
+        """
+        in_class = owner is not None and isinstance(owner.node, ast.ClassDef)
+        name = function.name
+        constructor = in_class and name in ("__init__", "__post_init__", "setup")
+        names = [name]
+        if constructor:
+            assert owner is not None and isinstance(owner.node, ast.ClassDef)
+            names.append(owner.node.name)
+        elif in_class and name in ("__call__", "forward"):
+            return
+        for wanted in names:
+            for use in self.uses(wanted):
+                parent = self.tree.parent.get(use)
+                if isinstance(parent, ast.Call) and parent.func is use:
+                    if isinstance(use, ast.Name) and in_class and wanted == name:
+                        continue
+                    bound = isinstance(use, ast.Attribute) or wanted != name
+                    yield parent, self.tree.context_of(parent), bound
+                elif isinstance(parent, ast.Call) and (use in parent.args) and isinstance(use, (ast.Name, ast.Attribute)):
+                    # partial(f, model), map(f, models), Process(target=f, args=...)
+                    if dotted(parent.func) in ("partial", "functools.partial"):
+                        shifted = ast.Call(func=use, args=parent.args[1:], keywords=parent.keywords)
+                        yield shifted, self.tree.context_of(parent), isinstance(use, ast.Attribute)
+                    else:
+                        yield None, self.tree.context_of(parent), True
+
+    def uses(self, name: str) -> list[ast.AST]:
+        """The Name and Attribute nodes called `name` in the file's code."""
+        if name not in self._uses:
+            pattern = re.compile(rf"(?<![\w]){re.escape(name)}(?![\w])")
+            source_lines = self.tree.lines_of(self.words.find(pattern))
+            self._uses[name] = [
+                node
+                for node in self.tree.visit(source_lines)
+                if (isinstance(node, ast.Name) and node.id == name)
+                or (isinstance(node, ast.Attribute) and node.attr == name)
+            ]
+        return self._uses[name]
+
+
+def _is_container(value: ast.expr | None) -> bool:
+    if isinstance(value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp)):
+        return True
+    return isinstance(value, ast.Call) and (dotted(value.func) or "").rpartition(".")[2] in (
+        "dict", "list", "set", "defaultdict", "OrderedDict", "deque", "SimpleNamespace", "Namespace",
+    )  # fmt: skip
+
+
+def _is_static(function: Function) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in function.decorator_list)
+
+
+def parameter_names(function: Function) -> list[str]:
+    return [argument.arg for argument in parameters(function)]

@@ -1,0 +1,230 @@
+"""Which bindings of a name reach a statement, and what was done to the object in between.
+
+A forward walk over one scope's statements that follows a single name: branches join, loops run twice, code behind a
+return is not reached, an exception may leave a `try` at any statement.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from telepathy_lint.scan.scopes import Binding, Scope, bindings_of, dotted
+
+#: More than this many ways to reach a place, and nothing is claimed about it.
+MAX_HISTORIES = 128
+MAX_MUTATIONS = 48
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mutation:
+    """A write into the dict that a name holds.
+
+    "set" and "setdefault" have a key and a value; "pop" a key; "update" the call or the right-hand side of `|=`;
+    "escape" stands for anything that may have changed it out of sight.
+    """
+
+    kind: str
+    stmt: ast.stmt
+    key: ast.expr | None = None
+    value: ast.expr | None = None
+
+
+#: A binding (None: the name had its value before the scope's first statement) and the writes since.
+History = tuple[Binding | None, tuple[Mutation, ...]]
+State = frozenset[History] | None  # None: not reached
+
+_ENTRY: History = (None, ())
+
+_HARMLESS = frozenset(
+    "print len str repr dict list sorted set tuple bool isinstance type hasattr getattr any all iter enumerate zip id "
+    "vars max min sum map filter copy deepcopy dumps dump pprint pformat info debug warning warn error log format join "
+    "update asdict write append extend items keys values get".split()
+)
+
+
+def reaching(
+    scope: Scope, name: str, stmt: ast.AST | None, *, mutations: bool = False
+) -> frozenset[History] | None:
+    """The histories with which `name` arrives at `stmt` (None: at the end), None where they cannot be told."""
+    walk = _Walk(scope, name, stmt, mutations)
+    try:
+        end = walk.block(scope.body, frozenset((_ENTRY,)))
+    except _TooMany:
+        return None
+    return walk.arrived if stmt is not None else end
+
+
+class _TooMany(Exception):
+    pass
+
+
+class _Walk:
+    def __init__(self, scope: Scope, name: str, target: ast.AST | None, mutations: bool) -> None:
+        self.scope = scope
+        self.name = name
+        self.target = target
+        self.mutations = mutations
+        self.arrived: frozenset[History] | None = None
+        self.leaving: list[set[History]] = []  # one set for each `try` around: states in which it may be left
+        self.breaking: list[set[History]] = []
+        self.continuing: list[set[History]] = []
+
+    def block(self, stmts: list[ast.stmt], state: State) -> State:
+        for stmt in stmts:
+            if state is None:
+                return None
+            state = self.statement(stmt, state)
+            if state is not None:
+                if len(state) > MAX_HISTORIES:
+                    raise _TooMany
+                for states in self.leaving:
+                    states |= state
+        return state
+
+    def statement(self, stmt: ast.stmt, state: frozenset[History]) -> State:
+        if stmt is self.target:
+            self.arrived = state if self.arrived is None else self.arrived | state
+        if isinstance(stmt, (ast.Return, ast.Raise)):
+            return None
+        if isinstance(stmt, ast.Break):
+            if self.breaking:
+                self.breaking[-1] |= state
+            return None
+        if isinstance(stmt, ast.Continue):
+            if self.continuing:
+                self.continuing[-1] |= state
+            return None
+        if isinstance(stmt, ast.If):
+            state = self.effects(stmt, state)
+            return _join(self.block(stmt.body, state), self.block(stmt.orelse, state))
+        if isinstance(stmt, (ast.For, ast.AsyncFor, ast.While)):
+            return self.loop(stmt, state)
+        if isinstance(stmt, (ast.With, ast.AsyncWith)):
+            return self.block(stmt.body, self.effects(stmt, state))
+        if isinstance(stmt, ast.Match):
+            after: State = self.effects(stmt, state)
+            for case in stmt.cases:
+                after = _join(after, self.block(case.body, state))
+            return after
+        if isinstance(stmt, ast.Try) or type(stmt).__name__ == "TryStar":
+            return self.attempt(stmt, state)  # type: ignore[arg-type]
+        return self.effects(stmt, state)
+
+    def loop(self, stmt: ast.For | ast.AsyncFor | ast.While, state: frozenset[History]) -> State:
+        self.breaking.append(set())
+        self.continuing.append(set())
+        before = state
+        for _ in range(2):
+            out = self.block(stmt.body, self.effects(stmt, before))
+            again = _join(out, frozenset(self.continuing[-1]) or None)
+            before = before | again if again else before
+        broken = frozenset(self.breaking.pop())
+        self.continuing.pop()
+        after = before if not isinstance(stmt, ast.While) else self.effects(stmt, before)
+        endless = isinstance(stmt, ast.While) and isinstance(stmt.test, ast.Constant) and bool(stmt.test.value)
+        normal = None if endless else self.block(stmt.orelse, after)
+        return _join(normal, broken or None)
+
+    def attempt(self, stmt: ast.Try, state: frozenset[History]) -> State:
+        self.leaving.append(set(state))
+        body = self.block(stmt.body, state)
+        raised = frozenset(self.leaving.pop())
+        after = self.block(stmt.orelse, body) if body is not None else None
+        for handler in stmt.handlers:
+            entry: State = raised
+            if handler.name == self.name:
+                entry = frozenset(((Binding("except", self.name, stmt), ()),))
+            after = _join(after, self.block(handler.body, entry))
+        if not stmt.finalbody:
+            return after
+        if after is None:  # the block runs on the way out as well
+            self.block(stmt.finalbody, raised)
+            return None
+        return self.block(stmt.finalbody, after)
+
+    def effects(self, stmt: ast.stmt, state: frozenset[History]) -> frozenset[History]:
+        """What the statement's own expressions and targets do to the name."""
+        if self.mutations:
+            for mutation in mutations_of(stmt, self.name):
+                state = frozenset((binding, _extended(done, mutation)) for binding, done in state)
+        for name, binding in bindings_of(stmt):
+            if name == self.name and binding.kind != "annotation":
+                if binding.kind == "augment" and self.mutations:
+                    continue  # `d |= {...}` is a write into what is there
+                state = frozenset(((binding, ()),))
+            elif name != self.name and self.name.startswith(f"{name}.") and binding.kind != "annotation":
+                state = frozenset(((Binding("other", self.name, stmt), ()),))
+        if self.scope.tree.has_walrus:
+            for inner in ast.walk(stmt) if not hasattr(stmt, "body") else _header(stmt):
+                if isinstance(inner, ast.NamedExpr) and dotted(inner.target) == self.name:
+                    state |= {(Binding("assign", self.name, stmt, inner.value), ())}
+                    if stmt is self.target and self.arrived is not None:
+                        self.arrived |= state
+        return state
+
+
+def _header(stmt: ast.stmt) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(stmt):
+        if isinstance(child, ast.expr):
+            yield from ast.walk(child)
+
+
+def _extended(done: tuple[Mutation, ...], mutation: Mutation) -> tuple[Mutation, ...]:
+    if len(done) >= MAX_MUTATIONS:
+        raise _TooMany
+    return (*done, mutation)
+
+
+def _join(left: State, right: State) -> State:
+    if left is None:
+        return right
+    return left if right is None else left | right
+
+
+def mutations_of(stmt: ast.stmt, name: str) -> Iterator[Mutation]:
+    """The writes one statement (not those inside it) makes into the dict called `name`, in order."""
+    if isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return
+    if isinstance(stmt, ast.Assign):
+        for target in stmt.targets:
+            if isinstance(target, ast.Subscript) and dotted(target.value) == name:
+                yield Mutation("set", stmt, target.slice, stmt.value)
+    elif isinstance(stmt, ast.AnnAssign):
+        if isinstance(stmt.target, ast.Subscript) and dotted(stmt.target.value) == name:
+            yield Mutation("set", stmt, stmt.target.slice, stmt.value)
+    elif isinstance(stmt, ast.AugAssign):
+        if dotted(stmt.target) == name:
+            yield Mutation("update" if isinstance(stmt.op, ast.BitOr) else "escape", stmt, value=stmt.value)
+        elif isinstance(stmt.target, ast.Subscript) and dotted(stmt.target.value) == name:
+            yield Mutation("set", stmt, stmt.target.slice, None)
+    elif isinstance(stmt, ast.Delete):
+        for target in stmt.targets:
+            if isinstance(target, ast.Subscript) and dotted(target.value) == name:
+                yield Mutation("pop", stmt, target.slice)
+    for child in ast.iter_child_nodes(stmt):
+        if isinstance(child, (ast.expr, ast.withitem)):
+            for node in ast.walk(child):
+                if isinstance(node, ast.Call):
+                    yield from _called(stmt, node, name)
+
+
+def _called(stmt: ast.stmt, call: ast.Call, name: str) -> Iterator[Mutation]:
+    func = call.func
+    if isinstance(func, ast.Attribute) and dotted(func.value) == name:
+        if func.attr == "update":
+            yield Mutation("update", stmt, value=call)
+        elif func.attr in ("pop", "setdefault", "__setitem__", "__delitem__") and call.args:
+            value = call.args[1] if len(call.args) > 1 else ast.Constant(None)
+            kind = {"setdefault": "setdefault", "__setitem__": "set"}.get(func.attr, "pop")
+            yield Mutation(kind, stmt, call.args[0], None if kind == "pop" else value)
+        elif func.attr in ("clear", "popitem"):
+            yield Mutation("escape", stmt)
+        return
+    called = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+    if called in _HARMLESS:
+        return
+    handed = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg is not None)]
+    if any(dotted(argument) == name for argument in handed):
+        yield Mutation("escape", stmt)

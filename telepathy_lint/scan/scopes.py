@@ -1,0 +1,325 @@
+"""Scopes and bindings of one file, worked out only where somebody asks.
+
+Nothing here walks the whole tree: `Tree.visit` descends to the lines of interest, and a scope reads its own statements
+(never expressions) the first time a name is looked up in it.
+"""
+
+from __future__ import annotations
+
+import ast
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from telepathy_lint.source import Source
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+ScopeNode = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """One place that gives a name its value.
+
+    `kind` says how: "assign" (value is the right-hand side, `path` the indices of an unpacking), "annotation" (no
+    value), "augment", "for" (value is the iterable), "with" (the context manager), "import" (symbol is the dotted
+    origin), "def", "class", "param", "except", "delete", "other".
+    """
+
+    kind: str
+    name: str
+    stmt: ast.AST
+    value: ast.expr | None = None
+    path: tuple[int | None, ...] = ()
+    symbol: str = ""
+
+    @property
+    def line(self) -> int:
+        return getattr(self.stmt, "lineno", 1)
+
+
+def dotted(node: ast.AST) -> str | None:
+    """`a.b.c` for a chain of names and attributes, else None."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    parts.append(node.id)
+    return ".".join(reversed(parts))
+
+
+def targets_of(target: ast.expr, path: tuple[int | None, ...] = ()) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:
+    """The names, attributes and subscripts an assignment target writes, each with its place in the unpacking.
+
+    An index behind a starred element counts from the end; the starred element itself has index None.
+    """
+    if isinstance(target, (ast.Tuple, ast.List)):
+        starred = next((i for i, item in enumerate(target.elts) if isinstance(item, ast.Starred)), None)
+        for index, item in enumerate(target.elts):
+            if isinstance(item, ast.Starred):
+                yield from targets_of(item.value, (*path, None))
+            else:
+                from_end = starred is not None and index > starred
+                yield from targets_of(item, (*path, index - len(target.elts) if from_end else index))
+    else:
+        yield target, path
+
+
+def bindings_of(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
+    """What one statement binds itself (not the statements inside it): dotted names with their bindings."""
+    if isinstance(stmt, ast.Assign):
+        for target in stmt.targets:
+            yield from _assigned(stmt, target, stmt.value, "assign")
+    elif isinstance(stmt, ast.AnnAssign):
+        if stmt.value is not None:
+            yield from _assigned(stmt, stmt.target, stmt.value, "assign")
+        elif (name := dotted(stmt.target)) is not None:
+            yield name, Binding("annotation", name, stmt)
+    elif isinstance(stmt, ast.AugAssign):
+        if (name := dotted(stmt.target)) is not None:
+            yield name, Binding("augment", name, stmt, stmt.value)
+    elif isinstance(stmt, (ast.For, ast.AsyncFor)):
+        yield from _assigned(stmt, stmt.target, stmt.iter, "for")
+    elif isinstance(stmt, (ast.With, ast.AsyncWith)):
+        for item in stmt.items:
+            if item.optional_vars is not None:
+                yield from _assigned(stmt, item.optional_vars, item.context_expr, "with")
+    elif isinstance(stmt, ast.Import):
+        for alias in stmt.names:
+            name = alias.asname or alias.name.partition(".")[0]
+            yield name, Binding("import", name, stmt, symbol=alias.name if alias.asname else name)
+    elif isinstance(stmt, ast.ImportFrom):
+        module = "." * stmt.level + (stmt.module or "")
+        for alias in stmt.names:
+            name = alias.asname or alias.name
+            joined = module + alias.name if module.endswith(".") else f"{module}.{alias.name}"
+            yield name, Binding("import", name, stmt, symbol=joined)
+    elif isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield stmt.name, Binding("def", stmt.name, stmt)
+    elif isinstance(stmt, ast.ClassDef):
+        yield stmt.name, Binding("class", stmt.name, stmt)
+    elif isinstance(stmt, ast.Delete):
+        for target in stmt.targets:
+            if (name := dotted(target)) is not None:
+                yield name, Binding("delete", name, stmt)
+    elif isinstance(stmt, ast.Match):
+        for case in stmt.cases:
+            for node in ast.walk(case.pattern):
+                captured = getattr(node, "name", None) or getattr(node, "rest", None)
+                if isinstance(captured, str):
+                    yield captured, Binding("other", captured, stmt)
+
+
+def _assigned(stmt: ast.stmt, target: ast.expr, value: ast.expr, kind: str) -> Iterator[tuple[str, Binding]]:
+    for node, path in targets_of(target):
+        if (name := dotted(node)) is not None:
+            yield name, Binding(kind, name, stmt, value, path)
+
+
+def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
+    """The statement lists directly inside a compound statement, definitions left out."""
+    if isinstance(stmt, _DEFINITIONS):
+        return
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(stmt, name, None)
+        if isinstance(block, list) and block:
+            yield block
+    for handler in getattr(stmt, "handlers", ()):
+        yield handler.body
+    for case in getattr(stmt, "cases", ()):
+        yield case.body
+
+
+def parameters(node: FunctionNode) -> Iterator[ast.arg]:
+    arguments = node.args
+    yield from arguments.posonlyargs
+    yield from arguments.args
+    if arguments.vararg:
+        yield arguments.vararg
+    yield from arguments.kwonlyargs
+    if arguments.kwarg:
+        yield arguments.kwarg
+
+
+class Scope:
+    """A module, class or function body and the names bound in it."""
+
+    def __init__(self, tree: Tree, node: ScopeNode, parent: Scope | None) -> None:
+        self.tree = tree
+        self.node = node
+        self.parent = parent
+        self.is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        self.is_class = isinstance(node, ast.ClassDef)
+        self._bindings: dict[str, list[Binding]] | None = None
+        self.elsewhere: set[str] = set()  # names declared global or nonlocal
+        self.definitions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
+        self.statements: list[ast.stmt] = []
+
+    @property
+    def body(self) -> list[ast.stmt]:
+        return [] if isinstance(self.node, ast.Lambda) else self.node.body
+
+    @property
+    def bindings(self) -> dict[str, list[Binding]]:
+        if self._bindings is None:
+            self._bindings = self._collect()
+        return self._bindings
+
+    def read(self) -> None:
+        """Make `statements`, `definitions` and the parents of statements known."""
+        _ = self.bindings
+
+    def _collect(self) -> dict[str, list[Binding]]:
+        found: dict[str, list[Binding]] = {}
+        if isinstance(self.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            for arg in parameters(self.node):
+                found.setdefault(arg.arg, []).append(Binding("param", arg.arg, self.node))
+        parent_of = self.tree.parent
+        walrus = self.tree.has_walrus
+        pending: list[tuple[ast.AST, list[ast.stmt]]] = [(self.node, self.body)]
+        while pending:
+            owner, block = pending.pop()
+            for stmt in block:
+                parent_of[stmt] = owner
+                self.statements.append(stmt)
+                if isinstance(stmt, _DEFINITIONS):
+                    self.definitions.append(stmt)
+                elif isinstance(stmt, (ast.Global, ast.Nonlocal)):
+                    self.elsewhere.update(stmt.names)
+                elif isinstance(stmt, ast.Try) or type(stmt).__name__ == "TryStar":
+                    for handler in stmt.handlers:  # type: ignore[attr-defined]
+                        parent_of[handler] = stmt
+                        if handler.name:
+                            found.setdefault(handler.name, []).append(Binding("except", handler.name, stmt))
+                for name, binding in bindings_of(stmt):
+                    found.setdefault(name, []).append(binding)
+                if walrus:
+                    for name, binding in _walruses(stmt):
+                        found.setdefault(name, []).append(binding)
+                for inner in blocks_of(stmt):
+                    pending.append((stmt, inner))
+        return found
+
+    def binds(self, name: str) -> bool:
+        return name in self.bindings and name not in self.elsewhere
+
+
+def _walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
+    if isinstance(stmt, _DEFINITIONS):
+        return
+    for child in ast.iter_child_nodes(stmt):
+        if isinstance(child, ast.expr):
+            for node in ast.walk(child):
+                if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+                    yield node.target.id, Binding("assign", node.target.id, stmt, node.value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """Where an expression stands: its scope, the statement it belongs to, comprehensions and lambdas around it."""
+
+    scope: Scope
+    stmt: ast.AST | None
+    inner: tuple[ast.AST, ...] = ()
+
+
+class Tree:
+    """One file's syntax tree with parents of what was visited and scopes made on demand."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.module = module = source.tree
+        self.text = text = source.text
+        self.has_walrus = ":=" in text
+        self.has_global = "global " in text or "nonlocal " in text
+        self.parent: dict[ast.AST, ast.AST] = {}
+        self._scopes: dict[ast.AST, Scope] = {}
+        self.top = self._scope(module, None)
+        self._all_scopes: list[Scope] | None = None
+
+    def _scope(self, node: ScopeNode, parent: Scope | None) -> Scope:
+        scope = self._scopes.get(node)
+        if scope is None:
+            scope = self._scopes[node] = Scope(self, node, parent)
+        return scope
+
+    def visit(self, lines: Iterable[int]) -> list[ast.AST]:
+        """The nodes that overlap any of the (sorted, 1-based) lines, outer before inner; remembers their parents."""
+        wanted = list(lines)
+        found: list[ast.AST] = []
+        if not wanted:
+            return found
+        parent_of = self.parent
+        stack: list[ast.AST] = [self.module]
+        while stack:
+            node = stack.pop()
+            for name in node._fields:
+                value = getattr(node, name, None)
+                children = value if type(value) is list else (value,)
+                for child in children:
+                    if not isinstance(child, ast.AST) or isinstance(child, ast.expr_context):
+                        continue
+                    first = getattr(child, "lineno", None)
+                    if first is not None:
+                        decorators = getattr(child, "decorator_list", None)
+                        if decorators:
+                            first = min(first, decorators[0].lineno)
+                        index = bisect_left(wanted, first)
+                        if index == len(wanted) or wanted[index] > child.end_lineno:  # type: ignore[attr-defined]
+                            continue
+                    parent_of[child] = node
+                    found.append(child)
+                    stack.append(child)
+        return found
+
+    def lines_of(self, offsets: Iterable[int]) -> list[int]:
+        """The sorted physical lines of offsets, each once."""
+        return sorted({self.source.line_of(offset) for offset in offsets})
+
+    def scope_of(self, node: ast.AST) -> Scope:
+        """The scope in which a visited node is evaluated."""
+        child, current = node, self.parent.get(node)
+        while current is not None:
+            if isinstance(current, (*_DEFINITIONS, ast.Lambda)):
+                inside = (
+                    child in current.body if not isinstance(current, ast.Lambda) else child is current.body
+                )
+                if inside:
+                    return self.scope_at(current)
+            child, current = current, self.parent.get(current)
+        return self.top
+
+    def scope_at(self, definition: ast.AST) -> Scope:
+        """The scope that a definition opens."""
+        assert isinstance(definition, (*_DEFINITIONS, ast.Lambda))
+        scope = self._scopes.get(definition)
+        return scope if scope is not None else self._scope(definition, self.scope_of(definition))
+
+    def context_of(self, node: ast.AST) -> Context:
+        """The context of a visited expression."""
+        inner: list[ast.AST] = []
+        current: ast.AST | None = node
+        while current is not None and not isinstance(current, (ast.stmt, ast.Module)):
+            parent = self.parent.get(current)
+            if isinstance(parent, _COMPREHENSIONS):
+                inner.append(parent)
+            elif isinstance(parent, ast.Lambda) and current is parent.body:
+                return Context(self.scope_of(current), None, tuple(inner))
+            current = parent
+        if current is None:
+            return Context(self.top, None, tuple(inner))
+        return Context(self.scope_of(current) if current in self.parent else self.top, current, tuple(inner))
+
+    def all_scopes(self) -> list[Scope]:
+        """Every module, class and function scope of the file (lambdas left out)."""
+        if self._all_scopes is None:
+            scopes = [self.top]
+            for scope in scopes:
+                scope.read()
+                scopes.extend(self._scope(definition, scope) for definition in scope.definitions)
+            self._all_scopes = scopes
+        return self._all_scopes

@@ -1,0 +1,119 @@
+"""What a rule sees: one call of interest, with everything that is known about it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from telepathy_lint.scan.scopes import Context
+from telepathy_lint.scan.values import Value
+from telepathy_lint.source import Source
+
+if TYPE_CHECKING:
+    import libcst
+
+How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
+Kind = Literal["model", "tokenizer", "pipeline"]
+
+
+class Known(Enum):
+    """An answer that may be missing: what cannot be decided is not reported."""
+
+    YES = "yes"
+    NO = "no"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Argument:
+    """One argument a call gets, however it gets there."""
+
+    name: str
+    values: tuple[Value, ...]
+    how: How
+    #: The argument or spread in the call that brings it in: where a finding about it points.
+    node: ast.AST
+    #: True where only some ways through the code pass it.
+    optional: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A load: of a model, of a tokenizer, or of a pipeline that is given a model id."""
+
+    kind: Kind
+    source: Source
+    call: ast.Call
+    context: Context
+    #: Dotted classes the call may load, or "transformers.pipeline"; a local subclass by its own name.
+    classes: tuple[str, ...]
+    arguments: dict[str, Argument]
+    #: Whether the call gets arguments that cannot be seen.
+    opaque: bool
+    model_id: str | None
+    generative: bool = False
+    #: Whether the model gets a generation config, the tokenizer a pad token, the passed config an attention.
+    generation_config: Known = Known.NO
+    pad_token: Known = Known.NO
+    config_attention: Known = Known.NO
+    #: Whether the file loads a model that generates text.
+    beside_generative: bool = False
+    #: Whether the call reaches `from_pretrained` through a function or partial of the file.
+    indirect: bool = False
+    #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
+    inherited: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def callee(self) -> str:
+        """The dotted name of what is called, as JSON reports it."""
+        return self.classes[0] if self.kind == "pipeline" else f"{self.classes[0]}.from_pretrained"
+
+    @property
+    def class_name(self) -> str:
+        return self.classes[0].rpartition(".")[2]
+
+    @cached_property
+    def start(self) -> int:
+        return self.source.start_of(self.call)
+
+    @cached_property
+    def end(self) -> int:
+        return self.source.end_of(self.call)
+
+    @cached_property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    @cached_property
+    def cst(self) -> libcst.Call:
+        """The call as concrete syntax; imports LibCST, so asked for only by what needs comments and layout."""
+        import libcst
+
+        node = libcst.parse_expression(self.text)
+        assert isinstance(node, libcst.Call)
+        return node
+
+    def argument(self, *names: str) -> Argument | None:
+        """The first of the named arguments that the call gets."""
+        for name in names:
+            if (found := self.arguments.get(name)) is not None:
+                return found
+        return None
+
+    def range_of(self, node: ast.AST) -> tuple[int, int]:
+        """Offsets of a part of the call, a keyword's name and a spread's stars included."""
+        assert isinstance(node, (ast.expr, ast.keyword, ast.stmt))
+        return self.source.start_of(node), self.source.end_of(node)
+
+
+def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """All alternatives of several groups, each node once."""
+    seen: dict[tuple[int, str], Value] = {}
+    for values in groups:
+        for value in values:
+            seen.setdefault((id(value.node), value.kind), value)
+    return tuple(seen.values())

@@ -1,0 +1,415 @@
+"""What an expression can be, told from the file alone: every alternative, or that it cannot be told."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from telepathy_lint.scan import catalog
+from telepathy_lint.scan.reach import History, Mutation, reaching
+from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
+
+_MAX_DEPTH = 24
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One alternative of an expression.
+
+    kind         data
+    "const"      the Python constant
+    "text"       an f-string, or a concatenation or formatting that a literal takes part in
+    "dict"       a dict display, `dict(...)` or a comprehension
+    "sequence"   a tuple, list or set display
+    "symbol"     the dotted name of something imported: "torch.bfloat16"
+    "class", "function", "lambda"   the definition in this file
+    "param"      the name of a function's parameter: the caller's choice
+    "attribute"  an attribute of an object that was not followed, as text
+    "choice"     an item of a table, picked by something that is not a constant
+    "call"       the result of a call, its callee as text
+    "other"      anything else
+    """
+
+    kind: str
+    data: Any
+    node: ast.AST
+    context: Context
+    via: tuple[str, int] | None = None  # the name it came through, and the line of the binding
+
+    @property
+    def is_none(self) -> bool:
+        return self.kind == "const" and self.data is None
+
+
+#: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
+Importer = Callable[[str], "tuple[Value, ...] | None"]
+
+
+class Evaluator:
+    """Follows names to their bindings; remembers what it found."""
+
+    def __init__(self, tree: Tree, importer: Importer | None = None) -> None:
+        self.tree = tree
+        self.importer = importer
+        self._known: dict[tuple[ast.AST, ast.AST | None], tuple[Value, ...]] = {}
+        self._open: set[tuple[ast.AST, ast.AST | None]] = set()
+
+    def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
+        """Every alternative `node` can be, in reading order; never empty."""
+        key = (node, context.stmt)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        if key in self._open or len(self._open) > _MAX_DEPTH:
+            return (Value("other", None, node, context),)
+        self._open.add(key)
+        try:
+            values = tuple(self._evaluate(node, context)) or (Value("other", None, node, context),)
+        finally:
+            self._open.discard(key)
+        self._known[key] = values
+        return values
+
+    def _evaluate(self, node: ast.expr, context: Context) -> Iterator[Value]:
+        if isinstance(node, ast.Constant):
+            yield Value("const", node.value, node, context)
+        elif isinstance(node, ast.Name):
+            yield from self.name(node, context)
+        elif isinstance(node, ast.Attribute):
+            yield from self._attribute(node, context)
+        elif isinstance(node, ast.IfExp):
+            yield from self.evaluate(node.body, context)
+            yield from self.evaluate(node.orelse, context)
+        elif isinstance(node, ast.BoolOp):
+            yield from self._either(node, context)
+        elif isinstance(node, ast.Call):
+            yield from self._call(node, context)
+        elif isinstance(node, (ast.Dict, ast.DictComp)):
+            yield Value("dict", None, node, context)
+        elif isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            yield Value("sequence", None, node, context)
+        elif isinstance(node, ast.JoinedStr):
+            yield Value("text", None, node, context)
+        elif isinstance(node, ast.BinOp):
+            yield self._operation(node, context)
+        elif isinstance(node, ast.Subscript):
+            yield from self._subscript(node, context)
+        elif isinstance(node, ast.NamedExpr):
+            yield from self.evaluate(node.value, context)
+        elif isinstance(node, ast.Lambda):
+            yield Value("lambda", None, node, context)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+            operand = node.operand.value
+            yield Value("const", -operand if isinstance(operand, (int, float)) else operand, node, context)
+        else:
+            yield Value("other", None, node, context)
+
+    def _either(self, node: ast.BoolOp, context: Context) -> Iterator[Value]:
+        for index, arm in enumerate(node.values):
+            for value in self.evaluate(arm, context):
+                passed_over = isinstance(node.op, ast.Or) and index < len(node.values) - 1
+                if passed_over and value.kind == "const" and not value.data:
+                    continue  # `None or x` is x
+                yield value
+
+    def _operation(self, node: ast.BinOp, context: Context) -> Value:
+        if isinstance(node.op, (ast.Add, ast.Mod)):
+            left = node.left
+            while isinstance(left, ast.BinOp):
+                left = left.left
+            if isinstance(left, ast.Constant) and isinstance(left.value, str) or isinstance(left, ast.JoinedStr):
+                return Value("text", None, node, context)
+        if isinstance(node.op, ast.BitOr):
+            return Value("dict", None, node, context)
+        return Value("other", None, node, context)
+
+    # ---- names
+
+    def histories(
+        self, name: str, context: Context, *, mutations: bool = False
+    ) -> tuple[list[tuple[History, Scope]], Scope] | None:
+        """The ways in which a plain name gets its value at `context`, with the scope of the bindings; None: not bound."""
+        scope: Scope | None = context.scope
+        here = True
+        while scope is not None:
+            if (here or not scope.is_class) and scope.binds(name):
+                return self._histories_in(scope, name, context.stmt if here else None, mutations), scope
+            here = False
+            scope = scope.parent
+        if self.tree.top.bindings.get(name):
+            return self._histories_in(self.tree.top, name, None, mutations), self.tree.top
+        return None
+
+    def _histories_in(
+        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
+    ) -> list[tuple[History, Scope]]:
+        found: list[tuple[History, Scope]] = []
+        for other in self._writers(scope, name):
+            found.extend(((binding, ()), other) for binding in other.bindings[name])
+        if stmt is not None and not found:
+            arrived = reaching(scope, name, stmt, mutations=mutations)
+            if arrived is not None:
+                for binding, done in sorted(arrived, key=lambda history: _line(history[0])):
+                    if binding is None:
+                        if scope.is_function and (params := [b for b in scope.bindings[name] if b.kind == "param"]):
+                            found.append(((params[0], done), scope))
+                        elif scope.is_class and scope.parent is not None:
+                            outer = self.histories(name, Context(scope.parent, None))
+                            found.extend(outer[0] if outer else ())
+                        continue
+                    found.append(((binding, done), scope))
+                if found:
+                    return found
+        bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
+        if mutations and stmt is None and scope.body:
+            # Seen from a function that runs later: what the name holds when the body is through.
+            arrived = reaching(scope, name, None, mutations=True)
+            if arrived is not None and not found:
+                ended = [(history, scope) for history in arrived if history[0] is not None]
+                if ended:
+                    return ended
+        return found + [((binding, ()), scope) for binding in bindings]
+
+    def _writers(self, scope: Scope, name: str) -> list[Scope]:
+        """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
+        text_says_so = self.tree.has_global
+        if not text_says_so:
+            return []
+        return [
+            other
+            for other in self.tree.all_scopes()
+            if other is not scope and name in other.elsewhere and name in other.bindings
+        ]
+
+    def name(self, node: ast.Name, context: Context) -> Iterator[Value]:
+        for inner in context.inner:
+            if isinstance(inner, _COMPREHENSIONS):
+                for generator in inner.generators:
+                    if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
+                        yield from self._element(generator.iter, node, context)
+                        return
+        found = self.histories(node.id, context)
+        if found is None:
+            yield Value("symbol", self._unbound(node.id), node, context)
+            return
+        for (binding, _), scope in found[0]:
+            if binding is not None:
+                yield from self.bound(binding, scope, node)
+
+    def _unbound(self, name: str) -> str:
+        """The dotted name of something no statement binds: it comes from a star import or is a builtin."""
+        stars = [binding.symbol.removesuffix(".*") for binding in self.tree.top.bindings.get("*", ())]
+        if catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
+            return f"{catalog.ROOT}.{name}"
+        return f"{stars[-1]}.{name}" if stars else f"builtins.{name}"
+
+    def bound(self, binding: Binding, scope: Scope, node: ast.AST) -> Iterator[Value]:
+        """What a binding gives its name."""
+        context = Context(scope, binding.stmt)
+        if binding.kind == "assign" and binding.value is not None:
+            for value in self._unpacked(binding.value, binding.path, context):
+                yield value if value.via is not None else replace(value, via=(binding.name, binding.line))
+        elif binding.kind == "import":
+            values = self.importer(binding.symbol) if self.importer is not None else None
+            if values:
+                yield from values
+            else:
+                yield Value("symbol", binding.symbol, node, context)
+        elif binding.kind == "def":
+            yield Value("function", None, binding.stmt, context)
+        elif binding.kind == "class":
+            yield Value("class", None, binding.stmt, context)
+        elif binding.kind == "param":
+            yield Value("param", binding.name, binding.stmt, context)
+        elif binding.kind == "for" and binding.value is not None:
+            for value in self._element(binding.value, node, context, binding.path):
+                yield value if value.via is not None else replace(value, via=(binding.name, binding.line))
+        elif binding.kind == "annotation":
+            return
+        else:
+            yield Value("other", binding.name, node, context)
+
+    def _unpacked(self, value: ast.expr, path: tuple[int | None, ...], context: Context) -> Iterator[Value]:
+        if not path:
+            yield from self.evaluate(value, context)
+            return
+        for whole in self.evaluate(value, context):
+            items = getattr(whole.node, "elts", None)
+            index = path[0]
+            fits = whole.kind == "sequence" and index is not None and items is not None and -len(items) <= index < len(items)
+            if fits and not any(isinstance(item, ast.Starred) for item in items):  # type: ignore[union-attr]
+                yield from self._unpacked(items[index], path[1:], whole.context)  # type: ignore[index]
+            else:
+                yield Value("call" if whole.kind == "call" else "other", whole.data, whole.node, whole.context)
+
+    def _element(
+        self, iterable: ast.expr, node: ast.AST, context: Context, path: tuple[int | None, ...] = ()
+    ) -> Iterator[Value]:
+        """What a loop over `iterable` hands out one by one."""
+        for whole in self.evaluate(iterable, context):
+            if whole.kind == "sequence":
+                for item in whole.node.elts:  # type: ignore[attr-defined]
+                    yield from self._unpacked(item, path, whole.context)
+            else:
+                yield Value("other", None, node, context)
+
+    # ---- attributes, calls, items
+
+    def _attribute(self, node: ast.Attribute, context: Context) -> Iterator[Value]:
+        name = dotted(node)
+        if name is not None and (values := self._followed(name, node, context)):
+            yield from values
+            return
+        for base in self.evaluate(node.value, context):
+            if base.kind == "symbol" and not str(base.data).startswith("builtins."):
+                whole = f"{base.data}.{node.attr}"
+                values = list(self.importer(whole) or ()) if self.importer is not None else []
+                if values:
+                    yield from values
+                else:
+                    yield Value("symbol", whole, node, context)
+            elif base.kind == "class":
+                inside = list(self.class_attribute(base.node, node.attr))  # type: ignore[arg-type]
+                yield from inside or [Value("attribute", name or node.attr, node, context)]
+            else:
+                yield Value("attribute", name or node.attr, node, context)
+
+    def reaching(self, context: Context, name: str) -> list[History] | None:
+        """How a dotted name (`self.kwargs`) gets its value inside its own function, with the writes into it."""
+        arrived = reaching(context.scope, name, context.stmt, mutations=True)
+        if not arrived or any(binding is None for binding, _ in arrived):
+            return None
+        return sorted(arrived, key=lambda history: _line(history[0]))
+
+    def _followed(self, name: str, node: ast.Attribute, context: Context) -> list[Value]:
+        """The values of `self.x` or `obj.x` from its assignments in the function and, for `self`, in the class."""
+        found: list[Value] = []
+        complete = False
+        if context.scope.bindings.get(name) and context.stmt is not None:
+            arrived = reaching(context.scope, name, context.stmt)
+            if arrived:
+                complete = all(binding is not None for binding, _ in arrived)
+                for binding, _ in sorted(arrived, key=lambda history: _line(history[0])):
+                    if binding is not None:
+                        found.extend(self.bound(binding, context.scope, node))
+        if complete:
+            return found
+        base, _, attribute = name.rpartition(".")
+        owner = self.enclosing_class(context.scope) if base in ("self", "cls") else None
+        if owner is not None:
+            return found + list(self.class_attribute(owner, attribute))
+        if found:
+            found.append(Value("attribute", name, node, context))
+            return found
+        module = self.tree.top
+        if context.scope is not module and module.bindings.get(name):
+            return [value for binding in module.bindings[name] for value in self.bound(binding, module, node)]
+        return []
+
+    def enclosing_class(self, scope: Scope | None) -> ast.ClassDef | None:
+        while scope is not None:
+            if isinstance(scope.node, ast.ClassDef):
+                return scope.node
+            scope = scope.parent
+        return None
+
+    def class_attribute(self, owner: ast.ClassDef, attribute: str, depth: int = 0) -> Iterator[Value]:
+        """What `attribute` of the class can be: its body's assignments and every `self.attribute = ...` in it.
+
+        An annotated field (a dataclass's, pydantic's) is the constructor's choice and not followed.
+        """
+        scope = self.tree.scope_at(owner)
+        for binding in scope.bindings.get(attribute, ()):
+            if isinstance(binding.stmt, ast.AnnAssign):
+                yield Value("attribute", attribute, binding.stmt, Context(scope, binding.stmt))
+            else:
+                yield from self.bound(binding, scope, owner)
+        for definition in scope.definitions:
+            if isinstance(definition, ast.ClassDef):
+                continue
+            method = self.tree.scope_at(definition)
+            for name in (f"self.{attribute}", f"cls.{attribute}"):
+                for binding in method.bindings.get(name, ()):
+                    yield from self.bound(binding, method, owner)
+        for binding in self.tree.top.bindings.get(f"{owner.name}.{attribute}", ()):
+            yield from self.bound(binding, self.tree.top, owner)
+        if depth < 4:
+            for base in owner.bases:
+                for value in self.evaluate(base, Context(scope.parent or self.tree.top, owner)):
+                    if value.kind == "class" and value.node is not owner:
+                        yield from self.class_attribute(value.node, attribute, depth + 1)  # type: ignore[arg-type]
+
+    def _call(self, node: ast.Call, context: Context) -> Iterator[Value]:
+        name = dotted(node.func)
+        if isinstance(node.func, ast.Name) and self.histories(node.func.id, context) is None:
+            if node.func.id == "dict":
+                yield Value("dict", None, node, context)
+                return
+            if node.func.id == "getattr" and len(node.args) >= 2:
+                yield from self._getattr(node, context)
+                return
+            if node.func.id == "str" and len(node.args) == 1 and isinstance(node.args[0], ast.Constant):
+                yield Value("const", str(node.args[0].value), node, context)
+                return
+        if isinstance(node.func, ast.Attribute):
+            if node.func.attr == "format" and isinstance(node.func.value, ast.Constant):
+                yield Value("text", None, node, context)
+                return
+            if node.func.attr == "copy" and not node.args:
+                for value in self.evaluate(node.func.value, context):
+                    yield value if value.kind == "dict" else Value("call", name, node, context)
+                return
+        if name is not None and name.rpartition(".")[2] in ("deepcopy", "copy") and len(node.args) == 1:
+            for value in self.evaluate(node.args[0], context):
+                yield value if value.kind == "dict" else Value("call", name, node, context)
+            return
+        yield Value("call", name or "", node, context)
+
+    def _getattr(self, node: ast.Call, context: Context) -> Iterator[Value]:
+        for attribute in self.evaluate(node.args[1], context):
+            if attribute.kind == "const" and isinstance(attribute.data, str):
+                for base in self.evaluate(node.args[0], context):
+                    if base.kind == "symbol":
+                        yield Value("symbol", f"{base.data}.{attribute.data}", node, context, attribute.via)
+                    else:
+                        yield Value("attribute", attribute.data, node, context)
+            else:
+                yield Value("choice", None, node, context)
+
+    def _subscript(self, node: ast.Subscript, context: Context) -> Iterator[Value]:
+        keys = self.evaluate(node.slice, context)
+        exact = all(key.kind == "const" for key in keys)
+        for table in self.evaluate(node.value, context):
+            if exact and (items := [item for key in keys for item in self.items(table, key.data)]):
+                yield from items
+            else:
+                yield Value("choice", table, node, context)
+
+    def items(self, table: Value, key: object = ...) -> Iterator[Value]:
+        """The items of a visible display: the one under `key`, or all of them."""
+        display = table.node
+        if table.kind == "sequence":
+            elements: list[ast.expr] = display.elts  # type: ignore[attr-defined]
+            if key is ...:
+                chosen = elements
+            elif isinstance(key, int) and -len(elements) <= key < len(elements):
+                chosen = [elements[key]]
+            else:
+                chosen = []
+            for element in chosen:
+                yield from self.evaluate(element, table.context)
+        elif table.kind == "dict" and isinstance(display, ast.Dict):
+            for name, item in zip(display.keys, display.values, strict=True):
+                if name is not None and (key is ... or (isinstance(name, ast.Constant) and name.value == key)):
+                    for value in self.evaluate(item, table.context):
+                        yield value if value.via or not table.via else replace(value, via=table.via)
+
+
+def _line(binding: Binding | None) -> int:
+    return binding.line if binding is not None else 0
+
+
+__all__ = ["Evaluator", "Importer", "Mutation", "Value"]
