@@ -1,0 +1,223 @@
+"""Configuration: nearest file, checked keys, origins; and the transformers version a project allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint.config import DEFAULT_EXCLUDE, Config, ConfigError, Configs, from_table, keys
+from telepathy_lint.requirements import Targets, lower_bound, target_of
+from telepathy_lint.settings import Loader
+
+FULL = """
+[tool.telepathy-lint]
+select = ["TLP1", "unset-pad-token"]
+ignore = ["TLP104"]
+extend-select = ["TLP902"]
+exclude = ["old"]
+extend-exclude = ["generated/*.py"]
+respect-gitignore = false
+fix-style = "inline"
+target-transformers = "4.57"
+wrappers = ["house.models.load"]
+output-format = "concise"
+jobs = 3
+baseline = "baseline.json"
+src = ["src", "."]
+gpu = "H100-80GB"
+model-registry = ["models.toml"]
+
+[tool.telepathy-lint.per-file-ignores]
+"tests/*" = ["TLP102", "TLP104"]
+
+[tool.telepathy-lint.loader]
+module = "house.loading"
+load-model = "load"
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "pyproject.toml", FULL)
+    config = Configs().of(str(tmp_path))
+    assert config.root == str(tmp_path)
+    assert config.select == ("TLP1", "unset-pad-token")
+    assert config.per_file_ignores == (("tests/*", ("TLP102", "TLP104")),)
+    assert config.loader == Loader(module="house.loading", load_model="load")
+    assert (config.jobs, config.gpu, config.respect_gitignore) == (3, "H100-80GB", False)
+    settings = config.settings("4.40")
+    assert (settings.target_transformers, settings.fix_style) == ("4.57", "inline")
+    assert settings.wrappers == ("house.models.load",)
+    assert config.origins["select"] == str(path)
+    assert "fix" not in config.origins
+
+
+def test_the_nearest_file_wins_and_sections_do_not_mix(tmp_path: Path) -> None:
+    write(tmp_path / "pyproject.toml", "[tool.telepathy-lint]\nselect = ['TLP1']\nignore = ['TLP2']\n")
+    write(tmp_path / "a" / "pyproject.toml", "[project]\nname = 'other'\n")
+    write(tmp_path / "a" / "b" / "telepathy-lint.toml", "select = ['TLP3']\n")
+    configs = Configs()
+    assert configs.of(str(tmp_path / "a")).select == ("TLP1",)
+    inner = configs.of(str(tmp_path / "a" / "b" / "c"))
+    assert (inner.select, inner.ignore, inner.root) == (("TLP3",), (), str(tmp_path / "a" / "b"))
+
+
+def test_own_file_wins_over_pyproject_beside_it(tmp_path: Path) -> None:
+    write(tmp_path / "pyproject.toml", "[tool.telepathy-lint]\nselect = ['TLP1']\n")
+    write(tmp_path / "telepathy-lint.toml", "select = ['TLP2']\n")
+    assert Configs().of(str(tmp_path)).select == ("TLP2",)
+
+
+def test_options_win_over_files_and_say_so(tmp_path: Path) -> None:
+    write(tmp_path / "telepathy-lint.toml", "select = ['TLP2']\nignore = ['TLP201']\n")
+    config = Configs({"select": ["TLP1"]}).of(str(tmp_path))
+    assert (config.select, config.ignore) == (("TLP1",), ("TLP201",))
+    assert config.origins["select"] == "--select"
+
+
+def test_isolated_reads_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "telepathy-lint.toml", "select = 7")
+    assert Configs(isolated=True).of(str(tmp_path)).select == ()
+
+
+def test_a_named_file_holds_for_every_folder(tmp_path: Path) -> None:
+    named = write(tmp_path / "ci" / "strict.toml", "select = ['TLP']\n")
+    write(tmp_path / "pkg" / "telepathy-lint.toml", "select = ['TLP2']\n")
+    assert Configs(file=str(named)).of(str(tmp_path / "pkg")).select == ("TLP",)
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        Configs(file=str(tmp_path / "absent.toml"))
+
+
+def test_a_pyproject_about_others_is_not_even_parsed(tmp_path: Path) -> None:
+    write(tmp_path / "pyproject.toml", "this is = not [ toml")
+    assert Configs().of(str(tmp_path)).exclude == DEFAULT_EXCLUDE
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("selct = []", r"unknown key 'selct'; did you mean 'select'\?"),
+        ("target_transformers = '4.57'", "did you mean 'target-transformers'"),
+        ("zzzzzz = 1", "known keys: baseline, "),
+        ("select = 'TLP1'", r"'select' must be a list of strings, not 'TLP1'"),
+        ("select = [1]", "'select' must be a list of strings"),
+        ("fix = 'yes'", "'fix' must be true or false"),
+        ("jobs = 0", "'jobs' must be a whole number above 0"),
+        ("jobs = true", "'jobs' must be a whole number above 0"),
+        ("fix-style = 'outline'", "'fix-style' must be one of loader, inline"),
+        ("output-format = 'xml'", "'output-format' must be one of full, concise"),
+        ("target-transformers = '>=4.57'", "'target-transformers' must be a version"),
+        ("target-transformers = 4.57", "'target-transformers' must be a version"),
+        ("per-file-ignores = ['x']", "'per-file-ignores' must be a table"),
+        ("[per-file-ignores]\n'x' = 'TLP1'", "'per-file-ignores' must be a table"),
+        ("[loader]\nmodul = 'x'", r"unknown key 'loader.modul'; did you mean 'module'\?"),
+        ("[loader]\nmodule = 'a-b'", "'loader.module' must be a Python name"),
+        ("loader = 'x'", "'loader' must be a table"),
+        ("x = [", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path / "telepathy-lint.toml", text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        Configs().of(str(tmp_path))
+    assert str(path) in str(caught.value)
+
+
+def test_the_section_must_be_a_table(tmp_path: Path) -> None:
+    write(tmp_path / "pyproject.toml", "[tool]\ntelepathy-lint = 3\n")
+    with pytest.raises(ConfigError, match="must be a table"):
+        Configs().of(str(tmp_path))
+
+
+def test_a_wrong_option_names_the_option() -> None:
+    with pytest.raises(ConfigError, match="--target-transformers: "):
+        Configs({"target-transformers": "new"}, isolated=True)
+
+
+def test_the_default_of_every_key_is_a_valid_value_of_it() -> None:
+    config = Config()
+    for key in keys():
+        value = getattr(config, key.replace("-", "_"))
+        if value is None or isinstance(value, Loader):
+            continue
+        plain = (
+            dict(value) if key == "per-file-ignores" else list(value) if isinstance(value, tuple) else value
+        )
+        assert getattr(from_table({key: plain}, "x.toml"), key.replace("-", "_")) == value
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version"),
+    [
+        ("transformers==4.45.2", "4.45.2"),
+        ("transformers >= 4.40, < 5", "4.40"),
+        ("transformers<5,>=4.40.1", "4.40.1"),
+        ("transformers[torch,sentencepiece]~=4.41", "4.41"),
+        ("transformers (>=4.36)", "4.36"),
+        ("transformers>4.30,!=4.31.0", "4.30"),
+        ("transformers ^4.44", "4.44"),
+        ("transformers=4.44.2=pyhd8ed1ab_0", "4.44.2"),
+        ("transformers==4.*", "4"),
+        ("transformers>=4.46.0.dev0", "4.46.0"),
+        ("transformers @ git+https://github.com/huggingface/transformers.git@v4.47.1", "4.47.1"),
+        ("transformers @ git+https://github.com/huggingface/transformers@0dcb46e7a4a9e587", None),
+        ("transformers<5", None),
+        ("transformers!=4.50", None),
+        ("transformers", None),
+    ],
+)
+def test_the_lower_bound_of_a_requirement(requirement: str, version: str | None) -> None:
+    assert lower_bound(requirement) == version
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "version"),
+    [
+        ("requirements.txt", "torch\n# transformers==3\ntransformers==4.45.2  # why\nsentence-transformers>=9\n", "4.45.2"),
+        ("requirements-dev.txt", "Transformers>=4.40; python_version < '3.12'\n", "4.40"),
+        ("requirements.in", "transformers-stream-generator==0.0.4\n", None),
+        ("environment.yml", "dependencies:\n  - python=3.11\n  - conda-forge::transformers=4.44\n", "4.44"),
+        ("environment.yaml", "dependencies:\n  - pip:\n    - 'transformers>=4.43'\n", "4.43"),
+        ("setup.cfg", "[options]\ninstall_requires =\n    torch\n    transformers>=4.42\n", "4.42"),
+        ("setup.py", "setup(install_requires=['torch', \"transformers[torch]>=4.41\"])", "4.41"),
+        ("uv.lock", '[[package]]\nname = "transformers"\nversion = "4.57.1"\n', "4.57.1"),
+        ("poetry.lock", '[[package]]\nname = "transformers"\nversion = "5.0.0rc1"\n', "5.0.0"),
+        ("pyproject.toml", '[project]\ndependencies = ["transformers>=4.39,<6", "torch"]\n', "4.39"),
+        ("pyproject.toml", '[project.optional-dependencies]\nx = ["transformers ~= 4.38"]\n', "4.38"),
+        ("pyproject.toml", '[dependency-groups]\nx = ["transformers==4.37", {include-group = "y"}]\n', "4.37"),
+        ("pyproject.toml", '[tool.poetry.dependencies]\ntransformers = "^4.36"\n', "4.36"),
+        ("pyproject.toml", '[tool.poetry.dependencies]\ntransformers = {version = "4.35.2", optional = true}\n', "4.35.2"),
+        ("pyproject.toml", '[tool.poetry.group.dev.dependencies]\ntransformers = ">=4.34"\n', "4.34"),
+        ("pyproject.toml", "transformers = [", None),
+        ("notes.txt", "transformers==4.1\n", None),
+    ],
+)  # fmt: skip
+def test_the_files_that_say_it(tmp_path: Path, name: str, text: str, version: str | None) -> None:
+    write(tmp_path / name, text)
+    found = target_of(str(tmp_path))
+    assert (found and found.version) == version
+    assert found is None or found.path == str(tmp_path / name)
+
+
+def test_the_lowest_declaration_counts_and_a_lock_only_without_one(tmp_path: Path) -> None:
+    write(tmp_path / "uv.lock", 'name = "transformers"\nversion = "4.10.0"\n')
+    assert target_of(str(tmp_path)).version == "4.10.0"  # type: ignore[union-attr]
+    write(tmp_path / "requirements.txt", "transformers>=4.50\n")
+    write(tmp_path / "requirements" / "old.txt", "transformers>=4.9\n")
+    assert target_of(str(tmp_path)).version == "4.9"  # type: ignore[union-attr]
+
+
+def test_the_nearest_folder_counts_within_the_repository(tmp_path: Path) -> None:
+    write(tmp_path / "requirements.txt", "transformers==4.1\n")
+    write(tmp_path / "repo" / ".git" / "HEAD", "")
+    write(tmp_path / "repo" / "a" / "requirements.txt", "transformers==4.2\n")
+    targets = Targets()
+    assert targets.of(str(tmp_path / "repo" / "a" / "b")).version == "4.2"  # type: ignore[union-attr]
+    assert targets.of(str(tmp_path / "repo")) is None
+    assert targets.of(str(tmp_path)).version == "4.1"  # type: ignore[union-attr]
