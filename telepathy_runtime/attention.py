@@ -72,11 +72,13 @@ def choose_attention(
     *,
     traits: ClassTraits | None = None,
     dtype: str | None = "bfloat16",
+    on_accelerator: bool = True,
     wants_attentions: bool = False,
 ) -> Choice[Any]:
     """Decide `attn_implementation`. Pure.
 
-    `traits` None means that the class is not known, `dtype` None that it is left to transformers. Raises
+    `traits` None means that the class is not known, `dtype` None that the dtype is not; `on_accelerator` says whether the
+    load puts the weights on a GPU. Raises
     AttentionError when a flash attention was asked for by name and cannot work.
     """
     if asked is None:
@@ -95,6 +97,10 @@ def choose_attention(
         return Choice(
             None, "the class is not known here; transformers takes sdpa where the class has it, else eager"
         )
+    if dtype is None:
+        return _without_flash(machine, traits, "the dtype is not known, and flash attention needs a half one")
+    if not on_accelerator and machine.accelerator != "cpu":
+        return _without_flash(machine, traits, "this load does not put the weights on a GPU")
     refused = []
     for name in _flash_order(machine):
         obstacle = flash_obstacle(name, machine, traits, dtype)
@@ -133,9 +139,16 @@ def _flash_order(machine: Machine) -> tuple[str, ...]:
     return _ORDER_HOPPER if lowest is not None and lowest[0] == 9 else _ORDER
 
 
+def _capabilities(machine: Machine) -> list[tuple[int, int]]:
+    """Of the devices that this process will use: its own among several processes, else all."""
+    used = machine.devices
+    if machine.launcher.distributed and used:
+        used = (used[machine.device_index()],)
+    return [device.capability for device in used if device.capability is not None]
+
+
 def _lowest_capability(machine: Machine) -> tuple[int, int] | None:
-    found = [device.capability for device in machine.devices if device.capability is not None]
-    return min(found) if found else None
+    return min(_capabilities(machine), default=None)
 
 
 def _gpu(machine: Machine) -> str:
@@ -166,8 +179,7 @@ def _device_obstacle(flash: _Flash, machine: Machine) -> str | None:
         )
     if machine.rocm:
         return None  # AMD numbers its devices differently; its build of the package decides
-    capabilities = [device.capability for device in machine.devices if device.capability is not None]
-    for capability in capabilities:
+    for capability in _capabilities(machine):
         if not flash.lowest <= capability <= flash.highest:
             return f"it needs compute capability {flash.capability()}, found {capability[0]}.{capability[1]}"
     return None
@@ -226,6 +238,7 @@ def resolve_attn_implementation(
     *,
     model_class: Any = None,
     dtype: Any = "bfloat16",
+    device_map: Any = "resolve",
     explain: bool = False,
     **keywords: Any,
 ) -> Any:
@@ -233,10 +246,16 @@ def resolve_attn_implementation(
 
     Reads the config of `model_id` to know the class (`model_class` as for load_model). Without an id nothing is known
     about the class, and an explicit name that the class lacks is an error in transformers: then the answer is None, which
-    means sdpa where the class has it and eager elsewhere. `explain=True` prints the choice and its reason.
+    means sdpa where the class has it and eager elsewhere. Give `dtype` and `device_map` if the load has others than the
+    loader would choose: flash attention needs a half dtype and a GPU. `explain=True` prints the choice and its reason.
     """
     from telepathy_runtime.planning import decide_attention
 
     return decide_attention(
-        model_id, model_class=model_class, dtype=dtype, keywords=keywords, explain=explain
+        model_id,
+        model_class=model_class,
+        dtype=dtype,
+        device_map=device_map,
+        keywords=keywords,
+        explain=explain,
     )

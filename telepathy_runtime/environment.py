@@ -126,7 +126,9 @@ def probe(environ: Mapping[str, str] | None = None) -> Machine:
     """Look at this process: devices, launcher, packages. Imports torch and transformers, changes nothing."""
     environ = os.environ if environ is None else environ
     torch = need("torch")
-    accelerator, devices = _devices(torch)
+    # `accelerate launch --cpu` on a machine with GPUs: the processes compute on the CPU.
+    on_cpu = environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"}
+    accelerator, devices = ("cpu", ()) if on_cpu else _devices(torch)
     known, packaged = _attention_names(accelerator)
     return Machine(
         accelerator=accelerator,

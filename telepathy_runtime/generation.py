@@ -131,10 +131,12 @@ def merge(shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None) -> A
         if name not in _TOKENS:
             setattr(merged, name, value)
     for name, older in _LENGTHS.items():
+        # Of the two ways to say one length the one that was asked for stays: else generate() reports the conflict at
+        # every call, and lets the newer win even where the older was asked for.
         if asked.get(name) is not None and older not in asked:
-            setattr(
-                merged, older, getattr(blank, older)
-            )  # else generate() reports the conflict at every call
+            setattr(merged, older, getattr(blank, older))
+        elif asked.get(older) is not None and name not in asked:
+            setattr(merged, name, getattr(blank, name))
     if not merged.do_sample:
         for name in SAMPLING:
             if hasattr(merged, name):

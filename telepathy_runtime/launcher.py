@@ -29,6 +29,11 @@ class Launcher:
     def distributed(self) -> bool:
         return self.world_size > 1
 
+    @property
+    def binds_devices(self) -> bool:
+        """Whether this launcher can show each process a device of its own, as srun and mpirun do when told to."""
+        return self.name in _BINDING
+
     def describe(self) -> str:
         if not self.distributed:
             return "one process" if self.name == "none" else f"one process ({self.name})"
@@ -67,6 +72,7 @@ _OTHERS = (
     # Only a *step* counts: a batch script of a job with 8 tasks has SLURM_NTASKS=8 and is one process.
     _Variables("slurm", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", None),
 )
+_BINDING = {variables.name for variables in _OTHERS}
 _LOCAL_RANKS = tuple(variables.local_rank for variables in (_TORCH, *_OTHERS))
 
 

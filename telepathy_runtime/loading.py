@@ -96,11 +96,10 @@ def load_model(
     )
     if explain:
         print(load_plan.describe())
-    keywords = load_plan.keywords(environment.dtype_keyword())
-    keywords = {
-        name: planning.torch_dtype(value) if name.endswith("dtype") else value
-        for name, value in keywords.items()
-    }
+    dtype_keyword = environment.dtype_keyword()
+    keywords = load_plan.keywords(dtype_keyword)
+    if dtype_keyword in keywords:
+        keywords[dtype_keyword] = planning.torch_dtype(keywords[dtype_keyword])
     begun = time.perf_counter()
     with causes.explained(load_plan):
         loaded = model_class.from_pretrained(model_id, *model_args, **keywords)

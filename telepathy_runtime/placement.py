@@ -90,9 +90,10 @@ def _own_device(machine: Machine) -> Choice[Any]:
             f"no launcher variable gives the local rank: took process {here.rank} modulo {len(machine.devices)} devices, "
             "right where every node runs one process a device; set LOCAL_RANK"
         )
-    elif here.local_size is not None and here.local_size > len(machine.devices) > 1:
+    elif here.local_size is not None and here.local_size > len(machine.devices) and not here.binds_devices:
         warnings.append(
-            f"{here.local_size} processes on this node share {len(machine.devices)} {machine.accelerator} devices"
+            f"{here.local_size} processes on this node see {len(machine.devices)} {machine.accelerator} "
+            f"device{'s' if len(machine.devices) > 1 else ''}: some share one"
         )
     device = f"{machine.accelerator}:{index}"
     return Choice({"": device}, f"{here.describe()}; one device a process", tuple(warnings))

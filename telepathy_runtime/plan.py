@@ -41,6 +41,8 @@ class Facts:
     traits: ClassTraits | None = None
     model_type: str | None = None
     weight_bytes: int | None = None
+    saved_dtype: str | None = None  # what dtype="auto" gives
+    wants_attentions: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,22 +113,39 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
     Raises DeviceMapError and AttentionError where what was asked for by name cannot be.
     """
     keywords = request.keywords
+    tensor_parallel = any(keywords.get(name) is not None for name in TENSOR_PARALLEL)
     dtype = precision.choose_dtype(machine, request.dtype, model_type=facts.model_type)
     device_map = placement.choose_device_map(
         machine,
         request.device_map,
         weight_bytes=facts.weight_bytes,
-        tensor_parallel=any(keywords.get(name) is not None for name in TENSOR_PARALLEL),
+        tensor_parallel=tensor_parallel,
         max_memory=keywords.get("max_memory"),
     )
     attn = attention.choose_attention(
         machine,
         request.attn_implementation,
         traits=facts.traits,
-        dtype=dtype.value if isinstance(dtype.value, str) and dtype.value != "auto" else None,
-        wants_attentions=bool(keywords.get("output_attentions")),
+        dtype=known_dtype(dtype.value, facts.saved_dtype),
+        on_accelerator=_on_accelerator(device_map.value, machine, tensor_parallel),
+        wants_attentions=bool(keywords.get("output_attentions", facts.wants_attentions)),
     )
     return LoadPlan(request, dtype, device_map, attn, _generation(request.generation_config))
+
+
+def known_dtype(chosen: Any, saved: str | None) -> str | None:
+    """The dtype the weights will have, None where that is left to transformers or differs by part."""
+    if chosen == "auto":
+        return saved
+    return chosen if isinstance(chosen, str) else None
+
+
+def _on_accelerator(device_map: Any, machine: Machine, tensor_parallel: bool) -> bool:
+    """Whether the weights end on a GPU. Without a map they stay on the CPU until somebody moves them, or nobody."""
+    if device_map is None:
+        return tensor_parallel or machine.sharding is not None
+    places = device_map.values() if isinstance(device_map, Mapping) else (device_map,)
+    return not all(str(place).split(":")[0] in {"cpu", "disk", "meta"} for place in places)
 
 
 def _generation(asked: Any) -> Choice[Any]:

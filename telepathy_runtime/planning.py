@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from telepathy_runtime import attention, checkpoint, environment, placement, plan, precision, traits
@@ -34,8 +35,11 @@ def plan_load(
     request = Request(
         os.fspath(model_id), named, dtype, device_map, attn_implementation, generation_config, keywords
     )
-    here = environment.probe() if machine is None else machine
-    return plan.make_plan(request, here, gather(request, model_class, here))
+    if machine is None:
+        # Looking at the GPUs starts CUDA; a call that decides nothing must do nothing.
+        decided = (request.dtype, request.device_map, request.attn_implementation)
+        machine = Machine() if all(value is None for value in decided) else environment.probe()
+    return plan.make_plan(request, machine, gather(request, model_class, machine))
 
 
 def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -62,7 +66,13 @@ def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
     if request.attn_implementation is not None and config is not None:
         found = traits.traits_of(_class(model_class), config)
     size = weight_bytes(request, machine) if _size_matters(request, machine) else None
-    return Facts(found, getattr(config, "model_type", None), size)
+    return Facts(
+        traits=found,
+        model_type=getattr(config, "model_type", None),
+        weight_bytes=size,
+        saved_dtype=traits.saved_dtype(config),
+        wants_attentions=bool(getattr(config, "output_attentions", False)),
+    )
 
 
 def _class(model_class: Any) -> Any:
@@ -136,20 +146,24 @@ def decide_attention(
     *,
     model_class: Any,
     dtype: Any,
+    device_map: Any,
     keywords: Mapping[str, Any],
     explain: bool,
 ) -> Any:
     machine = environment.probe()
-    config = traits.peek_config(model_id, keywords) if model_id is not None else None
-    found = traits.traits_of(_class(model_class), config) if config is not None else None
-    chosen = precision.choose_dtype(machine, dtype, model_type=getattr(config, "model_type", None)).value
-    choice = attention.choose_attention(
-        machine,
-        traits=found,
-        dtype=chosen if isinstance(chosen, str) and chosen != "auto" else None,
-        wants_attentions=bool(keywords.get("output_attentions")),
+    dtype, keywords = dtype_argument(dtype, keywords)
+    # Only the attention of this plan is used: where the weights go matters to it, how large they are does not.
+    request = Request(
+        "" if model_id is None else os.fspath(model_id),
+        "",
+        dtype,
+        device_map,
+        attention.RESOLVE,
+        None,
+        keywords,
     )
-    return tell(choice, "attn_implementation", explain)
+    facts = gather(request, model_class, replace(machine, devices=())) if model_id is not None else Facts()
+    return tell(plan.make_plan(request, machine, facts).attn_implementation, "attn_implementation", explain)
 
 
 def decide_dtype(

@@ -106,6 +106,14 @@ def _traits(model: Any, config: Any, parts: tuple[ClassTraits, ...]) -> ClassTra
     )
 
 
+def saved_dtype(config: Any) -> str | None:
+    """The dtype that a config says its checkpoint was saved in."""
+    if config is None:
+        return None
+    found = vars(config).get("dtype") or vars(config).get("torch_dtype")
+    return str(found).removeprefix("torch.") if found is not None else None
+
+
 def _head_size(config: Any) -> int | None:
     size = getattr(config, "head_dim", None)
     if isinstance(size, int):
