@@ -35,7 +35,8 @@ class Config:
 
     #: The folder that relative patterns and paths count from.
     root: str = "."
-    select: tuple[str, ...] = ()
+    #: None for the rules that are on by default.
+    select: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     extend_select: tuple[str, ...] = ()
     per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -83,7 +83,7 @@ def test_options_win_over_files_and_say_so(tmp_path: Path) -> None:
 
 def test_isolated_reads_nothing(tmp_path: Path) -> None:
     write(tmp_path / "telepathy-lint.toml", "select = 7")
-    assert Configs(isolated=True).of(str(tmp_path)).select == ()
+    assert Configs(isolated=True).of(str(tmp_path)).select is None
 
 
 def test_a_named_file_holds_for_every_folder(tmp_path: Path) -> None:

@@ -1,0 +1,265 @@
+"""Discovery compared with git where git has an opinion, and writing back without losing anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint.config import Configs
+from telepathy_lint.files import Discovery, WriteRefusedError, write_back
+from telepathy_lint.gitignore import Ignores
+
+
+def make(root: Path, *names: str, text: str = "x = 1\n") -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def found(*paths: str, force_exclude: bool = False) -> list[str]:
+    return [one.path for one in Discovery(Configs(), force_exclude).find(paths)]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_gives_python_files_and_notebooks_sorted(here: Path) -> None:
+    make(here, "b.py", "a/z.py", "a/n.ipynb", "a.py", "c.txt", "d.pyc", "e.pyi", "venv/x.py", "a/.git/y.py")
+    assert found(".") == ["a.py", "a/n.ipynb", "a/z.py", "b.py"]
+    assert found("a") == ["a/n.ipynb", "a/z.py"]
+    assert found(str(here / "a")) == [str(here / "a/n.ipynb"), str(here / "a/z.py")]
+
+
+def test_each_file_comes_once_however_often_it_is_named(here: Path) -> None:
+    make(here, "a/b.py")
+    assert found("a", "a/b.py", "./a/../a/b.py", ".") == ["a/b.py"]
+
+
+def test_a_named_file_is_linted_unless_told_otherwise(here: Path) -> None:
+    make(here, "build/b.py", "script")
+    assert found("build/b.py", "script") == ["build/b.py", "script"]
+    assert found("build/b.py", "script", force_exclude=True) == ["script"]
+    assert found("build", force_exclude=True) == []
+
+
+def test_what_cannot_be_read_is_a_problem_of_its_own(here: Path) -> None:
+    make(here, "a.py")
+    problems = {one.path: one.problem for one in Discovery(Configs()).find(["missing.py", "a.py"])}
+    assert problems == {"a.py": None, "missing.py": "cannot be read: No such file or directory"}
+
+
+def test_links_do_not_loop_or_double(here: Path) -> None:
+    make(here, "a/b.py", "other/c.py")
+    (here / "a" / "loop").symlink_to(here / "a")
+    (here / "a" / "self").symlink_to("self")
+    (here / "a" / "same.py").symlink_to("b.py")
+    (here / "a" / "elsewhere.py").symlink_to(here / "other" / "c.py")
+    (here / "a" / ".#lock.py").symlink_to("user@host.1")
+    assert found("a") == ["a/b.py", "a/elsewhere.py"]
+    assert found(".") == ["a/b.py", "other/c.py"]
+    assert found("a/loop") == ["a/loop/b.py", "a/loop/elsewhere.py"]
+    assert found("a/same.py") == ["a/same.py"]
+
+
+def test_what_is_not_a_regular_file_is_passed_over(here: Path) -> None:
+    os.mkfifo(here / "pipe.py")
+    make(here, "folder.py/a.py")
+    assert found(".") == ["folder.py/a.py"]
+
+
+def test_excludes_are_names_globs_and_paths(here: Path) -> None:
+    (here / "telepathy-lint.toml").write_text(
+        'extend-exclude = ["old", "gen_*.py", "pkg/skip/", "./top.py", "a/**/deep"]\n'
+    )
+    make(
+        here, "old/a.py", "x/old/a.py", "gen_1.py", "x/gen_2.py", "pkg/skip/a.py", "x/pkg/skip/a.py", "top.py"
+    )
+    make(here, "a/b/deep/c.py", "keep.py", "venv/x.py")
+    assert (
+        found(".") == ["keep.py", "x/pkg/skip/a.py", "x/top.py"]
+        if (here / "x/top.py").exists()
+        else [
+            "keep.py",
+            "x/pkg/skip/a.py",
+        ]
+    )
+    assert found("pkg/skip/a.py", "a/b/deep/c.py", force_exclude=True) == []
+
+
+def test_the_nearest_configuration_decides_what_is_excluded(here: Path) -> None:
+    make(here, "a/x.py", "a/y.py", "x.py")
+    (here / "telepathy-lint.toml").write_text('extend-exclude = ["x.py"]\n')
+    (here / "a" / "telepathy-lint.toml").write_text('extend-exclude = ["y.py"]\n')
+    assert found(".") == ["a/x.py"]
+
+
+PATTERNS = [
+    "*.py", "/top.py", "sub/", "sub", "**/deep", "deep/**", "a/**/b.py", "!a/keep.py\n", "*.py\n!keep.py", "*.py\n!a/*.py",
+    "a/*\n!a/keep.py", "a/\n!a/keep.py", "[ab].py", "[!a].py", "?.py", "\\!x.py", "\\#x.py", "# top.py", "top.py ", "top.py\\ ",
+    "a/b", "/a/b/", "*.PY", "a*/", "*b*", "keep", "**", "/*\n!/a", "a/**", "**/b.py", "x*.py\n!x2.py\nx2*", "deep/", "/deep",
+    "*/b.py", "a/b/*.py", "dir.py/", "dir.py", "*/",
+]  # fmt: skip
+
+
+def test_gitignore_is_read_as_git_reads_it(here: Path) -> None:
+    make(
+        here,
+        "top.py",
+        "a.py",
+        "b.py",
+        "x1.py",
+        "x2.py",
+        "keep.py",
+        "!x.py",
+        "#x.py",
+        "top.py ",
+        "sub/s.py",
+        "sub/deep/d.py",
+    )
+    make(
+        here,
+        "a/keep.py",
+        "a/b.py",
+        "a/bb/b.py",
+        "a/b2/c/b.py",
+        "deep/d.py",
+        "deep/e/f.py",
+    )
+    make(here, "dir.py/g.py", "a/sub/keep.py")
+    subprocess.run(["git", "init", "-q"], check=True)
+    everything = sorted(str(path.relative_to(here)) for path in here.rglob("*.py*") if path.is_file())
+    everything = [path for path in everything if not path.startswith(".git/")]
+    wrong = {}
+    for pattern in PATTERNS:
+        (here / ".gitignore").write_text(pattern + "\n")
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--others", "--exclude-standard"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\0")
+        theirs = sorted(path for path in listed if path in everything)
+        ignores = Ignores()
+        ours = [
+            path
+            for path in everything
+            if not ignores.ignored(str((here / path).parent), Path(path).name, False)
+            and not ignores.ignored_above(str((here / path).parent))
+        ]
+        if ours != theirs:
+            wrong[pattern] = (sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours)))
+    assert wrong == {}
+
+
+def test_ignore_files_of_inner_folders_and_of_the_repository(here: Path) -> None:
+    make(here, "repo/.git/info/exclude", text="private.py\n")
+    make(here, "repo/.gitignore", text="*.py\n!keep*.py\n")
+    make(here, "repo/a/.gitignore", text="!again.py\nkeep2.py\n")
+    make(
+        here,
+        "repo/a/x.py",
+        "repo/a/again.py",
+        "repo/a/keep1.py",
+        "repo/a/keep2.py",
+        "repo/private.py",
+        "out/x.py",
+    )
+    make(here, "out/.gitignore", text="*.py\n")
+    assert found(".") == ["out/x.py", "repo/a/again.py", "repo/a/keep1.py"]
+    make(here, "repo/telepathy-lint.toml", text="respect-gitignore = false\n")
+    assert "repo/a/x.py" in found("repo")
+
+
+def test_writing_keeps_mode_and_replaces_in_one_step(here: Path) -> None:
+    make(here, "a.py")
+    (here / "a.py").chmod(0o751)
+    before = (here / "a.py").stat()
+    write_back("a.py", b"y = 2\n", b"x = 1\n")
+    after = (here / "a.py").stat()
+    assert (here / "a.py").read_bytes() == b"y = 2\n"
+    assert stat.S_IMODE(after.st_mode) == 0o751
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+    assert after.st_ino != before.st_ino
+    assert os.listdir(here) == ["a.py"]
+
+
+def test_writing_goes_through_symbolic_links(here: Path) -> None:
+    make(here, "target.py")
+    (here / "link.py").symlink_to("target.py")
+    write_back("link.py", b"y = 2\n", b"x = 1\n")
+    assert (here / "link.py").is_symlink()
+    assert (here / "target.py").read_bytes() == b"y = 2\n"
+
+
+def test_writing_keeps_hard_links_together(here: Path) -> None:
+    make(here, "one.py", text="x = 1  # long\n")
+    os.link("one.py", "two.py")
+    write_back("one.py", b"y\n", b"x = 1  # long\n")
+    assert (here / "two.py").read_bytes() == b"y\n"
+    assert (here / "one.py").stat().st_ino == (here / "two.py").stat().st_ino
+
+
+def test_extended_attributes_stay(here: Path) -> None:
+    make(here, "a.py")
+    try:
+        os.setxattr("a.py", "user.note", b"kept")
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+    write_back("a.py", b"y\n", b"x = 1\n")
+    assert os.getxattr("a.py", "user.note") == b"kept"
+
+
+def test_a_file_changed_meanwhile_is_left_alone(here: Path) -> None:
+    make(here, "a.py", text="changed\n")
+    with pytest.raises(WriteRefusedError, match="changed by something else"):
+        write_back("a.py", b"y\n", b"x = 1\n")
+    assert (here / "a.py").read_text() == "changed\n"
+
+
+def test_a_file_that_vanished_is_refused(here: Path) -> None:
+    with pytest.raises(WriteRefusedError, match="No such file"):
+        write_back("a.py", b"y\n", b"x = 1\n")
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(here, "a.py")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(WriteRefusedError, match="No space left"):
+        write_back("a.py", b"y\n", b"x = 1\n")
+    assert (here / "a.py").read_text() == "x = 1\n"
+    assert os.listdir(here) == ["a.py"]
+
+
+def test_where_no_file_can_be_made_beside_it_the_old_one_is_written(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(here, "a.py", text="x = 1  # long\n")
+    inode = (here / "a.py").stat().st_ino
+
+    def denied(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    write_back("a.py", b"y\n", b"x = 1  # long\n")
+    assert (here / "a.py").read_bytes() == b"y\n"
+    assert (here / "a.py").stat().st_ino == inode
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_read_only_file_is_refused(here: Path) -> None:
+    make(here, "a.py")
+    (here / "a.py").chmod(0o444)
+    with pytest.raises(WriteRefusedError, match="not writable"):
+        write_back("a.py", b"y\n", b"x = 1\n")
