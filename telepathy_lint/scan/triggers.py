@@ -45,6 +45,11 @@ class CodeWords:
         index = bisect_right(self._starts, offset) - 1
         return index < 0 or self._ends[index] <= offset
 
+    def in_string(self, offset: int) -> bool:
+        """Whether the place is inside a string: quiet, but not in a comment."""
+        index = bisect_right(self._starts, offset) - 1
+        return not self.in_code(offset) and self._text[self._starts[index]] != "#"
+
     def find(self, pattern: re.Pattern[str]) -> list[int]:
         """Offsets in code at which `pattern` matches."""
         return [match.start() for match in pattern.finditer(self._text) if self.in_code(match.start())]

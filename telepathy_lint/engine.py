@@ -1,0 +1,176 @@
+"""The engine: `lint` and `fix` for one source. Reads and writes no file, prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from telepathy_lint import fixes, suppress
+from telepathy_lint.rewrite import Rewrite, Rewriter
+from telepathy_lint.rule import Report, Rule
+from telepathy_lint.scan import Scan, Site, scan
+from telepathy_lint.scan.values import Importer
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source, SourceError, parse
+from telepathy_lint.violation import Fix, SiteRef, Violation
+
+#: Fixes that do not settle in this many rounds are fighting each other.
+MAX_ROUNDS = 10
+
+
+class RuleError(Exception):
+    """A rule crashed: the file is named, the others go on."""
+
+
+class FixError(Exception):
+    """Fixes broke the file or did not settle; nothing of them is kept."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The outcome of fixing one source."""
+
+    text: str
+    changed: bool
+    applied: tuple[Violation, ...]
+    remaining: tuple[Violation, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    violation: Violation
+    site: Site
+    rule: Rule
+
+
+def lint(
+    source: Source,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    noqa: bool = True,
+    edits: bool = False,
+    project: Importer | None = None,
+) -> list[Violation]:
+    """The violations of one source, sorted.
+
+    `edits` asks for the edits of every fix, which costs the import of LibCST; without it a Fix only says that there is
+    one and how safe it is.
+
+    Raises:
+        SourceError: the source is not Python that this interpreter can read.
+        RuleError: a rule crashed.
+    """
+    found, scanned = _found(source, rules, settings, noqa, project)
+    return _with_fixes(found, scanned, settings, edits)
+
+
+def fix(
+    source: Source,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    unsafe: bool = False,
+    noqa: bool = True,
+    project: Importer | None = None,
+) -> Fixed:
+    """Apply the fixes of one source until nothing changes.
+
+    Raises:
+        SourceError, RuleError: as `lint`.
+        FixError: a fix broke the file or the fixes do not settle.
+    """
+    original = source
+    applied: list[Violation] = []
+    for _ in range(MAX_ROUNDS):
+        found, scanned = _found(source, rules, settings, noqa, project)
+        rewriter = Rewriter(scanned, settings)
+        chosen: list[Rewrite] = []
+        done: list[Violation] = []
+        for site, group in _by_site(found):
+            offered = rewriter.offer(site, [each.rule for each in group])
+            if offered is None or offered[1].safety == "display" or (offered[1].safety == "unsafe" and not unsafe):
+                continue
+            chosen.append(offered[0])
+            done += [replace(each.violation, fix=offered[1]) for each in group if each.rule in offered[0].rules]
+        planned = rewriter.plan(chosen) if chosen else []
+        if not planned:
+            remaining = _with_fixes(found, scanned, settings, edits=False)
+            return Fixed(source.text, source.text != original.text, tuple(applied), tuple(remaining))
+        text = fixes.apply(source.text, planned)
+        codes = ", ".join(sorted({violation.code for violation in done}))
+        source = source.with_text(text)
+        try:
+            parse(source.text)
+        except SourceError as error:
+            raise FixError(f"the fix of {codes} would break the file ({error.message}); nothing was changed") from error
+        applied += done
+    raise FixError(f"fixes did not settle in {MAX_ROUNDS} rounds; nothing was changed")
+
+
+def _found(
+    source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Importer | None
+) -> tuple[list[_Found], Scan]:
+    scanned = scan(source, project)
+    found: list[_Found] = []
+    for site in scanned.sites:
+        for rule in rules:
+            if site.kind not in rule.meta.kinds:
+                continue
+            try:
+                report = rule.check(site, settings)
+            except Exception as error:
+                where = f"line {site.call.lineno}"
+                raise RuleError(f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}") from error
+            if report is not None:
+                found.append(_Found(_violation(source, site, rule, report), site, rule))
+    if noqa and found:
+        kept = {id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])}
+        found = [each for each in found if id(each.violation) in kept]
+    return found, scanned
+
+
+def _violation(source: Source, site: Site, rule: Rule, report: Report) -> Violation:
+    span = source.place(report.start, report.end)
+    ref = SiteRef(site.kind, site.callee, site.model_id, source.place(site.start, site.end))
+    return Violation(
+        path=source.path,
+        cell=span.cell,
+        line=span.line,
+        column=span.column,
+        code=rule.meta.code,
+        name=rule.meta.name,
+        message=report.message,
+        span=span,
+        site=ref,
+        start=report.start,
+        end=report.end,
+    )
+
+
+def _by_site(found: list[_Found]) -> list[tuple[Site, list[_Found]]]:
+    groups: dict[int, tuple[Site, list[_Found]]] = {}
+    for each in found:
+        groups.setdefault(id(each.site), (each.site, []))[1].append(each)
+    return list(groups.values())
+
+
+def _with_fixes(found: list[_Found], scanned: Scan, settings: Settings, edits: bool) -> list[Violation]:
+    """The violations, each with its site's fix: one rewrite for all rules that reported the site."""
+    rewriter = Rewriter(scanned, settings)
+    violations: list[Violation] = []
+    for site, group in _by_site(found):
+        offered = rewriter.offer(site, [each.rule for each in group])
+        if offered is None:
+            violations += [each.violation for each in group]
+            continue
+        rewrite, offer = offered
+        if edits:
+            offer = Fix(offer.safety, offer.message, tuple(rewriter.plan([rewrite])))
+        violations += [
+            replace(each.violation, fix=offer) if each.rule in rewrite.rules else each.violation for each in group
+        ]
+    return sorted(violations)
+
+
+__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint"]

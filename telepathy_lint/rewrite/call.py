@@ -1,0 +1,233 @@
+"""One `from_pretrained` call to one loader call, in concrete syntax: order, comments and layout of what stays."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import libcst as cst
+
+from telepathy_lint.scan import Site
+
+_LONG_LINE = 100
+_SETTINGS = ("dtype", "device_map", "attn_implementation", "generation_config")
+_DEFAULT_CLASS = ("transformers.AutoModelForCausalLM",)
+_DEFAULT_TOKENIZER = ("transformers.AutoTokenizer",)
+
+Gap = cst.BaseParenthesizableWhitespace
+
+
+@dataclass
+class _Item:
+    """An argument with the whitespace and comments that stand before it."""
+
+    gap: Gap
+    arg: cst.Arg
+
+
+def rewritten(site: Site, changed: frozenset[str], loader: str) -> str:
+    """The loader call's source: what was reported is left to the loader, everything else is kept or set to None."""
+    call = site.cst
+    items, tail = _taken_apart(call)
+    kept, tail = _without(items, _removed_names(site, changed), tail)
+    kept = [_Item(item.gap, _renamed(item.arg, first=index == 0)) for index, item in enumerate(kept)]
+    if added := _added(site, changed):
+        kept, tail = _with_added(kept, added, tail)
+    first_newline = re.search(r"\r\n|\r|\n", site.text)
+    # LibCST writes the newline it met first as "the default", which only a module knows.
+    printer = cst.Module([], default_newline=first_newline.group() if first_newline else site.source.newline)
+    return _Layout(site, printer, cst.parse_expression(loader), kept, tail).text(_has_trailing_comma(call))
+
+
+def _renamed(arg: cst.Arg, first: bool) -> cst.Arg:
+    """The id, which the loader calls `model_id`, by position where it stands first."""
+    if arg.keyword is None or arg.keyword.value != "pretrained_model_name_or_path":
+        return arg
+    if first:
+        return arg.with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT)
+    return arg.with_changes(keyword=cst.Name("model_id"))
+
+
+def _removed_names(site: Site, changed: frozenset[str]) -> set[str]:
+    names: set[str] = set()
+    for setting in changed:
+        spellings = {"dtype": ("dtype", "torch_dtype"), "attn_implementation": ()}.get(setting, (setting,))
+        names.update(spellings)
+    return names & {keyword.arg for keyword in site.call.keywords if keyword.arg is not None}
+
+
+def _added(site: Site, changed: frozenset[str]) -> list[cst.Arg]:
+    """The class, where it is not the loader's default, and None for every setting that the loader must leave alone."""
+    assert isinstance(site.cst.func, cst.Attribute)
+    added = []
+    if site.classes not in (_DEFAULT_CLASS, _DEFAULT_TOKENIZER):
+        kind = "tokenizer_class" if site.kind == "tokenizer" else "model_class"
+        added.append(_keyword(kind, site.cst.func.value))
+    if site.kind == "tokenizer":
+        return added
+    spelled = {"dtype": ("dtype", "torch_dtype"), "attn_implementation": ("attn_implementation", "_attn_implementation")}
+    for setting in _SETTINGS:
+        given = site.argument(*spelled.get(setting, (setting,)))
+        if setting not in changed and given is None:
+            added.append(_keyword(setting, cst.Name("None")))
+    return added
+
+
+def _keyword(name: str, value: cst.BaseExpression) -> cst.Arg:
+    return cst.Arg(
+        keyword=cst.Name(name),
+        value=value,
+        equal=cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace("")),
+    )
+
+
+# ---- taking the argument list apart and putting it together
+
+
+def _taken_apart(call: cst.Call) -> tuple[list[_Item], Gap]:
+    """The arguments, each with the gap before it, and the gap before the closing parenthesis."""
+    gap: Gap = call.whitespace_before_args
+    items: list[_Item] = []
+    for arg in call.args:
+        items.append(_Item(gap, arg.with_changes(comma=cst.MaybeSentinel.DEFAULT, whitespace_after_arg=cst.SimpleWhitespace(""))))
+        if isinstance(arg.comma, cst.Comma):
+            gap = _joined(arg.comma.whitespace_before, arg.comma.whitespace_after)
+        else:
+            gap = arg.whitespace_after_arg
+    return items, gap
+
+
+def _has_trailing_comma(call: cst.Call) -> bool:
+    return bool(call.args) and isinstance(call.args[-1].comma, cst.Comma)
+
+
+def _without(items: list[_Item], removed: set[str], tail: Gap) -> tuple[list[_Item], Gap]:
+    """The items that stay; comments around removed ones move into the gaps that stay."""
+    kept: list[_Item] = []
+    pending: Gap | None = None
+    for item in items:
+        gap = item.gap if pending is None else _closed_up(pending, item.gap)
+        if item.arg.keyword is not None and item.arg.keyword.value in removed:
+            pending = gap
+            continue
+        kept.append(_Item(gap, item.arg))
+        pending = None
+    if pending is not None:
+        tail = _closed_up(pending, tail, last=True)
+    return kept, tail
+
+
+def _closed_up(before: Gap, after: Gap, last: bool = False) -> Gap:
+    """One gap for two, after what stood between them went: all comments, and the line break where either had one."""
+    layout = after if last or isinstance(after, cst.ParenthesizedWhitespace) else before
+    if not isinstance(before, cst.ParenthesizedWhitespace):
+        return after if isinstance(after, cst.ParenthesizedWhitespace) or last else before
+    lines = [line for line in before.empty_lines if line.comment is not None]
+    first = before.first_line
+    if isinstance(after, cst.ParenthesizedWhitespace):
+        if after.first_line.comment is not None:
+            lines.append(cst.EmptyLine(before.indent, before.last_line, after.first_line.comment))
+        lines += [line for line in after.empty_lines if line.comment is not None]
+    if not isinstance(layout, cst.ParenthesizedWhitespace):
+        if first.comment is None and not lines:
+            return layout
+        layout = before
+    return layout.with_changes(first_line=first, empty_lines=lines)
+
+
+def _joined(before: Gap, after: Gap) -> Gap:
+    """The gap around a comma; what stood before the comma is rare and only kept where it holds comments."""
+    if isinstance(before, cst.ParenthesizedWhitespace) and _comments(before):
+        return _closed_up(before, after)
+    return after
+
+
+def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[list[_Item], Gap]:
+    """Put new arguments behind the last positional one, laid out as their neighbours are."""
+    position = sum(1 for item in kept if item.arg.keyword is None and not item.arg.star)
+    position = max(position, 1) if kept else 0
+    following = kept[position].gap if position < len(kept) else None
+    model = following if following is not None else _sibling_gap(kept, tail)
+    plain: Gap
+    if isinstance(model, cst.ParenthesizedWhitespace):
+        plain = model.with_changes(first_line=cst.TrailingWhitespace(newline=model.first_line.newline), empty_lines=[])
+    else:
+        plain = cst.SimpleWhitespace(" ")
+    result = kept[:position]
+    # A comment behind the previous argument stays behind it: it lives in the gap that follows.
+    if following is not None:
+        gaps = [following] + [plain] * len(added)
+        result += [_Item(gap, arg) for gap, arg in zip(gaps, added, strict=False)]
+        result.append(_Item(gaps[len(added)], kept[position].arg))
+        return result + kept[position + 1 :], tail
+    first = plain
+    if isinstance(tail, cst.ParenthesizedWhitespace) and _comments(tail):
+        indented = plain if isinstance(plain, cst.ParenthesizedWhitespace) else tail
+        first = indented.with_changes(first_line=tail.first_line, empty_lines=tail.empty_lines)
+        tail = tail.with_changes(first_line=cst.TrailingWhitespace(newline=tail.first_line.newline), empty_lines=[])
+    result += [_Item(first if index == 0 else plain, arg) for index, arg in enumerate(added)]
+    return result, tail
+
+
+def _sibling_gap(kept: list[_Item], tail: Gap) -> Gap:
+    for item in reversed(kept):
+        if isinstance(item.gap, cst.ParenthesizedWhitespace):
+            return item.gap
+    return cst.SimpleWhitespace(" ")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A loader call about to be written."""
+
+    site: Site
+    printer: cst.Module
+    func: cst.BaseExpression
+    items: list[_Item]
+    tail: Gap
+
+    def text(self, trailing_comma: bool) -> str:
+        """As a careful colleague would lay it out: as it was, one argument on the call's line, a long line broken up."""
+        text = self._as_it_was(trailing_comma)
+        gaps = [*(item.gap for item in self.items), self.tail]
+        if any(_comments(gap) for gap in gaps):
+            return text
+        codes = [self.printer.code_for_node(item.arg) for item in self.items]
+        if any(isinstance(gap, cst.ParenthesizedWhitespace) for gap in gaps):
+            whole = f"{self.printer.code_for_node(self.func)}({', '.join(codes)})"
+            fits = len(self._before()) + len(whole) <= _LONG_LINE
+            return whole if len(codes) == 1 and "\n" not in whole and "\r" not in whole and fits else text
+        fits = len(self._before()) + len(text) <= _LONG_LINE
+        return text if "\n" in text or "\r" in text or fits or len(codes) < 2 else self._broken_up(codes)
+
+    def _as_it_was(self, trailing_comma: bool) -> str:
+        args = []
+        for index, item in enumerate(self.items):
+            last = index + 1 == len(self.items)
+            after = self.tail if last else self.items[index + 1].gap
+            if not last or (trailing_comma and isinstance(self.tail, cst.ParenthesizedWhitespace)):
+                args.append(item.arg.with_changes(comma=cst.Comma(whitespace_after=after)))
+            else:
+                args.append(item.arg.with_changes(whitespace_after_arg=after))
+        before = self.items[0].gap if self.items else cst.SimpleWhitespace("")
+        return self.printer.code_for_node(cst.Call(func=self.func, args=args, whitespace_before_args=before))
+
+    def _before(self) -> str:
+        """The line's text before the call."""
+        source = self.site.source
+        return source.text[source.line_starts[source.line_of(self.site.start) - 1] : self.site.start]
+
+    def _broken_up(self, codes: list[str]) -> str:
+        before = self._before()
+        indent = before[: len(before) - len(before.lstrip())]
+        step = "\t" if indent.startswith("\t") else "    "
+        newline = self.site.source.newline
+        inner = "".join(f"{indent}{step}{code},{newline}" for code in codes)
+        return f"{self.printer.code_for_node(self.func)}({newline}{inner}{indent})"
+
+
+def _comments(gap: Gap) -> list[str]:
+    if not isinstance(gap, cst.ParenthesizedWhitespace):
+        return []
+    lines = [gap.first_line.comment, *(line.comment for line in gap.empty_lines)]
+    return [comment.value for comment in lines if comment is not None]

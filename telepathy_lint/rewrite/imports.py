@@ -1,0 +1,290 @@
+"""The import edits around rewritten calls.
+
+The loader is imported directly behind the transformers import that brought the replaced class: in its scope and style,
+behind everything that stands before it on purpose (`os.environ[...]`, `sys.path`). A name that the rewrite leaves unused
+goes, unless anything may still want it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from telepathy_lint.scan import Scan, Site, catalog
+from telepathy_lint.scan.scopes import Binding, Scope
+from telepathy_lint.settings import Settings
+from telepathy_lint.violation import Edit
+
+_KEEP = re.compile(r"#\s*noqa(?!\s*:\s*(?!.*F401))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a site's loader name comes from and how the call spells it."""
+
+    spelled: str
+    name: str  # the runtime's name
+    asname: str | None
+    stmt: ast.Import | ast.ImportFrom
+    binding: Binding
+    scope: Scope
+    present: bool  # imported already
+
+
+class ImportPlan:
+    """Collects the loader names that rewritten calls use and the class names they no longer do."""
+
+    def __init__(self, scan: Scan, settings: Settings) -> None:
+        self.scan = scan
+        self.source = scan.source
+        self.loader = settings.loader
+        self._used: list[tuple[Placed, Site, str]] = []
+
+    # ---- where
+
+    def place(self, site: Site) -> Placed | None:
+        """How the site's call can reach the loader; None where no import in the file is sure to have run before it."""
+        finder = self.scan.finder
+        assert finder is not None and isinstance(site.call.func, ast.Attribute)
+        root = site.call.func.value
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if not isinstance(root, ast.Name):
+            return None
+        found = self._import_of(root.id, site) or self._any_import(site)
+        if found is None:
+            return None
+        binding, scope = found
+        stmt = binding.stmt
+        assert isinstance(stmt, (ast.Import, ast.ImportFrom))
+        name = self.loader.load_tokenizer if site.kind == "tokenizer" else self.loader.load_model
+        if isinstance(stmt, ast.Import):
+            taken = self._means_something_else(self.loader.module.partition(".")[0], f"{self.loader.module}")
+            if not taken:
+                present = self._is_imported(scope, self.loader.module)
+                return Placed(f"{self.loader.module}.{name}", name, None, stmt, binding, scope, present)
+        present_as = self._imported_as(scope, name)
+        if present_as is not None:
+            return Placed(present_as, name, None, stmt, binding, scope, True)
+        asname = self._free_name(name)
+        return Placed(asname or name, name, asname, stmt, binding, scope, False)
+
+    def _import_of(self, name: str, site: Site) -> tuple[Binding, Scope] | None:
+        """The import that binds the class's (or module's) name at the site."""
+        assert self.scan.finder is not None
+        found = self.scan.finder.evaluator.histories(name, site.context)
+        if found is None:
+            stars = [b for b in self.scan.finder.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"]
+            return (stars[0], self.scan.finder.tree.top) if stars else None
+        for (binding, _), scope in found[0]:
+            if binding is not None and binding.kind == "import" and self._is_runtime_import(binding, scope):
+                return binding, scope
+        return None
+
+    def _any_import(self, site: Site) -> tuple[Binding, Scope] | None:
+        """For a class that comes through a variable: the module's last import from transformers before the site."""
+        assert self.scan.finder is not None
+        top = self.scan.finder.tree.top
+        candidates = [
+            binding
+            for bindings in top.bindings.values()
+            for binding in bindings
+            if binding.kind == "import"
+            and binding.symbol.startswith("transformers")
+            and binding.line < site.call.lineno
+            and self.scan.finder.tree.parent.get(binding.stmt) is top.node
+        ]
+        return (max(candidates, key=lambda binding: binding.line), top) if candidates else None
+
+    def _is_runtime_import(self, binding: Binding, scope: Scope) -> bool:
+        """Whether the import runs: not one under `if TYPE_CHECKING`."""
+        assert self.scan.finder is not None
+        root = binding.symbol.partition(".")[0]
+        if root != catalog.ROOT:
+            return False
+        parent = self.scan.finder.tree.parent.get(binding.stmt)
+        return not (isinstance(parent, ast.If) and "TYPE_CHECKING" in ast.unparse(parent.test))
+
+    # ---- names
+
+    def _imported_as(self, scope: Scope, name: str) -> str | None:
+        """The name under which the loader's function is already imported in the scope or the module."""
+        assert self.scan.finder is not None
+        for each in (scope, self.scan.finder.tree.top):
+            for bound, bindings in each.bindings.items():
+                for binding in bindings:
+                    if binding.kind == "import" and binding.symbol == f"{self.loader.module}.{name}":
+                        return bound
+        return None
+
+    def _is_imported(self, scope: Scope, module: str) -> bool:
+        return any(
+            binding.kind == "import" and isinstance(binding.stmt, ast.Import) and binding.symbol == module.partition(".")[0]
+            for binding in scope.bindings.get(module.partition(".")[0], ())
+        )
+
+    def _means_something_else(self, name: str, symbol: str) -> bool:
+        """Whether any scope of the file binds `name` to anything but the loader."""
+        assert self.scan.finder is not None
+        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.source.text):
+            return False
+        return any(
+            not (binding.kind == "import" and (binding.symbol == symbol or symbol.startswith(f"{binding.symbol}.")))
+            for scope in self.scan.finder.tree.all_scopes()
+            for binding in scope.bindings.get(name, ())
+        )
+
+    def _free_name(self, name: str) -> str | None:
+        """Another name for the import where the plain one already means something in the file."""
+        if not self._means_something_else(name, f"{self.loader.module}.{name}"):
+            return None
+        number, candidate = 1, f"runtime_{name}"
+        while re.search(rf"(?<!\w){candidate}(?!\w)", self.source.text):
+            number += 1
+            candidate = f"runtime_{name}_{number}"
+        return candidate
+
+    # ---- edits
+
+    def use(self, placed: Placed, site: Site, text: str) -> None:
+        """Note that a site's call becomes `text`."""
+        self._used.append((placed, site, text))
+
+    def edits(self) -> list[Edit]:
+        """One edit or more for each import statement concerned."""
+        by_statement: dict[ast.AST, list[Placed]] = {}
+        for placed, _, _ in self._used:
+            by_statement.setdefault(placed.stmt, []).append(placed)
+        edits: list[Edit] = []
+        introduced: set[tuple[ast.AST, str]] = set()
+        for stmt, group in by_statement.items():
+            wanted: list[Placed] = []
+            for placed in group:
+                key = (placed.scope.node, placed.spelled)
+                if not placed.present and key not in introduced:
+                    introduced.add(key)
+                    wanted.append(placed)
+            assert isinstance(stmt, (ast.Import, ast.ImportFrom))
+            gone = self._unused(stmt, group)
+            edits += self._statement_edits(stmt, self._import_text(stmt, wanted), gone)
+        return edits
+
+    def _import_text(self, stmt: ast.Import | ast.ImportFrom, wanted: list[Placed]) -> str | None:
+        if not wanted:
+            return None
+        if all("." in placed.spelled for placed in wanted):
+            return f"import {self.loader.module}"
+        names = sorted({p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled})
+        return f"from {self.loader.module} import {', '.join(names)}"
+
+    def _statement_edits(
+        self, stmt: ast.Import | ast.ImportFrom, added: str | None, gone: list[ast.alias]
+    ) -> list[Edit]:
+        start, end = self.source.start_of(stmt), self.source.end_of(stmt)
+        text = self.source.text
+        if gone and len(gone) == len(stmt.names):
+            if added is not None:
+                return [self.source.edit(start, end, added)]
+            return []  # nothing takes the statement's place: leave it rather than an empty block
+        edits = [self._alias_edit(stmt, index) for index, alias in enumerate(stmt.names) if alias in gone]
+        if added is not None:
+            line_start = self.source.line_starts[self.source.line_of(start) - 1]
+            last_line = self.source.line_of(end)
+            line_end = line_start_next = (
+                self.source.line_starts[last_line] if last_line < len(self.source.line_starts) else len(text)
+            )
+            indent = text[line_start:start]
+            rest = text[end:line_start_next].strip()
+            if indent.strip() or (rest and not rest.startswith("#")):
+                edits.append(self.source.edit(end, end, f"; {added}"))
+            elif text[:line_end].endswith(("\n", "\r")):
+                content_end = line_end - (2 if text[:line_end].endswith("\r\n") else 1)
+                edits.append(self.source.edit(content_end, content_end, f"{self.source.newline}{indent}{added}"))
+            else:
+                edits.append(self.source.edit(line_end, line_end, f"{self.source.newline}{indent}{added}"))
+        return edits
+
+    def _alias_edit(self, stmt: ast.Import | ast.ImportFrom, index: int) -> Edit:
+        """Take one name out of an import that keeps others, with its comma and, where it has one to itself, its line."""
+        text, names = self.source.text, stmt.names
+        start, end = self.source.start_of(names[index]), self.source.end_of(names[index])
+        comma = re.compile(r"\s*,").match(text, end)
+        if comma is not None:
+            end = comma.end()
+            line_start = self.source.line_starts[self.source.line_of(start) - 1]
+            rest = re.compile(r"[ \t]*(?:\r\n|\r|\n)").match(text, end)
+            if not text[line_start:start].strip() and rest is not None:
+                return self.source.edit(line_start, rest.end(), "")
+            space = re.compile(r"[ \t]*(?![ \t\r\n#\\])").match(text, end)
+            return self.source.edit(start, space.end() if space is not None else end, "")
+        previous = self.source.end_of(names[index - 1])
+        between = text[previous:start]
+        if "#" in between or "\n" in between or "\r" in between:
+            # the last of several lines, without a comma: only the name goes, the comma before it may stay in parentheses
+            line_start = self.source.line_starts[self.source.line_of(start) - 1]
+            rest = re.compile(r"[ \t]*(?:\r\n|\r|\n)").match(text, end)
+            if not text[line_start:start].strip() and rest is not None:
+                return self.source.edit(line_start, rest.end(), "")
+            return self.source.edit(start, end, "")
+        return self.source.edit(previous, end, "")
+
+    # ---- what is no longer used
+
+    def _unused(self, stmt: ast.Import | ast.ImportFrom, group: list[Placed]) -> list[ast.alias]:
+        if isinstance(stmt, ast.Import) or PurePath(self.source.path).name == "__init__.py":
+            return []
+        first, last = self.source.line_of(self.source.start_of(stmt)), self.source.line_of(self.source.end_of(stmt))
+        if any(_KEEP.search(self.source.line(number)) for number in range(first, last + 1)):
+            return []
+        if "globals()" in self.source.text or "locals()" in self.source.text:
+            return []
+        replaced = {placed.binding.name for placed in group}
+        return [
+            alias
+            for alias in stmt.names
+            if alias.name != "*"
+            and alias.asname != alias.name
+            and (alias.asname or alias.name) in replaced
+            and not self._is_wanted(alias.asname or alias.name, stmt, group[0].scope)
+        ]
+
+    def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
+        """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
+        text, source = self.source.text, self.source
+        assert self.scan.finder is not None
+        if scope.is_function:
+            assert isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            seen = (source.start_of(scope.node), source.end_of(scope.node))
+            hidden = []
+        else:
+            seen = (0, len(text))
+            hidden = [
+                (source.start_of(other.node), source.end_of(other.node))
+                for other in self.scan.finder.tree.all_scopes()
+                if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
+            ]
+        gone = [(site.start, site.end) for _, site, text in self._used if not _mentions(text, name)]
+        hidden += gone + [(source.start_of(stmt), source.end_of(stmt))]
+        if any(_mentions(new, name) and seen[0] <= site.start < seen[1] for _, site, new in self._used):
+            return True
+        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text[: seen[1]]):
+            offset = match.start()
+            if offset < seen[0] or any(start <= offset < end for start, end in hidden):
+                continue
+            line = source.line(source.line_of(offset))
+            before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
+            in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
+            if in_comment and "type:" not in line and not self._in_string(offset):
+                continue
+            return True
+        return False
+
+    def _in_string(self, offset: int) -> bool:
+        assert self.scan.finder is not None
+        return self.scan.finder.words.in_string(offset)
+
+
+def _mentions(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

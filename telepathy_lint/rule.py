@@ -1,0 +1,126 @@
+"""The whole contract of a rule."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from telepathy_lint.scan import Site, Value
+from telepathy_lint.settings import Settings
+from telepathy_lint.violation import Safety
+
+_CODE = re.compile(r"TLP[1239]\d\d")
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meta:
+    """What is known of a rule without running it."""
+
+    code: str
+    #: Reads after "allow": `allow hardcoded-device-map`.
+    name: str
+    #: The finding in short; what a particular call shows is appended by the rule.
+    message: str
+    #: First release with the rule.
+    since: str
+    #: The kinds of Site that the rule looks at.
+    kinds: tuple[Literal["model", "tokenizer", "pipeline"], ...]
+    #: What a rewrite to the loader changes when this rule reported it.
+    setting: Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"] | None = None
+    #: Whether the fix keeps the program's meaning; None where there is none.
+    fix: Safety | None = None
+    #: Whether the rule is on unless told otherwise.
+    default: bool = True
+
+    def __post_init__(self) -> None:
+        if not _CODE.fullmatch(self.code):
+            raise ValueError(f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9")
+        if not _NAME.fullmatch(self.name) or self.name.startswith(("no-", "avoid-")):
+            raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
+        if self.default == self.code.startswith("TLP9"):
+            raise ValueError(f"{self.code}: the 900s, and only they, are off by default")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A rule's answer: where in the source (offsets) and what is wrong."""
+
+    start: int
+    end: int
+    message: str
+
+
+class Rule:
+    """A rule looks at one Site and reports at most once; it touches nothing else.
+
+    The class's docstring is its documentation: a summary line, why it hurts, a `Bad:` and a `Good:` example (the tests
+    run both), and a `Fix safety:` paragraph where the fix is unsafe.
+    """
+
+    meta: ClassVar[Meta]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        documentation = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+        if not isinstance(cls.__dict__.get("meta"), Meta):
+            raise TypeError(f"{cls.__name__} has no `meta`")
+        if "check" not in cls.__dict__:
+            raise TypeError(f"{cls.__name__} has no `check`")
+        for part in ("Bad:", "Good:"):
+            if f"\n{part}\n" not in documentation:
+                raise TypeError(f"{cls.__name__}: the docstring has no {part!r} example")
+        if cls.meta.fix == "unsafe" and "\nFix safety: " not in documentation:
+            raise TypeError(f"{cls.__name__}: an unsafe fix demands a 'Fix safety:' paragraph")
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        """What is wrong with the site, or None; never called for kinds the rule did not name."""
+        raise NotImplementedError
+
+    @classmethod
+    def documentation(cls) -> str:
+        return inspect.cleandoc(cls.__doc__ or "")
+
+    @classmethod
+    def summary(cls) -> str:
+        return cls.documentation().partition("\n")[0]
+
+    @classmethod
+    def example(cls, which: Literal["Bad", "Good"]) -> str:
+        """The code of an example."""
+        _, _, rest = cls.documentation().partition(f"\n{which}:\n")
+        lines = []
+        for line in rest.lstrip("\n").split("\n"):
+            if line and not line.startswith("    "):
+                break
+            lines.append(line[4:])
+        return "\n".join(lines).strip("\n") + "\n"
+
+    # ---- for the rules
+
+    def at_call(self, site: Site, detail: str = "") -> Report:
+        """A report about something absent: it stands at the call's first character."""
+        return Report(site.start, site.source.end_of(site.call.func), self._message(detail))
+
+    def at(self, site: Site, node: ast.AST, detail: str = "") -> Report:
+        """A report about something written in the call."""
+        start, end = site.range_of(node)
+        return Report(start, end, self._message(detail))
+
+    def _message(self, detail: str) -> str:
+        return f"{self.meta.message}: {detail}" if detail else self.meta.message
+
+
+def origin(value: Value, name: str) -> str:
+    """`, from NAME, line 12` where the value is not written in the call itself."""
+    return f", from {value.via[0]}, line {value.via[1]}" if value.via is not None else ""
+
+
+def shown(value: Value) -> str:
+    """The value as the script has it, shortened."""
+    text = ast.unparse(value.node) if isinstance(value.node, ast.expr) else str(value.data)
+    text = " ".join(text.split())
+    return text if len(text) <= 48 else f"{text[:45]}..."

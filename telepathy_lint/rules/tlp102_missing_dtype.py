@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Site
+from telepathy_lint.settings import Settings
+
+
+class MissingDtype(Rule):
+    """A model is loaded without saying in which precision.
+
+    transformers 4.x then loads float32, whatever the checkpoint holds: twice the memory of bfloat16, before any `.half()`
+    or `.to(torch.bfloat16)` that follows. transformers 5.x takes what the checkpoint's config says, so the same script
+    trains in another precision after an upgrade.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+
+    Good:
+
+        from telepathy_runtime import load_model
+
+        model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
+
+    Fix safety: the model computes in bfloat16 afterwards, so its numbers change. Training that wants float32 master
+    weights should pass `dtype=torch.float32` on purpose.
+    """
+
+    meta = Meta(
+        code="TLP102",
+        name="missing-dtype",
+        message="no dtype is given",
+        since="0.1.0",
+        kinds=("model", "pipeline"),
+        setting="dtype",
+        fix="unsafe",
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        if site.opaque or site.argument("dtype", "torch_dtype") is not None:
+            return None
+        return self.at_call(site, default_dtype(settings))
+
+
+def default_dtype(settings: Settings) -> str:
+    """What transformers does without a dtype, for the project's version."""
+    version = settings.target_version
+    if version is None:
+        return "transformers 4.x loads float32, 5.x what the checkpoint's config says"
+    if version[0] < 5:
+        return f"transformers {version[0]}.{version[1]} loads float32"
+    return f"transformers {version[0]}.{version[1]} loads what the checkpoint's config says"

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+
+from telepathy_lint.rule import Meta, Report, Rule, origin
+from telepathy_lint.scan import Site, Value
+from telepathy_lint.settings import Settings
+
+_TORCH_DTYPE = re.compile(
+    r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
+)
+
+
+class NonBfloat16Dtype(Rule):
+    """A model is loaded in a precision that the script fixes to something other than bfloat16.
+
+    float16 overflows where bfloat16 does not, float32 takes twice the memory, and "auto" is whatever the checkpoint was
+    saved in. Experiments that are compared should load alike. A conditional with bfloat16 in one arm is fine, and so is a
+    value that comes from a parameter, a config or a helper.
+
+    Bad:
+
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=torch.float16)
+
+    Good:
+
+        import torch
+        from telepathy_runtime import load_model
+
+        model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
+
+    Fix safety: the model computes in bfloat16 afterwards, so its numbers change. A checkpoint that needs float32 (an old
+    T5, some audio models) should say so: `# noqa: TLP103`.
+    """
+
+    meta = Meta(
+        code="TLP103",
+        name="non-bfloat16-dtype",
+        message="dtype is not bfloat16",
+        since="0.1.0",
+        kinds=("model", "pipeline"),
+        setting="dtype",
+        fix="unsafe",
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        found: Report | None = None
+        for name in ("dtype", "torch_dtype"):
+            argument = site.argument(name)
+            if argument is None:
+                continue
+            named = [(value, dtype_name(value)) for value in argument.values if not value.is_none]
+            if any(dtype is None or dtype == "bfloat16" for _, dtype in named):
+                return None
+            if named and found is None and name not in site.inherited:
+                value, dtype = named[0]
+                found = self.at(site, argument.node, f"{dtype}{origin(value, name)}")
+        return found
+
+
+def dtype_name(value: Value) -> str | None:
+    """The dtype that a value visibly is ("bfloat16", "float16", "auto"), None where that cannot be told."""
+    if value.kind == "symbol":
+        root, _, name = str(value.data).rpartition(".")
+        return name if root == "torch" and _TORCH_DTYPE.match(name) else None
+    if value.kind == "const" and isinstance(value.data, str):
+        name = value.data.removeprefix("torch.")
+        return "bfloat16" if name in ("bfloat16", "bf16") else name
+    return None

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Known, Site
+from telepathy_lint.settings import Settings
+
+
+class MissingAttnImplementation(Rule):
+    """A model is loaded without saying which attention implementation it computes with.
+
+    transformers then takes SDPA where the class supports it and eager attention elsewhere, silently, and the answer
+    differs between releases (Gemma2 accepted SDPA up to 5.20, not in 5.23). FlashAttention is never chosen by itself. What
+    is usable depends on the class, the dtype, the GPU and what is installed, which the loader looks at together.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+
+    Good:
+
+        from telepathy_runtime import load_model
+
+        model = load_model("gpt2", dtype=None, device_map=None, generation_config=None)
+
+    Fix safety: the resolver takes the fastest implementation that is really usable. Its results agree with the others up
+    to rounding; where the file reads attention weights the fix counts as unsafe, since only eager attention returns them.
+    """
+
+    meta = Meta(
+        code="TLP104",
+        name="missing-attn-implementation",
+        message="no attn_implementation is given",
+        since="0.1.0",
+        kinds=("model", "pipeline"),
+        setting="attn_implementation",
+        fix="safe",
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        if site.opaque or site.argument("attn_implementation", "_attn_implementation") is not None:
+            return None
+        if site.config_attention is not Known.NO:
+            return None
+        return self.at_call(site, "sdpa or eager, as the class and the release have it")

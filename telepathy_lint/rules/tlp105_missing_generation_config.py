@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Known, Site
+from telepathy_lint.settings import Settings
+
+
+class MissingGenerationConfig(Rule):
+    """A model that generates text is loaded and nothing in the file says how it decodes.
+
+    The checkpoint's own `generation_config.json` then decides: chat models ship sampling with a temperature and a
+    repetition penalty, which differ from model to model and survive `do_sample=False`. Judged per model: a config passed
+    to the load, assigned or changed later, or passed to `generate` on it counts, through aliases, wrappers and attributes.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+
+    Good:
+
+        from telepathy_runtime import load_model
+
+        model = load_model("gpt2", dtype=None, device_map=None, attn_implementation=None)
+
+    Fix safety: the model decodes greedily with at most 256 new tokens afterwards, unless `generate` is told otherwise. The
+    shipped stop tokens are kept: the loader merges into the shipped config.
+    """
+
+    meta = Meta(
+        code="TLP105",
+        name="missing-generation-config",
+        message="no generation config is given",
+        since="0.1.0",
+        kinds=("model", "pipeline"),
+        setting="generation_config",
+        fix="unsafe",
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        if not site.generative or site.opaque or site.generation_config is not Known.NO:
+            return None
+        if site.argument("generation_config") is not None:
+            return None
+        return self.at_call(site, "the checkpoint's own settings decide how it decodes")

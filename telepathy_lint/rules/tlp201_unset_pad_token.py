@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Known, Site, catalog
+from telepathy_lint.settings import Settings
+
+
+class UnsetPadToken(Rule):
+    """A tokenizer for a text-generating model is loaded and its pad token is never set.
+
+    Llama, Mistral and GPT-2 ship none, so `padding=True` raises, and every script that meets this picks another remedy.
+    Judged per tokenizer, in files that load a generative model. `generate(pad_token_id=...)` and
+    `model.config.pad_token_id` do not give the tokenizer one. Families known to ship a pad token (Qwen2.5, Gemma, T5, ...)
+    are not reported when the id is written in the file.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+
+    Good:
+
+        from transformers import AutoModelForCausalLM
+        from telepathy_runtime import load_tokenizer
+
+        tokenizer = load_tokenizer("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+
+    Fix safety: padded batches that raised an error work afterwards. Code that looks whether there is a pad token finds
+    one, and a collator that masks pad tokens also masks the token chosen; a reserved token of the vocabulary is preferred
+    to the end-of-sequence token for that reason.
+    """
+
+    meta = Meta(
+        code="TLP201",
+        name="unset-pad-token",
+        message="the tokenizer's pad token is never set",
+        since="0.1.0",
+        kinds=("tokenizer",),
+        setting="pad_token",
+        fix="unsafe",
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        if not site.beside_generative or site.opaque or site.pad_token is not Known.NO:
+            return None
+        if site.argument("pad_token") is not None:
+            return None
+        if site.model_id is not None and catalog.ships_pad_token(site.model_id):
+            return None
+        if all(catalog.class_ships_pad_token(catalog.last(name)) for name in site.classes):
+            return None
+        return self.at_call(site)
