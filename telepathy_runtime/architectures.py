@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from telepathy_runtime.model_spec import ModelSpec, UnknownOption, element_size
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError, element_size
 
 Config = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -25,12 +25,12 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
     """The dimensions that a parsed `config.json` describes.
 
     Raises ConfigError when a dimension is missing or a feature would make the count wrong,
-    UnknownOption when the architecture or dtype is not modelled.
+    UnknownOptionError when the architecture or dtype is not modelled.
     """
     name = config.get("model_type")
     if name not in READERS:
         known = ", ".join(sorted(READERS))
-        raise UnknownOption(f"architecture {name!r} is not modelled; known model_type values: {known}")
+        raise UnknownOptionError(f"architecture {name!r} is not modelled; known model_type values: {known}")
     if config.get("quantization_config"):
         raise ConfigError("quantization_config: the bytes of quantised weights are not modelled")
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
@@ -73,7 +73,9 @@ class _Strict:
     def theta(self) -> float:
         """Base of the rotary embedding; transformers 5 keeps it under rope_parameters."""
         nested = self._config.get("rope_parameters") or {}
-        value = self._config.get("rope_theta", nested.get("rope_theta") if isinstance(nested, Mapping) else None)
+        value = self._config.get(
+            "rope_theta", nested.get("rope_theta") if isinstance(nested, Mapping) else None
+        )
         return float(value or 0.0)
 
 

@@ -12,7 +12,7 @@ DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of one element. Quantised storage is not here: its bytes depend on the packing."""
 
 
-class UnknownOption(ValueError):
+class UnknownOptionError(ValueError):
     """An option, dtype, architecture or GPU that is not modelled; the message says what is."""
 
 
@@ -20,7 +20,7 @@ def element_size(dtype: str) -> int:
     """Bytes of one element of `dtype`, which may be written `torch.bfloat16`."""
     name = dtype.removeprefix("torch.")
     if name not in DTYPE_BYTES:
-        raise UnknownOption(f"dtype {dtype!r} is not modelled; known: {', '.join(DTYPE_BYTES)}")
+        raise UnknownOptionError(f"dtype {dtype!r} is not modelled; known: {', '.join(DTYPE_BYTES)}")
     return DTYPE_BYTES[name]
 
 

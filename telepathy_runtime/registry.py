@@ -13,24 +13,23 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from telepathy_runtime.architectures import ConfigError, spec_from_config
-from telepathy_runtime.model_spec import ModelSpec, UnknownOption
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+# By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
+tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 __all__ = [
     "ConfigError",
     "Family",
     "IdStatus",
     "ModelSpec",
-    "UnknownModel",
-    "UnknownOption",
+    "UnknownModelError",
+    "UnknownOptionError",
     "all_models",
     "canonical_id",
     "check_id",
@@ -41,7 +40,7 @@ __all__ = [
 ]
 
 
-class UnknownModel(ValueError):
+class UnknownModelError(ValueError):
     """A model id without known dimensions; the message names the nearest ids that have them."""
 
 
@@ -75,7 +74,7 @@ class IdStatus:
 def get(model_id: str) -> ModelSpec:
     """The dimensions of a listed model; `spec.id` is the present id where an old one was given.
 
-    Raises UnknownModel with the nearest listed ids.
+    Raises UnknownModelError with the nearest listed ids.
     """
     table = _specs()
     found = table.get(canonical_id(model_id) or model_id)
@@ -84,7 +83,7 @@ def get(model_id: str) -> ModelSpec:
     nearest = _nearest(model_id, list(table))
     hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
     exists = " (the model exists, its dimensions are not listed)" if canonical_id(model_id) else ""
-    raise UnknownModel(
+    raise UnknownModelError(
         f"no dimensions known for model {model_id!r}{exists}{hint}; "
         "for any other model give the folder or file of its config.json"
     )
@@ -127,7 +126,7 @@ def check_id(model_id: str) -> IdStatus:
 def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
     """The dimensions of a model on disk: `path` is its folder or its `config.json`.
 
-    Raises FileNotFoundError, ConfigError (a dimension is missing) or UnknownOption (architecture, dtype).
+    Raises FileNotFoundError, ConfigError (a dimension is missing) or UnknownOptionError (architecture, dtype).
     """
     file = Path(path)
     if file.is_dir():
@@ -154,7 +153,8 @@ def _nearest(model_id: str, known: list[str]) -> list[str]:
 
 @cache
 def _data() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+    data: dict[str, Any] = tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+    return data
 
 
 @cache

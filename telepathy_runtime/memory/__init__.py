@@ -1,0 +1,56 @@
+"""GPU memory: what a job needs, what fits, what was true.
+
+`estimate` and `estimate_pair` are closed forms, `max_batch` searches over them, `trace` runs real code on the
+meta device, `monitor` measures and compares. Bytes are integers everywhere and formatted only for people,
+always in GiB. Importing this package imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from telepathy_runtime.memory.estimate import Estimate, Instant, estimate
+from telepathy_runtime.memory.gpus import GPUS, Gpu, gpu
+from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
+from telepathy_runtime.memory.plan import Fit, max_batch, max_batch_pair, max_tokens
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.model_spec import UnknownOptionError
+
+if TYPE_CHECKING:
+    from telepathy_runtime.memory.monitor import Monitor
+    from telepathy_runtime.memory.tracing import Trace, TraceError, trace
+
+__all__ = [
+    "GPUS",
+    "Adapter",
+    "Estimate",
+    "Fit",
+    "Gpu",
+    "Instant",
+    "Monitor",
+    "PerceiverBridge",
+    "Trace",
+    "TraceError",
+    "UnknownOptionError",
+    "Workload",
+    "estimate",
+    "estimate_pair",
+    "gpu",
+    "max_batch",
+    "max_batch_pair",
+    "max_tokens",
+    "trace",
+]
+
+_LAZY = {"Monitor": "monitor", "TraceError": "tracing", "Trace": "tracing", "trace": "tracing"}
+
+
+def __getattr__(name: str) -> Any:
+    """Names that need torch, loaded when first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value

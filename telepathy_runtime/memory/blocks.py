@@ -1,0 +1,144 @@
+"""What one layer keeps for its backward: the closed form of activations, in bytes.
+
+T = batch * seq_len tokens, e = bytes of an element, h hidden, i intermediate, q and kv the widths of all query
+and all key heads, a heads. Read off transformers' own modelling code (RMSNorm computes in float32, SwiGLU
+keeps gate, silu(gate) and up) and held against meta-device traces. Korthikanti et al. (arXiv 2205.05198)
+have the shape of these formulas, for another family of models: their constants do not fit this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError, element_size
+
+ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
+"""Architectures whose activations have a closed form; the tracer measures any other."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bytes of one decoder layer."""
+
+    saved: int  # kept from its forward until its backward
+    unsaved_first: int  # what the first layer does not keep, when its input needs no gradient
+    working: int  # alive beside the saved set inside its forward or backward, at most
+    infer: int  # alive at most inside its forward without gradient, cache not counted
+    stored_input: int  # kept instead of `saved` under checkpointing
+    mask: int  # the batch's attention mask, held while layers run; to their backward under checkpointing
+
+
+def block(spec: ModelSpec, work: Workload) -> Block:
+    """The bytes of one layer of `spec` under `work`.
+
+    Raises UnknownOptionError when the architecture's activations have no closed form.
+    """
+    if spec.architecture not in ARCHITECTURES or spec.sliding_layers:
+        what = f"{spec.architecture} with a sliding window" if spec.sliding_layers else spec.architecture
+        raise UnknownOptionError(
+            f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} without a sliding "
+            "window; `plan --trace` measures any model"
+        )
+    e, tokens = element_size(work.dtype), work.tokens
+    h, wide, q, kv = spec.hidden, spec.intermediate, spec.query_dim, spec.kv_dim
+    full = work.regime == "full"
+    norm = 4 * tokens * h + 4 * tokens + full * 2 * e * tokens * h
+    norms = 2 * norm
+    if spec.qk_norm:
+        rows = spec.heads + spec.kv_heads
+        norms += 4 * tokens * (q + kv) + 4 * tokens * rows + full * e * tokens * (q + kv)
+    mlp = 3 * e * tokens * wide + full * e * tokens * wide
+    lora = _lora(spec, work)
+    return Block(
+        saved=norms + _attention(spec, work) + mlp + lora,
+        unsaved_first=norm if work.regime == "lora" else 0,
+        working=e * tokens * (2 * wide + 2 * h),
+        infer=_infer(spec, work),
+        stored_input=e * tokens * h,
+        mask=work.batch * work.seq_len**2 * (1 if work.attn != "eager" else e) if has_mask(work) else 0,
+    )
+
+
+def has_mask(work: Workload) -> bool:
+    """Whether transformers builds a 4-D mask: for a padded batch, and always for eager attention."""
+    return work.padded or work.attn == "eager"
+
+
+def repeats_keys(work: Workload) -> bool:
+    """Whether keys and values are copied to every query head before attention."""
+    return has_mask(work) or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
+
+
+def _attention(spec: ModelSpec, work: Workload) -> int:
+    e, tokens = element_size(work.dtype), work.tokens
+    q, kv = spec.query_dim, spec.kv_dim
+    repeated = repeats_keys(work) and kv != q
+    keys = 2 * e * tokens * (q if repeated else kv)
+    if repeated and work.use_cache and not work.checkpointing:
+        keys += 2 * e * tokens * kv  # the cache holds the originals beside the copies
+    pairs = work.batch * spec.heads * work.seq_len**2
+    if work.attn == "eager":
+        # float32 softmax and the probabilities in the model's dtype; the output is saved only for o_proj.
+        trained_out = work.regime == "full" or (work.regime == "lora" and "o_proj" in work.lora_targets)
+        return pairs * (4 + e) + keys + e * tokens * q + trained_out * e * tokens * q
+    mask = work.batch * work.seq_len * _up_to_8(work.seq_len) * e if work.padded else 0
+    return keys + 2 * e * tokens * q + 4 * tokens * spec.heads + mask
+
+
+def _lora(spec: ModelSpec, work: Workload) -> int:
+    """PEFT keeps each target's input in the adapter's dtype, and the product of the first adapter matrix."""
+    if work.regime != "lora":
+        return 0
+    e, adapter = element_size(work.dtype), element_size(work.lora_dtype)
+    total = 0
+    inputs_seen: set[str] = set()
+    for target in work.lora_targets:
+        width, _ = lora_shape(spec, target)
+        total += adapter * work.tokens * work.lora_rank
+        if adapter != e:
+            total += adapter * work.tokens * width  # a cast copy for each target
+        elif target == "o_proj":
+            pass  # attention keeps its output already
+        else:
+            source = {"gate_proj": "mlp", "up_proj": "mlp", "down_proj": "product"}.get(target, "attention")
+            total += 0 if source in inputs_seen else e * work.tokens * width
+            inputs_seen.add(source)
+    return total
+
+
+def lora_shape(spec: ModelSpec, target: str) -> tuple[int, int]:
+    """(inputs, outputs) of a target's matrix."""
+    h, wide = spec.hidden, spec.intermediate
+    return {
+        "q_proj": (h, spec.query_dim),
+        "k_proj": (h, spec.kv_dim),
+        "v_proj": (h, spec.kv_dim),
+        "o_proj": (spec.query_dim, h),
+        "gate_proj": (h, wide),
+        "up_proj": (h, wide),
+        "down_proj": (wide, h),
+    }[target]
+
+
+def lora_params(spec: ModelSpec, work: Workload) -> int:
+    """Parameters of the adapters on every layer."""
+    shapes = [lora_shape(spec, target) for target in work.lora_targets]
+    return spec.layers * sum(work.lora_rank * (inputs + outputs) for inputs, outputs in shapes)
+
+
+def _infer(spec: ModelSpec, work: Workload) -> int:
+    e, tokens = element_size(work.dtype), work.tokens
+    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
+    mlp = e * tokens * (3 * spec.intermediate + 4 * h)
+    norm = tokens * (2 * e * h + 8 * h)
+    attention = e * tokens * (2 * h + 2 * q + 2 * kv)
+    if repeats_keys(work):
+        attention += 2 * e * tokens * (q - kv)
+    if work.attn == "eager":
+        attention += work.batch * spec.heads * work.seq_len**2 * (8 + e)
+    return max(mlp, norm, attention)
+
+
+def _up_to_8(length: int) -> int:
+    return -(-length // 8) * 8

@@ -1,0 +1,91 @@
+"""What a GPU really offers: bytes that PyTorch sees, less what never reaches a tensor.
+
+Totals are the low end of what public out-of-memory messages report as "total capacity" for each name
+("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card. The context and the reserve are choices:
+a CUDA context takes 0.3 to 0.6 GiB before the first tensor, and fragmentation has been seen to hold up to a
+tenth of a card back (half of that with `expandable_segments:True`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from telepathy_runtime.model_spec import UnknownOptionError
+
+GIB = 2**30
+CONTEXT_BYTES = 6 * GIB // 10
+RESERVE = 0.10
+RESERVE_EXPANDABLE = 0.05
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card: `total_bytes` is what the driver reports."""
+
+    name: str
+    total_bytes: int
+    context_bytes: int = CONTEXT_BYTES
+
+    @property
+    def usable_bytes(self) -> int:
+        """Bytes left for tensors, fragmentation included."""
+        return self.total_bytes - self.context_bytes
+
+    def budget(self, reserve: float = RESERVE) -> int:
+        """Bytes to plan with: usable bytes less `reserve` (a share of them) for fragmentation."""
+        if not 0 <= reserve < 1:
+            raise UnknownOptionError(f"reserve must be at least 0 and below 1, not {reserve!r}")
+        return int(self.usable_bytes * (1 - reserve))
+
+
+_GIB_TOTALS = {
+    "H200": 139.72,
+    "H100-80GB": 79.10,
+    "A100-80GB": 79.10,
+    "A100-40GB": 39.25,
+    "L40S": 44.34,
+    "L40": 44.34,
+    "A40": 44.34,
+    "RTX-4090": 23.64,
+    "V100-16GB": 15.77,
+    "T4": 14.75,
+}
+GPUS: dict[str, Gpu] = {name: Gpu(name, int(total * GIB)) for name, total in _GIB_TOTALS.items()}
+DEFAULT_GPU = "H100-80GB"
+
+
+def gpu(name: str) -> Gpu:
+    """A card by name, or the one in this machine for "device".
+
+    Raises UnknownOptionError with the nearest names, or when there is no device to ask.
+    """
+    if name == "device":
+        return this_device()
+    by_lower = {known.casefold(): known for known in GPUS}
+    found = by_lower.get(name.casefold())
+    if found is None:
+        near = difflib.get_close_matches(name.casefold(), list(by_lower), n=3, cutoff=0.4)
+        names = ", ".join(by_lower[n] for n in near) if near else ", ".join(GPUS)
+        raise UnknownOptionError(
+            f"no capacity known for GPU {name!r}; nearest: {names}; or 'device' to ask this one"
+        )
+    return GPUS[found]
+
+
+def this_device() -> Gpu:
+    """The first accelerator of this machine, as its driver reports it.
+
+    Raises UnknownOptionError where there is none. What other processes hold is not subtracted.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        _, total = torch.cuda.mem_get_info()
+        return Gpu(torch.cuda.get_device_name(), total)
+    if torch.backends.mps.is_available():
+        return Gpu("Apple MPS", torch.mps.recommended_max_memory(), 0)
+    xpu = getattr(torch, "xpu", None)
+    if xpu is not None and xpu.is_available():
+        return Gpu(xpu.get_device_name(), xpu.get_device_properties().total_memory)
+    raise UnknownOptionError(f"no accelerator to ask; known GPUs: {', '.join(GPUS)}")

@@ -1,0 +1,148 @@
+"""Peak memory of two models joined by a trained bridge: a source that only reads, a target with gradient.
+
+The source runs without gradient, so it stores no activations; what it costs is what its caller keeps, all
+hidden states, logits and cache. A target that is called frozen but is not (`.eval()` without
+`requires_grad_(False)`) also holds a gradient for every weight that no optimizer ever uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telepathy_runtime.memory.blocks import block
+from telepathy_runtime.memory.estimate import Estimate, Instant, logits_bytes, step_transient
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError, element_size
+
+
+@dataclass(frozen=True)
+class PerceiverBridge:
+    """A Perceiver resampler: latents attend to the source's hidden states, then to each other.
+
+    `depth` layers of cross-attention, self-attention and a GELU block of 4 x width, as in the reviewed
+    experiments' LatentBridgeV15; all in the target's width.
+    """
+
+    source_width: int
+    target_width: int
+    latents: int = 128
+    depth: int = 4
+    heads: int = 8
+
+    @property
+    def params(self) -> int:
+        """Parameters: 16 width^2 + 19 width a layer, latents, one scale, a projection where widths differ."""
+        width = self.target_width
+        project = 0 if self.source_width == width else (self.source_width + 1) * width
+        return self.latents * width + project + self.depth * (16 * width**2 + 19 * width) + 1
+
+    def saved(self, batch: int, source_tokens: int, e: int) -> int:
+        """Bytes kept for the bridge's backward, for `source_tokens` hidden states in all."""
+        width, rows = self.target_width, batch * self.latents
+        # Keys and values of every layer, and the hidden states they are made from, once.
+        read = self.depth * 3 * e * source_tokens * width
+        if self.source_width != width:
+            read += e * source_tokens * (width + self.source_width)
+        # A layer: three norms' inputs and outputs, two queries and outputs, keys and values, 8 x width of GELU.
+        own = self.depth * rows * (24 * e * width + 24 + 8 * self.heads)
+        return read + own + 4 * e * rows * width
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Any other trained part, by its own numbers."""
+
+    params: int
+    saved_bytes: int = 0  # kept for its backward, whole batch
+
+    def saved(self, batch: int, source_tokens: int, e: int) -> int:
+        """Bytes kept for its backward."""
+        return self.saved_bytes
+
+
+def estimate_pair(
+    source: ModelSpec,
+    target: ModelSpec,
+    read: Workload,
+    write: Workload,
+    bridge: PerceiverBridge | Adapter,
+    *,
+    target_frozen: bool = True,
+    share_weights: bool = False,
+) -> Estimate:
+    """Peak bytes of one step: `read` is the source's job, `write` the target's (its seq_len in all).
+
+    `share_weights`: source and target are one copy in memory. `write.keep_outputs` says whether source and
+    target outputs live through backward; a step function that returns only the loss drops both.
+    Raises UnknownOptionError for options whose bytes are not modelled.
+    """
+    if read.regime != "inference" or write.regime not in ("frozen_grad", "full"):
+        raise UnknownOptionError("a pair needs read.regime='inference' and write.regime='frozen_grad'")
+    if read.batch != write.batch or read.dtype != write.dtype:
+        raise UnknownOptionError("source and target of a pair must have the same batch and dtype")
+    if write.shard != "none" or read.shard != "none":
+        raise UnknownOptionError("sharded pairs are not modelled; known: shard='none'")
+    if share_weights and source.id != target.id:
+        raise UnknownOptionError("share_weights needs the same model on both sides")
+    e = element_size(write.dtype)
+    job = write.but(regime="frozen_grad" if target_frozen else "full")
+    layer = block(target, job)
+    weights = (0 if share_weights else source.params * e) + target.params * e + bridge.params * e
+    trained = bridge.params * e
+    # The target's embedding is read without gradient, so only a tied one gets any.
+    stray = 0 if target_frozen else (target.params - (0 if target.tied else target.embedding_params)) * e
+    optimizer = {"adamw": 2, "sgd": 0, "sgd_momentum": 1}[write.optimizer] * trained
+    before = stray + (trained if write.grad_accum > 1 else 0)
+
+    row = e * write.tokens * target.hidden
+    kept, forward, backward = logits_bytes(job, target.vocab)
+    saved = target.layers * (layer.stored_input if write.checkpointing else layer.saved)
+    final = 4 * write.tokens * target.hidden + 4 * write.tokens + (0 if target_frozen else 2 * row)
+    joined = 0 if write.checkpointing else row
+    activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e)
+    cached = target.kv_bytes(write.batch, write.seq_len, write.dtype) if write.use_cache else 0
+    reading = _source(source, read)
+    base = {"weights": weights, "optimizer": optimizer}
+    held = reading if write.keep_outputs else {"kv_cache": 0, "logits": 0, "hidden": 0}
+    forward = forward + (
+        0 if write.keep_outputs else e * write.tokens * target.vocab
+    )  # inside the model's call
+    instants = (
+        Instant(
+            "source reads", **base, gradients=before, kv_cache=reading["kv_cache"], logits=reading["logits"],
+            activations=reading["hidden"], transient=block(source, read).infer,
+        ),
+        Instant(
+            "loss, forward", **base, gradients=before, kv_cache=reading["kv_cache"],
+            logits=reading["logits"] + forward, activations=activations + reading["hidden"],
+            transient=row * target_frozen,
+        ),
+        Instant(
+            "loss, backward", **base, gradients=before, kv_cache=held["kv_cache"],
+            logits=held["logits"] + backward, activations=activations + held["hidden"],
+        ),
+        Instant(
+            "first layer, backward", **base, gradients=before, kv_cache=cached * write.keep_outputs,
+            logits=held["logits"] + kept, transient=layer.working,
+            activations=held["hidden"] + layer.saved + bridge.saved(read.batch, read.tokens, e),
+        ),
+        Instant(
+            "optimizer step", **base, gradients=stray + trained, kv_cache=held["kv_cache"],
+            logits=held["logits"] + kept, activations=held["hidden"],
+            transient=step_transient(write, trained, 16 * target.hidden**2 * e // 4),
+        ),
+    )  # fmt: skip
+    models = (source.id, target.id)
+    notes = () if target_frozen else (
+        f"target not frozen: {stray} bytes of gradients that no optimizer uses",
+    )  # fmt: skip
+    return Estimate(models, (read, write), weights, weights + optimizer + stray, instants, notes)
+
+
+def _source(source: ModelSpec, read: Workload) -> dict[str, int]:
+    """What the caller keeps of the source's outputs, in bytes."""
+    e = element_size(read.dtype)
+    rows = read.batch if read.logits == "last" else read.tokens
+    hidden = (source.layers + 1) * e * read.tokens * source.hidden if read.hidden_states else 0
+    cache = source.kv_bytes(read.batch, read.seq_len, read.dtype) if read.use_cache else 0
+    return {"kv_cache": cache, "logits": e * rows * source.vocab, "hidden": hidden}

@@ -1,0 +1,202 @@
+"""A step of real code run on the meta device: every allocation counted, nothing computed, no GPU needed.
+
+The tracer watches each tensor that PyTorch creates and frees, autograd's saved tensors included, and keeps
+the peak. Scaled dot product attention has no meta kernel of its own, so it is sent to the operators that
+CUDA would choose (flash without a mask, memory-efficient with one), whose saved tensors have CUDA's shapes.
+
+What it does not see: kernels' own workspaces (cuBLAS, flash attention's backward accumulators, NCCL), the
+CUDA context, fragmentation, torch.compile. Code that reads values back (`.item()`, `if tensor > 0`) cannot be
+traced and says so.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+BLOCK = 512
+"""CUDA's caching allocator rounds every tensor up to this many bytes."""
+
+
+class TraceError(RuntimeError):
+    """The step reads tensor values, which the meta device does not have."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Bytes of a traced run, each tensor rounded up as CUDA's allocator rounds."""
+
+    built: int  # alive after building, before the first step
+    peak_allocated: int  # highest over all steps
+    end: int  # alive after the last step
+    step_peaks: tuple[int, ...]
+    peak_at: str  # operator, and the autograd node it ran for, at the peak
+
+
+class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
+    """Counts the bytes of live storages; `peak` since the last `reset_peak`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.current = 0
+        self.peak = 0
+        self.peak_at = ""
+        self._live: dict[int, tuple[weakref.ref[Any], int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                self._see(leaf, func)
+        return out
+
+    def reset_peak(self) -> None:
+        """Forget the peak so far."""
+        self.peak, self.peak_at = self.current, ""
+
+    def _see(self, tensor: torch.Tensor, func: Any) -> None:
+        storage = tensor.untyped_storage()
+        key = id(storage)
+        if key in self._live:
+            return
+        size = -(-storage.nbytes() // BLOCK) * BLOCK
+
+        def forget(_: Any, key: int = key, size: int = size) -> None:
+            del self._live[key]
+            self.current -= size
+
+        self._live[key] = (weakref.ref(storage, forget), size)
+        self.current += size
+        if self.current > self.peak:
+            self.peak = self.current
+            node = torch._C._current_autograd_node()
+            self.peak_at = f"{func}" + (f" in {node.name()}" if node is not None else "")
+
+
+def _fit_bias(mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tensor | None:
+    """A mask as PyTorch hands it to the kernel: additive, padded to a multiple of 8, expanded to the heads."""
+    if mask is None:
+        return None
+    if mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), float("-inf"))
+    width = mask.shape[-1]
+    if width % 8:
+        mask = torch.nn.functional.pad(mask, (0, 8 - width % 8))[..., :width]
+    return mask.expand(*query.shape[:2], query.shape[2], width)
+
+
+def _cuda_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """What CUDA runs for scaled_dot_product_attention, by the operators that have meta kernels."""
+    aten = torch.ops.aten
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    if attn_mask is None and half:
+        flash = aten._scaled_dot_product_flash_attention
+        return flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
+    if enable_gqa:
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    bias = _fit_bias(attn_mask, query)
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
+    efficient = aten._scaled_dot_product_efficient_attention
+    return efficient(query, key, value, bias, keep, dropout_p, is_causal, scale=scale)[0]
+
+
+@contextmanager
+def _meta_attention() -> Iterator[None]:
+    """Sends attention over meta tensors to CUDA's operators instead of the S x S fallback.
+
+    A function mode would not do: it is off while checkpointing runs a layer again inside backward.
+    """
+    functional = torch.nn.functional
+    shipped = functional.scaled_dot_product_attention
+
+    def attention(query: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        run = _cuda_attention if query.device.type == "meta" else shipped
+        return run(query, *args, **kwargs)
+
+    functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = shipped
+
+
+@contextmanager
+def _masks(padded: bool) -> Iterator[None]:
+    """Transformers decides by the mask's values whether a batch is padded; on the meta device we say it."""
+    try:
+        from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    except ImportError:  # transformers < 4.53 passes no mask on when it is given none
+        yield
+        return
+    table = ALL_MASK_ATTENTION_FUNCTIONS
+    shipped = dict(table)
+    eager = shipped["eager"]
+
+    def sdpa(*args: Any, **kwargs: Any) -> Any:
+        if not padded:
+            return None
+        return shipped["sdpa"](*args, **{**kwargs, "allow_is_causal_skip": False})
+
+    def eager_mask(*args: Any, **kwargs: Any) -> Any:
+        return eager(*args, **{**kwargs, "allow_is_causal_skip": False})
+
+    table["sdpa"] = sdpa
+    table["eager"] = eager_mask
+    try:
+        yield
+    finally:
+        for name in ("sdpa", "eager"):
+            table[name] = shipped[name]
+
+
+def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: bool = False) -> Trace:
+    """Builds on the meta device, runs `steps` steps, and reports the bytes.
+
+    `build` makes models, optimizers and inputs and returns the step, a function without arguments. Two steps
+    are the least that shows optimizer state beside activations. What the step returns is kept alive until
+    the next step's result replaces it, as in a training loop that keeps `outputs`.
+
+    Raises TraceError when the step reads tensor values.
+    """
+    counter = Counter()
+    peaks: list[int] = []
+    try:
+        with torch.device("meta"), _masks(padded), _meta_attention(), counter:
+            step = build()
+            built = counter.current
+            counter.reset_peak()
+            best, best_at = 0, ""
+            kept: object = None
+            for _ in range(steps):
+                counter.reset_peak()
+                kept = step()
+                peaks.append(counter.peak)
+                if counter.peak > best:
+                    best, best_at = counter.peak, counter.peak_at
+            del kept
+            end = counter.current
+    except (RuntimeError, NotImplementedError) as error:
+        if "meta" in str(error).lower():
+            raise TraceError(
+                f"the step cannot run on the meta device: {error}; code that reads tensor values "
+                "(.item(), .tolist(), a condition on a tensor) has none to read; use the closed form"
+            ) from error
+        raise
+    return Trace(built, best, end, tuple(peaks), best_at)

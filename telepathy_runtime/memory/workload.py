@@ -1,0 +1,112 @@
+"""What a job does with a model: the lengths, the regime, and every choice that moves bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from telepathy_runtime.model_spec import UnknownOptionError
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "regime": ("inference", "frozen_grad", "lora", "full"),
+    "dtype": ("bfloat16", "float16"),
+    "attn": ("sdpa", "flash_attention_2", "eager"),
+    "optimizer": ("adamw", "sgd", "sgd_momentum"),
+    "opt_impl": ("foreach", "fused", "single"),
+    "logits": ("all", "last"),
+    "lora_dtype": ("float32", "bfloat16", "float16"),
+    "shard": ("none", "ddp", "zero1", "zero2", "zero3", "fsdp"),
+}
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+OLDEST = (4, 46)
+GQA_IN_SDPA = (4, 54)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One process's job on one device. Every field changes the bytes; an unknown value is an error.
+
+    Regimes: `inference` (no gradient), `frozen_grad` (weights frozen, gradient flows through to a soft prompt
+    or a bridge), `lora` (PEFT adapters), `full` (every weight trains, states in the weights' dtype).
+    """
+
+    seq_len: int = 1024  # tokens of one sequence, padding included
+    batch: int = 1  # sequences on this device in one forward
+    regime: str = "inference"
+    dtype: str = "bfloat16"
+    attn: str = "sdpa"
+    padded: bool = False  # any zero in attention_mask: transformers then builds a 4-D mask
+    checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
+    optimizer: str = "adamw"
+    opt_impl: str = "foreach"  # PyTorch's default on CUDA
+    grad_accum: int = 1
+    use_cache: bool = True  # transformers' default, in a plain forward too
+    logits: str = "all"  # `generate` keeps the last position only
+    hidden_states: bool = False  # output_hidden_states=True
+    new_tokens: int = 0  # generated after seq_len
+    keep_outputs: bool = True  # the caller's `outputs` lives through backward; Trainer drops it
+    lora_rank: int = 16
+    lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
+    lora_dtype: str = "float32"  # PEFT's autocast_adapter_dtype default
+    shard: str = "none"
+    ranks: int = 1  # devices that share the job
+    transformers: str = "5.23.0"
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UnknownOptionError(
+                    f"{name}={getattr(self, name)!r} is not modelled; known: {', '.join(known)}"
+                )
+        for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("new_tokens", self.new_tokens, 0)
+        unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
+        if unknown:
+            raise UnknownOptionError(
+                f"lora_targets {', '.join(unknown)}: not modelled; known: {', '.join(LORA_TARGETS)}"
+            )
+        if self.version < OLDEST:
+            raise UnknownOptionError(
+                f"transformers {self.transformers} is not modelled; known: 4.46 and newer"
+            )
+        if self.new_tokens and self.regime != "inference":
+            raise UnknownOptionError("new_tokens needs regime='inference'")
+        if self.new_tokens and not self.use_cache:
+            raise UnknownOptionError("generation without a cache is not modelled; use_cache=True")
+        if self.checkpointing and self.regime == "inference":
+            raise UnknownOptionError("checkpointing needs a training regime")
+        if self.padded and self.attn == "flash_attention_2":
+            raise UnknownOptionError(
+                "padded=True with flash_attention_2 is not modelled: unpadded tokens are not known beforehand"
+            )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one forward: batch times length."""
+        return self.batch * self.seq_len
+
+    @property
+    def trains(self) -> bool:
+        """Whether a backward runs."""
+        return self.regime != "inference"
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(major, minor) of transformers."""
+        try:
+            major, minor = self.transformers.split(".")[:2]
+            return int(major), int(minor)
+        except ValueError:
+            raise UnknownOptionError(
+                f"transformers={self.transformers!r} is not a version such as 5.23.0"
+            ) from None
+
+    def but(self, **changes: Any) -> Workload:
+        """The same job with other settings."""
+        return replace(self, **changes)
+
+
+def _at_least(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UnknownOptionError(f"{name} must be a whole number of at least {least}, not {value!r}")

@@ -1,0 +1,162 @@
+"""Real transformers steps for the tracer: the oracle that the closed form is held against."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from telepathy_runtime.memory.tracing import Trace, trace
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.model_spec import ModelSpec
+
+
+def hub_config(spec: ModelSpec) -> Any:
+    """The transformers config that a spec of the Llama family describes."""
+    from transformers import AutoConfig
+
+    extra: dict[str, Any] = {}
+    if spec.architecture in ("llama", "qwen3"):
+        extra["attention_bias"] = spec.qkv_bias
+    if spec.architecture == "mistral":
+        extra["sliding_window"] = spec.sliding_window or None
+    return AutoConfig.for_model(
+        spec.architecture,
+        hidden_size=spec.hidden,
+        intermediate_size=spec.intermediate,
+        num_hidden_layers=spec.layers,
+        num_attention_heads=spec.heads,
+        num_key_value_heads=spec.kv_heads,
+        head_dim=spec.head_dim,
+        vocab_size=spec.vocab,
+        tie_word_embeddings=spec.tied,
+        max_position_embeddings=spec.max_positions,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        **extra,
+    )
+
+
+class Fused(torch.optim.Optimizer):
+    """AdamW's states and nothing else: the fused kernel allocates nothing, and has no meta version."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {})
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None and not self.state[param]:
+                    self.state[param] = {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
+
+
+def optimizer_of(parameters: Any, work: Workload) -> torch.optim.Optimizer:
+    """The optimizer that a workload names."""
+    params = list(parameters)
+    foreach = work.opt_impl == "foreach"
+    if work.optimizer == "adamw":
+        return Fused(params) if work.opt_impl == "fused" else torch.optim.AdamW(params, foreach=foreach)
+    momentum = 0.9 if work.optimizer == "sgd_momentum" else 0.0
+    return torch.optim.SGD(params, lr=0.1, momentum=momentum, foreach=foreach)
+
+
+def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
+    """One step of `work` over a model of `config`, for `trace`."""
+
+    def build() -> Callable[[], object]:
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=getattr(torch, work.dtype), attn_implementation=work.attn
+        )
+        shape = (work.batch, work.seq_len)
+        ids = torch.zeros(shape, dtype=torch.long)
+        mask = torch.ones(shape, dtype=torch.long)
+        if work.regime == "inference":
+            model.eval()
+            return lambda: infer(model, ids, mask, work)
+        model.train()
+        if work.regime == "frozen_grad":
+            model.requires_grad_(False)
+        if work.regime == "lora":
+            model = with_lora(model, work)
+        if work.checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        trained = [p for p in model.parameters() if p.requires_grad]
+        optimizer = optimizer_of(trained, work) if trained else None
+
+        outputs: Any = None
+
+        def step() -> None:
+            nonlocal outputs
+            for _ in range(work.grad_accum):
+                if work.regime == "frozen_grad":
+                    soft = torch.zeros(*shape, config.hidden_size, dtype=getattr(torch, work.dtype))
+                    inputs = {"inputs_embeds": soft.requires_grad_(True)}
+                else:
+                    inputs = {"input_ids": ids}
+                outputs = model(
+                    **inputs,
+                    attention_mask=mask,
+                    labels=ids,
+                    use_cache=work.use_cache,
+                    output_hidden_states=work.hidden_states,
+                )
+                loss = outputs.loss
+                if not work.keep_outputs:
+                    outputs = None
+                loss.backward()
+            if optimizer is not None:
+                optimizer.step()
+                optimizer.zero_grad()
+
+        return step
+
+    return build
+
+
+def infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:
+    """Prefill, and one decoding step at the full length where tokens are generated."""
+    last = {"logits_to_keep": 1} if work.logits == "last" else {}
+    with torch.no_grad():
+        outputs = model(
+            input_ids=ids,
+            attention_mask=mask,
+            use_cache=work.use_cache,
+            output_hidden_states=work.hidden_states,
+            **last,
+        )
+        for done in range(1, work.new_tokens):
+            longer = torch.ones(work.batch, work.seq_len + done, dtype=torch.long)
+            outputs = model(
+                input_ids=ids[:, :1],
+                attention_mask=longer,
+                past_key_values=outputs.past_key_values,
+                use_cache=True,
+            )
+
+
+def with_lora(model: Any, work: Workload) -> Any:
+    """PEFT's adapter as a workload describes it."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=work.lora_rank, target_modules=list(work.lora_targets), lora_dropout=0.0, task_type="CAUSAL_LM"
+    )
+    adapted = get_peft_model(model, config)
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:  # PEFT moves adapters to the base's dtype, but not on the meta device
+            parameter.data = parameter.data.to(getattr(torch, work.lora_dtype))
+    if work.checkpointing:
+        adapted.enable_input_require_grads()
+    return adapted
+
+
+def traced(spec: ModelSpec, work: Workload) -> Trace:
+    """The traced bytes of a workload over a listed model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return trace(build_step(hub_config(spec), work), padded=work.padded)
