@@ -156,19 +156,25 @@ def _gpu(machine: Machine) -> str:
     return "ROCm" if machine.rocm else f"compute capability {lowest[0]}.{lowest[1]}" if lowest else "GPU"
 
 
-def flash_obstacle(name: str, machine: Machine, traits: ClassTraits | None, dtype: str | None) -> str | None:
-    """Why a flash attention cannot be used: the first of device, package, capability, dtype, class. None: it can."""
+def flash_obstacle(
+    name: str, machine: Machine, traits: ClassTraits | None, dtype: str | None, *, from_hub: bool = False
+) -> str | None:
+    """Why a flash attention cannot be used: the first of device, package, capability, dtype, class. None: it can.
+
+    `from_hub` takes the package for granted: transformers will bring the kernel from the hub.
+    """
     flash = _FLASH[name]
+    if machine.accelerator != "cuda":
+        return f"it runs on CUDA devices, this is {machine.accelerator}"
     return (
-        _device_obstacle(flash, machine)
+        (None if from_hub else _package_obstacle(flash, machine))
+        or _capability_obstacle(flash, machine)
         or _dtype_obstacle(dtype)
-        or (_class_obstacle(flash, traits) if traits is not None else None)
+        or (_class_obstacle(flash, traits, from_hub) if traits is not None else None)
     )
 
 
-def _device_obstacle(flash: _Flash, machine: Machine) -> str | None:
-    if machine.accelerator != "cuda":
-        return f"it runs on CUDA devices, this is {machine.accelerator}"
+def _package_obstacle(flash: _Flash, machine: Machine) -> str | None:
     if flash.name not in machine.known_attention:
         return f"transformers {machine.versions.get('transformers', '')} does not know it"
     if flash.distribution not in machine.versions:
@@ -177,6 +183,10 @@ def _device_obstacle(flash: _Flash, machine: Machine) -> str | None:
         return (
             f"transformers does not accept {flash.distribution} {machine.versions[flash.distribution]} here"
         )
+    return None
+
+
+def _capability_obstacle(flash: _Flash, machine: Machine) -> str | None:
     if machine.rocm:
         return None  # AMD numbers its devices differently; its build of the package decides
     for capability in _capabilities(machine):
@@ -191,11 +201,11 @@ def _dtype_obstacle(dtype: str | None) -> str | None:
     return f"it needs float16 or bfloat16, not {dtype}"
 
 
-def _class_obstacle(flash: _Flash, traits: ClassTraits) -> str | None:
+def _class_obstacle(flash: _Flash, traits: ClassTraits, from_hub: bool) -> str | None:
     for part in traits.all():
         if not part.flash:
             return f"{part.name} does not support it"
-        if part.only_flash and flash.name not in part.only_flash:
+        if part.only_flash and flash.name not in part.only_flash and not from_hub:
             return f"{part.name} only works with {', '.join(part.only_flash)}"
         if part.head_size is not None and part.head_size > _LARGEST_HEAD:
             return f"{part.name} has heads of {part.head_size}, the kernels stop at {_LARGEST_HEAD}"
@@ -206,8 +216,11 @@ def _explicit(machine: Machine, asked: Any, traits: ClassTraits | None, dtype: s
     for name in asked.values() if isinstance(asked, dict) else (asked,):
         if not isinstance(name, str) or name not in _FLASH:
             continue
-        obstacle = flash_obstacle(name, machine, traits, dtype)
-        if obstacle is not None and not _hub_kernel_steps_in(name, machine, traits, dtype):
+        # A missing package is not the end where `kernels` is installed: transformers then brings the same kernel from the
+        # hub. The caller asked for it by name, so that download is transformers' to make or to refuse.
+        from_hub = "kernels" in machine.versions and name in machine.known_attention
+        obstacle = flash_obstacle(name, machine, traits, dtype, from_hub=from_hub)
+        if obstacle is not None:
             raise AttentionError(
                 f'attn_implementation="{name}"',
                 obstacle,
@@ -220,17 +233,6 @@ def _explicit(machine: Machine, asked: Any, traits: ClassTraits | None, dtype: s
             'leave attn_implementation out, or ask for "eager"',
         )
     return Choice(asked, "as given")
-
-
-def _hub_kernel_steps_in(name: str, machine: Machine, traits: ClassTraits | None, dtype: str | None) -> bool:
-    """The package is all that is missing, and `kernels` is there: transformers then brings the same kernel from the hub.
-
-    That is a download the caller caused by asking by name, so it is transformers' to make or to refuse.
-    """
-    flash = _FLASH[name]
-    missing = machine.accelerator == "cuda" and flash.distribution not in machine.versions
-    rewritten = traits is not None and any(part.only_flash for part in traits.all())
-    return "kernels" in machine.versions and (missing or rewritten) and _dtype_obstacle(dtype) is None
 
 
 def resolve_attn_implementation(

@@ -241,6 +241,8 @@ def _not_found(failure: Failure) -> LoadError | None:
         "no file named",
         "can't load (the )?(configuration|tokenizer|model)",
         "is not the path to a directory",
+        "unrecognized model in",
+        "couldn't instantiate the backend tokenizer",
     )
     if not missing:
         return None
@@ -304,11 +306,23 @@ def _attention(failure: Failure) -> LoadError | None:
 def _device_map(failure: Failure) -> LoadError | None:
     if failure.says("zero-?3 is not compatible", "mutually exclusive"):
         return errors.DeviceMapError(failure.asked, failure.first_line, 'pass device_map="resolve" or None')
-    if failure.says("offload_folder", "offload_dir"):
+    if failure.says("offload_folder", "offload_dir", "device disk is invalid"):
         return errors.SpillError(
             failure.asked,
-            "part of the weights goes to disk and there is no folder for it",
-            "pass offload_folder=",
+            f"part of the weights would go to disk: {failure.first_line}",
+            "give it more memory (max_memory=) or pass offload_folder=; transformers 4.57 cannot read safetensors to disk",
+        )
+    if failure.says(
+        "cannot access accelerator device",
+        "not compiled with cuda",
+        "no cuda gpus",
+        "no nvidia driver",
+        "invalid device ordinal",
+    ):
+        return errors.DeviceMapError(
+            f"{failure.asked}, device_map={failure.keywords.get('device_map')!r}",
+            f"this machine has no such device: {failure.first_line}",
+            'pass device_map="resolve"',
         )
     return None
 
@@ -333,6 +347,13 @@ def _unsupported_argument(failure: Failure) -> LoadError | None:
     )
 
 
+def _missing_package(failure: Failure) -> LoadError | None:
+    error = failure.chain[0]
+    if not isinstance(error, ImportError) or not failure.says(r"\bpip install\b", "requires the .* librar"):
+        return None
+    return errors.MissingPackageError(failure.asked, failure.first_line, "install it")
+
+
 # In this order: an error often matches several, and the first is the nearest to the cause.
 _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _disk_full,
@@ -348,6 +369,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _wrong_class,
     _not_found,
     _attention,
+    _missing_package,
     _unsupported_argument,
 )
 

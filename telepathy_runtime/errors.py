@@ -33,7 +33,7 @@ class MissingAccelerateError(MissingPackageError, ValueError):
     """A device map was chosen or asked for, and accelerate is missing or too old."""
 
 
-class ModelMissingError(LoadError, OSError):
+class ModelMissingError(LoadError, OSError, ValueError):
     """No such repository, revision, folder or file, or one that the token cannot see."""
 
 
@@ -53,7 +53,7 @@ class DiskFullError(LoadError, OSError):
     """The disk of the cache, or of the offload folder, has no room for the files."""
 
 
-class CorruptCheckpointError(LoadError, OSError):
+class CorruptCheckpointError(LoadError, OSError, ValueError):
     """A weight file, index or config is damaged, cut short or missing from its set."""
 
 
@@ -69,8 +69,8 @@ class AttentionError(LoadError, ImportError, ValueError):
     """An attention implementation was asked for by name, and package, capability, dtype or class refuse it."""
 
 
-class DeviceMapError(LoadError, ValueError):
-    """A device map was asked for where something else (ZeRO-3, tensor parallelism) places the weights."""
+class DeviceMapError(LoadError, ValueError, RuntimeError):
+    """A device map was asked for that cannot be: ZeRO-3 or tensor parallelism places the weights, or no such device."""
 
 
 class SpillError(LoadError, RuntimeError):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from telepathy_runtime import checkpoint
+from telepathy_runtime.errors import ModelClassError
 from telepathy_runtime.plan import LoadPlan, plain
 from telepathy_runtime.precision import dtype_name
 from telepathy_runtime.report import LoadReport
@@ -58,6 +60,32 @@ def inspect(
             *_spill_warnings(model, load_plan),
             *_class_warnings(model),
         ),
+    )
+
+
+def refuse_foreign_weights(model: Any, load_plan: LoadPlan) -> None:
+    """Raise ModelClassError for a model of which not one weight came from the checkpoint.
+
+    A concrete class given another architecture's checkpoint builds itself, fills itself with random numbers and logs it.
+    """
+    request = load_plan.request
+    saved_as = load_plan.model_type
+    loaded_as = getattr(getattr(model, "config", None), "model_type", None)
+    if saved_as is None or loaded_as is None or saved_as == loaded_as:
+        return
+    folder = checkpoint.locate(
+        request.model_id,
+        revision=request.keywords.get("revision"),
+        cache_dir=request.keywords.get("cache_dir"),
+        subfolder=request.keywords.get("subfolder") or "",
+    )
+    found = checkpoint.read(folder, variant=request.keywords.get("variant")) if folder is not None else None
+    if found is None or found.tensors is None or any(name in found.tensors for name in model.state_dict()):
+        return
+    raise ModelClassError(
+        f"loading {request.model_id!r} with {request.class_name}",
+        f"it is a {saved_as} checkpoint, and not one weight of {type(model).__name__} is in it",
+        "pass the model_class it was saved with (config.json, architectures)",
     )
 
 

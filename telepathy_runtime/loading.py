@@ -105,6 +105,8 @@ def load_model(
         loaded = model_class.from_pretrained(model_id, *model_args, **keywords)
     # output_loading_info=True makes it a pair; the caller gets back what from_pretrained gave.
     model = loaded[0] if isinstance(loaded, tuple) else loaded
+    if not load_plan.request.raw:
+        inspection.refuse_foreign_weights(model, load_plan)
     changed = _apply_generation(model, load_plan)
     finished = inspection.inspect(model, load_plan, seconds=time.perf_counter() - begun, generation=changed)
     finished.attach(model)

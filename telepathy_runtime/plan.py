@@ -54,6 +54,7 @@ class LoadPlan:
     device_map: Choice[Any]
     attn_implementation: Choice[Any]
     generation: Choice[Any]
+    model_type: str | None = None  # of the checkpoint, where it was read
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -130,7 +131,9 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
         on_accelerator=_on_accelerator(device_map.value, machine, tensor_parallel),
         wants_attentions=bool(keywords.get("output_attentions", facts.wants_attentions)),
     )
-    return LoadPlan(request, dtype, device_map, attn, _generation(request.generation_config))
+    return LoadPlan(
+        request, dtype, device_map, attn, _generation(request.generation_config), facts.model_type
+    )
 
 
 def known_dtype(chosen: Any, saved: str | None) -> str | None:

@@ -29,6 +29,7 @@ def plan_load(
     `machine` plans for another machine than this one. Reads the config and the headers of the weights, loads nothing.
     """
     dtype, keywords = dtype_argument(dtype, keywords)
+    attn_implementation = attention_argument(attn_implementation, keywords)
     named = (
         "AutoModelForCausalLM" if model_class is None else getattr(model_class, "__name__", str(model_class))
     )
@@ -55,6 +56,14 @@ def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[s
             )
         return dtype, rest
     return other, rest
+
+
+def attention_argument(asked: Any, keywords: Mapping[str, Any]) -> Any:
+    """None instead of "resolve" where the script already chose: by the older keyword, or on a config that it passes."""
+    if not isinstance(asked, str) or asked != attention.RESOLVE:
+        return asked
+    on_config = getattr(keywords.get("config"), "_attn_implementation_internal", None)
+    return None if "_attn_implementation" in keywords or on_config is not None else asked
 
 
 def gather(request: Request, model_class: Any, machine: Machine) -> Facts:

@@ -168,6 +168,19 @@ KINDS: dict[str, Callable[[Any], Any]] = {
     "encoder": _encoder,
 }
 
+# The class each is loaded with, by the name in transformers.
+CLASSES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
+    "gptj": "GPTJForCausalLM",
+    "gpt_oss": "GptOssForCausalLM",
+    "t5": "T5ForConditionalGeneration",
+    "vlm": "LlavaForConditionalGeneration",
+    "encoder": "BertModel",
+}
+
 
 def build(
     kind: str,

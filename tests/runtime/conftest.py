@@ -1,0 +1,48 @@
+"""Checkpoints built once a session, and an environment in which no launcher, cache or network leaks into a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before huggingface_hub is imported by anything: it reads these once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+Checkpoints = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
+    """`checkpoints("llama", sharded=True)` -> folder. Built on first use and shared: tests must not write to it."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from tests.checkpoints import CLASSES, build
+
+    built: dict[Any, Path] = {}
+
+    def get(kind: str, **options: Any) -> Path:
+        if not hasattr(transformers, CLASSES[kind]):
+            pytest.skip(f"transformers {transformers.__version__} has no {CLASSES[kind]}")
+        key = (kind, *sorted((name, repr(value)) for name, value in options.items()))
+        if key not in built:
+            built[key] = build(kind, tmp_path_factory.mktemp(kind), **options)
+        return built[key]
+
+    return get
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tests say themselves which launcher started them."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "OMPI_", "PMI_", "MPI_", "MV2_", "ACCELERATE_", "TORCHELASTIC_")):
+            monkeypatch.delenv(name)
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    yield
