@@ -1,0 +1,105 @@
+"""A picture of where the memory goes: stacked bars against what the GPU really has. Needs matplotlib."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from telepathy_runtime.memory.estimate import COMPONENTS, Instant
+from telepathy_runtime.memory.gpus import GIB, Gpu
+from telepathy_runtime.model_spec import UnknownOptionError
+
+# Okabe and Ito's colours: told apart by colour-blind readers too.
+COLOURS = {
+    "weights": "#0072B2",
+    "gradients": "#E69F00",
+    "optimizer": "#D55E00",
+    "activations": "#009E73",
+    "logits": "#CC79A7",
+    "kv_cache": "#56B4E9",
+    "transient": "#999999",
+}
+ROOM = 1.03
+"""Width of the plot over its largest number."""
+
+
+def draw(
+    path: str | os.PathLike[str], bars: Sequence[tuple[str, Instant]], card: Gpu, reserve: float, title: str
+) -> None:
+    """Writes an SVG or PNG: one bar an instant, stacked by component, with the card's budget and capacity.
+
+    Raises UnknownOptionError for another suffix, and without matplotlib, saying how to install it.
+    """
+    file = Path(path)
+    if file.suffix not in (".svg", ".png"):
+        raise UnknownOptionError(f"a picture is .svg or .png, not {file.suffix or file.name!r}")
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnknownOptionError("a picture needs matplotlib: pip install 'telepathy-lint[plot]'") from error
+    figure = Figure(figsize=(9.5, 1.9 + 0.42 * len(bars)), layout="constrained")
+    (FigureCanvasSVG if file.suffix == ".svg" else FigureCanvasAgg)(figure)
+    axes = figure.add_subplot()
+    _bars(axes, bars)
+    _limits(axes, bars, card, reserve)
+    axes.set_title(title, loc="left", fontsize=11, pad=22)
+    axes.set_xlabel("GiB allocated on one device")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9, handlelength=1.1)
+    # No date, so that the same plan gives the same file.
+    figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+
+
+def _bars(axes: Any, bars: Sequence[tuple[str, Instant]]) -> None:
+    places = list(range(len(bars)))[::-1]
+    left = [0.0] * len(bars)
+    for name in COMPONENTS:
+        sizes = [getattr(instant, name) / GIB for _, instant in bars]
+        if not any(sizes):
+            continue
+        label = "KV cache" if name == "kv_cache" else name
+        axes.barh(places, sizes, left=left, color=COLOURS[name], label=label, height=0.68, linewidth=0)
+        left = [start + size for start, size in zip(left, sizes, strict=True)]
+    highest = max(left)
+    for place, end in zip(places, left, strict=True):
+        weight = "bold" if end == highest else "normal"
+        # In a column of their own: at the bars' ends they would be crossed by the limits.
+        axes.annotate(
+            f"{end:.1f}", (1.01, place), xycoords=axes.get_yaxis_transform(), va="center", fontsize=9,
+            fontweight=weight,
+        )  # fmt: skip
+    axes.set_yticks(places, [label for label, _ in bars], fontsize=9)
+
+
+def _limits(axes: Any, bars: Sequence[tuple[str, Instant]], card: Gpu, reserve: float) -> None:
+    """Two lines above the bars: what to plan with, and what the card has."""
+    highest = max(instant.total for _, instant in bars) / GIB
+    budget, total = card.budget(reserve) / GIB, card.total_bytes / GIB
+    # A card many times larger than the bars would squeeze them to nothing; then only the text names it.
+    shown = total < 3 * highest
+    axes.set_xlim(0, max(highest, total if shown else 0) * ROOM)
+    axes.set_ylim(-0.6, len(bars) - 0.4)
+    if not shown:
+        text = f"{card.name}: {budget:.1f} GiB to plan with, {total:.1f} GiB in all (beyond the plot)"
+        axes.annotate(
+            text, (1, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=9
+        )
+        return
+    top = axes.get_xaxis_transform()
+    for place, style in ((budget, "--"), (total, "-")):
+        axes.axvline(place, color="#222222", linewidth=1.1, linestyle=style, zorder=4)
+    axes.annotate(
+        f"to plan with {budget:.1f}  ", (budget, 1), (0, 5), xycoords=top, textcoords="offset points",
+        ha="right", fontsize=9,
+    )  # fmt: skip
+    axes.annotate(
+        f"{card.name} {total:.1f}", (total, 1), (0, 5), xycoords=top, textcoords="offset points",
+        ha="center", fontsize=9,
+    )  # fmt: skip

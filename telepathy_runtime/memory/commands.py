@@ -1,0 +1,331 @@
+"""`telepathy-runtime models | estimate | plan | compare`: arguments in, tables, JSON or a picture out.
+
+Exit codes: 0 fine, 1 does not fit or something was found, 2 could not do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from telepathy_runtime import registry
+from telepathy_runtime.memory import log, render, review_text
+from telepathy_runtime.memory.chart import draw
+from telepathy_runtime.memory.estimate import Estimate, estimate
+from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, gpu
+from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
+from telepathy_runtime.memory.plan import Fit, max_batch, max_tokens, search
+from telepathy_runtime.memory.units import gib
+from telepathy_runtime.memory.workload import CHOICES, Workload
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+
+HELP = {
+    "seq_len": "tokens of one sequence, padding included",
+    "batch": "sequences on one device in one forward",
+    "padded": "some sequences are padded",
+    "keep_outputs": "the caller's outputs live through backward (Trainer drops them)",
+    "new_tokens": "tokens generated after seq_len",
+    "ranks": "devices that share the job",
+    "lora_targets": "comma-separated names of the adapted matrices",
+}
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Registers the four commands; each parser's `run` takes the parsed arguments and returns the exit code."""
+    models = subparsers.add_parser("models", help="the models whose dimensions are known exactly")
+    models.add_argument(
+        "model", nargs="?", help="an id, or a folder or file of a config.json; all when left out"
+    )
+    models.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    models.set_defaults(run=_guarded(_models))
+
+    one = subparsers.add_parser("estimate", help="peak memory of one job, and where it goes")
+    one.add_argument("model", help="an id, or a folder or file of a config.json")
+    _job_options(one)
+    _pair_options(one)
+    one.set_defaults(run=_guarded(_estimate))
+
+    plan = subparsers.add_parser("plan", help="the largest batch that fits a GPU")
+    plan.add_argument("model", nargs="?", help="an id or a config.json; every known model when left out")
+    _job_options(plan, batch=False)
+    _pair_options(plan)
+    plan.add_argument(
+        "--context", action="store_true", help="search the longest sequence instead of the batch"
+    )
+    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences on one device")
+    plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
+    plan.add_argument(
+        "--review", action="store_true", help="the hand-written review's tables, computed again"
+    )
+    plan.set_defaults(run=_guarded(_plan))
+
+    compare = subparsers.add_parser("compare", help="estimate against measured over a monitor's log")
+    compare.add_argument("log", help="a JSON-lines file that the monitor wrote")
+    compare.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    compare.set_defaults(run=_guarded(_compare))
+
+
+def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
+    for field in dataclasses.fields(Workload):
+        name = field.name
+        if name == "batch" and not batch:
+            continue
+        flag, text = "--" + name.replace("_", "-"), HELP.get(name)
+        if isinstance(field.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
+        elif name == "lora_targets":
+            parser.add_argument(flag, default=",".join(Workload.lora_targets), help=text)
+        elif name in CHOICES:
+            parser.add_argument(flag, choices=CHOICES[name], default=field.default, help=text)
+        else:
+            parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+    parser.add_argument(
+        "--gpu", action="append", help=f"{', '.join(GPUS)}, device or all (default {DEFAULT_GPU})"
+    )
+    parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
+    parser.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    parser.add_argument("--plot", metavar="FILE", help="stacked bars as .svg or .png (needs matplotlib)")
+
+
+def _pair_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a pair of models joined by a trained bridge")
+    group.add_argument("--target", help="the model that writes; MODEL is then the source that only reads")
+    group.add_argument("--target-seq-len", type=int, help="tokens of the target, soft tokens included")
+    group.add_argument("--target-unfrozen", action="store_true", help="requires_grad was never switched off")
+    group.add_argument("--latents", type=int, default=128, help="soft tokens of the Perceiver bridge")
+    group.add_argument("--depth", type=int, default=4, help="layers of the Perceiver bridge")
+    group.add_argument("--adapter-params", type=int, help="another bridge, by its number of parameters")
+
+
+def _models(args: argparse.Namespace) -> int:
+    specs = [find(args.model)] if args.model else list(registry.all_models())
+    if args.json:
+        shown = [dataclasses.asdict(s) | {"params": s.params, "params_bytes": s.params_bytes} for s in specs]
+        print(json.dumps(shown, indent=2))
+        return 0
+    header = (
+        "model",
+        "parameters",
+        "weights",
+        "layers",
+        "hidden",
+        "heads/kv",
+        "vocab",
+        "tied",
+        "KV a token",
+        "context",
+    )
+    rows = [
+        (
+            spec.id,
+            f"{spec.params:,}",
+            f"{gib(spec.params_bytes)} {spec.dtype}",
+            spec.layers,
+            spec.hidden,
+            f"{spec.heads}/{spec.kv_heads}",
+            spec.vocab,
+            "yes" if spec.tied else "no",
+            gib(spec.kv_bytes(1, 1)),
+            spec.max_positions,
+        )
+        for spec in specs
+    ]
+    print(render.table(header, rows))
+    return 0
+
+
+def _estimate(args: argparse.Namespace) -> int:
+    work, (card, *_) = _work(args), _cards(args)
+    result = _at(args, find(args.model), work)
+    if args.plot:
+        bars = [(instant.name, instant) for instant in result.instants]
+        title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
+        draw(args.plot, bars, card, args.reserve, title)
+    if args.json:
+        print(json.dumps(render.estimate_json(result, card, args.reserve), indent=2))
+    else:
+        print(render.estimate_text(result, card, args.reserve))
+    return 0 if result.peak_allocated <= card.budget(args.reserve) else 1
+
+
+def _plan(args: argparse.Namespace) -> int:
+    if args.trace:
+        return _trace(args)
+    if args.review:
+        print(json.dumps(review_text.as_json(), indent=2) if args.json else review_text.as_text())
+        return 0
+    work = _work(args)
+    specs = [find(args.model)] if args.model else _distinct()
+    fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
+    if args.plot:
+        bars = [
+            (f"{label.rpartition('/')[2]}\n{fit.gpu.name}: {fit.batch}", fit.at.peak)
+            for label, fit in fits
+            if fit.at
+        ]
+        if not bars:
+            raise UnknownOptionError("nothing fits, so there is nothing to draw")
+        draw(
+            args.plot, bars, fits[0][1].gpu, args.reserve, f"Largest that fits: {render.workload_text(work)}"
+        )
+    if args.json:
+        print(
+            json.dumps(
+                [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits], indent=2
+            )
+        )
+    else:
+        print(
+            render.workload_text(work).replace(
+                f"batch {work.batch}, ", "" if not args.context else "batch 1, "
+            )
+        )
+        print(render.fits_table(fits, "tokens" if args.context else "batch"))
+    return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -> Fit:
+    if args.target:
+        return search(lambda n: _at(args, spec, work.but(batch=n)), device=card, reserve=args.reserve)
+    find_most = max_tokens if args.context else max_batch
+    return find_most(spec, work, device=card, reserve=args.reserve)
+
+
+def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
+    """The estimate of one job, of a pair where a target is named."""
+    if not args.target:
+        return estimate(spec, work)
+    target = find(args.target)
+    bridge: PerceiverBridge | Adapter = PerceiverBridge(spec.hidden, target.hidden, args.latents, args.depth)
+    if args.adapter_params is not None:
+        bridge = Adapter(args.adapter_params)
+    read = Workload(seq_len=work.seq_len, batch=work.batch, dtype=work.dtype, hidden_states=True)
+    length = args.target_seq_len or work.seq_len
+    write = work.but(regime="frozen_grad", seq_len=length, hidden_states=False)
+    return estimate_pair(
+        spec,
+        target,
+        read,
+        write,
+        bridge,
+        target_frozen=not args.target_unfrozen,
+        share_weights=spec.id == target.id,
+    )
+
+
+def _trace(args: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    from telepathy_runtime.memory.tracing import TraceError, trace
+
+    module, _, function = args.trace.partition(":")
+    if not function:
+        raise UnknownOptionError(f"--trace wants MODULE:FUNCTION, not {args.trace!r}")
+    sys.path.insert(0, str(Path.cwd()))
+    build = getattr(import_module(module), function, None)
+    if build is None:
+        raise UnknownOptionError(f"--trace: module {module} has no function {function}")
+    try:
+        result = trace(build, padded=args.padded)
+    except TraceError as error:
+        raise ValueError(str(error)) from error
+    (card, *_) = _cards(args)
+    if args.json:
+        shown = dataclasses.asdict(result) | {"gpu": render.gpu_json(card, args.reserve)}
+        print(json.dumps(shown, indent=2))
+    else:
+        print(f"built {gib(result.built)}, peak {gib(result.peak_allocated)} at: {result.peak_at}")
+        print("peak of each step: " + ", ".join(gib(peak) for peak in result.step_peaks))
+        print(render.fits_text(result.peak_allocated, card, args.reserve))
+    return 0 if result.peak_allocated <= card.budget(args.reserve) else 1
+
+
+def _compare(args: argparse.Namespace) -> int:
+    result = log.compare(args.log)
+    if args.json:
+        print(
+            json.dumps(dataclasses.asdict(result) | {"summary": result.summary, "bad": result.bad}, indent=2)
+        )
+        return int(result.bad)
+    header = ("event", "what", "device", "step", "estimate", "measured", "ratio", "verdict")
+    rows = [
+        (
+            row.event,
+            row.label or "-",
+            row.device,
+            row.step,
+            gib(row.estimated) if row.estimated is not None else "-",
+            gib(row.measured) if row.measured is not None else "not measured",
+            f"{row.ratio:.3f}" if row.ratio is not None else "-",
+            row.verdict,
+        )
+        for row in result.rows
+    ]
+    print(render.table(header, rows, left=3))
+    summary = result.summary
+    if summary["measured"]:
+        print(
+            f"\nestimate / measured over {summary['measured']} records: min {summary['min']:.3f}, "
+            f"median {summary['median']:.3f}, max {summary['max']:.3f}, below 1: {summary['below_1']:.0%}"
+        )
+    for device, code, message in result.findings:
+        print(f"{device}: {code}: {message}")
+    return int(result.bad)
+
+
+def find(model: str) -> ModelSpec:
+    """A spec by id, or from a folder or file of a config.json."""
+    if Path(model).exists():
+        return registry.from_config(model)
+    return registry.get(model)
+
+
+def _work(args: argparse.Namespace) -> Workload:
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
+    values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
+    return Workload(**values)
+
+
+def _cards(args: argparse.Namespace) -> list[Any]:
+    names: Sequence[str] = args.gpu or [DEFAULT_GPU]
+    return [gpu(name) for name in (GPUS if "all" in names else names)]
+
+
+def _distinct() -> list[ModelSpec]:
+    """Base models only: an Instruct model has its base's dimensions."""
+    return [spec for spec in registry.all_models() if "Instruct" not in spec.id]
+
+
+def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Turns the errors that a user can cause into one line and exit code 2."""
+
+    def run(args: argparse.Namespace) -> int:
+        try:
+            return command(args)
+        except BrokenPipeError:  # `| head` has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except (ValueError, OSError, ImportError) as error:
+            print(f"telepathy-runtime: {error}", file=sys.stderr)
+            return 2
+
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The four commands by themselves."""
+    parser = argparse.ArgumentParser(prog="telepathy-runtime", description=__doc__)
+    add_parsers(parser.add_subparsers(required=True, metavar="COMMAND"))
+    args = parser.parse_args(arguments)
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

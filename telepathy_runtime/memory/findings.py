@@ -1,0 +1,122 @@
+"""What is wrong with a job's memory, said in a sentence each, with the bytes it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from telepathy_runtime.memory.devices import Measured
+from telepathy_runtime.memory.units import gib
+
+FULL = 0.90
+"""Share of a device above which it is near its end."""
+IDLE = 0.50
+FRAGMENTED = 1.15
+UNDER, OVER = 0.95, 1.15
+"""Estimate over measured: outside of these the estimate was not true."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know; `bytes` is what it costs, where that is known."""
+
+    code: str
+    message: str
+    bytes: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for the log."""
+        return asdict(self)
+
+
+def training_findings(model: Any, optimizers: Iterable[Any] = (), *, name: str = "model") -> list[Finding]:
+    """Parameters that take gradients no optimizer will use.
+
+    Each costs its own size from the first backward on, for good: `zero_grad` of an optimizer that does not
+    know a parameter does not free its gradient. The usual cause is `.eval()` taken for freezing.
+    """
+    known = optimized(optimizers)
+    stray = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+    if not stray:
+        return []
+    size = sum(p.numel() * p.element_size() for p in stray)
+    held = sum(p.grad.numel() * p.grad.element_size() for p in stray if p.grad is not None)
+    whole = "every parameter" if len(stray) == len(list(model.parameters())) else f"{len(stray)} parameters"
+    mode = " in eval mode, which freezes nothing" if not model.training else ""
+    if held:
+        text = f"{name}: {gib(held)} of gradients are held by {whole} in no optimizer"
+    else:
+        text = f"{name}: {whole} in no optimizer will take gradients ({gib(size)} from the first backward on)"
+    return [Finding("unoptimized-gradients", f"{text}{mode}; call requires_grad_(False)", held or size)]
+
+
+def optimized(optimizers: Iterable[Any]) -> set[int]:
+    """Identities of the parameters that some optimizer updates."""
+    groups = (group for optimizer in optimizers for group in optimizer.param_groups)
+    return {id(parameter) for group in groups for parameter in group["params"]}
+
+
+def load_findings(
+    model: Any, *, dtype: str | None = None, attn: str | None = None, name: str = "model"
+) -> list[Finding]:
+    """A dtype or attention other than requested, and layers that were spilled to CPU, disk or nowhere."""
+    found = []
+    sizes: dict[str, int] = {}
+    for parameter in model.parameters():
+        key = str(parameter.dtype).removeprefix("torch.")
+        sizes[key] = sizes.get(key, 0) + parameter.numel() * parameter.element_size()
+    wanted = (dtype or "").removeprefix("torch.")
+    other = {key: size for key, size in sizes.items() if wanted and key != wanted}
+    if other:
+        parts = ", ".join(f"{gib(size)} in {key}" for key, size in sorted(other.items()))
+        found.append(
+            Finding("dtype-differs", f"{name}: {wanted} was asked for, {parts}", sum(other.values()))
+        )
+    actual = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    if attn is not None and actual is not None and actual != attn:
+        found.append(Finding("attention-differs", f"{name}: attention {attn} was asked for, got {actual}"))
+    placed = getattr(model, "hf_device_map", None) or {}
+    spilled = sorted(part for part, where in placed.items() if str(where) in ("cpu", "disk", "meta"))
+    if spilled and len({str(where) for where in placed.values()}) > 1:
+        found.append(
+            Finding("spilled", f"{name}: {len(spilled)} parts are not on a GPU: {', '.join(spilled)}")
+        )
+    return found
+
+
+def device_findings(measured: Sequence[Measured]) -> list[tuple[str, Finding]]:
+    """(device, finding) for nearly full, fragmented or retrying devices; each device by itself, never summed."""
+    found: list[tuple[str, Finding]] = []
+    used = {m.device: share for m in measured if (share := used_share(m)) is not None}
+    for m in measured:
+        share = used.get(m.device)
+        if share is not None and share > FULL:
+            idle = [device for device, other in used.items() if other < IDLE]
+            where = f" while {', '.join(idle)} are less than half full" if idle else ""
+            found.append((m.device, Finding("near-full", f"{m.device} is {share:.0%} full{where}")))
+        if m.max_reserved and m.max_allocated and m.max_reserved > FRAGMENTED * m.max_allocated:
+            lost = m.max_reserved - m.max_allocated
+            text = f"{m.device} reserved {gib(lost)} more than its tensors took at most"
+            found.append((m.device, Finding("fragmented", text, lost)))
+        if m.num_alloc_retries:
+            text = f"{m.device} freed its cache and retried {m.num_alloc_retries} times"
+            found.append((m.device, Finding("allocation-retries", text)))
+    return found
+
+
+def used_share(measured: Measured) -> float | None:
+    """How full a device is, 0 to 1, other processes included where the driver tells."""
+    if not measured.total_bytes or measured.device == "cpu":
+        return None
+    if measured.free_bytes is not None:
+        return 1 - measured.free_bytes / measured.total_bytes
+    return None if measured.reserved is None else measured.reserved / measured.total_bytes
+
+
+def verdict(estimated: int | None, measured: int | None) -> tuple[float | None, str]:
+    """(estimate over measured, "ok", "under", "over" or "not_measured")."""
+    if not estimated or not measured:
+        return None, "not_measured"
+    ratio = estimated / measured
+    return round(ratio, 4), "under" if ratio < UNDER else "over" if ratio > OVER else "ok"

@@ -1,0 +1,107 @@
+"""Reading a monitor's log: estimate against measured, and what was found."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BAD = ("under", "over")
+
+
+class LogError(ValueError):
+    """A line that is not a record of a known schema; the message names it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One record with an estimate: bytes, and their ratio (estimate over measured)."""
+
+    device: str
+    event: str
+    label: str | None
+    step: int
+    estimated: int | None
+    measured: int | None
+    ratio: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole log: `ratios` summarised as min, median, max and the share below 1 (estimate too low)."""
+
+    rows: tuple[Compared, ...]
+    findings: tuple[tuple[str, str, str], ...]  # (device, code, message), each once
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Every ratio that was measured."""
+        return tuple(row.ratio for row in self.rows if row.ratio is not None)
+
+    @property
+    def summary(self) -> dict[str, float | int | None]:
+        """Count, min, median, max and share below 1 of the ratios."""
+        ratios = self.ratios
+        if not ratios:
+            return {"measured": 0, "min": None, "median": None, "max": None, "below_1": None}
+        below = sum(ratio < 1 for ratio in ratios) / len(ratios)
+        return {
+            "measured": len(ratios),
+            "min": min(ratios),
+            "median": statistics.median(ratios),
+            "max": max(ratios),
+            "below_1": below,
+        }
+
+    @property
+    def bad(self) -> bool:
+        """Whether an estimate was wrong or something was found."""
+        return bool(self.findings) or any(row.verdict in BAD for row in self.rows)
+
+
+def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The records of a log. Raises LogError with the line, FileNotFoundError."""
+    records = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise LogError(f"{path}:{number}: not JSON: {error}") from error
+        if not isinstance(record, dict) or record.get("schema") != 1:
+            raise LogError(f"{path}:{number}: not a memory record of schema 1")
+        records.append(record)
+    return records
+
+
+def compare(path: str | os.PathLike[str]) -> Comparison:
+    """Estimate against measured for every record of a log that has an estimate, and all findings once."""
+    rows, findings = [], []
+    for record in read(path):
+        for finding in record.get("findings") or ():
+            findings.append((record["device"], finding["code"], finding["message"]))
+        estimate = record.get("estimate")
+        if estimate is None:
+            continue
+        if record["event"] == "after_step":
+            measured = record.get("max_allocated")
+        else:
+            measured = record.get("allocated" if record["event"] == "pair" else "delta_allocated")
+        rows.append(
+            Compared(
+                record["device"],
+                record["event"],
+                record.get("label"),
+                record["step"],
+                estimate["bytes"],
+                measured,
+                record["ratio"],
+                record["verdict"],
+            )
+        )
+    return Comparison(tuple(rows), tuple(dict.fromkeys(findings)))

@@ -1,0 +1,330 @@
+"""Was the plan true? After the load and after steps: one JSON line a device, estimate against measured.
+
+    monitor = Monitor("memory.jsonl", estimate=estimate(spec, work))
+    monitor.after_load(model, requested="meta-llama/Meta-Llama-3.1-8B", dtype="bfloat16")
+    with monitor.step(model, optimizer):
+        ...                                  # forward, backward, optimizer.step(), zero_grad()
+
+Devices are never summed; what was not measured is null. Peaks count from the start of a step. A verdict comes
+after two steps, because the first one runs before the optimizer has states.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from telepathy_runtime import registry
+from telepathy_runtime.memory.devices import (
+    Measured,
+    Sampler,
+    device_names,
+    measure,
+    reset_peaks,
+    synchronize,
+)
+from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.findings import (
+    Finding,
+    device_findings,
+    load_findings,
+    optimized,
+    training_findings,
+    verdict,
+)
+from telepathy_runtime.memory.oom import parse_oom
+
+SCHEMA = 1
+STEPS_BEFORE_VERDICT = 2
+
+
+class Monitor:
+    """Writes memory records to a JSON-lines file, and keeps them in `records`."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        estimate: Estimate | None = None,
+        history: int = 0,
+    ) -> None:
+        """`estimate` is what measured peaks are held against; `history` allocator events kept for an OOM dump."""
+        self.records: list[dict[str, Any]] = []
+        self._path = Path(path) if path is not None else None
+        self._estimate = estimate
+        self._steps = 0
+        self._models: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, int] = {}
+        self._sampler = Sampler()
+        self._sampler.start()
+        self._history = history
+        if history:
+            self._record_history()
+        for measured in self._measure():
+            self._last[measured.device] = measured.allocated or 0
+
+    def after_load(
+        self,
+        model: Any,
+        *,
+        name: str = "model",
+        requested: str | None = None,
+        dtype: str | None = None,
+        attn: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Records what a load put where; a second model adds a line "pair" a device with both.
+
+        The estimate of a load is the exact bytes of the model's tensors on that device.
+        """
+        facts = model_facts(model, requested)
+        self._models[name] = facts
+        found = load_findings(model, dtype=dtype, attn=attn, name=name)
+        records = self._record("after_load", facts, found=found, expect="load", label=name)
+        if len(self._models) > 1:
+            records += self._record("pair", None, expect="pair", label=" + ".join(self._models))
+        return records
+
+    @contextmanager
+    def step(self, model: Any = None, *optimizers: Any) -> Iterator[None]:
+        """Measures one step from its start; records it, or the out-of-memory error that ended it."""
+        reset_peaks()
+        try:
+            yield
+        except BaseException as error:
+            if is_oom(error):
+                self.oom(error)
+            raise
+        self.stepped()
+        self.after_step(model, *optimizers)
+
+    def stepped(self) -> None:
+        """Counts an optimizer step that is measured by other means than `step`."""
+        self._steps += 1
+
+    def after_step(self, model: Any = None, *optimizers: Any) -> list[dict[str, Any]]:
+        """Records the devices after a step; `step` does this by itself."""
+        found = training_findings(model, optimizers) if model is not None else []
+        facts = model_facts(model) if model is not None else None
+        grads = gradient_facts(model, optimizers) if model is not None else None
+        return self._record("after_step", facts, found=found, expect="peak", grads=grads)
+
+    def check(self, model: Any, *optimizers: Any) -> list[Finding]:
+        """Findings about a model and its optimizers, before any step is run."""
+        return training_findings(model, optimizers)
+
+    def oom(self, error: BaseException) -> list[dict[str, Any]]:
+        """Records an out-of-memory error with what its message says, and dumps the allocator's history."""
+        extra: dict[str, Any] = {"oom": parse_oom(str(error))}
+        if self._history and self._path is not None:
+            import torch
+
+            dump = self._path.with_suffix(f".{os.getpid()}.pickle")
+            torch.cuda.memory._dump_snapshot(str(dump))
+            extra["snapshot"] = dump.name
+        return self._record("oom", None, extra=extra)
+
+    def end(self) -> list[dict[str, Any]]:
+        """Records the devices a last time."""
+        self._sampler.stop()
+        return self._record("end", None)
+
+    def _measure(self) -> list[Measured]:
+        return [measure(device, self._sampler) for device in device_names()]
+
+    def _record(
+        self,
+        event: str,
+        facts: dict[str, Any] | None,
+        *,
+        found: Sequence[Finding] = (),
+        expect: str = "",
+        grads: dict[str, dict[str, int]] | None = None,
+        label: str = "",
+        extra: dict[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        synchronize()
+        measured = self._measure()
+        by_device = device_findings(measured)
+        records = []
+        for index, m in enumerate(measured):
+            mine = [finding for device, finding in by_device if device == m.device]
+            mine += list(found) if index == 0 else []
+            record = self._common(event, m) | {"label": label or None, "model": _on_device(facts, m.device)}
+            record |= (grads or {}).get(m.device, _NO_GRADS if grads is None else dict.fromkeys(_NO_GRADS, 0))
+            record |= {
+                k: v for k, v in asdict(m).items() if k not in ("device", "name", "total_bytes", "free_bytes")
+            }
+            if m.allocated is not None:
+                record["delta_allocated"] = m.allocated - self._last.get(m.device, 0)
+                if event != "pair":
+                    self._last[m.device] = m.allocated
+            record |= self._judge(expect, m, facts, record)
+            if record["verdict"] in ("under", "over"):
+                mine.append(
+                    Finding("estimate-differs", f"{m.device}: estimate is {record['ratio']:.2f} x measured")
+                )
+            record["findings"] = [finding.as_json() for finding in mine]
+            records.append(record | (extra or {}))
+        self._write(records)
+        return records
+
+    def _judge(
+        self, expect: str, m: Measured, facts: dict[str, Any] | None, record: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Estimate, ratio and verdict of one record."""
+        estimated: dict[str, Any] | None = None
+        measured = None
+        if expect == "load" and facts is not None:
+            here = facts["bytes_by_device"].get(m.device, 0)
+            estimated, measured = {"bytes": here, "method": "tensors"}, record.get("delta_allocated")
+        elif expect == "pair":
+            here = sum(model["bytes_by_device"].get(m.device, 0) for model in self._models.values())
+            estimated, measured = {"bytes": here, "method": "tensors"}, m.allocated
+        elif expect == "peak" and self._estimate is not None:
+            peak = self._estimate.peak
+            estimated = {
+                "bytes": peak.total,
+                "instant": peak.name,
+                "method": "closed",
+                "components": peak.components(),
+            }
+            measured = m.max_allocated
+        ratio, said = verdict(estimated["bytes"] if estimated else None, measured)
+        if expect == "peak" and self._steps < STEPS_BEFORE_VERDICT:
+            ratio, said = None, "too_early"
+        return {"estimate": estimated, "ratio": ratio, "verdict": said}
+
+    def _common(self, event: str, m: Measured) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "ts": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "event": event,
+            "step": self._steps,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "rank": int(os.environ.get("RANK", "0")),
+            "device": m.device,
+            "device_name": m.name,
+            "total_bytes": m.total_bytes,
+            "free_bytes": m.free_bytes,
+            "workload": [asdict(work) for work in self._estimate.workloads] if self._estimate else None,
+            "versions": _versions(),
+            "alloc_conf": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
+        }
+
+    def _write(self, records: list[dict[str, Any]]) -> None:
+        self.records += records
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+
+    def _record_history(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.memory._record_memory_history(max_entries=self._history)
+        else:
+            self._history = 0
+
+
+_NO_GRADS: dict[str, int | None] = dict.fromkeys(
+    ("grad_bytes", "grad_bytes_not_in_optimizer", "opt_state_bytes")
+)
+
+
+def is_oom(error: BaseException) -> bool:
+    """Whether an exception says that a device's memory ran out."""
+    import torch
+
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()
+
+
+def model_facts(model: Any, requested: str | None = None) -> dict[str, Any]:
+    """What a model is and where its bytes lie, tied parameters once."""
+    config = getattr(model, "config", None)
+    name = requested or getattr(config, "_name_or_path", None) or None
+    dtypes: dict[str, int] = {}
+    places: dict[str, int] = {}
+    params = trainable = buffers = 0
+    for parameter in model.parameters():
+        size = parameter.numel() * parameter.element_size()
+        params += parameter.numel()
+        trainable += parameter.numel() if parameter.requires_grad else 0
+        key = str(parameter.dtype).removeprefix("torch.")
+        dtypes[key] = dtypes.get(key, 0) + size
+        places[_place(parameter)] = places.get(_place(parameter), 0) + size
+    params_bytes = sum(dtypes.values())
+    for buffer in model.buffers():
+        size = buffer.numel() * buffer.element_size()
+        buffers += size
+        places[_place(buffer)] = places.get(_place(buffer), 0) + size
+    return {
+        "requested": name,
+        "id": (registry.canonical_id(name) or name) if name else None,
+        "revision": getattr(config, "_commit_hash", None),
+        "params": params,
+        "params_bytes": params_bytes,
+        "buffer_bytes": buffers,
+        "trainable_params": trainable,
+        "dtypes": dtypes,
+        "tied": getattr(config, "tie_word_embeddings", None),
+        "attn": getattr(config, "_attn_implementation", None),
+        "device_map": {
+            part: str(where) for part, where in (getattr(model, "hf_device_map", None) or {}).items()
+        },
+        "bytes_by_device": places,
+    }
+
+
+def gradient_facts(model: Any, optimizers: Sequence[Any]) -> dict[str, dict[str, int]]:
+    """By device: bytes of gradients, of those no optimizer uses, and of optimizer states."""
+    known = optimized(optimizers)
+    facts: dict[str, dict[str, int]] = {}
+
+    def add(tensor: Any, key: str) -> None:
+        place = facts.setdefault(_place(tensor), dict.fromkeys(_NO_GRADS, 0))
+        place[key] += tensor.numel() * tensor.element_size()
+
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            add(parameter.grad, "grad_bytes")
+            if id(parameter) not in known:
+                add(parameter.grad, "grad_bytes_not_in_optimizer")
+    for optimizer in optimizers:
+        for state in optimizer.state.values():
+            for value in state.values():
+                if hasattr(value, "element_size"):
+                    add(value, "opt_state_bytes")
+    return facts
+
+
+def _place(tensor: Any) -> str:
+    """A tensor's device as `device_names` writes it: an index only where there can be several."""
+    device = tensor.device
+    return str(device) if device.type in ("cuda", "xpu") else str(device.type)
+
+
+def _on_device(facts: dict[str, Any] | None, device: str) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    rest = {key: value for key, value in facts.items() if key != "bytes_by_device"}
+    return rest | {"bytes_on_device": facts["bytes_by_device"].get(device, 0)}
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("torch", "transformers", "accelerate", "peft"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,26 @@
+"""What an out-of-memory message says, in bytes."""
+
+from __future__ import annotations
+
+import re
+
+from telepathy_runtime.memory.units import parse
+
+_SIZE = r"(\d+(?:\.\d+)? (?:[KMG]iB|bytes))"
+_PATTERNS = {
+    "tried": rf"Tried to allocate {_SIZE}",
+    "total": rf"(?:total capacity of {_SIZE}|{_SIZE} total capacity)",
+    "free": rf"(?:of which {_SIZE} is free|{_SIZE} free)",
+    "in_use": rf"has {_SIZE} memory in use",
+    "allocated": rf"(?:{_SIZE} is allocated by PyTorch|{_SIZE} already allocated)",
+    "reserved_unallocated": rf"{_SIZE} is reserved by PyTorch but unallocated",
+}
+
+
+def parse_oom(message: str) -> dict[str, int | None]:
+    """Bytes named in PyTorch's message, of 1.x and 2.x alike; None for what it does not say."""
+    found: dict[str, int | None] = {}
+    for name, pattern in _PATTERNS.items():
+        match = re.search(pattern, message)
+        found[name] = parse(next(group for group in match.groups() if group)) if match else None
+    return found
