@@ -27,7 +27,9 @@ class Patterns:
         self.names: set[str] = set()
         self.globs: list[str] = []
         for pattern in patterns:
-            plain = pattern.removeprefix("./").rstrip("/")
+            plain = pattern.rstrip("/")
+            if plain.startswith("./"):
+                plain = f"{root}/{plain[2:]}"
             if any(character in plain for character in "*?[/"):
                 self.globs.append(plain)
             else:

@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -191,6 +191,30 @@ class Notebook(Source):
         else:
             between = "," + (head[1:] or " ")
         return head + between.join(f'"{item}"' for item in items) + tail
+
+    def file_lines(self, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """Where lines of cells stand in the file, for reports that know no cells."""
+        cells = {cell.index: cell for cell in self.cells}
+        found: dict[tuple[int, int], int] = {}
+        for cell, line in keys:
+            if cell not in cells:
+                continue
+            starts = [
+                start + 1 + at
+                for start, end in cells[cell].literals
+                for at in [
+                    0,
+                    *(
+                        cut.end()
+                        for cut in _ESCAPED_NEWLINE.finditer(self.raw[start + 1 : end - 1])
+                        if cut["newline"]
+                    ),
+                ]
+                if at == 0 or at < end - start - 2
+            ]
+            if starts:
+                found[cell, line] = self.raw.count("\n", 0, starts[min(line, len(starts)) - 1]) + 1
+        return found
 
     def _pieces(self, start: int, end: int) -> list[_Piece]:
         """One string literal cut into its lines."""

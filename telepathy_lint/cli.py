@@ -1,0 +1,194 @@
+"""The command line: arguments to options, and one function a subcommand.
+
+Exit codes: 0 nothing found, 1 something found, 2 could not do it. Whatever is not needed is not imported: a run over
+files that load no model costs little more than the interpreter and argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from telepathy_lint import __version__
+from telepathy_lint.output import FORMATS
+
+SUBCOMMANDS = ("check", "rule", "config")
+
+
+class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
+    """A combination of options that cannot be honoured."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; the exit code."""
+    # Trees and values of a file are all dropped together with it: collections only cost time.
+    gc.disable()
+    _forgive_encodings()
+    try:
+        options = parser(arguments[0] if arguments else "").parse_args(list(arguments))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    from telepathy_lint.config import ConfigError
+
+    try:
+        return int(_command(options.command)(options))
+    except (ConfigError, Usage) as error:
+        print(f"telepathy-lint: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("telepathy-lint: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`| head`); Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+
+
+def _forgive_encodings() -> None:
+    """A file name or source line that the terminal cannot show must not stop the report."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _command(name: str) -> Any:
+    if name == "check":
+        from telepathy_lint.commands.check import check
+
+        return check
+    if name == "rule":
+        from telepathy_lint.commands.rule import rule
+
+        return rule
+    from telepathy_lint.commands.config import config
+
+    return config
+
+
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser; only the named subcommand's options are built, since building all costs more than most runs."""
+    top = _Parser(
+        prog="telepathy-lint",
+        description="Finds and rewrites the way experiment code loads Hugging Face models.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"telepathy-lint {__version__}")
+    subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
+    build = {"check": _add_check, "rule": _add_rule, "config": _add_config}
+    texts = {
+        "check": "lint files, folders and notebooks, and fix them",
+        "rule": "print a rule's documentation",
+        "config": "print what is configured and where it comes from",
+    }
+    for name in SUBCOMMANDS:
+        sub = subcommands.add_parser(name, help=texts[name], description=texts[name], allow_abbrev=False)
+        if command == name:
+            build[name](sub)
+    return top
+
+
+def _codes(text: str) -> list[str]:
+    return [code for code in text.replace(",", " ").split() if code]
+
+
+def _per_file(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """`pattern:CODE,CODE` pairs, as Ruff takes them."""
+    pairs: dict[str, list[str]] = {}
+    pattern = ""
+    for part in text.replace(",", " ").split():
+        before, colon, code = part.rpartition(":")
+        pattern = before if colon else pattern
+        if not pattern or not code:
+            raise argparse.ArgumentTypeError(f"expected pattern:CODE, got {part!r}")
+        pairs.setdefault(pattern, []).append(code)
+    return tuple((pattern, tuple(codes)) for pattern, codes in pairs.items())
+
+
+def _add_check(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "paths", nargs="*", default=["."], metavar="PATH", help="files, folders, notebooks; - for stdin"
+    )
+    fixing = sub.add_argument_group("fixing")
+    _flag(fixing, "fix", "apply safe fixes")
+    _flag(fixing, "unsafe-fixes", "take unsafe fixes for safe")
+    _flag(fixing, "show-fixes", "say what was fixed; show unsafe fixes too")
+    fixing.add_argument(
+        "--diff", action="store_true", help="print what the fixes would change, and change nothing"
+    )
+    fixing.add_argument("--fix-only", action="store_true", help="apply fixes and report nothing else")
+    fixing.add_argument("--exit-non-zero-on-fix", action="store_true", help="exit 1 if anything was fixed")
+    fixing.add_argument(
+        "--fix-style", dest="fix-style", choices=("loader", "inline"), help="how fixes are written"
+    )
+    fixing.add_argument(
+        "--target-transformers",
+        dest="target-transformers",
+        metavar="VERSION",
+        help="lowest version to support",
+    )
+    choosing = sub.add_argument_group("rules and files")
+    for key in ("select", "ignore", "extend-select"):
+        choosing.add_argument(
+            f"--{key}", dest=key, type=_codes, action="extend", metavar="CODES", help=f"rules to {key}"
+        )
+    choosing.add_argument(
+        "--per-file-ignores", dest="per-file-ignores", type=_per_file, metavar="PATTERN:CODES"
+    )
+    for key in ("exclude", "extend-exclude"):
+        choosing.add_argument(
+            f"--{key}", dest=key, type=_codes, action="extend", metavar="PATTERNS", help="names or globs"
+        )
+    _flag(choosing, "force-exclude", "leave excluded files out even when named")
+    _flag(choosing, "respect-gitignore", "leave out what git ignores")
+    output = sub.add_argument_group("output")
+    output.add_argument("--output-format", dest="output-format", choices=tuple(FORMATS), help="how to report")
+    output.add_argument("--output-file", "-o", metavar="FILE", help="write the report there")
+    output.add_argument("--statistics", action="store_true", help="count findings by rule")
+    output.add_argument("--show-files", action="store_true", help="print the files that would be linted")
+    output.add_argument("--quiet", "-q", action="store_true", help="print findings, and nothing else")
+    output.add_argument("--verbose", "-v", action="store_true", help="say what is done, and show tracebacks")
+    output.add_argument("--exit-zero", "-e", action="store_true", help="exit 0 even if something was found")
+    adopting = sub.add_argument_group("suppression and baselines")
+    adopting.add_argument("--add-noqa", action="store_true", help="add a noqa comment for every finding")
+    _flag(adopting, "report-unused-noqa", "report suppression comments that silence nothing")
+    adopting.add_argument("--baseline", metavar="FILE", help="report only what FILE does not list")
+    adopting.add_argument(
+        "--write-baseline", action="store_true", help="write all findings to the baseline file"
+    )
+    running = sub.add_argument_group("running")
+    running.add_argument("--stdin-filename", metavar="NAME", help="the name of the file on standard input")
+    running.add_argument("--jobs", "-j", type=int, metavar="N", help="number of processes")
+    running.add_argument("--watch", "-w", action="store_true", help="run again whenever a file changes")
+    _add_where(running)
+
+
+def _flag(group: Any, key: str, text: str) -> None:
+    group.add_argument(f"--{key}", dest=key, action="store_true", default=None, help=text)
+    group.add_argument(f"--no-{key}", dest=key, action="store_false", default=None, help=argparse.SUPPRESS)
+
+
+def _add_where(group: Any) -> None:
+    group.add_argument("--config", metavar="FILE", help="use this configuration file for everything")
+    group.add_argument("--isolated", action="store_true", help="read no configuration file")
+
+
+def _add_rule(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("rule", nargs="?", metavar="RULE", help="a code or a name")
+    sub.add_argument("--all", action="store_true", help="all rules")
+    sub.add_argument("--output-format", choices=("text", "markdown", "json"), default="text")
+
+
+def _add_config(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the file or folder to ask for")
+    sub.add_argument("--output-format", choices=("text", "json"), default="text")
+    _add_where(sub)

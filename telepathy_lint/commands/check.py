@@ -1,0 +1,306 @@
+"""`telepathy-lint check`: lint, fix, and the ways into and out of an old repository."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from telepathy_lint.cli import Usage
+from telepathy_lint.config import ConfigError, Configs
+from telepathy_lint.files import Discovery, Found
+from telepathy_lint.output import FORMATS, Report
+from telepathy_lint.project import Project
+
+if TYPE_CHECKING:
+    from telepathy_lint.baseline import Baseline
+    from telepathy_lint.one_file import Task
+    from telepathy_lint.results import FileResult
+
+#: Options that are keys of the configuration too.
+_KEYS = (
+    "select", "ignore", "extend-select", "per-file-ignores", "exclude", "extend-exclude", "force-exclude",
+    "respect-gitignore", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
+    "report-unused-noqa",
+)  # fmt: skip
+_STDIN = "-"
+#: Seconds between two looks at the files under --watch.
+_PAUSE = 0.3
+
+
+def check(options: Namespace) -> int:
+    return Check(options).run()
+
+
+class Check:
+    """One run, from options to exit code."""
+
+    def __init__(self, options: Namespace) -> None:
+        self.options = options
+        given = {key: value for key in _KEYS if (value := getattr(options, key)) is not None}
+        self.configs = Configs(given, options.config, options.isolated)
+        #: What concerns the run as a whole comes from the configuration where it was started.
+        self.config = self.configs.of(os.getcwd())
+        self._refuse_contradictions()
+        self.project = Project(self.configs)
+        self.format = FORMATS[self.config.output_format]
+        self.fixing = (self.config.fix or options.fix_only or options.diff) and not options.add_noqa
+        if given.keys() & {"select", "ignore", "extend-select", "per-file-ignores"}:
+            # A wrong code must not pass because no file happens to need the rules.
+            self.project.rules(self.config, Found("", os.getcwd()))
+
+    def _refuse_contradictions(self) -> None:
+        options = self.options
+        if options.write_baseline and not self._baseline_path:
+            raise Usage("--write-baseline needs --baseline FILE (or `baseline` in the configuration)")
+        if options.add_noqa and (options.diff or options.fix_only or options.fix):
+            raise Usage(
+                "--add-noqa writes comments for what is not fixed: give it without --fix, --fix-only and --diff"
+            )
+        if _STDIN in options.paths and len(options.paths) > 1:
+            raise Usage("standard input (-) cannot be linted together with files")
+        if _STDIN in options.paths and (options.watch or options.add_noqa):
+            raise Usage("--watch and --add-noqa need files, not standard input (-)")
+        if options.stdin_filename is not None and options.paths != [_STDIN]:
+            raise Usage("--stdin-filename names what comes from standard input: give - as the path")
+
+    @property
+    def _baseline_path(self) -> str | None:
+        if self.options.baseline is not None:
+            return str(self.options.baseline)
+        return (
+            os.path.join(self.config.root, self.config.baseline) if self.config.baseline is not None else None
+        )
+
+    def run(self) -> int:
+        if self.options.watch:
+            return self._watch()
+        if self.options.paths == [_STDIN]:
+            return self._stdin()
+        files = self._find()
+        if self.options.show_files:
+            for found in files:
+                print(found.path)
+            return 2 if any(found.problem for found in files) else 0
+        return self._once(files)
+
+    def _find(self) -> list[Found]:
+        return Discovery(self.configs, self.config.force_exclude).find(self.options.paths)
+
+    def _once(self, files: Sequence[Found]) -> int:
+        from telepathy_lint.commands.progress import Progress
+
+        with Progress(self.options.quiet) as progress:
+            results = self.project.run(
+                files, self._task, self.config.jobs, self.config.report_unused_noqa, progress
+            )
+        if not files and not self.options.quiet:
+            print("telepathy-lint: warning: no Python files under the given paths", file=sys.stderr)
+        if self.options.verbose:
+            print(f"{len(files)} files looked at, {len(results)} of them parsed", file=sys.stderr)
+        if self.options.add_noqa:
+            return self._added(results)
+        if self.options.write_baseline:
+            return self._write_baseline(results, files)
+        results = self._without_known(results, files)
+        return self._finish(results)
+
+    def _task(self) -> Task:
+        from telepathy_lint.one_file import Task
+
+        options, unsafe = self.options, self.config.unsafe_fixes
+        plain = Task(unsafe=unsafe, unused_noqa=self.config.report_unused_noqa, verbose=options.verbose)
+        if options.add_noqa:
+            return replace(plain, add_noqa=True)
+        plain = replace(plain, snippets=self._baseline_path is not None)
+        if options.write_baseline:
+            return replace(plain, snippets=True)
+        if self.fixing:
+            plain = replace(plain, fix=True, patch=options.diff, write=not options.diff)
+        if options.fix_only or options.diff or options.statistics:
+            return plain
+        return replace(
+            plain,
+            edits=self.format.edits,
+            lines=self.format.lines,
+            snippets=plain.snippets or self.format.snippets,
+            show_unsafe=unsafe or self.config.show_fixes,
+        )
+
+    def _stdin(self) -> int:
+        name = self.options.stdin_filename or _STDIN
+        data = sys.stdin.buffer.read()
+        found = Found(name, os.path.dirname(os.path.abspath(name)))
+        from telepathy_lint.one_file import run
+        from telepathy_lint.scan.triggers import may_matter
+
+        task = replace(self._task(), write=False)
+        if may_matter(data) or task.unused_noqa:
+            result = run(self.project.job(found, data), task)
+        else:
+            from telepathy_lint.results import FileResult
+
+            result = FileResult(name, output=data)
+        if task.fix and not task.patch:
+            # The program gets the code, the person the findings.
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data if result.output is None else result.output)
+            sys.stdout.buffer.flush()
+        results = self._without_known([result], [found])
+        return self._finish(results, to=sys.stderr if task.fix and not task.patch else None)
+
+    def _finish(self, results: list[FileResult], to: Any = None) -> int:
+        """Print the report; the exit code."""
+        options = self.options
+        fixed = sum(len(result.applied) for result in results)
+        failed = any(result.failed for result in results)
+        if options.diff:
+            return self._diff(results, fixed, failed)
+        if options.fix_only:
+            results = [result if result.failed else replace(result, violations=()) for result in results]
+        found = any(result.violations for result in results)
+        self._print(results, to)
+        if failed:
+            return 2
+        if options.exit_zero:
+            return 0
+        return 1 if found or (options.exit_non_zero_on_fix and fixed) else 0
+
+    def _diff(self, results: Sequence[FileResult], fixed: int, failed: bool) -> int:
+        for result in results:
+            sys.stdout.write(result.patch)
+        sys.stdout.flush()
+        for result in results:
+            for violation in result.violations if result.failed else ():
+                print(
+                    f"{violation.path}:{violation.line}: {violation.code} {violation.message}",
+                    file=sys.stderr,
+                )
+        if not self.options.quiet:
+            print(
+                f"Would fix {fixed} error{'' if fixed == 1 else 's'}."
+                if fixed
+                else "No errors would be fixed.",
+                file=sys.stderr,
+            )
+        return 2 if failed else 1 if fixed and not self.options.exit_zero else 0
+
+    def _print(self, results: Sequence[FileResult], to: Any) -> None:
+        from telepathy_lint.output import render
+
+        out = to or sys.stdout
+        report = Report(
+            results,
+            colour=self.format.text and self.options.output_file is None and _coloured(out),
+            unsafe=self.config.unsafe_fixes,
+            fixing=self.fixing,
+            show_fixes=self.config.show_fixes,
+        )
+        if self.options.output_file is not None:
+            try:
+                with open(self.options.output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.writelines(self._pieces(report))
+            except OSError as error:
+                raise ConfigError(
+                    f"{self.options.output_file}: cannot be written: {error.strerror}"
+                ) from error
+            return
+        if not self.options.statistics:
+            out.writelines(render(self.config.output_format, report))
+        else:
+            out.writelines(self._pieces(report))
+        if self.format.text and not self.options.quiet and not self.options.statistics:
+            from telepathy_lint.output.text import summary
+
+            out.writelines(summary(report))
+        out.flush()
+
+    def _pieces(self, report: Report) -> Any:
+        if self.options.statistics:
+            from telepathy_lint.output.text import statistics
+
+            return statistics(report)
+        from telepathy_lint.output import render
+
+        return render(self.config.output_format, report)
+
+    def _added(self, results: Sequence[FileResult]) -> int:
+        failed = [result for result in results if result.failed]
+        for result in failed:
+            (violation,) = result.violations
+            print(f"{result.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
+        added = sum(result.comments for result in results)
+        print(f"Added {added} noqa comment{'' if added == 1 else 's'}.")
+        return 2 if failed else 0
+
+    def _without_known(self, results: list[FileResult], files: Sequence[Found]) -> list[FileResult]:
+        path = self._baseline_path
+        if path is None:
+            return results
+        from telepathy_lint.baseline import Baseline
+
+        filtered = Baseline.read(path).filtered(results, [found.path for found in files])
+        if not self.options.quiet and (filtered.known or filtered.stale):
+            stale = (
+                f"; {filtered.stale} entries are gone from the code (--write-baseline drops them)"
+                if filtered.stale
+                else ""
+            )
+            print(f"{filtered.known} known from the baseline{stale}", file=sys.stderr)
+        return filtered.results
+
+    def _write_baseline(self, results: Sequence[FileResult], files: Sequence[Found]) -> int:
+        from collections import Counter
+
+        from telepathy_lint.baseline import Baseline
+
+        path = self._baseline_path
+        assert path is not None
+        known: Baseline = Baseline.read(path) if os.path.exists(path) else Baseline(path, Counter())
+        total = known.write(results, [found.path for found in files])
+        failed = [result for result in results if result.failed]
+        for result in failed:
+            print(
+                f"{result.path}: {result.violations[0].code} {result.violations[0].message}", file=sys.stderr
+            )
+        print(f"Wrote {total} finding{'' if total == 1 else 's'} to {path}.")
+        return 2 if failed else 0
+
+    def _watch(self, again: Callable[[int], bool] = lambda runs: True) -> int:
+        """Run whenever something changed; until interrupted."""
+        seen: dict[str, tuple[int, int]] = {}
+        runs = 0
+        while again(runs):
+            files = self._find()
+            now = {found.path: stamp for found in files if (stamp := _stamp(found.path)) is not None}
+            if now != seen or not runs:
+                if sys.stdout.isatty():
+                    sys.stdout.write("\x1b[2J\x1b[H")
+                self._once(files)
+                # What this run itself fixed is no reason for another.
+                seen = {path: stamp for path in now if (stamp := _stamp(path)) is not None}
+                runs += 1
+            else:
+                time.sleep(_PAUSE)
+        return 0
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _coloured(stream: Any) -> bool:
+    """Only for people: on a terminal, unless they said NO_COLOR; FORCE_COLOR is for terminals that cannot be seen."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,140 @@
+"""Writing suppression comments: reporting and removing the unused ones, adding new ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from telepathy_lint.rule import Rule
+from telepathy_lint.source import Source
+from telepathy_lint.suppress import Directive, LineGroups, Suppressions, may_suppress, selects
+from telepathy_lint.violation import Edit, Fix, Violation
+
+UNUSED_CODE = "TLP001"
+UNUSED_NAME = "unused-suppression"
+
+
+def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Rule]) -> list[Violation]:
+    """Comments that silence nothing; `violations` are those of all `enabled` rules, silenced or not.
+
+    Codes of other tools, bare `noqa` (who knows for whom) and rules that did not run are left alone.
+    """
+    if not may_suppress(source.text):
+        return []
+    suppressions = Suppressions(source, violations, every=True)
+    used: set[tuple[int, str | None]] = set()
+    for violation in violations:
+        for directive in suppressions.silencing(violation):
+            if directive.selectors is None:
+                used.add((directive.start, None))
+            else:
+                used.update((directive.start, one) for one in directive.selectors if selects(one, violation))
+    found: list[Violation] = []
+    for directive in suppressions.all_directives():
+        if directive.selectors is None:
+            ours = "telepathy-lint" in source.text[directive.start : directive.end]
+            if ours and (directive.start, None) not in used:
+                found.append(
+                    _violation(source, directive, directive.start, directive.end, "everything", None)
+                )
+            continue
+        idle = [
+            one for one in directive.selectors if (directive.start, one) not in used and _ran(one, enabled)
+        ]
+        if idle:
+            first = directive.places[directive.selectors.index(idle[0])]
+            fix = _removal(source, directive, idle) if directive.kind != "range" else None
+            found.append(_violation(source, directive, *first, ", ".join(idle), fix))
+    return found
+
+
+def _ran(selector: str, enabled: Iterable[Rule]) -> bool:
+    """Whether the selector names rules of ours that took part."""
+    return any(rule.meta.code.startswith(selector) or rule.meta.name == selector for rule in enabled)
+
+
+def _violation(
+    source: Source, directive: Directive, start: int, end: int, what: str, fix: Fix | None
+) -> Violation:
+    span = source.place(start, end)
+    return Violation(
+        path=source.path,
+        cell=span.cell,
+        line=span.line,
+        column=span.column,
+        code=UNUSED_CODE,
+        name=UNUSED_NAME,
+        message=f"suppression comment silences nothing: {what}",
+        span=span,
+        fix=fix,
+        start=start,
+        end=end,
+    )
+
+
+def _removal(source: Source, directive: Directive, idle: Sequence[str]) -> Fix:
+    assert directive.selectors is not None
+    message = f"remove {', '.join(idle)}"
+    if len(idle) == len(directive.selectors):
+        return Fix("safe", message, (_whole(source, directive),))
+    edits = []
+    for number, (selector, (start, end)) in enumerate(
+        zip(directive.selectors, directive.places, strict=True)
+    ):
+        if selector not in idle:
+            continue
+        later = directive.places[number + 1 :]
+        if later and directive.selectors[number + 1] not in idle:
+            end = later[0][0]
+        elif number:
+            start = directive.places[number - 1][1]
+        elif later:
+            end = later[0][0]
+        edits.append(source.edit(start, end, ""))
+    return Fix("safe", message, tuple(edits))
+
+
+def _whole(source: Source, directive: Directive) -> Edit:
+    """The comment away, with the blanks in front of it; prose behind it stays a comment, an empty line goes too."""
+    text = source.text
+    start, end = directive.start, directive.end
+    while start and text[start - 1] in " \t":
+        start -= 1
+    rest = re.compile(r"[^\r\n]*").match(text, end)
+    assert rest is not None
+    behind = rest.group().strip()
+    if behind:
+        kept = behind if behind.startswith("#") else f"# {behind}"
+        return source.edit(directive.start, rest.end(), kept)
+    at_line_start = start == 0 or text[start - 1] in "\r\n"
+    if at_line_start:
+        newline = re.compile(r"\r\n|\r|\n").match(text, rest.end())
+        return source.edit(start, newline.end() if newline else rest.end(), "")
+    return source.edit(start, rest.end(), "")
+
+
+def added(source: Source, violations: Sequence[Violation]) -> tuple[str, int]:
+    """The text with a `noqa` comment for every violation, and how many comments that took."""
+    groups = LineGroups(source)
+    codes: dict[int, set[str]] = {}
+    for violation in violations:
+        last = groups.bounds(source.line_of(violation.start))[1]
+        codes.setdefault(last, set()).add(violation.code)
+    text = source.text
+    for line, wanted in sorted(codes.items(), reverse=True):
+        text = _with_comment(source, groups, text, line, wanted)
+    return text, len(codes)
+
+
+def _with_comment(source: Source, groups: LineGroups, text: str, line: int, wanted: set[str]) -> str:
+    """Add to the comment that flake8 will look at, where there is one: it reads no second."""
+    known = groups.directive(line)
+    if known is not None and known.selectors is not None:
+        last = known.places[-1][1]
+        missing = sorted(wanted - set(known.selectors))
+        return text[:last] + "".join(f", {code}" for code in missing) + text[last:]
+    start = source.line_starts[line - 1]
+    end = start + len(source.line(line).rstrip("\r\n"))
+    while end > start and text[end - 1] in " \t":
+        end -= 1
+    return f"{text[:end]}  # noqa: {', '.join(sorted(wanted))}{text[end:]}"

@@ -1,0 +1,223 @@
+"""One file from its bytes to its result: lint or fix, and whatever the output will want to show of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from telepathy_lint import engine
+from telepathy_lint.results import FileResult, failure, unreadable
+from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source, SourceError
+from telepathy_lint.violation import Edit, Violation
+
+Edits = Literal["none", "shown", "all"]
+CONTEXT_LINES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done with every file."""
+
+    fix: bool = False
+    unsafe: bool = False
+    #: Write what was fixed; otherwise `patch` or `output` carries it.
+    write: bool = False
+    patch: bool = False
+    add_noqa: bool = False
+    unused_noqa: bool = False
+    #: Which fixes to work out: LibCST is imported for them. "shown" are the safe ones (with `show_unsafe`, all).
+    edits: Edits = "none"
+    show_unsafe: bool = False
+    lines: bool = False
+    snippets: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file, with the rules and settings that hold for it."""
+
+    path: str
+    data: bytes
+    rules: tuple[Rule, ...]
+    settings: Settings
+
+
+def run(job: Job, task: Task) -> FileResult:
+    """Never raises: whatever goes wrong with one file is that file's result."""
+    try:
+        return _run(job, task)
+    except SourceError as error:
+        return unreadable(job.path, error)
+    except (engine.RuleError, engine.FixError) as error:
+        return failure(job.path, str(error))
+    except RecursionError:
+        return failure(job.path, "nested too deeply to be linted")
+    except Exception as error:
+        detail = (
+            traceback.format_exc()
+            if task.verbose
+            else "run with --verbose for the traceback, and please report it"
+        )
+        return failure(job.path, f"telepathy-lint itself failed: {type(error).__name__}: {error} ({detail})")
+
+
+def open_source(path: str, data: bytes) -> Source:
+    """A notebook by its suffix, Python otherwise."""
+    if path.endswith(".ipynb"):
+        from telepathy_lint.notebook import Notebook
+
+        return Notebook(path, data)
+    return Source(path, data)
+
+
+def _run(job: Job, task: Task) -> FileResult:
+    source = open_source(job.path, job.data)
+    result = FileResult(job.path)
+    if task.fix:
+        result, source, violations = _fix(source, job, task)
+    else:
+        violations = _lint(source, job, task)
+        if task.unused_noqa:
+            violations += _unused(source, job)
+    if task.add_noqa:
+        from telepathy_lint.noqa_edits import added
+
+        text, comments = added(source, violations)
+        if comments:
+            _write(source, source.with_text(text))
+        return replace(result, comments=comments)
+    return _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
+
+
+def _fix(source: Source, job: Job, task: Task) -> tuple[FileResult, Source, list[Violation]]:
+    """The file with its fixes made, and what is left to report in it."""
+    fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe)
+    applied = list(fixed.applied)
+    after = source.with_text(fixed.text) if fixed.changed else source
+    left = list(fixed.remaining)
+    if task.unused_noqa:
+        after, removed = _without_unused(after, job)
+        applied += removed
+        left = _lint(after, job, task) + _unused(after, job)
+    elif left and task.edits != "none":
+        left = _lint(after, job, task)
+    result = FileResult(source.path, applied=tuple(applied))
+    if task.patch and after is not source:
+        from telepathy_lint.diffs import unified
+
+        result = replace(result, patch=unified(source, after))
+    elif task.write and after is not source:
+        _write(source, after)
+    elif not (task.write or task.patch):
+        result = replace(result, output=after.data)
+    return result, after, left
+
+
+def _lint(source: Source, job: Job, task: Task) -> list[Violation]:
+    if task.edits == "all":
+        return engine.lint(source, job.rules, job.settings, edits=True)
+    violations = engine.lint(source, job.rules, job.settings)
+    if task.edits == "shown" and any(_is_shown(one, task) for one in violations):
+        # Only now is LibCST worth its import.
+        violations = engine.lint(source, job.rules, job.settings, edits=True)
+    return violations
+
+
+def _is_shown(violation: Violation, task: Task) -> bool:
+    return violation.fix is not None and (
+        violation.fix.safety == "safe" or (task.show_unsafe and violation.fix.safety == "unsafe")
+    )
+
+
+def _unused(source: Source, job: Job) -> list[Violation]:
+    from telepathy_lint.noqa_edits import unused
+    from telepathy_lint.suppress import may_suppress
+
+    if not may_suppress(source.text):
+        return []
+    return unused(source, engine.lint(source, job.rules, job.settings, noqa=False), job.rules)
+
+
+def _without_unused(source: Source, job: Job) -> tuple[Source, list[Violation]]:
+    from telepathy_lint import fixes
+
+    removed = [one for one in _unused(source, job) if one.fix is not None]
+    edits = [edit for one in removed if one.fix is not None for edit in one.fix.edits]
+    return (source.with_text(fixes.apply(source.text, edits)), removed) if edits else (source, [])
+
+
+def _write(source: Source, fixed: Source) -> None:
+    from telepathy_lint.files import WriteRefusedError, write_back
+
+    try:
+        write_back(source.path, fixed.data, source.data)
+    except WriteRefusedError as error:
+        raise SourceError(str(error)) from error
+
+
+def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
+    """Add what the output wants to show; the source itself does not travel."""
+    if not result.violations or not (task.lines or task.snippets):
+        return result
+    snippets = tuple(_snippet(source, one) for one in result.violations) if task.snippets else ()
+    if not task.lines:
+        return replace(result, snippets=snippets)
+    wanted: dict[tuple[int, int], int] = {}
+    diffs = []
+    for violation in result.violations:
+        _around(source, violation, wanted)
+        edits: Sequence[Edit] = violation.fix.edits if violation.fix is not None else ()
+        for edit in edits:
+            for number in (edit.span.line, edit.span.end_line):
+                wanted[edit.span.cell, number] = source.line_of(edit.start) + number - edit.span.line
+        if edits and _is_shown(violation, task):
+            from telepathy_lint.diffs import of_fix
+
+            diffs.append(of_fix(source, edits))
+        else:
+            diffs.append("")
+    last = len(source.line_starts)
+    lines = {key: source.line(number).rstrip("\r\n") for key, number in wanted.items() if 1 <= number <= last}
+    return replace(
+        result,
+        snippets=snippets,
+        diffs=tuple(diffs),
+        lines=lines,
+        file_lines=_file_lines(source, list(lines)),
+    )
+
+
+def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], int]) -> None:
+    """The lines of a finding and some around it, in its own cell."""
+    span = violation.span
+    physical = source.line_of(violation.start)
+    above = physical - span.line
+    for number in range(max(span.line - CONTEXT_LINES, 1), span.end_line + CONTEXT_LINES + 1):
+        line = number + above
+        if line <= len(source.line_starts):
+            start = source.line_starts[line - 1]
+            if source.place(start, start).cell == span.cell:
+                wanted[span.cell, number] = line
+
+
+def _snippet(source: Source, violation: Violation) -> str:
+    """The call, or the place, in single blanks: it stays the same when lines move."""
+    start, end = violation.start, violation.end
+    if violation.site is not None:
+        span = violation.site.span
+        above = source.line_of(violation.start) - violation.line
+        starts = source.line_starts
+        start = starts[span.line + above - 1] + span.column - 1
+        end = starts[span.end_line + above - 1] + span.end_column - 1
+    return " ".join(source.text[start:end].split())
+
+
+def _file_lines(source: Source, keys: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    from telepathy_lint.notebook import Notebook
+
+    return source.file_lines(keys) if isinstance(source, Notebook) else {}

@@ -1,0 +1,73 @@
+"""Output formats: one table, one module a format, each a function `render(report)` that gives the text in pieces."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from telepathy_lint.results import FileResult
+    from telepathy_lint.violation import Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a format needs to be told of each finding; fixes cost LibCST, so only who shows them asks."""
+
+    module: str
+    edits: Literal["none", "shown", "all"] = "none"
+    lines: bool = False
+    snippets: bool = False
+    #: For people: a summary line follows, and statistics go there.
+    text: bool = False
+
+
+FORMATS = {
+    "full": Format("full", edits="shown", lines=True, text=True),
+    "concise": Format("concise", text=True),
+    "grouped": Format("grouped", text=True),
+    "json": Format("json_list", edits="all"),
+    "json-lines": Format("json_lines", edits="all"),
+    "sarif": Format("sarif", edits="all", lines=True, snippets=True),
+    "github": Format("github", lines=True),
+    "gitlab": Format("gitlab", lines=True, snippets=True),
+    "junit": Format("junit"),
+    "rdjson": Format("rdjson", edits="all", lines=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything a format may say."""
+
+    results: Sequence[FileResult]
+    colour: bool = False
+    #: Unsafe fixes are enabled: they are shown and counted like safe ones.
+    unsafe: bool = False
+    fixing: bool = False
+    show_fixes: bool = False
+
+    def findings(self) -> Iterator[Violation]:
+        for result in self.results:
+            yield from result.violations
+
+    def is_fixable(self, violation: Violation) -> bool:
+        fix = violation.fix
+        return fix is not None and (fix.safety == "safe" or (fix.safety == "unsafe" and self.unsafe))
+
+
+def render(name: str, report: Report) -> Iterator[str]:
+    """The report in the format of this name, in pieces."""
+    module = importlib.import_module(f"telepathy_lint.output.{FORMATS[name].module}")
+    pieces: Iterator[str] = module.render(report)
+    return pieces
+
+
+#: Where the rules' pages are; one place to change once the project has a home on the web.
+DOCUMENTATION = "docs/rules.md"
+
+
+def rule_url(violation: Violation) -> str:
+    return f"{DOCUMENTATION}#{violation.code.lower()}-{violation.name}"

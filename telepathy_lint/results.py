@@ -1,0 +1,49 @@
+"""What a run knows of one file: plain data that travels from worker processes to the output formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from telepathy_lint.source import SourceError
+from telepathy_lint.violation import Span, Violation
+
+FAILED_CODE = "TLP000"
+FAILED_NAME = "unlintable-file"
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """The outcome for one file; the tuples run parallel to `violations` and are empty where nobody asked for them."""
+
+    path: str
+    violations: tuple[Violation, ...] = ()
+    #: The file could not be done; its one violation says why.
+    failed: bool = False
+    applied: tuple[Violation, ...] = ()
+    #: The source that each violation is about, in one line of single blanks: what a baseline recognises it by.
+    snippets: tuple[str, ...] = ()
+    #: What each violation's fix would change, line by line; empty where it is not to be shown.
+    diffs: tuple[str, ...] = ()
+    #: Source lines around findings and fixes, by cell and line.
+    lines: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    #: A notebook's lines in its file, by cell and line.
+    file_lines: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    #: The unified diff of all fixes.
+    patch: str = ""
+    #: The text after fixing, where it goes to standard output.
+    output: bytes | None = None
+    #: Suppression comments added.
+    comments: int = 0
+
+
+def failure(path: str, message: str, line: int = 1, column: int = 1, cell: int = -1) -> FileResult:
+    """A file that could not be done is a finding of its own."""
+    span = Span(line, column, line, column, cell)
+    return FileResult(
+        path, (Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span),), failed=True
+    )
+
+
+def unreadable(path: str, error: SourceError) -> FileResult:
+    return failure(path, error.message, error.line, error.column, error.cell)
