@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from telepathy_runtime.memory.estimate import COMPONENTS, Instant
@@ -21,6 +22,7 @@ COLOURS = {
     "kv_cache": "#56B4E9",
     "transient": "#999999",
 }
+TITLE_WIDTH = 90  # characters
 ROOM = 1.03
 """Width of the plot over its largest number."""
 
@@ -46,7 +48,7 @@ def draw(
     axes = figure.add_subplot()
     _bars(axes, bars)
     _limits(axes, bars, card, reserve)
-    axes.set_title(title, loc="left", fontsize=11, pad=22)
+    axes.set_title("\n".join(wrap(title, TITLE_WIDTH)), loc="left", fontsize=11, pad=22)
     axes.set_xlabel("GiB allocated on one device")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -164,16 +164,7 @@ def _plan(args: argparse.Namespace) -> int:
     specs = [find(args.model)] if args.model else _distinct()
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
     if args.plot:
-        bars = [
-            (f"{label.rpartition('/')[2]}\n{fit.gpu.name}: {fit.batch}", fit.at.peak)
-            for label, fit in fits
-            if fit.at
-        ]
-        if not bars:
-            raise UnknownOptionError("nothing fits, so there is nothing to draw")
-        draw(
-            args.plot, bars, fits[0][1].gpu, args.reserve, f"Largest that fits: {render.workload_text(work)}"
-        )
+        _draw_fits(args, fits, work)
     if args.json:
         print(
             json.dumps(
@@ -181,13 +172,28 @@ def _plan(args: argparse.Namespace) -> int:
             )
         )
     else:
-        print(
-            render.workload_text(work).replace(
-                f"batch {work.batch}, ", "" if not args.context else "batch 1, "
-            )
-        )
+        print(_searched(args, work))
         print(render.fits_table(fits, "tokens" if args.context else "batch"))
     return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def _searched(args: argparse.Namespace, work: Workload) -> str:
+    """The job in words, without the number that is searched for."""
+    text = render.workload_text(work)
+    return text.replace(f", {work.seq_len} tokens" if args.context else f", batch {work.batch}", "")
+
+
+def _draw_fits(args: argparse.Namespace, fits: list[tuple[str, Fit]], work: Workload) -> None:
+    card = fits[0][1].gpu  # one picture has one card's limits
+    what = "tokens" if args.context else "batch"
+    bars = [
+        (f"{label.rpartition('/')[2]}\n{what} {fit.batch}", fit.at.peak)
+        for label, fit in fits
+        if fit.at and fit.gpu == card
+    ]
+    if not bars:
+        raise UnknownOptionError(f"nothing fits {card.name}, so there is nothing to draw")
+    draw(args.plot, bars, card, args.reserve, f"Largest that fits: {_searched(args, work)}")
 
 
 def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -> Fit:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from telepathy_runtime.memory.blocks import block
 from telepathy_runtime.memory.estimate import Estimate, Instant, logits_bytes, step_transient
+from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError, element_size
 
@@ -134,7 +135,7 @@ def estimate_pair(
     )  # fmt: skip
     models = (source.id, target.id)
     notes = () if target_frozen else (
-        f"target not frozen: {stray} bytes of gradients that no optimizer uses",
+        f"target not frozen: {gib(stray)} of gradients that no optimizer uses",
     )  # fmt: skip
     return Estimate(models, (read, write), weights, weights + optimizer + stray, instants, notes)
 

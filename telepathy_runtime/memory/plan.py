@@ -12,7 +12,7 @@ from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.model_spec import ModelSpec
 
 MOST = 2**20
-"""Search limit: no batch above this is looked for."""
+"""No batch above this is looked for."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Fit:
     gpu: Gpu
     budget_bytes: int
     at: Estimate | None  # at `batch`; None where it is 0
-    above: Estimate  # at batch + 1, which does not fit
+    above: Estimate  # at batch + 1, which does not fit, or which the model does not reach
+    limited: bool = False  # by the model's positions, not by memory
 
     @property
     def headroom(self) -> int:
@@ -72,21 +73,26 @@ def max_batch_pair(
 def max_tokens(
     spec: ModelSpec, work: Workload, *, device: str | Gpu = DEFAULT_GPU, reserve: float = RESERVE
 ) -> Fit:
-    """The longest `work.seq_len` whose peak fits; `batch` of the answer is that length."""
-    return search(lambda length: estimate(spec, work.but(seq_len=length)), device=device, reserve=reserve)
+    """The longest `work.seq_len` whose peak fits, up to the model's positions; `batch` of the answer is it."""
+    limit = max(spec.max_positions - work.new_tokens, 1)
+    return search(
+        lambda length: estimate(spec, work.but(seq_len=length)), device=device, reserve=reserve, limit=limit
+    )
 
 
 def search(
-    at: Callable[[int], Estimate], *, device: str | Gpu = DEFAULT_GPU, reserve: float = RESERVE
+    at: Callable[[int], Estimate],
+    *,
+    device: str | Gpu = DEFAULT_GPU,
+    reserve: float = RESERVE,
+    limit: int = MOST,
 ) -> Fit:
-    """The largest n for which `at(n)` fits; `at` must not fall as n grows."""
+    """The largest n up to `limit` for which `at(n)` fits; `at` must not fall as n grows."""
     card = device if isinstance(device, Gpu) else gpu(device)
     budget = card.budget(reserve)
-    fits, fails = 0, 1
-    while fails <= MOST and at(fails).peak_allocated <= budget:
-        fits, fails = fails, fails * 2
-    if fails > MOST:
-        raise ValueError(f"everything up to {MOST} fits {card.name}; nothing to search for")
+    if at(limit).peak_allocated <= budget:
+        return Fit(limit, card, budget, at(limit), at(limit + 1), limited=True)
+    fits, fails = 0, limit
     while fails - fits > 1:
         middle = (fits + fails) // 2
         if at(middle).peak_allocated <= budget:

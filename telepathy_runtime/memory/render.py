@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from telepathy_runtime.memory.estimate import COMPONENTS, Estimate
+from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.plan import Fit
 from telepathy_runtime.memory.units import gib
@@ -100,6 +100,7 @@ def fit_json(fit: Fit, reserve: float) -> dict[str, Any]:
     """A search's answer; bytes throughout."""
     return {
         "batch": fit.batch,
+        "limited_by_model": fit.limited,
         "gpu": gpu_json(fit.gpu, reserve),
         "peak_bytes": fit.at.peak_allocated if fit.at else None,
         "instant": fit.at.peak.name if fit.at else None,
@@ -126,7 +127,7 @@ def fits_table(fits: Sequence[tuple[str, Fit]], what: str) -> str:
         (
             label,
             fit.gpu.name,
-            fit.batch,
+            f"{fit.batch} (all)" if fit.limited else fit.batch,
             gib(fit.at.peak_allocated) if fit.at else "-",
             fit.at.peak.name if fit.at else f"weights and states do not fit: {gib(fit.above.peak_allocated)}",
             gib(fit.above.peak_allocated),
@@ -135,8 +136,3 @@ def fits_table(fits: Sequence[tuple[str, Fit]], what: str) -> str:
         for label, fit in fits
     ]
     return table(("model", "GPU", what, "peak", "at", "one more", "budget"), rows, left=2)
-
-
-def component_names() -> tuple[str, ...]:
-    """Components in the order in which they are stacked."""
-    return COMPONENTS
