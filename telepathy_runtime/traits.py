@@ -108,9 +108,10 @@ def _traits(model: Any, config: Any, parts: tuple[ClassTraits, ...]) -> ClassTra
 
 def saved_dtype(config: Any) -> str | None:
     """The dtype that a config says its checkpoint was saved in."""
-    if config is None:
-        return None
-    found = vars(config).get("dtype") or vars(config).get("torch_dtype")
+    fields = getattr(
+        config, "__dict__", {}
+    )  # not the attribute: reading torch_dtype logs that it is deprecated
+    found = fields.get("dtype") or fields.get("torch_dtype")
     return str(found).removeprefix("torch.") if found is not None else None
 
 
