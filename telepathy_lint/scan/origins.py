@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted, parameters
 from telepathy_lint.scan.triggers import CodeWords
@@ -27,8 +27,19 @@ class _Unknown(ast.expr):
 
 UNKNOWN: Final = _Unknown()
 Origin = ast.Call | _Unknown
+Path = tuple[int | None, ...]
+_MAX_PATH = 3
+
+
+class Edge(NamedTuple):
+    """The value of an expression flows on to the one asked for; `path` picks items out of a tuple."""
+
+    node: ast.expr
+    context: Context
+    path: Path = ()
+
+
 Origins = frozenset[Origin]
-_NOTHING: Origins = frozenset()
 
 
 class OriginFinder:
@@ -38,28 +49,31 @@ class OriginFinder:
         self.tree = tree
         self.evaluator = evaluator
         self.words = words
-        self._known: dict[tuple[ast.AST, tuple[int | None, ...]], Origins] = {}
-        self._open: set[tuple[ast.AST, tuple[int | None, ...]]] = set()
+        self._known: dict[ast.AST, Origins] = {}
         self._uses: dict[str, list[ast.AST]] = {}
         self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
 
-    def origins(self, node: ast.expr, context: Context, path: tuple[int | None, ...] = ()) -> Origins:
-        """The calls whose result `node` may be; `path` picks items out of a tuple result."""
-        key = (node, path)
-        if (known := self._known.get(key)) is not None:
+    def origins(self, node: ast.expr, context: Context) -> Origins:
+        """The calls whose result `node` may be: everything that can be reached from it against the flow."""
+        if (known := self._known.get(node)) is not None:
             return known
-        if key in self._open or len(self._open) > 60:
-            return _NOTHING
-        self._open.add(key)
-        try:
-            found = frozenset(self._origins(node, context, path))
-        finally:
-            self._open.discard(key)
-        if not self._open:  # inside a cycle the answer may be short of what the outermost question finds
-            self._known[key] = found
-        return found
+        found: set[Origin] = set()
+        seen: set[tuple[ast.AST, Path]] = set()
+        pending = [Edge(node, context)]
+        while pending:
+            edge = pending.pop()
+            if (edge.node, edge.path) in seen:
+                continue
+            seen.add((edge.node, edge.path))
+            for step in self._origins(edge.node, edge.context, edge.path[:_MAX_PATH]):
+                if isinstance(step, Edge):
+                    pending.append(step)
+                else:
+                    found.add(step)
+        self._known[node] = result = frozenset(found)
+        return result
 
-    def _origins(self, node: ast.expr, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
         if isinstance(node, ast.Name):
             yield from self._name(node, context, path)
         elif isinstance(node, ast.Attribute):
@@ -69,34 +83,34 @@ class OriginFinder:
         elif isinstance(node, (ast.Tuple, ast.List, ast.Set)):
             index = path[0] if path else None
             if index is not None and -len(node.elts) <= index < len(node.elts):
-                yield from self.origins(node.elts[index], context, path[1:])
+                yield Edge(node.elts[index], context, path[1:])
             else:
                 for item in node.elts:
-                    yield from self.origins(item, context)
+                    yield Edge(item, context)
         elif isinstance(node, ast.Dict):
             for item in node.values:
-                yield from self.origins(item, context)
+                yield Edge(item, context)
         elif isinstance(node, ast.Subscript):
             index_ = node.slice.value if isinstance(node.slice, ast.Constant) else None
             inner = (index_, *path) if isinstance(index_, int) and not isinstance(index_, bool) else ()
-            yield from self.origins(node.value, context, inner)
+            yield Edge(node.value, context, inner)
         elif isinstance(node, ast.IfExp):
-            yield from self.origins(node.body, context, path)
-            yield from self.origins(node.orelse, context, path)
+            yield Edge(node.body, context, path)
+            yield Edge(node.orelse, context, path)
         elif isinstance(node, ast.BoolOp):
             for arm in node.values:
-                yield from self.origins(arm, context, path)
+                yield Edge(arm, context, path)
         elif isinstance(node, (ast.NamedExpr, ast.Await, ast.Starred)):
-            yield from self.origins(node.value, context, path)
+            yield Edge(node.value, context, path)
         elif isinstance(node, _COMPREHENSIONS):
             element = node.value if isinstance(node, ast.DictComp) else node.elt
-            yield from self.origins(element, Context(context.scope, context.stmt, (node, *context.inner)))
+            yield Edge(element, Context(context.scope, context.stmt, (node, *context.inner)))
         elif isinstance(node, (ast.Yield, ast.YieldFrom)) and node.value is not None:
-            yield from self.origins(node.value, context, path)
+            yield Edge(node.value, context, path)
 
     # ---- names
 
-    def _name(self, node: ast.Name, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def _name(self, node: ast.Name, context: Context, path: Path) -> Iterator[Origin | Edge]:
         for inner in context.inner:
             if isinstance(inner, _COMPREHENSIONS):
                 for generator in inner.generators:
@@ -115,10 +129,10 @@ class OriginFinder:
         if container:
             yield from self._written_items(node.id)
 
-    def _bound(self, binding: Binding, scope: Scope, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin | Edge]:
         context = Context(scope, binding.stmt)
         if binding.kind in ("assign", "with") and binding.value is not None:
-            yield from self.origins(binding.value, context, (*binding.path, *path))
+            yield Edge(binding.value, context, (*binding.path, *path))
         elif binding.kind == "for" and binding.value is not None:
             yield from self._iterated(binding.value, context, binding.path)
         elif binding.kind == "param" and isinstance(binding.stmt, _FUNCTIONS):
@@ -126,7 +140,7 @@ class OriginFinder:
         elif binding.kind == "param":
             yield UNKNOWN
 
-    def _iterated(self, iterable: ast.expr, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def _iterated(self, iterable: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
         """The items of `iterable`, of which `path` picks one where they are tuples."""
         if isinstance(iterable, ast.Call):
             name = dotted(iterable.func)
@@ -139,20 +153,20 @@ class OriginFinder:
                 return
         if isinstance(iterable, (ast.Tuple, ast.List)):
             for item in iterable.elts:
-                yield from self.origins(item, context, path)
+                yield Edge(item, context, path)
             return
-        yield from self.origins(iterable, context)
+        yield Edge(iterable, context)
 
-    def _written_items(self, name: str) -> Iterator[Origin]:
+    def _written_items(self, name: str) -> Iterator[Origin | Edge]:
         """What is put into the container called `name` after it was made: item writes, `append` and its like."""
         for use in self.uses(name.rpartition(".")[2]):
             holder = self.tree.parent.get(use)
             if isinstance(holder, ast.Subscript) and holder.value is use:
                 stmt = self.tree.parent.get(holder)
                 if isinstance(stmt, ast.Assign) and holder in stmt.targets:
-                    yield from self.origins(stmt.value, self.tree.context_of(holder))
+                    yield Edge(stmt.value, self.tree.context_of(holder))
                 elif isinstance(stmt, ast.Tuple) and isinstance(whole := self.tree.parent.get(stmt), ast.Assign):
-                    yield from self.origins(whole.value, self.tree.context_of(holder))
+                    yield Edge(whole.value, self.tree.context_of(holder))
             elif isinstance(holder, ast.Attribute) and holder.attr in (
                 "append", "add", "insert", "extend", "update", "setdefault", "appendleft",
             ):  # fmt: skip
@@ -160,11 +174,11 @@ class OriginFinder:
                 if isinstance(call, ast.Call) and call.func is holder:
                     context = self.tree.context_of(call)
                     for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
-                        yield from self.origins(argument, context)
+                        yield Edge(argument, context)
 
     # ---- attributes
 
-    def _attribute(self, node: ast.Attribute, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def _attribute(self, node: ast.Attribute, context: Context, path: Path) -> Iterator[Origin | Edge]:
         stores = self.stores().get(node.attr, ())
         container = False
         for binding, scope in stores:
@@ -177,7 +191,7 @@ class OriginFinder:
             if not stores and self.evaluator.enclosing_class(context.scope) is not None:
                 yield UNKNOWN
             return
-        yield from self.origins(base, context)
+        yield Edge(base, context)
 
     def stores(self) -> dict[str, list[tuple[Binding, Scope]]]:
         """Every store into an attribute, by the attribute's name; class bodies count."""
@@ -193,7 +207,7 @@ class OriginFinder:
 
     # ---- calls
 
-    def _call(self, node: ast.Call, context: Context, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
         functions = list(self.called(node, context))
         for function in functions:
             yield from self.returned(function, path)
@@ -201,16 +215,16 @@ class OriginFinder:
             return
         yield node
         if isinstance(node.func, ast.Attribute):
-            yield from self.origins(node.func.value, context)
+            yield Edge(node.func.value, context)
         if functions:
             return
         for index, argument in enumerate(node.args):
             # `model, optimizer = prepare(model, optimizer)` hands each through in its place.
             if path and len(node.args) > 1 and path[0] is not None and path[0] != index:
                 continue
-            yield from self.origins(argument, context)
+            yield Edge(argument, context)
         for keyword in node.keywords:
-            yield from self.origins(keyword.value, context)
+            yield Edge(keyword.value, context)
 
     def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
         """The functions of this file that a call may run; constructors are not followed."""
@@ -231,17 +245,17 @@ class OriginFinder:
                         if isinstance(definition, _FUNCTIONS) and definition.name == func.attr:
                             yield definition
 
-    def returned(self, function: Function, path: tuple[int | None, ...]) -> Iterator[Origin]:
+    def returned(self, function: Function, path: Path) -> Iterator[Origin | Edge]:
         scope = self.tree.scope_at(function)
         scope.read()
         for stmt in scope.statements:
             context = Context(scope, stmt)
             if isinstance(stmt, ast.Return) and stmt.value is not None:
-                yield from self.origins(stmt.value, context, path)
+                yield Edge(stmt.value, context, path)
             elif isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom)):
-                yield from self.origins(stmt.value, context, path)
+                yield Edge(stmt.value, context, path)
 
-    def _passed(self, function: Function, parameter: str, scope: Scope) -> Iterator[Origin]:
+    def _passed(self, function: Function, parameter: str, scope: Scope) -> Iterator[Origin | Edge]:
         """What the calls in the file pass for a parameter."""
         owner = scope.parent
         in_class = owner is not None and owner.is_class
@@ -263,20 +277,20 @@ class OriginFinder:
 
     def _argument(
         self, call: ast.Call, context: Context, parameter: str, position: int | None
-    ) -> Iterator[Origin]:
+    ) -> Iterator[Origin | Edge]:
         for keyword in call.keywords:
             if keyword.arg == parameter:
-                yield from self.origins(keyword.value, context)
+                yield Edge(keyword.value, context)
                 return
         starred = next((i for i, item in enumerate(call.args) if isinstance(item, ast.Starred)), len(call.args))
         if position is None:  # *args or **kwargs: anything may arrive there
             for item in [*call.args, *(keyword.value for keyword in call.keywords)]:
-                yield from self.origins(item, context)
+                yield Edge(item, context)
         elif position < starred and position < len(call.args):
-            yield from self.origins(call.args[position], context)
+            yield Edge(call.args[position], context)
         elif starred < len(call.args) or any(keyword.arg is None for keyword in call.keywords):
             for item in [*call.args[starred:], *(k.value for k in call.keywords if k.arg is None)]:
-                yield from self.origins(item, context)
+                yield Edge(item, context)
 
     def callers(self, function: Function, owner: Scope | None) -> Iterator[tuple[ast.Call | None, Context, bool]]:
         """Calls of a function in the file: the call, its context, and whether `self` is bound already.

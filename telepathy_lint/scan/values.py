@@ -56,6 +56,7 @@ class Evaluator:
         self.importer = importer
         self._known: dict[tuple[ast.AST, ast.AST | None], tuple[Value, ...]] = {}
         self._open: set[tuple[ast.AST, ast.AST | None]] = set()
+        self._arrived: dict[tuple[Scope, str, ast.AST | None, bool], list[tuple[History, Scope]]] = {}
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
         """Every alternative `node` can be, in reading order; never empty."""
@@ -144,6 +145,14 @@ class Evaluator:
         return None
 
     def _histories_in(
+        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
+    ) -> list[tuple[History, Scope]]:
+        key = (scope, name, stmt, mutations)
+        if key not in self._arrived:
+            self._arrived[key] = self._read_histories(scope, name, stmt, mutations)
+        return self._arrived[key]
+
+    def _read_histories(
         self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
     ) -> list[tuple[History, Scope]]:
         found: list[tuple[History, Scope]] = []
