@@ -83,6 +83,7 @@ def load_model(
     """
     if offload not in ("warn", "error"):
         raise ValueError(f'offload={offload!r} must be "warn" or "error"')
+    environment.need("torch")  # before transformers, which would only offer placeholders without it
     if model_class is None:
         model_class = environment.need("transformers").AutoModelForCausalLM
     load_plan = planning.plan_load(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from telepathy_lint.scan import catalog
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted, parameters
 from telepathy_lint.scan.triggers import CodeWords
 from telepathy_lint.scan.values import Evaluator
@@ -208,6 +209,9 @@ class OriginFinder:
     # ---- calls
 
     def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if self._is_load(node, context):
+            yield node
+            return
         functions = list(self.called(node, context))
         for function in functions:
             yield from self.returned(function, path)
@@ -225,6 +229,14 @@ class OriginFinder:
             yield Edge(argument, context)
         for keyword in node.keywords:
             yield Edge(keyword.value, context)
+
+    def _is_load(self, node: ast.Call, context: Context) -> bool:
+        """Whether the call makes its object anew, out of an id: nothing it is given lives on in it."""
+        func = node.func
+        if not isinstance(func, ast.Attribute) or func.attr not in ("from_pretrained", "from_config"):
+            return False
+        values = self.evaluator.evaluate(func.value, context)
+        return all(value.kind == "symbol" and catalog.in_transformers(str(value.data)) for value in values)
 
     def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
         """The functions of this file that a call may run; constructors are not followed."""

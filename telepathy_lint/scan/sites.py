@@ -153,9 +153,10 @@ class SiteFinder:
             return
         default = default_of(function, str(value.data))
         outside = Context(value.context.scope.parent or self.tree.top, function)
-        found: list[Value] = []
-        if default is not None:
-            found += self.evaluator.evaluate(default, outside)
+        if default is None:  # whoever calls it, here or elsewhere, may pass anything
+            yield value
+            return
+        found = list(self.evaluator.evaluate(default, outside))
         owner = value.context.scope.parent
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         in_class = owner is not None and owner.is_class
