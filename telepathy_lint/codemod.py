@@ -1,0 +1,92 @@
+"""LibCST codemods: `python -m libcst.tool codemod -x telepathy_lint.codemod.UseRuntimeLoader PATH`.
+
+The engine edits the text, so what LibCST would change by itself, such as a form feed before a statement, it changes
+only in files that are fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import libcst
+from libcst.codemod import CodemodCommand, CodemodContext
+
+from telepathy_lint import engine
+from telepathy_lint.config import Configs
+from telepathy_lint.files import Found
+from telepathy_lint.project import Project
+from telepathy_lint.scan.triggers import may_matter
+from telepathy_lint.settings import FixStyle
+from telepathy_lint.source import Source, SourceError
+
+
+class _FixCommand(CodemodCommand, ABC):
+    """What both codemods do; they differ in how the fix is written."""
+
+    style: ClassVar[FixStyle]
+
+    def __init__(
+        self,
+        context: CodemodContext,
+        select: Sequence[str] | None = None,
+        ignore: Sequence[str] | None = None,
+        unsafe_fixes: bool = False,
+        target_transformers: str | None = None,
+    ) -> None:
+        super().__init__(context)
+        options = {"select": select, "ignore": ignore, "target-transformers": target_transformers}
+        given = {key: value for key, value in options.items() if value is not None}
+        self.unsafe = unsafe_fixes
+        self.project = Project(Configs(given))
+
+    @staticmethod
+    def add_args(arg_parser: argparse.ArgumentParser) -> None:
+        codes = {"type": _codes, "default": None, "metavar": "CODES"}
+        arg_parser.add_argument("--select", help="rules to fix (codes, prefixes, names)", **codes)  # type: ignore[arg-type]
+        arg_parser.add_argument("--ignore", help="rules to leave alone", **codes)  # type: ignore[arg-type]
+        arg_parser.add_argument(
+            "--unsafe-fixes", action="store_true", help="also fixes that change numbers or decoding"
+        )
+        arg_parser.add_argument("--target-transformers", metavar="VERSION", help="lowest version to support")
+
+    def transform_module_impl(self, tree: libcst.Module) -> libcst.Module:
+        path = self.context.filename or "<string>"
+        data = tree.bytes
+        if not may_matter(data):
+            return tree
+        source = Source(path, data)
+        job = self.project.job(Found(path, os.path.dirname(os.path.abspath(path))), data)
+        settings = replace(job.settings, fix_style=self.style)
+        try:
+            fixed = engine.fix(source, job.rules, settings, unsafe=self.unsafe)
+        except (SourceError, engine.RuleError, engine.FixError) as error:
+            self.warn(f"{path}: TLP000 {error}")
+            return tree
+        for violation in fixed.remaining:
+            self.warn(f"{path}:{violation.line}:{violation.column}: {violation.code} {violation.message}")
+        return libcst.parse_module(source.encode(fixed.text)) if fixed.changed else tree
+
+
+def _codes(text: str) -> list[str]:
+    return [code for code in text.replace(",", " ").split() if code]
+
+
+class UseRuntimeLoader(_FixCommand):
+    """Rewrites model and tokenizer loads to telepathy_runtime's loader."""
+
+    DESCRIPTION = "Rewrites Hugging Face model and tokenizer loads to telepathy_runtime's load_model and load_tokenizer."
+    style = "loader"
+
+
+class InlineLoadSettings(_FixCommand):
+    """Keeps `from_pretrained` and writes the missing or hard-coded arguments into the call."""
+
+    DESCRIPTION = (
+        "Keeps from_pretrained calls and adds or replaces their placement, dtype and attention arguments."
+    )
+    style = "inline"

@@ -1,0 +1,103 @@
+"""The flake8 plugin: flake8's tree and lines in, flake8's tuples out.
+
+Which codes count, and `noqa`, are flake8's business. What the rules ask about the project comes from
+`[tool.telepathy-lint]` and the requirement files, as on the command line, unless flake8's own options say otherwise.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from telepathy_lint import __version__
+
+#: Line, 0-based column, text, and a class that flake8 does not look at.
+Finding = tuple[int, int, str, type[Any]]
+
+
+class Plugin:
+    """One instance a file."""
+
+    name = "telepathy-lint"
+    version = __version__
+    options: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, tree: ast.Module, lines: list[str], filename: str = "stdin") -> None:
+        self.tree = tree
+        self.lines = lines
+        self.filename = filename
+
+    @staticmethod
+    def add_options(manager: Any) -> None:
+        manager.add_option(
+            "--telepathy-target-transformers",
+            parse_from_config=True,
+            metavar="VERSION",
+            help="lowest transformers version to support (default: what the project's requirements say)",
+        )
+        manager.add_option(
+            "--telepathy-wrappers",
+            parse_from_config=True,
+            comma_separated_list=True,
+            metavar="NAMES",
+            help="dotted names of functions known to load a model",
+        )
+        manager.extend_default_ignore(["TLP9"])
+
+    @classmethod
+    def parse_options(cls, options: Namespace) -> None:
+        given = {
+            "target-transformers": options.telepathy_target_transformers,
+            "wrappers": options.telepathy_wrappers,
+        }
+        cls.options = {key: value for key, value in given.items() if value}
+        from telepathy_lint.config import ConfigError, from_table
+
+        try:
+            from_table(cls.options, "flake8's telepathy- options")
+        except ConfigError as error:
+            raise SystemExit(str(error)) from error
+        _prepared.clear()
+
+    def run(self) -> Iterator[Finding]:
+        from telepathy_lint.scan.triggers import may_matter
+
+        text = "".join(self.lines)
+        if not may_matter(text.encode("utf-8", "surrogatepass")):
+            return
+        from telepathy_lint import engine
+        from telepathy_lint.config import ConfigError
+        from telepathy_lint.source import Source, SourceError
+
+        source = Source.from_text(self.filename, text)
+        source.tree = self.tree
+        try:
+            rules, settings = _prepare(os.path.dirname(os.path.abspath(self.filename)), self.options)
+            found = engine.lint(source, rules, settings, noqa=False)
+        except (SourceError, engine.RuleError, ConfigError, RecursionError) as error:
+            # An exception would stop flake8 for every file and plugin.
+            yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)
+            return
+        for violation in found:
+            yield violation.line, violation.column - 1, f"{violation.code} {violation.message}", type(self)
+
+
+_prepared: dict[str, Any] = {}
+
+
+def _prepare(folder: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Every rule, and the settings that hold in a folder."""
+    if folder not in _prepared:
+        from telepathy_lint.config import Configs
+        from telepathy_lint.registry import all_rules
+        from telepathy_lint.requirements import Targets
+
+        configs: Configs = _prepared.setdefault("configs", Configs(options))
+        targets: Targets = _prepared.setdefault("targets", Targets())
+        target = targets.of(folder)
+        _prepared[folder] = all_rules(), configs.of(folder).settings(target.version if target else None)
+    rules, settings = _prepared[folder]
+    return rules, settings
