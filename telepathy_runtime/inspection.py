@@ -70,7 +70,8 @@ def refuse_foreign_weights(model: Any, load_plan: LoadPlan) -> None:
     """
     request = load_plan.request
     saved_as = load_plan.model_type
-    loaded_as = getattr(getattr(model, "config", None), "model_type", None)
+    # Of the class: the instance's config has the checkpoint's own model_type copied into it.
+    loaded_as = getattr(getattr(type(model), "config_class", None), "model_type", None)
     if saved_as is None or loaded_as is None or saved_as == loaded_as:
         return
     folder = checkpoint.locate(
