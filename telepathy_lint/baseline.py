@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from telepathy_lint.config import ConfigError
-from telepathy_lint.results import FileResult
+from telepathy_lint.results import FAILED_CODE, FileResult
 
 _VERSION = 1
 _Key = tuple[str, str, str]
@@ -61,11 +61,11 @@ class Baseline:
         known = 0
         kept: list[FileResult] = []
         for result in results:
-            if result.failed:
-                kept.append(result)
-                continue
             keep: list[int] = []
             for number, violation in enumerate(result.violations):
+                if violation.code == FAILED_CODE:
+                    keep.append(number)
+                    continue
                 key = (self._relative(result.path), violation.code, result.snippets[number])
                 if left[key] > 0:
                     left[key] -= 1
@@ -82,8 +82,8 @@ class Baseline:
         seen = {self._relative(path) for path in checked}
         entries = Counter({key: count for key, count in self.entries.items() if key[0] not in seen})
         for result in results:
-            if not result.failed:
-                for violation, snippet in zip(result.violations, result.snippets, strict=True):
+            for violation, snippet in zip(result.violations, result.snippets, strict=False):
+                if violation.code != FAILED_CODE:
                     entries[self._relative(result.path), violation.code, snippet] += 1
         findings: list[dict[str, Any]] = [
             {"path": path, "code": code, "snippet": snippet, "count": count}
@@ -108,6 +108,6 @@ def _only(result: FileResult, keep: list[int]) -> FileResult:
     return replace(
         result,
         violations=tuple(result.violations[number] for number in keep),
-        snippets=tuple(result.snippets[number] for number in keep),
+        snippets=tuple(result.snippets[number] for number in keep) if result.snippets else (),
         diffs=tuple(result.diffs[number] for number in keep) if result.diffs else (),
     )

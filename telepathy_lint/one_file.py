@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from telepathy_lint import engine
-from telepathy_lint.results import FileResult, failure, unreadable
+from telepathy_lint.files import WriteRefusedError, write_back
+from telepathy_lint.results import FileResult, failure, unreadable, with_failure
 from telepathy_lint.rule import Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
@@ -53,8 +54,12 @@ def run(job: Job, task: Task) -> FileResult:
         return _run(job, task)
     except SourceError as error:
         return unreadable(job.path, error)
-    except (engine.RuleError, engine.FixError) as error:
+    except engine.RuleError as error:
         return failure(job.path, str(error))
+    except (engine.FixError, WriteRefusedError) as error:
+        # What was found is still worth saying; the file is as it was.
+        found = run(job, replace(task, fix=False, add_noqa=False))
+        return found if found.failed else with_failure(found, str(error))
     except RecursionError:
         return failure(job.path, "nested too deeply to be linted")
     except Exception as error:
@@ -152,12 +157,7 @@ def _without_unused(source: Source, job: Job) -> tuple[Source, list[Violation]]:
 
 
 def _write(source: Source, fixed: Source) -> None:
-    from telepathy_lint.files import WriteRefusedError, write_back
-
-    try:
-        write_back(source.path, fixed.data, source.data)
-    except WriteRefusedError as error:
-        raise SourceError(str(error)) from error
+    write_back(source.path, fixed.data, source.data)
 
 
 def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:

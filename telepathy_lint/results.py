@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from telepathy_lint.source import SourceError
 from telepathy_lint.violation import Span, Violation
@@ -18,7 +18,7 @@ class FileResult:
 
     path: str
     violations: tuple[Violation, ...] = ()
-    #: The file could not be done; its one violation says why.
+    #: The file could not be done; its first violation says why.
     failed: bool = False
     applied: tuple[Violation, ...] = ()
     #: The source that each violation is about, in one line of single blanks: what a baseline recognises it by.
@@ -47,3 +47,14 @@ def failure(path: str, message: str, line: int = 1, column: int = 1, cell: int =
 
 def unreadable(path: str, error: SourceError) -> FileResult:
     return failure(path, error.message, error.line, error.column, error.cell)
+
+
+def with_failure(result: FileResult, message: str) -> FileResult:
+    """A file that was linted, but to which something else could not be done."""
+    return replace(
+        result,
+        failed=True,
+        violations=failure(result.path, message).violations + result.violations,
+        snippets=("", *result.snippets) if result.snippets else (),
+        diffs=("", *result.diffs) if result.diffs else (),
+    )

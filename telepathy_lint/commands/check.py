@@ -161,7 +161,7 @@ class Check:
         if options.diff:
             return self._diff(results, fixed, failed)
         if options.fix_only:
-            results = [result if result.failed else replace(result, violations=()) for result in results]
+            results = [replace(result, violations=result.violations[: result.failed]) for result in results]
         found = any(result.violations for result in results)
         self._print(results, to)
         if failed:
@@ -175,7 +175,7 @@ class Check:
             sys.stdout.write(result.patch)
         sys.stdout.flush()
         for result in results:
-            for violation in result.violations if result.failed else ():
+            for violation in result.violations[: result.failed]:
                 print(
                     f"{violation.path}:{violation.line}: {violation.code} {violation.message}",
                     file=sys.stderr,
@@ -231,7 +231,7 @@ class Check:
     def _added(self, results: Sequence[FileResult]) -> int:
         failed = [result for result in results if result.failed]
         for result in failed:
-            (violation,) = result.violations
+            violation = result.violations[0]
             print(f"{result.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
         added = sum(result.comments for result in results)
         print(f"Added {added} noqa comment{'' if added == 1 else 's'}.")

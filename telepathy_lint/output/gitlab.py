@@ -8,6 +8,7 @@ from typing import Any
 
 from telepathy_lint.output import Report
 from telepathy_lint.output.places import file_line, fingerprinted, message
+from telepathy_lint.results import FAILED_CODE
 
 
 def render(report: Report) -> Iterator[str]:
@@ -20,7 +21,7 @@ def render(report: Report) -> Iterator[str]:
             {
                 "check_name": violation.code,
                 "description": f"{violation.code}: {message(violation)}",
-                "severity": "critical" if result.failed else "major",
+                "severity": "critical" if violation.code == FAILED_CODE else "major",
                 "fingerprint": fingerprint,
                 "location": {
                     "path": violation.path,

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from telepathy_lint.output import Report
 from telepathy_lint.output.text import place
+from telepathy_lint.results import FAILED_CODE
 
 # XML 1.0 knows no way at all to write these.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -15,7 +16,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def render(report: Report) -> Iterator[str]:
     found = list(report.findings())
-    errors = sum(result.failed for result in report.results)
+    errors = sum(one.code == FAILED_CODE for one in found)
     counts = f'tests="{max(len(found), 1)}" failures="{len(found) - errors}" errors="{errors}"'
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield f'<testsuites name="telepathy-lint" {counts}>\n'
@@ -27,11 +28,11 @@ def render(report: Report) -> Iterator[str]:
         if not result.violations:
             continue
         number = len(result.violations)
-        failures, failed = (0, number) if result.failed else (number, 0)
-        suite = f'tests="{number}" failures="{failures}" errors="{failed}"'
+        failed = sum(one.code == FAILED_CODE for one in result.violations)
+        suite = f'tests="{number}" failures="{number - failed}" errors="{failed}"'
         yield f'    <testsuite name={_attribute(result.path)} {suite} package="telepathy-lint">\n'
-        tag = "error" if result.failed else "failure"
         for violation in result.violations:
+            tag = "error" if violation.code == FAILED_CODE else "failure"
             where = f'line="{violation.line}" column="{violation.column}"'
             name, folder = _attribute(f"telepathy-lint.{violation.code}"), _attribute(result.path)
             text = escape(_clean(f"{place(violation)}: {violation.code} {violation.message}"))

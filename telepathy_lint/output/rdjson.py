@@ -8,7 +8,7 @@ from typing import Any
 
 from telepathy_lint.output import Report, rule_url
 from telepathy_lint.output.places import file_line, message
-from telepathy_lint.results import FileResult
+from telepathy_lint.results import FAILED_CODE, FileResult
 from telepathy_lint.violation import Edit, Span, Violation
 
 
@@ -33,7 +33,7 @@ def _diagnostic(result: FileResult, violation: Violation) -> dict[str, Any]:
         "message": message(violation),
         "location": {"path": violation.path, "range": where},
         "code": {"value": violation.code, "url": rule_url(violation)},
-        "severity": "ERROR" if result.failed else "WARNING",
+        "severity": "ERROR" if violation.code == FAILED_CODE else "WARNING",
     }
     if violation.fix is not None and violation.cell < 0:
         entry["suggestions"] = [_suggestion(result, edit) for edit in sorted(violation.fix.edits)]

@@ -70,7 +70,7 @@ def _result(
     entry: dict[str, Any] = {
         "ruleId": violation.code,
         "ruleIndex": index[violation.code],
-        "level": "error" if result.failed else "warning",
+        "level": "error" if violation.code == FAILED_CODE else "warning",
         "message": {"text": message(violation)},
         "locations": [
             {
@@ -130,7 +130,7 @@ def _replacement(edit: Edit) -> dict[str, Any]:
 
 
 def _notification(result: FileResult) -> dict[str, Any]:
-    (violation,) = result.violations
+    violation = result.violations[0]
     return {
         "level": "error",
         "message": {"text": violation.message},

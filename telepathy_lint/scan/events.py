@@ -18,15 +18,11 @@ from telepathy_lint.scan.site import Known, Site
 from telepathy_lint.scan.triggers import CodeWords
 from telepathy_lint.scan.values import Evaluator
 
-_GENERATION = re.compile(r"generation_config|(?<=\.)generate(?!\w)")
-_GENERATION_IN_STRINGS = re.compile(r"""["']generation_config["']""")
-_PAD = re.compile(r"pad_token|add_special_tokens")
 _HELPERS = re.compile(
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
     r"\w*tok|tok\w*(?:set_?up|fix|patch|resize|embedding))"
 )
 _ATTENTION_NAMES = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
-_ATTENTION = re.compile("attn_implementation")
 
 
 class Events:
@@ -72,7 +68,7 @@ class Events:
     # ---- generation configs
 
     def _generation_events(self) -> Iterator[Origins]:
-        offsets = self.words.find(_GENERATION)
+        offsets = self.words.find("generation_config", "generate")
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Attribute) and node.attr == "generation_config":
                 if self._is_written(node):
@@ -154,7 +150,7 @@ class Events:
     # ---- pad tokens
 
     def _pad_events(self) -> Iterator[Origins]:
-        nodes = self.tree.visit(self.tree.lines_of(self.words.find(_PAD)))
+        nodes = self.tree.visit(self.tree.lines_of(self.words.find("pad_token", "pad_token_id", "_pad_token", "add_special_tokens", "setattr")))
         for node in nodes:
             if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -190,28 +186,19 @@ class Events:
 
     def _helper_calls(self) -> Iterator[ast.Call]:
         """Calls of imported helpers that, by their name, set a pad token on what they are given."""
-        for match in self.words.find(_HELPER_CALL):
-            for node in self.tree.visit(self.tree.lines_of([match])):
-                if not isinstance(node, ast.Call):
-                    continue
-                name = dotted(node.func)
-                if name is None or not _HELPERS.search(name.rpartition(".")[2]):
-                    continue
-                if name.rpartition(".")[2] in ("add_tokens", "add_special_tokens", "pad", "pad_sequence"):
-                    continue
-                values = self.evaluator.evaluate(node.func, self.tree.context_of(node))
-                if any(
-                    value.kind == "symbol"
-                    and (not str(value.data).startswith(("torch.", "builtins.", "numpy.", "transformers."))
-                    or str(value.data) in catalog.PAD_SETTING_HELPERS)
-                    for value in values
-                ):
-                    yield node
+        for scope in self.tree.all_scopes():
+            for name, bindings in scope.bindings.items():
+                symbols = [binding.symbol for binding in bindings if binding.kind == "import"]
+                if any(_sets_pad_token(symbol) for symbol in symbols):
+                    for use in self.origins.uses(name):
+                        call = self.tree.parent.get(use)
+                        if isinstance(call, ast.Call) and call.func is use:
+                            yield call
 
     # ---- attention on a config
 
     def _attention_events(self) -> Iterator[Origins]:
-        for node in self.tree.visit(self.tree.lines_of(self.words.find(_ATTENTION))):
+        for node in self.tree.visit(self.tree.lines_of(self.words.find(*_ATTENTION_NAMES, "setattr"))):
             if isinstance(node, ast.Attribute) and node.attr in _ATTENTION_NAMES:
                 if isinstance(node.ctx, ast.Store):
                     yield self._from(node.value)
@@ -228,7 +215,14 @@ class Events:
         return self.origins.origins(node, context)
 
 
-_HELPER_CALL = re.compile(r"(?i)\w*(?:tok|pad)\w*\s*\((?=[^)]*tok)|setup_chat_format\s*\(")
+def _sets_pad_token(symbol: str) -> bool:
+    """Whether an imported function is known, or named, to set a pad token on the tokenizer it gets."""
+    if symbol in catalog.PAD_SETTING_HELPERS:
+        return True
+    name = catalog.last(symbol)
+    if name[:1].isupper() or name in ("pad", "pad_sequence") or symbol.startswith(("torch.", "numpy.", "transformers.")):
+        return False
+    return _HELPERS.search(name) is not None
 
 
 def _answer(call: ast.Call, origins: Origins) -> Known:

@@ -8,7 +8,6 @@ code that cannot be seen is taken to hand its arguments through (`prepare(model)
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -337,8 +336,7 @@ class OriginFinder:
     def uses(self, name: str) -> list[ast.AST]:
         """The Name and Attribute nodes called `name` in the file's code."""
         if name not in self._uses:
-            pattern = re.compile(rf"(?<![\w]){re.escape(name)}(?![\w])")
-            source_lines = self.tree.lines_of(self.words.find(pattern))
+            source_lines = self.tree.lines_of(self.words.find(name))
             self._uses[name] = [
                 node
                 for node in self.tree.visit(source_lines)

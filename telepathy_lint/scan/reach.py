@@ -7,10 +7,11 @@ return is not reached, an exception may leave a `try` at any statement.
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from telepathy_lint.scan.scopes import Binding, Scope, bindings_of, dotted
+from telepathy_lint.scan.scopes import Binding, Scope, dotted
 
 #: More than this many ways to reach a place, and nothing is claimed about it.
 MAX_HISTORIES = 128
@@ -70,11 +71,46 @@ class _Walk:
         self.leaving: list[set[History]] = []  # one set for each `try` around: states in which it may be left
         self.breaking: list[set[History]] = []
         self.continuing: list[set[History]] = []
+        self.writes = self._writes()
+        self.matters = self._matters()
+
+    def _writes(self) -> set[ast.AST]:
+        """The statements that may write into the dict: their own lines show the name."""
+        if not self.mutations and not self.scope.tree.has_walrus:
+            return set()
+        lines = self.scope.tree.lines_with(self.name.rpartition(".")[2])
+        found: set[ast.AST] = set()
+        for stmt in self.scope.statements:
+            body = getattr(stmt, "body", None)
+            end = body[0].lineno if isinstance(body, list) and body else stmt.end_lineno
+            index = bisect_left(lines, stmt.lineno)
+            if index < len(lines) and end is not None and lines[index] <= end:
+                found.add(stmt)
+        return found
+
+    def _matters(self) -> set[ast.AST]:
+        """The statements through which the walk must go; all others leave the name as it is."""
+        stmts: list[ast.AST] = [*self.writes, *self.scope.jumps]
+        name = self.name
+        while name:
+            stmts += [binding.stmt for binding in self.scope.bindings.get(name, ())]
+            name = name.rpartition(".")[0]
+        if self.target is not None:
+            stmts.append(self.target)
+        parent_of, found = self.scope.tree.parent, set[ast.AST]()
+        for stmt in stmts:
+            current: ast.AST | None = stmt
+            while current is not None and current is not self.scope.node and current not in found:
+                found.add(current)
+                current = parent_of.get(current)
+        return found
 
     def block(self, stmts: list[ast.stmt], state: State) -> State:
         for stmt in stmts:
             if state is None:
                 return None
+            if stmt not in self.matters and not isinstance(stmt, (ast.Return, ast.Raise)):
+                continue
             state = self.statement(stmt, state)
             if state is not None:
                 if len(state) > MAX_HISTORIES:
@@ -146,17 +182,17 @@ class _Walk:
 
     def effects(self, stmt: ast.stmt, state: frozenset[History]) -> frozenset[History]:
         """What the statement's own expressions and targets do to the name."""
-        if self.mutations:
+        if self.mutations and stmt in self.writes:
             for mutation in mutations_of(stmt, self.name):
                 state = frozenset((binding, _extended(done, mutation)) for binding, done in state)
-        for name, binding in bindings_of(stmt):
+        for name, binding in self.scope.bound_by.get(stmt, ()):
             if name == self.name and binding.kind != "annotation":
                 if binding.kind == "augment" and self.mutations:
                     continue  # `d |= {...}` is a write into what is there
                 state = frozenset(((binding, ()),))
             elif name != self.name and self.name.startswith(f"{name}.") and binding.kind != "annotation":
                 state = frozenset(((Binding("other", self.name, stmt), ()),))
-        if self.scope.tree.has_walrus:
+        if self.scope.tree.has_walrus and stmt in self.writes:
             for inner in ast.walk(stmt) if not hasattr(stmt, "body") else _header(stmt):
                 if isinstance(inner, ast.NamedExpr) and dotted(inner.target) == self.name:
                     state |= {(Binding("assign", self.name, stmt, inner.value), ())}

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from telepathy_lint.scan.triggers import find_words
 from telepathy_lint.source import Source
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -158,6 +159,8 @@ class Scope:
         self.elsewhere: set[str] = set()  # names declared global or nonlocal
         self.definitions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
         self.statements: list[ast.stmt] = []
+        self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # what each statement itself binds
+        self.jumps: list[ast.stmt] = []  # break and continue
 
     @property
     def body(self) -> list[ast.stmt]:
@@ -195,8 +198,12 @@ class Scope:
                         parent_of[handler] = stmt
                         if handler.name:
                             found.setdefault(handler.name, []).append(Binding("except", handler.name, stmt))
-                for name, binding in bindings_of(stmt):
-                    found.setdefault(name, []).append(binding)
+                elif isinstance(stmt, (ast.Break, ast.Continue)):
+                    self.jumps.append(stmt)
+                if bound := list(bindings_of(stmt)):
+                    self.bound_by[stmt] = bound
+                    for name, binding in bound:
+                        found.setdefault(name, []).append(binding)
                 if walrus:
                     for name, binding in _walruses(stmt):
                         found.setdefault(name, []).append(binding)
@@ -238,6 +245,7 @@ class Tree:
         self.has_global = "global " in text or "nonlocal " in text
         self.parent: dict[ast.AST, ast.AST] = {}
         self._scopes: dict[ast.AST, Scope] = {}
+        self._lines_with: dict[str, list[int]] = {}
         self.top = self._scope(module, None)
         self._all_scopes: list[Scope] | None = None
 
@@ -279,6 +287,12 @@ class Tree:
     def lines_of(self, offsets: Iterable[int]) -> list[int]:
         """The sorted physical lines of offsets, each once."""
         return sorted({self.source.line_of(offset) for offset in offsets})
+
+    def lines_with(self, word: str) -> list[int]:
+        """The sorted physical lines on which a word stands, strings and comments included."""
+        if word not in self._lines_with:
+            self._lines_with[word] = self.lines_of(find_words(self.text, word))
+        return self._lines_with[word]
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which a visited node is evaluated."""

@@ -13,11 +13,10 @@ from telepathy_lint.scan.mappings import Mapping, Mappings
 from telepathy_lint.scan.origins import OriginFinder
 from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
 from telepathy_lint.scan.site import Argument, How, Kind, Known, Site, merged_values
-from telepathy_lint.scan.triggers import CodeWords
+from telepathy_lint.scan.triggers import LOAD_WORDS, CodeWords
 from telepathy_lint.scan.values import Evaluator, Importer, Value
 from telepathy_lint.source import Source
 
-_LOADER_WORDS = re.compile(r"(?<!\w)(?:from_pretrained|pipeline)(?!\w)")
 _PIPELINE_POSITIONS = ("task", "model", "config", "tokenizer")
 #: Names by which people call a model's id or path when they pass it on.
 _ID_NAME = re.compile(
@@ -69,7 +68,7 @@ class SiteFinder:
         )
 
     def _raw_sites(self) -> list[Site]:
-        lines = self.tree.lines_of(self.words.find(_LOADER_WORDS))
+        lines = self.tree.lines_of(self.words.find(*LOAD_WORDS))
         nodes = self.tree.visit(lines)
         sites: list[Site] = []
         references: list[ast.Attribute] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-_LOAD_WORDS = ("from_pretrained", "pipeline")
+LOAD_WORDS = ("from_pretrained", "pipeline")
 
 #: A string or a comment; an unclosed quote runs to the end of its line, as it does for Python's tokenizer.
 _QUIET = re.compile(
@@ -50,9 +50,31 @@ class CodeWords:
         index = bisect_right(self._starts, offset) - 1
         return not self.in_code(offset) and self._text[self._starts[index]] != "#"
 
-    def find(self, pattern: re.Pattern[str]) -> list[int]:
-        """Offsets in code at which `pattern` matches."""
-        return [match.start() for match in pattern.finditer(self._text) if self.in_code(match.start())]
+    def find(self, *words: str, whole: bool = True) -> list[int]:
+        """Offsets in code at which one of the words stands, as a whole word unless told otherwise."""
+        return [offset for offset in find_words(self._text, *words, whole=whole) if self.in_code(offset)]
+
+
+def find_words(text: str, *words: str, whole: bool = True) -> list[int]:
+    """Offsets of words anywhere in the text, strings and comments included.
+
+    `str.find` and a look at the neighbours: ten times the speed of a regular expression with word boundaries.
+    """
+    offsets: list[int] = []
+    for word in words:
+        length, offset = len(word), text.find(word)
+        while offset >= 0:
+            end = offset + length
+            if not whole or (
+                not (offset and _is_word(text[offset - 1])) and not (end < len(text) and _is_word(text[end]))
+            ):
+                offsets.append(offset)
+            offset = text.find(word, end)
+    return offsets
+
+
+def _is_word(character: str) -> bool:
+    return character == "_" or character.isalnum()
 
 
 def _is_formatted(text: str, quote: int) -> bool:
@@ -60,8 +82,5 @@ def _is_formatted(text: str, quote: int) -> bool:
     return prefix[-1:] in ("f", "t") or prefix in ("fr", "tr")
 
 
-_LOADS = re.compile("|".join(_LOAD_WORDS))
-
-
 def loads_in_code(words: CodeWords) -> bool:
-    return bool(words.find(_LOADS))
+    return bool(words.find(*LOAD_WORDS))
