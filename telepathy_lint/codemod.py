@@ -20,7 +20,7 @@ from telepathy_lint import engine
 from telepathy_lint.config import Configs
 from telepathy_lint.files import Found
 from telepathy_lint.project import Project
-from telepathy_lint.scan.triggers import may_matter
+from telepathy_lint.triggers import may_matter
 from telepathy_lint.settings import FixStyle
 from telepathy_lint.source import Source, SourceError
 

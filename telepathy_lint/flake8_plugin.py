@@ -63,7 +63,7 @@ class Plugin:
         _prepared.clear()
 
     def run(self) -> Iterator[Finding]:
-        from telepathy_lint.scan.triggers import may_matter
+        from telepathy_lint.triggers import may_matter
 
         text = "".join(self.lines)
         if not may_matter(text.encode("utf-8", "surrogatepass")):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from telepathy_lint.config import Config, ConfigError, Configs
 from telepathy_lint.files import Found, Patterns, read_bytes
-from telepathy_lint.scan.triggers import may_matter
+from telepathy_lint.triggers import may_matter
 
 if TYPE_CHECKING:
     from telepathy_lint.one_file import Job, Task

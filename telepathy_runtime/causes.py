@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime import caches, checkpoint, errors
+from telepathy_runtime import caches, checkpoint, downloads, errors
 from telepathy_runtime.errors import LoadError
 from telepathy_runtime.plan import LoadPlan
 from telepathy_runtime.tokenization import TokenizerRequest
@@ -139,13 +139,8 @@ def _has_token(failure: Failure) -> bool:
     return bool(failure.keywords.get("token") or os.environ.get("HF_TOKEN"))
 
 
-def _looks_like_path(model_id: str) -> bool:
-    """A hub id has at most one slash, and starts with neither a dot nor a slash."""
-    return model_id.startswith((".", "/", "~")) or model_id.count("/") > 1 or "\\" in model_id
-
-
 def _no_such_folder(failure: Failure) -> LoadError | None:
-    if not _looks_like_path(failure.model_id) or Path(failure.model_id).exists():
+    if not downloads.looks_like_path(failure.model_id) or Path(failure.model_id).exists():
         return None
     return errors.ModelMissingError(
         failure.asked,

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from telepathy_runtime import causes, environment, generation, inspection, planning, tokenization
+from telepathy_runtime import causes, downloads, environment, generation, inspection, planning, tokenization
 from telepathy_runtime.errors import NotGenerativeError, SpillError
 from telepathy_runtime.plan import LoadPlan
 from telepathy_runtime.report import Target
@@ -97,6 +97,7 @@ def load_model(
     )
     if explain:
         print(load_plan.describe())
+    downloads.refuse_hopeless(load_plan.download)
     dtype_keyword = environment.dtype_keyword()
     keywords = load_plan.keywords(dtype_keyword)
     if dtype_keyword in keywords:

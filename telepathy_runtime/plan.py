@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telepathy_runtime import attention, placement, precision
 from telepathy_runtime.attention import ClassTraits
 from telepathy_runtime.choice import Choice, show
 from telepathy_runtime.environment import Machine
+
+if TYPE_CHECKING:
+    from telepathy_runtime.downloads import Download
 
 # Keywords with which transformers shards the weights itself; a device map beside them is refused.
 TENSOR_PARALLEL = ("tp_plan", "tp_size", "distributed_config", "device_mesh")
@@ -43,6 +46,7 @@ class Facts:
     weight_bytes: int | None = None
     saved_dtype: str | None = None  # what dtype="auto" gives
     wants_attentions: bool = False
+    download: Download | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class LoadPlan:
     attn_implementation: Choice[Any]
     generation: Choice[Any]
     model_type: str | None = None  # of the checkpoint, where it was read
+    download: Download | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -83,6 +88,8 @@ class LoadPlan:
             self.attn_implementation.describe("attn_implementation"),
             self.generation.describe("generation_config"),
         )
+        if self.download is not None:
+            decisions = (*decisions, self.download.describe())
         return "\n".join((call, *(f"  {line}" for text in decisions for line in text.splitlines())))
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,6 +104,7 @@ class LoadPlan:
             "model_id": self.request.model_id,
             "model_class": self.request.class_name,
             "keywords": sorted(self.request.keywords),
+            "download": None if self.download is None else self.download.describe(),
             **{
                 name: {
                     "value": plain(choice.value),
@@ -132,7 +140,13 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
         wants_attentions=bool(keywords.get("output_attentions", facts.wants_attentions)),
     )
     return LoadPlan(
-        request, dtype, device_map, attn, _generation(request.generation_config), facts.model_type
+        request,
+        dtype,
+        device_map,
+        attn,
+        _generation(request.generation_config),
+        facts.model_type,
+        facts.download,
     )
 
 

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from telepathy_runtime import attention, checkpoint, environment, placement, plan, precision, traits
+from telepathy_runtime import (
+    attention,
+    checkpoint,
+    downloads,
+    environment,
+    placement,
+    plan,
+    precision,
+    traits,
+)
 from telepathy_runtime.choice import Choice
 from telepathy_runtime.environment import Machine
 from telepathy_runtime.plan import Facts, LoadPlan, Request
@@ -74,11 +83,15 @@ def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
     found = None
     if request.attn_implementation is not None and config is not None:
         found = traits.traits_of(_class(model_class), config)
-    size = weight_bytes(request, machine) if _size_matters(request, machine) else None
+    download = None if request.raw else downloads.needed(request)
+    size = None
+    if _size_matters(request, machine):
+        size = weight_bytes(request, machine) if download is None else download.size
     return Facts(
         traits=found,
         model_type=getattr(config, "model_type", None),
         weight_bytes=size,
+        download=download,
         saved_dtype=traits.saved_dtype(config),
         wants_attentions=bool(getattr(config, "output_attentions", False)),
     )

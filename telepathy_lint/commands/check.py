@@ -136,7 +136,7 @@ class Check:
         data = sys.stdin.buffer.read()
         found = Found(name, os.path.dirname(os.path.abspath(name)))
         from telepathy_lint.one_file import run
-        from telepathy_lint.scan.triggers import may_matter
+        from telepathy_lint.triggers import may_matter
 
         task = replace(self._task(), write=False)
         if may_matter(data) or task.unused_noqa:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from telepathy_lint.scan.site import Argument, Known, Site
 from telepathy_lint.scan.sites import SiteFinder
-from telepathy_lint.scan.triggers import CodeWords, loads_in_code, may_matter
+from telepathy_lint.triggers import CodeWords, loads_in_code, may_matter
 from telepathy_lint.scan.values import Importer, Value
 from telepathy_lint.source import Source
 

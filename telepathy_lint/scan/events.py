@@ -15,7 +15,7 @@ from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
 from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
 from telepathy_lint.scan.site import Known, Site
-from telepathy_lint.scan.triggers import CodeWords
+from telepathy_lint.triggers import CodeWords
 from telepathy_lint.scan.values import Evaluator
 
 _HELPERS = re.compile(

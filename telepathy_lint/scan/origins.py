@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted, parameters
-from telepathy_lint.scan.triggers import CodeWords
+from telepathy_lint.triggers import CodeWords
 from telepathy_lint.scan.values import Evaluator
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)

@@ -13,7 +13,7 @@ from telepathy_lint.scan.mappings import Mapping, Mappings
 from telepathy_lint.scan.origins import OriginFinder
 from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
 from telepathy_lint.scan.site import Argument, How, Kind, Known, Site, merged_values
-from telepathy_lint.scan.triggers import LOAD_WORDS, CodeWords
+from telepathy_lint.triggers import LOAD_WORDS, CodeWords
 from telepathy_lint.scan.values import Evaluator, Importer, Value
 from telepathy_lint.source import Source
 

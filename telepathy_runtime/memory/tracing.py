@@ -43,8 +43,9 @@ class Trace:
 class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
     """Counts the bytes of live storages; `peak` since the last `reset_peak`."""
 
-    def __init__(self) -> None:
+    def __init__(self, block: int = BLOCK) -> None:
         super().__init__()
+        self._block = block
         self.current = 0
         self.peak = 0
         self.peak_at = ""
@@ -66,7 +67,7 @@ class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         key = id(storage)
         if key in self._live:
             return
-        size = -(-storage.nbytes() // BLOCK) * BLOCK
+        size = -(-storage.nbytes() // self._block) * self._block
 
         def forget(_: Any, key: int = key, size: int = size) -> None:
             del self._live[key]
