@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from telepathy_lint.rule import Rule
 from telepathy_lint.source import Source
-from telepathy_lint.suppress import Directive, LineGroups, Suppressions, may_suppress, selects
+from telepathy_lint.suppress import Comments, Directive, LineGroups, Suppressions, may_suppress, selects
 from telepathy_lint.violation import Edit, Fix, Violation
 
 UNUSED_CODE = "TLP001"
@@ -30,7 +30,10 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
             else:
                 used.update((directive.start, one) for one in directive.selectors if selects(one, violation))
     found: list[Violation] = []
+    comments = Comments(source)
     for directive in suppressions.all_directives():
+        if not comments.hold(directive.start):
+            continue  # in a string: not somebody's comment, and not to be cut out
         if directive.selectors is None:
             ours = "telepathy-lint" in source.text[directive.start : directive.end]
             if ours and (directive.start, None) not in used:

@@ -10,6 +10,7 @@ model = load(ID, device_map="auto")  # noqa: TLP101     this line (flake8's rule
 from __future__ import annotations
 
 import re
+import sys
 import tokenize
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -210,23 +211,29 @@ def _file_level(source: Source) -> Iterator[Directive]:
         yield _directive("file", match, 1, len(source.line_starts))
 
 
+class Comments:
+    """Where a file's comments stand; `noqa`, as flake8 reads it, may also stand in a string."""
+
+    def __init__(self, source: Source) -> None:
+        starts = source.line_starts
+        self.ranges: list[tuple[int, int]] = []
+        with suppress(tokenize.TokenError, SyntaxError):
+            for token in tokenize.generate_tokens(physical_lines(source).__next__):
+                if token.type == tokenize.COMMENT:
+                    begin = starts[token.start[0] - 1] + token.start[1]
+                    self.ranges.append((begin, begin + len(token.string)))
+
+    def hold(self, offset: int) -> bool:
+        at = bisect_right(self.ranges, (offset, sys.maxsize)) - 1
+        return at >= 0 and self.ranges[at][0] <= offset < self.ranges[at][1]
+
+
 def _comments(source: Source) -> Iterator[re.Match[str]]:
     """Our own comments; unlike `noqa`, which flake8 reads anywhere, only where they are comments."""
     matches = list(_OURS.finditer(source.text))
-    if not matches:
-        return
-    starts = source.line_starts
-    where = set()
-    with suppress(tokenize.TokenError, SyntaxError):
-        for token in tokenize.generate_tokens(physical_lines(source).__next__):
-            if token.type == tokenize.COMMENT:
-                begin = starts[token.start[0] - 1] + token.start[1]
-                where.add((begin, begin + len(token.string)))
-    ordered = sorted(where)
-    for match in matches:
-        at = bisect_right(ordered, (match.start(), len(source.text))) - 1
-        if at >= 0 and ordered[at][0] <= match.start() < ordered[at][1]:
-            yield match
+    if matches:
+        comments = Comments(source)
+        yield from (match for match in matches if comments.hold(match.start()))
 
 
 def _ranges(source: Source) -> Iterator[Directive]:

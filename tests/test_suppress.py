@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from telepathy_lint import registry
+from telepathy_lint.fixes import apply
+from telepathy_lint.noqa_edits import added, unused
 from telepathy_lint.source import Source
 from telepathy_lint.suppress import unsuppressed
 from telepathy_lint.violation import SiteRef, Violation
@@ -175,3 +178,76 @@ def test_forms_of_our_own(text: str, expected: list[int]) -> None:
 
 def test_a_file_that_does_not_tokenize_is_read_line_by_line() -> None:
     assert left("LOAD  # noqa\nLOAD\nx = (\n") == [2]
+
+
+def unused_of(text: str, *codes: str) -> list[tuple[int, int, str, str | None]]:
+    """Line, column and codes of unused comments, and the text after their removal (None: cannot be removed)."""
+    source = Source.from_text("x.py", text)
+    rules = registry.select(codes or ("TLP1",))
+    result: list[tuple[int, int, str, str | None]] = []
+    for found in unused(source, findings(source), rules):
+        after = apply(text, found.fix.edits) if found.fix is not None else None
+        result.append((found.line, found.column, found.message.rpartition(": ")[2], after))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("LOAD  # noqa: TLP101\n", [], id="used"),
+        pytest.param("x  # noqa: TLP101\n", [(1, 12, "TLP101", "x\n")], id="unused"),
+        pytest.param("x  # noqa: TLP102 why\n", [(1, 12, "TLP102", "x  # why\n")], id="prose stays"),
+        pytest.param("x  # noqa: TLP102 # more\n", [(1, 12, "TLP102", "x  # more\n")], id="comment stays"),
+        pytest.param("x  # a # noqa: TLP102\n", [(1, 16, "TLP102", "x  # a\n")], id="comment before stays"),
+        pytest.param(
+            "LOAD  # noqa: TLP101, TLP102\n", [(1, 23, "TLP102", "LOAD  # noqa: TLP101\n")], id="last of two"
+        ),
+        pytest.param(
+            "LOAD  # noqa: TLP102, TLP101\n", [(1, 15, "TLP102", "LOAD  # noqa: TLP101\n")], id="first of two"
+        ),
+        pytest.param(
+            "x  # noqa: E501,TLP102,F401\n", [(1, 17, "TLP102", "x  # noqa: E501,F401\n")], id="others' stay"
+        ),
+        pytest.param(
+            "x  # noqa: TLP101,TLP102,F401\n",
+            [(1, 12, "TLP101, TLP102", "x  # noqa: F401\n")],
+            id="two of three",
+        ),
+        pytest.param("x  # noqa\n# flake8: noqa\n", [], id="bare is for whoever"),
+        pytest.param("x  # noqa: F401\n", [], id="not ours"),
+        pytest.param("x  # noqa: TLP201\n", [], id="did not run"),
+        pytest.param("# flake8: noqa: TLP101\nx\n", [(1, 17, "TLP101", "x\n")], id="file"),
+        pytest.param(
+            "a\n# telepathy-lint: disable-file=TLP101\nx", [(2, 32, "TLP101", "a\nx")], id="own file form"
+        ),
+        pytest.param("# telepathy-lint: disable=TLP101\nx\n", [(1, 27, "TLP101", None)], id="range"),
+        pytest.param(
+            "# telepathy-lint: disable\nx\n", [(1, 1, "everything", None)], id="range of everything"
+        ),
+        pytest.param("# telepathy-lint: disable=TLP101\nLOAD\n", [], id="range used"),
+        pytest.param("x = '# noqa: TLP101'\n", [], id="in a string"),
+    ],
+)
+def test_unused_comments(text: str, expected: list[tuple[int, int, str, str | None]]) -> None:
+    assert unused_of(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "number"),
+    [
+        pytest.param("LOAD\n", "LOAD  # noqa: TLP101\n", 1, id="plain"),
+        pytest.param("LOAD  # why  \n", "LOAD  # why  # noqa: TLP101  \n", 1, id="behind a comment"),
+        pytest.param("LOAD  # noqa: E501\n", "LOAD  # noqa: E501, TLP101\n", 1, id="into a comment"),
+        pytest.param("LOAD; LOAD\n", "LOAD; LOAD  # noqa: TLP101\n", 1, id="two on a line"),
+        pytest.param("LOAD\r\nx", "LOAD  # noqa: TLP101\r\nx", 1, id="CRLF"),
+        pytest.param("x = LOAD", "x = LOAD  # noqa: TLP101", 1, id="no newline"),
+        pytest.param("x = LOAD + \\\n  1\n", "x = LOAD + \\\n  1  # noqa: TLP101\n", 1, id="backslash"),
+        pytest.param("x = (LOAD, '''a\nb''')\n", "x = (LOAD, '''a\nb''')  # noqa: TLP101\n", 1, id="string"),
+        pytest.param("LOAD\ny\nLOAD\n", "LOAD  # noqa: TLP101\ny\nLOAD  # noqa: TLP101\n", 2, id="two lines"),
+        pytest.param("x\n", "x\n", 0, id="none"),
+    ],
+)
+def test_comments_are_added_where_they_work(text: str, expected: str, number: int) -> None:
+    source = Source.from_text("x.py", text)
+    assert added(source, findings(source)) == (expected, number)
+    assert left(expected) == []

@@ -34,20 +34,11 @@ def _finding(report: Report, result: FileResult, violation: Violation, diff: str
     if violation.line in lines:
         yield from _source(report, violation, lines, width, bar)
     fix = violation.fix
-    if fix is not None and (report.is_fixable(violation) or fix.safety == "display"):
+    if fix is not None and (report.is_fixable(violation) or report.show_fixes or fix.safety == "display"):
         yield f"{paint('help', CYAN, report)}: {printable(fix.message)}\n"
         for line in diff.split("\n") if diff else ():
-            # The sign stands behind the line's number.
-            sign = line.lstrip(" 0123456789")[:1]
-            yield (
-                paint(printable(line), {"+": GREEN, "-": RED}.get(sign, ""), report) + "\n"
-                if sign
-                in (
-                    "+",
-                    "-",
-                )
-                else f"{printable(line)}\n"
-            )
+            sign = line.lstrip(" 0123456789")[:1]  # it stands behind the line's number
+            yield paint(printable(line), {"+": GREEN, "-": RED}.get(sign, ""), report) + "\n"
     yield "\n"
 
 
@@ -56,7 +47,7 @@ def _source(
 ) -> Iterator[str]:
     span = violation.span
     yield f"{' ' * width} {bar}\n"
-    last = min(span.end_line, span.line + 7)
+    last = min(span.end_line, span.line + 4)
     for number in range(span.line - 2, last + 3):
         if number not in lines:
             continue

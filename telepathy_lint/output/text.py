@@ -12,7 +12,7 @@ BOLD, RED, GREEN, CYAN, BLUE = "1", "1;31", "32", "36", "1;34"
 
 
 def paint(text: str, code: str, report: Report) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if report.colour and text else text
+    return f"\x1b[{code}m{text}\x1b[0m" if report.colour and text and code else text
 
 
 def printable(text: str) -> str:
