@@ -17,9 +17,12 @@ from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.model_spec import UnknownOptionError
 
 if TYPE_CHECKING:
-    from telepathy_runtime.memory.monitor import Monitor
-    from telepathy_runtime.memory.tracing import Trace, TraceError, trace
+    from telepathy_runtime.memory.monitor import Monitor as Monitor
+    from telepathy_runtime.memory.tracing import Trace as Trace
+    from telepathy_runtime.memory.tracing import TraceError as TraceError
+    from telepathy_runtime.memory.tracing import trace as trace
 
+# What needs torch is left out, so that `import *` works without it; by name it is there.
 __all__ = [
     "GPUS",
     "Adapter",
@@ -27,10 +30,7 @@ __all__ = [
     "Fit",
     "Gpu",
     "Instant",
-    "Monitor",
     "PerceiverBridge",
-    "Trace",
-    "TraceError",
     "UnknownOptionError",
     "Workload",
     "estimate",
@@ -39,7 +39,6 @@ __all__ = [
     "max_batch",
     "max_batch_pair",
     "max_tokens",
-    "trace",
 ]
 
 _LAZY = {"Monitor": "monitor", "TraceError": "tracing", "Trace": "tracing", "trace": "tracing"}

@@ -1,0 +1,206 @@
+"""The four commands: tables, JSON, pictures, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telepathy_runtime import registry
+from telepathy_runtime.memory.commands import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    code, out, _ = run(capsys, *arguments, "--json")
+    return code, json.loads(out)
+
+
+def test_models_lists_all_and_one(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    assert all(spec.id in out and f"{spec.params:,}" in out for spec in registry.all_models())
+    code, (one,) = run_json(capsys, "models", "meta-llama/Meta-Llama-3.1-8B")
+    assert (code, one["id"], one["params_bytes"]) == (0, "meta-llama/Llama-3.1-8B", 16_060_522_496)
+
+
+def test_models_reads_a_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = {
+        "model_type": "gpt2",
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_positions": 1024,
+        "vocab_size": 50257,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, (one,) = run_json(capsys, "models", str(tmp_path))
+    assert (code, one["params"], one["dtype"]) == (0, 124_439_808, "float32")  # GPT-2 small, as published
+
+
+def test_estimate_says_where_it_goes_and_whether_it_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "estimate", "Qwen/Qwen2.5-1.5B", "--regime", "full", "--seq-len", "1536")
+    assert code == 0
+    assert "peak" in out and "optimizer step" in out and "fits H100-80GB" in out and "█" in out
+    code, out, _ = run(capsys, "estimate", "meta-llama/Llama-3.1-8B", "--regime", "full", "--seq-len", "1536")
+    assert code == 1 and "no margin on H100-80GB" in out
+    code, out, _ = run(capsys, "estimate", "meta-llama/Llama-3.1-8B", "--gpu", "T4")
+    assert code == 1 and "does not fit T4" in out
+
+
+def test_estimate_json_is_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = run_json(
+        capsys, "estimate", "Qwen/Qwen2.5-3B", "--batch", "2", "--regime", "lora", "--padded"
+    )
+    assert code == 0
+    assert data["peak_bytes"] == sum(data["components"].values()) == data["instants"][data["instant"]]
+    assert data["workloads"][0]["padded"] is True
+    assert data["gpu"]["name"] == "H100-80GB" and data["fits"] is True
+
+
+def test_estimate_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    pair = ("estimate", "meta-llama/Llama-3.1-8B", "--target", "mistralai/Mistral-7B-v0.3", "--batch", "8")
+    how = ("--seq-len", "1024", "--target-seq-len", "643", "--grad-accum", "4", "--no-keep-outputs")
+    code, frozen = run_json(capsys, *pair, *how)
+    assert (code, frozen["models"]) == (0, ["meta-llama/Llama-3.1-8B", "mistralai/Mistral-7B-v0.3"])
+    code, out, _ = run(capsys, *pair, *how, "--target-unfrozen")
+    assert code == 1 and "13.25 GiB of gradients that no optimizer uses" in out
+    code, small = run_json(capsys, *pair, *how, "--adapter-params", "1000")
+    assert small["peak_bytes"] < frozen["peak_bytes"]
+
+
+def test_plan_finds_the_batch_on_every_card(capsys: pytest.CaptureFixture[str]) -> None:
+    code, rows = run_json(
+        capsys, "plan", "Qwen/Qwen2.5-3B", "--regime", "full", "--seq-len", "1536", "--gpu", "all"
+    )
+    by_gpu = {row["gpu"]["name"]: row for row in rows}
+    assert by_gpu["H100-80GB"]["batch"] == 5 and by_gpu["T4"]["batch"] == 0
+    assert code == 1  # not on every card
+    for row in rows:
+        assert row["next_peak_bytes"] > row["gpu"]["budget_bytes"]
+    code, out, _ = run(capsys, "plan", "--seq-len", "1536", "--regime", "frozen_grad")
+    assert code == 0 and len(out.splitlines()) == 1 + 2 + 7
+
+
+def test_plan_finds_the_longest_context(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (row,) = run_json(
+        capsys, "plan", "Qwen/Qwen2.5-7B", "--context", "--logits", "last", "--gpu", "RTX-4090"
+    )
+    assert code == 0 and 30_000 < row["batch"] < 40_000
+    code, out, _ = run(capsys, "plan", "Qwen/Qwen2.5-7B", "--context", "--logits", "last")
+    assert code == 0 and "131072 (all)" in out
+
+
+def test_plan_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (row,) = run_json(
+        capsys, "plan", "meta-llama/Llama-3.2-1B", "--target", "Qwen/Qwen2.5-1.5B", "--seq-len", "1536",
+        "--grad-accum", "2", "--no-keep-outputs",
+    )  # fmt: skip
+    assert (code, row["batch"]) == (0, 11)
+
+
+def test_plan_computes_the_reviews_tables_again(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "plan", "--review")
+    assert code == 0
+    assert "Single Llama-3B, batch 12: does not fit" in out and "-0.11%" in out
+    code, data = run_json(capsys, "plan", "--review")
+    assert len(data["batches"]) == len(data["memory"]) == 7
+
+
+STEP = """
+import torch
+def build():
+    layer = torch.nn.Linear(4096, 4096, bias=False)
+    return lambda: layer(torch.zeros(8, 4096)).sum().backward()
+def reads():
+    return lambda: torch.zeros(1).item()
+"""
+
+
+def test_plan_traces_a_users_own_step(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "my_step.py").write_text(STEP)
+    monkeypatch.chdir(tmp_path)
+    code, data = run_json(capsys, "plan", "--trace", "my_step:build")
+    assert code == 0
+    assert data["built"] == 4096 * 4096 * 4 and 2 <= data["peak_allocated"] / data["built"] < 3.1
+    code, _, err = run(capsys, "plan", "--trace", "my_step:reads")
+    assert code == 2 and "use the closed form" in err
+    code, _, err = run(capsys, "plan", "--trace", "my_step:absent")
+    assert code == 2 and "no function absent" in err
+    code, _, err = run(capsys, "plan", "--trace", "my_step")
+    assert code == 2 and "MODULE:FUNCTION" in err
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / f"plan{suffix}"
+    code, _, err = run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--regime", "full", "--plot", str(file))
+    assert code == 0, err
+    data = file.read_bytes()
+    if suffix == ".png":
+        assert data.startswith(b"\x89PNG")
+    else:
+        assert b"<svg" in data
+    code, _, _ = run(capsys, "plan", "--regime", "frozen_grad", "--plot", str(file))
+    assert code == 0 and file.read_bytes() != data
+
+
+def test_a_picture_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--plot", str(tmp_path / "plan.pdf"))
+    assert code == 2 and "a picture is .svg or .png" in err
+
+
+LINE = {"schema": 1, "event": "after_step", "device": "cuda:0", "step": 3, "label": None, "findings": []}
+
+
+def test_compare_reads_a_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "memory.jsonl"
+    good = LINE | {
+        "estimate": {"bytes": 100 * 2**30},
+        "max_allocated": 99 * 2**30,
+        "ratio": 1.0101,
+        "verdict": "ok",
+    }
+    file.write_text(json.dumps(good) + "\n")
+    code, out, _ = run(capsys, "compare", str(file))
+    assert code == 0 and "1.010" in out and "99.00 GiB" in out and "below 1: 0%" in out
+    bad = good | {
+        "ratio": 0.5,
+        "verdict": "under",
+        "findings": [{"code": "near-full", "message": "97 % full"}],
+    }
+    file.write_text(json.dumps(good) + "\n" + json.dumps(bad) + "\n")
+    code, out, _ = run(capsys, "compare", str(file))
+    assert code == 1 and "cuda:0: near-full: 97 % full" in out
+    code, data = run_json(capsys, "compare", str(file))
+    assert code == 1 and data["bad"] and data["summary"]["min"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("estimate", "Qwen/Qwen2.5-8B"), "nearest: Qwen/Qwen2.5"),
+        (("plan", "Qwen/Qwen2.5-7B", "--gpu", "H100"), "nearest: H100-80GB"),
+        (("estimate", "Qwen/Qwen2.5-7B", "--batch", "0"), "batch must be"),
+        (("compare", "absent.jsonl"), "absent.jsonl"),
+        (("estimate", "Qwen/Qwen2.5-7B", "--reserve", "2"), "reserve must be"),
+    ],
+    ids=["model", "gpu", "batch", "log", "reserve"],
+)
+def test_a_users_mistake_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err and len(err.strip().splitlines()) == 1
