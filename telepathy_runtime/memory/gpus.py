@@ -65,7 +65,8 @@ def gpu(name: str) -> Gpu:
     by_lower = {known.casefold(): known for known in GPUS}
     found = by_lower.get(name.casefold())
     if found is None:
-        near = difflib.get_close_matches(name.casefold(), list(by_lower), n=3, cutoff=0.4)
+        begin = [known for known in by_lower if known.startswith(name.casefold())]
+        near = begin or difflib.get_close_matches(name.casefold(), list(by_lower), n=3, cutoff=0.4)
         names = ", ".join(by_lower[n] for n in near) if near else ", ".join(GPUS)
         raise UnknownOptionError(
             f"no capacity known for GPU {name!r}; nearest: {names}; or 'device' to ask this one"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from telepathy_runtime.memory import Monitor, Workload, estimate
+from telepathy_runtime.model_spec import ModelSpec
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-
-from telepathy_runtime.memory import Monitor, Workload, estimate  # noqa: E402
-from telepathy_runtime.model_spec import ModelSpec  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from telepathy_runtime import registry  # noqa: E402
-from telepathy_runtime.memory import Monitor, Workload, estimate, log  # noqa: E402  # noqa: E402
-from telepathy_runtime.memory import devices as devices_module  # noqa: E402
+from telepathy_runtime import registry
+from telepathy_runtime.memory import Monitor, Workload, estimate, log
+from telepathy_runtime.memory import devices as devices_module
 from telepathy_runtime.memory import monitor as monitor_module
-from telepathy_runtime.memory.devices import Measured, Sampler, device_names, measure  # noqa: E402
-from telepathy_runtime.memory.findings import (  # noqa: E402
+from telepathy_runtime.memory.devices import Measured, Sampler, device_names, measure
+from telepathy_runtime.memory.findings import (
     device_findings,
     load_findings,
     training_findings,
     used_share,
     verdict,
 )
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
 
 GIB = 2**30
 
