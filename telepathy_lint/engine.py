@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from telepathy_lint import fixes, suppress
 from telepathy_lint.rewrite import Rewrite, Rewriter
 from telepathy_lint.rule import Report, Rule
-from telepathy_lint.scan import Scan, Site, scan
-from telepathy_lint.scan.values import Importer
+from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError, parse
 from telepathy_lint.violation import Fix, SiteRef, Violation
@@ -50,7 +49,7 @@ def lint(
     *,
     noqa: bool = True,
     edits: bool = False,
-    project: Importer | None = None,
+    project: Modules | None = None,
 ) -> list[Violation]:
     """The violations of one source, sorted.
 
@@ -72,7 +71,7 @@ def fix(
     *,
     unsafe: bool = False,
     noqa: bool = True,
-    project: Importer | None = None,
+    project: Modules | None = None,
 ) -> Fixed:
     """Apply the fixes of one source until nothing changes.
 
@@ -109,7 +108,7 @@ def fix(
 
 
 def _found(
-    source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Importer | None
+    source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Modules | None
 ) -> tuple[list[_Found], Scan]:
     scanned = scan(source, project)
     found: list[_Found] = []

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from telepathy_lint.scan.modules import Modules
 from telepathy_lint.scan.site import Argument, Known, Site
 from telepathy_lint.scan.sites import SiteFinder
 from telepathy_lint.triggers import CodeWords, loads_in_code, may_matter
-from telepathy_lint.scan.values import Importer, Value
+from telepathy_lint.scan.values import Value
 from telepathy_lint.source import Source
 
-__all__ = ["Argument", "Known", "Scan", "Site", "Value", "may_matter", "scan"]
+__all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,13 @@ class Scan:
     finder: SiteFinder | None
 
 
-def scan(source: Source, importer: Importer | None = None) -> Scan:
-    """Find the sites of one file; a SourceError where it is not Python."""
+def scan(source: Source, modules: Modules | None = None) -> Scan:
+    """Find the sites of one file; a SourceError where it is not Python.
+
+    With `modules`, imports from the project's own modules are followed.
+    """
     words = CodeWords(source.text)
     if not loads_in_code(words):
         return Scan(source, (), None)
-    finder = SiteFinder(source, words, importer)
+    finder = SiteFinder(source, words, modules)
     return Scan(source, tuple(finder.find()), finder)

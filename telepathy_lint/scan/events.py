@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.mappings import Mappings
+from telepathy_lint.scan.modules import Modules, filled_parameter, writes_attribute
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
 from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
 from telepathy_lint.scan.site import Known, Site
@@ -22,6 +23,7 @@ _HELPERS = re.compile(
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
     r"\w*tok|tok\w*(?:set_?up|fix|patch|resize|embedding))"
 )
+_PAD_ATTRIBUTES = frozenset({"pad_token", "pad_token_id", "_pad_token"})
 _ATTENTION_NAMES = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
 
 
@@ -29,8 +31,15 @@ class Events:
     """The later events of one file, each kind collected when first asked for."""
 
     def __init__(
-        self, tree: Tree, evaluator: Evaluator, mappings: Mappings, origins: OriginFinder, words: CodeWords
+        self,
+        tree: Tree,
+        evaluator: Evaluator,
+        mappings: Mappings,
+        origins: OriginFinder,
+        words: CodeWords,
+        modules: Modules | None,
     ) -> None:
+        self.modules = modules
         self.tree = tree
         self.evaluator = evaluator
         self.mappings = mappings
@@ -156,14 +165,12 @@ class Events:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 for target in targets:
                     for written, _ in targets_of(target):
-                        if isinstance(written, ast.Attribute) and written.attr in ("pad_token", "pad_token_id", "_pad_token"):
+                        if isinstance(written, ast.Attribute) and written.attr in _PAD_ATTRIBUTES:
                             yield self._pad_owner(written.value)
             elif isinstance(node, ast.Call):
                 yield from self._pad_call(node)
-        for call in self._helper_calls():
-            context = self.tree.context_of(call)
-            for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
-                yield self.origins.origins(argument, context) - {UNKNOWN}
+        for call, argument in self._handed_to_helpers():
+            yield self.origins.origins(argument, self.tree.context_of(call)) - {UNKNOWN}
 
     def _pad_owner(self, owner: ast.expr) -> Origins:
         """Whose pad token is written: `model.config.pad_token_id` is the model's, not the tokenizer's."""
@@ -184,16 +191,40 @@ class Events:
             if isinstance(name, ast.Constant) and name.value in ("pad_token", "pad_token_id"):
                 yield self._from(call.args[0])
 
-    def _helper_calls(self) -> Iterator[ast.Call]:
-        """Calls of imported helpers that, by their name, set a pad token on what they are given."""
+    def _handed_to_helpers(self) -> Iterator[tuple[ast.Call, ast.expr]]:
+        """What is handed to imported helpers that set a pad token on it, by their code or by their name."""
         for scope in self.tree.all_scopes():
             for name, bindings in scope.bindings.items():
-                symbols = [binding.symbol for binding in bindings if binding.kind == "import"]
-                if any(_sets_pad_token(symbol) for symbol in symbols):
-                    for use in self.origins.uses(name):
-                        call = self.tree.parent.get(use)
-                        if isinstance(call, ast.Call) and call.func is use:
-                            yield call
+                for symbol in [binding.symbol for binding in bindings if binding.kind == "import"]:
+                    by_name = _sets_pad_token(symbol)
+                    if not by_name and not self._leads_to(symbol, b"pad_token"):
+                        continue
+                    for call in self._calls_of(name):
+                        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                            if by_name or self._is_written_by(call, argument, _PAD_ATTRIBUTES):
+                                yield call, argument
+
+    def _leads_to(self, symbol: str, needle: bytes) -> bool:
+        modules = self.modules
+        return modules is not None and modules.holds(symbol, self.tree.source.path, needle)
+
+    def _calls_of(self, name: str) -> Iterator[ast.Call]:
+        for use in self.origins.uses(name):
+            node: ast.AST = use
+            parent = self.tree.parent.get(node)
+            while isinstance(parent, ast.Attribute):  # module.function(...)
+                node, parent = parent, self.tree.parent.get(parent)
+            if isinstance(parent, ast.Call) and parent.func is node:
+                yield parent
+
+    def _is_written_by(self, call: ast.Call, argument: ast.expr, attributes: frozenset[str]) -> bool:
+        """Whether a function of another module of the project writes such an attribute of the argument."""
+        for value in self.evaluator.evaluate(call.func, self.tree.context_of(call)):
+            if value.kind == "function" and value.context.scope.tree is not self.tree:
+                parameter = filled_parameter(value.node, call, argument)
+                if parameter is not None and writes_attribute(value.node, parameter, attributes):
+                    return True
+        return False
 
     # ---- attention on a config
 

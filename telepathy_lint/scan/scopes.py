@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from telepathy_lint.triggers import find_words
 from telepathy_lint.source import Source
 
+if TYPE_CHECKING:
+    from telepathy_lint.scan.values import Value
+
+#: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
+Importer = Callable[[str], "tuple[Value, ...] | None"]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ScopeNode = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -237,8 +243,9 @@ class Context:
 class Tree:
     """One file's syntax tree with parents of what was visited and scopes made on demand."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, importer: Importer | None = None) -> None:
         self.source = source
+        self.importer = importer
         self.module = module = source.tree
         self.text = text = source.text
         self.has_walrus = ":=" in text

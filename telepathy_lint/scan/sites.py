@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.events import Events
-from telepathy_lint.scan.mappings import Mapping, Mappings
+from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.origins import OriginFinder
 from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
 from telepathy_lint.scan.site import Argument, How, Kind, Known, Site, merged_values
 from telepathy_lint.triggers import LOAD_WORDS, CodeWords
-from telepathy_lint.scan.values import Evaluator, Importer, Value
+from telepathy_lint.scan.modules import Modules
+from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.source import Source
 
 _PIPELINE_POSITIONS = ("task", "model", "config", "tokenizer")
@@ -39,11 +41,16 @@ class _Callable:
 class SiteFinder:
     """One file's sites; `find` does the work."""
 
-    def __init__(self, source: Source, words: CodeWords, importer: Importer | None) -> None:
+    def __init__(
+        self, source: Source, words: CodeWords, modules: Modules | None = None, imported: Tree | None = None
+    ) -> None:
         self.source = source
         self.words = words
-        self.tree = Tree(source)
-        self.evaluator = Evaluator(self.tree, importer)
+        self.modules = modules
+        self.is_imported = imported is not None
+        self.tree = imported or Tree(source, modules.importer(source.path) if modules is not None else None)
+        self._forwarding: dict[ast.AST, Site] | None = None
+        self.evaluator = Evaluator(self.tree)
         self.mappings = Mappings(self.evaluator)
         self.origins = OriginFinder(self.tree, self.evaluator, words)
 
@@ -53,7 +60,7 @@ class SiteFinder:
         if not sites:
             return []
         beside = any(site.generative for site in sites)
-        events = Events(self.tree, self.evaluator, self.mappings, self.origins, self.words)
+        events = Events(self.tree, self.evaluator, self.mappings, self.origins, self.words, self.modules)
         finished = [self._finished(site, events, beside) for site in sites]
         return sorted(finished, key=lambda site: site.start)
 
@@ -81,7 +88,7 @@ class SiteFinder:
                 if not (isinstance(parent, ast.Call) and parent.func is node):
                     references.append(node)
         known = {site.call for site in sites}
-        for site in self._indirect(references, sites):
+        for site in (*self._indirect(references, sites), *self._through_imports()):
             if site.call not in known:
                 known.add(site.call)
                 sites.append(site)
@@ -120,7 +127,7 @@ class SiteFinder:
                     continue
                 if value.kind == "symbol":
                     classes.append(self._known_class(str(value.data)))
-                elif value.kind == "class" and isinstance(value.node, ast.ClassDef):
+                elif isinstance(value.node, ast.ClassDef) and value.context.scope.tree is self.tree:
                     classes.append(self._local_class(value.node, inherited=False))
                 else:
                     return None
@@ -179,21 +186,24 @@ class SiteFinder:
             return _Callable("model", (name,), catalog.is_generative(catalog.last(name)))
         return None
 
-    def _local_class(self, owner: ast.ClassDef, inherited: bool, depth: int = 0) -> _Callable | None:
+    def _local_class(
+        self, owner: ast.ClassDef, inherited: bool, tree: Tree | None = None, depth: int = 0
+    ) -> _Callable | None:
         """A class of the file that derives from one of transformers and keeps its `from_pretrained`."""
+        tree = tree or self.tree
         if depth > 5:
             return None
-        scope = self.tree.scope_at(owner)
+        scope = tree.scope_at(owner)
         if not inherited and "from_pretrained" in scope.bindings:
             return None  # its own contract; the call inside it is the load
-        outside = Context(scope.parent or self.tree.top, owner)
+        outside = Context(scope.parent or tree.top, owner)
         for base in owner.bases:
             for value in self.evaluator.evaluate(base, outside):
                 found = None
                 if value.kind == "symbol":
                     found = self._known_class(str(value.data))
-                elif value.kind == "class" and isinstance(value.node, ast.ClassDef) and value.node is not owner:
-                    found = self._local_class(value.node, False, depth + 1)
+                elif isinstance(value.node, ast.ClassDef) and value.node is not owner:
+                    found = self._local_class(value.node, False, value.context.scope.tree, depth + 1)
                 if found is not None:
                     generative = found.kind == "model" and (found.generative or catalog.is_generative(owner.name))
                     return _Callable(found.kind, (owner.name,), generative)
@@ -248,26 +258,75 @@ class SiteFinder:
                 continue
             mappings = self.mappings.read(keyword.value, site.context)
             function = mappings[0].forwards if len(mappings) == 1 else None
-            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if not _is_wrapper(function):
                 continue
-            scope = self.tree.scope_at(function)
-            owned = {argument.arg for argument in parameters(function)}
-            owner = scope.parent
+            assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+            owner = self.tree.scope_at(function).parent
             for call, context, bound in self.origins.callers(function, owner):
-                if call is None or not isinstance(self.tree.parent.get(call), ast.AST):
+                if call is not None and call in self.tree.parent:
+                    yield self._wrapper_site(site, call, context, function, bound)
+
+    def forwarding(self) -> dict[ast.AST, Site]:
+        """The functions of this module that pass their own `**kwargs` on to a load, each with that load."""
+        if self._forwarding is None:
+            self._forwarding = {}
+            for site in self._raw_sites():
+                for keyword in site.call.keywords:
+                    if keyword.arg is None:
+                        mappings = self.mappings.read(keyword.value, site.context)
+                        if len(mappings) == 1 and _is_wrapper(mappings[0].forwards):
+                            assert mappings[0].forwards is not None
+                            self._forwarding.setdefault(mappings[0].forwards, site)
+        return self._forwarding
+
+    def _through_imports(self) -> Iterator[Site]:
+        """Wrappers imported from the project's own modules: their calls here are the loads."""
+        modules = self.modules
+        if modules is None or self.is_imported:
+            return
+        folder = os.path.dirname(os.path.abspath(self.source.path))
+        names: set[str] = set()
+        for scope in self.tree.all_scopes():
+            for bound, bindings in scope.bindings.items():
+                for binding in bindings:
+                    if binding.kind != "import" or not modules.holds(
+                        binding.symbol, self.source.path, b"from_pretrained", b"**"
+                    ):
+                        continue
+                    for path in modules.files(binding.symbol, folder):
+                        forwarding = self._finder_of(path).forwarding() if modules.tree(path) else {}
+                        functions = {getattr(function, "name", ""): site for function, site in forwarding.items()}
+                        names.update(functions)
+                        if catalog.last(binding.symbol) in functions:
+                            names.add(bound)
+        for name in sorted(names):
+            for use in self.origins.uses(name):
+                call = self.tree.parent.get(use)
+                if not isinstance(call, ast.Call) or call.func is not use:
                     continue
-                yield from self._wrapper_site(site, call, context, function, owned, bound, mappings[0])
+                context = self.tree.context_of(call)
+                values = self.evaluator.evaluate(call.func, context)
+                if len(values) == 1 and values[0].kind == "function":
+                    where = values[0].context.scope.tree
+                    inner = self._finder_of(where.source.path).forwarding().get(values[0].node)
+                    if where is not self.tree and inner is not None:
+                        yield self._wrapper_site(inner, call, context, values[0].node, bound=False)
+
+    def _finder_of(self, path: str) -> SiteFinder:
+        assert self.modules is not None
+        if path not in self.modules.finders:
+            tree = self.modules.tree(path)
+            assert tree is not None
+            self.modules.finders[path] = SiteFinder(tree.source, CodeWords(tree.text), self.modules, tree)
+        found = self.modules.finders[path]
+        assert isinstance(found, SiteFinder)
+        return found
 
     def _wrapper_site(
-        self,
-        inner: Site,
-        call: ast.Call,
-        context: Context,
-        function: ast.FunctionDef | ast.AsyncFunctionDef,
-        owned: set[str],
-        bound: bool,
-        mapping: Mapping,
-    ) -> Iterator[Site]:
+        self, inner: Site, call: ast.Call, context: Context, function: ast.AST, bound: bool
+    ) -> Site:
+        assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        owned = {argument.arg for argument in parameters(function)}
         outer, opaque = self._arguments(call, context, ())
         passed = {name: argument for name, argument in outer.items() if name not in owned}
         inherited = {
@@ -278,14 +337,16 @@ class SiteFinder:
         id_argument = inner.arguments.get("pretrained_model_name_or_path")
         if id_argument is not None and len(id_argument.values) == 1 and id_argument.values[0].kind == "param":
             name = str(id_argument.values[0].data)
-            index = positional.index(name) - (1 if bound and positional[:1] in (["self"], ["cls"]) else 0)
+            index = positional.index(name) if name in positional else len(call.args)
+            index -= 1 if bound and positional[:1] in (["self"], ["cls"]) else 0
             given = next((k.value for k in call.keywords if k.arg == name), None)
             if given is None and 0 <= index < len(call.args):
                 given = call.args[index]
             if given is not None:
                 id_values = self.evaluator.evaluate(given, context)
-        yield replace(
+        return replace(
             inner,
+            source=self.source,
             call=call,
             context=context,
             arguments={**inherited, **passed},
@@ -412,6 +473,11 @@ class SiteFinder:
             )
             for name in names
         }, any(mapping.open for mapping in mappings)
+
+
+def _is_wrapper(function: ast.AST | None) -> bool:
+    """Whether calls of the function are loads; a `from_pretrained` of a project's own class has its own contract."""
+    return isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function.name != "from_pretrained"
 
 
 def default_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.expr | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,16 +44,11 @@ class Value:
         return self.kind == "const" and self.data is None
 
 
-#: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
-Importer = Callable[[str], "tuple[Value, ...] | None"]
-
-
 class Evaluator:
     """Follows names to their bindings; remembers what it found."""
 
-    def __init__(self, tree: Tree, importer: Importer | None = None) -> None:
+    def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.importer = importer
         self._known: dict[tuple[ast.AST, ast.AST | None], tuple[Value, ...]] = {}
         self._open: set[tuple[ast.AST, ast.AST | None]] = set()
         self._arrived: dict[tuple[Scope, str, ast.AST | None, bool], list[tuple[History, Scope]]] = {}
@@ -140,8 +135,9 @@ class Evaluator:
                 return self._histories_in(scope, name, context.stmt if here else None, mutations), scope
             here = False
             scope = scope.parent
-        if self.tree.top.bindings.get(name):
-            return self._histories_in(self.tree.top, name, None, mutations), self.tree.top
+        top = context.scope.tree.top
+        if top.bindings.get(name):
+            return self._histories_in(top, name, None, mutations), top
         return None
 
     def _histories_in(
@@ -184,12 +180,11 @@ class Evaluator:
 
     def _writers(self, scope: Scope, name: str) -> list[Scope]:
         """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
-        text_says_so = self.tree.has_global
-        if not text_says_so:
+        if not scope.tree.has_global:
             return []
         return [
             other
-            for other in self.tree.all_scopes()
+            for other in scope.tree.all_scopes()
             if other is not scope and name in other.elsewhere and name in other.bindings
         ]
 
@@ -202,18 +197,39 @@ class Evaluator:
                         return
         found = self.histories(node.id, context)
         if found is None:
-            yield Value("symbol", self._unbound(node.id), node, context)
+            yield from self._unbound(node, context)
             return
         for (binding, _), scope in found[0]:
             if binding is not None:
                 yield from self.bound(binding, scope, node)
 
-    def _unbound(self, name: str) -> str:
-        """The dotted name of something no statement binds: it comes from a star import or is a builtin."""
-        stars = [binding.symbol.removesuffix(".*") for binding in self.tree.top.bindings.get("*", ())]
+    def _unbound(self, node: ast.Name, context: Context) -> Iterator[Value]:
+        """Something no statement binds: it comes from a star import or is a builtin."""
+        tree, name = context.scope.tree, node.id
+        stars = [binding.symbol.removesuffix(".*") for binding in tree.top.bindings.get("*", ())]
+        for star in reversed(stars):
+            if tree.importer is not None and (values := tree.importer(f"{star}.{name}")):
+                yield from values
+                return
         if catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
-            return f"{catalog.ROOT}.{name}"
-        return f"{stars[-1]}.{name}" if stars else f"builtins.{name}"
+            yield Value("symbol", f"{catalog.ROOT}.{name}", node, context)
+        else:
+            yield Value("symbol", f"{stars[-1]}.{name}" if stars else f"builtins.{name}", node, context)
+
+    def module_name(self, name: str) -> tuple[Value, ...] | None:
+        """What the module binds to a name, seen from outside; None where it binds no such name."""
+        top = self.tree.top
+        outside = Context(top, None)
+        if not top.bindings.get(name):
+            if not top.bindings.get("*"):
+                return None
+            values = tuple(self._unbound(ast.Name(name, ast.Load()), outside))
+            return None if all(str(value.data).startswith("builtins.") for value in values) else values
+        found: list[Value] = []
+        for (binding, _), scope in self._histories_in(top, name, None, False):
+            if binding is not None:
+                found += self.bound(binding, scope, binding.stmt)
+        return tuple(found) or None
 
     def bound(self, binding: Binding, scope: Scope, node: ast.AST) -> Iterator[Value]:
         """What a binding gives its name."""
@@ -222,7 +238,7 @@ class Evaluator:
             for value in self._unpacked(binding.value, binding.path, context):
                 yield value if value.via is not None else replace(value, via=(binding.name, binding.line))
         elif binding.kind == "import":
-            values = self.importer(binding.symbol) if self.importer is not None else None
+            values = scope.tree.importer(binding.symbol) if scope.tree.importer is not None else None
             if values:
                 yield from values
             else:
@@ -275,13 +291,14 @@ class Evaluator:
         for base in self.evaluate(node.value, context):
             if base.kind == "symbol" and not str(base.data).startswith("builtins."):
                 whole = f"{base.data}.{node.attr}"
-                values = list(self.importer(whole) or ()) if self.importer is not None else []
+                importer = context.scope.tree.importer
+                values = list(importer(whole) or ()) if importer is not None else []
                 if values:
                     yield from values
                 else:
                     yield Value("symbol", whole, node, context)
             elif base.kind == "class":
-                inside = list(self.class_attribute(base.node, node.attr))  # type: ignore[arg-type]
+                inside = list(self.class_attribute(base.node, node.attr, base.context.scope.tree))  # type: ignore[arg-type]
                 yield from inside or [Value("attribute", name or node.attr, node, context)]
             else:
                 yield Value("attribute", name or node.attr, node, context)
@@ -309,11 +326,11 @@ class Evaluator:
         base, _, attribute = name.rpartition(".")
         owner = self.enclosing_class(context.scope) if base in ("self", "cls") else None
         if owner is not None:
-            return found + list(self.class_attribute(owner, attribute))
+            return found + list(self.class_attribute(owner, attribute, context.scope.tree))
         if found:
             found.append(Value("attribute", name, node, context))
             return found
-        module = self.tree.top
+        module = context.scope.tree.top
         if context.scope is not module and module.bindings.get(name):
             return [value for binding in module.bindings[name] for value in self.bound(binding, module, node)]
         return []
@@ -325,12 +342,14 @@ class Evaluator:
             scope = scope.parent
         return None
 
-    def class_attribute(self, owner: ast.ClassDef, attribute: str, depth: int = 0) -> Iterator[Value]:
+    def class_attribute(
+        self, owner: ast.ClassDef, attribute: str, tree: Tree, depth: int = 0
+    ) -> Iterator[Value]:
         """What `attribute` of the class can be: its body's assignments and every `self.attribute = ...` in it.
 
         An annotated field (a dataclass's, pydantic's) is the constructor's choice and not followed.
         """
-        scope = self.tree.scope_at(owner)
+        scope = tree.scope_at(owner)
         for binding in scope.bindings.get(attribute, ()):
             if isinstance(binding.stmt, ast.AnnAssign):
                 yield Value("attribute", attribute, binding.stmt, Context(scope, binding.stmt))
@@ -339,17 +358,18 @@ class Evaluator:
         for definition in scope.definitions:
             if isinstance(definition, ast.ClassDef):
                 continue
-            method = self.tree.scope_at(definition)
+            method = tree.scope_at(definition)
             for name in (f"self.{attribute}", f"cls.{attribute}"):
                 for binding in method.bindings.get(name, ()):
                     yield from self.bound(binding, method, owner)
-        for binding in self.tree.top.bindings.get(f"{owner.name}.{attribute}", ()):
-            yield from self.bound(binding, self.tree.top, owner)
+        for binding in tree.top.bindings.get(f"{owner.name}.{attribute}", ()):
+            yield from self.bound(binding, tree.top, owner)
         if depth < 4:
             for base in owner.bases:
-                for value in self.evaluate(base, Context(scope.parent or self.tree.top, owner)):
-                    if value.kind == "class" and value.node is not owner:
-                        yield from self.class_attribute(value.node, attribute, depth + 1)  # type: ignore[arg-type]
+                for value in self.evaluate(base, Context(scope.parent or tree.top, owner)):
+                    if isinstance(value.node, ast.ClassDef) and value.node is not owner:
+                        where = value.context.scope.tree
+                        yield from self.class_attribute(value.node, attribute, where, depth + 1)
 
     def _call(self, node: ast.Call, context: Context) -> Iterator[Value]:
         name = dotted(node.func)
@@ -421,4 +441,4 @@ def _line(binding: Binding | None) -> int:
     return binding.line if binding is not None else 0
 
 
-__all__ = ["Evaluator", "Importer", "Mutation", "Value"]
+__all__ = ["Evaluator", "Mutation", "Value"]

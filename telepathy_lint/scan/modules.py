@@ -1,0 +1,171 @@
+"""The project's own modules, read when an import leads to them: constants, kwargs dicts, wrappers, re-exports.
+
+Each module is parsed once a process. What is found does not depend on which files are linted, or in which order.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from telepathy_lint.scan.scopes import Tree, dotted
+from telepathy_lint.scan.values import Evaluator, Value
+from telepathy_lint.source import Source, SourceError
+
+#: Always the installed packages, whatever lies beside the script.
+_NEVER_LOCAL = frozenset({"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"})
+_ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
+_MAX_ROOTS = 12
+_MAX_BYTES = 1_000_000
+
+
+class Modules:
+    """Finds and reads the modules of the projects that linted files belong to."""
+
+    def __init__(self) -> None:
+        self._roots: dict[str, tuple[str, ...]] = {}
+        self._files: dict[tuple[str, str], str | None] = {}
+        self._data: dict[str, bytes] = {}
+        self._trees: dict[str, Tree | None] = {}
+        self._evaluators: dict[Tree, Evaluator] = {}
+        #: What the site finder keeps of the modules it was led to, by path.
+        self.finders: dict[str, object] = {}
+
+    def importer(self, path: str) -> Callable[[str], tuple[Value, ...] | None]:
+        """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project, None where it is not."""
+        folder = os.path.dirname(os.path.abspath(path))
+        return lambda dotted: self._imported(dotted, folder)
+
+    def _imported(self, dotted: str, folder: str) -> tuple[Value, ...] | None:
+        module, _, name = dotted.rpartition(".")
+        if not module.strip("."):
+            module = dotted[: len(dotted) - len(dotted.lstrip("."))]
+        if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
+            return None
+        path = self._file(module, folder)
+        tree = self._tree(path) if path is not None else None
+        if tree is None or path is None:
+            return None
+        evaluator = self._evaluators[tree]
+        found = evaluator.module_name(name)
+        if found is None:
+            return None
+        return tuple(
+            replace(value, via=(f"{name} in {os.path.basename(path)}", value.via[1]))
+            if value.via is not None and value.context.scope.tree is tree
+            else value
+            for value in found
+        )
+
+    def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
+        """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""
+        folder = os.path.dirname(os.path.abspath(path))
+        return any(all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, folder))
+
+    def files(self, symbol: str, folder: str) -> list[str]:
+        """The module files that an imported symbol can mean: the module it is in, or the one it is."""
+        if symbol.partition(".")[0] in _NEVER_LOCAL:
+            return []
+        module, _, _ = symbol.rpartition(".")
+        found = [self._file(each, folder) for each in (module, symbol) if each.strip(".")]
+        return [each for each in found if each is not None]
+
+    def tree(self, path: str) -> Tree | None:
+        """The syntax tree of a module of the project."""
+        return self._tree(path)
+
+    def _bytes(self, path: str) -> bytes:
+        if path not in self._data:
+            try:
+                with open(path, "rb") as file:
+                    self._data[path] = file.read(_MAX_BYTES)
+            except OSError:
+                self._data[path] = b""
+        return self._data[path]
+
+    def _file(self, module: str, folder: str) -> str | None:
+        """The file of a module as seen from a folder: relative to it, beside it, or below one of its parents."""
+        key = (module, folder)
+        if key not in self._files:
+            self._files[key] = self._find(module, folder)
+        return self._files[key]
+
+    def _find(self, module: str, folder: str) -> str | None:
+        level = len(module) - len(module.lstrip("."))
+        parts = [part for part in module[level:].split(".") if part]
+        if level:
+            for _ in range(level - 1):
+                folder = os.path.dirname(folder)
+            return _module_at(folder, parts)
+        for root in self._roots_of(folder):
+            # One look settles most imports: the first part is no folder or file here.
+            if parts and (found := _module_at(root, parts)) is not None:
+                return found
+        return None
+
+    def _roots_of(self, folder: str) -> tuple[str, ...]:
+        """Where absolute imports may start: the folder itself and its parents up to the project's root."""
+        if folder not in self._roots:
+            roots: list[str] = []
+            current = folder
+            for _ in range(_MAX_ROOTS):
+                roots.append(current)
+                if any(os.path.exists(os.path.join(current, marker)) for marker in _ROOT_MARKERS):
+                    roots.append(os.path.join(current, "src"))
+                    break
+                parent = os.path.dirname(current)
+                if parent == current:
+                    break
+                current = parent
+            else:
+                roots = roots[:1]
+            if not any(os.path.exists(os.path.join(roots[-1], marker)) for marker in _ROOT_MARKERS):
+                # No project root in sight: only what Python itself would find for a script.
+                roots = roots[: 1 + 2] if not roots[-1].endswith("src") else roots
+            self._roots[folder] = tuple(roots)
+        return self._roots[folder]
+
+    def _tree(self, path: str) -> Tree | None:
+        if path not in self._trees:
+            self._trees[path] = None  # an import circle ends here
+            try:
+                if (data := self._bytes(path)) and len(data) < _MAX_BYTES:
+                    tree = Tree(Source(path, data), self.importer(path))
+                    self._evaluators[tree] = Evaluator(tree)
+                    self._trees[path] = tree
+            except (OSError, SourceError):
+                pass  # a module that cannot be read tells nothing; linting it reports why
+        return self._trees[path]
+
+
+def _module_at(root: str, parts: list[str]) -> str | None:
+    base = os.path.join(root, *parts)
+    for path in (f"{base}.py", os.path.join(base, "__init__.py")):
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:
+    """The parameter of `function` that a call's argument fills."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    for keyword in call.keywords:
+        if keyword.value is argument:
+            return keyword.arg
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    index = next((i for i, each in enumerate(call.args) if each is argument), None)
+    return names[index] if index is not None and index < len(names) else None
+
+
+def writes_attribute(function: ast.AST, parameter: str, attributes: frozenset[str]) -> bool:
+    """Whether a function assigns one of the attributes of what it gets for a parameter, or of a part of it."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in attributes:
+            name = dotted(node.value)
+            # `model.config.pad_token_id` is the config's, not the object's own.
+            if name is not None and name.partition(".")[0] == parameter and not name.endswith("config"):
+                return True
+    return False
