@@ -31,9 +31,18 @@ class _Parser(argparse.ArgumentParser):
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; the exit code."""
+    collecting = gc.isenabled()
     # Trees and values of a file are all dropped together with it: collections only cost time.
     gc.disable()
     _forgive_encodings()
+    try:
+        return _run(arguments)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         options = parser(arguments[0] if arguments else "").parse_args(list(arguments))
     except SystemExit as stop:
