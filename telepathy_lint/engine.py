@@ -88,10 +88,16 @@ def fix(
         done: list[Violation] = []
         for site, group in _by_site(found):
             offered = rewriter.offer(site, [each.rule for each in group])
-            if offered is None or offered[1].safety == "display" or (offered[1].safety == "unsafe" and not unsafe):
+            if (
+                offered is None
+                or offered[1].safety == "display"
+                or (offered[1].safety == "unsafe" and not unsafe)
+            ):
                 continue
             chosen.append(offered[0])
-            done += [replace(each.violation, fix=offered[1]) for each in group if each.rule in offered[0].rules]
+            done += [
+                replace(each.violation, fix=offered[1]) for each in group if each.rule in offered[0].rules
+            ]
         planned = rewriter.plan(chosen) if chosen else []
         if not planned:
             remaining = _with_fixes(found, scanned, settings, edits=False)
@@ -102,7 +108,9 @@ def fix(
         try:
             parse(source.text)
         except SourceError as error:
-            raise FixError(f"the fix of {codes} would break the file ({error.message}); nothing was changed") from error
+            raise FixError(
+                f"the fix of {codes} would break the file ({error.message}); nothing was changed"
+            ) from error
         applied += done
     raise FixError(f"fixes did not settle in {MAX_ROUNDS} rounds; nothing was changed")
 
@@ -120,11 +128,15 @@ def _found(
                 report = rule.check(site, settings)
             except Exception as error:
                 where = f"line {site.call.lineno}"
-                raise RuleError(f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}") from error
+                raise RuleError(
+                    f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}"
+                ) from error
             if report is not None:
                 found.append(_Found(_violation(source, site, rule, report), site, rule))
     if noqa and found:
-        kept = {id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])}
+        kept = {
+            id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])
+        }
         found = [each for each in found if id(each.violation) in kept]
     return found, scanned
 
@@ -167,7 +179,8 @@ def _with_fixes(found: list[_Found], scanned: Scan, settings: Settings, edits: b
         if edits:
             offer = Fix(offer.safety, offer.message, tuple(rewriter.plan([rewrite])))
         violations += [
-            replace(each.violation, fix=offer) if each.rule in rewrite.rules else each.violation for each in group
+            replace(each.violation, fix=offer) if each.rule in rewrite.rules else each.violation
+            for each in group
         ]
     return sorted(violations)
 

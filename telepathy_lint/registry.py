@@ -18,10 +18,16 @@ def all_rules() -> tuple[Rule, ...]:
     found: list[Rule] = []
     for module in pkgutil.iter_modules(rules.__path__):
         loaded = importlib.import_module(f"{rules.__name__}.{module.name}")
-        classes = [each for each in vars(loaded).values() if isinstance(each, type) and each.__module__ == loaded.__name__]
+        classes = [
+            each
+            for each in vars(loaded).values()
+            if isinstance(each, type) and each.__module__ == loaded.__name__
+        ]
         (rule,) = (each for each in classes if issubclass(each, Rule))
         if not module.name.startswith(rule.meta.code.lower() + "_"):
-            raise ImportError(f"{module.name} holds {rule.meta.code}: the file's name must start with the code")
+            raise ImportError(
+                f"{module.name} holds {rule.meta.code}: the file's name must start with the code"
+            )
         found.append(rule())
     return tuple(sorted(found, key=lambda rule: rule.meta.code))
 
@@ -50,7 +56,9 @@ def _matching(selector: str) -> list[Rule]:
     found = [
         rule
         for rule in all_rules()
-        if selector == "ALL" or selector == rule.meta.name or (selector.startswith("T") and rule.meta.code.startswith(selector))
+        if selector == "ALL"
+        or selector == rule.meta.name
+        or (selector.startswith("T") and rule.meta.code.startswith(selector))
     ]
     if not found:
         names = [each for rule in all_rules() for each in (rule.meta.code, rule.meta.name)]

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import ClassVar, Literal
 
 from telepathy_lint.scan import Site, Value
@@ -30,7 +31,9 @@ class Meta:
     #: The kinds of Site that the rule looks at.
     kinds: tuple[Literal["model", "tokenizer", "pipeline"], ...]
     #: What a rewrite to the loader changes when this rule reported it.
-    setting: Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"] | None = None
+    setting: (
+        Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"] | None
+    ) = None
     #: Whether the fix keeps the program's meaning; None where there is none.
     fix: Safety | None = None
     #: Whether the rule is on unless told otherwise.
@@ -38,7 +41,9 @@ class Meta:
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.code):
-            raise ValueError(f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9")
+            raise ValueError(
+                f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9"
+            )
         if not _NAME.fullmatch(self.name) or self.name.startswith(("no-", "avoid-")):
             raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
         if self.default == self.code.startswith("TLP9"):
@@ -114,9 +119,14 @@ class Rule:
         return f"{self.meta.message}: {detail}" if detail else self.meta.message
 
 
-def origin(value: Value, name: str) -> str:
-    """`, from NAME, line 12` where the value is not written in the call itself."""
-    return f", from {value.via[0]}, line {value.via[1]}" if value.via is not None else ""
+def origin(value: Value, site: Site) -> str:
+    """`, from NAME, line 12` where the value is not written in the call itself; with the file where it is another."""
+    if value.via is None:
+        return ""
+    name, line = value.via
+    path = value.context.scope.tree.source.path
+    file = f" in {PurePath(path).name}" if path != site.source.path else ""
+    return f", from {name}{file}, line {line}"
 
 
 def shown(value: Value) -> str:

@@ -35,5 +35,5 @@ class Settings:
         """`target_transformers` as (major, minor)."""
         if self.target_transformers is None:
             return None
-        numbers = (self.target_transformers.split(".") + ["0"])[:2]
+        numbers = ([*self.target_transformers.split("."), "0"])[:2]
         return int(numbers[0]), int(numbers[1])

@@ -51,7 +51,8 @@ class Source:
             line = body.count(b"\n", 0, error.start) + 1
             said = "" if declares_encoding(self.data) else ", and no encoding is declared"
             raise SourceError(
-                f"not valid {self.encoding}: byte 0x{body[error.start]:02x} at offset {error.start}{said}", line
+                f"not valid {self.encoding}: byte 0x{body[error.start]:02x} at offset {error.start}{said}",
+                line,
             ) from error
 
     @classmethod
@@ -158,7 +159,10 @@ def parse(text: str) -> ast.Module:
 def _syntax_message(error: SyntaxError) -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     message = error.msg or "invalid syntax"
-    if message.startswith("Missing parentheses in call to 'print'") or "multiple exception types must be paren" in message:
+    if (
+        message.startswith("Missing parentheses in call to 'print'")
+        or "multiple exception types must be paren" in message
+    ):
         return f"syntax error: {message} (Python 2 code?)"
     return f"syntax error: {message} (read with Python {version}; newer syntax needs a newer interpreter)"
 

@@ -49,7 +49,9 @@ class Rewriter:
 
     def offer(self, site: Site, rules: Sequence[Rule]) -> tuple[Rewrite, Fix] | None:
         """What a rewrite of the site would include, and how safe it is; None where there is none."""
-        included = tuple(rule for rule in rules if rule.meta.setting is not None and self._can_change(site, rule))
+        included = tuple(
+            rule for rule in rules if rule.meta.setting is not None and self._can_change(site, rule)
+        )
         if not included or not self._can_rewrite(site):
             return None
         rewrite = Rewrite(site, included)
@@ -57,7 +59,11 @@ class Rewriter:
         if placed is None:
             return None
         worst = max((self._safety(site, rule) for rule in included), key=_ORDER.index)
-        name = self.settings.loader.load_tokenizer if site.kind == "tokenizer" else self.settings.loader.load_model
+        name = (
+            self.settings.loader.load_tokenizer
+            if site.kind == "tokenizer"
+            else self.settings.loader.load_model
+        )
         codes = ", ".join(rule.meta.code for rule in included)
         return rewrite, Fix(worst, f"load with {self.settings.loader.module}.{name} ({codes})")
 
@@ -66,7 +72,9 @@ class Rewriter:
         call = site.call
         if site.kind == "pipeline" or site.indirect or site.opaque:
             return False
-        if not isinstance(call.func, ast.Attribute) or not isinstance(call.func.value, (ast.Name, ast.Attribute)):
+        if not isinstance(call.func, ast.Attribute) or not isinstance(
+            call.func.value, (ast.Name, ast.Attribute)
+        ):
             return False
         if isinstance(call.func.value, ast.Name) and call.func.value.id == "cls":
             return False
@@ -87,7 +95,9 @@ class Rewriter:
         return argument is None or argument.how == "keyword"
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
-        if rule.meta.setting == "attn_implementation" and any(w in self.scan.source.text for w in _READS_ATTENTION):
+        if rule.meta.setting == "attn_implementation" and any(
+            w in self.scan.source.text for w in _READS_ATTENTION
+        ):
             return "unsafe"
         return rule.meta.fix or "display"
 

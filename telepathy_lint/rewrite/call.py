@@ -65,7 +65,10 @@ def _added(site: Site, changed: frozenset[str]) -> list[cst.Arg]:
         added.append(_keyword(kind, site.cst.func.value))
     if site.kind == "tokenizer":
         return added
-    spelled = {"dtype": ("dtype", "torch_dtype"), "attn_implementation": ("attn_implementation", "_attn_implementation")}
+    spelled = {
+        "dtype": ("dtype", "torch_dtype"),
+        "attn_implementation": ("attn_implementation", "_attn_implementation"),
+    }
     for setting in _SETTINGS:
         given = site.argument(*spelled.get(setting, (setting,)))
         if setting not in changed and given is None:
@@ -89,7 +92,14 @@ def _taken_apart(call: cst.Call) -> tuple[list[_Item], Gap]:
     gap: Gap = call.whitespace_before_args
     items: list[_Item] = []
     for arg in call.args:
-        items.append(_Item(gap, arg.with_changes(comma=cst.MaybeSentinel.DEFAULT, whitespace_after_arg=cst.SimpleWhitespace(""))))
+        items.append(
+            _Item(
+                gap,
+                arg.with_changes(
+                    comma=cst.MaybeSentinel.DEFAULT, whitespace_after_arg=cst.SimpleWhitespace("")
+                ),
+            )
+        )
         if isinstance(arg.comma, cst.Comma):
             gap = _joined(arg.comma.whitespace_before, arg.comma.whitespace_after)
         else:
@@ -150,7 +160,9 @@ def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[lis
     model = following if following is not None else _sibling_gap(kept, tail)
     plain: Gap
     if isinstance(model, cst.ParenthesizedWhitespace):
-        plain = model.with_changes(first_line=cst.TrailingWhitespace(newline=model.first_line.newline), empty_lines=[])
+        plain = model.with_changes(
+            first_line=cst.TrailingWhitespace(newline=model.first_line.newline), empty_lines=[]
+        )
     else:
         plain = cst.SimpleWhitespace(" ")
     result = kept[:position]
@@ -164,7 +176,9 @@ def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[lis
     if isinstance(tail, cst.ParenthesizedWhitespace) and _comments(tail):
         indented = plain if isinstance(plain, cst.ParenthesizedWhitespace) else tail
         first = indented.with_changes(first_line=tail.first_line, empty_lines=tail.empty_lines)
-        tail = tail.with_changes(first_line=cst.TrailingWhitespace(newline=tail.first_line.newline), empty_lines=[])
+        tail = tail.with_changes(
+            first_line=cst.TrailingWhitespace(newline=tail.first_line.newline), empty_lines=[]
+        )
     result += [_Item(first if index == 0 else plain, arg) for index, arg in enumerate(added)]
     return result, tail
 

@@ -76,7 +76,9 @@ class ImportPlan:
         assert self.scan.finder is not None
         found = self.scan.finder.evaluator.histories(name, site.context)
         if found is None:
-            stars = [b for b in self.scan.finder.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"]
+            stars = [
+                b for b in self.scan.finder.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"
+            ]
             return (stars[0], self.scan.finder.tree.top) if stars else None
         for (binding, _), scope in found[0]:
             if binding is not None and binding.kind == "import" and self._is_runtime_import(binding, scope):
@@ -121,7 +123,9 @@ class ImportPlan:
 
     def _is_imported(self, scope: Scope, module: str) -> bool:
         return any(
-            binding.kind == "import" and isinstance(binding.stmt, ast.Import) and binding.symbol == module.partition(".")[0]
+            binding.kind == "import"
+            and isinstance(binding.stmt, ast.Import)
+            and binding.symbol == module.partition(".")[0]
             for binding in scope.bindings.get(module.partition(".")[0], ())
         )
 
@@ -131,7 +135,10 @@ class ImportPlan:
         if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.source.text):
             return False
         return any(
-            not (binding.kind == "import" and (binding.symbol == symbol or symbol.startswith(f"{binding.symbol}.")))
+            not (
+                binding.kind == "import"
+                and (binding.symbol == symbol or symbol.startswith(f"{binding.symbol}."))
+            )
             for scope in self.scan.finder.tree.all_scopes()
             for binding in scope.bindings.get(name, ())
         )
@@ -176,7 +183,13 @@ class ImportPlan:
             return None
         if all("." in placed.spelled for placed in wanted):
             return f"import {self.loader.module}"
-        names = sorted({p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled})
+        names = sorted(
+            {
+                p.name if p.asname is None else f"{p.name} as {p.asname}"
+                for p in wanted
+                if "." not in p.spelled
+            }
+        )
         return f"from {self.loader.module} import {', '.join(names)}"
 
     def _statement_edits(
@@ -201,7 +214,9 @@ class ImportPlan:
                 edits.append(self.source.edit(end, end, f"; {added}"))
             elif text[:line_end].endswith(("\n", "\r")):
                 content_end = line_end - (2 if text[:line_end].endswith("\r\n") else 1)
-                edits.append(self.source.edit(content_end, content_end, f"{self.source.newline}{indent}{added}"))
+                edits.append(
+                    self.source.edit(content_end, content_end, f"{self.source.newline}{indent}{added}")
+                )
             else:
                 edits.append(self.source.edit(line_end, line_end, f"{self.source.newline}{indent}{added}"))
         return edits
@@ -235,7 +250,10 @@ class ImportPlan:
     def _unused(self, stmt: ast.Import | ast.ImportFrom, group: list[Placed]) -> list[ast.alias]:
         if isinstance(stmt, ast.Import) or PurePath(self.source.path).name == "__init__.py":
             return []
-        first, last = self.source.line_of(self.source.start_of(stmt)), self.source.line_of(self.source.end_of(stmt))
+        first, last = (
+            self.source.line_of(self.source.start_of(stmt)),
+            self.source.line_of(self.source.end_of(stmt)),
+        )
         if any(_KEEP.search(self.source.line(number)) for number in range(first, last + 1)):
             return []
         if "globals()" in self.source.text or "locals()" in self.source.text:
@@ -266,7 +284,7 @@ class ImportPlan:
                 if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
             ]
         gone = [(site.start, site.end) for _, site, text in self._used if not _mentions(text, name)]
-        hidden += gone + [(source.start_of(stmt), source.end_of(stmt))]
+        hidden += [*gone, (source.start_of(stmt), source.end_of(stmt))]
         if any(_mentions(new, name) and seen[0] <= site.start < seen[1] for _, site, new in self._used):
             return True
         for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text[: seen[1]]):

@@ -49,7 +49,7 @@ class HardcodedDeviceMap(Rule):
         written = first_written(argument.values)
         if written is None:
             return None
-        return self.at(site, argument.node, f"{shown(written)}{origin(written, 'device_map')}")
+        return self.at(site, argument.node, f"{shown(written)}{origin(written, site)}")
 
 
 def first_written(values: Iterable[Value]) -> Value | None:
@@ -67,4 +67,6 @@ def first_written(values: Iterable[Value]) -> Value | None:
 def _is_filled_later(value: Value) -> bool:
     """Whether the dict starts out empty: what code then puts into it was computed, not written."""
     node = value.node
-    return isinstance(node, ast.Dict) and not node.keys or isinstance(node, ast.Call) and not node.args + node.keywords
+    return (isinstance(node, ast.Dict) and not node.keys) or (
+        isinstance(node, ast.Call) and not node.args + node.keywords
+    )

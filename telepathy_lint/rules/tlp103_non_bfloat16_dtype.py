@@ -57,7 +57,7 @@ class NonBfloat16Dtype(Rule):
                 return None
             if named and found is None and name not in site.inherited:
                 value, dtype = named[0]
-                found = self.at(site, argument.node, f"{dtype}{origin(value, name)}")
+                found = self.at(site, argument.node, f"{dtype}{origin(value, site)}")
         return found
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from telepathy_lint.scan.modules import Modules
 from telepathy_lint.scan.site import Argument, Known, Site
 from telepathy_lint.scan.sites import SiteFinder
-from telepathy_lint.triggers import CodeWords, loads_in_code, may_matter
 from telepathy_lint.scan.values import Value
 from telepathy_lint.source import Source
+from telepathy_lint.triggers import CodeWords, loads_in_code, may_matter
 
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 

@@ -16,7 +16,9 @@ _MODEL = re.compile(
     r"|[A-Za-z]\w*?(?:For[A-Z]\w*|Model|ModelWithProjection|ModelWithLMHead|Backbone|Encoder|Decoder|Transformer"
     r"|VQVAE|HifiGan))"
 )
-_NOT_A_MODEL = re.compile(r"(?:Config|Tokenizer(?:Fast)?|Processor(?:Fast|Pil)?|FeatureExtractor|Pipeline|Retriever|Output)$")
+_NOT_A_MODEL = re.compile(
+    r"(?:Config|Tokenizer(?:Fast)?|Processor(?:Fast|Pil)?|FeatureExtractor|Pipeline|Retriever|Output)$"
+)
 _GENERATIVE = re.compile(
     r"(?:ForCausalLM|ForConditionalGeneration|LMHeadModel|ModelWithLMHead|ForVisionText2Text|ForSpeechToText"
     r"|ForTextToText|ForTextToSpeech|ForRNNT|ForTDT|ForGeneration|ForBlockDiffusion|ForCausalImageModeling"
@@ -69,7 +71,9 @@ _CLASS_SHIPS_PAD = re.compile(
 )
 
 #: Calls that set a pad token on the tokenizer they get, although their code is not in the project.
-PAD_SETTING_HELPERS = frozenset({"trl.setup_chat_format", "trl.models.setup_chat_format", "trl.models.utils.setup_chat_format"})
+PAD_SETTING_HELPERS = frozenset(
+    {"trl.setup_chat_format", "trl.models.setup_chat_format", "trl.models.utils.setup_chat_format"}
+)
 
 
 def in_transformers(dotted: str) -> bool:
@@ -83,7 +87,9 @@ def last(dotted: str) -> str:
 def is_model_class(dotted: str) -> bool:
     """Whether a dotted name is a class of transformers whose `from_pretrained` loads weights."""
     name = last(dotted)
-    return in_transformers(dotted) and _MODEL.fullmatch(name) is not None and _NOT_A_MODEL.search(name) is None
+    return (
+        in_transformers(dotted) and _MODEL.fullmatch(name) is not None and _NOT_A_MODEL.search(name) is None
+    )
 
 
 def is_tokenizer_class(dotted: str) -> bool:

@@ -16,8 +16,8 @@ from telepathy_lint.scan.modules import Modules, filled_parameter, writes_attrib
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
 from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
 from telepathy_lint.scan.site import Known, Site
-from telepathy_lint.triggers import CodeWords
 from telepathy_lint.scan.values import Evaluator
+from telepathy_lint.triggers import CodeWords
 
 _HELPERS = re.compile(
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
@@ -134,7 +134,12 @@ class Events:
             return True
         if isinstance(parent, ast.Call):
             if parent.func is child and child is not node:  # x.generation_config.update(...)
-                return getattr(child, "attr", "") not in ("to_dict", "to_json_string", "save_pretrained", "to_diff_dict")
+                return getattr(child, "attr", "") not in (
+                    "to_dict",
+                    "to_json_string",
+                    "save_pretrained",
+                    "to_diff_dict",
+                )
             return dotted(parent.func) in ("setattr", "delattr") and parent.args[:1] == [child]
         return False
 
@@ -159,7 +164,11 @@ class Events:
     # ---- pad tokens
 
     def _pad_events(self) -> Iterator[Origins]:
-        nodes = self.tree.visit(self.tree.lines_of(self.words.find("pad_token", "pad_token_id", "_pad_token", "add_special_tokens", "setattr")))
+        nodes = self.tree.visit(
+            self.tree.lines_of(
+                self.words.find("pad_token", "pad_token_id", "_pad_token", "add_special_tokens", "setattr")
+            )
+        )
         for node in nodes:
             if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -180,7 +189,11 @@ class Events:
 
     def _pad_call(self, call: ast.Call) -> Iterator[Origins]:
         func = call.func
-        if isinstance(func, ast.Attribute) and func.attr == "add_special_tokens" and (call.args or call.keywords):
+        if (
+            isinstance(func, ast.Attribute)
+            and func.attr == "add_special_tokens"
+            and (call.args or call.keywords)
+        ):
             given = call.args[0] if call.args else call.keywords[0].value
             context = self.tree.context_of(call)
             mappings = self.mappings.read(given, context)
@@ -251,7 +264,11 @@ def _sets_pad_token(symbol: str) -> bool:
     if symbol in catalog.PAD_SETTING_HELPERS:
         return True
     name = catalog.last(symbol)
-    if name[:1].isupper() or name in ("pad", "pad_sequence") or symbol.startswith(("torch.", "numpy.", "transformers.")):
+    if (
+        name[:1].isupper()
+        or name in ("pad", "pad_sequence")
+        or symbol.startswith(("torch.", "numpy.", "transformers."))
+    ):
         return False
     return _HELPERS.search(name) is not None
 

@@ -90,7 +90,9 @@ class Mappings:
                 spread = self.read(item, context)
                 alternatives = [_merged(left, right) for left, right in product(alternatives, spread)]
             else:
-                alternatives = self._written(alternatives, key, self._evaluator.evaluate(item, context), context)
+                alternatives = self._written(
+                    alternatives, key, self._evaluator.evaluate(item, context), context
+                )
             if len(alternatives) > _MAX_ALTERNATIVES:
                 return [OPAQUE]
         return alternatives
@@ -133,7 +135,8 @@ class Mappings:
             else:
                 values = self._evaluator.evaluate(keyword.value, context)
                 alternatives = [
-                    replace(mapping, entries={**mapping.entries, keyword.arg: values}) for mapping in alternatives
+                    replace(mapping, entries={**mapping.entries, keyword.arg: values})
+                    for mapping in alternatives
                 ]
         return alternatives
 
@@ -223,7 +226,7 @@ class Mappings:
 
 def _merged(left: Mapping, right: Mapping) -> Mapping:
     forwards = left.forwards if left.forwards is not None else right.forwards
-    if left.open and right.open or (left.open or right.open) and forwards is None:
+    if (left.open and right.open) or ((left.open or right.open) and forwards is None):
         forwards = None
     return Mapping({**left.entries, **right.entries}, left.open or right.open, forwards)
 
@@ -234,9 +237,7 @@ def _through(mapping: Mapping, via: tuple[str, int] | None) -> Mapping:
         return mapping
     entries = {
         key: tuple(
-            value
-            if value.via
-            else replace(value, via=(via[0], getattr(value.node, "lineno", via[1])))
+            value if value.via else replace(value, via=(via[0], getattr(value.node, "lineno", via[1])))
             for value in values
         )
         for key, values in mapping.entries.items()

@@ -8,14 +8,19 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from telepathy_lint.scan.scopes import Tree, dotted
 from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.source import Source, SourceError
 
+if TYPE_CHECKING:
+    from telepathy_lint.scan.sites import SiteFinder
+
 #: Always the installed packages, whatever lies beside the script.
-_NEVER_LOCAL = frozenset({"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"})
+_NEVER_LOCAL = frozenset(
+    {"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"}
+)
 _ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
 _MAX_BYTES = 1_000_000
@@ -31,7 +36,7 @@ class Modules:
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         #: What the site finder keeps of the modules it was led to, by path.
-        self.finders: dict[str, object] = {}
+        self.finders: dict[str, SiteFinder] = {}
 
     def importer(self, path: str) -> Callable[[str], tuple[Value, ...] | None]:
         """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project, None where it is not."""
@@ -46,23 +51,14 @@ class Modules:
             return None
         path = self._file(module, folder)
         tree = self._tree(path) if path is not None else None
-        if tree is None or path is None:
-            return None
-        evaluator = self._evaluators[tree]
-        found = evaluator.module_name(name)
-        if found is None:
-            return None
-        return tuple(
-            replace(value, via=(f"{name} in {os.path.basename(path)}", value.via[1]))
-            if value.via is not None and value.context.scope.tree is tree
-            else value
-            for value in found
-        )
+        return self._evaluators[tree].module_name(name) if tree is not None else None
 
     def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
         """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""
         folder = os.path.dirname(os.path.abspath(path))
-        return any(all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, folder))
+        return any(
+            all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, folder)
+        )
 
     def files(self, symbol: str, folder: str) -> list[str]:
         """The module files that an imported symbol can mean: the module it is in, or the one it is."""

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted, parameters
-from telepathy_lint.triggers import CodeWords
 from telepathy_lint.scan.values import Evaluator
+from telepathy_lint.triggers import CodeWords
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -165,7 +165,9 @@ class OriginFinder:
                 stmt = self.tree.parent.get(holder)
                 if isinstance(stmt, ast.Assign) and holder in stmt.targets:
                     yield Edge(stmt.value, self.tree.context_of(holder))
-                elif isinstance(stmt, ast.Tuple) and isinstance(whole := self.tree.parent.get(stmt), ast.Assign):
+                elif isinstance(stmt, ast.Tuple) and isinstance(
+                    whole := self.tree.parent.get(stmt), ast.Assign
+                ):
                     yield Edge(whole.value, self.tree.context_of(holder))
             elif isinstance(holder, ast.Attribute) and holder.attr in (
                 "append", "add", "insert", "extend", "update", "setdefault", "appendleft",
@@ -261,9 +263,9 @@ class OriginFinder:
         scope.read()
         for stmt in scope.statements:
             context = Context(scope, stmt)
-            if isinstance(stmt, ast.Return) and stmt.value is not None:
-                yield Edge(stmt.value, context, path)
-            elif isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom)):
+            if (isinstance(stmt, ast.Return) and stmt.value is not None) or (
+                isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom))
+            ):
                 yield Edge(stmt.value, context, path)
 
     def _passed(self, function: Function, parameter: str, scope: Scope) -> Iterator[Origin | Edge]:
@@ -293,7 +295,9 @@ class OriginFinder:
             if keyword.arg == parameter:
                 yield Edge(keyword.value, context)
                 return
-        starred = next((i for i, item in enumerate(call.args) if isinstance(item, ast.Starred)), len(call.args))
+        starred = next(
+            (i for i, item in enumerate(call.args) if isinstance(item, ast.Starred)), len(call.args)
+        )
         if position is None:  # *args or **kwargs: anything may arrive there
             for item in [*call.args, *(keyword.value for keyword in call.keywords)]:
                 yield Edge(item, context)
@@ -303,7 +307,9 @@ class OriginFinder:
             for item in [*call.args[starred:], *(k.value for k in call.keywords if k.arg is None)]:
                 yield Edge(item, context)
 
-    def callers(self, function: Function, owner: Scope | None) -> Iterator[tuple[ast.Call | None, Context, bool]]:
+    def callers(
+        self, function: Function, owner: Scope | None
+    ) -> Iterator[tuple[ast.Call | None, Context, bool]]:
         """Calls of a function in the file: the call, its context, and whether `self` is bound already.
 
         None for the call where the function is handed on as an object.
@@ -325,7 +331,11 @@ class OriginFinder:
                         continue
                     bound = isinstance(use, ast.Attribute) or wanted != name
                     yield parent, self.tree.context_of(parent), bound
-                elif isinstance(parent, ast.Call) and (use in parent.args) and isinstance(use, (ast.Name, ast.Attribute)):
+                elif (
+                    isinstance(parent, ast.Call)
+                    and (use in parent.args)
+                    and isinstance(use, (ast.Name, ast.Attribute))
+                ):
                     # partial(f, model), map(f, models), Process(target=f, args=...)
                     if dotted(parent.func) in ("partial", "functools.partial"):
                         shifted = ast.Call(func=use, args=parent.args[1:], keywords=parent.keywords)

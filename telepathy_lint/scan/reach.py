@@ -39,9 +39,57 @@ State = frozenset[History] | None  # None: not reached
 _ENTRY: History = (None, ())
 
 _HARMLESS = frozenset(
-    "print len str repr dict list sorted set tuple bool isinstance type hasattr getattr any all iter enumerate zip id "
-    "vars max min sum map filter copy deepcopy dumps dump pprint pformat info debug warning warn error log format join "
-    "update asdict write append extend items keys values get".split()
+    [
+        "print",
+        "len",
+        "str",
+        "repr",
+        "dict",
+        "list",
+        "sorted",
+        "set",
+        "tuple",
+        "bool",
+        "isinstance",
+        "type",
+        "hasattr",
+        "getattr",
+        "any",
+        "all",
+        "iter",
+        "enumerate",
+        "zip",
+        "id",
+        "vars",
+        "max",
+        "min",
+        "sum",
+        "map",
+        "filter",
+        "copy",
+        "deepcopy",
+        "dumps",
+        "dump",
+        "pprint",
+        "pformat",
+        "info",
+        "debug",
+        "warning",
+        "warn",
+        "error",
+        "log",
+        "format",
+        "join",
+        "update",
+        "asdict",
+        "write",
+        "append",
+        "extend",
+        "items",
+        "keys",
+        "values",
+        "get",
+    ]
 )
 
 
@@ -52,12 +100,12 @@ def reaching(
     walk = _Walk(scope, name, stmt, mutations)
     try:
         end = walk.block(scope.body, frozenset((_ENTRY,)))
-    except _TooMany:
+    except _TooManyError:
         return None
     return walk.arrived if stmt is not None else end
 
 
-class _TooMany(Exception):
+class _TooManyError(Exception):
     pass
 
 
@@ -114,7 +162,7 @@ class _Walk:
             state = self.statement(stmt, state)
             if state is not None:
                 if len(state) > MAX_HISTORIES:
-                    raise _TooMany
+                    raise _TooManyError
                 for states in self.leaving:
                     states |= state
         return state
@@ -159,7 +207,9 @@ class _Walk:
         broken = frozenset(self.breaking.pop())
         self.continuing.pop()
         after = before if not isinstance(stmt, ast.While) else self.effects(stmt, before)
-        endless = isinstance(stmt, ast.While) and isinstance(stmt.test, ast.Constant) and bool(stmt.test.value)
+        endless = (
+            isinstance(stmt, ast.While) and isinstance(stmt.test, ast.Constant) and bool(stmt.test.value)
+        )
         normal = None if endless else self.block(stmt.orelse, after)
         return _join(normal, broken or None)
 
@@ -209,7 +259,7 @@ def _header(stmt: ast.stmt) -> Iterator[ast.AST]:
 
 def _extended(done: tuple[Mutation, ...], mutation: Mutation) -> tuple[Mutation, ...]:
     if len(done) >= MAX_MUTATIONS:
-        raise _TooMany
+        raise _TooManyError
     return (*done, mutation)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from telepathy_lint.triggers import find_words
 from telepathy_lint.source import Source
+from telepathy_lint.triggers import find_words
 
 if TYPE_CHECKING:
     from telepathy_lint.scan.values import Value
@@ -59,7 +59,9 @@ def dotted(node: ast.AST) -> str | None:
     return ".".join(reversed(parts))
 
 
-def targets_of(target: ast.expr, path: tuple[int | None, ...] = ()) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:
+def targets_of(
+    target: ast.expr, path: tuple[int | None, ...] = ()
+) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:
     """The names, attributes and subscripts an assignment target writes, each with its place in the unpacking.
 
     An index behind a starred element counts from the end; the starred element itself has index None.

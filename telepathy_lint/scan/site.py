@@ -117,3 +117,10 @@ def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
         for value in values:
             seen.setdefault((id(value.node), value.kind), value)
     return tuple(seen.values())
+
+
+def single_string(values: tuple[Value, ...]) -> str | None:
+    """The string that all alternatives come down to, None where there is no such one."""
+    if len(values) == 1 and values[0].kind == "const" and isinstance(values[0].data, str):
+        return values[0].data
+    return None

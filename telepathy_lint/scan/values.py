@@ -97,7 +97,11 @@ class Evaluator:
             yield from self.evaluate(node.value, context)
         elif isinstance(node, ast.Lambda):
             yield Value("lambda", None, node, context)
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        elif (
+            isinstance(node, ast.UnaryOp)
+            and isinstance(node.op, ast.USub)
+            and isinstance(node.operand, ast.Constant)
+        ):
             operand = node.operand.value
             yield Value("const", -operand if isinstance(operand, (int, float)) else operand, node, context)
         else:
@@ -116,7 +120,9 @@ class Evaluator:
             left = node.left
             while isinstance(left, ast.BinOp):
                 left = left.left
-            if isinstance(left, ast.Constant) and isinstance(left.value, str) or isinstance(left, ast.JoinedStr):
+            if (isinstance(left, ast.Constant) and isinstance(left.value, str)) or isinstance(
+                left, ast.JoinedStr
+            ):
                 return Value("text", None, node, context)
         if isinstance(node.op, ast.BitOr):
             return Value("dict", None, node, context)
@@ -159,7 +165,9 @@ class Evaluator:
             if arrived is not None:
                 for binding, done in sorted(arrived, key=lambda history: _line(history[0])):
                     if binding is None:
-                        if scope.is_function and (params := [b for b in scope.bindings[name] if b.kind == "param"]):
+                        if scope.is_function and (
+                            params := [b for b in scope.bindings[name] if b.kind == "param"]
+                        ):
                             found.append(((params[0], done), scope))
                         elif scope.is_class and scope.parent is not None:
                             outer = self.histories(name, Context(scope.parent, None))
@@ -211,7 +219,12 @@ class Evaluator:
             if tree.importer is not None and (values := tree.importer(f"{star}.{name}")):
                 yield from values
                 return
-        if catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
+        if not stars and (
+            name == catalog.ROOT or (name.startswith("Auto") and catalog.is_known(f"{catalog.ROOT}.{name}"))
+        ):
+            # A cell or file that was run before brought it; these names mean nothing else.
+            yield Value("symbol", name if name == catalog.ROOT else f"{catalog.ROOT}.{name}", node, context)
+        elif catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
             yield Value("symbol", f"{catalog.ROOT}.{name}", node, context)
         else:
             yield Value("symbol", f"{stars[-1]}.{name}" if stars else f"builtins.{name}", node, context)
@@ -264,11 +277,18 @@ class Evaluator:
         for whole in self.evaluate(value, context):
             items = getattr(whole.node, "elts", None)
             index = path[0]
-            fits = whole.kind == "sequence" and index is not None and items is not None and -len(items) <= index < len(items)
+            fits = (
+                whole.kind == "sequence"
+                and index is not None
+                and items is not None
+                and -len(items) <= index < len(items)
+            )
             if fits and not any(isinstance(item, ast.Starred) for item in items):  # type: ignore[union-attr]
                 yield from self._unpacked(items[index], path[1:], whole.context)  # type: ignore[index]
             else:
-                yield Value("call" if whole.kind == "call" else "other", whole.data, whole.node, whole.context)
+                yield Value(
+                    "call" if whole.kind == "call" else "other", whole.data, whole.node, whole.context
+                )
 
     def _element(
         self, iterable: ast.expr, node: ast.AST, context: Context, path: tuple[int | None, ...] = ()
@@ -432,7 +452,9 @@ class Evaluator:
                 yield from self.evaluate(element, table.context)
         elif table.kind == "dict" and isinstance(display, ast.Dict):
             for name, item in zip(display.keys, display.values, strict=True):
-                if name is not None and (key is ... or (isinstance(name, ast.Constant) and name.value == key)):
+                if name is not None and (
+                    key is ... or (isinstance(name, ast.Constant) and name.value == key)
+                ):
                     for value in self.evaluate(item, table.context):
                         yield value if value.via or not table.via else replace(value, via=table.via)
 

@@ -1,0 +1,110 @@
+"""`pipeline(...)` calls: a load where they are given a model id, none where they are given a loaded object."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+
+from telepathy_lint.scan import catalog
+from telepathy_lint.scan.arguments import Arguments
+from telepathy_lint.scan.mappings import Mappings
+from telepathy_lint.scan.origins import OriginFinder
+from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
+from telepathy_lint.scan.site import Argument, Site, single_string
+from telepathy_lint.scan.values import Evaluator, Value
+
+_POSITIONS = ("task", "model", "config", "tokenizer")
+#: Names by which people call a model's id or path when they pass it on.
+_ID_NAME = re.compile(
+    r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
+    r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:model|checkpoint|id|path|name)$|^MODEL$|^checkpoint$"
+)
+
+
+class Pipelines:
+    """Makes sites of one file's pipeline calls."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        evaluator: Evaluator,
+        mappings: Mappings,
+        origins: OriginFinder,
+        arguments: Arguments,
+    ) -> None:
+        self.tree = tree
+        self.evaluator = evaluator
+        self.mappings = mappings
+        self.origins = origins
+        self.arguments = arguments
+
+    def site(self, call: ast.Call, context: Context) -> Site | None:
+        arguments, opaque = self.arguments.read(call, context, _POSITIONS)
+        model = arguments.get("model")
+        if model is None or not self._is_model_id(model, context):
+            return None
+        nested = arguments.get("model_kwargs")
+        if nested is not None:
+            inner, hidden = self.arguments.spread(nested.node, context)
+            opaque = opaque or hidden
+            arguments = {**{name: replace(a, how="model_kwargs") for name, a in inner.items()}, **arguments}
+        task = arguments.get("task")
+        tasks = [value.data for value in task.values] if task is not None else []
+        return Site(
+            kind="pipeline",
+            source=self.tree.source,
+            call=call,
+            context=context,
+            classes=("transformers.pipeline",),
+            arguments=arguments,
+            opaque=opaque,
+            model_id=single_string(model.values),
+            generative=bool(tasks)
+            and all(isinstance(t, str) and catalog.is_generative_task(t) for t in tasks),
+        )
+
+    def _is_model_id(self, argument: Argument, context: Context) -> bool:
+        """Whether what a pipeline is given is an id or path, not a loaded object."""
+        node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
+        if isinstance(node, ast.expr):
+            origins = self.origins.origins(node, context)
+            for origin in origins:
+                name = dotted(getattr(origin, "func", origin)) or ""
+                if name.endswith("from_pretrained") or (
+                    "model" in name.lower() and "name" not in name.lower()
+                ):
+                    return False
+        for value in argument.values:
+            if (value.kind == "const" and isinstance(value.data, str)) or value.kind == "text":
+                continue
+            if value.kind == "param":
+                annotation = annotation_of(value.node, str(value.data))
+                if annotation in ("str", "Optional[str]", "str | None") or _ID_NAME.search(str(value.data)):
+                    continue
+            elif value.kind in ("attribute", "choice", "call"):
+                text = ast.unparse(node) if isinstance(node, ast.expr) else ""
+                chain = re.split(r"[\[(]", text)[0]
+                if re.match(
+                    r"(?:self\.)?(?:\w*args|cfg|config|conf|settings|opt|CFG|Config|FLAGS)\.", chain
+                ) and (chain.split(".")[0] in ("args", "opt", "FLAGS") or _ID_NAME.search(chain)):
+                    continue
+                if _ID_NAME.search(chain) or name_of(value).startswith(
+                    ("os.environ", "os.getenv", "os.path")
+                ):
+                    continue
+            return False
+        return True
+
+
+def annotation_of(function: ast.AST, name: str) -> str:
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return ""
+    for argument in parameters(function):
+        if argument.arg == name and argument.annotation is not None:
+            return ast.unparse(argument.annotation)
+    return ""
+
+
+def name_of(value: Value) -> str:
+    return value.data if isinstance(value.data, str) else ""
