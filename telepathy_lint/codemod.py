@@ -20,9 +20,10 @@ from telepathy_lint import engine
 from telepathy_lint.config import Configs
 from telepathy_lint.files import Found
 from telepathy_lint.project import Project
-from telepathy_lint.triggers import may_matter
+from telepathy_lint.scan import Modules
 from telepathy_lint.settings import FixStyle
 from telepathy_lint.source import Source, SourceError
+from telepathy_lint.triggers import may_matter
 
 
 class _FixCommand(CodemodCommand, ABC):
@@ -63,7 +64,7 @@ class _FixCommand(CodemodCommand, ABC):
         job = self.project.job(Found(path, os.path.dirname(os.path.abspath(path))), data)
         settings = replace(job.settings, fix_style=self.style)
         try:
-            fixed = engine.fix(source, job.rules, settings, unsafe=self.unsafe)
+            fixed = engine.fix(source, job.rules, settings, unsafe=self.unsafe, project=Modules())
         except (SourceError, engine.RuleError, engine.FixError) as error:
             self.warn(f"{path}: TLP000 {error}")
             return tree

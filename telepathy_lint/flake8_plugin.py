@@ -76,7 +76,7 @@ class Plugin:
         source.tree = self.tree
         try:
             rules, settings = _prepare(os.path.dirname(os.path.abspath(self.filename)), self.options)
-            found = engine.lint(source, rules, settings, noqa=False)
+            found = engine.lint(source, rules, settings, noqa=False, project=_prepared["modules"])
         except (SourceError, engine.RuleError, ConfigError, RecursionError) as error:
             # An exception would stop flake8 for every file and plugin.
             yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)
@@ -94,9 +94,11 @@ def _prepare(folder: str, options: dict[str, Any]) -> tuple[Any, Any]:
         from telepathy_lint.config import Configs
         from telepathy_lint.registry import all_rules
         from telepathy_lint.requirements import Targets
+        from telepathy_lint.scan import Modules
 
         configs: Configs = _prepared.setdefault("configs", Configs(options))
         targets: Targets = _prepared.setdefault("targets", Targets())
+        _prepared.setdefault("modules", Modules())
         target = targets.of(folder)
         _prepared[folder] = all_rules(), configs.of(folder).settings(target.version if target else None)
     rules, settings = _prepared[folder]

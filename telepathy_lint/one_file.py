@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from telepathy_lint import engine
-from telepathy_lint.files import WriteRefusedError, write_back
 from telepathy_lint.results import FileResult, failure, unreadable, with_failure
 from telepathy_lint.rule import Rule
+from telepathy_lint.scan import Modules
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.violation import Edit, Violation
@@ -25,8 +25,7 @@ class Task:
 
     fix: bool = False
     unsafe: bool = False
-    #: Write what was fixed; otherwise `patch` or `output` carries it.
-    write: bool = False
+    #: Describe what was fixed instead of giving the new content.
     patch: bool = False
     add_noqa: bool = False
     unused_noqa: bool = False
@@ -48,18 +47,16 @@ class Job:
     settings: Settings
 
 
-def run(job: Job, task: Task) -> FileResult:
-    """Never raises: whatever goes wrong with one file is that file's result."""
+def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
+    """Never raises: whatever goes wrong with one file is that file's result. `modules` are the project's own."""
     try:
-        return _run(job, task)
+        return _run(job, task, modules)
     except SourceError as error:
         return unreadable(job.path, error)
     except engine.RuleError as error:
         return failure(job.path, str(error))
-    except (engine.FixError, WriteRefusedError) as error:
-        # What was found is still worth saying; the file is as it was.
-        found = run(job, replace(task, fix=False, add_noqa=False))
-        return found if found.failed else with_failure(found, str(error))
+    except engine.FixError as error:
+        return unfixed(job, task, str(error), modules)
     except RecursionError:
         return failure(job.path, "nested too deeply to be linted")
     except Exception as error:
@@ -71,6 +68,12 @@ def run(job: Job, task: Task) -> FileResult:
         return failure(job.path, f"telepathy-lint itself failed: {type(error).__name__}: {error} ({detail})")
 
 
+def unfixed(job: Job, task: Task, why: str, modules: Modules | None) -> FileResult:
+    """The result where a fix could not be made: the file is as it was, and what was found in it is worth saying."""
+    found = run(job, replace(task, fix=False, add_noqa=False), modules)
+    return found if found.failed else with_failure(found, why)
+
+
 def open_source(path: str, data: bytes) -> Source:
     """A notebook by its suffix, Python otherwise."""
     if path.endswith(".ipynb"):
@@ -80,56 +83,54 @@ def open_source(path: str, data: bytes) -> Source:
     return Source(path, data)
 
 
-def _run(job: Job, task: Task) -> FileResult:
+def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
     source = open_source(job.path, job.data)
     result = FileResult(job.path)
     if task.fix:
-        result, source, violations = _fix(source, job, task)
+        result, source, violations = _fix(source, job, task, modules)
     else:
-        violations = _lint(source, job, task)
+        violations = _lint(source, job, task, modules)
         if task.unused_noqa:
-            violations += _unused(source, job)
+            violations += _unused(source, job, modules)
     if task.add_noqa:
         from telepathy_lint.noqa_edits import added
 
         text, comments = added(source, violations)
-        if comments:
-            _write(source, source.with_text(text))
-        return replace(result, comments=comments)
+        return replace(result, comments=comments, output=source.encode(text) if comments else None)
     return _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
 
 
-def _fix(source: Source, job: Job, task: Task) -> tuple[FileResult, Source, list[Violation]]:
+def _fix(
+    source: Source, job: Job, task: Task, modules: Modules | None
+) -> tuple[FileResult, Source, list[Violation]]:
     """The file with its fixes made, and what is left to report in it."""
-    fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe)
+    fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe, project=modules)
     applied = list(fixed.applied)
     after = source.with_text(fixed.text) if fixed.changed else source
     left = list(fixed.remaining)
     if task.unused_noqa:
-        after, removed = _without_unused(after, job)
+        after, removed = _without_unused(after, job, modules)
         applied += removed
-        left = _lint(after, job, task) + _unused(after, job)
+        left = _lint(after, job, task, modules) + _unused(after, job, modules)
     elif left and task.edits != "none":
-        left = _lint(after, job, task)
+        left = _lint(after, job, task, modules)
     result = FileResult(source.path, applied=tuple(applied))
     if task.patch and after is not source:
         from telepathy_lint.diffs import unified
 
         result = replace(result, patch=unified(source, after))
-    elif task.write and after is not source:
-        _write(source, after)
-    elif not (task.write or task.patch):
+    elif after is not source:
         result = replace(result, output=after.data)
     return result, after, left
 
 
-def _lint(source: Source, job: Job, task: Task) -> list[Violation]:
+def _lint(source: Source, job: Job, task: Task, modules: Modules | None) -> list[Violation]:
     if task.edits == "all":
-        return engine.lint(source, job.rules, job.settings, edits=True)
-    violations = engine.lint(source, job.rules, job.settings)
+        return engine.lint(source, job.rules, job.settings, edits=True, project=modules)
+    violations = engine.lint(source, job.rules, job.settings, project=modules)
     if task.edits == "shown" and any(_is_shown(one, task) for one in violations):
         # Only now is LibCST worth its import.
-        violations = engine.lint(source, job.rules, job.settings, edits=True)
+        violations = engine.lint(source, job.rules, job.settings, edits=True, project=modules)
     return violations
 
 
@@ -139,25 +140,23 @@ def _is_shown(violation: Violation, task: Task) -> bool:
     )
 
 
-def _unused(source: Source, job: Job) -> list[Violation]:
+def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation]:
     from telepathy_lint.noqa_edits import unused
     from telepathy_lint.suppress import may_suppress
 
     if not may_suppress(source.text):
         return []
-    return unused(source, engine.lint(source, job.rules, job.settings, noqa=False), job.rules)
+    return unused(
+        source, engine.lint(source, job.rules, job.settings, noqa=False, project=modules), job.rules
+    )
 
 
-def _without_unused(source: Source, job: Job) -> tuple[Source, list[Violation]]:
+def _without_unused(source: Source, job: Job, modules: Modules | None) -> tuple[Source, list[Violation]]:
     from telepathy_lint import fixes
 
-    removed = [one for one in _unused(source, job) if one.fix is not None]
+    removed = [one for one in _unused(source, job, modules) if one.fix is not None]
     edits = [edit for one in removed if one.fix is not None for edit in one.fix.edits]
     return (source.with_text(fixes.apply(source.text, edits)), removed) if edits else (source, [])
-
-
-def _write(source: Source, fixed: Source) -> None:
-    write_back(source.path, fixed.data, source.data)
 
 
 def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:

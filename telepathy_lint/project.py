@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from telepathy_lint.config import Config, ConfigError, Configs
@@ -57,7 +57,10 @@ class Project:
                 read.append((index, found, data))
         if read:
             prepared = [self.job(found, data) for _, found, data in read]
-            worked = self._work(prepared, task(), jobs, progress)
+            todo = task()
+            worked = self._work(prepared, todo, jobs, progress)
+            # Only now: what is found in one file may depend on another, which must not have changed meanwhile.
+            worked = [self._written(job, todo, result) for job, result in zip(prepared, worked, strict=True)]
             results += [(index, result) for (index, _, _), result in zip(read, worked, strict=True)]
         results.sort(key=lambda pair: pair[0])
         return [result for _, result in results]
@@ -120,24 +123,41 @@ class Project:
         return tuple(rule for rule in chosen if rule.meta.code not in ignored)
 
     @staticmethod
+    def _written(job: Job, task: Task, result: FileResult) -> FileResult:
+        if result.output is None:
+            return result
+        from telepathy_lint.files import WriteRefusedError, write_back
+        from telepathy_lint.one_file import unfixed
+
+        try:
+            write_back(job.path, result.output, job.data)
+        except WriteRefusedError as error:
+            from telepathy_lint.scan import Modules
+
+            return unfixed(job, task, str(error), Modules())
+        return replace(result, output=None)
+
+    @staticmethod
     def _work(
         prepared: Sequence[Job], task: Task, jobs: int | None, progress: Callable[[int, int], None]
     ) -> list[FileResult]:
         from telepathy_lint.one_file import run
         from telepathy_lint.results import failure
+        from telepathy_lint.scan import Modules
         from telepathy_lint.workers import Pool, processes
 
+        modules = Modules()
         sizes = [len(job.data) for job in prepared]
         count = processes(jobs, len(prepared), sum(sizes))
         if count > 1:
             pool: Pool[Job, FileResult] = Pool(
-                lambda job: run(job, task),
+                lambda job: run(job, task, modules),
                 lambda job, how: failure(job.path, f"the process linting this file died ({how})"),
                 lambda done: progress(done, len(prepared)),
             )
             return pool.run(prepared, sizes, count)
         results = []
         for job in prepared:
-            results.append(run(job, task))
+            results.append(run(job, task, modules))
             progress(len(results), len(prepared))
         return results

@@ -31,7 +31,7 @@ class FileResult:
     file_lines: Mapping[tuple[int, int], int] = field(default_factory=dict)
     #: The unified diff of all fixes.
     patch: str = ""
-    #: The text after fixing, where it goes to standard output.
+    #: The file's new content, None where nothing changed.
     output: bytes | None = None
     #: Suppression comments added.
     comments: int = 0

@@ -119,10 +119,10 @@ def test_a_crash_of_the_linter_is_one_files_finding(lint: Any, monkeypatch: pyte
     write("b.py")
     original = one_file._run
 
-    def crash(job: Any, task: Any) -> FileResult:
+    def crash(job: Any, task: Any, modules: Any) -> FileResult:
         if job.path == "a.py":
             raise KeyError("oops")
-        return original(job, task)
+        return original(job, task, modules)
 
     monkeypatch.setattr(one_file, "_run", crash)
     ran = lint(*JSON)
@@ -315,10 +315,10 @@ def test_a_worker_that_dies_loses_one_file_only(lint: Any, monkeypatch: pytest.M
     original = one_file._run
     parent = os.getpid()
 
-    def die(job: Any, task: Any) -> FileResult:
+    def die(job: Any, task: Any, modules: Any) -> FileResult:
         if os.getpid() != parent and job.path == "m3.py":
             os.kill(os.getpid(), 9)
-        return original(job, task)
+        return original(job, task, modules)
 
     monkeypatch.setattr(one_file, "_run", die)
     ran = lint(*JSON, "--jobs", "6")
@@ -557,3 +557,20 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert cli.run([]) == 2
     assert "telepathy-lint 0" in capsys.readouterr().out
+
+
+def test_nothing_is_written_before_everything_is_read(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found in one file may depend on another, so no file may change while others are still being looked at."""
+    for number in range(4):
+        write(f"m{number}.py")
+    original = one_file._run
+    seen: list[bool] = []
+
+    def look(job: Any, task: Any, modules: Any) -> FileResult:
+        seen.append(all(path.read_text() == BAD for path in Path().glob("*.py")))
+        return original(job, task, modules)
+
+    monkeypatch.setattr(one_file, "_run", look)
+    assert lint("--select", "TLP101", "--fix", "--jobs", "1").code == 0
+    assert seen == [True] * 4
+    assert all(path.read_text() != BAD for path in Path().glob("*.py"))

@@ -152,7 +152,7 @@ def test_flake8_leaves_off_by_default_rules_off() -> None:
             assert names[0].startswith("--telepathy-") and how["parse_from_config"]
 
         def extend_default_ignore(self, codes: list[str]) -> None:
-            self.ignored += codes
+            self.ignored.extend(codes)
 
     Plugin.add_options(Manager())
     off = [rule.meta.code for rule in all_rules() if not rule.meta.default]

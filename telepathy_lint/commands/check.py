@@ -120,7 +120,7 @@ class Check:
         if options.write_baseline:
             return replace(plain, snippets=True)
         if self.fixing:
-            plain = replace(plain, fix=True, patch=options.diff, write=not options.diff)
+            plain = replace(plain, fix=True, patch=options.diff)
         if options.fix_only or options.diff or options.statistics:
             return plain
         return replace(
@@ -136,15 +136,16 @@ class Check:
         data = sys.stdin.buffer.read()
         found = Found(name, os.path.dirname(os.path.abspath(name)))
         from telepathy_lint.one_file import run
+        from telepathy_lint.scan import Modules
         from telepathy_lint.triggers import may_matter
 
-        task = replace(self._task(), write=False)
+        task = self._task()
         if may_matter(data) or task.unused_noqa:
-            result = run(self.project.job(found, data), task)
+            result = run(self.project.job(found, data), task, Modules())
         else:
             from telepathy_lint.results import FileResult
 
-            result = FileResult(name, output=data)
+            result = FileResult(name)
         if task.fix and not task.patch:
             # The program gets the code, the person the findings.
             sys.stdout.flush()
