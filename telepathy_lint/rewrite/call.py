@@ -36,7 +36,24 @@ def rewritten(site: Site, changed: frozenset[str], loader: str) -> str:
     first_newline = re.search(r"\r\n|\r|\n", site.text)
     # LibCST writes the newline it met first as "the default", which only a module knows.
     printer = cst.Module([], default_newline=first_newline.group() if first_newline else site.source.newline)
-    return _Layout(site, printer, cst.parse_expression(loader), kept, tail).text(_has_trailing_comma(call))
+    func = cst.parse_expression(loader)
+    shift = len(loader) - len(printer.code_for_node(call.func))
+    kept = [_Item(_realigned(item.gap, site, shift), item.arg) for item in kept]
+    return _Layout(site, printer, func, kept, tail).text(_has_trailing_comma(call))
+
+
+def _realigned(gap: Gap, site: Site, shift: int) -> Gap:
+    """The gap, moved along where arguments were aligned with the opening parenthesis."""
+    source, func_end = site.source, site.source.end_of(site.call.func)
+    column = func_end - source.line_starts[source.line_of(func_end) - 1] + 1
+    if not isinstance(gap, cst.ParenthesizedWhitespace) or len(gap.last_line.value) != column:
+        return gap
+    moved = cst.SimpleWhitespace(" " * max(column + shift, 0))
+    lines = [
+        line.with_changes(whitespace=moved) if len(line.whitespace.value) == column else line
+        for line in gap.empty_lines
+    ]
+    return gap.with_changes(last_line=moved, empty_lines=lines)
 
 
 def _renamed(arg: cst.Arg, first: bool) -> cst.Arg:

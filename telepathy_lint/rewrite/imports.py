@@ -161,24 +161,70 @@ class ImportPlan:
 
     def edits(self) -> list[Edit]:
         """One edit or more for each import statement concerned."""
-        by_statement: dict[ast.AST, list[Placed]] = {}
+        by_statement: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
         for placed, _, _ in self._used:
             by_statement.setdefault(placed.stmt, []).append(placed)
-        edits: list[Edit] = []
+        wanted: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
         introduced: set[tuple[ast.AST, str]] = set()
         for stmt, group in by_statement.items():
-            wanted: list[Placed] = []
+            where = self._gathered(stmt, list(by_statement))
             for placed in group:
                 key = (placed.scope.node, placed.spelled)
                 if not placed.present and key not in introduced:
                     introduced.add(key)
-                    wanted.append(placed)
-            assert isinstance(stmt, (ast.Import, ast.ImportFrom))
-            gone = self._unused(stmt, group)
-            edits += self._statement_edits(stmt, self._import_text(stmt, wanted), gone)
+                    wanted.setdefault(where, []).append(placed)
+        edits: list[Edit] = []
+        for stmt, group in wanted.items():
+            if (existing := self._existing_import(stmt)) is not None:
+                end = self.source.end_of(existing.names[-1])
+                added = "".join(f", {name}" for name in _import_names(group))
+                edits.append(self.source.edit(end, end, added))
+                wanted[stmt] = []
+        for stmt, group in by_statement.items():
+            edits += self._statement_edits(
+                stmt, self._import_text(wanted.get(stmt, [])), self._unused(stmt, group)
+            )
         return edits
 
-    def _import_text(self, stmt: ast.Import | ast.ImportFrom, wanted: list[Placed]) -> str | None:
+    def _existing_import(self, stmt: ast.Import | ast.ImportFrom) -> ast.ImportFrom | None:
+        """An import from the loader's module that stands before every call in the same block and can take more names."""
+        assert self.scan.finder is not None
+        parent_of = self.scan.finder.tree.parent
+        first_call = min(site.start for _, site, _ in self._used)
+        for other in self.scan.finder.tree.top.statements:
+            if (
+                isinstance(other, ast.ImportFrom)
+                and other.module == self.loader.module
+                and not other.level
+                and isinstance(stmt, ast.ImportFrom)
+                and parent_of.get(other) is parent_of.get(stmt)
+                and self.source.end_of(other) < first_call
+                and other.names[0].name != "*"
+            ):
+                return other
+        return None
+
+    def _gathered(
+        self, stmt: ast.Import | ast.ImportFrom, stmts: list[ast.Import | ast.ImportFrom]
+    ) -> ast.Import | ast.ImportFrom:
+        """Where a statement's loader import goes: with that of a later one of the block, if no call comes before it."""
+        assert self.scan.finder is not None
+        parent_of = self.scan.finder.tree.parent
+        first_call = min(site.start for _, site, _ in self._used)
+        chosen = stmt
+        for other in stmts:
+            same_block = type(other) is type(stmt) and parent_of.get(other) is parent_of.get(stmt)
+            at_top = isinstance(parent_of.get(stmt), ast.Module)
+            if (
+                same_block
+                and at_top
+                and self.source.end_of(other) < first_call
+                and other.lineno > chosen.lineno
+            ):
+                chosen = other
+        return chosen
+
+    def _import_text(self, wanted: list[Placed]) -> str | None:
         if not wanted:
             return None
         if all("." in placed.spelled for placed in wanted):
@@ -200,8 +246,8 @@ class ImportPlan:
         if gone and len(gone) == len(stmt.names):
             if added is not None:
                 return [self.source.edit(start, end, added)]
-            return []  # nothing takes the statement's place: leave it rather than an empty block
-        edits = [self._alias_edit(stmt, index) for index, alias in enumerate(stmt.names) if alias in gone]
+            return self._line_removed(stmt)
+        edits = self._alias_edits(stmt.names, gone) if gone else []
         if added is not None:
             line_start = self.source.line_starts[self.source.line_of(start) - 1]
             last_line = self.source.line_of(end)
@@ -221,29 +267,46 @@ class ImportPlan:
                 edits.append(self.source.edit(line_end, line_end, f"{self.source.newline}{indent}{added}"))
         return edits
 
-    def _alias_edit(self, stmt: ast.Import | ast.ImportFrom, index: int) -> Edit:
-        """Take one name out of an import that keeps others, with its comma and, where it has one to itself, its line."""
-        text, names = self.source.text, stmt.names
-        start, end = self.source.start_of(names[index]), self.source.end_of(names[index])
-        comma = re.compile(r"\s*,").match(text, end)
-        if comma is not None:
-            end = comma.end()
-            line_start = self.source.line_starts[self.source.line_of(start) - 1]
-            rest = re.compile(r"[ \t]*(?:\r\n|\r|\n)").match(text, end)
-            if not text[line_start:start].strip() and rest is not None:
-                return self.source.edit(line_start, rest.end(), "")
-            space = re.compile(r"[ \t]*(?![ \t\r\n#\\])").match(text, end)
-            return self.source.edit(start, space.end() if space is not None else end, "")
-        previous = self.source.end_of(names[index - 1])
-        between = text[previous:start]
-        if "#" in between or "\n" in between or "\r" in between:
-            # the last of several lines, without a comma: only the name goes, the comma before it may stay in parentheses
-            line_start = self.source.line_starts[self.source.line_of(start) - 1]
-            rest = re.compile(r"[ \t]*(?:\r\n|\r|\n)").match(text, end)
-            if not text[line_start:start].strip() and rest is not None:
-                return self.source.edit(line_start, rest.end(), "")
-            return self.source.edit(start, end, "")
-        return self.source.edit(previous, end, "")
+    def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
+        """Remove a statement that has its lines to itself in a module's body; elsewhere it might leave a block empty."""
+        assert self.scan.finder is not None
+        if not isinstance(self.scan.finder.tree.parent.get(stmt), ast.Module):
+            return []
+        text, starts = self.source.text, self.source.line_starts
+        first = starts[self.source.line_of(self.source.start_of(stmt)) - 1]
+        last = self.source.line_of(self.source.end_of(stmt))
+        end = starts[last] if last < len(starts) else len(text)
+        alone = text[first:end].strip() == text[self.source.start_of(stmt) : self.source.end_of(stmt)]
+        return [self.source.edit(first, end, "")] if alone else []
+
+    def _alias_edits(self, names: list[ast.alias], gone: list[ast.alias]) -> list[Edit]:
+        """Take names out of an import that keeps others; comments behind them stay."""
+        text, source = self.source.text, self.source
+        starts = [source.start_of(name) for name in names]
+        ends = [source.end_of(name) for name in names]
+        last_kept = max(index for index, name in enumerate(names) if name not in gone)
+        edits = [
+            source.edit(
+                starts[index], starts[index + 1], _comments_of(text[starts[index] : starts[index + 1]])
+            )
+            for index in range(last_kept)
+            if names[index] in gone
+        ]
+        if last_kept + 1 == len(names):
+            return edits
+        tail = text[ends[last_kept] : ends[-1]]
+        if "#" not in tail:
+            return [*edits, source.edit(ends[last_kept], ends[-1], "")]
+        # Comments stay, each on the line it has; the names between them go.
+        comma = re.compile(r"[ \t]*,").match(text, ends[-1])
+        end = comma.end() if comma is not None else ends[-1]
+        stays = text[ends[last_kept] : starts[last_kept + 1]]
+        for index in range(last_kept + 1, len(names)):
+            stays += _comments_of(text[starts[index] : starts[index + 1] if index + 1 < len(names) else end])
+        stays = stays.rstrip()
+        if not text[end:].lstrip(" \t").startswith(("\n", "\r", "#")):
+            stays += source.newline
+        return [*edits, source.edit(ends[last_kept], end, stays)]
 
     # ---- what is no longer used
 
@@ -302,6 +365,18 @@ class ImportPlan:
     def _in_string(self, offset: int) -> bool:
         assert self.scan.finder is not None
         return self.scan.finder.words.in_string(offset)
+
+
+def _import_names(wanted: list[Placed]) -> list[str]:
+    return sorted(
+        {p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled}
+    )
+
+
+def _comments_of(text: str) -> str:
+    """What stays of `Name,  # comment` and the line break behind it."""
+    comment = text.find("#")
+    return text[comment:] if comment >= 0 else ""
 
 
 def _mentions(text: str, name: str) -> bool:

@@ -1,0 +1,522 @@
+"""The rewrite to the loader, case by case: what a careful colleague would have written."""
+
+from __future__ import annotations
+
+import pytest
+
+from telepathy_lint import engine, registry
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+
+
+def fixed(code: str, *select: str) -> str:
+    source = Source("script.py", code.encode())
+    return engine.fix(source, registry.select(select or None), Settings(), unsafe=True).text
+
+
+CASES = {
+    "plain": (
+        """\
+from transformers import AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained("x", device_map="auto", torch_dtype=None)
+""",
+        """\
+from telepathy_runtime import load_model
+m = load_model("x", torch_dtype=None)
+""",
+    ),
+    "module style": (
+        """\
+import transformers
+m = transformers.AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+import transformers
+import telepathy_runtime
+m = telepathy_runtime.load_model("x", device_map=None)
+""",
+    ),
+    "module alias": (
+        """\
+import transformers as t
+m = t.LlamaForCausalLM.from_pretrained("x")
+""",
+        """\
+import transformers as t
+import telepathy_runtime
+m = telepathy_runtime.load_model("x", model_class=t.LlamaForCausalLM, device_map=None)
+""",
+    ),
+    "function import": (
+        """\
+def f():
+    from transformers import AutoModelForCausalLM
+    return AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+def f():
+    from telepathy_runtime import load_model
+    return load_model("x", device_map=None)
+""",
+    ),
+    "try import": (
+        """\
+try:
+    from transformers import AutoModelForCausalLM
+except ImportError:
+    AutoModelForCausalLM = None
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+try:
+    from transformers import AutoModelForCausalLM
+    from telepathy_runtime import load_model
+except ImportError:
+    AutoModelForCausalLM = None
+m = load_model("x", device_map=None)
+""",
+    ),
+    "multi": (
+        """\
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,  # the model
+    AutoTokenizer,
+)  # all
+m = AutoModelForCausalLM.from_pretrained("x")
+t = AutoTokenizer.from_pretrained("x")
+""",
+        """\
+from transformers import (
+    AutoConfig,
+    # the model
+)  # all
+from telepathy_runtime import load_model, load_tokenizer
+m = load_model("x", device_map=None)
+t = load_tokenizer("x")
+""",
+    ),
+    "multi last": (
+        """\
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM
+)
+m = AutoModelForCausalLM.from_pretrained("x")
+print(AutoConfig)
+""",
+        """\
+from transformers import (
+    AutoConfig
+)
+from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+print(AutoConfig)
+""",
+    ),
+    "noqa import": (
+        """\
+from transformers import AutoModelForCausalLM  # noqa: F401
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from transformers import AutoModelForCausalLM  # noqa: F401
+from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+""",
+    ),
+    "all": (
+        """\
+from transformers import AutoModelForCausalLM
+__all__ = ["AutoModelForCausalLM"]
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from transformers import AutoModelForCausalLM
+from telepathy_runtime import load_model
+__all__ = ["AutoModelForCausalLM"]
+m = load_model("x", device_map=None)
+""",
+    ),
+    "two imports": (
+        """\
+from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM
+t = AutoTokenizer.from_pretrained("x")
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from telepathy_runtime import load_model, load_tokenizer
+t = load_tokenizer("x")
+m = load_model("x", device_map=None)
+""",
+    ),
+    "semicolon": (
+        """\
+import os; from transformers import AutoModelForCausalLM; print(1)
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+import os; from telepathy_runtime import load_model; print(1)
+m = load_model("x", device_map=None)
+""",
+    ),
+    "one-line if": (
+        """\
+if True: from transformers import AutoModelForCausalLM, AutoConfig
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+if True: from transformers import AutoConfig; from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+""",
+    ),
+    "backslash": (
+        """\
+from transformers import AutoConfig, \\
+    AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained("x")
+print(AutoConfig)
+""",
+        """\
+from transformers import AutoConfig
+from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+print(AutoConfig)
+""",
+    ),
+    "no newline": (
+        ('from transformers import AutoModelForCausalLM\nAutoModelForCausalLM.from_pretrained("x")'),
+        ('from telepathy_runtime import load_model\nload_model("x", device_map=None)'),
+    ),
+    "crlf": (
+        (
+            "from transformers import AutoModelForCausalLM\r\n"
+            "m = AutoModelForCausalLM.from_pretrained(\r\n"
+            '    "x",\r\n'
+            "    # c\r\n"
+            '    device_map="auto",\r\n'
+            ")\r\n"
+        ),
+        ('from telepathy_runtime import load_model\r\nm = load_model(\r\n    "x",\r\n    # c\r\n)\r\n'),
+    ),
+    "string annotation": (
+        """\
+from transformers import AutoModelForCausalLM
+def f(m: "AutoModelForCausalLM"): ...
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from transformers import AutoModelForCausalLM
+from telepathy_runtime import load_model
+def f(m: "AutoModelForCausalLM"): ...
+m = load_model("x", device_map=None)
+""",
+    ),
+    "alias": (
+        """\
+from transformers import AutoModelForCausalLM as AM
+m = AM.from_pretrained("x")
+""",
+        """\
+from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+""",
+    ),
+    "star": (
+        """\
+from transformers import *
+m = AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from transformers import *
+from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+""",
+    ),
+    "class var": (
+        """\
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+C = LlamaForCausalLM if 1 else AutoModelForCausalLM
+m = C.from_pretrained("x")
+""",
+        """\
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from telepathy_runtime import load_model
+C = LlamaForCausalLM if 1 else AutoModelForCausalLM
+m = load_model("x", model_class=C, device_map=None)
+""",
+    ),
+    "already": (
+        """\
+from telepathy_runtime import load_model
+from transformers import AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained("x")
+n = load_model("y")
+""",
+        """\
+from telepathy_runtime import load_model
+m = load_model("x", device_map=None)
+n = load_model("y")
+""",
+    ),
+    "clash": (
+        """\
+from transformers import AutoModelForCausalLM
+def load_model(): return AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from telepathy_runtime import load_model as runtime_load_model
+def load_model(): return runtime_load_model("x", device_map=None)
+""",
+    ),
+    "kw id": (
+        """\
+from transformers import AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained(pretrained_model_name_or_path="x", device_map="auto")
+m = AutoModelForCausalLM.from_pretrained(device_map="auto", pretrained_model_name_or_path="x")
+""",
+        """\
+from telepathy_runtime import load_model
+m = load_model("x")
+m = load_model("x")
+""",
+    ),
+    "long": (
+        """\
+from transformers import AutoModelForCausalLM
+if True:
+    model = AutoModelForCausalLM.from_pretrained("meta-llama/Llama-3.1-8B-Instruct", device_map="auto", revision="0123456789abcdef", cache_dir="x")
+""",
+        """\
+from telepathy_runtime import load_model
+if True:
+    model = load_model(
+        "meta-llama/Llama-3.1-8B-Instruct",
+        revision="0123456789abcdef",
+        cache_dir="x",
+    )
+""",
+    ),
+    "hug": (
+        """\
+from transformers import AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained("x",
+                                         torch_dtype="auto", device_map="auto",
+                                         revision="main")
+""",
+        """\
+from telepathy_runtime import load_model
+m = load_model("x",
+               revision="main")
+""",
+    ),
+    "comment before paren": (
+        """\
+from transformers import AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained(  # here
+    "x",
+    device_map="auto",  # all
+    # last
+)
+""",
+        """\
+from telepathy_runtime import load_model
+m = load_model(  # here
+    "x",
+    # all
+    # last
+)
+""",
+    ),
+    "nested": (
+        """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+m = AutoModelForCausalLM.from_pretrained("x", pad=len(AutoTokenizer.from_pretrained("y")))
+""",
+        """\
+from telepathy_runtime import load_tokenizer, load_model
+m = load_model("x", device_map=None, pad=len(load_tokenizer("y")))
+""",
+    ),
+    "future": (
+        (
+            '"""doc"""\n'
+            "from __future__ import annotations\n"
+            "import sys\n"
+            'sys.path.insert(0, "src")\n'
+            "from transformers import AutoModelForCausalLM\n"
+            'm = AutoModelForCausalLM.from_pretrained("x")\n'
+        ),
+        (
+            '"""doc"""\n'
+            "from __future__ import annotations\n"
+            "import sys\n"
+            'sys.path.insert(0, "src")\n'
+            "from telepathy_runtime import load_model\n"
+            'm = load_model("x", device_map=None)\n'
+        ),
+    ),
+    "tok class": (
+        """\
+from transformers import LlamaTokenizer, LlamaForCausalLM
+t = LlamaTokenizer.from_pretrained("x", use_fast=False)
+m = LlamaForCausalLM.from_pretrained("x", torch_dtype="float16")
+""",
+        """\
+from transformers import LlamaTokenizer, LlamaForCausalLM
+from telepathy_runtime import load_model, load_tokenizer
+t = load_tokenizer("x", tokenizer_class=LlamaTokenizer, use_fast=False)
+m = load_model("x", model_class=LlamaForCausalLM, device_map=None)
+""",
+    ),
+    "tabs": (
+        (
+            "from transformers import AutoModelForCausalLM\n"
+            "def f():\n"
+            "\tm = AutoModelForCausalLM.from_pretrained(\n"
+            '\t\t"x",\n'
+            '\t\ttorch_dtype="float16", device_map="auto")\n'
+            "\treturn m\n"
+        ),
+        ('from telepathy_runtime import load_model\ndef f():\n\tm = load_model("x")\n\treturn m\n'),
+    ),
+    "type checking": (
+        """\
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from transformers import AutoModelForCausalLM
+def f():
+    from transformers import AutoModelForCausalLM
+    return AutoModelForCausalLM.from_pretrained("x")
+""",
+        """\
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from transformers import AutoModelForCausalLM
+def f():
+    from telepathy_runtime import load_model
+    return load_model("x", device_map=None)
+""",
+    ),
+    "trailing spaces": (
+        (
+            "from transformers import AutoModelForCausalLM   \n"
+            'm = AutoModelForCausalLM.from_pretrained( "x" , device_map = "auto" )\n'
+        ),
+        ('from telepathy_runtime import load_model   \nm = load_model( "x" )\n'),
+    ),
+    "only tok": (
+        """\
+from transformers import AutoTokenizer, GPT2LMHeadModel
+t = AutoTokenizer.from_pretrained("x")
+m = GPT2LMHeadModel.from_pretrained("x", generation_config=None, torch_dtype="bfloat16", attn_implementation="eager")
+""",
+        """\
+from transformers import GPT2LMHeadModel
+from telepathy_runtime import load_tokenizer
+t = load_tokenizer("x")
+m = GPT2LMHeadModel.from_pretrained("x", generation_config=None, torch_dtype="bfloat16", attn_implementation="eager")
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), CASES.values(), ids=list(CASES))
+def test_rewrites(before: str, after: str) -> None:
+    assert fixed(before) == after
+
+
+@pytest.mark.parametrize(("before", "after"), CASES.values(), ids=list(CASES))
+def test_settles(before: str, after: str) -> None:
+    assert fixed(after) == after
+
+
+def test_a_rule_alone_changes_nothing_else() -> None:
+    code = """\
+import torch
+from transformers import AutoModelForCausalLM, AutoModel
+
+a = AutoModelForCausalLM.from_pretrained("x", device_map="auto", torch_dtype=torch.float16)
+b = AutoModel.from_pretrained("x", device_map={"": 0}, attn_implementation="eager")
+"""
+    assert (
+        fixed(code, "TLP101")
+        == """\
+import torch
+from transformers import AutoModel
+from telepathy_runtime import load_model
+
+a = load_model("x", attn_implementation=None, generation_config=None, torch_dtype=torch.float16)
+b = load_model(
+    "x",
+    model_class=AutoModel,
+    dtype=None,
+    generation_config=None,
+    attn_implementation="eager",
+)
+"""
+    )
+
+
+def test_a_suppressed_rule_is_not_part_of_the_rewrite() -> None:
+    code = """\
+from transformers import AutoModelForCausalLM
+
+m = AutoModelForCausalLM.from_pretrained("x", device_map="auto")  # noqa: TLP102, TLP105
+"""
+    assert 'load_model("x", dtype=None, generation_config=None)  # noqa: TLP102, TLP105' in fixed(code)
+
+
+def test_values_that_come_through_a_shared_dict_are_reported_but_stay() -> None:
+    code = """\
+import torch
+from transformers import AutoModelForCausalLM
+
+SHARED = {"device_map": "auto", "torch_dtype": torch.bfloat16}
+m = AutoModelForCausalLM.from_pretrained("x", **SHARED)
+"""
+    result = engine.fix(Source("script.py", code.encode()), registry.select(None), Settings(), unsafe=True)
+    assert 'm = load_model("x", **SHARED)' in result.text
+    assert 'SHARED = {"device_map": "auto"' in result.text
+
+
+def test_a_call_with_unseen_arguments_is_left_alone() -> None:
+    code = """\
+from transformers import AutoModelForCausalLM
+
+def load(name, **kwargs):
+    return AutoModelForCausalLM.from_pretrained(name, device_map="auto", **kwargs)
+"""
+    result = engine.fix(Source("script.py", code.encode()), registry.select(None), Settings(), unsafe=True)
+    assert not result.changed
+    assert [violation.code for violation in result.remaining] == ["TLP101"]
+
+
+def test_a_site_takes_the_worst_safety_of_what_its_rewrite_includes() -> None:
+    code = """\
+import torch
+from transformers import AutoModel
+
+a = AutoModel.from_pretrained("x", device_map="auto", torch_dtype=torch.bfloat16)
+b = AutoModel.from_pretrained("x", device_map="auto")
+"""
+    source = Source("script.py", code.encode())
+    found = engine.lint(source, registry.select(None), Settings())
+    assert {(v.line, v.fix.safety) for v in found if v.fix} == {(4, "safe"), (5, "unsafe")}
+    text = engine.fix(source, registry.select(None), Settings()).text
+    assert "a = load_model(" in text
+    assert "b = AutoModel.from_pretrained(" in text
+
+
+def test_attention_weights_make_the_attention_fix_unsafe() -> None:
+    code = """\
+import torch
+from transformers import AutoModel
+
+model = AutoModel.from_pretrained("x", torch_dtype=torch.bfloat16)
+weights = model(**batch, output_attentions=True).attentions
+"""
+    (violation,) = engine.lint(Source("s.py", code.encode()), registry.select(None), Settings())
+    assert violation.code == "TLP104"
+    assert violation.fix is not None and violation.fix.safety == "unsafe"
