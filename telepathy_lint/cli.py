@@ -23,7 +23,21 @@ class Usage(Exception):  # noqa: N818 - not an error of the program but of how i
     """A combination of options that cannot be honoured."""
 
 
+class _Help(argparse.HelpFormatter):
+    """argparse makes a formatter for every option it is given, and asks shutil, a slow import, how wide each may be."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size().columns
+        except OSError:
+            columns = 100
+        super().__init__(prog, width=columns - 2)
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: error: {message}\n")
