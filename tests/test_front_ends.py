@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import yaml  # type: ignore[import-untyped,unused-ignore]
 from libcst import parse_module
 from libcst.codemod import CodemodContext
 
@@ -234,25 +233,29 @@ def test_a_codemod_warns_about_what_it_cannot_do(corpus: Path) -> None:
     assert all("TLP102" not in warning for warning in warnings)
 
 
-def hooks() -> dict[str, dict[str, object]]:
-    return {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+def hooks() -> dict[str, dict[str, str]]:
+    """The hooks by id; the file is flat enough to be read without a YAML library."""
+    text = (ROOT / ".pre-commit-hooks.yaml").read_text()
+    parts = re.split(r"^- ", text, flags=re.MULTILINE)[1:]
+    read = [dict(re.findall(r"^ *(\w+): (.*)$", part, re.MULTILINE)) for part in parts]
+    return {hook["id"]: hook for hook in read}
 
 
 def test_the_hooks_are_commands_that_the_command_line_takes(corpus: Path) -> None:
     assert set(hooks()) == {"telepathy-lint", "telepathy-lint-fix"}
     for hook in hooks().values():
-        program, *arguments = shlex.split(str(hook["entry"]))
+        program, *arguments = shlex.split(hook["entry"])
         assert program == "telepathy-lint"
         assert cli.parser(arguments[0]).parse_args([*arguments, "a.py"]).paths == ["a.py"]
-        assert hook["types_or"] == ["python", "jupyter"]
+        assert hook["types_or"] == "[python, jupyter]"
 
 
 def test_the_hooks_find_and_fix_the_same(corpus: Path) -> None:
     names = sorted(files(corpus))
     shutil.copytree(corpus, corpus.parent / "expected")
-    check = shlex.split(str(hooks()["telepathy-lint"]["entry"]))[2:]
+    check = shlex.split(hooks()["telepathy-lint"]["entry"])[2:]
     assert by_command_line(*check, *names) == by_command_line()
-    fix = shlex.split(str(hooks()["telepathy-lint-fix"]["entry"]))[2:]
+    fix = shlex.split(hooks()["telepathy-lint-fix"]["entry"])[2:]
     assert run("telepathy_lint", "check", *fix, "--unsafe-fixes", *names).returncode == 1
     run("telepathy_lint", "check", "--fix", "--unsafe-fixes", "../expected")
     assert files(corpus) == files(corpus.parent / "expected")
