@@ -85,24 +85,16 @@ def fix(
         found, scanned = _found(source, rules, settings, noqa, project)
         rewriter = Rewriter(scanned, settings)
         chosen: list[Rewrite] = []
-        done: list[Violation] = []
         for site, group in _by_site(found):
-            offered = rewriter.offer(site, [each.rule for each in group])
-            if (
-                offered is None
-                or offered[1].safety == "display"
-                or (offered[1].safety == "unsafe" and not unsafe)
-            ):
-                continue
-            chosen.append(offered[0])
-            done += [
-                replace(each.violation, fix=offered[1]) for each in group if each.rule in offered[0].rules
-            ]
+            for rewrite in rewriter.offers(site, [each.rule for each in group]):
+                if rewrite.fix.safety == "safe" or (rewrite.fix.safety == "unsafe" and unsafe):
+                    chosen.append(rewrite)
         planned = rewriter.plan(chosen) if chosen else []
         if not planned:
             remaining = _with_fixes(found, scanned, settings, edits=False)
             return Fixed(source.text, source.text != original.text, tuple(applied), tuple(remaining))
         text = fixes.apply(source.text, planned)
+        done = [replace(violation, fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
         codes = ", ".join(sorted({violation.code for violation in done}))
         source = source.with_text(text)
         try:
@@ -169,20 +161,32 @@ def _by_site(found: list[_Found]) -> list[tuple[Site, list[_Found]]]:
 def _with_fixes(found: list[_Found], scanned: Scan, settings: Settings, edits: bool) -> list[Violation]:
     """The violations, each with its site's fix: one rewrite for all rules that reported the site."""
     rewriter = Rewriter(scanned, settings)
-    violations: list[Violation] = []
+    offered: dict[int, Fix] = {}
     for site, group in _by_site(found):
-        offered = rewriter.offer(site, [each.rule for each in group])
-        if offered is None:
-            violations += [each.violation for each in group]
-            continue
-        rewrite, offer = offered
-        if edits:
-            offer = Fix(offer.safety, offer.message, tuple(rewriter.plan([rewrite])))
-        violations += [
-            replace(each.violation, fix=offer) if each.rule in rewrite.rules else each.violation
-            for each in group
-        ]
-    return sorted(violations)
+        rewrites = rewriter.offers(site, [each.rule for each in group])
+        for violation, rewrite in _answered(group, rewrites):
+            offer = rewrite.fix
+            if edits and id(rewrite) not in offered:
+                offered[id(rewrite)] = replace(offer, edits=tuple(rewriter.plan([rewrite])))
+            offered[id(violation)] = offered.get(id(rewrite), offer)
+    return sorted(
+        replace(each.violation, fix=offered[id(each.violation)])
+        if id(each.violation) in offered
+        else each.violation
+        for each in found
+    )
+
+
+def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:
+    """The violations that rewrites answer."""
+    by_answer = {
+        (id(rewrite.site), rule.meta.code): rewrite for rewrite in rewrites for rule in rewrite.rules
+    }
+    return [
+        (each.violation, rewrite)
+        for each in found
+        if (rewrite := by_answer.get((id(each.site), each.rule.meta.code))) is not None
+    ]
 
 
 __all__ = ["FixError", "Fixed", "RuleError", "fix", "lint"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import ClassVar, Literal
 
+from telepathy_lint.change import Repair
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
@@ -84,6 +85,10 @@ class Rule:
     def check(self, site: Site, settings: Settings) -> Report | None:
         """What is wrong with the site, or None; never called for kinds the rule did not name."""
         raise NotImplementedError
+
+    def repair(self, site: Site, settings: Settings) -> Repair | None:
+        """The rule's own fix of a site it reported; rules with a `setting` share the loader's rewrite instead."""
+        return None
 
     @classmethod
     def documentation(cls) -> str:

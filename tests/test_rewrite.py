@@ -481,16 +481,60 @@ m = AutoModelForCausalLM.from_pretrained("x", **SHARED)
     assert 'SHARED = {"device_map": "auto"' in result.text
 
 
-def test_a_call_with_unseen_arguments_is_left_alone() -> None:
+def test_a_call_with_unseen_arguments_keeps_its_form() -> None:
     code = """\
 from transformers import AutoModelForCausalLM
 
 def load(name, **kwargs):
     return AutoModelForCausalLM.from_pretrained(name, device_map="auto", **kwargs)
 """
-    result = engine.fix(Source("script.py", code.encode()), registry.select(None), Settings(), unsafe=True)
-    assert not result.changed
-    assert [violation.code for violation in result.remaining] == ["TLP101"]
+    assert (
+        fixed(code)
+        == """\
+from transformers import AutoModelForCausalLM
+from telepathy_runtime import resolve_device_map
+
+def load(name, **kwargs):
+    return AutoModelForCausalLM.from_pretrained(name, device_map=resolve_device_map(), **kwargs)
+"""
+    )
+
+
+def test_inline_style_keeps_the_call() -> None:
+    code = """\
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained(
+    "x",
+    device_map="auto",  # where
+    torch_dtype=torch.float16,
+)
+"""
+    settings = Settings(fix_style="inline")
+    source = Source("script.py", code.encode())
+    result = engine.fix(source, registry.select(None), settings, unsafe=True)
+    assert (
+        result.text
+        == """\
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from telepathy_runtime import apply_generation_config, resolve_attn_implementation, resolve_device_map
+
+tokenizer = AutoTokenizer.from_pretrained("x")
+tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+model = AutoModelForCausalLM.from_pretrained(
+    "x",
+    attn_implementation=resolve_attn_implementation(),
+    device_map=resolve_device_map(),  # where
+    torch_dtype=torch.bfloat16,
+)
+apply_generation_config(model)
+"""
+    )
+    again = engine.lint(Source("script.py", result.text.encode()), registry.select(None), settings)
+    assert again == []
 
 
 def test_a_site_takes_the_worst_safety_of_what_its_rewrite_includes() -> None:

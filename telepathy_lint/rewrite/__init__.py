@@ -1,6 +1,6 @@
 """From a reported site to the text edits that rewrite it: the call itself, and the imports around it.
 
-`offer` says cheaply whether and how safely a site can be rewritten; `plan` builds the edits for a set of sites
+`offer` says cheaply whether and how safely a site can be changed; `plan` builds the edits for a set of sites
 together, because whether an import is still used depends on all of them. Only `plan` needs LibCST.
 """
 
@@ -8,36 +8,29 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from telepathy_lint.change import Change
 from telepathy_lint.rewrite.imports import ImportPlan, Placed
+from telepathy_lint.rewrite.styles import SPELLINGS, inline_change, loader_change
 from telepathy_lint.rule import Rule
 from telepathy_lint.scan import Scan, Site
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Edit, Fix, Safety
 
 _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
-#: Setting of the loader -> the argument names by which a script may give it.
-SPELLINGS = {
-    "dtype": ("dtype", "torch_dtype"),
-    "device_map": ("device_map",),
-    "attn_implementation": ("attn_implementation", "_attn_implementation"),
-    "generation_config": ("generation_config",),
-}
 #: Words that show a file reading attention weights, which only eager attention returns.
 _READS_ATTENTION = ("output_attentions", ".attentions")
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """One site to be rewritten for the rules that reported it."""
+    """One change of one site, the rules it answers, and how safe it is."""
 
     site: Site
     rules: tuple[Rule, ...]
-
-    @property
-    def settings(self) -> frozenset[str]:
-        return frozenset(rule.meta.setting for rule in self.rules if rule.meta.setting is not None)
+    change: Change
+    fix: Fix
 
 
 class Rewriter:
@@ -47,30 +40,48 @@ class Rewriter:
         self.scan = scan
         self.settings = settings
 
-    def offer(self, site: Site, rules: Sequence[Rule]) -> tuple[Rewrite, Fix] | None:
-        """What a rewrite of the site would include, and how safe it is; None where there is none."""
-        included = tuple(
-            rule for rule in rules if rule.meta.setting is not None and self._can_change(site, rule)
-        )
-        if not included or not self._can_rewrite(site):
+    def offers(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
+        """What can be done for the rules that reported a site: their own repairs, then one rewrite for the others.
+
+        The rules that share the loader's settings are answered together, since the call can change only as a whole;
+        that rewrite takes the worst safety of what it includes.
+        """
+        found: list[Rewrite] = []
+        for rule in rules:
+            repair = rule.repair(site, self.settings) if rule.meta.setting is None else None
+            if repair is not None and self._is_plain(site) and self._can_place(site, repair.change):
+                found.append(Rewrite(site, (rule,), repair.change, Fix(repair.safety, repair.message)))
+        if (
+            rewrite := self._styled(site, [rule for rule in rules if rule.meta.setting is not None])
+        ) is not None:
+            found.append(rewrite)
+        return found
+
+    def _styled(self, site: Site, rules: Sequence[Rule]) -> Rewrite | None:
+        included = tuple(rule for rule in rules if self._can_change(site, rule))
+        # The loader makes no pipelines, and its call would have to say None for what unseen arguments may hold.
+        inline = self.settings.fix_style == "inline" or site.opaque or site.kind == "pipeline"
+        if inline:
+            included = tuple(rule for rule in included if self._can_inline(site, rule))
+        if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
             return None
-        rewrite = Rewrite(site, included)
-        placed = ImportPlan(self.scan, self.settings).place(site)
-        if placed is None:
+        reported = frozenset(rule.meta.setting for rule in included if rule.meta.setting is not None)
+        build = inline_change if inline else loader_change
+        change = build(site, reported, self.settings)
+        if not self._can_place(site, change):
             return None
         worst = max((self._safety(site, rule) for rule in included), key=_ORDER.index)
-        name = (
-            self.settings.loader.load_tokenizer
-            if site.kind == "tokenizer"
-            else self.settings.loader.load_model
-        )
         codes = ", ".join(rule.meta.code for rule in included)
-        return rewrite, Fix(worst, f"load with {self.settings.loader.module}.{name} ({codes})")
+        names = ", ".join(dict.fromkeys(need.name for need in change.needs)) or "bfloat16"
+        message = f"load with {self.settings.loader.module}: {names} ({codes})"
+        return Rewrite(site, included, change, Fix(worst, message))
+
+    # ---- what can be done
 
     def _can_rewrite(self, site: Site) -> bool:
         """Whether the call has the shape that the loader's call can take over."""
         call = site.call
-        if site.kind == "pipeline" or site.indirect or site.opaque:
+        if site.kind not in ("model", "tokenizer") or not self._is_plain(site):
             return False
         if not isinstance(call.func, ast.Attribute) or not isinstance(
             call.func.value, (ast.Name, ast.Attribute)
@@ -78,45 +89,127 @@ class Rewriter:
             return False
         if isinstance(call.func.value, ast.Name) and call.func.value.id == "cls":
             return False
-        if any(isinstance(argument, ast.Starred) for argument in call.args):
-            return False
         identity = site.argument("pretrained_model_name_or_path")
-        if identity is None or identity.how not in ("positional", "keyword"):
+        return identity is not None and identity.how in ("positional", "keyword")
+
+    def _is_plain(self, site: Site) -> bool:
+        """Whether the call's text can be taken apart and put together again."""
+        if site.indirect or any(isinstance(argument, ast.Starred) for argument in site.call.args):
             return False
-        if "#" in site.source.text[site.start : site.source.end_of(call.func)]:
+        if "#" in site.source.text[site.start : site.source.end_of(site.call.func)]:
             return False
         # Before Python 3.12 positions inside f-strings are not to be trusted.
         return site.text.endswith(")") and not _in_formatted_string(site, self.scan)
 
     def _can_change(self, site: Site, rule: Rule) -> bool:
         """Whether what the rule reported stands in the call itself: a shared dict is not the call's to change."""
-        setting = rule.meta.setting
-        argument = site.argument(*SPELLINGS.get(setting or "", ()))
+        argument = site.argument(*SPELLINGS.get(rule.meta.setting or "", ()))
         return argument is None or argument.how == "keyword"
+
+    def _can_inline(self, site: Site, rule: Rule) -> bool:
+        """Whether the inline style has a place for the rule's setting."""
+        if rule.meta.setting in ("generation_config", "pad_token"):
+            return target_of(site, self.scan) is not None
+        # A pipeline hands attention to the model through `model_kwargs` only.
+        return not (site.kind == "pipeline" and rule.meta.setting == "attn_implementation")
+
+    def _can_place(self, site: Site, change: Change) -> bool:
+        imports = ImportPlan(self.scan, self.settings)
+        return all(imports.place(site, need) is not None for need in change.needs)
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
         if rule.meta.setting == "attn_implementation" and any(
             w in self.scan.source.text for w in _READS_ATTENTION
         ):
             return "unsafe"
+        if site.argument("generation_config") is not None and self.settings.fix_style == "loader":
+            return (
+                "unsafe"  # from_pretrained replaces the shipped generation config, the loader merges into it
+            )
         return rule.meta.fix or "display"
+
+    # ---- doing it
 
     def plan(self, rewrites: Iterable[Rewrite]) -> list[Edit]:
         """The edits that carry out the rewrites together; a call inside another waits for the next round."""
-        from telepathy_lint.rewrite.call import rewritten
+        from telepathy_lint.rewrite.call import changed
 
-        chosen = _innermost(list(rewrites))
         imports = ImportPlan(self.scan, self.settings)
         edits: list[Edit] = []
         source = self.scan.source
-        for rewrite in chosen:
-            placed = imports.place(rewrite.site)
-            if placed is None:
+        for rewrite in _innermost(_merged(rewrites)):
+            site, change = rewrite.site, rewrite.change
+            placed = [found for need in change.needs if (found := imports.place(site, need)) is not None]
+            if len(placed) < len(change.needs):
                 continue
-            text = rewritten(rewrite.site, rewrite.settings, placed.spelled)
-            imports.use(placed, rewrite.site, text)
-            edits.append(source.edit(rewrite.site.start, rewrite.site.end, text))
+            change = _spelled(change, placed)
+            text = changed(site, change)
+            imports.use(placed, site, text if change.func is not None else source.text[site.start : site.end])
+            if text != site.text:
+                edits.append(source.edit(site.start, site.end, text))
+            edits += [self._statement(site, statement) for statement in change.after]
         return sorted({*edits, *imports.edits()})
+
+    def _statement(self, site: Site, statement: str) -> Edit:
+        """A statement on a line of its own behind the one of the call."""
+        assert site.context.stmt is not None and isinstance(site.context.stmt, ast.stmt)
+        source = self.scan.source
+        start, end = source.start_of(site.context.stmt), source.end_of(site.context.stmt)
+        line = source.line_of(end)
+        line_end = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
+        while source.text[line_end - 1 : line_end] in ("\n", "\r") and line_end > end:
+            line_end -= 1
+        indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
+        text = statement.replace("{target}", target_of(site, self.scan) or "")
+        return source.edit(line_end, line_end, f"{source.newline}{indent}{text}")
+
+
+def target_of(site: Site, scan: Scan) -> str | None:
+    """The name that the call's result is assigned to, where the assignment has its lines to itself."""
+    stmt, source = site.context.stmt, scan.source
+    if not isinstance(stmt, ast.Assign) or stmt.value is not site.call or len(stmt.targets) != 1:
+        return None
+    if not isinstance(stmt.targets[0], (ast.Name, ast.Attribute)):
+        return None
+    start, end = source.start_of(stmt), source.end_of(stmt)
+    before = source.text[source.line_starts[source.line_of(start) - 1] : start]
+    line = source.line_of(end)
+    rest = source.text[end : source.line_starts[line] if line < len(source.line_starts) else len(source.text)]
+    if before.strip() or (rest.strip() and not rest.strip().startswith("#")):
+        return None
+    return ast.unparse(stmt.targets[0])
+
+
+def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
+    """The change with its names as the file can reach them."""
+
+    def spell(text: str) -> str:
+        for each in placed:
+            text = text.replace(f"{{{each.name}}}", each.spelled)
+        return text
+
+    return replace(
+        change,
+        func=spell(change.func) if change.func is not None else None,
+        replaced=tuple((name, spell(value)) for name, value in change.replaced),
+        added=tuple((name, spell(value)) for name, value in change.added),
+        after=tuple(spell(statement) for statement in change.after),
+    )
+
+
+def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
+    """One rewrite a site: repairs of several rules are one change; the loader's call waits until they are done."""
+    by_site: dict[int, list[Rewrite]] = {}
+    for rewrite in rewrites:
+        by_site.setdefault(id(rewrite.site), []).append(rewrite)
+    merged: list[Rewrite] = []
+    for group in by_site.values():
+        repairs = [each for each in group if each.change.func is None]
+        first, *others = repairs or group
+        for other in others:
+            first = replace(first, rules=first.rules + other.rules, change=first.change | other.change)
+        merged.append(first)
+    return merged
 
 
 def _innermost(rewrites: list[Rewrite]) -> list[Rewrite]:
@@ -141,4 +234,4 @@ def _in_formatted_string(site: Site, scan: Scan) -> bool:
     return False
 
 
-__all__ = ["Placed", "Rewrite", "Rewriter"]
+__all__ = ["Rewrite", "Rewriter"]

@@ -1,4 +1,4 @@
-"""One `from_pretrained` call to one loader call, in concrete syntax: order, comments and layout of what stays."""
+"""A change carried out on one call, in concrete syntax: order, comments and layout of what stays."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import libcst as cst
 
+from telepathy_lint.change import Change
 from telepathy_lint.scan import Site
 
 _LONG_LINE = 100
-_SETTINGS = ("dtype", "device_map", "attn_implementation", "generation_config")
-_DEFAULT_CLASS = ("transformers.AutoModelForCausalLM",)
-_DEFAULT_TOKENIZER = ("transformers.AutoTokenizer",)
 
 Gap = cst.BaseParenthesizableWhitespace
 
@@ -25,21 +23,38 @@ class _Item:
     arg: cst.Arg
 
 
-def rewritten(site: Site, changed: frozenset[str], loader: str) -> str:
-    """The loader call's source: what was reported is left to the loader, everything else is kept or set to None."""
+def changed(site: Site, change: Change) -> str:
+    """The call's source after a change; what the change does not name is kept in order, with its comments."""
     call = site.cst
     items, tail = _taken_apart(call)
-    kept, tail = _without(items, _removed_names(site, changed), tail)
-    kept = [_Item(item.gap, _renamed(item.arg, first=index == 0)) for index, item in enumerate(kept)]
-    if added := _added(site, changed):
+    kept, tail = _without(items, set(change.removed), tail)
+    renamed, replaced = dict(change.renamed), dict(change.replaced)
+    kept = [
+        _Item(item.gap, _altered(item.arg, renamed, replaced, index == 0)) for index, item in enumerate(kept)
+    ]
+    if change.added:
+        added = [_keyword(name, cst.parse_expression(value)) for name, value in change.added]
         kept, tail = _with_added(kept, added, tail)
     first_newline = re.search(r"\r\n|\r|\n", site.text)
     # LibCST writes the newline it met first as "the default", which only a module knows.
     printer = cst.Module([], default_newline=first_newline.group() if first_newline else site.source.newline)
-    func = cst.parse_expression(loader)
-    shift = len(loader) - len(printer.code_for_node(call.func))
+    func = cst.parse_expression(change.func) if change.func is not None else call.func
+    shift = len(printer.code_for_node(func)) - len(printer.code_for_node(call.func))
     kept = [_Item(_realigned(item.gap, site, shift), item.arg) for item in kept]
     return _Layout(site, printer, func, kept, tail).text(_has_trailing_comma(call))
+
+
+def _altered(arg: cst.Arg, renamed: dict[str, str], replaced: dict[str, str], first: bool) -> cst.Arg:
+    if arg.keyword is None:
+        return arg
+    name = arg.keyword.value
+    if name in replaced:
+        arg = arg.with_changes(value=cst.parse_expression(replaced[name]))
+    if name not in renamed:
+        return arg
+    if not renamed[name] and first:
+        return arg.with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT)
+    return arg.with_changes(keyword=cst.Name(renamed[name] or name))
 
 
 def _realigned(gap: Gap, site: Site, shift: int) -> Gap:
@@ -54,43 +69,6 @@ def _realigned(gap: Gap, site: Site, shift: int) -> Gap:
         for line in gap.empty_lines
     ]
     return gap.with_changes(last_line=moved, empty_lines=lines)
-
-
-def _renamed(arg: cst.Arg, first: bool) -> cst.Arg:
-    """The id, which the loader calls `model_id`, by position where it stands first."""
-    if arg.keyword is None or arg.keyword.value != "pretrained_model_name_or_path":
-        return arg
-    if first:
-        return arg.with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT)
-    return arg.with_changes(keyword=cst.Name("model_id"))
-
-
-def _removed_names(site: Site, changed: frozenset[str]) -> set[str]:
-    names: set[str] = set()
-    for setting in changed:
-        spellings = {"dtype": ("dtype", "torch_dtype"), "attn_implementation": ()}.get(setting, (setting,))
-        names.update(spellings)
-    return names & {keyword.arg for keyword in site.call.keywords if keyword.arg is not None}
-
-
-def _added(site: Site, changed: frozenset[str]) -> list[cst.Arg]:
-    """The class, where it is not the loader's default, and None for every setting that the loader must leave alone."""
-    assert isinstance(site.cst.func, cst.Attribute)
-    added = []
-    if site.classes not in (_DEFAULT_CLASS, _DEFAULT_TOKENIZER):
-        kind = "tokenizer_class" if site.kind == "tokenizer" else "model_class"
-        added.append(_keyword(kind, site.cst.func.value))
-    if site.kind == "tokenizer":
-        return added
-    spelled = {
-        "dtype": ("dtype", "torch_dtype"),
-        "attn_implementation": ("attn_implementation", "_attn_implementation"),
-    }
-    for setting in _SETTINGS:
-        given = site.argument(*spelled.get(setting, (setting,)))
-        if setting not in changed and given is None:
-            added.append(_keyword(setting, cst.Name("None")))
-    return added
 
 
 def _keyword(name: str, value: cst.BaseExpression) -> cst.Arg:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from telepathy_lint.change import Name
 from telepathy_lint.scan import Scan, Site, catalog
 from telepathy_lint.scan.scopes import Binding, Scope
 from telepathy_lint.settings import Settings
@@ -25,7 +26,8 @@ class Placed:
     """Where a site's loader name comes from and how the call spells it."""
 
     spelled: str
-    name: str  # the runtime's name
+    module: str
+    name: str
     asname: str | None
     stmt: ast.Import | ast.ImportFrom
     binding: Binding
@@ -40,15 +42,14 @@ class ImportPlan:
         self.scan = scan
         self.source = scan.source
         self.loader = settings.loader
-        self._used: list[tuple[Placed, Site, str]] = []
+        self._used: list[tuple[list[Placed], Site, str]] = []
 
     # ---- where
 
-    def place(self, site: Site) -> Placed | None:
-        """How the site's call can reach the loader; None where no import in the file is sure to have run before it."""
-        finder = self.scan.finder
-        assert finder is not None and isinstance(site.call.func, ast.Attribute)
-        root = site.call.func.value
+    def place(self, site: Site, need: Name) -> Placed | None:
+        """How the site's call can reach a name; None where no import in the file is sure to have run before it."""
+        module, name = need.module, need.name
+        root: ast.expr = site.call.func
         while isinstance(root, ast.Attribute):
             root = root.value
         if not isinstance(root, ast.Name):
@@ -59,17 +60,17 @@ class ImportPlan:
         binding, scope = found
         stmt = binding.stmt
         assert isinstance(stmt, (ast.Import, ast.ImportFrom))
-        name = self.loader.load_tokenizer if site.kind == "tokenizer" else self.loader.load_model
-        if isinstance(stmt, ast.Import):
-            taken = self._means_something_else(self.loader.module.partition(".")[0], f"{self.loader.module}")
-            if not taken:
-                present = self._is_imported(scope, self.loader.module)
-                return Placed(f"{self.loader.module}.{name}", name, None, stmt, binding, scope, present)
-        present_as = self._imported_as(scope, name)
+        if isinstance(stmt, ast.Import) and not self._means_something_else(module.partition(".")[0], module):
+            here = module == catalog.ROOT
+            spelled = f"{binding.name if here else module}.{name}"
+            return Placed(
+                spelled, module, name, None, stmt, binding, scope, here or self._is_imported(scope, module)
+            )
+        present_as = self._imported_as(scope, f"{module}.{name}")
         if present_as is not None:
-            return Placed(present_as, name, None, stmt, binding, scope, True)
-        asname = self._free_name(name)
-        return Placed(asname or name, name, asname, stmt, binding, scope, False)
+            return Placed(present_as, module, name, None, stmt, binding, scope, True)
+        asname = self._free_name(name, f"{module}.{name}")
+        return Placed(asname or name, module, name, asname, stmt, binding, scope, False)
 
     def _import_of(self, name: str, site: Site) -> tuple[Binding, Scope] | None:
         """The import that binds the class's (or module's) name at the site."""
@@ -111,13 +112,13 @@ class ImportPlan:
 
     # ---- names
 
-    def _imported_as(self, scope: Scope, name: str) -> str | None:
-        """The name under which the loader's function is already imported in the scope or the module."""
+    def _imported_as(self, scope: Scope, symbol: str) -> str | None:
+        """The name under which something is already imported in the scope or the module."""
         assert self.scan.finder is not None
         for each in (scope, self.scan.finder.tree.top):
             for bound, bindings in each.bindings.items():
                 for binding in bindings:
-                    if binding.kind == "import" and binding.symbol == f"{self.loader.module}.{name}":
+                    if binding.kind == "import" and binding.symbol == symbol:
                         return bound
         return None
 
@@ -143,9 +144,9 @@ class ImportPlan:
             for binding in scope.bindings.get(name, ())
         )
 
-    def _free_name(self, name: str) -> str | None:
+    def _free_name(self, name: str, symbol: str) -> str | None:
         """Another name for the import where the plain one already means something in the file."""
-        if not self._means_something_else(name, f"{self.loader.module}.{name}"):
+        if not self._means_something_else(name, symbol):
             return None
         number, candidate = 1, f"runtime_{name}"
         while re.search(rf"(?<!\w){candidate}(?!\w)", self.source.text):
@@ -155,15 +156,16 @@ class ImportPlan:
 
     # ---- edits
 
-    def use(self, placed: Placed, site: Site, text: str) -> None:
-        """Note that a site's call becomes `text`."""
+    def use(self, placed: list[Placed], site: Site, text: str) -> None:
+        """Note that a site's call becomes `text`, which uses the placed names."""
         self._used.append((placed, site, text))
 
     def edits(self) -> list[Edit]:
         """One edit or more for each import statement concerned."""
         by_statement: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
-        for placed, _, _ in self._used:
-            by_statement.setdefault(placed.stmt, []).append(placed)
+        for group, _, _ in self._used:
+            for placed in group:
+                by_statement.setdefault(placed.stmt, []).append(placed)
         wanted: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
         introduced: set[tuple[ast.AST, str]] = set()
         for stmt, group in by_statement.items():
@@ -174,30 +176,36 @@ class ImportPlan:
                     introduced.add(key)
                     wanted.setdefault(where, []).append(placed)
         edits: list[Edit] = []
-        for stmt, group in wanted.items():
-            if (existing := self._existing_import(stmt)) is not None:
-                end = self.source.end_of(existing.names[-1])
-                added = "".join(f", {name}" for name in _import_names(group))
-                edits.append(self.source.edit(end, end, added))
-                wanted[stmt] = []
         for stmt, group in by_statement.items():
-            edits += self._statement_edits(
-                stmt, self._import_text(wanted.get(stmt, [])), self._unused(stmt, group)
-            )
+            gone = self._unused(stmt, group)
+            lines: list[str] = []
+            for module in dict.fromkeys(placed.module for placed in wanted.get(stmt, ())):
+                new = [placed for placed in wanted[stmt] if placed.module == module]
+                existing = self._existing_import(stmt, module)
+                if existing is not None and not (existing is stmt and gone):
+                    end = self.source.end_of(existing.names[-1])
+                    edits.append(
+                        self.source.edit(end, end, "".join(f", {name}" for name in _import_names(new)))
+                    )
+                else:
+                    lines.append(_import_text(module, new))
+            edits += self._statement_edits(stmt, lines, gone)
         return edits
 
-    def _existing_import(self, stmt: ast.Import | ast.ImportFrom) -> ast.ImportFrom | None:
-        """An import from the loader's module that stands before every call in the same block and can take more names."""
+    def _existing_import(self, stmt: ast.Import | ast.ImportFrom, module: str) -> ast.ImportFrom | None:
+        """An import from the module that stands before every call in the same block and can take more names."""
         assert self.scan.finder is not None
         parent_of = self.scan.finder.tree.parent
         first_call = min(site.start for _, site, _ in self._used)
-        for other in self.scan.finder.tree.top.statements:
+        block = parent_of.get(stmt)
+        candidates = [stmt, *self.scan.finder.tree.top.statements]
+        for other in candidates:
             if (
                 isinstance(other, ast.ImportFrom)
-                and other.module == self.loader.module
+                and other.module == module
                 and not other.level
                 and isinstance(stmt, ast.ImportFrom)
-                and parent_of.get(other) is parent_of.get(stmt)
+                and parent_of.get(other) is block
                 and self.source.end_of(other) < first_call
                 and other.names[0].name != "*"
             ):
@@ -224,47 +232,24 @@ class ImportPlan:
                 chosen = other
         return chosen
 
-    def _import_text(self, wanted: list[Placed]) -> str | None:
-        if not wanted:
-            return None
-        if all("." in placed.spelled for placed in wanted):
-            return f"import {self.loader.module}"
-        names = sorted(
-            {
-                p.name if p.asname is None else f"{p.name} as {p.asname}"
-                for p in wanted
-                if "." not in p.spelled
-            }
-        )
-        return f"from {self.loader.module} import {', '.join(names)}"
-
     def _statement_edits(
-        self, stmt: ast.Import | ast.ImportFrom, added: str | None, gone: list[ast.alias]
+        self, stmt: ast.Import | ast.ImportFrom, lines: list[str], gone: list[ast.alias]
     ) -> list[Edit]:
-        start, end = self.source.start_of(stmt), self.source.end_of(stmt)
-        text = self.source.text
+        """Add import lines behind a statement, or in its place where nothing of it stays."""
+        source, text = self.source, self.source.text
+        start, end = source.start_of(stmt), source.end_of(stmt)
+        indent = text[source.line_starts[source.line_of(start) - 1] : start]
+        last = source.line_of(end)
+        line_end = source.line_starts[last] if last < len(source.line_starts) else len(text)
+        rest = text[end:line_end].strip()
+        # `if x: import a; import b`: another statement shares the line.
+        separator = "; " if indent.strip() or (rest and not rest.startswith("#")) else source.newline + indent
         if gone and len(gone) == len(stmt.names):
-            if added is not None:
-                return [self.source.edit(start, end, added)]
-            return self._line_removed(stmt)
+            return [source.edit(start, end, separator.join(lines))] if lines else self._line_removed(stmt)
         edits = self._alias_edits(stmt.names, gone) if gone else []
-        if added is not None:
-            line_start = self.source.line_starts[self.source.line_of(start) - 1]
-            last_line = self.source.line_of(end)
-            line_end = line_start_next = (
-                self.source.line_starts[last_line] if last_line < len(self.source.line_starts) else len(text)
-            )
-            indent = text[line_start:start]
-            rest = text[end:line_start_next].strip()
-            if indent.strip() or (rest and not rest.startswith("#")):
-                edits.append(self.source.edit(end, end, f"; {added}"))
-            elif text[:line_end].endswith(("\n", "\r")):
-                content_end = line_end - (2 if text[:line_end].endswith("\r\n") else 1)
-                edits.append(
-                    self.source.edit(content_end, content_end, f"{self.source.newline}{indent}{added}")
-                )
-            else:
-                edits.append(self.source.edit(line_end, line_end, f"{self.source.newline}{indent}{added}"))
+        if lines:
+            place = end if separator == "; " else end + len(text[end:line_end].rstrip("\r\n"))
+            edits.append(source.edit(place, place, separator + separator.join(lines)))
         return edits
 
     def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
@@ -371,6 +356,12 @@ def _import_names(wanted: list[Placed]) -> list[str]:
     return sorted(
         {p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled}
     )
+
+
+def _import_text(module: str, wanted: list[Placed]) -> str:
+    if all("." in placed.spelled for placed in wanted):
+        return f"import {module}"
+    return f"from {module} import {', '.join(_import_names(wanted))}"
 
 
 def _comments_of(text: str) -> str:

@@ -23,6 +23,8 @@ _HELPERS = re.compile(
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
     r"\w*tok|tok\w*(?:set_?up|fix|patch|resize|embedding))"
 )
+#: The companion loader's function that gives a model its generation config.
+_APPLY = "apply_generation_config"
 _PAD_ATTRIBUTES = frozenset({"pad_token", "pad_token_id", "_pad_token"})
 _ATTENTION_NAMES = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
 
@@ -77,7 +79,7 @@ class Events:
     # ---- generation configs
 
     def _generation_events(self) -> Iterator[Origins]:
-        offsets = self.words.find("generation_config", "generate")
+        offsets = self.words.find("generation_config", "generate", _APPLY)
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Attribute) and node.attr == "generation_config":
                 if self._is_written(node):
@@ -91,6 +93,9 @@ class Events:
         if name == "setattr" and len(call.args) >= 2:
             if isinstance(call.args[1], ast.Constant) and call.args[1].value == "generation_config":
                 yield self._from(call.args[0])
+            return
+        if catalog.last(name) == _APPLY and call.args:
+            yield self._from(call.args[0])
             return
         context = self.tree.context_of(call)
         passed = any(keyword.arg == "generation_config" for keyword in call.keywords)

@@ -1,0 +1,54 @@
+"""What a fix does to one call, as plain data: built by rules and fix styles, carried out by `rewrite`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telepathy_lint.violation import Safety
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that a change needs imported: `{name}` in the change's texts stands for it, however it gets spelled."""
+
+    module: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Changes to a call's arguments; whatever is not named stays as it is, with its comments and layout."""
+
+    #: The new callee, None to keep it.
+    func: str | None = None
+    #: Keyword arguments to take out.
+    removed: tuple[str, ...] = ()
+    #: Keywords to rename; the new name "" makes the argument positional, which only the first one can become.
+    renamed: tuple[tuple[str, str], ...] = ()
+    #: New values of keyword arguments.
+    replaced: tuple[tuple[str, str], ...] = ()
+    #: Keyword arguments to put behind the positional ones.
+    added: tuple[tuple[str, str], ...] = ()
+    #: A statement to put behind the call's own; `{target}` stands for the name the call is assigned to.
+    after: tuple[str, ...] = ()
+    needs: tuple[Name, ...] = ()
+
+    def __or__(self, other: Change) -> Change:
+        return Change(
+            self.func or other.func,
+            self.removed + other.removed,
+            self.renamed + other.renamed,
+            self.replaced + other.replaced,
+            self.added + other.added,
+            self.after + other.after,
+            tuple(dict.fromkeys(self.needs + other.needs)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A rule's own fix of one call: what it changes and how sure it is to keep the program's meaning."""
+
+    safety: Safety
+    message: str
+    change: Change

@@ -1,0 +1,94 @@
+"""The two fix styles: what the rules that share a setting reported, as one change of the call.
+
+`loader` calls the loader instead and leaves to it what was reported; `inline` keeps the call and gives it the missing
+arguments. Either way a setting that was not reported stays as it was: by None in the loader's call, by not being
+touched in the other.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.change import Change, Name
+from telepathy_lint.scan import Site
+from telepathy_lint.settings import Settings
+
+#: Setting of the loader -> the argument names by which a script may give it.
+SPELLINGS = {
+    "dtype": ("dtype", "torch_dtype"),
+    "device_map": ("device_map",),
+    "attn_implementation": ("attn_implementation", "_attn_implementation"),
+    "generation_config": ("generation_config",),
+}
+_IDENTITY = "pretrained_model_name_or_path"
+_DEFAULT_CLASSES = {
+    "model": ("transformers.AutoModelForCausalLM",),
+    "tokenizer": ("transformers.AutoTokenizer",),
+}
+_CLASS_ARGUMENT = {"model": "model_class", "tokenizer": "tokenizer_class"}
+
+
+def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
+    """The call of the loader: reported settings are left to it, everything else is kept or None."""
+    loader = settings.loader
+    name = loader.load_tokenizer if site.kind == "tokenizer" else loader.load_model
+    keywords = {keyword.arg for keyword in site.call.keywords}
+    removed = tuple(
+        spelling
+        for setting in SPELLINGS
+        for spelling in SPELLINGS[setting]
+        if setting in reported and spelling in keywords
+    )
+    added: list[tuple[str, str]] = []
+    if site.classes != _DEFAULT_CLASSES[site.kind]:
+        assert isinstance(site.call.func, ast.Attribute)
+        added.append((_CLASS_ARGUMENT[site.kind], ast.unparse(site.call.func.value)))
+    if site.kind == "model":
+        added += [
+            (setting, "None")
+            for setting in SPELLINGS
+            if setting not in reported and site.argument(*SPELLINGS[setting]) is None
+        ]
+    renamed: tuple[tuple[str, str], ...] = ()
+    if _IDENTITY in keywords:
+        first = next(keyword.arg for keyword in site.call.keywords if keyword.arg not in removed) == _IDENTITY
+        renamed = ((_IDENTITY, "" if first and not site.call.args else "model_id"),)
+    return Change(f"{{{name}}}", removed, renamed, added=tuple(added), needs=(Name(loader.module, name),))
+
+
+def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
+    """The same call with the reported arguments replaced or added."""
+    loader = settings.loader
+    change = Change()
+    if "device_map" in reported:
+        value = f"{{{loader.resolve_device_map}}}()"
+        change |= Change(
+            replaced=(("device_map", value),), needs=(Name(loader.module, loader.resolve_device_map),)
+        )
+    if "dtype" in reported:
+        written = next((each for each in SPELLINGS["dtype"] if site.argument(each) is not None), None)
+        value = "torch.bfloat16" if _has_torch(site) else '"bfloat16"'
+        if written is not None:
+            change |= Change(replaced=((written, value),))
+        else:
+            version = settings.target_version
+            change |= Change(
+                added=(("dtype" if version is not None and version >= (4, 56) else "torch_dtype", value),)
+            )
+    if "attn_implementation" in reported:
+        value = f"{{{loader.resolve_attn_implementation}}}()"
+        needs = (Name(loader.module, loader.resolve_attn_implementation),)
+        change |= Change(added=(("attn_implementation", value),), needs=needs)
+    if "generation_config" in reported:
+        model = "{target}.model" if site.kind == "pipeline" else "{target}"
+        statement = f"{{{loader.apply_generation_config}}}({model})"
+        change |= Change(after=(statement,), needs=(Name(loader.module, loader.apply_generation_config),))
+    if "pad_token" in reported:
+        change |= Change(after=("{target}.pad_token = {target}.pad_token or {target}.eos_token",))
+    return change
+
+
+def _has_torch(site: Site) -> bool:
+    """Whether `torch` is the module of that name at the call."""
+    bindings = site.context.scope.tree.top.bindings.get("torch", [])
+    return bool(bindings) and all(b.kind == "import" and b.symbol == "torch" for b in bindings)
