@@ -110,7 +110,7 @@ def fix(
 def _found(
     source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Modules | None
 ) -> tuple[list[_Found], Scan]:
-    scanned = scan(source, project)
+    scanned = scan(source, settings, project)
     found: list[_Found] = []
     for site in scanned.sites:
         for rule in rules:

@@ -86,6 +86,10 @@ class Rule:
         """What is wrong with the site, or None; never called for kinds the rule did not name."""
         raise NotImplementedError
 
+    def safety(self, site: Site) -> Safety:
+        """How sure the shared rewrite is to keep this site's meaning, as far as this rule goes."""
+        return self.meta.fix or "display"
+
     def repair(self, site: Site, settings: Settings) -> Repair | None:
         """The rule's own fix of a site it reported; rules with a `setting` share the loader's rewrite instead."""
         return None

@@ -31,6 +31,11 @@ class Settings:
     wrappers: tuple[str, ...] = ()
 
     @property
+    def loading_words(self) -> tuple[str, ...]:
+        """The bare names of functions beside transformers' own that load: the loader's, and configured wrappers."""
+        return (self.loader.load_model, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+
+    @property
     def target_version(self) -> tuple[int, int] | None:
         """`target_transformers` as (major, minor)."""
         if self.target_transformers is None:

@@ -21,9 +21,17 @@ _QUIET = re.compile(
 )
 
 
-def may_matter(data: bytes) -> bool:
-    """Whether a file can hold a call of interest; False lets it go unread by everything behind."""
-    return b"from_pretrained" in data or (b"pipeline" in data and b"transformers" in data)
+def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
+    """Whether a file can hold a call of interest; False lets it go unread by everything behind.
+
+    `words` are the names of further functions that load (`Settings.loading_words`).
+    """
+    return (
+        b"from_pretrained" in data
+        or (b"pipeline" in data and b"transformers" in data)
+        or (b"telepathy_runtime" in data and b"load_model" in data)
+        or any(word.encode() in data for word in words)
+    )
 
 
 class CodeWords:
@@ -80,7 +88,3 @@ def _is_word(character: str) -> bool:
 def _is_formatted(text: str, quote: int) -> bool:
     prefix = text[max(quote - 2, 0) : quote].lower()
     return prefix[-1:] in ("f", "t") or prefix in ("fr", "tr")
-
-
-def loads_in_code(words: CodeWords) -> bool:
-    return bool(words.find(*LOAD_WORDS))

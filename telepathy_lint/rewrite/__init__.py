@@ -19,8 +19,6 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Edit, Fix, Safety
 
 _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
-#: Words that show a file reading attention weights, which only eager attention returns.
-_READS_ATTENTION = ("output_attentions", ".attentions")
 
 
 @dataclass(frozen=True)
@@ -118,15 +116,11 @@ class Rewriter:
         return all(imports.place(site, need) is not None for need in change.needs)
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
-        if rule.meta.setting == "attn_implementation" and any(
-            w in self.scan.source.text for w in _READS_ATTENTION
-        ):
-            return "unsafe"
         if site.argument("generation_config") is not None and self.settings.fix_style == "loader":
             return (
                 "unsafe"  # from_pretrained replaces the shipped generation config, the loader merges into it
             )
-        return rule.meta.fix or "display"
+        return rule.safety(site)
 
     # ---- doing it
 

@@ -57,7 +57,10 @@ def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> C
 
 
 def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
-    """The same call with the reported arguments replaced or added."""
+    """The same call with the reported arguments replaced or added; the loader's own call does without them."""
+    if site.loader:
+        spellings = [spelling for setting in sorted(reported) for spelling in SPELLINGS.get(setting, ())]
+        return Change(removed=tuple(each for each in spellings if each in site.arguments))
     loader = settings.loader
     change = Change()
     if "device_map" in reported:

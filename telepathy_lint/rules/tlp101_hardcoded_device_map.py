@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from telepathy_lint.rule import Meta, Report, Rule, origin, shown
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
+from telepathy_lint.violation import Safety
+
+#: Values, and the device of `{"": device}`, for which the resolver's answer comes to the same.
+_ALIKE = frozenset({"auto", "balanced", "cuda", "cuda:0", 0, "mps", "mps:0", "local"})
 
 
 class HardcodedDeviceMap(Rule):
@@ -29,7 +33,9 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the resolver gives the same placement wherever the script's own choice worked.
+    Fix safety: the resolver gives the same placement where the script's own choice worked, so "auto", the first GPU, the
+    local rank's, "mps" and conditionals of these are replaced safely. A script that pins the CPU, another GPU or single
+    modules may rely on it elsewhere: there the fix counts as unsafe.
     """
 
     meta = Meta(
@@ -50,6 +56,33 @@ class HardcodedDeviceMap(Rule):
         if written is None:
             return None
         return self.at(site, argument.node, f"{shown(written)}{origin(written, site)}")
+
+    def safety(self, site: Site) -> Safety:
+        argument = site.argument("device_map")
+        values = argument.values if argument is not None else ()
+        return "safe" if _resolves_alike(values) else "unsafe"
+
+
+def _resolves_alike(values: Iterable[Value]) -> bool:
+    """Whether the resolver puts the model where these values put it, on the machines where they work."""
+    named = [_device(value) for value in values if not value.is_none]
+    # "cpu" is what the resolver takes where there is no GPU: fine as one arm of a conditional, not alone.
+    return all(name in _ALIKE or name == "cpu" for name in named) and any(name in _ALIKE for name in named)
+
+
+def _device(value: Value) -> object:
+    """The device of a plain map, "local" where it is computed, None for a map of single modules."""
+    node = value.node
+    if value.kind == "const":
+        return value.data
+    if value.kind == "text":
+        return "local"  # f"cuda:{local_rank}"
+    if not isinstance(node, ast.Dict) or len(node.keys) != 1:
+        return None
+    key, device = node.keys[0], node.values[0]
+    if not isinstance(key, ast.Constant) or key.value != "":
+        return None
+    return device.value if isinstance(device, ast.Constant) else "local"
 
 
 def first_written(values: Iterable[Value]) -> Value | None:

@@ -3,6 +3,10 @@ from __future__ import annotations
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.violation import Safety
+
+#: Words that show a file reading attention weights, which only eager attention returns.
+_READS_ATTENTION = ("output_attentions", ".attentions")
 
 
 class MissingAttnImplementation(Rule):
@@ -44,3 +48,6 @@ class MissingAttnImplementation(Rule):
         if site.config_attention is not Known.NO:
             return None
         return self.at_call(site, "sdpa or eager, as the class and the release have it")
+
+    def safety(self, site: Site) -> Safety:
+        return "unsafe" if any(word in site.source.text for word in _READS_ATTENTION) else "safe"

@@ -11,8 +11,9 @@ from telepathy_lint.scan.modules import Modules
 from telepathy_lint.scan.site import Argument, Known, Site
 from telepathy_lint.scan.sites import SiteFinder
 from telepathy_lint.scan.values import Value
+from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.triggers import CodeWords, loads_in_code, may_matter
+from telepathy_lint.triggers import LOAD_WORDS, CodeWords, may_matter
 
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 
@@ -26,13 +27,14 @@ class Scan:
     finder: SiteFinder | None
 
 
-def scan(source: Source, modules: Modules | None = None) -> Scan:
+def scan(source: Source, settings: Settings | None = None, modules: Modules | None = None) -> Scan:
     """Find the sites of one file; a SourceError where it is not Python.
 
     With `modules`, imports from the project's own modules are followed.
     """
     words = CodeWords(source.text)
-    if not loads_in_code(words):
+    settings = settings or Settings()
+    if not words.find(*LOAD_WORDS, *settings.loading_words):
         return Scan(source, (), None)
-    finder = SiteFinder(source, words, modules)
+    finder = SiteFinder(source, words, settings, modules)
     return Scan(source, tuple(finder.find()), finder)

@@ -64,13 +64,18 @@ class Site:
     beside_generative: bool = False
     #: Whether the call reaches `from_pretrained` through a function or partial of the file.
     indirect: bool = False
+    #: Whether the configuration names the called function as one that loads.
+    configured: bool = False
+    #: Whether the call is one of the companion loader's, which gives what is absent its own defaults.
+    loader: bool = False
     #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
     inherited: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
-        return self.classes[0] if self.kind == "pipeline" else f"{self.classes[0]}.from_pretrained"
+        plain = self.kind == "pipeline" or self.loader or self.configured
+        return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
 
     @property
     def class_name(self) -> str:

@@ -17,6 +17,7 @@ from telepathy_lint.scan.scopes import Context, Tree, dotted
 from telepathy_lint.scan.site import Known, Site, single_string
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.scan.wrappers import Wrappers
+from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.triggers import LOAD_WORDS, CodeWords
 
@@ -30,8 +31,14 @@ class SiteFinder:
     """
 
     def __init__(
-        self, source: Source, words: CodeWords, modules: Modules | None = None, imported: Tree | None = None
+        self,
+        source: Source,
+        words: CodeWords,
+        settings: Settings,
+        modules: Modules | None = None,
+        imported: Tree | None = None,
     ) -> None:
+        self.settings = settings
         self.source = source
         self.words = words
         self.modules = modules
@@ -62,9 +69,10 @@ class SiteFinder:
         """The loads that are called where they stand, and the `X.from_pretrained` that are not called there."""
         sites: list[Site] = []
         references: list[ast.Attribute] = []
-        for node in self.tree.visit(self.tree.lines_of(self.words.find(*LOAD_WORDS))):
+        offsets = self.words.find(*LOAD_WORDS, *self.settings.loading_words)
+        for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Call):
-                if (site := self._site_of(node)) is not None:
+                if (site := self._site_of(node) or self._known_load(node)) is not None:
                     sites.append(site)
             elif isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
                 parent = self.tree.parent.get(node)
@@ -102,6 +110,24 @@ class SiteFinder:
             values = self.evaluator.evaluate(func, context)
             if all(value.kind == "symbol" and catalog.is_pipeline(str(value.data)) for value in values):
                 return self.pipelines.site(call, context)
+        return None
+
+    def _known_load(self, call: ast.Call) -> Site | None:
+        """A call of the companion loader, or of a function that the configuration says loads."""
+        name = dotted(call.func)
+        if name is None or catalog.last(name) not in self.settings.loading_words:
+            return None
+        context = self.tree.context_of(call)
+        values = self.evaluator.evaluate(call.func, context)
+        own = self.settings.loader
+        called = {str(value.data) if value.kind == "symbol" else name for value in values}
+        if called == {f"{own.module}.{own.load_model}"}:
+            loader = Loader("model", tuple(called), False)
+            # What is absent gets the loader's defaults: only what is written can be wrong.
+            return replace(self.load(call, context, loader), loader=True, opaque=True)
+        if any(each == wanted or name == wanted for each in called for wanted in self.settings.wrappers):
+            loader = Loader("model", (name,), False)
+            return replace(self.load(call, context, loader), configured=True, indirect=True)
         return None
 
     def load(self, call: ast.Call, context: Context, loader: Loader) -> Site:

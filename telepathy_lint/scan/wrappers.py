@@ -141,7 +141,10 @@ class Wrappers:
         if path not in finders:
             tree = self.modules.tree(path)
             assert tree is not None
-            finders[path] = type(self.finder)(tree.source, CodeWords(tree.text), self.modules, tree)
+            finder = type(self.finder)
+            finders[path] = finder(
+                tree.source, CodeWords(tree.text), self.finder.settings, self.modules, tree
+            )
         return finders[path]
 
     def _forwarded(
