@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
-from tests.runtime.memory.steps import traced
+from telepathy_runtime.memory.standard_step import hub_config, traced
 from tests.runtime.memory.test_estimate import LOOSE, MODELS, REGIMES, version
 
 SHAPES = ((1, 512), (2, 1536), (3, 777))
@@ -28,7 +28,7 @@ SHAPES = ((1, 512), (2, 1536), (3, 777))
 
 def ratio(model_id: str, work: Workload) -> float:
     spec = registry.get(model_id)
-    return estimate(spec, work).peak_allocated / traced(spec, work).peak_allocated
+    return estimate(spec, work).peak_allocated / traced(hub_config(spec), work).peak_allocated
 
 
 def row(name: str, ratios: list[float]) -> str:
@@ -41,13 +41,17 @@ def row(name: str, ratios: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="one model and one shape")
     parser.add_argument("--json", type=Path, help="write every ratio here")
     args = parser.parse_args()
     models, shapes = (MODELS[:1], SHAPES[:1]) if args.quick else (MODELS, SHAPES)
     started, found = time.monotonic(), {}
-    print("| regime | traces | min | median | max | mean error | max error | below 1 |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| regime | traces | min | median | max | mean error | max error | below 1 |\n|---|---|---|---|---|---|---|---|"
+    )
     for name, how in (REGIMES | LOOSE).items():
         jobs = [Workload(batch=b, seq_len=s, transformers=version(), **how) for b, s in shapes]
         found[name] = [ratio(model_id, job) for model_id in models for job in jobs]
@@ -56,7 +60,9 @@ def main() -> None:
     drawn = []
     for _ in range(5 if args.quick else 60):
         how = (REGIMES | LOOSE)[draw.choice([*REGIMES, *LOOSE])]
-        job = Workload(batch=draw.randint(1, 12), seq_len=draw.randint(17, 2500), transformers=version(), **how)
+        job = Workload(
+            batch=draw.randint(1, 12), seq_len=draw.randint(17, 2500), transformers=version(), **how
+        )
         drawn.append(ratio(draw.choice(models), job))
     found["held out"] = drawn
     print(row("held out", drawn))

@@ -30,8 +30,8 @@ import transformers
 
 from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.standard_step import hub_config, traced
 from telepathy_runtime.model_spec import ModelSpec
-from tests.runtime.memory.steps import hub_config, traced
 
 GIB = 2**30
 TRAIN = Workload(seq_len=1536, regime="full", transformers=transformers.__version__)
@@ -114,7 +114,7 @@ def main() -> None:
              off(first(mem, 0), true), f"{cache / 2**20:.1f}",
              "not installed" if mem is None else f"{mem[1] / 2**20:.1f}")
         )  # fmt: skip
-        peak = traced(spec, TRAIN).peak_allocated
+        peak = traced(hub_config(spec), TRAIN).peak_allocated
         training.append(
             (name, f"{peak / GIB:.2f}", off(estimate(spec, TRAIN).peak_allocated, peak), off(first(acc, 1), peak),
              off(first(speed, 0), peak), off(first(speed, 1), peak))

@@ -38,7 +38,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         what = f"{spec.architecture} with a sliding window" if spec.sliding_layers else spec.architecture
         raise UnknownOptionError(
             f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} without a sliding "
-            "window; `plan --trace` measures any model"
+            "window; `--traced` measures any model"
         )
     e, tokens = element_size(work.dtype), work.tokens
     h, wide, q, kv = spec.hidden, spec.intermediate, spec.query_dim, spec.kv_dim

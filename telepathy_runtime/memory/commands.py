@@ -20,7 +20,7 @@ from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
-from telepathy_runtime.memory.plan import Fit, max_batch, max_tokens, search
+from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import CHOICES, Workload
 from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
@@ -49,6 +49,7 @@ def add_parsers(subparsers: Any) -> None:
     one.add_argument("model", help="an id, or a folder or file of a config.json")
     _job_options(one)
     _pair_options(one)
+    _traced_option(one)
     one.set_defaults(run=_guarded(_estimate))
 
     plan = subparsers.add_parser("plan", help="the largest batch that fits a GPU")
@@ -63,6 +64,7 @@ def add_parsers(subparsers: Any) -> None:
     plan.add_argument(
         "--review", action="store_true", help="the hand-written review's tables, computed again"
     )
+    _traced_option(plan)
     plan.set_defaults(run=_guarded(_plan))
 
     compare = subparsers.add_parser("compare", help="estimate against measured over a monitor's log")
@@ -91,6 +93,11 @@ def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
     parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
     parser.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
     parser.add_argument("--plot", metavar="FILE", help="stacked bars as .svg or .png (needs matplotlib)")
+
+
+def _traced_option(parser: argparse.ArgumentParser) -> None:
+    text = "trace transformers' own model instead of the closed form: any architecture, seconds (needs torch)"
+    parser.add_argument("--traced", action="store_true", help=text)
 
 
 def _pair_options(parser: argparse.ArgumentParser) -> None:
@@ -199,12 +206,21 @@ def _draw_fits(args: argparse.Namespace, fits: list[tuple[str, Fit]], work: Work
 def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -> Fit:
     if args.target:
         return search(lambda n: _at(args, spec, work.but(batch=n)), device=card, reserve=args.reserve)
+    if args.traced:
+        field, most = ("seq_len", spec.max_positions) if args.context else ("batch", MOST)
+        return search(
+            lambda n: _at(args, spec, work.but(**{field: n})), device=card, reserve=args.reserve, limit=most
+        )
     find_most = max_tokens if args.context else max_batch
     return find_most(spec, work, device=card, reserve=args.reserve)
 
 
 def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
-    """The estimate of one job, of a pair where a target is named."""
+    """The estimate of one job, of a pair where a target is named; its trace where that was asked for."""
+    if args.traced:
+        if args.target:
+            raise UnknownOptionError("--traced does not know pairs; trace your own step with plan --trace")
+        return _traced(args, spec, work)
     if not args.target:
         return estimate(spec, work)
     target = find(args.target)
@@ -223,6 +239,16 @@ def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
         target_frozen=not args.target_unfrozen,
         share_weights=spec.id == target.id,
     )
+
+
+def _traced(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
+    from telepathy_runtime.memory.standard_step import trace_workload
+    from telepathy_runtime.memory.tracing import TraceError
+
+    try:
+        return trace_workload(args.model if Path(args.model or "").is_dir() else spec, work)
+    except TraceError as error:
+        raise ValueError(str(error)) from error
 
 
 def _trace(args: argparse.Namespace) -> int:

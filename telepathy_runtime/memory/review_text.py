@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, RESERVE, gpu
@@ -90,6 +92,24 @@ def as_text() -> str:
     return "\n\n".join(parts)
 
 
+def document(text: str) -> str:
+    """`text` with its generated parts, between `<!-- review: NAME -->` and `<!-- end -->`, made anew."""
+    batches = batch_table()
+    parts = {
+        "batches": markdown(BATCH_HEADER, batch_rows(batches)),
+        "regimes": "\n".join(f"- **{r.key}**: {r.says}" for r in REGIMES),
+        "errors": "\n".join(f"- {line}" for line in errors(batches)),
+        "memory": markdown(MEMORY_HEADER, memory_rows(memory_table())),
+    }
+    for name, made in parts.items():
+        start, end = f"<!-- review: {name} -->", "<!-- end -->"
+        before, found, rest = text.partition(start)
+        if not found or end not in rest:
+            raise ValueError(f"the document has no part between {start} and {end}")
+        text = f"{before}{start}\n{made}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
 def as_json() -> dict[str, Any]:
     """Both tables as data; bytes throughout."""
     return {
@@ -101,3 +121,9 @@ def as_json() -> dict[str, Any]:
             for row in memory_table()
         ],
     }
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        file = Path(name)
+        file.write_text(document(file.read_text(encoding="utf-8")), encoding="utf-8")

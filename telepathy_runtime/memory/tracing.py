@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +139,26 @@ def _meta_attention() -> Iterator[None]:
 
 
 @contextmanager
+def _autocast() -> Iterator[None]:
+    """Lets transformers 4 switch autocast off on the meta device, which knows none, and refuses it switched on.
+
+    Autocast acts on a device's own tensors; on meta tensors it would do nothing and the trace would be wrong.
+    """
+    shipped = torch.autocast
+
+    def autocast(device_type: str, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("enabled", True):
+            raise TraceError(f"torch.autocast({device_type!r}) does not act on the meta device")
+        return nullcontext() if device_type == "meta" else shipped(device_type, *args, **kwargs)
+
+    torch.autocast = autocast  # type: ignore[assignment, misc, unused-ignore]
+    try:
+        yield
+    finally:
+        torch.autocast = shipped  # type: ignore[misc, unused-ignore]
+
+
+@contextmanager
 def _masks(padded: bool) -> Iterator[None]:
     """Transformers decides by the mask's values whether a batch is padded; on the meta device we say it."""
     try:
@@ -179,7 +199,7 @@ def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: 
     counter = Counter()
     peaks: list[int] = []
     try:
-        with torch.device("meta"), _masks(padded), _meta_attention(), counter:
+        with torch.device("meta"), _masks(padded), _meta_attention(), _autocast(), counter:
             step = build()
             built = counter.current
             counter.reset_peak()
@@ -193,6 +213,8 @@ def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: 
                     best, best_at = counter.peak, counter.peak_at
             del kept
             end = counter.current
+    except TraceError:
+        raise
     except (RuntimeError, NotImplementedError) as error:
         if "meta" in str(error).lower():
             raise TraceError(

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from telepathy_runtime.memory.pair import PerceiverBridge
+from telepathy_runtime.memory.standard_step import hub_config, optimizer_of
 from telepathy_runtime.memory.tracing import Trace, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.model_spec import ModelSpec
-from tests.runtime.memory.steps import hub_config, optimizer_of
 
 
 class Layer(nn.Module):

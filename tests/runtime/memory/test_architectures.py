@@ -164,7 +164,7 @@ def test_a_config_that_is_not_json_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spec", registry.all_models(), ids=lambda spec: spec.id)
 def test_listed_models_equal_what_transformers_builds(spec: Any) -> None:
-    from tests.runtime.memory.steps import hub_config
+    from telepathy_runtime.memory.standard_step import hub_config
 
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(hub_config(spec), dtype=torch.bfloat16)

@@ -204,3 +204,51 @@ def test_a_users_mistake_is_one_line_and_exit_2(
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert message in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings", "attn"),
+    [
+        ("gpt2", {"n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 5000}, "sdpa"),
+        ("gptj", {"n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 5000, "rotary_dim": 16}, "eager"),
+        ("gemma", {"num_hidden_layers": 2, "hidden_size": 256, "vocab_size": 5000}, "sdpa"),
+    ],
+    ids=["gpt2", "gptj", "gemma"],
+)
+def test_any_architecture_is_traced_from_its_config(
+    model_type: str, settings: dict[str, Any], attn: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    transformers.AutoConfig.for_model(model_type, **settings).save_pretrained(tmp_path)
+    job = (str(tmp_path), "--regime", "full", "--seq-len", "64", "--opt-impl", "fused", "--attn", attn)
+    code, _, err = run(capsys, "estimate", *job)
+    assert code == 2 and "have no closed form" in err and "--traced" in err
+    code, data = run_json(capsys, "estimate", *job, "--traced")
+    states = 4 * 2 * registry.from_config(tmp_path).params  # weights, gradients, two states in bfloat16
+    logits = 14 * 64 * 5000
+    assert code == 0 and data["instant"].startswith("traced: ")
+    assert data["peak_bytes"] > states * 0.75 + logits
+    assert data["peak_bytes"] < states * 1.5 + 4 * logits
+
+
+def test_the_traced_length_is_the_planned_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(num_hidden_layers=2, max_position_embeddings=100_000, vocab_size=32000)
+    config.save_pretrained(tmp_path)
+    job = ("plan", str(tmp_path), "--context", "--batch", "3", "--regime", "frozen_grad", "--gpu", "RTX-4090")
+    _, (planned,) = run_json(capsys, *job)
+    _, (traced,) = run_json(capsys, *job, "--traced")
+    assert planned["batch"] == pytest.approx(traced["batch"], rel=0.001)
+    assert 1000 < planned["batch"] < 100_000
+
+
+def test_what_cannot_be_traced_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    one = ("estimate", "Qwen/Qwen2.5-1.5B", "--traced")
+    for more, message in (
+        (("--shard", "zero3"), "cannot be traced in one process"),
+        (("--attn", "flash_attention_2"), "flash_attention_2 has no meta kernel"),
+        (("--target", "Qwen/Qwen2.5-3B"), "does not know pairs"),
+    ):
+        code, _, err = run(capsys, *one, *more)
+        assert code == 2 and message in err

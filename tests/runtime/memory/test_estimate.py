@@ -75,13 +75,13 @@ def version() -> str:
 
 def error(model_id: str | ModelSpec, work: Workload) -> float:
     """Estimate over trace, less one."""
-    from tests.runtime.memory.steps import traced
+    from telepathy_runtime.memory.standard_step import hub_config, traced
 
     spec = registry.get(model_id) if isinstance(model_id, str) else model_id
     work = work.but(transformers=version())
     if work.regime == "lora":
         pytest.importorskip("peft")
-    return estimate(spec, work).peak_allocated / traced(spec, work).peak_allocated - 1
+    return estimate(spec, work).peak_allocated / traced(hub_config(spec), work).peak_allocated - 1
 
 
 QUICK = [(name, MODELS[index % 7], (1 + index % 3, 512)) for index, name in enumerate(REGIMES)]
@@ -202,15 +202,15 @@ def test_the_bridge_is_the_one_that_was_reviewed() -> None:
     [(LLAMA_1B, "full"), (MISTRAL_7B, "frozen"), (QWEN_3B, "lora"), (LLAMA_8B, "frozen-checkpointing")],
 )
 def test_the_recommended_batch_fits_and_the_next_does_not(model_id: str, name: str) -> None:
-    from tests.runtime.memory.steps import traced
+    from telepathy_runtime.memory.standard_step import hub_config, traced
 
     spec, work = registry.get(model_id), Workload(seq_len=1536, transformers=version(), **REGIMES[name])
     if work.regime == "lora":
         pytest.importorskip("peft")
     fit = max_batch(spec, work, device="H100-80GB")
     assert fit.batch >= 1
-    at = traced(spec, work.but(batch=fit.batch)).peak_allocated
-    above = traced(spec, work.but(batch=fit.batch + 1)).peak_allocated
+    at = traced(hub_config(spec), work.but(batch=fit.batch)).peak_allocated
+    above = traced(hub_config(spec), work.but(batch=fit.batch + 1)).peak_allocated
     assert at <= gpu("H100-80GB").budget() < above
 
 

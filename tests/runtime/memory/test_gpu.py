@@ -25,7 +25,7 @@ SPEC = ModelSpec(
 
 
 def build(work: Workload) -> Any:
-    from tests.runtime.memory.steps import hub_config
+    from telepathy_runtime.memory.standard_step import hub_config
 
     config = hub_config(SPEC)
     with torch.device("cuda"):

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from telepathy_runtime.memory import TraceError, trace  # noqa: E402
-from telepathy_runtime.memory.tracing import BLOCK, Counter  # noqa: E402
+from telepathy_runtime.memory.tracing import BLOCK, Counter, _autocast, _masks  # noqa: E402
 
 
 def tiny_step(checkpointing: bool = False) -> Callable[[], None]:
@@ -57,15 +57,12 @@ def test_tracer_equals_the_real_allocator(checkpointing: bool) -> None:
     step = tiny_step(checkpointing)
     step()  # the optimizer's states
     real = allocator_peak(step)
-    with Counter(block=1) as counter, torch.device("meta"):
+    with torch.device("meta"), _masks(padded=False), _autocast(), Counter(block=1) as counter:
         traced_step = tiny_step(checkpointing)
         traced_step()
         before = counter.current
         counter.reset_peak()
-        from telepathy_runtime.memory.tracing import _masks
-
-        with _masks(padded=False):
-            traced_step()
+        traced_step()
     assert (counter.peak - before) / real == pytest.approx(1, abs=0.001)
 
 
@@ -102,6 +99,20 @@ def test_reading_a_value_cannot_be_traced() -> None:
 
     with pytest.raises(TraceError, match=r"cannot run on the meta device.*use the closed form"):
         trace(build)
+
+
+def test_autocast_is_refused_because_it_would_do_nothing() -> None:
+    def build() -> Callable[[], object]:
+        def step() -> None:
+            with torch.autocast("cuda", dtype=torch.bfloat16):
+                torch.zeros(3, 3) @ torch.zeros(3, 3)
+
+        return step
+
+    shipped = torch.autocast
+    with pytest.raises(TraceError, match=r"torch\.autocast\('cuda'\) does not act"):
+        trace(build)
+    assert torch.autocast is shipped
 
 
 def test_an_error_of_the_step_itself_comes_through() -> None:

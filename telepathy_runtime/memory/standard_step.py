@@ -1,20 +1,67 @@
-"""Real transformers steps for the tracer: the oracle that the closed form is held against."""
+"""The step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the tracer.
+
+Slower than the closed form by four orders of magnitude and free of its formulas: it covers every architecture
+that transformers builds from a config, and is what the closed form is tested against. Nothing is downloaded.
+"""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from telepathy_runtime.memory.blocks import ARCHITECTURES
+from telepathy_runtime.memory.estimate import Estimate, Instant
 from telepathy_runtime.memory.tracing import Trace, trace
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+
+
+def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) -> Estimate:
+    """The traced peak of `work` on a listed model, or on the folder or file of a config.json.
+
+    Raises UnknownOptionError for options that one process cannot show (sharding) and for encoder-decoders,
+    TraceError where the model's code reads tensor values.
+    """
+    if work.shard != "none":
+        raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
+    if work.attn == "flash_attention_2":
+        raise UnknownOptionError(
+            "flash_attention_2 has no meta kernel; trace attn='sdpa', which saves the same"
+        )
+    if isinstance(model, ModelSpec):
+        name, config = model.id, hub_config(model)
+    else:
+        from transformers import AutoConfig
+
+        name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnknownOptionError("encoder-decoder models have two lengths; trace your own step")
+    seen = traced(config, work)
+    peak = Instant(f"traced: {seen.peak_at}", weights=seen.built, transient=seen.peak_allocated - seen.built)
+    return Estimate((name,), (work,), seen.built, seen.end, (peak,), ("traced, not estimated",))
+
+
+def traced(config: Any, work: Workload) -> Trace:
+    """The trace of two steps of `work` over a model of a transformers config."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return trace(build_step(config, work), padded=work.padded)
 
 
 def hub_config(spec: ModelSpec) -> Any:
-    """The transformers config that a spec of the Llama family describes."""
+    """The transformers config of a listed model, or of any other of the Llama family.
+
+    Raises UnknownOptionError for other families, whose configs hold more than a ModelSpec does.
+    """
+    if spec.architecture not in ARCHITECTURES:
+        raise UnknownOptionError(
+            f"{spec.architecture}: give the folder of its config.json to trace it; "
+            f"from dimensions alone only {', '.join(ARCHITECTURES)} are built"
+        )
     from transformers import AutoConfig
 
     extra: dict[str, Any] = {}
@@ -40,13 +87,14 @@ def hub_config(spec: ModelSpec) -> Any:
     )
 
 
-class Fused(torch.optim.Optimizer):
+class Fused(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
     """AdamW's states and nothing else: the fused kernel allocates nothing, and has no meta version."""
 
     def __init__(self, params: Any) -> None:
         super().__init__(params, {})
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:  # type: ignore[override, unused-ignore]
+        """Makes the states of parameters that have a gradient."""
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None and not self.state[param]:
@@ -69,32 +117,31 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
     def build() -> Callable[[], object]:
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=getattr(torch, work.dtype), attn_implementation=work.attn
-        )
+        dtype = getattr(torch, work.dtype)
+        model = AutoModelForCausalLM.from_config(config, **_dtype(dtype), attn_implementation=work.attn)
         shape = (work.batch, work.seq_len)
         ids = torch.zeros(shape, dtype=torch.long)
         mask = torch.ones(shape, dtype=torch.long)
         if work.regime == "inference":
             model.eval()
-            return lambda: infer(model, ids, mask, work)
+            return lambda: _infer(model, ids, mask, work)
         model.train()
         if work.regime == "frozen_grad":
             model.requires_grad_(False)
         if work.regime == "lora":
-            model = with_lora(model, work)
+            model = _with_lora(model, work)
         if work.checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = optimizer_of(trained, work) if trained else None
-
         outputs: Any = None
+        inputs: dict[str, Any] = {}
 
         def step() -> None:
-            nonlocal outputs
+            nonlocal outputs, inputs
             for _ in range(work.grad_accum):
                 if work.regime == "frozen_grad":
-                    soft = torch.zeros(*shape, config.hidden_size, dtype=getattr(torch, work.dtype))
+                    soft = torch.zeros(*shape, config.hidden_size, dtype=dtype)
                     inputs = {"inputs_embeds": soft.requires_grad_(True)}
                 else:
                     inputs = {"input_ids": ids}
@@ -118,8 +165,16 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
     return build
 
 
-def infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:
-    """Prefill, and one decoding step at the full length where tokens are generated."""
+def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The keyword for a model's dtype: renamed in transformers 4.56."""
+    import transformers
+
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    return {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": dtype}
+
+
+def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:
+    """Prefill, and decoding steps at growing length where tokens are generated."""
     last = {"logits_to_keep": 1} if work.logits == "last" else {}
     with torch.no_grad():
         outputs = model(
@@ -139,7 +194,7 @@ def infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> 
             )
 
 
-def with_lora(model: Any, work: Workload) -> Any:
+def _with_lora(model: Any, work: Workload) -> Any:
     """PEFT's adapter as a workload describes it."""
     from peft import LoraConfig, get_peft_model
 
@@ -153,10 +208,3 @@ def with_lora(model: Any, work: Workload) -> Any:
     if work.checkpointing:
         adapted.enable_input_require_grads()
     return adapted
-
-
-def traced(spec: ModelSpec, work: Workload) -> Trace:
-    """The traced bytes of a workload over a listed model."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return trace(build_step(hub_config(spec), work), padded=work.padded)

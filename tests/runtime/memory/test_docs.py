@@ -1,0 +1,52 @@
+"""docs/memory.md: its generated tables are current, its commands run, its names exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from telepathy_runtime.memory import review_text
+from telepathy_runtime.memory.commands import main
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "memory.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ telepathy-runtime (.+)$", TEXT, re.MULTILINE)
+
+
+def test_the_generated_tables_are_current() -> None:
+    assert review_text.document(TEXT) == TEXT, (
+        "run: python -m telepathy_runtime.memory.review_text docs/memory.md"
+    )
+
+
+def test_a_document_without_its_marks_is_an_error() -> None:
+    with pytest.raises(ValueError, match="review: batches"):
+        review_text.document("nothing")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_documented_commands_run(command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = shlex.split(command)
+    if "--plot" in words:
+        pytest.importorskip("matplotlib")
+        words[words.index("--plot") + 1] = str(tmp_path / Path(words[words.index("--plot") + 1]).name)
+    if "--trace" in words or words[0] == "compare":
+        pytest.skip("needs the reader's own file")
+    code = main(words)
+    out, err = capsys.readouterr()
+    assert code in (0, 1), err
+    assert out
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 6
+
+
+def test_documented_python_runs() -> None:
+    (code,) = re.findall(r"```python\n# runs as it is\n(.*?)```", TEXT, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["fit"].batch >= 1  # type: ignore[attr-defined]
