@@ -73,6 +73,9 @@ def add_parsers(subparsers: Any) -> None:
     compare.set_defaults(run=_guarded(_compare))
 
 
+add_parser = add_parsers  # the name under which `telepathy_runtime.cli` calls every command module
+
+
 def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
     for field in dataclasses.fields(Workload):
         name = field.name
