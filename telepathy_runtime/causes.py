@@ -8,51 +8,15 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from telepathy_runtime import caches, checkpoint, downloads, errors
 from telepathy_runtime.errors import LoadError
+from telepathy_runtime.failure import Failure, failure_of
 from telepathy_runtime.plan import LoadPlan
 from telepathy_runtime.tokenization import TokenizerRequest
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A failed load: what was asked, and the exception with those it came from, outermost first."""
-
-    asked: str
-    model_id: str
-    keywords: Mapping[str, Any]
-    chain: tuple[BaseException, ...]
-
-    @property
-    def text(self) -> str:
-        return "\n".join(str(error) for error in self.chain)
-
-    @property
-    def first_line(self) -> str:
-        """What the outermost exception says, short."""
-        lines = [line.strip() for line in str(self.chain[0]).splitlines() if line.strip()]
-        return lines[0] if lines else type(self.chain[0]).__name__
-
-    def named(self, *names: str) -> bool:
-        return any(cls.__name__ in names for error in self.chain for cls in type(error).__mro__)
-
-    def says(self, *patterns: str) -> bool:
-        return any(re.search(pattern, self.text, re.IGNORECASE) for pattern in patterns)
-
-    def numbered(self, *numbers: int) -> OSError | None:
-        for error in self.chain:
-            if isinstance(error, OSError) and error.errno in numbers:
-                return error
-        return None
-
-    def cache(self) -> caches.Cache:
-        return caches.hub_cache(cache_dir=self.keywords.get("cache_dir"))
 
 
 @contextmanager
@@ -63,7 +27,7 @@ def explained(asked: LoadPlan | TokenizerRequest) -> Iterator[None]:
     except LoadError:
         raise
     except Exception as error:
-        failure = _failure(asked, error)
+        failure = failure_of(asked, error)
         for explain in _CAUSES:
             found = explain(failure)
             if found is not None:
@@ -71,28 +35,8 @@ def explained(asked: LoadPlan | TokenizerRequest) -> Iterator[None]:
         raise
 
 
-def _failure(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Failure:
-    if isinstance(asked, TokenizerRequest):
-        what, model_id, keywords = (
-            f"loading the tokenizer of {asked.model_id!r}",
-            asked.model_id,
-            asked.keywords,
-        )
-    else:
-        request = asked.request
-        what, model_id = f"loading {request.model_id!r} with {request.class_name}", request.model_id
-        keywords = asked.keywords()
-    chain, seen = [], set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        chain.append(following)
-        following = following.__cause__ or following.__context__
-    return Failure(what, model_id, keywords, tuple(chain))
-
-
 def _disk_full(failure: Failure) -> LoadError | None:
-    full = failure.numbered(errno.ENOSPC, errno.EDQUOT)
+    full = failure.numbered(errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
     if full is None and not failure.says("no space left on device", "disk quota exceeded", r"os error 28\b"):
         return None
     folder = full.filename if full is not None and full.filename else failure.keywords.get("offload_folder")
@@ -123,7 +67,7 @@ def _not_writable(failure: Failure) -> LoadError | None:
 
 def _gated(failure: Failure) -> LoadError | None:
     if not failure.named("GatedRepoError") and not failure.says(
-        "gated repo", r"\bis restricted\b.*must have access"
+        "access a gated repo", "cannot access gated repo"
     ):
         return None
     return errors.GatedModelError(
@@ -149,15 +93,34 @@ def _no_such_folder(failure: Failure) -> LoadError | None:
     )
 
 
+_UNREACHABLE = (
+    "couldn't connect to",
+    "in offline mode",
+    "offline mode is enabled",
+    "cannot find the requested files in the",
+    "'NoneType' object has no attribute 'endswith'",  # how transformers 4 says that the weights are not in the cache
+)
+_ABSENT = (
+    "is not a valid model identifier",
+    "does not appear to have",
+    "incorrect path_or_model_id",
+    "no file named",
+    "can't load (the )?(configuration|tokenizer|model)",
+    "is not the path to a directory",
+    "unrecognized model in",
+    "couldn't instantiate the backend tokenizer",
+)
+
+
 def _offline(failure: Failure) -> LoadError | None:
-    if Path(failure.model_id).is_dir():
+    if not downloads.is_hub_id(failure.model_id):
         return None
-    if not failure.named("LocalEntryNotFoundError", "OfflineModeIsEnabled") and not failure.says(
-        "couldn't connect to",
-        "in offline mode",
-        "offline mode is enabled",
-        "cannot find the requested files in the",
-    ):
+    forbidden = caches.offline() is not None or bool(failure.keywords.get("local_files_only"))
+    unreachable = failure.named("LocalEntryNotFoundError", "OfflineModeIsEnabled") or failure.says(
+        *_UNREACHABLE
+    )
+    # With part of the files in the cache, transformers speaks of a repository that lacks the others.
+    if not unreachable and not (forbidden and failure.says(*_ABSENT)):
         return None
     variable = caches.offline()
     why = f"{variable} forbids the network" if variable else "the hub cannot be reached"
@@ -206,7 +169,9 @@ def _corrupt(failure: Failure) -> LoadError | None:
 
 
 def _missing_shard(failure: Failure) -> LoadError | None:
-    folder = _folder(failure)
+    if downloads.is_hub_id(failure.model_id):
+        return None  # part of a cached repository: the network is what is missing
+    folder = failure.folder()
     index = folder / "model.safetensors.index.json" if folder is not None else None
     if folder is None or index is None or not index.is_file():
         return None
@@ -229,16 +194,7 @@ def _missing_shard(failure: Failure) -> LoadError | None:
 def _not_found(failure: Failure) -> LoadError | None:
     missing = failure.named(
         "RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError", "HFValidationError"
-    ) or failure.says(
-        "is not a valid model identifier",
-        "does not appear to have",
-        "incorrect path_or_model_id",
-        "no file named",
-        "can't load (the )?(configuration|tokenizer|model)",
-        "is not the path to a directory",
-        "unrecognized model in",
-        "couldn't instantiate the backend tokenizer",
-    )
+    ) or failure.says(*_ABSENT)
     if not missing:
         return None
     if Path(failure.model_id).is_dir():
@@ -275,7 +231,7 @@ def _wrong_class(failure: Failure) -> LoadError | None:
 
 
 def _fitting(failure: Failure) -> str:
-    folder = _folder(failure)
+    folder = failure.folder()
     try:
         saved = (checkpoint.config(folder) or {}).get("architectures") if folder is not None else None
     except checkpoint.UnreadableError:
@@ -369,19 +325,9 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
 )
 
 
-def _folder(failure: Failure) -> Path | None:
-    keywords = failure.keywords
-    return checkpoint.locate(
-        failure.model_id,
-        revision=keywords.get("revision"),
-        cache_dir=keywords.get("cache_dir"),
-        subfolder=keywords.get("subfolder") or "",
-    )
-
-
 def damaged_file(failure: Failure) -> str | None:
     """The message about the first file of the checkpoint that does not hold what its format says."""
-    folder = _folder(failure)
+    folder = failure.folder()
     if folder is None:
         return None
     try:

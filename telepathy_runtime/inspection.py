@@ -43,7 +43,7 @@ def inspect(
             "attn_implementation": attention,
             "device_map": _placement(model, by_device),
             "model_class": type(model).__name__,
-            "revision": getattr(getattr(model, "config", None), "_commit_hash", None),
+            "revision": _commit(model, load_plan),
         },
         parameters=sum(tensor.numel() for _, _, _, tensor in weights),
         parameter_bytes=sum(by_dtype.values()),
@@ -63,6 +63,20 @@ def inspect(
     )
 
 
+def _commit(model: Any, load_plan: LoadPlan) -> str | None:
+    """The commit that was loaded from the hub; transformers 4 keeps it on the config, else the cache knows it."""
+    kept = getattr(getattr(model, "config", None), "_commit_hash", None)
+    folder = None if kept else _folder(load_plan)
+    return folder.name if folder is not None and folder.parent.name == "snapshots" else kept
+
+
+def _folder(load_plan: LoadPlan) -> Path | None:
+    keywords = load_plan.request.keywords
+    return checkpoint.locate(
+        load_plan.request.model_id, revision=keywords.get("revision"), cache_dir=keywords.get("cache_dir")
+    )
+
+
 def refuse_foreign_weights(model: Any, load_plan: LoadPlan) -> None:
     """Raise ModelClassError for a model of which hardly a weight came from the checkpoint.
 
@@ -74,12 +88,9 @@ def refuse_foreign_weights(model: Any, load_plan: LoadPlan) -> None:
     loaded_as = getattr(getattr(type(model), "config_class", None), "model_type", None)
     if saved_as is None or loaded_as is None or saved_as == loaded_as:
         return
-    folder = checkpoint.locate(
-        request.model_id,
-        revision=request.keywords.get("revision"),
-        cache_dir=request.keywords.get("cache_dir"),
-        subfolder=request.keywords.get("subfolder") or "",
-    )
+    folder = _folder(load_plan)
+    if folder is not None:
+        folder = folder / (request.keywords.get("subfolder") or "")
     found = checkpoint.read(folder, variant=request.keywords.get("variant")) if folder is not None else None
     if found is None or found.tensors is None:
         return

@@ -82,7 +82,7 @@ class LoadPlan:
         """The plan for a reader: the call, and a line for each decision."""
         shown = ", ".join(f"{name}={show(value)}" for name, value in self.keywords().items())
         call = f"{self.request.class_name}.from_pretrained({self.request.model_id!r}{', ' if shown else ''}{shown})"
-        decisions = (
+        decisions: tuple[str, ...] = (
             self.dtype.describe("dtype"),
             self.device_map.describe("device_map"),
             self.attn_implementation.describe("attn_implementation"),

@@ -77,13 +77,16 @@ def attention_argument(asked: Any, keywords: Mapping[str, Any]) -> Any:
 
 def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
     """Read from the checkpoint only what this request makes the plan look at."""
+    download = None if request.raw else downloads.needed(request)
+    # A hub that did not answer the first question is not asked a second: from_pretrained asks it again and waits as long.
+    silent = download is not None and download.size is None
+    matters = request.attn_implementation is not None or _dtype_depends_on_model(request, machine)
     config = None
-    if request.attn_implementation is not None or _dtype_depends_on_model(request, machine):
+    if matters and not silent:
         config = traits.peek_config(request.model_id, request.keywords)
     found = None
     if request.attn_implementation is not None and config is not None:
         found = traits.traits_of(_class(model_class), config)
-    download = None if request.raw else downloads.needed(request)
     size = None
     if _size_matters(request, machine):
         size = weight_bytes(request, machine) if download is None else download.size

@@ -244,7 +244,12 @@ def _tokenizer(t: Any, pad: Pad) -> Any:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True) for token in (*SPECIAL, PAD_TOKENS[pad])])
-    named: dict[str, Any] = {"bos_token": BOS, "eos_token": EOS}
+    # As Llama, Mistral and Qwen2 ship it: without it 4.x adds token_type_ids, which generate() refuses.
+    named: dict[str, Any] = {
+        "bos_token": BOS,
+        "eos_token": EOS,
+        "model_input_names": ["input_ids", "attention_mask"],
+    }
     if pad == "present":
         named["pad_token"] = PAD_TOKENS[pad]
     return t.PreTrainedTokenizerFast(

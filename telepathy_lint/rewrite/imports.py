@@ -16,6 +16,7 @@ from telepathy_lint.change import Name
 from telepathy_lint.scan import Scan, Site, catalog
 from telepathy_lint.scan.scopes import Binding, Scope
 from telepathy_lint.settings import Settings
+from telepathy_lint.triggers import find_words
 from telepathy_lint.violation import Edit
 
 _KEEP = re.compile(r"#\s*noqa(?!\s*:\s*(?!.*F401))", re.IGNORECASE)
@@ -133,7 +134,7 @@ class ImportPlan:
     def _means_something_else(self, name: str, symbol: str) -> bool:
         """Whether any scope of the file binds `name` to anything but the loader."""
         assert self.scan.finder is not None
-        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.source.text):
+        if not find_words(self.source.text, name):
             return False
         return any(
             not (
@@ -149,7 +150,7 @@ class ImportPlan:
         if not self._means_something_else(name, symbol):
             return None
         number, candidate = 1, f"runtime_{name}"
-        while re.search(rf"(?<!\w){candidate}(?!\w)", self.source.text):
+        while find_words(self.source.text, candidate):
             number += 1
             candidate = f"runtime_{name}_{number}"
         return candidate
@@ -335,8 +336,7 @@ class ImportPlan:
         hidden += [*gone, (source.start_of(stmt), source.end_of(stmt))]
         if any(_mentions(new, name) and seen[0] <= site.start < seen[1] for _, site, new in self._used):
             return True
-        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text[: seen[1]]):
-            offset = match.start()
+        for offset in find_words(text[: seen[1]], name):
             if offset < seen[0] or any(start <= offset < end for start, end in hidden):
                 continue
             line = source.line(source.line_of(offset))
@@ -371,4 +371,4 @@ def _comments_of(text: str) -> str:
 
 
 def _mentions(text: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+    return bool(find_words(text, name))

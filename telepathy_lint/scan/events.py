@@ -211,16 +211,13 @@ class Events:
 
     def _handed_to_helpers(self) -> Iterator[tuple[ast.Call, ast.expr]]:
         """What is handed to imported helpers that set a pad token on it, by their code or by their name."""
-        for scope in self.tree.all_scopes():
-            for name, bindings in scope.bindings.items():
-                for symbol in [binding.symbol for binding in bindings if binding.kind == "import"]:
-                    by_name = _sets_pad_token(symbol)
-                    if not by_name and not self._leads_to(symbol, b"pad_token"):
-                        continue
-                    for call in self._calls_of(name):
-                        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
-                            if by_name or self._is_written_by(call, argument, _PAD_ATTRIBUTES):
-                                yield call, argument
+        for name, symbol in dict.fromkeys(self.origins.imports()):
+            by_name = _sets_pad_token(symbol)
+            if by_name or self._leads_to(symbol, b"pad_token"):
+                for call in self._calls_of(name):
+                    for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                        if by_name or self._is_written_by(call, argument, _PAD_ATTRIBUTES):
+                            yield call, argument
 
     def _leads_to(self, symbol: str, needle: bytes) -> bool:
         modules = self.modules

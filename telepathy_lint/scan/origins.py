@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted, parameters
+from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, bindings_of, dotted, parameters
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.triggers import CodeWords
 
@@ -51,6 +51,7 @@ class OriginFinder:
         self.words = words
         self._known: dict[ast.AST, Origins] = {}
         self._uses: dict[str, list[ast.AST]] = {}
+        self._imports: list[tuple[str, str]] | None = None
         self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
 
     def origins(self, node: ast.expr, context: Context) -> Origins:
@@ -342,6 +343,18 @@ class OriginFinder:
                         yield shifted, self.tree.context_of(parent), isinstance(use, ast.Attribute)
                     else:
                         yield None, self.tree.context_of(parent), True
+
+    def imports(self) -> list[tuple[str, str]]:
+        """The names that the file's imports bind, in any scope, each with its dotted origin."""
+        if self._imports is None:
+            lines = self.tree.lines_of(self.words.find("import"))
+            self._imports = [
+                (name, binding.symbol)
+                for node in self.tree.visit(lines)
+                if isinstance(node, (ast.Import, ast.ImportFrom))
+                for name, binding in bindings_of(node)
+            ]
+        return self._imports
 
     def uses(self, name: str) -> list[ast.AST]:
         """The Name and Attribute nodes called `name` in the file's code."""

@@ -129,10 +129,20 @@ def _assigned(stmt: ast.stmt, target: ast.expr, value: ast.expr, kind: str) -> I
             yield name, Binding(kind, name, stmt, value, path)
 
 
+#: Statements that bind nothing and hold no statements: most of a body.
+_INERT = frozenset({ast.Expr, ast.Return, ast.Raise, ast.Pass, ast.Assert})
+_COMPOUND = frozenset(
+    {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match}
+    | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
+)
+
+
+#: Nodes without a place of their own.
+_UNPLACED = frozenset({ast.arguments, ast.comprehension, ast.withitem, ast.match_case})
+
+
 def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
-    """The statement lists directly inside a compound statement, definitions left out."""
-    if isinstance(stmt, _DEFINITIONS):
-        return
+    """The statement lists directly inside a compound statement."""
     for name in ("body", "orelse", "finalbody"):
         block = getattr(stmt, name, None)
         if isinstance(block, list) and block:
@@ -197,6 +207,8 @@ class Scope:
             for stmt in block:
                 parent_of[stmt] = owner
                 self.statements.append(stmt)
+                if type(stmt) in _INERT and not walrus:
+                    continue
                 if isinstance(stmt, _DEFINITIONS):
                     self.definitions.append(stmt)
                 elif isinstance(stmt, (ast.Global, ast.Nonlocal)):
@@ -215,8 +227,9 @@ class Scope:
                 if walrus:
                     for name, binding in _walruses(stmt):
                         found.setdefault(name, []).append(binding)
-                for inner in blocks_of(stmt):
-                    pending.append((stmt, inner))
+                if type(stmt) in _COMPOUND:
+                    for inner in blocks_of(stmt):
+                        pending.append((stmt, inner))
         return found
 
     def binds(self, name: str) -> bool:
@@ -270,23 +283,22 @@ class Tree:
         found: list[ast.AST] = []
         if not wanted:
             return found
-        parent_of = self.parent
+        parent_of, last = self.parent, len(wanted)
         stack: list[ast.AST] = [self.module]
         while stack:
             node = stack.pop()
             for name in node._fields:
                 value = getattr(node, name, None)
-                children = value if type(value) is list else (value,)
-                for child in children:
-                    if not isinstance(child, ast.AST) or isinstance(child, ast.expr_context):
-                        continue
+                for child in value if type(value) is list else (value,):
                     first = getattr(child, "lineno", None)
-                    if first is not None:
-                        decorators = getattr(child, "decorator_list", None)
-                        if decorators:
+                    if first is None:
+                        if type(child) not in _UNPLACED:
+                            continue  # a string, a context, nothing
+                    else:
+                        if decorators := getattr(child, "decorator_list", None):
                             first = min(first, decorators[0].lineno)
                         index = bisect_left(wanted, first)
-                        if index == len(wanted) or wanted[index] > child.end_lineno:  # type: ignore[attr-defined]
+                        if index == last or wanted[index] > child.end_lineno:
                             continue
                     parent_of[child] = node
                     found.append(child)

@@ -119,17 +119,15 @@ class Wrappers:
         if modules is None:
             return names
         folder = os.path.dirname(os.path.abspath(path))
-        for scope in self.tree.all_scopes():
-            for bound, bindings in scope.bindings.items():
-                for symbol in [each.symbol for each in bindings if each.kind == "import"]:
-                    if not modules.holds(symbol, path, b"from_pretrained", b"**"):
-                        continue
-                    for file in modules.files(symbol, folder):
-                        forwarding = self._finder_of(file).forwarding() if modules.tree(file) else {}
-                        functions = {getattr(function, "name", "") for function in forwarding}
-                        names |= functions
-                        if catalog.last(symbol) in functions:
-                            names.add(bound)
+        for bound, symbol in dict.fromkeys(self.origins.imports()):
+            if not modules.holds(symbol, path, b"from_pretrained", b"**"):
+                continue
+            for file in modules.files(symbol, folder):
+                forwarding = self._finder_of(file).forwarding() if modules.tree(file) else {}
+                functions = {getattr(function, "name", "") for function in forwarding}
+                names |= functions
+                if catalog.last(symbol) in functions:
+                    names.add(bound)
         return names
 
     def _finder_of(self, path: str) -> SiteFinder:
