@@ -10,7 +10,7 @@ import ast
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from telepathy_lint.source import Source
 from telepathy_lint.triggers import find_words
@@ -288,7 +288,7 @@ class Tree:
         while stack:
             node = stack.pop()
             for name in node._fields:
-                value = getattr(node, name, None)
+                value: Any = getattr(node, name, None)
                 for child in value if type(value) is list else (value,):
                     first = getattr(child, "lineno", None)
                     if first is None:
