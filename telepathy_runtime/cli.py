@@ -1,0 +1,48 @@
+"""`telepathy-runtime`: one line a subcommand; each is a module that adds its parser and is imported when asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from telepathy_runtime import __version__
+from telepathy_runtime.errors import LoadError
+
+# Module -> subcommands it brings. A module has add_parsers(subparsers); each sets `run` (arguments -> exit code).
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "telepathy_runtime.doctor": ("doctor",),
+    "telepathy_runtime.load_command": ("load",),
+    "telepathy_runtime.memory.commands": ("models", "estimate", "plan", "compare"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand. Exit code 0: done; 1: a load cannot work as asked, said on standard error; 2: misused."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = _parser(given).parse_args(given)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except LoadError as error:
+        print(f"telepathy-runtime: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="telepathy-runtime", description="What the loader would do here, why, and what memory it takes."
+    )
+    parser.add_argument("--version", action="version", version=f"telepathy-runtime {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    wanted = next((word for word in given if not word.startswith("-")), None)
+    for module, names in COMMANDS.items():
+        # For one command only its own module is imported; for help, or a misspelling, all of them.
+        if wanted in names or not any(wanted in others for others in COMMANDS.values()):
+            importlib.import_module(module).add_parsers(subparsers)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
