@@ -76,7 +76,7 @@ class ImportPlan:
     def _import_of(self, name: str, site: Site) -> tuple[Binding, Scope] | None:
         """The import that binds the class's (or module's) name at the site."""
         assert self.scan.finder is not None
-        found = self.scan.finder.evaluator.histories(name, site.context)
+        found = self.scan.finder.evaluator.names.histories(name, site.context)
         if found is None:
             stars = [
                 b for b in self.scan.finder.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"

@@ -118,7 +118,7 @@ class Mappings:
         name = dotted(func)
         if name in ("copy.copy", "copy.deepcopy", "copy", "deepcopy") and len(node.args) == 1:
             return self.read(node.args[0], context)
-        if name == "dict" and self._evaluator.histories("dict", context) is None:
+        if name == "dict" and self._evaluator.names.histories("dict", context) is None:
             return self._arguments(node, context)
         return [OPAQUE]
 
@@ -145,10 +145,10 @@ class Mappings:
         if name is None:
             return [OPAQUE]
         if isinstance(node, ast.Name):
-            found = self._evaluator.histories(name, context, mutations=True)
+            found = self._evaluator.names.histories(name, context, mutations=True)
             histories = found[0] if found is not None else None
         elif context.stmt is not None and context.scope.bindings.get(name):
-            arrived = self._evaluator.reaching(context, name)
+            arrived = self._evaluator.names.of_attribute(name, context)
             histories = None if arrived is None else [(history, context.scope) for history in arrived]
         else:
             histories = None

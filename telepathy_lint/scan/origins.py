@@ -119,7 +119,7 @@ class OriginFinder:
                         outside = Context(context.scope, context.stmt, context.inner[1:])
                         yield from self._iterated(generator.iter, outside, ())
                         return
-        found = self.evaluator.histories(node.id, context)
+        found = self.evaluator.names.histories(node.id, context)
         if found is None:
             return
         container = False

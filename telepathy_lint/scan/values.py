@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.reach import History, Mutation, reaching
+from telepathy_lint.scan.names import Names, line_of
+from telepathy_lint.scan.reach import reaching
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
 
 _MAX_DEPTH = 24
@@ -51,7 +52,7 @@ class Evaluator:
         self.tree = tree
         self._known: dict[tuple[ast.AST, ast.AST | None], tuple[Value, ...]] = {}
         self._open: set[tuple[ast.AST, ast.AST | None]] = set()
-        self._arrived: dict[tuple[Scope, str, ast.AST | None, bool], list[tuple[History, Scope]]] = {}
+        self.names = Names()
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
         """Every alternative `node` can be, in reading order; never empty."""
@@ -130,72 +131,6 @@ class Evaluator:
 
     # ---- names
 
-    def histories(
-        self, name: str, context: Context, *, mutations: bool = False
-    ) -> tuple[list[tuple[History, Scope]], Scope] | None:
-        """The ways in which a plain name gets its value at `context`, with the scope of the bindings; None: not bound."""
-        scope: Scope | None = context.scope
-        here = True
-        while scope is not None:
-            if (here or not scope.is_class) and scope.binds(name):
-                return self._histories_in(scope, name, context.stmt if here else None, mutations), scope
-            here = False
-            scope = scope.parent
-        top = context.scope.tree.top
-        if top.bindings.get(name):
-            return self._histories_in(top, name, None, mutations), top
-        return None
-
-    def _histories_in(
-        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
-    ) -> list[tuple[History, Scope]]:
-        key = (scope, name, stmt, mutations)
-        if key not in self._arrived:
-            self._arrived[key] = self._read_histories(scope, name, stmt, mutations)
-        return self._arrived[key]
-
-    def _read_histories(
-        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
-    ) -> list[tuple[History, Scope]]:
-        found: list[tuple[History, Scope]] = []
-        for other in self._writers(scope, name):
-            found.extend(((binding, ()), other) for binding in other.bindings[name])
-        if stmt is not None and not found:
-            arrived = reaching(scope, name, stmt, mutations=mutations)
-            if arrived is not None:
-                for binding, done in sorted(arrived, key=lambda history: _line(history[0])):
-                    if binding is None:
-                        if scope.is_function and (
-                            params := [b for b in scope.bindings[name] if b.kind == "param"]
-                        ):
-                            found.append(((params[0], done), scope))
-                        elif scope.is_class and scope.parent is not None:
-                            outer = self.histories(name, Context(scope.parent, None))
-                            found.extend(outer[0] if outer else ())
-                        continue
-                    found.append(((binding, done), scope))
-                if found:
-                    return found
-        bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
-        if mutations and stmt is None and scope.body:
-            # Seen from a function that runs later: what the name holds when the body is through.
-            arrived = reaching(scope, name, None, mutations=True)
-            if arrived is not None and not found:
-                ended = [(history, scope) for history in arrived if history[0] is not None]
-                if ended:
-                    return ended
-        return found + [((binding, ()), scope) for binding in bindings]
-
-    def _writers(self, scope: Scope, name: str) -> list[Scope]:
-        """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
-        if not scope.tree.has_global:
-            return []
-        return [
-            other
-            for other in scope.tree.all_scopes()
-            if other is not scope and name in other.elsewhere and name in other.bindings
-        ]
-
     def name(self, node: ast.Name, context: Context) -> Iterator[Value]:
         for inner in context.inner:
             if isinstance(inner, _COMPREHENSIONS):
@@ -203,7 +138,7 @@ class Evaluator:
                     if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
                         yield from self._element(generator.iter, node, context)
                         return
-        found = self.histories(node.id, context)
+        found = self.names.histories(node.id, context)
         if found is None:
             yield from self._unbound(node, context)
             return
@@ -239,7 +174,7 @@ class Evaluator:
             values = tuple(self._unbound(ast.Name(name, ast.Load()), outside))
             return None if all(str(value.data).startswith("builtins.") for value in values) else values
         found: list[Value] = []
-        for (binding, _), scope in self._histories_in(top, name, None, False):
+        for (binding, _), scope in self.names.in_scope(top, name, None, False):
             if binding is not None:
                 found += self.bound(binding, scope, binding.stmt)
         return tuple(found) or None
@@ -323,13 +258,6 @@ class Evaluator:
             else:
                 yield Value("attribute", name or node.attr, node, context)
 
-    def reaching(self, context: Context, name: str) -> list[History] | None:
-        """How a dotted name (`self.kwargs`) gets its value inside its own function, with the writes into it."""
-        arrived = reaching(context.scope, name, context.stmt, mutations=True)
-        if not arrived or any(binding is None for binding, _ in arrived):
-            return None
-        return sorted(arrived, key=lambda history: _line(history[0]))
-
     def _followed(self, name: str, node: ast.Attribute, context: Context) -> list[Value]:
         """The values of `self.x` or `obj.x` from its assignments in the function and, for `self`, in the class."""
         found: list[Value] = []
@@ -338,7 +266,7 @@ class Evaluator:
             arrived = reaching(context.scope, name, context.stmt)
             if arrived:
                 complete = all(binding is not None for binding, _ in arrived)
-                for binding, _ in sorted(arrived, key=lambda history: _line(history[0])):
+                for binding, _ in sorted(arrived, key=lambda history: line_of(history[0])):
                     if binding is not None:
                         found.extend(self.bound(binding, context.scope, node))
         if complete:
@@ -393,7 +321,7 @@ class Evaluator:
 
     def _call(self, node: ast.Call, context: Context) -> Iterator[Value]:
         name = dotted(node.func)
-        if isinstance(node.func, ast.Name) and self.histories(node.func.id, context) is None:
+        if isinstance(node.func, ast.Name) and self.names.histories(node.func.id, context) is None:
             if node.func.id == "dict":
                 yield Value("dict", None, node, context)
                 return
@@ -457,10 +385,3 @@ class Evaluator:
                 ):
                     for value in self.evaluate(item, table.context):
                         yield value if value.via or not table.via else replace(value, via=table.via)
-
-
-def _line(binding: Binding | None) -> int:
-    return binding.line if binding is not None else 0
-
-
-__all__ = ["Evaluator", "Mutation", "Value"]

@@ -1,0 +1,92 @@
+"""How names get their values: the bindings that reach a place, with what was written into them since."""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.scan.reach import History, reaching
+from telepathy_lint.scan.scopes import Binding, Context, Scope
+
+
+class Names:
+    """Looks names up, and remembers what it found."""
+
+    def __init__(self) -> None:
+        self._arrived: dict[tuple[Scope, str, ast.AST | None, bool], list[tuple[History, Scope]]] = {}
+
+    def histories(
+        self, name: str, context: Context, *, mutations: bool = False
+    ) -> tuple[list[tuple[History, Scope]], Scope] | None:
+        """The ways in which a plain name gets its value at `context`, with the scope of the bindings; None: not bound."""
+        scope: Scope | None = context.scope
+        here = True
+        while scope is not None:
+            if (here or not scope.is_class) and scope.binds(name):
+                return self.in_scope(scope, name, context.stmt if here else None, mutations), scope
+            here = False
+            scope = scope.parent
+        top = context.scope.tree.top
+        if top.bindings.get(name):
+            return self.in_scope(top, name, None, mutations), top
+        return None
+
+    def in_scope(
+        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
+    ) -> list[tuple[History, Scope]]:
+        key = (scope, name, stmt, mutations)
+        if key not in self._arrived:
+            self._arrived[key] = self._read(scope, name, stmt, mutations)
+        return self._arrived[key]
+
+    def _read(
+        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
+    ) -> list[tuple[History, Scope]]:
+        found: list[tuple[History, Scope]] = []
+        for other in self._writers(scope, name):
+            found.extend(((binding, ()), other) for binding in other.bindings[name])
+        if stmt is not None and not found:
+            arrived = reaching(scope, name, stmt, mutations=mutations)
+            if arrived is not None:
+                for binding, done in sorted(arrived, key=lambda history: line_of(history[0])):
+                    if binding is None:
+                        if scope.is_function and (
+                            params := [b for b in scope.bindings[name] if b.kind == "param"]
+                        ):
+                            found.append(((params[0], done), scope))
+                        elif scope.is_class and scope.parent is not None:
+                            outer = self.histories(name, Context(scope.parent, None))
+                            found.extend(outer[0] if outer else ())
+                        continue
+                    found.append(((binding, done), scope))
+                if found:
+                    return found
+        bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
+        if mutations and stmt is None and scope.body:
+            # Seen from a function that runs later: what the name holds when the body is through.
+            arrived = reaching(scope, name, None, mutations=True)
+            if arrived is not None and not found:
+                ended = [(history, scope) for history in arrived if history[0] is not None]
+                if ended:
+                    return ended
+        return found + [((binding, ()), scope) for binding in bindings]
+
+    def _writers(self, scope: Scope, name: str) -> list[Scope]:
+        """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
+        if not scope.tree.has_global:
+            return []
+        return [
+            other
+            for other in scope.tree.all_scopes()
+            if other is not scope and name in other.elsewhere and name in other.bindings
+        ]
+
+    def of_attribute(self, name: str, context: Context) -> list[History] | None:
+        """How a dotted name (`self.kwargs`) gets its value inside its own function, with the writes into it."""
+        arrived = reaching(context.scope, name, context.stmt, mutations=True)
+        if not arrived or any(binding is None for binding, _ in arrived):
+            return None
+        return sorted(arrived, key=lambda history: line_of(history[0]))
+
+
+def line_of(binding: Binding | None) -> int:
+    return binding.line if binding is not None else 0

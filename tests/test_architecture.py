@@ -1,0 +1,128 @@
+"""The house: imports point one way, start-up stays light, and our own code passes our own rules."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LINT = ROOT / "telepathy_lint"
+HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_runtime")
+
+#: Lower layers first; a module may import from its own layer and those before it.
+LAYERS = (
+    ("_version", "violation", "triggers", "settings", "change"),
+    ("source", "magics"),
+    ("notebook", "suppress", "scan", "fixes"),
+    ("rule",),
+    ("rules", "load_arguments"),
+    ("registry", "rewrite"),
+    ("engine",),
+    ("config", "requirements", "gitignore", "files", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
+    ("one_file", "project"),
+    ("audit", "cli", "commands", "codemod", "flake8_plugin", "language_server", "__main__", "__init__"),
+)  # fmt: skip
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
+    """Modules that a file imports, and whether it does so when it is imported itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        top_level = node in tree.body
+        yield from ((name, top_level) for name in names)
+
+
+def part(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_imports_point_one_way(path: Path) -> None:
+    rank = {name: index for index, names in enumerate(LAYERS) for name in names}
+    own = path.relative_to(LINT).parts[0].removesuffix(".py")
+    assert own in rank, f"{own} has no layer: add it to LAYERS"
+    for module, top_level in imports_of(path):
+        if module.startswith("telepathy_lint.") and top_level:
+            other = part(module)
+            if other in rank:
+                assert rank[other] <= rank[own], f"{own} imports {other}, which stands above it"
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
+    for module, _ in imports_of(path):
+        if module.startswith("telepathy_runtime"):
+            assert module.startswith("telepathy_runtime.registry"), module
+
+
+def loaded_after(code: str) -> set[str]:
+    """The modules in memory after running some code in a fresh interpreter."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_importing_every_rule_and_the_cli_stays_light() -> None:
+    loaded = loaded_after("import telepathy_lint.cli, telepathy_lint.registry as r; r.all_rules()")
+    assert not loaded & {*HEAVY, "libcst"}
+
+
+def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto")\n'
+    )
+    code = (
+        f"from telepathy_lint.cli import run; run(['check', '--output-format', 'concise', {str(script)!r}])"
+    )
+    loaded = loaded_after(code)
+    assert "telepathy_lint.rules.tlp101_hardcoded_device_map" in loaded
+    assert not loaded & {*HEAVY, "libcst"}
+
+
+def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("print('nothing of interest')\n")
+    loaded = loaded_after(f"from telepathy_lint.cli import run; run(['check', {str(script)!r}])")
+    assert not {
+        name for name in loaded if name.startswith(("telepathy_lint.scan", "telepathy_lint.rules"))
+    }
+
+
+def test_our_own_code_passes_our_own_rules() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "telepathy_lint",
+        "check",
+        "telepathy_lint",
+        "telepathy_runtime",
+        "benchmarks",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", ["telepathy_lint", "telepathy_runtime"])
+def test_modules_stay_readable(package: str) -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long, "split them by meaning"
