@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from telepathy_lint.change import Repair
 from telepathy_lint.scan import Site, Value
+from telepathy_lint.scan.site import Kind
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
 
@@ -30,7 +31,7 @@ class Meta:
     #: First release with the rule.
     since: str
     #: The kinds of Site that the rule looks at.
-    kinds: tuple[Literal["model", "tokenizer", "pipeline"], ...]
+    kinds: tuple[Kind, ...]
     #: What a rewrite to the loader changes when this rule reported it.
     setting: (
         Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"] | None

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     import libcst
 
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
-Kind = Literal["model", "tokenizer", "pipeline"]
+Kind = Literal[
+    "model", "tokenizer", "pipeline", "config", "processor", "generation_config", "move", "path"
+]
+#: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
+LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
 
 
 class Known(Enum):
@@ -74,7 +78,7 @@ class Site:
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
-        plain = self.kind == "pipeline" or self.loader or self.configured
+        plain = self.kind in ("pipeline", "move", "path") or self.loader or self.configured
         return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
 
     @property
