@@ -1,6 +1,6 @@
 """How true the closed form is: estimate over trace for models, regimes and shapes, as a Markdown table.
 
-    python benchmarks/memory_accuracy.py [--quick] [--json FILE]
+    python benchmarks/memory_accuracy.py [--quick | --pairs] [--json FILE]
 
 Needs torch, transformers and peft; no GPU. The trace is a real transformers step on the meta device. The last
 row's shapes and regimes are drawn at random with a fixed seed; no formula was tuned on them.
@@ -21,8 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.standard_step import hub_config, traced
-from tests.runtime.memory.test_estimate import LOOSE, MODELS, REGIMES, version
+from tests.runtime.memory.test_estimate import LOOSE, MODELS, REGIMES, pair_error, pair_jobs, version
 
+HEADER = (
+    "| regime | traces | min | median | max | mean error | max error | below 1 |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
 SHAPES = ((1, 512), (2, 1536), (3, 777))
 
 
@@ -46,12 +50,15 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="one model and one shape")
     parser.add_argument("--json", type=Path, help="write every ratio here")
+    parser.add_argument("--pairs", action="store_true", help="pairs of models with a bridge instead")
     args = parser.parse_args()
+    if args.pairs:
+        print(HEADER)
+        print(row("pairs", [1 + pair_error(*job) for job in pair_jobs()]))
+        return
     models, shapes = (MODELS[:1], SHAPES[:1]) if args.quick else (MODELS, SHAPES)
     started, found = time.monotonic(), {}
-    print(
-        "| regime | traces | min | median | max | mean error | max error | below 1 |\n|---|---|---|---|---|---|---|---|"
-    )
+    print(HEADER)
     for name, how in (REGIMES | LOOSE).items():
         jobs = [Workload(batch=b, seq_len=s, transformers=version(), **how) for b, s in shapes]
         found[name] = [ratio(model_id, job) for model_id in models for job in jobs]

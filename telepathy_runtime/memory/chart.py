@@ -38,6 +38,7 @@ def draw(
     if file.suffix not in (".svg", ".png"):
         raise UnknownOptionError(f"a picture is .svg or .png, not {file.suffix or file.name!r}")
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
@@ -55,8 +56,9 @@ def draw(
     axes.set_axisbelow(True)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9, handlelength=1.1)
-    # No date, so that the same plan gives the same file.
-    figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+    # No date and no random names, so that the same plan gives the same file.
+    with rc_context({"svg.hashsalt": "telepathy"}):
+        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
 def _bars(axes: Any, bars: Sequence[tuple[str, Instant]]) -> None:

@@ -152,6 +152,8 @@ def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: s
         assert data.startswith(b"\x89PNG")
     else:
         assert b"<svg" in data
+    run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--regime", "full", "--plot", str(file))
+    assert file.read_bytes() == data
     code, _, _ = run(capsys, "plan", "--regime", "frozen_grad", "--plot", str(file))
     assert code == 0 and file.read_bytes() != data
 
