@@ -10,6 +10,8 @@ import re
 from bisect import bisect_right
 
 LOAD_WORDS = ("from_pretrained", "pipeline")
+#: Environment variables that say where Hugging Face keeps models.
+CACHE_VARIABLES = ("HF_HOME", "TRANSFORMERS_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 
 #: A string or a comment; an unclosed quote runs to the end of its line, as it does for Python's tokenizer.
 _QUIET = re.compile(
@@ -30,6 +32,7 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
         b"from_pretrained" in data
         or (b"pipeline" in data and b"transformers" in data)
         or (b"telepathy_runtime" in data and b"load_model" in data)
+        or (b"environ" in data and any(name.encode() in data for name in CACHE_VARIABLES))
         or any(word.encode() in data for word in words)
     )
 

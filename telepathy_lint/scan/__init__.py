@@ -13,7 +13,7 @@ from telepathy_lint.scan.sites import SiteFinder
 from telepathy_lint.scan.values import Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.triggers import LOAD_WORDS, CodeWords, may_matter
+from telepathy_lint.triggers import CACHE_VARIABLES, LOAD_WORDS, CodeWords, may_matter
 
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 
@@ -34,7 +34,8 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     """
     words = CodeWords(source.text)
     settings = settings or Settings()
-    if not words.find(*LOAD_WORDS, *settings.loading_words):
+    paths = any(name in source.text for name in CACHE_VARIABLES) and words.find("environ")
+    if not paths and not words.find(*LOAD_WORDS, *settings.loading_words):
         return Scan(source, (), None)
     finder = SiteFinder(source, words, settings, modules)
     return Scan(source, tuple(finder.find()), finder)

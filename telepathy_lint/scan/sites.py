@@ -8,18 +8,21 @@ from dataclasses import replace
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.callees import Callees, Loader
+from telepathy_lint.scan.companions import companions
 from telepathy_lint.scan.events import Events
 from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.modules import Modules
+from telepathy_lint.scan.moves import moves
 from telepathy_lint.scan.origins import OriginFinder
+from telepathy_lint.scan.paths import path_writes
 from telepathy_lint.scan.pipelines import Pipelines
 from telepathy_lint.scan.scopes import Context, Tree, dotted
-from telepathy_lint.scan.site import Known, Site, single_string
+from telepathy_lint.scan.site import LOADS, Known, Site, single_string
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.scan.wrappers import Wrappers
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.triggers import LOAD_WORDS, CodeWords
+from telepathy_lint.triggers import CACHE_VARIABLES, LOAD_WORDS, CodeWords
 
 IDENTITY = "pretrained_model_name_or_path"
 
@@ -59,21 +62,36 @@ class SiteFinder:
             if site.call not in known:
                 known.add(site.call)
                 sites.append(site)
+        sites += self._beside(sites)
         if not sites:
             return []
         beside = any(site.generative for site in sites)
         events = Events(self.tree, self.evaluator, self.mappings, self.origins, self.words, self.modules)
         return sorted((_finished(site, events, beside) for site in sites), key=lambda site: site.start)
 
+    def _beside(self, sites: list[Site]) -> list[Site]:
+        """What concerns loading without being a load of weights or of a tokenizer."""
+        tree, evaluator, arguments = self.tree, self.evaluator, self.arguments
+        known = {site.call for site in sites}
+        calls = [call for call in self._loads if call not in known]
+        found = list(companions(calls, tree, self.callees, arguments))
+        found += moves(sites, tree, self.words, evaluator, arguments)
+        if any(name in self.source.text for name in CACHE_VARIABLES):
+            found += path_writes(tree, self.words, evaluator, self.mappings)
+        return found
+
     def direct(self) -> tuple[list[Site], list[ast.Attribute]]:
         """The loads that are called where they stand, and the `X.from_pretrained` that are not called there."""
         sites: list[Site] = []
         references: list[ast.Attribute] = []
+        self._loads: list[ast.Call] = []
         offsets = self.words.find(*LOAD_WORDS, *self.settings.loading_words)
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Call):
                 if (site := self._site_of(node) or self._known_load(node)) is not None:
                     sites.append(site)
+                elif isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained":
+                    self._loads.append(node)
             elif isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
                 parent = self.tree.parent.get(node)
                 if not (isinstance(parent, ast.Call) and parent.func is node):
@@ -122,13 +140,21 @@ class SiteFinder:
         own = self.settings.loader
         called = {str(value.data) if value.kind == "symbol" else name for value in values}
         if called == {f"{own.module}.{own.load_model}"}:
-            loader = Loader("model", tuple(called), False)
+            loader = Loader("model", tuple(called), self._loads_generative(call, context))
             # What is absent gets the loader's defaults: only what is written can be wrong.
             return replace(self.load(call, context, loader), loader=True, opaque=True)
         if any(each == wanted or name == wanted for each in called for wanted in self.settings.wrappers):
             loader = Loader("model", (name,), False)
             return replace(self.load(call, context, loader), configured=True, indirect=True)
         return None
+
+    def _loads_generative(self, call: ast.Call, context: Context) -> bool:
+        """Whether a call of the companion loader loads a generative class, as it does unless told otherwise."""
+        given = next((keyword.value for keyword in call.keywords if keyword.arg == "model_class"), None)
+        if given is None:
+            return not any(keyword.arg is None for keyword in call.keywords)
+        classes = self.callees.loader(given, context)
+        return classes is not None and classes.generative
 
     def load(self, call: ast.Call, context: Context, loader: Loader) -> Site:
         """The site of a call that reaches `from_pretrained` of known classes."""
@@ -149,6 +175,8 @@ class SiteFinder:
 
 def _finished(site: Site, events: Events, beside: bool) -> Site:
     """The site with what happens to its object later in the file."""
+    if site.kind not in LOADS:
+        return site
     if site.kind == "tokenizer":
         return replace(site, beside_generative=beside, pad_token=events.pad_token(site))
     return replace(
