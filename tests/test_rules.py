@@ -1,0 +1,173 @@
+"""Every rule's documented examples and its fixtures.
+
+`fixtures/rules/<code>/bad_*.py` holds code that the rule reports, `good_*.py` code on which it is silent. In a bad file the
+expectation stands beside the line, `# TLP101: 8`, with the 1-based column at which the finding points; such comments are
+taken out before anything looks at the file. `bad_x.fixed.py` is the text after fixing only this rule, unsafe fixes
+included; `pytest --bless` writes it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint import engine
+from telepathy_lint.registry import all_rules, select
+from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "rules"
+_EXPECTED = re.compile(r"[ \t]+#[ ]((?:TLP\d{3}: \d+)(?:, TLP\d{3}: \d+)*)(?=\r?$)", re.MULTILINE)
+
+RULES = {rule.meta.code: rule for rule in all_rules()}
+BAD = sorted(path for path in FIXTURES.glob("*/bad_*.py") if not path.name.endswith(".fixed.py"))
+GOOD = sorted(FIXTURES.glob("*/good_*.py"))
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def only(code: str) -> tuple[Rule, ...]:
+    return select([code])
+
+
+def source(text: str, path: str = "script.py") -> Source:
+    return Source(path, text.encode())
+
+
+def read(path: Path) -> tuple[Source, set[tuple[int, int, str]]]:
+    """The file without its expectations, and these."""
+    text = path.read_text(encoding="utf-8")
+    expected = set()
+    for number, line in enumerate(text.split("\n"), 1):
+        for found in _EXPECTED.findall(line):
+            for one in found.split(", "):
+                code, column = one.split(": ")
+                expected.add((number, int(column), code))
+    return source(_EXPECTED.sub("", text), path.name), expected
+
+
+def reported(where: Source, rules: tuple[Rule, ...]) -> set[tuple[int, int, str]]:
+    found = engine.lint(where, rules, Settings())
+    assert len({(one.site.span, one.code) for one in found if one.site}) == len(found), (
+        "one finding a rule and call"
+    )
+    return {(one.line, one.column, one.code) for one in found}
+
+
+# ---- documentation
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_the_bad_example_is_reported_and_fixing_it_gives_the_good_one(code: str) -> None:
+    rule = RULES[code]
+    bad, good = rule.example("Bad"), rule.example("Good")
+    assert {found[2] for found in reported(source(bad), only(code))} == {code}
+    assert not reported(source(good), only(code))
+    if rule.meta.fix in ("safe", "unsafe"):
+        assert engine.fix(source(bad), only(code), Settings(), unsafe=True).text == good
+        left_alone = engine.fix(source(bad), only(code), Settings(), unsafe=False)
+        assert left_alone.changed == (rule.meta.fix == "safe")
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_the_documentation_begins_with_a_summary(code: str) -> None:
+    summary = RULES[code].summary()
+    assert summary.endswith(".")
+    assert len(summary) <= 110
+    assert f"\n\n{code}" not in RULES[code].documentation(), "the text does not repeat the code"
+
+
+# ---- fixtures
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_rule_has_fixtures(code: str) -> None:
+    expectations = sum(len(read(path)[1]) for path in BAD if path.parent.name == code)
+    assert expectations >= 8, "at least eight bad shapes"
+    good = [path.read_text(encoding="utf-8") for path in GOOD if path.parent.name == code]
+    assert sum(text.count("from_") + text.count("pipeline(") for text in good) >= 8, (
+        "at least eight good ones"
+    )
+
+
+def test_every_fixture_belongs_to_a_rule() -> None:
+    assert {path.name for path in FIXTURES.iterdir() if path.is_dir()} == set(RULES)
+    for path in FIXTURES.glob("*/*"):
+        assert re.fullmatch(r"bad_\w+(\.fixed)?\.py|good_\w+\.py", path.name), path
+        if path.name.endswith(".fixed.py"):
+            assert path.with_name(path.name.replace(".fixed.py", ".py")) in BAD, f"{path} has no original"
+
+
+@pytest.mark.parametrize("path", BAD, ids=name)
+def test_bad(path: Path) -> None:
+    where, expected = read(path)
+    codes = {path.parent.name, *(code for _, _, code in expected)}
+    assert reported(where, select(sorted(codes))) == expected
+
+
+@pytest.mark.parametrize("path", GOOD, ids=name)
+def test_good(path: Path) -> None:
+    where, expected = read(path)
+    assert not expected, "good files expect nothing"
+    assert not reported(where, only(path.parent.name))
+    assert not engine.fix(where, only(path.parent.name), Settings(), unsafe=True).changed
+
+
+@pytest.mark.parametrize("path", BAD, ids=name)
+def test_fixed(path: Path, request: pytest.FixtureRequest) -> None:
+    where, _ = read(path)
+    text = engine.fix(where, only(path.parent.name), Settings(), unsafe=True).text
+    wanted = path.with_name(path.name.replace(".py", ".fixed.py"))
+    if request.config.getoption("--bless"):
+        wanted.write_bytes(text.encode())
+    assert text == wanted.read_bytes().decode()
+
+
+@pytest.mark.parametrize("style", ["loader", "inline"])
+@pytest.mark.parametrize("path", [*BAD, *GOOD], ids=name)
+def test_fixes_parse_and_settle(path: Path, style: str) -> None:
+    """With all rules, which is more than the fixture is about."""
+    where, _ = read(path)
+    settings = Settings(fix_style=style)  # type: ignore[arg-type]
+    for rules in (only(path.parent.name), all_rules()):
+        fixed = engine.fix(where, rules, settings, unsafe=True)
+        ast.parse(fixed.text)
+        again = engine.fix(where.with_text(fixed.text), rules, settings, unsafe=True)
+        assert again.text == fixed.text
+        assert not again.applied
+        if not fixed.applied:
+            assert fixed.text == where.text
+
+
+@pytest.mark.parametrize("path", BAD, ids=name)
+def test_safe_fixes_are_a_part_of_all_fixes(path: Path) -> None:
+    where, _ = read(path)
+    rules = only(path.parent.name)
+    safe = engine.fix(where, rules, Settings(), unsafe=False)
+    everything = engine.fix(where, rules, Settings(), unsafe=True)
+    after = engine.fix(where.with_text(safe.text), rules, Settings(), unsafe=True)
+    assert {one.fix.safety for one in safe.applied if one.fix} <= {"safe"}
+    assert len(safe.applied) + len(after.applied) == len(everything.applied)
+
+
+@pytest.mark.parametrize("path", BAD, ids=name)
+def test_noqa_stops_the_report_and_the_fix(path: Path) -> None:
+    """On the line at which the finding points, as flake8 has it."""
+    where, expected = read(path)
+    lines = where.text.split("\n")
+    for number, _, code in expected:
+        if "# noqa: " in lines[number - 1]:
+            lines[number - 1] += f",{code}"
+        elif not lines[number - 1].endswith("\\"):
+            lines[number - 1] += f"  # noqa: {code}"
+    silenced = where.with_text("\n".join(lines))
+    spared = {line for line, _, _ in expected if lines[line - 1].endswith("\\")}
+    assert {line for line, _, _ in reported(silenced, only(path.parent.name))} == spared
+    if not spared:
+        assert not engine.fix(silenced, only(path.parent.name), Settings(), unsafe=True).changed
