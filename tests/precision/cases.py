@@ -1,0 +1,1227 @@
+"""What must be reported in small pieces of code, and what must not.
+
+A comment `#> 102 104` says that exactly TLP102 and TLP104 are reported for a call that starts on its line; a line without
+one has nothing reported. `CASES` is a list of (name, code, expected), where expected is a set of "line:code".
+"""
+
+from __future__ import annotations
+
+import re
+
+_MARK = re.compile(r"[ ]*#>((?: \d{3})+)[ ]*$", re.MULTILINE)
+_HEAD = "import torch\nimport transformers\nfrom transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, pipeline\n"
+
+
+def _read(code: str) -> tuple[str, set[str]]:
+    """The code without its marks, and what they say."""
+    lines, expected = [], set()
+    for number, line in enumerate(code.splitlines(), 1):
+        mark = _MARK.search(line)
+        if mark is not None:
+            expected |= {f"{number}:TLP{found}" for found in mark[1].split()}
+            line = line[: mark.start()]
+        lines.append(line)
+    return "\n".join(lines) + "\n", expected
+
+
+def _cases(text: str, head: str = "") -> list[tuple[str, str, set[str]]]:
+    """Cases separated by lines `=== name`."""
+    found = []
+    for part in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = part.partition("\n")
+        code, expected = _read(head + body.strip("\n"))
+        found.append((name.strip().replace(" ", "-"), code, expected))
+    return found
+
+
+# ---- callees: complete files, with their own imports
+
+_CALLEES = r'''
+=== import as
+from transformers import AutoModel as Net
+Net.from_pretrained("x")  #> 102 104
+=== module attribute
+import transformers as hf
+hf.AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== submodule imported as
+import transformers.models.llama.modeling_llama as ml
+ml.LlamaForCausalLM.from_pretrained("x")  #> 102 104 105
+=== submodule by full name
+import transformers.models.llama
+transformers.models.llama.LlamaForCausalLM.from_pretrained("x")  #> 102 104 105
+=== from a submodule
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== star import
+from transformers import *
+AutoModel.from_pretrained("x")  #> 102 104
+=== two star imports
+from transformers import *
+from helpers import *
+AutoModel.from_pretrained("x")  #> 102 104
+=== star import of another package
+from mymodels import *
+AutoModelForCausalLM.from_pretrained("x")
+=== import in a function
+def load(name):
+    from transformers import AutoModel
+    return AutoModel.from_pretrained(name)  #> 102 104
+=== import in a method
+class Loader:
+    def load(self):
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        self.tok = AutoTokenizer.from_pretrained(self.name)  #> 201
+        self.net = AutoModelForCausalLM.from_pretrained(self.name)  #> 102 104 105
+=== import with a fallback
+try:
+    from transformers import AutoModelForImageTextToText as Net
+except ImportError:
+    from transformers import AutoModelForVision2Seq as Net
+Net.from_pretrained("x")  #> 102 104 105
+=== import with a fallback to None
+try:
+    from transformers import AutoModelForCausalLM
+except ImportError:
+    AutoModelForCausalLM = None
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== import under a condition
+import sys
+if sys.version_info > (3, 8):
+    from transformers import AutoModel
+AutoModel.from_pretrained("x")  #> 102 104
+=== one of two libraries
+import os
+if os.environ.get("MS"):
+    from modelscope import AutoModelForCausalLM
+else:
+    from transformers import AutoModelForCausalLM
+AutoModelForCausalLM.from_pretrained("x")
+=== the later import wins
+from transformers import AutoModel
+from modelscope import AutoModel
+AutoModel.from_pretrained("x")
+=== the later import wins, the other way
+from modelscope import AutoModel
+from transformers import AutoModel
+AutoModel.from_pretrained("x")  #> 102 104
+=== own class of the same name
+class AutoModel:
+    @classmethod
+    def from_pretrained(cls, name):
+        return cls()
+AutoModel.from_pretrained("x")
+=== transformers without an import
+model = transformers.AutoModel.from_pretrained("x")  #> 102 104
+=== class in a name
+from transformers import AutoModel
+net = AutoModel
+net.from_pretrained("x")  #> 102 104
+=== class chosen by if
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+def load(name):
+    if "t5" in name:
+        net = AutoModelForSeq2SeqLM
+    else:
+        net = AutoModelForCausalLM
+    return net.from_pretrained(name)  #> 102 104 105
+=== class chosen by an expression
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+def load(name, t5):
+    return (AutoModelForSeq2SeqLM if t5 else AutoModelForCausalLM).from_pretrained(name)  #> 102 104 105
+=== only one alternative generates
+from transformers import AutoModel, AutoModelForCausalLM
+def load(name, base):
+    net = AutoModel if base else AutoModelForCausalLM
+    return net.from_pretrained(name)  #> 102 104
+=== a local called cls in a method
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+class TestLoad:
+    def test(self, name):
+        cls = AutoModelForSeq2SeqLM if "t5" in name else AutoModelForCausalLM
+        return cls.from_pretrained(name)  #> 102 104 105
+=== class in an attribute
+from transformers import AutoModel
+class Loader:
+    def __init__(self):
+        self.net_class = AutoModel
+    def load(self, name):
+        return self.net_class.from_pretrained(name)  #> 102 104
+=== class attribute
+import transformers
+class Loader:
+    AUTO_MODEL_CLASS = transformers.AutoModelForCausalLM
+    def load(self, name):
+        return self.AUTO_MODEL_CLASS.from_pretrained(name)  #> 102 104 105
+=== class attribute of a base
+import transformers
+class Base:
+    AUTO_MODEL_CLASS = transformers.AutoModelForCausalLM
+class Loader(Base):
+    def load(self, name):
+        return self.AUTO_MODEL_CLASS.from_pretrained(name)  #> 102 104 105
+=== table of tuples
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer, LlamaConfig, LlamaForCausalLM, LlamaTokenizer
+CLASSES = {
+    "gpt2": (GPT2Config, GPT2LMHeadModel, GPT2Tokenizer),
+    "llama": (LlamaConfig, LlamaForCausalLM, LlamaTokenizer),
+}
+def load(kind, name):
+    config_class, model_class, tokenizer_class = CLASSES[kind]
+    config = config_class.from_pretrained(name)
+    tokenizer = tokenizer_class.from_pretrained(name)  #> 201
+    return model_class.from_pretrained(name, config=config)  #> 102 104 105
+=== table by a constant key
+from transformers import AutoModel, AutoModelForCausalLM
+NETS = {"base": AutoModel, "lm": AutoModelForCausalLM}
+NETS["base"].from_pretrained("x")  #> 102 104
+=== table by an unknown key
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+NETS = {"s2s": AutoModelForSeq2SeqLM, "lm": AutoModelForCausalLM}
+def load(kind):
+    return NETS[kind].from_pretrained("x")  #> 102 104 105
+=== classes in a loop
+from transformers import AutoModel, AutoModelForMaskedLM
+for net in (AutoModel, AutoModelForMaskedLM):
+    net.from_pretrained("x")  #> 102 104
+=== getattr of the package
+import transformers
+getattr(transformers, "AutoModelForCausalLM").from_pretrained("x")  #> 102 104 105
+=== getattr by a constant name
+import transformers
+CLASS = "LlamaForCausalLM"
+net = getattr(transformers, CLASS)
+net.from_pretrained("x")  #> 102 104 105
+=== getattr by an unknown name
+import transformers
+def load(kind):
+    return getattr(transformers, kind).from_pretrained("x")
+=== class as a parameter
+def load(net, name):
+    return net.from_pretrained(name)
+=== local subclass
+from transformers import LlamaForCausalLM
+class Steered(LlamaForCausalLM):
+    pass
+Steered.from_pretrained("x")  #> 102 104 105
+=== subclass of a local subclass
+from transformers import BertModel
+class A(BertModel):
+    pass
+class B(A):
+    pass
+B.from_pretrained("x")  #> 102 104
+=== subclass of PreTrainedModel
+from transformers import PreTrainedModel
+class Net(PreTrainedModel):
+    pass
+Net.from_pretrained("x")  #> 102 104
+=== subclass of a class of the project
+from .modeling import SteeredLlamaForCausalLM
+class Net(SteeredLlamaForCausalLM):
+    pass
+Net.from_pretrained("x")
+=== subclass of the hub's mixin
+from huggingface_hub import PyTorchModelHubMixin
+from torch import nn
+class Net(nn.Module, PyTorchModelHubMixin):
+    pass
+Net.from_pretrained("x")
+=== super in a subclass
+from transformers import LlamaForCausalLM
+class Net(LlamaForCausalLM):
+    @classmethod
+    def from_pretrained(cls, name):
+        return super().from_pretrained(name)  #> 102 104 105
+=== cls in a subclass
+from transformers import LlamaForCausalLM
+class Net(LlamaForCausalLM):
+    @classmethod
+    def load(cls, name):
+        return cls.from_pretrained(name)  #> 102 104 105
+=== cls in a class that is no model
+class Net:
+    @classmethod
+    def load(cls, name):
+        return cls.from_pretrained(name)
+=== partial
+import functools
+import torch
+from transformers import AutoModel
+load = functools.partial(AutoModel.from_pretrained, torch_dtype=torch.bfloat16)
+load("x")  #> 104
+=== partial overridden
+from functools import partial
+from transformers import AutoModel
+load = partial(AutoModel.from_pretrained, device_map="auto")
+load("x", device_map=None)  #> 102 104
+=== bound method
+from transformers import AutoModel
+load = AutoModel.from_pretrained
+load("x")  #> 102 104
+=== lambda
+from transformers import AutoModel
+load = lambda name: AutoModel.from_pretrained(name)  #> 102 104
+load("x")
+=== other libraries of the same manner
+import torch
+from auto_gptq import AutoGPTQForCausalLM
+from ctransformers import AutoModelForCausalLM as CModel
+from diffusers import DiffusionPipeline, UNet2DConditionModel
+from intel_extension_for_transformers.transformers import AutoModelForCausalLM as IModel
+from ipex_llm.transformers import AutoModelForCausalLM as XModel
+from mamba_ssm.models.mixer_seq_simple import MambaLMHeadModel
+from modelscope import AutoModelForCausalLM as MModel
+from optimum.onnxruntime import ORTModelForCausalLM
+from peft import AutoPeftModelForCausalLM, PeftModel
+from sentence_transformers import SentenceTransformer
+from trl import AutoModelForCausalLMWithValueHead
+from unsloth import FastLanguageModel
+AutoGPTQForCausalLM.from_pretrained("x", device_map="auto")
+CModel.from_pretrained("x")
+DiffusionPipeline.from_pretrained("x", torch_dtype=torch.float16)
+UNet2DConditionModel.from_pretrained("x")
+IModel.from_pretrained("x")
+XModel.from_pretrained("x", load_in_4bit=True)
+MambaLMHeadModel.from_pretrained("x", device="cuda", dtype=torch.float16)
+MModel.from_pretrained("x", device_map="auto")
+ORTModelForCausalLM.from_pretrained("x")
+AutoPeftModelForCausalLM.from_pretrained("x", device_map="auto", torch_dtype=torch.float16)
+base = PeftModel.from_pretrained(object(), "x", device_map={"": 0})
+AutoModelForCausalLMWithValueHead.from_pretrained("x", device_map="auto")
+model, tokenizer = FastLanguageModel.from_pretrained("x", load_in_4bit=True)
+=== not models
+from transformers import (AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoProcessor, GenerationConfig,
+                          TFAutoModel, FlaxAutoModel, WhisperProcessor, CLIPImageProcessor)
+AutoConfig.from_pretrained("x")
+AutoFeatureExtractor.from_pretrained("x")
+AutoImageProcessor.from_pretrained("x")
+AutoProcessor.from_pretrained("x")
+GenerationConfig.from_pretrained("x")
+TFAutoModel.from_pretrained("x")
+FlaxAutoModel.from_pretrained("x")
+WhisperProcessor.from_pretrained("x")
+CLIPImageProcessor.from_pretrained("x")
+=== a tokenizer of another library
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
+Tokenizer.from_pretrained("x")
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== from_config loads no weights
+from transformers import AutoConfig, AutoModelForCausalLM
+AutoModelForCausalLM.from_config(AutoConfig.from_pretrained("x"))
+=== what stands in strings and comments
+from transformers import AutoModel
+def f():
+    """Use AutoModel.from_pretrained("x").
+
+    >>> AutoModel.from_pretrained("x")
+    """
+    # AutoModel.from_pretrained("x")
+    return 'AutoModel.from_pretrained("x")'
+=== a call in an f-string
+from transformers import AutoModel
+print(f"{AutoModel.from_pretrained('x').num_parameters()}")  #> 102 104
+=== classes that generate
+from transformers import (AutoModelForSeq2SeqLM, AutoModelForSpeechSeq2Seq, GPT2LMHeadModel, LlavaForConditionalGeneration,
+                          MarianMTModel, Qwen2_5_VLForConditionalGeneration, T5ForConditionalGeneration)
+AutoModelForSeq2SeqLM.from_pretrained("x")  #> 102 104 105
+AutoModelForSpeechSeq2Seq.from_pretrained("x")  #> 102 104 105
+GPT2LMHeadModel.from_pretrained("x")  #> 102 104 105
+LlavaForConditionalGeneration.from_pretrained("x")  #> 102 104 105
+MarianMTModel.from_pretrained("x")  #> 102 104 105
+Qwen2_5_VLForConditionalGeneration.from_pretrained("x")  #> 102 104 105
+T5ForConditionalGeneration.from_pretrained("x")  #> 102 104 105
+=== classes that do not count as generative
+from transformers import (AutoModelForPreTraining, AutoModelForSequenceClassification, BarkModel, EncoderDecoderModel,
+                          GPT2DoubleHeadsModel, T5EncoderModel, VisionEncoderDecoderModel, Wav2Vec2ForCTC)
+AutoModelForPreTraining.from_pretrained("x")  #> 102 104
+AutoModelForSequenceClassification.from_pretrained("x")  #> 102 104
+BarkModel.from_pretrained("x")  #> 102 104
+EncoderDecoderModel.from_pretrained("x")  #> 102 104
+GPT2DoubleHeadsModel.from_pretrained("x")  #> 102 104
+T5EncoderModel.from_pretrained("x")  #> 102 104
+VisionEncoderDecoderModel.from_pretrained("x")  #> 102 104
+Wav2Vec2ForCTC.from_pretrained("x")  #> 102 104
+'''
+
+# ---- pipelines
+
+_PIPELINES = r"""
+=== pipeline with an id
+from transformers import pipeline
+pipeline("text-generation", model="gpt2")  #> 102 104 105
+=== pipeline with a positional id
+from transformers import pipeline
+pipeline("summarization", "x/y")  #> 102 104 105
+=== pipeline through the package
+import transformers
+transformers.pipeline("feature-extraction", model="x/y")  #> 102 104
+=== pipeline of the submodule
+from transformers.pipelines import pipeline
+pipeline("translation_en_to_de", model="x/y")  #> 102 104 105
+=== pipeline without a model
+from transformers import pipeline
+pipeline("sentiment-analysis")
+=== pipeline given an object
+from transformers import AutoModelForCausalLM, pipeline
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+pipeline("text-generation", model=model, device_map="auto")
+=== pipeline given an attribute that holds an object
+from transformers import AutoModelForCausalLM, pipeline
+class Chat:
+    def __init__(self):
+        self.model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+        self.pipe = pipeline("text-generation", model=self.model)
+=== pipeline given an adapter
+from peft import PeftModel
+from transformers import pipeline
+merged = PeftModel.from_pretrained(object(), "x").merge_and_unload()
+pipeline("text-generation", model=merged)
+=== a name that holds an id
+from transformers import pipeline
+model = "gpt2"
+pipeline("text-generation", model=model)  #> 102 104 105
+=== an id as a parameter
+from transformers import pipeline
+def load(model_name):
+    return pipeline("text-generation", model=model_name)  #> 102 104 105
+=== an id of the arguments
+from transformers import pipeline
+def load(args):
+    return pipeline("text-generation", model=args.model_path)  #> 102 104 105
+=== what model_kwargs say
+import torch
+from transformers import pipeline
+pipeline(  #> 101 105
+    "text-generation",
+    model="gpt2",
+    device_map="auto",
+    model_kwargs={"torch_dtype": torch.bfloat16, "attn_implementation": "sdpa"},
+)
+pipeline("text-generation", model="gpt2", model_kwargs={"torch_dtype": torch.float16})  #> 103 104 105
+=== model_kwargs that cannot be seen
+from transformers import pipeline
+def load(extra):
+    pipeline("text-generation", model="gpt2", model_kwargs=extra)
+    pipeline("text-generation", model="gpt2", model_kwargs=extra, device_map="auto")  #> 101
+=== a custom task
+from transformers import pipeline
+pipeline("rep-reading", model="gpt2")  #> 102 104
+=== a task that cannot be seen
+from transformers import pipeline
+def load(task):
+    return pipeline(task, model="gpt2")  #> 102 104
+=== a device is no device map
+import torch
+from transformers import pipeline
+pipeline("text-generation", model="gpt2", device=0, torch_dtype=torch.float16)  #> 103 104 105
+=== other pipelines
+import torch
+from diffusers import StableDiffusionPipeline
+from lmdeploy import pipeline
+pipe = StableDiffusionPipeline.from_pretrained("x", torch_dtype=torch.float16)
+pipe("prompt")
+pipeline("x/y", log_level="INFO")
+=== a pipeline object that is called
+from diffusers import DiffusionPipeline
+from transformers import AutoModel
+pipeline = DiffusionPipeline.from_pretrained("x")
+pipeline("a cat", model="x")
+AutoModel.from_pretrained("x")  #> 102 104
+=== own function of the name
+from transformers import AutoModel
+def pipeline(task, model):
+    return task, model
+pipeline("text-generation", model="gpt2")
+AutoModel.from_pretrained("x")  #> 102 104
+"""
+
+# ---- from here on the code follows four lines of imports
+
+_DEVICE_MAPS = r"""
+=== map as a string
+AutoModel.from_pretrained("x", device_map="auto")  #> 101 102 104
+=== map as a number
+AutoModel.from_pretrained("x", device_map=0)  #> 101 102 104
+=== map as a dict
+AutoModel.from_pretrained("x", device_map={"": 0})  #> 101 102 104
+=== map as a dict of anything
+def load(accelerator, local_rank):
+    AutoModel.from_pretrained("x", device_map={"": accelerator.process_index})  #> 101 102 104
+    AutoModel.from_pretrained("x", device_map={"": local_rank})  #> 101 102 104
+=== map as an f-string
+def load(rank):
+    AutoModel.from_pretrained("x", device_map=f"cuda:{rank}")  #> 101 102 104
+=== map None
+AutoModel.from_pretrained("x", device_map=None)  #> 102 104
+=== map by condition
+AutoModel.from_pretrained("x", device_map="auto" if torch.cuda.is_available() else None)  #> 101 102 104
+=== map in a name
+device = "cuda" if torch.cuda.is_available() else "cpu"
+AutoModel.from_pretrained("x", device_map=device)  #> 101 102 104
+=== map by branches
+def load(single):
+    if single:
+        where = {"": 0}
+    else:
+        where = "auto"
+    return AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== map of a module constant
+DEVICE_MAP = "auto"
+def load():
+    return AutoModel.from_pretrained("x", device_map=DEVICE_MAP)  #> 101 102 104
+=== map of a class constant
+class Loader:
+    DEVICE_MAP = "auto"
+    def load(self):
+        return AutoModel.from_pretrained("x", device_map=self.DEVICE_MAP)  #> 101 102 104
+=== map set in the constructor
+class Loader:
+    def __init__(self):
+        self.device_map = "auto"
+    def load(self):
+        return AutoModel.from_pretrained("x", device_map=self.device_map)  #> 101 102 104
+=== map with an annotation
+where: str = "auto"
+AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== map in a loop
+for where in ("auto", "balanced"):
+    AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== the caller's map
+def load(device_map="auto"):
+    return AutoModel.from_pretrained("x", device_map=device_map)  #> 102 104
+=== the caller's map or a literal
+def load(device_map=None):
+    if device_map is None:
+        device_map = "auto"
+    return AutoModel.from_pretrained("x", device_map=device_map)  #> 102 104
+=== a map of the command line
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--device_map", default="auto")
+args = parser.parse_args()
+AutoModel.from_pretrained("x", device_map=args.device_map)  #> 102 104
+=== a map of the command line or a literal
+def load(args):
+    AutoModel.from_pretrained("x", device_map=args.device_map or "auto")  #> 102 104
+    AutoModel.from_pretrained("x", device_map=args.device_map if args.device_map else "auto")  #> 102 104
+=== a map of a dataclass field
+from dataclasses import dataclass
+@dataclass
+class Loader:
+    device_map: str = "auto"
+    def load(self):
+        return AutoModel.from_pretrained("x", device_map=self.device_map)  #> 102 104
+=== a map of the environment
+import os
+AutoModel.from_pretrained("x", device_map=os.environ.get("DEVICE_MAP", "auto"))  #> 102 104
+=== a map made by a helper
+from accelerate import infer_auto_device_map
+def load(model, accelerator):
+    AutoModel.from_pretrained("x", device_map=infer_auto_device_map(model))  #> 102 104
+    AutoModel.from_pretrained("x", device_map=accelerator.device)  #> 102 104
+    AutoModel.from_pretrained("x", device_map=torch.device("cuda"))  #> 102 104
+=== a map computed entry by entry
+def load(layers):
+    where = {}
+    for index in range(layers):
+        where[f"layers.{index}"] = index % 2
+    return AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+=== a map rebound from a parameter by global
+WHERE = "auto"
+def choose(where):
+    global WHERE
+    WHERE = where
+def load():
+    return AutoModel.from_pretrained("x", device_map=WHERE)  #> 102 104
+=== a name that is rebound before
+def load(args):
+    where = "auto"
+    where = args.device_map
+    return AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+=== a name that is rebound after
+def load(args):
+    where = "auto"
+    model = AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+    where = args.device_map
+    return model, where
+"""
+
+_DTYPES = r"""
+=== dtype missing, halved later
+AutoModel.from_pretrained("x").half().cuda()  #> 102 104
+AutoModel.from_pretrained("x").to(torch.bfloat16)  #> 102 104
+=== dtype missing, quantized
+from transformers import BitsAndBytesConfig
+AutoModel.from_pretrained("x", quantization_config=BitsAndBytesConfig(load_in_4bit=True))  #> 102 104
+=== dtype under a default
+torch.set_default_dtype(torch.bfloat16)
+AutoModel.from_pretrained("x")  #> 102 104
+=== bfloat16
+AutoModel.from_pretrained("x", torch_dtype=torch.bfloat16)  #> 104
+AutoModel.from_pretrained("x", dtype="bfloat16")  #> 104
+AutoModel.from_pretrained("x", dtype=getattr(torch, "bfloat16"))  #> 104
+=== other dtypes
+AutoModel.from_pretrained("x", torch_dtype=torch.float16)  #> 103 104
+AutoModel.from_pretrained("x", dtype=torch.half)  #> 103 104
+AutoModel.from_pretrained("x", dtype=torch.float32)  #> 103 104
+AutoModel.from_pretrained("x", dtype="auto")  #> 103 104
+AutoModel.from_pretrained("x", dtype="float16")  #> 103 104
+AutoModel.from_pretrained("x", dtype=getattr(torch, "float16"))  #> 103 104
+=== torch under other names
+import torch as t
+from torch import bfloat16, float16
+AutoModel.from_pretrained("x", dtype=t.float16)  #> 103 104
+AutoModel.from_pretrained("x", dtype=float16)  #> 103 104
+AutoModel.from_pretrained("x", dtype=bfloat16)  #> 104
+=== bfloat16 in one arm
+AutoModel.from_pretrained("x", dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32)  #> 104
+=== bfloat16 in no arm
+AutoModel.from_pretrained("x", dtype=torch.float16 if torch.cuda.is_available() else torch.float32)  #> 103 104
+=== bfloat16 in a branch
+dtype = torch.float16
+if torch.cuda.is_bf16_supported():
+    dtype = torch.bfloat16
+AutoModel.from_pretrained("x", dtype=dtype)  #> 104
+=== float16 in every branch
+if torch.cuda.is_available():
+    dtype = torch.float16
+else:
+    dtype = torch.float32
+AutoModel.from_pretrained("x", dtype=dtype)  #> 103 104
+=== the caller's dtype
+def load(dtype=torch.float16):
+    return AutoModel.from_pretrained("x", dtype=dtype)  #> 104
+=== a dtype of a config
+def load(cfg, args):
+    AutoModel.from_pretrained("x", dtype=cfg.dtype)  #> 104
+    AutoModel.from_pretrained("x", dtype=getattr(torch, args.dtype))  #> 104
+    AutoModel.from_pretrained("x", dtype=args.dtype if args.dtype in ("auto", None) else getattr(torch, args.dtype))  #> 104
+=== a dtype of a helper
+def load(pick):
+    return AutoModel.from_pretrained("x", dtype=pick())  #> 104
+=== a dtype out of a table by the caller
+DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+def load(precision):
+    return AutoModel.from_pretrained("x", dtype=DTYPES[precision])  #> 104
+=== a dtype out of a table by a constant
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+AutoModel.from_pretrained("x", dtype=DTYPES["fp16"])  #> 103 104
+AutoModel.from_pretrained("x", dtype=DTYPES["bf16"])  #> 104
+=== a dtype in a class constant
+class Loader:
+    DTYPE = torch.float16
+    def load(self):
+        return AutoModel.from_pretrained("x", dtype=self.DTYPE)  #> 103 104
+=== a dtype in an attribute from a parameter
+class Loader:
+    def __init__(self, dtype=torch.float16):
+        self.dtype = dtype
+    def load(self):
+        return AutoModel.from_pretrained("x", dtype=self.dtype)  #> 104
+"""
+
+_ATTENTION = r"""
+=== attention given
+def load(args):
+    AutoModel.from_pretrained("x", dtype=torch.bfloat16, attn_implementation="sdpa")
+    AutoModel.from_pretrained("x", dtype=torch.bfloat16, attn_implementation=args.attention)
+    AutoModel.from_pretrained("x", dtype=torch.bfloat16, _attn_implementation="eager")
+=== the old switch does not count
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, use_flash_attention_2=True)  #> 104
+=== attention set on the config
+from transformers import AutoConfig
+config = AutoConfig.from_pretrained("x")
+config._attn_implementation = "eager"
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)
+=== attention given to the config
+from transformers import AutoConfig
+config = AutoConfig.from_pretrained("x", attn_implementation="eager")
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)
+AutoModel.from_pretrained("x", dtype=torch.bfloat16)  #> 104
+=== attention set on another config
+from transformers import AutoConfig
+config = AutoConfig.from_pretrained("x")
+other = AutoConfig.from_pretrained("y")
+other._attn_implementation = "eager"
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)  #> 104
+=== a config without attention
+from transformers import AutoConfig
+config = AutoConfig.from_pretrained("x")
+config.use_cache = False
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)  #> 104
+=== attention set on the config by setattr
+from transformers import AutoConfig
+config = AutoConfig.from_pretrained("x")
+setattr(config, "_attn_implementation", "eager")
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)
+=== a monkeypatch does not count
+from llama_flash_attn_monkey_patch import replace_llama_attn_with_flash_attn
+replace_llama_attn_with_flash_attn()
+AutoModel.from_pretrained("x", dtype=torch.bfloat16)  #> 104
+"""
+
+_KWARGS = r"""
+=== spread display
+AutoModel.from_pretrained("x", **{"device_map": "auto", "torch_dtype": torch.float16})  #> 101 103 104
+=== spread dict call
+AutoModel.from_pretrained("x", **dict(device_map="auto"))  #> 101 102 104
+=== spread name
+kwargs = {"device_map": "auto"}
+AutoModel.from_pretrained("x", **kwargs)  #> 101 102 104
+=== spread module constant
+LOAD = dict(torch_dtype=torch.bfloat16, attn_implementation="sdpa")
+def load():
+    return AutoModel.from_pretrained("x", **LOAD)
+=== item written
+kwargs = {}
+kwargs["torch_dtype"] = torch.float16
+AutoModel.from_pretrained("x", **kwargs)  #> 103 104
+=== item written after the call
+kwargs = {}
+AutoModel.from_pretrained("x", **kwargs)  #> 102 104
+kwargs["torch_dtype"] = torch.float16
+=== update
+kwargs = {"torch_dtype": torch.float16}
+kwargs.update(device_map="auto")
+kwargs.update({"torch_dtype": torch.bfloat16})
+AutoModel.from_pretrained("x", **kwargs)  #> 101 104
+=== merged in place
+kwargs = {"torch_dtype": torch.float16}
+kwargs |= {"device_map": "auto"}
+AutoModel.from_pretrained("x", **kwargs)  #> 101 103 104
+=== merged
+base = {"torch_dtype": torch.bfloat16}
+AutoModel.from_pretrained("x", **{**base, "device_map": "auto"})  #> 101 104
+AutoModel.from_pretrained("x", **(base | {"device_map": "auto"}))  #> 101 104
+=== setdefault
+kwargs = {}
+kwargs.setdefault("device_map", "auto")
+AutoModel.from_pretrained("x", **kwargs)  #> 101 102 104
+=== pop
+kwargs = {"device_map": "auto", "torch_dtype": torch.bfloat16}
+kwargs.pop("device_map")
+AutoModel.from_pretrained("x", **kwargs)  #> 104
+=== del
+kwargs = {"device_map": "auto"}
+del kwargs["device_map"]
+AutoModel.from_pretrained("x", **kwargs)  #> 102 104
+=== overwritten
+kwargs = {"device_map": "auto"}
+kwargs["device_map"] = None
+AutoModel.from_pretrained("x", **kwargs)  #> 102 104
+=== overwritten by the caller
+def load(args):
+    kwargs = {"device_map": "auto"}
+    kwargs["device_map"] = args.device_map
+    return AutoModel.from_pretrained("x", **kwargs)  #> 102 104
+=== copied
+base = {"torch_dtype": torch.float16}
+kwargs = base.copy()
+kwargs["device_map"] = "auto"
+AutoModel.from_pretrained("x", **kwargs)  #> 101 103 104
+AutoModel.from_pretrained("x", **base)  #> 103 104
+=== written under a condition
+def load(gpu):
+    kwargs = {}
+    if gpu:
+        kwargs["device_map"] = "auto"
+        kwargs["torch_dtype"] = torch.float16
+    return AutoModel.from_pretrained("x", **kwargs)  #> 101 103 104
+=== one of two dicts
+def load(gpu):
+    if gpu:
+        kwargs = {"device_map": "auto", "torch_dtype": torch.float16}
+    else:
+        kwargs = {"torch_dtype": torch.float32}
+    return AutoModel.from_pretrained("x", **kwargs)  #> 101 103 104
+=== several spreads
+where = {"device_map": "auto"}
+how = {"torch_dtype": torch.bfloat16, "attn_implementation": "sdpa"}
+AutoModel.from_pretrained("x", **where, **how)  #> 101
+=== kwargs of an attribute
+class Loader:
+    def __init__(self):
+        self.kwargs = {"device_map": "auto"}
+    def load(self):
+        return AutoModel.from_pretrained("x", **self.kwargs)  #> 101 102 104
+=== kwargs that cannot be seen
+def load(kwargs):
+    AutoModelForCausalLM.from_pretrained("x", **kwargs)
+    AutoModelForCausalLM.from_pretrained("x", device_map="auto", torch_dtype=torch.float16, **kwargs)  #> 101 103
+=== a visible entry of kwargs that cannot be seen
+def load(kwargs):
+    kwargs["device_map"] = "auto"
+    return AutoModel.from_pretrained("x", **kwargs)  #> 101
+=== kwargs of the arguments
+def load(args):
+    AutoModel.from_pretrained("x", **vars(args))
+    AutoModel.from_pretrained("x", **args.model_kwargs)
+=== kwargs made by a comprehension
+def load(options):
+    return AutoModel.from_pretrained("x", **{key: value for key, value in options})
+=== kwargs of an imported helper
+from helpers import load_kwargs
+AutoModel.from_pretrained("x", **load_kwargs())
+=== visible kwargs extended by hidden ones
+def load(extra):
+    kwargs = {"torch_dtype": torch.float16}
+    kwargs.update(extra)
+    return AutoModel.from_pretrained("x", **kwargs)  #> 103
+=== unpacked positional arguments
+def load(*args):
+    return AutoModel.from_pretrained(*args)  #> 102 104
+"""
+
+_GENERATION = r"""
+=== generation config passed
+from transformers import GenerationConfig
+AutoModelForCausalLM.from_pretrained("x", generation_config=GenerationConfig())  #> 102 104
+=== generation config assigned
+from transformers import GenerationConfig
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model.generation_config = GenerationConfig.from_pretrained("x")
+=== generation config changed
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model.generation_config.max_new_tokens = 20
+=== generation config updated
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model.generation_config.update(max_new_tokens=20)
+=== generation config set by setattr
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+setattr(model, "generation_config", None)
+=== generation config changed under a name
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+settings = model.generation_config
+settings.do_sample = False
+=== generation config only read
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+print(model.generation_config.eos_token_id)
+=== generation config passed to generate
+from transformers import GenerationConfig
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model.generate(generation_config=GenerationConfig(do_sample=False))
+=== generate without a config
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+model.generate(max_new_tokens=20, do_sample=False)
+=== generate with a second positional text
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+model.generate(object(), "what is this?", tokenizer=None)
+=== generate with a visible dict
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+options = {"generation_config": object()}
+model.generate(**options)
+=== generate with a visible dict of other things
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+options = {"max_new_tokens": 3}
+model.generate(**options)
+=== one of two models
+first = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+second = AutoModelForCausalLM.from_pretrained("y")  #> 102 104 105
+first.generation_config.do_sample = False
+second.generate()
+=== through a chain
+model = AutoModelForCausalLM.from_pretrained("x").eval().cuda()  #> 102 104
+model.generation_config.do_sample = False
+=== through an alias
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+other = model
+other.generation_config.do_sample = False
+=== through an adapter
+from peft import PeftModel, get_peft_model
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model = PeftModel.from_pretrained(model, "a").merge_and_unload()
+model.generation_config.do_sample = False
+=== through DDP
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+wrapped = torch.nn.parallel.DistributedDataParallel(model)
+wrapped.module.generation_config.do_sample = False
+=== through a function
+def load(name):
+    return AutoModelForCausalLM.from_pretrained(name)  #> 102 104
+model = load("x")
+model.generation_config.do_sample = False
+=== through a tuple
+def load(name):
+    tokenizer = AutoTokenizer.from_pretrained(name, pad_token="<pad>")
+    model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104
+    return tokenizer, model
+tokenizer, model = load("x")
+model.generation_config.do_sample = False
+=== through a parameter
+def prepare(net):
+    net.generation_config.do_sample = False
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+prepare(model)
+=== through an attribute
+class Chat:
+    def __init__(self):
+        self.model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+    def answer(self, config):
+        return self.model.generate(generation_config=config)
+=== through a list
+models = [AutoModelForCausalLM.from_pretrained(name) for name in ("x", "y")]  #> 102 104
+for model in models:
+    model.generation_config.do_sample = False
+=== through a dict
+models = {}
+models["a"] = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+models["a"].generation_config.do_sample = False
+=== a config for a trainer
+from transformers import GenerationConfig, Seq2SeqTrainer, Seq2SeqTrainingArguments
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+arguments = Seq2SeqTrainingArguments("o", generation_config=GenerationConfig(max_length=3))
+Seq2SeqTrainer(model=model, args=arguments)
+=== attributes of unrelated classes
+class First(torch.nn.Module):
+    def __init__(self, name):
+        self.model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104
+    def answer(self, config):
+        return self.model.generate(generation_config=config)
+class Second(torch.nn.Module):
+    def __init__(self, name):
+        self.model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+    def answer(self):
+        return self.model.generate()
+=== attributes of related classes
+class Base:
+    def answer(self, config):
+        return self.model.generate(generation_config=config)
+class Chat(Base):
+    def __init__(self, name):
+        self.model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104
+"""
+
+_TOKENIZERS = r"""
+=== never set
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+model.generate(pad_token_id=tokenizer.eos_token_id)
+model.config.pad_token_id = tokenizer.pad_token_id
+=== no model that generates
+tokenizer = AutoTokenizer.from_pretrained("x")
+AutoModel.from_pretrained("x")  #> 102 104
+=== beside a pipeline that generates
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+pipeline("text-generation", model="x", tokenizer=tokenizer)  #> 102 104 105
+=== beside another library's model
+from unsloth import FastLanguageModel
+tokenizer = AutoTokenizer.from_pretrained("x")
+FastLanguageModel.from_pretrained("x")
+=== set
+tokenizer = AutoTokenizer.from_pretrained("x")
+if tokenizer.pad_token is None:
+    tokenizer.pad_token = tokenizer.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set by its id
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+model.config.pad_token_id = tokenizer.pad_token_id = 0
+=== set at the load
+AutoTokenizer.from_pretrained("x", pad_token="<pad>")
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set by a special token
+tokenizer = AutoTokenizer.from_pretrained("x")
+tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set by special tokens in a dict
+tokenizer = AutoTokenizer.from_pretrained("x")
+special = dict()
+if tokenizer.pad_token is None:
+    special["pad_token"] = "[PAD]"
+tokenizer.add_special_tokens(special)
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== other special tokens
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+tokenizer.add_special_tokens({"bos_token": "<s>"})
+tokenizer.add_tokens(["<image>"])
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set by setattr
+tokenizer = AutoTokenizer.from_pretrained("x")
+setattr(tokenizer, "pad_token", "</s>")
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set in a tuple
+tokenizer = AutoTokenizer.from_pretrained("x")
+tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, "left"
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== one of two tokenizers
+first = AutoTokenizer.from_pretrained("x")
+second = AutoTokenizer.from_pretrained("y")  #> 201
+first.pad_token = first.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== both in a loop
+first = AutoTokenizer.from_pretrained("x")
+second = AutoTokenizer.from_pretrained("y")
+for tokenizer in (first, second):
+    tokenizer.pad_token = tokenizer.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set after either branch
+from transformers import LlamaTokenizer
+def load(name):
+    if "llama" in name:
+        tokenizer = LlamaTokenizer.from_pretrained(name)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer, AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+=== set in one branch
+from transformers import LlamaTokenizer
+def load(name):
+    if "llama" in name:
+        tokenizer = LlamaTokenizer.from_pretrained(name)
+        tokenizer.pad_token_id = 0
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(name)  #> 201
+    return tokenizer, AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+=== the name holds another tokenizer when it is set
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+print(len(tokenizer))
+tokenizer = AutoTokenizer.from_pretrained("y")
+tokenizer.pad_token = "</s>"
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set by a function of the file
+def prepare(tok):
+    tok.pad_token = tok.eos_token
+tokenizer = AutoTokenizer.from_pretrained("x")
+prepare(tokenizer)
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set on what a function returns
+def load(name):
+    return AutoTokenizer.from_pretrained(name)
+tokenizer = load("x")
+tokenizer.pad_token = tokenizer.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set in another method
+class Chat:
+    def __init__(self, name):
+        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+    def prepare(self):
+        self.tokenizer.pad_token = self.tokenizer.eos_token
+=== set in an unrelated class
+class First:
+    def __init__(self, name):
+        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.tokenizer.pad_token = self.tokenizer.eos_token
+class Second:
+    def __init__(self, name):
+        self.tokenizer = AutoTokenizer.from_pretrained(name)  #> 201
+        self.model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+=== set through the pipeline
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+pipe = pipeline("text-generation", model=model, tokenizer=tokenizer)
+pipe.tokenizer.pad_token_id = model.config.eos_token_id
+=== set by the chat format of trl
+from trl import setup_chat_format
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+model, tokenizer = setup_chat_format(model, tokenizer)
+=== set by the function of alpaca
+def smart_tokenizer_and_embedding_resize(special_tokens_dict, tokenizer, model):
+    added = tokenizer.add_special_tokens(special_tokens_dict)
+    model.resize_token_embeddings(len(tokenizer) + added)
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+smart_tokenizer_and_embedding_resize(dict(pad_token="[PAD]"), tokenizer, model)
+=== families that ship one
+AutoTokenizer.from_pretrained("Qwen/Qwen2.5-7B-Instruct")
+AutoTokenizer.from_pretrained("google/gemma-2-9b-it")
+AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B")  #> 201
+AutoTokenizer.from_pretrained("mistralai/Mistral-7B-v0.3")  #> 201
+AutoTokenizer.from_pretrained("gpt2")  #> 201
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== families through a constant
+NAME = "google/gemma-2-2b"
+AutoTokenizer.from_pretrained(NAME)
+AutoModelForCausalLM.from_pretrained(NAME)  #> 102 104 105
+=== classes of tokenizers
+from transformers import GPT2Tokenizer, GPT2TokenizerFast, LlamaTokenizer
+GPT2Tokenizer.from_pretrained("x")  #> 201
+GPT2TokenizerFast.from_pretrained("x")  #> 201
+LlamaTokenizer.from_pretrained("x")  #> 201
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== the processor's tokenizer is another
+from transformers import AutoProcessor
+processor = AutoProcessor.from_pretrained("x")
+processor.tokenizer.pad_token = "</s>"
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== kwargs of a tokenizer that cannot be seen
+def load(kwargs):
+    AutoTokenizer.from_pretrained("x", **kwargs)
+    AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+"""
+
+_WRAPPERS = r"""
+=== a wrapper is reported where it is called
+def load(name, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+load("x")  #> 102 104
+load("y", torch_dtype=torch.float16, device_map="auto")  #> 101 103 104
+=== what a wrapper itself passes
+def load(name, **kwargs):
+    return AutoModel.from_pretrained(name, device_map="auto", **kwargs)  #> 101
+load("x", torch_dtype=torch.bfloat16, attn_implementation="sdpa")
+=== a wrapper that passes nothing on
+def load(name, **kwargs):
+    print(kwargs)
+    return AutoModel.from_pretrained(name)  #> 102 104
+load("x", device_map="auto")
+=== parameters of a wrapper
+def load(name, dtype=torch.float16, device_map="auto"):
+    return AutoModel.from_pretrained(name, torch_dtype=dtype, device_map=device_map)  #> 104
+load("x")
+=== methods of the same name elsewhere
+import json
+import torch
+def load(name, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+torch.load("a")
+json.load(open("b"))
+load("x")  #> 102 104
+=== a function called get
+def get(name, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+settings = {}
+settings.get("x")
+=== a method and its namesakes
+import json
+class Loader:
+    def load(self, name, **kwargs):
+        self.model = AutoModel.from_pretrained(name, **kwargs)
+    def run(self, path):
+        torch.load(path)
+        json.load(path)
+        self.load("x")  #> 102 104
+class Other:
+    def load(self, name):
+        return name
+Other().load("x")
+other = Other()
+other.load("x")
+loader = Loader()
+loader.load("x", torch_dtype=torch.bfloat16)  #> 104
+=== the constructor of the base class
+class Net(torch.nn.Module):
+    def __init__(self, name, **kwargs):
+        super().__init__()
+        self.model = AutoModel.from_pretrained(name, **kwargs)
+=== constructors
+class Net(torch.nn.Module):
+    def __init__(self, name, **kwargs):
+        super().__init__()
+        self.model = AutoModel.from_pretrained(name, **kwargs)
+Net("x", torch_dtype=torch.bfloat16)  #> 104
+=== from_pretrained of a class beside others
+from peft import PeftModel
+from transformers import AutoConfig
+class Net(transformers.LlamaForCausalLM):
+    @classmethod
+    def from_pretrained(cls, name, *args, **kwargs):
+        config = AutoConfig.from_pretrained(name)
+        return super().from_pretrained(name, *args, config=config, **kwargs)
+PeftModel.from_pretrained(object(), "x")
+=== a conditional expression of two loads
+def load(gpu):
+    return AutoModel.from_pretrained("x", device_map="auto") if gpu else AutoModel.from_pretrained("x")  #> 101 102 104
+"""
+
+_HEADED = (_DEVICE_MAPS, _DTYPES, _ATTENTION, _KWARGS, _GENERATION, _TOKENIZERS, _WRAPPERS)
+
+CASES: list[tuple[str, str, set[str]]] = [
+    case
+    for text, head in ((_CALLEES, ""), (_PIPELINES, ""), *((text, _HEAD) for text in _HEADED))
+    for case in _cases(text, head)
+]
+
+
+# ---- notebooks: cells separated by lines `---`, marks as above; expected "cell:line:code"
+
+_NOTEBOOKS = r"""
+=== one namespace
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+---
+where = "auto"
+---
+AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== the tokenizer is set in a later cell
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("x")
+---
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+---
+tokenizer.pad_token = tokenizer.eos_token
+=== cells in order
+from modelscope import AutoModel
+AutoModel.from_pretrained("x")
+---
+from transformers import AutoModel
+AutoModel.from_pretrained("x")  #> 102 104
+=== magics
+%load_ext autoreload
+%autoreload 2
+!pip install -q transformers \
+    accelerate
+files = !ls
+from transformers import AutoModel
+AutoModel.from_pretrained?
+AutoModel.from_pretrained("x")  #> 102 104
+=== a cell with a magic
+from transformers import AutoModel
+---
+%%time
+AutoModel.from_pretrained("x")  #> 102 104
+---
+%%capture output
+AutoModel.from_pretrained("y")  #> 102 104
+=== cells that are not Python
+from transformers import AutoModel
+---
+%%bash
+python -c 'AutoModel.from_pretrained("x")'
+---
+%%writefile load.py
+AutoModel.from_pretrained("x")
+---
+AutoModel.from_pretrained("x")  #> 102 104
+=== await at the top
+from transformers import AutoModel
+model = await load(AutoModel.from_pretrained("x"))  #> 102 104
+=== a cell that does not parse
+from transformers import AutoModel
+---
+trainer = Trainer(model=model, ...)
+---
+AutoModel.from_pretrained("x")  #> 102 104
+=== a shell command without its mark
+pip install transformers
+---
+from transformers import AutoModel
+AutoModel.from_pretrained("x")  #> 102 104
+=== output pasted into a cell
+from transformers import AutoModel
+model = AutoModel.from_pretrained("x")  #> 102 104
+---
+Some weights of the model checkpoint weren't used.
+=== an indented cell
+from transformers import AutoModel
+---
+    AutoModel.from_pretrained("x")  #> 102 104
+"""
+
+
+def _notebooks(text: str) -> list[tuple[str, list[str], set[str]]]:
+    found = []
+    for part in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = part.partition("\n")
+        cells, expected = [], set()
+        for index, cell in enumerate(body.strip("\n").split("\n---\n")):
+            code, lines = _read(cell)
+            cells.append(code.rstrip("\n"))
+            expected |= {f"{index}:{line}" for line in lines}
+        found.append((name.strip().replace(" ", "-"), cells, expected))
+    return found
+
+
+NOTEBOOKS: list[tuple[str, list[str], set[str]]] = _notebooks(_NOTEBOOKS)

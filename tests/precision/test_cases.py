@@ -1,0 +1,57 @@
+"""The scan and the loading rules on small pieces of code, one claim each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from telepathy_lint import engine, registry
+from telepathy_lint.notebook import Notebook
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+from tests.precision.cases import CASES, NOTEBOOKS
+
+#: Known errors, by the case's name: each is to be taken out here when it is fixed.
+OPEN = {
+    "table-of-tuples",
+    "generation-config-set-by-setattr",
+    "a-cell-that-does-not-parse",
+    "output-pasted-into-a-cell",
+}
+RULES = registry.select(["TLP101", "TLP102", "TLP103", "TLP104", "TLP105", "TLP201"])
+
+
+def params(cases: list[Any]) -> list[Any]:
+    return [
+        pytest.param(*case[1:], id=case[0], marks=[pytest.mark.xfail(strict=True)] if case[0] in OPEN else [])
+        for case in cases
+    ]
+
+
+@pytest.mark.parametrize(("code", "expected"), params(CASES))
+def test_file(code: str, expected: set[str]) -> None:
+    violations = engine.lint(Source("case.py", code.encode()), RULES, Settings(), noqa=False)
+    assert {f"{found.site.span.line}:{found.code}" for found in violations} == expected
+
+
+@pytest.mark.parametrize(("cells", "expected"), params(NOTEBOOKS))
+def test_notebook(cells: list[str], expected: set[str]) -> None:
+    whole = {
+        "cells": [
+            {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": cell}
+            for cell in cells
+        ],
+        "metadata": {"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    source = Notebook("case.ipynb", json.dumps(whole, indent=1).encode())
+    violations = engine.lint(source, RULES, Settings(), noqa=False)
+    assert {f"{found.site.span.cell}:{found.site.span.line}:{found.code}" for found in violations} == expected
+
+
+def test_names_are_unique() -> None:
+    names = [case[0] for case in CASES] + [case[0] for case in NOTEBOOKS]
+    assert len(names) == len(set(names))
