@@ -10,7 +10,7 @@ from telepathy_lint.rewrite import Rewrite, Rewriter
 from telepathy_lint.rule import Report, Rule
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source, SourceError, parse
+from telepathy_lint.source import Source, SourceError
 from telepathy_lint.violation import Fix, SiteRef, Violation
 
 #: Fixes that do not settle in this many rounds are fighting each other.
@@ -96,15 +96,20 @@ def fix(
         text = fixes.apply(source.text, planned)
         done = [replace(violation, fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
         codes = ", ".join(sorted({violation.code for violation in done}))
-        source = source.with_text(text)
-        try:
-            parse(source.text)
-        except SourceError as error:
-            raise FixError(
-                f"the fix of {codes} would break the file ({error.message}); nothing was changed"
-            ) from error
+        before, source = source, source.with_text(text)
+        if (broken := _broken(before, source)) is not None:
+            raise FixError(f"the fix of {codes} would break the file ({broken}); nothing was changed")
         applied += done
     raise FixError(f"fixes did not settle in {MAX_ROUNDS} rounds; nothing was changed")
+
+
+def _broken(before: Source, after: Source) -> str | None:
+    """What no longer parses after a fix, None where all does."""
+    try:
+        _ = after.tree
+    except SourceError as error:
+        return error.message
+    return after.problems[-1].message if len(after.problems) > len(before.problems) else None
 
 
 def _found(

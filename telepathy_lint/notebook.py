@@ -68,10 +68,10 @@ class Notebook(Source):
         parts: list[str] = []
         length = 0
         for cell in self.cells:
-            if cell.language not in ("", "python"):
+            if cell.language not in ("", "python", "plaintext"):
                 continue
             masked = hide_magics(cell.text, self.marker, self.hidden)
-            if masked is None:
+            if masked is None or (cell.language == "plaintext" and not _is_python(masked)):
                 continue
             header = self._header(masked)
             self.visible.append(cell)
@@ -116,15 +116,57 @@ class Notebook(Source):
 
     @cached_property
     def tree(self) -> ast.Module:
+        return self._parsed[0]
+
+    @property
+    def problems(self) -> tuple[SourceError, ...]:
+        """One error for each cell that is not Python; Jupyter runs cells one by one, so the others still count."""
+        return self._parsed[1]
+
+    @cached_property
+    def _parsed(self) -> tuple[ast.Module, tuple[SourceError, ...]]:
         try:
-            return parse(self.text)
+            return parse(self.text), ()
         except SourceError as error:
-            line = min(error.line, len(self.line_starts))
-            at = self._cell_at(self.line_starts[line - 1])
-            if at is None:
-                raise
-            inside = line - self._first_lines[at] + 1
-            raise SourceError(error.message, inside, error.column, self.visible[at].index) from error
+            text, problems = self._without_broken_cells()
+            try:
+                return parse(text), tuple(problems)
+            except SourceError:
+                raise self._placed(error) from error  # every cell parses, the whole does not
+
+    def _without_broken_cells(self) -> tuple[str, list[SourceError]]:
+        """The text with the cells that do not parse by themselves blanked, so that nothing moves."""
+        text, problems = self.text, []
+        for number, start in enumerate(self.cell_starts):
+            end = self.text.index(self._separator(self.visible[number]), start)
+            begin = self.cell_starts[number - 1] if number else 0
+            begin = self.text.index(self._separator(self.visible[number - 1]), begin) if number else 0
+            chunk = self.text[self.text.index("\n", begin) + 1 if number else 0 : end]
+            try:
+                parse(chunk)
+            except SourceError as error:
+                inside = error.line - chunk[: len(chunk) - (end - start)].count("\n")
+                problems.append(
+                    SourceError(
+                        f"cell skipped: {error.message}",
+                        max(inside, 1),
+                        error.column,
+                        self.visible[number].index,
+                    )
+                )
+                first = end - len(chunk)
+                text = text[:first] + re.sub(r"[^\r\n]", " ", chunk) + text[end:]
+        return text, problems
+
+    def _placed(self, error: SourceError) -> SourceError:
+        """The error as users see it: in its cell."""
+        line = min(error.line, len(self.line_starts))
+        at = self._cell_at(self.line_starts[line - 1])
+        if at is None:
+            return error
+        return SourceError(
+            error.message, line - self._first_lines[at] + 1, error.column, self.visible[at].index
+        )
 
     def encode(self, text: str) -> bytes:
         """The notebook's bytes with the changed lines of `text` in place; everything else as it was."""
@@ -377,6 +419,15 @@ def _language(metadata: dict[str, Any]) -> str:
         if isinstance(value, dict) and isinstance(value.get(name), str):
             return str(value[name])
     return ""
+
+
+def _is_python(text: str) -> bool:
+    """Whether a cell that an editor marked as plain text is code all the same: VS Code does so without its Python plugin."""
+    try:
+        parse(text)
+    except SourceError:
+        return False
+    return True
 
 
 def _cell_language(cell: dict[str, Any]) -> str:

@@ -97,7 +97,10 @@ def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
 
         text, comments = added(source, violations)
         return replace(result, comments=comments, output=source.encode(text) if comments else None)
-    return _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
+    result = _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
+    for problem in reversed(source.problems):
+        result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
+    return result
 
 
 def _fix(

@@ -49,12 +49,14 @@ def unreadable(path: str, error: SourceError) -> FileResult:
     return failure(path, error.message, error.line, error.column, error.cell)
 
 
-def with_failure(result: FileResult, message: str) -> FileResult:
+def with_failure(
+    result: FileResult, message: str, line: int = 1, column: int = 1, cell: int = -1
+) -> FileResult:
     """A file that was linted, but to which something else could not be done."""
     return replace(
         result,
         failed=True,
-        violations=failure(result.path, message).violations + result.violations,
+        violations=failure(result.path, message, line, column, cell).violations + result.violations,
         snippets=("", *result.snippets) if result.snippets else (),
         diffs=("", *result.diffs) if result.diffs else (),
     )

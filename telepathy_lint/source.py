@@ -134,6 +134,11 @@ class Source:
         """The one `ast` parse; a SourceError says what is wrong with the file."""
         return parse(self.text)
 
+    @property
+    def problems(self) -> tuple[SourceError, ...]:
+        """Parts that had to be left out because they cannot be parsed; only a notebook has such parts."""
+        return ()
+
 
 def parse(text: str) -> ast.Module:
     """`ast.parse` with every way it fails turned into a SourceError."""

@@ -22,7 +22,7 @@ m = AutoModelForCausalLM.from_pretrained("x", device_map="auto", torch_dtype=Non
 """,
         """\
 from telepathy_runtime import load_model
-m = load_model("x", torch_dtype=None)
+m = load_model("x")
 """,
     ),
     "module style": (
@@ -410,13 +410,13 @@ def f():
         """\
 from transformers import AutoTokenizer, GPT2LMHeadModel
 t = AutoTokenizer.from_pretrained("x")
-m = GPT2LMHeadModel.from_pretrained("x", generation_config=None, torch_dtype="bfloat16", attn_implementation="eager")
+m = GPT2LMHeadModel.from_pretrained("x", generation_config=gc, torch_dtype="bfloat16", attn_implementation="eager")
 """,
         """\
 from transformers import GPT2LMHeadModel
 from telepathy_runtime import load_tokenizer
 t = load_tokenizer("x")
-m = GPT2LMHeadModel.from_pretrained("x", generation_config=None, torch_dtype="bfloat16", attn_implementation="eager")
+m = GPT2LMHeadModel.from_pretrained("x", generation_config=gc, torch_dtype="bfloat16", attn_implementation="eager")
 """,
     ),
 }
@@ -564,3 +564,47 @@ weights = model(**batch, output_attentions=True).attentions
     (violation,) = engine.lint(Source("s.py", code.encode()), registry.select(None), Settings())
     assert violation.code == "TLP104"
     assert violation.fix is not None and violation.fix.safety == "unsafe"
+
+
+def test_none_in_the_loaders_call_is_still_seen_as_missing() -> None:
+    code = """\
+from transformers import AutoModelForCausalLM
+
+m = AutoModelForCausalLM.from_pretrained("x", device_map="auto")
+"""
+    once = fixed(code, "TLP101")
+    assert 'load_model("x", dtype=None, attn_implementation=None, generation_config=None)' in once
+    assert 'm = load_model("x")' in fixed(once)
+
+
+def test_a_length_given_at_generate_keeps_the_shipped_generation_config() -> None:
+    code = """\
+from transformers import AutoModelForCausalLM
+
+m = AutoModelForCausalLM.from_pretrained("x")
+m.generate(ids, max_length=20)
+"""
+    text = fixed(code)
+    assert 'm = load_model("x", device_map=None, generation_config=None)' in text
+    left = engine.lint(Source("s.py", text.encode()), registry.select(None), Settings())
+    assert [violation.code for violation in left] == ["TLP105"]
+
+
+def test_pipelines_are_changed_in_place() -> None:
+    code = """\
+import torch
+from transformers import pipeline
+
+pipe = pipeline("text-generation", "x", torch_dtype=torch.float16, device_map="auto")
+"""
+    assert (
+        fixed(code)
+        == """\
+import torch
+from transformers import pipeline
+from telepathy_runtime import apply_generation_config, resolve_device_map
+
+pipe = pipeline("text-generation", "x", torch_dtype=torch.bfloat16, device_map=resolve_device_map())
+apply_generation_config(pipe)
+"""
+    )

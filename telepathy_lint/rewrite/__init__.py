@@ -56,7 +56,9 @@ class Rewriter:
         return found
 
     def _styled(self, site: Site, rules: Sequence[Rule]) -> Rewrite | None:
-        included = tuple(rule for rule in rules if self._can_change(site, rule))
+        included = tuple(
+            rule for rule in rules if self._can_change(site, rule) and self._safety(site, rule) != "display"
+        )
         # The loader makes no pipelines, and its call would have to say None for what unseen arguments may hold.
         inline = self.settings.fix_style == "inline" or site.opaque or site.kind == "pipeline"
         if inline:
@@ -106,6 +108,8 @@ class Rewriter:
 
     def _can_inline(self, site: Site, rule: Rule) -> bool:
         """Whether the inline style has a place for the rule's setting."""
+        if site.loader:
+            return True
         if rule.meta.setting in ("generation_config", "pad_token"):
             return target_of(site, self.scan) is not None
         # A pipeline hands attention to the model through `model_kwargs` only.
@@ -116,11 +120,16 @@ class Rewriter:
         return all(imports.place(site, need) is not None for need in change.needs)
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
-        if site.argument("generation_config") is not None and self.settings.fix_style == "loader":
+        safety = rule.safety(site)
+        if (
+            safety == "safe"
+            and site.argument("generation_config") is not None
+            and self.settings.fix_style == "loader"
+        ):
             return (
                 "unsafe"  # from_pretrained replaces the shipped generation config, the loader merges into it
             )
-        return rule.safety(site)
+        return safety
 
     # ---- doing it
 

@@ -69,26 +69,25 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
             replaced=(("device_map", value),), needs=(Name(loader.module, loader.resolve_device_map),)
         )
     if "dtype" in reported:
-        written = next((each for each in SPELLINGS["dtype"] if site.argument(each) is not None), None)
-        value = "torch.bfloat16" if _has_torch(site) else '"bfloat16"'
-        if written is not None:
-            change |= Change(replaced=((written, value),))
-        else:
-            version = settings.target_version
-            change |= Change(
-                added=(("dtype" if version is not None and version >= (4, 56) else "torch_dtype", value),)
-            )
+        version = settings.target_version
+        name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
+        change |= _given(site, "dtype", name, "torch.bfloat16" if _has_torch(site) else '"bfloat16"')
     if "attn_implementation" in reported:
         value = f"{{{loader.resolve_attn_implementation}}}()"
-        needs = (Name(loader.module, loader.resolve_attn_implementation),)
-        change |= Change(added=(("attn_implementation", value),), needs=needs)
+        change |= _given(site, "attn_implementation", "attn_implementation", value)
+        change |= Change(needs=(Name(loader.module, loader.resolve_attn_implementation),))
     if "generation_config" in reported:
-        model = "{target}.model" if site.kind == "pipeline" else "{target}"
-        statement = f"{{{loader.apply_generation_config}}}({model})"
+        statement = f"{{{loader.apply_generation_config}}}({{target}})"
         change |= Change(after=(statement,), needs=(Name(loader.module, loader.apply_generation_config),))
     if "pad_token" in reported:
         change |= Change(after=("{target}.pad_token = {target}.pad_token or {target}.eos_token",))
     return change
+
+
+def _given(site: Site, setting: str, name: str, value: str) -> Change:
+    """The setting's argument with another value, or a new argument."""
+    written = next((spelling for spelling in SPELLINGS[setting] if site.argument(spelling) is not None), None)
+    return Change(replaced=((written, value),)) if written is not None else Change(added=((name, value),))
 
 
 def _has_torch(site: Site) -> bool:

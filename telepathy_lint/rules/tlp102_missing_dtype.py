@@ -39,7 +39,7 @@ class MissingDtype(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        if site.opaque or site.argument("dtype", "torch_dtype") is not None:
+        if not site.lacks("dtype", "torch_dtype"):
             return None
         return self.at_call(site, default_dtype(settings))
 

@@ -43,7 +43,7 @@ class MissingAttnImplementation(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        if site.opaque or site.argument("attn_implementation", "_attn_implementation") is not None:
+        if not site.lacks("attn_implementation", "_attn_implementation"):
             return None
         if site.config_attention is not Known.NO:
             return None

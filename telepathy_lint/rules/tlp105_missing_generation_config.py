@@ -3,6 +3,7 @@ from __future__ import annotations
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.violation import Safety
 
 
 class MissingGenerationConfig(Rule):
@@ -25,7 +26,8 @@ class MissingGenerationConfig(Rule):
         model = load_model("gpt2", dtype=None, device_map=None, attn_implementation=None)
 
     Fix safety: the model decodes greedily with at most 256 new tokens afterwards, unless `generate` is told otherwise. The
-    shipped stop tokens are kept: the loader merges into the shipped config.
+    shipped stop tokens are kept: the loader merges into the shipped config. Where the file passes `max_length` to
+    `generate`, there is no fix: a config's `max_new_tokens` wins over it. Say `max_new_tokens` there first.
     """
 
     meta = Meta(
@@ -39,8 +41,11 @@ class MissingGenerationConfig(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        if not site.generative or site.opaque or site.generation_config is not Known.NO:
+        if not site.generative or site.generation_config is not Known.NO:
             return None
-        if site.argument("generation_config") is not None:
+        if not site.lacks("generation_config"):
             return None
         return self.at_call(site, "the checkpoint's own settings decide how it decodes")
+
+    def safety(self, site: Site) -> Safety:
+        return "display" if site.max_length_at_generate else "unsafe"

@@ -44,9 +44,7 @@ class UnsetPadToken(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        if not site.beside_generative or site.opaque or site.pad_token is not Known.NO:
-            return None
-        if site.argument("pad_token") is not None:
+        if not site.beside_generative or site.pad_token is not Known.NO or not site.lacks("pad_token"):
             return None
         if site.model_id is not None and catalog.ships_pad_token(site.model_id):
             return None

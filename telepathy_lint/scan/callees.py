@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.origins import OriginFinder
-from telepathy_lint.scan.scopes import Context, Tree, dotted
+from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
 from telepathy_lint.scan.site import Kind
 from telepathy_lint.scan.values import Evaluator, Value
 
@@ -148,9 +148,15 @@ def default_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> a
 
 
 def _is_own_class(node: ast.expr, evaluator: Evaluator, context: Context) -> bool:
-    """Whether the expression is `cls` inside a class."""
+    """Whether the expression is a classmethod's `cls`: its first parameter, not bound to anything else."""
+    if not isinstance(node, ast.Name) or evaluator.enclosing_class(context.scope) is None:
+        return False
+    values = evaluator.evaluate(node, context)
+    function = values[0].node
     return (
-        isinstance(node, ast.Name)
-        and node.id == "cls"
-        and evaluator.enclosing_class(context.scope) is not None
+        len(values) == 1
+        and values[0].kind == "param"
+        and isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and next(parameters(function)).arg == node.id
+        and any(isinstance(each, ast.Name) and each.id == "classmethod" for each in function.decorator_list)
     )

@@ -20,8 +20,9 @@ _NOT_A_MODEL = re.compile(
     r"(?:Config|Tokenizer(?:Fast)?|Processor(?:Fast|Pil)?|FeatureExtractor|Pipeline|Retriever|Output)$"
 )
 _GENERATIVE = re.compile(
+    # What answers in speech or pixels (SpeechT5ForTextToSpeech, ImageGPTForCausalImageModeling) is left out.
     r"(?:ForCausalLM|ForConditionalGeneration|LMHeadModel|ModelWithLMHead|ForVisionText2Text|ForSpeechToText"
-    r"|ForTextToText|ForTextToSpeech|ForRNNT|ForTDT|ForGeneration|ForBlockDiffusion|ForCausalImageModeling"
+    r"|ForTextToText|ForRNNT|ForTDT|ForGeneration|ForBlockDiffusion"
     r"|ForProteinText2Text|MTModel)$"
 )
 _GENERATIVE_AUTO = frozenset(

@@ -59,6 +59,21 @@ class Events:
             self._generation = frozenset().union(*self._generation_events())
         return _answer(site.call, self._generation)
 
+    def max_length_at_generate(self) -> bool:
+        """Whether some `generate` call of the file, or a dict spread into one, says `max_length`."""
+        for use in self.origins.uses("generate"):
+            call = self.tree.parent.get(use)
+            if not isinstance(call, ast.Call) or call.func is not use:
+                continue
+            for keyword in call.keywords:
+                if keyword.arg == "max_length":
+                    return True
+                if keyword.arg is None:
+                    mappings = self.mappings.read(keyword.value, self.tree.context_of(call))
+                    if any("max_length" in mapping.entries for mapping in mappings):
+                        return True
+        return False
+
     def pad_token(self, site: Site) -> Known:
         """Whether the tokenizer gets a pad token after the load."""
         if self._pad is None:
@@ -100,7 +115,7 @@ class Events:
         context = self.tree.context_of(call)
         passed = any(keyword.arg == "generation_config" for keyword in call.keywords)
         if not passed and isinstance(func, ast.Attribute) and func.attr == "generate":
-            passed = len(call.args) > 1 and not any(isinstance(a, ast.Starred) for a in call.args[:2])
+            passed = self._is_config(call.args[1], context) if len(call.args) > 1 else False
             for keyword in call.keywords:
                 if keyword.arg is None and not passed:
                     mappings = self.mappings.read(keyword.value, context)
@@ -118,6 +133,15 @@ class Events:
             yield self.origins.origins(func, context)
             for argument in [*call.args, *(k.value for k in call.keywords if k.arg in ("model", None))]:
                 yield self.origins.origins(argument, context) - {UNKNOWN}
+
+    def _is_config(self, argument: ast.expr, context: Context) -> bool:
+        """Whether a second positional argument of `generate` may be a generation config; remote code has its own order."""
+        if isinstance(argument, ast.Starred):
+            return False
+        visible = [value.kind for value in self.evaluator.evaluate(argument, context)]
+        if re.search(r"(?i)config|cfg", ast.unparse(argument)):
+            return True
+        return not all(kind in ("const", "text", "call", "sequence") for kind in visible)
 
     def _is_written(self, node: ast.Attribute) -> bool:
         """Whether `x.generation_config` is assigned, changed, or taken under a name that is changed."""

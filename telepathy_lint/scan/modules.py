@@ -33,6 +33,7 @@ class Modules:
         self._roots: dict[str, tuple[str, ...]] = {}
         self._files: dict[tuple[str, str], str | None] = {}
         self._data: dict[str, bytes] = {}
+        self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         #: What the site finder keeps of the modules it was led to, by path.
@@ -51,7 +52,13 @@ class Modules:
             return None
         path = self._file(module, folder)
         tree = self._tree(path) if path is not None else None
-        return self._evaluators[tree].module_name(name) if tree is not None else None
+        if tree is None or path is None:
+            return None
+        key = (path, name)
+        if key not in self._names:
+            self._names[key] = None  # modules that import a name from one another in a circle bind nothing
+            self._names[key] = self._evaluators[tree].module_name(name)
+        return self._names[key]
 
     def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
         """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, bindings_of, dotted, parameters
+from telepathy_lint.scan.callgraph import FUNCTIONS, CallGraph, Function, is_static
+from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.triggers import CodeWords
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class _Unknown(ast.expr):
@@ -42,16 +41,12 @@ class Edge(NamedTuple):
 Origins = frozenset[Origin]
 
 
-class OriginFinder:
+class OriginFinder(CallGraph):
     """Answers `origins(expression)` for one file."""
 
     def __init__(self, tree: Tree, evaluator: Evaluator, words: CodeWords) -> None:
-        self.tree = tree
-        self.evaluator = evaluator
-        self.words = words
+        super().__init__(tree, evaluator, words)
         self._known: dict[ast.AST, Origins] = {}
-        self._uses: dict[str, list[ast.AST]] = {}
-        self._imports: list[tuple[str, str]] | None = None
         self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
 
     def origins(self, node: ast.expr, context: Context) -> Origins:
@@ -121,6 +116,11 @@ class OriginFinder:
                         return
         found = self.evaluator.names.histories(node.id, context)
         if found is None:
+            # Bound nowhere that is seen from here: a `global` forgotten, most likely of some function's local.
+            for scope in self.tree.all_scopes():
+                for local in scope.bindings.get(node.id, ()) if scope.is_function else ():
+                    if local.kind != "param":
+                        yield from self._bound(local, scope, path)
             return
         container = False
         for (binding, _), scope in found[0]:
@@ -136,7 +136,7 @@ class OriginFinder:
             yield Edge(binding.value, context, (*binding.path, *path))
         elif binding.kind == "for" and binding.value is not None:
             yield from self._iterated(binding.value, context, binding.path)
-        elif binding.kind == "param" and isinstance(binding.stmt, _FUNCTIONS):
+        elif binding.kind == "param" and isinstance(binding.stmt, FUNCTIONS):
             yield from self._passed(binding.stmt, binding.name, scope)
         elif binding.kind == "param":
             yield UNKNOWN
@@ -182,7 +182,9 @@ class OriginFinder:
     # ---- attributes
 
     def _attribute(self, node: ast.Attribute, context: Context, path: Path) -> Iterator[Origin | Edge]:
-        stores = self.stores().get(node.attr, ())
+        stores = self.stores().get(node.attr, [])
+        if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            stores = self._related(stores, context)
         container = False
         for binding, scope in stores:
             yield from self._bound(binding, scope, path)
@@ -195,6 +197,20 @@ class OriginFinder:
                 yield UNKNOWN
             return
         yield Edge(base, context)
+
+    def _related(self, stores: list[tuple[Binding, Scope]], context: Context) -> list[tuple[Binding, Scope]]:
+        """The stores that a `self.x` here can mean: those of this class and of what it shares ancestors with."""
+        own = self.evaluator.enclosing_class(context.scope)
+        if own is None:
+            return stores
+        family = self.ancestors(own)
+        return [
+            (binding, scope)
+            for binding, scope in stores
+            if (not binding.name.startswith(("self.", "cls.")) and not scope.is_class)
+            or (other := self.evaluator.enclosing_class(scope)) is None
+            or family & self.ancestors(other)
+        ]
 
     def stores(self) -> dict[str, list[tuple[Binding, Scope]]]:
         """Every store into an attribute, by the attribute's name; class bodies count."""
@@ -240,25 +256,6 @@ class OriginFinder:
         values = self.evaluator.evaluate(func.value, context)
         return all(value.kind == "symbol" and catalog.in_transformers(str(value.data)) for value in values)
 
-    def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
-        """The functions of this file that a call may run; constructors are not followed."""
-        func = node.func
-        if isinstance(func, ast.Name):
-            for value in self.evaluator.evaluate(func, context):
-                if value.kind == "function" and isinstance(value.node, _FUNCTIONS):
-                    yield value.node
-        elif isinstance(func, ast.Attribute):
-            base = func.value
-            if isinstance(base, ast.Name):
-                values = self.evaluator.evaluate(base, context)
-                if any(value.kind == "symbol" for value in values):
-                    return
-            for scope in self.tree.all_scopes():
-                if scope.is_class:
-                    for definition in scope.definitions:
-                        if isinstance(definition, _FUNCTIONS) and definition.name == func.attr:
-                            yield definition
-
     def returned(self, function: Function, path: Path) -> Iterator[Origin | Edge]:
         scope = self.tree.scope_at(function)
         scope.read()
@@ -275,7 +272,7 @@ class OriginFinder:
         in_class = owner is not None and owner.is_class
         arguments = [*function.args.posonlyargs, *function.args.args]
         names = [argument.arg for argument in arguments]
-        if in_class and names and parameter == names[0] and not _is_static(function):
+        if in_class and names and parameter == names[0] and not is_static(function):
             return  # self
         seen = False
         for call, context, bound in self.callers(function, owner):
@@ -283,7 +280,7 @@ class OriginFinder:
             if call is None:
                 yield UNKNOWN
                 continue
-            skip = 1 if in_class and bound and not _is_static(function) else 0
+            skip = 1 if in_class and bound and not is_static(function) else 0
             position = names.index(parameter) - skip if parameter in names else None
             yield from self._argument(call, context, parameter, position)
         if not seen:
@@ -308,66 +305,6 @@ class OriginFinder:
             for item in [*call.args[starred:], *(k.value for k in call.keywords if k.arg is None)]:
                 yield Edge(item, context)
 
-    def callers(
-        self, function: Function, owner: Scope | None
-    ) -> Iterator[tuple[ast.Call | None, Context, bool]]:
-        """Calls of a function in the file: the call, its context, and whether `self` is bound already.
-
-        None for the call where the function is handed on as an object.
-        """
-        in_class = owner is not None and isinstance(owner.node, ast.ClassDef)
-        name = function.name
-        constructor = in_class and name in ("__init__", "__post_init__", "setup")
-        names = [name]
-        if constructor:
-            assert owner is not None and isinstance(owner.node, ast.ClassDef)
-            names.append(owner.node.name)
-        elif in_class and name in ("__call__", "forward"):
-            return
-        for wanted in names:
-            for use in self.uses(wanted):
-                parent = self.tree.parent.get(use)
-                if isinstance(parent, ast.Call) and parent.func is use:
-                    if isinstance(use, ast.Name) and in_class and wanted == name:
-                        continue
-                    bound = isinstance(use, ast.Attribute) or wanted != name
-                    yield parent, self.tree.context_of(parent), bound
-                elif (
-                    isinstance(parent, ast.Call)
-                    and (use in parent.args)
-                    and isinstance(use, (ast.Name, ast.Attribute))
-                ):
-                    # partial(f, model), map(f, models), Process(target=f, args=...)
-                    if dotted(parent.func) in ("partial", "functools.partial"):
-                        shifted = ast.Call(func=use, args=parent.args[1:], keywords=parent.keywords)
-                        yield shifted, self.tree.context_of(parent), isinstance(use, ast.Attribute)
-                    else:
-                        yield None, self.tree.context_of(parent), True
-
-    def imports(self) -> list[tuple[str, str]]:
-        """The names that the file's imports bind, in any scope, each with its dotted origin."""
-        if self._imports is None:
-            lines = self.tree.lines_of(self.words.find("import"))
-            self._imports = [
-                (name, binding.symbol)
-                for node in self.tree.visit(lines)
-                if isinstance(node, (ast.Import, ast.ImportFrom))
-                for name, binding in bindings_of(node)
-            ]
-        return self._imports
-
-    def uses(self, name: str) -> list[ast.AST]:
-        """The Name and Attribute nodes called `name` in the file's code."""
-        if name not in self._uses:
-            source_lines = self.tree.lines_of(self.words.find(name))
-            self._uses[name] = [
-                node
-                for node in self.tree.visit(source_lines)
-                if (isinstance(node, ast.Name) and node.id == name)
-                or (isinstance(node, ast.Attribute) and node.attr == name)
-            ]
-        return self._uses[name]
-
 
 def _is_container(value: ast.expr | None) -> bool:
     if isinstance(value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp)):
@@ -375,11 +312,3 @@ def _is_container(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Call) and (dotted(value.func) or "").rpartition(".")[2] in (
         "dict", "list", "set", "defaultdict", "OrderedDict", "deque", "SimpleNamespace", "Namespace",
     )  # fmt: skip
-
-
-def _is_static(function: Function) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in function.decorator_list)
-
-
-def parameter_names(function: Function) -> list[str]:
-    return [argument.arg for argument in parameters(function)]

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import libcst
 
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
-Kind = Literal[
-    "model", "tokenizer", "pipeline", "config", "processor", "generation_config", "move", "path"
-]
+Kind = Literal["model", "tokenizer", "pipeline", "config", "processor", "generation_config", "move", "path"]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
 
@@ -64,6 +62,8 @@ class Site:
     generation_config: Known = Known.NO
     pad_token: Known = Known.NO
     config_attention: Known = Known.NO
+    #: Whether some `generate` call of the file passes `max_length`, which a config's `max_new_tokens` would override.
+    max_length_at_generate: bool = False
     #: Whether the file loads a model that generates text.
     beside_generative: bool = False
     #: Whether the call reaches `from_pretrained` through a function or partial of the file.
@@ -112,6 +112,16 @@ class Site:
             if (found := self.arguments.get(name)) is not None:
                 return found
         return None
+
+    def lacks(self, *names: str) -> bool:
+        """Whether the call surely gets none of the arguments, or None, which says as much.
+
+        In the companion loader's call nothing is missing unless None says to leave it to transformers.
+        """
+        given = self.argument(*names)
+        if given is not None:
+            return given.how == "keyword" and all(value.is_none for value in given.values)
+        return not self.opaque and not self.loader
 
     def range_of(self, node: ast.AST) -> tuple[int, int]:
         """Offsets of a part of the call, a keyword's name and a spread's stars included."""

@@ -92,9 +92,50 @@ class Wrappers:
         function = self.finder.forwarded_by(site)
         if function is None:
             return
-        for call, context, bound in self.origins.callers(function, self.tree.scope_at(function).parent):
-            if call is not None and call in self.tree.parent:
+        owner = self.tree.scope_at(function).parent
+        method_of = owner.node if owner is not None and isinstance(owner.node, ast.ClassDef) else None
+        for call, context, bound in self.origins.callers(function, owner):
+            if call is None or call not in self.tree.parent:
+                continue
+            if self._surely_calls(call, context, function, method_of):
                 yield self._forwarded(site, call, context, function, bound)
+
+    def _surely_calls(
+        self, call: ast.Call, context: Context, function: ast.AST, method_of: ast.ClassDef | None
+    ) -> bool:
+        """Whether a call by the function's name can mean nothing else: `json.load` is not the file's own `load`."""
+        func, evaluator = call.func, self.finder.evaluator
+        if method_of is None:
+            return isinstance(func, ast.Name) and all(
+                value.node is function for value in evaluator.evaluate(func, context)
+            )
+        if isinstance(func, ast.Name):  # the constructor
+            return all(self._is_a(value.node, method_of) for value in evaluator.evaluate(func, context))
+        if not isinstance(func, ast.Attribute):
+            return False
+        receiver = func.value
+        if isinstance(receiver, ast.Name) and receiver.id in ("self", "cls"):
+            own = evaluator.enclosing_class(context.scope)
+            return own is not None and self._is_a(own, method_of)
+        if all(self._is_a(value.node, method_of) for value in evaluator.evaluate(receiver, context)):
+            return True
+        made = self.origins.origins(receiver, context)
+        return bool(made) and all(
+            isinstance(origin, ast.Call)
+            and all(
+                self._is_a(value.node, method_of)
+                for value in evaluator.evaluate(origin.func, self.tree.context_of(origin))
+            )
+            for origin in made
+        )
+
+    def _is_a(self, node: ast.AST, owner: ast.ClassDef) -> bool:
+        """Whether a node is the class itself or one of the file that derives from it."""
+        return (
+            isinstance(node, ast.ClassDef)
+            and node in self.tree.parent
+            and owner in self.origins.ancestors(node)
+        )
 
     def _through_imports(self) -> Iterator[Site]:
         """Functions imported from the project's own modules."""

@@ -1,0 +1,119 @@
+"""Who calls what in one file: uses of names, calls of functions, families of classes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.scan.scopes import Context, Scope, Tree, bindings_of, dotted
+from telepathy_lint.scan.values import Evaluator
+from telepathy_lint.triggers import CodeWords
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class CallGraph:
+    """Finds calls by the words of their names, so that nothing is walked that nobody asks about."""
+
+    def __init__(self, tree: Tree, evaluator: Evaluator, words: CodeWords) -> None:
+        self.tree = tree
+        self.evaluator = evaluator
+        self.words = words
+        self._uses: dict[str, list[ast.AST]] = {}
+        self._imports: list[tuple[str, str]] | None = None
+        self._ancestors: dict[ast.ClassDef, set[ast.ClassDef]] = {}
+
+    def uses(self, name: str) -> list[ast.AST]:
+        """The Name and Attribute nodes called `name` in the file's code."""
+        if name not in self._uses:
+            source_lines = self.tree.lines_of(self.words.find(name))
+            self._uses[name] = [
+                node
+                for node in self.tree.visit(source_lines)
+                if (isinstance(node, ast.Name) and node.id == name)
+                or (isinstance(node, ast.Attribute) and node.attr == name)
+            ]
+        return self._uses[name]
+
+    def imports(self) -> list[tuple[str, str]]:
+        """The names that the file's imports bind, in any scope, each with its dotted origin."""
+        if self._imports is None:
+            lines = self.tree.lines_of(self.words.find("import"))
+            self._imports = [
+                (name, binding.symbol)
+                for node in self.tree.visit(lines)
+                if isinstance(node, (ast.Import, ast.ImportFrom))
+                for name, binding in bindings_of(node)
+            ]
+        return self._imports
+
+    def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
+        """The functions of this file that a call may run; constructors are not followed."""
+        func = node.func
+        if isinstance(func, ast.Name):
+            for value in self.evaluator.evaluate(func, context):
+                if value.kind == "function" and isinstance(value.node, FUNCTIONS):
+                    yield value.node
+        elif isinstance(func, ast.Attribute):
+            base = func.value
+            if isinstance(base, ast.Name):
+                values = self.evaluator.evaluate(base, context)
+                if any(value.kind == "symbol" for value in values):
+                    return
+            for scope in self.tree.all_scopes():
+                if scope.is_class:
+                    for definition in scope.definitions:
+                        if isinstance(definition, FUNCTIONS) and definition.name == func.attr:
+                            yield definition
+
+    def callers(
+        self, function: Function, owner: Scope | None
+    ) -> Iterator[tuple[ast.Call | None, Context, bool]]:
+        """Calls of a function in the file: the call, its context, and whether `self` is bound already.
+
+        None for the call where the function is handed on as an object.
+        """
+        in_class = owner is not None and isinstance(owner.node, ast.ClassDef)
+        name = function.name
+        constructor = in_class and name in ("__init__", "__post_init__", "setup")
+        names = [name]
+        if constructor:
+            assert owner is not None and isinstance(owner.node, ast.ClassDef)
+            names.append(owner.node.name)
+        elif in_class and name in ("__call__", "forward"):
+            return
+        for wanted in names:
+            for use in self.uses(wanted):
+                parent = self.tree.parent.get(use)
+                if isinstance(parent, ast.Call) and parent.func is use:
+                    if isinstance(use, ast.Name) and in_class and wanted == name:
+                        continue
+                    bound = isinstance(use, ast.Attribute) or wanted != name
+                    yield parent, self.tree.context_of(parent), bound
+                elif (
+                    isinstance(parent, ast.Call)
+                    and (use in parent.args)
+                    and isinstance(use, (ast.Name, ast.Attribute))
+                ):
+                    # partial(f, model), map(f, models), Process(target=f, args=...)
+                    if dotted(parent.func) in ("partial", "functools.partial"):
+                        shifted = ast.Call(func=use, args=parent.args[1:], keywords=parent.keywords)
+                        yield shifted, self.tree.context_of(parent), isinstance(use, ast.Attribute)
+                    else:
+                        yield None, self.tree.context_of(parent), True
+
+    def ancestors(self, owner: ast.ClassDef) -> frozenset[ast.ClassDef]:
+        """A class of the file and the classes of the file it derives from."""
+        if owner not in self._ancestors:
+            self._ancestors[owner] = found = {owner}
+            scope = self.tree.scope_at(owner)
+            for base in owner.bases:
+                for value in self.evaluator.evaluate(base, Context(scope.parent or self.tree.top, owner)):
+                    if isinstance(value.node, ast.ClassDef) and value.node in self.tree.parent:
+                        found |= self.ancestors(value.node)
+        return frozenset(self._ancestors[owner])
+
+
+def is_static(function: Function) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in function.decorator_list)

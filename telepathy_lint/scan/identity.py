@@ -1,0 +1,144 @@
+"""Which object an expression surely is, and what a value was computed from.
+
+`OriginFinder` takes an unseen call to hand its arguments through, which suits questions of the kind "might something
+have set it?". Here the opposite is asked: `made_by` follows only what keeps an object the same, and any other call is an
+object of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.scan import catalog
+from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, OriginFinder, Origins, Path
+from telepathy_lint.scan.scopes import Binding, Context, Scope, dotted
+
+#: Methods that give back the object itself, or what a container holds.
+_SAME_METHODS = frozenset(
+    {"to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16", "requires_grad_", "tie_weights"}
+)
+_ITEM_METHODS = frozenset({"items", "values", "get", "pop"})
+#: Functions that give back the model they get, wrapped or compiled.
+_SAME_FUNCTIONS = frozenset(
+    {"DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "deepcopy"}
+)
+_WRAPPED = frozenset({"module", "_orig_mod"})
+
+
+class Identity(OriginFinder):
+    """Origins along which an object stays the same object."""
+
+    def made_by(self, node: ast.expr, context: Context) -> Origins:
+        """The calls that made the object, UNKNOWN among them where it may come from elsewhere."""
+        return self.origins(node, context)
+
+    def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if self._is_load(node, context):
+            yield node
+            return
+        func = node.func
+        if isinstance(func, ast.Attribute) and func.attr in _SAME_METHODS | _ITEM_METHODS:
+            picked = path[1:] if func.attr == "items" else path
+            yield Edge(func.value, context, () if func.attr in _ITEM_METHODS else picked)
+            return
+        last = catalog.last(dotted(func) or "")
+        if last in _SAME_FUNCTIONS and node.args or (dotted(func) == "torch.compile" and node.args):
+            yield Edge(node.args[0], context)
+            return
+        if last == "prepare" and isinstance(func, ast.Attribute) and not node.keywords:
+            # accelerator.prepare hands each object back in its place.
+            index = path[0] if path else 0 if len(node.args) == 1 else None
+            if index is not None and 0 <= index < len(node.args):
+                yield Edge(node.args[index], context)
+                return
+        if isinstance(func, ast.Name):
+            functions = list(self.called(node, context))
+            for function in functions:
+                yield from self.returned(function, path)
+            if functions:
+                return
+        elif isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "self":
+            functions = list(self.called(node, context))
+            if len(functions) == 1:
+                yield from self.returned(functions[0], path)
+                return
+        yield node
+
+    def _attribute(self, node: ast.Attribute, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if node.attr in _WRAPPED:
+            yield Edge(node.value, context)
+            return
+        known = False
+        stores = self.stores().get(node.attr, [])
+        base = node.value
+        if isinstance(base, ast.Name) and base.id in ("self", "cls"):
+            stores = self._related(stores, context)
+        for binding, scope in stores:
+            known = True
+            yield from self._bound(binding, scope, path)
+        if not known:
+            yield UNKNOWN
+
+
+class Computation(OriginFinder):
+    """What a value was computed from, as far as gradients flow: the calls behind it."""
+
+    _CUT = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "size", "numel"})
+
+    def calls_behind(self, node: ast.expr, context: Context) -> Origins:
+        """Every call whose result, or whose arguments, went into the value with gradients kept."""
+        return self.origins(node, context)
+
+    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if isinstance(node, ast.BinOp):
+            yield Edge(node.left, context)
+            yield Edge(node.right, context)
+        elif isinstance(node, ast.UnaryOp):
+            yield Edge(node.operand, context)
+        else:
+            yield from super()._origins(node, context, path)
+
+    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin | Edge]:
+        if binding.kind == "augment" and binding.value is not None:
+            yield Edge(binding.value, Context(scope, binding.stmt))
+        else:
+            yield from super()._bound(binding, scope, path)
+
+    def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        func = node.func
+        if isinstance(func, ast.Attribute) and func.attr in self._CUT:
+            return
+        if self.keeps_no_gradients(node):
+            return
+        yield node
+        functions = list(self.called(node, context))
+        for function in functions:
+            if not any("no_grad" in ast.unparse(each) for each in function.decorator_list):
+                yield from self.returned(function, path)
+        if isinstance(func, ast.Attribute):
+            yield Edge(func.value, context)
+        if not functions:
+            for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                yield Edge(argument, context)
+
+    def keeps_no_gradients(self, node: ast.AST) -> bool:
+        """Whether the node stands under `torch.no_grad()` or its like, in its own function."""
+        current: ast.AST | None = node
+        while current is not None:
+            if isinstance(current, (ast.With, ast.AsyncWith)):
+                for item in current.items:
+                    if any(word in ast.unparse(item.context_expr) for word in NO_GRADIENTS):
+                        return True
+            elif isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                return any(
+                    word in ast.unparse(each) for each in current.decorator_list for word in NO_GRADIENTS
+                )
+            current = self.tree.parent.get(current)
+        return False
+
+
+#: Contexts and decorators under which nothing is kept for backward (`set_grad_enabled` may).
+NO_GRADIENTS = ("no_grad", "inference_mode", "set_grad_enabled", "device(\"meta\")")
+
+__all__ = ["Computation", "Identity"]
