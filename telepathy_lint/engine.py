@@ -11,7 +11,7 @@ from telepathy_lint.rule import Report, Rule
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import Fix, SiteRef, Violation
+from telepathy_lint.violation import SiteRef, Violation
 
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10
@@ -166,20 +166,16 @@ def _by_site(found: list[_Found]) -> list[tuple[Site, list[_Found]]]:
 def _with_fixes(found: list[_Found], scanned: Scan, settings: Settings, edits: bool) -> list[Violation]:
     """The violations, each with its site's fix: one rewrite for all rules that reported the site."""
     rewriter = Rewriter(scanned, settings)
-    offered: dict[int, Fix] = {}
+    violations: list[Violation] = []
     for site, group in _by_site(found):
         rewrites = rewriter.offers(site, [each.rule for each in group])
-        for violation, rewrite in _answered(group, rewrites):
-            offer = rewrite.fix
-            if edits and id(rewrite) not in offered:
-                offered[id(rewrite)] = replace(offer, edits=tuple(rewriter.plan([rewrite])))
-            offered[id(violation)] = offered.get(id(rewrite), offer)
-    return sorted(
-        replace(each.violation, fix=offered[id(each.violation)])
-        if id(each.violation) in offered
-        else each.violation
-        for each in found
-    )
+        if edits:
+            rewrites = [
+                replace(each, fix=replace(each.fix, edits=tuple(rewriter.plan([each])))) for each in rewrites
+            ]
+        answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
+        violations += [replace(each.violation, fix=answers.get(id(each.violation))) for each in group]
+    return sorted(violations)
 
 
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:

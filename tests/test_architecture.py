@@ -19,6 +19,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 LAYERS = (
     ("_version", "violation", "triggers", "settings", "change"),
     ("source", "magics"),
+    ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
     ("rule",),
     ("rules", "load_arguments"),

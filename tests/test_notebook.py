@@ -161,10 +161,16 @@ def test_a_cell_may_have_a_language_of_its_own() -> None:
     assert places(opened(shell, LOAD), LOAD) == [(1, 1, 1)]
 
 
-def test_a_syntax_error_is_placed_in_its_cell() -> None:
-    with pytest.raises(SourceError) as caught:
-        _ = opened("x = 1\n", "y = 2\nz = (\n", "w = 3").tree
-    assert (caught.value.cell, caught.value.line) == (1, 2)
+def test_a_cell_that_does_not_parse_is_said_and_the_others_are_read() -> None:
+    source = opened("x = 1\n", "y = 2\nz = (\n", "w = 3")
+    names = [node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name)]
+    assert names == ["x", "w"]
+    (problem,) = source.problems
+    assert (problem.cell, problem.line) == (1, 2)
+
+
+def test_a_notebook_that_parses_has_no_problems() -> None:
+    assert opened("x = 1\n", "%matplotlib inline\ny = 2").problems == ()
 
 
 @pytest.mark.parametrize(
