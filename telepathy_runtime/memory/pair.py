@@ -85,6 +85,8 @@ def estimate_pair(
         raise UnknownOptionError("sharded pairs are not modelled; known: shard='none'")
     if share_weights and source.id != target.id:
         raise UnknownOptionError("share_weights needs the same model on both sides")
+    if share_weights and write.checkpointing:
+        read = read.but(use_cache=False)  # transformers switches it off for a model that checkpoints
     e = element_size(write.dtype)
     job = write.but(regime="frozen_grad" if target_frozen else "full")
     layer = block(target, job)
@@ -103,6 +105,8 @@ def estimate_pair(
     activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e)
     cached = target.kv_bytes(write.batch, write.seq_len, write.dtype) if write.use_cache else 0
     reading = _source(source, read)
+    # Where outputs are kept, the loop's variables still hold those of the last step while this one runs.
+    old, given = cached * write.keep_outputs, 2 * row * write.keep_outputs
     base = {"weights": weights, "optimizer": optimizer}
     held = reading if write.keep_outputs else {"kv_cache": 0, "logits": 0, "hidden": 0}
     forward = forward + (
@@ -110,12 +114,13 @@ def estimate_pair(
     )  # inside the model's call
     instants = (
         Instant(
-            "source reads", **base, gradients=before, kv_cache=reading["kv_cache"], logits=reading["logits"],
-            activations=reading["hidden"], transient=block(source, read).infer,
+            "source reads", **base, gradients=before, kv_cache=reading["kv_cache"] + held["kv_cache"] + old,
+            logits=reading["logits"] + held["logits"] + kept, activations=reading["hidden"] + held["hidden"],
+            transient=block(source, read).infer,
         ),
         Instant(
-            "loss, forward", **base, gradients=before, kv_cache=reading["kv_cache"],
-            logits=reading["logits"] + forward, activations=activations + reading["hidden"],
+            "loss, forward", **base, gradients=before, kv_cache=reading["kv_cache"] + old,
+            logits=reading["logits"] + forward + kept, activations=activations + reading["hidden"] + given,
             transient=row * target_frozen,
         ),
         Instant(
@@ -123,12 +128,12 @@ def estimate_pair(
             logits=held["logits"] + backward, activations=activations + held["hidden"],
         ),
         Instant(
-            "first layer, backward", **base, gradients=before, kv_cache=cached * write.keep_outputs,
+            "first layer, backward", **base, gradients=before, kv_cache=held["kv_cache"] + old,
             logits=held["logits"] + kept, transient=layer.working,
             activations=held["hidden"] + layer.saved + bridge.saved(read.batch, read.tokens, e),
         ),
         Instant(
-            "optimizer step", **base, gradients=stray + trained, kv_cache=held["kv_cache"],
+            "optimizer step", **base, gradients=stray + trained, kv_cache=held["kv_cache"] + old,
             logits=held["logits"] + kept, activations=held["hidden"],
             transient=step_transient(write, trained, 16 * target.hidden**2 * e // 4),
         ),

@@ -73,9 +73,12 @@ def build_pair(
 
         kind = {"dtype": torch.bfloat16, "attn_implementation": write.attn}
         one = AutoModelForCausalLM.from_config(hub_config(source), **kind).eval()
-        two = AutoModelForCausalLM.from_config(hub_config(target), **kind).eval()
+        # One copy in memory where one model plays both roles.
+        two = one if source == target else AutoModelForCausalLM.from_config(hub_config(target), **kind).eval()
         if frozen:
             two.requires_grad_(False)
+        if write.checkpointing:
+            two.train().gradient_checkpointing_enable({"use_reentrant": False})  # eval mode switches it off
         perceiver = Perceiver(bridge).bfloat16()
         optimizer = optimizer_of(perceiver.parameters(), write)
         ids = torch.zeros(read.batch, read.seq_len, dtype=torch.long)
@@ -83,7 +86,11 @@ def build_pair(
         labels = torch.zeros(write.batch, write.seq_len, dtype=torch.long)
         full_mask = torch.ones(write.batch, write.seq_len, dtype=torch.long)
 
+        seen: Any = None
+        outputs: Any = None
+
         def loss_of() -> Any:
+            nonlocal seen, outputs
             mask = torch.ones(read.batch, read.seq_len, dtype=torch.long)
             with torch.no_grad():
                 seen = one(input_ids=ids, attention_mask=mask, output_hidden_states=True)
@@ -92,7 +99,11 @@ def build_pair(
             with torch.no_grad():
                 words = two.get_input_embeddings()(answer)
             inputs = torch.cat([soft, words], dim=1)
-            return two(inputs_embeds=inputs, attention_mask=full_mask, labels=labels).loss
+            outputs = two(inputs_embeds=inputs, attention_mask=full_mask, labels=labels)
+            loss = outputs.loss
+            if not write.keep_outputs:  # a step function that returns only its loss
+                seen = outputs = None
+            return loss
 
         def step() -> None:
             optimizer.zero_grad()

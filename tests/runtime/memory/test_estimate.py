@@ -145,26 +145,28 @@ def test_whole_grid(model_id: str, shape: tuple[int, int]) -> None:
     assert statistics.mean(abs(size) for size in errors.values()) < 0.001
 
 
-def pair_error(source_id: str, target_id: str, batch: int, lengths: tuple[int, int], frozen: bool) -> float:
-    """Estimate of a pair over its trace, less one."""
+def pair_error(
+    source_id: str, target_id: str, batch: int, lengths: tuple[int, int], frozen: bool, **how: Any
+) -> float:
+    """Estimate of a pair over its trace, less one; one model in both roles is one copy."""
     from tests.runtime.memory.pairs import traced_pair
 
     source, target = registry.get(source_id), registry.get(target_id)
     bridge = PerceiverBridge(source.hidden, target.hidden)
     read = Workload(seq_len=lengths[0], batch=batch, hidden_states=True, transformers=version())
-    write = Workload(
-        seq_len=lengths[1], batch=batch, regime="frozen_grad", grad_accum=2, keep_outputs=False,
-        transformers=version(),
-    )  # fmt: skip
+    how = {"regime": "frozen_grad", "grad_accum": 2, "keep_outputs": False, "transformers": version()} | how
+    write = Workload(seq_len=lengths[1], batch=batch, **how)
     traced = traced_pair(source, target, read, write, bridge, frozen).peak_allocated
-    guess = estimate_pair(source, target, read, write, bridge, target_frozen=frozen).peak_allocated
-    return guess / traced - 1
+    shared = {"target_frozen": frozen, "share_weights": source == target}
+    return estimate_pair(source, target, read, write, bridge, **shared).peak_allocated / traced - 1
 
 
 def test_pairs_against_trace() -> None:
     errors = [
         pair_error(LLAMA_1B, QWEN_1B, 2, (600, 400), True),
-        pair_error(LLAMA_1B, QWEN_1B, 2, (600, 400), False),
+        pair_error(LLAMA_1B, QWEN_1B, 2, (600, 400), False, keep_outputs=True),
+        pair_error(LLAMA_1B, LLAMA_1B, 3, (700, 900), True, checkpointing=True, use_cache=False),
+        pair_error(QWEN_1B, QWEN_1B, 4, (500, 300), False, grad_accum=1),
     ]
     assert max(map(abs, errors)) < 0.05
     assert statistics.mean(map(abs, errors)) < 0.01
@@ -173,7 +175,7 @@ def test_pairs_against_trace() -> None:
 def pair_jobs() -> list[tuple[str, str, int, tuple[int, int], bool]]:
     """Pairs, batches, lengths and freezing of the whole test; the review's four pairs first."""
     rows = [(LLAMA_8B, MISTRAL_7B), (LLAMA_3B, MISTRAL_7B), (LLAMA_3B, QWEN_3B), (LLAMA_1B, QWEN_1B)]
-    rows += [(MISTRAL_7B, LLAMA_8B), (QWEN_1B, QWEN_3B), (QWEN_7B, LLAMA_1B)]
+    rows += [(MISTRAL_7B, LLAMA_8B), (QWEN_7B, LLAMA_1B), (LLAMA_3B, LLAMA_3B), (MISTRAL_7B, MISTRAL_7B)]
     shapes = [(1, (1536, 1536)), (12, (1536, 1536)), (8, (1024, 643))]
     return [(*row, *shape, frozen) for row in rows for shape in shapes for frozen in (True, False)]
 
