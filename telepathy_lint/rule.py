@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import ClassVar, Literal
 
 from telepathy_lint.change import Repair
-from telepathy_lint.scan import Site, Value
+from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.scan.site import Kind
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
@@ -137,6 +137,20 @@ def origin(value: Value, site: Site) -> str:
     path = value.context.scope.tree.source.path
     file = f" in {PurePath(path).name}" if path != site.source.path else ""
     return f", from {name}{file}, line {line}"
+
+
+def literal(argument: Argument) -> object:
+    """The constant that an argument is sure to be, `...` where it is not one (or may be several)."""
+    if len(argument.values) != 1 or argument.values[0].kind != "const" or argument.optional:
+        return ...
+    return argument.values[0].data
+
+
+def keyword_text(site: Site, argument: Argument) -> str:
+    """`name=value` as the call has it."""
+    assert isinstance(argument.node, ast.keyword)
+    start, end = site.range_of(argument.node.value)
+    return f"{argument.name}={site.source.text[start:end]}"
 
 
 def shown(value: Value) -> str:

@@ -207,7 +207,7 @@ def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
         by_site.setdefault(id(rewrite.site), []).append(rewrite)
     merged: list[Rewrite] = []
     for group in by_site.values():
-        repairs = [each for each in group if each.change.func is None]
+        repairs = [each for each in group if all(rule.meta.setting is None for rule in each.rules)]
         first, *others = repairs or group
         for other in others:
             first = replace(first, rules=first.rules + other.rules, change=first.change | other.change)
