@@ -144,7 +144,7 @@ class Project:
         from telepathy_lint.one_file import run
         from telepathy_lint.results import failure
         from telepathy_lint.scan import Modules
-        from telepathy_lint.workers import Pool, processes
+        from telepathy_lint.workers import Collector, Pool, processes
 
         modules = Modules()
         sizes = [len(job.data) for job in prepared]
@@ -157,7 +157,9 @@ class Project:
             )
             return pool.run(prepared, sizes, count)
         results = []
+        collector = Collector()
         for job in prepared:
             results.append(run(job, task, modules))
+            collector.add(len(job.data))
             progress(len(results), len(prepared))
         return results

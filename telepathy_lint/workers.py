@@ -27,6 +27,26 @@ def processes(wanted: int | None, items: int, size: int) -> int:
     return max(min(available, items, size // (WORTH_FORKING // 2)), 1)
 
 
+class Collector:
+    """Stands in for Python's garbage collection, which is off: trees of many files together would fill the memory.
+
+    What survives is kept for good, such as what was read of the project's modules, so it is not looked through again.
+    """
+
+    #: Bytes of source whose remains are worth a collection.
+    STEP = 16_000_000
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def add(self, size: int) -> None:
+        self.seen += size
+        if self.seen >= self.STEP:
+            self.seen = 0
+            gc.collect()
+            gc.freeze()
+
+
 class Pool(Generic[Item, Result]):
     """Runs `work` on every item; the parent takes a share itself, and `lost` stands in for a result that died."""
 
@@ -40,12 +60,16 @@ class Pool(Generic[Item, Result]):
         self.lost = lost
         self.done = done
         self.results: dict[int, Result] = {}
+        self.sizes: Sequence[int] = ()
 
     def run(self, items: Sequence[Item], sizes: Sequence[int], count: int) -> list[Result]:
+        self.sizes = sizes
         shares = _shares(sizes, count)
         children = [self._start(items, share) for share in shares[1:]]
+        collector = Collector()
         for index in shares[0]:
             self.results[index] = self.work(items[index])
+            collector.add(sizes[index])
             for child in children:
                 child.drain(self.results, wait=False)
             self.done(len(self.results))
@@ -65,11 +89,13 @@ class Pool(Generic[Item, Result]):
             import pickle
 
             os.close(reading)
+            collector = Collector()
             with os.fdopen(writing, "wb") as pipe:
                 for index in share:
                     data = pickle.dumps((index, self.work(items[index])), pickle.HIGHEST_PROTOCOL)
                     pipe.write(len(data).to_bytes(8, "big") + data)
                     pipe.flush()
+                    collector.add(self.sizes[index])
             status = 0
         finally:
             os._exit(status)  # no cleanup, no buffers and no exit handlers of the parent's
