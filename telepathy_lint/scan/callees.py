@@ -63,9 +63,8 @@ class Callees:
     def classes_of(self, values: Iterable[Value], depth: int = 0) -> Iterator[Value]:
         """The alternatives of a class expression, with tables and parameters' defaults opened."""
         for value in values:
-            if value.kind == "choice" and isinstance(value.data, Value):
-                items = list(self.evaluator.items(value.data))
-                yield from items or [value]
+            if value.kind == "choice":
+                yield from list(self.evaluator.chosen(value)) or [value]
             elif value.kind == "param" and depth < 3:
                 yield from self._parameter_classes(value, depth)
             else:

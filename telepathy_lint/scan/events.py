@@ -94,7 +94,7 @@ class Events:
     # ---- generation configs
 
     def _generation_events(self) -> Iterator[Origins]:
-        offsets = self.words.find("generation_config", "generate", _APPLY)
+        offsets = self.words.find("generation_config", "generate", "setattr", _APPLY)
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Attribute) and node.attr == "generation_config":
                 if self._is_written(node):

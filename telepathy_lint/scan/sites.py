@@ -103,18 +103,20 @@ class SiteFinder:
         if self._forwarding is None:
             self._forwarding = {}
             for site in self.direct()[0]:
-                if (function := self.forwarded_by(site)) is not None:
+                function = self.forwarded_by(site)
+                # `from_pretrained` of another module's class has that class's contract.
+                if function is not None and function.name != "from_pretrained":
                     self._forwarding.setdefault(function, site)
         return self._forwarding
 
     def forwarded_by(self, site: Site) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The function whose own `**kwargs` the load gets; a `from_pretrained` of one's own has its own contract."""
+        """The function whose own `**kwargs` the load gets."""
         for keyword in site.call.keywords:
             if keyword.arg is None:
                 mappings = self.mappings.read(keyword.value, site.context)
                 function = mappings[0].forwards if len(mappings) == 1 else None
                 if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                    return function if function.name != "from_pretrained" else None
+                    return function
         return None
 
     def _site_of(self, call: ast.Call) -> Site | None:

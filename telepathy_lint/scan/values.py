@@ -29,7 +29,7 @@ class Value:
     "class", "function", "lambda"   the definition in this file
     "param"      the name of a function's parameter: the caller's choice
     "attribute"  an attribute of an object that was not followed, as text
-    "choice"     an item of a table, picked by something that is not a constant
+    "choice"     an item of a table, picked by something that is not a constant: the table, or the items
     "call"       the result of a call, its callee as text
     "other"      anything else
     """
@@ -210,20 +210,29 @@ class Evaluator:
             yield from self.evaluate(value, context)
             return
         for whole in self.evaluate(value, context):
-            items = getattr(whole.node, "elts", None)
-            index = path[0]
-            fits = (
-                whole.kind == "sequence"
-                and index is not None
-                and items is not None
-                and -len(items) <= index < len(items)
-            )
-            if fits and not any(isinstance(item, ast.Starred) for item in items):  # type: ignore[union-attr]
-                yield from self._unpacked(items[index], path[1:], whole.context)  # type: ignore[index]
+            index, items = path[0], getattr(whole.node, "elts", None)
+            if whole.kind == "choice" and index is not None:
+                yield Value("choice", tuple(self._picked(whole, index)) or None, whole.node, whole.context)
+            elif (
+                whole.kind == "sequence" and index is not None and items and -len(items) <= index < len(items)
+            ):
+                yield from self._unpacked(items[index], path[1:], whole.context)
             else:
                 yield Value(
                     "call" if whole.kind == "call" else "other", whole.data, whole.node, whole.context
                 )
+
+    def _picked(self, choice: Value, key: object) -> Iterator[Value]:
+        """The items under `key` of whatever a table may have given: `TABLE[kind][1]`."""
+        for row in self.chosen(choice):
+            yield from self.items(row, key)
+
+    def chosen(self, choice: Value) -> Iterator[Value]:
+        """Everything that a choice may have come to."""
+        if isinstance(choice.data, Value):
+            yield from self.items(choice.data)
+        elif isinstance(choice.data, tuple):
+            yield from choice.data
 
     def _element(
         self, iterable: ast.expr, node: ast.AST, context: Context, path: tuple[int | None, ...] = ()
@@ -360,7 +369,10 @@ class Evaluator:
         keys = self.evaluate(node.slice, context)
         exact = all(key.kind == "const" for key in keys)
         for table in self.evaluate(node.value, context):
-            if exact and (items := [item for key in keys for item in self.items(table, key.data)]):
+            if exact and table.kind == "choice":
+                picked = tuple(value for key in keys for value in self._picked(table, key.data))
+                yield Value("choice", picked or None, node, context)
+            elif exact and (items := [item for key in keys for item in self.items(table, key.data)]):
                 yield from items
             else:
                 yield Value("choice", table, node, context)
