@@ -1127,11 +1127,450 @@ def load(gpu):
     return AutoModel.from_pretrained("x", device_map="auto") if gpu else AutoModel.from_pretrained("x")  #> 101 102 104
 """
 
-_HEADED = (_DEVICE_MAPS, _DTYPES, _ATTENTION, _KWARGS, _GENERATION, _TOKENIZERS, _WRAPPERS)
+
+# ---- second round: rarer shapes of the same questions
+
+_MORE_CALLEES = r"""
+=== table with a default
+from transformers import AutoModel, AutoModelForMaskedLM
+NETS = {"base": AutoModel}
+def load(kind):
+    return NETS.get(kind, AutoModelForMaskedLM).from_pretrained("x")  #> 102 104
+=== table of tuples by constants
+from transformers import GPT2LMHeadModel, GPT2Tokenizer
+CLASSES = {"gpt2": (GPT2LMHeadModel, GPT2Tokenizer)}
+CLASSES["gpt2"][0].from_pretrained("x")  #> 102 104 105
+CLASSES["gpt2"][1].from_pretrained("x")  #> 201
+=== imported into the module by a function
+def prepare():
+    global AutoModel
+    from transformers import AutoModel
+def load():
+    return AutoModel.from_pretrained("x")  #> 102 104
+=== imported for types and where it is used
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from transformers import AutoModel
+def load():
+    from transformers import AutoModel
+    return AutoModel.from_pretrained("x")  #> 102 104
+=== a function that is async
+from transformers import AutoModel
+async def load():
+    return AutoModel.from_pretrained("x")  #> 102 104
+=== own class that passes on what it gets
+from transformers import AutoModelForCausalLM
+class My(AutoModelForCausalLM):
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        model = AutoModelForCausalLM.from_pretrained(*args, **kwargs)
+        return model
+My.from_pretrained("x")  #> 102 104 105
+=== static and class methods that pass on
+from transformers import AutoModel
+class Nets:
+    @staticmethod
+    def create(name, **kwargs):
+        return AutoModel.from_pretrained(name, **kwargs)
+    @classmethod
+    def make(cls, name, **kwargs):
+        return AutoModel.from_pretrained(name, **kwargs)
+Nets.create("x")  #> 102 104
+Nets.make("x")  #> 102 104
+nets = Nets()
+nets.make("y")  #> 102 104
+=== a module of the package in a name
+import transformers
+hub = transformers
+hub.AutoModel.from_pretrained("x")  #> 102 104
+=== a class that is None first
+from transformers import AutoModel
+net = None
+def load():
+    net = AutoModel
+    return net.from_pretrained("x")  #> 102 104
+=== a class that is None first in a branch
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+def load(name):
+    net = None
+    if "t5" in name:
+        net = AutoModelForSeq2SeqLM
+    elif "gpt" in name:
+        net = AutoModelForCausalLM
+    return net.from_pretrained(name)  #> 102 104 105
+=== a class by match
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+def load(kind):
+    match kind:
+        case "s2s":
+            net = AutoModelForSeq2SeqLM
+        case _:
+            net = AutoModelForCausalLM
+    return net.from_pretrained("x")  #> 102 104 105
+=== a nested class and a nested function
+from transformers import AutoModel
+class Outer:
+    class Inner:
+        def load(self):
+            def really():
+                return AutoModel.from_pretrained("x")  #> 102 104
+            return really()
+=== a call over several lines
+from transformers import AutoModel
+model = (
+    AutoModel  #> 102 104
+    .from_pretrained(  # the weights
+        "x",
+    )
+    .eval()
+)
+"""
+
+_MORE_VALUES = r"""
+=== map by concatenation
+def load(rank):
+    AutoModel.from_pretrained("x", device_map="cuda:" + str(rank))  #> 101 102 104
+    AutoModel.from_pretrained("x", device_map="cuda:%d" % rank)  #> 101 102 104
+    AutoModel.from_pretrained("x", device_map="cuda:{}".format(rank))  #> 101 102 104
+=== map rebound under main
+DEVICE = "cuda"
+def load():
+    return AutoModel.from_pretrained("x", device_map=DEVICE)  #> 102 104
+if __name__ == "__main__":
+    import argparse
+    parser = argparse.ArgumentParser()
+    DEVICE = parser.parse_args().device
+    load()
+=== map literal or parameter
+def load(device_map, single):
+    where = {"": 0} if single else device_map
+    return AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+=== map under a final annotation
+from typing import Final
+DEVICE: Final = "cuda"
+AutoModel.from_pretrained("x", device_map=DEVICE)  #> 101 102 104
+=== map by a walrus
+AutoModel.from_pretrained("x", device_map=(where := "auto"))  #> 101 102 104
+=== map by try
+try:
+    import accelerate
+    where = "auto"
+except ImportError:
+    where = None
+AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== map by match
+def load(kind):
+    match kind:
+        case "one":
+            where = {"": 0}
+        case _:
+            where = "auto"
+    return AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== map of a nested function
+def outer():
+    where = "auto"
+    def load():
+        return AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+    return load
+=== map of an outer parameter
+def outer(where):
+    def load():
+        return AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+    return load
+=== dtype nested with bfloat16
+def load(args):
+    dtype = torch.float16 if args.fp16 else (torch.bfloat16 if args.bf16 else torch.float32)
+    return AutoModel.from_pretrained("x", dtype=dtype)  #> 104
+=== dtype float16 or auto
+def load(args):
+    return AutoModel.from_pretrained("x", dtype=torch.float16 if args.fp16 else "auto")  #> 103 104
+=== dtype by elif
+def load(args):
+    if args.fp16:
+        dtype = torch.float16
+    elif args.bf16:
+        dtype = torch.bfloat16
+    else:
+        dtype = torch.float32
+    return AutoModel.from_pretrained("x", dtype=dtype)  #> 104
+=== dtype by a table with a default
+def load(precision):
+    dtype = {"fp16": torch.float16}.get(precision, torch.float32)
+    return AutoModel.from_pretrained("x", dtype=dtype)  #> 104
+=== dtype of a function of the file
+def pick():
+    return torch.float16
+AutoModel.from_pretrained("x", dtype=pick())  #> 104
+=== dtype by a walrus
+AutoModel.from_pretrained("x", dtype=(dtype := torch.float16))  #> 103 104
+=== dtype in parentheses and quotes
+AutoModel.from_pretrained("x", torch_dtype=(torch.float16))  #> 103 104
+AutoModel.from_pretrained("x", torch_dtype="torch.bfloat16")  #> 104
+=== spread by condition
+def load(gpu):
+    return AutoModel.from_pretrained("x", **({"device_map": "auto"} if gpu else {}))  #> 101 102 104
+=== spread of a dict by condition
+def load(gpu):
+    kwargs = {} if gpu else {"device_map": "cpu"}
+    return AutoModel.from_pretrained("x", **kwargs)  #> 101 102 104
+=== spread of a dict made from another
+base = {"torch_dtype": torch.bfloat16}
+kwargs = dict(base, device_map="auto")
+AutoModel.from_pretrained("x", **kwargs)  #> 101 104
+=== spread of an annotated dict
+from typing import Any
+kwargs: dict[str, Any] = {"torch_dtype": torch.float16}
+AutoModel.from_pretrained("x", **kwargs)  #> 103 104
+=== spread of a dict that is logged
+import json
+kwargs = {"torch_dtype": torch.float16}
+print(kwargs, json.dumps(list(kwargs)), len(kwargs))
+AutoModel.from_pretrained("x", **kwargs)  #> 103 104
+=== spread of a dict filled in a loop
+def load(names):
+    kwargs = {}
+    for name in names:
+        kwargs[name] = True
+    return AutoModel.from_pretrained("x", **kwargs)
+=== spread of a nested table
+CONFIG = {"model": {"device_map": "auto"}, "other": {}}
+AutoModel.from_pretrained("x", **CONFIG["model"])  #> 101 102 104
+=== spread of a class constant
+class Loader:
+    KWARGS = {"torch_dtype": torch.float16}
+    def load(self):
+        return AutoModel.from_pretrained("x", **self.KWARGS)  #> 103 104
+=== spread after an explicit argument
+kwargs = {"attn_implementation": "sdpa"}
+AutoModel.from_pretrained("x", torch_dtype=torch.bfloat16, **kwargs)
+=== kwargs or an empty dict
+def load(kwargs=None):
+    kwargs = kwargs or {}
+    return AutoModel.from_pretrained("x", **kwargs)
+=== kwargs popped from hidden ones
+def load(**kwargs):
+    dtype = kwargs.pop("torch_dtype", torch.float16)
+    return AutoModel.from_pretrained("x", torch_dtype=dtype, device_map=kwargs.get("device_map", "auto"))  #> 104
+"""
+
+_MORE_FLOWS = r"""
+=== a cached function returns both
+import functools
+@functools.lru_cache
+def load(name):
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104
+    return tokenizer, model
+tokenizer, model = load("x")
+tokenizer.pad_token = tokenizer.eos_token
+model.generation_config.do_sample = False
+=== globals of an app
+model = None
+tokenizer = None
+def startup():
+    global model, tokenizer
+    tokenizer = AutoTokenizer.from_pretrained("x")
+    model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+    tokenizer.pad_token = tokenizer.eos_token
+def answer(config):
+    return model.generate(generation_config=config)
+=== a dict of an app
+state = {}
+def startup():
+    state["tokenizer"] = AutoTokenizer.from_pretrained("x")
+    state["model"] = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+    state["tokenizer"].pad_token = "</s>"
+=== state of an app
+def startup(app):
+    app.state.tokenizer = AutoTokenizer.from_pretrained("x")
+    app.state.model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+    app.state.tokenizer.pad_token = "</s>"
+def answer(app, config):
+    return app.state.model.generate(generation_config=config)
+=== a thread generates
+from threading import Thread
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+def stream(config, inputs):
+    Thread(target=model.generate, kwargs=dict(inputs, generation_config=config)).start()
+=== a thread generates with a dict
+from threading import Thread
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+def stream(config, inputs):
+    options = {"input_ids": inputs, "generation_config": config}
+    Thread(target=model.generate, kwargs=options).start()
+=== a thread generates without a config
+from threading import Thread
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+def stream(inputs):
+    Thread(target=model.generate, kwargs={"input_ids": inputs, "max_new_tokens": 3}).start()
+=== generate in a name
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+run = model.generate
+def answer(config):
+    return run(generation_config=config)
+=== generate in a partial
+from functools import partial
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+def answer(config):
+    return partial(model.generate, generation_config=config)
+=== the config is its second argument
+from transformers import GenerationConfig
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+config = GenerationConfig(do_sample=False)
+model.generate(torch.ones(1), config)
+=== a bundle
+from dataclasses import dataclass
+@dataclass
+class Bundle:
+    model: object
+    tokenizer: object
+def load(name):
+    return Bundle(model=AutoModelForCausalLM.from_pretrained(name), tokenizer=AutoTokenizer.from_pretrained(name))  #> 102 104 105
+bundle = load("x")
+bundle.tokenizer.pad_token = bundle.tokenizer.eos_token
+=== a namespace
+from types import SimpleNamespace
+kit = SimpleNamespace()
+kit.tokenizer = AutoTokenizer.from_pretrained("x")
+kit.model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+kit.tokenizer.pad_token = "</s>"
+=== a base class loads, a subclass sets
+class Base:
+    def __init__(self, name):
+        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+class Chat(Base):
+    def __init__(self, name):
+        super().__init__(name)
+        self.tokenizer.pad_token = self.tokenizer.eos_token
+=== a property
+class Chat:
+    def __init__(self, name):
+        self._tokenizer = AutoTokenizer.from_pretrained(name)
+        self._model = AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+    @property
+    def tokenizer(self):
+        return self._tokenizer
+    def prepare(self):
+        self.tokenizer.pad_token = self.tokenizer.eos_token
+=== a lazy attribute
+class Chat:
+    def __init__(self):
+        self.model = None
+    def load(self):
+        if self.model is None:
+            self.model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+        return self.model
+    def answer(self, config):
+        return self.load().generate(generation_config=config)
+=== a closure
+def main():
+    tokenizer = AutoTokenizer.from_pretrained("x")
+    model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+    def prepare(config):
+        tokenizer.pad_token = "</s>"
+        return model.generate(generation_config=config)
+    prepare(None)
+=== set by a walrus
+if (tokenizer := AutoTokenizer.from_pretrained("x")).pad_token is None:
+    tokenizer.pad_token = tokenizer.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== handed on at once
+def prepare(tokenizer):
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+tokenizer = prepare(AutoTokenizer.from_pretrained("x"))
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== handed to a function that only reads
+def count(tokenizer):
+    return len(tokenizer)
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+count(tokenizer)
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set in a loop over names
+tokenizers = {}
+for name in ("x", "y"):
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizers[name] = tokenizer
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set in a loop over a dict
+tokenizers = {name: AutoTokenizer.from_pretrained(name) for name in ("x", "y")}
+for tokenizer in tokenizers.values():
+    tokenizer.pad_token = tokenizer.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set after accelerate
+from accelerate import Accelerator
+accelerator = Accelerator()
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model = accelerator.prepare(model)
+accelerator.unwrap_model(model).generation_config.do_sample = False
+tokenizer.pad_token = "</s>"
+=== a compiled model
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model = torch.compile(model)
+model.generation_config.do_sample = False
+=== two functions with the same local name
+def first():
+    tokenizer = AutoTokenizer.from_pretrained("x")
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+def second():
+    tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+    return tokenizer, AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== one function for two tokenizers
+def load(name):
+    return AutoTokenizer.from_pretrained(name)
+first = load("x")
+second = load("y")
+first.pad_token = first.eos_token
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== a student and a teacher
+teacher = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+student = AutoModelForCausalLM.from_pretrained("y")  #> 102 104
+def answer(net, config):
+    return net.generate(generation_config=config)
+answer(student, None)
+teacher.generate(max_new_tokens=3)
+=== a wrapper class and its model
+class Steered(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+    def generate(self, inputs, config):
+        return self.model.generate(inputs, generation_config=config)
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+steered = Steered(model)
+=== a callback with a config
+from transformers import GenerationConfig, TrainerCallback
+class Sample(TrainerCallback):
+    def __init__(self, trainer):
+        self.generation_config = GenerationConfig(max_length=3)
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+callback = Sample(model)
+"""
+
+_HEADED = (
+    _DEVICE_MAPS,
+    _DTYPES,
+    _ATTENTION,
+    _KWARGS,
+    _GENERATION,
+    _TOKENIZERS,
+    _WRAPPERS,
+    _MORE_VALUES,
+    _MORE_FLOWS,
+)
 
 CASES: list[tuple[str, str, set[str]]] = [
     case
-    for text, head in ((_CALLEES, ""), (_PIPELINES, ""), *((text, _HEAD) for text in _HEADED))
+    for text, head in (
+        (_CALLEES, ""),
+        (_PIPELINES, ""),
+        (_MORE_CALLEES, ""),
+        *((text, _HEAD) for text in _HEADED),
+    )
     for case in _cases(text, head)
 ]
 
