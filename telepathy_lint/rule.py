@@ -146,11 +146,11 @@ def literal(argument: Argument) -> object:
     return argument.values[0].data
 
 
-def keyword_text(site: Site, argument: Argument) -> str:
-    """`name=value` as the call has it."""
+def value_text(site: Site, argument: Argument) -> str:
+    """What a keyword argument is given, as the call has it."""
     assert isinstance(argument.node, ast.keyword)
     start, end = site.range_of(argument.node.value)
-    return f"{argument.name}={site.source.text[start:end]}"
+    return site.source.text[start:end]
 
 
 def shown(value: Value) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import load_arguments as table
 from telepathy_lint.change import Change, Name, Repair
-from telepathy_lint.rule import Meta, Report, Rule, keyword_text, literal
+from telepathy_lint.rule import Meta, Report, Rule, literal, value_text
 from telepathy_lint.scan import Argument, Site
 from telepathy_lint.scan.catalog import last
 from telepathy_lint.settings import Settings
@@ -88,7 +88,9 @@ class DeprecatedLoadArgument(Rule):
         if not done:
             return None
         # What the call gets unseen may hold the new name already.
-        unsafe = (site.opaque and bool(change.renamed)) or (change.func is not None and _may_miss(site, settings))
+        unsafe = (site.opaque and bool(change.renamed)) or (
+            change.func is not None and _may_miss(site, settings)
+        )
         return Repair("unsafe" if unsafe else "safe", f"replace {', '.join(done)}", change)
 
 
@@ -143,7 +145,7 @@ def quantized(site: Site, flag: Argument) -> Change | None:
     options = [each for name, each in site.arguments.items() if name.startswith(table.QUANTIZATION_PREFIXES)]
     if any(each.how != "keyword" for each in options):
         return None
-    inside = ", ".join([f"{flag.name}=True", *(keyword_text(site, each) for each in options)])
+    inside = ", ".join([f"{flag.name}=True", *(f"{each.name}={value_text(site, each)}" for each in options)])
     return Change(
         removed=tuple(each.name for each in options),
         renamed=((flag.name, "quantization_config"),),
