@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from telepathy_lint import __version__
 from telepathy_lint.output import FORMATS
 
-SUBCOMMANDS = ("check", "rule", "config")
+SUBCOMMANDS = ("check", "rule", "config", "server")
 
 
 class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
@@ -93,6 +93,10 @@ def _command(name: str) -> Any:
         from telepathy_lint.commands.rule import rule
 
         return rule
+    if name == "server":
+        from telepathy_lint.commands.server import server
+
+        return server
     from telepathy_lint.commands.config import config
 
     return config
@@ -107,11 +111,12 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"telepathy-lint {__version__}")
     subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
-    build = {"check": _add_check, "rule": _add_rule, "config": _add_config}
+    build = {"check": _add_check, "rule": _add_rule, "config": _add_config, "server": lambda sub: None}
     texts = {
         "check": "lint files, folders and notebooks, and fix them",
         "rule": "print a rule's documentation",
         "config": "print what is configured and where it comes from",
+        "server": "speak the language server protocol on standard input and output",
     }
     for name in SUBCOMMANDS:
         sub = subcommands.add_parser(name, help=texts[name], description=texts[name], allow_abbrev=False)

@@ -23,7 +23,7 @@ def rule(options: Namespace) -> int:
         documents = [_as_dict(one) for one in rules]
         print(json.dumps(documents if options.all else documents[0], indent=2))
     else:
-        form = _markdown if options.output_format == "markdown" else _text
+        form = markdown if options.output_format == "markdown" else _text
         print("\n\n".join("\n".join(form(one)) for one in rules))
     return 0
 
@@ -50,7 +50,7 @@ def _text(one: Rule) -> Iterator[str]:
     yield from one.documentation().split("\n")
 
 
-def _markdown(one: Rule) -> Iterator[str]:
+def markdown(one: Rule) -> Iterator[str]:
     """Examples in the docstring are indented; as markdown they are fenced."""
     yield f"# {one.meta.name} ({one.meta.code})"
     yield ""
