@@ -32,6 +32,15 @@ class Change:
     #: A statement to put behind the call's own; `{target}` stands for the name the call is assigned to.
     after: tuple[str, ...] = ()
     needs: tuple[Name, ...] = ()
+    #: New values of positional arguments, by position.
+    positional: tuple[tuple[int, str], ...] = ()
+    #: Text to write outside the call's argument list: from offset, to offset, what.
+    texts: tuple[tuple[int, int, str], ...] = ()
+
+    @property
+    def keeps_call(self) -> bool:
+        """Whether nothing inside the call changes."""
+        return self == Change(texts=self.texts)
 
     def __or__(self, other: Change) -> Change:
         return Change(
@@ -42,6 +51,8 @@ class Change:
             self.added + other.added,
             self.after + other.after,
             tuple(dict.fromkeys(self.needs + other.needs)),
+            self.positional + other.positional,
+            self.texts + other.texts,
         )
 
 

@@ -12,6 +12,10 @@ from bisect import bisect_right
 LOAD_WORDS = ("from_pretrained", "pipeline")
 #: Environment variables that say where Hugging Face keeps models.
 CACHE_VARIABLES = ("HF_HOME", "TRANSFORMERS_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
+#: How the ids begin whose families the model registry knows completely.
+ID_PREFIXES = ("meta-llama/", "mistralai/", "Qwen/", "qwen/", "Mistralai/", "Meta-Llama/")
+#: An argument that only calls of transformers' generation have, which may stand in a file that loads nothing.
+DECODING_WORD = "do_sample"
 
 #: A string or a comment; an unclosed quote runs to the end of its line, as it does for Python's tokenizer.
 _QUIET = re.compile(
@@ -21,6 +25,9 @@ _QUIET = re.compile(
     r"|'(?:[^'\\\r\n]+|\\(?:\r\n|[\s\S]))*'?"
     r"|\#[^\r\n]*"
 )
+
+
+_ID_PREFIXES = tuple(prefix.encode() for prefix in ID_PREFIXES)
 
 
 def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
@@ -33,6 +40,8 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
         or (b"pipeline" in data and b"transformers" in data)
         or (b"telepathy_runtime" in data and b"load_model" in data)
         or (b"environ" in data and any(name.encode() in data for name in CACHE_VARIABLES))
+        or b"do_sample" in data
+        or any(prefix in data for prefix in _ID_PREFIXES)
         or any(word.encode() in data for word in words)
     )
 

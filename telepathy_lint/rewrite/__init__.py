@@ -47,7 +47,9 @@ class Rewriter:
         found: list[Rewrite] = []
         for rule in rules:
             repair = rule.repair(site, self.settings) if rule.meta.setting is None else None
-            if repair is not None and self._is_plain(site) and self._can_place(site, repair.change):
+            if repair is None or not (repair.change.keeps_call or self._is_plain(site)):
+                continue
+            if self._can_place(site, repair.change):
                 found.append(Rewrite(site, (rule,), repair.change, Fix(repair.safety, repair.message)))
         if (
             rewrite := self._styled(site, [rule for rule in rules if rule.meta.setting is not None])
@@ -116,6 +118,8 @@ class Rewriter:
         return not (site.kind == "pipeline" and rule.meta.setting == "attn_implementation")
 
     def _can_place(self, site: Site, change: Change) -> bool:
+        if change.after and target_of(site, self.scan) is None:
+            return False
         imports = ImportPlan(self.scan, self.settings)
         return all(imports.place(site, need) is not None for need in change.needs)
 
@@ -146,6 +150,9 @@ class Rewriter:
             if len(placed) < len(change.needs):
                 continue
             change = _spelled(change, placed)
+            edits += [source.edit(start, end, written) for start, end, written in change.texts]
+            if change.keeps_call:
+                continue
             text = changed(site, change)
             imports.use(placed, site, text if change.func is not None else source.text[site.start : site.end])
             if text != site.text:

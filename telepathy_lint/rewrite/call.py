@@ -32,6 +32,9 @@ def changed(site: Site, change: Change) -> str:
     kept = [
         _Item(item.gap, _altered(item.arg, renamed, replaced, index == 0)) for index, item in enumerate(kept)
     ]
+    for index, value in change.positional:
+        arg = kept[index].arg.with_changes(value=cst.parse_expression(value))
+        kept[index] = _Item(kept[index].gap, arg)
     if change.added:
         added = [_keyword(name, cst.parse_expression(value)) for name, value in change.added]
         kept, tail = _with_added(kept, added, tail)

@@ -13,7 +13,14 @@ from telepathy_lint.scan.sites import SiteFinder
 from telepathy_lint.scan.values import Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.triggers import CACHE_VARIABLES, LOAD_WORDS, CodeWords, may_matter
+from telepathy_lint.triggers import (
+    CACHE_VARIABLES,
+    DECODING_WORD,
+    ID_PREFIXES,
+    LOAD_WORDS,
+    CodeWords,
+    may_matter,
+)
 
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 
@@ -35,7 +42,8 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     words = CodeWords(source.text)
     settings = settings or Settings()
     paths = any(name in source.text for name in CACHE_VARIABLES) and words.find("environ")
-    if not paths and not words.find(*LOAD_WORDS, *settings.loading_words):
+    beside = paths or any(prefix in source.text for prefix in ID_PREFIXES)
+    if not beside and not words.find(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
         return Scan(source, (), None)
     finder = SiteFinder(source, words, settings, modules)
     return Scan(source, tuple(finder.find()), finder)

@@ -71,6 +71,15 @@ _CLASS_SHIPS_PAD = re.compile(
     r"Tokenizer(?:Fast)?"
 )
 
+#: Families whose tokenizers are known to ship none.
+_SHIPS_NO_PAD = re.compile(
+    r"""^(?:openai-community/)?(?:
+        (?:distil)?gpt2(?:-medium|-large|-xl)? | microsoft/dialogpt-\w+ | eleutherai/(?:gpt-|pythia)[\w.-]*
+      | meta-llama/(?:meta-)?llama-[23][\w.-]* | codellama/codellama[\w.-]* | mistralai/mi[sx]tral-\d[\w.-]*
+    )$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
 #: Calls that set a pad token on the tokenizer they get, although their code is not in the project.
 PAD_SETTING_HELPERS = frozenset(
     {"trl.setup_chat_format", "trl.models.setup_chat_format", "trl.models.utils.setup_chat_format"}
@@ -118,6 +127,11 @@ def is_generative_task(task: str) -> bool:
 def ships_pad_token(model_id: str) -> bool:
     """Whether a literal id belongs to a family whose tokenizer is known to ship a pad token of its own."""
     return _SHIPS_PAD.match(model_id) is not None
+
+
+def ships_no_pad_token(model_id: str) -> bool:
+    """Whether a literal id belongs to a family whose tokenizer is known to come without a pad token."""
+    return _SHIPS_NO_PAD.match(model_id) is not None
 
 
 def class_ships_pad_token(class_name: str) -> bool:

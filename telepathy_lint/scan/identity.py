@@ -24,6 +24,12 @@ _SAME_FUNCTIONS = frozenset(
     {"DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "deepcopy"}
 )
 _WRAPPED = frozenset({"module", "_orig_mod"})
+#: Expressions that hand on what they are made of; the value of any other is not known.
+_FOLLOWED = (
+    ast.Name, ast.Attribute, ast.Call, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Subscript, ast.IfExp, ast.BoolOp,
+    ast.NamedExpr, ast.Await, ast.Starred, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp, ast.Yield,
+    ast.YieldFrom,
+)  # fmt: skip
 
 
 class Identity(OriginFinder):
@@ -32,6 +38,28 @@ class Identity(OriginFinder):
     def made_by(self, node: ast.expr, context: Context) -> Origins:
         """The calls that made the object, UNKNOWN among them where it may come from elsewhere."""
         return self.origins(node, context)
+
+    def bound_to(self, binding: Binding, scope: Scope) -> Origins:
+        """What a binding gives its name."""
+        found: set[Origin] = set()
+        for step in self._bound(binding, scope, ()):
+            if isinstance(step, Edge):
+                found |= self.origins(step.node, step.context)
+            else:
+                found.add(step)
+        return frozenset(found)
+
+    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if isinstance(node, _FOLLOWED):
+            yield from super()._origins(node, context, path)
+        elif not isinstance(node, ast.Constant):
+            yield UNKNOWN
+
+    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin | Edge]:
+        if binding.kind in ("assign", "with", "for", "param", "annotation"):
+            yield from super()._bound(binding, scope, path)
+        else:
+            yield UNKNOWN
 
     def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
         if self._is_load(node, context):
@@ -43,7 +71,7 @@ class Identity(OriginFinder):
             yield Edge(func.value, context, () if func.attr in _ITEM_METHODS else picked)
             return
         last = catalog.last(dotted(func) or "")
-        if last in _SAME_FUNCTIONS and node.args or (dotted(func) == "torch.compile" and node.args):
+        if (last in _SAME_FUNCTIONS and node.args) or (dotted(func) == "torch.compile" and node.args):
             yield Edge(node.args[0], context)
             return
         if last == "prepare" and isinstance(func, ast.Attribute) and not node.keywords:
@@ -139,6 +167,6 @@ class Computation(OriginFinder):
 
 
 #: Contexts and decorators under which nothing is kept for backward (`set_grad_enabled` may).
-NO_GRADIENTS = ("no_grad", "inference_mode", "set_grad_enabled", "device(\"meta\")")
+NO_GRADIENTS = ("no_grad", "inference_mode", "set_grad_enabled")
 
 __all__ = ["Computation", "Identity"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import libcst
 
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
-Kind = Literal["model", "tokenizer", "pipeline", "config", "processor", "generation_config", "move", "path"]
+Kind = Literal["model", "tokenizer", "pipeline", "config", "processor", "generation_config", "move", "path", "generate", "decoding", "collator", "identifier"]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
 
@@ -74,11 +74,21 @@ class Site:
     loader: bool = False
     #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
     inherited: frozenset[str] = field(default_factory=frozenset)
+    #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers.
+    about: tuple[Site, ...] = ()
+    #: The generation config, built in the file, that a `generate` call gets.
+    config: Site | None = None
+    #: The argument of a `generate` call with a batch that is visibly padded on the right; its value is the padding call.
+    right_padded: Argument | None = None
+    #: The line by which a collator's tokenizer pads with its end-of-sequence token.
+    eos_padded: int | None = None
+    #: The call of a frozen model through which a backward pass allocates gradients that no optimizer uses.
+    trained_through: ast.Call | None = None
 
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
-        plain = self.kind in ("pipeline", "move", "path") or self.loader or self.configured
+        plain = self.kind in ("pipeline", "move", "path", "generate", "decoding", "collator", "identifier") or self.loader or self.configured
         return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
 
     @property

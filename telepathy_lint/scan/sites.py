@@ -18,6 +18,7 @@ from telepathy_lint.scan.paths import path_writes
 from telepathy_lint.scan.pipelines import Pipelines
 from telepathy_lint.scan.scopes import Context, Tree, dotted
 from telepathy_lint.scan.site import LOADS, Known, Site, single_string
+from telepathy_lint.scan.uses import with_uses
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.scan.wrappers import Wrappers
 from telepathy_lint.settings import Settings
@@ -63,11 +64,10 @@ class SiteFinder:
                 known.add(site.call)
                 sites.append(site)
         sites += self._beside(sites)
-        if not sites:
-            return []
         beside = any(site.generative for site in sites)
         events = Events(self.tree, self.evaluator, self.mappings, self.origins, self.words, self.modules)
-        return sorted((_finished(site, events, beside) for site in sites), key=lambda site: site.start)
+        found = with_uses(self, [_finished(site, events, beside) for site in sites])
+        return sorted(found, key=lambda site: site.start)
 
     def _beside(self, sites: list[Site]) -> list[Site]:
         """What concerns loading without being a load of weights or of a tokenizer."""

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import re
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Known, Site
+from telepathy_lint.settings import Settings
+
+_LENGTHS = ("max_new_tokens", "max_length")
+#: Speech and music come with a generation config that is a part of the model, not a choice.
+_NOT_TEXT = re.compile(r"Speech|Whisper|Audio|Musicgen|Voice|TextTo|Bark|SeamlessM4T|Moshi|Protein")
+
+
+class ImplicitDecoding(Rule):
+    """`generate` is called without saying how to decode, so the checkpoint decides.
+
+    Chat models ship sampling in their `generation_config.json`, base models do not: the same line gives other text on every
+    run with one model and the same text with another. Without a length it stops after 20 new tokens. Reported where the
+    model surely comes from a load in this file, nothing gives it a generation config, and the call lacks `do_sample` or a
+    length (or both).
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        inputs = tokenizer("Once", return_tensors="pt")
+        print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))
+
+    Good:
+
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        inputs = tokenizer("Once", return_tensors="pt")
+        print(tokenizer.decode(model.generate(**inputs, do_sample=False, max_new_tokens=40)[0]))
+    """
+
+    meta = Meta(
+        code="TLP203",
+        name="implicit-decoding",
+        message="the checkpoint decides how this decodes",
+        since="0.1.0",
+        kinds=("generate",),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        if not site.about or site.opaque or site.argument("generation_config") is not None:
+            return None
+        if not all(decides_nothing(load) for load in site.about):
+            return None
+        missing = [] if site.argument("do_sample") is not None else ["do_sample"]
+        if site.argument(*_LENGTHS) is None:
+            missing.append("max_new_tokens")
+        return self.at_call(site, f"no {' and no '.join(missing)}") if missing else None
+
+
+def decides_nothing(load: Site) -> bool:
+    """Whether nothing in the file says how the loaded model decodes."""
+    return (
+        load.kind == "model"
+        and load.generative
+        and not load.opaque
+        and not load.configured
+        and load.generation_config is Known.NO
+        and load.argument("generation_config") is None
+        and not any(_NOT_TEXT.search(name) for name in load.classes)
+    )

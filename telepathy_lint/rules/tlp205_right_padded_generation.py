@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import re
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Site
+from telepathy_lint.settings import Settings
+
+_DECODER_ONLY = re.compile(r"(?:ForCausalLM|LMHeadModel)$")
+
+
+class RightPaddedGeneration(Rule):
+    """A batch that is padded on the right is given to a decoder-only model to continue.
+
+    The model continues behind the padding: every text of the batch but the longest gets a continuation that has little to
+    do with it, and nothing but a line in the log says so. Training wants right padding, generation left. Reported where
+    the tokenizer that pads is visibly set to the right side and the call surely gets several texts.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained("gpt2", padding_side="right", pad_token="<|endoftext|>")
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        batch = tokenizer(["Once", "Once upon a time"], padding=True, return_tensors="pt")
+        model.generate(**batch, do_sample=False, max_new_tokens=40)
+
+    Good:
+
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained("gpt2", padding_side="left", pad_token="<|endoftext|>")
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        batch = tokenizer(["Once", "Once upon a time"], padding=True, return_tensors="pt")
+        model.generate(**batch, do_sample=False, max_new_tokens=40)
+    """
+
+    meta = Meta(
+        code="TLP205",
+        name="right-padded-generation",
+        message="the batch is padded on the right",
+        since="0.1.0",
+        kinds=("generate",),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        padded = site.right_padded
+        if padded is None or not site.about:
+            return None
+        if not all(_DECODER_ONLY.search(name) for load in site.about for name in load.classes):
+            return None
+        line = getattr(padded.values[0].node, "lineno", site.call.lineno)
+        return self.at(site, padded.node, f"on line {line}, by a tokenizer with padding_side='right'")

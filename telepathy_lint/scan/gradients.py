@@ -1,0 +1,210 @@
+"""Models in evaluation mode whose parameters collect gradients that nobody uses.
+
+A backward pass through a model allocates a gradient for every parameter that requires one, which all do after a load:
+as much memory as the weights, kept until the process ends. `eval()` does not change that.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.scan import catalog
+from telepathy_lint.scan.identity import Computation, Identity
+from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, Origins, Path
+from telepathy_lint.scan.scopes import Context, Tree, dotted
+from telepathy_lint.scan.site import Site
+from telepathy_lint.scan.values import Evaluator
+from telepathy_lint.triggers import CodeWords
+
+_OPTIMIZER = re.compile(
+    r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
+)
+_PARAMETERS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
+#: Functions that look at a model and keep nothing of it.
+_LOOKERS = frozenset(
+    {"print", "len", "isinstance", "hasattr", "getattr", "id", "type", "next", "str", "sum", "del"}
+)
+
+
+class Gradients:
+    """Finds, for the loads of one file, the call through which unused gradients are allocated."""
+
+    def __init__(self, tree: Tree, words: CodeWords, evaluator: Evaluator, identity: Identity) -> None:
+        self.tree = tree
+        self.words = words
+        self.identity = identity
+        self.behind = Computation(tree, evaluator, words)
+        self.sources = _Sources(tree, evaluator, words)
+        self._forward: list[ast.Call] | None = None
+
+    def wanted(self) -> bool:
+        """Whether the file has what it takes: an evaluation mode and a backward pass. Costs nothing to ask."""
+        return bool(self.words.find("backward")) and bool(self.words.find("eval"))
+
+    def trained_through(self, site: Site) -> ast.Call | None:
+        """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
+        if site.opaque or site.indirect or self._is_quantized(site) or not self._is_put_in_eval(site):
+            return None
+        forward = [call for call in self._forward_calls() if self._of(call.func) == {site.call}]
+        if not forward or self._may_be_frozen(site) or self._is_handed_over(site):
+            return None
+        trained = self._optimized()
+        if trained is None or site.call in trained:
+            return None
+        for call in forward:
+            context = self.tree.context_of(call)
+            inputs = [*call.args, *(keyword.value for keyword in call.keywords)]
+            calls = {each for node in inputs for each in self.behind.calls_behind(node, context)}
+            if calls & trained or any(
+                isinstance(each, ast.Call) and self._of(each.func) & trained for each in calls
+            ):
+                return call
+        return None
+
+    # ---- the parts of the question
+
+    def _is_quantized(self, site: Site) -> bool:
+        return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
+
+    def _is_put_in_eval(self, site: Site) -> bool:
+        modes = {"eval": False, "train": False}
+        for mode in modes:
+            for use in self.identity.uses(mode):
+                call = self.tree.parent.get(use)
+                if isinstance(use, ast.Attribute) and isinstance(call, ast.Call) and call.func is use:
+                    owners = self._of(use.value)
+                    modes[mode] = (
+                        modes[mode] or site.call in owners or (mode == "train" and UNKNOWN in owners)
+                    )
+        return modes["eval"] and not modes["train"]
+
+    def _forward_calls(self) -> list[ast.Call]:
+        """The calls behind everything that `backward` is called on."""
+        if self._forward is None:
+            found: dict[ast.Call, None] = {}
+            for use in self.identity.uses("backward"):
+                call = self.tree.parent.get(use)
+                if (
+                    not isinstance(use, ast.Attribute)
+                    or not isinstance(call, ast.Call)
+                    or call.func is not use
+                ):
+                    continue
+                if any(keyword.arg == "inputs" for keyword in call.keywords):
+                    continue  # gradients go to the named inputs only
+                context = self.tree.context_of(call)
+                for node in [use.value, *call.args]:
+                    for each in self.behind.calls_behind(node, context):
+                        if isinstance(each, ast.Call) and isinstance(each.func, (ast.Name, ast.Attribute)):
+                            found[each] = None
+            self._forward = sorted(found, key=lambda each: (each.lineno, each.col_offset))
+        return self._forward
+
+    def _may_be_frozen(self, site: Site) -> bool:
+        """Whether any write of `requires_grad` may concern the model, or its gradients are looked at."""
+        for word in ("requires_grad", "requires_grad_", "grad"):
+            for use in self.identity.uses(word):
+                if not isinstance(use, ast.Attribute) or (
+                    word == "requires_grad" and not isinstance(use.ctx, ast.Store)
+                ):
+                    continue
+                if word == "grad" and dotted(use) in ("torch.grad", "autograd.grad", "torch.autograd.grad"):
+                    continue
+                if self._owners(use.value) & {site.call, UNKNOWN}:
+                    return True
+        return False
+
+    def _owners(self, node: ast.expr, depth: int = 0) -> Origins:
+        """The objects whose parameters, or parts, an expression may be."""
+        found: set[ast.AST] = set()
+        for each in self._of(node):
+            if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and depth < 4:
+                found |= self._owners(each.func.value, depth + 1)
+            found.add(each)
+        return frozenset(found)  # type: ignore[arg-type]
+
+    def _is_handed_over(self, site: Site) -> bool:
+        """Whether the model itself is given to code that cannot be seen, or kept as a part of another object."""
+        for entries in self.identity.stores().values():
+            for binding, scope in entries:
+                if binding.kind == "assign" and binding.value is not None:
+                    context = Context(scope, binding.stmt)
+                    if site.call in self.identity.made_by(binding.value, context):
+                        return True
+        for name in self._names_of(site):
+            for use in self.identity.uses(name):
+                child, holder = use, self.tree.parent.get(use)
+                while isinstance(holder, (ast.keyword, ast.Tuple, ast.List, ast.Dict, ast.Starred)):
+                    child, holder = holder, self.tree.parent.get(holder)
+                given = isinstance(holder, ast.Call) and child is not holder.func
+                if given and isinstance(use, ast.expr) and site.call in self._of(use):
+                    assert isinstance(holder, ast.Call)
+                    if not self._only_looks(holder):
+                        return True
+        return False
+
+    def _names_of(self, site: Site) -> Iterator[str]:
+        """The names that the model goes by, in any scope."""
+        for scope in self.tree.all_scopes():
+            for name, bindings in scope.bindings.items():
+                if "." in name:
+                    continue
+                if any(site.call in self.identity.bound_to(binding, scope) for binding in bindings):
+                    yield name
+
+    def _only_looks(self, call: ast.Call) -> bool:
+        name = dotted(call.func) or ""
+        if name in _LOOKERS or name == "torch.compile":
+            return True
+        return isinstance(call.func, ast.Name) and bool(
+            list(self.identity.called(call, self.tree.context_of(call)))
+        )
+
+    def _optimized(self) -> Origins | None:
+        """The objects whose parameters the file's optimizers get; None where that cannot be told."""
+        found: set[ast.AST] = set()
+        for call in self._calls_of_optimizers():
+            context = self.tree.context_of(call)
+            given = call.args[0] if call.args else None
+            given = given or next((k.value for k in call.keywords if k.arg in ("params", "model")), None)
+            if given is None:
+                return None
+            owners: set[ast.AST] = set()
+            for each in self.sources.calls_behind(given, context):
+                if each is UNKNOWN:
+                    return None
+                if isinstance(each, ast.Call) and is_parameters(each):
+                    assert isinstance(each.func, ast.Attribute)
+                    owners |= self._of(each.func.value)
+                elif isinstance(each, ast.Call) and catalog.last(dotted(each.func) or "") == "Parameter":
+                    owners.add(each)
+            if not owners or UNKNOWN in owners:
+                return None
+            found |= owners
+        return frozenset(found) if found else None  # type: ignore[arg-type]
+
+    def _calls_of_optimizers(self) -> Iterator[ast.Call]:
+        lines = self.tree.lines_of(self.words.find("Adam", "SGD", "Optim", "optim", "Adafactor", whole=False))
+        for node in self.tree.visit(lines):
+            if isinstance(node, ast.Call) and _OPTIMIZER.fullmatch(catalog.last(dotted(node.func) or "")):
+                yield node
+
+    def _of(self, node: ast.expr) -> Origins:
+        return self.identity.made_by(node, self.tree.context_of(node))
+
+
+def is_parameters(call: ast.Call) -> bool:
+    """Whether a call hands out the parameters, or parts, of the object it is made on."""
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _PARAMETERS
+
+
+class _Sources(Computation):
+    """The calls behind a list of parameters, each object's own parameters not looked into."""
+
+    def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if is_parameters(node):
+            yield node
+        else:
+            yield from super()._call(node, context, path)

@@ -1,0 +1,37 @@
+"""What a file does with what it loads, in one place: generating, collating, training through it, naming it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from telepathy_lint.scan.generation import Generation
+from telepathy_lint.scan.gradients import Gradients
+from telepathy_lint.scan.identifiers import Identifiers
+from telepathy_lint.scan.identity import Identity
+from telepathy_lint.scan.site import Site
+from telepathy_lint.triggers import DECODING_WORD, ID_PREFIXES
+
+if TYPE_CHECKING:
+    from telepathy_lint.scan.sites import SiteFinder
+
+_WORDS = ("generate", DECODING_WORD, "GenerationConfig", "DataCollatorForLanguageModeling")
+
+
+def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
+    """The loads, and the sites of what is done with them. Each question is asked only where its words stand."""
+    tree, words, evaluator = finder.tree, finder.words, finder.evaluator
+    found = list(loads)
+    identity = Identity(tree, evaluator, words)
+    if words.find(*_WORDS):
+        generation = Generation(tree, words, evaluator, finder.mappings, finder.arguments, identity, loads)
+        found += generation.find()
+    gradients = Gradients(tree, words, evaluator, identity)
+    if gradients.wanted():
+        found = [
+            replace(site, trained_through=gradients.trained_through(site)) if site.kind == "model" else site
+            for site in found
+        ]
+    if any(prefix in tree.text for prefix in ID_PREFIXES):
+        found += Identifiers(tree, words, evaluator, loads).find()
+    return found
