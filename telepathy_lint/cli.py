@@ -111,7 +111,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"telepathy-lint {__version__}")
     subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
-    build = {"check": _add_check, "rule": _add_rule, "config": _add_config, "server": lambda sub: None}
+    build = {"check": _add_check, "rule": _add_rule, "config": _add_config}
     texts = {
         "check": "lint files, folders and notebooks, and fix them",
         "rule": "print a rule's documentation",
@@ -120,7 +120,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     }
     for name in SUBCOMMANDS:
         sub = subcommands.add_parser(name, help=texts[name], description=texts[name], allow_abbrev=False)
-        if command == name:
+        if command == name and name in build:
             build[name](sub)
     return top
 
