@@ -187,7 +187,7 @@ class Monitor:
         elif expect == "pair":
             here = sum(model["bytes_by_device"].get(m.device, 0) for model in self._models.values())
             estimated, measured = {"bytes": here, "method": "tensors"}, m.allocated
-        elif expect == "peak" and self._estimate is not None:
+        elif expect == "peak" and self._estimate is not None and not _spread(facts):
             peak = self._estimate.peak
             estimated = {
                 "bytes": peak.total,
@@ -303,6 +303,11 @@ def gradient_facts(model: Any, optimizers: Sequence[Any]) -> dict[str, dict[str,
                 if hasattr(value, "element_size"):
                     add(value, "opt_state_bytes")
     return facts
+
+
+def _spread(facts: dict[str, Any] | None) -> bool:
+    """Whether a model lies on several devices; an estimate is of one, so it says nothing about the parts."""
+    return facts is not None and len(facts["bytes_by_device"]) > 1
 
 
 def _place(tensor: Any) -> str:

@@ -6,6 +6,7 @@ soft tokens; the target reads those and the answer, with gradient through to the
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -125,4 +126,6 @@ def traced_pair(
     frozen: bool,
 ) -> Trace:
     """The traced bytes of a pair."""
-    return trace(build_pair(source, target, read, write, bridge, frozen))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return trace(build_pair(source, target, read, write, bridge, frozen))

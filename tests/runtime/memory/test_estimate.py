@@ -201,7 +201,7 @@ def test_the_bridge_is_the_one_that_was_reviewed() -> None:
 
 @pytest.mark.parametrize(
     ("model_id", "name"),
-    [(LLAMA_1B, "full"), (MISTRAL_7B, "frozen"), (QWEN_3B, "lora"), (LLAMA_8B, "frozen-checkpointing")],
+    [(QWEN_1B, "full"), (MISTRAL_7B, "frozen"), (LLAMA_1B, "lora"), (LLAMA_8B, "frozen-checkpointing")],
 )
 def test_the_recommended_batch_fits_and_the_next_does_not(model_id: str, name: str) -> None:
     from telepathy_runtime.memory.standard_step import hub_config, traced

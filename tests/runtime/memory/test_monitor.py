@@ -176,6 +176,22 @@ def test_a_verdict_comes_after_two_steps(monkeypatch: pytest.MonkeyPatch) -> Non
     assert last["opt_state_bytes"] == pytest.approx(2 * held, rel=0.01)
 
 
+def test_a_model_over_several_devices_is_not_held_against_an_estimate_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guess = estimate(registry.get("Qwen/Qwen2.5-3B"), Workload())
+    fake_cuda(monkeypatch, [0, GIB, GIB])
+    model = tiny()
+    model.lm_head = torch.nn.Linear(64, 200, device="meta")
+    monitor = Monitor(estimate=guess)
+    for _ in range(2):
+        monitor.stepped()
+    (record,) = monitor.after_step(model)
+    assert (record["estimate"], record["ratio"], record["verdict"]) == (None, None, "not_measured")
+    (record,) = monitor.after_step()
+    assert record["verdict"] == "over"
+
+
 def test_two_models_get_a_line_each_and_one_together(monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = tiny(), tiny()
     size = monitor_module.model_facts(source)["bytes_by_device"]["cpu"]
