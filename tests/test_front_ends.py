@@ -101,19 +101,16 @@ def by_command_line(*arguments: str) -> list[Finding]:
 
 
 def by_flake8(*arguments: str) -> list[Finding]:
+    """Without --select, which would switch on what is off by default, as it does on the command line."""
     ran = run(
-        "flake8",
-        "--isolated",
-        "--select",
-        "TLP",
-        "--format",
-        "%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s",
-        *arguments,
+        "flake8", "--isolated", "--format", "%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s", *arguments
     )
     assert ran.stderr == ""
     rows = [line.split("\t") for line in ran.stdout.splitlines()]
     return sorted(
-        (path.removeprefix("./"), int(row), int(column), code, text) for path, row, column, code, text in rows
+        (path.removeprefix("./"), int(row), int(column), code, text)
+        for path, row, column, code, text in rows
+        if code.startswith("TLP")
     )
 
 
@@ -127,13 +124,16 @@ def test_flake8_finds_what_the_command_line_finds(corpus: Path) -> None:
     assert {path for path, *_ in ours} == {"train.py", "crlf.py", "wide.py", "silenced.py", "off.py"}
     assert by_flake8(".") == ours
     assert by_flake8("-j", "3", ".") == ours
+    assert by_flake8("--extend-select", "TLP9", "--ignore", "E,W", ".") == by_command_line(
+        "--extend-select", "TLP9"
+    )
 
 
 def test_flake8_takes_its_own_options(corpus: Path) -> None:
-    (corpus / "setup.cfg").write_text("[flake8]\nselect = TLP\ntelepathy-target-transformers = 5.1\n")
+    (corpus / "setup.cfg").write_text("[flake8]\ntelepathy-target-transformers = 5.1\n")
     ran = run("flake8", "off.py")
     ours = by_command_line("--target-transformers", "5.1", "off.py")
-    theirs = re.findall(r"(?m)^(.*?):(\d+):(\d+): (\w+) (.*)$", ran.stdout)
+    theirs = re.findall(r"(?m)^(.*?):(\d+):(\d+): (TLP\d+) (.*)$", ran.stdout)
     assert [(path, int(row), int(column), code, text) for path, row, column, code, text in theirs] == ours
     assert ours != by_command_line("off.py")
     wrong = run("flake8", "--telepathy-target-transformers", "new", "off.py")

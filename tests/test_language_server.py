@@ -30,11 +30,11 @@ class Client:
         )
         self.number = 0
         self.diagnostics: dict[str, list[Any]] = {}
-        capabilities = {
+        capabilities: dict[str, Any] = {
             "textDocument": {"publishDiagnostics": {}},
             "notebookDocument": {"synchronization": {}},
         }
-        self.capabilities = self.request(
+        self.request(
             "initialize",
             {
                 "processId": None,
@@ -42,7 +42,7 @@ class Client:
                 "capabilities": capabilities,
                 "initializationOptions": options,
             },
-        )["capabilities"]
+        )
         self.notify("initialized", {})
 
     def send(self, message: dict[str, Any]) -> None:
