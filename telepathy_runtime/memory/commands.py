@@ -346,6 +346,13 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
         except BrokenPipeError:  # `| head` has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        except ModuleNotFoundError as error:
+            extra = {"torch": "runtime", "transformers": "runtime", "matplotlib": "plot"}.get(
+                error.name or ""
+            )
+            hint = f": pip install 'telepathy-lint[{extra}]'" if extra else ""
+            print(f"telepathy-runtime: {error}{hint}", file=sys.stderr)
+            return 2
         except (ValueError, OSError, ImportError) as error:
             print(f"telepathy-runtime: {error}", file=sys.stderr)
             return 2

@@ -33,6 +33,8 @@ def test_documented_commands_run(command: str, capsys: pytest.CaptureFixture[str
     if "--plot" in words:
         pytest.importorskip("matplotlib")
         words[words.index("--plot") + 1] = str(tmp_path / Path(words[words.index("--plot") + 1]).name)
+    if "--traced" in words:
+        pytest.importorskip("transformers")
     if "--trace" in words or words[0] == "compare":
         pytest.skip("needs the reader's own file")
     code = main(words)
