@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -37,7 +38,11 @@ __all__ = [
     "from_config",
     "get",
     "published_bytes",
+    "read_toml",
 ]
+
+
+_SHIPPED = Path(__file__).with_name("models.toml")
 
 
 class UnknownModelError(ValueError):
@@ -99,9 +104,9 @@ def families() -> tuple[Family, ...]:
     return _families()
 
 
-def canonical_id(model_id: str) -> str | None:
-    """The present id of an existing model of a known family; None for anything else."""
-    for family in _families():
+def canonical_id(model_id: str, known: Sequence[Family] | None = None) -> str | None:
+    """The present id of an existing model of a family in `known` (all by default); None for anything else."""
+    for family in _families() if known is None else known:
         if model_id in family.members:
             return model_id
         for old, present in family.renamed:
@@ -110,15 +115,16 @@ def canonical_id(model_id: str) -> str | None:
     return None
 
 
-def check_id(model_id: str) -> IdStatus:
-    """Whether an id exists, as far as the known families tell. Hub ids are compared in their exact case."""
-    present = canonical_id(model_id)
+def check_id(model_id: str, known: Sequence[Family] | None = None) -> IdStatus:
+    """Whether an id exists, as far as families in `known` (all by default) tell; ids in their exact case."""
+    known = _families() if known is None else known
+    present = canonical_id(model_id, known)
     if present is not None:
         return IdStatus(model_id, "known" if present == model_id else "renamed", present)
-    for family in _families():
+    for family in known:
         if family.claims(model_id):
-            known = [*sorted(family.members), *(old for old, _ in family.renamed)]
-            near = [canonical_id(name) or name for name in _nearest(model_id, known)]
+            names = [*sorted(family.members), *(old for old, _ in family.renamed)]
+            near = [canonical_id(name, known) or name for name in _nearest(model_id, names)]
             return IdStatus(model_id, "unknown", None, tuple(dict.fromkeys(near)))
     return IdStatus(model_id, "outside", None)
 
@@ -151,21 +157,44 @@ def _nearest(model_id: str, known: list[str]) -> list[str]:
     return [by_lower[name] for name in close]
 
 
+def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:
+    """Models and families of a file in the format of `models.toml`, such as a project's own.
+
+    Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing or unknown.
+    """
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        models = tuple(spec for entry in data.get("model", ()) for spec in _models(entry))
+        return models, tuple(_family(entry) for entry in data.get("family", ()))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: a model or family entry is incomplete or has an unknown key: {error}"
+        ) from error
+
+
+def _models(entry: dict[str, Any]) -> list[ModelSpec]:
+    fields = {k: v for k, v in entry.items() if k not in ("ids", "total_size", "max_positions_of")}
+    positions = entry.get("max_positions_of", {})
+    return [
+        ModelSpec(
+            id=model_id, **(fields | {"max_positions": positions.get(model_id, fields["max_positions"])})
+        )
+        for model_id in entry["ids"]
+    ]
+
+
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+    data: dict[str, Any] = tomllib.loads(_SHIPPED.read_text(encoding="utf-8"))
     return data
 
 
 @cache
 def _specs() -> dict[str, ModelSpec]:
-    specs: dict[str, ModelSpec] = {}
-    for entry in _data()["model"]:
-        fields = {k: v for k, v in entry.items() if k not in ("ids", "total_size", "max_positions_of")}
-        for model_id in entry["ids"]:
-            positions = entry.get("max_positions_of", {}).get(model_id, fields["max_positions"])
-            specs[model_id] = ModelSpec(id=model_id, **(fields | {"max_positions": positions}))
-    return specs
+    return {spec.id: spec for entry in _data()["model"] for spec in _models(entry)}
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +130,56 @@ def test_it_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+OWN = """
+[[model]]
+ids = ["house/tiny"]
+architecture = "llama"
+layers = 2
+hidden = 64
+intermediate = 128
+heads = 4
+kv_heads = 2
+head_dim = 16
+vocab = 100
+tied = true
+max_positions = 32
+
+[[family]]
+name = "house"
+organisation = "house"
+pattern = "tiny.*"
+members = ["tiny", "tiny-chat"]
+"""
+
+
+def test_a_projects_own_models_are_read_beside_the_shipped(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(OWN)
+    (spec,), families = registry.read_toml(file)
+    assert (spec.id, spec.params) == (
+        "house/tiny",
+        100 * 64 + 64 + 2 * (2 * 64 + 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128),
+    )
+    assert registry.check_id("house/tiny-chta", families).nearest[0] == "house/tiny-chat"
+    assert registry.check_id("house/tiny-chat", families).status == "known"
+    assert registry.check_id("house/tiny-chta").status == "outside"
+    assert registry.read_toml(Path(registry.__file__).with_name("models.toml"))[0] == registry.all_models()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[model]", "not valid TOML"),
+        (OWN.replace("vocab = 100", ""), "incomplete or has an unknown key.*vocab"),
+        (OWN.replace("vocab = 100", "vocab = 100\nvocabulary = 100"), "unknown key.*vocabulary"),
+        (OWN.replace('pattern = "tiny.*"', ""), "incomplete.*pattern"),
+    ],
+    ids=["toml", "missing", "unknown", "family"],
+)
+def test_a_wrong_own_file_names_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    with pytest.raises(registry.ConfigError, match=message):
+        registry.read_toml(file)
