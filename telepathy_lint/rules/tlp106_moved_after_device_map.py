@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.rule import Meta, Report, Rule, shown
+from telepathy_lint.scan import Site, Value
+from telepathy_lint.settings import Settings
+
+#: Maps that spread a model over devices as they find room, to CPU and disk where there is none.
+_SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
+#: A condition with one of these words knows of the map.
+_KNOWING = ("device_map", "load_in", "quant", "4bit", "8bit", "offload")
+
+
+class MovedAfterDeviceMap(Rule):
+    """A model that a device map has placed is moved again with `.to(device)` or `.cuda()`.
+
+    With `device_map="auto"` (or another map of several devices) accelerate decides where each part goes. Where a part is
+    offloaded to CPU or disk, the move raises `You can't move a model that has some modules offloaded`; where all parts
+    are on GPUs, it gathers them on one, which is what the map was there to avoid. A map that names one device is not
+    reported: moving the model there changes nothing.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")
+        model.to("cuda")
+
+    Good:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")
+    """
+
+    meta = Meta(
+        code="TLP106",
+        name="moved-after-device-map",
+        message="the model is moved although a device map has placed it",
+        since="0.1.0",
+        kinds=("move",),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        argument = site.argument("device_map")
+        if argument is None or argument.optional or not all(_spreads(value) for value in argument.values):
+            return None
+        if not _to_an_accelerator(site) or _is_guarded(site):
+            return None
+        start, end = site.range_of(site.call)
+        assert isinstance(site.call.func, ast.Attribute)
+        start = site.source.end_of(site.call.func.value)
+        return Report(start, end, self._message(f"device_map={shown(argument.values[0])}"))
+
+
+def _spreads(value: Value) -> bool:
+    if isinstance(value.node, ast.Dict):
+        return len(value.node.keys) > 1
+    return value.kind == "const" and value.data in _SPREADING
+
+
+def _to_an_accelerator(site: Site) -> bool:
+    """Whether the move is one to a device that is not the CPU: `.to(torch.float16)` is none."""
+    assert isinstance(site.call.func, ast.Attribute)
+    if site.call.func.attr == "cuda":
+        return True
+    argument = site.argument("device")
+    if argument is None:
+        return False
+    return all(_is_accelerator(value) for value in argument.values)
+
+
+def _is_accelerator(value: Value) -> bool:
+    if value.kind == "const":
+        text = str(value.data)
+        return isinstance(value.data, int) or text.partition(":")[0] in ("cuda", "mps", "xpu", "npu")
+    if value.kind == "text":
+        return "cuda" in ast.unparse(value.node)
+    if isinstance(value.node, ast.Call) and value.data in ("torch.device", "device"):
+        return bool(value.node.args) and "cuda" in ast.unparse(value.node.args[0])
+    return False
+
+
+def _is_guarded(site: Site) -> bool:
+    """Whether the move stands under a condition that knows of the map."""
+    parents = site.context.scope.tree.parent
+    node: ast.AST | None = site.call
+    while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, (ast.If, ast.IfExp)) and any(word in ast.unparse(node.test) for word in _KNOWING):
+            return True
+        node = parents.get(node)
+    return False

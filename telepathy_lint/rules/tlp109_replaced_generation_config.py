@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.change import Change, Name, Repair
+from telepathy_lint.rule import Meta, Report, Rule, origin, value_text
+from telepathy_lint.scan import Site, Value
+from telepathy_lint.scan.values import Evaluator
+from telepathy_lint.settings import Settings
+
+#: With one of these the script says itself where generation stops.
+_STOPS = ("eos_token_id", "stop_strings")
+
+
+class ReplacedGenerationConfig(Rule):
+    """A new GenerationConfig is passed to `from_pretrained`: it replaces the one that the checkpoint ships.
+
+    It is not merged: the shipped stop, pad and begin ids are gone, and a greedy generation that ended at the end-of-turn
+    token runs to its cap. `generate(generation_config=...)` fills in what is missing from the model, and so does the
+    loader. A config that names its stop ids, or that comes from `GenerationConfig.from_pretrained`, is not reported.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM, GenerationConfig
+
+        greedy = GenerationConfig(do_sample=False, max_new_tokens=64)
+        model = AutoModelForCausalLM.from_pretrained("gpt2", generation_config=greedy)
+
+    Good:
+
+        from transformers import AutoModelForCausalLM, GenerationConfig
+        from telepathy_runtime import apply_generation_config
+
+        greedy = GenerationConfig(do_sample=False, max_new_tokens=64)
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        apply_generation_config(model, greedy)
+
+    Fix safety: the config is merged into the shipped one: generation stops where the checkpoint says it does, so its texts
+    get shorter, and fields that the config leaves open come from the checkpoint.
+    """
+
+    meta = Meta(
+        code="TLP109",
+        name="replaced-generation-config",
+        message="the shipped generation config is replaced, its stop ids included",
+        since="0.1.0",
+        kinds=("model",),
+        fix="unsafe",
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        argument = site.argument("generation_config")
+        if site.loader or argument is None or argument.name in site.inherited:
+            return None
+        given = [value for value in argument.values if not value.is_none]
+        if not given or not all(_is_new(value, site) for value in given):
+            return None
+        detail = "a dict raises here" if given[0].kind == "dict" else ""
+        return self.at(site, argument.node, f"{detail}{origin(given[0], site)}".removeprefix(", "))
+
+    def repair(self, site: Site, settings: Settings) -> Repair | None:
+        argument = site.argument("generation_config")
+        if (
+            argument is None
+            or argument.how != "keyword"
+            or any(value.kind == "dict" for value in argument.values)
+        ):
+            return None
+        apply = settings.loader.apply_generation_config
+        statement = f"{{{apply}}}({{target}}, {value_text(site, argument)})"
+        needs = (Name(settings.loader.module, apply),)
+        change = Change(removed=(argument.name,), after=(statement,), needs=needs)
+        return Repair("unsafe", "merge the generation config instead of replacing the shipped one", change)
+
+
+def _is_new(value: Value, site: Site) -> bool:
+    """Whether the value is a config made from scratch that does not say where to stop."""
+    if value.kind == "dict":
+        return True  # AttributeError: 'dict' object has no attribute 'to_dict'
+    call = value.node
+    if not isinstance(call, ast.Call) or any(keyword.arg is None for keyword in call.keywords):
+        return False
+    if any(keyword.arg in _STOPS for keyword in call.keywords) or _is_completed(value, site):
+        return False
+    return all(
+        each.kind == "symbol"
+        and str(each.data).startswith("transformers.")
+        and _name(each) == "GenerationConfig"
+        for each in _classes(call, value)
+    )
+
+
+def _classes(call: ast.Call, value: Value) -> list[Value]:
+    evaluator = Evaluator(value.context.scope.tree)
+    return list(evaluator.evaluate(call.func, value.context))
+
+
+def _name(value: Value) -> str:
+    return str(value.data).rpartition(".")[2]
+
+
+def _is_completed(value: Value, site: Site) -> bool:
+    """Whether the name that holds the config gets its stop ids later: `config.eos_token_id = ...`."""
+    name = value.via[0] if value.via is not None else None
+    if name is None:
+        return False
+    text = site.source.text
+    return any(f"{name}.{stop}" in text for stop in _STOPS) or f"{name}.update(" in text

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Site
+from telepathy_lint.settings import Settings
+
+#: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
+_ASKS = re.compile(
+    r"\b(?:\w*memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)\w*|mem_get_info|\w*virtual_memory"
+    r"|\w*(?:log|print|report|show|track|monitor|get|measure)\w*_(?:mem|memory|vram|gpu|ram)\w*"
+    r"|nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi|\w*[Mm]emory(?:Tracker|Monitor|Logger|Profiler)\w*)\b"
+)
+
+
+class UnloggedMemory(Rule):
+    """A model is loaded and nothing in the file says how much memory it takes.
+
+    When a run dies of memory, the log of the last load is what tells whether the weights, the cache or the batch was too
+    big. The loader logs what a load took; by hand, `model.get_memory_footprint()` and
+    `torch.cuda.max_memory_allocated()` do.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+
+    Good:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        print(f"{model.get_memory_footprint() / 2**20:.0f} MiB")
+    """
+
+    meta = Meta(
+        code="TLP901",
+        name="unlogged-memory",
+        message="nothing logs the memory that the load takes",
+        since="0.1.0",
+        kinds=("model", "pipeline"),
+        default=False,
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        if site.loader or site.configured:
+            return None
+        return None if _ASKS.search(site.source.text) else self.at_call(site)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import re
+
+from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.scan import Site
+from telepathy_lint.settings import Settings
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+#: The ids without an organisation that the hub has kept from its first years; any other bare name may be a folder.
+_BARE = re.compile(
+    r"(?:distil|al|ro|xlm-ro|camem|distilro)?bert(?:a)?-[\w.-]+|(?:distil)?gpt2(?:-\w+)?|openai-gpt|t5-\w+|xlnet-[\w-]+"
+    r"|transfo-xl-\w+|xlm-[\w-]+|ctrl"
+)
+#: What people call the folders they save to.
+_FOLDERS = re.compile(
+    r"(?i)\.*(?:\w*models?\w*|\w*checkpoints?\w*|ckpts?|\w*outputs?\w*|out|\w*results?\w*|runs?|experiments?|exp|logs?"
+    r"|data|datasets?|weights|saved\w*|save|trained\w*|tmp|temp|cache\w*|assets|artifacts|resources?|tests?|examples?"
+    r"|local\w*|path|my_\w+|fixtures|pretrained\w*|src|lib|home|mnt)"
+)
+
+
+class UnpinnedRevision(Rule):
+    """A checkpoint of the hub is loaded without `revision=`: tomorrow the same line may load something else.
+
+    Owners push new weights, tokenizers and generation configs under the same id. A commit's hash (or a tag) makes a
+    result repeatable. Only ids written in the file are reported, not what may be a local folder.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-1.5B")
+
+    Good:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-1.5B", revision="8faed761d45a263340a0528343f099c05c9a4323")
+    """
+
+    meta = Meta(
+        code="TLP902",
+        name="unpinned-revision",
+        message="no revision is given",
+        since="0.1.0",
+        kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config"),
+        default=False,
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        model_id = site.model_id
+        if site.opaque or model_id is None or site.argument("revision") is not None:
+            return None
+        if not is_hub_id(model_id) or _is_written_to(model_id, site):
+            return None
+        return self.at_call(site, model_id)
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether a string is sure to name a repository of the hub rather than a folder."""
+    if _HUB_ID.fullmatch(text):
+        return _FOLDERS.fullmatch(text.partition("/")[0]) is None
+    return _BARE.fullmatch(text) is not None
+
+
+def _is_written_to(model_id: str, site: Site) -> bool:
+    """Whether the file saves something under the same name."""
+    quoted = re.escape(model_id)
+    return re.search(rf"(?:save\w*\(|_dir\s*=\s*|makedirs\()[\"']{quoted}[\"']", site.source.text) is not None
