@@ -61,7 +61,9 @@ def lint(
         RuleError: a rule crashed.
     """
     found, scanned = _found(source, rules, settings, noqa, project)
-    return _with_fixes(found, scanned, settings, edits)
+    violations = _with_fixes(found, scanned, settings, edits)
+    scanned.release()
+    return violations
 
 
 def fix(
@@ -92,7 +94,9 @@ def fix(
         planned = rewriter.plan(chosen) if chosen else []
         if not planned:
             remaining = _with_fixes(found, scanned, settings, edits=False)
+            scanned.release()
             return Fixed(source.text, source.text != original.text, tuple(applied), tuple(remaining))
+        scanned.release()
         text = fixes.apply(source.text, planned)
         done = [replace(violation, fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
         codes = ", ".join(sorted({violation.code for violation in done}))

@@ -33,6 +33,11 @@ class Scan:
     sites: tuple[Site, ...]
     finder: SiteFinder | None
 
+    def release(self) -> None:
+        """Let go of the file's tree; the sites must not be asked anything afterwards."""
+        if self.finder is not None:
+            self.finder.release()
+
 
 def scan(source: Source, settings: Settings | None = None, modules: Modules | None = None) -> Scan:
     """Find the sites of one file; a SourceError where it is not Python.

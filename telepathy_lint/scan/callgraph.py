@@ -11,6 +11,8 @@ from telepathy_lint.triggers import CodeWords
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+#: Bindings that cannot be a function of this file.
+_FOREIGN = frozenset({"import", "class", "param", "for", "with", "except", "other"})
 
 
 class CallGraph:
@@ -52,6 +54,11 @@ class CallGraph:
         """The functions of this file that a call may run; constructors are not followed."""
         func = node.func
         if isinstance(func, ast.Name):
+            found = self.evaluator.names.histories(func.id, context)
+            if found is None or all(
+                binding is None or binding.kind in _FOREIGN for (binding, _), _ in found[0]
+            ):
+                return  # somebody else's, whose module need not be read for it
             for value in self.evaluator.evaluate(func, context):
                 if value.kind == "function" and isinstance(value.node, FUNCTIONS):
                     yield value.node

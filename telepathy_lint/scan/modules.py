@@ -75,6 +75,18 @@ class Modules:
         found = [self._file(each, folder) for each in (module, symbol) if each.strip(".")]
         return [each for each in found if each is not None]
 
+    def tree_of(self, source: Source) -> Tree:
+        """The tree of a file that is linted: shared with whoever was led to the file before."""
+        path = os.path.abspath(source.path)
+        tree = self._trees.get(path)
+        if tree is not None and tree.source.data == source.data:
+            return tree
+        return Tree(source, self.importer(source.path))
+
+    def keeps(self, tree: Tree) -> bool:
+        """Whether a tree is still wanted when the linting of its file is done."""
+        return tree in self._evaluators
+
     def tree(self, path: str) -> Tree | None:
         """The syntax tree of a module of the project."""
         return self._tree(path)

@@ -349,6 +349,13 @@ class Tree:
             return Context(self.top, None, tuple(inner))
         return Context(self.scope_of(current) if current in self.parent else self.top, current, tuple(inner))
 
+    def release(self) -> None:
+        """Let go of the scopes: they point back here, and only a collection would notice that nobody needs them."""
+        self._scopes.clear()
+        self._all_scopes = None
+        self.parent.clear()
+        del self.top
+
     def all_scopes(self) -> list[Scope]:
         """Every module, class and function scope of the file (lambdas left out)."""
         if self._all_scopes is None:

@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     import libcst
 
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
-Kind = Literal["model", "tokenizer", "pipeline", "config", "processor", "generation_config", "move", "path", "generate", "decoding", "collator", "identifier"]
+Kind = Literal[
+    "model",
+    "tokenizer",
+    "pipeline",
+    "config",
+    "processor",
+    "generation_config",
+    "move",
+    "path",
+    "generate",
+    "decoding",
+    "collator",
+    "identifier",
+]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
 
@@ -88,7 +101,11 @@ class Site:
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
-        plain = self.kind in ("pipeline", "move", "path", "generate", "decoding", "collator", "identifier") or self.loader or self.configured
+        plain = (
+            self.kind in ("pipeline", "move", "path", "generate", "decoding", "collator", "identifier")
+            or self.loader
+            or self.configured
+        )
         return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
 
     @property

@@ -46,7 +46,10 @@ class SiteFinder:
         self.source = source
         self.words = words
         self.modules = modules
-        self.tree = imported or Tree(source, modules.importer(source.path) if modules is not None else None)
+        if imported is not None:
+            self.tree = imported
+        else:
+            self.tree = modules.tree_of(source) if modules is not None else Tree(source)
         self.evaluator = Evaluator(self.tree)
         self.mappings = Mappings(self.evaluator)
         self.origins = OriginFinder(self.tree, self.evaluator, words)
@@ -54,6 +57,11 @@ class SiteFinder:
         self.callees = Callees(self.tree, self.evaluator, self.origins)
         self.pipelines = Pipelines(self.tree, self.evaluator, self.mappings, self.origins, self.arguments)
         self._forwarding: dict[ast.AST, Site] | None = None
+
+    def release(self) -> None:
+        """Nobody asks about the file any more."""
+        if self.modules is None or not self.modules.keeps(self.tree):
+            self.tree.release()
 
     def find(self) -> list[Site]:
         """Every site of the file, in reading order."""
