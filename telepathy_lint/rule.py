@@ -146,6 +146,12 @@ def literal(argument: Argument) -> object:
     return argument.values[0].data
 
 
+def written(argument: Argument) -> object:
+    """The constant that stands in the call itself, `...` where it comes in through a name (which is there to be changed)."""
+    value = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
+    return value.value if argument.how == "keyword" and isinstance(value, ast.Constant) else ...
+
+
 def value_text(site: Site, argument: Argument) -> str:
     """What a keyword argument is given, as the call has it."""
     assert isinstance(argument.node, ast.keyword)

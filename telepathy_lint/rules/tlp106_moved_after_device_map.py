@@ -68,7 +68,8 @@ def _to_an_accelerator(site: Site) -> bool:
     argument = site.argument("device")
     if argument is None:
         return False
-    return all(_is_accelerator(value) for value in argument.values)
+    others = [value for value in argument.values if value.data != "cpu"]
+    return bool(others) and all(_is_accelerator(value) for value in others)
 
 
 def _is_accelerator(value: Value) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import load_arguments as table
 from telepathy_lint.change import Change, Name, Repair
-from telepathy_lint.rule import Meta, Report, Rule, literal, value_text
+from telepathy_lint.rule import Meta, Report, Rule, literal, value_text, written
 from telepathy_lint.scan import Argument, Site
 from telepathy_lint.scan.catalog import last
 from telepathy_lint.settings import Settings
@@ -112,7 +112,7 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
 
 
 def _repaired(site: Site, argument: Argument, old: table.Old) -> Change | None:
-    name, value = old.name, literal(argument)
+    name, value = old.name, written(argument)
     if old.how == "remove" or (old.how == "remove-false" and value is False):
         # A framework other than PyTorch was a choice that has nothing to take its place.
         return Change(removed=(name,)) if name != "framework" or value in ("pt", None) else None
@@ -121,37 +121,60 @@ def _repaired(site: Site, argument: Argument, old: table.Old) -> Change | None:
             return Change(renamed=((name, old.new),))
         return Change(removed=(name,)) if old.new == "dtype" else None  # given both, dtype wins
     if old.how == "attention":
-        given = site.argument("attn_implementation")
-        if value is False or (value is True and given is not None and literal(given) == "flash_attention_2"):
-            return Change(removed=(name,))
-        if value is True and given is None:
-            new = ((name, '"flash_attention_2"'),)
-            return Change(replaced=new, renamed=((name, "attn_implementation"),))
-    if old.how == "quantization":
-        return quantized(site, argument)
-    return None
+        return _attention(site, argument)
+    return _quantized(site, argument) if old.how == "quantization" else None
 
 
-def quantized(site: Site, flag: Argument) -> Change | None:
-    """`load_in_8bit=True` and what belongs to it as a quantization config; None where a value cannot be seen."""
-    flags = [each for name in ("load_in_8bit", "load_in_4bit") if (each := site.arguments.get(name))]
-    if literal(flag) is False and all(isinstance(literal(each), bool) for each in flags):
+def _attention(site: Site, flag: Argument) -> Change | None:
+    """`use_flash_attention_2=...` as an attention implementation."""
+    given, value = site.argument("attn_implementation"), written(flag)
+    if value is False or (value is True and given is not None and literal(given) == "flash_attention_2"):
         return Change(removed=(flag.name,))
-    if "quantization_config" in site.arguments or literal(flag) is not True:
+    new = _conditional('"flash_attention_2"', site, [flag])
+    if given is not None or new is None:
         return None
-    others = [each for each in flags if each is not flag and literal(each) is not False]
-    if others:
-        return None  # both at once, or one that only running tells
+    return Change(renamed=((flag.name, "attn_implementation"),), replaced=((flag.name, new),))
+
+
+def _quantized(site: Site, flag: Argument) -> Change | None:
+    """`load_in_8bit=...` and what belongs to it as a quantization config."""
+    flags = [each for name in ("load_in_8bit", "load_in_4bit") if (each := site.arguments.get(name))]
+    on = [each for each in flags if written(each) is not False]
+    if flag not in on:
+        return Change(removed=(flag.name,)) if all(each.how == "keyword" for each in flags) else None
     options = [each for name, each in site.arguments.items() if name.startswith(table.QUANTIZATION_PREFIXES)]
-    if any(each.how != "keyword" for each in options):
+    if "quantization_config" in site.arguments or any(each.how != "keyword" for each in (*flags, *options)):
         return None
-    inside = ", ".join([f"{flag.name}=True", *(f"{each.name}={value_text(site, each)}" for each in options)])
+    if flag is not on[0]:
+        return Change(removed=(flag.name,)) if _conditional("", site, on) is not None else None
+    values = {
+        each.name: "True" if len(on) == 1 or written(each) is True else f"bool({value_text(site, each)})"
+        for each in on
+    }
+    values |= {each.name: value_text(site, each) for each in options}
+    inside = ", ".join(f"{name}={value}" for name, value in values.items())
+    new = _conditional(f"{{BitsAndBytesConfig}}({inside})", site, on)
+    if new is None:
+        return None
     return Change(
         removed=tuple(each.name for each in options),
         renamed=((flag.name, "quantization_config"),),
-        replaced=((flag.name, f"{{BitsAndBytesConfig}}({inside})"),),
+        replaced=((flag.name, new),),
         needs=(Name("transformers", "BitsAndBytesConfig"),),
     )
+
+
+def _conditional(text: str, site: Site, flags: list[Argument]) -> str | None:
+    """The text where one of the flags is on, None elsewhere; None where a flag is more than a name to look at."""
+    tests = []
+    for flag in flags:
+        assert isinstance(flag.node, ast.keyword)
+        if written(flag) is True:
+            return text if len(flags) == 1 else None
+        if not isinstance(flag.node.value, (ast.Name, ast.Attribute)):
+            return None
+        tests.append(value_text(site, flag))
+    return f"{text} if {' or '.join(tests)} else None"
 
 
 def _new_class(site: Site) -> tuple[str, table.Version] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from telepathy_lint import load_arguments as table
 from telepathy_lint.change import Change, Name, Repair
-from telepathy_lint.rule import Meta, Report, Rule, literal, value_text
+from telepathy_lint.rule import Meta, Report, Rule, literal, value_text, written
 from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
@@ -60,7 +60,7 @@ class IneffectiveLoadArgument(Rule):
     meta = Meta(
         code="TLP108",
         name="ineffective-load-argument",
-        message="does not do what it says",
+        message="misleading argument",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline"),
         fix="unsafe",
@@ -112,7 +112,7 @@ def _judged(site: Site, argument: Argument) -> _Problem | None:
     if name in site.inherited or argument.how == "positional":
         return None
     if site.kind == "tokenizer":
-        if name in table.MODEL_ARGUMENTS and all(each.startswith("transformers.") for each in site.classes):
+        if name in table.MODEL_ARGUMENTS and not _may_know_more(site):
             return _Problem(
                 argument, "is a model's argument: a tokenizer ignores it", Change(removed=(name,))
             )
@@ -128,9 +128,16 @@ def _judged(site: Site, argument: Argument) -> _Problem | None:
     if name == "max_memory" and not _placed(site) and literal(argument) is not None:
         detail = "means nothing without a device_map"
         return _Problem(argument, detail, Change(removed=(name,)))
-    if name == "output_attentions" and literal(argument) is True:
+    if name == "output_attentions" and literal(argument) is True and not _may_know_more(site):
         return _eager(site, argument)
     return None
+
+
+def _may_know_more(site: Site) -> bool:
+    """Whether code that is not transformers' own may take the argument: a local class, or the checkpoint's."""
+    remote = site.argument("trust_remote_code")
+    local = any(not name.startswith("transformers.") for name in site.classes)
+    return local or (remote is not None and literal(remote) is not False)
 
 
 def _placed(site: Site) -> bool:
@@ -155,6 +162,7 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> _Problem | None:
         return _Problem(argument, detail)
     if how == "model_kwargs":
         return _Problem(argument, detail, moved=f'"{name}": {value_text(site, argument)}', safety="unsafe")
+    value = written(argument)
     if value is False:
         return _Problem(argument, "does not reach the model and is the default", Change(removed=(name,)))
     if value is not True:
@@ -202,9 +210,7 @@ def _wrong_dtype(site: Site, argument: Argument) -> _Problem | None:
 def _wrong_attention(site: Site, argument: Argument) -> _Problem | None:
     value = literal(argument)
     if value in table.ATTENTION_NAMES:
-        remote = site.argument("trust_remote_code")
-        own = remote is not None and literal(remote) is not False
-        if own or any(word in site.source.text for word in _REGISTERS):
+        if _may_know_more(site) or any(word in site.source.text for word in _REGISTERS):
             return None
         meant = table.ATTENTION_NAMES[str(value)]
         if not meant:
@@ -236,11 +242,9 @@ def _rest(site: Site) -> str:
 
 
 def _eager(site: Site, argument: Argument) -> _Problem | None:
-    if any(not each.startswith("transformers.") for each in site.classes):
-        return None
     given = site.argument("attn_implementation")
     if given is None:
-        detail = "selects eager attention: say so"
+        detail = "silently selects eager attention: say so"
         return _Problem(argument, detail, Change(added=(("attn_implementation", '"eager"'),)))
     value = literal(given)
     if isinstance(value, str) and value != "eager" and value not in table.ATTENTION_NAMES:

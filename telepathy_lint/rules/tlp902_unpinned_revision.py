@@ -9,14 +9,15 @@ from telepathy_lint.settings import Settings
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 #: The ids without an organisation that the hub has kept from its first years; any other bare name may be a folder.
 _BARE = re.compile(
-    r"(?:distil|al|ro|xlm-ro|camem|distilro)?bert(?:a)?-[\w.-]+|(?:distil)?gpt2(?:-\w+)?|openai-gpt|t5-\w+|xlnet-[\w-]+"
-    r"|transfo-xl-\w+|xlm-[\w-]+|ctrl"
+    r"(?:distil)?bert-(?:base|large)-(?:uncased|cased|chinese|german-cased|multilingual-(?:un)?cased)"
+    r"|(?:distil|xlm-)?roberta-(?:base|large)|albert-(?:base|large|xlarge|xxlarge)-v[12]|camembert-base"
+    r"|(?:distil)?gpt2|gpt2-(?:medium|large|xl)|openai-gpt|t5-(?:small|base|large|3b|11b)|xlnet-(?:base|large)-cased"
 )
 #: What people call the folders they save to.
 _FOLDERS = re.compile(
     r"(?i)\.*(?:\w*models?\w*|\w*checkpoints?\w*|ckpts?|\w*outputs?\w*|out|\w*results?\w*|runs?|experiments?|exp|logs?"
     r"|data|datasets?|weights|saved\w*|save|trained\w*|tmp|temp|cache\w*|assets|artifacts|resources?|tests?|examples?"
-    r"|local\w*|path|my_\w+|fixtures|pretrained\w*|src|lib|home|mnt)"
+    r"|local\w*|path|user(?:name)?|your\w*|\w*_org|namespace|my_\w+|fixtures|pretrained\w*|src|lib|home|mnt)"
 )
 
 
