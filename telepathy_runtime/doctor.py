@@ -11,7 +11,14 @@ from typing import Any
 
 from telepathy_runtime import caches, load_command
 from telepathy_runtime.attention import flash_obstacle
-from telepathy_runtime.environment import LIBRARY_DISTRIBUTIONS, Machine, probe, release
+from telepathy_runtime.environment import (
+    ATTENTION_DISTRIBUTIONS,
+    LIBRARY_DISTRIBUTIONS,
+    Machine,
+    installed_versions,
+    probe,
+    release,
+)
 from telepathy_runtime.errors import LoadError
 from telepathy_runtime.placement import gib
 
@@ -45,7 +52,7 @@ def examine(arguments: argparse.Namespace) -> dict[str, Any]:
             "python": platform.python_version(),
             "cpus": os.cpu_count(),
         },
-        "packages": _packages(machine),
+        "packages": _packages(),
         "launcher": {"description": machine.launcher.describe(), "sharding": machine.sharding},
         "accelerator": machine.accelerator,
         "devices": [
@@ -68,11 +75,11 @@ def examine(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _packages(machine: Machine) -> list[dict[str, Any]]:
-    windows = _requirements()
+def _packages() -> list[dict[str, Any]]:
+    windows, versions = _requirements(), installed_versions()
     rows = []
     for name in LIBRARY_DISTRIBUTIONS:
-        version = machine.versions.get(name)
+        version = versions.get(name)
         row: dict[str, Any] = {"name": name, "version": version, "window": windows.get(name)}
         lowest, beyond = _WINDOWS.get(name, (None, None))
         if lowest is not None:
@@ -110,7 +117,7 @@ def _attention(machine: Machine) -> list[dict[str, Any]]:
                 "because": obstacle or "package, capability and dtype fit",
             }
         )
-    kernels = machine.versions.get("kernels")
+    kernels = installed_versions(ATTENTION_DISTRIBUTIONS).get("kernels")
     rows.append(
         {
             "name": "hub kernels",

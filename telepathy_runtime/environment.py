@@ -59,11 +59,6 @@ class Machine:
     known_attention: frozenset[str] = frozenset({"sdpa", "eager"})
     packaged_attention: frozenset[str] = frozenset()
 
-    def version(self, distribution: str) -> tuple[int, ...] | None:
-        """(major, minor, micro) of an installed distribution; None when it is missing."""
-        text = self.versions.get(distribution)
-        return release(text) if text else None
-
     def device_index(self) -> int:
         """The index of the device that belongs to this process.
 
@@ -89,10 +84,10 @@ def release(version: str) -> tuple[int, ...]:
 
 
 @functools.cache
-def installed_versions() -> Mapping[str, str]:
-    """Versions of the distributions that matter to a load. Read once: what is installed does not change in a process."""
+def installed_versions(names: tuple[str, ...] = LIBRARY_DISTRIBUTIONS) -> Mapping[str, str]:
+    """Versions of distributions that are installed. Read once: what is installed does not change in a process."""
     found = {}
-    for name in (*LIBRARY_DISTRIBUTIONS, *ATTENTION_DISTRIBUTIONS):
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -135,12 +130,19 @@ def probe(environ: Mapping[str, str] | None = None) -> Machine:
         devices=devices,
         launcher=_process_group(torch) or launcher.detect(environ),
         sharding=_live_sharding() or launcher.sharding(environ),
-        versions=installed_versions(),
+        versions=_versions(torch, accelerator),
         rocm=getattr(torch.version, "hip", None) is not None,
         bfloat16=_has_bfloat16(torch, accelerator, devices),
         known_attention=known,
         packaged_attention=packaged,
     )
+
+
+def _versions(torch: Any, accelerator: Accelerator) -> Mapping[str, str]:
+    # The modules know their own versions; the metadata of the two takes 10 ms to parse, it contains their READMEs.
+    own = {"torch": str(torch.__version__), "transformers": str(need("transformers").__version__)}
+    # Without a GPU no attention package can be used, and looking for them costs more than the rest of the plan.
+    return own if accelerator == "cpu" else {**own, **installed_versions(ATTENTION_DISTRIBUTIONS)}
 
 
 def _devices(torch: Any) -> tuple[Accelerator, tuple[Device, ...]]:

@@ -57,7 +57,7 @@ def inspect(
             *load_plan.warnings,
             *_dtype_warnings(load_plan, weights),
             *_attention_warnings(load_plan, attention),
-            *_spill_warnings(model, load_plan),
+            *_spill_warnings(model, load_plan, weights),
             *_class_warnings(model),
         ),
     )
@@ -196,13 +196,15 @@ def spilled(model: Any) -> dict[str, list[str]]:
     return out
 
 
-def _spill_warnings(model: Any, load_plan: LoadPlan) -> Iterator[str]:
+def _spill_warnings(
+    model: Any, load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]]
+) -> Iterator[str]:
     for device, modules in spilled(model).items():
         wanted = plain(load_plan.device_map.value)
         wanted = wanted if isinstance(wanted, str) else "the device map"
         yield f"{wanted} spilled {len(modules)} modules to {device} ({_some(modules)}): the device is too small for all"
     if not getattr(model, "hf_device_map", None):
-        missing = [name for name, _, device, _ in _parameters(model) if device == "meta"]
+        missing = [name for name, _, device, _ in weights if device == "meta"]
         if missing:
             yield f"{len(missing)} parameters have no data ({_some(missing)}): left on the meta device"
 

@@ -12,7 +12,16 @@ import pytest
 import torch
 import transformers
 
-from telepathy_runtime import LoadReport, SpillError, load_model, plan_load
+from telepathy_runtime import (
+    LoadReport,
+    SpillError,
+    apply_generation_config,
+    load_model,
+    plan_load,
+    resolve_attn_implementation,
+    resolve_device_map,
+    resolve_dtype,
+)
 from telepathy_runtime.environment import dtype_keyword
 from tests.checkpoints import CLASSES
 from tests.runtime.conftest import Checkpoints
@@ -293,6 +302,34 @@ def test_explain_prints_the_plan(checkpoints: Checkpoints, capsys: pytest.Captur
     )
     assert "dtype = 'float32': as given" in printed
     assert "device_map = (left to transformers): no accelerator" in printed
+
+
+@pytest.mark.parametrize("kind", ["llama", "gptj", "t5"])
+def test_the_resolvers_inline(
+    kind: str, checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As rewritten calls in the inline style use them: without arguments, inside from_pretrained."""
+    folder = checkpoints(kind, dtype="float32")
+    inline = auto_class(kind).from_pretrained(
+        folder,
+        device_map=resolve_device_map(),
+        attn_implementation=resolve_attn_implementation(),
+        **{dtype_keyword(): resolve_dtype()},
+    )
+    apply_generation_config(inline)
+    assert_same(inline, load_model(folder, model_class=auto_class(kind)))
+    capsys.readouterr()
+    named = resolve_attn_implementation(folder, model_class=auto_class(kind), explain=True)
+    assert named == ("sdpa" if type(inline)._supports_sdpa else "eager")
+    assert f"attn_implementation = '{named}': " in capsys.readouterr().out
+    assert resolve_dtype("auto") == "auto"
+    assert resolve_dtype(None) is None
+    assert resolve_dtype("half") is torch.float16
+    assert resolve_dtype(explain=True) is torch.bfloat16
+    resolve_device_map(folder, explain=True)
+    out = capsys.readouterr().out
+    assert "dtype = 'bfloat16': " in out
+    assert "device_map = " in out
 
 
 def test_a_plan_is_what_the_load_does(checkpoints: Checkpoints) -> None:

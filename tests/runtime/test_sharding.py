@@ -51,7 +51,19 @@ def deepspeed_accelerator(stage: int) -> Any:
 
 
 def fsdp_accelerator() -> Any:
-    return Accelerator(cpu=True, fsdp_plugin=FullyShardedDataParallelPlugin())
+    """In one process accelerate shards nothing yet, and announces FSDP in the environment, as it does for children."""
+    accelerator = Accelerator(cpu=True, fsdp_plugin=FullyShardedDataParallelPlugin())
+    assert os.environ["ACCELERATE_USE_FSDP"] == "true"
+    return accelerator
+
+
+def fsdp_state() -> Any:
+    """The live state of one of several processes: what is in it has to be enough, without the variable."""
+    accelerator = fsdp_accelerator()
+    for state in (PartialState, AcceleratorState):
+        state._shared_state["distributed_type"] = DistributedType.FSDP
+    del os.environ["ACCELERATE_USE_FSDP"]
+    return accelerator
 
 
 def announced_by_launch() -> None:
@@ -65,6 +77,7 @@ CASES: dict[str, tuple[Callable[[], Any], str | None]] = {
     "accelerate's ZeRO-3 plugin": (lambda: deepspeed_accelerator(3), "zero3"),
     "accelerate's ZeRO-2 plugin": (lambda: deepspeed_accelerator(2), None),
     "accelerate's FSDP plugin": (fsdp_accelerator, "fsdp"),
+    "accelerate's FSDP state": (fsdp_state, "fsdp"),
     "an Accelerator without either": (lambda: Accelerator(cpu=True), None),
     "accelerate launch announced it": (announced_by_launch, "zero3"),
     "nothing": (lambda: None, None),
