@@ -1,0 +1,142 @@
+"""Settings that come from other modules of the project, and functions known to load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint import engine, registry
+from telepathy_lint.scan import Modules
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+
+RULES = registry.select(["TLP101", "TLP102", "TLP103", "TLP104", "TLP105", "TLP201"])
+
+COMMON = """\
+import torch
+from transformers import AutoModelForCausalLM
+
+DEVICE_MAP = "auto"
+CHOSEN = None
+LOAD = {"device_map": DEVICE_MAP, "torch_dtype": torch.float16}
+
+
+def load(name, **kwargs):
+    kwargs.setdefault("trust_remote_code", True)
+    return AutoModelForCausalLM.from_pretrained(name, **kwargs)
+
+
+def prepare(tokenizer):
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+def count(tokenizer):
+    return tokenizer.pad_token_id
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg/__init__.py").touch()
+    (tmp_path / "pkg/common.py").write_text(COMMON)
+    return tmp_path
+
+
+def found(folder: Path, code: str, name: str = "run.py", settings: Settings | None = None) -> dict[str, str]:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(code)
+    source = Source(str(path), path.read_bytes())
+    violations = engine.lint(source, RULES, settings or Settings(), project=Modules())
+    return {f"{each.site.span.line}:{each.code}": each.message for each in violations if each.site}
+
+
+def test_a_constant_of_another_module_is_written_in_the_project(project: Path) -> None:
+    for imported in ("from pkg.common import DEVICE_MAP as D", "import pkg.common as c\nD = c.DEVICE_MAP"):
+        code = f"{imported}\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map=D)\n"
+        messages = [text for key, text in found(project, code).items() if key.endswith("TLP101")]
+        assert messages == ["device_map is hard-coded: 'auto', from DEVICE_MAP in common.py, line 4"]
+
+
+def test_relative_imports_and_star_imports(project: Path) -> None:
+    for imported in ("from .common import LOAD", "from .common import *"):
+        code = f"{imported}\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x', **LOAD)\n"
+        assert set(found(project, code, "pkg/run.py")) == {"3:TLP101", "3:TLP103", "3:TLP104"}
+
+
+def test_a_dict_of_an_unknown_module_may_hold_anything(project: Path) -> None:
+    code = "from elsewhere import LOAD\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x', **LOAD)\n"
+    assert found(project, code) == {}
+
+
+def test_a_wrapper_is_a_load_where_it_is_called(project: Path) -> None:
+    code = """\
+# from_pretrained
+from pkg.common import load
+import pkg.common as common
+
+a = load("gpt2", device_map="cuda:0")
+b = common.load("gpt2", torch_dtype="bfloat16", attn_implementation="sdpa", generation_config=config)
+"""
+    code = code.replace(
+        "# from_pretrained", "from transformers import AutoTokenizer\nAutoTokenizer.from_pretrained"
+    )
+    assert set(found(project, code)) == {"6:TLP101", "6:TLP102", "6:TLP104", "6:TLP105"}
+    assert found(project, COMMON, "pkg/common.py") == {}
+
+
+def test_a_helper_of_the_project_that_sets_the_pad_token(project: Path) -> None:
+    code = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from pkg.common import count, prepare
+
+a = AutoTokenizer.from_pretrained("gpt2")
+prepare(a)
+b = AutoTokenizer.from_pretrained("gpt2")
+count(b)
+m = AutoModelForCausalLM.from_pretrained("gpt2")
+"""
+    assert {key for key in found(project, code) if key.endswith("TLP201")} == {"6:TLP201"}
+
+
+def test_a_class_of_another_module_is_not_transformers(project: Path) -> None:
+    (project / "pkg/models.py").write_text(
+        "from transformers import LlamaForCausalLM\nclass Mine(LlamaForCausalLM): ...\n"
+    )
+    assert found(project, "from pkg.models import Mine\nm = Mine.from_pretrained('x')\n") == {}
+
+
+def test_names_passed_on_from_transformers(project: Path) -> None:
+    (project / "pkg/hf.py").write_text("from transformers import AutoModel\n")
+    code = "from pkg.hf import AutoModel\nm = AutoModel.from_pretrained('x')\n"
+    assert set(found(project, code)) == {"2:TLP102", "2:TLP104"}
+
+
+def test_imports_in_a_circle_end(project: Path) -> None:
+    (project / "pkg/one.py").write_text("from pkg.two import NAME\n")
+    (project / "pkg/two.py").write_text("from pkg.one import NAME\n")
+    code = "from pkg.one import NAME\nfrom transformers import AutoModel\nAutoModel.from_pretrained('x', device_map=NAME)\n"
+    assert set(found(project, code)) == {"3:TLP102", "3:TLP104"}
+
+
+def test_a_module_that_cannot_be_read_tells_nothing(project: Path) -> None:
+    (project / "pkg/broken.py").write_text("DEVICE_MAP = (\n")
+    code = "from pkg.broken import DEVICE_MAP\nfrom transformers import AutoModel\nAutoModel.from_pretrained('x', device_map=DEVICE_MAP)\n"
+    assert set(found(project, code)) == {"3:TLP102", "3:TLP104"}
+
+
+def test_the_projects_modules_are_never_run(project: Path) -> None:
+    (project / "pkg/trap.py").write_text("raise SystemExit('run')\nDEVICE_MAP = 'auto'\n")
+    code = "from pkg.trap import DEVICE_MAP\nfrom transformers import AutoModel\nAutoModel.from_pretrained('x', device_map=DEVICE_MAP)\n"
+    assert "3:TLP102" in found(project, code)
+
+
+def test_configured_wrappers(project: Path) -> None:
+    code = "from lab.models import get\n\nm = get('x', device_map='auto')\nn = get('y', dtype='bfloat16', attn_implementation='sdpa')\n"
+    settings = Settings(wrappers=("lab.models.get",))
+    assert found(project, code) == {}
+    assert set(found(project, code, settings=settings)) == {"3:TLP101", "3:TLP102", "3:TLP104"}
