@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime.memory.blocks import Block, block, lora_params
+from telepathy_runtime.memory.blocks import Block, block, lora_params, repeats_keys
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.model_spec import ModelSpec, element_size
 
@@ -106,9 +106,8 @@ def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
     """
     e, size = element_size(work.dtype), work.tokens * vocab
     held = e * size * work.keep_outputs
-    shift = (
-        4 * size if work.version < (4, 50) and work.batch > 1 else 0
-    )  # a contiguous copy of the shifted logits
+    # Before 4.50 the loss also copies the shifted logits.
+    shift = 4 * size if work.version < (4, 50) and work.batch > 1 else 0
     return held, held + 8 * size + shift, held + 12 * size
 
 
@@ -185,9 +184,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     head = spec.embedding_params * e * full
     beside = held.gathered + held.bucket
     one_layer = hidden + layer.saved + (layer.stored_input if work.checkpointing else 0)
-    later = (
-        held.gradients - full * e * spec.layer_params - head * (not spec.tied)
-    )  # of all layers but the first
+    # Gradients of all layers but the first, whose own are not there yet while all of its saved tensors are.
+    later = held.gradients - full * e * spec.layer_params - head * (not spec.tied)
     # Tied: the head's gradient waits for the embedding's, and their sum is a third tensor.
     ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
     return (
@@ -238,7 +236,7 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     # A layer's own transients hold the embeddings and its input already; logits hold the last hidden state.
     instants = [
         Instant(
-            "prefill, last layer", **base, activations=(spec.layers - 2) * hidden,
+            "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
             transient=beside + layer.infer + layer.mask,
         ),
         Instant(
@@ -248,14 +246,19 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     ]  # fmt: skip
     if work.new_tokens:
         total = work.seq_len + work.new_tokens - 1
-        instants.append(
+        cache = spec.kv_bytes(work.batch, total, work.dtype)
+        # `generate` copies logits to float32 while it still holds the last token's copy; a layer's keys grow
+        # by concatenation, old beside new.
+        grown = cache // (2 * spec.layers)
+        repeated = 2 * e * work.batch * total * (spec.query_dim - spec.kv_dim) * repeats_keys(work)
+        name, logits = "last generated token", (e + 8) * work.batch * spec.vocab
+        instants += [
+            Instant(f"{name}, logits", held.weights, logits=logits, kv_cache=cache, transient=beside),
             Instant(
-                "last generated token", weights=held.weights,
-                kv_cache=spec.kv_bytes(work.batch, total, work.dtype),
-                logits=2 * e * work.batch * spec.vocab,
-                transient=beside + spec.kv_bytes(work.batch, total, work.dtype) // (2 * spec.layers),
-            )
-        )  # fmt: skip
+                f"{name}, attention", held.weights, logits=4 * work.batch * spec.vocab,
+                kv_cache=cache, transient=beside + max(grown, repeated),
+            ),
+        ]  # fmt: skip
     return tuple(instants)
 
 

@@ -184,14 +184,17 @@ def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) ->
             output_hidden_states=work.hidden_states,
             **last,
         )
+        cache = outputs.past_key_values
         for done in range(1, work.new_tokens):
+            scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)  # as `generate` keeps them
+            del outputs
             longer = torch.ones(work.batch, work.seq_len + done, dtype=torch.long)
             outputs = model(
-                input_ids=ids[:, :1],
-                attention_mask=longer,
-                past_key_values=outputs.past_key_values,
-                use_cache=True,
+                input_ids=ids[:, :1], attention_mask=longer, past_key_values=cache, use_cache=True
             )
+        if work.new_tokens:
+            scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)
+            del scores
 
 
 def _with_lora(model: Any, work: Workload) -> Any:
