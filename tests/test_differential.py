@@ -217,8 +217,10 @@ def test_what_unsafe_fixes_promise(outcomes: Outcomes, kind: str) -> None:
     assert new["generation"]["eos_token_id"] == list(STOP_IDS) == old["generation"]["eos_token_id"]
     assert old["devices"] == new["devices"] == ["cpu"]
     (old_tokenizer,), (new_tokenizer,) = before["tokenizers"], after["tokenizers"]
-    assert old_tokenizer["pad"] is None
+    # transformers 5 makes a Qwen2Tokenizer of any tokenizer beside a Qwen2 config, which brings a pad token of its own.
+    assert old_tokenizer["pad"] is None or kind == "qwen2"
     assert new_tokenizer["pad"] is not None
+    assert old_tokenizer["pad"] in (None, new_tokenizer["pad"])
     assert new_tokenizer["size"] == old_tokenizer["size"]
 
 
