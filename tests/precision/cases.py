@@ -1643,6 +1643,17 @@ from transformers import AutoModel
 model = AutoModel.from_pretrained("x")  #> 102 104
 ---
 Some weights of the model checkpoint weren't used.
+=== a cell that leaves a string open
+from transformers import AutoModel
+---
+def draw(video):
+    '''Prepares a picture.
+---
+AutoModel.from_pretrained("x")  #> 102 104
+---
+def show(video):
+    '''Shows it.'''
+AutoModel.from_pretrained("y")  #> 102 104
 === an indented cell
 from transformers import AutoModel
 ---
