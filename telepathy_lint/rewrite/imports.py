@@ -191,7 +191,21 @@ class ImportPlan:
                 else:
                     lines.append(_import_text(module, new))
             edits += self._statement_edits(stmt, lines, gone)
-        return edits
+        return self._joined(edits)
+
+    def _joined(self, edits: list[Edit]) -> list[Edit]:
+        """Insertions at one place as one edit: further names of an import come before the line behind it."""
+        at: dict[int, list[str]] = {}
+        for edit in dict.fromkeys(edits):
+            if edit.start == edit.end:
+                at.setdefault(edit.start, []).append(edit.text)
+        several = {place: sorted(texts, key=lambda text: text[0] != ",") for place, texts in at.items()}
+        kept = [edit for edit in edits if edit.start != edit.end or len(several[edit.start]) == 1]
+        return kept + [
+            self.source.edit(place, place, "".join(texts))
+            for place, texts in several.items()
+            if len(texts) > 1
+        ]
 
     def _existing_import(self, stmt: ast.Import | ast.ImportFrom, module: str) -> ast.ImportFrom | None:
         """An import from the module that stands before every call in the same block and can take more names."""
