@@ -193,6 +193,15 @@ def test_local_relative_and_pathlike(checkpoints: Checkpoints, monkeypatch: pyte
         assert type(load_model(spelled)).__name__ == "LlamaForCausalLM"
 
 
+def test_a_subfolder_is_planned_for_too(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """The class is read from the config that is loaded: GPT-J has no sdpa."""
+    (tmp_path / "inner").symlink_to(checkpoints("gptj"))
+    model = load_model(tmp_path, subfolder="inner")
+    assert type(model).__name__ == "GPTJForCausalLM"
+    assert model.config._attn_implementation == "eager"
+    assert plan_load(tmp_path, subfolder="inner").attn_implementation.value == "eager"
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
