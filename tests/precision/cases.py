@@ -377,6 +377,24 @@ from peft import PeftModel
 from transformers import pipeline
 merged = PeftModel.from_pretrained(object(), "x").merge_and_unload()
 pipeline("text-generation", model=merged)
+=== pipeline given a new object
+from transformers import BertConfig, BertForMaskedLM, pipeline
+encoder_model = BertForMaskedLM(BertConfig())
+pipeline("fill-mask", model=encoder_model)
+=== pipeline given an object of a function of the file
+from transformers import AutoModelForCausalLM, pipeline
+def load_model(name):
+    return AutoModelForCausalLM.from_pretrained(name)  #> 102 104 105
+pipeline("text-generation", model=load_model("x"))
+=== pipeline given what may be either
+from transformers import pipeline
+def load(thing):
+    return pipeline("text-generation", model=thing)
+=== pipeline with an id of a widget
+import streamlit as st
+from transformers import pipeline
+model_name = st.selectbox("model", ["gpt2", "opt"])
+pipeline("text-generation", model=model_name)  #> 102 104 105
 === a name that holds an id
 from transformers import pipeline
 model = "gpt2"
@@ -807,6 +825,20 @@ model.generate(max_new_tokens=20, do_sample=False)
 === generate with a second positional text
 model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
 model.generate(object(), "what is this?", tokenizer=None)
+=== generate of something that holds the model
+class Bridge(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.width = model.config.hidden_size
+    def generate(self, hidden, mask, steps=1):
+        return hidden
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+bridge = Bridge(model)
+bridge.generate(torch.ones(1), torch.ones(1), steps=3)
+=== generate with a mask in second place
+def answer(ids, attention_mask):
+    model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+    return model.generate(ids, attention_mask)
 === generate with a visible dict
 model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
 options = {"generation_config": object()}
@@ -1654,6 +1686,75 @@ AutoModel.from_pretrained("x")  #> 102 104
 def show(video):
     '''Shows it.'''
 AutoModel.from_pretrained("y")  #> 102 104
+=== magics inside blocks
+from transformers import AutoModel
+import sys
+if "google.colab" in sys.modules:
+    !pip install transformers
+    %cd /content
+else:
+    pass
+for name in ("x", "y"):
+    !echo {name}
+    AutoModel.from_pretrained(name)  #> 102 104
+=== help and values of magics
+from transformers import AutoModel
+?AutoModel
+AutoModel??
+took = %timeit -o sum(range(3))
+%timeit AutoModel.from_pretrained("x")
+AutoModel.from_pretrained("x");  #> 102 104
+=== a comment above a cell magic
+from transformers import AutoModel
+---
+# how long?
+%time AutoModel.from_pretrained("x")
+AutoModel.from_pretrained("y")  #> 102 104
+=== cells that are switched off
+from transformers import AutoModel
+---
+%%script false --no-raise-error
+AutoModel.from_pretrained("x")
+---
+%%html
+<b>AutoModel.from_pretrained("x")</b>
+---
+AutoModel.from_pretrained("y")  #> 102 104
+=== cells that only hold shell commands
+!nvidia-smi
+---
+!pip install -q "transformers>=4.40" it's-not-closed
+---
+from transformers import AutoModel
+AutoModel.from_pretrained("y")  #> 102 104
+=== a name from a later cell
+def load():
+    return AutoModel.from_pretrained("x", device_map=WHERE)  #> 101 102 104
+---
+from transformers import AutoModel
+WHERE = "auto"
+---
+load()
+=== a name rebound in a later cell
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+---
+tokenizer = AutoTokenizer.from_pretrained("y")
+tokenizer.pad_token = tokenizer.eos_token
+---
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+---
+model.generation_config.do_sample = False
+---
+model = AutoModelForCausalLM.from_pretrained("y")  #> 102 104 105
+=== a function that uses the notebook's model
+from transformers import AutoModelForCausalLM, GenerationConfig
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+---
+def answer(prompt):
+    return model.generate(prompt, generation_config=GenerationConfig(max_new_tokens=3))
+---
+answer("hello")
 === an indented cell
 from transformers import AutoModel
 ---
