@@ -3,7 +3,7 @@
 `fixtures/rules/<code>/bad_*.py` holds code that the rule reports, `good_*.py` code on which it is silent. In a bad file the
 expectation stands beside the line, `# TLP101: 8`, with the 1-based column at which the finding points; such comments are
 taken out before anything looks at the file. `bad_x.fixed.py` is the text after fixing only this rule, unsafe fixes
-included; `pytest --bless` writes it.
+included; `pytest --bless` writes it. A first line `# target-transformers: 5.0` says what the project allows.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import pytest
 from telepathy_lint import engine
 from telepathy_lint.registry import all_rules, select
 from telepathy_lint.rule import Rule
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import FixStyle, Settings
 from telepathy_lint.source import Source
 
+_TARGET = re.compile(r"# target-transformers: (\S+)")
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "rules"
 _EXPECTED = re.compile(r"[ \t]+#[ ]((?:TLP\d{3}: \d+)(?:, TLP\d{3}: \d+)*)(?=\r?$)", re.MULTILINE)
 
@@ -52,8 +53,13 @@ def read(path: Path) -> tuple[Source, set[tuple[int, int, str]]]:
     return source(_EXPECTED.sub("", text), path.name), expected
 
 
+def settings(where: Source, style: FixStyle = "loader") -> Settings:
+    target = _TARGET.match(where.text)
+    return Settings(target[1] if target else None, style)
+
+
 def reported(where: Source, rules: tuple[Rule, ...]) -> set[tuple[int, int, str]]:
-    found = engine.lint(where, rules, Settings())
+    found = engine.lint(where, rules, settings(where))
     assert len({(one.site.span, one.code) for one in found if one.site}) == len(found), (
         "one finding a rule and call"
     )
@@ -116,13 +122,13 @@ def test_good(path: Path) -> None:
     where, expected = read(path)
     assert not expected, "good files expect nothing"
     assert not reported(where, only(path.parent.name))
-    assert not engine.fix(where, only(path.parent.name), Settings(), unsafe=True).changed
+    assert not engine.fix(where, only(path.parent.name), settings(where), unsafe=True).changed
 
 
 @pytest.mark.parametrize("path", BAD, ids=name)
 def test_fixed(path: Path, request: pytest.FixtureRequest) -> None:
     where, _ = read(path)
-    text = engine.fix(where, only(path.parent.name), Settings(), unsafe=True).text
+    text = engine.fix(where, only(path.parent.name), settings(where), unsafe=True).text
     wanted = path.with_name(path.name.replace(".py", ".fixed.py"))
     if request.config.getoption("--bless"):
         wanted.write_bytes(text.encode())
@@ -131,14 +137,14 @@ def test_fixed(path: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("style", ["loader", "inline"])
 @pytest.mark.parametrize("path", [*BAD, *GOOD], ids=name)
-def test_fixes_parse_and_settle(path: Path, style: str) -> None:
+def test_fixes_parse_and_settle(path: Path, style: FixStyle) -> None:
     """With all rules, which is more than the fixture is about."""
     where, _ = read(path)
-    settings = Settings(fix_style=style)  # type: ignore[arg-type]
+    given = settings(where, style)
     for rules in (only(path.parent.name), all_rules()):
-        fixed = engine.fix(where, rules, settings, unsafe=True)
+        fixed = engine.fix(where, rules, given, unsafe=True)
         ast.parse(fixed.text)
-        again = engine.fix(where.with_text(fixed.text), rules, settings, unsafe=True)
+        again = engine.fix(where.with_text(fixed.text), rules, given, unsafe=True)
         assert again.text == fixed.text
         assert not again.applied
         if not fixed.applied:
@@ -149,9 +155,9 @@ def test_fixes_parse_and_settle(path: Path, style: str) -> None:
 def test_safe_fixes_are_a_part_of_all_fixes(path: Path) -> None:
     where, _ = read(path)
     rules = only(path.parent.name)
-    safe = engine.fix(where, rules, Settings(), unsafe=False)
-    everything = engine.fix(where, rules, Settings(), unsafe=True)
-    after = engine.fix(where.with_text(safe.text), rules, Settings(), unsafe=True)
+    safe = engine.fix(where, rules, settings(where), unsafe=False)
+    everything = engine.fix(where, rules, settings(where), unsafe=True)
+    after = engine.fix(where.with_text(safe.text), rules, settings(where), unsafe=True)
     assert {one.fix.safety for one in safe.applied if one.fix} <= {"safe"}
     assert len(safe.applied) + len(after.applied) == len(everything.applied)
 
@@ -170,4 +176,4 @@ def test_noqa_stops_the_report_and_the_fix(path: Path) -> None:
     spared = {line for line, _, _ in expected if lines[line - 1].endswith("\\")}
     assert {line for line, _, _ in reported(silenced, only(path.parent.name))} == spared
     if not spared:
-        assert not engine.fix(silenced, only(path.parent.name), Settings(), unsafe=True).changed
+        assert not engine.fix(silenced, only(path.parent.name), settings(where), unsafe=True).changed

@@ -185,13 +185,20 @@ class ImportPlan:
                 existing = self._existing_import(stmt, module)
                 if existing is not None and not (existing is stmt and gone):
                     end = self.source.end_of(existing.names[-1])
+                    gap = self._gap_between_names(existing)
                     edits.append(
-                        self.source.edit(end, end, "".join(f", {name}" for name in _import_names(new)))
+                        self.source.edit(end, end, "".join(f",{gap}{name}" for name in _import_names(new)))
                     )
                 else:
                     lines.append(_import_text(module, new))
             edits += self._statement_edits(stmt, lines, gone)
         return self._joined(edits)
+
+    def _gap_between_names(self, stmt: ast.ImportFrom) -> str:
+        """What stands before a further name: a line break where the names have lines of their own."""
+        text, start = self.source.text, self.source.start_of(stmt.names[-1])
+        before = text[self.source.line_starts[self.source.line_of(start) - 1] : start]
+        return " " if before.strip() else self.source.newline + before
 
     def _joined(self, edits: list[Edit]) -> list[Edit]:
         """Insertions at one place as one edit: further names of an import come before the line behind it."""

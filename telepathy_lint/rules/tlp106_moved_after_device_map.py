@@ -48,10 +48,9 @@ class MovedAfterDeviceMap(Rule):
             return None
         if not _to_an_accelerator(site) or _is_guarded(site):
             return None
-        start, end = site.range_of(site.call)
         assert isinstance(site.call.func, ast.Attribute)
-        start = site.source.end_of(site.call.func.value)
-        return Report(start, end, self._message(f"device_map={shown(argument.values[0])}"))
+        dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
+        return Report(dot, site.end, self._message(f"device_map={shown(argument.values[0])}"))
 
 
 def _spreads(value: Value) -> bool:

@@ -76,26 +76,25 @@ class IneffectiveLoadArgument(Rule):
         return self.at(site, first.argument.node, f"{first.argument.name} {first.detail}{also}")
 
     def repair(self, site: Site, settings: Settings) -> Repair | None:
-        change, safety = Change(), "safe"
-        done: list[str] = []
-        moved: list[str] = []
-        for problem in _problems(site):
-            if problem.argument.how != "keyword" or (problem.change is None and not problem.moved):
-                continue
-            if problem.moved:
-                moved.append(problem.moved)
-                change |= Change(removed=(problem.argument.name,))
+        change = Change()
+        fixed = [
+            problem
+            for problem in _problems(site)
+            if problem.argument.how == "keyword" and (problem.change is not None or problem.moved)
+        ]
+        if not fixed:
+            return None
+        for problem in fixed:
             change |= problem.change or Change()
-            done.append(problem.argument.name)
-            safety = "unsafe" if problem.safety == "unsafe" else safety
+        moved = {problem.argument.name: problem.moved for problem in fixed if problem.moved}
         if moved:
             into = _into_model_kwargs(site, moved)
             if into is None:
                 return None
             change |= into
-        if not done:
-            return None
-        return Repair("unsafe" if safety == "unsafe" else "safe", f"correct {', '.join(done)}", change)
+        unsafe = any(problem.safety == "unsafe" for problem in fixed)
+        names = ", ".join(problem.argument.name for problem in fixed)
+        return Repair("unsafe" if unsafe else "safe", f"correct {names}", change)
 
 
 def _problems(site: Site) -> list[_Problem]:
@@ -176,18 +175,23 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> _Problem | None:
     return _Problem(argument, detail, needs, moved, "unsafe")
 
 
-def _into_model_kwargs(site: Site, entries: list[str]) -> Change | None:
-    """Entries for the pipeline's `model_kwargs`; None where these are not written out in the call."""
-    given = site.arguments.get("model_kwargs")
+def _into_model_kwargs(site: Site, moved: dict[str, str]) -> Change | None:
+    """Arguments as entries of the pipeline's `model_kwargs`; None where these are not written out in the call."""
+    given, (first, *others) = site.arguments.get("model_kwargs"), moved
+    entries = list(moved.values())
     if given is None:
-        return Change(added=(("model_kwargs", f"{{{', '.join(entries)}}}"),)) if not site.opaque else None
+        # The dict takes the place of the first argument that moves into it.
+        new = ((first, f"{{{', '.join(entries)}}}"),)
+        change = Change(removed=tuple(others), renamed=((first, "model_kwargs"),), replaced=new)
+        return None if site.opaque else change
     if given.how != "keyword" or not isinstance(given.node, ast.keyword):
         return None
     text = value_text(site, given)
     if not isinstance(given.node.value, ast.Dict) or "#" in text or "\n" in text:
         return None
     inside = text[1:-1].strip().rstrip(",")
-    return Change(replaced=(("model_kwargs", f"{{{', '.join([inside, *entries] if inside else entries)}}}"),))
+    whole = ", ".join([inside, *entries] if inside else entries)
+    return Change(removed=tuple(moved), replaced=(("model_kwargs", f"{{{whole}}}"),))
 
 
 def _wrong_dtype(site: Site, argument: Argument) -> _Problem | None:
