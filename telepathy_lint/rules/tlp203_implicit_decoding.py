@@ -7,8 +7,11 @@ from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
 
 _LENGTHS = ("max_new_tokens", "max_length")
-#: Speech and music come with a generation config that is a part of the model, not a choice.
-_NOT_TEXT = re.compile(r"Speech|Whisper|Audio|Musicgen|Voice|TextTo|Bark|SeamlessM4T|Moshi|Protein")
+#: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
+_ONE_TASK = re.compile(
+    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
+    r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)"
+)
 
 
 class ImplicitDecoding(Rule):
@@ -51,7 +54,8 @@ class ImplicitDecoding(Rule):
             return None
         if not all(decides_nothing(load) for load in site.about):
             return None
-        missing = [] if site.argument("do_sample") is not None else ["do_sample"]
+        # With a penalty_alpha it is contrastive search, which is as good an answer.
+        missing = [] if site.argument("do_sample", "penalty_alpha") is not None else ["do_sample"]
         if site.argument(*_LENGTHS) is None:
             missing.append("max_new_tokens")
         return self.at_call(site, f"no {' and no '.join(missing)}") if missing else None
@@ -66,5 +70,5 @@ def decides_nothing(load: Site) -> bool:
         and not load.configured
         and load.generation_config is Known.NO
         and load.argument("generation_config") is None
-        and not any(_NOT_TEXT.search(name) for name in load.classes)
+        and not any(_ONE_TASK.search(name) for name in (*load.classes, load.model_id or ""))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
@@ -128,6 +129,12 @@ class Generation:
     def _site(self, call: ast.Call, context: Context, about: tuple[Site, ...], callee: str) -> Site:
         positions = _POSITIONS if about and about[0].kind == "model" else ()
         arguments, opaque = self.arguments.read(call, context, positions)
+        for keyword in call.keywords:
+            # What a dict says may be overridden in it, where not all of it can be seen.
+            if keyword.arg is None and any(m.open for m in self.mappings.read(keyword.value, context)):
+                for name, argument in arguments.items():
+                    if argument.node is keyword:
+                        arguments[name] = replace(argument, optional=True)
         config = arguments.get("generation_config")
         built = [self._configs.get(value.node) for value in config.values] if config is not None else []
         padded = self._right_padded(call, context, about)

@@ -30,7 +30,7 @@ _MODEL_NAME = re.compile(
 )
 #: Clients of services that sell models under names of their own.
 _SERVICES = re.compile(
-    r"(?i)openai|together|litellm|openrouter|groq|anthropic|deepinfra|fireworks|replicate|bedrock|base_url|api_key"
+    r"(?i)openai|together|litellm|openrouter|groq|anthropic|deepinfra|fireworks|replicate|bedrock|inferenceclient|hfapi|base_url|api_key"
 )
 _LOADING = frozenset(
     {"from_pretrained", "snapshot_download", "hf_hub_download", "SentenceTransformer", "LLM"}
