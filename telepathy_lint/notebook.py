@@ -107,18 +107,22 @@ class Notebook(Source):
         return self._parsed[0]
 
     @property
+    def code(self) -> str:
+        return self._parsed[2]
+
+    @property
     def problems(self) -> tuple[SourceError, ...]:
         """One error for each cell that is not Python; Jupyter runs cells one by one, so the others still count."""
         return self._parsed[1]
 
     @cached_property
-    def _parsed(self) -> tuple[ast.Module, tuple[SourceError, ...]]:
+    def _parsed(self) -> tuple[ast.Module, tuple[SourceError, ...], str]:
         try:
-            return parse(self.text), ()
+            return parse(self.text), (), self.text
         except SourceError as error:
             text, problems = self._without_broken_cells()
             try:
-                return parse(text), tuple(problems)
+                return parse(text), tuple(problems), text
             except SourceError:
                 raise self._placed(error) from error  # every cell parses, the whole does not
 

@@ -135,6 +135,11 @@ class Source:
         return parse(self.text)
 
     @property
+    def code(self) -> str:
+        """What `tree` was parsed from: `text`, without parts that had to be left out; offsets are the same."""
+        return self.text
+
+    @property
     def problems(self) -> tuple[SourceError, ...]:
         """Parts that had to be left out because they cannot be parsed; only a notebook has such parts."""
         return ()

@@ -44,7 +44,7 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
 
     With `modules`, imports from the project's own modules are followed.
     """
-    words = CodeWords(source.text)
+    words = CodeWords(source.code)
     settings = settings or Settings()
     paths = any(name in source.text for name in CACHE_VARIABLES) and words.find("environ")
     beside = paths or any(prefix in source.text for prefix in ID_PREFIXES)

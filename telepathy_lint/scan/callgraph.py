@@ -68,11 +68,15 @@ class CallGraph:
                 values = self.evaluator.evaluate(base, context)
                 if any(value.kind == "symbol" for value in values):
                     return
-            for scope in self.tree.all_scopes():
-                if scope.is_class:
-                    for definition in scope.definitions:
-                        if isinstance(definition, FUNCTIONS) and definition.name == func.attr:
-                            yield definition
+            yield from self.methods(func.attr)
+
+    def methods(self, name: str) -> Iterator[Function]:
+        """The methods of that name, of any class of the file."""
+        for scope in self.tree.all_scopes():
+            if scope.is_class:
+                for definition in scope.definitions:
+                    if isinstance(definition, FUNCTIONS) and definition.name == name:
+                        yield definition
 
     def callers(
         self, function: Function, owner: Scope | None
@@ -124,3 +128,11 @@ class CallGraph:
 
 def is_static(function: Function) -> bool:
     return any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in function.decorator_list)
+
+
+def is_property(function: Function) -> bool:
+    return any(
+        (isinstance(node, ast.Name) and node.id in ("property", "cached_property"))
+        or (isinstance(node, ast.Attribute) and node.attr == "cached_property")
+        for node in function.decorator_list
+    )

@@ -113,6 +113,7 @@ class Events:
             yield self._from(call.args[0])
             return
         context = self.tree.context_of(call)
+        yield from self._handed_on(call, context)
         passed = any(keyword.arg == "generation_config" for keyword in call.keywords)
         if not passed and isinstance(func, ast.Attribute) and func.attr == "generate":
             passed = self._is_config(call.args[1], context) if len(call.args) > 1 else False
@@ -134,14 +135,28 @@ class Events:
             for argument in [*call.args, *(k.value for k in call.keywords if k.arg in ("model", None))]:
                 yield self.origins.origins(argument, context) - {UNKNOWN}
 
+    def _handed_on(self, call: ast.Call, context: Context) -> Iterator[Origins]:
+        """`Thread(target=model.generate, kwargs={...})`, `partial(model.generate, generation_config=...)`."""
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+            if isinstance(argument, ast.Attribute) and argument.attr == "generate":
+                given = {keyword.arg: keyword.value for keyword in call.keywords}
+                spread = self.mappings.read(given["kwargs"], context) if "kwargs" in given else []
+                if "generation_config" in given or any(
+                    "generation_config" in each.entries for each in spread
+                ):
+                    yield self.origins.origins(argument.value, context)
+
     def _is_config(self, argument: ast.expr, context: Context) -> bool:
         """Whether a second positional argument of `generate` may be a generation config; remote code has its own order."""
         if isinstance(argument, ast.Starred):
             return False
-        visible = [value.kind for value in self.evaluator.evaluate(argument, context)]
         if re.search(r"(?i)config|cfg", ast.unparse(argument)):
             return True
-        return not all(kind in ("const", "text", "call", "sequence") for kind in visible)
+        values = self.evaluator.evaluate(argument, context)
+        return any(
+            value.kind == "dict" or (value.kind == "call" and str(value.data).endswith("GenerationConfig"))
+            for value in values
+        )
 
     def _is_written(self, node: ast.Attribute) -> bool:
         """Whether `x.generation_config` is assigned, changed, or taken under a name that is changed."""

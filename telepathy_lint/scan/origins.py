@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.callgraph import FUNCTIONS, CallGraph, Function, is_static
+from telepathy_lint.scan.callgraph import FUNCTIONS, CallGraph, Function, is_property, is_static
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.triggers import CodeWords
@@ -192,8 +192,11 @@ class OriginFinder(CallGraph):
         if container:
             yield from self._written_items(node.attr)
         base = node.value
+        properties = [each for each in self.methods(node.attr) if is_property(each)]
+        for method in properties:
+            yield from self.returned(method, path)
         if isinstance(base, ast.Name) and base.id in ("self", "cls"):
-            if not stores and self.evaluator.enclosing_class(context.scope) is not None:
+            if not stores and not properties and self.evaluator.enclosing_class(context.scope) is not None:
                 yield UNKNOWN
             return
         yield Edge(base, context)

@@ -14,6 +14,8 @@ from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
 from telepathy_lint.scan.site import Argument, Site, single_string
 from telepathy_lint.scan.values import Evaluator, Value
 
+_STRINGS = ("str", "Optional[str]", "str | None")
+_ARGUMENTS = re.compile(r"(?:args|opt|FLAGS)\.")
 _POSITIONS = ("task", "model", "config", "tokenizer")
 #: Names by which people call a model's id or path when they pass it on.
 _ID_NAME = re.compile(
@@ -65,36 +67,36 @@ class Pipelines:
         )
 
     def _is_model_id(self, argument: Argument, context: Context) -> bool:
-        """Whether what a pipeline is given is an id or path, not a loaded object."""
+        """Whether what a pipeline is given is surely an id or path, not a loaded object."""
         node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
         if isinstance(node, ast.expr):
-            origins = self.origins.origins(node, context)
-            for origin in origins:
+            for origin in self.origins.origins(node, context):
                 name = dotted(getattr(origin, "func", origin)) or ""
                 if name.endswith("from_pretrained") or (
                     "model" in name.lower() and "name" not in name.lower()
                 ):
                     return False
-        for value in argument.values:
-            if (value.kind == "const" and isinstance(value.data, str)) or value.kind == "text":
-                continue
-            if value.kind == "param":
-                annotation = annotation_of(value.node, str(value.data))
-                if annotation in ("str", "Optional[str]", "str | None") or _ID_NAME.search(str(value.data)):
-                    continue
-            elif value.kind in ("attribute", "choice", "call"):
-                text = ast.unparse(node) if isinstance(node, ast.expr) else ""
-                chain = re.split(r"[\[(]", text)[0]
-                if re.match(
-                    r"(?:self\.)?(?:\w*args|cfg|config|conf|settings|opt|CFG|Config|FLAGS)\.", chain
-                ) and (chain.split(".")[0] in ("args", "opt", "FLAGS") or _ID_NAME.search(chain)):
-                    continue
-                if _ID_NAME.search(chain) or name_of(value).startswith(
-                    ("os.environ", "os.getenv", "os.path")
-                ):
-                    continue
-            return False
-        return True
+        text = ast.unparse(node) if isinstance(node, ast.expr) else ""
+        return all(_is_text(value, re.split(r"[\[(]", text)[0]) for value in argument.values)
+
+
+def _is_text(value: Value, chain: str) -> bool:
+    """Whether a value is a string by itself or by how people name such things; `chain` is its expression."""
+    if value.kind == "const":
+        return isinstance(value.data, str)
+    if value.kind == "param":
+        name = str(value.data)
+        return annotation_of(value.node, name) in _STRINGS or _ID_NAME.search(name) is not None
+    if value.kind == "call":
+        called = str(value.data)
+        if catalog.last(called)[:1].isupper() and not called.endswith("Path"):
+            return False  # an object made here
+        if called.startswith(("os.environ", "os.getenv", "os.path")):
+            return True
+    if value.kind in ("attribute", "choice", "call"):
+        # `args.model` is what somebody typed; of a config only what is named like an id.
+        return _ARGUMENTS.match(chain) is not None or _ID_NAME.search(chain) is not None
+    return value.kind == "text"
 
 
 def annotation_of(function: ast.AST, name: str) -> str:
@@ -104,7 +106,3 @@ def annotation_of(function: ast.AST, name: str) -> str:
         if argument.arg == name and argument.annotation is not None:
             return ast.unparse(argument.annotation)
     return ""
-
-
-def name_of(value: Value) -> str:
-    return value.data if isinstance(value.data, str) else ""

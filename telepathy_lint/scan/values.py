@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.names import Names, line_of
 from telepathy_lint.scan.reach import reaching
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
+from telepathy_lint.scan.tables import Tables
+from telepathy_lint.scan.value import Value
 
 _MAX_DEPTH = 24
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
-    """One alternative of an expression.
-
-    kind         data
-    "const"      the Python constant
-    "text"       an f-string, or a concatenation or formatting that a literal takes part in
-    "dict"       a dict display, `dict(...)` or a comprehension
-    "sequence"   a tuple, list or set display
-    "symbol"     the dotted name of something imported: "torch.bfloat16"
-    "class", "function", "lambda"   the definition in this file
-    "param"      the name of a function's parameter: the caller's choice
-    "attribute"  an attribute of an object that was not followed, as text
-    "choice"     an item of a table, picked by something that is not a constant: the table, or the items
-    "call"       the result of a call, its callee as text
-    "other"      anything else
-    """
-
-    kind: str
-    data: Any
-    node: ast.AST
-    context: Context
-    via: tuple[str, int] | None = None  # the name it came through, and the line of the binding
-
-    @property
-    def is_none(self) -> bool:
-        return self.kind == "const" and self.data is None
 
 
 class Evaluator:
@@ -53,6 +25,7 @@ class Evaluator:
         self._known: dict[tuple[ast.AST, ast.AST | None], tuple[Value, ...]] = {}
         self._open: set[tuple[ast.AST, ast.AST | None]] = set()
         self.names = Names()
+        self.tables = Tables(self)
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
         """Every alternative `node` can be, in reading order; never empty."""
@@ -212,7 +185,9 @@ class Evaluator:
         for whole in self.evaluate(value, context):
             index, items = path[0], getattr(whole.node, "elts", None)
             if whole.kind == "choice" and index is not None:
-                yield Value("choice", tuple(self._picked(whole, index)) or None, whole.node, whole.context)
+                yield Value(
+                    "choice", tuple(self.tables.under(whole, index)) or None, whole.node, whole.context
+                )
             elif (
                 whole.kind == "sequence" and index is not None and items and -len(items) <= index < len(items)
             ):
@@ -221,18 +196,6 @@ class Evaluator:
                 yield Value(
                     "call" if whole.kind == "call" else "other", whole.data, whole.node, whole.context
                 )
-
-    def _picked(self, choice: Value, key: object) -> Iterator[Value]:
-        """The items under `key` of whatever a table may have given: `TABLE[kind][1]`."""
-        for row in self.chosen(choice):
-            yield from self.items(row, key)
-
-    def chosen(self, choice: Value) -> Iterator[Value]:
-        """Everything that a choice may have come to."""
-        if isinstance(choice.data, Value):
-            yield from self.items(choice.data)
-        elif isinstance(choice.data, tuple):
-            yield from choice.data
 
     def _element(
         self, iterable: ast.expr, node: ast.AST, context: Context, path: tuple[int | None, ...] = ()
@@ -344,6 +307,9 @@ class Evaluator:
             if node.func.attr == "format" and isinstance(node.func.value, ast.Constant):
                 yield Value("text", None, node, context)
                 return
+            if node.func.attr == "get" and 1 <= len(node.args) <= 2 and not node.keywords:
+                yield from self.tables.get(node, context)
+                return
             if node.func.attr == "copy" and not node.args:
                 for value in self.evaluate(node.func.value, context):
                     yield value if value.kind == "dict" else Value("call", name, node, context)
@@ -370,30 +336,12 @@ class Evaluator:
         exact = all(key.kind == "const" for key in keys)
         for table in self.evaluate(node.value, context):
             if exact and table.kind == "choice":
-                picked = tuple(value for key in keys for value in self._picked(table, key.data))
+                picked = tuple(value for key in keys for value in self.tables.under(table, key.data))
                 yield Value("choice", picked or None, node, context)
-            elif exact and (items := [item for key in keys for item in self.items(table, key.data)]):
+            elif exact and (items := [item for key in keys for item in self.tables.items(table, key.data)]):
                 yield from items
             else:
                 yield Value("choice", table, node, context)
 
-    def items(self, table: Value, key: object = ...) -> Iterator[Value]:
-        """The items of a visible display: the one under `key`, or all of them."""
-        display = table.node
-        if table.kind == "sequence":
-            elements: list[ast.expr] = display.elts  # type: ignore[attr-defined]
-            if key is ...:
-                chosen = elements
-            elif isinstance(key, int) and -len(elements) <= key < len(elements):
-                chosen = [elements[key]]
-            else:
-                chosen = []
-            for element in chosen:
-                yield from self.evaluate(element, table.context)
-        elif table.kind == "dict" and isinstance(display, ast.Dict):
-            for name, item in zip(display.keys, display.values, strict=True):
-                if name is not None and (
-                    key is ... or (isinstance(name, ast.Constant) and name.value == key)
-                ):
-                    for value in self.evaluate(item, table.context):
-                        yield value if value.via or not table.via else replace(value, via=table.via)
+
+__all__ = ["Evaluator", "Value"]

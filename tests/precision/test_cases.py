@@ -13,26 +13,11 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from tests.precision.cases import CASES, NOTEBOOKS
 
-#: Known errors, by the case's name: taken out here when fixed.
-OPEN = {
-    "table-with-a-default",
-    "a-thread-generates",
-    "a-thread-generates-with-a-dict",
-    "a-property",
-    "pipeline-given-a-new-object",
-    "generate-with-a-mask-in-second-place",
-    "a-cell-that-leaves-a-string-open",
-}
 RULES = registry.select(["TLP101", "TLP102", "TLP103", "TLP104", "TLP105", "TLP201"])
 
 
 def params(cases: list[Any]) -> list[Any]:
-    return [
-        pytest.param(
-            *case[1:], id=case[0], marks=[pytest.mark.xfail(strict=False)] if case[0] in OPEN else []
-        )
-        for case in cases
-    ]
+    return [pytest.param(*case[1:], id=case[0]) for case in cases]
 
 
 @pytest.mark.parametrize(("code", "expected"), params(CASES))
