@@ -127,8 +127,11 @@ def lint(buffer: Buffer, edits: bool = False) -> list[Violation]:
     if not may_matter(buffer.data):
         return []
     try:
-        job = _job(buffer)
-        return engine.lint(buffer.source(), job.rules, job.settings, edits=edits, project=Modules())
+        job, source = _job(buffer), buffer.source()
+        found = engine.lint(source, job.rules, job.settings, edits=edits, project=Modules())
+        return found + [
+            one for problem in source.problems for one in unreadable(buffer.path, problem).violations
+        ]
     except SourceError as error:
         return list(unreadable(buffer.path, error).violations)
     except (engine.RuleError, ConfigError, RecursionError) as error:

@@ -96,9 +96,10 @@ def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
         from telepathy_lint.noqa_edits import added
 
         text, comments = added(source, violations)
-        return replace(result, comments=comments, output=source.encode(text) if comments else None)
-    result = _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
-    for problem in reversed(source.problems):
+        result = replace(result, comments=comments, output=source.encode(text) if comments else None)
+    else:
+        result = _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
+    for problem in source.problems:
         result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
     return result
 

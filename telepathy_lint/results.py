@@ -18,7 +18,7 @@ class FileResult:
 
     path: str
     violations: tuple[Violation, ...] = ()
-    #: The file could not be done; its first violation says why.
+    #: The file, or something about it, could not be done; `failures` say why.
     failed: bool = False
     applied: tuple[Violation, ...] = ()
     #: The source that each violation is about, in one line of single blanks: what a baseline recognises it by.
@@ -36,6 +36,10 @@ class FileResult:
     #: Suppression comments added.
     comments: int = 0
 
+    @property
+    def failures(self) -> tuple[Violation, ...]:
+        return tuple(one for one in self.violations if one.code == FAILED_CODE)
+
 
 def failure(path: str, message: str, line: int = 1, column: int = 1, cell: int = -1) -> FileResult:
     """A file that could not be done is a finding of its own."""
@@ -52,11 +56,18 @@ def unreadable(path: str, error: SourceError) -> FileResult:
 def with_failure(
     result: FileResult, message: str, line: int = 1, column: int = 1, cell: int = -1
 ) -> FileResult:
-    """A file that was linted, but to which something else could not be done."""
+    """A file of which something could not be done, beside what was found in it."""
+    added = failure(result.path, message, line, column, cell).violations
+    violations = added + result.violations
+    order = sorted(range(len(violations)), key=violations.__getitem__)
+
+    def along(values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(("", *values)[number] for number in order) if values else ()
+
     return replace(
         result,
         failed=True,
-        violations=failure(result.path, message, line, column, cell).violations + result.violations,
-        snippets=("", *result.snippets) if result.snippets else (),
-        diffs=("", *result.diffs) if result.diffs else (),
+        violations=tuple(violations[number] for number in order),
+        snippets=along(result.snippets),
+        diffs=along(result.diffs),
     )

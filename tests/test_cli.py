@@ -574,3 +574,46 @@ def test_nothing_is_written_before_everything_is_read(lint: Any, monkeypatch: py
     assert lint("--select", "TLP101", "--fix", "--jobs", "1").code == 0
     assert seen == [True] * 4
     assert all(path.read_text() != BAD for path in Path().glob("*.py"))
+
+
+def broken_notebook() -> str:
+    sources = [BAD, "x = (", "y y", BAD]
+    cells = [{"cell_type": "code", "metadata": {}, "outputs": [], "source": source} for source in sources]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "gitlab"])
+def test_cells_that_cannot_be_read_are_said_among_what_was_found_in_the_others(lint: Any, form: str) -> None:
+    write("n.ipynb", broken_notebook())
+    ran = lint("--select", "TLP101", "--output-format", form)
+    assert ran.code == 2
+    document = json.loads(ran.out)
+    if form == "json":
+        assert [(one["cell"], one["code"]) for one in document] == [
+            (0, "TLP101"),
+            (1, "TLP000"),
+            (2, "TLP000"),
+            (3, "TLP101"),
+        ]
+    elif form == "sarif":
+        (run,) = document["runs"]
+        assert [one["level"] for one in run["results"]] == ["warning", "error", "error", "warning"]
+        assert len(run["invocations"][0]["toolExecutionNotifications"]) == 2
+    else:
+        assert [one["severity"] for one in document] == ["major", "critical", "critical", "major"]
+
+
+def test_cells_that_cannot_be_read_do_not_stop_fixes_baselines_and_comments(lint: Any) -> None:
+    path = write("n.ipynb", broken_notebook())
+    arguments = ("--select", "TLP101", "--output-format", "json")
+    written = lint(*arguments, "--baseline", "b.json", "--write-baseline")
+    assert (written.code, written.err.count("TLP000")) == (2, 2)
+    left = lint(*arguments, "--baseline", "b.json")
+    assert (left.code, {one["code"] for one in json.loads(left.out)}) == (2, {"TLP000"})
+    fixed = lint(*arguments, "--fix-only")
+    assert (fixed.code, [one["code"] for one in json.loads(fixed.out)]) == (2, ["TLP000", "TLP000"])
+    assert [cell["source"] for cell in json.loads(path.read_text())["cells"]][1:3] == ["x = (", "y y"]
+    write("n.ipynb", broken_notebook())
+    silenced = lint("--select", "TLP101", "--add-noqa")
+    assert (silenced.code, silenced.out) == (2, "Added 2 noqa comments.\n")
+    assert silenced.err.count("TLP000") == 2

@@ -162,7 +162,9 @@ class Check:
         if options.diff:
             return self._diff(results, fixed, failed)
         if options.fix_only:
-            results = [replace(result, violations=result.violations[: result.failed]) for result in results]
+            results = [
+                replace(result, violations=result.failures, snippets=(), diffs=()) for result in results
+            ]
         found = any(result.violations for result in results)
         self._print(results, to)
         if failed:
@@ -176,7 +178,7 @@ class Check:
             sys.stdout.write(result.patch)
         sys.stdout.flush()
         for result in results:
-            for violation in result.violations[: result.failed]:
+            for violation in result.failures:
                 print(
                     f"{violation.path}:{violation.line}: {violation.code} {violation.message}",
                     file=sys.stderr,
@@ -230,10 +232,9 @@ class Check:
         return render(self.config.output_format, report)
 
     def _added(self, results: Sequence[FileResult]) -> int:
-        failed = [result for result in results if result.failed]
-        for result in failed:
-            violation = result.violations[0]
-            print(f"{result.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
+        failed = [violation for result in results for violation in result.failures]
+        for violation in failed:
+            print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
         added = sum(result.comments for result in results)
         print(f"Added {added} noqa comment{'' if added == 1 else 's'}.")
         return 2 if failed else 0
@@ -263,11 +264,9 @@ class Check:
         assert path is not None
         known: Baseline = Baseline.read(path) if os.path.exists(path) else Baseline(path, Counter())
         total = known.write(results, [found.path for found in files])
-        failed = [result for result in results if result.failed]
-        for result in failed:
-            print(
-                f"{result.path}: {result.violations[0].code} {result.violations[0].message}", file=sys.stderr
-            )
+        failed = [violation for result in results for violation in result.failures]
+        for violation in failed:
+            print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
         print(f"Wrote {total} finding{'' if total == 1 else 's'} to {path}.")
         return 2 if failed else 0
 

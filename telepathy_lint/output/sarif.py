@@ -25,7 +25,7 @@ def render(report: Report) -> Iterator[str]:
         _result(result, violation, fingerprint, index)
         for result, violation, fingerprint in fingerprinted(report)
     ]
-    failures = [_notification(result) for result in report.results if result.failed]
+    failures = [_notification(one) for result in report.results for one in result.failures]
     run = {
         "tool": {
             "driver": {
@@ -129,8 +129,7 @@ def _replacement(edit: Edit) -> dict[str, Any]:
     }
 
 
-def _notification(result: FileResult) -> dict[str, Any]:
-    violation = result.violations[0]
+def _notification(violation: Violation) -> dict[str, Any]:
     return {
         "level": "error",
         "message": {"text": violation.message},
