@@ -456,8 +456,8 @@ def test_rule_prints_documentation(lint: Any) -> None:
         by_code.out == lint("hardcoded-device-map", command="rule").out == lint("tlp101", command="rule").out
     )
     markdown = lint("TLP101", "--output-format", "markdown", command="rule").out
-    assert markdown.startswith("# hardcoded-device-map (TLP101)\n")
-    assert markdown.count("```") % 2 == 0 and "## Bad\n\n```python\n" in markdown
+    assert markdown.startswith("## TLP101 hardcoded-device-map\n")
+    assert markdown.count("```") % 2 == 0 and "Bad:\n\n```python\nfrom" in markdown
     every = json.loads(lint("--all", "--output-format", "json", command="rule").out)
     assert {one["code"] for one in every} >= {"TLP101", "TLP201"}
     assert all(one["documentation"] and one["summary"] for one in every)

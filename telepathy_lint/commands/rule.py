@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
@@ -51,29 +50,23 @@ def _text(one: Rule) -> Iterator[str]:
 
 
 def markdown(one: Rule) -> Iterator[str]:
-    """Examples in the docstring are indented; as markdown they are fenced."""
-    yield f"# {one.meta.name} ({one.meta.code})"
+    """A rule as a section of docs/rules.md, whose anchor is what findings link to; examples are fenced."""
+    yield f"## {one.meta.code} {one.meta.name}"
     yield ""
     yield f"*{_facts(one)}*"
     yield ""
-    code = False
-    for line in one.documentation().split("\n"):
-        heading = re.fullmatch(r"(Bad|Good):", line)
-        if code and line and not line.startswith("    "):
-            code = False
-            yield "```"
-            yield ""
-        if heading:
-            yield f"## {heading.group(1)}"
-            yield ""
-            yield "```python"
-            code = True
-        elif code:
-            yield line[4:]
-        else:
+    lines = one.documentation().split("\n")
+    while lines:
+        line = lines.pop(0)
+        if line not in ("Bad:", "Good:"):
             yield line
-    if code:
-        yield "```"
+            continue
+        block: list[str] = []
+        while lines and (not lines[0] or lines[0].startswith("    ")):
+            block.append(lines.pop(0)[4:])
+        yield from (f"{line[:-1]}:", "", "```python", *"\n".join(block).strip("\n").split("\n"), "```")
+        if lines:
+            yield ""
 
 
 def _as_dict(one: Rule) -> dict[str, Any]:
