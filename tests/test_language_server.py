@@ -171,7 +171,8 @@ def test_hover_shows_the_rule(client: Client, tmp_path: Path) -> None:
     shown = client.request(
         "textDocument/hover", {"textDocument": {"uri": uri}, "position": found["range"]["start"]}
     )
-    assert shown["contents"]["value"].startswith("# hardcoded-device-map (TLP101)\n")
+    heading, _, text = shown["contents"]["value"].partition("\n")
+    assert heading.startswith("#") and "hardcoded-device-map" in heading and "```python" in text
     nothing = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 0}}
     assert client.request("textDocument/hover", nothing) is None
 
