@@ -9,7 +9,7 @@ from telepathy_lint.settings import Settings
 _LENGTHS = ("max_new_tokens", "max_length")
 #: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
 _ONE_TASK = re.compile(
-    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
+    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
     r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)"
 )
 

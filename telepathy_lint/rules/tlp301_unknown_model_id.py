@@ -37,7 +37,7 @@ class UnknownModelId(Rule):
         name="unknown-model-id",
         message="unknown model id",
         since="0.1.0",
-        kinds=("model", "tokenizer", "pipeline", "identifier"),
+        kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "identifier"),
         fix="safe",
     )
 

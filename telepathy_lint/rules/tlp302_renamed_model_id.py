@@ -41,7 +41,7 @@ class RenamedModelId(Rule):
         name="renamed-model-id",
         message="renamed model id",
         since="0.1.0",
-        kinds=("model", "tokenizer", "pipeline", "identifier"),
+        kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "identifier"),
         fix="safe",
     )
 

@@ -38,6 +38,7 @@ class Gradients:
         self.behind = Computation(tree, evaluator, words)
         self.sources = _Sources(tree, evaluator, words)
         self._forward: list[ast.Call] | None = None
+        self._visited = False
 
     def wanted(self) -> bool:
         """Whether the file has what it takes: an evaluation mode and a backward pass. Costs nothing to ask."""
@@ -45,9 +46,12 @@ class Gradients:
 
     def trained_through(self, site: Site) -> ast.Call | None:
         """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
-        if site.opaque or site.indirect or self._is_quantized(site) or not self._is_put_in_eval(site):
+        if site.opaque or site.indirect or self._is_quantized(site):
             return None
-        forward = [call for call in self._forward_calls() if self._of(call.func) == {site.call}]
+        self._know_all_parents()
+        if not self._is_put_in_eval(site):
+            return None
+        forward = [call for call in self._forward_calls() if self._called(call) == {site.call}]
         if not forward or self._may_be_frozen(site) or self._is_handed_over(site):
             return None
         trained = self._optimized()
@@ -58,12 +62,18 @@ class Gradients:
             inputs = [*call.args, *(keyword.value for keyword in call.keywords)]
             calls = {each for node in inputs for each in self.behind.calls_behind(node, context)}
             if calls & trained or any(
-                isinstance(each, ast.Call) and self._of(each.func) & trained for each in calls
+                isinstance(each, ast.Call) and self._called(each) & trained for each in calls
             ):
                 return call
         return None
 
     # ---- the parts of the question
+
+    def _know_all_parents(self) -> None:
+        """Computations lead anywhere in the file: every node's place must be known."""
+        if not self._visited:
+            self._visited = True
+            self.tree.visit(range(1, len(self.tree.source.line_starts) + 1))
 
     def _is_quantized(self, site: Site) -> bool:
         return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
@@ -190,6 +200,11 @@ class Gradients:
         for node in self.tree.visit(lines):
             if isinstance(node, ast.Call) and _OPTIMIZER.fullmatch(catalog.last(dotted(node.func) or "")):
                 yield node
+
+    def _called(self, call: ast.Call) -> Origins:
+        """The module whose forward pass a call is."""
+        func = call.func
+        return self._of(func.value if isinstance(func, ast.Attribute) and func.attr == "forward" else func)
 
     def _of(self, node: ast.expr) -> Origins:
         return self.identity.made_by(node, self.tree.context_of(node))

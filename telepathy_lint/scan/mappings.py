@@ -154,7 +154,9 @@ class Mappings:
             histories = None
         if histories is None:
             mappings = []
-            for value in self._evaluator.evaluate(node, context):
+            for stored, where in self._stored_names(node, context):
+                mappings += self.read(stored, where)
+            for value in self._evaluator.evaluate(node, context) if not mappings else ():
                 mappings += self._of_value(value, node)
             if isinstance(node, ast.Attribute) and self._written_elsewhere(node.attr):
                 return [OPAQUE]
@@ -180,6 +182,23 @@ class Mappings:
                 start = self._mutated(start, mutation, Context(scope, mutation.stmt), name)
             alternatives += start
         return alternatives or [OPAQUE]
+
+    def _stored_names(self, node: ast.expr, context: Context) -> list[tuple[ast.Name, Context]]:
+        """The names that `self.x` is assigned in its class, where it is assigned nothing else.
+
+        What was written into such a name before belongs to the dict as well.
+        """
+        owner = self._evaluator.enclosing_class(context.scope)
+        if not isinstance(node, ast.Attribute) or owner is None or dotted(node.value) not in ("self", "cls"):
+            return []
+        found: list[tuple[ast.Name, Context]] = []
+        for definition in context.scope.tree.scope_at(owner).definitions:
+            scope = context.scope.tree.scope_at(definition)
+            for binding in scope.bindings.get(f"{dotted(node.value)}.{node.attr}", ()):
+                if not isinstance(binding.value, ast.Name) or binding.path:
+                    return []
+                found.append((binding.value, Context(scope, binding.stmt)))
+        return found
 
     def _written_elsewhere(self, attribute: str) -> bool:
         """Whether some function writes into `something.attribute[...]`: too far away to follow."""
