@@ -81,7 +81,12 @@ class DeprecatedLoadArgument(Rule):
             if part is not None:
                 change |= part
                 done.append(old.name)
-        if (new := _new_class(site)) is not None and new[0] and _allows(settings, new[1]):
+        if (
+            (new := _new_class(site)) is not None
+            and new[0]
+            and _allows(settings, new[1])
+            and not _is_remote(site)
+        ):
             func, needs = f"{{{new[0]}}}.from_pretrained", (Name("transformers", new[0]),)
             change |= Change(func, needs=needs)
             done.append(site.class_name)
@@ -203,13 +208,18 @@ def _removed_task(site: Site, settings: Settings) -> str | None:
 
 def _may_know_more(site: Site) -> bool:
     """Whether code that is not transformers' own may take the argument: a local class, or the checkpoint's."""
-    remote = site.argument("trust_remote_code")
     return (
         site.opaque
-        or (remote is not None and literal(remote) is not False)
+        or _is_remote(site)
         or any(not name.startswith("transformers.") for name in site.classes)
         or "config" in site.arguments
     )
+
+
+def _is_remote(site: Site) -> bool:
+    """Whether the checkpoint may bring its own code, which knows the Auto classes by their old names."""
+    remote = site.argument("trust_remote_code")
+    return remote is not None and literal(remote) is not False
 
 
 def _decoder(site: Site) -> bool:
