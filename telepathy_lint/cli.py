@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from telepathy_lint import __version__
 from telepathy_lint.output import FORMATS
 
-SUBCOMMANDS = ("check", "rule", "config", "server")
+SUBCOMMANDS = ("check", "rule", "config", "server", "new")
 
 
 class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
@@ -93,6 +93,10 @@ def _command(name: str) -> Any:
         from telepathy_lint.commands.rule import rule
 
         return rule
+    if name == "new":
+        from telepathy_lint.commands.new import new
+
+        return new
     if name == "server":
         from telepathy_lint.commands.server import server
 
@@ -111,11 +115,12 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"telepathy-lint {__version__}")
     subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
-    build = {"check": _add_check, "rule": _add_rule, "config": _add_config}
+    build = {"check": _add_check, "rule": _add_rule, "config": _add_config, "new": _add_new}
     texts = {
         "check": "lint files, folders and notebooks, and fix them",
         "rule": "print a rule's documentation",
         "config": "print what is configured and where it comes from",
+        "new": "write the beginning of a rule, for contributors",
         "server": "speak the language server protocol on standard input and output",
     }
     for name in SUBCOMMANDS:
@@ -196,6 +201,11 @@ def _add_check(sub: argparse.ArgumentParser) -> None:
     running = sub.add_argument_group("running")
     running.add_argument("--stdin-filename", metavar="NAME", help="the name of the file on standard input")
     running.add_argument("--jobs", "-j", type=int, metavar="N", help="number of processes")
+    running.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="read every file anew (every run does, so far: there is no cache yet)",
+    )
     running.add_argument("--watch", "-w", action="store_true", help="run again whenever a file changes")
     _add_where(running)
 
@@ -214,6 +224,14 @@ def _add_rule(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("rule", nargs="?", metavar="RULE", help="a code or a name")
     sub.add_argument("--all", action="store_true", help="all rules")
     sub.add_argument("--output-format", choices=("text", "markdown", "json"), default="text")
+
+
+def _add_new(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("code", metavar="CODE", help="TLP110, or TLP1xx for the first free one")
+    sub.add_argument("name", metavar="NAME", help="what is found; reads after 'allow': hardcoded-device-map")
+    sub.add_argument(
+        "--argument", metavar="NAME", help="the argument it looks at (default: the name's last word)"
+    )
 
 
 def _add_config(sub: argparse.ArgumentParser) -> None:

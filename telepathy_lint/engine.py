@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from telepathy_lint import fixes, suppress
@@ -11,7 +11,7 @@ from telepathy_lint.rule import Report, Rule
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import SiteRef, Violation
+from telepathy_lint.violation import Fix, SiteRef, Violation
 
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10
@@ -48,13 +48,13 @@ def lint(
     settings: Settings,
     *,
     noqa: bool = True,
-    edits: bool = False,
+    edits: bool | Callable[[Fix], bool] = False,
     project: Modules | None = None,
 ) -> list[Violation]:
     """The violations of one source, sorted.
 
-    `edits` asks for the edits of every fix, which costs the import of LibCST; without it a Fix only says that there is
-    one and how safe it is.
+    `edits` asks for the edits of every fix, or of those it says yes to, which costs the import of LibCST; without it a
+    Fix only says that there is one and how safe it is.
 
     Raises:
         SourceError: the source is not Python that this interpreter can read.
@@ -167,16 +167,21 @@ def _by_site(found: list[_Found]) -> list[tuple[Site, list[_Found]]]:
     return list(groups.values())
 
 
-def _with_fixes(found: list[_Found], scanned: Scan, settings: Settings, edits: bool) -> list[Violation]:
+def _with_fixes(
+    found: list[_Found], scanned: Scan, settings: Settings, edits: bool | Callable[[Fix], bool]
+) -> list[Violation]:
     """The violations, each with its site's fix: one rewrite for all rules that reported the site."""
+    wanted = edits if callable(edits) else lambda fix: bool(edits)
     rewriter = Rewriter(scanned, settings)
     violations: list[Violation] = []
     for site, group in _by_site(found):
         rewrites = rewriter.offers(site, [each.rule for each in group])
-        if edits:
-            rewrites = [
-                replace(each, fix=replace(each.fix, edits=tuple(rewriter.plan([each])))) for each in rewrites
-            ]
+        rewrites = [
+            replace(each, fix=replace(each.fix, edits=tuple(rewriter.plan([each]))))
+            if wanted(each.fix)
+            else each
+            for each in rewrites
+        ]
         answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
         violations += [replace(each.violation, fix=answers.get(id(each.violation))) for each in group]
     return sorted(violations)

@@ -13,7 +13,7 @@ from telepathy_lint.rule import Rule
 from telepathy_lint.scan import Modules
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import Edit, Violation
+from telepathy_lint.violation import Edit, Fix, Violation
 
 Edits = Literal["none", "shown", "all"]
 CONTEXT_LINES = 2
@@ -129,19 +129,13 @@ def _fix(
 
 
 def _lint(source: Source, job: Job, task: Task, modules: Modules | None) -> list[Violation]:
-    if task.edits == "all":
-        return engine.lint(source, job.rules, job.settings, edits=True, project=modules)
-    violations = engine.lint(source, job.rules, job.settings, project=modules)
-    if task.edits == "shown" and any(_is_shown(one, task) for one in violations):
-        # Only now is LibCST worth its import.
-        violations = engine.lint(source, job.rules, job.settings, edits=True, project=modules)
-    return violations
+    """The findings, with the edits of the fixes that will be shown: LibCST is imported where there are any."""
+    edits = task.edits == "all" or (lambda fix: task.edits == "shown" and _is_shown(fix, task))
+    return engine.lint(source, job.rules, job.settings, edits=edits, project=modules)
 
 
-def _is_shown(violation: Violation, task: Task) -> bool:
-    return violation.fix is not None and (
-        violation.fix.safety == "safe" or (task.show_unsafe and violation.fix.safety == "unsafe")
-    )
+def _is_shown(fix: Fix, task: Task) -> bool:
+    return fix.safety == "safe" or (task.show_unsafe and fix.safety == "unsafe")
 
 
 def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation]:
@@ -178,7 +172,7 @@ def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
         for edit in edits:
             for number in (edit.span.line, edit.span.end_line):
                 wanted[edit.span.cell, number] = source.line_of(edit.start) + number - edit.span.line
-        if edits and _is_shown(violation, task):
+        if edits and violation.fix is not None and _is_shown(violation.fix, task):
             from telepathy_lint.diffs import of_fix
 
             diffs.append(of_fix(source, edits))

@@ -155,15 +155,20 @@ def parse(text: str) -> ast.Module:
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings are not our business
             return ast.parse(text)
     except SyntaxError as error:
+        if "\0" in text:  # what Python says of it, and where, differs from release to release
+            raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
         raise SourceError(_syntax_message(error), error.lineno or 1, max(error.offset or 1, 1)) from error
-    except ValueError as error:  # Python < 3.12 says this for a NUL character
-        line = text.count("\n", 0, text.find("\0")) + 1 if "\0" in text else 1
-        raise SourceError(f"cannot be parsed: {error}", line) from error
+    except ValueError as error:
+        raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
     except (RecursionError, MemoryError) as error:
         raise SourceError("cannot be parsed: nested too deeply for this Python") from error
     finally:
         if enabled:
             gc.enable()
+
+
+def _line_of_nul(text: str) -> int:
+    return text.count("\n", 0, max(text.find("\0"), 0)) + 1
 
 
 def _syntax_message(error: SyntaxError) -> str:

@@ -81,7 +81,7 @@ def test_exit_codes(lint: Any) -> None:
         ("cookie.py", b"# coding: klingon\nfrom_pretrained\n", "unknown encoding 'klingon'"),
         ("syntax.py", b"from_pretrained(\n", "syntax error"),
         ("python2.py", b"from_pretrained\nprint 'x'\n", "Python 2"),
-        ("nul.py", b"from_pretrained\0\n", "null bytes"),
+        ("nul.py", b"from_pretrained\0\n", "NUL character"),
         ("deep.py", b"from_pretrained" + b"(" * 5000 + b")" * 5000, "syntax error"),
         ("notebook.ipynb", b'{"from_pretrained": 1}', "not a notebook"),
     ],

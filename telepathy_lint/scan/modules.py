@@ -24,6 +24,8 @@ _NEVER_LOCAL = frozenset(
 _ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
 _MAX_BYTES = 1_000_000
+#: Bytes of source whose trees are kept for the next file that imports them.
+_MAX_KEPT = 4_000_000
 
 
 class Modules:
@@ -77,11 +79,18 @@ class Modules:
 
     def tree_of(self, source: Source) -> Tree:
         """The tree of a file that is linted: shared with whoever was led to the file before."""
+        self._trim()
         path = os.path.abspath(source.path)
         tree = self._trees.get(path)
         if tree is not None and tree.source.data == source.data:
             return tree
         return Tree(source, self.importer(source.path))
+
+    def _trim(self) -> None:
+        """Forget everything once it has grown large: reading a module again costs time, not correctness."""
+        if sum(map(len, self._data.values())) > _MAX_KEPT:
+            for kept in (self._data, self._trees, self._evaluators, self._names, self.finders):
+                kept.clear()
 
     def keeps(self, tree: Tree) -> bool:
         """Whether a tree is still wanted when the linting of its file is done."""

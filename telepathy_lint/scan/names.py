@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from telepathy_lint.scan.reach import History, reaching
-from telepathy_lint.scan.scopes import Binding, Context, Scope
+from telepathy_lint.scan.scopes import Context, Scope
 
 
 class Names:
@@ -47,7 +47,7 @@ class Names:
         if stmt is not None and not found:
             arrived = reaching(scope, name, stmt, mutations=mutations)
             if arrived is not None:
-                for binding, done in sorted(arrived, key=lambda history: line_of(history[0])):
+                for binding, done in sorted(arrived, key=order_of):
                     if binding is None:
                         if scope.is_function and (
                             params := [b for b in scope.bindings[name] if b.kind == "param"]
@@ -85,8 +85,14 @@ class Names:
         arrived = reaching(context.scope, name, context.stmt, mutations=True)
         if not arrived or any(binding is None for binding, _ in arrived):
             return None
-        return sorted(arrived, key=lambda history: line_of(history[0]))
+        return sorted(arrived, key=order_of)
 
 
-def line_of(binding: Binding | None) -> int:
-    return binding.line if binding is not None else 0
+def order_of(history: History) -> tuple[int, tuple[int | None, ...], list[tuple[int, int]]]:
+    """A reading order for the ways a name got its value: sets have none, and what is reported must not depend on it."""
+    binding, mutations = history
+    writes = [(write.stmt.lineno, write.stmt.col_offset) for write in mutations]
+    if binding is None:
+        return 0, (), writes
+    column = getattr(binding.value or binding.stmt, "col_offset", 0)
+    return binding.line, (column, *(-1 if index is None else index for index in binding.path)), writes

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.names import Names, line_of
+from telepathy_lint.scan.names import Names, order_of
 from telepathy_lint.scan.reach import reaching
 from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
 from telepathy_lint.scan.tables import Tables
@@ -238,7 +238,7 @@ class Evaluator:
             arrived = reaching(context.scope, name, context.stmt)
             if arrived:
                 complete = all(binding is not None for binding, _ in arrived)
-                for binding, _ in sorted(arrived, key=lambda history: line_of(history[0])):
+                for binding, _ in sorted(arrived, key=order_of):
                     if binding is not None:
                         found.extend(self.bound(binding, context.scope, node))
         if complete:
