@@ -44,7 +44,7 @@ def changed(site: Site, change: Change) -> str:
     func = cst.parse_expression(change.func) if change.func is not None else call.func
     shift = len(printer.code_for_node(func)) - len(printer.code_for_node(call.func))
     kept = [_Item(_realigned(item.gap, site, shift), item.arg) for item in kept]
-    return _Layout(site, printer, func, kept, tail).text(_has_trailing_comma(call))
+    return _Layout(site, printer, func, kept, tail, change.func is None).text(_has_trailing_comma(call))
 
 
 def _altered(arg: cst.Arg, renamed: dict[str, str], replaced: dict[str, str], first: bool) -> cst.Arg:
@@ -197,6 +197,8 @@ class _Layout:
     func: cst.BaseExpression
     items: list[_Item]
     tail: Gap
+    #: Whether the call stays the one it was: then a line that was long before is nobody's business.
+    same: bool
 
     def text(self, trailing_comma: bool) -> str:
         """As a careful colleague would lay it out: as it was, one argument on the call's line, a long line broken up."""
@@ -209,7 +211,9 @@ class _Layout:
             whole = f"{self.printer.code_for_node(self.func)}({', '.join(codes)})"
             fits = len(self._before()) + len(whole) <= _LONG_LINE
             return whole if len(codes) == 1 and "\n" not in whole and "\r" not in whole and fits else text
-        fits = len(self._before()) + len(text) <= _LONG_LINE
+        fits = len(self._before()) + len(text) <= _LONG_LINE or (
+            self.same and len(text) <= len(self.site.text)
+        )
         return text if "\n" in text or "\r" in text or fits or len(codes) < 2 else self._broken_up(codes)
 
     def _as_it_was(self, trailing_comma: bool) -> str:
