@@ -276,6 +276,26 @@ def test_max_memory_alone_means_nothing(llama: str) -> None:
     assert load(max_memory={"cpu": "1KB"}) == load()
 
 
+def test_flash_attention_has_no_float32(llama: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own check, asked as if the package were installed."""
+    import transformers as t
+    from transformers import modeling_utils
+
+    def complains(dtype: str) -> bool:
+        model = t.AutoModelForCausalLM.from_pretrained(llama, dtype=dtype)
+        with listening() as seen:
+            if FIVE:
+                monkeypatch.setattr(type(model), "_flash_attn_import_error", lambda self, **kwargs: None)
+                model._flash_attn_can_dispatch(2, is_init_check=True)
+            else:
+                monkeypatch.setattr(modeling_utils, "is_flash_attn_2_available", lambda: True)
+                model._flash_attn_2_can_dispatch(is_init_check=True)
+        return "only supports torch.float16 and torch.bfloat16" in seen
+
+    assert complains("float32")
+    assert not complains("bfloat16")
+
+
 # ---- moves and generation configs
 
 
