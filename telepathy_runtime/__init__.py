@@ -33,6 +33,16 @@ if TYPE_CHECKING:
     )
     from telepathy_runtime.generation import apply_generation_config, default_generation_config
     from telepathy_runtime.loading import load_model, load_tokenizer
+    from telepathy_runtime.memory import (
+        Monitor,
+        PerceiverBridge,
+        UnknownOptionError,
+        Workload,
+        estimate,
+        estimate_pair,
+        max_batch,
+        trace,
+    )
     from telepathy_runtime.placement import resolve_device_map
     from telepathy_runtime.planning import plan_load
     from telepathy_runtime.precision import resolve_dtype
@@ -49,6 +59,14 @@ _HOME = {
     "resolve_dtype": "precision",
     "default_generation_config": "generation",
     "apply_generation_config": "generation",
+    "Workload": "memory",
+    "estimate": "memory",
+    "estimate_pair": "memory",
+    "max_batch": "memory",
+    "trace": "memory",
+    "Monitor": "memory",
+    "PerceiverBridge": "memory",
+    "UnknownOptionError": "memory",
     "LoadReport": "report",
     "TokenizerReport": "tokenization",
     "LoadError": "errors",
@@ -85,20 +103,28 @@ __all__ = [
     "MissingPackageError",
     "ModelClassError",
     "ModelMissingError",
+    "Monitor",
     "NotGenerativeError",
     "OfflineError",
+    "PerceiverBridge",
     "ReadOnlyCacheError",
     "SpillError",
     "TokenizerReport",
+    "UnknownOptionError",
+    "Workload",
     "__version__",
     "apply_generation_config",
     "default_generation_config",
+    "estimate",
+    "estimate_pair",
     "load_model",
     "load_tokenizer",
+    "max_batch",
     "plan_load",
     "resolve_attn_implementation",
     "resolve_device_map",
     "resolve_dtype",
+    "trace",
 ]
 
 

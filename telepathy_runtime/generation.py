@@ -96,8 +96,16 @@ def apply_generation_config(
     inherited penalties neutralised. A missing pad id becomes the tokenizer's, else the first stop id, which is what
     generate() would take. Fields nobody asked about stay as shipped.
 
+    A pipeline is taken as well: it generates with a copy of its model's config, so both are merged into.
+
     Returns what changed: field -> (before, after). Raises NotGenerativeError when the model cannot generate.
     """
+    inner = getattr(model, "model", None)
+    if not generates(model) and generates(inner):
+        if getattr(model, "generation_config", None) is not None:
+            wanted = _asked(config or default_generation_config(tokenizer, **overrides)) | overrides
+            model.generation_config = merge(model.generation_config, wanted, tokenizer=tokenizer)
+        return apply_generation_config(inner, config, tokenizer=tokenizer, **overrides)
     if not generates(model):
         raise NotGenerativeError(
             f"a generation config for {type(model).__name__}",

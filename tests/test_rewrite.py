@@ -526,7 +526,7 @@ tokenizer = AutoTokenizer.from_pretrained("x")
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 model = AutoModelForCausalLM.from_pretrained(
     "x",
-    attn_implementation=resolve_attn_implementation(),
+    attn_implementation=resolve_attn_implementation("x"),
     device_map=resolve_device_map(),  # where
     torch_dtype=torch.bfloat16,
 )

@@ -73,7 +73,7 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
         name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
         change |= _given(site, "dtype", name, "torch.bfloat16" if _has_torch(site) else '"bfloat16"')
     if "attn_implementation" in reported:
-        value = f"{{{loader.resolve_attn_implementation}}}()"
+        value = f"{{{loader.resolve_attn_implementation}}}({_identity(site)})"
         change |= _given(site, "attn_implementation", "attn_implementation", value)
         change |= Change(needs=(Name(loader.module, loader.resolve_attn_implementation),))
     if "generation_config" in reported:
@@ -82,6 +82,20 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     if "pad_token" in reported:
         change |= Change(after=("{target}.pad_token = {target}.pad_token or {target}.eos_token",))
     return change
+
+
+def _identity(site: Site) -> str:
+    """The id as the call has it, for the resolver to look at the checkpoint's class; "" where saying it twice would hurt."""
+    given = site.argument(_IDENTITY)
+    node = (
+        given.node.value
+        if given is not None and isinstance(given.node, ast.keyword)
+        else given and given.node
+    )
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+        return ""
+    start, end = site.range_of(node)
+    return site.source.text[start:end]
 
 
 def _given(site: Site, setting: str, name: str, value: str) -> Change:

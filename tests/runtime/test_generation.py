@@ -254,3 +254,18 @@ def test_the_request_is_an_ordinary_config(tmp_path: Path) -> None:
         assert twin.asked == request.asked
     request.save_pretrained(tmp_path)
     assert "asked" not in (tmp_path / "generation_config.json").read_text()
+
+
+def test_a_pipeline_generates_with_what_was_applied(checkpoints: Checkpoints) -> None:
+    from transformers import pipeline
+
+    generator = pipeline("text-generation", model=str(checkpoints("qwen2")))
+    shipped = list(generator.model.generation_config.eos_token_id)
+    apply_generation_config(generator)
+    # Until transformers 4.57 a pipeline generates with a copy of its model's config, made when it was built.
+    for config in (generator.model.generation_config, getattr(generator, "generation_config", None)):
+        if config is not None:
+            assert (config.do_sample, config.repetition_penalty) == (False, 1.0)
+            assert list(config.eos_token_id) == shipped
+    first, second = (generator("a cat", max_new_tokens=6)[0]["generated_text"] for _ in range(2))
+    assert first == second
