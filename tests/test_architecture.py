@@ -22,7 +22,7 @@ LAYERS = (
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
     ("rule",),
-    ("rules", "load_arguments"),
+    ("rules", "load_arguments", "spreads"),
     ("registry", "rewrite"),
     ("engine",),
     ("config", "requirements", "gitignore", "files", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),

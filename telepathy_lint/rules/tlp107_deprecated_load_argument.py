@@ -9,6 +9,7 @@ from telepathy_lint.rule import Meta, Report, Rule, literal, value_text, written
 from telepathy_lint.scan import Argument, Site
 from telepathy_lint.scan.catalog import last
 from telepathy_lint.settings import Settings
+from telepathy_lint.spreads import key_places
 
 _STATUS = {
     ("warns", "warns"): "is deprecated",
@@ -77,7 +78,9 @@ class DeprecatedLoadArgument(Rule):
     def repair(self, site: Site, settings: Settings) -> Repair | None:
         change, done = Change(), []
         for argument, old, _ in old_arguments(site, settings):
-            part = _repaired(site, argument, old) if argument.how == "keyword" else None
+            part = (
+                _repaired(site, argument, old) if argument.how == "keyword" else _in_dict(site, argument, old)
+            )
             if part is not None:
                 change |= part
                 done.append(old.name)
@@ -128,6 +131,14 @@ def _repaired(site: Site, argument: Argument, old: table.Old) -> Change | None:
     if old.how == "attention":
         return _attention(site, argument)
     return _quantized(site, argument) if old.how == "quantization" else None
+
+
+def _in_dict(site: Site, argument: Argument, old: table.Old) -> Change | None:
+    """The argument renamed in the dict that brings it in."""
+    if old.how != "rename" or old.new in site.arguments:
+        return None
+    texts = key_places(site, argument, old.new)
+    return Change(texts=texts) if texts else None
 
 
 def _attention(site: Site, flag: Argument) -> Change | None:
