@@ -27,6 +27,7 @@ _QUIET = re.compile(
 )
 
 
+_CACHE_VARIABLES = tuple(name.encode() for name in CACHE_VARIABLES)
 _ID_PREFIXES = tuple(prefix.encode() for prefix in ID_PREFIXES)
 
 
@@ -39,7 +40,7 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
         b"from_pretrained" in data
         or (b"pipeline" in data and b"transformers" in data)
         or (b"telepathy_runtime" in data and b"load_model" in data)
-        or (b"environ" in data and any(name.encode() in data for name in CACHE_VARIABLES))
+        or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
         or any(prefix in data for prefix in _ID_PREFIXES)
         or any(word.encode() in data for word in words)
