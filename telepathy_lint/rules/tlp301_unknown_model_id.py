@@ -28,8 +28,8 @@ class UnknownModelId(Rule):
 
         model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-3B")
 
-    Fix safety: only an id in another case is rewritten, to the one way the hub writes it. What was meant by an id that
-    does not exist is for the author to say.
+    Fix safety: only an id in another case is rewritten, to the one way the hub writes it; unsafe where the id goes elsewhere
+    than into loads. What was meant by an id that does not exist is for the author to say.
     """
 
     meta = Meta(

@@ -32,8 +32,8 @@ class RenamedModelId(Rule):
 
         tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B")
 
-    Fix safety: in the call that loads, the new name gives the same files. Elsewhere (a default, a table) the fix is unsafe
-    where the file has the old name a second time, which may be what it is compared with.
+    Fix safety: in the call that loads, and in a name that goes nowhere else, the new id gives the same files. In a default
+    or a table the fix is unsafe: results and folders may go by the old id.
     """
 
     meta = Meta(
@@ -89,8 +89,7 @@ def id_repair(site: Site, renamed: Callable[[str], str | None]) -> Repair | None
         if text.count(old) != 1:
             return None
         written = text.replace(old, name)
-        elsewhere = site.source.text.count(old) - text.count(old)
-        safety: Safety = "unsafe" if site.kind == "identifier" and elsewhere else "safe"
+        safety: Safety = "unsafe" if site.kind == "identifier" and not site.only_loaded else "safe"
         if site.kind == "identifier":
             change = Change(texts=((start, end, written),))
         elif isinstance(argument, ast.keyword) and argument.value is value.node and argument.arg is not None:

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.callgraph import CallGraph
 from telepathy_lint.scan.scopes import Tree, dotted
 from telepathy_lint.scan.site import Site
-from telepathy_lint.scan.values import Evaluator, Value
+from telepathy_lint.scan.values import Value
 from telepathy_lint.triggers import ID_PREFIXES, CodeWords, find_words
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ def status_of(model_id: str) -> IdStatus:
 class Identifiers:
     """Makes sites of one file's wrong and outdated ids outside the calls that load with them."""
 
-    def __init__(self, tree: Tree, words: CodeWords, evaluator: Evaluator, loads: Iterable[Site]) -> None:
+    def __init__(self, tree: Tree, words: CodeWords, graph: CallGraph, loads: Iterable[Site]) -> None:
         self.tree = tree
         self.words = words
-        self.evaluator = evaluator
+        self.graph = graph
+        self.evaluator = graph.evaluator
         self.loads = list(loads)
 
     def find(self) -> Iterator[Site]:
@@ -88,8 +90,35 @@ class Identifiers:
         place = ast.copy_location(ast.Call(func=node, args=[], keywords=[]), node)
         context = self.tree.context_of(node)
         return Site(
-            "identifier", self.tree.source, place, context, ("",), {}, False, str(node.value), indirect=True
+            "identifier",
+            self.tree.source,
+            place,
+            context,
+            ("",),
+            {},
+            False,
+            str(node.value),
+            indirect=True,
+            only_loaded=self._is_loaded(node) or self._name_is_only_loaded(node),
         )
+
+    def _name_is_only_loaded(self, node: ast.Constant) -> bool:
+        """Whether the literal's name is given to calls that load, and to nothing else."""
+        stmt = self.tree.parent.get(node)
+        if not isinstance(stmt, ast.Assign) or len(stmt.targets) != 1:
+            return False
+        if not isinstance(stmt.targets[0], ast.Name):
+            return False
+        calls = {site.call for site in self.loads if not site.indirect}
+        for use in self.graph.uses(stmt.targets[0].id):
+            if use is stmt.targets[0]:
+                continue
+            holder = self.tree.parent.get(use)
+            if isinstance(holder, ast.keyword):
+                holder = self.tree.parent.get(holder)
+            if holder not in calls:
+                return False
+        return True
 
     def _opened(self, values: Iterable[Value]) -> Iterator[Value]:
         """Alternatives of an id, tables they are picked from opened."""
@@ -121,6 +150,8 @@ class Identifiers:
         while parent is not None:
             if isinstance(parent, (ast.Assign, ast.AnnAssign)):
                 targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+                if child is node and not self.loads and isinstance(parent, ast.Assign):
+                    return False  # a file that loads nothing and has no table: it may be a label or a folder
                 return child is parent.value and any(
                     _MODEL_NAME.search(ast.unparse(target)) is not None for target in targets
                 )

@@ -33,5 +33,5 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
             for site in found
         ]
     if any(prefix in tree.text for prefix in ID_PREFIXES):
-        found += Identifiers(tree, words, evaluator, loads).find()
+        found += Identifiers(tree, words, identity, loads).find()
     return found
