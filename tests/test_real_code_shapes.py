@@ -298,30 +298,37 @@ def check_surroundings(data: bytes, rules: tuple[Rule, ...], how: Settings = LOA
         assert after == source.text
         return
     for node in ast.walk(source.tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and "transformers" in ast.unparse(node):
-            # with its line: a comment stays on it, a new line may follow
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and Masked.IMPORTED.search(ast.unparse(node)):
             spans.append((source.start_of(node), source.end_of(node)))
     pieces, position = [], 0
     for start, end in sorted(spans):
         if start >= position:
             pieces.append(source.text[position:start])
-            position = end
-        else:
-            position = max(position, end)
+        position = max(position, end)
     pieces.append(source.text[position:])
-    cursor = len(pieces[0])
     assert after.startswith(pieces[0])
-    for piece in pieces[1:-1]:
-        # What follows an import is on the same line or behind the new one: either way it is there.
-        found = after.find(piece, cursor)
-        if found < 0:
-            line, newline, rest = piece.partition("\n")
-            found = after.find(f"{line}{newline}", cursor)
-            assert found >= 0, piece
-            found = after.find(rest, found)
+    cursor = len(pieces[0])
+    for piece in pieces[1:]:
+        cursor = behind(after, piece, cursor)
+    assert after.endswith(pieces[-1]) or after.endswith(pieces[-1].partition("\n")[2])  # noqa: PIE810
+
+
+def behind(after: str, piece: str, cursor: int) -> int:
+    """Where `piece` ends in the result, at or behind `cursor`.
+
+    A line may have been added behind the line on which it begins, and where a whole import went, so did its newline.
+    """
+    first, newline, rest = piece.partition("\n")
+    found = after.find(piece, cursor)
+    if found >= 0:
+        return found + len(piece)
+    if first or not newline:
+        found = after.find(first + newline, cursor)
         assert found >= 0, piece
-        cursor = found + len(piece) if after.startswith(piece, found) else found + len(rest)
-    assert after.endswith((pieces[-1], pieces[-1].partition("\n")[2]))
+        cursor = found + len(first + newline)
+    found = after.find(rest, cursor)
+    assert found >= 0, piece
+    return found + len(rest)
 
 
 class Masked(ast.NodeTransformer):
@@ -331,6 +338,7 @@ class Masked(ast.NodeTransformer):
         r"(?:.*\.)?(?:from_pretrained|(?:runtime_)?load_(?:model|tokenizer)(?:_\d)?|pipeline)$"
     )
     MODULES = ("transformers", "telepathy_runtime")
+    IMPORTED = re.compile(r"\b(?:transformers|telepathy_runtime)\b")
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if self.LOADERS.match(ast.unparse(node.func).replace("\n", "")):
