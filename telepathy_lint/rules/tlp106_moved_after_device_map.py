@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 
+from telepathy_lint.change import Change, Repair
 from telepathy_lint.rule import Meta, Report, Rule, shown
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
@@ -32,6 +33,9 @@ class MovedAfterDeviceMap(Rule):
         from transformers import AutoModelForCausalLM
 
         model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")
+
+    Fix safety: the move goes, where it is a statement of its own or hangs on the load. Parts that it would have gathered on
+    one device stay where the map has put them, and a script that raised runs; code that expects all on one device may not.
     """
 
     meta = Meta(
@@ -40,6 +44,7 @@ class MovedAfterDeviceMap(Rule):
         message="the model is moved although a device map has placed it",
         since="0.1.0",
         kinds=("move",),
+        fix="unsafe",
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
@@ -51,6 +56,35 @@ class MovedAfterDeviceMap(Rule):
         assert isinstance(site.call.func, ast.Attribute)
         dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
         return Report(dot, site.end, self._message(f"device_map={shown(argument.values[0])}"))
+
+    def repair(self, site: Site, settings: Settings) -> Repair | None:
+        assert isinstance(site.call.func, ast.Attribute)
+        source, moved = site.source, site.call.func.value
+        if len(site.call.args) + len(site.call.keywords) > 1:
+            return None  # `.to("cuda", torch.bfloat16)` does more than move
+        if isinstance(moved, ast.Call):
+            start, end = source.end_of(moved), site.end
+        else:
+            parents = site.context.scope.tree.parent
+            stmt = parents.get(site.call)
+            if not isinstance(stmt, ast.Expr) or not _has_company(stmt, parents.get(stmt)):
+                return None
+            start = source.line_starts[source.line_of(site.start) - 1]
+            last = source.line_of(site.end)
+            end = source.line_starts[last] if last < len(source.line_starts) else len(source.text)
+            if source.text[start:end].strip() != site.text:
+                return None
+        if "#" in source.text[start:end]:
+            return None
+        return Repair(
+            "unsafe", "leave the model where the device map has put it", Change(texts=((start, end, ""),))
+        )
+
+
+def _has_company(stmt: ast.stmt, block: ast.AST | None) -> bool:
+    """Whether the block that holds a statement is left with another one."""
+    bodies = (getattr(block, name, None) for name in ("body", "orelse", "finalbody"))
+    return any(isinstance(body, list) and stmt in body and len(body) > 1 for body in bodies)
 
 
 def _spreads(value: Value) -> bool:
