@@ -307,8 +307,7 @@ m = AutoModelForCausalLM.from_pretrained("x",
 """,
         """\
 from telepathy_runtime import load_model
-m = load_model("x",
-               revision="main")
+m = load_model("x", revision="main")
 """,
     ),
     "comment before paren": (

@@ -11,6 +11,8 @@ from telepathy_lint.change import Change
 from telepathy_lint.scan import Site
 
 _LONG_LINE = 100
+#: Arguments on lines of their own are joined where the result keeps to what formatters allow by default.
+_JOINED_LINE = 88
 
 Gap = cst.BaseParenthesizableWhitespace
 
@@ -201,20 +203,36 @@ class _Layout:
     same: bool
 
     def text(self, trailing_comma: bool) -> str:
-        """As a careful colleague would lay it out: as it was, one argument on the call's line, a long line broken up."""
+        """As a careful colleague would lay it out: as it was, unless it now fits a line or no longer fits its own."""
         text = self._as_it_was(trailing_comma)
         gaps = [*(item.gap for item in self.items), self.tail]
-        if any(_comments(gap) for gap in gaps):
-            return text
         codes = [self.printer.code_for_node(item.arg) for item in self.items]
+        whole = f"{self.printer.code_for_node(self.func)}({', '.join(codes)})"
+        if any(_comments(gap) for gap in gaps) or _lines(whole) != [whole]:
+            return text
         if any(isinstance(gap, cst.ParenthesizedWhitespace) for gap in gaps):
-            whole = f"{self.printer.code_for_node(self.func)}({', '.join(codes)})"
-            fits = len(self._before()) + len(whole) <= _LONG_LINE
-            return whole if len(codes) == 1 and "\n" not in whole and "\r" not in whole and fits else text
-        fits = len(self._before()) + len(text) <= _LONG_LINE or (
-            self.same and len(text) <= len(self.site.text)
-        )
-        return text if "\n" in text or "\r" in text or fits or len(codes) < 2 else self._broken_up(codes)
+            width = len(self._before()) + len(whole) + len(self._behind())
+            # A comma behind the last of several arguments asks for one on each line.
+            if len(codes) == 1 and width <= _LONG_LINE:
+                return whole
+            if not trailing_comma and not self.same and width <= _JOINED_LINE:
+                return whole
+        return self._broken_up(codes) if len(codes) > 1 and self._is_too_long(text) else text
+
+    def _is_too_long(self, text: str) -> bool:
+        """Whether a line is longer than lines should be, and not for having been so before."""
+        return self._width(text) > max(_LONG_LINE, self._width(self.site.text) if self.same else 0)
+
+    def _width(self, call: str) -> int:
+        first, *others = _lines(call)
+        return max([len(self._before()) + len(first), *map(len, others)])
+
+    def _behind(self) -> str:
+        """The line's text behind the call."""
+        source = self.site.source
+        line = source.line_of(self.site.end)
+        end = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
+        return source.text[self.site.end : end].rstrip()
 
     def _as_it_was(self, trailing_comma: bool) -> str:
         args = []
@@ -235,11 +253,16 @@ class _Layout:
 
     def _broken_up(self, codes: list[str]) -> str:
         before = self._before()
-        indent = before[: len(before) - len(before.lstrip())]
+        # A form feed in the indentation sets the column back; it is not for the lines below to repeat.
+        indent = before[: len(before) - len(before.lstrip())].rpartition("\f")[2]
         step = "\t" if indent.startswith("\t") else "    "
         newline = self.site.source.newline
         inner = "".join(f"{indent}{step}{code},{newline}" for code in codes)
         return f"{self.printer.code_for_node(self.func)}({newline}{inner}{indent})"
+
+
+def _lines(text: str) -> list[str]:
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _comments(gap: Gap) -> list[str]:

@@ -53,9 +53,8 @@ class ImportPlan:
         root: ast.expr = site.call.func
         while isinstance(root, ast.Attribute):
             root = root.value
-        if not isinstance(root, ast.Name):
-            return None
-        found = self._import_of(root.id, site) or self._any_import(site)
+        named = self._import_of(root.id, site) if isinstance(root, ast.Name) else None
+        found = named or self._any_import(site)
         if found is None:
             return None
         binding, scope = found
@@ -168,11 +167,12 @@ class ImportPlan:
             for placed in group:
                 by_statement.setdefault(placed.stmt, []).append(placed)
         wanted: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
-        introduced: set[tuple[ast.AST, str]] = set()
+        introduced: set[tuple[ast.AST, int, str]] = set()
         for stmt, group in by_statement.items():
             where = self._gathered(stmt, list(by_statement))
             for placed in group:
-                key = (placed.scope.node, placed.spelled)
+                # A notebook's cells may be run on their own: each imports what it needs.
+                key = (placed.scope.node, self._cell(where), placed.spelled)
                 if not placed.present and key not in introduced:
                     introduced.add(key)
                     wanted.setdefault(where, []).append(placed)
@@ -213,6 +213,10 @@ class ImportPlan:
             for place, texts in several.items()
             if len(texts) > 1
         ]
+
+    def _cell(self, stmt: ast.stmt) -> int:
+        start = self.source.start_of(stmt)
+        return self.source.place(start, start).cell
 
     def _existing_import(self, stmt: ast.Import | ast.ImportFrom, module: str) -> ast.ImportFrom | None:
         """An import from the module that stands before every call in the same block and can take more names."""
@@ -320,6 +324,10 @@ class ImportPlan:
     def _unused(self, stmt: ast.Import | ast.ImportFrom, group: list[Placed]) -> list[ast.alias]:
         if isinstance(stmt, ast.Import) or PurePath(self.source.path).name == "__init__.py":
             return []
+        assert self.scan.finder is not None
+        parent = self.scan.finder.tree.parent.get(stmt)
+        if isinstance(parent, ast.Try) and stmt in parent.body:
+            return []  # the import asks whether transformers is there; the loader's would always succeed
         first, last = (
             self.source.line_of(self.source.start_of(stmt)),
             self.source.line_of(self.source.end_of(stmt)),
@@ -363,26 +371,22 @@ class ImportPlan:
             line = source.line(source.line_of(offset))
             before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
             in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
-            if in_comment and "type:" not in line and not self._in_string(offset):
+            if in_comment and "type:" not in line and not self.scan.finder.words.in_string(offset):
                 continue
             return True
         return False
-
-    def _in_string(self, offset: int) -> bool:
-        assert self.scan.finder is not None
-        return self.scan.finder.words.in_string(offset)
-
-
-def _import_names(wanted: list[Placed]) -> list[str]:
-    return sorted(
-        {p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled}
-    )
 
 
 def _import_text(module: str, wanted: list[Placed]) -> str:
     if all("." in placed.spelled for placed in wanted):
         return f"import {module}"
     return f"from {module} import {', '.join(_import_names(wanted))}"
+
+
+def _import_names(wanted: list[Placed]) -> list[str]:
+    return sorted(
+        {p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled}
+    )
 
 
 def _comments_of(text: str) -> str:

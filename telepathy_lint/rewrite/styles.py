@@ -40,8 +40,8 @@ def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> C
         if setting in reported and spelling in keywords
     )
     added: list[tuple[str, str]] = []
-    if site.classes != _DEFAULT_CLASSES[site.kind]:
-        assert isinstance(site.call.func, ast.Attribute)
+    assert isinstance(site.call.func, ast.Attribute)
+    if site.classes != _DEFAULT_CLASSES[site.kind] or not _is_imported(site.call.func.value, site):
         added.append((_CLASS_ARGUMENT[site.kind], ast.unparse(site.call.func.value)))
     if site.kind == "model":
         added += [
@@ -82,6 +82,22 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     if "pad_token" in reported:
         change |= Change(after=("{target}.pad_token = {target}.pad_token or {target}.eos_token",))
     return change
+
+
+def _is_imported(node: ast.expr, site: Site) -> bool:
+    """Whether the class is named as it was imported; a variable or `self.model_class` may come to hold another."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return False
+    scope = site.context.scope
+    while not scope.binds(node.id) and scope.parent is not None:
+        scope = scope.parent
+    # `except ImportError: AutoModel = None` binds no other class.
+    return all(
+        binding.kind == "import" or (isinstance(binding.value, ast.Constant) and binding.value.value is None)
+        for binding in scope.bindings.get(node.id, ())
+    )
 
 
 def _identity(site: Site) -> str:
