@@ -41,18 +41,20 @@ class Gradients:
         self._visited = False
 
     def wanted(self) -> bool:
-        """Whether the file has what it takes: an evaluation mode and a backward pass. Costs nothing to ask."""
-        return bool(self.words.find("backward")) and bool(self.words.find("eval"))
+        """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
+        words = self.words
+        return bool(words.find("backward")) and bool(words.find("eval")) and bool(self._optimizer_words())
 
     def trained_through(self, site: Site) -> ast.Call | None:
         """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
         if site.opaque or site.indirect or self._is_quantized(site):
             return None
-        self._know_all_parents()
-        if not self._is_put_in_eval(site):
+        # The cheap questions first: most models are frozen, or never put in evaluation mode.
+        if not self._is_put_in_eval(site) or self._may_be_frozen(site):
             return None
+        self._know_all_parents()
         forward = [call for call in self._forward_calls() if self._called(call) == {site.call}]
-        if not forward or self._may_be_frozen(site) or self._is_handed_over(site):
+        if not forward or self._is_handed_over(site):
             return None
         trained = self._optimized()
         if trained is None or site.call in trained:
@@ -196,10 +198,12 @@ class Gradients:
         return frozenset(found) if found else None  # type: ignore[arg-type]
 
     def _calls_of_optimizers(self) -> Iterator[ast.Call]:
-        lines = self.tree.lines_of(self.words.find("Adam", "SGD", "Optim", "optim", "Adafactor", whole=False))
-        for node in self.tree.visit(lines):
+        for node in self.tree.visit(self.tree.lines_of(self._optimizer_words())):
             if isinstance(node, ast.Call) and _OPTIMIZER.fullmatch(catalog.last(dotted(node.func) or "")):
                 yield node
+
+    def _optimizer_words(self) -> list[int]:
+        return self.words.find("Adam", "SGD", "Optim", "optim", "Adafactor", whole=False)
 
     def _called(self, call: ast.Call) -> Origins:
         """The module whose forward pass a call is."""
