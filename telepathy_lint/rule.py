@@ -13,6 +13,7 @@ from telepathy_lint.change import Repair
 from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.scan.site import Kind
 from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
 from telepathy_lint.violation import Safety
 
 _CODE = re.compile(r"TLP[1239]\d\d")
@@ -134,9 +135,18 @@ def origin(value: Value, site: Site) -> str:
     if value.via is None:
         return ""
     name, line = value.via
-    path = value.context.scope.tree.source.path
-    file = f" in {PurePath(path).name}" if path != site.source.path else ""
-    return f", from {name}{file}, line {line}"
+    source = value.context.scope.tree.source
+    file = f" in {PurePath(source.path).name}" if source.path != site.source.path else ""
+    return f", from {name}{file}, {line_name(source, line)}"
+
+
+def line_name(source: Source, line: int) -> str:
+    """A line as users see it: `line 12`, or `cell 3, line 2` in a notebook."""
+    if line > len(source.line_starts):
+        return f"line {line}"  # a name of this file for a value of a shorter one
+    start = source.line_starts[line - 1]
+    span = source.place(start, start)
+    return f"line {span.line}" if span.cell < 0 else f"cell {span.cell + 1}, line {span.line}"
 
 
 def literal(argument: Argument) -> object:

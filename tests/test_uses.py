@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint import engine, registry
+from telepathy_lint.notebook import Notebook
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.triggers import ID_PREFIXES, may_matter
@@ -127,6 +128,30 @@ def test_two_ids_in_one_table_and_a_load_beside_it() -> None:
         "for key in MODELS:\n    AutoTokenizer.from_pretrained(MODELS[key])\n"
     )
     assert fixed(code, "TLP302") == code.replace("Meta-Llama", "Llama")
+
+
+# ---- places in notebooks
+
+
+def test_a_message_names_the_cell_and_the_line_in_it() -> None:
+    cells = [
+        HEADER + 'tokenizer = AutoTokenizer.from_pretrained("gpt2")',
+        "# padding\ntokenizer.pad_token = tokenizer.eos_token",
+        "from transformers import DataCollatorForLanguageModeling\n"
+        "DataCollatorForLanguageModeling(tokenizer, mlm=False)",
+    ]
+    whole = {
+        "cells": [
+            {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": cell}
+            for cell in cells
+        ],
+        "metadata": {"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    source = Notebook("n.ipynb", json.dumps(whole).encode())
+    (one,) = engine.lint(source, registry.select(["TLP202"]), Settings())
+    assert one.message.endswith("pad_token is eos_token since cell 2, line 2")
 
 
 # ---- following objects

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
@@ -45,4 +45,4 @@ class EosPaddedTraining(Rule):
             return None
         if not all(value.kind == "const" and value.data is False for value in mlm.values):
             return None
-        return self.at_call(site, f"pad_token is eos_token since line {site.eos_padded}")
+        return self.at_call(site, f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from telepathy_lint.change import Change, Repair
-from telepathy_lint.rule import Meta, Report, Rule, origin, shown
+from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
 from telepathy_lint.rules.tlp203_implicit_decoding import decides_nothing
 from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
@@ -80,7 +80,8 @@ class ContradictoryDecoding(Rule):
         penalty = config.argument("repetition_penalty")
         if penalty is None or is_always(config.argument("do_sample"), False) or not _is_number(penalty, (1,)):
             return None
-        detail = f"greedy, with the repetition_penalty={shown(penalty.values[0])} of the config on line {config.call.lineno}"
+        line = line_name(config.source, config.call.lineno)
+        detail = f"greedy, with the repetition_penalty={shown(penalty.values[0])} of the config on {line}"
         return self.at(site, do_sample.node, detail)
 
     def repair(self, site: Site, settings: Settings) -> Repair | None:

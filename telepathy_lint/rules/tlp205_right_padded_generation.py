@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
@@ -49,5 +49,5 @@ class RightPaddedGeneration(Rule):
             return None
         if not all(_DECODER_ONLY.search(name) for load in site.about for name in load.classes):
             return None
-        line = getattr(padded.values[0].node, "lineno", site.call.lineno)
-        return self.at(site, padded.node, f"on line {line}, by a tokenizer with padding_side='right'")
+        line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
+        return self.at(site, padded.node, f"on {line}, by a tokenizer with padding_side='right'")

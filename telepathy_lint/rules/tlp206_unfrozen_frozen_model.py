@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.change import Change, Repair
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
@@ -54,7 +54,8 @@ class UnfrozenFrozenModel(Rule):
         through = site.trained_through
         if through is None:
             return None
-        detail = f"in eval(), trained through on line {through.lineno}, in no optimizer; requires_grad_(False) frees them"
+        line = line_name(site.source, through.lineno)
+        detail = f"in eval(), trained through on {line}, in no optimizer; requires_grad_(False) frees them"
         return self.at_call(site, detail)
 
     def repair(self, site: Site, settings: Settings) -> Repair | None:
