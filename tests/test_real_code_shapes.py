@@ -307,6 +307,7 @@ def check_surroundings(data: bytes, rules: tuple[Rule, ...], how: Settings = LOA
         position = max(position, end)
     pieces.append(source.text[position:])
     assert after.startswith(pieces[0])
+    assert len(after) - len(after.rstrip("\n")) == len(source.text) - len(source.text.rstrip("\n"))
     cursor = len(pieces[0])
     for piece in pieces[1:]:
         cursor = behind(after, piece, cursor)
