@@ -54,7 +54,7 @@ class Gradients:
             return None
         self._know_all_parents()
         forward = [call for call in self._forward_calls() if self._called(call) == {site.call}]
-        if not forward or self._is_handed_over(site):
+        if not forward:
             return None
         trained = self._optimized()
         if trained is None or site.call in trained:
@@ -66,7 +66,7 @@ class Gradients:
             if calls & trained or any(
                 isinstance(each, ast.Call) and self._called(each) & trained for each in calls
             ):
-                return call
+                return None if self._is_handed_over(site) else call
         return None
 
     # ---- the parts of the question
