@@ -96,6 +96,17 @@ def test_a_new_name_is_safe_where_nothing_but_a_load_sees_it(code: str, safety: 
     assert '"meta-llama/Llama-3.1-8B"' in fixed(HEADER + code, "TLP302")
 
 
+@pytest.mark.parametrize(("parameter", "safety"), [("_", "safe"), ("model", "unsafe")])
+def test_what_greedy_ignores_goes_safely_from_a_known_model_only(parameter: str, safety: str) -> None:
+    load = 'model = AutoModelForCausalLM.from_pretrained("gpt2")\n'
+    code = (
+        f"{HEADER}{load}def f(ids, {parameter}=None):\n    model.generate(ids, do_sample=False, top_p=0.5)\n"
+    )
+    (one,) = found(code, "TLP204")
+    assert one.fix is not None
+    assert one.fix.safety == safety
+
+
 def test_a_label_in_a_file_that_loads_nothing_is_let_be() -> None:
     assert not found('model_path = "meta-llama/Meta-Llama-3.1-8B"\n', "TLP302")
 
