@@ -36,12 +36,10 @@ if TYPE_CHECKING:
     from telepathy_runtime.memory import (
         Monitor,
         PerceiverBridge,
-        UnknownOptionError,
         Workload,
         estimate,
         estimate_pair,
         max_batch,
-        trace,
     )
     from telepathy_runtime.placement import resolve_device_map
     from telepathy_runtime.planning import plan_load
@@ -63,10 +61,8 @@ _HOME = {
     "estimate": "memory",
     "estimate_pair": "memory",
     "max_batch": "memory",
-    "trace": "memory",
     "Monitor": "memory",
     "PerceiverBridge": "memory",
-    "UnknownOptionError": "memory",
     "LoadReport": "report",
     "TokenizerReport": "tokenization",
     "LoadError": "errors",
@@ -110,7 +106,6 @@ __all__ = [
     "ReadOnlyCacheError",
     "SpillError",
     "TokenizerReport",
-    "UnknownOptionError",
     "Workload",
     "__version__",
     "apply_generation_config",
@@ -124,7 +119,6 @@ __all__ = [
     "resolve_attn_implementation",
     "resolve_device_map",
     "resolve_dtype",
-    "trace",
 ]
 
 

@@ -31,6 +31,10 @@ def listening() -> Iterator[Seen]:
         getattr(getattr(library, name), "cache_clear", lambda: None)()
     seen, stream = Seen(), io.StringIO()
     handler, logger = logging.StreamHandler(stream), logging.getLogger("transformers")
+    level, disabled = logger.level, logging.root.manager.disable
+    # Whatever ran before may have asked for silence.
+    logger.setLevel(logging.WARNING)
+    logging.disable(logging.NOTSET)
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -38,6 +42,8 @@ def listening() -> Iterator[Seen]:
             yield seen
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
+        logging.disable(disabled)
         seen.text = stream.getvalue() + "\n".join(str(one.message) for one in caught)
 
 
