@@ -22,6 +22,10 @@ _OPTIMIZER = re.compile(
     r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
 )
 _PARAMETERS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
+#: Expressions that can hand an object on.
+_HANDS_ON = (
+    ast.Name, ast.Attribute, ast.Call, ast.IfExp, ast.BoolOp, ast.Subscript, ast.Tuple, ast.List, ast.NamedExpr, ast.Await,
+)  # fmt: skip
 #: Functions that look at a model and keep nothing of it.
 _LOOKERS = frozenset(
     {"print", "len", "isinstance", "hasattr", "getattr", "id", "type", "next", "str", "sum", "del"}
@@ -38,7 +42,6 @@ class Gradients:
         self.behind = Computation(tree, evaluator, words)
         self.sources = _Sources(tree, evaluator, words)
         self._forward: list[ast.Call] | None = None
-        self._visited = False
 
     def wanted(self) -> bool:
         """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
@@ -52,7 +55,6 @@ class Gradients:
         # The cheap questions first: most models are frozen, or never put in evaluation mode.
         if not self._is_put_in_eval(site) or self._may_be_frozen(site):
             return None
-        self._know_all_parents()
         forward = [call for call in self._forward_calls() if self._called(call) == {site.call}]
         if not forward:
             return None
@@ -70,12 +72,6 @@ class Gradients:
         return None
 
     # ---- the parts of the question
-
-    def _know_all_parents(self) -> None:
-        """Computations lead anywhere in the file: every node's place must be known."""
-        if not self._visited:
-            self._visited = True
-            self.tree.visit(range(1, len(self.tree.source.line_starts) + 1))
 
     def _is_quantized(self, site: Site) -> bool:
         return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
@@ -163,7 +159,11 @@ class Gradients:
             for name, bindings in scope.bindings.items():
                 if "." in name:
                     continue
-                if any(site.call in self.identity.bound_to(binding, scope) for binding in bindings):
+                if any(
+                    site.call in self.identity.bound_to(binding, scope)
+                    for binding in bindings
+                    if binding.kind == "param" or isinstance(binding.value, _HANDS_ON)
+                ):
                     yield name
 
     def _only_looks(self, call: ast.Call) -> bool:

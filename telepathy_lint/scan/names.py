@@ -44,6 +44,9 @@ class Names:
         found: list[tuple[History, Scope]] = []
         for other in self._writers(scope, name):
             found.extend(((binding, ()), other) for binding in other.bindings[name])
+        bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
+        if len(bindings) == 1 and not (found or mutations or scope.is_class):
+            return [((bindings[0], ()), scope)]  # nothing else can arrive: no need to walk
         if stmt is not None and not found:
             arrived = reaching(scope, name, stmt, mutations=mutations)
             if arrived is not None:
@@ -60,7 +63,6 @@ class Names:
                     found.append(((binding, done), scope))
                 if found:
                     return found
-        bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
         if mutations and stmt is None and scope.body:
             # Seen from a function that runs later: what the name holds when the body is through.
             arrived = reaching(scope, name, None, mutations=True)

@@ -335,7 +335,9 @@ class Tree:
         return scope if scope is not None else self._scope(definition, self.scope_of(definition))
 
     def context_of(self, node: ast.AST) -> Context:
-        """The context of a visited expression."""
+        """The context of an expression."""
+        if node not in self.parent and (first := getattr(node, "lineno", None)) is not None:
+            self.visit(range(first, (getattr(node, "end_lineno", None) or first) + 1))
         inner: list[ast.AST] = []
         current: ast.AST | None = node
         while current is not None and not isinstance(current, (ast.stmt, ast.Module)):
