@@ -151,6 +151,8 @@ def parse_toml(path: str, data: bytes) -> dict[str, Any]:
         document: dict[str, Any] = toml.loads(data.decode("utf-8"))
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
     return document
 
 
@@ -210,7 +212,8 @@ def _version(value: Any) -> str | None:
     numbers = value.split(".")
     return (
         value
-        if len(numbers) <= 3 and all(number.isdecimal() and number.isascii() for number in numbers)
+        if len(numbers) <= 3
+        and all(number.isdecimal() and number.isascii() and len(number) < 10 for number in numbers)
         else None
     )
 

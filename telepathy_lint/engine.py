@@ -100,7 +100,10 @@ def fix(
         text = fixes.apply(source.text, planned)
         done = [replace(violation, fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
         codes = ", ".join(sorted({violation.code for violation in done}))
-        before, source = source, source.with_text(text)
+        try:
+            before, source = source, source.with_text(text)
+        except SourceError as error:
+            raise FixError(f"the fix of {codes} {error.message}; nothing was changed") from error
         if (broken := _broken(before, source)) is not None:
             raise FixError(f"the fix of {codes} would break the file ({broken}); nothing was changed")
         applied += done

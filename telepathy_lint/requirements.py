@@ -11,9 +11,9 @@ from typing import Any
 from telepathy_lint.config import ConfigError, parse_toml
 
 _REQUIREMENT = re.compile(r"transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)", re.IGNORECASE)
-_LOWER = re.compile(r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d+(?:\.\d+)*)")
-_TAG = re.compile(r"transformers(?:\.git)?@v?(?P<version>\d+(?:\.\d+)+)")
-_LOCKED = re.compile(r'name = "transformers"\r?\nversion = "(?P<version>\d+(?:\.\d+)*)')
+_LOWER = re.compile(r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)")
+_TAG = re.compile(r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)")
+_LOCKED = re.compile(r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)')
 _LINE = re.compile(
     r"^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))", re.MULTILINE | re.IGNORECASE
 )

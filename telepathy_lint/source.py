@@ -54,6 +54,8 @@ class Source:
                 f"not valid {self.encoding}: byte 0x{body[error.start]:02x} at offset {error.start}{said}",
                 line,
             ) from error
+        except ValueError as error:  # some codecs fail in their own way, such as "undefined" and "punycode"
+            raise SourceError(f"not valid {self.encoding}: {error}") from error
 
     @classmethod
     def from_text(cls, path: str, text: str) -> Source:
@@ -71,8 +73,21 @@ class Source:
         return type(self)(self.path, self.encode(text))
 
     def encode(self, text: str) -> bytes:
-        """The bytes to write for `text`."""
-        return (codecs.BOM_UTF8 if self.bom else b"") + text.encode(self.encoding)
+        """The bytes to write for `text`.
+
+        Raises:
+            SourceError: the encoding cannot write it, or would write what is not changed in another way.
+        """
+        mark = codecs.BOM_UTF8 if self.bom else b""
+        if self.encoding == "utf-8":
+            return mark + text.encode("utf-8")
+        try:
+            # Some encodings, such as utf-7, spell one text in several ways.
+            if mark + self.text.encode(self.encoding) == self.data:
+                return mark + text.encode(self.encoding)
+        except ValueError:
+            pass
+        raise SourceError(f"cannot be written back exactly as {self.encoding}")
 
     @cached_property
     def newline(self) -> str:
@@ -158,6 +173,9 @@ def parse(text: str) -> ast.Module:
         if "\0" in text:  # what Python says of it, and where, differs from release to release
             raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
         raise SourceError(_syntax_message(error), error.lineno or 1, max(error.offset or 1, 1)) from error
+    except UnicodeEncodeError as error:  # only a notebook's JSON can spell half of a character
+        line = text.count("\n", 0, error.start) + 1
+        raise SourceError("cannot be parsed: it holds a lone surrogate", line) from error
     except ValueError as error:
         raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
     except (RecursionError, MemoryError) as error:

@@ -1,0 +1,81 @@
+"""Input that nobody wrote on purpose: whatever it is, the file is named and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint.config import ConfigError, from_table, parse_toml
+from telepathy_lint.notebook import Notebook
+from telepathy_lint.one_file import Job, Task, run
+from telepathy_lint.registry import all_rules
+from telepathy_lint.requirements import target_of
+from telepathy_lint.results import FileResult
+from telepathy_lint.settings import Loader, Settings
+from telepathy_lint.source import SourceError
+
+LOAD = b'from transformers import AutoModel\nm = AutoModel.from_pretrained("gpt2", device_map="cuda")\n'
+
+
+def fixed(data: bytes, how: Settings | None = None) -> FileResult:
+    return run(Job("x.py", data, all_rules(), how or Settings()), Task(fix=True, unsafe=True))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "above"),
+    [
+        ("utf-7", b'x = "~\\n"\n'),
+        ("unicode_escape", b""),
+        ("iso-2022-jp", b'x = "\x1b$B\x1b(B"\n'),
+        ("idna", b""),
+    ],
+)
+def test_what_an_encoding_would_spell_differently_is_not_fixed(encoding: str, above: bytes) -> None:
+    result = fixed(b"# coding: " + encoding.encode() + b"\n" + above + LOAD)
+    assert result.output is None
+    (failure,) = result.failures
+    assert "cannot be written back exactly as" in failure.message
+    assert len(result.violations) > 1  # what was found is still said
+
+
+def test_a_name_that_the_encoding_cannot_write_is_not_written() -> None:
+    how = Settings(loader=Loader(module="größe"))
+    assert fixed(b"# coding: ascii\n" + LOAD, how).output is None
+    assert fixed(LOAD, how).output is not None
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "punycode", "idna", "utf-16", "utf-32"])
+def test_encodings_that_fail_in_their_own_way(encoding: str) -> None:
+    for data in (b'x = "\xa4"\n', b"x = \x1b\n", b"-", b"\xff\xfe"):
+        result = fixed(b"# coding: " + encoding.encode() + b"\n" + data + LOAD)
+        assert not any("itself failed" in one.message for one in result.failures)
+
+
+@pytest.mark.parametrize("raw", ['{"a": ' + "1" * 5000 + "}", '{"cells": ' + "[" * 100_000])
+def test_json_that_python_does_not_read(raw: str) -> None:
+    with pytest.raises(SourceError, match="not a notebook"):
+        Notebook("n.ipynb", raw.encode())
+
+
+def test_half_a_character_in_a_notebook() -> None:
+    cells = [{"cell_type": "code", "source": source} for source in ('x = "\ud800"', "x = 1")]
+    (problem,) = Notebook("n.ipynb", json.dumps({"cells": cells}).encode()).problems
+    assert (problem.message, problem.cell) == (
+        "cell skipped: cannot be parsed: it holds a lone surrogate",
+        0,
+    )
+
+
+def test_toml_that_is_nested_too_deeply() -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        parse_toml("x.toml", b"a = " + b"[" * 100_000)
+
+
+def test_versions_of_endless_digits(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="target-transformers"):
+        from_table({"target-transformers": "1" * 5000}, "x.toml")
+    (tmp_path / "requirements.txt").write_text(f"transformers>={'1' * 5000}\ntransformers>=4.40\n")
+    found = target_of(str(tmp_path))
+    assert found is not None and found.version == "4.40"
