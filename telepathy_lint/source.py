@@ -9,13 +9,16 @@ import re
 import sys
 import warnings
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any, TypeVar
 
 from telepathy_lint.violation import Edit, Span
 
 # PEP 263: the declaration counts only in the first two lines, and in the second only below a comment or blank line.
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _BLANK_OR_COMMENT = re.compile(rb"^[ \t\f]*(?:#.*)?$")
+_Answer = TypeVar("_Answer")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -109,6 +112,17 @@ class Source:
     @cached_property
     def is_ascii(self) -> bool:
         return self.text.isascii()
+
+    def once(self, ask: Callable[[str], _Answer]) -> _Answer:
+        """What a module's function says of the whole text, asked once however many calls want to know."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self.text)
+        answer: _Answer = self._answers[ask]
+        return answer
+
+    @cached_property
+    def _answers(self) -> dict[Callable[[str], Any], Any]:
+        return {}
 
     def line(self, number: int) -> str:
         """Physical line `number` (1-based) with its newline."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from telepathy_lint.change import Change
 from telepathy_lint.rewrite.imports import ImportPlan, Placed
@@ -37,6 +38,7 @@ class Rewriter:
     def __init__(self, scan: Scan, settings: Settings) -> None:
         self.scan = scan
         self.settings = settings
+        self.imports = ImportPlan(scan, settings)
 
     def offers(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
         """What can be done for the rules that reported a site: their own repairs, then one rewrite for the others.
@@ -120,8 +122,7 @@ class Rewriter:
     def _can_place(self, site: Site, change: Change) -> bool:
         if change.after and target_of(site, self.scan) is None:
             return False
-        imports = ImportPlan(self.scan, self.settings)
-        return all(imports.place(site, need) is not None for need in change.needs)
+        return all(self.imports.place(site, need) is not None for need in change.needs)
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
         safety = rule.safety(site)
@@ -141,7 +142,7 @@ class Rewriter:
         """The edits that carry out the rewrites together; a call inside another waits for the next round."""
         from telepathy_lint.rewrite.call import changed
 
-        imports = ImportPlan(self.scan, self.settings)
+        imports = self.imports.fresh()
         edits: list[Edit] = []
         source = self.scan.source
         for rewrite in _innermost(_merged(rewrites)):
@@ -223,14 +224,10 @@ def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
 
 
 def _innermost(rewrites: list[Rewrite]) -> list[Rewrite]:
-    return [
-        outer
-        for outer in rewrites
-        if not any(
-            outer is not inner and outer.site.start <= inner.site.start and inner.site.end <= outer.site.end
-            for inner in rewrites
-        )
-    ]
+    """Those that hold no other. Calls are nested or apart: what a call holds comes next in the order of the text."""
+    ordered = sorted(rewrites, key=lambda rewrite: (rewrite.site.start, -rewrite.site.end))
+    holding = {id(outer) for outer, inner in pairwise(ordered) if inner.site.end <= outer.site.end}
+    return [rewrite for rewrite in rewrites if id(rewrite) not in holding]
 
 
 def _in_formatted_string(site: Site, scan: Scan) -> bool:

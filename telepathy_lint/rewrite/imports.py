@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left, bisect_right
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 
 from telepathy_lint.change import Name
@@ -44,6 +47,15 @@ class ImportPlan:
         self.source = scan.source
         self.loader = settings.loader
         self._used: list[tuple[list[Placed], Site, str]] = []
+        # What is asked of the whole file for one call after the other.
+        self._other_meaning: dict[tuple[str, str], bool] = {}
+        self._bound_to: dict[tuple[ast.AST, str], str | None] = {}
+
+    def fresh(self) -> ImportPlan:
+        """A plan for other calls of the same file."""
+        plan = copy(self)
+        plan._used = []
+        return plan
 
     # ---- where
 
@@ -114,13 +126,18 @@ class ImportPlan:
 
     def _imported_as(self, scope: Scope, symbol: str) -> str | None:
         """The name under which something is already imported in the scope or the module."""
+        key = (scope.node, symbol)
+        if key not in self._bound_to:
+            self._bound_to[key] = self._look_for(scope, symbol)
+        return self._bound_to[key]
+
+    def _look_for(self, scope: Scope, symbol: str) -> str | None:
         assert self.scan.finder is not None
-        for each in (scope, self.scan.finder.tree.top):
-            for bound, bindings in each.bindings.items():
-                for binding in bindings:
-                    if binding.kind == "import" and binding.symbol == symbol:
-                        return bound
-        return None
+        top = self.scan.finder.tree.top
+        if scope is not top:
+            inside = _bound_in(scope, symbol)
+            return inside if inside is not None else self._imported_as(top, symbol)
+        return _bound_in(top, symbol)
 
     def _is_imported(self, scope: Scope, module: str) -> bool:
         return any(
@@ -132,6 +149,12 @@ class ImportPlan:
 
     def _means_something_else(self, name: str, symbol: str) -> bool:
         """Whether any scope of the file binds `name` to anything but the loader."""
+        key = (name, symbol)
+        if key not in self._other_meaning:
+            self._other_meaning[key] = self._is_bound_otherwise(name, symbol)
+        return self._other_meaning[key]
+
+    def _is_bound_otherwise(self, name: str, symbol: str) -> bool:
         assert self.scan.finder is not None
         if not find_words(self.source.text, name):
             return False
@@ -159,6 +182,21 @@ class ImportPlan:
     def use(self, placed: list[Placed], site: Site, text: str) -> None:
         """Note that a site's call becomes `text`, which uses the placed names."""
         self._used.append((placed, site, text))
+
+    @cached_property
+    def _in_order(self) -> list[tuple[Site, str]]:
+        """The calls noted, in the order of the text."""
+        return sorted(((site, text) for _, site, text in self._used), key=lambda used: used[0].start)
+
+    @cached_property
+    def _imports_from(self) -> dict[str, list[ast.ImportFrom]]:
+        """The `from` imports of the module's body."""
+        assert self.scan.finder is not None
+        found: dict[str, list[ast.ImportFrom]] = {}
+        for stmt in self.scan.finder.tree.top.statements:
+            if isinstance(stmt, ast.ImportFrom) and stmt.module is not None:
+                found.setdefault(stmt.module, []).append(stmt)
+        return found
 
     def edits(self) -> list[Edit]:
         """One edit or more for each import statement concerned."""
@@ -222,10 +260,9 @@ class ImportPlan:
         """An import from the module that stands before every call in the same block and can take more names."""
         assert self.scan.finder is not None
         parent_of = self.scan.finder.tree.parent
-        first_call = min(site.start for _, site, _ in self._used)
+        first_call = self._in_order[0][0].start
         block = parent_of.get(stmt)
-        candidates = [stmt, *self.scan.finder.tree.top.statements]
-        for other in candidates:
+        for other in [stmt, *self._imports_from.get(module, ())]:
             if (
                 isinstance(other, ast.ImportFrom)
                 and other.module == module
@@ -244,17 +281,13 @@ class ImportPlan:
         """Where a statement's loader import goes: with that of a later one of the block, if no call comes before it."""
         assert self.scan.finder is not None
         parent_of = self.scan.finder.tree.parent
-        first_call = min(site.start for _, site, _ in self._used)
+        first_call = self._in_order[0][0].start
         chosen = stmt
+        if not isinstance(parent_of.get(stmt), ast.Module):
+            return stmt
         for other in stmts:
             same_block = type(other) is type(stmt) and parent_of.get(other) is parent_of.get(stmt)
-            at_top = isinstance(parent_of.get(stmt), ast.Module)
-            if (
-                same_block
-                and at_top
-                and self.source.end_of(other) < first_call
-                and other.lineno > chosen.lineno
-            ):
+            if same_block and self.source.end_of(other) < first_call and other.lineno > chosen.lineno:
                 chosen = other
         return chosen
 
@@ -361,12 +394,17 @@ class ImportPlan:
                 for other in self.scan.finder.tree.all_scopes()
                 if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
             ]
-        gone = [(site.start, site.end) for _, site, text in self._used if not _mentions(text, name)]
-        hidden += [*gone, (source.start_of(stmt), source.end_of(stmt))]
-        if any(_mentions(new, name) and seen[0] <= site.start < seen[1] for _, site, new in self._used):
-            return True
-        for offset in find_words(text[: seen[1]], name):
-            if offset < seen[0] or any(start <= offset < end for start, end in hidden):
+        first = bisect_left(self._in_order, seen[0], key=lambda used: used[0].start)
+        last = bisect_left(self._in_order, seen[1], key=lambda used: used[0].start)
+        for site, new in self._in_order[first:last]:
+            if _mentions(new, name):
+                return True
+            hidden.append((site.start, site.end))
+        hidden.append((source.start_of(stmt), source.end_of(stmt)))
+        covered = _Covered(hidden)
+        for offset in find_words(text[seen[0] : seen[1]], name):
+            offset += seen[0]
+            if offset in covered:
                 continue
             line = source.line(source.line_of(offset))
             before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
@@ -375,6 +413,31 @@ class ImportPlan:
                 continue
             return True
         return False
+
+
+def _bound_in(scope: Scope, symbol: str) -> str | None:
+    for bound, bindings in scope.bindings.items():
+        if any(binding.kind == "import" and binding.symbol == symbol for binding in bindings):
+            return bound
+    return None
+
+
+class _Covered:
+    """Whether an offset lies in one of many ranges."""
+
+    def __init__(self, ranges: list[tuple[int, int]]) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        for start, end in sorted(ranges):
+            if self.ends and start <= self.ends[-1]:
+                self.ends[-1] = max(end, self.ends[-1])
+            else:
+                self.starts.append(start)
+                self.ends.append(end)
+
+    def __contains__(self, offset: int) -> bool:
+        at = bisect_right(self.starts, offset) - 1
+        return at >= 0 and offset < self.ends[at]
 
 
 def _import_text(module: str, wanted: list[Placed]) -> str:

@@ -9,6 +9,10 @@ from telepathy_lint.violation import Safety
 _READS_ATTENTION = ("output_attentions", ".attentions")
 
 
+def _reads_attention(text: str) -> bool:
+    return any(word in text for word in _READS_ATTENTION)
+
+
 class MissingAttnImplementation(Rule):
     """A model is loaded without saying which attention implementation it computes with.
 
@@ -50,4 +54,4 @@ class MissingAttnImplementation(Rule):
         return self.at_call(site, "sdpa or eager, as the class and the release have it")
 
     def safety(self, site: Site) -> Safety:
-        return "unsafe" if any(word in site.source.text for word in _READS_ATTENTION) else "safe"
+        return "unsafe" if site.source.once(_reads_attention) else "safe"

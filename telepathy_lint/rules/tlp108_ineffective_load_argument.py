@@ -214,7 +214,7 @@ def _wrong_dtype(site: Site, argument: Argument) -> _Problem | None:
 def _wrong_attention(site: Site, argument: Argument) -> _Problem | None:
     value = literal(argument)
     if value in table.ATTENTION_NAMES:
-        if _may_know_more(site) or any(word in site.source.text for word in _REGISTERS):
+        if _may_know_more(site) or site.source.once(_registers):
             return None
         meant = table.ATTENTION_NAMES[str(value)]
         if not meant:
@@ -225,6 +225,10 @@ def _wrong_attention(site: Site, argument: Argument) -> _Problem | None:
     if value in _FLASH and _float32(site) and not any(word in _rest(site) for word in _HALVES):
         return _Problem(argument, f"{value!r} computes in float16 and bfloat16 only, the model is float32")
     return None
+
+
+def _registers(text: str) -> bool:
+    return any(word in text for word in _REGISTERS)
 
 
 def _float32(site: Site) -> bool:

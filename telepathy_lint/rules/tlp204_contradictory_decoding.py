@@ -104,9 +104,13 @@ class ContradictoryDecoding(Rule):
         return Repair(safety, f"decode greedily without {', '.join(change.removed)}", change)
 
 
+def _samples(text: str) -> bool:
+    return "do_sample=True" in text.replace(" ", "")
+
+
 def ignored_by(site: Site) -> list[Argument]:
     """The sampling arguments that a greedy call gets and does not look at."""
-    if site.kind == "decoding" and "do_sample=True" in site.source.text.replace(" ", ""):
+    if site.kind == "decoding" and site.source.once(_samples):
         return []  # the config may be one that a call turns into sampling
     return [
         each

@@ -8,10 +8,14 @@ from telepathy_lint.settings import Settings
 
 #: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
 _ASKS = re.compile(
-    r"\b(?:\w*memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)\w*|mem_get_info|\w*virtual_memory"
-    r"|\w*(?:log|print|report|show|track|monitor|get|measure)\w*_(?:mem|memory|vram|gpu|ram)\w*"
-    r"|nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi|\w*[Mm]emory(?:Tracker|Monitor|Logger|Profiler)\w*)\b"
+    r"\b(?:\w{0,60}memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)|mem_get_info\b|\w{0,60}virtual_memory\b"
+    r"|\w{0,60}(?:log|print|report|show|track|monitor|get|measure)\w{0,60}_(?:mem|vram|gpu|ram)"
+    r"|(?:nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi)\b|\w{0,60}[Mm]emory(?:Tracker|Monitor|Logger|Profiler))"
 )
+
+
+def _asks(text: str) -> bool:
+    return _ASKS.search(text) is not None
 
 
 class UnloggedMemory(Rule):
@@ -47,4 +51,4 @@ class UnloggedMemory(Rule):
     def check(self, site: Site, settings: Settings) -> Report | None:
         if site.loader or site.configured:
             return None
-        return None if _ASKS.search(site.source.text) else self.at_call(site)
+        return None if site.source.once(_asks) else self.at_call(site)

@@ -19,6 +19,9 @@ _FOLDERS = re.compile(
     r"|data|datasets?|weights|saved\w*|save|trained\w*|tmp|temp|cache\w*|assets|artifacts|resources?|tests?|examples?"
     r"|local\w*|path|user(?:name)?|your\w*|\w*_org|namespace|my_\w+|fixtures|pretrained\w*|src|lib|home|mnt)"
 )
+#: More characters than an organisation and a name have on the hub.
+_LONGEST = 200
+_WRITTEN = re.compile(r"(?:save\w{0,60}\(|_dir\s{0,60}=\s{0,60}|makedirs\()[\"']([\w./-]+)(?=[\"'])")
 
 
 class UnpinnedRevision(Rule):
@@ -60,6 +63,8 @@ class UnpinnedRevision(Rule):
 
 def is_hub_id(text: str) -> bool:
     """Whether a string is sure to name a repository of the hub rather than a folder."""
+    if len(text) > _LONGEST:
+        return False
     if _HUB_ID.fullmatch(text):
         return _FOLDERS.fullmatch(text.partition("/")[0]) is None
     return _BARE.fullmatch(text) is not None
@@ -67,5 +72,8 @@ def is_hub_id(text: str) -> bool:
 
 def _is_written_to(model_id: str, site: Site) -> bool:
     """Whether the file saves something under the same name."""
-    quoted = re.escape(model_id)
-    return re.search(rf"(?:save\w*\(|_dir\s*=\s*|makedirs\()[\"']{quoted}[\"']", site.source.text) is not None
+    return model_id in site.source.once(_written_names)
+
+
+def _written_names(text: str) -> frozenset[str]:
+    return frozenset(_WRITTEN.findall(text))

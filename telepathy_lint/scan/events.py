@@ -50,6 +50,7 @@ class Events:
         self._generation: Origins | None = None
         self._pad: Origins | None = None
         self._attention: Origins | None = None
+        self._max_length: bool | None = None
 
     # ---- the three questions
 
@@ -61,6 +62,11 @@ class Events:
 
     def max_length_at_generate(self) -> bool:
         """Whether some `generate` call of the file, or a dict spread into one, says `max_length`."""
+        if self._max_length is None:
+            self._max_length = self._generates_to_max_length()
+        return self._max_length
+
+    def _generates_to_max_length(self) -> bool:
         for use in self.origins.uses("generate"):
             call = self.tree.parent.get(use)
             if not isinstance(call, ast.Call) or call.func is not use:

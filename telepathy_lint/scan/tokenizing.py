@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.identity import Identity
@@ -53,6 +54,12 @@ class Tokenizing:
                                 found.append((owner, node.value, node))
             self._writes[attribute] = found
         return self._writes[attribute]
+
+    @cached_property
+    def _may_add_pad_token(self) -> bool:
+        """Whether a tokenizer may get a pad token by `add_special_tokens`."""
+        named = "pad_token" in self.tree.text.replace(".pad_token", "")
+        return named and bool(self.words.find("add_special_tokens"))
 
     # ---- padding on the right
 
@@ -127,7 +134,7 @@ class Tokenizing:
                 if len(owner) > 1 or not _is_eos(value) or not self._is_run(stmt, site):
                     return None
                 lines.append(stmt.lineno)
-        if self.words.find("add_special_tokens") and "pad_token" in self.tree.text.replace(".pad_token", ""):
+        if self._may_add_pad_token:
             return None  # it may get a pad token of its own there
         return min(lines, default=None)
 
