@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from telepathy_lint import __version__
 from telepathy_lint.output import FORMATS
 
-SUBCOMMANDS = ("check", "rule", "config", "server", "new")
+SUBCOMMANDS = ("check", "audit", "rule", "config", "server", "new")
 
 
 class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
@@ -89,6 +89,10 @@ def _command(name: str) -> Any:
         from telepathy_lint.commands.check import check
 
         return check
+    if name == "audit":
+        from telepathy_lint.commands.audit import audit
+
+        return audit
     if name == "rule":
         from telepathy_lint.commands.rule import rule
 
@@ -115,9 +119,16 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"telepathy-lint {__version__}")
     subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
-    build = {"check": _add_check, "rule": _add_rule, "config": _add_config, "new": _add_new}
+    build = {
+        "check": _add_check,
+        "audit": _add_audit,
+        "rule": _add_rule,
+        "config": _add_config,
+        "new": _add_new,
+    }
     texts = {
         "check": "lint files, folders and notebooks, and fix them",
+        "audit": "write how a whole repository configures and loads its models",
         "rule": "print a rule's documentation",
         "config": "print what is configured and where it comes from",
         "new": "write the beginning of a rule, for contributors",
@@ -218,6 +229,26 @@ def _flag(group: Any, key: str, text: str) -> None:
 def _add_where(group: Any) -> None:
     group.add_argument("--config", metavar="FILE", help="use this configuration file for everything")
     group.add_argument("--isolated", action="store_true", help="read no configuration file")
+
+
+def _add_audit(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the folder or file to audit")
+    sub.add_argument("--format", choices=("markdown", "json", "html"), default="markdown")
+    sub.add_argument("--output", "-o", metavar="FILE", help="write the document there")
+    sub.add_argument(
+        "--gpu", metavar="NAME", help="the GPU that memory is compared with (default: H100-80GB)"
+    )
+    sub.add_argument(
+        "--against", metavar="OLD", help="an audit kept as JSON: say what got better and worse since"
+    )
+    sub.add_argument(
+        "--fail-on-worse", action="store_true", help="with --against: exit 1 if anything got worse"
+    )
+    sub.add_argument(
+        "--fail-under", type=float, metavar="PERCENT", help="exit 1 if fewer calls are without a finding"
+    )
+    sub.add_argument("--jobs", "-j", type=int, metavar="N", help="number of processes")
+    _add_where(sub)
 
 
 def _add_rule(sub: argparse.ArgumentParser) -> None:

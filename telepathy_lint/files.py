@@ -76,9 +76,12 @@ class Found:
 class Discovery:
     """Turns the paths of a command into files: sorted, each once, without what is excluded or ignored."""
 
-    def __init__(self, configs: Configs, force_exclude: bool = False) -> None:
+    def __init__(
+        self, configs: Configs, force_exclude: bool = False, suffixes: tuple[str, ...] = SUFFIXES
+    ) -> None:
         self.configs = configs
         self.force_exclude = force_exclude
+        self.suffixes = suffixes
         self.ignores = Ignores()
         self._patterns: dict[int, Patterns] = {}
 
@@ -149,7 +152,7 @@ class Discovery:
             for entry in listed:
                 name = entry.name
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if not is_folder and not name.endswith(SUFFIXES):
+                if not is_folder and not name.endswith(self.suffixes):
                     continue
                 if excludes.match(folder, name):
                     continue

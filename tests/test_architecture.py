@@ -66,7 +66,10 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
     for module, _ in imports_of(path):
         if module.startswith("telepathy_runtime"):
-            assert module.startswith("telepathy_runtime.registry"), module
+            allowed = ["telepathy_runtime.registry"]
+            if path.parent.name == "audit":
+                allowed.append("telepathy_runtime.memory.gpus")  # capacities: a table, without torch
+            assert module.startswith(tuple(allowed)), module
 
 
 def loaded_after(code: str) -> set[str]:

@@ -1,0 +1,72 @@
+"""What a report is made of, before any format: sections of statements, tables, commands and checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from telepathy_lint.audit.data import Place
+
+Mark = Literal["good", "bad", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence and the places that show it."""
+
+    mark: Mark
+    text: str
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A table's cell; `sort` is what it sorts by where that is not the text, `share` draws a bar of 0 to 1."""
+
+    text: str
+    places: tuple[Place, ...] = ()
+    sort: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something to run, and what it does."""
+
+    text: str
+    command: str
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    done: bool
+    text: str
+
+
+Block = Statement | Table | Command | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    title: str
+    summary: str
+    sections: tuple[Section, ...]
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 load`, `2 loads`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,156 @@
+"""One file's facts: what the scan sees in it, what the rules say to it, and the ids written in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from telepathy_lint import suppress
+from telepathy_lint.audit import identifiers, texts
+from telepathy_lint.audit.data import CachePath, FileFacts, Finding, Load, LoadKind, Place
+from telepathy_lint.audit.follow import Follower, written
+from telepathy_lint.audit.loads import settings_of
+from telepathy_lint.one_file import open_source
+from telepathy_lint.rule import Rule, shown
+from telepathy_lint.scan import Modules, Scan, Site, scan
+from telepathy_lint.scan.scopes import Tree
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source, SourceError
+from telepathy_lint.triggers import CACHE_VARIABLES, CodeWords
+from telepathy_lint.violation import Violation
+
+#: The calls that the share of clean calls is counted over.
+_COUNTED = ("model", "tokenizer", "pipeline", "generate")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to look at; `rules` is empty for what is not Python."""
+
+    path: str
+    shown: str
+    data: bytes
+    rules: tuple[Rule, ...]
+    settings: Settings
+
+
+def collect(job: Job, modules: Modules, root: str) -> FileFacts:
+    """Never raises for what stands in the file: a problem is one of its facts."""
+    if not job.path.endswith((".py", ".ipynb")):
+        return texts.facts_of(job.shown, job.data.decode("utf-8", "replace"))
+    try:
+        source = open_source(job.path, job.data)
+        scanned = scan(source, job.settings, modules)
+    except SourceError as error:
+        return FileFacts(job.shown, problem=f"line {error.line}: {error.message}")
+    except RecursionError:
+        return FileFacts(job.shown, problem="nested too deeply to be read")
+    facts = _facts(job, source, scanned, root)
+    scanned.release()
+    return facts
+
+
+def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
+    finder = scanned.finder
+    tree = finder.tree if finder is not None else None
+    words = finder.words if finder is not None else None
+    facts = FileFacts(job.shown)
+    if identifiers.has_ids(source.text):
+        if tree is None or words is None:
+            tree, words = Tree(source), CodeWords(source.code)
+        mentions = tuple(identifiers.in_python(tree, words, job.shown))
+        facts = replace(facts, mentions=mentions, numbers=tuple(identifiers.numbers_in(tree, job.shown)))
+    if finder is None:
+        return facts
+    follower = Follower(finder, job.shown)
+    loads = [
+        _load(site, follower, root)
+        for site in scanned.sites
+        if site.kind in ("model", "tokenizer", "pipeline")
+    ]
+    findings, calls, clean = _judged(scanned.sites, source, job)
+    return replace(
+        facts,
+        loads=tuple(loads),
+        findings=findings,
+        caches=_caches(scanned.sites, job.shown),
+        calls=calls,
+        clean=clean,
+    )
+
+
+def _load(site: Site, follower: Follower, root: str) -> Load:
+    ids, is_open, options = follower.of(site)
+    kinds: dict[str, LoadKind] = {"model": "model", "tokenizer": "tokenizer", "pipeline": "pipeline"}
+    ids = tuple(
+        replace(each, place=replace(each.place, path=relative(each.place.path, root)))
+        if os.path.isabs(each.place.path)
+        else each
+        for each in ids
+    )
+    return Load(
+        place=_place(site, follower.path),
+        kind=kinds[site.kind],
+        callee=site.callee,
+        ids=ids,
+        open=is_open,
+        written=written(site),
+        options=options,
+        settings=settings_of(site),
+        generative=site.generative,
+        indirect=site.indirect,
+    )
+
+
+def relative(path: str, root: str) -> str:
+    """The path as the audit shows it: from the audited folder, with forward slashes."""
+    return os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
+
+
+def _place(site: Site, path: str) -> Place:
+    span = site.source.place(site.start, site.start)
+    return Place(path, span.line, span.cell)
+
+
+def _judged(sites: Sequence[Site], source: Source, job: Job) -> tuple[tuple[Finding, ...], int, int]:
+    """The findings that no comment silences, the calls that count, and how many of them are clean."""
+    violations: list[Violation] = []
+    calls: dict[int, Site] = {id(site): site for site in sites if site.kind in _COUNTED}
+    of_site: dict[int, int] = {}
+    for site in sites:
+        for rule in job.rules:
+            if site.kind in rule.meta.kinds and (report := rule.check(site, job.settings)) is not None:
+                span = source.place(report.start, report.end)
+                violation = Violation(
+                    path=source.path,
+                    cell=span.cell,
+                    line=span.line,
+                    column=span.column,
+                    code=rule.meta.code,
+                    name=rule.meta.name,
+                    message=report.message,
+                    span=span,
+                    start=report.start,
+                    end=report.end,
+                )
+                violations.append(violation)
+                of_site[id(violation)] = id(site)
+    kept = suppress.unsuppressed(source, violations)
+    faulty = {of_site[id(violation)] for violation in kept}
+    findings = tuple(
+        Finding(one.code, one.name, one.message, Place(job.shown, one.line, one.cell)) for one in kept
+    )
+    return findings, len(calls), sum(1 for site in calls if site not in faulty)
+
+
+def _caches(sites: Sequence[Site], path: str) -> tuple[CachePath, ...]:
+    found = []
+    for site in sites:
+        names = list(site.arguments) if site.kind == "path" else ["cache_dir"]
+        for name in names:
+            argument = site.arguments.get(name)
+            if argument is not None and name in (*CACHE_VARIABLES, "cache_dir"):
+                text = " or ".join(dict.fromkeys(shown(value) for value in argument.values))
+                found.append(CachePath(name, text, _place(site, path)))
+    return tuple(found)

@@ -1,0 +1,91 @@
+"""Two audits beside each other: what got better and what got worse."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from telepathy_lint.audit.data import Audit
+
+#: The one measure of which more is better.
+SCORE = "calls without a finding, percent"
+
+
+class NoAuditError(ValueError):
+    """The file to compare with is no audit of this schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A measure that is not what it was."""
+
+    measure: str
+    before: float
+    after: float
+
+    @property
+    def better(self) -> bool:
+        return (self.after > self.before) == (self.measure == SCORE)
+
+
+def measures(audit: Audit) -> dict[str, float]:
+    """The numbers that two audits are compared by; of all but the score, fewer is better."""
+    found: dict[str, float] = {
+        SCORE: round(audit.score, 2),
+        "ids that do not exist": sum(1 for model in audit.models if model.status == "unknown"),
+        "ids that were renamed": sum(1 for model in audit.models if model.status == "renamed"),
+        "configured models whose load was not found": len(audit.unloaded),
+        "numbers that differ from the registry": sum(1 for one in audit.checked if not one.agrees),
+        "files that could not be read": len(audit.problems),
+    }
+    for one in audit.consistency:
+        found[f"odd ones out: {one.setting} of {one.kind} loads"] = one.odd
+    for code, count in sorted(Counter(finding.code for finding in audit.findings).items()):
+        found[f"findings: {code}"] = count
+    return found
+
+
+def read(path: str) -> dict[str, float]:
+    """The measures of an audit that was kept as JSON.
+
+    Raises:
+        NoAuditError: the file cannot be read, or is none.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except OSError as error:
+        raise NoAuditError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise NoAuditError(f"{path}: not valid JSON: {error}") from error
+    found = document.get("measures") if isinstance(document, dict) and document.get("schema") == 1 else None
+    if not isinstance(found, dict) or not all(isinstance(value, (int, float)) for value in found.values()):
+        raise NoAuditError(
+            f"{path}: no audit; write one with `telepathy-lint audit --format json --output FILE`"
+        )
+    return {str(name): float(value) for name, value in found.items()}
+
+
+def changes(before: Mapping[str, float], after: Mapping[str, float]) -> list[Change]:
+    """What differs, worse first; a measure that one of the two lacks counts as 0 there."""
+    found = [
+        Change(name, before.get(name, 0.0), after.get(name, 0.0))
+        for name in dict.fromkeys((*after, *before))
+        if before.get(name, 0.0) != after.get(name, 0.0)
+    ]
+    return sorted(found, key=lambda change: change.better)
+
+
+def told(found: list[Change]) -> str:
+    """The changes for people."""
+    if not found:
+        return "Nothing got better, nothing got worse.\n"
+    lines = []
+    for better, title in ((False, "Worse"), (True, "Better")):
+        group = [change for change in found if change.better is better]
+        if group:
+            lines.append(f"{title} ({len(group)}):")
+            lines += [f"  {change.measure}: {change.before:g} -> {change.after:g}" for change in group]
+    return "\n".join(lines) + "\n"

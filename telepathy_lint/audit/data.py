@@ -1,0 +1,241 @@
+"""What an audit knows: plain frozen facts, each with the places that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Where a model id is written. "compared", "data" and "dataset" choose no model: an `if`, a results file, a dataset's id.
+Role = Literal[
+    "load",
+    "option",
+    "parameter",
+    "field",
+    "constant",
+    "table",
+    "other",
+    "compared",
+    "config",
+    "script",
+    "data",
+    "dataset",
+]
+#: Roles by which a repository says which models it means to use.
+CONFIGURING: frozenset[Role] = frozenset(
+    {"load", "option", "parameter", "field", "constant", "table", "config", "script"}
+)
+LoadKind = Literal["model", "tokenizer", "pipeline"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a file, relative to the audited folder; `cell` is a notebook's 0-based code cell, else -1."""
+
+    path: str
+    line: int
+    cell: int = -1
+
+    def __str__(self) -> str:
+        if self.cell >= 0:
+            return f"{self.path}, cell {self.cell + 1}, line {self.line}"
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mention:
+    """A model id as it is written somewhere."""
+
+    model_id: str
+    place: Place
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Chosen:
+    """An id that a load can get, where it is written, and what leads from there to the load."""
+
+    model_id: str
+    place: Place
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a load: as written, and the kind of value that is counted."""
+
+    text: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One call that loads a model, a tokenizer or a pipeline."""
+
+    place: Place
+    kind: LoadKind
+    callee: str
+    ids: tuple[Chosen, ...]
+    #: Whether the id can come from outside what was followed: a command line, another file, a computed value.
+    open: bool
+    #: How the call names the model.
+    written: str
+    #: The option or field that the id is read from ("source_model"), which scripts can set.
+    options: tuple[str, ...]
+    settings: tuple[tuple[str, Setting], ...]
+    generative: bool
+    #: A call of a function of the project that loads: its settings are counted where that function loads.
+    indirect: bool
+
+    def setting(self, name: str) -> Setting:
+        return dict(self.settings)[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found; the message is the rule's."""
+
+    code: str
+    name: str
+    message: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that the code gives for a model in a table: parameters, a dimension."""
+
+    table: str
+    model_id: str
+    value: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class CachePath:
+    """A place that says where downloaded models are kept."""
+
+    name: str
+    value: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What one file shows; picklable, since files are looked at in several processes."""
+
+    path: str
+    mentions: tuple[Mention, ...] = ()
+    loads: tuple[Load, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    numbers: tuple[Number, ...] = ()
+    caches: tuple[CachePath, ...] = ()
+    #: (Python file as written, option, id, place): what a shell script passes, or ("", key, id, place) of a
+    #: configuration file.
+    passed: tuple[tuple[str, str, str, Place], ...] = ()
+    #: Calls that rules look at, and how many of them no rule finds fault with.
+    calls: int = 0
+    clean: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model id over the whole project."""
+
+    model_id: str
+    status: Literal["known", "renamed", "unknown", "outside"]
+    canonical: str | None
+    nearest: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+    #: Loads of weights that can get this id.
+    loads: tuple[Place, ...]
+    tokenizer_loads: tuple[Place, ...]
+    parameters: int | None = None
+    weight_bytes: int | None = None
+    hidden: int | None = None
+    layers: int | None = None
+
+    @property
+    def configured(self) -> bool:
+        return any(mention.role in CONFIGURING for mention in self.mentions)
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How the loads of one kind agree on one setting: groups of values, most frequent first."""
+
+    setting: str
+    kind: str
+    groups: tuple[tuple[str, tuple[Place, ...]], ...]
+
+    @property
+    def total(self) -> int:
+        return sum(len(places) for _, places in self.groups)
+
+    @property
+    def odd(self) -> int:
+        return self.total - len(self.groups[0][1])
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The GPU that memory is compared with, in bytes."""
+
+    name: str
+    total_bytes: int
+    usable_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A number of the project's own beside the exact one."""
+
+    number: Number
+    quantity: str
+    exact: float
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Everything, for the renderers."""
+
+    root: str
+    version: str
+    python_files: int
+    other_files: int
+    models: tuple[Model, ...]
+    loads: tuple[Load, ...]
+    consistency: tuple[Consistency, ...]
+    findings: tuple[Finding, ...]
+    checked: tuple[Checked, ...]
+    caches: tuple[CachePath, ...]
+    problems: tuple[tuple[str, str], ...]
+    gpu: Gpu
+    calls: int
+    clean: int
+    #: Whether each code's fix is safe, unsafe or missing, and the rule's first line.
+    rules: tuple[tuple[str, str, str, str], ...]
+
+    @property
+    def score(self) -> float:
+        """Percent of the calls that no rule finds fault with."""
+        return 100.0 * self.clean / self.calls if self.calls else 100.0
+
+    @property
+    def unloaded(self) -> tuple[Model, ...]:
+        """Models configured whose load was not found, under any of their names."""
+        loaded = {model.canonical or model.model_id for model in self.models if model.loads}
+        return tuple(
+            model
+            for model in self.models
+            if model.configured and (model.canonical or model.model_id) not in loaded
+        )
+
+    @property
+    def open_loads(self) -> tuple[Load, ...]:
+        """Loads of weights whose model can come from outside what was followed."""
+        return tuple(load for load in self.loads if load.kind != "tokenizer" and load.open)
+
+    def found(self, *codes: str) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.code in codes)

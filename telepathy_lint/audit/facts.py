@@ -1,0 +1,229 @@
+"""The whole project: files found and read, their facts put together, followed from file to file."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from telepathy_lint import __version__
+from telepathy_lint.audit import texts
+from telepathy_lint.audit.collect import Job, collect, relative
+from telepathy_lint.audit.consistency import consistency
+from telepathy_lint.audit.data import (
+    Audit,
+    Checked,
+    FileFacts,
+    Gpu,
+    Load,
+    Mention,
+    Model,
+    Number,
+    Place,
+)
+from telepathy_lint.audit.identifiers import has_ids
+from telepathy_lint.audit.options import Options
+from telepathy_lint.config import Configs
+from telepathy_lint.files import Discovery, Found, read_bytes
+from telepathy_lint.project import Project
+from telepathy_lint.registry import all_rules
+from telepathy_lint.scan import Modules
+from telepathy_lint.triggers import may_matter
+
+#: Relative difference up to which a rounded number of the project's own counts as right.
+_TOLERANCE = 0.005
+
+
+def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None) -> Audit:
+    """The audit of a file or folder; `gpu` is a name of the runtime's table of GPUs.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        ValueError: the GPU is not known.
+    """
+    card = gpu_of(gpu)
+    root = os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or ".")
+    python = Discovery(configs).find([path])
+    problems = [(relative(found.path, root), found.problem) for found in python if found.problem is not None]
+    project = Project(configs)
+    todo = list(_python_jobs(python, project, root, problems))
+    others = list(_other_files(path, root, configs))
+    todo += others
+    files = _work(todo, root, jobs)
+    problems += [(facts.path, facts.problem) for facts in files if facts.problem is not None]
+    return _assembled(files, root, len(python), len(others), problems, card)
+
+
+def _python_jobs(
+    files: Iterable[Found], project: Project, root: str, problems: list[tuple[str, str]]
+) -> Iterator[Job]:
+    for found in files:
+        if found.problem is not None:
+            continue
+        try:
+            data = read_bytes(found.path)
+        except OSError as error:
+            problems.append((relative(found.path, root), f"cannot be read: {error.strerror}"))
+            continue
+        if may_matter(data) or (b"/" in data and has_ids(data.decode("utf-8", "replace"))):
+            job = project.job(found, data)
+            yield Job(found.path, relative(found.path, root), data, job.rules, job.settings)
+
+
+def _other_files(path: str, root: str, configs: Configs) -> Iterator[Job]:
+    """Scripts and configuration files below a folder, without what Python files would be left out for."""
+    if not os.path.isdir(path):
+        return
+    settings = configs.of(root).settings(None)
+    for found in Discovery(configs, suffixes=texts.SUFFIXES).find([path]):
+        try:
+            if found.problem is None and os.path.getsize(found.path) <= texts.MAX_BYTES:
+                yield Job(found.path, relative(found.path, root), read_bytes(found.path), (), settings)
+        except OSError:
+            continue
+
+
+def _work(todo: Sequence[Job], root: str, jobs: int | None) -> list[FileFacts]:
+    from telepathy_lint.workers import Pool, processes
+
+    modules = Modules()
+    sizes = [len(job.data) for job in todo]
+    count = processes(jobs, len(todo), sum(sizes))
+    if count < 2:
+        return [collect(job, modules, root) for job in todo]
+    pool: Pool[Job, FileFacts] = Pool(
+        lambda job: collect(job, modules, root),
+        lambda job, how: FileFacts(job.shown, problem=f"the process reading this file died ({how})"),
+    )
+    return pool.run(todo, sizes, count)
+
+
+def gpu_of(name: str) -> Gpu:
+    from telepathy_runtime.memory.gpus import gpu
+
+    card = gpu(name)
+    return Gpu(card.name, card.total_bytes, card.usable_bytes)
+
+
+# ---- putting together
+
+
+def _assembled(
+    files: Sequence[FileFacts],
+    root: str,
+    python_files: int,
+    other_files: int,
+    problems: Sequence[tuple[str, str]],
+    card: Gpu,
+) -> Audit:
+    options = Options(facts.passed for facts in files)
+    options.match(load for facts in files for load in facts.loads)
+    loads = tuple(options.given(load) for facts in files for load in facts.loads)
+    findings = sorted(
+        (finding for facts in files for finding in facts.findings), key=lambda one: (one.code, one.place)
+    )
+    codes = {finding.code for finding in findings}
+    return Audit(
+        root=os.path.basename(root) or root,
+        version=__version__,
+        python_files=python_files,
+        other_files=other_files,
+        models=_models(files, loads),
+        loads=tuple(sorted(loads, key=lambda load: load.place)),
+        consistency=consistency(loads),
+        findings=tuple(findings),
+        checked=tuple(
+            checked
+            for facts in files
+            for number in facts.numbers
+            if (checked := _checked(number)) is not None
+        ),
+        caches=tuple(cache for facts in files for cache in facts.caches),
+        problems=tuple(sorted(problems)),
+        gpu=card,
+        calls=sum(facts.calls for facts in files),
+        clean=sum(facts.clean for facts in files),
+        rules=tuple(
+            (rule.meta.code, rule.meta.name, rule.meta.fix or "none", rule.summary())
+            for rule in all_rules()
+            if rule.meta.code in codes
+        ),
+    )
+
+
+def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, ...]:
+    mentions: dict[str, set[Mention]] = defaultdict(set)
+    weights: dict[str, set[Place]] = defaultdict(set)
+    tokenizers: dict[str, set[Place]] = defaultdict(set)
+    for facts in files:
+        for mention in facts.mentions:
+            mentions[mention.model_id].add(mention)
+    for load in loads:
+        for chosen in load.ids:
+            (tokenizers if load.kind == "tokenizer" else weights)[chosen.model_id].add(load.place)
+            known = {mention.place for mention in mentions[chosen.model_id]}
+            if chosen.place not in known:
+                mentions[chosen.model_id].add(Mention(chosen.model_id, chosen.place, "load"))
+    datasets = {
+        model_id
+        for model_id, found in mentions.items()
+        if any(mention.role == "dataset" for mention in found) and not weights[model_id]
+    }
+    return tuple(
+        _model(
+            model_id,
+            tuple(sorted(found, key=lambda one: one.place)),
+            tuple(sorted(weights[model_id])),
+            tuple(sorted(tokenizers[model_id])),
+        )
+        for model_id, found in sorted(mentions.items(), key=lambda item: (item[0].casefold(), item[0]))
+        if model_id not in datasets
+    )
+
+
+def _model(
+    model_id: str, mentions: tuple[Mention, ...], loads: tuple[Place, ...], tokenizers: tuple[Place, ...]
+) -> Model:
+    from telepathy_runtime.registry import UnknownModelError, check_id, get
+
+    status = check_id(model_id)
+    model = Model(model_id, status.status, status.canonical, status.nearest, mentions, loads, tokenizers)
+    try:
+        spec = get(model_id)
+    except UnknownModelError:
+        return model
+    known = status.status if status.status != "outside" else "known"
+    return replace(
+        model,
+        status=known,
+        canonical=model.canonical or spec.id,
+        parameters=spec.params,
+        weight_bytes=spec.bytes_in("bfloat16"),
+        hidden=spec.hidden,
+        layers=spec.layers,
+    )
+
+
+def _checked(number: Number) -> Checked | None:
+    """The exact value of what a table gives, where its name says what that is."""
+    from telepathy_runtime.registry import UnknownModelError, get
+
+    try:
+        spec = get(number.model_id)
+    except UnknownModelError:
+        return None
+    name = number.table.lower()
+    if "hidden" in name or "dim" in name:
+        quantity, exact = "hidden size", float(spec.hidden)
+    elif "layer" in name:
+        quantity, exact = "layers", float(spec.layers)
+    elif "vocab" in name:
+        quantity, exact = "vocabulary", float(spec.vocab)
+    elif "param" in name:
+        quantity, exact = "parameters", float(spec.params)
+        if number.value < 10_000:
+            quantity, exact = "parameters, billions", spec.params / 1e9
+    else:
+        return None
+    return Checked(number, quantity, exact, abs(number.value - exact) <= _TOLERANCE * exact)

@@ -1,0 +1,217 @@
+"""Which ids a load can get: its Values, and behind them options' defaults, fields, parameters and their callers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.audit.data import Chosen, Place
+from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
+from telepathy_lint.scan import Site, Value
+from telepathy_lint.scan.callgraph import FUNCTIONS, CallGraph, Function, is_static
+from telepathy_lint.scan.scopes import Context, dotted
+from telepathy_lint.scan.sites import SiteFinder
+
+_DEPTH = 5
+#: Objects whose attributes are what the command line or a configuration says.
+_MARK = (
+    "args",
+    "opt",
+    "opts",
+    "options",
+    "config",
+    "cfg",
+    "conf",
+    "configs",
+    "params",
+    "hparams",
+    "settings",
+    "flags",
+)
+
+
+class Follower:
+    """Follows the ids of one file's loads as far as the file goes."""
+
+    def __init__(self, finder: SiteFinder, path: str) -> None:
+        self.finder = finder
+        self.path = path
+        self.graph = CallGraph(finder.tree, finder.evaluator, finder.words)
+        self._options: dict[str, list[ast.expr]] | None = None
+
+    def of(self, site: Site) -> tuple[tuple[Chosen, ...], bool, tuple[str, ...]]:
+        """The ids, whether there may be others, and the options that the id is read from."""
+        argument = site.argument("pretrained_model_name_or_path", "model")
+        if argument is None:
+            return (), True, ()
+        chosen: dict[tuple[str, Place], Chosen] = {}
+        options: dict[str, None] = {}
+        is_open = False
+        for value, via in self._values(argument.values, "", 0, set()):
+            if value is None:
+                is_open = True
+            elif value.kind == "option":
+                options[str(value.data)] = None
+                is_open = True
+            elif value.kind == "const" and isinstance(value.data, str):
+                if looks_like_an_id(value.data):
+                    place = self._place(value)
+                    chosen.setdefault((value.data, place), Chosen(value.data, place, via))
+            elif not (value.kind == "const" and value.data is None):
+                is_open = True
+        return tuple(sorted(chosen.values())), is_open, tuple(options)
+
+    def _place(self, value: Value) -> Place:
+        tree = value.context.scope.tree
+        path = self.path
+        if tree is not self.finder.tree:
+            path = tree.source.path  # made relative by whoever knows the root
+        return place_of(tree, value.node, path)
+
+    def _values(
+        self, values: tuple[Value, ...], via: str, depth: int, seen: set[int]
+    ) -> Iterator[tuple[Value | None, str]]:
+        """Constants, options and None for what cannot be followed."""
+        for value in values:
+            how = via or (f"name {value.via[0]}" if value.via else "")
+            if value.kind == "const":
+                yield value, how
+            elif depth > _DEPTH or (id(value.node) in seen and value.kind != "param"):
+                yield None, how
+            elif value.kind == "choice":
+                found = tuple(self._chosen(value))
+                if not found:
+                    yield None, how
+                yield from self._values(found, how or "a table", depth + 1, {*seen, id(value.node)})
+            elif value.kind == "attribute":
+                yield from self._attribute(value, how, depth, seen)
+            elif value.kind == "param":
+                yield from self._parameter(value, how, depth, seen)
+            else:
+                yield None, how
+
+    def _chosen(self, value: Value) -> Iterator[Value]:
+        if isinstance(value.data, (Value, tuple)):
+            yield from self.finder.evaluator.tables.chosen(value)
+
+    # ---- options and fields
+
+    def _attribute(
+        self, value: Value, via: str, depth: int, seen: set[int]
+    ) -> Iterator[tuple[Value | None, str]]:
+        owner, _, name = str(value.data).rpartition(".")
+        if owner.rpartition(".")[2].lower().lstrip("_") not in _MARK and owner != "self":
+            yield None, via
+            return
+        yield Value("option", name, value.node, value.context), via
+        for default in self.options().get(name, ()):
+            context = self.finder.tree.context_of(default)
+            found = self.finder.evaluator.evaluate(default, context)
+            yield from self._values(found, via or f"default of {name}", depth + 1, {*seen, id(value.node)})
+
+    def options(self) -> dict[str, list[ast.expr]]:
+        """Defaults and choices by the name under which the parsed arguments, or a dataclass, have them."""
+        if self._options is None:
+            self._options = {}
+            tree = self.finder.tree
+            for node in tree.visit(tree.lines_of(self.finder.words.find("add_argument"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
+                    self._add_option(node)
+            for scope in tree.all_scopes():
+                if scope.is_class:
+                    for name, bindings in scope.bindings.items():
+                        for binding in bindings:
+                            if isinstance(binding.stmt, ast.AnnAssign) and binding.stmt.value is not None:
+                                tree.visit([binding.stmt.lineno])
+                                self._options.setdefault(name, []).append(binding.stmt.value)
+        return self._options
+
+    def _add_option(self, call: ast.Call) -> None:
+        assert self._options is not None
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        flags = [
+            arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+        ]
+        long = next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else None)
+        destination = given.get("dest")
+        name = destination.value if isinstance(destination, ast.Constant) else long
+        if not isinstance(name, str):
+            return
+        name = name.lstrip("-").replace("-", "_")
+        defaults = self._options.setdefault(name, [])
+        if "default" in given:
+            defaults.append(given["default"])
+        choices = given.get("choices")
+        if isinstance(choices, (ast.List, ast.Tuple)):
+            defaults.extend(choices.elts)
+
+    # ---- parameters
+
+    def _parameter(
+        self, value: Value, via: str, depth: int, seen: set[int]
+    ) -> Iterator[tuple[Value | None, str]]:
+        scope = value.context.scope
+        function, name = scope.node, str(value.data)
+        if scope.tree is not self.finder.tree or not isinstance(function, FUNCTIONS) or id(function) in seen:
+            yield None, via
+            return
+        how = via or f"parameter {name} of {function.name}"
+        known = False
+        default = _default_of(function, name)
+        if default is not None:
+            context = Context(scope.parent or self.finder.tree.top, function)
+            found = self.finder.evaluator.evaluate(default, context)
+            known = not (len(found) == 1 and found[0].is_none)
+            yield from self._values(found, how, depth + 1, {*seen, id(function)})
+        for call, context, bound in self.graph.callers(function, scope.parent):
+            argument = _argument(
+                call, function, name, bound, scope.parent is not None and scope.parent.is_class
+            )
+            if argument is None:
+                continue
+            known = True
+            found = self.finder.evaluator.evaluate(argument, context)
+            yield from self._values(found, how, depth + 1, {*seen, id(function)})
+        if not known:
+            yield None, how
+
+
+def _default_of(function: Function, name: str) -> ast.expr | None:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    start = len(positional) - len(arguments.defaults)
+    for parameter, default in zip(positional[start:], arguments.defaults, strict=True):
+        if parameter.arg == name:
+            return default
+    for parameter, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if parameter.arg == name:
+            return keyword_default
+    return None
+
+
+def _argument(
+    call: ast.Call | None, function: Function, name: str, bound: bool, in_class: bool
+) -> ast.expr | None:
+    """What a call gives for a parameter; None where it gives nothing visible."""
+    if call is None:
+        return None
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    names = [parameter.arg for parameter in (*function.args.posonlyargs, *function.args.args)]
+    if in_class and bound and not is_static(function):
+        names = names[1:]
+    index = names.index(name) if name in names else len(call.args)
+    if index < len(call.args) and not any(isinstance(each, ast.Starred) for each in call.args[: index + 1]):
+        return call.args[index]
+    return None
+
+
+def written(site: Site) -> str:
+    """How the call names the model, shortened."""
+    argument = site.argument("pretrained_model_name_or_path", "model")
+    if argument is None:
+        return ""
+    node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
+    text = dotted(node) or (ast.unparse(node) if isinstance(node, ast.expr) else "")
+    return text if len(text) <= 60 else f"{text[:57]}..."

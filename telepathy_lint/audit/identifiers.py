@@ -1,0 +1,152 @@
+"""What a model id looks like, and the ids written in Python and in other files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.audit.data import Mention, Number, Place, Role
+from telepathy_lint.scan.scopes import Tree, dotted
+from telepathy_lint.triggers import CodeWords
+
+#: Organisations whose names, before a slash, surely begin a model id.
+_ORGANISATIONS = (
+    "01-ai", "allenai", "BAAI", "bigcode", "bigscience", "bert-base", "codellama", "CohereForAI", "databricks",
+    "deepseek-ai", "distilbert", "EleutherAI", "facebook", "FacebookAI", "google", "google-bert", "google-t5",
+    "HuggingFaceH4", "HuggingFaceTB", "huggyllama", "ibm-granite", "intfloat", "lmsys", "meta-llama", "microsoft",
+    "mistralai", "mosaicml", "NousResearch", "nvidia", "openai-community", "openchat", "princeton-nlp", "Qwen",
+    "Salesforce", "sentence-transformers", "stabilityai", "teknium", "THUDM", "tiiuae", "TinyLlama", "togethercomputer",
+    "unsloth", "upstage", "xai-org", "zai-org", "openai", "qwen", "Mistralai", "Meta-Llama",
+)  # fmt: skip
+_ID = re.compile(
+    r"(?<![\w./~@-])(?:"
+    + "|".join(map(re.escape, _ORGANISATIONS))
+    + r")/[A-Za-z0-9][\w.-]*[A-Za-z0-9](?![\w/]|\.\w)"
+)
+#: Datasets and services share the organisations' names; what these words name is no model of transformers.
+_NO_MODEL = re.compile(
+    r"(?i)dataset|\.(?:py|git|json|md|sh|txt|ya?ml)$|^(?:openai|google|microsoft|facebook)/(?:api|docs)"
+)
+_PREFIX = re.compile("|".join(re.escape(name) + "/" for name in _ORGANISATIONS))
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
+_LOADING = frozenset({"from_pretrained", "pipeline", "snapshot_download", "SentenceTransformer", "LLM"})
+
+
+def looks_like_an_id(text: str) -> bool:
+    """Whether a string that is given to a load can be a hub id: `gpt2`, `org/name`, no path."""
+    return _HUB_ID.fullmatch(text) is not None and not text.endswith((".pt", ".bin", ".safetensors", ".json"))
+
+
+def has_ids(text: str) -> bool:
+    return _PREFIX.search(text) is not None
+
+
+def ids_in(text: str) -> Iterator[tuple[str, int]]:
+    """The ids in any text with their offsets."""
+    for match in _ID.finditer(text):
+        if _NO_MODEL.search(match.group()) is None:
+            yield match.group(), match.start()
+
+
+def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[Mention]:
+    """The ids that are whole string literals of a file, with what each is for."""
+    offsets = [match.start() for match in _PREFIX.finditer(tree.text) if words.in_string(match.start())]
+    for node in tree.visit(tree.lines_of(offsets)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            match = _ID.fullmatch(node.value)
+            if match is None or _NO_MODEL.search(node.value) is not None:
+                continue
+            role = _role(node, tree)
+            if role is not None:
+                yield Mention(node.value, place_of(tree, node, path), role)
+
+
+def numbers_in(tree: Tree, path: str) -> Iterator[Number]:
+    """Dict displays that give numbers by model id: `MODEL_PARAMS = {"org/name": 1.24}`."""
+    for node in list(tree.parent):
+        if not isinstance(node, ast.Dict):
+            continue
+        name = _name_of_table(node, tree)
+        if name is None:
+            continue
+        for key, value in zip(node.keys, node.values, strict=True):
+            if (
+                isinstance(key, ast.Constant)
+                and isinstance(key.value, str)
+                and _ID.fullmatch(key.value)
+                and isinstance(value, ast.Constant)
+                and isinstance(value.value, (int, float))
+                and not isinstance(value.value, bool)
+            ):
+                yield Number(name, key.value, float(value.value), place_of(tree, key, path))
+
+
+def place_of(tree: Tree, node: ast.AST, path: str) -> Place:
+    assert isinstance(node, (ast.expr, ast.stmt, ast.keyword))
+    start = tree.source.start_of(node)
+    span = tree.source.place(start, start)
+    return Place(path, span.line, span.cell)
+
+
+def _name_of_table(node: ast.Dict, tree: Tree) -> str | None:
+    parent = tree.parent.get(node)
+    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
+        return dotted(parent.targets[0])
+    if isinstance(parent, ast.AnnAssign):
+        return dotted(parent.target)
+    return None
+
+
+def _role(node: ast.AST, tree: Tree) -> Role | None:
+    """What a literal id is for, by what stands around it; None for a docstring."""
+    parent = tree.parent.get(node)
+    while parent is not None:
+        if isinstance(parent, ast.Call):
+            name = parent.func.attr if isinstance(parent.func, ast.Attribute) else dotted(parent.func) or ""
+            if name in _LOADING:
+                return "load"
+            if "dataset" in name.lower():
+                return "dataset"
+            if name in ("add_argument", "option", "Option"):
+                return "option"
+            if name in ("get", "getenv", "setdefault"):
+                return "option"
+            if name in ("field", "Field"):
+                return "field"
+            if name in ("print", "replace", "startswith", "endswith", "split", "index", "count"):
+                return "compared"
+            return "other"
+        if isinstance(parent, (ast.Dict, ast.List, ast.Tuple, ast.Set)):
+            if _is_dataset(parent, tree):
+                return "dataset"
+            if isinstance(tree.parent.get(parent), ast.Compare):
+                return "compared"
+            return "table"
+        if isinstance(parent, ast.Compare):
+            return "compared"
+        if isinstance(parent, ast.arguments):
+            return "parameter"
+        if isinstance(parent, ast.AnnAssign):
+            return "field" if isinstance(tree.parent.get(parent), ast.ClassDef) else "constant"
+        if isinstance(parent, ast.Assign):
+            return "constant"
+        if isinstance(parent, ast.Expr):
+            return None
+        if isinstance(parent, ast.stmt):
+            return "other"
+        parent = tree.parent.get(parent)
+    return "other"
+
+
+def _is_dataset(display: ast.AST, tree: Tree) -> bool:
+    """Whether a table says of itself that it lists datasets."""
+    if isinstance(display, ast.Dict):
+        keys = {key.value for key in display.keys if isinstance(key, ast.Constant)}
+        if keys & {"dataset", "dataset_name", "hf_dataset", "split", "hf_path"} and "model_id" not in keys:
+            return True
+    parent = tree.parent.get(display)
+    while parent is not None and not isinstance(parent, ast.stmt):
+        parent = tree.parent.get(parent)
+    targets = parent.targets if isinstance(parent, ast.Assign) else []
+    return any("dataset" in ast.unparse(target).lower() for target in targets)

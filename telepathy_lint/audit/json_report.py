@@ -1,0 +1,114 @@
+"""An audit as JSON: the schema that docs/audit.md describes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from telepathy_lint.audit.blocks import Command
+from telepathy_lint.audit.compare import measures
+from telepathy_lint.audit.data import Audit, Load, Model, Place
+from telepathy_lint.audit.report import report
+
+SCHEMA = 1
+
+
+def as_json(audit: Audit, path: str = ".") -> str:
+    return json.dumps(document(audit, path), indent=2, ensure_ascii=False) + "\n"
+
+
+def document(audit: Audit, path: str = ".") -> dict[str, Any]:
+    sections = {section.title: section.blocks for section in report(audit, path).sections}
+    return {
+        "schema": SCHEMA,
+        "telepathy_lint": audit.version,
+        "root": audit.root,
+        "files": {"python": audit.python_files, "other": audit.other_files},
+        "calls": audit.calls,
+        "clean_calls": audit.clean,
+        "score_percent": round(audit.score, 2),
+        "gpu": {
+            "name": audit.gpu.name,
+            "total_bytes": audit.gpu.total_bytes,
+            "usable_bytes": audit.gpu.usable_bytes,
+        },
+        "models": [_model(model) for model in audit.models],
+        "loads": [_load(load) for load in audit.loads],
+        "consistency": [
+            {
+                "setting": one.setting,
+                "kind": one.kind,
+                "loads": one.total,
+                "odd": one.odd,
+                "groups": [{"value": value, "places": _places(places)} for value, places in one.groups],
+            }
+            for one in audit.consistency
+        ],
+        "not_loaded": [model.model_id for model in audit.unloaded],
+        "open_loads": _places(load.place for load in audit.open_loads),
+        "numbers": [
+            {
+                "table": one.number.table,
+                "model": one.number.model_id,
+                "quantity": one.quantity,
+                "written": one.number.value,
+                "exact": one.exact,
+                "agrees": one.agrees,
+                "place": _place(one.number.place),
+            }
+            for one in audit.checked
+        ],
+        "cache_paths": [
+            {"name": one.name, "value": one.value, "place": _place(one.place)} for one in audit.caches
+        ],
+        "findings": [
+            {"code": one.code, "name": one.name, "message": one.message, "place": _place(one.place)}
+            for one in audit.findings
+        ],
+        "recommendations": [
+            {"text": block.text, "command": block.command, "count": block.count}
+            for block in sections.get("Recommendations", ())
+            if isinstance(block, Command)
+        ],
+        "problems": [{"path": where, "message": problem} for where, problem in audit.problems],
+        "measures": measures(audit),
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {"path": place.path, "line": place.line, "cell": place.cell if place.cell >= 0 else None}
+
+
+def _places(places: Any) -> list[dict[str, Any]]:
+    return [_place(place) for place in places]
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.model_id,
+        "status": model.status,
+        "canonical": model.canonical,
+        "nearest": list(model.nearest),
+        "configured": model.configured,
+        "parameters": model.parameters,
+        "weight_bytes_bfloat16": model.weight_bytes,
+        "layers": model.layers,
+        "hidden_size": model.hidden,
+        "mentions": [{"role": one.role, "place": _place(one.place)} for one in model.mentions],
+        "model_loads": _places(model.loads),
+        "tokenizer_loads": _places(model.tokenizer_loads),
+    }
+
+
+def _load(load: Load) -> dict[str, Any]:
+    return {
+        "place": _place(load.place),
+        "kind": load.kind,
+        "callee": load.callee,
+        "ids": [{"id": one.model_id, "via": one.via, "place": _place(one.place)} for one in load.ids],
+        "open": load.open,
+        "written": load.written,
+        "generative": load.generative,
+        "indirect": load.indirect,
+        "settings": {name: {"text": one.text, "group": one.group} for name, one in load.settings},
+    }

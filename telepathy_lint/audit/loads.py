@@ -1,0 +1,110 @@
+"""A load's settings, as written and as the kind of value that is counted."""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.audit.data import Setting
+from telepathy_lint.rule import shown
+from telepathy_lint.scan import Argument, Known, Site, Value, catalog
+
+ABSENT = "not passed"
+HIDDEN = "cannot be seen"
+CALLER = "the caller's choice"
+ONE_DEVICE = "one device for everything"
+_OUTSIDE = ("param", "attribute", "choice", "call", "other", "text")
+
+MODEL_SETTINGS = ("dtype", "device_map", "attention", "generation config", "quantization", "revision")
+TOKENIZER_SETTINGS = ("pad token", "padding side", "revision")
+
+
+def settings_of(site: Site) -> tuple[tuple[str, Setting], ...]:
+    if site.kind == "tokenizer":
+        found = {
+            "pad token": _pad_token(site),
+            "padding side": _value(site, "padding_side"),
+            "revision": _revision(site),
+        }
+    else:
+        found = {
+            "dtype": _value(site, "dtype", "torch_dtype"),
+            "device_map": _value(site, "device_map"),
+            "attention": _attention(site),
+            "generation config": _generation(site),
+            "quantization": _value(site, "quantization_config", "load_in_4bit", "load_in_8bit"),
+            "revision": _revision(site),
+        }
+    return tuple(found.items())
+
+
+def _value(site: Site, *names: str) -> Setting:
+    argument = site.argument(*names)
+    if argument is None:
+        text = HIDDEN if site.opaque else ABSENT
+        return Setting(text, text)
+    text = " or ".join(dict.fromkeys(_shown(value) for value in argument.values))
+    groups = dict.fromkeys(_group(value) for value in argument.values)
+    if argument.optional:
+        groups[ABSENT] = None
+        text = f"{text} or {ABSENT}"
+    return Setting(text, " or ".join(groups))
+
+
+def _shown(value: Value) -> str:
+    if value.kind == "const":
+        return repr(value.data) if isinstance(value.data, str) else str(value.data)
+    if value.kind == "symbol":
+        return str(value.data).removeprefix("torch.")
+    return shown(value)
+
+
+def _group(value: Value) -> str:
+    if value.kind in ("const", "symbol"):
+        return _shown(value)
+    if value.kind == "dict":
+        node = value.node
+        if isinstance(node, ast.Dict) and len(node.keys) == 1:
+            key = node.keys[0]
+            if isinstance(key, ast.Constant) and key.value == "":
+                return ONE_DEVICE
+        return "a dict"
+    if value.kind == "param":
+        return CALLER
+    if value.kind == "call":
+        return f"{catalog.last(str(value.data))}(...)" if value.data else "a call's result"
+    return CALLER if value.kind in ("attribute", "choice") else "computed"
+
+
+def _attention(site: Site) -> Setting:
+    setting = _value(site, "attn_implementation", "_attn_implementation")
+    old = site.argument("use_flash_attention_2")
+    if setting.group == ABSENT and old is not None and _is_true(old):
+        return Setting("use_flash_attention_2=True", "'flash_attention_2'")
+    if setting.group == ABSENT and site.config_attention is Known.YES:
+        return Setting("in its config", "in its config")
+    return setting
+
+
+def _is_true(argument: Argument) -> bool:
+    return any(value.kind == "const" and value.data is True for value in argument.values)
+
+
+def _generation(site: Site) -> Setting:
+    if not site.generative:
+        return Setting("does not generate", "does not generate")
+    text = {Known.YES: "set", Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.generation_config]
+    return Setting(text, text)
+
+
+def _pad_token(site: Site) -> Setting:
+    if site.argument("pad_token") is not None:
+        return Setting("passed to the load", "set")
+    text = {Known.YES: "set", Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.pad_token]
+    if text == "not set" and site.model_id is not None and catalog.ships_pad_token(site.model_id):
+        return Setting("ships with the tokenizer", "ships with the tokenizer")
+    return Setting(text, text)
+
+
+def _revision(site: Site) -> Setting:
+    setting = _value(site, "revision")
+    return Setting(setting.text, setting.group if setting.group in (ABSENT, HIDDEN, CALLER) else "pinned")

@@ -1,0 +1,60 @@
+"""What scripts and configuration files give to the options of Python files."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from telepathy_lint.audit.data import Chosen, Load, Place
+
+Passed = tuple[str, str, str, Place]
+
+
+class Options:
+    """The ids passed on command lines and in configuration files, by the file that gets them."""
+
+    def __init__(self, groups: Iterable[tuple[Passed, ...]]) -> None:
+        self._passed = [each for group in groups for each in group]
+        self._given: dict[tuple[str, str], set[Chosen]] = defaultdict(set)
+        self._keys: dict[tuple[str, str], set[Chosen]] = defaultdict(set)
+
+    def match(self, loads: Iterable[Load]) -> None:
+        """Find the Python files that are meant, among those that load."""
+        found = list(loads)
+        known = sorted({load.place.path for load in found})
+        readers: dict[str, set[str]] = defaultdict(set)
+        for load in found:
+            for option in load.options:
+                readers[option].add(posixpath.dirname(load.place.path))
+        for script, option, model_id, place in self._passed:
+            folder = posixpath.dirname(place.path)
+            if script:
+                for path in _meant(script, folder, known):
+                    self._given[path, option].add(Chosen(model_id, place, f"--{option}"))
+            else:
+                # A configuration file is for the nearest folder above it that reads the key.
+                above = [
+                    each for each in readers[option] if f"{folder}/".startswith(f"{each}/" if each else "")
+                ]
+                if above:
+                    self._keys[max(above, key=len), option].add(Chosen(model_id, place, f"key {option}"))
+
+    def given(self, load: Load) -> Load:
+        """The load with the ids that reach the options it reads."""
+        folder = posixpath.dirname(load.place.path)
+        more: set[Chosen] = set()
+        for option in load.options:
+            more |= self._given.get((load.place.path, option), set())
+            more |= self._keys.get((folder, option), set())
+        return replace(load, ids=tuple(sorted({*load.ids, *more}))) if more else load
+
+
+def _meant(script: str, folder: str, known: list[str]) -> list[str]:
+    """The files that a script's `python path/to/file.py` can mean: from the root, from its own folder, or by its end."""
+    for path in (posixpath.normpath(script), posixpath.normpath(posixpath.join(folder, script))):
+        if path in known:
+            return [path]
+    end = "/" + posixpath.normpath(script).lstrip("./")
+    return [path for path in known if f"/{path}".endswith(end)]

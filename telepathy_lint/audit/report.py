@@ -1,0 +1,299 @@
+"""An Audit said in sections, in the order of a review: what there is, what is wrong, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from telepathy_lint.audit.advice import checklist, next_steps, recommendations
+from telepathy_lint.audit.blocks import Block, Cell, Report, Section, Statement, Table, counted
+from telepathy_lint.audit.data import Audit, Consistency, Load, Model, Place
+from telepathy_lint.audit.loads import MODEL_SETTINGS
+
+GIB = 2**30
+
+
+def report(audit: Audit, path: str = ".") -> Report:
+    """The report; `path` is how commands name what was audited."""
+    sections = (
+        ("Models", _models(audit)),
+        ("Precision", _setting(audit, "model", "dtype")),
+        ("Device maps", _setting(audit, "model", "device_map")),
+        ("Attention", _setting(audit, "model", "attention")),
+        ("Quantization", _setting(audit, "model", "quantization")),
+        ("Model ids verified", _ids(audit)),
+        ("Models configured whose load was not found", _unloaded(audit)),
+        (
+            "Tokenizers and pad tokens",
+            [*_setting(audit, "tokenizer", "pad token"), *_setting(audit, "tokenizer", "padding side")],
+        ),
+        ("Generation configs", _setting(audit, "model", "generation config")),
+        ("Revisions", _setting(audit, "model", "revision")),
+        ("Memory of the weights", _memory(audit)),
+        ("Numbers in the code beside the exact ones", _numbers(audit)),
+        ("Cache paths", _caches(audit)),
+        ("Load matrix", _matrix(audit)),
+        ("Findings by rule", _findings(audit)),
+        ("Files that could not be read", _problems(audit)),
+        ("Recommendations", recommendations(audit, path)),
+        ("Validation checklist", checklist(audit)),
+        ("Next steps", next_steps(audit, path)),
+    )
+    loads = [load for load in audit.loads if not load.indirect]
+    models = sum(1 for load in loads if load.kind != "tokenizer")
+    summary = (
+        f"{counted(audit.python_files, 'Python file')} and {counted(audit.other_files, 'other file')} read "
+        f"(scripts, YAML, TOML, JSON): {counted(models, 'load')} of models, "
+        f"{counted(len(loads) - models, 'load')} of tokenizers, {counted(len(audit.models), 'model id')}. "
+        f"{audit.clean:,} of {counted(audit.calls, 'call')} are without a finding ({audit.score:.1f} %)."
+    )
+    return Report(
+        f"Model configuration of {audit.root}",
+        summary,
+        tuple(Section(title, found) for title, blocks in sections if (found := tuple(blocks))),
+    )
+
+
+# ---- models
+
+
+def _models(audit: Audit) -> Iterator[Block]:
+    if not audit.models:
+        yield Statement("note", "No model id was found.")
+        return
+    yield Table(
+        ("model", "parameters", "layers", "hidden size", "written in", "model loads", "tokenizer loads"),
+        tuple(
+            (
+                Cell(model.model_id),
+                Cell(
+                    f"{model.parameters:,}" if model.parameters else "not in the registry",
+                    sort=model.parameters or 0,
+                ),
+                Cell(f"{model.layers}" if model.layers else "", sort=model.layers or 0),
+                Cell(f"{model.hidden:,}" if model.hidden else "", sort=model.hidden or 0),
+                _places(tuple(mention.place for mention in model.mentions)),
+                _places(model.loads),
+                _places(model.tokenizer_loads),
+            )
+            for model in audit.models
+        ),
+        "Where every model id is written, and the loads that were found to get it",
+    )
+
+
+def _places(places: tuple[Place, ...]) -> Cell:
+    return Cell(counted(len(places), "place") if places else "none found", places, float(len(places)))
+
+
+def _ids(audit: Audit) -> Iterator[Block]:
+    groups: dict[str, list[Model]] = {}
+    for model in audit.models:
+        groups.setdefault(model.status, []).append(model)
+    known = groups.get("known", [])
+    checked = sum(len(groups.get(status, [])) for status in ("known", "renamed", "unknown"))
+    if checked:
+        yield Statement(
+            "good" if len(known) == checked else "note",
+            f"{len(known)} of {counted(checked, 'id')} of families that are known completely exist under the name written",
+        )
+    for model in groups.get("renamed", []):
+        yield Statement(
+            "bad",
+            f"`{model.model_id}` is a redirect: the model is `{model.canonical}` now "
+            f"({counted(len(model.mentions), 'place')})",
+            _where(model),
+        )
+    for model in groups.get("unknown", []):
+        hint = f"; nearest: {', '.join(f'`{name}`' for name in model.nearest)}" if model.nearest else ""
+        yield Statement("bad", f"`{model.model_id}` does not exist on the hub{hint}", _where(model))
+    outside = groups.get("outside", [])
+    if outside:
+        names = ", ".join(f"`{model.model_id}`" for model in outside)
+        yield Statement(
+            "note",
+            f"{counted(len(outside), 'id')} outside the registry, not verified: {names}",
+            tuple(place for model in outside for place in _where(model)[:1]),
+        )
+
+
+def _where(model: Model) -> tuple[Place, ...]:
+    """Where the model is chosen first, results last."""
+    return tuple(
+        mention.place for mention in sorted(model.mentions, key=lambda one: (one.role == "data", one.place))
+    )
+
+
+def _unloaded(audit: Audit) -> Iterator[Block]:
+    unloaded = audit.unloaded
+    configured = sum(1 for model in audit.models if model.configured)
+    if not configured:
+        return
+    yield Statement(
+        "bad" if unloaded else "good",
+        f"A load was found for {configured - len(unloaded)} of {counted(configured, 'configured model')}",
+    )
+    for model in unloaded:
+        yield Statement("bad", f"`{model.model_id}`: configured, no load of it found", _where(model))
+    if audit.open_loads:
+        yield Statement(
+            "note",
+            f"Not found is not never: {counted(len(audit.open_loads), 'load')} can get the model from outside what was "
+            "followed (command lines typed by hand, other files, computed values)",
+            tuple(load.place for load in audit.open_loads),
+        )
+
+
+# ---- settings
+
+
+def _setting(audit: Audit, kind: str, name: str) -> Iterator[Block]:
+    for one in audit.consistency:
+        if one.kind == kind and one.setting == name:
+            yield from _agreement(one)
+
+
+def _agreement(one: Consistency) -> Iterator[Block]:
+    majority, places = one.groups[0]
+    what = f"{one.kind} {'load' if one.total == 1 else 'loads'}"
+    name = one.setting if one.setting != "dtype" else "dtype"
+    if len(one.groups) == 1:
+        yield Statement(
+            "note" if majority in ("not passed", "not set", "cannot be seen") else "good",
+            f"Consistent: {name} is {majority} in all {one.total:,} {what}",
+            places,
+        )
+        return
+    yield Statement(
+        "bad",
+        f"Inconsistent: {name} is {majority} in {len(places):,} of {one.total:,} {what}, "
+        f"something else in {one.odd:,}",
+    )
+    yield Table(
+        (name, "loads", "where"),
+        tuple(
+            (
+                Cell(group),
+                Cell(f"{len(found):,}", sort=len(found), share=len(found) / one.total),
+                _places(found),
+            )
+            for group, found in one.groups
+        ),
+    )
+
+
+# ---- memory, numbers, caches
+
+
+def _memory(audit: Audit) -> Iterator[Block]:
+    card = audit.gpu
+    sized = [model for model in audit.models if model.weight_bytes]
+    if not sized:
+        return
+    yield Statement(
+        "note",
+        f"Weights in bfloat16 beside one {card.name}, which offers {card.usable_bytes / GIB:.2f} GiB to tensors "
+        f"({card.total_bytes / GIB:.2f} GiB less the CUDA context). Activations, gradients and caches come on top: "
+        "`telepathy-runtime estimate MODEL` counts them.",
+    )
+    seen: dict[str, Model] = {}
+    for model in sized:
+        seen.setdefault(model.canonical or model.model_id, model)
+    rows = []
+    for name, model in seen.items():
+        size = model.weight_bytes or 0
+        share = size / card.usable_bytes
+        rows.append(
+            (
+                Cell(name, model.loads or _where(model)),
+                Cell(f"{size / GIB:.3f} GiB", sort=size),
+                Cell(f"{100 * share:.1f} %", sort=share, share=min(share, 1.0)),
+                Cell(f"{(card.usable_bytes - size) / GIB:.2f} GiB", sort=card.usable_bytes - size),
+            )
+        )
+    yield Table(
+        ("model", "weights", f"of the {card.name}", "left for everything else"),
+        tuple(sorted(rows, key=lambda row: -(row[1].sort or 0))),
+        "Exact: parameters from the registry times 2 bytes",
+    )
+
+
+def _numbers(audit: Audit) -> Iterator[Block]:
+    if not audit.checked:
+        return
+    wrong = [one for one in audit.checked if not one.agrees]
+    yield Statement(
+        "bad" if wrong else "good",
+        f"{len(audit.checked) - len(wrong)} of {counted(len(audit.checked), 'number')} given by model id in the code agree "
+        "with the registry to 0.5 %",
+        tuple(one.number.place for one in audit.checked),
+    )
+    for one in wrong:
+        yield Statement(
+            "bad",
+            f"`{one.number.table}` says {one.number.value:g} for `{one.number.model_id}` ({one.quantity}); exact: {one.exact:g}",
+            (one.number.place,),
+        )
+
+
+def _caches(audit: Audit) -> Iterator[Block]:
+    if not audit.caches:
+        yield Statement("good", "No cache path is written in code or scripts (0 places)")
+        return
+    for cache in audit.caches:
+        absolute = cache.value.strip("\"'").startswith(("/", "~"))
+        yield Statement(
+            "bad" if absolute else "note",
+            f"`{cache.name}` is set to `{cache.value}`" + (": a path of one machine" if absolute else ""),
+            (cache.place,),
+        )
+
+
+# ---- the matrix and the findings
+
+
+def _matrix(audit: Audit) -> Iterator[Block]:
+    loads = [load for load in audit.loads if load.kind != "tokenizer" and not load.indirect]
+    if not loads:
+        return
+    yield Table(
+        ("model", "file", *MODEL_SETTINGS[:4]),
+        tuple(
+            (
+                Cell(_names(load), tuple(chosen.place for chosen in load.ids)),
+                Cell(str(load.place), (load.place,)),
+                *(Cell(load.setting(name).text) for name in MODEL_SETTINGS[:4]),
+            )
+            for load in loads
+        ),
+        f"{counted(len(loads), 'load')} of models; a model in brackets is named by the call and was not followed",
+    )
+
+
+def _names(load: Load) -> str:
+    names = list(dict.fromkeys(chosen.model_id for chosen in load.ids))
+    if load.open:
+        names.append(f"({load.written})")
+    return ", ".join(names) or f"({load.written})"
+
+
+def _findings(audit: Audit) -> Iterator[Block]:
+    rows = []
+    for code, name, fix, summary in audit.rules:
+        places = tuple(finding.place for finding in audit.found(code))
+        rows.append(
+            (
+                Cell(code),
+                Cell(name),
+                Cell(f"{len(places):,}", sort=len(places)),
+                Cell(fix),
+                Cell(summary),
+                _places(places),
+            )
+        )
+    if rows:
+        yield Table(("rule", "name", "findings", "fix", "what", "where"), tuple(rows))
+
+
+def _problems(audit: Audit) -> Iterator[Block]:
+    for path, problem in audit.problems:
+        yield Statement("bad", f"{path}: {problem}", (Place(path, 1),))

@@ -1,0 +1,84 @@
+"""`telepathy-lint audit`: the model configuration of a whole repository, as a document."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from telepathy_lint.cli import Usage
+from telepathy_lint.config import Configs
+
+if TYPE_CHECKING:
+    from telepathy_lint.audit.data import Audit
+
+
+def audit(options: Namespace) -> int:
+    from telepathy_lint.audit import compare
+    from telepathy_lint.audit.facts import audit as gather
+    from telepathy_lint.audit.facts import gpu_of
+
+    if not os.path.exists(options.path):
+        raise Usage(f"{options.path}: no such file or folder")
+    if options.fail_on_worse and options.against is None:
+        raise Usage("--fail-on-worse needs --against FILE: worse than what?")
+    configs = Configs(file=options.config, isolated=options.isolated)
+    here = configs.of(os.path.abspath(options.path) if os.path.isdir(options.path) else os.getcwd())
+    gpu = options.gpu or here.gpu or "H100-80GB"
+    try:
+        gpu_of(gpu)
+        before = compare.read(options.against) if options.against is not None else None
+    except ValueError as error:
+        raise Usage(str(error)) from error
+    found = gather(options.path, configs, gpu, options.jobs)
+    _write(_rendered(found, options), options.output)
+    failed = False
+    if before is not None:
+        changes = compare.changes(before, compare.measures(found))
+        print(compare.told(changes), end="", file=sys.stderr)
+        failed = options.fail_on_worse and any(not change.better for change in changes)
+    if options.fail_under is not None and found.score < options.fail_under:
+        print(
+            f"telepathy-lint: {found.score:.2f} % of the calls are without a finding, less than {options.fail_under:g} %",
+            file=sys.stderr,
+        )
+        failed = True
+    return 1 if failed else 0
+
+
+def _rendered(found: Audit, options: Namespace) -> str:
+    from telepathy_lint.audit.json_report import as_json
+    from telepathy_lint.audit.markdown import markdown
+    from telepathy_lint.audit.report import report
+
+    if options.format == "json":
+        return as_json(found, options.path)
+    base = _base(options)
+    if options.format == "html":
+        from telepathy_lint.audit.html import NoTemplatesError, html
+
+        try:
+            return html(report(found, options.path), base)
+        except NoTemplatesError as error:
+            raise Usage(str(error)) from error
+    return markdown(report(found, options.path), base)
+
+
+def _base(options: Namespace) -> str:
+    """The way from the document to the audited folder, for its links."""
+    root = options.path if os.path.isdir(options.path) else os.path.dirname(options.path) or "."
+    start = os.path.dirname(options.output) if options.output else ""
+    base = os.path.relpath(root, start or ".").replace(os.sep, "/")
+    return "" if base == "." else base
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with open(output, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise Usage(f"{output}: cannot be written: {error.strerror}") from error
