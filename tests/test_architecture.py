@@ -103,9 +103,7 @@ def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("print('nothing of interest')\n")
     loaded = loaded_after(f"from telepathy_lint.cli import run; run(['check', {str(script)!r}])")
-    assert not {
-        name for name in loaded if name.startswith(("telepathy_lint.scan", "telepathy_lint.rules"))
-    }
+    assert not {name for name in loaded if name.startswith(("telepathy_lint.scan", "telepathy_lint.rules"))}
 
 
 def test_our_own_code_passes_our_own_rules() -> None:
