@@ -20,7 +20,7 @@ _ORGANISATIONS = (
     "unsloth", "upstage", "xai-org", "zai-org", "openai", "qwen", "Mistralai", "Meta-Llama",
 )  # fmt: skip
 _ID = re.compile(
-    r"(?<![\w./~@-])(?:"
+    r"(?<![\w./~@])(?<![^:]-)(?:"
     + "|".join(map(re.escape, _ORGANISATIONS))
     + r")/[A-Za-z0-9][\w.-]*[A-Za-z0-9](?![\w/]|\.\w)"
 )

@@ -66,7 +66,7 @@ def _models(audit: Audit) -> Iterator[Block]:
             (
                 Cell(model.model_id),
                 Cell(
-                    f"{model.parameters:,}" if model.parameters else "not in the registry",
+                    f"{model.parameters:,}" if model.parameters else "not listed",
                     sort=model.parameters or 0,
                 ),
                 Cell(f"{model.layers}" if model.layers else "", sort=model.layers or 0),
