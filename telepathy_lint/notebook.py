@@ -262,12 +262,12 @@ class Notebook(Source):
     def _escapes_non_ascii(self, cell: Cell) -> bool:
         """Whether this notebook's writer spelled non-ASCII characters as escapes; the cell's own habit first."""
         first, last = (cell.literals[0][0], cell.literals[-1][1]) if cell.literals else (0, 0)
-        for text in (self.raw[first:last], self.raw):
-            if not text.isascii():
-                return False
-            if _ESCAPED_NON_ASCII.search(text):
-                return True
-        return False
+        own = _habit(self.raw[first:last])
+        return self._habit if own is None else own
+
+    @cached_property
+    def _habit(self) -> bool:
+        return _habit(self.raw) or False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +277,13 @@ class _Piece:
     text: str
     raw: str
     first: bool
+
+
+def _habit(raw: str) -> bool | None:
+    """Whether non-ASCII characters are escaped in a piece of JSON; None where it has none."""
+    if not raw.isascii():
+        return False
+    return True if _ESCAPED_NON_ASCII.search(raw) else None
 
 
 def _plain(text: str) -> bool:

@@ -58,6 +58,10 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
     except engine.FixError as error:
         return unfixed(job, task, str(error), modules)
     except RecursionError:
+        if task.fix:
+            return unfixed(job, task, "nested too deeply to be fixed", modules)
+        if task.edits != "none":
+            return run(job, replace(task, edits="none"), modules)
         return failure(job.path, "nested too deeply to be linted")
     except Exception as error:
         detail = (

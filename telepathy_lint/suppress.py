@@ -93,7 +93,10 @@ class Suppressions:
     def silencing(self, violation: Violation) -> Iterator[Directive]:
         """Every comment that silences this violation."""
         lines = noqa_lines(self.source, violation)
+        lowest, highest = min(lines), max(lines)
         for directive in self.directives:
+            if directive.last_line < lowest or directive.first_line > highest:
+                continue
             reaches = any(directive.first_line <= line <= directive.last_line for line in lines)
             if reaches and directive.covers(violation):
                 yield directive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,30 @@ def test_versions_of_endless_digits(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(f"transformers>={'1' * 5000}\ntransformers>=4.40\n")
     found = target_of(str(tmp_path))
     assert found is not None and found.version == "4.40"
+
+
+def test_a_call_too_deep_to_be_rewritten_is_still_reported() -> None:
+    data = LOAD.replace(b'"gpt2"', b" + ".join([b'"a"'] * 900))
+    for task in (Task(fix=True, unsafe=True), Task(edits="shown")):
+        result = run(Job("x.py", data, all_rules(), Settings()), task)
+        assert result.output is None
+        assert "TLP101" in {one.code for one in result.violations}
+        assert [one.message for one in result.failures] == ["nested too deeply to be fixed"] * task.fix
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["save" * 25_000, "log" * 30_000, "a_dir = " * 10_000, "_dir" + " " * 90_000, "model_" * 20_000],
+)
+def test_long_words_cost_no_more_than_their_length(line: str) -> None:
+    start = time.perf_counter()
+    fixed(f"# {line}\nx = {line.split()[0]!r}\n".encode() + LOAD)
+    assert time.perf_counter() - start < 5
+
+
+def test_the_cost_of_many_loads_is_in_proportion() -> None:
+    start = time.perf_counter()
+    load = LOAD.split(b"\n", 1)
+    result = run(Job("x.py", load[0] + b"\n" + load[1] * 3000, all_rules(), Settings()), Task())
+    assert len(result.violations) > 3000
+    assert time.perf_counter() - start < 20
