@@ -137,6 +137,10 @@ _COMPOUND = frozenset(
 )
 
 
+#: Nodes with nothing below them: most of a tree.
+_LEAVES = frozenset(
+    {ast.Name, ast.Constant, ast.alias, ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal}
+)
 #: Nodes without a place of their own.
 _UNPLACED = frozenset({ast.arguments, ast.comprehension, ast.withitem, ast.match_case})
 
@@ -302,7 +306,8 @@ class Tree:
                             continue
                     parent_of[child] = node
                     found.append(child)
-                    stack.append(child)
+                    if type(child) not in _LEAVES:
+                        stack.append(child)
         return found
 
     def lines_of(self, offsets: Iterable[int]) -> list[int]:
