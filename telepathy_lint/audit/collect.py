@@ -97,6 +97,7 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
         open=is_open,
         written=written(site),
         options=options,
+        keys=follower.keys(options),
         settings=settings_of(site),
         generative=site.generative,
         indirect=site.indirect,

@@ -81,6 +81,8 @@ class Load:
     written: str
     #: The option or field that the id is read from ("source_model"), which scripts can set.
     options: tuple[str, ...]
+    #: Those of them that the file does not declare itself: a configuration file may set them.
+    keys: tuple[str, ...]
     settings: tuple[tuple[str, Setting], ...]
     generative: bool
     #: A call of a function of the project that loads: its settings are counted where that function loads.

@@ -28,6 +28,8 @@ _MARK = (
     "settings",
     "flags",
 )
+#: What a file mentions that reads YAML, JSON or TOML.
+_READERS = ("yaml", "YAML", "json.load", "toml", "OmegaConf", "hydra", "HfArgumentParser")
 
 
 class Follower:
@@ -38,6 +40,7 @@ class Follower:
         self.path = path
         self.graph = CallGraph(finder.tree, finder.evaluator, finder.words)
         self._options: dict[str, list[ast.expr]] | None = None
+        self._declared: set[str] = set()
 
     def of(self, site: Site) -> tuple[tuple[Chosen, ...], bool, tuple[str, ...]]:
         """The ids, whether there may be others, and the options that the id is read from."""
@@ -94,6 +97,14 @@ class Follower:
         if isinstance(value.data, (Value, tuple)):
             yield from self.finder.evaluator.tables.chosen(value)
 
+    def keys(self, options: tuple[str, ...]) -> tuple[str, ...]:
+        """The options that a configuration file may set: the file reads one and declares no such option itself."""
+        text = self.finder.source.text
+        if not any(word in text for word in _READERS):
+            return ()
+        self.options()
+        return tuple(option for option in options if option not in self._declared)
+
     # ---- options and fields
 
     def _attribute(
@@ -138,6 +149,7 @@ class Follower:
         if not isinstance(name, str):
             return
         name = name.lstrip("-").replace("-", "_")
+        self._declared.add(name)
         defaults = self._options.setdefault(name, [])
         if "default" in given:
             defaults.append(given["default"])

@@ -26,7 +26,7 @@ class Options:
         known = sorted({load.place.path for load in found})
         readers: dict[str, set[str]] = defaultdict(set)
         for load in found:
-            for option in load.options:
+            for option in load.keys:
                 readers[option].add(posixpath.dirname(load.place.path))
         for script, option, model_id, place in self._passed:
             folder = posixpath.dirname(place.path)
@@ -47,6 +47,7 @@ class Options:
         more: set[Chosen] = set()
         for option in load.options:
             more |= self._given.get((load.place.path, option), set())
+        for option in load.keys:
             more |= self._keys.get((folder, option), set())
         return replace(load, ids=tuple(sorted({*load.ids, *more}))) if more else load
 

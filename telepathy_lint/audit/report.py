@@ -138,7 +138,7 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
         yield Statement(
             "note",
             f"Not found is not never: {counted(len(audit.open_loads), 'load')} can get the model from outside what was "
-            "followed (command lines typed by hand, other files, computed values)",
+            "followed (command lines typed by hand, other files, computed values), and loads by other libraries are not seen",
             tuple(load.place for load in audit.open_loads),
         )
 
