@@ -205,6 +205,24 @@ def test_what_cannot_be_done_is_said(
     assert capsys.readouterr().err.startswith("telepathy-lint: error: ")
 
 
+def test_a_template_of_a_script_is_a_problem_of_its_own(project: Path) -> None:
+    (project / "template.py").write_text('{% if x %}\nMODEL = "Qwen/Qwen2.5-3B"\n{% endif %}\n')
+    assert [path for path, _ in audited(project).problems] == ["broken.py", "template.py"]
+
+
+def test_datasets_and_models_of_other_libraries(project: Path) -> None:
+    (project / "other.py").write_text(
+        "from sentence_transformers import SentenceTransformer\n"
+        "from datasets import load_dataset\n"
+        'encoder = SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2")\n'
+        'data = load_dataset("allenai/ai2_arc")\n'
+    )
+    (project / "task.yaml").write_text("dataset_path: allenai/swag\n")
+    found = audited(project)
+    assert "sentence-transformers/all-MiniLM-L6-v2" not in {model.model_id for model in found.unloaded}
+    assert not any(model.model_id.startswith("allenai/") for model in found.models)
+
+
 def test_an_empty_folder_has_an_audit(tmp_path: Path) -> None:
     found = audit(str(tmp_path), Configs(isolated=True), "H100-80GB")
     assert found.score == 100.0

@@ -42,13 +42,18 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
     try:
         source = open_source(job.path, job.data)
         scanned = scan(source, job.settings, modules)
+        facts = _facts(job, source, scanned, root)
+        scanned.release()
+        return facts
     except SourceError as error:
         return FileFacts(job.shown, problem=f"line {error.line}: {error.message}")
     except RecursionError:
         return FileFacts(job.shown, problem="nested too deeply to be read")
-    facts = _facts(job, source, scanned, root)
-    scanned.release()
-    return facts
+    except Exception as error:
+        return FileFacts(
+            job.shown,
+            problem=f"telepathy-lint itself failed: {type(error).__name__}: {error}; please report it",
+        )
 
 
 def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:

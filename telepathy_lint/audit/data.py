@@ -158,6 +158,11 @@ class Model:
     layers: int | None = None
 
     @property
+    def loaded(self) -> bool:
+        """Whether something loads it: weights, its tokenizer, or a loading call of another library."""
+        return bool(self.loads or self.tokenizer_loads) or any(one.role == "load" for one in self.mentions)
+
+    @property
     def configured(self) -> bool:
         return any(mention.role in CONFIGURING for mention in self.mentions)
 
@@ -227,7 +232,7 @@ class Audit:
     @property
     def unloaded(self) -> tuple[Model, ...]:
         """Models configured whose load was not found, under any of their names."""
-        loaded = {model.canonical or model.model_id for model in self.models if model.loads}
+        loaded = {model.canonical or model.model_id for model in self.models if model.loaded}
         return tuple(
             model
             for model in self.models

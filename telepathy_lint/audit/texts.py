@@ -43,8 +43,11 @@ def facts_of(path: str, text: str) -> FileFacts:
     role: Role = "script" if script else "config" if _configures(path) else "data"
     mentions: list[Mention] = []
     for model_id, offset in ids_in(text):
-        shown = role == "script" and _is_talk(lines.text_at(offset))
-        mentions.append(Mention(model_id, Place(path, lines.of(offset)), "data" if shown else role))
+        line = lines.text_at(offset)
+        here: Role = "data" if role == "script" and _is_talk(line) else role
+        if "dataset" in line.lower():
+            here = "dataset"
+        mentions.append(Mention(model_id, Place(path, lines.of(offset)), here))
     found: tuple[CachePath, ...] = ()
     if caches:
         found = tuple(
