@@ -91,8 +91,7 @@ def to_regex(pattern: str) -> str:
             result.append("[^/]")
             at += 1
         elif character == "[" and (end := pattern.find("]", at + 2)) > 0:
-            inside = pattern[at + 1 : end].replace("\\", "\\\\")
-            result.append("[" + ("^" + inside[1:] if inside[0] in "!^" else inside) + "]")
+            result.append(_one_of(pattern[at + 1 : end]))
             at = end + 1
         else:
             at += character == "\\" and at + 1 < len(pattern)
@@ -161,3 +160,14 @@ class Ignores:
                 read = None
             self._files[path] = read if read is not None and read.blocks else None
         return self._files[path]
+
+
+def _one_of(characters: str) -> str:
+    """A class such as `[!a-z]`; one that is no class, as `[z-a]`, matches nothing."""
+    inside = re.sub(r"[\\\[&|~]", r"\\\g<0>", characters)
+    found = f"[^{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
+    try:
+        re.compile(found)
+    except re.error:
+        return "(?!)"
+    return found

@@ -148,9 +148,12 @@ def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation
 
     if not may_suppress(source.text):
         return []
-    return unused(
+    found = unused(
         source, engine.lint(source, job.rules, job.settings, noqa=False, project=modules), job.rules
     )
+    if found:
+        _ = source.tree  # a file without loads was not parsed: of one that is not Python nothing is said
+    return found
 
 
 def _without_unused(source: Source, job: Job, modules: Modules | None) -> tuple[Source, list[Violation]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
 from telepathy_lint.config import ConfigError, from_table, parse_toml
+from telepathy_lint.gitignore import IgnoreFile
 from telepathy_lint.notebook import Notebook
 from telepathy_lint.one_file import Job, Task, run
 from telepathy_lint.registry import all_rules
@@ -107,3 +109,19 @@ def test_the_cost_of_many_loads_is_in_proportion() -> None:
     result = run(Job("x.py", load[0] + b"\n" + load[1] * 3000, all_rules(), Settings()), Task())
     assert len(result.violations) > 3000
     assert time.perf_counter() - start < 20
+
+
+def test_a_comment_in_what_is_not_python_stays() -> None:
+    data = b"x = 1  # noqa: TLP101\ndef (:\n"
+    for fix in (True, False):
+        result = run(Job("x.py", data, all_rules(), Settings()), Task(fix=fix, unused_noqa=True))
+        assert result.output is None
+        assert [one.code for one in result.violations] == ["TLP000"]
+
+
+@pytest.mark.parametrize("pattern", ["[z-a].py", "x[!z-a]", "[\\\\-a]", "a[[:alpha:]]", "[a&&b]", "[--a]"])
+def test_patterns_with_odd_classes(pattern: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert IgnoreFile(f"{pattern}\nkept").verdict("kept", "kept", False) is True
+        assert IgnoreFile(pattern).verdict("other", "other", False) is None
