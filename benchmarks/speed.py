@@ -84,6 +84,9 @@ def installed(tool: Tool, folder: Path) -> Path:
         pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q", *tool.packages]
         subprocess.run(pip, check=True)
         (environment / "ready").touch()
+    elif str(ROOT) in tool.packages:  # what is measured is the code as it is now
+        pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps"]
+        subprocess.run([*pip, str(ROOT)], check=True)
     return environment / "bin"
 
 
