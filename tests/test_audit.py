@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_the_markdown_has_every_section_and_evidence(project: Path) -> None:
         assert f"\n## {title}\n" in text
     assert "dtype is bfloat16 in 2 of 4 model loads, something else in 2" in text
     assert "[train.py:15](./train.py#L15)" in text
-    assert "7.6156" in text or "14.185 GiB" in text
+    assert "14.185 GiB, 18.1 %" in text
     assert "telepathy-lint check --select TLP101" in text
     assert "Not found is not never" in text
     assert "`HF_HOME` is set to `/scratch/me/hf`: a path of one machine" in text
@@ -227,6 +228,15 @@ def test_an_empty_folder_has_an_audit(tmp_path: Path) -> None:
     found = audit(str(tmp_path), Configs(isolated=True), "H100-80GB")
     assert found.score == 100.0
     assert "No model id was found" in markdown(report(found))
+
+
+def test_an_audit_imports_no_torch(project: Path) -> None:
+    script = (
+        f"import sys; from telepathy_lint.cli import run; code = run(['audit', '--isolated', {str(project)!r}, '-o', "
+        f"{str(project / 'a.md')!r}]); assert code == 0; "
+        "assert not {'torch', 'transformers', 'numpy', 'libcst', 'jinja2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[1])
 
 
 # ---- hostile names

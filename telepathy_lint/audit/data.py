@@ -156,6 +156,8 @@ class Model:
     weight_bytes: int | None = None
     hidden: int | None = None
     layers: int | None = None
+    #: (regime of the runtime's estimator, peak bytes of one sequence on one GPU).
+    peaks: tuple[tuple[str, int], ...] = ()
 
     @property
     def loaded(self) -> bool:

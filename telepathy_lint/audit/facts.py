@@ -24,6 +24,7 @@ from telepathy_lint.audit.data import (
 )
 from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
+from telepathy_lint.audit.sizes import gpu_of, peaks
 from telepathy_lint.config import Configs
 from telepathy_lint.files import Discovery, Found, read_bytes
 from telepathy_lint.project import Project
@@ -97,13 +98,6 @@ def _work(todo: Sequence[Job], root: str, jobs: int | None) -> list[FileFacts]:
         lambda job, how: FileFacts(job.shown, problem=f"the process reading this file died ({how})"),
     )
     return pool.run(todo, sizes, count)
-
-
-def gpu_of(name: str) -> Gpu:
-    from telepathy_runtime.memory.gpus import gpu
-
-    card = gpu(name)
-    return Gpu(card.name, card.total_bytes, card.usable_bytes)
 
 
 # ---- putting together
@@ -202,6 +196,7 @@ def _model(
         weight_bytes=spec.bytes_in("bfloat16"),
         hidden=spec.hidden,
         layers=spec.layers,
+        peaks=peaks(spec),
     )
 
 

@@ -92,6 +92,7 @@ def _model(model: Model) -> dict[str, Any]:
         "configured": model.configured,
         "parameters": model.parameters,
         "weight_bytes_bfloat16": model.weight_bytes,
+        "peak_bytes_one_sequence": dict(model.peaks),
         "layers": model.layers,
         "hidden_size": model.hidden,
         "mentions": [{"role": one.role, "place": _place(one.place)} for one in model.mentions],

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from telepathy_lint.audit.advice import checklist, next_steps, recommendations
 from telepathy_lint.audit.blocks import Block, Cell, Report, Section, Statement, Table, counted
-from telepathy_lint.audit.data import Audit, Consistency, Load, Model, Place
+from telepathy_lint.audit.data import Audit, Consistency, Gpu, Load, Model, Place
 from telepathy_lint.audit.loads import MODEL_SETTINGS
+from telepathy_lint.audit.sizes import REGIMES, TOKENS
 
 GIB = 2**30
 
@@ -28,7 +29,7 @@ def report(audit: Audit, path: str = ".") -> Report:
         ),
         ("Generation configs", _setting(audit, "model", "generation config")),
         ("Revisions", _setting(audit, "model", "revision")),
-        ("Memory of the weights", _memory(audit)),
+        ("Memory", _memory(audit)),
         ("Numbers in the code beside the exact ones", _numbers(audit)),
         ("Cache paths", _caches(audit)),
         ("Load matrix", _matrix(audit)),
@@ -191,30 +192,35 @@ def _memory(audit: Audit) -> Iterator[Block]:
         return
     yield Statement(
         "note",
-        f"Weights in bfloat16 beside one {card.name}, which offers {card.usable_bytes / GIB:.2f} GiB to tensors "
-        f"({card.total_bytes / GIB:.2f} GiB less the CUDA context). Activations, gradients and caches come on top: "
-        "`telepathy-runtime estimate MODEL` counts them.",
+        f"One {card.name} offers {card.usable_bytes / GIB:.2f} GiB to tensors ({card.total_bytes / GIB:.2f} GiB less the "
+        f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens in bfloat16, "
+        "unpadded: `telepathy-runtime estimate MODEL` takes every other choice.",
     )
     seen: dict[str, Model] = {}
     for model in sized:
         seen.setdefault(model.canonical or model.model_id, model)
-    rows = []
-    for name, model in seen.items():
-        size = model.weight_bytes or 0
-        share = size / card.usable_bytes
-        rows.append(
-            (
-                Cell(name, model.loads or _where(model)),
-                Cell(f"{size / GIB:.3f} GiB", sort=size),
-                Cell(f"{100 * share:.1f} %", sort=share, share=min(share, 1.0)),
-                Cell(f"{(card.usable_bytes - size) / GIB:.2f} GiB", sort=card.usable_bytes - size),
-            )
+    rows = [
+        (
+            Cell(name, model.loads or _where(model)),
+            _size(model.weight_bytes or 0, card),
+            *(_size(dict(model.peaks).get(regime), card) for regime in REGIMES),
         )
+        for name, model in seen.items()
+    ]
     yield Table(
-        ("model", "weights", f"of the {card.name}", "left for everything else"),
+        ("model", "weights", "inference", "frozen, gradients pass through", "full training, AdamW"),
         tuple(sorted(rows, key=lambda row: -(row[1].sort or 0))),
-        "Exact: parameters from the registry times 2 bytes",
+        f"GiB, and the share of one {card.name}",
     )
+
+
+def _size(size: int | None, card: Gpu) -> Cell:
+    """Bytes beside the GPU."""
+    if size is None:
+        return Cell("not modelled", sort=0.0)
+    share = size / card.usable_bytes
+    text = f"{size / GIB:.3f} GiB, " + (f"{100 * share:.1f} %" if share <= 1 else "does not fit")
+    return Cell(text, sort=size, share=min(share, 1.0))
 
 
 def _numbers(audit: Audit) -> Iterator[Block]:

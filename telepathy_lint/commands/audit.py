@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def audit(options: Namespace) -> int:
     from telepathy_lint.audit import compare
     from telepathy_lint.audit.facts import audit as gather
-    from telepathy_lint.audit.facts import gpu_of
+    from telepathy_lint.audit.sizes import gpu_of
 
     if not os.path.exists(options.path):
         raise Usage(f"{options.path}: no such file or folder")
