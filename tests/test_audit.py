@@ -224,6 +224,14 @@ def test_datasets_and_models_of_other_libraries(project: Path) -> None:
     assert not any(model.model_id.startswith("allenai/") for model in found.models)
 
 
+def test_generate_calls_say_how_they_decode(project: Path) -> None:
+    with open(project / "train.py", "a") as file:
+        file.write("source.generate(x, max_new_tokens=5, do_sample=False)\ntarget.generate(x)\n")
+    assert [call.states for call in audited(project).generates] == [("max_new_tokens", "do_sample"), ()]
+    text = markdown(report(audited(project)))
+    assert "| do\\_sample | 1 of 2 | 1 place ([train.py:20](./train.py#L20)) |" in text
+
+
 def test_an_empty_folder_has_an_audit(tmp_path: Path) -> None:
     found = audit(str(tmp_path), Configs(isolated=True), "H100-80GB")
     assert found.score == 100.0

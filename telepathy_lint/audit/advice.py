@@ -27,7 +27,11 @@ _ADVICE = {
 def recommendations(audit: Audit, path: str) -> Iterator[Block]:
     where = shlex.quote(path)
     if any(fix in _FIX for _, _, fix, _ in audit.rules):
-        yield Statement("note", "Commands with `--fix` change files: add `--diff` to see what they would do.")
+        yield Statement(
+            "note",
+            "Commands with `--fix` change files: add `--diff` to see what they would do. A fix that its place makes unsafe "
+            "is left alone without `--unsafe-fixes`.",
+        )
     ranked = sorted(audit.rules, key=lambda rule: (-len(audit.found(rule[0])), rule[0]))
     for code, name, fix, summary in ranked:
         found = audit.found(code)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from telepathy_lint import suppress
 from telepathy_lint.audit import identifiers, texts
-from telepathy_lint.audit.data import CachePath, FileFacts, Finding, Load, LoadKind, Place
+from telepathy_lint.audit.data import CachePath, FileFacts, Finding, Generate, Load, LoadKind, Place
 from telepathy_lint.audit.follow import Follower, written
 from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.one_file import open_source
@@ -22,6 +22,9 @@ from telepathy_lint.violation import Violation
 
 #: The calls that the share of clean calls is counted over.
 _COUNTED = ("model", "tokenizer", "pipeline", "generate")
+
+#: What a `generate` call can say of its decoding.
+DECODING = ("max_new_tokens", "max_length", "do_sample", "temperature", "generation_config", "pad_token_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
         loads=tuple(loads),
         findings=findings,
         caches=_caches(scanned.sites, job.shown),
+        generates=tuple(
+            Generate(
+                _place(site, job.shown),
+                tuple(name for name in DECODING if name in site.arguments),
+                site.opaque,
+            )
+            for site in scanned.sites
+            if site.kind == "generate"
+        ),
         calls=calls,
         clean=clean,
     )

@@ -122,6 +122,15 @@ class CachePath:
 
 
 @dataclass(frozen=True, slots=True)
+class Generate:
+    """A `generate` call and the decoding it states; `hidden` where it gets arguments that cannot be seen."""
+
+    place: Place
+    states: tuple[str, ...]
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     """What one file shows; picklable, since files are looked at in several processes."""
 
@@ -131,6 +140,7 @@ class FileFacts:
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()
     caches: tuple[CachePath, ...] = ()
+    generates: tuple[Generate, ...] = ()
     #: (Python file as written, option, id, place): what a shell script passes, or ("", key, id, place) of a
     #: configuration file.
     passed: tuple[tuple[str, str, str, Place], ...] = ()
@@ -219,6 +229,7 @@ class Audit:
     findings: tuple[Finding, ...]
     checked: tuple[Checked, ...]
     caches: tuple[CachePath, ...]
+    generates: tuple[Generate, ...]
     problems: tuple[tuple[str, str], ...]
     gpu: Gpu
     calls: int

@@ -134,6 +134,7 @@ def _assembled(
             if (checked := _checked(number)) is not None
         ),
         caches=tuple(cache for facts in files for cache in facts.caches),
+        generates=tuple(call for facts in files for call in facts.generates),
         problems=tuple(sorted(problems)),
         gpu=card,
         calls=sum(facts.calls for facts in files),

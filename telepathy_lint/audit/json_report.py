@@ -61,6 +61,10 @@ def document(audit: Audit, path: str = ".") -> dict[str, Any]:
         "cache_paths": [
             {"name": one.name, "value": one.value, "place": _place(one.place)} for one in audit.caches
         ],
+        "generate_calls": [
+            {"place": _place(one.place), "states": list(one.states), "hidden_arguments": one.hidden}
+            for one in audit.generates
+        ],
         "findings": [
             {"code": one.code, "name": one.name, "message": one.message, "place": _place(one.place)}
             for one in audit.findings

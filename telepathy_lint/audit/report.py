@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.audit.advice import checklist, next_steps, recommendations
 from telepathy_lint.audit.blocks import Block, Cell, Report, Section, Statement, Table, counted
+from telepathy_lint.audit.collect import DECODING
 from telepathy_lint.audit.data import Audit, Consistency, Gpu, Load, Model, Place
 from telepathy_lint.audit.loads import MODEL_SETTINGS
 from telepathy_lint.audit.sizes import REGIMES, TOKENS
@@ -27,7 +28,7 @@ def report(audit: Audit, path: str = ".") -> Report:
             "Tokenizers and pad tokens",
             [*_setting(audit, "tokenizer", "pad token"), *_setting(audit, "tokenizer", "padding side")],
         ),
-        ("Generation configs", _setting(audit, "model", "generation config")),
+        ("Generation configs", [*_setting(audit, "model", "generation config"), *_decoding(audit)]),
         ("Revisions", _setting(audit, "model", "revision")),
         ("Memory", _memory(audit)),
         ("Numbers in the code beside the exact ones", _numbers(audit)),
@@ -179,6 +180,36 @@ def _agreement(one: Consistency) -> Iterator[Block]:
             )
             for group, found in one.groups
         ),
+    )
+
+
+def _decoding(audit: Audit) -> Iterator[Block]:
+    """What the `generate` calls themselves say."""
+    total = len(audit.generates)
+    if not total:
+        return
+    rows = []
+    for name in DECODING:
+        found = tuple(call.place for call in audit.generates if name in call.states)
+        rows.append(
+            (
+                Cell(name),
+                Cell(f"{len(found):,} of {total:,}", sort=len(found), share=len(found) / total),
+                _places(found),
+            )
+        )
+    nothing = tuple(call.place for call in audit.generates if not call.states and not call.hidden)
+    rows.append(
+        (
+            Cell("none of these"),
+            Cell(f"{len(nothing):,} of {total:,}", sort=len(nothing), share=len(nothing) / total),
+            _places(nothing),
+        )
+    )
+    yield Table(
+        ("argument", "generate calls that pass it", "where"),
+        tuple(rows),
+        f"{counted(total, 'generate call')} and the decoding they state",
     )
 
 
