@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import ast
 import re
-from bisect import bisect_left, bisect_right
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePath
 
 from telepathy_lint.change import Name
+from telepathy_lint.rewrite.unused import UnusedNames
 from telepathy_lint.scan import Scan, Site, catalog
 from telepathy_lint.scan.scopes import Binding, Scope
 from telepathy_lint.settings import Settings
 from telepathy_lint.triggers import find_words
 from telepathy_lint.violation import Edit
-
-_KEEP = re.compile(r"#\s*noqa(?!\s*:\s*(?!.*F401))", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -184,11 +181,6 @@ class ImportPlan:
         self._used.append((placed, site, text))
 
     @cached_property
-    def _in_order(self) -> list[tuple[Site, str]]:
-        """The calls noted, in the order of the text."""
-        return sorted(((site, text) for _, site, text in self._used), key=lambda used: used[0].start)
-
-    @cached_property
     def _imports_from(self) -> dict[str, list[ast.ImportFrom]]:
         """The `from` imports of the module's body."""
         assert self.scan.finder is not None
@@ -197,6 +189,10 @@ class ImportPlan:
             if isinstance(stmt, ast.ImportFrom) and stmt.module is not None:
                 found.setdefault(stmt.module, []).append(stmt)
         return found
+
+    @cached_property
+    def _first_call(self) -> int:
+        return min(site.start for _, site, _ in self._used)
 
     def edits(self) -> list[Edit]:
         """One edit or more for each import statement concerned."""
@@ -215,8 +211,9 @@ class ImportPlan:
                     introduced.add(key)
                     wanted.setdefault(where, []).append(placed)
         edits: list[Edit] = []
+        unused = UnusedNames(self.scan, [(site, text) for _, site, text in self._used])
         for stmt, group in by_statement.items():
-            gone = self._unused(stmt, group)
+            gone = unused.of(stmt, {placed.binding.name for placed in group}, group[0].scope)
             lines: list[str] = []
             for module in dict.fromkeys(placed.module for placed in wanted.get(stmt, ())):
                 new = [placed for placed in wanted[stmt] if placed.module == module]
@@ -260,7 +257,7 @@ class ImportPlan:
         """An import from the module that stands before every call in the same block and can take more names."""
         assert self.scan.finder is not None
         parent_of = self.scan.finder.tree.parent
-        first_call = self._in_order[0][0].start
+        first_call = self._first_call
         block = parent_of.get(stmt)
         for other in [stmt, *self._imports_from.get(module, ())]:
             if (
@@ -281,7 +278,7 @@ class ImportPlan:
         """Where a statement's loader import goes: with that of a later one of the block, if no call comes before it."""
         assert self.scan.finder is not None
         parent_of = self.scan.finder.tree.parent
-        first_call = self._in_order[0][0].start
+        first_call = self._first_call
         chosen = stmt
         if not isinstance(parent_of.get(stmt), ast.Module):
             return stmt
@@ -352,92 +349,12 @@ class ImportPlan:
             stays += source.newline
         return [*edits, source.edit(ends[last_kept], end, stays)]
 
-    # ---- what is no longer used
-
-    def _unused(self, stmt: ast.Import | ast.ImportFrom, group: list[Placed]) -> list[ast.alias]:
-        if isinstance(stmt, ast.Import) or PurePath(self.source.path).name == "__init__.py":
-            return []
-        assert self.scan.finder is not None
-        parent = self.scan.finder.tree.parent.get(stmt)
-        if isinstance(parent, ast.Try) and stmt in parent.body:
-            return []  # the import asks whether transformers is there; the loader's would always succeed
-        first, last = (
-            self.source.line_of(self.source.start_of(stmt)),
-            self.source.line_of(self.source.end_of(stmt)),
-        )
-        if any(_KEEP.search(self.source.line(number)) for number in range(first, last + 1)):
-            return []
-        if "globals()" in self.source.text or "locals()" in self.source.text:
-            return []
-        replaced = {placed.binding.name for placed in group}
-        return [
-            alias
-            for alias in stmt.names
-            if alias.name != "*"
-            and alias.asname != alias.name
-            and (alias.asname or alias.name) in replaced
-            and not self._is_wanted(alias.asname or alias.name, stmt, group[0].scope)
-        ]
-
-    def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
-        """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
-        text, source = self.source.text, self.source
-        assert self.scan.finder is not None
-        if scope.is_function:
-            assert isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            seen = (source.start_of(scope.node), source.end_of(scope.node))
-            hidden = []
-        else:
-            seen = (0, len(text))
-            hidden = [
-                (source.start_of(other.node), source.end_of(other.node))
-                for other in self.scan.finder.tree.all_scopes()
-                if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
-            ]
-        first = bisect_left(self._in_order, seen[0], key=lambda used: used[0].start)
-        last = bisect_left(self._in_order, seen[1], key=lambda used: used[0].start)
-        for site, new in self._in_order[first:last]:
-            if _mentions(new, name):
-                return True
-            hidden.append((site.start, site.end))
-        hidden.append((source.start_of(stmt), source.end_of(stmt)))
-        covered = _Covered(hidden)
-        for offset in find_words(text[seen[0] : seen[1]], name):
-            offset += seen[0]
-            if offset in covered:
-                continue
-            line = source.line(source.line_of(offset))
-            before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
-            in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
-            if in_comment and "type:" not in line and not self.scan.finder.words.in_string(offset):
-                continue
-            return True
-        return False
-
 
 def _bound_in(scope: Scope, symbol: str) -> str | None:
     for bound, bindings in scope.bindings.items():
         if any(binding.kind == "import" and binding.symbol == symbol for binding in bindings):
             return bound
     return None
-
-
-class _Covered:
-    """Whether an offset lies in one of many ranges."""
-
-    def __init__(self, ranges: list[tuple[int, int]]) -> None:
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        for start, end in sorted(ranges):
-            if self.ends and start <= self.ends[-1]:
-                self.ends[-1] = max(end, self.ends[-1])
-            else:
-                self.starts.append(start)
-                self.ends.append(end)
-
-    def __contains__(self, offset: int) -> bool:
-        at = bisect_right(self.starts, offset) - 1
-        return at >= 0 and offset < self.ends[at]
 
 
 def _import_text(module: str, wanted: list[Placed]) -> str:
@@ -456,7 +373,3 @@ def _comments_of(text: str) -> str:
     """What stays of `Name,  # comment` and the line break behind it."""
     comment = text.find("#")
     return text[comment:] if comment >= 0 else ""
-
-
-def _mentions(text: str, name: str) -> bool:
-    return bool(find_words(text, name))

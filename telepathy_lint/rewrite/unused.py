@@ -1,0 +1,109 @@
+"""Which imported names the rewritten calls leave unused."""
+
+from __future__ import annotations
+
+import ast
+import re
+from bisect import bisect_left, bisect_right
+from pathlib import PurePath
+
+from telepathy_lint.scan import Scan, Site
+from telepathy_lint.scan.scopes import Scope
+from telepathy_lint.triggers import find_words
+
+_KEEP = re.compile(r"#\s*noqa(?!\s*:\s*(?!.*F401))", re.IGNORECASE)
+
+
+class UnusedNames:
+    """Asked after all calls of a file are rewritten: `used` are they, each with its new text."""
+
+    def __init__(self, scan: Scan, used: list[tuple[Site, str]]) -> None:
+        self.scan = scan
+        self.source = scan.source
+        self.used = sorted(used, key=lambda each: each[0].start)
+
+    def of(self, stmt: ast.Import | ast.ImportFrom, replaced: set[str], scope: Scope) -> list[ast.alias]:
+        """The names of an import that only the rewritten calls used, of those that they did use."""
+        if isinstance(stmt, ast.Import) or PurePath(self.source.path).name == "__init__.py":
+            return []
+        assert self.scan.finder is not None
+        parent = self.scan.finder.tree.parent.get(stmt)
+        if isinstance(parent, ast.Try) and stmt in parent.body:
+            return []  # the import asks whether transformers is there; the loader's would always succeed
+        first, last = (
+            self.source.line_of(self.source.start_of(stmt)),
+            self.source.line_of(self.source.end_of(stmt)),
+        )
+        if any(_KEEP.search(self.source.line(number)) for number in range(first, last + 1)):
+            return []
+        if self.source.once(_reads_namespaces):
+            return []
+        return [
+            alias
+            for alias in stmt.names
+            if alias.name != "*"
+            and alias.asname != alias.name
+            and (alias.asname or alias.name) in replaced
+            and not self._is_wanted(alias.asname or alias.name, stmt, scope)
+        ]
+
+    def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
+        """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
+        text, source = self.source.text, self.source
+        assert self.scan.finder is not None
+        if scope.is_function:
+            assert isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            seen = (source.start_of(scope.node), source.end_of(scope.node))
+            hidden = []
+        else:
+            seen = (0, len(text))
+            hidden = [
+                (source.start_of(other.node), source.end_of(other.node))
+                for other in self.scan.finder.tree.all_scopes()
+                if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
+            ]
+        first = bisect_left(self.used, seen[0], key=lambda used: used[0].start)
+        last = bisect_left(self.used, seen[1], key=lambda used: used[0].start)
+        for site, new in self.used[first:last]:
+            if _mentions(new, name):
+                return True
+            hidden.append((site.start, site.end))
+        hidden.append((source.start_of(stmt), source.end_of(stmt)))
+        covered = _Covered(hidden)
+        for offset in find_words(text[seen[0] : seen[1]], name):
+            offset += seen[0]
+            if offset in covered:
+                continue
+            line = source.line(source.line_of(offset))
+            before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
+            in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
+            if in_comment and "type:" not in line and not self.scan.finder.words.in_string(offset):
+                continue
+            return True
+        return False
+
+
+class _Covered:
+    """Whether an offset lies in one of many ranges."""
+
+    def __init__(self, ranges: list[tuple[int, int]]) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        for start, end in sorted(ranges):
+            if self.ends and start <= self.ends[-1]:
+                self.ends[-1] = max(end, self.ends[-1])
+            else:
+                self.starts.append(start)
+                self.ends.append(end)
+
+    def __contains__(self, offset: int) -> bool:
+        at = bisect_right(self.starts, offset) - 1
+        return at >= 0 and offset < self.ends[at]
+
+
+def _reads_namespaces(text: str) -> bool:
+    return "globals()" in text or "locals()" in text
+
+
+def _mentions(text: str, name: str) -> bool:
+    return bool(find_words(text, name))
