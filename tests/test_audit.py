@@ -224,6 +224,19 @@ def test_datasets_and_models_of_other_libraries(project: Path) -> None:
     assert not any(model.model_id.startswith("allenai/") for model in found.models)
 
 
+def test_what_is_left_to_the_loader_is_not_odd(project: Path) -> None:
+    (project / "house.py").write_text(
+        "from telepathy_runtime import load_model\na = load_model('gpt2')\nb = load_model('gpt2', dtype='float32')\n"
+    )
+    settings = {one.setting: one for one in audited(project).consistency if one.kind == "model"}
+    groups = {name: len(places) for name, places in settings["dtype"].groups}
+    assert groups == {"bfloat16": 2, "the loader's choice": 1, "'float32'": 1, "float16": 1, "not passed": 1}
+    assert (settings["dtype"].left, settings["dtype"].odd) == (1, 3)
+    assert settings["revision"].groups[0][0] == "not passed" and settings["revision"].odd == 0
+    text = markdown(report(audited(project)))
+    assert "in 2 of 6 model loads, the loader's choice in 1, something else in 3" in text
+
+
 def test_generate_calls_say_how_they_decode(project: Path) -> None:
     with open(project / "train.py", "a") as file:
         file.write("source.generate(x, max_new_tokens=5, do_sample=False)\ntarget.generate(x)\n")

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from telepathy_lint.audit.blocks import Block, Check, Command, Statement, counted
-from telepathy_lint.audit.data import Audit
+from telepathy_lint.audit.data import FREE, UNCHOSEN, Audit
 
 _FIX = {"safe": "--fix", "unsafe": "--fix --unsafe-fixes"}
 #: What a rule's findings ask for; the rule's own first line stands for the others.
@@ -87,11 +87,11 @@ def checklist(audit: Audit) -> Iterator[Block]:
             f"Weights fit one {audit.gpu.name} in bfloat16, each model alone: {len(fit)} of {len(sized)}",
         )
     for one in audit.consistency:
-        if one.setting in ("revision", "quantization", "padding side"):
+        if one.setting in FREE:
             continue
         value, places = one.groups[0]
         yield Check(
-            not one.odd and value not in ("not set", "not passed"),
+            not one.odd and not one.hidden and value not in UNCHOSEN,
             f"One {one.setting} is set in all {one.kind} loads: {value} in {len(places):,} of {one.total:,}",
         )
     wrong = sum(1 for one in audit.checked if not one.agrees)

@@ -15,6 +15,7 @@ from telepathy_lint.one_file import open_source
 from telepathy_lint.rule import Rule, shown
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.scan.scopes import Tree
+from telepathy_lint.scan.sites import IDENTITY
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import CACHE_VARIABLES, CodeWords
@@ -99,6 +100,9 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
 
 def _load(site: Site, follower: Follower, root: str) -> Load:
     ids, is_open, options = follower.of(site)
+    if site.loader:  # rules take every call of the loader for one with hidden arguments
+        _, opaque = follower.finder.arguments.read(site.call, site.context, (IDENTITY,))
+        site = replace(site, opaque=opaque)
     kinds: dict[str, LoadKind] = {"model": "model", "tokenizer": "tokenizer", "pipeline": "pipeline"}
     ids = tuple(
         replace(each, place=replace(each.place, path=relative(each.place.path, root)))

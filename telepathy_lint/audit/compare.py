@@ -41,7 +41,7 @@ def measures(audit: Audit) -> dict[str, float]:
         "files that could not be read": len(audit.problems),
     }
     for one in audit.consistency:
-        found[f"odd ones out: {one.setting} of {one.kind} loads"] = one.odd
+        found[f"{one.kind} loads without the common choice: {one.setting}"] = one.away
     for code, count in sorted(Counter(finding.code for finding in audit.findings).items()):
         found[f"findings: {code}"] = count
     return found

@@ -179,6 +179,15 @@ class Model:
         return any(mention.role in CONFIGURING for mention in self.mentions)
 
 
+#: A setting that a call of the companion loader leaves to it: it agrees with every other value.
+LOADER = "the loader's choice"
+HIDDEN = "cannot be seen"
+#: Groups of loads that choose nothing.
+UNCHOSEN = ("not passed", "not set")
+#: Settings that need no choice.
+FREE = ("quantization", "revision", "padding side")
+
+
 @dataclass(frozen=True, slots=True)
 class Consistency:
     """How the loads of one kind agree on one setting: groups of values, most frequent first."""
@@ -191,9 +200,31 @@ class Consistency:
     def total(self) -> int:
         return sum(len(places) for _, places in self.groups)
 
+    def _many(self, *names: str) -> int:
+        return sum(len(places) for name, places in self.groups if name in names)
+
+    @property
+    def left(self) -> int:
+        """How many loads leave the setting to the loader, where most do not."""
+        return self._many(LOADER) if self.groups[0][0] != LOADER else 0
+
+    @property
+    def hidden(self) -> int:
+        """How many loads may or may not be like most, since it cannot be seen."""
+        return self._many(HIDDEN) if self.groups[0][0] != HIDDEN else 0
+
     @property
     def odd(self) -> int:
-        return self.total - len(self.groups[0][1])
+        """How many loads are visibly unlike most."""
+        return self.total - self.left - self.hidden - len(self.groups[0][1])
+
+    @property
+    def away(self) -> int:
+        """How many loads are without the choice that most of those make which make one: what there is to do."""
+        if self.setting in FREE:
+            return self.odd
+        chosen = [len(places) for name, places in self.groups if name not in (*UNCHOSEN, LOADER, HIDDEN)]
+        return self.total - self._many(LOADER, HIDDEN) - max(chosen, default=0)
 
 
 @dataclass(frozen=True, slots=True)

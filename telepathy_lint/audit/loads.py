@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.audit.data import Setting
+from telepathy_lint.audit.data import HIDDEN, LOADER, Setting
 from telepathy_lint.rule import shown
 from telepathy_lint.scan import Argument, Known, Site, Value, catalog
 
 ABSENT = "not passed"
-HIDDEN = "cannot be seen"
 CALLER = "the caller's choice"
+#: What the companion loader decides where a call does not say.
+_LOADER_CHOOSES = ("dtype", "device_map", "attn_implementation")
 ONE_DEVICE = "one device for everything"
 _OUTSIDE = ("param", "attribute", "choice", "call", "other", "text")
 
@@ -40,7 +41,11 @@ def settings_of(site: Site) -> tuple[tuple[str, Setting], ...]:
 def _value(site: Site, *names: str) -> Setting:
     argument = site.argument(*names)
     if argument is None:
-        text = HIDDEN if site.opaque else ABSENT
+        if site.loader:
+            # Whoever makes the audit has put right what `opaque` says of the loader's calls.
+            text = HIDDEN if site.opaque else LOADER if names[0] in _LOADER_CHOOSES else ABSENT
+        else:
+            text = HIDDEN if site.opaque else ABSENT
         return Setting(text, text)
     text = " or ".join(dict.fromkeys(_shown(value) for value in argument.values))
     groups = dict.fromkeys(_group(value) for value in argument.values)
@@ -92,6 +97,8 @@ def _is_true(argument: Argument) -> bool:
 def _generation(site: Site) -> Setting:
     if not site.generative:
         return Setting("does not generate", "does not generate")
+    if site.loader and site.argument("generation_config") is None:
+        return Setting(LOADER, LOADER)
     text = {Known.YES: "set", Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.generation_config]
     return Setting(text, text)
 

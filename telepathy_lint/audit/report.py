@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from telepathy_lint.audit.advice import checklist, next_steps, recommendations
 from telepathy_lint.audit.blocks import Block, Cell, Report, Section, Statement, Table, counted
 from telepathy_lint.audit.collect import DECODING
-from telepathy_lint.audit.data import Audit, Consistency, Gpu, Load, Model, Place
+from telepathy_lint.audit.data import HIDDEN, LOADER, UNCHOSEN, Audit, Consistency, Gpu, Load, Model, Place
 from telepathy_lint.audit.loads import MODEL_SETTINGS
 from telepathy_lint.audit.sizes import REGIMES, TOKENS
 
@@ -157,18 +157,20 @@ def _setting(audit: Audit, kind: str, name: str) -> Iterator[Block]:
 def _agreement(one: Consistency) -> Iterator[Block]:
     majority, places = one.groups[0]
     what = f"{one.kind} {'load' if one.total == 1 else 'loads'}"
-    name = one.setting if one.setting != "dtype" else "dtype"
+    name = one.setting
     if len(one.groups) == 1:
         yield Statement(
-            "note" if majority in ("not passed", "not set", "cannot be seen") else "good",
+            "note" if majority in (*UNCHOSEN, HIDDEN) else "good",
             f"Consistent: {name} is {majority} in all {one.total:,} {what}",
             places,
         )
         return
     yield Statement(
-        "bad",
-        f"Inconsistent: {name} is {majority} in {len(places):,} of {one.total:,} {what}, "
-        f"something else in {one.odd:,}",
+        "bad" if one.odd else "note" if majority in UNCHOSEN else "good",
+        f"{'Inconsistent' if one.odd else 'Consistent'}: {name} is {majority} in {len(places):,} of {one.total:,} {what}, "
+        + (f"{LOADER} in {one.left:,}, " if one.left else "")
+        + (f"it {HIDDEN} in {one.hidden:,}, " if one.hidden else "")
+        + f"something else in {one.odd:,}",
     )
     yield Table(
         (name, "loads", "where"),
