@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.mappings import Mappings
-from telepathy_lint.scan.modules import Modules, filled_parameter, writes_attribute
+from telepathy_lint.scan.modules import Modules, filled_parameter, written_attributes
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
 from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
 from telepathy_lint.scan.site import Known, Site
@@ -51,6 +51,7 @@ class Events:
         self._pad: Origins | None = None
         self._attention: Origins | None = None
         self._max_length: bool | None = None
+        self._written: dict[ast.AST, frozenset[tuple[str, str]]] = {}
 
     # ---- the three questions
 
@@ -282,9 +283,15 @@ class Events:
         for value in self.evaluator.evaluate(call.func, self.tree.context_of(call)):
             if value.kind == "function" and value.context.scope.tree is not self.tree:
                 parameter = filled_parameter(value.node, call, argument)
-                if parameter is not None and writes_attribute(value.node, parameter, attributes):
+                if parameter is not None and self._writes(value.node, parameter, attributes):
                     return True
         return False
+
+    def _writes(self, function: ast.AST, parameter: str, attributes: frozenset[str]) -> bool:
+        """Whether a function assigns one of the attributes of what it gets for a parameter, or of a part of it."""
+        if function not in self._written:
+            self._written[function] = written_attributes(function)
+        return any((parameter, each) in self._written[function] for each in attributes)
 
     # ---- attention on a config
 

@@ -184,12 +184,13 @@ def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> s
     return names[index] if index is not None and index < len(names) else None
 
 
-def writes_attribute(function: ast.AST, parameter: str, attributes: frozenset[str]) -> bool:
-    """Whether a function assigns one of the attributes of what it gets for a parameter, or of a part of it."""
+def written_attributes(function: ast.AST) -> frozenset[tuple[str, str]]:
+    """The attributes that a function assigns, each with the name that its owner, or what that is a part of, goes by."""
+    found: set[tuple[str, str]] = set()
     for node in ast.walk(function):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in attributes:
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             name = dotted(node.value)
             # `model.config.pad_token_id` is the config's, not the object's own.
-            if name is not None and name.partition(".")[0] == parameter and not name.endswith("config"):
-                return True
-    return False
+            if name is not None and not name.endswith("config"):
+                found.add((name.partition(".")[0], node.attr))
+    return frozenset(found)
