@@ -61,7 +61,8 @@ class Config:
 
     def settings(self, target: str | None) -> Settings:
         """What rules and fixes may ask; `target` is what the project's requirements say."""
-        return Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
+        settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
+        return replace(settings, gpu=self.gpu) if self.gpu is not None else settings
 
     def with_options(self, options: Mapping[str, Any]) -> Config:
         """The same with values given on the command line (keys as written)."""

@@ -29,6 +29,8 @@ class Settings:
     loader: Loader = Loader()
     #: Dotted names of functions known to load a model and to pass keyword arguments on to `from_pretrained`.
     wrappers: tuple[str, ...] = ()
+    #: The GPU that memory is compared with, by its name in the planner's table.
+    gpu: str = "H100-80GB"
 
     @property
     def loading_words(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ Kind = Literal[
     "decoding",
     "collator",
     "identifier",
+    "training",
 ]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
@@ -99,12 +100,15 @@ class Site:
     only_loaded: bool = False
     #: The call of a frozen model through which a backward pass allocates gradients that no optimizer uses.
     trained_through: ast.Call | None = None
+    #: How long, in tokens, the sequences of a training are.
+    sequence_length: Value | None = None
 
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
         plain = (
-            self.kind in ("pipeline", "move", "path", "generate", "decoding", "collator", "identifier")
+            self.kind
+            in ("pipeline", "move", "path", "generate", "decoding", "collator", "identifier", "training")
             or self.loader
             or self.configured
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from telepathy_lint.scan.batches import BATCH, Batches
 from telepathy_lint.scan.generation import Generation
 from telepathy_lint.scan.gradients import Gradients
 from telepathy_lint.scan.identifiers import Identifiers
@@ -34,4 +35,6 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
         ]
     if any(prefix in tree.text for prefix in ID_PREFIXES):
         found += Identifiers(tree, words, identity, loads).find()
+    if BATCH in tree.text:
+        found += Batches(finder, identity, loads).find()
     return found

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+from telepathy_lint.rule import Meta, Report, Rule, literal, origin
+from telepathy_lint.scan import Argument, Site
+from telepathy_lint.settings import Settings
+
+_DTYPES = {"torch.bfloat16": "bfloat16", "torch.float16": "float16", "torch.half": "float16"}
+_ATTENTION = ("sdpa", "flash_attention_2", "eager")
+_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_hf")
+#: Arguments of the load that leave what is trained, and where, as it is; a device map is looked at on its own.
+_HARMLESS = frozenset(
+    {
+        "pretrained_model_name_or_path", "dtype", "torch_dtype", "attn_implementation", "device_map", "revision", "token",
+        "trust_remote_code", "cache_dir", "low_cpu_mem_usage", "use_cache", "generation_config", "use_safetensors",
+        "local_files_only", "use_auth_token",
+    }
+)  # fmt: skip
+
+
+class OversizedBatch(Rule):
+    """The batch is above what the planner finds safe for the model, its sequences and the GPU.
+
+    The job dies with an out-of-memory error, at the first long batch if not at once. Everything that the sum needs stands
+    in the file: one listed model, loaded in 16 bits and trained whole with AdamW, and sequences padded to a fixed length
+    (`padding="max_length"`) or cut to one (`max_seq_length` of TRL up to 0.19, counted as filled). What is not modelled is
+    not reported: adapters, quantization, sharding, checkpointing, other losses and optimizers, a device map that may
+    split the model, a model of which not even one sequence fits. Sharding that only a launcher's configuration names is
+    not seen. The GPU is the configuration's `gpu`, H100-80GB by default, with a tenth kept for fragmentation;
+    `telepathy-runtime plan ID --regime full --seq-len N --gpu NAME` tells more.
+
+    Bad:
+
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
+
+        tokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen2.5-7B")
+        model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B", dtype=torch.bfloat16)
+        data = texts.map(lambda row: tokenizer(row["text"], padding="max_length", truncation=True, max_length=2048))
+        arguments = TrainingArguments("out", per_device_train_batch_size=8)
+        Trainer(model=model, args=arguments, train_dataset=data).train()
+
+    Good:
+
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
+
+        tokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen2.5-7B")
+        model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B", dtype=torch.bfloat16)
+        data = texts.map(lambda row: tokenizer(row["text"], padding="max_length", truncation=True, max_length=2048))
+        arguments = TrainingArguments("out", per_device_train_batch_size=1, gradient_accumulation_steps=8)
+        Trainer(model=model, args=arguments, train_dataset=data).train()
+    """
+
+    meta = Meta(
+        code="TLP305",
+        name="oversized-batch",
+        message="the batch is above the memory-safe size",
+        since="0.1.0",
+        kinds=("training",),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Report | None:
+        argument = site.argument("per_device_train_batch_size")
+        length = site.sequence_length
+        if argument is None or length is None:
+            return None
+        batch, options = literal(argument), _options(site)
+        if type(batch) is not int or batch < 1 or options is None:
+            return None
+        # Here and not above: most files train nothing, and start-up is to stay light.
+        from telepathy_runtime import registry
+        from telepathy_runtime.memory import GPUS, UnknownOptionError, Workload, estimate, max_batch
+
+        # Only the names of the table: "device" would ask this machine, which needs torch.
+        card = {name.casefold(): gpu for name, gpu in GPUS.items()}.get(settings.gpu.casefold())
+        if card is None or site.model_id is None:
+            return None
+        try:
+            spec = registry.get(site.model_id)
+            work = Workload(seq_len=length.data, regime="full", **options)
+            fit = max_batch(spec, work, device=card)
+            needed = estimate(spec, work.but(batch=batch)).peak_allocated
+        except (registry.UnknownModelError, UnknownOptionError):
+            return None
+        if length.data > spec.max_positions or not 0 < fit.batch < batch:
+            return None
+        return self.at(
+            site,
+            argument.node,
+            f"{batch}{origin(argument.values[0], site)}; training {spec.id} on {length.data} tokens each needs"
+            f" {needed / 2**30:.1f} GiB, {card.name} has {fit.budget_bytes / 2**30:.1f} to plan with: {fit.batch} is safe",
+        )
+
+
+def _options(site: Site) -> dict[str, Any] | None:
+    """What the planner is to assume, None where that is not sure; where versions differ, what needs less."""
+    (model,) = site.about
+    if set(model.arguments) - _HARMLESS or not model.class_name.endswith("ForCausalLM"):
+        return None
+    dtype = _dtype(model.argument("dtype", "torch_dtype"))
+    attention = model.argument("attn_implementation")
+    attn = "sdpa" if attention is None else literal(attention)
+    if dtype is None or attn not in _ATTENTION or not _stays_whole(model.argument("device_map")):
+        return None
+    optimizer = site.argument("optim")
+    if optimizer is not None and literal(optimizer) not in _OPTIMIZERS:
+        return None
+    return {"dtype": dtype, "attn": attn, "use_cache": False, "keep_outputs": False, "opt_impl": "fused"}
+
+
+def _dtype(argument: Argument | None) -> str | None:
+    if argument is None or len(argument.values) != 1 or argument.optional:
+        return None
+    value = argument.values[0]
+    if value.kind == "symbol":
+        return _DTYPES.get(str(value.data))
+    return str(value.data) if value.kind == "const" and value.data in ("bfloat16", "float16") else None
+
+
+def _stays_whole(argument: Argument | None) -> bool:
+    """Whether the model is surely on one device: it has no device map, or one that names the GPU."""
+    return argument is None or literal(argument) in (None, "cuda", "cuda:0", 0)
