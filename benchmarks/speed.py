@@ -85,7 +85,15 @@ def installed(tool: Tool, folder: Path) -> Path:
         subprocess.run(pip, check=True)
         (environment / "ready").touch()
     elif str(ROOT) in tool.packages:  # what is measured is the code as it is now
-        pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps"]
+        pip = [
+            str(environment / "bin/python"),
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--force-reinstall",
+            "--no-deps",
+        ]
         subprocess.run([*pip, str(ROOT)], check=True)
     return environment / "bin"
 

@@ -36,4 +36,4 @@ def html(report: Report, base: str = "") -> str:
     def link(place: Place) -> dict[str, Any]:
         return {"text": str(place), "url": address(place, base)}
 
-    return template.render(report=report, link=link, kind=lambda block: type(block).__name__) + "\n"
+    return f"{template.render(report=report, link=link, kind=lambda block: type(block).__name__)}\n"

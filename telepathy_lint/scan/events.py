@@ -68,6 +68,8 @@ class Events:
         return self._max_length
 
     def _generates_to_max_length(self) -> bool:
+        if "max_length" not in self.tree.text:
+            return False
         for use in self.origins.uses("generate"):
             call = self.tree.parent.get(use)
             if not isinstance(call, ast.Call) or call.func is not use:
@@ -125,7 +127,7 @@ class Events:
         if not passed and isinstance(func, ast.Attribute) and func.attr == "generate":
             passed = self._is_config(call.args[1], context) if len(call.args) > 1 else False
             for keyword in call.keywords:
-                if keyword.arg is None and not passed:
+                if keyword.arg is None and not passed and "generation_config" in self.tree.text:
                     mappings = self.mappings.read(keyword.value, context)
                     passed = any("generation_config" in mapping.entries for mapping in mappings)
         if not passed:
