@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 
 def main() -> int:
@@ -11,5 +13,16 @@ def main() -> int:
     return run(sys.argv[1:])
 
 
+def entry() -> NoReturn:
+    """Run as a process of its own, which ends at once: taking a run's syntax trees apart, node by node, costs a fifth of it."""
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # whoever read the output has gone, and so has any reason to complain
+        pass
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
@@ -39,6 +40,7 @@ _LOADING = frozenset(
 )
 
 
+@cache
 def status_of(model_id: str) -> IdStatus:
     """What the registry knows of an id; imported when a file first mentions one."""
     from telepathy_runtime.registry import check_id

@@ -30,10 +30,11 @@ def moves(
     }
     if not mapped:
         return
+    statements = {load.context.stmt for load in mapped.values()}
     for node in tree.visit(tree.lines_of(words.find(*_MOVES))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        if node.func.attr not in _MOVES:
+        if node.func.attr not in _MOVES or not _may_be_loaded(node.func.value, tree, statements):
             continue
         context = tree.context_of(node)
         loads = [mapped.get(call) for call in _made_by(node.func.value, context, evaluator)]
@@ -55,6 +56,23 @@ def moves(
             generative=False,
             indirect=True,
         )
+
+
+def _may_be_loaded(node: ast.expr, tree: Tree, statements: set[ast.AST | None]) -> bool:
+    """Whether a plain name is ever given a load, or handed on from another name: most of what is moved are tensors."""
+    if not isinstance(node, ast.Name):
+        return True
+    for scope in tree.all_scopes():
+        for binding in scope.bindings.get(node.id, ()):
+            value = binding.value
+            same = (
+                isinstance(value, ast.Call)
+                and isinstance(value.func, ast.Attribute)
+                and value.func.attr in _SAME
+            )
+            if binding.stmt in statements or same or (value is not None and not isinstance(value, ast.Call)):
+                return True
+    return False
 
 
 def _made_by(node: ast.expr, context: Context, evaluator: Evaluator) -> Iterator[ast.AST]:
