@@ -60,7 +60,7 @@ TOOLS = (
         ("{bin}/flake8", "--isolated", "-q", "{code}"),
         slow=True,
     ),
-    Tool("fixit, its own rules", ("fixit",), ("{bin}/fixit", "-q", "lint", "{code}"), slow=True),
+    Tool("fixit, its own rules", ("fixit",), ("{bin}/fixit", "lint", "{code}"), slow=True),
     Tool("torchfix", ("torchfix",), ("{bin}/torchfix", "{code}"), slow=True),
 )  # fmt: skip
 

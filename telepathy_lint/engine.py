@@ -49,19 +49,21 @@ def lint(
     *,
     noqa: bool = True,
     edits: bool | Callable[[Fix], bool] = False,
+    offers: bool = True,
     project: Modules | None = None,
 ) -> list[Violation]:
     """The violations of one source, sorted.
 
     `edits` asks for the edits of every fix, or of those it says yes to, which costs the import of LibCST; without it a
-    Fix only says that there is one and how safe it is.
+    Fix only says that there is one and how safe it is. Without `offers` no fix is looked for: for doors that show none.
 
     Raises:
         SourceError: the source is not Python that this interpreter can read.
         RuleError: a rule crashed.
     """
     found, scanned = _found(source, rules, settings, noqa, project)
-    violations = _with_fixes(found, scanned, settings, edits)
+    plain = [each.violation for each in found]
+    violations = _with_fixes(found, scanned, settings, edits) if offers else sorted(plain)
     scanned.release()
     return violations
 

@@ -70,13 +70,16 @@ class Plugin:
             return
         from telepathy_lint import engine
         from telepathy_lint.config import ConfigError
-        from telepathy_lint.source import Source, SourceError
+        from telepathy_lint.source import Source, SourceError, without_collections
 
         source = Source.from_text(self.filename, text)
         source.tree = self.tree
         try:
             rules, settings = _prepare(os.path.dirname(os.path.abspath(self.filename)), self.options)
-            found = engine.lint(source, rules, settings, noqa=False, project=_prepared["modules"])
+            with without_collections():
+                found = engine.lint(
+                    source, rules, settings, noqa=False, offers=False, project=_prepared["modules"]
+                )
         except (SourceError, engine.RuleError, ConfigError, RecursionError) as error:
             # An exception would stop flake8 for every file and plugin.
             yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)

@@ -9,7 +9,8 @@ import re
 import sys
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -174,13 +175,22 @@ class Source:
         return ()
 
 
-def parse(text: str) -> ast.Module:
-    """`ast.parse` with every way it fails turned into a SourceError."""
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """A tree is all live objects: collections while it grows find nothing and cost a quarter of the time."""
     enabled = gc.isenabled()
-    # A tree is all live objects: collections while it grows find nothing and cost a quarter of the time.
     gc.disable()
     try:
-        with warnings.catch_warnings():
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def parse(text: str) -> ast.Module:
+    """`ast.parse` with every way it fails turned into a SourceError."""
+    try:
+        with without_collections(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings are not our business
             return ast.parse(text)
     except SyntaxError as error:
@@ -194,9 +204,6 @@ def parse(text: str) -> ast.Module:
         raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
     except (RecursionError, MemoryError) as error:
         raise SourceError("cannot be parsed: nested too deeply for this Python") from error
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _line_of_nul(text: str) -> int:
