@@ -78,13 +78,14 @@ def unfixed(job: Job, task: Task, why: str, modules: Modules | None) -> FileResu
     return found if found.failed else with_failure(found, why)
 
 
-def open_source(path: str, data: bytes) -> Source:
+def open_source(path: str, content: bytes | str) -> Source:
     """A notebook by its suffix, Python otherwise."""
+    kind = Source
     if path.endswith(".ipynb"):
         from telepathy_lint.notebook import Notebook
 
-        return Notebook(path, data)
-    return Source(path, data)
+        kind = Notebook
+    return kind(path, content) if isinstance(content, bytes) else kind.from_text(path, content)
 
 
 def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:

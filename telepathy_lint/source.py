@@ -40,6 +40,8 @@ class Source:
     Offsets count characters of `text`; lines end at LF, CR or CRLF and nowhere else, as Python's tokenizer has it.
     """
 
+    is_text = False
+
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path
         self.data = data
@@ -70,11 +72,13 @@ class Source:
         source.encoding = "utf-8"
         source.text = text
         source.data = text.encode("utf-8", "surrogatepass")
+        source.is_text = True
         return source
 
     def with_text(self, text: str) -> Source:
         """The same file with another text; encoding, byte order mark and newlines stay."""
-        return type(self)(self.path, self.encode(text))
+        # What never was bytes is in no encoding, whatever its first lines declare.
+        return self.from_text(self.path, text) if self.is_text else type(self)(self.path, self.encode(text))
 
     def encode(self, text: str) -> bytes:
         """The bytes to write for `text`.

@@ -27,7 +27,7 @@ LAYERS = (
     ("engine",),
     ("config", "requirements", "gitignore", "files", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("one_file", "project"),
-    ("audit", "cli", "commands", "codemod", "flake8_plugin", "language_server", "__main__", "__init__"),
+    ("audit", "cli", "commands", "codemod", "flake8_plugin", "language_server", "api", "__main__", "__init__"),
 )  # fmt: skip
 
 
