@@ -58,10 +58,10 @@ class _FixCommand(CodemodCommand, ABC):
     def transform_module_impl(self, tree: libcst.Module) -> libcst.Module:
         path = self.context.filename or "<string>"
         data = tree.bytes
-        if not may_matter(data):
+        job = self.project.job(Found(path, os.path.dirname(os.path.abspath(path))), data)
+        if not may_matter(data, job.settings.loading_words):
             return tree
         source = Source(path, data)
-        job = self.project.job(Found(path, os.path.dirname(os.path.abspath(path))), data)
         settings = replace(job.settings, fix_style=self.style)
         try:
             fixed = engine.fix(source, job.rules, settings, unsafe=self.unsafe, project=Modules())

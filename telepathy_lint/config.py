@@ -64,6 +64,12 @@ class Config:
         settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
         return replace(settings, gpu=self.gpu) if self.gpu is not None else settings
 
+    @property
+    def loading_words(self) -> tuple[str, ...]:
+        """Names of configured functions that load: a file that has one matters, whatever else it lacks."""
+        house = (self.loader.load_model,) if self.loader != Loader() else ()
+        return (*house, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+
     def with_options(self, options: Mapping[str, Any]) -> Config:
         """The same with values given on the command line (keys as written)."""
         if not options:

@@ -65,22 +65,28 @@ class Plugin:
     def run(self) -> Iterator[Finding]:
         from telepathy_lint.triggers import may_matter
 
-        text = "".join(self.lines)
-        if not may_matter(text.encode("utf-8", "surrogatepass")):
+        text, folder = "".join(self.lines), os.path.dirname(os.path.abspath(self.filename))
+        from telepathy_lint.config import ConfigError
+
+        try:
+            words = _configs(self.options).of(folder).loading_words
+        except ConfigError as error:
+            yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)
+            return
+        if not may_matter(text.encode("utf-8", "surrogatepass"), words):
             return
         from telepathy_lint import engine
-        from telepathy_lint.config import ConfigError
         from telepathy_lint.source import Source, SourceError, without_collections
 
         source = Source.from_text(self.filename, text)
         source.tree = self.tree
         try:
-            rules, settings = _prepare(os.path.dirname(os.path.abspath(self.filename)), self.options)
+            rules, settings = _prepare(folder, self.options)
             with without_collections():
                 found = engine.lint(
                     source, rules, settings, noqa=False, offers=False, project=_prepared["modules"]
                 )
-        except (SourceError, engine.RuleError, ConfigError, RecursionError) as error:
+        except (SourceError, engine.RuleError, RecursionError) as error:
             # An exception would stop flake8 for every file and plugin.
             yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)
             return
@@ -91,18 +97,27 @@ class Plugin:
 _prepared: dict[str, Any] = {}
 
 
+def _configs(options: dict[str, Any]) -> Any:
+    if "configs" not in _prepared:
+        from telepathy_lint.config import Configs
+
+        _prepared["configs"] = Configs(options)
+    return _prepared["configs"]
+
+
 def _prepare(folder: str, options: dict[str, Any]) -> tuple[Any, Any]:
     """Every rule, and the settings that hold in a folder."""
     if folder not in _prepared:
-        from telepathy_lint.config import Configs
         from telepathy_lint.registry import all_rules
         from telepathy_lint.requirements import Targets
         from telepathy_lint.scan import Modules
 
-        configs: Configs = _prepared.setdefault("configs", Configs(options))
         targets: Targets = _prepared.setdefault("targets", Targets())
         _prepared.setdefault("modules", Modules())
         target = targets.of(folder)
-        _prepared[folder] = all_rules(), configs.of(folder).settings(target.version if target else None)
+        _prepared[folder] = (
+            all_rules(),
+            _configs(options).of(folder).settings(target.version if target else None),
+        )
     rules, settings = _prepared[folder]
     return rules, settings

@@ -124,10 +124,11 @@ def _job(buffer: Buffer) -> Job:
 
 def lint(buffer: Buffer, edits: bool = False) -> list[Violation]:
     """The findings; a file that cannot be linted is one too."""
-    if not may_matter(buffer.data):
-        return []
     try:
-        job, source = _job(buffer), buffer.source()
+        job = _job(buffer)
+        if not may_matter(buffer.data, job.settings.loading_words):
+            return []
+        source = buffer.source()
         found = engine.lint(source, job.rules, job.settings, edits=edits, project=Modules())
         return found + [
             one for problem in source.problems for one in unreadable(buffer.path, problem).violations

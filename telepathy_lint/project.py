@@ -53,7 +53,8 @@ class Project:
             if found.problem is not None:
                 results.append((index, self._failed(found.path, found.problem)))
                 continue
-            if may_matter(data) or (unused_noqa and any(word in data for word in _COMMENT)):
+            words = self.configs.of(found.folder).loading_words
+            if may_matter(data, words) or (unused_noqa and any(word in data for word in _COMMENT)):
                 read.append((index, found, data))
         if read:
             prepared = [self.job(found, data) for _, found, data in read]

@@ -165,6 +165,28 @@ def test_flake8_reports_a_file_that_cannot_be_linted(corpus: Path) -> None:
     assert [(row, code) for _, row, _, code, _ in by_flake8("off.py")] == [(1, "TLP000")]
 
 
+def test_a_file_that_only_calls_a_configured_function_is_seen_through_every_door(corpus: Path) -> None:
+    (corpus / "telepathy-lint.toml").write_text(
+        'wrappers = ["house.models.fetch"]\nloader = {module = "house.loading", load-model = "open_model"}\n'
+    )
+    (corpus / "caller.py").write_text(
+        'from house.models import fetch\n\nmodel = fetch("gpt2", device_map="auto")\n'
+    )
+    ours = by_command_line("caller.py")
+    assert "TLP101" in [code for _, _, _, code, _ in ours]
+    assert by_flake8("caller.py") == ours
+    on_stdin = subprocess.run(
+        [sys.executable, "-m", "telepathy_lint", "check", "--stdin-filename", "caller.py", "-"],
+        input=(corpus / "caller.py").read_text(),
+        capture_output=True,
+        text=True,
+    )
+    assert "TLP101" in on_stdin.stdout
+    code, warnings = codemodded(UseRuntimeLoader, corpus / "caller.py")
+    assert [warning for warning in warnings if "TLP101" in warning]
+    assert code == (corpus / "caller.py").read_bytes()
+
+
 def codemodded(
     kind: type[UseRuntimeLoader] | type[InlineLoadSettings], path: Path
 ) -> tuple[bytes, list[str]]:

@@ -140,7 +140,7 @@ class Check:
         from telepathy_lint.triggers import may_matter
 
         task = self._task()
-        if may_matter(data) or task.unused_noqa:
+        if may_matter(data, self.configs.of(found.folder).loading_words) or task.unused_noqa:
             result = run(self.project.job(found, data), task, Modules())
         else:
             from telepathy_lint.results import FileResult
