@@ -140,14 +140,15 @@ def lint(buffer: Buffer, edits: bool = False) -> list[Violation]:
 
 
 def _diagnostic(buffer: Buffer, violation: Violation) -> types.Diagnostic:
-    failed = violation.code == "TLP000"
+    failed, url = violation.code == "TLP000", rule_url(violation.code, violation.name)
     return types.Diagnostic(
         range=buffer.range(violation.span),
         message=violation.message,
         severity=types.DiagnosticSeverity.Error if failed else types.DiagnosticSeverity.Warning,
         code=violation.code,
         source="telepathy-lint",
-        data={"name": violation.name, "url": rule_url(violation)},
+        code_description=types.CodeDescription(url) if url else None,
+        data={"name": violation.name},
     )
 
 

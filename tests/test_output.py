@@ -181,7 +181,7 @@ def test_json_is_the_contract() -> None:
                 {"start": [2, 15], "end": [2, 25], "text": "map=b()"},
             ],
         },
-        "url": "docs/rules.md#tlp101-hardcoded-device-map",
+        "url": None,
     }
     assert (bad["code"], bad["site"], bad["fix"], bad["line"], bad["column"]) == (
         FAILED_CODE,
@@ -192,6 +192,27 @@ def test_json_is_the_contract() -> None:
     )
     assert (notebook["cell"], notebook["fix"]["edits"][0]["cell"]) == (3, 3)
     assert (strange["path"], strange["message"]) == (ODD, "first\nsecond\x1b[31m\x00 ]]>")
+
+
+def test_addresses_are_given_where_there_is_a_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "https://example.org/docs/rules/tlp101-hardcoded-device-map/"
+
+    def addresses() -> tuple[Any, ...]:
+        (driver,) = (run["tool"]["driver"] for run in json.loads(text("sarif", SAFE))["runs"])
+        (rule,) = (rule for rule in driver["rules"] if rule["id"] == "TLP101")
+        rdjson = json.loads(text("rdjson", SAFE))
+        return (
+            json.loads(text("json", SAFE))[0]["url"],
+            rule.get("helpUri"),
+            driver.get("informationUri"),
+            rdjson["diagnostics"][0]["code"].get("url"),
+            rdjson["source"].get("url"),
+        )
+
+    monkeypatch.setattr("telepathy_lint.output.DOCUMENTATION", "")
+    assert addresses() == (None,) * 5
+    monkeypatch.setattr("telepathy_lint.output.DOCUMENTATION", "https://example.org/docs/")
+    assert addresses() == (page, page, "https://example.org/docs/", page, "https://example.org/docs/")
 
 
 def test_json_lines_are_the_same_objects() -> None:

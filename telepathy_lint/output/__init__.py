@@ -65,9 +65,16 @@ def render(name: str, report: Report) -> Iterator[str]:
     return pieces
 
 
-#: Where the rules' pages are; one place to change once the project has a home on the web.
-DOCUMENTATION = "docs/rules.md"
+#: The address of the documentation site, with a slash at its end; "" while it has none. One place to change: what is
+#: reported carries addresses from then on, and `site_url` in mkdocs.yml must say the same.
+DOCUMENTATION = ""
 
 
-def rule_url(violation: Violation) -> str:
-    return f"{DOCUMENTATION}#{violation.code.lower()}-{violation.name}"
+def page_url(page: str = "") -> str | None:
+    """The address of a page; None while there is no site, since a path leads nowhere from another folder."""
+    return f"{DOCUMENTATION}{page}" if DOCUMENTATION else None
+
+
+def rule_url(code: str, name: str) -> str | None:
+    """The address of a rule's page."""
+    return page_url(f"rules/{code.lower()}-{name}/")

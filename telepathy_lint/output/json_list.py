@@ -30,7 +30,7 @@ def as_dict(violation: Violation) -> dict[str, Any]:
         "end_column": violation.span.end_column,
         "site": _site(violation.site),
         "fix": _fix(violation.fix),
-        "url": rule_url(violation),
+        "url": rule_url(violation.code, violation.name),
     }
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from telepathy_lint.output import Report, rule_url
+from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, message
 from telepathy_lint.results import FAILED_CODE, FileResult
 from telepathy_lint.violation import Edit, Span, Violation
@@ -17,7 +17,7 @@ def render(report: Report) -> Iterator[str]:
         _diagnostic(result, violation) for result in report.results for violation in result.violations
     ]
     document = {
-        "source": {"name": "telepathy-lint", "url": "https://pypi.org/project/telepathy-lint/"},
+        "source": {"name": "telepathy-lint", **_address(page_url())},
         "severity": "WARNING",
         "diagnostics": diagnostics,
     }
@@ -32,12 +32,16 @@ def _diagnostic(result: FileResult, violation: Violation) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "message": message(violation),
         "location": {"path": violation.path, "range": where},
-        "code": {"value": violation.code, "url": rule_url(violation)},
+        "code": {"value": violation.code, **_address(rule_url(violation.code, violation.name))},
         "severity": "ERROR" if violation.code == FAILED_CODE else "WARNING",
     }
     if violation.fix is not None and violation.cell < 0:
         entry["suggestions"] = [_suggestion(result, edit) for edit in sorted(violation.fix.edits)]
     return entry
+
+
+def _address(url: str | None) -> dict[str, str]:
+    return {"url": url} if url else {}
 
 
 def _suggestion(result: FileResult, edit: Edit) -> dict[str, Any]:

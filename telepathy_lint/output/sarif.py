@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from telepathy_lint import __version__
 from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME
-from telepathy_lint.output import Report
+from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, fingerprinted, message
 from telepathy_lint.registry import all_rules
 from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FileResult
@@ -30,7 +30,7 @@ def render(report: Report) -> Iterator[str]:
         "tool": {
             "driver": {
                 "name": "telepathy-lint",
-                "informationUri": "https://pypi.org/project/telepathy-lint/",
+                **_address("informationUri", page_url()),
                 "version": __version__,
                 "semanticVersion": __version__,
                 "rules": rules,
@@ -50,6 +50,7 @@ def _rules() -> list[dict[str, Any]]:
             "name": rule.meta.name,
             "shortDescription": {"text": rule.summary()},
             "fullDescription": {"text": rule.meta.message},
+            **_address("helpUri", rule_url(rule.meta.code, rule.meta.name)),
             "help": {"text": rule.documentation(), "markdown": rule.documentation()},
             "defaultConfiguration": {"level": "warning", "enabled": rule.meta.default},
             "properties": {"tags": ["machine-learning"], "since": rule.meta.since},
@@ -62,6 +63,10 @@ def _rules() -> list[dict[str, Any]]:
     ):
         rules.append({"id": code, "name": name, "shortDescription": {"text": text}, "help": {"text": text}})
     return rules
+
+
+def _address(key: str, url: str | None) -> dict[str, str]:
+    return {key: url} if url else {}
 
 
 def _result(
