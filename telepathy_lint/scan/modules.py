@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from telepathy_lint.module_files import ModuleFiles
 from telepathy_lint.scan.scopes import Tree, dotted
 from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.source import Source, SourceError
@@ -21,19 +22,23 @@ if TYPE_CHECKING:
 _NEVER_LOCAL = frozenset(
     {"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"}
 )
-_ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
-_MAX_ROOTS = 12
 _MAX_BYTES = 1_000_000
 #: Bytes of source whose trees are kept for the next file that imports them.
 _MAX_KEPT = 4_000_000
 
 
+def read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 class Modules:
     """Finds and reads the modules of the projects that linted files belong to."""
 
-    def __init__(self) -> None:
-        self._roots: dict[str, tuple[str, ...]] = {}
-        self._files: dict[tuple[str, str], str | None] = {}
+    def __init__(self, read: Callable[[str], bytes] = read_bytes) -> None:
+        self._read = read
+        self._module_files = ModuleFiles()
+        self._asked: dict[str, dict[str, str | None]] = {}
         self._data: dict[str, bytes] = {}
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
         self._trees: dict[str, Tree | None] = {}
@@ -43,16 +48,16 @@ class Modules:
 
     def importer(self, path: str) -> Callable[[str], tuple[Value, ...] | None]:
         """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project, None where it is not."""
-        folder = os.path.dirname(os.path.abspath(path))
-        return lambda dotted: self._imported(dotted, folder)
+        asker = os.path.abspath(path)
+        return lambda dotted: self._imported(dotted, asker)
 
-    def _imported(self, dotted: str, folder: str) -> tuple[Value, ...] | None:
+    def _imported(self, dotted: str, asker: str) -> tuple[Value, ...] | None:
         module, _, name = dotted.rpartition(".")
         if not module.strip("."):
             module = dotted[: len(dotted) - len(dotted.lstrip("."))]
         if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
             return None
-        path = self._file(module, folder)
+        path = self._file(module, asker)
         tree = self._tree(path) if path is not None else None
         if tree is None or path is None:
             return None
@@ -64,17 +69,17 @@ class Modules:
 
     def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
         """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""
-        folder = os.path.dirname(os.path.abspath(path))
         return any(
-            all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, folder)
+            all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, path)
         )
 
-    def files(self, symbol: str, folder: str) -> list[str]:
-        """The module files that an imported symbol can mean: the module it is in, or the one it is."""
+    def files(self, symbol: str, path: str) -> list[str]:
+        """The module files that a symbol imported in a file can mean: the module it is in, or the one it is."""
         if symbol.partition(".")[0] in _NEVER_LOCAL:
             return []
         module, _, _ = symbol.rpartition(".")
-        found = [self._file(each, folder) for each in (module, symbol) if each.strip(".")]
+        asker = os.path.abspath(path)
+        found = [self._file(each, asker) for each in (module, symbol) if each.strip(".")]
         return [each for each in found if each is not None]
 
     def tree_of(self, source: Source) -> Tree:
@@ -103,53 +108,31 @@ class Modules:
     def _bytes(self, path: str) -> bytes:
         if path not in self._data:
             try:
-                with open(path, "rb") as file:
-                    self._data[path] = file.read(_MAX_BYTES)
+                self._data[path] = self._read(path)[:_MAX_BYTES]
             except OSError:
                 self._data[path] = b""
         return self._data[path]
 
-    def _file(self, module: str, folder: str) -> str | None:
-        """The file of a module as seen from a folder: relative to it, beside it, or below one of its parents."""
-        key = (module, folder)
-        if key not in self._files:
-            self._files[key] = self._find(module, folder)
-        return self._files[key]
+    def _file(self, module: str, asker: str) -> str | None:
+        """The file of a module as a file of the project (its absolute path) imports it."""
+        found = self._module_files.find(module, os.path.dirname(asker))
+        self._asked.setdefault(asker, {})[module] = found
+        return found
 
-    def _find(self, module: str, folder: str) -> str | None:
-        level = len(module) - len(module.lstrip("."))
-        parts = [part for part in module[level:].split(".") if part]
-        if level:
-            for _ in range(level - 1):
-                folder = os.path.dirname(folder)
-            return _module_at(folder, parts)
-        for root in self._roots_of(folder):
-            # One look settles most imports: the first part is no folder or file here.
-            if parts and (found := _module_at(root, parts)) is not None:
-                return found
-        return None
+    def asked(self, path: str) -> Iterator[tuple[str, str, str | None]]:
+        """What a file's findings may rest on: every import followed for it, by itself and by the modules it led to.
 
-    def _roots_of(self, folder: str) -> tuple[str, ...]:
-        """Where absolute imports may start: the folder itself and its parents up to the project's root."""
-        if folder not in self._roots:
-            roots: list[str] = []
-            current = folder
-            for _ in range(_MAX_ROOTS):
-                roots.append(current)
-                if any(os.path.exists(os.path.join(current, marker)) for marker in _ROOT_MARKERS):
-                    roots.append(os.path.join(current, "src"))
-                    break
-                parent = os.path.dirname(current)
-                if parent == current:
-                    break
-                current = parent
-            else:
-                roots = roots[:1]
-            if not any(os.path.exists(os.path.join(roots[-1], marker)) for marker in _ROOT_MARKERS):
-                # No project root in sight: only what Python itself would find for a script.
-                roots = roots[: 1 + 2] if not roots[-1].endswith("src") else roots
-            self._roots[folder] = tuple(roots)
-        return self._roots[folder]
+        Each is the asking file, the module it asked for, and the file that this led to, None where there is none.
+        """
+        seen, pending = set[str](), [os.path.abspath(path)]
+        while pending:
+            asker = pending.pop()
+            if asker not in seen:
+                seen.add(asker)
+                for module, found in self._asked.get(asker, {}).items():
+                    yield asker, module, found
+                    if found is not None:
+                        pending.append(found)
 
     def _tree(self, path: str) -> Tree | None:
         if path not in self._trees:
@@ -162,14 +145,6 @@ class Modules:
             except (OSError, SourceError):
                 pass  # a module that cannot be read tells nothing; linting it reports why
         return self._trees[path]
-
-
-def _module_at(root: str, parts: list[str]) -> str | None:
-    base = os.path.join(root, *parts)
-    for path in (f"{base}.py", os.path.join(base, "__init__.py")):
-        if os.path.isfile(path):
-            return path
-    return None
 
 
 def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:

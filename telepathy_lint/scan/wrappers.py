@@ -6,7 +6,6 @@ The call of such a name is the load, and is reported there.
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -159,11 +158,10 @@ class Wrappers:
         modules, path = self.modules, self.tree.source.path
         if modules is None:
             return names
-        folder = os.path.dirname(os.path.abspath(path))
         for bound, symbol in dict.fromkeys(self.origins.imports()):
             if not modules.holds(symbol, path, b"from_pretrained", b"**"):
                 continue
-            for file in modules.files(symbol, folder):
+            for file in modules.files(symbol, path):
                 forwarding = self._finder_of(file).forwarding() if modules.tree(file) else {}
                 functions = {getattr(function, "name", "") for function in forwarding}
                 names |= functions

@@ -1,0 +1,81 @@
+"""Which file of a project an import means: a look at names on the disk, nothing is read."""
+
+from __future__ import annotations
+
+import os
+
+_ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
+_MAX_ROOTS = 12
+
+
+class ModuleFiles:
+    """Finds modules as seen from a folder: relative to it, beside it, or below one of its parents.
+
+    Every answer is kept, and so are the names in the folders that were looked through: one run sees one state of the disk.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], str | None] = {}
+        self._roots: dict[str, tuple[str, ...]] = {}
+        self._names: dict[str, frozenset[str] | None] = {}
+
+    def find(self, module: str, folder: str) -> str | None:
+        """The file of a dotted module (".sibling", "package.module"), None where the project has none of that name."""
+        key = (module, folder)
+        if key not in self._found:
+            self._found[key] = self._find(module, folder)
+        return self._found[key]
+
+    def _find(self, module: str, folder: str) -> str | None:
+        level = len(module) - len(module.lstrip("."))
+        parts = [part for part in module[level:].split(".") if part]
+        if level:
+            for _ in range(level - 1):
+                folder = os.path.dirname(folder)
+            return _module_at(folder, parts)
+        for root in self._roots_of(folder):
+            if parts and self._may_hold(root, parts[0]) and (found := _module_at(root, parts)) is not None:
+                return found
+        return None
+
+    def _may_hold(self, root: str, name: str) -> bool:
+        """Whether a folder or file of this name is there: that settles most imports without asking the disk again."""
+        if root not in self._names:
+            try:
+                self._names[root] = frozenset(os.listdir(root))
+            except (FileNotFoundError, NotADirectoryError):
+                self._names[root] = frozenset()
+            except OSError:
+                self._names[root] = None  # its names cannot be listed, but may be known
+        names = self._names[root]
+        return names is None or name in names or f"{name}.py" in names
+
+    def _roots_of(self, folder: str) -> tuple[str, ...]:
+        """Where absolute imports may start: the folder itself and its parents up to the project's root."""
+        if folder not in self._roots:
+            roots: list[str] = []
+            current = folder
+            for _ in range(_MAX_ROOTS):
+                roots.append(current)
+                if any(os.path.exists(os.path.join(current, marker)) for marker in _ROOT_MARKERS):
+                    roots.append(os.path.join(current, "src"))
+                    break
+                parent = os.path.dirname(current)
+                if parent == current:
+                    break
+                current = parent
+            else:
+                roots = roots[:1]
+            if not any(os.path.exists(os.path.join(roots[-1], marker)) for marker in _ROOT_MARKERS):
+                # No project root in sight: only what Python itself would find for a script.
+                roots = roots[: 1 + 2] if not roots[-1].endswith("src") else roots
+            self._roots[folder] = tuple(roots)
+        return self._roots[folder]
+
+
+def _module_at(root: str, parts: list[str]) -> str | None:
+    base = os.path.join(root, *parts)
+    for path in (f"{base}.py", os.path.join(base, "__init__.py")):
+        if os.path.isfile(path):
+            return path
+    return None
