@@ -10,7 +10,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from telepathy_lint import __version__
@@ -23,24 +23,42 @@ class Usage(Exception):  # noqa: N818 - not an error of the program but of how i
     """A combination of options that cannot be honoured."""
 
 
+def columns() -> int:
+    """How wide the terminal is; 80 where there is none."""
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        return 80
+
+
 class _Help(argparse.HelpFormatter):
     """argparse makes a formatter for every option it is given, and asks shutil, a slow import, how wide each may be."""
 
     def __init__(self, prog: str) -> None:
-        try:
-            columns = os.get_terminal_size().columns
-        except OSError:
-            columns = 100
-        super().__init__(prog, width=columns - 2)
+        super().__init__(prog, width=max(columns(), 40) - 2)
 
 
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Help, **options)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = _near(unknown[0].partition("=")[0], self._option_string_actions)
+            what = "option" if unknown[0].startswith("-") else "argument"
+            self.error(f"unexpected {what} {unknown[0]!r}{near}")
+        return parsed, unknown
+
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {message}\nFor more information, try '{self.prog} --help'.\n")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -57,8 +75,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    command = arguments[0] if arguments else ""
+    top = parser(command)
     try:
-        options = parser(arguments[0] if arguments else "").parse_args(list(arguments))
+        if not command:
+            top.print_help(sys.stderr)
+            return 2
+        if command not in SUBCOMMANDS and not command.startswith("-"):
+            meant = f"; did you mean 'telepathy-lint check {command}'?" if os.path.exists(command) else ""
+            top.error(f"unknown command {command!r}{meant or _near(command, SUBCOMMANDS)}")
+        options = top.parse_args(list(arguments))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     from telepathy_lint.config import ConfigError
@@ -136,6 +162,9 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     }
     for name in SUBCOMMANDS:
         sub = subcommands.add_parser(name, help=texts[name], description=texts[name], allow_abbrev=False)
+        if name == "check":
+            sub.usage = "telepathy-lint check [OPTIONS] [PATH ...]"
+            sub.epilog = "exit status: 0 nothing found, 1 something found, 2 something could not be done"
         if command == name and name in build:
             build[name](sub)
     return top
@@ -164,7 +193,7 @@ def _add_check(sub: argparse.ArgumentParser) -> None:
     )
     fixing = sub.add_argument_group("fixing")
     _flag(fixing, "fix", "apply safe fixes")
-    _flag(fixing, "unsafe-fixes", "take unsafe fixes for safe")
+    _flag(fixing, "unsafe-fixes", "count fixes that change numbers or decoding as safe")
     _flag(fixing, "show-fixes", "say what was fixed; show unsafe fixes too")
     fixing.add_argument(
         "--diff", action="store_true", help="print what the fixes would change, and change nothing"
@@ -172,30 +201,48 @@ def _add_check(sub: argparse.ArgumentParser) -> None:
     fixing.add_argument("--fix-only", action="store_true", help="apply fixes and report nothing else")
     fixing.add_argument("--exit-non-zero-on-fix", action="store_true", help="exit 1 if anything was fixed")
     fixing.add_argument(
-        "--fix-style", dest="fix-style", choices=("loader", "inline"), help="how fixes are written"
+        "--fix-style",
+        dest="fix-style",
+        choices=("loader", "inline"),
+        help="rewrite to the loader (default), or set arguments in place",
     )
     fixing.add_argument(
         "--target-transformers",
         dest="target-transformers",
         metavar="VERSION",
-        help="lowest version to support",
+        help="lowest transformers version to support (default: what requirement files say)",
     )
     choosing = sub.add_argument_group("rules and files")
-    for key in ("select", "ignore", "extend-select"):
-        choosing.add_argument(
-            f"--{key}", dest=key, type=_codes, action="extend", metavar="CODES", help=f"rules to {key}"
-        )
+    for key, text in (
+        ("select", "rules to use: codes, prefixes, names or ALL, with commas between"),
+        ("ignore", "rules to leave out"),
+        ("extend-select", "rules to use beside those selected already"),
+    ):
+        choosing.add_argument(f"--{key}", dest=key, type=_codes, action="extend", metavar="CODES", help=text)
     choosing.add_argument(
-        "--per-file-ignores", dest="per-file-ignores", type=_per_file, metavar="PATTERN:CODES"
+        "--per-file-ignores",
+        dest="per-file-ignores",
+        type=_per_file,
+        metavar="PATTERN:CODES",
+        help="rules to leave out in the files of a pattern",
     )
-    for key in ("exclude", "extend-exclude"):
+    for key, text in (
+        ("exclude", "names or globs of what is not linted, instead of the default ones"),
+        ("extend-exclude", "names or globs beside those"),
+    ):
         choosing.add_argument(
-            f"--{key}", dest=key, type=_codes, action="extend", metavar="PATTERNS", help="names or globs"
+            f"--{key}", dest=key, type=_codes, action="extend", metavar="PATTERNS", help=text
         )
     _flag(choosing, "force-exclude", "leave excluded files out even when named")
-    _flag(choosing, "respect-gitignore", "leave out what git ignores")
+    _flag(choosing, "respect-gitignore", "leave out what git ignores (default; --no-respect-gitignore)")
     output = sub.add_argument_group("output")
-    output.add_argument("--output-format", dest="output-format", choices=tuple(FORMATS), help="how to report")
+    output.add_argument(
+        "--output-format",
+        dest="output-format",
+        choices=tuple(FORMATS),
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)} (default: full)",
+    )
     output.add_argument("--output-file", "-o", metavar="FILE", help="write the report there")
     output.add_argument("--statistics", action="store_true", help="count findings by rule")
     output.add_argument("--show-files", action="store_true", help="print the files that would be linted")
@@ -211,7 +258,9 @@ def _add_check(sub: argparse.ArgumentParser) -> None:
     )
     running = sub.add_argument_group("running")
     running.add_argument("--stdin-filename", metavar="NAME", help="the name of the file on standard input")
-    running.add_argument("--jobs", "-j", type=int, metavar="N", help="number of processes")
+    running.add_argument(
+        "--jobs", "-j", type=int, metavar="N", help="number of processes (default: what the work needs)"
+    )
     running.add_argument(
         "--no-cache",
         action="store_true",
@@ -247,14 +296,18 @@ def _add_audit(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--fail-under", type=float, metavar="PERCENT", help="exit 1 if fewer calls are without a finding"
     )
-    sub.add_argument("--jobs", "-j", type=int, metavar="N", help="number of processes")
+    sub.add_argument(
+        "--jobs", "-j", type=int, metavar="N", help="number of processes (default: what the work needs)"
+    )
     _add_where(sub)
 
 
 def _add_rule(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("rule", nargs="?", metavar="RULE", help="a code or a name")
     sub.add_argument("--all", action="store_true", help="all rules")
-    sub.add_argument("--output-format", choices=("text", "markdown", "json"), default="text")
+    sub.add_argument(
+        "--output-format", choices=("text", "markdown", "json"), default="text", help="default: text"
+    )
 
 
 def _add_new(sub: argparse.ArgumentParser) -> None:
@@ -267,5 +320,5 @@ def _add_new(sub: argparse.ArgumentParser) -> None:
 
 def _add_config(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the file or folder to ask for")
-    sub.add_argument("--output-format", choices=("text", "json"), default="text")
+    sub.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
     _add_where(sub)

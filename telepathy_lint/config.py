@@ -185,7 +185,8 @@ def _checked(key: str, value: Any, where: str) -> Any:
     check, expected = _CHECKS.get(key, (_strings, "a list of strings"))
     result = check(value)
     if result is None:
-        raise ConfigError(f"{where}: {key!r} must be {expected}, not {value!r}")
+        what = where if where == f"--{key}" else f"{where}: {key!r}"
+        raise ConfigError(f"{what} must be {expected}, not {value!r}")
     if isinstance(result, ConfigError):
         raise ConfigError(f"{where}: {result}")
     return result

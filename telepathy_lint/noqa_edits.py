@@ -12,6 +12,7 @@ from telepathy_lint.violation import Edit, Fix, Violation
 
 UNUSED_CODE = "TLP001"
 UNUSED_NAME = "unused-suppression"
+UNUSED_TEXT = "A suppression comment that silences nothing."
 
 
 def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Rule]) -> list[Violation]:

@@ -10,6 +10,7 @@ from telepathy_lint.violation import Span, Violation
 
 FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"
+FAILED_TEXT = "A file that could not be read, parsed or written."
 
 
 @dataclass(frozen=True, slots=True)

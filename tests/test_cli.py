@@ -13,6 +13,7 @@ import pytest
 
 from telepathy_lint import cli, one_file
 from telepathy_lint.commands.check import Check
+from telepathy_lint.registry import all_rules
 from telepathy_lint.results import FileResult
 
 IMPORT = "from transformers import AutoModelForCausalLM\n"
@@ -257,7 +258,7 @@ def test_stdin_notebook(here: Path) -> None:
         (["--stdin-filename", "x.py", "a.py"], "give - as the path"),
         (["--select", "TLP1O1"], "--select: unknown rule selector 'TLP1O1'; did you mean 'TLP101'?"),
         (["--per-file-ignores", "x"], "expected pattern:CODE"),
-        (["--target-transformers", "new"], "--target-transformers: "),
+        (["--target-transformers", "new"], "--target-transformers must be a version"),
         (["--config", "absent.toml"], "absent.toml: no such configuration file"),
         (["--baseline", "absent.json"], "absent.json: cannot read the baseline"),
         (["--output-file", "no/such/folder"], "cannot be written"),
@@ -456,7 +457,7 @@ def test_rule_prints_documentation(lint: Any) -> None:
         by_code.out == lint("hardcoded-device-map", command="rule").out == lint("tlp101", command="rule").out
     )
     markdown = lint("TLP101", "--output-format", "markdown", command="rule").out
-    assert markdown.startswith("## TLP101 hardcoded-device-map\n")
+    assert markdown.startswith("# TLP101 hardcoded-device-map\n")
     assert markdown.count("```") % 2 == 0 and "Bad:\n\n```python\nfrom" in markdown
     every = json.loads(lint("--all", "--output-format", "json", command="rule").out)
     assert {one["code"] for one in every} >= {"TLP101", "TLP201"}
@@ -464,6 +465,46 @@ def test_rule_prints_documentation(lint: Any) -> None:
     unknown = lint("hardcoded-device-mop", command="rule")
     assert (unknown.code, "did you mean 'hardcoded-device-map'?" in unknown.err) == (2, True)
     assert lint(command="rule").code == 2
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_and_documentation_fit_the_terminal(
+    lint: Any, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code = [
+        line for rule in all_rules() for which in ("Bad", "Good") for line in rule.example(which).splitlines()
+    ]
+    shown = [lint("--help", command=name).out for name in cli.SUBCOMMANDS] + [
+        lint("--all", command="rule").out
+    ]
+    long = [line for text in shown for line in text.splitlines() if len(line) > columns]
+    assert [line for line in long if line.strip() not in map(str.strip, code)] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["chek", "."], "unknown command 'chek'; did you mean 'check'?"),
+        (["a.py"], "unknown command 'a.py'; did you mean 'telepathy-lint check a.py'?"),
+        (["check", "--slect=TLP101"], "unexpected option '--slect=TLP101'; did you mean '--select'?"),
+        (["server", "x"], "telepathy-lint server: error: unexpected argument 'x'"),
+        (["rule", "TLP000"], "TLP000 (unlintable-file) is no rule"),
+        (["rule", "E501"], "no rule 'E501'; `telepathy-lint rule --all` prints all there are"),
+        ([], "lint files, folders and notebooks"),
+    ],
+)
+def test_typical_mistakes_are_answered(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("a.py")
+    assert cli.run(command) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_config_shows_values_and_origins(lint: Any) -> None:

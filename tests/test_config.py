@@ -136,7 +136,7 @@ def test_the_section_must_be_a_table(tmp_path: Path) -> None:
 
 
 def test_a_wrong_option_names_the_option() -> None:
-    with pytest.raises(ConfigError, match="--target-transformers: "):
+    with pytest.raises(ConfigError, match="--target-transformers must be"):
         Configs({"target-transformers": "new"}, isolated=True)
 
 

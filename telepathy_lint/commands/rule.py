@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any
 
-from telepathy_lint.cli import Usage
+from telepathy_lint.cli import Usage, columns
+from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
+from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FAILED_TEXT
 from telepathy_lint.rule import Rule
+
+#: Findings about a file or a comment in it rather than a call.
+CODES_WITHOUT_RULE = {FAILED_CODE: (FAILED_NAME, FAILED_TEXT), UNUSED_CODE: (UNUSED_NAME, UNUSED_TEXT)}
 
 
 def rule(options: Namespace) -> int:
@@ -23,7 +29,7 @@ def rule(options: Namespace) -> int:
         print(json.dumps(documents if options.all else documents[0], indent=2))
     else:
         form = markdown if options.output_format == "markdown" else _text
-        print("\n\n".join("\n".join(form(one)) for one in rules))
+        print("\n\n".join("\n".join(form(one)).rstrip("\n") for one in rules))
     return 0
 
 
@@ -31,10 +37,17 @@ def _find(wanted: str, rules: tuple[Rule, ...]) -> Rule:
     for one in rules:
         if wanted.lower() in (one.meta.code.lower(), one.meta.name):
             return one
-    from telepathy_lint.config import did_you_mean
+    for code, (name, text) in CODES_WITHOUT_RULE.items():
+        if wanted.lower() in (code.lower(), name):
+            raise Usage(f"{code} ({name}) is no rule, but what is reported of this: {text}")
+    from difflib import get_close_matches
 
-    known = [name for one in rules for name in (one.meta.code.lower(), one.meta.name)]
-    raise Usage(f"no rule {wanted!r}{did_you_mean(wanted, known)}")
+    known = [name for one in rules for name in (one.meta.code, one.meta.name)]
+    near = get_close_matches(wanted.upper(), known, 1, 0.6) or get_close_matches(
+        wanted.lower(), known, 1, 0.6
+    )
+    hint = f"did you mean {near[0]!r}?" if near else "`telepathy-lint rule --all` prints all there are"
+    raise Usage(f"no rule {wanted!r}; {hint}")
 
 
 def _facts(one: Rule) -> str:
@@ -46,12 +59,20 @@ def _text(one: Rule) -> Iterator[str]:
     yield f"{one.meta.code} {one.meta.name}"
     yield f"({_facts(one)})"
     yield ""
-    yield from one.documentation().split("\n")
+    for paragraph in one.documentation().split("\n\n"):
+        yield from [*_wrapped(paragraph), ""]
+
+
+def _wrapped(paragraph: str) -> list[str]:
+    """Prose as wide as the terminal; code stays as it is."""
+    if paragraph.startswith(" "):
+        return paragraph.split("\n")
+    return wrap(paragraph, max(columns(), 40), break_long_words=False, break_on_hyphens=False)
 
 
 def markdown(one: Rule) -> Iterator[str]:
-    """A rule as a section of docs/rules.md, whose anchor is what findings link to; examples are fenced."""
-    yield f"## {one.meta.code} {one.meta.name}"
+    """A rule's page, as in docs/rules/; examples are fenced."""
+    yield f"# {one.meta.code} {one.meta.name}"
     yield ""
     yield f"*{_facts(one)}*"
     yield ""

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from telepathy_lint import __version__
-from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME
+from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
 from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, fingerprinted, message
 from telepathy_lint.registry import all_rules
-from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FileResult
+from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FAILED_TEXT, FileResult
 from telepathy_lint.violation import Edit, Violation
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -58,8 +58,8 @@ def _rules() -> list[dict[str, Any]]:
         for rule in all_rules()
     ]
     for code, name, text in (
-        (FAILED_CODE, FAILED_NAME, "A file that could not be read, parsed or written."),
-        (UNUSED_CODE, UNUSED_NAME, "A suppression comment that silences nothing."),
+        (FAILED_CODE, FAILED_NAME, FAILED_TEXT),
+        (UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT),
     ):
         rules.append({"id": code, "name": name, "shortDescription": {"text": text}, "help": {"text": text}})
     return rules
