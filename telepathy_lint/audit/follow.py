@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from telepathy_lint.audit.data import Chosen, Place
 from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.scan import Site, Value
-from telepathy_lint.scan.callgraph import FUNCTIONS, CallGraph, Function, is_static
+from telepathy_lint.scan.callgraph import CallGraph, is_static
+from telepathy_lint.scan.index import FUNCTIONS, Function
 from telepathy_lint.scan.scopes import Context, dotted
 from telepathy_lint.scan.sites import SiteFinder
 
@@ -38,7 +39,7 @@ class Follower:
     def __init__(self, finder: SiteFinder, path: str) -> None:
         self.finder = finder
         self.path = path
-        self.graph = CallGraph(finder.tree, finder.evaluator, finder.words)
+        self.graph = CallGraph(finder.index, finder.evaluator)
         self._options: dict[str, list[ast.expr]] | None = None
         self._declared: set[str] = set()
 

@@ -5,50 +5,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.scan.scopes import Context, Scope, Tree, bindings_of, dotted
+from telepathy_lint.scan.index import FUNCTIONS, Function, Index
+from telepathy_lint.scan.scopes import Context, Scope, dotted
 from telepathy_lint.scan.values import Evaluator
-from telepathy_lint.triggers import CodeWords
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 #: Bindings that cannot be a function of this file.
 _FOREIGN = frozenset({"import", "class", "param", "for", "with", "except", "other"})
 
 
 class CallGraph:
-    """Finds calls by the words of their names, so that nothing is walked that nobody asks about."""
+    """Follows the calls of one file."""
 
-    def __init__(self, tree: Tree, evaluator: Evaluator, words: CodeWords) -> None:
-        self.tree = tree
+    def __init__(self, index: Index, evaluator: Evaluator) -> None:
+        self.index = index
+        self.tree = index.tree
+        self.words = index.words
         self.evaluator = evaluator
-        self.words = words
-        self._uses: dict[str, list[ast.AST]] = {}
-        self._imports: list[tuple[str, str]] | None = None
+        self.uses = index.uses
         self._ancestors: dict[ast.ClassDef, set[ast.ClassDef]] = {}
-
-    def uses(self, name: str) -> list[ast.AST]:
-        """The Name and Attribute nodes called `name` in the file's code."""
-        if name not in self._uses:
-            source_lines = self.tree.lines_of(self.words.find(name))
-            self._uses[name] = [
-                node
-                for node in self.tree.visit(source_lines)
-                if (isinstance(node, ast.Name) and node.id == name)
-                or (isinstance(node, ast.Attribute) and node.attr == name)
-            ]
-        return self._uses[name]
-
-    def imports(self) -> list[tuple[str, str]]:
-        """The names that the file's imports bind, in any scope, each with its dotted origin."""
-        if self._imports is None:
-            lines = self.tree.lines_of(self.words.find("import"))
-            self._imports = [
-                (name, binding.symbol)
-                for node in self.tree.visit(lines)
-                if isinstance(node, (ast.Import, ast.ImportFrom))
-                for name, binding in bindings_of(node)
-            ]
-        return self._imports
 
     def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
         """The functions of this file that a call may run; constructors are not followed."""
@@ -68,15 +42,7 @@ class CallGraph:
                 values = self.evaluator.evaluate(base, context)
                 if any(value.kind == "symbol" for value in values):
                     return
-            yield from self.methods(func.attr)
-
-    def methods(self, name: str) -> Iterator[Function]:
-        """The methods of that name, of any class of the file."""
-        for scope in self.tree.all_scopes():
-            if scope.is_class:
-                for definition in scope.definitions:
-                    if isinstance(definition, FUNCTIONS) and definition.name == name:
-                        yield definition
+            yield from self.index.methods(func.attr)
 
     def callers(
         self, function: Function, owner: Scope | None

@@ -259,7 +259,7 @@ class Events:
 
     def _handed_to_helpers(self) -> Iterator[tuple[ast.Call, ast.expr]]:
         """What is handed to imported helpers that set a pad token on it, by their code or by their name."""
-        for name, symbol in dict.fromkeys(self.origins.imports()):
+        for name, symbol in dict.fromkeys(self.origins.index.imports()):
             by_name = _sets_pad_token(symbol)
             if by_name or self._leads_to(symbol, b"pad_token"):
                 for call in self._calls_of(name):

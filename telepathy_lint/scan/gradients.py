@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.identity import Computation, Identity
 from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, Origins, Path
-from telepathy_lint.scan.scopes import Context, Tree, dotted
+from telepathy_lint.scan.scopes import Context, dotted
 from telepathy_lint.scan.site import Site
-from telepathy_lint.scan.values import Evaluator
-from telepathy_lint.triggers import CodeWords
 
 _OPTIMIZER = re.compile(
     r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
@@ -35,12 +33,12 @@ _LOOKERS = frozenset(
 class Gradients:
     """Finds, for the loads of one file, the call through which unused gradients are allocated."""
 
-    def __init__(self, tree: Tree, words: CodeWords, evaluator: Evaluator, identity: Identity) -> None:
-        self.tree = tree
-        self.words = words
+    def __init__(self, identity: Identity) -> None:
+        self.tree = identity.tree
+        self.words = identity.words
         self.identity = identity
-        self.behind = Computation(tree, evaluator, words)
-        self.sources = _Sources(tree, evaluator, words)
+        self.behind = Computation(identity.index, identity.evaluator)
+        self.sources = _Sources(identity.index, identity.evaluator)
         self._forward: list[ast.Call] | None = None
 
     def wanted(self) -> bool:
@@ -135,7 +133,7 @@ class Gradients:
 
     def _is_handed_over(self, site: Site) -> bool:
         """Whether the model itself is given to code that cannot be seen, or kept as a part of another object."""
-        for entries in self.identity.stores().values():
+        for entries in self.identity.index.stores().values():
             for binding, scope in entries:
                 if binding.kind == "assign" and binding.value is not None:
                     context = Context(scope, binding.stmt)

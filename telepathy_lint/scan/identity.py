@@ -98,7 +98,7 @@ class Identity(OriginFinder):
             yield Edge(node.value, context)
             return
         known = False
-        stores = self.stores().get(node.attr, [])
+        stores = self.index.stores().get(node.attr, [])
         base = node.value
         if isinstance(base, ast.Name) and base.id in ("self", "cls"):
             stores = self._related(stores, context)

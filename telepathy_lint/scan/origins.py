@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.callgraph import FUNCTIONS, CallGraph, Function, is_property, is_static
-from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
+from telepathy_lint.scan.callgraph import CallGraph, is_property, is_static
+from telepathy_lint.scan.index import FUNCTIONS, Function, Index
+from telepathy_lint.scan.scopes import Binding, Context, Scope, dotted
 from telepathy_lint.scan.values import Evaluator
-from telepathy_lint.triggers import CodeWords
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
@@ -44,10 +44,9 @@ Origins = frozenset[Origin]
 class OriginFinder(CallGraph):
     """Answers `origins(expression)` for one file."""
 
-    def __init__(self, tree: Tree, evaluator: Evaluator, words: CodeWords) -> None:
-        super().__init__(tree, evaluator, words)
+    def __init__(self, index: Index, evaluator: Evaluator) -> None:
+        super().__init__(index, evaluator)
         self._known: dict[ast.AST, Origins] = {}
-        self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
 
     def origins(self, node: ast.expr, context: Context) -> Origins:
         """The calls whose result `node` may be: everything that can be reached from it against the flow."""
@@ -182,7 +181,7 @@ class OriginFinder(CallGraph):
     # ---- attributes
 
     def _attribute(self, node: ast.Attribute, context: Context, path: Path) -> Iterator[Origin | Edge]:
-        stores = self.stores().get(node.attr, [])
+        stores = self.index.stores().get(node.attr, [])
         if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
             stores = self._related(stores, context)
         container = False
@@ -192,7 +191,7 @@ class OriginFinder(CallGraph):
         if container:
             yield from self._written_items(node.attr)
         base = node.value
-        properties = [each for each in self.methods(node.attr) if is_property(each)]
+        properties = [each for each in self.index.methods(node.attr) if is_property(each)]
         for method in properties:
             yield from self.returned(method, path)
         if isinstance(base, ast.Name) and base.id in ("self", "cls"):
@@ -214,18 +213,6 @@ class OriginFinder(CallGraph):
             or (other := self.evaluator.enclosing_class(scope)) is None
             or family & self.ancestors(other)
         ]
-
-    def stores(self) -> dict[str, list[tuple[Binding, Scope]]]:
-        """Every store into an attribute, by the attribute's name; class bodies count."""
-        if self._stores is None:
-            table: dict[str, list[tuple[Binding, Scope]]] = {}
-            for scope in self.tree.all_scopes():
-                for name, bindings in scope.bindings.items():
-                    if "." in name or scope.is_class:
-                        entries = table.setdefault(name.rpartition(".")[2], [])
-                        entries.extend((binding, scope) for binding in bindings)
-            self._stores = table
-        return self._stores
 
     # ---- calls
 

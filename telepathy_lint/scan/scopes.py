@@ -7,7 +7,7 @@ Nothing here walks the whole tree: `Tree.visit` descends to the lines of interes
 from __future__ import annotations
 
 import ast
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,12 @@ Importer = Callable[[str], "tuple[Value, ...] | None"]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ScopeNode = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_SCOPED = (*_DEFINITIONS, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Bindings and contexts are made by the ten thousand and never changed: frozen, each would cost three times as much.
+@dataclass(slots=True, eq=False)
 class Binding:
     """One place that gives a name its value.
 
@@ -135,14 +137,39 @@ _COMPOUND = frozenset(
     {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match}
     | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
 )
+#: Statements that hold statements.
+_HOLDING = _COMPOUND | frozenset(_DEFINITIONS)
 
 
-#: Nodes with nothing below them: most of a tree.
-_LEAVES = frozenset(
-    {ast.Name, ast.Constant, ast.alias, ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal}
-)
-#: Nodes without a place of their own.
-_UNPLACED = frozenset({ast.arguments, ast.comprehension, ast.withitem, ast.match_case})
+#: Fields that hold names, flags and operators instead of nodes worth a visit.
+_PLAIN = frozenset(
+    {
+        "ctx", "op", "ops", "attr", "id", "arg", "kind", "conversion", "type_comment", "type_ignores", "name", "asname",
+        "level", "module", "simple", "is_async", "tag", "rest", "kwd_attrs", "str",
+    }
+)  # fmt: skip
+#: The fields of statements that hold other statements, or what holds them in turn.
+_BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
+
+
+def _fields_inside(kind: type[ast.AST]) -> tuple[str, ...]:
+    if kind in (ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton):
+        return ()
+    left_out = _PLAIN if issubclass(kind, ast.expr) else _PLAIN | _BLOCKS
+    return tuple(field for field in kind._fields if field not in left_out)
+
+
+#: The fields of each kind of node that can hold others, blocks of statements left out; most nodes of a tree have none.
+_INSIDE = {
+    kind: _fields_inside(kind)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+
+
+def _first_line(stmt: ast.stmt) -> int:
+    decorators: list[ast.expr] | None = getattr(stmt, "decorator_list", None)
+    return decorators[0].lineno if decorators else stmt.lineno
 
 
 def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
@@ -250,7 +277,7 @@ def _walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
                     yield node.target.id, Binding("assign", node.target.id, stmt, node.value)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Context:
     """Where an expression stands: its scope, the statement it belongs to, comprehensions and lambdas around it."""
 
@@ -270,6 +297,7 @@ class Tree:
         self.has_walrus = ":=" in text
         self.has_global = "global " in text or "nonlocal " in text
         self.parent: dict[ast.AST, ast.AST] = {}
+        self._nodes: dict[ast.AST, list[ast.AST]] = {}
         self._scopes: dict[ast.AST, Scope] = {}
         self._lines_with: dict[str, list[int]] = {}
         self.top = self._scope(module, None)
@@ -282,33 +310,57 @@ class Tree:
         return scope
 
     def visit(self, lines: Iterable[int]) -> list[ast.AST]:
-        """The nodes that overlap any of the (sorted, 1-based) lines, outer before inner; remembers their parents."""
-        wanted = list(lines)
+        """The nodes of the statements on any of the (1-based) lines, outer before inner; remembers their parents.
+
+        A statement comes whole but for the statements inside it: of those, too, only the ones on the lines.
+        """
+        seen: dict[ast.AST, None] = {}
+        module = self.module
+        for line in lines:
+            self._descend(module.body, module, line, seen)
         found: list[ast.AST] = []
-        if not wanted:
-            return found
-        parent_of, last = self.parent, len(wanted)
-        stack: list[ast.AST] = [self.module]
-        while stack:
-            node = stack.pop()
-            for name in node._fields:
-                value: Any = getattr(node, name, None)
-                for child in value if type(value) is list else (value,):
-                    first = getattr(child, "lineno", None)
-                    if first is None:
-                        if type(child) not in _UNPLACED:
-                            continue  # a string, a context, nothing
-                    else:
-                        if decorators := getattr(child, "decorator_list", None):
-                            first = min(first, decorators[0].lineno)
-                        index = bisect_left(wanted, first)
-                        if index == last or wanted[index] > child.end_lineno:
-                            continue
-                    parent_of[child] = node
-                    found.append(child)
-                    if type(child) not in _LEAVES:
-                        stack.append(child)
+        for holder in seen:
+            found += self._own_nodes(holder)
         return found
+
+    def _descend(self, block: list[ast.stmt], owner: ast.AST, line: int, seen: dict[ast.AST, None]) -> None:
+        """Add the statements of a block that are on a line, and those inside them."""
+        index = bisect_right(block, line, key=_first_line)
+        while index:
+            index -= 1
+            stmt = block[index]
+            if stmt.end_lineno < line:  # type: ignore[operator]
+                return
+            self.parent[stmt] = owner
+            seen[stmt] = None
+            if type(stmt) not in _HOLDING:
+                continue
+            for name in ("body", "orelse", "finalbody"):
+                if inner := getattr(stmt, name, None):
+                    self._descend(inner, stmt, line, seen)
+            for part in (*getattr(stmt, "handlers", ()), *getattr(stmt, "cases", ())):
+                self.parent[part] = stmt
+                seen[part] = None
+                self._descend(part.body, part, line, seen)
+
+    def _own_nodes(self, holder: ast.AST) -> list[ast.AST]:
+        """A statement (or handler, or case) and the nodes in it that belong to no statement inside it."""
+        nodes = self._nodes.get(holder)
+        if nodes is None:
+            nodes = self._nodes[holder] = [holder]
+            parent_of, add = self.parent, nodes.append
+            for node in nodes:  # which grows meanwhile
+                for name in _INSIDE[type(node)]:
+                    child: Any = getattr(node, name)
+                    if type(child) is list:
+                        for each in child:
+                            if each is not None:
+                                parent_of[each] = node
+                                add(each)
+                    elif child is not None:
+                        parent_of[child] = node
+                        add(child)
+        return nodes
 
     def lines_of(self, offsets: Iterable[int]) -> list[int]:
         """The sorted physical lines of offsets, each once."""
@@ -324,20 +376,20 @@ class Tree:
         """The scope in which a visited node is evaluated."""
         child, current = node, self.parent.get(node)
         while current is not None:
-            if isinstance(current, (*_DEFINITIONS, ast.Lambda)):
-                inside = (
-                    child in current.body if not isinstance(current, ast.Lambda) else child is current.body
-                )
-                if inside:
-                    return self.scope_at(current)
+            if isinstance(current, _SCOPED) and (
+                isinstance(child, ast.stmt) or (type(current) is ast.Lambda and child is current.body)
+            ):
+                return self.scope_at(current)
             child, current = current, self.parent.get(current)
         return self.top
 
     def scope_at(self, definition: ast.AST) -> Scope:
         """The scope that a definition opens."""
-        assert isinstance(definition, (*_DEFINITIONS, ast.Lambda))
         scope = self._scopes.get(definition)
-        return scope if scope is not None else self._scope(definition, self.scope_of(definition))
+        if scope is None:
+            assert isinstance(definition, _SCOPED)
+            scope = self._scope(definition, self.scope_of(definition))
+        return scope
 
     def context_of(self, node: ast.AST) -> Context:
         """The context of an expression."""
@@ -361,6 +413,7 @@ class Tree:
         self._scopes.clear()
         self._all_scopes = None
         self.parent.clear()
+        self._nodes.clear()
         del self.top
 
     def all_scopes(self) -> list[Scope]:

@@ -10,6 +10,7 @@ from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.callees import Callees, Loader
 from telepathy_lint.scan.companions import companions
 from telepathy_lint.scan.events import Events
+from telepathy_lint.scan.index import Index
 from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.modules import Modules
 from telepathy_lint.scan.moves import moves
@@ -52,7 +53,8 @@ class SiteFinder:
             self.tree = modules.tree_of(source) if modules is not None else Tree(source)
         self.evaluator = Evaluator(self.tree)
         self.mappings = Mappings(self.evaluator)
-        self.origins = OriginFinder(self.tree, self.evaluator, words)
+        self.index = Index(self.tree, words)
+        self.origins = OriginFinder(self.index, self.evaluator)
         self.arguments = Arguments(self.evaluator, self.mappings)
         self.callees = Callees(self.tree, self.evaluator, self.origins)
         self.pipelines = Pipelines(self.tree, self.evaluator, self.mappings, self.origins, self.arguments)

@@ -161,7 +161,7 @@ class Tokenizing:
 
     def collators(self) -> Iterator[tuple[ast.Call, Context, list[Site]]]:
         """The calls of transformers' language-modelling collator with the tokenizers they surely get."""
-        named = {name for name, symbol in self.identity.imports() if catalog.last(symbol) == _COLLATOR}
+        named = {name for name, symbol in self.identity.index.imports() if catalog.last(symbol) == _COLLATOR}
         named.add(_COLLATOR)
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*named))):
             if not isinstance(node, ast.Call) or catalog.last(dotted(node.func) or "") not in named:

@@ -23,11 +23,11 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
     """The loads, and the sites of what is done with them. Each question is asked only where its words stand."""
     tree, words, evaluator = finder.tree, finder.words, finder.evaluator
     found = list(loads)
-    identity = Identity(tree, evaluator, words)
+    identity = Identity(finder.index, evaluator)
     if words.find(*_WORDS):
         generation = Generation(tree, words, evaluator, finder.mappings, finder.arguments, identity, loads)
         found += generation.find()
-    gradients = Gradients(tree, words, evaluator, identity)
+    gradients = Gradients(identity)
     if gradients.wanted():
         found = [
             replace(site, trained_through=gradients.trained_through(site)) if site.kind == "model" else site

@@ -158,7 +158,7 @@ class Wrappers:
         modules, path = self.modules, self.tree.source.path
         if modules is None:
             return names
-        for bound, symbol in dict.fromkeys(self.origins.imports()):
+        for bound, symbol in dict.fromkeys(self.finder.index.imports()):
             if not modules.holds(symbol, path, b"from_pretrained", b"**"):
                 continue
             for file in modules.files(symbol, path):
