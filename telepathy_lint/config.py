@@ -53,9 +53,7 @@ class Config:
     target_transformers: str | None = None
     loader: Loader = field(default_factory=Loader)
     wrappers: tuple[str, ...] = ()
-    src: tuple[str, ...] = (".",)
     gpu: str | None = None
-    model_registry: tuple[str, ...] = ()
     #: Key as written -> file or option; a key that is missing here has its default.
     origins: Mapping[str, str] = field(default_factory=dict)
 

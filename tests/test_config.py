@@ -24,9 +24,7 @@ wrappers = ["house.models.load"]
 output-format = "concise"
 jobs = 3
 baseline = "baseline.json"
-src = ["src", "."]
 gpu = "H100-80GB"
-model-registry = ["models.toml"]
 
 [tool.telepathy-lint.per-file-ignores]
 "tests/*" = ["TLP102", "TLP104"]
