@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.mappings import Mappings
+from telepathy_lint.scan.mappings import Mapping, Mappings
 from telepathy_lint.scan.modules import Modules, filled_parameter, written_attributes
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
 from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
@@ -87,7 +87,17 @@ class Events:
         """Whether the tokenizer gets a pad token after the load."""
         if self._pad is None:
             self._pad = frozenset().union(*self._pad_events())
+        if self._is_only_asked(site.call):
+            return Known.UNDECIDED
         return _answer(site.call, self._pad)
+
+    def _is_only_asked(self, call: ast.Call) -> bool:
+        """Whether nothing is left of a tokenizer but its length or an attribute: it never comes to pad."""
+        parent = self.tree.parent.get(call)
+        if isinstance(parent, ast.Attribute):
+            user = self.tree.parent.get(parent)
+            return not (isinstance(user, ast.Call) and user.func is parent)
+        return isinstance(parent, ast.Call) and dotted(parent.func) == "len"
 
     def config_attention(self, site: Site) -> Known:
         """Whether the config passed to the load visibly chooses an attention implementation."""
@@ -98,7 +108,12 @@ class Events:
         if self._attention is None:
             self._attention = frozenset().union(*self._attention_events())
         passed = self.origins.origins(node, site.context)
-        return Known.YES if passed & self._attention - {UNKNOWN} else Known.NO
+        if passed & self._attention - {UNKNOWN}:
+            return Known.YES
+        spread = [mapping for call in passed if isinstance(call, ast.Call) for mapping in self._spread(call)]
+        if any(_ATTENTION_NAMES & mapping.entries.keys() for mapping in spread):
+            return Known.YES
+        return Known.UNDECIDED if any(mapping.open for mapping in spread) else Known.NO
 
     # ---- generation configs
 
@@ -296,6 +311,12 @@ class Events:
         return any((parameter, each) in self._written[function] for each in attributes)
 
     # ---- attention on a config
+
+    def _spread(self, call: ast.Call) -> Iterator[Mapping]:
+        """What a config's own load gets by `**`."""
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                yield from self.mappings.read(keyword.value, self.tree.context_of(call))
 
     def _attention_events(self) -> Iterator[Origins]:
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*_ATTENTION_NAMES, "setattr"))):

@@ -657,6 +657,25 @@ from transformers import AutoConfig
 config = AutoConfig.from_pretrained("x", attn_implementation="eager")
 AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)
 AutoModel.from_pretrained("x", dtype=torch.bfloat16)  #> 104
+=== attention spread into the config
+from transformers import AutoConfig
+common = {"cache_dir": "c", "attn_implementation": "eager"}
+config = AutoConfig.from_pretrained("x", **common)
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)
+=== a spread without attention
+from transformers import AutoConfig
+common = {"cache_dir": "c"}
+config = AutoConfig.from_pretrained("x", **common)
+AutoModel.from_pretrained("x", dtype=torch.bfloat16, config=config)  #> 104
+=== what the config is given cannot be seen
+from transformers import AutoConfig
+def load(name, **kwargs):
+    config = AutoConfig.from_pretrained(name, **kwargs)
+    return AutoModel.from_pretrained(name, dtype=torch.bfloat16, config=config)
+class Generator:
+    def load(self, name):
+        self.config = AutoConfig.from_pretrained(name, **self.arguments())
+        self.model = AutoModel.from_pretrained(name, dtype=torch.bfloat16, config=self.config)
 === attention set on another config
 from transformers import AutoConfig
 config = AutoConfig.from_pretrained("x")
@@ -951,6 +970,14 @@ model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
 model.config.pad_token_id = tokenizer.pad_token_id = 0
 === set at the load
 AutoTokenizer.from_pretrained("x", pad_token="<pad>")
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== only asked
+size = len(AutoTokenizer.from_pretrained("x"))
+stop = AutoTokenizer.from_pretrained("x").eos_token_id
+AutoTokenizer.from_pretrained("x").save_pretrained("copy")  #> 201
+ids = AutoTokenizer.from_pretrained("x").encode("a")  #> 201
+batch = AutoTokenizer.from_pretrained("x")(["a", "bc"])  #> 201
+kept = use(AutoTokenizer.from_pretrained("x"))  #> 201
 AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
 === set by a special token
 tokenizer = AutoTokenizer.from_pretrained("x")
