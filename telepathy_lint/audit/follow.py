@@ -10,7 +10,8 @@ from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.scan.callgraph import CallGraph, is_static
 from telepathy_lint.scan.index import FUNCTIONS, Function
-from telepathy_lint.scan.scopes import Context, dotted
+from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.sites import SiteFinder
 
 _DEPTH = 5

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.audit.data import Mention, Number, Place, Role
-from telepathy_lint.scan.scopes import Tree, dotted
+from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.triggers import CodeWords
 
 #: Organisations whose names, before a slash, surely begin a model id.

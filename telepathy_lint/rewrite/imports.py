@@ -16,7 +16,8 @@ from functools import cached_property
 from telepathy_lint.change import Name
 from telepathy_lint.rewrite.unused import UnusedNames
 from telepathy_lint.scan import Scan, Site, catalog
-from telepathy_lint.scan.scopes import Binding, Scope
+from telepathy_lint.scan.bindings import Binding
+from telepathy_lint.scan.scopes import Scope
 from telepathy_lint.settings import Settings
 from telepathy_lint.triggers import find_words
 from telepathy_lint.violation import Edit

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.identity import Identity
-from telepathy_lint.scan.scopes import dotted
 from telepathy_lint.scan.site import Argument, Site
 from telepathy_lint.scan.values import Value
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted, parameters
 from telepathy_lint.scan.origins import OriginFinder
-from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
+from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Kind
 from telepathy_lint.scan.values import Evaluator, Value
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.index import FUNCTIONS, Function, Index
-from telepathy_lint.scan.scopes import Context, Scope, dotted
+from telepathy_lint.scan.scopes import Context, Scope
 from telepathy_lint.scan.values import Evaluator
 
 #: Bindings that cannot be a function of this file.

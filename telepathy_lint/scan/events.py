@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted, targets_of
 from telepathy_lint.scan.mappings import Mapping, Mappings
 from telepathy_lint.scan.modules import Modules, filled_parameter, written_attributes
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
-from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
+from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Known, Site
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.triggers import CodeWords

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.identity import Identity
 from telepathy_lint.scan.mappings import Mappings
-from telepathy_lint.scan.scopes import Context, Tree, dotted
+from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Argument, Site
 from telepathy_lint.scan.tokenizing import Tokenizing
 from telepathy_lint.scan.values import Evaluator, Value

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.identity import Computation, Identity
 from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, Origins, Path
-from telepathy_lint.scan.scopes import Context, dotted
+from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.site import Site
 
 _OPTIMIZER = re.compile(

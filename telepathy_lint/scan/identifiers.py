@@ -13,8 +13,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.callgraph import CallGraph
-from telepathy_lint.scan.scopes import Tree, dotted
+from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.site import Site
 from telepathy_lint.scan.values import Value
 from telepathy_lint.triggers import ID_PREFIXES, CodeWords, find_words

@@ -11,8 +11,9 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import Binding, dotted
 from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, OriginFinder, Origins, Path
-from telepathy_lint.scan.scopes import Binding, Context, Scope, dotted
+from telepathy_lint.scan.scopes import Context, Scope
 
 #: Methods that give back the object itself, or what a container holds.
 _SAME_METHODS = frozenset(

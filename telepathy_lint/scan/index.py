@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.scan.scopes import Binding, Scope, Tree, bindings_of
+from telepathy_lint.scan.bindings import Binding, bindings_of
+from telepathy_lint.scan.scopes import Scope, Tree
 from telepathy_lint.triggers import CodeWords
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -6,8 +6,9 @@ import ast
 from dataclasses import dataclass, replace
 from itertools import product
 
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.reach import Mutation
-from telepathy_lint.scan.scopes import Context, dotted
+from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.values import Evaluator, Value
 
 _MAX_ALTERNATIVES = 64

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from telepathy_lint.module_files import ModuleFiles
-from telepathy_lint.scan.scopes import Tree, dotted
+from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.source import Source, SourceError
 

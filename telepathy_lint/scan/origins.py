@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import Binding, dotted
 from telepathy_lint.scan.callgraph import CallGraph, is_property, is_static
 from telepathy_lint.scan.index import FUNCTIONS, Function, Index
-from telepathy_lint.scan.scopes import Binding, Context, Scope, dotted
+from telepathy_lint.scan.scopes import Context, Scope
 from telepathy_lint.scan.values import Evaluator
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)

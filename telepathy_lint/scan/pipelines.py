@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
+from telepathy_lint.scan.bindings import dotted, parameters
 from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.origins import OriginFinder
-from telepathy_lint.scan.scopes import Context, Tree, dotted, parameters
+from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Argument, Site, single_string
 from telepathy_lint.scan.values import Evaluator, Value
 

@@ -11,7 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from telepathy_lint.scan.scopes import Binding, Scope, dotted
+from telepathy_lint.scan.bindings import Binding, dotted
+from telepathy_lint.scan.scopes import Scope
 
 #: More than this many ways to reach a place, and nothing is claimed about it.
 MAX_HISTORIES = 128

@@ -10,8 +10,10 @@ import ast
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from telepathy_lint.scan.bindings import DEFINITIONS, Binding, bindings_of, parameters, walruses
 from telepathy_lint.source import Source
 from telepathy_lint.triggers import find_words
 
@@ -20,115 +22,9 @@ if TYPE_CHECKING:
 
 #: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
 Importer = Callable[[str], "tuple[Value, ...] | None"]
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ScopeNode = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_SCOPED = (*_DEFINITIONS, ast.Lambda)
+_SCOPED = (*DEFINITIONS, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-# Bindings and contexts are made by the ten thousand and never changed: frozen, each would cost three times as much.
-@dataclass(slots=True, eq=False)
-class Binding:
-    """One place that gives a name its value.
-
-    `kind` says how: "assign" (value is the right-hand side, `path` the indices of an unpacking), "annotation" (no
-    value), "augment", "for" (value is the iterable), "with" (the context manager), "import" (symbol is the dotted
-    origin), "def", "class", "param", "except", "delete", "other".
-    """
-
-    kind: str
-    name: str
-    stmt: ast.AST
-    value: ast.expr | None = None
-    path: tuple[int | None, ...] = ()
-    symbol: str = ""
-
-    @property
-    def line(self) -> int:
-        return getattr(self.stmt, "lineno", 1)
-
-
-def dotted(node: ast.AST) -> str | None:
-    """`a.b.c` for a chain of names and attributes, else None."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    parts.append(node.id)
-    return ".".join(reversed(parts))
-
-
-def targets_of(
-    target: ast.expr, path: tuple[int | None, ...] = ()
-) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:
-    """The names, attributes and subscripts an assignment target writes, each with its place in the unpacking.
-
-    An index behind a starred element counts from the end; the starred element itself has index None.
-    """
-    if isinstance(target, (ast.Tuple, ast.List)):
-        starred = next((i for i, item in enumerate(target.elts) if isinstance(item, ast.Starred)), None)
-        for index, item in enumerate(target.elts):
-            if isinstance(item, ast.Starred):
-                yield from targets_of(item.value, (*path, None))
-            else:
-                from_end = starred is not None and index > starred
-                yield from targets_of(item, (*path, index - len(target.elts) if from_end else index))
-    else:
-        yield target, path
-
-
-def bindings_of(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
-    """What one statement binds itself (not the statements inside it): dotted names with their bindings."""
-    if isinstance(stmt, ast.Assign):
-        for target in stmt.targets:
-            yield from _assigned(stmt, target, stmt.value, "assign")
-    elif isinstance(stmt, ast.AnnAssign):
-        if stmt.value is not None:
-            yield from _assigned(stmt, stmt.target, stmt.value, "assign")
-        elif (name := dotted(stmt.target)) is not None:
-            yield name, Binding("annotation", name, stmt)
-    elif isinstance(stmt, ast.AugAssign):
-        if (name := dotted(stmt.target)) is not None:
-            yield name, Binding("augment", name, stmt, stmt.value)
-    elif isinstance(stmt, (ast.For, ast.AsyncFor)):
-        yield from _assigned(stmt, stmt.target, stmt.iter, "for")
-    elif isinstance(stmt, (ast.With, ast.AsyncWith)):
-        for item in stmt.items:
-            if item.optional_vars is not None:
-                yield from _assigned(stmt, item.optional_vars, item.context_expr, "with")
-    elif isinstance(stmt, ast.Import):
-        for alias in stmt.names:
-            name = alias.asname or alias.name.partition(".")[0]
-            yield name, Binding("import", name, stmt, symbol=alias.name if alias.asname else name)
-    elif isinstance(stmt, ast.ImportFrom):
-        module = "." * stmt.level + (stmt.module or "")
-        for alias in stmt.names:
-            name = alias.asname or alias.name
-            joined = module + alias.name if module.endswith(".") else f"{module}.{alias.name}"
-            yield name, Binding("import", name, stmt, symbol=joined)
-    elif isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        yield stmt.name, Binding("def", stmt.name, stmt)
-    elif isinstance(stmt, ast.ClassDef):
-        yield stmt.name, Binding("class", stmt.name, stmt)
-    elif isinstance(stmt, ast.Delete):
-        for target in stmt.targets:
-            if (name := dotted(target)) is not None:
-                yield name, Binding("delete", name, stmt)
-    elif isinstance(stmt, ast.Match):
-        for case in stmt.cases:
-            for node in ast.walk(case.pattern):
-                captured = getattr(node, "name", None) or getattr(node, "rest", None)
-                if isinstance(captured, str):
-                    yield captured, Binding("other", captured, stmt)
-
-
-def _assigned(stmt: ast.stmt, target: ast.expr, value: ast.expr, kind: str) -> Iterator[tuple[str, Binding]]:
-    for node, path in targets_of(target):
-        if (name := dotted(node)) is not None:
-            yield name, Binding(kind, name, stmt, value, path)
 
 
 #: Statements that bind nothing and hold no statements: most of a body.
@@ -138,7 +34,7 @@ _COMPOUND = frozenset(
     | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
 )
 #: Statements that hold statements.
-_HOLDING = _COMPOUND | frozenset(_DEFINITIONS)
+_HOLDING = _COMPOUND | frozenset(DEFINITIONS)
 
 
 #: Fields that hold names, flags and operators instead of nodes worth a visit.
@@ -167,9 +63,7 @@ _INSIDE = {
 }
 
 
-def _first_line(stmt: ast.stmt) -> int:
-    decorators: list[ast.expr] | None = getattr(stmt, "decorator_list", None)
-    return decorators[0].lineno if decorators else stmt.lineno
+_line_of = attrgetter("lineno")
 
 
 def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
@@ -182,17 +76,6 @@ def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
         yield handler.body
     for case in getattr(stmt, "cases", ()):
         yield case.body
-
-
-def parameters(node: FunctionNode) -> Iterator[ast.arg]:
-    arguments = node.args
-    yield from arguments.posonlyargs
-    yield from arguments.args
-    if arguments.vararg:
-        yield arguments.vararg
-    yield from arguments.kwonlyargs
-    if arguments.kwarg:
-        yield arguments.kwarg
 
 
 class Scope:
@@ -240,7 +123,7 @@ class Scope:
                 self.statements.append(stmt)
                 if type(stmt) in _INERT and not walrus:
                     continue
-                if isinstance(stmt, _DEFINITIONS):
+                if isinstance(stmt, DEFINITIONS):
                     self.definitions.append(stmt)
                 elif isinstance(stmt, (ast.Global, ast.Nonlocal)):
                     self.elsewhere.update(stmt.names)
@@ -251,12 +134,12 @@ class Scope:
                             found.setdefault(handler.name, []).append(Binding("except", handler.name, stmt))
                 elif isinstance(stmt, (ast.Break, ast.Continue)):
                     self.jumps.append(stmt)
-                if bound := list(bindings_of(stmt)):
+                if bound := bindings_of(stmt):
                     self.bound_by[stmt] = bound
                     for name, binding in bound:
                         found.setdefault(name, []).append(binding)
                 if walrus:
-                    for name, binding in _walruses(stmt):
+                    for name, binding in walruses(stmt):
                         found.setdefault(name, []).append(binding)
                 if type(stmt) in _COMPOUND:
                     for inner in blocks_of(stmt):
@@ -267,16 +150,7 @@ class Scope:
         return name in self.bindings and name not in self.elsewhere
 
 
-def _walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
-    if isinstance(stmt, _DEFINITIONS):
-        return
-    for child in ast.iter_child_nodes(stmt):
-        if isinstance(child, ast.expr):
-            for node in ast.walk(child):
-                if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
-                    yield node.target.id, Binding("assign", node.target.id, stmt, node.value)
-
-
+# Made by the ten thousand and never changed: frozen, each would cost three times as much.
 @dataclass(slots=True, eq=False)
 class Context:
     """Where an expression stands: its scope, the statement it belongs to, comprehensions and lambdas around it."""
@@ -325,7 +199,11 @@ class Tree:
 
     def _descend(self, block: list[ast.stmt], owner: ast.AST, line: int, seen: dict[ast.AST, None]) -> None:
         """Add the statements of a block that are on a line, and those inside them."""
-        index = bisect_right(block, line, key=_first_line)
+        index = bisect_right(block, line, key=_line_of)
+        if index < len(block):
+            decorators = getattr(block[index], "decorator_list", None)
+            if decorators and decorators[0].lineno <= line:  # they stand above the line of their definition
+                index += 1
         while index:
             index -= 1
             stmt = block[index]

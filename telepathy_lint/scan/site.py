@@ -31,6 +31,7 @@ Kind = Literal[
     "collator",
     "identifier",
     "training",
+    "entry",
 ]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
@@ -108,7 +109,17 @@ class Site:
         """The dotted name of what is called, as JSON reports it."""
         plain = (
             self.kind
-            in ("pipeline", "move", "path", "generate", "decoding", "collator", "identifier", "training")
+            in (
+                "pipeline",
+                "move",
+                "path",
+                "generate",
+                "decoding",
+                "collator",
+                "identifier",
+                "training",
+                "entry",
+            )
             or self.loader
             or self.configured
         )

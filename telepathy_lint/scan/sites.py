@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.callees import Callees, Loader
 from telepathy_lint.scan.companions import companions
 from telepathy_lint.scan.events import Events
@@ -17,7 +18,7 @@ from telepathy_lint.scan.moves import moves
 from telepathy_lint.scan.origins import OriginFinder
 from telepathy_lint.scan.paths import path_writes
 from telepathy_lint.scan.pipelines import Pipelines
-from telepathy_lint.scan.scopes import Context, Tree, dotted
+from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import LOADS, Known, Site, single_string
 from telepathy_lint.scan.uses import with_uses
 from telepathy_lint.scan.values import Evaluator

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from telepathy_lint.scan.scopes import Context, dotted
+from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.value import Value
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted, targets_of
 from telepathy_lint.scan.identity import Identity
 from telepathy_lint.scan.origins import UNKNOWN, Origins
-from telepathy_lint.scan.scopes import Context, Tree, dotted, targets_of
+from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Site
 from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.triggers import CodeWords

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import Binding, dotted
 from telepathy_lint.scan.names import Names, order_of
 from telepathy_lint.scan.reach import reaching
-from telepathy_lint.scan.scopes import Binding, Context, Scope, Tree, dotted
+from telepathy_lint.scan.scopes import Context, Scope, Tree
 from telepathy_lint.scan.tables import Tables
 from telepathy_lint.scan.value import Value
 

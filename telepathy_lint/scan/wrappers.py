@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
+from telepathy_lint.scan.bindings import dotted, parameters
 from telepathy_lint.scan.callees import Loader
-from telepathy_lint.scan.scopes import Context, dotted, parameters
+from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.site import Site, single_string
 from telepathy_lint.scan.values import Value
 

@@ -1,0 +1,190 @@
+"""What single statements and parameters bind: the places at which a name gets its value."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+# Made by the ten thousand and never changed: frozen, each would cost three times as much.
+@dataclass(slots=True, eq=False)
+class Binding:
+    """One place that gives a name its value.
+
+    `kind` says how: "assign" (value is the right-hand side, `path` the indices of an unpacking), "annotation" (no
+    value), "augment", "for" (value is the iterable), "with" (the context manager), "import" (symbol is the dotted
+    origin), "def", "class", "param", "except", "delete", "other".
+    """
+
+    kind: str
+    name: str
+    stmt: ast.AST
+    value: ast.expr | None = None
+    path: tuple[int | None, ...] = ()
+    symbol: str = ""
+
+    @property
+    def line(self) -> int:
+        return getattr(self.stmt, "lineno", 1)
+
+
+def dotted(node: ast.AST) -> str | None:
+    """`a.b.c` for a chain of names and attributes, else None."""
+    if type(node) is ast.Name:
+        return node.id
+    if type(node) is not ast.Attribute:
+        return None
+    name, owner = node.attr, node.value
+    while type(owner) is ast.Attribute:
+        name, owner = f"{owner.attr}.{name}", owner.value
+    return f"{owner.id}.{name}" if type(owner) is ast.Name else None
+
+
+def targets_of(
+    target: ast.expr, path: tuple[int | None, ...] = ()
+) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:
+    """The names, attributes and subscripts an assignment target writes, each with its place in the unpacking.
+
+    An index behind a starred element counts from the end; the starred element itself has index None.
+    """
+    if isinstance(target, (ast.Tuple, ast.List)):
+        starred = next((i for i, item in enumerate(target.elts) if isinstance(item, ast.Starred)), None)
+        for index, item in enumerate(target.elts):
+            if isinstance(item, ast.Starred):
+                yield from targets_of(item.value, (*path, None))
+            else:
+                from_end = starred is not None and index > starred
+                yield from targets_of(item, (*path, index - len(target.elts) if from_end else index))
+    else:
+        yield target, path
+
+
+Bound = list[tuple[str, Binding]]
+
+
+def bindings_of(stmt: ast.stmt) -> Bound:
+    """What one statement binds itself (not the statements inside it): dotted names with their bindings."""
+    binder = _BINDERS.get(type(stmt))
+    return binder(stmt) if binder is not None else []
+
+
+def _assigned(stmt: ast.stmt, target: ast.expr, value: ast.expr, kind: str) -> Bound:
+    if type(target) is ast.Name:
+        return [(target.id, Binding(kind, target.id, stmt, value))]
+    return [
+        (name, Binding(kind, name, stmt, value, path))
+        for node, path in targets_of(target)
+        if (name := dotted(node)) is not None
+    ]
+
+
+def _of_assign(stmt: ast.Assign) -> Bound:
+    if len(stmt.targets) == 1:
+        return _assigned(stmt, stmt.targets[0], stmt.value, "assign")
+    return [each for target in stmt.targets for each in _assigned(stmt, target, stmt.value, "assign")]
+
+
+def _of_annotated(stmt: ast.AnnAssign) -> Bound:
+    if stmt.value is not None:
+        return _assigned(stmt, stmt.target, stmt.value, "assign")
+    name = dotted(stmt.target)
+    return [(name, Binding("annotation", name, stmt))] if name is not None else []
+
+
+def _of_augmented(stmt: ast.AugAssign) -> Bound:
+    name = dotted(stmt.target)
+    return [(name, Binding("augment", name, stmt, stmt.value))] if name is not None else []
+
+
+def _of_loop(stmt: ast.For | ast.AsyncFor) -> Bound:
+    return _assigned(stmt, stmt.target, stmt.iter, "for")
+
+
+def _of_with(stmt: ast.With | ast.AsyncWith) -> Bound:
+    return [
+        each
+        for item in stmt.items
+        if item.optional_vars is not None
+        for each in _assigned(stmt, item.optional_vars, item.context_expr, "with")
+    ]
+
+
+def _of_import(stmt: ast.Import) -> Bound:
+    found: Bound = []
+    for alias in stmt.names:
+        name = alias.asname or alias.name.partition(".")[0]
+        found.append((name, Binding("import", name, stmt, symbol=alias.name if alias.asname else name)))
+    return found
+
+
+def _of_import_from(stmt: ast.ImportFrom) -> Bound:
+    module = "." * stmt.level + (stmt.module or "")
+    prefix = module if module.endswith(".") else f"{module}."
+    found: Bound = []
+    for alias in stmt.names:
+        name = alias.asname or alias.name
+        found.append((name, Binding("import", name, stmt, symbol=prefix + alias.name)))
+    return found
+
+
+def _of_function(stmt: ast.FunctionDef | ast.AsyncFunctionDef) -> Bound:
+    return [(stmt.name, Binding("def", stmt.name, stmt))]
+
+
+def _of_class(stmt: ast.ClassDef) -> Bound:
+    return [(stmt.name, Binding("class", stmt.name, stmt))]
+
+
+def _of_delete(stmt: ast.Delete) -> Bound:
+    names = [name for target in stmt.targets if (name := dotted(target)) is not None]
+    return [(name, Binding("delete", name, stmt)) for name in names]
+
+
+def _of_match(stmt: ast.Match) -> Bound:
+    nodes = [node for case in stmt.cases for node in ast.walk(case.pattern)]
+    captured = [getattr(node, "name", None) or getattr(node, "rest", None) for node in nodes]
+    return [(name, Binding("other", name, stmt)) for name in captured if isinstance(name, str)]
+
+
+_BINDERS: dict[type[ast.stmt], Callable[[Any], Bound]] = {
+    ast.Assign: _of_assign,
+    ast.AnnAssign: _of_annotated,
+    ast.AugAssign: _of_augmented,
+    ast.For: _of_loop,
+    ast.AsyncFor: _of_loop,
+    ast.With: _of_with,
+    ast.AsyncWith: _of_with,
+    ast.Import: _of_import,
+    ast.ImportFrom: _of_import_from,
+    ast.FunctionDef: _of_function,
+    ast.AsyncFunctionDef: _of_function,
+    ast.ClassDef: _of_class,
+    ast.Delete: _of_delete,
+    ast.Match: _of_match,
+}
+
+
+def parameters(node: FunctionNode) -> Iterator[ast.arg]:
+    arguments = node.args
+    yield from arguments.posonlyargs
+    yield from arguments.args
+    if arguments.vararg:
+        yield arguments.vararg
+    yield from arguments.kwonlyargs
+    if arguments.kwarg:
+        yield arguments.kwarg
+
+
+def walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
+    if isinstance(stmt, DEFINITIONS):
+        return
+    for child in ast.iter_child_nodes(stmt):
+        if isinstance(child, ast.expr):
+            for node in ast.walk(child):
+                if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+                    yield node.target.id, Binding("assign", node.target.id, stmt, node.value)
