@@ -41,6 +41,8 @@ class Meta:
     fix: Safety | None = None
     #: Whether the rule is on unless told otherwise.
     default: bool = True
+    #: Whether the rule needs a look at the whole project first.
+    project: bool = False
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.code):
@@ -49,8 +51,10 @@ class Meta:
             )
         if not _NAME.fullmatch(self.name) or self.name.startswith(("no-", "avoid-")):
             raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
-        if self.default == self.code.startswith("TLP9"):
-            raise ValueError(f"{self.code}: the 900s, and only they, are off by default")
+        if self.default == (self.code.startswith("TLP9") or self.project):
+            raise ValueError(
+                f"{self.code}: the 900s and what needs the whole project are off by default, and only they"
+            )
 
 
 @dataclass(frozen=True, slots=True)

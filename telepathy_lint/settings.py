@@ -22,6 +22,15 @@ class Loader:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusedModel:
+    """A model that a file configures and nothing in the project can load, by its id as written there."""
+
+    model_id: str
+    #: The other places that name it: path from the project's root, line, and a notebook's cell or -1.
+    references: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     #: Lowest transformers version the code must run on ("4.57"), None where the project does not say.
     target_transformers: str | None = None
@@ -31,6 +40,8 @@ class Settings:
     wrappers: tuple[str, ...] = ()
     #: The GPU that memory is compared with, by its name in the planner's table.
     gpu: str = "H100-80GB"
+    #: What a look at the whole project found for this file; empty where nobody looked.
+    unused_models: tuple[UnusedModel, ...] = ()
 
     @property
     def loading_words(self) -> tuple[str, ...]:

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import ast
 import re
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from telepathy_lint import engine
+from telepathy_lint.audit.facts import unused
+from telepathy_lint.config import Configs
 from telepathy_lint.registry import all_rules, select
 from telepathy_lint.rule import Rule
-from telepathy_lint.settings import FixStyle, Settings
+from telepathy_lint.settings import FixStyle, Settings, UnusedModel
 from telepathy_lint.source import Source
 
 _TARGET = re.compile(r"# target-transformers: (\S+)")
@@ -55,7 +59,16 @@ def read(path: Path) -> tuple[Source, set[tuple[int, int, str]]]:
 
 def settings(where: Source, style: FixStyle = "loader") -> Settings:
     target = _TARGET.match(where.text)
-    return Settings(target[1] if target else None, style)
+    return Settings(target[1] if target else None, style, unused_models=unused_in(where.text))
+
+
+@cache
+def unused_in(text: str) -> tuple[UnusedModel, ...]:
+    """What a look at the whole project finds where the code is the project."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "script.py")
+        path.write_text(text, encoding="utf-8")
+        return unused([folder], Configs(isolated=True), 1).get(str(path), ())
 
 
 def reported(where: Source, rules: tuple[Rule, ...]) -> set[tuple[int, int, str]]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from telepathy_lint import suppress
 from telepathy_lint.audit import identifiers, texts
-from telepathy_lint.audit.data import CachePath, FileFacts, Finding, Generate, Load, LoadKind, Place
+from telepathy_lint.audit.data import (
+    CachePath,
+    Entry,
+    FileFacts,
+    Finding,
+    Generate,
+    Load,
+    LoadKind,
+    Mention,
+    Place,
+)
+from telepathy_lint.audit.escapes import Escapes
 from telepathy_lint.audit.follow import Follower, written
 from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.one_file import open_source
@@ -68,8 +80,13 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
     if identifiers.has_ids(source.text):
         if tree is None or words is None:
             tree, words = Tree(source), CodeWords(source.code)
-        mentions = tuple(identifiers.in_python(tree, words, job.shown))
-        facts = replace(facts, mentions=mentions, numbers=tuple(identifiers.numbers_in(tree, job.shown)))
+        found = list(identifiers.in_python(tree, words, job.shown))
+        facts = replace(
+            facts,
+            mentions=tuple(mention for _, mention in found),
+            entries=tuple(_entries(found, Escapes(tree, words))),
+            numbers=tuple(identifiers.numbers_in(tree, job.shown)),
+        )
     if finder is None:
         return facts
     follower = Follower(finder, job.shown)
@@ -96,6 +113,12 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
         calls=calls,
         clean=clean,
     )
+
+
+def _entries(found: list[tuple[ast.Constant, Mention]], escapes: Escapes) -> Iterator[Entry]:
+    for node, mention in found:
+        if mention.role in ("table", "constant") and (names := escapes.exports(node)) is not None:
+            yield Entry(mention, names)
 
 
 def _load(site: Site, follower: Follower, root: str) -> Load:

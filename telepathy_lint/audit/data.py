@@ -113,6 +113,14 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An id in a table or constant that its file takes nowhere it could be loaded; `names` lead to it from other files."""
+
+    mention: Mention
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CachePath:
     """A place that says where downloaded models are kept."""
 
@@ -136,6 +144,7 @@ class FileFacts:
 
     path: str
     mentions: tuple[Mention, ...] = ()
+    entries: tuple[Entry, ...] = ()
     loads: tuple[Load, ...] = ()
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()

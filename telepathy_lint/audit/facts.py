@@ -25,15 +25,36 @@ from telepathy_lint.audit.data import (
 from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
 from telepathy_lint.audit.sizes import gpu_of, peaks
+from telepathy_lint.audit.unused import project_root, unused_models
 from telepathy_lint.config import Configs
 from telepathy_lint.files import Discovery, Found, read_bytes
 from telepathy_lint.project import Project
 from telepathy_lint.registry import all_rules
 from telepathy_lint.scan import Modules
+from telepathy_lint.settings import UnusedModel
 from telepathy_lint.triggers import may_matter
 
 #: Relative difference up to which a rounded number of the project's own counts as right.
 _TOLERANCE = 0.005
+
+
+def unused(
+    paths: Iterable[str], configs: Configs, jobs: int | None = None
+) -> dict[str, tuple[UnusedModel, ...]]:
+    """The models that the projects of the given paths configure and never load, by the absolute path of the file.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+    """
+    found: dict[str, tuple[UnusedModel, ...]] = {}
+    for root in sorted({root for path in paths if (root := project_root(path)) is not None}):
+        python = Discovery(configs).find([root])
+        todo = [replace(job, rules=()) for job in _python_jobs(python, Project(configs), root, [])]
+        files = _work([*todo, *_other_files(root, root, configs)], root, jobs)
+        readable = (each.path for each in python if each.problem is None)
+        for name, models in unused_models(files, _models(files, _loads(files)), root, readable).items():
+            found[os.path.join(root, *name.split("/"))] = models
+    return found
 
 
 def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None) -> Audit:
@@ -111,9 +132,7 @@ def _assembled(
     problems: Sequence[tuple[str, str]],
     card: Gpu,
 ) -> Audit:
-    options = Options(facts.passed for facts in files)
-    options.match(load for facts in files for load in facts.loads)
-    loads = tuple(options.given(load) for facts in files for load in facts.loads)
+    loads = _loads(files)
     findings = sorted(
         (finding for facts in files for finding in facts.findings), key=lambda one: (one.code, one.place)
     )
@@ -145,6 +164,13 @@ def _assembled(
             if rule.meta.code in codes
         ),
     )
+
+
+def _loads(files: Sequence[FileFacts]) -> tuple[Load, ...]:
+    """All loads, with the ids that scripts and configuration files give them."""
+    options = Options(facts.passed for facts in files)
+    options.match(load for facts in files for load in facts.loads)
+    return tuple(options.given(load) for facts in files for load in facts.loads)
 
 
 def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from telepathy_lint.audit.data import Chosen, Place
 from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.scan import Site, Value
+from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.callgraph import CallGraph, is_static
 from telepathy_lint.scan.index import FUNCTIONS, Function
-from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.sites import SiteFinder
 

@@ -50,7 +50,7 @@ def ids_in(text: str) -> Iterator[tuple[str, int]]:
             yield match.group(), match.start()
 
 
-def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[Mention]:
+def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Constant, Mention]]:
     """The ids that are whole string literals of a file, with what each is for."""
     offsets = [match.start() for match in _PREFIX.finditer(tree.text) if words.in_string(match.start())]
     for node in tree.visit(tree.lines_of(offsets)):
@@ -60,7 +60,7 @@ def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[Mention]:
                 continue
             role = _role(node, tree)
             if role is not None:
-                yield Mention(node.value, place_of(tree, node, path), role)
+                yield node, Mention(node.value, place_of(tree, node, path), role)
 
 
 def numbers_in(tree: Tree, path: str) -> Iterator[Number]:

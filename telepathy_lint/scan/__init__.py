@@ -47,8 +47,13 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     words = CodeWords(source.code)
     settings = settings or Settings()
     paths = any(name in source.text for name in CACHE_VARIABLES) and words.find("environ")
-    beside = paths or any(prefix in source.text for prefix in ID_PREFIXES)
+    beside = paths or any(prefix in source.text for prefix in ID_PREFIXES) or settings.unused_models
     if not beside and not words.find(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
         return Scan(source, (), None)
     finder = SiteFinder(source, words, settings, modules)
-    return Scan(source, tuple(finder.find()), finder)
+    sites = tuple(finder.find())
+    if settings.unused_models:
+        from telepathy_lint.scan.entries import entries
+
+        sites += tuple(entries(finder, settings.unused_models))
+    return Scan(source, sites, finder)

@@ -1,0 +1,167 @@
+"""Models that a project configures and nothing in it can load: what the audit counts and TLP303 reports.
+
+A model is reported only where every place that names it is an entry of a table or a constant that leads nowhere. Whoever
+runs a script, a configuration file or a command of the documentation loads what it names: those ids are taken for used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from telepathy_lint.audit.data import Entry, FileFacts, Mention, Model, Place
+from telepathy_lint.files import read_bytes
+from telepathy_lint.settings import UnusedModel
+
+#: Mentions that load nothing, whatever becomes of them.
+_QUIET = frozenset({"compared", "data", "dataset"})
+#: A line of documentation, a Makefile or the like that somebody runs.
+_COMMAND = re.compile(
+    rb"(?:^|\s)--?\w|\b(?:python|torchrun|accelerate|sbatch|bash|docker|huggingface-cli|hf)\b|="
+)
+_READ_ALREADY = (
+    ".py",
+    ".ipynb",
+    ".sh",
+    ".bash",
+    ".slurm",
+    ".sbatch",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".json",
+    ".jsonl",
+)
+_MAX_BYTES = 2_000_000
+
+
+def project_root(path: str) -> str | None:
+    """The folder of the project that a path belongs to, None for a file of which that cannot be told.
+
+    The repository, else the package, else where the run was started, else the folder that was given.
+    """
+    path = os.path.abspath(path)
+    for marks in ((".git",), ("pyproject.toml", "setup.cfg", "setup.py")):
+        for folder in _upwards(path):
+            if any(os.path.exists(os.path.join(folder, mark)) for mark in marks):
+                return folder
+    if os.getcwd() in _upwards(path):
+        return os.getcwd()
+    return path if os.path.isdir(path) else None
+
+
+def _upwards(path: str) -> Iterator[str]:
+    above = path if os.path.isdir(path) else os.path.dirname(path)
+    while True:
+        yield above
+        below, above = above, os.path.dirname(above)
+        if above == below:
+            return
+
+
+def unused_models(
+    files: Sequence[FileFacts], models: Iterable[Model], root: str, python: Iterable[str]
+) -> dict[str, tuple[UnusedModel, ...]]:
+    """The unused models by the file of their first entry; `python` are the paths of all the project's Python files."""
+    if not any(load.kind != "tokenizer" for facts in files for load in facts.loads):
+        return {}  # whatever the ids are for, it is not transformers
+    entries = {entry.mention: entry for facts in files for entry in facts.entries}
+    groups: dict[str, list[Model]] = defaultdict(list)
+    for model in models:
+        groups[model.canonical or model.model_id].append(model)
+    candidates = [
+        (group, found) for group in groups.values() if (found := _entries_only(group, entries)) is not None
+    ]
+    if not candidates:
+        return {}
+    used = _Elsewhere(root, python, {model.model_id for group, _ in candidates for model in group})
+    unused: dict[str, list[UnusedModel]] = defaultdict(list)
+    for group, found in candidates:
+        if any(used.named(name, entry.mention.place.path) for entry in found for name in entry.names):
+            continue
+        told = [place for model in group for place in used.told(model.model_id)]
+        if any(is_command for _, is_command in told):
+            continue
+        first = found[0].mention
+        places = {mention.place for model in group for mention in model.mentions} | {
+            place for place, _ in told
+        }
+        unused[first.place.path].append(
+            UnusedModel(
+                first.model_id,
+                tuple((each.path, each.line, each.cell) for each in sorted(places - {first.place})),
+            )
+        )
+    return {path: tuple(each) for path, each in unused.items()}
+
+
+def _entries_only(group: Sequence[Model], entries: dict[Mention, Entry]) -> list[Entry] | None:
+    """The entries of a model under all its names, None where something loads it, or might."""
+    found: list[Entry] = []
+    for model in group:
+        if model.loads or model.tokenizer_loads or model.model_id.startswith("openai/gpt-"):
+            return None
+        for mention in model.mentions:
+            if mention.role in _QUIET:
+                continue
+            if mention not in entries:
+                return None
+            found.append(entries[mention])
+    return sorted(found, key=lambda entry: entry.mention.place) or None
+
+
+class _Elsewhere:
+    """What the project's other files say; read when first asked, which is seldom."""
+
+    def __init__(self, root: str, python: Iterable[str], ids: Iterable[str]) -> None:
+        self.root = root
+        self.python = list(python)
+        self.ids = frozenset(ids)
+        self._texts: dict[str, bytes] | None = None
+        self._told: dict[str, list[tuple[Place, bool]]] | None = None
+
+    def named(self, name: str, path: str) -> bool:
+        """Whether a Python file other than `path` has the name, and that of the module it stands in."""
+        stem = os.path.basename(path).removesuffix(".py")
+        words = [name.encode()] if stem == "__init__" else [name.encode(), stem.encode()]
+        return any(
+            all(re.search(rb"\b%s\b" % re.escape(word), text) for word in words)
+            for other, text in self._python_texts().items()
+            if other != os.path.join(self.root, path)
+        )
+
+    def _python_texts(self) -> dict[str, bytes]:
+        if self._texts is None:
+            self._texts = {path: text for path in self.python if (text := _text(path)) is not None}
+        return self._texts
+
+    def told(self, model_id: str) -> list[tuple[Place, bool]]:
+        """The lines of documentation, Makefiles and the like that name the model, and whether somebody runs them."""
+        if self._told is None:
+            self._told = defaultdict(list)
+            pattern = re.compile(b"|".join(re.escape(each.encode()) + rb"(?![\w.-]*\w)" for each in self.ids))
+            for path in _other_texts(self.root):
+                for number, line in enumerate((_text(path) or b"").splitlines(), 1):
+                    for match in pattern.finditer(line) if b"/" in line else ():
+                        place = Place(os.path.relpath(path, self.root).replace(os.sep, "/"), number)
+                        self._told[match.group().decode()].append((place, _COMMAND.search(line) is not None))
+        return self._told.get(model_id, [])
+
+
+def _other_texts(root: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        yield from (os.path.join(folder, name) for name in names if not name.endswith(_READ_ALREADY))
+
+
+def _text(path: str) -> bytes | None:
+    """A file's bytes, None where it cannot be read or is no text."""
+    try:
+        if os.path.getsize(path) > _MAX_BYTES:
+            return None
+        data = read_bytes(path)
+    except OSError:
+        return None
+    return None if b"\0" in data[:8192] else data
