@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from telepathy_lint import __version__
 from telepathy_lint.output import FORMATS
 
-SUBCOMMANDS = ("check", "audit", "rule", "config", "server", "new")
+SUBCOMMANDS = ("check", "audit", "rule", "config", "cache", "server", "new")
 
 
 class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
@@ -123,6 +123,10 @@ def _command(name: str) -> Any:
         from telepathy_lint.commands.rule import rule
 
         return rule
+    if name == "cache":
+        from telepathy_lint.commands.cache import cache
+
+        return cache
     if name == "new":
         from telepathy_lint.commands.new import new
 
@@ -150,6 +154,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         "audit": _add_audit,
         "rule": _add_rule,
         "config": _add_config,
+        "cache": _add_cache,
         "new": _add_new,
     }
     texts = {
@@ -157,6 +162,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         "audit": "write how a whole repository configures and loads its models",
         "rule": "print a rule's documentation",
         "config": "print what is configured and where it comes from",
+        "cache": "say where results are kept between runs, or remove them",
         "new": "write the beginning of a rule, for contributors",
         "server": "speak the language server protocol on standard input and output",
     }
@@ -261,11 +267,8 @@ def _add_check(sub: argparse.ArgumentParser) -> None:
     running.add_argument(
         "--jobs", "-j", type=int, metavar="N", help="number of processes (default: what the work needs)"
     )
-    running.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="read every file anew (every run does, so far: there is no cache yet)",
-    )
+    running.add_argument("--no-cache", action="store_true", help="use and write no results of other runs")
+    _add_cache_dir(running)
     running.add_argument("--watch", "-w", action="store_true", help="run again whenever a file changes")
     _add_where(running)
 
@@ -273,6 +276,12 @@ def _add_check(sub: argparse.ArgumentParser) -> None:
 def _flag(group: Any, key: str, text: str) -> None:
     group.add_argument(f"--{key}", dest=key, action="store_true", default=None, help=text)
     group.add_argument(f"--no-{key}", dest=key, action="store_false", default=None, help=argparse.SUPPRESS)
+
+
+def _add_cache_dir(group: Any) -> None:
+    group.add_argument(
+        "--cache-dir", dest="cache-dir", metavar="FOLDER", help="where results are kept between runs"
+    )
 
 
 def _add_where(group: Any) -> None:
@@ -321,4 +330,12 @@ def _add_new(sub: argparse.ArgumentParser) -> None:
 def _add_config(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the file or folder to ask for")
     sub.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
+    _add_where(sub)
+
+
+def _add_cache(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "action", choices=("clean", "dir"), help="remove the results of earlier runs, or print where they are"
+    )
+    _add_cache_dir(sub)
     _add_where(sub)

@@ -49,6 +49,7 @@ class Config:
     output_format: str = "full"
     jobs: int | None = None
     baseline: str | None = None
+    cache_dir: str | None = None
     fix_style: FixStyle = "loader"
     target_transformers: str | None = None
     loader: Loader = field(default_factory=Loader)
@@ -265,6 +266,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "output-format": _choice(*FORMATS),
     "jobs": (_positive, "a whole number above 0"),
     "baseline": (_string, "a file name"),
+    "cache-dir": (_string, "the name of a folder"),
     "fix-style": _choice("loader", "inline"),
     "target-transformers": (_version, 'a version such as "4.57"'),
     "loader": (_loader, 'a table such as {module = "house.loading", load-model = "load"}'),

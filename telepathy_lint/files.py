@@ -71,6 +71,8 @@ class Found:
     path: str
     folder: str
     problem: str | None = None
+    #: A pipe or the like: it can be read once, and gives something else the next time.
+    passing: bool = False
 
 
 class Discovery:
@@ -117,7 +119,8 @@ class Discovery:
                 yield from self._walk(path, absolute)
         elif not (self.force_exclude and self._left_out(absolute)):
             # A file that is named is linted whatever its suffix, and even where a walk would leave it out.
-            yield Found(os.path.normpath(path), folder), os.path.islink(absolute)
+            passing = not stat.S_ISREG(mode)
+            yield Found(os.path.normpath(path), folder, passing=passing), os.path.islink(absolute)
 
     def _left_out(self, absolute: str) -> bool:
         folder, name = os.path.split(absolute)

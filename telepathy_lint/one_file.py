@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from telepathy_lint import engine
 from telepathy_lint.results import FileResult, failure, unreadable, with_failure
@@ -13,28 +12,10 @@ from telepathy_lint.rule import Rule
 from telepathy_lint.scan import Modules
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
+from telepathy_lint.task import Task
 from telepathy_lint.violation import Edit, Fix, Violation
 
-Edits = Literal["none", "shown", "all"]
 CONTEXT_LINES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be done with every file."""
-
-    fix: bool = False
-    unsafe: bool = False
-    #: Describe what was fixed instead of giving the new content.
-    patch: bool = False
-    add_noqa: bool = False
-    unused_noqa: bool = False
-    #: Which fixes to work out: LibCST is imported for them. "shown" are the safe ones (with `show_unsafe`, all).
-    edits: Edits = "none"
-    show_unsafe: bool = False
-    lines: bool = False
-    snippets: bool = False
-    verbose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +35,29 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
     except SourceError as error:
         return unreadable(job.path, error)
     except engine.RuleError as error:
-        return failure(job.path, str(error))
+        return failure(job.path, str(error), passing=True)
     except engine.FixError as error:
         return unfixed(job, task, str(error), modules)
     except RecursionError:
         if task.fix:
             return unfixed(job, task, "nested too deeply to be fixed", modules)
         if task.edits != "none":
-            return run(job, replace(task, edits="none"), modules)
-        return failure(job.path, "nested too deeply to be linted")
+            return replace(run(job, replace(task, edits="none"), modules), passing=True)
+        return failure(job.path, "nested too deeply to be linted", passing=True)
     except Exception as error:
         detail = (
             traceback.format_exc()
             if task.verbose
             else "run with --verbose for the traceback, and please report it"
         )
-        return failure(job.path, f"telepathy-lint itself failed: {type(error).__name__}: {error} ({detail})")
+        message = f"telepathy-lint itself failed: {type(error).__name__}: {error} ({detail})"
+        return failure(job.path, message, passing=True)
 
 
 def unfixed(job: Job, task: Task, why: str, modules: Modules | None) -> FileResult:
     """The result where a fix could not be made: the file is as it was, and what was found in it is worth saying."""
     found = run(job, replace(task, fix=False, add_noqa=False), modules)
-    return found if found.failed else with_failure(found, why)
+    return replace(found if found.failed else with_failure(found, why), passing=True)
 
 
 def open_source(path: str, content: bytes | str) -> Source:

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from telepathy_lint.config import Config, ConfigError, Configs
 from telepathy_lint.files import Found, Patterns, read_bytes
-from telepathy_lint.triggers import may_matter
 
 if TYPE_CHECKING:
-    from telepathy_lint.one_file import Job, Task
+    from telepathy_lint.cache import Cache, Grounds
+    from telepathy_lint.cache.contents import Contents
+    from telepathy_lint.one_file import Job
     from telepathy_lint.requirements import Targets
     from telepathy_lint.results import FileResult
     from telepathy_lint.rule import Rule
+    from telepathy_lint.settings import UnusedModel
+    from telepathy_lint.task import Task
 
+#: The rules that need a look at the whole project first, by code and name: known without loading them.
+PROJECT_RULES = ("TLP303", "unused-model-config")
 #: A suppression comment can be unused in a file that loads nothing.
 _COMMENT = b"TLP", b"telepathy-lint:"
+#: Of so few files it is sooner seen that they do not matter than looked up.
+_FEW = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that may matter, as it was read."""
+
+    index: int
+    found: Found
+    path: str
+    data: bytes
+    #: None where the result is not to be remembered.
+    digest: str | None
 
 
 @dataclass(slots=True)
@@ -26,45 +46,99 @@ class Project:
     """Runs a task over files; what it prepares for one folder it keeps for the next."""
 
     configs: Configs
+    #: The look at the whole project that some rules need: what is configured in a file and loaded nowhere. None where
+    #: files are looked at one by one.
+    unused: Callable[[], Mapping[str, tuple[UnusedModel, ...]]] | None = None
+    _unused: Mapping[str, tuple[UnusedModel, ...]] = field(default_factory=dict)
     _targets: Targets | None = None
     _rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = field(default_factory=dict)
     _patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = field(default_factory=dict)
+    _keys: dict[tuple[int, tuple[str, ...], str | None], str] = field(default_factory=dict)
 
     def run(
         self,
-        files: Iterable[Found],
-        task: Callable[[], Task],
+        files: Sequence[Found],
+        task: Task,
         jobs: int | None = None,
-        unused_noqa: bool = False,
         progress: Callable[[int, int], None] = lambda done, all: None,
+        cache: Cache | None = None,
     ) -> list[FileResult]:
-        """Results for the files that have any, in the order of the files.
+        """Results for the files that may have any, in the order of the files.
 
-        `task` is asked for only when there is a file that could matter: until then nothing heavier than bytes is touched.
+        Until there is a file that could matter, and of which nothing is known, nothing heavier than bytes is touched.
         """
         results: list[tuple[int, FileResult]] = []
-        read: list[tuple[int, Found, bytes]] = []
+        read: list[_Read] = []
+        few = len(files) < _FEW
         for index, found in enumerate(files):
-            try:
-                data = read_bytes(found.path) if found.problem is None else b""
-            except OSError as error:
-                found = Found(found.path, found.folder, f"cannot be read: {error.strerror}")
-                data = b""
             if found.problem is not None:
                 results.append((index, self._failed(found.path, found.problem)))
                 continue
-            words = self.configs.of(found.folder).loading_words
-            if may_matter(data, words) or (unused_noqa and any(word in data for word in _COMMENT)):
-                read.append((index, found, data))
+            path = os.path.join(found.folder, os.path.basename(found.path))
+            kept = cache if not found.passing else None
+            try:
+                if few and kept is not None and not self._may_matter(found, read_bytes(found.path), task):
+                    continue
+                if kept is not None and (hit := kept.find(path, found.path, partial(self._key, found))):
+                    results += [(index, hit.result)] if hit.result is not None else []
+                    continue
+                data = kept.contents.read(path) if kept is not None else read_bytes(found.path)
+            except OSError as error:
+                results.append((index, self._failed(found.path, f"cannot be read: {error.strerror}")))
+                continue
+            digest = kept.contents.digest(path) if kept is not None else None
+            if self._may_matter(found, data, task):
+                read.append(_Read(index, found, path, data, digest))
+            elif kept is not None and digest is not None:
+                kept.keep(path, digest, self._key(found, True), None)
         if read:
-            prepared = [self.job(found, data) for _, found, data in read]
-            todo = task()
-            worked = self._work(prepared, todo, jobs, progress)
-            # Only now: what is found in one file may depend on another, which must not have changed meanwhile.
-            worked = [self._written(job, todo, result) for job, result in zip(prepared, worked, strict=True)]
-            results += [(index, result) for (index, _, _), result in zip(read, worked, strict=True)]
+            results += self._worked(read, task, jobs, progress, cache)
+        if cache is not None:
+            cache.save()
         results.sort(key=lambda pair: pair[0])
         return [result for _, result in results]
+
+    def _may_matter(self, found: Found, data: bytes, task: Task) -> bool:
+        from telepathy_lint.triggers import may_matter
+
+        words = self.configs.of(found.folder).loading_words
+        return (
+            may_matter(data, words)
+            or (task.unused_noqa and any(word in data for word in _COMMENT))
+            or os.path.abspath(found.path) in self._unused
+        )
+
+    def _worked(
+        self,
+        read: Sequence[_Read],
+        task: Task,
+        jobs: int | None,
+        progress: Callable[[int, int], None],
+        cache: Cache | None,
+    ) -> list[tuple[int, FileResult]]:
+        prepared = [self.job(each.found, each.data) for each in read]
+        worked = self._work(prepared, task, jobs, progress, cache.contents if cache is not None else None)
+        results: list[tuple[int, FileResult]] = []
+        for each, job, (result, grounds) in zip(read, prepared, worked, strict=True):
+            if cache is not None and each.digest is not None and grounds is not None:
+                cache.keep(each.path, each.digest, self._key(each.found, False), result, grounds)
+            # Only now: what is found in one file may depend on another, which must not have changed meanwhile.
+            results.append((each.index, self._written(job, task, result)))
+        return results
+
+    def _key(self, found: Found, idle: bool) -> str:
+        """What a cached result is known by, beside the file and what it rests on: everything configured that could change it.
+
+        That a file cannot matter (`idle`) depends on fewer things.
+        """
+        config = self.configs.of(found.folder)
+        if idle:
+            return repr(config.loading_words)
+        more, target = self._ignored(config, found), self._target(config, found.folder)
+        known = (id(config), more, target)
+        if known not in self._keys:
+            self._keys[known] = f"{selection(config)}{more!r}\n{config.settings(target)!r}"
+        return self._keys[known]
 
     @staticmethod
     def _failed(path: str, problem: str) -> FileResult:
@@ -78,7 +152,23 @@ class Project:
 
         config = self.configs.of(found.folder)
         target = self._target(config, found.folder)
-        return Job(found.path, data, self.rules(config, found), config.settings(target))
+        settings = config.settings(target)
+        if self._unused and (unused := self._unused.get(os.path.abspath(found.path))):
+            settings = replace(settings, unused_models=unused)
+        return Job(found.path, data, self.rules(config, found), settings)
+
+    def _looks_at_all(self, files: Iterable[Found]) -> bool:
+        """Whether a rule that needs the whole project is selected; rules are loaded only where that may be."""
+        for found in files:
+            config = self.configs.of(found.folder)
+            selectors = (*(config.select or ()), *config.extend_select)
+            if any(
+                selector == "ALL" or name.startswith(selector)
+                for selector in selectors
+                for name in PROJECT_RULES
+            ) and any(rule.meta.project for rule in self.rules(config, found)):
+                return True
+        return False
 
     def _target(self, config: Config, folder: str) -> str | None:
         if config.target_transformers is not None:
@@ -92,6 +182,14 @@ class Project:
 
     def rules(self, config: Config, found: Found) -> tuple[Rule, ...]:
         """The rules selected for a file."""
+        more = self._ignored(config, found)
+        key = (id(config), more)
+        if key not in self._rules:
+            self._rules[key] = self._select(config, more)
+        return self._rules[key]
+
+    def _ignored(self, config: Config, found: Found) -> tuple[str, ...]:
+        """What per-file-ignores takes away from a file's rules."""
         ignores = self._patterns.get(id(config))
         if ignores is None:
             ignores = [
@@ -99,13 +197,9 @@ class Project:
             ]
             self._patterns[id(config)] = ignores
         name = os.path.basename(found.path)
-        more = tuple(
+        return tuple(
             code for patterns, codes in ignores if patterns.match(found.folder, name) for code in codes
         )
-        key = (id(config), more)
-        if key not in self._rules:
-            self._rules[key] = self._select(config, more)
-        return self._rules[key]
 
     @staticmethod
     def _select(config: Config, more: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -140,27 +234,43 @@ class Project:
 
     @staticmethod
     def _work(
-        prepared: Sequence[Job], task: Task, jobs: int | None, progress: Callable[[int, int], None]
-    ) -> list[FileResult]:
+        prepared: Sequence[Job],
+        task: Task,
+        jobs: int | None,
+        progress: Callable[[int, int], None],
+        contents: Contents | None,
+    ) -> list[tuple[FileResult, Grounds | None]]:
+        """Each file's result, and what it rests on where `contents` are kept."""
+        from telepathy_lint.cache import grounds
         from telepathy_lint.one_file import run
         from telepathy_lint.results import failure
         from telepathy_lint.scan import Modules
         from telepathy_lint.workers import Collector, Pool, processes
 
-        modules = Modules()
+        modules = Modules() if contents is None else Modules(contents.read)
+
+        def work(job: Job) -> tuple[FileResult, Grounds | None]:
+            result = run(job, task, modules)
+            return result, grounds(modules.asked(job.path), contents) if contents is not None else None
+
         sizes = [len(job.data) for job in prepared]
         count = processes(jobs, len(prepared), sum(sizes))
         if count > 1:
-            pool: Pool[Job, FileResult] = Pool(
-                lambda job: run(job, task, modules),
-                lambda job, how: failure(job.path, f"the process linting this file died ({how})"),
+            pool: Pool[Job, tuple[FileResult, Grounds | None]] = Pool(
+                work,
+                lambda job, how: (failure(job.path, f"the process linting this file died ({how})"), None),
                 lambda done: progress(done, len(prepared)),
             )
             return pool.run(prepared, sizes, count)
         results = []
         collector = Collector()
         for job in prepared:
-            results.append(run(job, task, modules))
+            results.append(work(job))
             collector.add(len(job.data))
             progress(len(results), len(prepared))
         return results
+
+
+def selection(config: Config) -> str:
+    """The rules that a configuration chooses, as a cached result's key begins."""
+    return f"{config.select!r} {config.ignore!r} {config.extend_select!r}\n"

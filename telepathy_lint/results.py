@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from telepathy_lint.source import SourceError
 from telepathy_lint.violation import Span, Violation
+
+if TYPE_CHECKING:
+    from telepathy_lint.source import SourceError
 
 FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"
@@ -36,18 +39,21 @@ class FileResult:
     output: bytes | None = None
     #: Suppression comments added.
     comments: int = 0
+    #: The next run may have another one for the same file, as after a crash: not to be remembered.
+    passing: bool = False
 
     @property
     def failures(self) -> tuple[Violation, ...]:
         return tuple(one for one in self.violations if one.code == FAILED_CODE)
 
 
-def failure(path: str, message: str, line: int = 1, column: int = 1, cell: int = -1) -> FileResult:
+def failure(
+    path: str, message: str, line: int = 1, column: int = 1, cell: int = -1, *, passing: bool = False
+) -> FileResult:
     """A file that could not be done is a finding of its own."""
     span = Span(line, column, line, column, cell)
-    return FileResult(
-        path, (Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span),), failed=True
-    )
+    found = Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span)
+    return FileResult(path, (found,), failed=True, passing=passing)
 
 
 def unreadable(path: str, error: SourceError) -> FileResult:

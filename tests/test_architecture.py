@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 
 #: Lower layers first; a module may import from its own layer and those before it.
 LAYERS = (
-    ("_version", "violation", "triggers", "settings", "change", "module_files"),
+    ("_version", "violation", "triggers", "settings", "change", "module_files", "task"),
     ("source", "magics"),
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
@@ -26,6 +26,7 @@ LAYERS = (
     ("registry", "rewrite"),
     ("engine",),
     ("config", "requirements", "gitignore", "files", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
+    ("cache",),
     ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "language_server", "api", "__main__", "__init__"),
 )  # fmt: skip

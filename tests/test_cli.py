@@ -355,7 +355,7 @@ def test_output_file(lint: Any) -> None:
 def test_quiet_and_verbose(lint: Any) -> None:
     write("good.py", GOOD)
     assert lint("-q").out == ""
-    assert "1 files looked at, 1 of them parsed" in lint("-v").err
+    assert "1 files looked at, 1 of them parsed" in lint("-v", "--no-cache").err
     assert "no Python files" in lint("good.py", "--exclude", "good.py", "--force-exclude").err
 
 

@@ -12,12 +12,13 @@ import pytest
 from telepathy_lint.config import ConfigError, from_table, parse_toml
 from telepathy_lint.gitignore import IgnoreFile
 from telepathy_lint.notebook import Notebook
-from telepathy_lint.one_file import Job, Task, run
+from telepathy_lint.one_file import Job, run
 from telepathy_lint.registry import all_rules
 from telepathy_lint.requirements import target_of
 from telepathy_lint.results import FileResult
 from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.source import SourceError
+from telepathy_lint.task import Task
 
 LOAD = b'from transformers import AutoModel\nm = AutoModel.from_pretrained("gpt2", device_map="cuda")\n'
 

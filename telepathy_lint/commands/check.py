@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,19 @@ from telepathy_lint.cli import Usage
 from telepathy_lint.config import ConfigError, Configs
 from telepathy_lint.files import Discovery, Found
 from telepathy_lint.output import FORMATS, Report
-from telepathy_lint.project import Project
+from telepathy_lint.project import Project, selection
+from telepathy_lint.task import Task
 
 if TYPE_CHECKING:
     from telepathy_lint.baseline import Baseline
-    from telepathy_lint.one_file import Task
+    from telepathy_lint.cache import Cache
     from telepathy_lint.results import FileResult
+    from telepathy_lint.settings import UnusedModel
 
 #: Options that are keys of the configuration too.
 _KEYS = (
     "select", "ignore", "extend-select", "per-file-ignores", "exclude", "extend-exclude", "force-exclude",
-    "respect-gitignore", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
+    "respect-gitignore", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
     "report-unused-noqa",
 )  # fmt: skip
 _STDIN = "-"
@@ -46,12 +48,10 @@ class Check:
         #: What concerns the run as a whole comes from the configuration where it was started.
         self.config = self.configs.of(os.getcwd())
         self._refuse_contradictions()
-        self.project = Project(self.configs)
+        self.project = Project(self.configs, self._unused)
         self.format = FORMATS[self.config.output_format]
         self.fixing = (self.config.fix or options.fix_only or options.diff) and not options.add_noqa
-        if given.keys() & {"select", "ignore", "extend-select", "per-file-ignores"}:
-            # A wrong code must not pass because no file happens to need the rules.
-            self.project.rules(self.config, Found("", os.getcwd()))
+        self.selected = bool(given.keys() & {"select", "ignore", "extend-select", "per-file-ignores"})
 
     def _refuse_contradictions(self) -> None:
         options = self.options
@@ -94,14 +94,19 @@ class Check:
     def _once(self, files: Sequence[Found]) -> int:
         from telepathy_lint.commands.progress import Progress
 
+        task = self._task()
+        cache = self._cache(task)
+        self._refuse_unknown_rules(cache)
         with Progress(self.options.quiet) as progress:
-            results = self.project.run(
-                files, self._task, self.config.jobs, self.config.report_unused_noqa, progress
-            )
+            results = self.project.run(files, task, self.config.jobs, progress, cache)
         if not files and not self.options.quiet:
             print("telepathy-lint: warning: no Python files under the given paths", file=sys.stderr)
         if self.options.verbose:
-            print(f"{len(files)} files looked at, {len(results)} of them parsed", file=sys.stderr)
+            known = cache.hits if cache is not None else 0
+            print(
+                f"{len(files)} files looked at, {len(results) - known} of them parsed, {known} known from the cache",
+                file=sys.stderr,
+            )
         if self.options.add_noqa:
             return self._added(results)
         if self.options.write_baseline:
@@ -109,9 +114,28 @@ class Check:
         results = self._without_known(results, files)
         return self._finish(results)
 
-    def _task(self) -> Task:
-        from telepathy_lint.one_file import Task
+    def _cache(self, task: Task) -> Cache | None:
+        """The results of earlier runs of this kind; None where there are to be none."""
+        if self.options.no_cache or task.add_noqa:
+            return None
+        from telepathy_lint.cache import Cache, place
+        from telepathy_lint.cache.versions import versions
 
+        folder = place.folder_of(self.config)
+        root = place.root_of(self.config, os.getcwd())
+        return Cache(folder, root, repr(replace(task, verbose=False)), versions)
+
+    def _refuse_unknown_rules(self, cache: Cache | None = None) -> None:
+        """A wrong code must not pass because no file happens to need the rules."""
+        if self.selected and not (cache is not None and cache.has_key(selection(self.config))):
+            self.project.rules(self.config, Found("", os.getcwd()))
+
+    def _unused(self) -> Mapping[str, tuple[UnusedModel, ...]]:
+        from telepathy_lint.audit.facts import unused
+
+        return unused(self.options.paths, self.configs, self.config.jobs)
+
+    def _task(self) -> Task:
         options, unsafe = self.options, self.config.unsafe_fixes
         plain = Task(unsafe=unsafe, unused_noqa=self.config.report_unused_noqa, verbose=options.verbose)
         if options.add_noqa:
@@ -139,6 +163,7 @@ class Check:
         from telepathy_lint.scan import Modules
         from telepathy_lint.triggers import may_matter
 
+        self._refuse_unknown_rules()
         task = self._task()
         if may_matter(data, self.configs.of(found.folder).loading_words) or task.unused_noqa:
             result = run(self.project.job(found, data), task, Modules())

@@ -1,0 +1,73 @@
+"""What files hold, told from their time stamps where these can be trusted, otherwise by reading them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+#: Modification time, change time, size, inode: another content under the same name has another one.
+Stamp = tuple[int, int, int, int]
+#: The digest of a content, and the stamp of the file that held it; no stamp where it proves nothing.
+Known = tuple[str, Stamp | None]
+
+#: The digest of what cannot be read.
+UNREADABLE = ""
+#: A file may change again within the same tick of its file system's clock (two seconds on the coarsest): for so long
+#: after a change, its stamp proves nothing.
+_TICK = 2_000_000_000
+
+
+class Contents:
+    """Digests of files as this run sees them; `known` is what an earlier run found out."""
+
+    def __init__(self, known: Mapping[str, Known] | None = None) -> None:
+        self.known = known or {}
+        self.seen: dict[str, Known] = {}
+
+    def digest(self, path: str) -> str:
+        """The digest of a file's content (an absolute path), without reading it where its stamp is a known one."""
+        seen = self.seen.get(path)
+        if seen is None:
+            known = self.known.get(path)
+            if known is not None and known[1] is not None and known[1] == _stamp(path):
+                seen = self.seen[path] = known
+            else:
+                with suppress(OSError):
+                    self.read(path)
+                seen = self.seen[path]
+        return seen[0]
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes; their digest is remembered."""
+        self.seen[path] = (UNREADABLE, None)
+        with open(path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())  # before reading: what is written meanwhile makes another stamp
+            data = file.read()
+        if stat.S_ISREG(status.st_mode):  # a pipe gives its content once
+            stamp = _stamp_of(status)
+            self.seen[path] = (digest_of(data), stamp if _is_old(stamp) else None)
+        return data
+
+
+def digest_of(data: bytes) -> str:
+    import hashlib  # not needed where nothing changed
+
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        return _stamp_of(os.stat(path))
+    except OSError:
+        return None
+
+
+def _stamp_of(status: os.stat_result) -> Stamp:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _is_old(stamp: Stamp) -> bool:
+    return time.time_ns() - max(stamp[0], stamp[1]) > _TICK

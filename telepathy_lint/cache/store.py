@@ -1,0 +1,182 @@
+"""A cache's file: a checksum, an index, and the results one after the other; written in one step.
+
+JSON and a checksum, nothing that could run code: a file that is torn, of another version or not ours is no cache.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from telepathy_lint.cache import place
+from telepathy_lint.cache.contents import Known
+
+_MAGIC = b"telepathy-lint cache 1\n"
+_HEAD = len(_MAGIC) + 12
+#: A larger file is not read, and none is written: what was used last stays.
+MAX_BYTES = 64 << 20
+#: Cache files in one folder (every version, format and set of options has its own), and how long one may lie unused.
+_MAX_FILES = 32
+_MAX_DAYS = 30
+
+#: What a result rests on beside its file: ("pkg", "/folder", "/folder/pkg.py") for an import followed from a folder ("" where
+#: it led nowhere), and ("/folder/pkg.py", "digest") for a content.
+Fact = tuple[str, ...]
+
+
+class StoreError(Exception):
+    """The file is no cache of ours, or not of this purpose."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one file: its digest when it was looked at, under which key, resting on what, with which result."""
+
+    digest: str
+    key: str
+    #: The file cannot hold anything of interest; it has no result then.
+    idle: bool
+    facts: tuple[Fact, ...]
+    result: bytes
+    #: The last day on which it was of use.
+    day: int
+
+
+@dataclass(slots=True)
+class Stored:
+    """A cache file's content; entries are taken out of their tables when they are asked for."""
+
+    keys: list[str] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    stamps: dict[str, Known] = field(default_factory=dict)
+    rows: dict[str, list[Any]] = field(default_factory=dict)
+    results: bytes = b""
+
+    def entry(self, path: str) -> Entry | None:
+        row = self.rows.get(path)
+        if row is None:
+            return None
+        digest, key, idle, facts, start, end, day = row
+        return Entry(
+            digest,
+            self.keys[key],
+            bool(idle),
+            tuple([self.facts[number] for number in facts]),
+            self.results[start:end],
+            int(day),
+        )
+
+
+def today() -> int:
+    return int(time.time() // 86400)
+
+
+def read(path: str, purpose: str) -> Stored:
+    """What a cache file holds for this purpose.
+
+    Raises:
+        OSError, StoreError: nothing of use.
+    """
+    import json  # most runs over a file or two do without
+
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise StoreError("too large")
+        data = file.read()
+    size, total = int.from_bytes(data[_HEAD - 12 : _HEAD - 8], "big"), data[_HEAD - 8 : _HEAD - 4]
+    body = memoryview(data)[_HEAD:]
+    if not data.startswith(_MAGIC) or int.from_bytes(total, "big") != len(body):
+        raise StoreError("cut off, or no cache")
+    if zlib.crc32(body) != int.from_bytes(data[_HEAD - 4 : _HEAD], "big"):
+        raise StoreError("damaged")
+    try:
+        index = json.loads(bytes(body[:size]))
+        if index["purpose"] != purpose:
+            raise StoreError("of another version")
+        stamps: dict[str, Known] = {
+            path: (digest, (changed, status, length, inode))
+            for path, (digest, changed, status, length, inode) in index["stamps"].items()
+        }
+        facts = [tuple(fact) for fact in index["facts"]]
+        return Stored(list(index["keys"]), facts, stamps, dict(index["rows"]), bytes(body[size:]))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise StoreError(str(error)) from error
+
+
+def write(path: str, purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -> None:
+    """Put a cache file in the place of an older one; those that lie unused are removed.
+
+    Raises:
+        OSError: it cannot be written; the older one is as it was.
+    """
+    oldest = today() - _MAX_DAYS
+    kept = {path: each for path, each in entries.items() if each.day >= oldest}
+    data = _packed(purpose, kept, stamps)
+    while len(data) > MAX_BYTES and kept:
+        newest = sorted(kept, key=lambda path: -kept[path].day)[: len(kept) // 2]
+        kept = {path: kept[path] for path in newest}
+        data = _packed(purpose, kept, stamps)
+    is_new = not os.path.exists(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if is_new:
+        _prune(os.path.dirname(path), path)
+
+
+def _packed(purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -> bytes:
+    import json
+
+    keys: dict[str, int] = {}
+    facts: dict[Fact, int] = {}
+    rows: dict[str, list[Any]] = {}
+    results = bytearray()
+    for path, each in entries.items():
+        start = len(results)
+        results += each.result
+        rows[path] = [
+            each.digest,
+            keys.setdefault(each.key, len(keys)),
+            int(each.idle),
+            [facts.setdefault(fact, len(facts)) for fact in each.facts],
+            start,
+            len(results),
+            each.day,
+        ]
+    named = {*rows, *(fact[0] for fact in facts if len(fact) == 2)}
+    index = {
+        "purpose": purpose,
+        "keys": list(keys),
+        "facts": list(facts),
+        "stamps": {
+            path: (known[0], *known[1])
+            for path in named
+            if (known := stamps.get(path)) is not None and known[1] is not None
+        },
+        "rows": rows,
+    }
+    head = json.dumps(index, separators=(",", ":")).encode("ascii")
+    body = head + results
+    numbers = (len(head), len(body), zlib.crc32(body))
+    return _MAGIC + b"".join(number.to_bytes(4, "big") for number in numbers) + body
+
+
+def _prune(folder: str, newest: str) -> None:
+    """Remove cache files that nobody used for long, and the oldest of too many."""
+    with suppress(OSError):
+        found = [(entry.stat().st_mtime, entry.path) for entry in place.files(folder) if entry.path != newest]
+        found.sort(reverse=True)
+        oldest = time.time() - _MAX_DAYS * 86400
+        for number, (changed, path) in enumerate(found, 2):
+            if changed < oldest or number > _MAX_FILES:
+                os.unlink(path)

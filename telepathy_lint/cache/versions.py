@@ -1,0 +1,42 @@
+"""What worked on a result: our own code as it is now, the Python that runs it, the LibCST that writes fixes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from contextlib import suppress
+
+import telepathy_lint
+from telepathy_lint import __version__
+
+
+def versions() -> str:
+    """One text that differs wherever a result might; a change of our own source makes another one without a new version."""
+    parts = [__version__, sys.version]
+    folder = os.path.dirname(os.path.abspath(telepathy_lint.__file__))
+    # Where our files are not files, as in an archive, only the version tells.
+    for package in (folder, os.path.join(os.path.dirname(folder), "telepathy_runtime")):
+        with suppress(OSError):
+            parts += sorted(_stamps(package, package))
+    libcst = importlib.util.find_spec("libcst")
+    if libcst is not None and libcst.origin is not None and os.path.exists(libcst.origin):
+        parts.append(f"libcst {_stamp(os.stat(libcst.origin))}")
+    return "\n".join(parts)
+
+
+def _stamps(folder: str, package: str) -> list[str]:
+    found: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name == "__pycache__":
+                continue
+            if entry.is_dir():
+                found += _stamps(entry.path, package)
+            elif not entry.name.endswith((".pyc", ".pyo")):
+                found.append(f"{entry.path[len(package) :]} {_stamp(entry.stat())}")
+    return found
+
+
+def _stamp(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns} {status.st_size}"

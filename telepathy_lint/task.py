@@ -1,0 +1,26 @@
+"""What a run wants of every file: said before anything is parsed, and part of what a cached result is known by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Edits = Literal["none", "shown", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done with every file."""
+
+    fix: bool = False
+    unsafe: bool = False
+    #: Describe what was fixed instead of giving the new content.
+    patch: bool = False
+    add_noqa: bool = False
+    unused_noqa: bool = False
+    #: Which fixes to work out: LibCST is imported for them. "shown" are the safe ones (with `show_unsafe`, all).
+    edits: Edits = "none"
+    show_unsafe: bool = False
+    lines: bool = False
+    snippets: bool = False
+    verbose: bool = False
