@@ -55,8 +55,13 @@ class Baseline:
             raise ConfigError(f"{path}: not a baseline: {error}") from error
         return cls(path, entries)
 
-    def filtered(self, results: Sequence[FileResult], checked: Iterable[str]) -> Filtered:
-        """Take the known findings out; `checked` are the files of this run, which may be a part of the project."""
+    def filtered(
+        self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
+    ) -> Filtered:
+        """Take the known findings out; `checked` are the files of this run, which may be a part of the project.
+
+        `codes` are the rules that the run was narrowed to, if it was: nothing is said of the others' entries.
+        """
         left = Counter(self.entries)
         known = 0
         kept: list[FileResult] = []
@@ -74,13 +79,25 @@ class Baseline:
                     keep.append(number)
             kept.append(_only(result, keep))
         seen = {self._relative(path) for path in checked}
-        stale = sum(count for (path, _, _), count in left.items() if path in seen)
+        stale = sum(
+            count
+            for (path, code, _), count in left.items()
+            if path in seen and (codes is None or code in codes)
+        )
         return Filtered(kept, known, stale)
 
-    def write(self, results: Sequence[FileResult], checked: Iterable[str]) -> int:
-        """Replace what is known of the checked files; entries of other files stay."""
+    def write(
+        self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
+    ) -> int:
+        """Replace what is known of the checked files; entries of other files, and of other rules than `codes`, stay."""
         seen = {self._relative(path) for path in checked}
-        entries = Counter({key: count for key, count in self.entries.items() if key[0] not in seen})
+        entries = Counter(
+            {
+                (path, code, snippet): count
+                for (path, code, snippet), count in self.entries.items()
+                if path not in seen or (codes is not None and code not in codes)
+            }
+        )
         for result in results:
             for violation, snippet in zip(result.violations, result.snippets, strict=False):
                 if violation.code != FAILED_CODE:

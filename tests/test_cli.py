@@ -421,12 +421,28 @@ def test_a_baseline_says_what_is_stale_and_keeps_files_not_looked_at(lint: Any) 
     arguments = ("--select", "TLP101", "--baseline", "base.json")
     assert lint(*arguments, "--write-baseline").out == "Wrote 2 findings to base.json.\n"
     write("a.py", GOOD)
-    assert "1 entries are gone from the code" in lint(*arguments, "a.py").err
+    assert "1 entry is gone from the code" in lint(*arguments, "a.py").err
     assert "known" not in lint(*arguments, "a.py", "-q").err
     assert lint(*arguments, "--write-baseline", "a.py").out == "Wrote 1 finding to base.json.\n"
     assert lint(*arguments).code == 0
     Path("base.json").write_text("{}")
     assert "not a baseline" in lint(*arguments).err
+
+
+def test_a_baseline_keeps_its_peace_about_rules_that_did_not_run(lint: Any) -> None:
+    write("a.py", BAD + "n = AutoModelForCausalLM.from_pretrained('gpt2')\n")
+    baseline = ("--baseline", "base.json")
+    assert lint(*baseline, "--write-baseline").code == 0
+    everything = Path("base.json").read_text()
+    assert "gone" not in lint(*baseline, "--select", "TLP101").err
+    assert lint(*baseline, "--select", "TLP101", "--write-baseline").code == 0
+    assert Path("base.json").read_text() == everything
+    write("a.py", GOOD)
+    assert lint(*baseline, "--select", "TLP101", "--write-baseline").code == 0
+    left = {one["code"] for one in json.loads(Path("base.json").read_text())["findings"]}
+    assert "TLP101" not in left and "TLP102" in left
+    assert lint(*baseline, "--write-baseline").code == 0
+    assert json.loads(Path("base.json").read_text())["findings"] == []
 
 
 def test_watch_runs_again_when_something_changed_and_not_for_its_own_fix(

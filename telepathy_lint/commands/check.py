@@ -76,6 +76,13 @@ class Check:
             os.path.join(self.config.root, self.config.baseline) if self.config.baseline is not None else None
         )
 
+    @property
+    def _narrowed(self) -> frozenset[str] | None:
+        """The rules that this run's options chose; None where the configuration chooses, as in every run."""
+        if not self.selected:
+            return None
+        return frozenset(rule.meta.code for rule in self.project.rules(self.config, Found("", os.getcwd())))
+
     def run(self) -> int:
         if self.options.watch:
             return self._watch()
@@ -270,10 +277,11 @@ class Check:
             return results
         from telepathy_lint.baseline import Baseline
 
-        filtered = Baseline.read(path).filtered(results, [found.path for found in files])
+        filtered = Baseline.read(path).filtered(results, [found.path for found in files], self._narrowed)
         if not self.options.quiet and (filtered.known or filtered.stale):
             stale = (
-                f"; {filtered.stale} entries are gone from the code (--write-baseline drops them)"
+                f"; {filtered.stale} {'entry is' if filtered.stale == 1 else 'entries are'} gone from the code "
+                "(--write-baseline drops them)"
                 if filtered.stale
                 else ""
             )
@@ -288,7 +296,7 @@ class Check:
         path = self._baseline_path
         assert path is not None
         known: Baseline = Baseline.read(path) if os.path.exists(path) else Baseline(path, Counter())
-        total = known.write(results, [found.path for found in files])
+        total = known.write(results, [found.path for found in files], self._narrowed)
         failed = [violation for result in results for violation in result.failures]
         for violation in failed:
             print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
