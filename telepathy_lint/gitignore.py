@@ -75,29 +75,56 @@ def to_regex(pattern: str) -> str:
     """A gitignore pattern as a regular expression for a path with slashes."""
     anchored = "/" in pattern.rstrip("/")
     pattern = pattern.removeprefix("/")
-    result, at = ["" if anchored or pattern.startswith("**/") else "(?:.*/)?"], 0
+    # Runs of folders between `**/`, each of them pieces between `*`.
+    runs, at = [[""]] if anchored else [[""], [""]], 0
     while at < len(pattern):
-        character = pattern[at]
+        character, pieces = pattern[at], runs[-1]
         if pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] == "/"):
-            result.append("(?:.*/)?")
+            runs.append([""])
             at += 3
         elif pattern.startswith("**", at) and at + 2 == len(pattern) and at and pattern[at - 1] == "/":
-            result.append(".+")
+            pieces[-1] += ".+"
             at += 2
         elif character == "*":
-            result.append("[^/]*")
+            pieces.append("")
             at += 1
         elif character == "?":
-            result.append("[^/]")
+            pieces[-1] += "[^/]"
             at += 1
         elif character == "[" and (end := pattern.find("]", at + 2)) > 0:
-            result.append(_one_of(pattern[at + 1 : end]))
+            pieces[-1] += f"(?!/){_one_of(pattern[at + 1 : end])}"
             at = end + 1
         else:
             at += character == "\\" and at + 1 < len(pattern)
-            result.append(re.escape(pattern[at]))
+            pieces[-1] += re.escape(pattern[at])
             at += 1
-    return "".join(result) + r"\Z"
+    return _joined(runs) + r"\Z"
+
+
+def _joined(runs: list[list[str]]) -> str:
+    """One expression that takes the first place for each wildcard and never comes back to it, as none later is better.
+
+    Only the last run and its last piece must end where the path does. Without this, `*a*a*a*a*b` takes forever.
+    """
+    groups = 0
+
+    def first_place(expression: str) -> str:
+        nonlocal groups
+        groups += 1
+        return f"(?=(?P<w{groups}>{expression}))(?P=w{groups})"
+
+    result = ""
+    for index, (start, *others) in enumerate(runs):
+        pieces = [*(piece for piece in others[:-1] if piece), *others[-1:]]
+        last_run = index == len(runs) - 1
+        run = start
+        for number, piece in enumerate(pieces):
+            last = last_run and number == len(pieces) - 1
+            run += f"[^/]*{piece}" if last else first_place(f"[^/]*?{piece}")
+        if index:
+            run = f"(?:[^/]*/)*?{run}"
+        result += run if last_run or not index else first_place(run)
+    return result
 
 
 class Ignores:

@@ -126,3 +126,24 @@ def test_patterns_with_odd_classes(pattern: str) -> None:
         warnings.simplefilter("error")
         assert IgnoreFile(f"{pattern}\nkept").verdict("kept", "kept", False) is True
         assert IgnoreFile(pattern).verdict("other", "other", False) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 40 + "b", "a" * 200),
+        ("*" * 60 + "x", "y" * 200),
+        ("**/a/" * 30 + "b", "a/" * 60 + "c"),
+        ("**/*a*/" * 20 + "b", "aa/" * 40 + "c"),
+        ("a*" * 30 + "/" + "*b" * 30 + "/c", "a" * 100 + "/" + "b" * 100 + "/d"),
+    ],
+)
+def test_patterns_full_of_wildcards(pattern: str, path: str) -> None:
+    start = time.perf_counter()
+    assert IgnoreFile(pattern).verdict(path, path.rpartition("/")[2], False) is None
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("pattern", ["a[!b]c", "a[/]c", "a?c", "a*c"])
+def test_no_wildcard_stands_for_a_slash(pattern: str) -> None:
+    assert IgnoreFile(f"/{pattern}").verdict("a/c", "c", False) is None
