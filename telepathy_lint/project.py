@@ -67,6 +67,8 @@ class Project:
 
         Until there is a file that could matter, and of which nothing is known, nothing heavier than bytes is touched.
         """
+        if self.unused is not None and self._looks_at_all(files):
+            self._unused, cache = self.unused(), None  # no cached result rests on the whole project
         results: list[tuple[int, FileResult]] = []
         read: list[_Read] = []
         few = len(files) < _FEW
