@@ -331,11 +331,11 @@ m = load_model(  # here
     "nested": (
         """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
-m = AutoModelForCausalLM.from_pretrained("x", pad=len(AutoTokenizer.from_pretrained("y")))
+m = AutoModelForCausalLM.from_pretrained("x", pad=size(AutoTokenizer.from_pretrained("y")))
 """,
         """\
 from telepathy_runtime import load_tokenizer, load_model
-m = load_model("x", device_map=None, pad=len(load_tokenizer("y")))
+m = load_model("x", device_map=None, pad=size(load_tokenizer("y")))
 """,
     ),
     "future": (
@@ -550,6 +550,33 @@ b = AutoModel.from_pretrained("x", device_map="auto")
     text = engine.fix(source, registry.select(None), Settings()).text
     assert "a = load_model(" in text
     assert "b = AutoModel.from_pretrained(" in text
+
+
+@pytest.mark.parametrize(
+    ("device_map", "safety"),
+    [
+        ('"auto"', "safe"),
+        ('{"": 0}', "safe"),
+        ('{"": 1}', "unsafe"),
+        ('"cpu"', "unsafe"),
+        ('"cuda" if cuda else "cpu"', "safe"),
+        ('{"": local_rank}', "safe"),
+        ('{"": torch.cuda.current_device()}', "safe"),
+        ('f"cuda:{args.local_rank}"', "safe"),
+        ('f"cuda:{index}"', "unsafe"),
+        ('{"": gpu}', "unsafe"),
+        ('{"lm_head": 0}', "unsafe"),
+        ('{"": 0, "lm_head": 0}', "unsafe"),
+    ],
+)
+def test_a_device_map_is_replaced_safely_where_the_resolver_puts_the_model_there(
+    device_map: str, safety: str
+) -> None:
+    code = (
+        f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map={device_map})\n"
+    )
+    (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
+    assert found.fix is not None and found.fix.safety == safety
 
 
 def test_attention_weights_make_the_attention_fix_unsafe() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 
 from telepathy_lint.rule import Meta, Report, Rule, origin, shown
@@ -8,6 +9,8 @@ from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
 
+#: What the number of the process's own GPU is called, or asked for.
+_OWN_DEVICE = re.compile(r"(?i)rank|process_index|current_device|accelerator")
 #: Values, and the device of `{"": device}`, for which the resolver's answer comes to the same.
 _ALIKE = frozenset({"auto", "balanced", "cuda", "cuda:0", 0, "mps", "mps:0", "local"})
 
@@ -34,8 +37,8 @@ class HardcodedDeviceMap(Rule):
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
     Fix safety: the resolver gives the same placement where the script's own choice worked, so "auto", the first GPU, the
-    local rank's, "mps" and conditionals of these are replaced safely. A script that pins the CPU, another GPU or single
-    modules may rely on it elsewhere: there the fix counts as unsafe.
+    local rank's, "mps" and conditionals of these are replaced safely. A script that pins the CPU, another GPU, a computed
+    one or single modules may rely on it elsewhere: there the fix counts as unsafe.
     """
 
     meta = Meta(
@@ -71,18 +74,23 @@ def _resolves_alike(values: Iterable[Value]) -> bool:
 
 
 def _device(value: Value) -> object:
-    """The device of a plain map, "local" where it is computed, None for a map of single modules."""
+    """The device of a plain map, "local" where it is the process's own, None for another or a map of single modules."""
     node = value.node
     if value.kind == "const":
         return value.data
     if value.kind == "text":
-        return "local"  # f"cuda:{local_rank}"
+        return _own(node)  # f"cuda:{local_rank}"
     if not isinstance(node, ast.Dict) or len(node.keys) != 1:
         return None
     key, device = node.keys[0], node.values[0]
     if not isinstance(key, ast.Constant) or key.value != "":
         return None
-    return device.value if isinstance(device, ast.Constant) else "local"
+    return device.value if isinstance(device, ast.Constant) else _own(device)
+
+
+def _own(node: ast.AST | None) -> str | None:
+    """ "local" for a computed device that names the process; an index of a loop may be any."""
+    return "local" if isinstance(node, ast.expr) and _OWN_DEVICE.search(ast.unparse(node)) else None
 
 
 def first_written(values: Iterable[Value]) -> Value | None:
