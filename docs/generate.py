@@ -1,41 +1,302 @@
-"""Writes the generated documentation: `python docs/generate.py`; a test fails when it is stale."""
+"""Writes the generated documentation: `python docs/generate.py`; a test fails when it is stale.
+
+What stands in the code (rules, options, configuration keys) is documented from there and nowhere else.
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from telepathy_lint.commands.rule import markdown
+from telepathy_lint import cli, config
+from telepathy_lint.commands.rule import CODES_WITHOUT_RULE, markdown
 from telepathy_lint.registry import all_rules
+from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Loader, Settings
+from telepathy_runtime import cli as runtime_cli
 
-HEAD = """\
+FOLDER = Path(__file__).parent
+WRITTEN = "<!-- Written by docs/generate.py: change {source} instead. -->"
+
+RULES_HEAD = """\
 # Rules
 
-<!-- Written by docs/generate.py from the rules' docstrings: change those. -->
+{written}
 
-Codes in the 100s concern loading, in the 200s generation and tokenizers, in the 300s models, paths and projects; the 900s
-are off unless selected. What cannot be decided from the project's own files is not reported. A *safe* fix keeps the
+Codes in the 100s concern loading, in the 200s generation and tokenizers, in the 300s models, paths and projects; the 900s,
+and what needs a look at the whole project, are off unless selected. What cannot be decided from the project's own files is not reported. A *safe* fix keeps the
 program's meaning; an *unsafe* one changes numbers or decoding and needs `--unsafe-fixes`.
+
+Every example below was run when these pages were written, and the tests run them again: the bad one is reported, fixing it
+gives the good one. What is said of transformers is run too, on 4.57 and on 5.x (`tests/test_claims.py` and
+`tests/test_generation_claims.py`).
+"""
+
+#: What the command line's help does not say of a configuration key, or says of an option only.
+KEYS = {
+    "respect-gitignore": "leave out what git ignores",
+    "fix": "apply safe fixes on every run of `check`",
+    "unsafe-fixes": "count fixes that change numbers or decoding as safe",
+    "target-transformers": "lowest transformers version to support; without it, what `pyproject.toml`, `setup.cfg`, "
+    "requirement and lock files say",
+    "baseline": "the baseline file; paths count from the configuration's folder",
+    "loader": "the house loader that fixes rewrite to ([guide](house-loader.md))",
+    "wrappers": "dotted names of functions that load a model and pass keyword arguments on to `from_pretrained`: their "
+    "calls are linted like loads",
+    "gpu": "the GPU that batches and the audit's figures are compared with; `telepathy-runtime plan --help` lists the names",
+    "output-format": "as `--output-format`: [formats](output-formats.md)",
+}
+
+CONFIGURATION_HEAD = """\
+# Configuration
+
+{written}
+
+The nearest `pyproject.toml` with a `[tool.telepathy-lint]` section counts, or `telepathy-lint.toml` with the same keys at its
+top level, which goes before a `pyproject.toml` beside it. Files are not merged; options of the command line go before
+both. `--config FILE` names one file for everything, `--isolated` reads none. An unknown key is an error that names the
+nearest one there is. `telepathy-lint config` prints every value and where it comes from.
+
+```toml
+[tool.telepathy-lint]
+extend-select = ["TLP902"]
+target-transformers = "4.57"
+extend-exclude = ["third_party"]
+
+[tool.telepathy-lint.per-file-ignores]
+"tests/*" = ["TLP102", "TLP104"]
+```
+
+"""
+
+CLI_HEAD = """\
+# Command line
+
+{written}
+
+`telepathy-lint` needs nothing but the linter; `telepathy-runtime` plans without torch and loads with it. Exit codes of
+`telepathy-lint check`: 0 nothing found, 1 something found, 2 something could not be done (the rest still was).
 """
 
 
-def rules() -> str:
-    """docs/rules.md: a table of the rules and a section for each."""
+def rule_page(rule: Rule) -> str:
+    """docs/rules/<code>-<name>.md."""
+    meta = rule.meta
+    title, *rest = markdown(rule)
+    source = f"telepathy_lint/rules/{type(rule).__module__.rpartition('.')[2]}.py"
+    found = reported(rule)
+    lines = [
+        f"{each['path']}:{each['line']}:{each['column']}: {each['code']} {each['message']}" for each in found
+    ]
+    safety = found[0]["fix"] and found[0]["fix"]["safety"]
+    said = ["", "## What is reported", "", "The bad example gives:", "", "```text", *lines, "```", ""]
+    if safety in ("safe", "unsafe"):
+        option = "" if safety == "safe" else " --unsafe-fixes"
+        said += [f"`--fix{option}` makes it the good one.", ""]
+    switch = (
+        f'`ignore = ["{meta.code}"]` switches it off'
+        if meta.default
+        else f'It is off by default: `extend-select = ["{meta.code}"]` switches it on'
+    )
+    said += [
+        f"A comment `# noqa: {meta.code}` at the line's end silences it ([suppression](../suppression.md)). {switch}"
+        " ([configuration](../configuration.md)).",
+        "",
+    ]
+    return "\n".join([title, "", WRITTEN.format(source=source), *rest, *said])
+
+
+def reported(rule: Rule) -> list[dict[str, Any]]:
+    """What the command says of the bad example, in a project that holds nothing else."""
+    before, printed = os.getcwd(), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(printed):
+        os.chdir(folder)
+        try:
+            Path("bad.py").write_text(rule.example("Bad"), encoding="utf-8")
+            options = ["--isolated", "--no-cache", "--select", rule.meta.code, "--output-format", "json"]
+            assert cli.run(["check", *options, "."]) == 1, f"{rule.meta.code} does not report its bad example"
+        finally:
+            os.chdir(before)
+    found: list[dict[str, Any]] = json.loads(printed.getvalue())
+    return found
+
+
+def rules_index() -> str:
+    """docs/rules/README.md: a table of the rules."""
     table = ["| code | name | finds | fix |", "| --- | --- | --- | --- |"]
     for rule in all_rules():
         meta = rule.meta
-        anchor = f"{meta.code}-{meta.name}".lower()
         off = "" if meta.default else " *(off by default)*"
-        table.append(f"| [{meta.code}](#{anchor}) | {meta.name} | {rule.summary()}{off} | {meta.fix or ''} |")
-    sections = ("\n".join(markdown(rule)) for rule in all_rules())
-    return "\n".join([HEAD, *table, "", "\n\n".join(sections), ""])
+        table.append(
+            f"| [{meta.code}]({page_name(rule)}) | {meta.name} | {rule.summary()}{off} | {meta.fix or ''} |"
+        )
+    others = ["", "Two codes are no rules:", "", "| code | name | says |", "| --- | --- | --- |"]
+    others += [f"| {code} | {name} | {text} |" for code, (name, text) in CODES_WITHOUT_RULE.items()]
+    head = RULES_HEAD.format(written=WRITTEN.format(source="the rules' docstrings"))
+    return "\n".join([head, *table, *others, ""])
 
 
-PAGES = {"rules.md": rules}
+def page_name(rule: Rule) -> str:
+    return f"{rule.meta.code.lower()}-{rule.meta.name}.md"
+
+
+def configuration() -> str:
+    """docs/configuration.md: every key of the configuration."""
+    options = {action.dest: action for action in actions(subparser("check"))}
+    defaults = config.Config()
+    rows = ["| key | value | default | what it does |", "| --- | --- | --- | --- |"]
+    for key in config.keys():  # noqa: SIM118 - a function of ours, no dict
+        value = getattr(defaults, key.replace("-", "_"))
+        text = KEYS.get(key) or options[key].help
+        expected = config._CHECKS.get(key, (None, "a list of strings"))[1]
+        rows.append(f"| `{key}` | {escaped(expected)} | {default_of(key, value)} | {escaped(str(text))} |")
+    loader = [
+        "",
+        "## Keys of `loader`",
+        "",
+        "| key | default |",
+        "| --- | --- |",
+        *(f"| `{one.name.replace('_', '-')}` | `{one.default}` |" for one in fields(Loader)),
+    ]
+    excluded = [
+        "",
+        "## What is left out by default",
+        "",
+        ", ".join(f"`{name}`" for name in config.DEFAULT_EXCLUDE),
+        "",
+    ]
+    head = CONFIGURATION_HEAD.format(
+        written=WRITTEN.format(source="telepathy_lint/config.py, cli.py or the texts in docs/generate.py")
+    )
+    return "\n".join([head.rstrip("\n"), "", *rows, *loader, *excluded])
+
+
+def default_of(key: str, value: Any) -> str:
+    if key == "exclude":
+        return "[below](#what-is-left-out-by-default)"
+    if key == "loader":
+        return "[`telepathy_runtime`](#keys-of-loader)"
+    if key == "select":
+        return "rules that are on by default"
+    if key == "gpu":
+        return f'`"{Settings().gpu}"`'
+    if value is None:
+        return "none"
+    return (
+        f"`{str(value).lower()}`"
+        if isinstance(value, bool)
+        else f"`{list(value) if isinstance(value, tuple) else value}`"
+    )
+
+
+def command_line() -> str:
+    """docs/cli.md: every subcommand and option of both commands."""
+    sections: list[str] = []
+    for name in cli.SUBCOMMANDS:
+        sections += section(f"telepathy-lint {name}", subparser(name))
+    for module, names in runtime_cli.COMMANDS.items():
+        for name in names:
+            parser = argparse.ArgumentParser()
+            subparsers = parser.add_subparsers()
+            importlib.import_module(module).add_parsers(subparsers)
+            sections += section(
+                f"telepathy-runtime {name}", subparsers.choices[name], described(subparsers, name)
+            )
+    head = CLI_HEAD.format(
+        written=WRITTEN.format(source="the parsers (telepathy_lint/cli.py, telepathy_runtime/)")
+    )
+    return "\n".join([head, *sections])
+
+
+def subparser(name: str) -> argparse.ArgumentParser:
+    """The parser of one of telepathy-lint's subcommands."""
+    top = cli.parser(name)
+    (found,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
+    parser: argparse.ArgumentParser = found.choices[name]
+    return parser
+
+
+def described(subparsers: Any, name: str) -> str:
+    return next(str(each.help) for each in subparsers._choices_actions if each.dest == name)
+
+
+def section(title: str, parser: argparse.ArgumentParser, text: str | None = None) -> Iterator[str]:
+    yield from (f"## {title}", "", f"{capital(text or parser.description or '')}.", "")
+    rows = list(actions(parser))
+    if not rows:
+        yield from ("It has no options.", "")
+        return
+    yield from ("| argument | what it does |", "| --- | --- |")
+    for action in rows:
+        choices = (
+            ""
+            if not action.choices or action.metavar
+            else "one of " + ", ".join(f"`{each}`" for each in action.choices)
+        )
+        text = escaped(action.help % {"default": action.default} if action.help else "")
+        default = f"default: {default_text(action)}" if shows_default(action) else ""
+        yield f"| {spelled(action)} | {'; '.join(part for part in (text, choices, default) if part)} |"
+    yield ""
+
+
+def actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction):
+            yield action
+
+
+def default_text(action: argparse.Action) -> str:
+    if isinstance(action.default, bool):
+        return "on" if action.default else "off"
+    return f"`{' '.join(action.default) if isinstance(action.default, list) else action.default}`"
+
+
+def shows_default(action: argparse.Action) -> bool:
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return True
+    given = action.default not in (None, False, argparse.SUPPRESS) and action.nargs != 0
+    return given and not (action.help and "default" in action.help)
+
+
+def spelled(action: argparse.Action) -> str:
+    metavar = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+    if not action.option_strings:
+        return f"`{metavar}`"
+    value = "" if action.nargs == 0 or (action.choices and not action.metavar) else f" {metavar}"
+    return ", ".join(f"`{each}{value}`" for each in action.option_strings)
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".")
+
+
+def escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "rules/README.md": rules_index,
+    **{f"rules/{page_name(rule)}": lambda rule=rule: rule_page(rule) for rule in all_rules()},  # type: ignore[misc]
+    "configuration.md": configuration,
+    "cli.md": command_line,
+}
 
 
 def main() -> None:
+    for stale in set((FOLDER / "rules").glob("*.md")) - {FOLDER / name for name in PAGES}:
+        stale.unlink()
     for name, page in PAGES.items():
-        (Path(__file__).parent / name).write_text(page(), encoding="utf-8")
+        (FOLDER / name).parent.mkdir(exist_ok=True)
+        (FOLDER / name).write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,11 +28,25 @@ from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
 HELP = {
     "seq_len": "tokens of one sequence, padding included",
     "batch": "sequences on one device in one forward",
+    "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, every weight",
+    "dtype": "the weights' dtype",
+    "attn": "attention implementation",
     "padded": "some sequences are padded",
+    "checkpointing": "gradient checkpointing",
+    "optimizer": "of what is trained; its states are in the weights' dtype",
+    "opt_impl": "implementation of the optimizer's step",
+    "grad_accum": "forward and backward passes before a step",
+    "use_cache": "the forward keeps keys and values",
+    "logits": "positions whose logits are computed",
+    "hidden_states": "every layer's output is kept",
     "keep_outputs": "the caller's outputs live through backward (Trainer drops them)",
     "new_tokens": "tokens generated after seq_len",
     "ranks": "devices that share the job",
+    "lora_rank": "rank of the adapters",
     "lora_targets": "comma-separated names of the adapted matrices",
+    "lora_dtype": "dtype of the adapters",
+    "shard": "what is divided among the ranks",
+    "transformers": "the version whose behaviour is counted",
 }
 
 

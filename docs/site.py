@@ -1,0 +1,59 @@
+"""What mkdocs is told beside mkdocs.yml: the repository's own pages are pages of the site too.
+
+README, CHANGELOG and others stand at the repository's root, where hosts look for them, and nowhere else. Links are written
+so that they work on GitHub; here they are led to where the site has the same page.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+#: Files of the repository -> pages of the site.
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "RELEASING.md": "releasing.md",
+}
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+
+
+def on_config(config: Any) -> Any:
+    """The rules' pages are whatever pages there are."""
+    folder = Path(config.docs_dir) / "rules"
+    pages = ["rules/README.md", *sorted(f"rules/{page.name}" for page in folder.glob("tlp*.md"))]
+    (reference,) = (section["Reference"] for section in config.nav if "Reference" in section)
+    reference[reference.index({"Rules": "rules/"})] = {"Rules": pages}
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    for name, page in PAGES.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    own = page.file.src_uri
+    written = {site: name for name, site in PAGES.items()}.get(own) or f"docs/{own}"
+
+    def led(link: re.Match[str]) -> str:
+        text, target = link.groups()
+        path, _, anchor = target.partition("#")
+        if not path or ":" in path:
+            return link.group()
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(written), path))
+        goal = PAGES.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else None)
+        if goal is None:  # a file of the repository that is no page: its path says where it is
+            return f"{text} (`{file}`)"
+        relative = posixpath.relpath(goal, posixpath.dirname(own) or ".")
+        return f"[{text}]({relative}{'#' + anchor if anchor else ''})"
+
+    return _LINK.sub(led, markdown)
