@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from telepathy_lint.audit.data import Place
+from telepathy_lint.audit.data import Model, Place
 
 Mark = Literal["good", "bad", "note"]
 
@@ -70,3 +70,15 @@ class Report:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 load`, `2 loads`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def places_cell(places: tuple[Place, ...]) -> Cell:
+    """A cell that counts places and links to them."""
+    return Cell(counted(len(places), "place") if places else "none found", places, float(len(places)))
+
+
+def where_chosen(model: Model) -> tuple[Place, ...]:
+    """Where a model is written: where it is chosen first, results last."""
+    return tuple(
+        mention.place for mention in sorted(model.mentions, key=lambda one: (one.role == "data", one.place))
+    )

@@ -23,6 +23,8 @@ from telepathy_lint.audit.data import (
 from telepathy_lint.audit.escapes import Escapes
 from telepathy_lint.audit.follow import Follower, written
 from telepathy_lint.audit.loads import settings_of
+from telepathy_lint.audit.tables import numbers_in
+from telepathy_lint.audit.together import groups
 from telepathy_lint.one_file import open_source
 from telepathy_lint.rule import Rule, shown
 from telepathy_lint.scan import Modules, Scan, Site, scan
@@ -85,7 +87,9 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
             facts,
             mentions=tuple(mention for _, mention in found),
             entries=tuple(_entries(found, Escapes(tree, words))),
-            numbers=tuple(identifiers.numbers_in(tree, job.shown)),
+            numbers=tuple(
+                numbers_in(tree, tuple(dict.fromkeys(str(node.value) for node, _ in found)), job.shown)
+            ),
         )
     if finder is None:
         return facts
@@ -112,6 +116,9 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
         ),
         calls=calls,
         clean=clean,
+        together=tuple(
+            tuple(_place(site, job.shown) for site in group) for group in groups(scanned.sites, finder.tree)
+        ),
     )
 
 

@@ -57,6 +57,9 @@ class Chosen:
     model_id: str
     place: Place
     via: str
+    #: The line on which the table's innermost entry begins that holds the id, 0 outside tables: ids of one entry belong
+    #: together.
+    entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that the code gives for a model in a table: parameters, a dimension."""
+    """A number that the code gives for a model, or for two together: parameters, a dimension, a batch size."""
 
     table: str
-    model_id: str
+    models: tuple[str, ...]
     value: float
     place: Place
+    #: The condition under which an `if` chain gives it.
+    when: str = ""
+    #: Whether the code takes a smaller one where it computes one: `min(computed, 6)`.
+    bound: bool = False
+    #: The sequence length that the function around assumes, 0 where it says none.
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,8 @@ class FileFacts:
     #: Calls that rules look at, and how many of them no rule finds fault with.
     calls: int = 0
     clean: int = 0
+    #: The places of loads whose models are in memory at the same time.
+    together: tuple[tuple[Place, ...], ...] = ()
     problem: str | None = None
 
 
@@ -246,13 +257,37 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Models that one job holds at the same time, over all such jobs; sizes in bytes, None where not listed."""
+
+    models: tuple[str, ...]
+    #: The places of the loads, by job.
+    jobs: tuple[tuple[Place, ...], ...]
+    weight_bytes: int | None
+    #: Two models, the one reading, the other passing gradients on: the larger peak of the two ways round.
+    peak_bytes: int | None = None
+    #: The largest batch of that on the GPU.
+    batch: int | None = None
+
+
+Verdict = Literal["agrees", "differs", "too large", "far below", "depends"]
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
-    """A number of the project's own beside the exact one."""
+    """A number of the project's own beside what the registry or the planner says."""
 
     number: Number
     quantity: str
+    unit: str
     exact: float
-    agrees: bool
+    verdict: Verdict
+    #: What the exact number holds for, where that needs saying.
+    basis: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        return self.verdict not in ("differs", "too large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +302,7 @@ class Audit:
     loads: tuple[Load, ...]
     consistency: tuple[Consistency, ...]
     findings: tuple[Finding, ...]
+    together: tuple[Together, ...]
     checked: tuple[Checked, ...]
     caches: tuple[CachePath, ...]
     generates: tuple[Generate, ...]

@@ -9,21 +9,21 @@ from dataclasses import replace
 
 from telepathy_lint import __version__
 from telepathy_lint.audit import texts
+from telepathy_lint.audit.checks import checked
 from telepathy_lint.audit.collect import Job, collect, relative
 from telepathy_lint.audit.consistency import consistency
 from telepathy_lint.audit.data import (
     Audit,
-    Checked,
     FileFacts,
     Gpu,
     Load,
     Mention,
     Model,
-    Number,
     Place,
 )
 from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
+from telepathy_lint.audit.pairs import together
 from telepathy_lint.audit.sizes import gpu_of, peaks
 from telepathy_lint.audit.unused import project_root, unused_models
 from telepathy_lint.config import Configs
@@ -33,9 +33,6 @@ from telepathy_lint.registry import all_rules
 from telepathy_lint.scan import Modules
 from telepathy_lint.settings import UnusedModel
 from telepathy_lint.triggers import may_matter
-
-#: Relative difference up to which a rounded number of the project's own counts as right.
-_TOLERANCE = 0.005
 
 
 def unused(
@@ -146,11 +143,12 @@ def _assembled(
         loads=tuple(sorted(loads, key=lambda load: load.place)),
         consistency=consistency(loads),
         findings=tuple(findings),
+        together=together(files, loads, card.name),
         checked=tuple(
-            checked
+            found
             for facts in files
             for number in facts.numbers
-            if (checked := _checked(number)) is not None
+            if (found := checked(number, card.name)) is not None
         ),
         caches=tuple(cache for facts in files for cache in facts.caches),
         generates=tuple(call for facts in files for call in facts.generates),
@@ -225,27 +223,3 @@ def _model(
         layers=spec.layers,
         peaks=peaks(spec),
     )
-
-
-def _checked(number: Number) -> Checked | None:
-    """The exact value of what a table gives, where its name says what that is."""
-    from telepathy_runtime.registry import UnknownModelError, get
-
-    try:
-        spec = get(number.model_id)
-    except UnknownModelError:
-        return None
-    name = number.table.lower()
-    if "hidden" in name or "dim" in name:
-        quantity, exact = "hidden size", float(spec.hidden)
-    elif "layer" in name:
-        quantity, exact = "layers", float(spec.layers)
-    elif "vocab" in name:
-        quantity, exact = "vocabulary", float(spec.vocab)
-    elif "param" in name:
-        quantity, exact = "parameters", float(spec.params)
-        if number.value < 10_000:
-            quantity, exact = "parameters, billions", spec.params / 1e9
-    else:
-        return None
-    return Checked(number, quantity, exact, abs(number.value - exact) <= _TOLERANCE * exact)

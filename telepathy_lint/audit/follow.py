@@ -61,7 +61,7 @@ class Follower:
             elif value.kind == "const" and isinstance(value.data, str):
                 if looks_like_an_id(value.data):
                     place = self._place(value)
-                    chosen.setdefault((value.data, place), Chosen(value.data, place, via))
+                    chosen.setdefault((value.data, place), Chosen(value.data, place, via, _entry_of(value)))
             elif not (value.kind == "const" and value.data is None):
                 is_open = True
         return tuple(sorted(chosen.values())), is_open, tuple(options)
@@ -188,6 +188,12 @@ class Follower:
             yield from self._values(found, how, depth + 1, {*seen, id(function)})
         if not known:
             yield None, how
+
+
+def _entry_of(value: Value) -> int:
+    """The line of the innermost dict, list or tuple that a literal is an item of, 0 where it is none."""
+    parent = value.context.scope.tree.parent.get(value.node)
+    return parent.lineno if isinstance(parent, (ast.Dict, ast.List, ast.Tuple)) else 0
 
 
 def _default_of(function: Function, name: str) -> ast.expr | None:

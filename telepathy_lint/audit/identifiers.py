@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.audit.data import Mention, Number, Place, Role
+from telepathy_lint.audit.data import Mention, Place, Role
 from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.triggers import CodeWords
@@ -55,32 +55,16 @@ def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Con
     offsets = [match.start() for match in _PREFIX.finditer(tree.text) if words.in_string(match.start())]
     for node in tree.visit(tree.lines_of(offsets)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            match = _ID.fullmatch(node.value)
-            if match is None or _NO_MODEL.search(node.value) is not None:
+            if not is_id(node.value):
                 continue
             role = _role(node, tree)
             if role is not None:
                 yield node, Mention(node.value, place_of(tree, node, path), role)
 
 
-def numbers_in(tree: Tree, path: str) -> Iterator[Number]:
-    """Dict displays that give numbers by model id: `MODEL_PARAMS = {"org/name": 1.24}`."""
-    for node in list(tree.parent):
-        if not isinstance(node, ast.Dict):
-            continue
-        name = _name_of_table(node, tree)
-        if name is None:
-            continue
-        for key, value in zip(node.keys, node.values, strict=True):
-            if (
-                isinstance(key, ast.Constant)
-                and isinstance(key.value, str)
-                and _ID.fullmatch(key.value)
-                and isinstance(value, ast.Constant)
-                and isinstance(value.value, (int, float))
-                and not isinstance(value.value, bool)
-            ):
-                yield Number(name, key.value, float(value.value), place_of(tree, key, path))
+def is_id(value: object) -> bool:
+    """Whether a literal's value is a model id, whole."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None and _NO_MODEL.search(value) is None
 
 
 def place_of(tree: Tree, node: ast.AST, path: str) -> Place:
@@ -88,15 +72,6 @@ def place_of(tree: Tree, node: ast.AST, path: str) -> Place:
     start = tree.source.start_of(node)
     span = tree.source.place(start, start)
     return Place(path, span.line, span.cell)
-
-
-def _name_of_table(node: ast.Dict, tree: Tree) -> str | None:
-    parent = tree.parent.get(node)
-    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
-        return dotted(parent.targets[0])
-    if isinstance(parent, ast.AnnAssign):
-        return dotted(parent.target)
-    return None
 
 
 def _role(node: ast.AST, tree: Tree) -> Role | None:

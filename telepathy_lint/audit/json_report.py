@@ -46,13 +46,28 @@ def document(audit: Audit, path: str = ".") -> dict[str, Any]:
         ],
         "not_loaded": [model.model_id for model in audit.unloaded],
         "open_loads": _places(load.place for load in audit.open_loads),
+        "together": [
+            {
+                "models": list(one.models),
+                "jobs": [_places(job) for job in one.jobs],
+                "weight_bytes_bfloat16": one.weight_bytes,
+                "pair_peak_bytes_one_sequence": one.peak_bytes,
+                "pair_largest_batch": one.batch,
+            }
+            for one in audit.together
+        ],
         "numbers": [
             {
                 "table": one.number.table,
-                "model": one.number.model_id,
+                "model": " + ".join(one.number.models),
+                "when": one.number.when or None,
                 "quantity": one.quantity,
+                "unit": one.unit,
                 "written": one.number.value,
+                "at_most": one.number.bound,
                 "exact": one.exact,
+                "verdict": one.verdict,
+                "basis": one.basis or None,
                 "agrees": one.agrees,
                 "place": _place(one.number.place),
             }

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.audit.advice import checklist, next_steps, recommendations
-from telepathy_lint.audit.blocks import Block, Cell, Report, Section, Statement, Table, counted
+from telepathy_lint.audit.blocks import (
+    Block,
+    Cell,
+    Report,
+    Section,
+    Statement,
+    Table,
+    counted,
+    places_cell,
+    where_chosen,
+)
 from telepathy_lint.audit.collect import DECODING
-from telepathy_lint.audit.data import HIDDEN, LOADER, UNCHOSEN, Audit, Consistency, Gpu, Load, Model, Place
+from telepathy_lint.audit.data import HIDDEN, LOADER, UNCHOSEN, Audit, Consistency, Load, Model, Place
 from telepathy_lint.audit.loads import MODEL_SETTINGS
-from telepathy_lint.audit.sizes import REGIMES, TOKENS
-
-GIB = 2**30
+from telepathy_lint.audit.memory import held_together, memory, written_batches, written_dimensions
 
 
 def report(audit: Audit, path: str = ".") -> Report:
@@ -30,8 +38,10 @@ def report(audit: Audit, path: str = ".") -> Report:
         ),
         ("Generation configs", [*_setting(audit, "model", "generation config"), *_decoding(audit)]),
         ("Revisions", _setting(audit, "model", "revision")),
-        ("Memory", _memory(audit)),
-        ("Numbers in the code beside the exact ones", _numbers(audit)),
+        ("Memory", memory(audit)),
+        ("Models loaded together", held_together(audit)),
+        ("Memory and batch sizes written in the code", written_batches(audit)),
+        ("Model dimensions written in the code", written_dimensions(audit)),
         ("Cache paths", _caches(audit)),
         ("Load matrix", _matrix(audit)),
         ("Findings by rule", _findings(audit)),
@@ -73,18 +83,14 @@ def _models(audit: Audit) -> Iterator[Block]:
                 ),
                 Cell(f"{model.layers}" if model.layers else "", sort=model.layers or 0),
                 Cell(f"{model.hidden:,}" if model.hidden else "", sort=model.hidden or 0),
-                _places(tuple(mention.place for mention in model.mentions)),
-                _places(model.loads),
-                _places(model.tokenizer_loads),
+                places_cell(tuple(mention.place for mention in model.mentions)),
+                places_cell(model.loads),
+                places_cell(model.tokenizer_loads),
             )
             for model in audit.models
         ),
         "Where every model id is written, and the loads that were found to get it",
     )
-
-
-def _places(places: tuple[Place, ...]) -> Cell:
-    return Cell(counted(len(places), "place") if places else "none found", places, float(len(places)))
 
 
 def _ids(audit: Audit) -> Iterator[Block]:
@@ -103,26 +109,19 @@ def _ids(audit: Audit) -> Iterator[Block]:
             "bad",
             f"`{model.model_id}` is a redirect: the model is `{model.canonical}` now "
             f"({counted(len(model.mentions), 'place')})",
-            _where(model),
+            where_chosen(model),
         )
     for model in groups.get("unknown", []):
         hint = f"; nearest: {', '.join(f'`{name}`' for name in model.nearest)}" if model.nearest else ""
-        yield Statement("bad", f"`{model.model_id}` does not exist on the hub{hint}", _where(model))
+        yield Statement("bad", f"`{model.model_id}` does not exist on the hub{hint}", where_chosen(model))
     outside = groups.get("outside", [])
     if outside:
         names = ", ".join(f"`{model.model_id}`" for model in outside)
         yield Statement(
             "note",
             f"{counted(len(outside), 'id')} outside the registry, not verified: {names}",
-            tuple(place for model in outside for place in _where(model)[:1]),
+            tuple(place for model in outside for place in where_chosen(model)[:1]),
         )
-
-
-def _where(model: Model) -> tuple[Place, ...]:
-    """Where the model is chosen first, results last."""
-    return tuple(
-        mention.place for mention in sorted(model.mentions, key=lambda one: (one.role == "data", one.place))
-    )
 
 
 def _unloaded(audit: Audit) -> Iterator[Block]:
@@ -135,7 +134,7 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
         f"A load was found for {configured - len(unloaded)} of {counted(configured, 'configured model')}",
     )
     for model in unloaded:
-        yield Statement("bad", f"`{model.model_id}`: configured, no load of it found", _where(model))
+        yield Statement("bad", f"`{model.model_id}`: configured, no load of it found", where_chosen(model))
     if audit.open_loads:
         yield Statement(
             "note",
@@ -178,7 +177,7 @@ def _agreement(one: Consistency) -> Iterator[Block]:
             (
                 Cell(group),
                 Cell(f"{len(found):,}", sort=len(found), share=len(found) / one.total),
-                _places(found),
+                places_cell(found),
             )
             for group, found in one.groups
         ),
@@ -197,7 +196,7 @@ def _decoding(audit: Audit) -> Iterator[Block]:
             (
                 Cell(name),
                 Cell(f"{len(found):,} of {total:,}", sort=len(found), share=len(found) / total),
-                _places(found),
+                places_cell(found),
             )
         )
     nothing = tuple(call.place for call in audit.generates if not call.states and not call.hidden)
@@ -205,7 +204,7 @@ def _decoding(audit: Audit) -> Iterator[Block]:
         (
             Cell("none of these"),
             Cell(f"{len(nothing):,} of {total:,}", sort=len(nothing), share=len(nothing) / total),
-            _places(nothing),
+            places_cell(nothing),
         )
     )
     yield Table(
@@ -215,63 +214,7 @@ def _decoding(audit: Audit) -> Iterator[Block]:
     )
 
 
-# ---- memory, numbers, caches
-
-
-def _memory(audit: Audit) -> Iterator[Block]:
-    card = audit.gpu
-    sized = [model for model in audit.models if model.weight_bytes]
-    if not sized:
-        return
-    yield Statement(
-        "note",
-        f"One {card.name} offers {card.usable_bytes / GIB:.2f} GiB to tensors ({card.total_bytes / GIB:.2f} GiB less the "
-        f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens in bfloat16, "
-        "unpadded: `telepathy-runtime estimate MODEL` takes every other choice.",
-    )
-    seen: dict[str, Model] = {}
-    for model in sized:
-        seen.setdefault(model.canonical or model.model_id, model)
-    rows = [
-        (
-            Cell(name, model.loads or _where(model)),
-            _size(model.weight_bytes or 0, card),
-            *(_size(dict(model.peaks).get(regime), card) for regime in REGIMES),
-        )
-        for name, model in seen.items()
-    ]
-    yield Table(
-        ("model", "weights", "inference", "frozen, gradients pass through", "full training, AdamW"),
-        tuple(sorted(rows, key=lambda row: -(row[1].sort or 0))),
-        f"GiB, and the share of one {card.name}",
-    )
-
-
-def _size(size: int | None, card: Gpu) -> Cell:
-    """Bytes beside the GPU."""
-    if size is None:
-        return Cell("not modelled", sort=0.0)
-    share = size / card.usable_bytes
-    text = f"{size / GIB:.3f} GiB, " + (f"{100 * share:.1f} %" if share <= 1 else "does not fit")
-    return Cell(text, sort=size, share=min(share, 1.0))
-
-
-def _numbers(audit: Audit) -> Iterator[Block]:
-    if not audit.checked:
-        return
-    wrong = [one for one in audit.checked if not one.agrees]
-    yield Statement(
-        "bad" if wrong else "good",
-        f"{len(audit.checked) - len(wrong)} of {counted(len(audit.checked), 'number')} given by model id in the code agree "
-        "with the registry to 0.5 %",
-        tuple(one.number.place for one in audit.checked),
-    )
-    for one in wrong:
-        yield Statement(
-            "bad",
-            f"`{one.number.table}` says {one.number.value:g} for `{one.number.model_id}` ({one.quantity}); exact: {one.exact:g}",
-            (one.number.place,),
-        )
+# ---- caches
 
 
 def _caches(audit: Audit) -> Iterator[Block]:
@@ -326,7 +269,7 @@ def _findings(audit: Audit) -> Iterator[Block]:
                 Cell(f"{len(places):,}", sort=len(places)),
                 Cell(fix),
                 Cell(summary),
-                _places(places),
+                places_cell(places),
             )
         )
     if rows:

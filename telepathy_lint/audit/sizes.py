@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from telepathy_lint.audit.data import Gpu
 
 if TYPE_CHECKING:
+    from telepathy_runtime.memory.workload import Workload
     from telepathy_runtime.registry import ModelSpec
 
 #: Tokens of the one sequence that peaks are given for: a prompt of 1024 and an answer of 512.
@@ -34,3 +36,62 @@ def peaks(spec: ModelSpec) -> tuple[tuple[str, int], ...]:
         )
     except ValueError:
         return ()
+
+
+@cache
+def spec_of(model_id: str) -> ModelSpec | None:
+    """What the registry knows of a model."""
+    from telepathy_runtime.registry import UnknownModelError, get
+
+    try:
+        return get(model_id)
+    except UnknownModelError:
+        return None
+
+
+@cache
+def pair_peak(one: ModelSpec, other: ModelSpec, tokens: int = TOKENS) -> int | None:
+    """Peak bytes of two models of which one reads a sequence and the other passes gradients on; the dearer way round."""
+    from telepathy_runtime.memory.pair import Adapter, estimate_pair
+
+    try:
+        return max(
+            estimate_pair(source, target, *_pair_work(tokens), Adapter(0)).peak_allocated
+            for source, target in ((one, other), (other, one))
+        )
+    except ValueError:
+        return None
+
+
+@cache
+def largest_pair_batch(one: ModelSpec, other: ModelSpec, gpu: str, tokens: int = TOKENS) -> int | None:
+    """The largest batch of such a pair that fits the GPU, either way round."""
+    from telepathy_runtime.memory.pair import Adapter
+    from telepathy_runtime.memory.plan import max_batch_pair
+
+    try:
+        return min(
+            max_batch_pair(source, target, *_pair_work(tokens), Adapter(0), device=gpu).batch
+            for source, target in ((one, other), (other, one))
+        )
+    except ValueError:
+        return None
+
+
+def _pair_work(tokens: int) -> tuple[Workload, Workload]:
+    from telepathy_runtime.memory.workload import Workload
+
+    read = Workload(seq_len=tokens, hidden_states=True)
+    return read, read.but(regime="frozen_grad", hidden_states=False)
+
+
+@cache
+def largest_batch(spec: ModelSpec, regime: str, gpu: str, tokens: int = TOKENS) -> int | None:
+    """The largest batch of one model that fits the GPU, None where the architecture is not modelled."""
+    from telepathy_runtime.memory.plan import max_batch
+    from telepathy_runtime.memory.workload import Workload
+
+    try:
+        return max_batch(spec, Workload(seq_len=tokens, regime=regime), device=gpu).batch
+    except ValueError:
+        return None

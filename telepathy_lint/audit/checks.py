@@ -1,0 +1,74 @@
+"""The numbers that code gives for models, beside the registry's and the planner's."""
+
+from __future__ import annotations
+
+from telepathy_lint.audit.data import Checked, Number, Verdict
+from telepathy_lint.audit.sizes import TOKENS, largest_batch, largest_pair_batch, spec_of
+from telepathy_lint.audit.tables import quantity_of
+
+#: Relative difference up to which a rounded number counts as right.
+_TOLERANCE = 0.005
+#: A memory figure is rounded more coarsely, and GB and GiB are confused.
+_ROUGH = 0.08
+#: A batch this many times smaller than what fits leaves most of the GPU idle.
+_IDLE = 4
+
+
+def checked(number: Number, gpu: str) -> Checked | None:
+    """What is exact for a number; None where its name does not say what it is, or a model is not listed."""
+    specs = [spec for model in number.models if (spec := spec_of(model)) is not None]
+    quantity = quantity_of(number.table)
+    if quantity is None or len(specs) != len(number.models):
+        return None
+    if quantity == "batch":
+        return _batch(number, gpu)
+    if len(specs) != 1:
+        return None
+    (spec,) = specs
+    if quantity == "GB":
+        return _memory(number, spec.bytes_in("bfloat16") / 1e9)
+    unit = ""
+    exact: float = {"layers": spec.layers, "hidden size": spec.hidden, "vocabulary": spec.vocab}.get(
+        quantity, spec.params
+    )
+    if quantity == "parameters":
+        unit = "parameters"
+        if number.value < 10_000:
+            exact, unit = exact / 1e9, "billion parameters"
+    agrees = abs(number.value - exact) <= _TOLERANCE * exact
+    return Checked(number, quantity, unit or quantity, float(exact), "agrees" if agrees else "differs")
+
+
+def _memory(number: Number, exact: float) -> Checked | None:
+    """A figure for a model's memory: never less than its weights; equal to them where the name speaks of weights."""
+    name = number.table.lower()
+    weights = any(word in name for word in ("weight", "param", "model_size", "size_gb"))
+    verdict: Verdict = "agrees"
+    if number.value < exact * (1 - _ROUGH) or (weights and number.value > exact * (1 + _ROUGH)):
+        verdict = "differs"
+    elif not weights:
+        verdict = "depends"
+    return Checked(number, "memory", "GB", round(exact, 2), verdict, "the weights alone, bfloat16")
+
+
+def _batch(number: Number, gpu: str) -> Checked | None:
+    """A batch size beside the largest that the planner finds: frozen weights that gradients pass through need least."""
+    tokens = number.tokens or TOKENS
+    specs = [spec for model in number.models if (spec := spec_of(model)) is not None]
+    if len(specs) == 2:
+        most = least = largest_pair_batch(specs[0], specs[1], gpu, tokens)
+        how = "one reads, gradients pass through the other"
+    else:
+        most, least = (largest_batch(specs[0], regime, gpu, tokens) for regime in ("frozen_grad", "full"))
+        how = f"frozen, gradients pass through; {least} where every weight trains with AdamW"
+    if most is None or least is None:
+        return None
+    verdict: Verdict = "agrees" if number.value <= least else "depends"
+    if number.value > most:
+        verdict = "too large"
+    elif number.value * _IDLE <= least:
+        verdict = "far below"
+    said = "" if number.tokens else "assumed "
+    return Checked(
+        number, "batch size", "sequences", float(most), verdict, f"{how}; {said}{tokens:,} tokens each, {gpu}"
+    )

@@ -1,0 +1,184 @@
+"""What the report says about memory: of each model, of models held together, and of the numbers that the code has for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from telepathy_lint.audit.blocks import Block, Cell, Statement, Table, counted, places_cell, where_chosen
+from telepathy_lint.audit.data import Audit, Checked, Gpu, Model, Place
+from telepathy_lint.audit.sizes import REGIMES, TOKENS
+
+GIB = 2**30
+#: How a verdict reads, most urgent first.
+_VERDICTS = {
+    "too large": "too large",
+    "differs": "differs",
+    "depends": "fits some jobs",
+    "far below": "uses a quarter or less of what fits",
+    "agrees": "fits",
+}
+
+
+def memory(audit: Audit) -> Iterator[Block]:
+    card = audit.gpu
+    sized = [model for model in audit.models if model.weight_bytes]
+    if not sized:
+        return
+    yield Statement(
+        "note",
+        f"One {card.name} offers {card.usable_bytes / GIB:.2f} GiB to tensors ({card.total_bytes / GIB:.2f} GiB less the "
+        f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens in bfloat16, "
+        "unpadded: `telepathy-runtime estimate MODEL` takes every other choice.",
+    )
+    seen: dict[str, Model] = {}
+    for model in sized:
+        seen.setdefault(model.canonical or model.model_id, model)
+    rows = [
+        (
+            Cell(name, model.loads or where_chosen(model)),
+            _size(model.weight_bytes or 0, card),
+            *(_size(dict(model.peaks).get(regime), card) for regime in REGIMES),
+        )
+        for name, model in seen.items()
+    ]
+    yield Table(
+        ("model", "weights", "inference", "frozen, gradients pass through", "full training, AdamW"),
+        tuple(sorted(rows, key=lambda row: -(row[1].sort or 0))),
+        f"GiB, and the share of one {card.name}",
+    )
+
+
+def _size(size: int | None, card: Gpu, unknown: str = "not modelled") -> Cell:
+    """Bytes beside the GPU."""
+    if size is None:
+        return Cell(unknown, sort=0.0)
+    share = size / card.usable_bytes
+    text = f"{size / GIB:.3f} GiB, " + (f"{100 * share:.1f} %" if share <= 1 else "does not fit")
+    return Cell(text, sort=size, share=min(share, 1.0))
+
+
+def held_together(audit: Audit) -> Iterator[Block]:
+    """Pairs and larger groups of models that one job has in memory."""
+    if not audit.together:
+        return
+    jobs = {job for one in audit.together for job in one.jobs}
+    card = audit.gpu
+    yield Statement(
+        "note",
+        f"{counted(len(jobs), 'place')} in the code {'holds' if len(jobs) == 1 else 'hold'} several models at once: loaded in "
+        f"one function or script, under different names, none deleted in between. Weights are exact, all on one {card.name}. The "
+        f"peak of a pair is an estimate for one sequence of {TOKENS:,} tokens in bfloat16: one model reads it and keeps its hidden "
+        "states, gradients pass through the other, both frozen, the dearer way round; what is trained between them comes on top. "
+        "The batch keeps 10 % of the GPU free for fragmentation.",
+    )
+    rows = []
+    for one in audit.together:
+        batch = (
+            Cell("", sort=-1) if one.batch is None
+            else Cell(counted(one.batch, "sequence"), sort=one.batch)
+        )  # fmt: skip
+        rows.append(
+            (
+                Cell(" + ".join(one.models)),
+                places_cell(tuple(job[0] for job in one.jobs)),
+                _size(one.weight_bytes, card, "not listed"),
+                _size(
+                    one.peak_bytes,
+                    card,
+                    "" if one.weight_bytes is None or len(one.models) > 2 else "not modelled",
+                ),
+                batch,
+            )
+        )
+    yield Table(
+        (
+            "models",
+            "held together in",
+            "weights",
+            "one reads, gradients pass through the other",
+            "largest batch of that",
+        ),
+        tuple(rows),
+        f"GiB, and the share of one {card.name}",
+    )
+
+
+# ---- numbers in the code
+
+
+def written_batches(audit: Audit) -> Iterator[Block]:
+    """Batch sizes and memory figures beside the planner."""
+    batches = [one for one in audit.checked if one.quantity == "batch size"]
+    if batches:
+        large = sum(1 for one in batches if one.verdict == "too large")
+        below = sum(1 for one in batches if one.verdict == "far below")
+        yield Statement(
+            "bad" if large else "good",
+            f"{large} of {counted(len(batches), 'batch size')} given by model in the code {'is' if large == 1 else 'are'} above "
+            f"what the planner fits on one {audit.gpu.name}, {below} use a quarter or less of it",
+            tuple(one.number.place for one in batches if one.verdict == "too large"),
+        )
+        yield Table(
+            ("where", "name", "for", "written", "planner's largest", "verdict", "holds for"),
+            tuple(_rows(batches)),
+            "Batch sizes in sequences. The planner's is for frozen weights that gradients pass through, which need less than "
+            "training; a job that the code does not show may need more or less.",
+        )
+    figures = [one for one in audit.checked if one.quantity == "memory"]
+    if figures:
+        wrong = [one for one in figures if not one.agrees]
+        yield Statement(
+            "bad" if wrong else "good",
+            f"{counted(len(figures), 'memory figure')} given by model in the code, {len(wrong)} of them differing from the "
+            "exact weights by more than 8 %",
+        )
+        yield Table(
+            ("where", "name", "for", "written", "exact", "verdict", "holds for"),
+            tuple(_rows(figures)),
+            "Memory in GB (10^9 bytes)",
+        )
+
+
+def _rows(found: Iterable[Checked]) -> Iterator[tuple[Cell, ...]]:
+    """One row for all models that get one number at one place and of which the same is true."""
+    groups: dict[tuple[Place, str, float, float, str], list[Checked]] = defaultdict(list)
+    for one in found:
+        number = one.number
+        groups[number.place, number.table, number.value, one.exact, one.basis].append(one)
+    order = list(_VERDICTS)
+    for (place, table, value, exact, basis), group in sorted(
+        groups.items(), key=lambda item: (order.index(item[1][0].verdict), item[0][0])
+    ):
+        number = group[0].number
+        models = ", ".join(dict.fromkeys(" + ".join(one.number.models) for one in group))
+        yield (
+            Cell(str(place), (place,)),
+            Cell(f"{table}, if {number.when}" if number.when else table),
+            Cell(models),
+            Cell(f"{'at most ' if number.bound else ''}{value:g}", sort=value),
+            Cell(f"{exact:g}", sort=exact),
+            Cell(_VERDICTS[group[0].verdict], sort=order.index(group[0].verdict)),
+            Cell(basis),
+        )
+
+
+def written_dimensions(audit: Audit) -> Iterator[Block]:
+    """Parameters, layers and dimensions beside the registry's."""
+    found = [one for one in audit.checked if one.quantity not in ("batch size", "memory")]
+    if not found:
+        return
+    wrong = [one for one in found if not one.agrees]
+    yield Statement(
+        "bad" if wrong else "good",
+        f"{len(found) - len(wrong)} of {counted(len(found), 'number')} given by model in the code (parameters, layers, "
+        "dimensions; in tables and `if` chains) agree with the registry to 0.5 %",
+        tuple(dict.fromkeys(one.number.place for one in found)),
+    )
+    groups: dict[tuple[Place, str, float, str, float], list[Checked]] = defaultdict(list)
+    for one in wrong:
+        groups[one.number.place, one.number.table, one.number.value, one.unit, one.exact].append(one)
+    for (place, table, value, unit, exact), group in sorted(groups.items(), key=lambda item: item[0][0]):
+        when = f" where `{group[0].number.when}`" if group[0].number.when else ""
+        models = ", ".join(f"`{one.number.models[0]}`" for one in group)
+        yield Statement("bad", f"`{table}` is {value:g}{when}; {models}: {exact:g} {unit}", (place,))

@@ -1,0 +1,106 @@
+"""Models that one job holds in memory at the same time: loads of one function, or of a script's own body.
+
+Together are loads whose objects are all still there: kept under different names, not deleted in between, and not in branches
+of which only one is taken.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from telepathy_lint.scan import Site
+from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.scopes import Tree
+
+#: A function with more loads is a test or a generated file.
+_MOST = 24
+#: Statements of whose blocks only one runs.
+_BRANCHING = (ast.If, ast.Try, ast.Match)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A load and what keeps its object."""
+
+    site: Site
+    statement: ast.stmt
+    name: str | None
+    #: The branches that it stands in: the statement, and which of its blocks.
+    branches: tuple[tuple[ast.AST, str], ...]
+
+
+def groups(sites: Iterable[Site], tree: Tree) -> Iterator[tuple[Site, ...]]:
+    """The largest sets of two and more loads that are held together."""
+    by_scope: dict[ast.AST, list[_Held]] = defaultdict(list)
+    for site in sites:
+        if site.kind in ("model", "pipeline") and (held := _held(site, tree)) is not None:
+            by_scope[site.context.scope.node].append(held)
+    for scope, loads in by_scope.items():
+        if 2 <= len(loads) <= _MOST:
+            yield from _largest(sorted(loads, key=lambda held: held.site.start), list(_freed(scope)))
+
+
+def _largest(loads: list[_Held], freed: list[tuple[str, int]]) -> Iterator[tuple[Site, ...]]:
+    """Every two loads that are held together with all that are held with both."""
+    found: list[set[int]] = []
+    for first, second in itertools.combinations(range(len(loads)), 2):
+        group: list[int] = []
+        for index in (first, second, *range(len(loads))):
+            if index not in group and all(_together(loads[each], loads[index], freed) for each in group):
+                group.append(index)
+        if second in group and not any(set(group) <= each for each in found):
+            found.append(set(group))
+    yield from (tuple(loads[index].site for index in sorted(group)) for group in found)
+
+
+def _held(site: Site, tree: Tree) -> _Held | None:
+    branches = []
+    statement: ast.stmt | None = None
+    node: ast.AST = site.call
+    while (parent := tree.parent.get(node)) is not None and node is not site.context.scope.node:
+        if isinstance(node, ast.stmt) and statement is None:
+            statement = node
+        if isinstance(parent, _BRANCHING) or (isinstance(parent, ast.IfExp) and node is not parent.test):
+            branches.append((parent, _block(parent, node)))
+        node = parent
+    if statement is None:
+        return None
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    return _Held(site, statement, dotted(target) if target is not None else None, tuple(branches))
+
+
+def _block(parent: ast.AST, node: ast.AST) -> str:
+    """Which block of a branching statement a node stands in; a `try`'s body and `else` run together."""
+    for name, value in ast.iter_fields(parent):
+        if value is node:
+            return name
+        if isinstance(value, list) and any(each is node for each in value):
+            if isinstance(parent, ast.Try):
+                return name if name == "handlers" else "body"
+            return f"{name}{value.index(node)}" if name == "cases" else name
+    return ""
+
+
+def _freed(scope: ast.AST) -> Iterator[tuple[str, int]]:
+    """The names that a function lets go of, each with its line."""
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Delete) or (
+            isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None
+        ):
+            yield from ((name, node.lineno) for target in node.targets if (name := dotted(target)))
+
+
+def _together(one: _Held, other: _Held, freed: list[tuple[str, int]]) -> bool:
+    if other.site.start < one.site.start:
+        one, other = other, one
+    if one.name is not None and one.name == other.name:
+        return False
+    blocks = dict(one.branches)
+    if any(blocks.get(statement, block) != block for statement, block in other.branches):
+        return False
+    first, second = one.statement.lineno, other.statement.lineno
+    return not any(name == one.name and first <= line <= second for name, line in freed)
