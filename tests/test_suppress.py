@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import registry
+from telepathy_lint import engine, registry
 from telepathy_lint.fixes import apply
 from telepathy_lint.noqa_edits import added, unused
+from telepathy_lint.notebook import Notebook
+from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.suppress import unsuppressed
 from telepathy_lint.violation import SiteRef, Violation
@@ -77,9 +80,16 @@ AS_FLAKE8 = {
     "two comments": "LOAD  # noqa: E501  # noqa: CODE\n",
     "docstring before": '"""doc\n\nmore # noqa\n"""\nLOAD\n',
     "form feed": "\x0cLOAD  # noqa\n\x0c\nLOAD\n",
+    "form feed above lines that are joined": "\x0c\nLOAD\nx = (LOAD, '''a\nb''')  # noqa\nLOAD\n",
+    "form feed in a string": "x = '\x0c'\nLOAD\nx = LOAD + \\\n  1  # noqa\nLOAD\n",
     "separators in strings": "x = '\x1c\x85\u2028'\nLOAD  # noqa\nLOAD\n",
     "CRLF": "x = [\r\n    LOAD,  # noqa\r\n    LOAD]\r\n",
     "CR": "x = [\r    LOAD,  # noqa\r    LOAD]\r",
+    "CRLF in a multi-line string": "x = (LOAD, '''a\r\nb''')  # noqa\r\nLOAD\r\n",
+    "CR in a multi-line string": "LOAD\rx = (LOAD, '''a\rb''')  # noqa\rLOAD\r",
+    "CR and a backslash": "LOAD\rx = LOAD + \\\r  1  # noqa\rLOAD\r",
+    "deeper lines": "if LOAD:\n  if LOAD:\n    x = LOAD, '''a\nb'''  # noqa\n  LOAD\nLOAD\n",
+    "joined lines one after the other": "x = LOAD, '''a\nb'''\ny = LOAD, '''a\nb'''  # noqa\nLOAD\n",
     "no final newline": "LOAD\nLOAD  # noqa",
     "whole file": "x = 1\n# flake8: noqa\nLOAD\n",
     "whole file, equals sign": "# flake8=noqa\nLOAD\n",
@@ -118,7 +128,8 @@ def test_noqa_is_read_as_flake8_reads_it(tmp_path: Path) -> None:
     assert any(theirs.values()) and not all(theirs.values())
 
 
-def test_noqa_counts_on_the_first_and_last_line_of_the_call() -> None:
+@pytest.mark.parametrize("comment", ["# noqa: TLP101", "# telepathy-lint: disable=TLP101"])
+def test_comments_count_on_the_first_and_last_line_of_the_call(comment: str) -> None:
     def reported(text: str) -> bool:
         source = Source.from_text("x.py", text)
         call = source.place(text.index("load("), text.rindex(")") + 1)
@@ -135,6 +146,24 @@ def test_noqa_counts_on_the_first_and_last_line_of_the_call() -> None:
         )
     ]
     assert silenced == [0, 2, 4]
+
+
+def test_comments_count_on_the_lines_of_a_call_in_a_later_cell() -> None:
+    def reported(line: int) -> list[str]:
+        call = [
+            "x = AutoModel.from_pretrained(\n",
+            "    'gpt2',\n",
+            "    device_map='auto',\n",
+            "    revision='a',\n",
+            ")",
+        ]
+        call[line] = call[line].rstrip("\n") + "  # noqa: TLP101\n"
+        cells = ["from transformers import AutoModel\n", "y = 1\n" * 7, "".join(call), "z = 1\n" * 7]
+        book = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
+        source = Notebook("x.ipynb", json.dumps(book).encode())
+        return [found.code for found in engine.lint(source, registry.select(["TLP101"]), Settings())]
+
+    assert [line for line in range(5) if not reported(line)] == [0, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +196,31 @@ def test_noqa_counts_on_the_first_and_last_line_of_the_call() -> None:
             [3],
             id="ended in the other part",
         ),
+        pytest.param(
+            "# telepathy-lint: disable=TLP101\n# telepathy-lint: enable=TLP102\nLOAD\n",
+            [],
+            id="another ended",
+        ),
+        pytest.param(
+            "# telepathy-lint: disable\n# telepathy-lint: enable=TLP101\nLOAD\n",
+            [],
+            id="a part of everything",
+        ),
+        pytest.param(
+            "# telepathy-lint: disable=TLP101\n# telepathy-lint: disable=TLP102\n"
+            "# telepathy-lint: enable\nLOAD\n",
+            [4],
+            id="two ended at once",
+        ),
+        pytest.param(
+            "# telepathy-lint: disable=TLP101,TLP102\nLOAD\n# telepathy-lint: enable=TLP101\nLOAD\n",
+            [4],
+            id="silenced before the part ended",
+        ),
+        pytest.param("# telepathy-lint: disable=ALL\nLOAD\n", [], id="all by name"),
+        pytest.param("LOAD  # noqa: ALL\n", [], id="everything: flake8 reads no code in it"),
+        pytest.param("# why # telepathy-lint: disable=TLP101\nx\nLOAD\n", [], id="range behind a comment"),
+        pytest.param("LOAD  # why # telepathy-lint: disable\nLOAD\n", [2], id="line behind a comment"),
         pytest.param("# telepathy-lint: enable=TLP101\nLOAD\n", [2], id="end without begin"),
         pytest.param("LOAD  # telepathy-lint: disable=TLP101\nLOAD\n", [2], id="behind code: that line only"),
         pytest.param("x = '''\n# telepathy-lint: disable=TLP101\n'''\nLOAD\n", [4], id="not in a string"),
@@ -225,6 +279,21 @@ def unused_of(text: str, *codes: str) -> list[tuple[int, int, str, str | None]]:
             "# telepathy-lint: disable\nx\n", [(1, 1, "everything", None)], id="range of everything"
         ),
         pytest.param("# telepathy-lint: disable=TLP101\nLOAD\n", [], id="range used"),
+        pytest.param(
+            "# telepathy-lint: disable=TLP101,TLP102\n# telepathy-lint: enable=TLP102\nLOAD\n",
+            [(1, 34, "TLP102", None)],
+            id="the part that ended unused",
+        ),
+        pytest.param(
+            "LOAD  # telepathy-lint: disable=TLP102\nx\n",
+            [(1, 33, "TLP102", "LOAD\nx\n")],
+            id="behind code: unused",
+        ),
+        pytest.param(
+            "x\n# flake8: noqa: TLP101,TLP102\nLOAD\n",
+            [(2, 24, "TLP102", "x\n# flake8: noqa: TLP101\nLOAD\n")],
+            id="file, in part",
+        ),
         pytest.param("x = '# noqa: TLP101'\n", [], id="in a string"),
     ],
 )
