@@ -7,8 +7,10 @@ looks something up by the id loads nothing; everything that is not understood mi
 from __future__ import annotations
 
 import ast
+import re
 
 from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.identifiers import SERVICES
 from telepathy_lint.scan.index import FUNCTIONS, Function
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.triggers import CodeWords
@@ -39,6 +41,9 @@ _PASSES = frozenset(
 _TESTS = frozenset({"startswith", "endswith", "index", "count", "isdigit", "find"})
 _TAKES = frozenset({"get", "pop", "setdefault"})
 _LISTS = frozenset({"items", "keys", "copy"})
+_DATASETS = ("load_dataset", "list_datasets", "HfDatasets")
+#: Lists that transformers' modelling files, and copies of them, keep for documentation.
+_LIBRARY = re.compile("_ARCHIVE_(?:LIST|MAP)$|_FOR_DOC$|_START_DOCSTRING$")
 _CHANGES = frozenset({"append", "add", "update", "extend", "insert", "remove", "discard", "clear", "sort"})
 
 
@@ -54,13 +59,22 @@ class Escapes:
         self.words = words
         self._followed: set[tuple[str, bool]] = set()
         self._exported: set[str] = set()
+        text = tree.text
+        #: Ids of services, which sell models under names of their own, and of datasets look like ids of models.
+        self._means_something_else = any(name in text.lower() for name in SERVICES) or (
+            any(word in text for word in _DATASETS) and "from_pretrained" not in text
+        )
 
     def exports(self, node: ast.expr) -> tuple[str, ...] | None:
         """The names under which other files could get at the id, None where this file lets it out itself."""
+        if self._means_something_else:
+            return None
         self._followed, self._exported = set(), set()
         try:
             self._follow(node, key=False)
         except (_WayOutError, RecursionError):
+            return None
+        if any(_LIBRARY.search(name) for name in self._exported):
             return None
         return tuple(sorted(self._exported))
 
@@ -163,7 +177,7 @@ class Escapes:
             scope = self.tree.scope_of(target)
             if scope.is_class:
                 raise _WayOutError
-            if scope.parent is None:
+            if scope.parent is None or self.tree.has_global or self.tree.top.binds(target.id):
                 self._exported.add(target.id)
             self._uses(target.id, key)
         else:
@@ -182,7 +196,8 @@ class Escapes:
 def _parameter_of(function: Function, call: ast.Call, node: ast.AST) -> str | None:
     """The parameter that gets `node`, an argument or keyword of the call."""
     if isinstance(node, ast.keyword):
-        return node.arg
+        known = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+        return node.arg if any(each.arg == node.arg for each in known) else None
     names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
     index = next((at for at, each in enumerate(call.args) if each is node), len(names))
     starred = any(isinstance(each, ast.Starred) for each in call.args[: index + 1])

@@ -35,6 +35,8 @@ _READ_ALREADY = (
     ".jsonl",
 )
 _MAX_BYTES = 2_000_000
+#: Folders whose modules frameworks read by their path, as configuration files.
+_READ_BY_PATH = re.compile("(?:^|/)(?:configs?|conf|cfgs?)/")
 
 
 def project_root(path: str) -> str | None:
@@ -106,7 +108,7 @@ def _entries_only(group: Sequence[Model], entries: dict[Mention, Entry]) -> list
         for mention in model.mentions:
             if mention.role in _QUIET:
                 continue
-            if mention not in entries:
+            if mention not in entries or _READ_BY_PATH.search(mention.place.path):
                 return None
             found.append(entries[mention])
     return sorted(found, key=lambda entry: entry.mention.place) or None

@@ -32,7 +32,7 @@ _MODEL_NAME = re.compile(
     r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
 )
 #: Clients of services that sell models under names of their own.
-_SERVICES = (
+SERVICES = (
     "openai", "together", "litellm", "openrouter", "groq", "anthropic", "deepinfra", "fireworks", "replicate", "bedrock",
     "inferenceclient", "hfapi", "base_url", "api_key",
 )  # fmt: skip
@@ -78,7 +78,7 @@ class Identifiers:
         direct = {id(value.node) for site in self.loads if not site.indirect for value in _identity(site)}
         loaded = {id(value.node) for site in self.loads for value in self._opened(_identity(site))}
         text = self.tree.text.lower()
-        services = any(name in text for name in _SERVICES)
+        services = any(name in text for name in SERVICES)
         for node, status in found:
             if id(node) in direct and self._is_argument(node):
                 continue  # the load's own rule looks at it
