@@ -1,0 +1,158 @@
+"""TLP303 through the command line: the whole project is read, and everything that holds for findings holds for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint import registry
+from telepathy_lint.cli import run
+from telepathy_lint.project import PROJECT_RULES
+
+TABLES = """\
+BATCH_SIZE = {
+    "Qwen/Qwen2.5-3B": 6,
+    "Qwen/Qwen2.5-7B": 2,
+}
+HIDDEN = {"Qwen/Qwen2.5-7B": 3584}
+"""
+TRAIN = """\
+from transformers import AutoModelForCausalLM
+
+model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-3B")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "tables.py").write_text(TABLES)
+    (tmp_path / "train.py").write_text(TRAIN)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def check(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
+    """The findings of a run, without its last line."""
+    run(["check", "--output-format", "concise", "--quiet", "--no-cache", *options])
+    return capsys.readouterr().out.splitlines()
+
+
+FOUND = [
+    "lab/tables.py:3:5: TLP303 nothing in the project loads this model: 'Qwen/Qwen2.5-7B'; also named in lab/tables.py:5"
+]
+
+
+def test_it_is_off_unless_selected(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not [line for line in check(capsys) if "TLP303" in line]
+    assert check(capsys, "--select", "TLP303") == FOUND
+    assert check(capsys, "--extend-select", "unused-model-config") == FOUND
+    assert check(capsys, "--select", "ALL", "--ignore", "TLP1,TLP2,TLP9") == FOUND
+    assert check(capsys, "--select", "TLP3", "--ignore", "TLP303") == []
+
+
+def test_the_rest_of_the_project_counts_where_one_file_is_given(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(capsys, "--select", "TLP303", "lab/tables.py") == FOUND
+    assert check(capsys, "--select", "TLP303", "train.py") == []
+    (project / "other.py").write_text(
+        'from transformers import pipeline\npipeline(model="Qwen/Qwen2.5-7B")\n'
+    )
+    assert check(capsys, "--select", "TLP303", "lab/tables.py") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("sweep.sh", "python train.py --model Qwen/Qwen2.5-7B\n", id="a script"),
+        pytest.param("conf.yaml", "model: Qwen/Qwen2.5-7B\n", id="a configuration file"),
+        pytest.param("README.md", "    python train.py --model Qwen/Qwen2.5-7B\n", id="a documented command"),
+        pytest.param("Makefile", "MODEL = Qwen/Qwen2.5-7B\n", id="a makefile"),
+        pytest.param(
+            "use.py", "from lab.tables import BATCH_SIZE\nfor name in BATCH_SIZE: go(name)\n", id="a module"
+        ),
+        pytest.param("go.py", 'launch("train.py", model="Qwen/Qwen2.5-7B")\n', id="an unknown call"),
+    ],
+)
+def test_what_might_load_it_keeps_the_rule_silent(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str, text: str
+) -> None:
+    (project / name).write_text(text)
+    assert check(capsys, "--select", "TLP303") == []
+
+
+def test_what_only_speaks_of_it_is_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "NOTES.md").write_text("# Notes\n- Qwen/Qwen2.5-7B would be next\n")
+    (project / "results.json").write_text('{"model": "Qwen/Qwen2.5-7B"}')
+    (line,) = check(capsys, "--select", "TLP303")
+    assert line.endswith("also named in NOTES.md:2, lab/tables.py:5, results.json:1")
+
+
+def test_another_name_of_a_loaded_model_is_loaded(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "more.py").write_text('SIZES = {"meta-llama/Meta-Llama-3.1-8B": 8.03}\n')
+    assert len(check(capsys, "--select", "TLP303")) == 2
+    (project / "go.py").write_text(TRAIN.replace("Qwen/Qwen2.5-3B", "meta-llama/Llama-3.1-8B"))
+    assert check(capsys, "--select", "TLP303") == FOUND
+
+
+def test_comments_baselines_and_ignores_hold(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    baseline = ["--select", "TLP303", "--baseline", "known.json"]
+    check(capsys, *baseline, "--write-baseline")
+    assert check(capsys, *baseline) == []
+    assert check(capsys, "--select", "TLP303", "--per-file-ignores", "lab/*:TLP303") == []
+    path = project / "lab" / "tables.py"
+    path.write_text(TABLES.replace("2,", "2,  # noqa: TLP303"))
+    assert check(capsys, "--select", "TLP303") == []
+    path.write_text(TABLES.replace("BATCH", "# telepathy-lint: disable=TLP303\nBATCH"))
+    assert check(capsys, "--select", "TLP303") == []
+    path.write_text(TABLES)
+    run(["check", "--select", "TLP303", "--add-noqa"])
+    assert path.read_text() == TABLES.replace("2,", "2,  # noqa: TLP303")
+
+
+def test_a_comment_that_silences_it_is_used(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "lab" / "tables.py").write_text(TABLES.replace("2,", "2,  # noqa: TLP303"))
+    assert check(capsys, "--select", "TLP303", "--report-unused-noqa") == []
+
+
+def test_every_format_can_say_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("full", "grouped", "json", "json-lines", "sarif", "github", "gitlab", "junit", "rdjson"):
+        assert run(["check", "--select", "TLP303", "--output-format", name]) == 1
+        assert "Qwen/Qwen2.5-7B" in capsys.readouterr().out, name
+    run(["check", "--select", "TLP303", "--output-format", "json"])
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["path"], found["line"], found["column"], found["fix"]) == ("lab/tables.py", 3, 5, None)
+
+
+def test_fixing_other_rules_leaves_it_reported(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "lab" / "tables.py").write_text(TABLES + TRAIN.replace(")\n", ', device_map="auto")\n'))
+    lines = check(capsys, "--select", "TLP303,TLP101", "--fix")
+    assert lines == FOUND
+    assert "load_model" in (project / "lab" / "tables.py").read_text()
+
+
+def test_a_notebook_is_a_file_like_others(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells = [{**cell, "source": "import os"}, {**cell, "source": 'OLD = "google/gemma-2-9b"'}]
+    (project / "look.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    (finding,) = check(capsys, "--select", "TLP303", "look.ipynb")
+    assert finding.startswith("look.ipynb:cell 2:1:7: TLP303")
+
+
+def test_nothing_is_paid_where_it_is_not_selected(project: Path) -> None:
+    code = "from telepathy_lint.cli import run; import sys; run(['check', 'train.py']); print('audit' in ' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_rules_that_need_the_project_are_known_without_loading_them() -> None:
+    meta = [rule.meta for rule in registry.all_rules() if rule.meta.project]
+    assert {name for each in meta for name in (each.code, each.name)} == set(PROJECT_RULES)
