@@ -1,11 +1,10 @@
-"""Files on disk: which ones to lint, and writing one back in a single step."""
+"""Files on disk: which ones to lint."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -179,75 +178,3 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
 def read_bytes(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read()
-
-
-class WriteRefusedError(Exception):
-    """The file was left as it is; says why."""
-
-
-def write_back(path: str, data: bytes, expected: bytes) -> None:
-    """Replace a file's content in one step, keeping its mode, owner, extended attributes, and links to it.
-
-    Raises:
-        WriteRefusedError: the file is no longer what was read (`expected`), or may not be written.
-    """
-    target = os.path.realpath(path)
-    try:
-        if read_bytes(target) != expected:
-            raise WriteRefusedError(
-                "was changed by something else since it was read, so it is not fixed; run again"
-            )
-        if not os.access(target, os.W_OK):
-            raise WriteRefusedError("is not writable, so it is not fixed")
-        if not _replace(target, data):
-            _overwrite(target, data)
-    except OSError as error:
-        raise WriteRefusedError(f"cannot be written, so it is not fixed: {error.strerror}") from error
-
-
-def _replace(target: str, data: bytes) -> bool:
-    """By a new file in its place; False where that would lose something that writing into the old one keeps."""
-    before = os.stat(target)
-    if before.st_nlink > 1 or not stat.S_ISREG(before.st_mode):
-        return False
-    folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.telepathy-lint")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError:
-        return False
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        if not _take_over(target, temporary, before):
-            os.unlink(temporary)
-            return False
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    return True
-
-
-def _take_over(target: str, temporary: str, before: os.stat_result) -> bool:
-    """Owner, mode and extended attributes onto the new file; False where the owner cannot be kept."""
-    new = os.stat(temporary)
-    if hasattr(os, "chown") and (new.st_uid, new.st_gid) != (before.st_uid, before.st_gid):
-        try:
-            os.chown(temporary, before.st_uid, before.st_gid)
-        except OSError:
-            return False
-    os.chmod(temporary, stat.S_IMODE(before.st_mode))
-    if hasattr(os, "listxattr"):
-        with suppress(OSError):
-            for attribute in os.listxattr(target):
-                with suppress(OSError):  # some, such as security labels, are the system's to set
-                    os.setxattr(temporary, attribute, os.getxattr(target, attribute))
-    return True
-
-
-def _overwrite(target: str, data: bytes) -> None:
-    with open(target, "r+b") as file:
-        file.write(data)
-        file.truncate()

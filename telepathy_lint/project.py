@@ -223,8 +223,8 @@ class Project:
     def _written(job: Job, task: Task, result: FileResult) -> FileResult:
         if result.output is None:
             return result
-        from telepathy_lint.files import WriteRefusedError, write_back
         from telepathy_lint.one_file import unfixed
+        from telepathy_lint.writing import WriteRefusedError, write_back
 
         try:
             write_back(job.path, result.output, job.data)

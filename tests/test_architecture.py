@@ -25,7 +25,7 @@ LAYERS = (
     ("rules", "load_arguments", "spreads"),
     ("registry", "rewrite"),
     ("engine",),
-    ("config", "requirements", "gitignore", "files", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
+    ("config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "language_server", "api", "__main__", "__init__"),

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint.config import Configs
-from telepathy_lint.files import Discovery, WriteRefusedError, write_back
+from telepathy_lint.files import Discovery
 from telepathy_lint.gitignore import Ignores
+from telepathy_lint.writing import WriteRefusedError, write_back
 
 
 def make(root: Path, *names: str, text: str = "x = 1\n") -> None:
