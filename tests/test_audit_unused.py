@@ -51,7 +51,7 @@ FOUND = [
 def test_it_is_off_unless_selected(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not [line for line in check(capsys) if "TLP303" in line]
     assert check(capsys, "--select", "TLP303") == FOUND
-    assert check(capsys, "--extend-select", "unused-model-config") == FOUND
+    assert check(capsys, "--select", "TLP101", "--extend-select", "unused-model-config") == FOUND
     assert check(capsys, "--select", "ALL", "--ignore", "TLP1,TLP2,TLP9") == FOUND
     assert check(capsys, "--select", "TLP3", "--ignore", "TLP303") == []
 
