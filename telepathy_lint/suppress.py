@@ -168,9 +168,7 @@ class LineGroups:
             return None
         end = starts[last] if last < len(starts) else len(text)
         match = NOQA.search(text, starts[first - 1], end)
-        if match is None or match["codes"] is None:
-            return match and Directive("line", match.start(), match.end(), first, last, None)
-        return _directive("line", match, first, last)
+        return _directive("line", match, first, last) if match is not None else None
 
 
 def physical_lines(source: Source) -> Iterator[str]:

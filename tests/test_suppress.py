@@ -82,16 +82,18 @@ AS_FLAKE8 = {
     "form feed": "\x0cLOAD  # noqa\n\x0c\nLOAD\n",
     "form feed above lines that are joined": "\x0c\nLOAD\nx = (LOAD, '''a\nb''')  # noqa\nLOAD\n",
     "form feed in a string": "x = '\x0c'\nLOAD\nx = LOAD + \\\n  1  # noqa\nLOAD\n",
+    "separator above lines that are joined": "x = '\u2028'\nLOAD\nx = LOAD + \\\n  1  # noqa\nLOAD\n",
     "separators in strings": "x = '\x1c\x85\u2028'\nLOAD  # noqa\nLOAD\n",
     "CRLF": "x = [\r\n    LOAD,  # noqa\r\n    LOAD]\r\n",
     "CR": "x = [\r    LOAD,  # noqa\r    LOAD]\r",
     "CRLF in a multi-line string": "x = (LOAD, '''a\r\nb''')  # noqa\r\nLOAD\r\n",
     "CR in a multi-line string": "LOAD\rx = (LOAD, '''a\rb''')  # noqa\rLOAD\r",
     "CR and a backslash": "LOAD\rx = LOAD + \\\r  1  # noqa\rLOAD\r",
-    "deeper lines": "if LOAD:\n  if LOAD:\n    x = LOAD, '''a\nb'''  # noqa\n  LOAD\nLOAD\n",
+    "deeper lines": "if LOAD:\n  if LOAD:\n    x = LOAD, '''a\nb'''  # noqa\n  LOAD\nx = LOAD, '''a\nb'''  # noqa\nLOAD\n",
     "joined lines one after the other": "x = LOAD, '''a\nb'''\ny = LOAD, '''a\nb'''  # noqa\nLOAD\n",
     "no final newline": "LOAD\nLOAD  # noqa",
     "whole file": "x = 1\n# flake8: noqa\nLOAD\n",
+    "whole file, at its end": "LOAD\n# flake8: noqa\n",
     "whole file, equals sign": "# flake8=noqa\nLOAD\n",
     "whole file, indented": "if 1:\n    # FLAKE8: NOQA\n    LOAD\n",
     "whole file, behind code": "x = 1  # flake8: noqa\nLOAD\n",
@@ -141,9 +143,7 @@ def test_comments_count_on_the_first_and_last_line_of_the_call(comment: str) -> 
     silenced = [
         number
         for number in range(len(lines))
-        if not reported(
-            "\n".join([*lines[:number], lines[number] + "  # noqa: TLP101", *lines[number + 1 :]])
-        )
+        if not reported("\n".join([*lines[:number], f"{lines[number]}  {comment}", *lines[number + 1 :]]))
     ]
     assert silenced == [0, 2, 4]
 
@@ -224,6 +224,12 @@ def test_comments_count_on_the_lines_of_a_call_in_a_later_cell() -> None:
         pytest.param("# telepathy-lint: enable=TLP101\nLOAD\n", [2], id="end without begin"),
         pytest.param("LOAD  # telepathy-lint: disable=TLP101\nLOAD\n", [2], id="behind code: that line only"),
         pytest.param("x = '''\n# telepathy-lint: disable=TLP101\n'''\nLOAD\n", [4], id="not in a string"),
+        pytest.param(
+            "# a\nx = '''\n# telepathy-lint: disable=TLP101\n'''\n# b\nLOAD\n",
+            [6],
+            id="not in a string between comments",
+        ),
+        pytest.param("LOAD\n# flake8: noqa: TLP101\n", [], id="file, at its end"),
     ],
 )
 def test_forms_of_our_own(text: str, expected: list[int]) -> None:
