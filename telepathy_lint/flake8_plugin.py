@@ -45,7 +45,7 @@ class Plugin:
             metavar="NAMES",
             help="dotted names of functions known to load a model",
         )
-        manager.extend_default_ignore(["TLP9"])
+        manager.extend_default_ignore(["TLP303", "TLP9"])
 
     @classmethod
     def parse_options(cls, options: Namespace) -> None:
