@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from telepathy_lint import suppress
 from telepathy_lint.audit import identifiers, texts
+from telepathy_lint.audit.callers import given_by
+from telepathy_lint.audit.commands import passed_by
 from telepathy_lint.audit.data import (
     CachePath,
     Entry,
@@ -19,6 +21,7 @@ from telepathy_lint.audit.data import (
     LoadKind,
     Mention,
     Place,
+    Wanted,
 )
 from telepathy_lint.audit.escapes import Escapes
 from telepathy_lint.audit.follow import Follower, written
@@ -68,10 +71,24 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
     except RecursionError:
         return FileFacts(job.shown, problem="nested too deeply to be read")
     except Exception as error:
-        return FileFacts(
-            job.shown,
-            problem=f"telepathy-lint itself failed: {type(error).__name__}: {error}; please report it",
-        )
+        return FileFacts(job.shown, problem=_failed(error))
+
+
+def with_given(facts: FileFacts, job: Job, modules: Modules, wanted: tuple[Wanted, ...]) -> FileFacts:
+    """A file's facts with what it gives to functions of other files."""
+    try:
+        scanned = scan(open_source(job.path, job.data), job.settings, modules)
+        if scanned.finder is None:
+            return facts
+        facts = replace(facts, given=tuple(given_by(Follower(scanned.finder, job.shown), wanted)))
+        scanned.release()
+        return facts
+    except Exception as error:
+        return replace(facts, problem=_failed(error))
+
+
+def _failed(error: Exception) -> str:
+    return f"telepathy-lint itself failed: {type(error).__name__}: {error}; please report it"
 
 
 def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
@@ -103,6 +120,7 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
     return replace(
         facts,
         loads=tuple(loads),
+        passed=tuple(passed_by(follower)),
         findings=findings,
         caches=_caches(scanned.sites, job.shown),
         generates=tuple(
@@ -129,7 +147,7 @@ def _entries(found: list[tuple[ast.Constant, Mention]], escapes: Escapes) -> Ite
 
 
 def _load(site: Site, follower: Follower, root: str) -> Load:
-    ids, is_open, options = follower.of(site)
+    found = follower.of(site)
     if site.loader:  # rules take every call of the loader for one with hidden arguments
         _, opaque = follower.finder.arguments.read(site.call, site.context, (IDENTITY,))
         site = replace(site, opaque=opaque)
@@ -138,20 +156,21 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
         replace(each, place=replace(each.place, path=relative(each.place.path, root)))
         if os.path.isabs(each.place.path)
         else each
-        for each in ids
+        for each in found.chosen
     )
     return Load(
         place=_place(site, follower.path),
         kind=kinds[site.kind],
         callee=site.callee,
         ids=ids,
-        open=is_open,
+        open=found.is_open,
         written=written(site),
-        options=options,
-        keys=follower.keys(options),
+        options=found.options,
+        keys=follower.keys(found.options),
         settings=settings_of(site),
         generative=site.generative,
         indirect=site.indirect,
+        wanted=found.wanted,
     )
 
 

@@ -62,6 +62,20 @@ class Chosen:
     entry: int = 0
 
 
+#: (Python file as written, option, id, place): what a command line passes, or ("", key, id, place) of a configuration file.
+Passed = tuple[str, str, str, Place]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Wanted:
+    """A parameter of a function or constructor that other files may call; `position` is -1 where only its name will do."""
+
+    path: str
+    function: str
+    parameter: str
+    position: int
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting of a load: as written, and the kind of value that is counted."""
@@ -90,9 +104,23 @@ class Load:
     generative: bool
     #: A call of a function of the project that loads: its settings are counted where that function loads.
     indirect: bool
+    #: The parameters that the id comes through.
+    wanted: tuple[Wanted, ...] = ()
 
     def setting(self, name: str) -> Setting:
         return dict(self.settings)[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a call in another file gives for a parameter."""
+
+    wanted: Wanted
+    path: str
+    ids: tuple[Chosen, ...]
+    open: bool
+    options: tuple[str, ...]
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +187,14 @@ class FileFacts:
     numbers: tuple[Number, ...] = ()
     caches: tuple[CachePath, ...] = ()
     generates: tuple[Generate, ...] = ()
-    #: (Python file as written, option, id, place): what a shell script passes, or ("", key, id, place) of a
-    #: configuration file.
-    passed: tuple[tuple[str, str, str, Place], ...] = ()
+    passed: tuple[Passed, ...] = ()
     #: Calls that rules look at, and how many of them no rule finds fault with.
     calls: int = 0
     clean: int = 0
     #: The places of loads whose models are in memory at the same time.
     together: tuple[tuple[Place, ...], ...] = ()
+    #: What the file's calls give to functions of other files that load.
+    given: tuple[Given, ...] = ()
     problem: str | None = None
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from telepathy_lint import __version__
 from telepathy_lint.audit import texts
+from telepathy_lint.audit.callers import wanted_of, with_ids
 from telepathy_lint.audit.checks import checked
-from telepathy_lint.audit.collect import Job, collect, relative
+from telepathy_lint.audit.collect import Job, collect, relative, with_given
 from telepathy_lint.audit.consistency import consistency
 from telepathy_lint.audit.data import (
     Audit,
@@ -47,7 +48,8 @@ def unused(
     for root in sorted({root for path in paths if (root := project_root(path)) is not None}):
         python = Discovery(configs).find([root])
         todo = [replace(job, rules=()) for job in _python_jobs(python, Project(configs), root, [])]
-        files = _work([*todo, *_other_files(root, root, configs)], root, jobs)
+        todo += _other_files(root, root, configs)
+        files = _with_callers(_work(todo, root, jobs), todo)
         readable = (each.path for each in python if each.problem is None)
         for name, models in unused_models(files, _models(files, _loads(files)), root, readable).items():
             found[os.path.join(root, *name.split("/"))] = models
@@ -69,7 +71,7 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None) -> Aud
     todo = list(_python_jobs(python, project, root, problems))
     others = list(_other_files(path, root, configs))
     todo += others
-    files = _work(todo, root, jobs)
+    files = _with_callers(_work(todo, root, jobs), todo)
     problems += [(facts.path, facts.problem) for facts in files if facts.problem is not None]
     return _assembled(files, root, len(python), len(others), problems, card)
 
@@ -116,6 +118,23 @@ def _work(todo: Sequence[Job], root: str, jobs: int | None) -> list[FileFacts]:
         lambda job, how: FileFacts(job.shown, problem=f"the process reading this file died ({how})"),
     )
     return pool.run(todo, sizes, count)
+
+
+def _with_callers(files: list[FileFacts], todo: Sequence[Job]) -> list[FileFacts]:
+    """The facts, with what calls give to functions of other files: a second look at the few files that have such calls."""
+    wanted = wanted_of(files)
+    if not wanted:
+        return files
+    names = {each.function.encode() for each in wanted}
+    modules = Modules()
+    return [
+        with_given(facts, job, modules, wanted)
+        if job.path.endswith((".py", ".ipynb"))
+        and facts.problem is None
+        and any(name in job.data for name in names)
+        else facts
+        for facts, job in zip(files, todo, strict=True)
+    ]
 
 
 # ---- putting together
@@ -167,8 +186,10 @@ def _assembled(
 def _loads(files: Sequence[FileFacts]) -> tuple[Load, ...]:
     """All loads, with the ids that scripts and configuration files give them."""
     options = Options(facts.passed for facts in files)
-    options.match(load for facts in files for load in facts.loads)
-    return tuple(options.given(load) for facts in files for load in facts.loads)
+    given = [each for facts in files for each in facts.given]
+    options.match((load for facts in files for load in facts.loads), given)
+    loads = (options.given(load) for facts in files for load in facts.loads)
+    return with_ids(loads, given, options)
 
 
 def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from telepathy_lint.audit.data import Chosen, Place
+from telepathy_lint.audit.data import Chosen, Place, Wanted
 from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
+from telepathy_lint.audit.objects import Objects
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.callgraph import CallGraph, is_static
 from telepathy_lint.scan.index import FUNCTIONS, Function
-from telepathy_lint.scan.scopes import Context
+from telepathy_lint.scan.scopes import Context, Scope
 from telepathy_lint.scan.sites import SiteFinder
 
 _DEPTH = 5
@@ -34,6 +36,16 @@ _MARK = (
 _READERS = ("yaml", "YAML", "json.load", "toml", "OmegaConf", "hydra", "HfArgumentParser")
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ids that were found, whether there may be others, the options they are read from, and the callers to look for."""
+
+    chosen: tuple[Chosen, ...]
+    is_open: bool
+    options: tuple[str, ...]
+    wanted: tuple[Wanted, ...]
+
+
 class Follower:
     """Follows the ids of one file's loads as far as the file goes."""
 
@@ -41,18 +53,25 @@ class Follower:
         self.finder = finder
         self.path = path
         self.graph = CallGraph(finder.index, finder.evaluator)
+        self.objects = Objects(finder, self.graph)
         self._options: dict[str, list[ast.expr]] | None = None
         self._declared: set[str] = set()
+        self._wanted: dict[Wanted, None] = {}
 
-    def of(self, site: Site) -> tuple[tuple[Chosen, ...], bool, tuple[str, ...]]:
-        """The ids, whether there may be others, and the options that the id is read from."""
+    def of(self, site: Site) -> Found:
+        """What a load can get."""
         argument = site.argument("pretrained_model_name_or_path", "model")
         if argument is None:
-            return (), True, ()
+            return Found((), True, (), ())
+        return self.ids(argument.values)
+
+    def ids(self, values: tuple[Value, ...]) -> Found:
+        """The ids that values can be."""
+        self._wanted = {}
         chosen: dict[tuple[str, Place], Chosen] = {}
         options: dict[str, None] = {}
         is_open = False
-        for value, via in self._values(argument.values, "", 0, set()):
+        for value, via in self._values(values, "", 0, set()):
             if value is None:
                 is_open = True
             elif value.kind == "option":
@@ -64,7 +83,7 @@ class Follower:
                     chosen.setdefault((value.data, place), Chosen(value.data, place, via, _entry_of(value)))
             elif not (value.kind == "const" and value.data is None):
                 is_open = True
-        return tuple(sorted(chosen.values())), is_open, tuple(options)
+        return Found(tuple(sorted(chosen.values())), is_open, tuple(options), tuple(self._wanted))
 
     def _place(self, value: Value) -> Place:
         tree = value.context.scope.tree
@@ -83,11 +102,16 @@ class Follower:
                 yield value, how
             elif depth > _DEPTH or (id(value.node) in seen and value.kind != "param"):
                 yield None, how
-            elif value.kind == "choice":
-                found = tuple(self._chosen(value))
+            elif value.kind == "call" and (default := _default_given(value.node)) is not None:
+                yield None, how  # what the environment or a dict of settings says
+                found = self.finder.evaluator.evaluate(default, value.context)
+                yield from self._values(found, how or "a default", depth + 1, {*seen, id(value.node)})
+            elif value.kind in ("choice", "call", "other"):
+                found = tuple(self._chosen(value)) or tuple(self.objects.of(value))
                 if not found:
                     yield None, how
-                yield from self._values(found, how or "a table", depth + 1, {*seen, id(value.node)})
+                source = {"choice": "a table", "call": f"result of {value.data}"}.get(value.kind, "a loop")
+                yield from self._values(found, how or source, depth + 1, {*seen, id(value.node)})
             elif value.kind == "attribute":
                 yield from self._attribute(value, how, depth, seen)
             elif value.kind == "param":
@@ -96,7 +120,7 @@ class Follower:
                 yield None, how
 
     def _chosen(self, value: Value) -> Iterator[Value]:
-        if isinstance(value.data, (Value, tuple)):
+        if value.kind == "choice" and isinstance(value.data, (Value, tuple)):
             yield from self.finder.evaluator.tables.chosen(value)
 
     def keys(self, options: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,6 +141,7 @@ class Follower:
             yield None, via
             return
         yield Value("option", name, value.node, value.context), via
+        self._want_field(name)
         for default in self.options().get(name, ()):
             context = self.finder.tree.context_of(default)
             found = self.finder.evaluator.evaluate(default, context)
@@ -170,6 +195,7 @@ class Follower:
             yield None, via
             return
         how = via or f"parameter {name} of {function.name}"
+        self._want(function, name, scope.parent)
         known = False
         default = _default_of(function, name)
         if default is not None:
@@ -188,6 +214,41 @@ class Follower:
             yield from self._values(found, how, depth + 1, {*seen, id(function)})
         if not known:
             yield None, how
+
+    # ---- what callers in other files give
+
+    def _want(self, function: Function, name: str, owner: Scope | None) -> None:
+        """Remember a parameter of a function, or of a class's constructor, that other files can call."""
+        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        position = names.index(name) if name in names else -1
+        if owner is self.finder.tree.top:
+            self._wanted[Wanted(self.path, function.name, name, position)] = None
+        elif owner is not None and isinstance(owner.node, ast.ClassDef) and function.name == "__init__":
+            self._wanted[Wanted(self.path, owner.node.name, name, position - 1 if position > 0 else -1)] = (
+                None
+            )
+
+    def _want_field(self, name: str) -> None:
+        """Remember a field of the file's dataclasses, which their constructors take."""
+        for scope in self.finder.tree.all_scopes():
+            if scope.is_class and isinstance(scope.node, ast.ClassDef):
+                fields = [
+                    stmt.target.id
+                    for stmt in scope.node.body
+                    if isinstance(stmt, ast.AnnAssign) and isinstance(stmt.target, ast.Name)
+                ]
+                if name in fields:
+                    self._wanted[Wanted(self.path, scope.node.name, name, fields.index(name))] = None
+
+
+def _default_given(node: ast.AST) -> ast.expr | None:
+    """The default of `settings.get(name, default)`, `os.environ.get`, `os.getenv`, `getattr`."""
+    if not isinstance(node, ast.Call) or node.keywords:
+        return None
+    name = (dotted(node.func) or "").rpartition(".")[2]
+    if name in ("get", "getenv", "pop", "setdefault") and len(node.args) == 2:
+        return node.args[1]
+    return node.args[2] if name == "getattr" and len(node.args) == 3 else None
 
 
 def _entry_of(value: Value) -> int:

@@ -7,9 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from telepathy_lint.audit.data import Chosen, Load, Place
-
-Passed = tuple[str, str, str, Place]
+from telepathy_lint.audit.data import Chosen, Given, Load, Passed
 
 
 class Options:
@@ -20,14 +18,16 @@ class Options:
         self._given: dict[tuple[str, str], set[Chosen]] = defaultdict(set)
         self._keys: dict[tuple[str, str], set[Chosen]] = defaultdict(set)
 
-    def match(self, loads: Iterable[Load]) -> None:
-        """Find the Python files that are meant, among those that load."""
-        found = list(loads)
-        known = sorted({load.place.path for load in found})
+    def match(self, loads: Iterable[Load], given: Iterable[Given] = ()) -> None:
+        """Find the Python files that are meant, among those that load, or give others something to load."""
+        readings = [(load.place.path, load.keys) for load in loads] + [
+            (each.path, each.keys) for each in given
+        ]
+        known = sorted({path for path, _ in readings})
         readers: dict[str, set[str]] = defaultdict(set)
-        for load in found:
-            for option in load.keys:
-                readers[option].add(posixpath.dirname(load.place.path))
+        for path, keys in readings:
+            for option in keys:
+                readers[option].add(posixpath.dirname(path))
         for script, option, model_id, place in self._passed:
             folder = posixpath.dirname(place.path)
             if script:

@@ -1,0 +1,91 @@
+"""The ids that functions get from other files: `load(model_id)` defined in one file, called in another."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from telepathy_lint.audit.data import FileFacts, Given, Load, Wanted
+from telepathy_lint.audit.follow import Follower
+from telepathy_lint.audit.options import Options
+from telepathy_lint.scan.bindings import dotted
+
+
+def wanted_of(files: Iterable[FileFacts]) -> tuple[Wanted, ...]:
+    """The parameters through which the ids of loads come that can come from elsewhere."""
+    return tuple(
+        sorted({each for facts in files for load in facts.loads if load.open for each in load.wanted})
+    )
+
+
+def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
+    """What the calls of one file give for those parameters."""
+    finder = follower.finder
+    for each in wanted:
+        if each.path == follower.path:
+            continue
+        names = set(_names_of(each, finder.index.imports()))
+        if not names:
+            continue
+        for node in finder.tree.visit(
+            finder.tree.lines_of(finder.words.find(*{name.rpartition(".")[2] for name in names}))
+        ):
+            if not isinstance(node, ast.Call) or dotted(node.func) not in names:
+                continue
+            argument = next(
+                (keyword.value for keyword in node.keywords if keyword.arg == each.parameter), None
+            )
+            if argument is None and 0 <= each.position < len(node.args):
+                before = node.args[: each.position + 1]
+                argument = None if any(isinstance(one, ast.Starred) for one in before) else before[-1]
+            if argument is not None:
+                found = follower.ids(finder.evaluator.evaluate(argument, finder.tree.context_of(argument)))
+                yield Given(
+                    each,
+                    follower.path,
+                    found.chosen,
+                    found.is_open,
+                    found.options,
+                    follower.keys(found.options),
+                )
+
+
+def _names_of(wanted: Wanted, imports: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """How a file names a function of another: `load`, or `models.load`."""
+    module = posixpath.splitext(posixpath.basename(wanted.path))[0]
+    if module == "__init__":
+        module = posixpath.basename(posixpath.dirname(wanted.path))
+    for name, symbol in imports:
+        parts = symbol.split(".")
+        if parts[-2:] == [module, wanted.function]:
+            yield name
+        elif parts[-1] == module:
+            yield f"{name}.{wanted.function}"
+
+
+def with_ids(loads: Iterable[Load], given: Iterable[Given], options: Options) -> tuple[Load, ...]:
+    """The loads with the ids that calls in other files give them, and what scripts give those."""
+    by_wanted: dict[Wanted, list[Given]] = {}
+    for each in given:
+        by_wanted.setdefault(each.wanted, []).append(each)
+    return tuple(_with(load, by_wanted, options) for load in loads)
+
+
+def _with(load: Load, given: dict[Wanted, list[Given]], options: Options) -> Load:
+    ids = set(load.ids)
+    for wanted in load.wanted:
+        for each in given.get(wanted, ()):
+            passed = options.given(
+                replace(
+                    load,
+                    place=replace(load.place, path=each.path),
+                    ids=(),
+                    options=each.options,
+                    keys=each.keys,
+                )
+            )
+            how = f"parameter {wanted.parameter} of {wanted.function}, from {each.path}"
+            ids |= {replace(one, via=how if one in each.ids else one.via) for one in (*each.ids, *passed.ids)}
+    return replace(load, ids=tuple(sorted(ids))) if len(ids) > len(load.ids) else load

@@ -1,0 +1,157 @@
+"""What the scan's rules leave alone because it is somebody's choice, and an audit wants to know: what a loop runs over, what
+a function of the file gives back."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.scan import Value
+from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.callgraph import CallGraph
+from telepathy_lint.scan.scopes import Context
+from telepathy_lint.scan.sites import SiteFinder
+
+_DEPTH = 4
+#: Calls that hand on what they are given, in another order or beside numbers.
+_PASSES = frozenset({"sorted", "list", "set", "tuple", "reversed", "tqdm", "iter"})
+
+
+class Objects:
+    """Finds what values may be, within one file."""
+
+    def __init__(self, finder: SiteFinder, graph: CallGraph) -> None:
+        self.tree = finder.tree
+        self.evaluator = finder.evaluator
+        self.graph = graph
+
+    def of(self, value: Value, depth: int = 0) -> Iterator[Value]:
+        """What a value may be that is a loop's variable, an item, or a function's result; nothing where that is not seen."""
+        if depth > _DEPTH:
+            return
+        if value.kind == "other" and isinstance(value.node, ast.Name):
+            yield from self._of_loops(value.node, value.context, depth)
+        elif value.kind == "call" and isinstance(value.node, ast.Call):
+            yield from self._of_call(value, value.node, depth)
+        elif value.kind == "choice":
+            yield from self._of_choice(value, depth)
+        elif value.kind in ("const", "dict", "sequence"):
+            yield value
+
+    def _of_choice(self, value: Value, depth: int) -> Iterator[Value]:
+        found = [
+            each
+            for item in self.evaluator.tables.chosen(value)
+            for each in self.of(item, depth + 1)
+        ]  # fmt: skip
+        node = value.node
+        if not found and isinstance(node, ast.Subscript):
+            keys = self.evaluator.evaluate(node.slice, value.context)
+            for base in self.evaluator.evaluate(node.value, value.context):
+                for table in self.of(base, depth + 1):
+                    for key in keys:
+                        item = key.data if key.kind == "const" else ...
+                        found += self.evaluator.tables.items(table, item)
+        yield from found
+
+    # ---- functions
+
+    def _of_call(self, value: Value, call: ast.Call, depth: int) -> Iterator[Value]:
+        for function in self.graph.called(call, value.context):
+            for stmt in self.tree.visit(range(function.lineno, (function.end_lineno or function.lineno) + 1)):
+                if not isinstance(stmt, ast.Return) or stmt.value is None:
+                    continue
+                context = self.tree.context_of(stmt.value)
+                if context.scope.node is function:
+                    for each in self.evaluator.evaluate(stmt.value, context):
+                        yield from self.of(each, depth + 1)
+
+    # ---- loops
+
+    def _of_loops(self, name: ast.Name, context: Context, depth: int) -> Iterator[Value]:
+        for target, iterated, around in self._loops(name, context):
+            position = _position(target, name.id)
+            if position is not None:
+                yield from self._items(iterated, around, position, depth)
+
+    def _loops(self, name: ast.Name, context: Context) -> Iterator[tuple[ast.expr, ast.expr, Context]]:
+        """The loops that bind a name where it is used: their target and what they run over."""
+        for inner in context.inner:
+            for each in getattr(inner, "generators", ()):
+                yield each.target, each.iter, context
+        loops = [
+            node
+            for node in self.tree.visit(self.tree.lines_with(name.id))
+            if isinstance(node, (ast.For, ast.AsyncFor))
+            and _position(node.target, name.id) is not None
+            and self.tree.scope_of(node) is context.scope
+        ]
+        around = [loop for loop in loops if loop.lineno <= name.lineno <= (loop.end_lineno or loop.lineno)]
+        for loop in around[-1:] or loops:
+            yield loop.target, loop.iter, self.tree.context_of(loop.iter)
+
+    def _items(
+        self, iterated: ast.expr, context: Context, position: tuple[int, ...], depth: int
+    ) -> Iterator[Value]:
+        """What stands at a place of the items that are run over."""
+        if isinstance(iterated, ast.Call):
+            name = (dotted(iterated.func) or "").rpartition(".")[2]
+            if name in _PASSES and iterated.args:
+                yield from self._items(iterated.args[0], context, position, depth)
+                return
+            if name == "enumerate" and iterated.args and position[:1] == (1,):
+                yield from self._items(iterated.args[0], context, position[1:], depth)
+                return
+            if name == "zip" and position and position[0] < len(iterated.args):
+                yield from self._items(iterated.args[position[0]], context, position[1:], depth)
+                return
+            if name in ("items", "keys", "values") and isinstance(iterated.func, ast.Attribute):
+                yield from self._entries(iterated.func.value, name, context, position, depth)
+                return
+        yield from self._entries(iterated, "keys", context, position, depth)
+
+    def _entries(
+        self, base: ast.expr, how: str, context: Context, position: tuple[int, ...], depth: int
+    ) -> Iterator[Value]:
+        for value in self.evaluator.evaluate(base, context):
+            for table in self.of(value, depth + 1):
+                node = table.node
+                if table.kind == "sequence":
+                    elements: list[ast.expr | None] = [*node.elts]  # type: ignore[attr-defined]
+                elif isinstance(node, ast.Dict):
+                    side = position[0] if how == "items" and position else 0
+                    elements = [*node.values] if how == "values" or side == 1 else [*node.keys]
+                    if how == "items" and not position:
+                        continue
+                elif isinstance(node, (ast.ListComp, ast.SetComp)):
+                    elements = [node.elt]
+                else:
+                    continue
+                left = position[1:] if how == "items" else position
+                for element in elements:
+                    if element is not None:
+                        own = table.context.scope.tree is self.tree
+                        around = self.tree.context_of(element) if own else table.context
+                        yield from self._inside(element, around, left, depth)
+
+    def _inside(
+        self, element: ast.expr, context: Context, position: tuple[int, ...], depth: int
+    ) -> Iterator[Value]:
+        if position and isinstance(element, (ast.Tuple, ast.List)):
+            if position[0] < len(element.elts):
+                yield from self._inside(element.elts[position[0]], context, position[1:], depth)
+        elif not position:
+            for value in self.evaluator.evaluate(element, context):
+                yield from self.of(value, depth + 1)
+
+
+def _position(target: ast.expr, name: str) -> tuple[int, ...] | None:
+    """Where a loop's target has the name: () for the target itself, (1,) for the second of a tuple."""
+    if isinstance(target, ast.Name):
+        return () if target.id == name else None
+    if isinstance(target, (ast.Tuple, ast.List)):
+        for index, each in enumerate(target.elts):
+            found = _position(each, name)
+            if found is not None:
+                return (index, *found)
+    return None
