@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from telepathy_lint.violation import Edit, Span
@@ -108,11 +109,9 @@ class Source:
         """Offset of each line's first character."""
         if "\r" in self.text:
             return [0, *(match.end() for match in _NEWLINE.finditer(self.text))]
-        starts = [0]
-        find, position = self.text.find, -1
-        while (position := find("\n", position + 1)) >= 0:
-            starts.append(position + 1)
-        return starts
+        # The start of a line is the end of those before it, newlines and all.
+        lengths = map(len, self.text.split("\n"))
+        return [0, *accumulate(map((1).__add__, lengths))][:-1]
 
     @cached_property
     def is_ascii(self) -> bool:

@@ -46,9 +46,9 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     """
     words = CodeWords(source.code)
     settings = settings or Settings()
-    paths = any(name in source.text for name in CACHE_VARIABLES) and words.find("environ")
+    paths = any(name in source.text for name in CACHE_VARIABLES) and words.has("environ")
     beside = paths or any(prefix in source.text for prefix in ID_PREFIXES) or settings.unused_models
-    if not beside and not words.find(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
+    if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
         return Scan(source, (), None)
     finder = SiteFinder(source, words, settings, modules)
     sites = tuple(finder.find())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import dotted
@@ -20,6 +21,7 @@ from telepathy_lint.scan.site import Site
 _OPTIMIZER = re.compile(
     r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
 )
+_OPTIMIZERS = ("Adam", "SGD", "Optim", "optim", "Adafactor")
 _PARAMETERS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
 #: Expressions that can hand an object on.
 _HANDS_ON = (
@@ -32,7 +34,10 @@ _LOOKERS = frozenset(
 
 
 class Gradients:
-    """Finds, for the loads of one file, the call through which unused gradients are allocated."""
+    """Finds, for the loads of one file, the call through which unused gradients are allocated.
+
+    What the file does to any model is collected once, when a first load needs it.
+    """
 
     def __init__(self, identity: Identity) -> None:
         self.tree = identity.tree
@@ -40,34 +45,34 @@ class Gradients:
         self.identity = identity
         self.behind = Computation(identity.index, identity.evaluator)
         self.sources = _Sources(identity.index, identity.evaluator)
-        self._forward: list[ast.Call] | None = None
 
     def wanted(self) -> bool:
         """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
         words = self.words
-        return bool(words.find("backward")) and bool(words.find("eval")) and bool(self._optimizer_words())
+        return words.has("backward") and words.has("eval") and words.has(*_OPTIMIZERS, whole=False)
 
     def trained_through(self, site: Site) -> ast.Call | None:
         """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
         if site.opaque or site.indirect or self._is_quantized(site):
             return None
+        load = site.call
         # The cheap questions first: most models are frozen, or never put in evaluation mode.
-        if not self._is_put_in_eval(site) or self._may_be_frozen(site):
+        if load not in self._evaluated or load in self._trained or UNKNOWN in self._trained:
             return None
-        forward = [call for call in self._forward_calls() if self._called(call) == {site.call}]
+        if self._freed & {load, UNKNOWN}:
+            return None
+        forward = [call for call, called in self._forward if called == {load}]
         if not forward:
             return None
-        trained = self._optimized()
-        if trained is None or site.call in trained:
+        trained = self._optimized
+        if trained is None or load in trained:
             return None
         for call in forward:
-            context = self.tree.context_of(call)
-            inputs = [*call.args, *(keyword.value for keyword in call.keywords)]
-            calls = {each for node in inputs for each in self.behind.calls_behind(node, context)}
+            calls = self._inputs(call)
             if calls & trained or any(
                 isinstance(each, ast.Call) and self._called(each) & trained for each in calls
             ):
-                return None if self._is_handed_over(site) else call
+                return None if self._is_handed_over(load) else call
         return None
 
     # ---- the parts of the question
@@ -75,42 +80,50 @@ class Gradients:
     def _is_quantized(self, site: Site) -> bool:
         return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
 
-    def _is_put_in_eval(self, site: Site) -> bool:
-        modes = {"eval": False, "train": False}
-        for mode in modes:
-            for use in self.identity.uses(mode):
-                call = self.tree.parent.get(use)
-                if isinstance(use, ast.Attribute) and isinstance(call, ast.Call) and call.func is use:
-                    owners = self._of(use.value)
-                    modes[mode] = (
-                        modes[mode] or site.call in owners or (mode == "train" and UNKNOWN in owners)
-                    )
-        return modes["eval"] and not modes["train"]
+    @cached_property
+    def _evaluated(self) -> Origins:
+        """The objects that `eval()` is called on."""
+        return frozenset().union(*self._owners_of_calls("eval"))
 
-    def _forward_calls(self) -> list[ast.Call]:
-        """The calls behind everything that `backward` is called on."""
-        if self._forward is None:
-            found: dict[ast.Call, None] = {}
-            for use in self.identity.uses("backward"):
-                call = self.tree.parent.get(use)
-                if (
-                    not isinstance(use, ast.Attribute)
-                    or not isinstance(call, ast.Call)
-                    or call.func is not use
-                ):
-                    continue
-                if any(keyword.arg == "inputs" for keyword in call.keywords):
-                    continue  # gradients go to the named inputs only
-                context = self.tree.context_of(call)
-                for node in [use.value, *call.args]:
-                    for each in self.behind.calls_behind(node, context):
-                        if isinstance(each, ast.Call) and isinstance(each.func, (ast.Name, ast.Attribute)):
-                            found[each] = None
-            self._forward = sorted(found, key=lambda each: (each.lineno, each.col_offset))
-        return self._forward
+    @cached_property
+    def _trained(self) -> Origins:
+        """The objects that `train()` is called on."""
+        return frozenset().union(*self._owners_of_calls("train"))
 
-    def _may_be_frozen(self, site: Site) -> bool:
-        """Whether any write of `requires_grad` may concern the model, or its gradients are looked at."""
+    def _owners_of_calls(self, method: str) -> Iterator[Origins]:
+        for use in self.identity.uses(method):
+            call = self.tree.parent.get(use)
+            if isinstance(use, ast.Attribute) and isinstance(call, ast.Call) and call.func is use:
+                yield self._of(use.value)
+
+    @cached_property
+    def _forward(self) -> list[tuple[ast.Call, Origins]]:
+        """The calls behind everything that `backward` is called on, in reading order, each with what it calls."""
+        found: dict[ast.Call, None] = {}
+        for use in self.identity.uses("backward"):
+            call = self.tree.parent.get(use)
+            if not isinstance(use, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not use:
+                continue
+            if any(keyword.arg == "inputs" for keyword in call.keywords):
+                continue  # gradients go to the named inputs only
+            context = self.tree.context_of(call)
+            for node in [use.value, *call.args]:
+                for each in self.behind.calls_behind(node, context):
+                    if isinstance(each, ast.Call) and isinstance(each.func, (ast.Name, ast.Attribute)):
+                        found[each] = None
+        ordered = sorted(found, key=lambda each: (each.lineno, each.col_offset))
+        return [(call, self._called(call)) for call in ordered]
+
+    def _inputs(self, call: ast.Call) -> Origins:
+        """The calls behind what a forward pass is given."""
+        context = self.tree.context_of(call)
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        return frozenset().union(*(self.behind.calls_behind(node, context) for node in given))
+
+    @cached_property
+    def _freed(self) -> Origins:
+        """The objects that a write of `requires_grad` may concern, or whose gradients are looked at."""
+        found: set[Origin] = set()
         for word in ("requires_grad", "requires_grad_", "grad"):
             for use in self.identity.uses(word):
                 if not isinstance(use, ast.Attribute) or (
@@ -119,51 +132,54 @@ class Gradients:
                     continue
                 if word == "grad" and dotted(use) in ("torch.grad", "autograd.grad", "torch.autograd.grad"):
                     continue
-                if self._owners(use.value) & {site.call, UNKNOWN}:
-                    return True
-        return False
+                found |= self._owners(use.value)
+        return frozenset(found)
 
     def _owners(self, node: ast.expr, depth: int = 0) -> Origins:
         """The objects whose parameters, or parts, an expression may be."""
-        found: set[ast.AST] = set()
+        found: set[Origin] = set()
         for each in self._of(node):
             if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and depth < 4:
                 found |= self._owners(each.func.value, depth + 1)
             found.add(each)
-        return frozenset(found)  # type: ignore[arg-type]
+        return frozenset(found)
 
-    def _is_handed_over(self, site: Site) -> bool:
+    def _is_handed_over(self, load: ast.Call) -> bool:
         """Whether the model itself is given to code that cannot be seen, or kept as a part of another object."""
-        for entries in self.identity.index.stores().values():
-            for binding, scope in entries:
-                if binding.kind == "assign" and binding.value is not None:
-                    context = Context(scope, binding.stmt)
-                    if site.call in self.identity.made_by(binding.value, context):
-                        return True
-        for name in self._names_of(site):
+        if load in self._kept:
+            return True
+        for name in self._names.get(load, ()):
             for use in self.identity.uses(name):
                 child, holder = use, self.tree.parent.get(use)
                 while isinstance(holder, (ast.keyword, ast.Tuple, ast.List, ast.Dict, ast.Starred)):
                     child, holder = holder, self.tree.parent.get(holder)
-                given = isinstance(holder, ast.Call) and child is not holder.func
-                if given and isinstance(use, ast.expr) and site.call in self._of(use):
-                    assert isinstance(holder, ast.Call)
-                    if not self._only_looks(holder):
-                        return True
+                if not isinstance(holder, ast.Call) or child is holder.func or not isinstance(use, ast.expr):
+                    continue
+                if load in self._of(use) and not self._only_looks(holder):
+                    return True
         return False
 
-    def _names_of(self, site: Site) -> Iterator[str]:
-        """The names that the model goes by, in any scope."""
+    @cached_property
+    def _kept(self) -> Origins:
+        """The objects that are kept in an attribute."""
+        found: set[Origin] = set()
+        for entries in self.identity.index.stores().values():
+            for binding, scope in entries:
+                if binding.kind == "assign" and isinstance(binding.value, _HANDS_ON):
+                    found |= self.identity.made_by(binding.value, Context(scope, binding.stmt))
+        return frozenset(found)
+
+    @cached_property
+    def _names(self) -> dict[Origin, list[str]]:
+        """The names that each object goes by, in any scope."""
+        found: dict[Origin, dict[str, None]] = {}
         for scope in self.tree.all_scopes():
             for name, bindings in scope.bindings.items():
-                if "." in name:
-                    continue
-                if any(
-                    site.call in self.identity.bound_to(binding, scope)
-                    for binding in bindings
-                    if binding.kind == "param" or isinstance(binding.value, _HANDS_ON)
-                ):
-                    yield name
+                for binding in bindings if "." not in name else ():
+                    if binding.kind == "param" or isinstance(binding.value, _HANDS_ON):
+                        for origin in self.identity.bound_to(binding, scope):
+                            found.setdefault(origin, {})[name] = None
+        return {origin: list(names) for origin, names in found.items()}
 
     def _only_looks(self, call: ast.Call) -> bool:
         name = dotted(call.func) or ""
@@ -173,16 +189,17 @@ class Gradients:
             list(self.identity.called(call, self.tree.context_of(call)))
         )
 
+    @cached_property
     def _optimized(self) -> Origins | None:
         """The objects whose parameters the file's optimizers get; None where that cannot be told."""
-        found: set[ast.AST] = set()
+        found: set[Origin] = set()
         for call in self._calls_of_optimizers():
             context = self.tree.context_of(call)
             given = call.args[0] if call.args else None
             given = given or next((k.value for k in call.keywords if k.arg in ("params", "model")), None)
             if given is None:
                 return None
-            owners: set[ast.AST] = set()
+            owners: set[Origin] = set()
             for each in self.sources.calls_behind(given, context):
                 if each is UNKNOWN:
                     return None
@@ -194,15 +211,12 @@ class Gradients:
             if not owners or UNKNOWN in owners:
                 return None
             found |= owners
-        return frozenset(found) if found else None  # type: ignore[arg-type]
+        return frozenset(found) if found else None
 
     def _calls_of_optimizers(self) -> Iterator[ast.Call]:
-        for node in self.tree.visit(self.tree.lines_of(self._optimizer_words())):
+        for node in self.tree.visit(self.tree.lines_of(self.words.find(*_OPTIMIZERS, whole=False))):
             if isinstance(node, ast.Call) and _OPTIMIZER.fullmatch(catalog.last(dotted(node.func) or "")):
                 yield node
-
-    def _optimizer_words(self) -> list[int]:
-        return self.words.find("Adam", "SGD", "Optim", "optim", "Adafactor", whole=False)
 
     def _called(self, call: ast.Call) -> Origins:
         """The module whose forward pass a call is."""

@@ -18,7 +18,7 @@ from telepathy_lint.scan.callgraph import CallGraph
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.site import Site
 from telepathy_lint.scan.values import Value
-from telepathy_lint.triggers import ID_PREFIXES, CodeWords, find_words
+from telepathy_lint.triggers import ID_PREFIXES, CodeWords
 
 if TYPE_CHECKING:
     from telepathy_runtime.registry import IdStatus
@@ -60,11 +60,7 @@ class Identifiers:
         self.loads = list(loads)
 
     def find(self) -> Iterator[Site]:
-        offsets = [
-            offset
-            for offset in find_words(self.tree.text, *ID_PREFIXES, whole=False)
-            if self.words.in_string(offset)
-        ]
+        offsets = self.words.find(*ID_PREFIXES, whole=False)
         found = [
             (node, status)
             for node in self.tree.visit(self.tree.lines_of(offsets))

@@ -223,8 +223,7 @@ class Mappings:
         if write.value is not None:
             line = getattr(write.stmt, "lineno", 1)
             values = tuple(
-                value if value.via else replace(value, via=(name, line))
-                for value in self._evaluator.evaluate(write.value, context)
+                value.through(name, line) for value in self._evaluator.evaluate(write.value, context)
             )
         elif write.kind == "set":
             values = (Value("other", None, write.stmt, context),)
@@ -256,10 +255,7 @@ def _through(mapping: Mapping, via: tuple[str, int] | None) -> Mapping:
     if via is None:
         return mapping
     entries = {
-        key: tuple(
-            value if value.via else replace(value, via=(via[0], getattr(value.node, "lineno", via[1])))
-            for value in values
-        )
+        key: tuple(value.through(via[0], getattr(value.node, "lineno", via[1])) for value in values)
         for key, values in mapping.entries.items()
     }
     return replace(mapping, entries=entries)

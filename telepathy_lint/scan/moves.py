@@ -31,7 +31,7 @@ def moves(
     if not mapped:
         return
     statements = {load.context.stmt for load in mapped.values()}
-    for node in tree.visit(tree.lines_of(words.find(*_MOVES))):
+    for node in tree.visit(tree.lines_of(words.find(*(f".{name}(" for name in _MOVES), whole=False))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if node.func.attr not in _MOVES or not _may_be_loaded(node.func.value, tree, statements):

@@ -65,6 +65,7 @@ class SiteFinder:
         """Nobody asks about the file any more."""
         if self.modules is None or not self.modules.keeps(self.tree):
             self.tree.release()
+        self.evaluator.release()
 
     def find(self) -> list[Site]:
         """Every site of the file, in reading order."""

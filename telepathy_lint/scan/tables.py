@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan.bindings import dotted
@@ -65,4 +64,4 @@ class Tables:
                     key is ... or (isinstance(name, ast.Constant) and name.value == key)
                 ):
                     for value in self._evaluate(item, table.context):
-                        yield value if value.via or not table.via else replace(value, via=table.via)
+                        yield value.through(*table.via) if table.via else value

@@ -60,7 +60,7 @@ class Tokenizing:
     def _may_add_pad_token(self) -> bool:
         """Whether a tokenizer may get a pad token by `add_special_tokens`."""
         named = "pad_token" in self.tree.text.replace(".pad_token", "")
-        return named and bool(self.words.find("add_special_tokens"))
+        return named and self.words.has("add_special_tokens")
 
     # ---- padding on the right
 

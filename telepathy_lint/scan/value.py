@@ -9,7 +9,8 @@ from typing import Any
 from telepathy_lint.scan.scopes import Context
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Made by the thousand and never changed: frozen, each would cost three times as much.
+@dataclass(slots=True, eq=False)
 class Value:
     """One alternative of an expression.
 
@@ -32,6 +33,12 @@ class Value:
     node: ast.AST
     context: Context
     via: tuple[str, int] | None = None  # the name it came through, and the line of the binding
+
+    def through(self, name: str, line: int) -> Value:
+        """The value as it comes through a name bound on a line; the first name it came through stays."""
+        if self.via is not None:
+            return self
+        return Value(self.kind, self.data, self.node, self.context, (name, line))
 
     @property
     def is_none(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import Binding, dotted
@@ -27,6 +26,11 @@ class Evaluator:
         self._open: set[tuple[ast.AST, ast.AST | None]] = set()
         self.names = Names()
         self.tables = Tables(self)
+
+    def release(self) -> None:
+        """Let go of what was found: it points back here, and only a collection would notice that nobody needs it."""
+        self._known.clear()
+        del self.tables
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
         """Every alternative `node` can be, in reading order; never empty."""
@@ -158,7 +162,7 @@ class Evaluator:
         context = Context(scope, binding.stmt)
         if binding.kind == "assign" and binding.value is not None:
             for value in self._unpacked(binding.value, binding.path, context):
-                yield value if value.via is not None else replace(value, via=(binding.name, binding.line))
+                yield value.through(binding.name, binding.line)
         elif binding.kind == "import":
             values = scope.tree.importer(binding.symbol) if scope.tree.importer is not None else None
             if values:
@@ -173,7 +177,7 @@ class Evaluator:
             yield Value("param", binding.name, binding.stmt, context)
         elif binding.kind == "for" and binding.value is not None:
             for value in self._element(binding.value, node, context, binding.path):
-                yield value if value.via is not None else replace(value, via=(binding.name, binding.line))
+                yield value.through(binding.name, binding.line)
         elif binding.kind == "annotation":
             return
         else:
