@@ -131,6 +131,8 @@ def read(path: str, must_have: bool = False) -> Config | None:
             raise ConfigError(f"{path}: no such configuration file") from error
         return None
     except OSError as error:
+        if not must_have and not os.access(os.path.dirname(path), os.X_OK):
+            return None  # nothing in the folder can be read: whoever lists it says so
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     ours = os.path.basename(path) != "pyproject.toml"
     if (

@@ -279,6 +279,21 @@ def test_an_edit_that_hides_its_time_and_size_is_seen(lint: Any) -> None:
     assert "'cuda'" in lint()[1]
 
 
+def test_an_edit_within_one_tick_of_the_clock_is_seen(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems count whole seconds, and two of them: an edit at once leaves the stamp as it was."""
+
+    def coarse(status: os.stat_result) -> contents.Stamp:
+        second = 10**9
+        return status.st_mtime_ns // second, status.st_ctime_ns // second, status.st_size, status.st_ino
+
+    monkeypatch.setattr(contents, "_stamp_of", lambda status: tuple(each * 10**9 for each in coarse(status)))
+    path = write("a.py", LOAD)
+    for place in ("cuda", "auto", "cuda"):
+        lint()
+        path.write_text(LOAD.replace("auto", place))
+        assert f"'{place}'" in lint()[1]
+
+
 def test_a_touched_file_is_known_by_its_content(lint: Any) -> None:
     path = write("a.py", LOAD)
     lint()
