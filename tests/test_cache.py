@@ -308,10 +308,11 @@ def test_a_touched_file_is_known_by_its_content(lint: Any) -> None:
 def test_fixing_uses_what_is_known_of_files_without_fixes(lint: Any) -> None:
     for number in range(4):
         write(f"clean{number}.py", IMPORT)
-    write("a.py", LOAD)
     options = ("--select", "TLP101", "--fix", "--unsafe-fixes")
-    assert "1 fixed" in lint(*options)[1]
-    assert "device_map" not in Path("a.py").read_text()
+    for _ in range(2):  # the same content again has to be fixed again
+        write("a.py", LOAD)
+        assert "1 fixed" in lint(*options)[1]
+        assert "device_map" not in Path("a.py").read_text()
     assert parsed(lint, *options) == 1  # a.py, which is new
     write("a.py", LOAD)
     assert "1 fixed" in lint(*options)[1]
