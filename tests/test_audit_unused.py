@@ -156,3 +156,12 @@ def test_nothing_is_paid_where_it_is_not_selected(project: Path) -> None:
 def test_the_rules_that_need_the_project_are_known_without_loading_them() -> None:
     meta = [rule.meta for rule in registry.all_rules() if rule.meta.project]
     assert {name for each in meta for name in (each.code, each.name)} == set(PROJECT_RULES)
+
+
+def test_the_audit_says_so_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the folder is given by another name than its own."""
+    for path in (".", str(project)):
+        assert run(["audit", path]) == 0
+        text = capsys.readouterr().out
+        assert "`Qwen/Qwen2.5-7B`: configured, nothing in the project can load it (TLP303)" in text
+        assert f"telepathy-lint check --select TLP303 {path}" in text

@@ -43,12 +43,26 @@ def recommendations(audit: Audit, path: str) -> Iterator[Block]:
             yield Command(text, f"telepathy-lint check --select {code} {where}", len(found))
         else:
             yield Command(text, f"telepathy-lint check --select {code} {options} {where}", len(found))
-    if audit.unloaded:
-        names = ", ".join(model.model_id for model in audit.unloaded)
+    if audit.unused:
         yield Command(
-            f"Use or remove the configured models whose load was not found: {names}",
-            f"grep -rnF {shlex.quote(audit.unloaded[0].model_id)} {where}",
-            len(audit.unloaded),
+            f"Use or remove the models that nothing in the project can load: {', '.join(sorted(audit.unused))}",
+            f"telepathy-lint check --select TLP303 {where}",
+            len(audit.unused),
+        )
+    doubtful = [model.model_id for model in audit.unloaded if model.model_id not in audit.unused]
+    if doubtful:
+        patterns = " ".join(f"-e {shlex.quote(model_id)}" for model_id in doubtful)
+        yield Command(
+            f"Look at the configured models whose load was not found: {', '.join(doubtful)}",
+            f"grep -rnF {patterns} {where}",
+            len(doubtful),
+        )
+    silent = [load for load in audit.loaders if not load.logs_memory]
+    if silent:
+        yield Command(
+            f"Log what models take when they are loaded (TLP901 unlogged-memory: {counted(len(silent), 'load')})",
+            f"telepathy-lint check --select TLP901 {where}",
+            len(silent),
         )
     if any(not one.agrees for one in audit.checked):
         yield Command(
@@ -94,11 +108,20 @@ def checklist(audit: Audit) -> Iterator[Block]:
             not one.odd and not one.hidden and value not in UNCHOSEN,
             f"One {one.setting} is set in all {one.kind} loads: {value} in {len(places):,} of {one.total:,}",
         )
-    wrong = sum(1 for one in audit.checked if not one.agrees)
-    if audit.checked:
+    batches = [one for one in audit.checked if one.quantity == "batch size"]
+    numbers = [one for one in audit.checked if one.quantity != "batch size"]
+    for group, what in (
+        (numbers, "Numbers by model agree with the registry"),
+        (batches, f"Batch sizes by model fit one {audit.gpu.name}"),
+    ):
+        if group:
+            agreeing = sum(1 for one in group if one.agrees)
+            yield Check(agreeing == len(group), f"{what}: {agreeing} of {len(group)}")
+    if audit.loaders:
+        logged = sum(1 for load in audit.loaders if load.logs_memory)
         yield Check(
-            not wrong,
-            f"Numbers by model agree with the registry: {len(audit.checked) - wrong} of {len(audit.checked)}",
+            logged == len(audit.loaders),
+            f"Memory is asked for or logged where models are loaded: {logged:,} of {len(audit.loaders):,} loads",
         )
     absolute = [cache for cache in audit.caches if cache.value.strip("\"'").startswith(("/", "~"))]
     yield Check(

@@ -6,6 +6,7 @@ import ast
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from telepathy_lint import suppress
 from telepathy_lint.audit import identifiers, texts
@@ -29,6 +30,7 @@ from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.audit.tables import numbers_in
 from telepathy_lint.audit.together import groups
 from telepathy_lint.one_file import open_source
+from telepathy_lint.registry import select
 from telepathy_lint.rule import Rule, shown
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.scan.scopes import Tree
@@ -170,8 +172,15 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
         settings=settings_of(site),
         generative=site.generative,
         indirect=site.indirect,
+        logs_memory=site.kind == "tokenizer" or _unlogged().check(site, follower.finder.settings) is None,
         wanted=found.wanted,
     )
+
+
+@cache
+def _unlogged() -> Rule:
+    (rule,) = select(("TLP901",))
+    return rule
 
 
 def relative(path: str, root: str) -> str:

@@ -37,7 +37,9 @@ def measures(audit: Audit) -> dict[str, float]:
         "ids that do not exist": sum(1 for model in audit.models if model.status == "unknown"),
         "ids that were renamed": sum(1 for model in audit.models if model.status == "renamed"),
         "configured models whose load was not found": len(audit.unloaded),
-        "numbers that differ from the registry": sum(1 for one in audit.checked if not one.agrees),
+        "numbers that differ from the registry": sum(1 for one in audit.checked if one.verdict == "differs"),
+        "batch sizes above what fits": sum(1 for one in audit.checked if one.verdict == "too large"),
+        "model loads whose memory nothing logs": sum(1 for load in audit.loaders if not load.logs_memory),
         "files that could not be read": len(audit.problems),
     }
     for one in audit.consistency:

@@ -104,6 +104,8 @@ class Load:
     generative: bool
     #: A call of a function of the project that loads: its settings are counted where that function loads.
     indirect: bool
+    #: Whether something near the load says how much memory it takes (TLP901); the loader does.
+    logs_memory: bool = True
     #: The parameters that the id comes through.
     wanted: tuple[Wanted, ...] = ()
 
@@ -327,6 +329,8 @@ class Audit:
     python_files: int
     other_files: int
     models: tuple[Model, ...]
+    #: The ids of models that are configured and that nothing in the project can load.
+    unused: frozenset[str]
     loads: tuple[Load, ...]
     consistency: tuple[Consistency, ...]
     findings: tuple[Finding, ...]
@@ -355,6 +359,11 @@ class Audit:
             for model in self.models
             if model.configured and (model.canonical or model.model_id) not in loaded
         )
+
+    @property
+    def loaders(self) -> tuple[Load, ...]:
+        """The calls that load weights themselves, not through a function of the project."""
+        return tuple(load for load in self.loads if load.kind != "tokenizer" and not load.indirect)
 
     @property
     def open_loads(self) -> tuple[Load, ...]:

@@ -73,7 +73,8 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None) -> Aud
     todo += others
     files = _with_callers(_work(todo, root, jobs), todo)
     problems += [(facts.path, facts.problem) for facts in files if facts.problem is not None]
-    return _assembled(files, root, len(python), len(others), problems, card)
+    readable = [found.path for found in python if found.problem is None]
+    return _assembled(files, root, readable, len(python), len(others), problems, card)
 
 
 def _python_jobs(
@@ -143,12 +144,14 @@ def _with_callers(files: list[FileFacts], todo: Sequence[Job]) -> list[FileFacts
 def _assembled(
     files: Sequence[FileFacts],
     root: str,
+    readable: Sequence[str],
     python_files: int,
     other_files: int,
     problems: Sequence[tuple[str, str]],
     card: Gpu,
 ) -> Audit:
     loads = _loads(files)
+    models = _models(files, loads)
     findings = sorted(
         (finding for facts in files for finding in facts.findings), key=lambda one: (one.code, one.place)
     )
@@ -158,7 +161,10 @@ def _assembled(
         version=__version__,
         python_files=python_files,
         other_files=other_files,
-        models=_models(files, loads),
+        models=models,
+        unused=frozenset(
+            one.model_id for found in unused_models(files, models, root, readable).values() for one in found
+        ),
         loads=tuple(sorted(loads, key=lambda load: load.place)),
         consistency=consistency(loads),
         findings=tuple(findings),

@@ -45,6 +45,7 @@ def document(audit: Audit, path: str = ".") -> dict[str, Any]:
             for one in audit.consistency
         ],
         "not_loaded": [model.model_id for model in audit.unloaded],
+        "unused": sorted(audit.unused),
         "open_loads": _places(load.place for load in audit.open_loads),
         "together": [
             {
@@ -130,5 +131,6 @@ def _load(load: Load) -> dict[str, Any]:
         "written": load.written,
         "generative": load.generative,
         "indirect": load.indirect,
+        "logs_memory": load.logs_memory,
         "settings": {name: {"text": one.text, "group": one.group} for name, one in load.settings},
     }

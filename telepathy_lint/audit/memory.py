@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.audit.blocks import Block, Cell, Statement, Table, counted, places_cell, where_chosen
 from telepathy_lint.audit.data import Audit, Checked, Gpu, Model, Place
@@ -18,6 +18,7 @@ _VERDICTS = {
     "far below": "uses a quarter or less of what fits",
     "agrees": "fits",
 }
+_FIGURES = {**_VERDICTS, "depends": "more than the weights", "agrees": "agrees"}
 
 
 def memory(audit: Audit) -> Iterator[Block]:
@@ -31,22 +32,38 @@ def memory(audit: Audit) -> Iterator[Block]:
         f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens in bfloat16, "
         "unpadded: `telepathy-runtime estimate MODEL` takes every other choice.",
     )
-    seen: dict[str, Model] = {}
+    alike: dict[tuple[object, ...], list[Model]] = defaultdict(list)
     for model in sized:
-        seen.setdefault(model.canonical or model.model_id, model)
+        alike[model.weight_bytes, model.peaks].append(model)
     rows = [
         (
-            Cell(name, model.loads or where_chosen(model)),
-            _size(model.weight_bytes or 0, card),
-            *(_size(dict(model.peaks).get(regime), card) for regime in REGIMES),
+            Cell(
+                ", ".join(sorted({model.canonical or model.model_id for model in group})),
+                tuple(place for model in group for place in model.loads or where_chosen(model)),
+            ),
+            _size(group[0].weight_bytes or 0, card),
+            *(_size(dict(group[0].peaks).get(regime), card) for regime in REGIMES),
         )
-        for name, model in seen.items()
+        for group in alike.values()
     ]
     yield Table(
         ("model", "weights", "inference", "frozen, gradients pass through", "full training, AdamW"),
         tuple(sorted(rows, key=lambda row: -(row[1].sort or 0))),
         f"GiB, and the share of one {card.name}",
     )
+    yield from _logging(audit)
+
+
+def _logging(audit: Audit) -> Iterator[Block]:
+    """Whether anybody would see what a load took."""
+    silent = tuple(load.place for load in audit.loaders if not load.logs_memory)
+    total = len(audit.loaders)
+    if total:
+        yield Statement(
+            "good" if not silent else "note",
+            f"Memory is asked for or logged in the files of {total - len(silent):,} of {counted(total, 'model load')}",
+            silent,
+        )
 
 
 def _size(size: int | None, card: Gpu, unknown: str = "not modelled") -> Cell:
@@ -121,7 +138,7 @@ def written_batches(audit: Audit) -> Iterator[Block]:
         )
         yield Table(
             ("where", "name", "for", "written", "planner's largest", "verdict", "holds for"),
-            tuple(_rows(batches)),
+            tuple(_rows(batches, _VERDICTS)),
             "Batch sizes in sequences. The planner's is for frozen weights that gradients pass through, which need less than "
             "training; a job that the code does not show may need more or less.",
         )
@@ -135,12 +152,12 @@ def written_batches(audit: Audit) -> Iterator[Block]:
         )
         yield Table(
             ("where", "name", "for", "written", "exact", "verdict", "holds for"),
-            tuple(_rows(figures)),
+            tuple(_rows(figures, _FIGURES)),
             "Memory in GB (10^9 bytes)",
         )
 
 
-def _rows(found: Iterable[Checked]) -> Iterator[tuple[Cell, ...]]:
+def _rows(found: Iterable[Checked], verdicts: Mapping[str, str]) -> Iterator[tuple[Cell, ...]]:
     """One row for all models that get one number at one place and of which the same is true."""
     groups: dict[tuple[Place, str, float, float, str], list[Checked]] = defaultdict(list)
     for one in found:
@@ -158,7 +175,7 @@ def _rows(found: Iterable[Checked]) -> Iterator[tuple[Cell, ...]]:
             Cell(models),
             Cell(f"{'at most ' if number.bound else ''}{value:g}", sort=value),
             Cell(f"{exact:g}", sort=exact),
-            Cell(_VERDICTS[group[0].verdict], sort=order.index(group[0].verdict)),
+            Cell(verdicts[group[0].verdict], sort=order.index(group[0].verdict)),
             Cell(basis),
         )
 

@@ -134,7 +134,12 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
         f"A load was found for {configured - len(unloaded)} of {counted(configured, 'configured model')}",
     )
     for model in unloaded:
-        yield Statement("bad", f"`{model.model_id}`: configured, no load of it found", where_chosen(model))
+        how = (
+            "nothing in the project can load it (TLP303)"
+            if model.model_id in audit.unused
+            else "no load of it found"
+        )
+        yield Statement("bad", f"`{model.model_id}`: configured, {how}", where_chosen(model))
     if audit.open_loads:
         yield Statement(
             "note",
@@ -164,12 +169,15 @@ def _agreement(one: Consistency) -> Iterator[Block]:
             places,
         )
         return
+    parts = [
+        f"{name} is {majority} in {len(places):,} of {one.total:,} {what}",
+        *([f"{LOADER} in {one.left:,}"] if one.left else []),
+        *([f"it {HIDDEN} in {one.hidden:,}"] if one.hidden else []),
+        *([f"something else in {one.odd:,}"] if one.odd else []),
+    ]
     yield Statement(
         "bad" if one.odd else "note" if majority in UNCHOSEN else "good",
-        f"{'Inconsistent' if one.odd else 'Consistent'}: {name} is {majority} in {len(places):,} of {one.total:,} {what}, "
-        + (f"{LOADER} in {one.left:,}, " if one.left else "")
-        + (f"it {HIDDEN} in {one.hidden:,}, " if one.hidden else "")
-        + f"something else in {one.odd:,}",
+        f"{'Inconsistent' if one.odd else 'Consistent'}: {', '.join(parts)}",
     )
     yield Table(
         (name, "loads", "where"),

@@ -119,7 +119,7 @@ class _Elsewhere:
 
     def __init__(self, root: str, python: Iterable[str], ids: Iterable[str]) -> None:
         self.root = root
-        self.python = list(python)
+        self.python = [os.path.abspath(path) for path in python]
         self.ids = frozenset(ids)
         self._texts: dict[str, bytes] | None = None
         self._told: dict[str, list[tuple[Place, bool]]] | None = None
