@@ -172,7 +172,7 @@ def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[lis
         result += [_Item(gap, arg) for gap, arg in zip(gaps, added, strict=False)]
         result.append(_Item(gaps[len(added)], kept[position].arg))
         return result + kept[position + 1 :], tail
-    first = plain
+    first = plain if kept else cst.SimpleWhitespace("")
     if isinstance(tail, cst.ParenthesizedWhitespace) and _comments(tail):
         indented = plain if isinstance(plain, cst.ParenthesizedWhitespace) else tail
         first = indented.with_changes(first_line=tail.first_line, empty_lines=tail.empty_lines)

@@ -1,0 +1,200 @@
+"""When an import that a rewrite leaves unused goes, and when anything may still want it; how names are spelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from telepathy_lint import engine, registry
+from telepathy_lint.settings import FixStyle, Settings
+from telepathy_lint.source import Source
+
+IMPORT = "from transformers import AutoModelForCausalLM\n"
+LOAD = 'm = AutoModelForCausalLM.from_pretrained("x")\n'
+LOADED = 'm = load_model("x", device_map=None, attn_implementation=None, generation_config=None)\n'
+
+
+def fixed(
+    code: str,
+    path: str = "script.py",
+    style: FixStyle = "loader",
+    target: str | None = None,
+    rule: str = "TLP102",
+) -> str:
+    settings = Settings(target_transformers=target, fix_style=style)
+    return engine.fix(Source(path, code.encode()), registry.select([rule]), settings, unsafe=True).text
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "print(globals())\n",
+        "print(locals())\n",
+        '__all__ = ["AutoModelForCausalLM"]\n',
+        's = "# AutoModelForCausalLM"\n',
+        "x = []  # type: AutoModelForCausalLM\n",
+        "class A:\n    AutoModelForCausalLM = 1\n",
+        "def f():\n    return AutoModelForCausalLM\n",
+        "f = lambda AutoModelForCausalLM: AutoModelForCausalLM\n",
+        "n = 1  # a\nAutoModelForCausalLM\n",
+        "def f():\n    x = 1\ndef g(y: 'AutoModelForCausalLM'):\n    pass\n",
+    ],
+)
+def test_an_import_stays_where_its_name_may_be_wanted(rest: str) -> None:
+    assert fixed(IMPORT + LOAD + rest) == f"{IMPORT}from telepathy_runtime import load_model\n{LOADED}{rest}"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "# AutoModelForCausalLM was here\n",
+        "x = 1  # AutoModelForCausalLM\n",
+        "x = '#'  # AutoModelForCausalLM\n",
+        "def f():\n    AutoModelForCausalLM = 1\n    return AutoModelForCausalLM\n",
+        "def f(AutoModelForCausalLM):\n    def g():\n        AutoModelForCausalLM = 2\n    return AutoModelForCausalLM\n",
+        "def f():\n    AutoModelForCausalLM = 1\n    return AutoModelForCausalLM\n# AutoModelForCausalLM\n",
+        "x = MyAutoModelForCausalLM\n",
+    ],
+)
+def test_an_import_goes_where_nothing_wants_its_name(rest: str) -> None:
+    assert fixed(IMPORT + LOAD + rest) == f"from telepathy_runtime import load_model\n{LOADED}{rest}"
+
+
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "from transformers import AutoModelForCausalLM as AutoModelForCausalLM\n",
+        "from transformers import *\n",
+        "from transformers import AutoModelForCausalLM  # noqa\n",
+        "from transformers import (AutoModel,\n    AutoModelForCausalLM,  # noqa: F401\n)\n",
+        "from transformers import (AutoModel,\n    AutoModelForCausalLM,\n)  # noqa: E501,F401\n",
+        "from transformers import (AutoModel,  # noqa\n    AutoModelForCausalLM,\n)\n",
+        "from transformers import (  # noqa\n    AutoModel,\n    AutoModelForCausalLM,\n)\n",
+    ],
+)
+def test_an_import_stays_that_says_so(imported: str) -> None:
+    assert fixed(imported + LOAD) == f"{imported}from telepathy_runtime import load_model\n{LOADED}"
+
+
+def test_an_import_goes_although_its_neighbours_say_noqa() -> None:
+    before, behind = "x = 1  # noqa\n", "y = 1  # noqa\n"
+    code = f"{before}from transformers import AutoModel, AutoModelForCausalLM\n{behind}{LOAD}"
+    wanted = f"{before}from transformers import AutoModel\nfrom telepathy_runtime import load_model\n{behind}{LOADED}"
+    assert fixed(code) == wanted
+
+
+def test_a_package_keeps_what_it_offers() -> None:
+    assert fixed(IMPORT + LOAD, "pkg/__init__.py").startswith(IMPORT)
+    assert not fixed(IMPORT + LOAD, "pkg/init.py").startswith(IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("code", "stays"),
+    [
+        ("try:\n    {}except ImportError:\n    pass\n", True),
+        ("try:\n    import x\nexcept ImportError:\n    {}", False),
+        ("try:\n    import x\nfinally:\n    {}", False),
+        ("try:\n    import x\nexcept ImportError:\n    pass\nelse:\n    {}", False),
+    ],
+)
+def test_an_import_that_asks_whether_transformers_is_there_stays(code: str, stays: bool) -> None:
+    text = fixed(code.format(IMPORT) + LOAD)
+    assert (IMPORT in text) == stays
+    assert "    from telepathy_runtime import load_model\n" in text
+    assert text.endswith(LOADED)
+
+
+def test_imports_of_functions_are_looked_at_alone() -> None:
+    function = f"def {{}}():\n    {IMPORT}    return AutoModelForCausalLM{{}}\n"
+    load = '.from_pretrained("x")'
+    done = f"def f():\n    from telepathy_runtime import load_model\n    return {LOADED.removeprefix('m = ')}"
+    other = function.format("g", "")
+    assert fixed(function.format("f", load) + other) == done + other
+    assert fixed(other + function.format("f", load)) == other + done
+    below = "print(AutoModelForCausalLM)\n"
+    assert fixed(IMPORT + function.format("f", load) + below) == IMPORT + done + below
+
+
+@pytest.mark.parametrize(
+    ("argument", "stays"),
+    [("AutoModelForCausalLM.__name__", True), (LOAD.removeprefix("m = ").strip(), False)],
+)
+def test_what_the_rewritten_call_still_says_is_wanted(argument: str, stays: bool) -> None:
+    text = fixed(f'{IMPORT}m = AutoModelForCausalLM.from_pretrained("y", revision={argument})\n')
+    assert (IMPORT in text) == stays
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [(None, "torch_dtype"), ("4.9", "torch_dtype"), ("4.55.4", "torch_dtype"), ("4.56", "dtype"), ("4.57", "dtype"), ("5.0", "dtype")],
+)  # fmt: skip
+def test_dtype_is_spelled_as_the_version_has_it(version: str | None, name: str) -> None:
+    assert f', {name}="bfloat16")' in fixed(IMPORT + LOAD, style="inline", target=version)
+
+
+@pytest.mark.parametrize(
+    ("imported", "value"),
+    [
+        ("import torch\n", "torch.bfloat16"),
+        ("import torch.nn\n", "torch.bfloat16"),
+        ("", '"bfloat16"'),
+        ("import torch as t\n", '"bfloat16"'),
+        ("import numpy as torch\n", '"bfloat16"'),
+        ("from x import torch\n", '"bfloat16"'),
+        ("try:\n    import torch\nexcept ImportError:\n    torch = None\n", '"bfloat16"'),
+    ],
+)
+def test_torch_is_only_named_where_it_is_imported(imported: str, value: str) -> None:
+    assert f"torch_dtype={value})" in fixed(imported + IMPORT + LOAD, style="inline")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("NAME", "NAME"),
+        ("cfg.name", "cfg.name"),
+        ('"x"', '"x"'),
+        ('f"{x}"', ""),
+        ("get()", ""),
+        ("pretrained_model_name_or_path=NAME", "NAME"),
+        ("pretrained_model_name_or_path=get()", ""),
+        ("", ""),
+    ],
+)
+def test_the_id_is_said_again_where_that_costs_nothing(given: str, said: str) -> None:
+    text = fixed(IMPORT + LOAD.replace('"x"', given), style="inline", rule="TLP104")
+    assert f"attn_implementation=resolve_attn_implementation({said})" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ('pretrained_model_name_or_path="x"', '"x", device_map=None'),
+        ('pretrained_model_name_or_path="x", revision="r"', '"x", device_map=None, revision="r"'),
+        ('device_map="auto", pretrained_model_name_or_path="x"', '"x"'),
+        ('revision="r", pretrained_model_name_or_path="x"', 'revision="r", device_map=None, model_id="x"'),
+    ],
+)
+def test_the_id_is_positional_where_it_comes_first(given: str, left: str) -> None:
+    code = f"{IMPORT}m = AutoModelForCausalLM.from_pretrained({given}, use_cache=True)\n"
+    assert fixed(code, rule="TLP1").endswith(f"m = load_model({left}, use_cache=True)\n")
+
+
+@pytest.mark.parametrize(
+    ("fallback", "name"), [("None", "load_model"), ("1", "AutoModelForCausalLM.from_pretrained")]
+)
+def test_a_class_that_may_be_missing_is_the_same_class(fallback: str, name: str) -> None:
+    code = f"try:\n    {IMPORT}except ImportError:\n    AutoModelForCausalLM = {fallback}\n{LOAD}"
+    assert f"m = {name}(" in fixed(code)
+
+
+def test_a_class_in_an_attribute_is_handed_on() -> None:
+    code = f"{IMPORT}class A:\n    kind = AutoModelForCausalLM\n    def f(self):\n        return self.kind.from_pretrained('x')\n"
+    assert "model_class=self.kind," in fixed(code)
+
+
+def test_the_loaders_own_call_loses_what_was_reported() -> None:
+    code = "from telepathy_runtime import load_model\nm = load_model('x', dtype=None, device_map=None)\n"
+    assert fixed(code, style="inline") == code.replace("dtype=None, ", "")
