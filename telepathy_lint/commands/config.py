@@ -9,6 +9,10 @@ from typing import Any
 
 from telepathy_lint.cli import Usage
 from telepathy_lint.config import Config, Configs, keys
+from telepathy_lint.settings import Loader
+
+
+_LIST_WIDTH = 36
 
 
 def config(options: Namespace) -> int:
@@ -23,7 +27,7 @@ def config(options: Namespace) -> int:
 
         print(json.dumps({key: {"value": value, "origin": origin} for key, value, origin in rows}, indent=2))
         return 0
-    shown = [(key, _shown(value), origin) for key, value, origin in rows]
+    shown = [(key, _shown(_telling(key, value)), origin) for key, value, origin in rows]
     widths = [max(len(row[column]) for row in shown) for column in (0, 1)]
     for key, value, origin in shown:
         print(f"{key:<{widths[0]}} = {value:<{min(widths[1], 48)}}  # {origin}")
@@ -52,6 +56,16 @@ def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
     return rows
 
 
+def _telling(key: str, value: Any) -> Any:
+    """Of the loader, the module and the names that are not the usual ones."""
+    if key != "loader":
+        return value
+    usual = asdict(Loader())
+    return {
+        name: one for name, one in value.items() if name == "module" or one != usual[name.replace("-", "_")]
+    }
+
+
 def _shown(value: Any) -> str:
     """As TOML would have it; what has no value is said in words."""
     if value is None:
@@ -63,5 +77,13 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f'"{key}" = {_shown(one)}' for key, one in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_shown, value)) + "]"
+        return "[" + ", ".join(_some(list(map(_shown, value)))) + "]"
     return str(value)
+
+
+def _some(items: list[str]) -> list[str]:
+    """As many as fit beside the key and the origin, and how many more there are; JSON has them all."""
+    fitting = next(
+        (end for end in range(len(items)) if len(", ".join(items[: end + 1])) > _LIST_WIDTH), len(items)
+    )
+    return items if fitting == len(items) else [*items[:fitting], f"... {len(items) - fitting} more"]
