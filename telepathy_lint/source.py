@@ -8,7 +8,7 @@ import gc
 import re
 import sys
 import warnings
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -143,8 +143,21 @@ class Source:
         start = self.line_starts[lineno - 1]
         if self.is_ascii:
             return start + utf8_column
-        prefix = self.line(lineno).encode("utf-8", "surrogatepass")[:utf8_column]
-        return start + len(prefix.decode("utf-8", "surrogatepass"))
+        return start + utf8_column - bisect_left(self._within(lineno), utf8_column)
+
+    def _within(self, lineno: int) -> list[int]:
+        """Where in the UTF-8 of a line the bytes stand that begin no character; found once, however long the line."""
+        known = self._within_lines.get(lineno)
+        if known is None:
+            line = self.line(lineno)
+            data = b"" if line.isascii() else line.encode("utf-8", "surrogatepass")
+            known = [place for place, byte in enumerate(data) if byte & 0xC0 == 0x80]
+            self._within_lines[lineno] = known
+        return known
+
+    @cached_property
+    def _within_lines(self) -> dict[int, list[int]]:
+        return {}
 
     def start_of(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> int:
         return self.offset(node.lineno, node.col_offset)

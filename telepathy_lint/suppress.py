@@ -89,17 +89,19 @@ class Suppressions:
         ]
         self.groups = LineGroups(source) if self.noqa else None
         self.directives = [*_file_level(source), *_ranges(source)]
+        self._spans: dict[tuple[str, ...] | None, _Spans] = {}
+        for directive in sorted(self.directives, key=lambda each: each.first_line):
+            self._spans.setdefault(directive.selectors, _Spans()).add(directive)
 
     def silencing(self, violation: Violation) -> Iterator[Directive]:
         """Every comment that silences this violation."""
         lines = noqa_lines(self.source, violation)
         lowest, highest = min(lines), max(lines)
-        for directive in self.directives:
-            if directive.last_line < lowest or directive.first_line > highest:
-                continue
-            reaches = any(directive.first_line <= line <= directive.last_line for line in lines)
-            if reaches and directive.covers(violation):
-                yield directive
+        for spans in self._spans.values():
+            if spans.directives[0].covers(violation):
+                for directive in spans.touching(lowest, highest):
+                    if any(directive.first_line <= line <= directive.last_line for line in lines):
+                        yield directive
         if self.groups is not None:
             for noqa in dict.fromkeys(map(self.groups.directive, lines)):
                 if noqa is not None and noqa.covers(violation):
@@ -111,6 +113,29 @@ class Suppressions:
         inline = [self.groups.directive(line) for line in lines] if self.groups is not None else []
         found = {directive for directive in inline if directive is not None}.union(self.directives)
         return sorted(found, key=lambda directive: (directive.start, directive.end))
+
+
+class _Spans:
+    """Directives for the same codes, by their first line; added in that order."""
+
+    def __init__(self) -> None:
+        self.directives: list[Directive] = []
+        self.firsts: list[int] = []
+        #: How far down any directive reaches of those so far.
+        self.reach: list[int] = []
+
+    def add(self, directive: Directive) -> None:
+        self.directives.append(directive)
+        self.firsts.append(directive.first_line)
+        self.reach.append(max(directive.last_line, self.reach[-1] if self.reach else 0))
+
+    def touching(self, lowest: int, highest: int) -> Iterator[Directive]:
+        """Those that begin above the one line and end below the other."""
+        at = bisect_right(self.firsts, highest) - 1
+        while at >= 0 and self.reach[at] >= lowest:
+            if self.directives[at].last_line >= lowest:
+                yield self.directives[at]
+            at -= 1
 
 
 def noqa_lines(source: Source, violation: Violation) -> tuple[int, ...]:

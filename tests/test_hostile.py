@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,36 @@ def test_the_cost_of_many_loads_is_in_proportion() -> None:
     result = run(Job("x.py", load[0] + b"\n" + load[1] * 3000, all_rules(), Settings()), Task())
     assert len(result.violations) > 3000
     assert time.perf_counter() - start < 20
+
+
+_CALL = b'AutoModel.from_pretrained("gpt2", device_map="cuda")'
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        lambda count: b'x = ["\xc3\xa9", ' + (_CALL + b", ") * count + b"]\n",
+        lambda count: (b"# telepathy-lint: disable=TLP101\nm = " + _CALL + b"\n") * count,
+        lambda count: (
+            (b"# telepathy-lint: disable=TLP101\nm = " + _CALL + b"\n# telepathy-lint: enable=TLP101\n")
+            * count
+        ),
+        lambda count: (b"m = " + _CALL + b"  # noqa: TLP101\n") * count,
+    ],
+    ids=["one line", "open ranges", "closed ranges", "noqa"],
+)
+def test_the_cost_of_what_stands_around_loads_is_in_proportion(repeated: Callable[[int], bytes]) -> None:
+    def seconds(count: int) -> float:
+        start = time.perf_counter()
+        result = run(Job("x.py", LOAD + repeated(count), all_rules(), Settings()), Task())
+        assert len(result.violations) >= count
+        return time.perf_counter() - start
+
+    seconds(10)
+    small = min(seconds(300) for _ in range(3))
+    assert (
+        min(seconds(3000) for _ in range(2)) < 30 * small + 1
+    )  # ten times the input; quadratic is a hundred
 
 
 def test_a_comment_in_what_is_not_python_stays() -> None:
