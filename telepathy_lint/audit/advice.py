@@ -53,7 +53,7 @@ def recommendations(audit: Audit, path: str) -> Iterator[Block]:
     if doubtful:
         patterns = " ".join(f"-e {shlex.quote(model_id)}" for model_id in doubtful)
         yield Command(
-            f"Look at the configured models whose load was not found: {', '.join(doubtful)}",
+            f"Look at {counted(len(doubtful), 'configured model')} whose load was not found",
             f"grep -rnF {patterns} {where}",
             len(doubtful),
         )

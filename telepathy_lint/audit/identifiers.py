@@ -34,6 +34,17 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _LOADING = frozenset({"from_pretrained", "pipeline", "snapshot_download", "SentenceTransformer", "LLM"})
 
 
+#: Names of what holds datasets.
+_DATA = re.compile(
+    r"(?i)dataset|corpus|corpora|benchmark|mixer|eval_?sets?\b|data_?(?:path|name|dir|file|source)"
+)
+
+
+def names_data(name: str) -> bool:
+    """Whether what has this name holds datasets, not models."""
+    return _DATA.search(name) is not None
+
+
 def looks_like_an_id(text: str) -> bool:
     """Whether a string that is given to a load can be a hub id: `gpt2`, `org/name`, no path."""
     return _HUB_ID.fullmatch(text) is not None and not text.endswith((".pt", ".bin", ".safetensors", ".json"))
@@ -76,6 +87,8 @@ def place_of(tree: Tree, node: ast.AST, path: str) -> Place:
 
 def _role(node: ast.AST, tree: Tree) -> Role | None:
     """What a literal id is for, by what stands around it; None for a docstring."""
+    if _is_dataset(node, tree):
+        return "dataset"
     parent = tree.parent.get(node)
     while parent is not None:
         if isinstance(parent, ast.Call):
@@ -94,8 +107,6 @@ def _role(node: ast.AST, tree: Tree) -> Role | None:
                 return "compared"
             return "other"
         if isinstance(parent, (ast.Dict, ast.List, ast.Tuple, ast.Set)):
-            if _is_dataset(parent, tree):
-                return "dataset"
             if isinstance(tree.parent.get(parent), ast.Compare):
                 return "compared"
             return "table"
@@ -115,14 +126,47 @@ def _role(node: ast.AST, tree: Tree) -> Role | None:
     return "other"
 
 
-def _is_dataset(display: ast.AST, tree: Tree) -> bool:
-    """Whether a table says of itself that it lists datasets."""
-    if isinstance(display, ast.Dict):
-        keys = {key.value for key in display.keys if isinstance(key, ast.Constant)}
-        if keys & {"dataset", "dataset_name", "hf_dataset", "split", "hf_path"} and "model_id" not in keys:
+def _is_dataset(node: ast.AST, tree: Tree) -> bool:
+    """Whether something around an id, up to its statement, says that it lists datasets."""
+    child, parent = node, tree.parent.get(node)
+    while parent is not None:
+        names: list[str | None] = []
+        if isinstance(parent, ast.Dict):
+            keys = {key.value for key in parent.keys if isinstance(key, ast.Constant)}
+            if (
+                keys & {"dataset", "dataset_name", "hf_dataset", "split", "hf_path"}
+                and "model_id" not in keys
+            ):
+                return True
+            names = [
+                str(key.value)
+                for key, value in zip(parent.keys, parent.values, strict=True)
+                if value is child and isinstance(key, ast.Constant)
+            ]
+        elif isinstance(parent, ast.keyword):
+            names = [parent.arg]
+        elif isinstance(parent, ast.arguments):
+            names = [_parameter_with(parent, child)]
+        elif isinstance(parent, ast.Assign):
+            names = [dotted(target) for target in parent.targets]
+        elif isinstance(parent, (ast.AnnAssign, ast.For)):
+            names = [dotted(parent.target)]
+        if any(name is not None and names_data(name) for name in names):
             return True
-    parent = tree.parent.get(display)
-    while parent is not None and not isinstance(parent, ast.stmt):
-        parent = tree.parent.get(parent)
-    targets = parent.targets if isinstance(parent, ast.Assign) else []
-    return any("dataset" in ast.unparse(target).lower() for target in targets)
+        if isinstance(parent, ast.stmt):
+            return False
+        child, parent = parent, tree.parent.get(parent)
+    return False
+
+
+def _parameter_with(arguments: ast.arguments, default: ast.AST) -> str | None:
+    """The parameter that has a default."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    start = len(positional) - len(arguments.defaults)
+    pairs = [*zip(positional[start:], arguments.defaults, strict=True)]
+    pairs += [
+        (name, given)
+        for name, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if given is not None
+    ]
+    return next((name.arg for name, given in pairs if given is default), None)

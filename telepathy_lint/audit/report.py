@@ -130,16 +130,31 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
     if not configured:
         return
     yield Statement(
-        "bad" if unloaded else "good",
+        "bad" if audit.unused else "note" if unloaded else "good",
         f"A load was found for {configured - len(unloaded)} of {counted(configured, 'configured model')}",
     )
     for model in unloaded:
-        how = (
-            "nothing in the project can load it (TLP303)"
-            if model.model_id in audit.unused
-            else "no load of it found"
+        if model.model_id in audit.unused:
+            yield Statement(
+                "bad",
+                f"`{model.model_id}`: nothing in the project can load it (TLP303)",
+                where_chosen(model),
+            )
+    doubtful = [model for model in unloaded if model.model_id not in audit.unused]
+    if doubtful:
+        yield Table(
+            ("model", "written as", "where"),
+            tuple(
+                (
+                    Cell(model.model_id),
+                    Cell(", ".join(sorted({mention.role for mention in model.mentions}))),
+                    places_cell(where_chosen(model)),
+                )
+                for model in doubtful
+            ),
+            f"{counted(len(doubtful), 'configured model')} of which no load was found, though something might load "
+            f"{'it' if len(doubtful) == 1 else 'them'}",
         )
-        yield Statement("bad", f"`{model.model_id}`: configured, {how}", where_chosen(model))
     if audit.open_loads:
         yield Statement(
             "note",

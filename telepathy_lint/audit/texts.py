@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from telepathy_lint.audit.data import CachePath, FileFacts, Mention, Place, Role
-from telepathy_lint.audit.identifiers import has_ids, ids_in
+from telepathy_lint.audit.identifiers import has_ids, ids_in, names_data
 from telepathy_lint.triggers import CACHE_VARIABLES
 
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
@@ -32,8 +32,16 @@ _KEY = re.compile(r"""([A-Za-z_][\w-]*)["']?\s*[:=]\s*["']?$""")
 _CACHE = re.compile(r"\b(" + "|".join(CACHE_VARIABLES) + r")=(\"[^\"\n]*\"|'[^'\n]*'|[^\s;#]+)")
 
 
+#: Files of services, which name repositories and actions as models are named.
+_SERVICE = re.compile(
+    r"(?:^|/)(?:\.github/|\.gitlab|\.circleci/|(?:mkdocs|_config|\.pre-commit-config|docker-compose)\.ya?ml$)"
+)
+
+
 def facts_of(path: str, text: str) -> FileFacts:
     """The facts of one file that is not Python."""
+    if _SERVICE.search(path):
+        return FileFacts(path)
     script = path.endswith(SCRIPTS)
     caches = any(name in text for name in CACHE_VARIABLES) if script else False
     ids = has_ids(text)
@@ -44,8 +52,8 @@ def facts_of(path: str, text: str) -> FileFacts:
     mentions: list[Mention] = []
     for model_id, offset in ids_in(text):
         line = lines.text_at(offset)
-        here: Role = "data" if role == "script" and _is_talk(line) else role
-        if "dataset" in line.lower():
+        here: Role = "data" if role in ("script", "config") and _is_talk(line) else role
+        if "dataset" in line.lower() or (role == "config" and any(map(names_data, lines.keys_above(offset)))):
             here = "dataset"
         mentions.append(Mention(model_id, Place(path, lines.of(offset)), here))
     found: tuple[CachePath, ...] = ()
@@ -80,10 +88,33 @@ class _Lines:
     def of(self, offset: int) -> int:
         return bisect_right(self.starts, offset)
 
+    def keys_above(self, offset: int) -> Iterator[str]:
+        """The keys under which a place of a YAML file stands, innermost first."""
+        number = self.of(offset)
+        indent, is_item = _indent(self._line(number))
+        while number > 1 and (indent or is_item):
+            number -= 1
+            line = self._line(number)
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            above, above_is_item = _indent(line)
+            if above < indent or (above == indent and is_item and not above_is_item):
+                yield line.strip().lstrip("- ").partition(":")[0]
+                indent, is_item = above, above_is_item
+
+    def _line(self, number: int) -> str:
+        return self.text_at(self.starts[number - 1])
+
     def text_at(self, offset: int) -> str:
         start = self.starts[self.of(offset) - 1]
         end = self.text.find("\n", start)
         return self.text[start : end if end >= 0 else len(self.text)]
+
+
+def _indent(line: str) -> tuple[int, bool]:
+    """How far a line is indented, and whether it is a list's item."""
+    text = line.lstrip(" ")
+    return len(line) - len(text), text.startswith("- ")
 
 
 def _passed(path: str, text: str, lines: _Lines) -> Iterator[tuple[str, str, str, Place]]:
