@@ -18,9 +18,11 @@ _AUTOMAGIC = re.compile(
 _SUSPECT = re.compile(
     rf"^[ \t]*(?:[%!?,;/]|{_AUTOMAGIC.pattern})|\?[ \t]*(?:#[^\n]*)?\r?$|=[ \t]*[!%]", re.MULTILINE
 )
-_ESCAPE = re.compile(r"[ \t]*(?:%|!|\?|[,;/](?=[\w/]))")
-_HELP = re.compile(r"[ \t]*[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$")
-_ASSIGNED = re.compile(r"(?P<target>[ \t]*[\w.,\[\] \t*]+?)[ \t]*=[ \t]*(?:!|%[a-zA-Z_])")
+# All for what stands behind a line's indentation: an expression for both would try every way to share out the blanks.
+_ESCAPE = re.compile(r"%|!|\?|[,;/](?=[\w/])")
+_HELP = re.compile(r"[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$")
+_TARGET = re.compile(r"[\w.,\[\] \t*]+")
+_MAGIC_VALUE = re.compile(r"[ \t]*(?:!|%[a-zA-Z_])")
 _LEXEME = re.compile(
     r"#[^\r\n]*|(?P<triple>\"\"\"|''')|\"(?:\\.|[^\"\\\r\n])*\"|'(?:\\.|[^'\\\r\n])*'"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<continued>\\\r?\n)"
@@ -69,13 +71,15 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
 def _replacement(line: str) -> str | None:
     """What stands for a line at the start of a statement that only IPython understands; None for Python."""
     body = line.rstrip("\r\n")
-    indent = body[: len(body) - len(body.lstrip(" \t"))]
-    if _ESCAPE.match(body) or (_HELP.match(body) and body.strip() and not body.lstrip().startswith("#")):
+    code = body.lstrip(" \t")
+    indent = body[: len(body) - len(code)]
+    if _ESCAPE.match(code) or (_HELP.match(code) and not code.startswith("#")):
         return f"{indent}pass  "
-    assigned = _ASSIGNED.match(body)
-    if assigned:
+    target, _, value = code.partition("=")
+    target = target.rstrip(" \t")
+    if _MAGIC_VALUE.match(value) and _TARGET.fullmatch(target):
         # The name stays bound, to something nobody can decide.
-        return f"{assigned['target']} = get_ipython()  "
+        return f"{indent}{target} = get_ipython()  "
     if _AUTOMAGIC.match(body.strip()) and not _parses(body.strip()):
         return f"{indent}pass  "
     return None

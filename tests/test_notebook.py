@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import time
 from typing import Any
 
 import pytest
 
+from telepathy_lint.magics import hide_magics
 from telepathy_lint.notebook import Notebook
 from telepathy_lint.source import SourceError
 
@@ -271,3 +273,11 @@ def test_a_cell_without_final_newline_stays_without() -> None:
     source = opened(["a = 1\n", LOAD])
     data = json.loads(source.encode(source.text.replace("a = 1", "a = 2").replace(LOAD, "b\nc")))
     assert data["cells"][0]["source"] == ["a = 2\n", "b\n", "c"]
+
+
+def test_blanks_around_what_may_be_a_magic_cost_no_more_than_their_number() -> None:
+    blanks = " " * 20_000
+    for line in (f"{blanks}a{blanks}b", f"{blanks}= !x", f"a{blanks}= x", f"a?{blanks}(", f"{blanks}a?"):
+        start = time.perf_counter()
+        hide_magics(f"%time x\n{line}\n", "#", [])
+        assert time.perf_counter() - start < 2, line.strip()[:3]
