@@ -224,6 +224,34 @@ def test_datasets_and_models_of_other_libraries(project: Path) -> None:
     assert not any(model.model_id.startswith("allenai/") for model in found.models)
 
 
+def test_what_looks_like_a_model_and_is_none(project: Path) -> None:
+    (project / "configs").mkdir()
+    (project / "configs" / "mix.yaml").write_text(
+        "model: google/gemma-2-9b\n"
+        "train:\n  dataset_mixer:\n    allenai/mix-one: 1.0\n    # allenai/mix-two: 0.5\n"
+        "  eval_sets:\n  - allenai/set-three\n"
+        "# tokenizer: google/gemma-7b\n"
+    )
+    (project / ".github" / "workflows").mkdir(parents=True)
+    (project / ".github" / "workflows" / "ci.yml").write_text("steps:\n  - uses: allenai/setup-action\n")
+    (project / "ask.py").write_text(
+        'from openai import OpenAI\nMODELS = ["openai/gpt-9", "meta-llama/llama-3.1-405b"]\n'
+    )
+    (project / "data.py").write_text(
+        'def build(corpus="allenai/c9", mixer=("allenai/m9",)):\n'
+        '    EVAL_SETS = [("google/IFEval", "train")]\n'
+        '    return load(train_dataset="allenai/d9", settings={"dataset_path": "allenai/p9"}), EVAL_SETS\n'
+    )
+    found = {model.model_id for model in audited(project).models}
+    assert {"google/gemma-2-9b", "google/gemma-7b"} <= found
+    assert not {
+        one for one in found if one.startswith(("allenai/", "openai/", "google/IF", "meta-llama/llama"))
+    }
+    unloaded = {model.model_id for model in audited(project).unloaded}
+    assert "google/gemma-2-9b" in unloaded
+    assert "google/gemma-7b" not in unloaded  # a comment configures nothing
+
+
 def test_what_is_left_to_the_loader_is_not_odd(project: Path) -> None:
     (project / "house.py").write_text(
         "from telepathy_runtime import load_model\na = load_model('gpt2')\nb = load_model('gpt2', dtype='float32')\n"

@@ -223,6 +223,7 @@ def size(model_name):
     "text",
     [
         "if params >= 7:\n    probe_layers = 3",  # the layers that are probed
+        'DIMS = {"Qwen/Qwen2.5-7B": {"head_dim": 128, "intermediate_size": 4, "lora_params": 9, "trainable_params": 3}}',
         "if epochs >= 7:\n    batch_size = 3",
         "if params >= 7 and fast:\n    batch_size = 3",
         "if params >= limit:\n    batch_size = 3",

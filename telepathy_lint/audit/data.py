@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: Where a model id is written. "compared", "data" and "dataset" choose no model: an `if`, a results file, a dataset's id.
+#: Where a model id is written. "compared", "data", "dataset" and "service" choose no model of the hub: an `if`, a results file,
+#: a dataset's id, what a service calls what it sells.
 Role = Literal[
     "load",
     "option",
@@ -19,6 +20,7 @@ Role = Literal[
     "script",
     "data",
     "dataset",
+    "service",
 ]
 #: Roles by which a repository says which models it means to use.
 CONFIGURING: frozenset[Role] = frozenset(

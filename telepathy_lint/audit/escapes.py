@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import re
 
+from telepathy_lint.audit.identifiers import names_services
 from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.identifiers import SERVICES
 from telepathy_lint.scan.index import FUNCTIONS, Function
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.triggers import CodeWords
@@ -61,7 +61,7 @@ class Escapes:
         self._exported: set[str] = set()
         text = tree.text
         #: Ids of services, which sell models under names of their own, and of datasets look like ids of models.
-        self._means_something_else = any(name in text.lower() for name in SERVICES) or (
+        self._means_something_else = names_services(text) or (
             any(word in text for word in _DATASETS) and "from_pretrained" not in text
         )
 

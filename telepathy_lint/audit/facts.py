@@ -21,6 +21,7 @@ from telepathy_lint.audit.data import (
     Mention,
     Model,
     Place,
+    Role,
 )
 from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
@@ -211,10 +212,10 @@ def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, .
             known = {mention.place for mention in mentions[chosen.model_id]}
             if chosen.place not in known:
                 mentions[chosen.model_id].add(Mention(chosen.model_id, chosen.place, "load"))
-    datasets = {
+    others = {
         model_id
         for model_id, found in mentions.items()
-        if any(mention.role == "dataset" for mention in found) and not weights[model_id]
+        if not weights[model_id] and _names_no_model({mention.role for mention in found})
     }
     return tuple(
         _model(
@@ -224,8 +225,13 @@ def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, .
             tuple(sorted(tokenizers[model_id])),
         )
         for model_id, found in sorted(mentions.items(), key=lambda item: (item[0].casefold(), item[0]))
-        if model_id not in datasets
+        if model_id not in others
     )
+
+
+def _names_no_model(roles: set[Role]) -> bool:
+    """Whether an id is a dataset's, or only what a service calls a model."""
+    return "dataset" in roles or ("service" in roles and roles <= {"service", "data", "compared"})
 
 
 def _model(

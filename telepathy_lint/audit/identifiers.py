@@ -40,6 +40,18 @@ _DATA = re.compile(
 )
 
 
+#: Files that talk to services, which sell models under names of their own.
+_SERVICE = re.compile(
+    r"(?i)openrouter|litellm|api\.together|deepinfra|fireworks\.ai|InferenceClient|\bOpenAI\("
+    r"|(?:^|\n)\s*(?:import|from)\s+(?:openai|together|groq|anthropic|replicate)\b"
+)
+
+
+def names_services(text: str) -> bool:
+    """Whether the ids of a file are rather a service's names; where it loads with transformers, they are the hub's."""
+    return "from_pretrained" not in text and _SERVICE.search(text) is not None
+
+
 def names_data(name: str) -> bool:
     """Whether what has this name holds datasets, not models."""
     return _DATA.search(name) is not None
@@ -63,6 +75,7 @@ def ids_in(text: str) -> Iterator[tuple[str, int]]:
 
 def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Constant, Mention]]:
     """The ids that are whole string literals of a file, with what each is for."""
+    services = names_services(tree.text)
     offsets = [match.start() for match in _PREFIX.finditer(tree.text) if words.in_string(match.start())]
     for node in tree.visit(tree.lines_of(offsets)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -70,6 +83,7 @@ def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Con
                 continue
             role = _role(node, tree)
             if role is not None:
+                role = "service" if services and role != "load" else role
                 yield node, Mention(node.value, place_of(tree, node, path), role)
 
 

@@ -20,10 +20,20 @@ _NAME = re.compile(r"(?i)model|name|_id$|^id$|path")
 _QUANTITIES = (
     ("batch", re.compile(r"(?i)(?:^|_)(?:batch(?:_?size)?|bs)$")),
     ("layers", re.compile(r"(?i)^(?:(?:num|n|model|source|target|sender|receiver|total|hidden)_)*layers$")),
-    ("hidden size", re.compile(r"(?i)hidden|(?:^|_)dims?$|d_model")),
+    (
+        "hidden size",
+        re.compile(
+            r"(?i)^(?:(?:model|source|target|embed|embedding|llm)_)*(?:hidden_?(?:size|dims?)?|dims?|d_model)$"
+        ),
+    ),
     ("vocabulary", re.compile(r"(?i)vocab(?:_size)?$")),
     ("GB", re.compile(r"(?i)_gb$")),
-    ("parameters", re.compile(r"(?i)param")),
+    (
+        "parameters",
+        re.compile(
+            r"(?i)^(?:(?:num|n|model|source|target|total)_)*param(?:s|eters?)?(?:_?(?:count|b|billions?))?$"
+        ),
+    ),
 )
 _LENGTHS = frozenset(
     {"max_length", "seq_len", "seq_length", "max_seq_len", "max_seq_length", "sequence_length"}
