@@ -36,6 +36,9 @@ def fixed(
         "def f():\n    return AutoModelForCausalLM\n",
         "f = lambda AutoModelForCausalLM: AutoModelForCausalLM\n",
         "n = 1  # a\nAutoModelForCausalLM\n",
+        "# AutoModelForCausalLM\nx = AutoModelForCausalLM\n",
+        "s = '#'; x = AutoModelForCausalLM\n",
+        "x = AutoModelForCausalLM  # a\n",
         "def f():\n    x = 1\ndef g(y: 'AutoModelForCausalLM'):\n    pass\n",
     ],
 )
@@ -73,6 +76,13 @@ def test_an_import_goes_where_nothing_wants_its_name(rest: str) -> None:
 )
 def test_an_import_stays_that_says_so(imported: str) -> None:
     assert fixed(imported + LOAD) == f"{imported}from telepathy_runtime import load_model\n{LOADED}"
+
+
+def test_a_name_of_the_scripts_own_is_looked_for() -> None:
+    code = "from transformers import AutoModelForCausalLM as AM\nm = AM.from_pretrained('x')\n"
+    assert "import AutoModelForCausalLM as AM" not in fixed(code)
+    assert "import AutoModelForCausalLM as AM" not in fixed(f"{code}print(AutoModelForCausalLM)\n")
+    assert "import AutoModelForCausalLM as AM" in fixed(f"{code}print(AM)\n")
 
 
 def test_an_import_goes_although_its_neighbours_say_noqa() -> None:
