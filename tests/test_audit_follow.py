@@ -144,3 +144,14 @@ def test_commands_that_python_puts_together_pass_ids(tmp_path: Path, body: str) 
     found = audited(tmp_path, files)
     assert {one.model_id for load in found.loads for one in load.ids} == {A, B}
     assert found.unloaded == ()
+
+
+def test_a_broken_caller_is_said_once_to_be_broken(tmp_path: Path) -> None:
+    files = {
+        "lab/__init__.py": "",
+        "lab/loader.py": HEAD + "def load(name):\n    return AutoModel.from_pretrained(name)\n",
+        "run.py": "from lab.loader import load\nload(from_pretrained(\n",
+    }
+    ((path, problem),) = audited(tmp_path, files).problems
+    assert path == "run.py"
+    assert "telepathy-lint itself" not in problem

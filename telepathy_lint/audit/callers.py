@@ -20,6 +20,20 @@ def wanted_of(files: Iterable[FileFacts]) -> tuple[Wanted, ...]:
     )
 
 
+def may_call(path: str, data: bytes, wanted: Iterable[Wanted]) -> bool:
+    """Whether a file's bytes have the names of a function and of the module it stands in."""
+    return path.endswith((".py", ".ipynb")) and any(
+        each.path != path and each.function.encode() in data and _module_of(each.path).encode() in data
+        for each in wanted
+    )
+
+
+def _module_of(path: str) -> str:
+    """The name by which a file is imported."""
+    module = posixpath.splitext(posixpath.basename(path))[0]
+    return posixpath.basename(posixpath.dirname(path)) if module == "__init__" else module
+
+
 def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
     """What the calls of one file give for those parameters."""
     finder = follower.finder
@@ -54,9 +68,7 @@ def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
 
 def _names_of(wanted: Wanted, imports: Iterable[tuple[str, str]]) -> Iterator[str]:
     """How a file names a function of another: `load`, or `models.load`."""
-    module = posixpath.splitext(posixpath.basename(wanted.path))[0]
-    if module == "__init__":
-        module = posixpath.basename(posixpath.dirname(wanted.path))
+    module = _module_of(wanted.path)
     for name, symbol in imports:
         parts = symbol.split(".")
         if parts[-2:] == [module, wanted.function]:

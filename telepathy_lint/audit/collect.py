@@ -137,7 +137,8 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
         calls=calls,
         clean=clean,
         together=tuple(
-            tuple(_place(site, job.shown) for site in group) for group in groups(scanned.sites, finder.tree)
+            tuple(_place(site, job.shown) for site in group)
+            for group in groups(scanned.sites, finder.tree, finder.words)
         ),
     )
 

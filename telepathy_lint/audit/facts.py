@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from telepathy_lint import __version__
 from telepathy_lint.audit import texts
-from telepathy_lint.audit.callers import wanted_of, with_ids
+from telepathy_lint.audit.callers import may_call, wanted_of, with_ids
 from telepathy_lint.audit.checks import checked
 from telepathy_lint.audit.collect import Job, collect, relative, with_given
 from telepathy_lint.audit.consistency import consistency
@@ -127,13 +127,10 @@ def _with_callers(files: list[FileFacts], todo: Sequence[Job]) -> list[FileFacts
     wanted = wanted_of(files)
     if not wanted:
         return files
-    names = {each.function.encode() for each in wanted}
     modules = Modules()
     return [
         with_given(facts, job, modules, wanted)
-        if job.path.endswith((".py", ".ipynb"))
-        and facts.problem is None
-        and any(name in job.data for name in names)
+        if facts.problem is None and may_call(job.shown, job.data, wanted)
         else facts
         for facts, job in zip(files, todo, strict=True)
     ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from telepathy_lint.scan import Site
 from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.scopes import Tree
+from telepathy_lint.triggers import CodeWords
 
 #: A function with more loads is a test or a generated file.
 _MOST = 24
@@ -33,7 +34,7 @@ class _Held:
     branches: tuple[tuple[ast.AST, str], ...]
 
 
-def groups(sites: Iterable[Site], tree: Tree) -> Iterator[tuple[Site, ...]]:
+def groups(sites: Iterable[Site], tree: Tree, words: CodeWords) -> Iterator[tuple[Site, ...]]:
     """The largest sets of two and more loads that are held together."""
     by_scope: dict[ast.AST, list[_Held]] = defaultdict(list)
     for site in sites:
@@ -41,7 +42,9 @@ def groups(sites: Iterable[Site], tree: Tree) -> Iterator[tuple[Site, ...]]:
             by_scope[site.context.scope.node].append(held)
     for scope, loads in by_scope.items():
         if 2 <= len(loads) <= _MOST:
-            yield from _largest(sorted(loads, key=lambda held: held.site.start), list(_freed(scope)))
+            yield from _largest(
+                sorted(loads, key=lambda held: held.site.start), list(_freed(scope, tree, words))
+            )
 
 
 def _largest(loads: list[_Held], freed: list[tuple[str, int]]) -> Iterator[tuple[Site, ...]]:
@@ -85,12 +88,13 @@ def _block(parent: ast.AST, node: ast.AST) -> str:
     return ""
 
 
-def _freed(scope: ast.AST) -> Iterator[tuple[str, int]]:
+def _freed(scope: ast.AST, tree: Tree, words: CodeWords) -> Iterator[tuple[str, int]]:
     """The names that a function lets go of, each with its line."""
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Delete) or (
+    for node in tree.visit(tree.lines_of(words.find("del", "None"))):
+        let_go = isinstance(node, ast.Delete) or (
             isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None
-        ):
+        )
+        if let_go and isinstance(node, (ast.Delete, ast.Assign)) and tree.scope_of(node).node is scope:
             yield from ((name, node.lineno) for target in node.targets if (name := dotted(target)))
 
 
