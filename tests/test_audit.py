@@ -190,6 +190,20 @@ def test_a_higher_score_is_better_and_fewer_findings_too() -> None:
     assert told([Change("findings: TLP101", 3, 2)]) == "Better (1):\n  findings: TLP101: 3 -> 2\n"
 
 
+def test_what_an_earlier_release_did_not_measure_is_not_worse() -> None:
+    now = {
+        "configured models whose load was not found": 1.0,
+        "batch sizes above what fits": 4.0,
+        "findings: TLP101": 2.0,
+    }
+    before = {"configured models whose load was not found": 1.0}
+    assert changes(before, now) == [Change("findings: TLP101", 0, 2)]
+    assert changes(now, before) == [
+        Change("batch sizes above what fits", 4, 0),
+        Change("findings: TLP101", 2, 0),
+    ]
+
+
 @pytest.mark.parametrize(
     "options",
     [

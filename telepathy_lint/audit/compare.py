@@ -71,13 +71,19 @@ def read(path: str) -> dict[str, float]:
 
 
 def changes(before: Mapping[str, float], after: Mapping[str, float]) -> list[Change]:
-    """What differs, worse first; a measure that one of the two lacks counts as 0 there."""
+    """What differs, worse first. A rule or setting that one of the two lacks counts as 0 there; what an audit of an earlier
+    release did not measure is not compared."""
     found = [
         Change(name, before.get(name, 0.0), after.get(name, 0.0))
         for name in dict.fromkeys((*after, *before))
-        if before.get(name, 0.0) != after.get(name, 0.0)
+        if before.get(name, 0.0) != after.get(name, 0.0) and (name in before or _comes_and_goes(name))
     ]
     return sorted(found, key=lambda change: change.better)
+
+
+def _comes_and_goes(name: str) -> bool:
+    """Whether an audit has a measure only where there is something to count."""
+    return name.startswith("findings: ") or " loads without the common choice: " in name
 
 
 def told(found: list[Change]) -> str:
