@@ -108,7 +108,12 @@ class Rewriter:
     def _can_change(self, site: Site, rule: Rule) -> bool:
         """Whether what the rule reported stands in the call itself: a shared dict is not the call's to change."""
         argument = site.argument(*SPELLINGS.get(rule.meta.setting or "", ()))
-        return argument is None or argument.how == "keyword"
+        if argument is None:
+            return True
+        # A name that is bound in passing would go with the value.
+        return argument.how == "keyword" and not any(
+            isinstance(node, ast.NamedExpr) for node in ast.walk(argument.node)
+        )
 
     def _can_inline(self, site: Site, rule: Rule) -> bool:
         """Whether the inline style has a place for the rule's setting."""
@@ -151,10 +156,12 @@ class Rewriter:
             if len(placed) < len(change.needs):
                 continue
             change = _spelled(change, placed)
+            text = site.text if change.keeps_call else changed(site, change)
+            if text is None:
+                continue
             edits += [source.edit(start, end, written) for start, end, written in change.texts]
             if change.keeps_call:
                 continue
-            text = changed(site, change)
             imports.use(placed, site, text if change.func is not None else source.text[site.start : site.end])
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))

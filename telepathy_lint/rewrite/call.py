@@ -25,9 +25,15 @@ class _Item:
     arg: cst.Arg
 
 
-def changed(site: Site, change: Change) -> str:
-    """The call's source after a change; what the change does not name is kept in order, with its comments."""
-    call = site.cst
+def changed(site: Site, change: Change) -> str | None:
+    """The call's source after a change; what the change does not name is kept in order, with its comments.
+
+    None where LibCST does not read what Python does, such as thousands of strings side by side.
+    """
+    try:
+        call = site.cst
+    except cst.ParserSyntaxError:
+        return None
     items, tail = _taken_apart(call)
     kept, tail = _without(items, set(change.removed), tail)
     renamed, replaced = dict(change.renamed), dict(change.replaced)
