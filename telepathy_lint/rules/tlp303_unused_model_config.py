@@ -19,8 +19,10 @@ class UnusedModelConfig(Rule):
     other file takes the table. An id that goes anywhere else (an argument's default, a call that is not understood, a
     command that is put together, a returned value) may be loaded, and so may what a script, a configuration file or a
     command in the documentation names: not reported. A model that somebody could still type on a command line is reported,
-    since nothing in the project does. Files that the configuration excludes are not read. flake8, editors and
-    standard input see one file at a time: there the rule is silent.
+    since nothing in the project does. Modules in a folder `configs`, `conf` or `cfgs` count as configuration files; names
+    that services give to models, ids of datasets and the lists in copies of transformers' own files are left alone, and so
+    is a project that loads no model. Files that the configuration excludes are not read. flake8, editors and standard
+    input see one file at a time: there the rule is silent.
 
     Bad:
 
