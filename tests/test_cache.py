@@ -179,6 +179,7 @@ def test_settings_rules_and_targets_have_results_of_their_own(lint: Any) -> None
         ("telepathy-lint.toml", 'target-transformers = "5.0"\n'),
         ("requirements.txt", "transformers>=5.1\n"),
         ("telepathy-lint.toml", 'fix-style = "inline"\n'),
+        ("telepathy-lint.toml", ""),
         ("telepathy-lint.toml", '[per-file-ignores]\n"sub/*" = ["TLP101"]\n'),
         ("sub/telepathy-lint.toml", 'select = ["TLP101"]\n'),
         ("requirements.txt", "transformers<5\n"),
@@ -192,6 +193,18 @@ def test_settings_rules_and_targets_have_results_of_their_own(lint: Any) -> None
         assert lint("--show-fixes", "--unsafe-fixes") == without, (name, text)
         seen.add(without)
     assert len(seen) >= 5
+
+
+def test_a_configured_function_makes_files_matter_that_did_not(lint: Any) -> None:
+    for number in range(100):
+        write(f"m{number}.py", 'from house import fetch\nm = fetch("gpt2", device_map="auto")\n')
+    assert lint()[0] == 0
+    assert lint()[0] == 0
+    write("telepathy-lint.toml", 'wrappers = ["house.fetch"]\n')
+    assert lint("--select", "TLP101", "--output-format", "concise")[1].count("TLP101") == 100
+    assert lint() == lint("--no-cache")
+    write("telepathy-lint.toml", "")
+    assert lint()[0] == 0
 
 
 def test_a_wrong_rule_is_refused_and_a_known_one_not_looked_up(lint: Any) -> None:
@@ -367,7 +380,7 @@ def test_a_torn_file_is_ignored(lint: Any) -> None:
     without = lint("--no-cache")
     lint()
     whole = cache_file().read_bytes()
-    for length in [*range(0, len(whole), 997), 1, 22, 23, 34, 35, len(whole) - 1]:
+    for length in [*range(0, len(whole), 997), 1, 22, 23, 30, 31, len(whole) - 1]:
         cache_file().write_bytes(whole[:length])
         assert lint() == without
     for place in range(0, len(whole), 701):
@@ -390,7 +403,7 @@ def test_a_forged_file_breaks_nothing(lint: Any, seed: int) -> None:
     path = cache_file()
     data = path.read_bytes()
     size = int.from_bytes(data[23:27], "big")
-    index, results = json.loads(data[35 : 35 + size]), data[35 + size :]
+    index, results = json.loads(data[31 : 31 + size]), data[31 + size :]
     if change.random() < 0.5:
         forge(index, change)
     else:
@@ -401,7 +414,7 @@ def test_a_forged_file_breaks_nothing(lint: Any, seed: int) -> None:
         row[4:6] = len(results), len(results) + len(json.dumps(result))
         results += json.dumps(result).encode()
     head = json.dumps(index).encode()
-    numbers = (len(head), len(head + results), zlib.crc32(head + results))
+    numbers = (len(head), zlib.crc32(head + results))
     path.write_bytes(data[:23] + b"".join(each.to_bytes(4, "big") for each in numbers) + head + results)
     assert lint()[0] in (0, 1, 2)
 

@@ -16,7 +16,7 @@ from telepathy_lint.cache import place
 from telepathy_lint.cache.contents import Known
 
 _MAGIC = b"telepathy-lint cache 1\n"
-_HEAD = len(_MAGIC) + 12
+_HEAD = len(_MAGIC) + 8
 #: A larger file is not read, and none is written: what was used last stays.
 MAX_BYTES = 64 << 20
 #: Cache files in one folder (every version, format and set of options has its own), and how long one may lie unused.
@@ -87,12 +87,10 @@ def read(path: str, purpose: str) -> Stored:
         if os.fstat(file.fileno()).st_size > MAX_BYTES:
             raise StoreError("too large")
         data = file.read()
-    size, total = int.from_bytes(data[_HEAD - 12 : _HEAD - 8], "big"), data[_HEAD - 8 : _HEAD - 4]
+    size, checksum = (int.from_bytes(data[at : at + 4], "big") for at in (_HEAD - 8, _HEAD - 4))
     body = memoryview(data)[_HEAD:]
-    if not data.startswith(_MAGIC) or int.from_bytes(total, "big") != len(body):
-        raise StoreError("cut off, or no cache")
-    if zlib.crc32(body) != int.from_bytes(data[_HEAD - 4 : _HEAD], "big"):
-        raise StoreError("damaged")
+    if not data.startswith(_MAGIC) or zlib.crc32(body) != checksum:
+        raise StoreError("damaged, or no cache")
     try:
         index = json.loads(bytes(body[:size]))
         if index["purpose"] != purpose:
@@ -167,7 +165,7 @@ def _packed(purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -
     }
     head = json.dumps(index, separators=(",", ":")).encode("ascii")
     body = head + results
-    numbers = (len(head), len(body), zlib.crc32(body))
+    numbers = (len(head), zlib.crc32(body))
     return _MAGIC + b"".join(number.to_bytes(4, "big") for number in numbers) + body
 
 
