@@ -68,8 +68,11 @@ def _window(line: str, column: int) -> tuple[str, int]:
 
 def _caret(text: str, start: int, end: int) -> str:
     """Blanks as wide as what stands before the finding, and carets as wide as the finding."""
-    before = "".join("\t" if one == "\t" else " " * _width(one) for one in text[:start])
-    return before + "^" * max(sum(map(_width, text[start : max(end, start)])), 1)
+    before, found = text[:start], text[start : max(end, start)]
+    if text.isascii() and text.isprintable():
+        return " " * len(before) + "^" * max(len(found), 1)
+    blanks = "".join("\t" if one == "\t" else " " * _width(one) for one in before)
+    return blanks + "^" * max(sum(map(_width, found)), 1)
 
 
 def _width(character: str) -> int:
