@@ -98,6 +98,16 @@ def locate(
     return folder if folder is not None and folder.is_dir() else None
 
 
+def located(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -> Path | None:
+    """`locate`, with what the keywords of from_pretrained say of the place."""
+    return locate(
+        model_id,
+        revision=keywords.get("revision"),
+        cache_dir=keywords.get("cache_dir"),
+        subfolder=keywords.get("subfolder") or "",
+    )
+
+
 def read(directory: Path, *, variant: str | None = None) -> Checkpoint | None:
     """The weights in `directory`, preferring the files that transformers prefers; None where there are none.
 

@@ -80,12 +80,7 @@ def looks_like_path(model_id: str) -> bool:
 def _present(request: Request) -> int | None:
     """Bytes of the weights that are in the cache already; None when all of them are."""
     keywords = request.keywords
-    folder = checkpoint.locate(
-        request.model_id,
-        revision=keywords.get("revision"),
-        cache_dir=keywords.get("cache_dir"),
-        subfolder=keywords.get("subfolder") or "",
-    )
+    folder = checkpoint.located(request.model_id, keywords)
     if folder is None:
         return 0
     try:

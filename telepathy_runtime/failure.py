@@ -49,12 +49,7 @@ class Failure:
 
     def folder(self) -> Path | None:
         """Where the files of the checkpoint are, if they are anywhere on this machine."""
-        return checkpoint.locate(
-            self.model_id,
-            revision=self.keywords.get("revision"),
-            cache_dir=self.keywords.get("cache_dir"),
-            subfolder=self.keywords.get("subfolder") or "",
-        )
+        return checkpoint.located(self.model_id, self.keywords)
 
 
 def failure_of(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Failure:

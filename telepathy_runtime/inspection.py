@@ -66,11 +66,12 @@ def inspect(
 def _commit(model: Any, load_plan: LoadPlan) -> str | None:
     """The commit that was loaded from the hub; transformers 4 keeps it on the config, else the cache knows it."""
     kept = getattr(getattr(model, "config", None), "_commit_hash", None)
-    folder = None if kept else _folder(load_plan)
+    folder = None if kept else _snapshot(load_plan)
     return folder.name if folder is not None and folder.parent.name == "snapshots" else kept
 
 
-def _folder(load_plan: LoadPlan) -> Path | None:
+def _snapshot(load_plan: LoadPlan) -> Path | None:
+    """The folder that is called by its commit: the repository's, whatever the subfolder."""
     keywords = load_plan.request.keywords
     return checkpoint.locate(
         load_plan.request.model_id, revision=keywords.get("revision"), cache_dir=keywords.get("cache_dir")
@@ -88,9 +89,7 @@ def refuse_foreign_weights(model: Any, load_plan: LoadPlan) -> None:
     loaded_as = getattr(getattr(type(model), "config_class", None), "model_type", None)
     if saved_as is None or loaded_as is None or saved_as == loaded_as:
         return
-    folder = _folder(load_plan)
-    if folder is not None:
-        folder = folder / (request.keywords.get("subfolder") or "")
+    folder = checkpoint.located(request.model_id, request.keywords)
     found = checkpoint.read(folder, variant=request.keywords.get("variant")) if folder is not None else None
     if found is None or found.tensors is None:
         return

@@ -117,12 +117,7 @@ def _size_matters(request: Request, machine: Machine) -> bool:
 def weight_bytes(request: Request, machine: Machine) -> int | None:
     """Bytes of the weights in the dtype asked for, from the headers of a local or cached checkpoint; None: unknown."""
     keywords = request.keywords
-    folder = checkpoint.locate(
-        request.model_id,
-        revision=keywords.get("revision"),
-        cache_dir=keywords.get("cache_dir"),
-        subfolder=keywords.get("subfolder") or "",
-    )
+    folder = checkpoint.located(request.model_id, keywords)
     if folder is None:
         return None
     try:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 from telepathy_runtime.plan import plain
 
@@ -67,12 +67,28 @@ class LoadReport:
 
     def publish(self, target: Target = None) -> None:
         """Log the report and its warnings, and hand it to `target`: a path (JSON lines are appended) or a callable."""
-        for warning in self.warnings:
-            LOGGER.warning("%s: %s", self.model_id, warning)
-        LOGGER.info("%s", self.describe())
-        if callable(target):
-            target(self)
-        elif target is not None:
-            # One write of one line: processes that append to the same file do not mix their lines.
-            with Path(target).open("a", encoding="utf-8") as stream:
-                stream.write(self.to_json() + "\n")
+        publish(self, target)
+
+
+class Publishable(Protocol):
+    """What the reports of models and of tokenizers have in common."""
+
+    @property
+    def model_id(self) -> str: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def describe(self) -> str: ...
+    def to_json(self) -> str: ...
+
+
+def publish(report: Publishable, target: str | os.PathLike[str] | Callable[[Any], object] | None) -> None:
+    """Log a report and its warnings, and hand it to `target`: a path (JSON lines are appended) or a callable."""
+    for warning in report.warnings:
+        LOGGER.warning("%s: %s", report.model_id, warning)
+    LOGGER.info("%s", report.describe())
+    if callable(target):
+        target(report)
+    elif target is not None:
+        # One write of one line: processes that append to the same file do not mix their lines.
+        with Path(target).open("a", encoding="utf-8") as stream:
+            stream.write(report.to_json() + "\n")

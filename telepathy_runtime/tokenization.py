@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Union
 
 from telepathy_runtime import traits
 from telepathy_runtime.plan import plain
-from telepathy_runtime.report import LOGGER
+from telepathy_runtime.report import publish
 
 RESOLVE = "resolve"
 # In the vocabulary for this purpose, or reserved and never produced: using one resizes nothing. Best first; the first is
@@ -64,14 +63,7 @@ class TokenizerReport:
 
     def publish(self, target: Target = None) -> None:
         """Log, and hand over to `target`: a path (a JSON line is appended) or a callable."""
-        for warning in self.warnings:
-            LOGGER.warning("%s: %s", self.model_id, warning)
-        LOGGER.info("%s", self.describe())
-        if callable(target):
-            target(self)
-        elif target is not None:
-            with Path(target).open("a", encoding="utf-8") as stream:
-                stream.write(self.to_json() + "\n")
+        publish(self, target)
 
 
 def request(

@@ -39,12 +39,7 @@ def peek_config(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -
 
 
 def config_dict(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -> dict[str, Any] | None:
-    folder = checkpoint.locate(
-        model_id,
-        revision=keywords.get("revision"),
-        cache_dir=keywords.get("cache_dir"),
-        subfolder=keywords.get("subfolder") or "",
-    )
+    folder = checkpoint.located(model_id, keywords)
     if folder is not None:
         return checkpoint.config(folder)
     asked = {name: keywords[name] for name in _LOCATION if name in keywords}

@@ -22,7 +22,7 @@ LAYERS = (
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
     ("rule",),
-    ("rules", "load_arguments", "outdated_arguments", "replaced_arguments", "ineffective_arguments", "spreads"),
+    ("rules", "load_arguments", "outdated_arguments", "replaced_arguments", "ineffective_arguments", "spreads", "written_ids"),
     ("registry", "rewrite"),
     ("engine",),
     ("config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),

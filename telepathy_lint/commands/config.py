@@ -11,7 +11,6 @@ from telepathy_lint.cli import Usage
 from telepathy_lint.config import Config, Configs, keys
 from telepathy_lint.settings import Loader
 
-
 _LIST_WIDTH = 36
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from telepathy_lint.change import Repair
 from telepathy_lint.rule import Meta, Report, Rule, origin
-from telepathy_lint.rules.tlp302_renamed_model_id import id_repair, literal_ids
 from telepathy_lint.scan import Site
 from telepathy_lint.scan.identifiers import status_of
 from telepathy_lint.settings import Settings
+from telepathy_lint.written_ids import id_repair, literal_ids
 
 
 class UnknownModelId(Rule):
