@@ -24,6 +24,8 @@ class Plugin:
     name = "telepathy-lint"
     version = __version__
     options: ClassVar[dict[str, Any]] = {}
+    #: flake8's own answer to which codes it would report.
+    decider: ClassVar[Any] = None
 
     def __init__(self, tree: ast.Module, lines: list[str], filename: str = "stdin") -> None:
         self.tree = tree
@@ -61,6 +63,14 @@ class Plugin:
         except ConfigError as error:
             raise SystemExit(str(error)) from error
         _prepared.clear()
+        from flake8.style_guide import DecisionEngine
+
+        cls.decider = DecisionEngine(options)
+        if any(os.path.isdir(path) for path in options.filenames):
+            # Many files: what every worker needs is loaded once, before flake8 forks them.
+            from telepathy_lint import engine, registry
+
+            assert engine.lint and registry.all_rules()
 
     def run(self) -> Iterator[Finding]:
         from telepathy_lint.triggers import may_matter
@@ -81,7 +91,7 @@ class Plugin:
         source = Source.from_text(self.filename, text)
         source.tree = self.tree
         try:
-            rules, settings = _prepare(folder, self.options)
+            rules, settings = self._prepare(folder)
             with without_collections():
                 found = engine.lint(
                     source, rules, settings, noqa=False, offers=False, project=_prepared["modules"]
@@ -93,6 +103,25 @@ class Plugin:
         for violation in found:
             yield violation.line, violation.column - 1, f"{violation.code} {violation.message}", type(self)
 
+    def _prepare(self, folder: str) -> tuple[Any, Any]:
+        """The rules whose findings flake8 would not throw away, and the settings that hold in a folder."""
+        if folder not in _prepared:
+            from telepathy_lint.registry import all_rules
+            from telepathy_lint.requirements import Targets
+            from telepathy_lint.scan import Modules
+
+            targets: Targets = _prepared.setdefault("targets", Targets())
+            _prepared.setdefault("modules", Modules())
+            target = targets.of(folder)
+            settings = _configs(self.options).of(folder).settings(target.version if target else None)
+            rules = tuple(rule for rule in all_rules() if self._wants(rule.meta.code))
+            _prepared[folder] = rules, settings
+        rules, settings = _prepared[folder]
+        return rules, settings
+
+    def _wants(self, code: str) -> bool:
+        return self.decider is None or self.decider.decision_for(code).name == "Selected"
+
 
 _prepared: dict[str, Any] = {}
 
@@ -103,21 +132,3 @@ def _configs(options: dict[str, Any]) -> Any:
 
         _prepared["configs"] = Configs(options)
     return _prepared["configs"]
-
-
-def _prepare(folder: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Every rule, and the settings that hold in a folder."""
-    if folder not in _prepared:
-        from telepathy_lint.registry import all_rules
-        from telepathy_lint.requirements import Targets
-        from telepathy_lint.scan import Modules
-
-        targets: Targets = _prepared.setdefault("targets", Targets())
-        _prepared.setdefault("modules", Modules())
-        target = targets.of(folder)
-        _prepared[folder] = (
-            all_rules(),
-            _configs(options).of(folder).settings(target.version if target else None),
-        )
-    rules, settings = _prepared[folder]
-    return rules, settings

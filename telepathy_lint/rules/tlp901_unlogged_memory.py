@@ -8,14 +8,14 @@ from telepathy_lint.settings import Settings
 
 #: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
 _ASKS = re.compile(
-    r"\b(?:\w{0,60}memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)|mem_get_info\b|\w{0,60}virtual_memory\b"
-    r"|\w{0,60}(?:log|print|report|show|track|monitor|get|measure)\w{0,60}_(?:mem|vram|gpu|ram)"
-    r"|(?:nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi)\b|\w{0,60}[Mm]emory(?:Tracker|Monitor|Logger|Profiler))"
+    r"memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)|\bmem_get_info\b|virtual_memory\b"
+    r"|\b(?:nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi)\b|[Mm]emory(?:Tracker|Monitor|Logger|Profiler)"
 )
+_HELPER = re.compile(r"(?:log|print|report|show|track|monitor|get|measure)\w{0,60}_(?:mem|vram|gpu|ram)")
 
 
 def _asks(text: str) -> bool:
-    return _ASKS.search(text) is not None
+    return _ASKS.search(text) is not None or _HELPER.search(text) is not None
 
 
 class UnloggedMemory(Rule):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
@@ -73,8 +73,6 @@ class Identifiers:
             return
         direct = {id(value.node) for site in self.loads if not site.indirect for value in _identity(site)}
         loaded = {id(value.node) for site in self.loads for value in self._opened(_identity(site))}
-        text = self.tree.text.lower()
-        services = any(name in text for name in SERVICES)
         for node, status in found:
             if id(node) in direct and self._is_argument(node):
                 continue  # the load's own rule looks at it
@@ -82,9 +80,14 @@ class Identifiers:
                 sure = True
             else:
                 plain = status.status == "renamed" or _PLAIN.fullmatch(str(node.value)) is not None
-                sure = plain and not services and self._names_a_model(node)
+                sure = plain and self._names_a_model(node) and not self._speaks_to_services
             if sure:
                 yield self._site(node)
+
+    @cached_property
+    def _speaks_to_services(self) -> bool:
+        text = self.tree.text.lower()
+        return any(name in text for name in SERVICES)
 
     def _site(self, node: ast.Constant) -> Site:
         # Not a call, but a place: the literal stands for one.
