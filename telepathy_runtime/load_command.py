@@ -27,13 +27,17 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     """The settings of load_model; `none` leaves one to transformers."""
     parser.add_argument("--model-class", metavar="NAME", help="class of transformers (AutoModelForCausalLM)")
     parser.add_argument("--dtype", default="bfloat16", metavar="DTYPE", help="precision of the weights")
-    parser.add_argument("--device-map", default="resolve", metavar="MAP", help="placement; resolve: by what is here")
+    parser.add_argument(
+        "--device-map", default="resolve", metavar="MAP", help="placement; resolve: by what is here"
+    )
     parser.add_argument(
         "--attn-implementation", default="resolve", metavar="NAME", help="attention; resolve: by what is here"
     )
     parser.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of the checkpoint")
     parser.add_argument("--cache-dir", metavar="FOLDER", help="where downloads are kept")
-    parser.add_argument("--subfolder", metavar="FOLDER", help="folder of the checkpoint inside its repository")
+    parser.add_argument(
+        "--subfolder", metavar="FOLDER", help="folder of the checkpoint inside its repository"
+    )
 
 
 def load_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
