@@ -69,6 +69,30 @@ LAYOUTS = {
     ),
     "all on one line with a comma": ('m = {}("x", device_map="auto",)\n', 'm = {}("x")\n'),
     "a string of several lines": ('m = {}("""a\nb""", device_map="auto")\n', 'm = {}("""a\nb""")\n'),
+    "a string of several lines, and a line break that goes": (
+        'm = {}("""a\nb""",\n    device_map="auto")\n',
+        'm = {}("""a\nb""")\n',
+    ),
+    "a string of several lines beside others": (
+        'm = {}(\n    """a\nb""", revision="r",\n    device_map="auto"\n)\n',
+        'm = {}(\n    """a\nb""", revision="r"\n)\n',
+    ),
+    "line breaks before commas": (
+        'm = {}("""a\nb"""\n    , revision="r"\n    , device_map="auto")\n',
+        'm = {}("""a\nb""", revision="r")\n',
+    ),
+    "a comment behind what stays, in the last gap": (
+        'm = {}("x",  # id\n    device_map="auto")\n',
+        'm = {}("x"  # id\n    )\n',
+    ),
+    "a comment above what goes, in the last gap": (
+        'm = {}("x",\n    # why\n    device_map="auto")\n',
+        'm = {}("x"\n    # why\n    )\n',
+    ),
+    "the end of the file": (
+        'm = {}(\n    "x", revision="r",\n    device_map="auto"\n)',
+        'm = {}("x", revision="r")',
+    ),
     "aligned": (
         'm = {}("x",\n{space}device_map="auto",\n{space}# a\n{space}revision="r",\n   # b\n{space}use_cache=True)\n',
         'm = {}("x",\n{space}# a\n{space}revision="r",\n   # b\n{space}use_cache=True)\n',
@@ -114,10 +138,10 @@ def test_arguments_are_joined_up_to_what_formatters_allow(before: str, behind: s
     head = "def f():\n" if before.startswith(" ") else ""
     for width, joined in ((87, True), (88, True), (89, False)):
         name = wide(before, "x", behind, width)
-        code = f'{head}{before}{NAME}(\n    "{name}",\n    device_map="auto",\n    revision="r"\n){behind}\n'
+        code = f'{head}{before}{NAME}(\n    "{name}",\n    device_map="auto",\n    revision="r"\n){behind}\nz = 1\n'
         text = fixed(code)
         assert text.startswith(f'{head}{before}load_model("{name}", revision="r")') == joined, width
-        assert len(text.splitlines()) == len(head.splitlines()) + (1 if joined else 4)
+        assert len(text.splitlines()) == len(head.splitlines()) + (2 if joined else 5)
 
 
 def test_one_argument_may_fill_a_line() -> None:
@@ -141,6 +165,17 @@ def test_a_call_is_broken_up_where_its_line_gets_too_long(indent: str, step: str
             f'{inner}{step}revision="r",\n{inner})\n'
         )
         assert fixed(f'{head}{indent}m = {NAME}("{name}", revision="r")\n') == (lines if broken else one_line)
+
+
+def test_every_line_of_a_call_counts() -> None:
+    name = "x" * 70
+    wanted = f'm = load_model(\n    "{name}",\n    device_map=None,\n    revision="r",\n)\n'
+    assert fixed(f'm = {NAME}(\n    "{name}", revision="r")\n') == wanted
+
+
+def test_a_call_of_one_argument_is_not_broken_up() -> None:
+    name = "x" * 110
+    assert fixed(f'm = {NAME}("{name}", device_map="auto")\n') == f'm = load_model("{name}")\n'
 
 
 def test_a_line_that_was_too_long_before_stays() -> None:
