@@ -68,9 +68,10 @@ class Plugin:
         cls.decider = DecisionEngine(options)
         if any(os.path.isdir(path) for path in options.filenames):
             # Many files: what every worker needs is loaded once, before flake8 forks them.
-            from telepathy_lint import engine, registry
+            from telepathy_lint import engine as engine
+            from telepathy_lint.registry import all_rules
 
-            assert engine.lint and registry.all_rules()
+            all_rules()
 
     def run(self) -> Iterator[Finding]:
         from telepathy_lint.triggers import may_matter
