@@ -68,7 +68,7 @@ class Plugin:
         cls.decider = DecisionEngine(options)
         if any(os.path.isdir(path) for path in options.filenames):
             # Many files: what every worker needs is loaded once, before flake8 forks them.
-            from telepathy_lint import engine as engine
+            from telepathy_lint import engine as engine  # for what it imports
             from telepathy_lint.registry import all_rules
 
             all_rules()
