@@ -203,14 +203,8 @@ def command_line() -> str:
     sections: list[str] = []
     for name in cli.SUBCOMMANDS:
         sections += section(f"telepathy-lint {name}", subparser(name))
-    for module, names in runtime_cli.COMMANDS.items():
-        for name in names:
-            parser = argparse.ArgumentParser()
-            subparsers = parser.add_subparsers()
-            importlib.import_module(module).add_parsers(subparsers)
-            sections += section(
-                f"telepathy-runtime {name}", subparsers.choices[name], described(subparsers, name)
-            )
+    for name, (parser, text) in runtime_parsers().items():
+        sections += section(f"telepathy-runtime {name}", parser, text)
     head = CLI_HEAD.format(
         written=WRITTEN.format(source="the parsers (telepathy_lint/cli.py, telepathy_runtime/)")
     )
@@ -223,6 +217,16 @@ def subparser(name: str) -> argparse.ArgumentParser:
     (found,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
     parser: argparse.ArgumentParser = found.choices[name]
     return parser
+
+
+def runtime_parsers() -> dict[str, tuple[argparse.ArgumentParser, str]]:
+    """telepathy-runtime's subcommands: the parser and what is said of it."""
+    found: dict[str, tuple[argparse.ArgumentParser, str]] = {}
+    for module, names in runtime_cli.COMMANDS.items():
+        subparsers = argparse.ArgumentParser().add_subparsers()
+        importlib.import_module(module).add_parsers(subparsers)
+        found |= {name: (subparsers.choices[name], described(subparsers, name)) for name in names}
+    return found
 
 
 def described(subparsers: Any, name: str) -> str:

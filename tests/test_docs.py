@@ -140,7 +140,11 @@ def test_commands_have_the_options_that_are_given(page: Path) -> None:
         words = shlex.split(command, comments=True)
         if words[:1] == ["telepathy-lint"] and len(words) > 1 and words[1] in cli.SUBCOMMANDS:
             known = generator().subparser(words[1])._option_string_actions
-            assert [word for word in words if word.startswith("--") and word not in known] == [], command
+        elif words[:1] == ["telepathy-runtime"]:
+            known = generator().runtime_parsers()[words[1]][0]._option_string_actions
+        else:
+            continue
+        assert [word for word in words if word.startswith("--") and word not in known] == [], command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
