@@ -4,9 +4,13 @@
 
 Every tool is installed into a virtual environment of its own below FOLDER (made where it is missing) and run in turn, so
 that a machine whose speed drifts is unfair to none. What is printed are medians: wall and processor seconds of the whole
-process tree, the largest process's memory, and the wall time as a multiple of `ruff check --no-cache`. Semgrep and ast-grep
-run three rules equivalent to ours (benchmarks/peers/); TorchFix, flake8 and Ruff have no such rules and run their own.
+process tree, the largest process's memory, and the wall time as a multiple of `ruff check --no-cache`. Semgrep, ast-grep
+and Fixit run three rules equivalent to ours (benchmarks/peers/); the others have no such rules and run their own.
 Each tool's exit status is not looked at: findings are expected.
+
+Of each DIR there are two tables: all tools on all files without a cache, and the linter and Ruff in the ways people run
+them (again with a cache, after a change, on the files of a commit), on one core and on all. Of the first DIR there is a third:
+copies of it beside one another, which should take as much longer as there are more of them.
 """
 
 from __future__ import annotations
@@ -18,8 +22,9 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +44,11 @@ class Tool:
 
 
 OURS = ("{bin}/telepathy-lint", "check", "--isolated", "--output-format", "concise")
+RUFF = ("{bin}/ruff", "check", "-q", "--isolated")
 TOOLS = (
-    Tool("ruff check --no-cache", ("ruff",), ("{bin}/ruff", "check", "--no-cache", "-q", "--isolated", "{code}")),
-    Tool("telepathy-lint", (str(ROOT),), (*OURS, "{code}")),
-    Tool("telepathy-lint --jobs 1", (str(ROOT),), (*OURS, "--jobs", "1", "{code}")),
+    Tool("ruff check --no-cache", ("ruff",), (*RUFF, "--no-cache", "{code}")),
+    Tool("telepathy-lint --no-cache", (str(ROOT),), (*OURS, "--no-cache", "{code}")),
+    Tool("telepathy-lint --no-cache --jobs 1", (str(ROOT),), (*OURS, "--no-cache", "--jobs", "1", "{code}")),
     Tool("grep -rl from_pretrained", (), ("grep", "-rl", "--include=*.py", "from_pretrained", "{code}")),
     Tool("ast-grep, 3 rules", ("ast-grep-cli",), ("{bin}/ast-grep", "scan", "-r", str(HERE / "peers/ast-grep.yaml"), "{code}")),
     Tool(
@@ -54,15 +60,20 @@ TOOLS = (
         ),
     ),
     Tool("flake8", ("flake8",), ("{bin}/flake8", "--isolated", "-q", "{code}"), slow=True),
+    Tool("flake8 + telepathy-lint", ("flake8", str(ROOT)), ("{bin}/flake8", "--isolated", "-q", "{code}"), slow=True),
+    Tool("flake8 + torchfix", ("flake8", "torchfix"), ("{bin}/flake8", "--isolated", "-q", "{code}"), slow=True),
+    Tool("flake8 + flake8-async", ("flake8", "flake8-async"), ("{bin}/flake8", "--isolated", "-q", "{code}"), slow=True),
     Tool(
-        "flake8 + telepathy-lint",
-        ("flake8", str(ROOT)),
-        ("{bin}/flake8", "--isolated", "-q", "{code}"),
+        "fixit, 3 rules",
+        ("fixit",),
+        ("env", f"PYTHONPATH={HERE / 'peers'}", "{bin}/fixit", "--rules", "fixit_rules", "lint", "{code}"),
         slow=True,
     ),
     Tool("fixit, its own rules", ("fixit",), ("{bin}/fixit", "lint", "{code}"), slow=True),
     Tool("torchfix", ("torchfix",), ("{bin}/torchfix", "{code}"), slow=True),
 )  # fmt: skip
+RUFF_TOOL, OUR_TOOL = TOOLS[0], TOOLS[1]
+COPIES = (1, 3, 10)
 
 
 @dataclass(frozen=True)
@@ -74,40 +85,53 @@ class Run:
     peak: float
 
 
+def median(runs: Iterable[Run]) -> Run:
+    runs = list(runs)
+    return Run(*(statistics.median(getattr(run, field) for run in runs) for field in ("wall", "cpu", "peak")))
+
+
 def installed(tool: Tool, folder: Path) -> Path:
     """The bin folder of the tool's environment, made where it is missing."""
     name = "".join(each if each.isalnum() else "-" for each in " ".join(tool.packages) or "system")[-60:]
     environment = folder / name
+    pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q"]
     if tool.packages and not (environment / "ready").exists():
         shutil.rmtree(environment, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q", *tool.packages]
-        subprocess.run(pip, check=True)
+        subprocess.run([*pip, *tool.packages], check=True)
         (environment / "ready").touch()
     elif str(ROOT) in tool.packages:  # what is measured is the code as it is now
-        pip = [
-            str(environment / "bin/python"),
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--force-reinstall",
-            "--no-deps",
-        ]
-        subprocess.run([*pip, str(ROOT)], check=True)
+        subprocess.run([*pip, "--force-reinstall", "--no-deps", str(ROOT)], check=True)
     return environment / "bin"
 
 
-def timed(command: Sequence[str]) -> Run:
+def timed(command: Sequence[str], cores: int | None = None, folder: Path | None = None) -> Run:
     """Run a command and ask the operating system what it and its children took."""
+
+    def narrow() -> None:
+        if cores is not None:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
     with open(os.devnull, "wb") as nothing:
         before = time.perf_counter()
-        process = subprocess.Popen(command, stdout=nothing, stderr=nothing)
+        process = subprocess.Popen(
+            command, stdout=nothing, stderr=nothing, cwd=folder, preexec_fn=narrow if cores else None
+        )
         _, _, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - before
         process.returncode = 0  # already reaped
     kilobyte = 1024 if sys.platform != "darwin" else 1
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * kilobyte / 2**20)
+
+
+def row(name: str, run: Run, ruff: float) -> str:
+    return f"| {name} | {run.wall:.3f} | {run.wall / ruff:.1f} | {run.cpu:.3f} | {run.peak:.0f} |"
+
+
+HEAD = ["| | wall s | x ruff | cpu s | peak MiB |", "| --- | --- | --- | --- | --- |"]
+
+
+# ---- all tools, all files
 
 
 def measure(code: Path, tools: Sequence[tuple[Tool, Path]], rounds: int) -> dict[str, list[Run]]:
@@ -127,20 +151,124 @@ def measure(code: Path, tools: Sequence[tuple[Tool, Path]], rounds: int) -> dict
 def table(code: Path, runs: dict[str, list[Run]]) -> str:
     files = [path for path in code.rglob("*.py") if path.is_file()]
     lines = sum(path.read_bytes().count(b"\n") for path in files)
-    ruff = statistics.median(run.wall for run in runs[TOOLS[0].name])
+    ruff = median(runs[RUFF_TOOL.name]).wall
+    rows = [f"{code.name}: {len(files)} files, {lines} lines", "", *HEAD]
+    rows += [row(name, median(measured), ruff) for name, measured in runs.items() if measured]
+    return "\n".join(rows) + "\n"
+
+
+# ---- the ways people run it
+
+
+@dataclass(frozen=True)
+class Way:
+    """A command, and what is done to the files before each of its runs."""
+
+    name: str
+    command: tuple[str, ...]
+    prepare: Callable[[], object] = lambda: None
+
+
+def loading_files(code: Path) -> list[Path]:
+    """Files that load models, those of usual length (445 lines, the median of our first users') first."""
+    found = []
+    for path in code.rglob("*.py"):
+        data = path.read_bytes()
+        if b".from_pretrained(" in data and b"transformers" in data:
+            found.append((abs(data.count(b"\n") - 445), path))
+    return [path for _, path in sorted(found)]
+
+
+def ways(code: Path, ours: Path, ruff: Path) -> list[Way]:
+    """`code` is a copy: files in it are changed, and caches written."""
+    files = [str(path) for path in loading_files(code)]
+    caches = [code / ".telepathy_lint_cache", code / ".ruff_cache"]
+    our_command = tuple(part.format(bin=ours) for part in OURS)
+    ruff_command = tuple(part.format(bin=ruff) for part in RUFF)
+
+    def forget() -> None:
+        for cache in caches:
+            shutil.rmtree(cache, ignore_errors=True)
+
+    def change() -> None:
+        with open(files[0], "a", encoding="utf-8") as file:
+            file.write("# changed\n")
+
+    found: list[Way] = []
+    for name, command in (("telepathy-lint", our_command), ("ruff", ruff_command)):
+        found += [
+            Way(f"{name}, no cache", (*command, "--no-cache", ".")),
+            Way(f"{name}, first run with a cache", (*command, "."), forget),
+            Way(f"{name}, nothing changed", (*command, ".")),
+            Way(f"{name}, one file changed", (*command, "."), change),
+        ]
+        if files:
+            found.append(
+                Way(f"{name}, one file of {length(files[0])} lines", (*command, "--no-cache", files[0]))
+            )
+        if len(files) > 2:
+            found.append(Way(f"{name}, a commit of three", (*command, "--no-cache", *files[:3])))
+    return found
+
+
+def length(path: str) -> int:
+    return Path(path).read_bytes().count(b"\n")
+
+
+def measured_ways(
+    code: Path, ours: Path, ruff: Path, rounds: int, cores: int | None
+) -> tuple[dict[str, Run], float]:
+    """Medians of each way on so many cores, and Ruff's wall time without a cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, code.name)
+        shutil.copytree(code, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", ".*_cache"))
+        runs: dict[str, list[Run]] = {}
+        found = ways(copy, ours, ruff)
+        time.sleep(2.1)  # files of this second are read again whatever the cache knows
+        for number in range(rounds + 1):
+            for way in found:
+                way.prepare()
+                run = timed(way.command, cores, copy)
+                if number:
+                    runs.setdefault(way.name, []).append(run)
+        medians = {name: median(each) for name, each in runs.items()}
+        return medians, medians["ruff, no cache"].wall
+
+
+# ---- growth
+
+
+def growth(code: Path, ours: Path, ruff: Path, rounds: int) -> str:
+    """Copies of a tree beside one another: the time for each number of them, and that by the time for one."""
     rows = [
-        f"{code.name}: {len(files)} files, {lines} lines",
+        f"{code.name}, copies of it beside one another",
         "",
-        "| | wall s | x ruff | cpu s | peak MiB |",
+        "| copies | telepathy-lint s | x one copy | ruff s | x one copy |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, measured in runs.items():
-        if measured:
-            wall, cpu, peak = (
-                statistics.median(getattr(run, field) for run in measured)
-                for field in ("wall", "cpu", "peak")
-            )
-            rows.append(f"| {name} | {wall:.3f} | {wall / ruff:.1f} | {cpu:.3f} | {peak:.0f} |")
+    first: tuple[float, float] | None = None
+    for copies in COPIES:
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(copies):
+                target = Path(folder, f"copy{number}")
+                shutil.copytree(
+                    code, target, symlinks=True, ignore=shutil.ignore_patterns(".git", ".*_cache")
+                )
+            commands = [
+                [part.format(bin=bin_folder, code=folder) for part in tool.command]
+                for tool, bin_folder in ((OUR_TOOL, ours), (RUFF_TOOL, ruff))
+            ]
+            runs: list[list[Run]] = [[], []]
+            for number in range(rounds + 1):
+                for index, command in enumerate(commands):
+                    run = timed(command)
+                    if number:
+                        runs[index].append(run)
+        mine, theirs = (median(each).wall for each in runs)
+        first = first or (mine, theirs)
+        rows.append(
+            f"| {copies} | {mine:.3f} | {mine / first[0]:.1f} | {theirs:.3f} | {theirs / first[1]:.1f} |"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -170,11 +298,20 @@ def main() -> int:
     skipped = tuple(name for name in options.skip.split(",") if name)
     chosen = [tool for tool in TOOLS if not (skipped and tool.name.startswith(skipped))]
     tools = [(tool, installed(tool, options.peers)) for tool in chosen]
-    everything = {}
-    for code in options.code:
-        runs = measure(code.resolve(), tools, options.rounds)
-        print(table(code.resolve(), runs), flush=True)
+    ours, ruff = (next(folder for each, folder in tools if each is tool) for tool in (OUR_TOOL, RUFF_TOOL))
+    everything: dict[str, object] = {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    for code in (each.resolve() for each in options.code):
+        runs = measure(code, tools, options.rounds)
+        print(table(code, runs), flush=True)
         everything[code.name] = {name: [vars(run) for run in each] for name, each in runs.items()}
+        for number in sorted({1, cores}) if cores is not None else [None]:
+            medians, measure_of_all = measured_ways(code, ours, ruff, options.rounds, number)
+            told = f"{number} core{'s' if number != 1 else ''}" if number is not None else "all cores"
+            rows = [row(name, run, measure_of_all) for name, run in medians.items()]
+            print("\n".join([f"{code.name}, {told}", "", *HEAD, *rows, ""]), flush=True)
+            everything[f"{code.name}, {told}"] = {name: vars(run) for name, run in medians.items()}
+    print(growth(options.code[0].resolve(), ours, ruff, min(options.rounds, 3)), flush=True)
     if options.json:
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
     return 0
