@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -45,6 +44,8 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
             return replace(run(job, replace(task, edits="none"), modules), passing=True)
         return failure(job.path, "nested too deeply to be linted", passing=True)
     except Exception as error:
+        import traceback
+
         detail = (
             traceback.format_exc()
             if task.verbose

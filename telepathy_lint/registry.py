@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
@@ -62,6 +61,8 @@ def _matching(selector: str) -> list[Rule]:
     ]
     if not found:
         names = [each for rule in all_rules() for each in (rule.meta.code, rule.meta.name)]
+        import difflib
+
         near = difflib.get_close_matches(selector, names, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"unknown rule selector {selector!r}{hint} (codes, prefixes, names or ALL)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import ClassVar, Literal
 
 from telepathy_lint.change import Repair
@@ -77,15 +77,15 @@ class Rule:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        documentation = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+        documentation = cls.__dict__.get("__doc__") or ""
         if not isinstance(cls.__dict__.get("meta"), Meta):
             raise TypeError(f"{cls.__name__} has no `meta`")
         if "check" not in cls.__dict__:
             raise TypeError(f"{cls.__name__} has no `check`")
         for part in ("Bad:", "Good:"):
-            if f"\n{part}\n" not in documentation:
+            if f"{part}\n" not in documentation:
                 raise TypeError(f"{cls.__name__}: the docstring has no {part!r} example")
-        if cls.meta.fix == "unsafe" and "\nFix safety: " not in documentation:
+        if cls.meta.fix == "unsafe" and "Fix safety: " not in documentation:
             raise TypeError(f"{cls.__name__}: an unsafe fix demands a 'Fix safety:' paragraph")
 
     def check(self, site: Site, settings: Settings) -> Report | None:
@@ -140,7 +140,7 @@ def origin(value: Value, site: Site) -> str:
         return ""
     name, line = value.via
     source = value.context.scope.tree.source
-    file = f" in {PurePath(source.path).name}" if source.path != site.source.path else ""
+    file = f" in {os.path.basename(source.path)}" if source.path != site.source.path else ""
     return f", from {name}{file}, {line_name(source, line)}"
 
 

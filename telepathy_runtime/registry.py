@@ -1,13 +1,12 @@
 """The known models: exact dimensions, old names, and the families whose ids are known completely.
 
-Reads `models.toml` once, when first asked; imports neither torch nor transformers, so the linter can use it.
+Reads `models.toml` once, when first asked; imports neither torch nor transformers, so the linter can use it, and
+what only its rarer questions need is imported when they are asked.
 A model that is not listed is read from its own `config.json` with `from_config`.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import re
 import sys
@@ -15,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal
 
 from telepathy_runtime.architectures import ConfigError, spec_from_config
@@ -42,7 +40,7 @@ __all__ = [
 ]
 
 
-_SHIPPED = Path(__file__).with_name("models.toml")
+_SHIPPED = os.path.join(os.path.dirname(__file__), "models.toml")
 
 
 class UnknownModelError(ValueError):
@@ -134,6 +132,9 @@ def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> Mo
 
     Raises FileNotFoundError, ConfigError (a dimension is missing) or UnknownOptionError (architecture, dtype).
     """
+    import json
+    from pathlib import Path
+
     file = Path(path)
     if file.is_dir():
         file = file / "config.json"
@@ -152,6 +153,8 @@ def published_bytes(model_id: str) -> int:
 
 
 def _nearest(model_id: str, known: list[str]) -> list[str]:
+    import difflib
+
     by_lower = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(model_id.casefold(), list(by_lower), n=3, cutoff=0.6)
     return [by_lower[name] for name in close]
@@ -163,7 +166,7 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
     Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing or unknown.
     """
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        data = _read_toml(path)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     try:
@@ -173,6 +176,11 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
         raise ConfigError(
             f"{path}: a model or family entry is incomplete or has an unknown key: {error}"
         ) from error
+
+
+def _read_toml(path: str | os.PathLike[str]) -> Any:
+    with open(path, "rb") as file:
+        return tomllib.load(file)
 
 
 def _models(entry: dict[str, Any]) -> list[ModelSpec]:
@@ -188,7 +196,7 @@ def _models(entry: dict[str, Any]) -> list[ModelSpec]:
 
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = tomllib.loads(_SHIPPED.read_text(encoding="utf-8"))
+    data: dict[str, Any] = _read_toml(_SHIPPED)
     return data
 
 

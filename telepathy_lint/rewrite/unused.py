@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from bisect import bisect_left, bisect_right
-from pathlib import PurePath
 
 from telepathy_lint.scan import Scan, Site
 from telepathy_lint.scan.scopes import Scope
@@ -24,7 +24,7 @@ class UnusedNames:
 
     def of(self, stmt: ast.Import | ast.ImportFrom, replaced: set[str], scope: Scope) -> list[ast.alias]:
         """The names of an import that only the rewritten calls used, of those that they did use."""
-        if isinstance(stmt, ast.Import) or PurePath(self.source.path).name == "__init__.py":
+        if isinstance(stmt, ast.Import) or os.path.basename(self.source.path) == "__init__.py":
             return []
         assert self.scan.finder is not None
         parent = self.scan.finder.tree.parent.get(stmt)
