@@ -133,6 +133,153 @@ def test_what_the_rewritten_call_still_says_is_wanted(argument: str, stays: bool
     assert (IMPORT in text) == stays
 
 
+# ---- what is imported already
+
+LOADER = "from telepathy_runtime import load_model\n"
+PACKAGE = "import telepathy_runtime\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "after"),
+    [
+        pytest.param(f"{IMPORT}{LOADER}{{}}", f"{LOADER}{{}}", id="before the call"),
+        pytest.param(f"{LOADER}{IMPORT}{{}}", f"{LOADER}{{}}", id="first of all"),
+        pytest.param(f"{IMPORT}{{}}{LOADER}", f"{LOADER}{{}}{LOADER}", id="behind the call"),
+        pytest.param(
+            f"{IMPORT}def f():\n    {LOADER}    return 1\n{{}}",
+            f"{LOADER}def f():\n    {LOADER}    return 1\n{{}}",
+            id="in a function",
+        ),
+        pytest.param(
+            f"if TYPE_CHECKING:\n    {LOADER}{IMPORT}{{}}",
+            f"if TYPE_CHECKING:\n    {LOADER}{LOADER}{{}}",
+            id="for types",
+        ),
+        pytest.param(
+            f"{IMPORT}if debug:\n    {LOADER}{{}}", f"{LOADER}if debug:\n    {LOADER}{{}}", id="at times"
+        ),
+        pytest.param(
+            f"if a:\n    {IMPORT}    {LOADER}{{}}",
+            f"if a:\n    {IMPORT}    {LOADER}{{}}",
+            id="where transformers is",
+        ),
+        pytest.param(
+            f"if a:\n    {IMPORT}else:\n    {LOADER}{{}}",
+            f"if a:\n    {LOADER}else:\n    {LOADER}{{}}",
+            id="where transformers is not",
+        ),
+        pytest.param(
+            f"if TYPE_CHECKING:\n    {LOADER}{LOADER}{IMPORT}{{}}",
+            f"if TYPE_CHECKING:\n    {LOADER}{LOADER}{{}}",
+            id="for types, and always",
+        ),
+    ],
+)
+def test_an_import_counts_that_is_sure_to_have_run(code: str, after: str) -> None:
+    assert fixed(code.format(LOAD)) == after.format(LOADED)
+
+
+@pytest.mark.parametrize(
+    "other", ["try:\n    {}except ImportError:\n    load_model = None\n", "{}del load_model\n"]
+)
+def test_a_loader_that_may_be_gone_is_imported_under_another_name(other: str) -> None:
+    text = fixed(IMPORT + other.format(LOADER) + LOAD)
+    assert "load_model as runtime_load_model\n" in text
+    assert text.endswith(LOADED.replace("load_model", "runtime_load_model"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(f"import transformers\n{PACKAGE}", f"import transformers\n{PACKAGE}", id="there"),
+        pytest.param("import transformers\n", f"import transformers\n{PACKAGE}", id="not there"),
+        pytest.param(
+            f"import transformers\nif x:\n    {PACKAGE}",
+            f"import transformers\n{PACKAGE}if x:\n    {PACKAGE}",
+            id="at times",
+        ),
+        pytest.param(
+            "import transformers\nimport telepathy_runtime as t\n",
+            f"import transformers\n{PACKAGE}import telepathy_runtime as t\n",
+            id="under another name",
+        ),
+    ],
+)
+def test_a_package_is_imported_once(before: str, after: str) -> None:
+    text = fixed(f"{before}m = transformers.AutoModelForCausalLM.from_pretrained('x')\n")
+    assert text.startswith(f"{after}m = telepathy_runtime.load_model(")
+
+
+@pytest.mark.parametrize(
+    "taken", ["load_model = 1", "def load_model(): ...", "from house import load_model", "import load_model"]
+)
+def test_a_name_that_means_something_else_is_not_taken(taken: str) -> None:
+    assert "import load_model as runtime_load_model\n" in fixed(f"{IMPORT}{LOAD}{taken}\n")
+    assert "as runtime_load_model_2\n" in fixed(f"{IMPORT}{LOAD}{taken}\nruntime_load_model = 1\n")
+    more = "runtime_load_model = runtime_load_model_2 = 1\n"
+    assert "as runtime_load_model_3\n" in fixed(f"{IMPORT}{LOAD}{taken}\n{more}")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("from telepathy_runtime import load_tokenizer\n", "from telepathy_runtime import load_tokenizer, load_model\n", id="joined"),
+        pytest.param("from telepathy_runtime import *\n", f"from telepathy_runtime import *\n{LOADER}", id="all"),
+        pytest.param("from .telepathy_runtime import a\n", f"from .telepathy_runtime import a\n{LOADER}", id="another"),
+        pytest.param("if a:\n    from telepathy_runtime import b\n", f"if a:\n    from telepathy_runtime import b\n{LOADER}", id="at times"),
+        pytest.param("from . import a\n", f"from . import a\n{LOADER}", id="no module"),
+    ],
+)  # fmt: skip
+def test_a_further_name_joins_an_import_that_is_sure_to_have_run(before: str, after: str) -> None:
+    assert fixed(before + IMPORT + LOAD) == after + LOADED
+
+
+def test_no_name_joins_an_import_behind_the_call() -> None:
+    behind = "from telepathy_runtime import load_tokenizer\n"
+    assert fixed(IMPORT + LOAD + behind) == LOADER + LOADED + behind
+
+
+def test_calls_before_the_last_import_get_theirs_first() -> None:
+    code = f"{IMPORT}{LOAD}from transformers import AutoModel\nn = AutoModel.from_pretrained('y')\n"
+    assert fixed(code).startswith(f"{LOADER}{LOADED}from transformers import AutoModel\nn = load_model(")
+
+
+def test_a_class_from_a_variable_uses_the_last_import_above() -> None:
+    code = f"import os\n{IMPORT}load = AutoModelForCausalLM\nx = load.from_pretrained('x')\nfrom transformers import T5Model\n"
+    assert fixed(code).startswith(f"import os\n{IMPORT}{LOADER}load = AutoModelForCausalLM\nx = load_model(")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("import a; {}; import b\n", "import a; {}; import b\n", id="semicolons"),
+        pytest.param("if a: {}\n", "if a: {}\n", id="one line"),
+        pytest.param("{}  # why\n", "{}  # why\n", id="comment"),
+    ],
+)
+def test_an_import_that_shares_its_line_is_replaced(before: str, after: str) -> None:
+    assert fixed(before.format(IMPORT.strip()) + LOAD) == after.format(LOADER.strip()) + LOADED
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        ("(\n    AutoModel,  # a\n    AutoModelForCausalLM,  # b\n    T5Model,  # c\n)", "(\n    AutoModel,  # a\n    # b\n    T5Model,  # c\n)"),
+        ("(AutoModel,  # a\n    AutoModelForCausalLM)  # b", "(AutoModel,  # a\n)  # b"),
+        ("(AutoModel,  # a\n    AutoModelForCausalLM  # b\n    )", "(AutoModel,  # a  # b\n    )"),
+        ("(AutoModelForCausalLM, # a\n    AutoModel)", "(# a\n    AutoModel)"),
+        ("AutoModel, \\\n    AutoModelForCausalLM", "AutoModel"),
+        ("AutoModelForCausalLM, AutoModel", "AutoModel"),
+        ("(AutoModel,\n    AutoModelForCausalLM,\n)", "(AutoModel,\n)"),
+    ],
+)  # fmt: skip
+def test_a_name_is_taken_out_of_an_import(names: str, left: str) -> None:
+    assert (
+        fixed(f"from transformers import {names}\n{LOAD}")
+        == f"from transformers import {left}\n{LOADER}{LOADED}"
+    )
+
+
 # ---- names
 
 

@@ -47,7 +47,7 @@ class ImportPlan:
         self._used: list[tuple[list[Placed], Site, str]] = []
         # What is asked of the whole file for one call after the other.
         self._other_meaning: dict[tuple[str, str], bool] = {}
-        self._bound_to: dict[tuple[ast.AST, str], str | None] = {}
+        self._bound_to: dict[tuple[ast.AST, str], list[Binding]] = {}
 
     def fresh(self) -> ImportPlan:
         """A plan for other calls of the same file."""
@@ -71,12 +71,11 @@ class ImportPlan:
         stmt = binding.stmt
         assert isinstance(stmt, (ast.Import, ast.ImportFrom))
         if isinstance(stmt, ast.Import) and not self._means_something_else(module.partition(".")[0], module):
-            here = module == catalog.ROOT
+            here, package = module == catalog.ROOT, module.partition(".")[0]
             spelled = f"{binding.name if here else module}.{name}"
-            return Placed(
-                spelled, module, name, None, stmt, binding, scope, here or self._is_imported(scope, module)
-            )
-        present_as = self._imported_as(scope, f"{module}.{name}")
+            present = here or self._imported_as(package, stmt, scope, site) == package
+            return Placed(spelled, module, name, None, stmt, binding, scope, present)
+        present_as = self._imported_as(f"{module}.{name}", stmt, scope, site)
         if present_as is not None:
             return Placed(present_as, module, name, None, stmt, binding, scope, True)
         asname = self._free_name(name, f"{module}.{name}")
@@ -122,27 +121,39 @@ class ImportPlan:
 
     # ---- names
 
-    def _imported_as(self, scope: Scope, symbol: str) -> str | None:
-        """The name under which something is already imported in the scope or the module."""
+    def _imported_as(self, symbol: str, stmt: ast.stmt, scope: Scope, site: Site) -> str | None:
+        """The name under which something is sure to be imported in the scope or the module when the call runs."""
+        assert self.scan.finder is not None
+        parent_of, top = self.scan.finder.tree.parent, self.scan.finder.tree.top
+        for each in (scope, top):
+            for binding in self._imports_of(each, symbol):
+                other = binding.stmt
+                assert isinstance(other, ast.stmt)
+                always = parent_of.get(other) is each.node or self._in_one_block(stmt, other)
+                if always and self.source.end_of(other) < site.start:
+                    return binding.name
+        return None
+
+    def _imports_of(self, scope: Scope, symbol: str) -> list[Binding]:
+        """The imports of something in a scope, under names that mean nothing else there."""
         key = (scope.node, symbol)
         if key not in self._bound_to:
-            self._bound_to[key] = self._look_for(scope, symbol)
+            self._bound_to[key] = [
+                binding
+                for bindings in scope.bindings.values()
+                if all(each.kind == "import" and each.symbol == symbol for each in bindings)
+                for binding in bindings
+            ]
         return self._bound_to[key]
 
-    def _look_for(self, scope: Scope, symbol: str) -> str | None:
+    def _in_one_block(self, one: ast.stmt, other: ast.stmt) -> bool:
+        """Whether one statement runs where the other does, but for what raises or returns between them."""
         assert self.scan.finder is not None
-        top = self.scan.finder.tree.top
-        if scope is not top:
-            inside = _bound_in(scope, symbol)
-            return inside if inside is not None else self._imported_as(top, symbol)
-        return _bound_in(top, symbol)
-
-    def _is_imported(self, scope: Scope, module: str) -> bool:
+        parent = self.scan.finder.tree.parent.get(one)
         return any(
-            binding.kind == "import"
-            and isinstance(binding.stmt, ast.Import)
-            and binding.symbol == module.partition(".")[0]
-            for binding in scope.bindings.get(module.partition(".")[0], ())
+            one in block and other in block
+            for name in ("body", "orelse", "finalbody")
+            if isinstance(block := getattr(parent, name, None), list)
         )
 
     def _means_something_else(self, name: str, symbol: str) -> bool:
@@ -257,16 +268,14 @@ class ImportPlan:
     def _existing_import(self, stmt: ast.Import | ast.ImportFrom, module: str) -> ast.ImportFrom | None:
         """An import from the module that stands before every call in the same block and can take more names."""
         assert self.scan.finder is not None
-        parent_of = self.scan.finder.tree.parent
         first_call = self._first_call
-        block = parent_of.get(stmt)
         for other in [stmt, *self._imports_from.get(module, ())]:
             if (
                 isinstance(other, ast.ImportFrom)
                 and other.module == module
                 and not other.level
                 and isinstance(stmt, ast.ImportFrom)
-                and parent_of.get(other) is block
+                and self._in_one_block(stmt, other)
                 and self.source.end_of(other) < first_call
                 and other.names[0].name != "*"
             ):
@@ -349,13 +358,6 @@ class ImportPlan:
         if not text[end:].lstrip(" \t").startswith(("\n", "\r", "#")):
             stays += source.newline
         return [*edits, source.edit(ends[last_kept], end, stays)]
-
-
-def _bound_in(scope: Scope, symbol: str) -> str | None:
-    for bound, bindings in scope.bindings.items():
-        if any(binding.kind == "import" and binding.symbol == symbol for binding in bindings):
-            return bound
-    return None
 
 
 def _import_text(module: str, wanted: list[Placed]) -> str:
