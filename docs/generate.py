@@ -246,7 +246,10 @@ def section(title: str, parser: argparse.ArgumentParser, text: str | None = None
             if not action.choices or action.metavar
             else "one of " + ", ".join(f"`{each}`" for each in action.choices)
         )
-        text = escaped(action.help % {"default": action.default} if action.help else "")
+        # Python 3.10 adds to the help of a flag that can be negated what later versions leave to the formatter.
+        text = escaped(
+            (action.help or "").removesuffix(" (default: %(default)s)") % {"default": action.default}
+        )
         default = f"default: {default_text(action)}" if shows_default(action) else ""
         yield f"| {spelled(action)} | {'; '.join(part for part in (text, choices, default) if part)} |"
     yield ""
