@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from telepathy_lint.output import Report
 from telepathy_lint.output.text import BLUE, BOLD, CYAN, GREEN, RED, paint, place, printable
-from telepathy_lint.results import FileResult
-from telepathy_lint.violation import Violation
+
+if TYPE_CHECKING:
+    from telepathy_lint.results import FileResult
+    from telepathy_lint.violation import Violation
 
 #: A longer line is shown from a little before the finding on.
 WIDTH = 160

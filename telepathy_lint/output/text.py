@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from telepathy_lint.output import Report
-from telepathy_lint.violation import Violation
+
+if TYPE_CHECKING:
+    from telepathy_lint.violation import Violation
 
 BOLD, RED, GREEN, CYAN, BLUE = "1", "1;31", "32", "36", "1;34"
 
