@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.rule import Meta, Report, Rule, literal
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
 
@@ -54,8 +54,11 @@ class ImplicitDecoding(Rule):
             return None
         if not all(decides_nothing(load) for load in site.about):
             return None
-        # With a penalty_alpha it is contrastive search, which is as good an answer.
-        missing = [] if site.argument("do_sample", "penalty_alpha") is not None else ["do_sample"]
+        top_k = site.argument("top_k")
+        # With a penalty_alpha it is contrastive search; of one candidate, sampling takes the greedy one.
+        one_candidate = top_k is not None and literal(top_k) == 1
+        decided = one_candidate or site.argument("do_sample", "penalty_alpha") is not None
+        missing = [] if decided else ["do_sample"]
         if site.argument(*_LENGTHS) is None:
             missing.append("max_new_tokens")
         return self.at_call(site, f"no {' and no '.join(missing)}") if missing else None
