@@ -29,6 +29,9 @@ _QUIET = re.compile(
 
 _CACHE_VARIABLES = tuple(name.encode() for name in CACHE_VARIABLES)
 _ID_PREFIXES = tuple(prefix.encode() for prefix in ID_PREFIXES)
+#: How the prefixes end, in fewer spellings: most files are done with after a look for these.
+_ID_ENDS = ("lama/", "istralai/", "wen/")
+_ID_END_BYTES = tuple(end.encode() for end in _ID_ENDS)
 
 
 def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
@@ -42,9 +45,14 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
         or (b"telepathy_runtime" in data and b"load_model" in data)
         or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
-        or any(prefix in data for prefix in _ID_PREFIXES)
+        or (any(end in data for end in _ID_END_BYTES) and any(prefix in data for prefix in _ID_PREFIXES))
         or any(word.encode() in data for word in words)
     )
+
+
+def mentions_id(text: str) -> bool:
+    """Whether an id of a family that the model registry knows may stand in a text."""
+    return any(end in text for end in _ID_ENDS) and any(prefix in text for prefix in ID_PREFIXES)
 
 
 class CodeWords:

@@ -16,10 +16,10 @@ from telepathy_lint.source import Source
 from telepathy_lint.triggers import (
     CACHE_VARIABLES,
     DECODING_WORD,
-    ID_PREFIXES,
     LOAD_WORDS,
     CodeWords,
     may_matter,
+    mentions_id,
 )
 
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
@@ -47,7 +47,7 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     words = CodeWords(source.code)
     settings = settings or Settings()
     paths = any(name in source.text for name in CACHE_VARIABLES) and words.has("environ")
-    beside = paths or any(prefix in source.text for prefix in ID_PREFIXES) or settings.unused_models
+    beside = paths or mentions_id(source.text) or settings.unused_models
     if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
         return Scan(source, (), None)
     finder = SiteFinder(source, words, settings, modules)

@@ -11,7 +11,7 @@ from telepathy_lint.scan.gradients import Gradients
 from telepathy_lint.scan.identifiers import Identifiers
 from telepathy_lint.scan.identity import Identity
 from telepathy_lint.scan.site import Site
-from telepathy_lint.triggers import DECODING_WORD, ID_PREFIXES
+from telepathy_lint.triggers import DECODING_WORD, mentions_id
 
 if TYPE_CHECKING:
     from telepathy_lint.scan.sites import SiteFinder
@@ -33,7 +33,7 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
             replace(site, trained_through=gradients.trained_through(site)) if site.kind == "model" else site
             for site in found
         ]
-    if any(prefix in tree.text for prefix in ID_PREFIXES):
+    if mentions_id(tree.text):
         found += Identifiers(tree, words, identity, loads).find()
     if BATCH in tree.text:
         found += Batches(finder, identity, loads).find()
