@@ -99,6 +99,17 @@ def test_paths_are_as_given_this_time(lint: Any, here: Path, monkeypatch: pytest
     assert lint() == lint("--no-cache")
 
 
+def test_names_that_are_no_text(lint: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = os.fsdecode(bytes(here) + b"/pr\xf6ject")
+    os.mkdir(folder)
+    monkeypatch.chdir(folder)
+    write("pyproject.toml", "")
+    write(os.fsdecode(b"m\xe9.py"), LOAD)
+    for _ in range(2):
+        assert lint("--output-format", "json") == lint("--output-format", "json", "--no-cache")
+    assert parsed(lint, "--output-format", "json") == 0
+
+
 def test_what_cannot_be_parsed_is_remembered(lint: Any) -> None:
     write("a.py", f"{LOAD}def (:\n")
     cells = [{"cell_type": "code", "source": LOAD}, {"cell_type": "code", "source": "x = ("}]

@@ -51,7 +51,9 @@ class Cache:
 
     def __init__(self, folder: str, root: str, task: str, versions: Callable[[], str]) -> None:
         self._folder = folder
-        self._path = os.path.join(folder, f"{zlib.crc32(f'{root} {task} {sys.version}'.encode()):08x}.cache")
+        # One file for each linter that is used here, such as pre-commit's and the project's own, for each kind of run.
+        name = f"{root} {task} {sys.version} {__file__}"
+        self._path = os.path.join(folder, f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}.cache")
         self._task = task
         self._versions = versions
         self._module_files = ModuleFiles()
