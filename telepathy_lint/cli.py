@@ -141,7 +141,7 @@ def _command(name: str) -> Any:
 
 
 def parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser; only the named subcommand's options are built, since building all costs more than most runs."""
+    """The parser; only the named subcommand is built, since building all costs more than most runs."""
     top = _Parser(
         prog="telepathy-lint",
         description="Finds and rewrites the way experiment code loads Hugging Face models.",
@@ -166,7 +166,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         "new": "write the beginning of a rule, for contributors",
         "server": "speak the language server protocol on standard input and output",
     }
-    for name in SUBCOMMANDS:
+    for name in (command,) if command in SUBCOMMANDS else SUBCOMMANDS:
         sub = subcommands.add_parser(name, help=texts[name], description=texts[name], allow_abbrev=False)
         if name == "check":
             sub.usage = "telepathy-lint check [OPTIONS] [PATH ...]"
