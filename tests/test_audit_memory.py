@@ -118,6 +118,25 @@ receiver = AutoModel.from_pretrained(args.receiver)
     assert sorted(held(tmp_path, body, script)) == [(QWEN, LLAMA), (LLAMA, MISTRAL)]
 
 
+def test_commands_that_python_writes_keep_a_row_together(tmp_path: Path) -> None:
+    train = f"""{HEAD}
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--sender")
+parser.add_argument("--receiver")
+args = parser.parse_args()
+sender = AutoModel.from_pretrained(args.receiver if swap else args.sender)
+receiver = AutoModel.from_pretrained(args.sender if swap else args.receiver)
+"""
+    sweep = f"""
+PAIRS = [("{LLAMA}", "{QWEN}"), ("{QWEN}", "{MISTRAL}")]
+for sender, receiver in PAIRS:
+    run(f"python train.py --sender {{sender}} --receiver {{receiver}}")
+"""
+    found = audited(tmp_path, train_py=train, sweep_py=sweep)
+    assert sorted(one.models for one in found.together) == [(QWEN, LLAMA), (QWEN, MISTRAL)]
+
+
 def test_models_that_are_not_listed_have_no_size(tmp_path: Path) -> None:
     found = audited(
         tmp_path,
@@ -195,6 +214,7 @@ def plan(source_params, target_params):
 
 def test_dicts_rows_and_names_are_read_too(tmp_path: Path) -> None:
     text = """\
+ONE = {"model_id": "Qwen/Qwen2.5-7B", "hidden_dim": 3584, "num_layers": 32, "lr": 2}
 DIMS = {"Qwen/Qwen2.5-7B": Dims(num_layers=28, hidden_size=4096), "Qwen/Qwen2.5-3B": {"batch_size": 64}}
 PAIRS = {("Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-7B"): {"batch_size": 1}}
 ROWS = [("3B", "Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-1.5B", 90)]
@@ -210,6 +230,8 @@ def size(model_name):
     return model_size_gb
 """
     found = verdicts(audited(tmp_path, plan_py=text))
+    assert found["num_layers", ("Qwen/Qwen2.5-7B",)] == (32, 28, "differs")
+    assert found["hidden_dim", ("Qwen/Qwen2.5-7B",)][2] == "agrees"
     assert found["DIMS.num_layers", ("Qwen/Qwen2.5-7B",)] == (28, 28, "agrees")
     assert found["DIMS.hidden_size", ("Qwen/Qwen2.5-7B",)] == (4096, 3584, "differs")
     assert found["DIMS.batch_size", (QWEN,)][2] == "too large"

@@ -16,7 +16,7 @@ _OPTION = re.compile(r"--([A-Za-z][\w-]*)(?:=|\s+)[\"']?(\0(\d+)\0|[^\s\"'\\]+)"
 
 
 def passed_by(follower: Follower) -> Iterator[Passed]:
-    """(file as written, option, id, place of the id) of every command."""
+    """The ids of every command."""
     tree = follower.finder.tree
     if "--" not in tree.text or ".py" not in tree.text:
         return
@@ -47,7 +47,8 @@ def _of_text(whole: ast.expr, parts: list[ast.expr], follower: Follower) -> Iter
                 yield from _of_value(script.group(), key, part.value, follower)
         else:
             for model_id, _ in ids_in(match.group(2)):
-                yield script.group(), key, model_id, place_of(follower.finder.tree, whole, follower.path)
+                place = place_of(follower.finder.tree, whole, follower.path)
+                yield Passed(script.group(), key, model_id, place, place.line)
 
 
 def _of_list(node: ast.List, follower: Follower) -> Iterator[Passed]:
@@ -66,4 +67,4 @@ def _of_list(node: ast.List, follower: Follower) -> Iterator[Passed]:
 def _of_value(script: str, key: str, value: ast.expr, follower: Follower) -> Iterator[Passed]:
     context = follower.finder.tree.context_of(value)
     for chosen in follower.ids(follower.finder.evaluator.evaluate(value, context)).chosen:
-        yield script, key, chosen.model_id, chosen.place
+        yield Passed(script, key, chosen.model_id, chosen.place, chosen.entry)

@@ -64,8 +64,15 @@ class Chosen:
     entry: int = 0
 
 
-#: (Python file as written, option, id, place): what a command line passes, or ("", key, id, place) of a configuration file.
-Passed = tuple[str, str, str, Place]
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An id that a command line gives to an option of a Python file, as written, or a configuration file ("") to a key."""
+
+    script: str
+    option: str
+    model_id: str
+    place: Place
+    entry: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -28,18 +28,24 @@ class Options:
         for path, keys in readings:
             for option in keys:
                 readers[option].add(posixpath.dirname(path))
-        for script, option, model_id, place in self._passed:
-            folder = posixpath.dirname(place.path)
-            if script:
-                for path in _meant(script, folder, known):
-                    self._given[path, option].add(Chosen(model_id, place, f"--{option}"))
+        for each in self._passed:
+            folder, option = posixpath.dirname(each.place.path), each.option
+            if each.script:
+                for path in _meant(each.script, folder, known):
+                    self._given[path, option].add(
+                        Chosen(each.model_id, each.place, f"--{option}", each.entry)
+                    )
             else:
                 # A configuration file is for the nearest folder above it that reads the key.
                 above = [
-                    each for each in readers[option] if f"{folder}/".startswith(f"{each}/" if each else "")
+                    reader
+                    for reader in readers[option]
+                    if f"{folder}/".startswith(f"{reader}/" if reader else "")
                 ]
                 if above:
-                    self._keys[max(above, key=len), option].add(Chosen(model_id, place, f"key {option}"))
+                    self._keys[max(above, key=len), option].add(
+                        Chosen(each.model_id, each.place, f"key {option}")
+                    )
 
     def given(self, load: Load) -> Load:
         """The load with the ids that reach the options it reads."""

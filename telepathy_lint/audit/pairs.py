@@ -30,36 +30,39 @@ def together(files: Iterable[FileFacts], loads: Iterable[Load], gpu: str) -> tup
 def _combinations(loads: Sequence[Load]) -> Iterator[tuple[str, ...]]:
     """The models that the loads of one job get together: by one script, of one entry of a table, or by default."""
     options = [_by_source(load) for load in loads]
-    sources = dict.fromkeys(source for option in options for source in option)
-    special = [source for source in sources if source]
-    for source in special or [""]:
+    special = dict.fromkeys(source for option in options for source in option if source)
+    for source in (*special, ""):
         found = [option.get(source) or option.get("") for option in options]
-        if None in found:
+        if any(each is None for each in found):
             continue
         combined = list(itertools.product(*(each for each in found if each is not None)))
-        if len(combined) <= _MOST:
-            yield from (tuple(sorted(each)) for each in combined)
-    if special and all("" in option for option in options):
-        combined = list(itertools.product(*(option[""] for option in options)))
-        if len(combined) <= _MOST:
-            yield from (tuple(sorted(each)) for each in combined)
+        # One mention gives two loads their model only where nothing else could give it to one of them.
+        apart = [
+            each
+            for each in combined
+            if len({(chosen.place, chosen.model_id) for chosen in each}) == len(each)
+        ]
+        if len(apart or combined) <= _MOST:
+            yield from (tuple(sorted(_name(chosen) for chosen in each)) for each in apart or combined)
 
 
-def _by_source(load: Load) -> dict[str, list[str]]:
+def _by_source(load: Load) -> dict[str, list[Chosen]]:
     """A load's ids by what gives them: a script or configuration file, an entry of a table; "" for the code itself."""
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[str, dict[str, Chosen]] = defaultdict(dict)
     for chosen in load.ids:
-        spec = spec_of(chosen.model_id)
-        name = spec.id if spec is not None else chosen.model_id
-        if name not in found[_source(chosen)]:
-            found[_source(chosen)].append(name)
-    return dict(found)
+        found[_source(chosen)].setdefault(_name(chosen), chosen)
+    return {source: list(each.values()) for source, each in found.items()}
+
+
+def _name(chosen: Chosen) -> str:
+    spec = spec_of(chosen.model_id)
+    return spec.id if spec is not None else chosen.model_id
 
 
 def _source(chosen: Chosen) -> str:
-    if chosen.via.startswith(("--", "key ")):
-        return chosen.place.path
-    return f"{chosen.place.path}:{chosen.entry}" if chosen.entry else ""
+    if chosen.entry:
+        return f"{chosen.place.path}:{chosen.entry}"
+    return chosen.place.path if chosen.via.startswith(("--", "key ")) else ""
 
 
 def _sized(models: tuple[str, ...], jobs: tuple[tuple[Place, ...], ...], gpu: str) -> Together:

@@ -79,8 +79,17 @@ def _ids_of(node: ast.Tuple | ast.List) -> tuple[str, ...]:
 
 
 def _dict(node: ast.Dict, tree: Tree, path: str) -> Iterator[Number]:
-    """`NAME = {"org/name": 1.24}`, `{"org/name": {"layers": 28}}`, `{("org/a", "org/b"): Settings(batch_size=2)}`."""
+    """`NAME = {"org/name": 1.24}`, `{"org/name": {"layers": 28}}`, `{("org/a", "org/b"): Settings(batch_size=2)}`, and
+    entries that name the model themselves."""
     name = _name_of(node, tree)
+    ids = tuple(
+        str(value.value) for value in node.values if isinstance(value, ast.Constant) and is_id(value.value)
+    )
+    if 1 <= len(ids) <= 2:  # {"model_id": "org/name", "layers": 28}
+        for field, value in _fields(node):
+            if (number := _number(value)) is not None:
+                yield Number(field, ids, number, place_of(tree, value, path))
+        return
     for key, value in zip(node.keys, node.values, strict=True):
         models = (
             (str(key.value),) if isinstance(key, ast.Constant) and is_id(key.value)

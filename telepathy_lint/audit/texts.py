@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from telepathy_lint.audit.data import CachePath, FileFacts, Mention, Place, Role
+from telepathy_lint.audit.data import CachePath, FileFacts, Mention, Passed, Place, Role
 from telepathy_lint.audit.identifiers import has_ids, ids_in, names_data
 from telepathy_lint.triggers import CACHE_VARIABLES
 
@@ -63,7 +63,7 @@ def facts_of(path: str, text: str) -> FileFacts:
             for match in _CACHE.finditer(text)
             if not lines.text_at(match.start()).lstrip().startswith("#")
         )
-    passed: tuple[tuple[str, str, str, Place], ...] = ()
+    passed: tuple[Passed, ...] = ()
     if ids and role == "script":
         passed = tuple(_passed(path, text, lines))
     elif ids and role == "config":
@@ -117,7 +117,7 @@ def _indent(line: str) -> tuple[int, bool]:
     return len(line) - len(text), text.startswith("- ")
 
 
-def _passed(path: str, text: str, lines: _Lines) -> Iterator[tuple[str, str, str, Place]]:
+def _passed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
     """What a script passes to Python files: `python train.py --model "$MODEL"` with the variable's values."""
     variables: dict[str, list[tuple[str, int]]] = {}
     for match in _ASSIGNMENT.finditer(text):
@@ -133,18 +133,19 @@ def _passed(path: str, text: str, lines: _Lines) -> Iterator[tuple[str, str, str
             key = option.group(1).replace("-", "_")
             value, offset = option.group(2), command.start() + option.start(2)
             for model_id, at in ids_in(value.strip("\"'")):
-                yield name, key, model_id, Place(path, lines.of(offset + at))
+                yield Passed(name, key, model_id, Place(path, lines.of(offset + at)))
             for variable in _VARIABLE.finditer(value):
                 for model_id, at in variables.get(variable.group(1) or variable.group(2), ()):
-                    yield name, key, model_id, Place(path, lines.of(at))
+                    yield Passed(name, key, model_id, Place(path, lines.of(at)))
 
 
-def _keyed(path: str, text: str, lines: _Lines) -> Iterator[tuple[str, str, str, Place]]:
+def _keyed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
     """What a configuration file says under a key, for whichever file reads it: "" as the script."""
     for model_id, offset in ids_in(text):
         before = lines.text_at(offset)[: offset - lines.starts[lines.of(offset) - 1]]
         if (key := _KEY.search(before)) is not None:
-            yield "", key.group(1).replace("-", "_"), model_id, Place(path, lines.of(offset))
+            name = key.group(1).replace("-", "_")
+            yield Passed("", name, model_id, Place(path, lines.of(offset)))
 
 
 __all__ = ["MAX_BYTES", "SUFFIXES", "facts_of"]
