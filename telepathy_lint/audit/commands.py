@@ -48,7 +48,8 @@ def _of_text(whole: ast.expr, parts: list[ast.expr], follower: Follower) -> Iter
         else:
             for model_id, _ in ids_in(match.group(2)):
                 place = place_of(follower.finder.tree, whole, follower.path)
-                yield Passed(script.group(), key, model_id, place, place.line)
+                entry = follower.finder.tree.source.start_of(whole) + 1
+                yield Passed(script.group(), key, model_id, place, entry)
 
 
 def _of_list(node: ast.List, follower: Follower) -> Iterator[Passed]:

@@ -59,7 +59,7 @@ class Chosen:
     model_id: str
     place: Place
     via: str
-    #: The line on which the table's innermost entry begins that holds the id, 0 outside tables: ids of one entry belong
+    #: Where in its file the table's innermost entry begins that holds the id, 0 outside tables: ids of one entry belong
     #: together.
     entry: int = 0
 

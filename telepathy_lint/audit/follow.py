@@ -252,9 +252,10 @@ def _default_given(node: ast.AST) -> ast.expr | None:
 
 
 def _entry_of(value: Value) -> int:
-    """The line of the innermost dict, list or tuple that a literal is an item of, 0 where it is none."""
-    parent = value.context.scope.tree.parent.get(value.node)
-    return parent.lineno if isinstance(parent, (ast.Dict, ast.List, ast.Tuple)) else 0
+    """Where the innermost dict, list or tuple begins that a literal is an item of, 0 where it is none."""
+    tree = value.context.scope.tree
+    parent = tree.parent.get(value.node)
+    return tree.source.start_of(parent) + 1 if isinstance(parent, (ast.Dict, ast.List, ast.Tuple)) else 0
 
 
 def _default_of(function: Function, name: str) -> ast.expr | None:
