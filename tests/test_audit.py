@@ -349,10 +349,15 @@ def test_hostile_files_and_ids_reach_the_page_as_text(project: Path, tmp_path: P
     (project / name).write_text(
         'import transformers as t\nm = t.AutoModel.from_pretrained("<b>x</b>" + y, device_map="<i>")\n'
     )
+    (project / "sizes.py").write_text(
+        'SIZES = {"Qwen/Qwen2.5-3B": {"<img src=y>_gb": 1, "batch_size": 900}}\n'
+        'if "3B<b>`x`" in model_name:\n    size_gb = 1\nelif "3B" in model_name:\n    size_gb = 2\n'
+    )
     page = tmp_path / "page.html"
     assert run(["audit", "--isolated", "--format", "html", "--output", str(page), str(project)]) == 0
     parser = Tags()
     parser.feed(page.read_text(encoding="utf-8"))
+    assert "SIZES.&lt;img src=y&gt;_gb" in page.read_text(encoding="utf-8")
     assert not {tag for tag, _ in parser.tags} & {"img", "b"}
     assert "&lt;img src=x" in page.read_text(encoding="utf-8")
 

@@ -189,7 +189,7 @@ def test_the_report_says_for_what_a_batch_was_judged(tmp_path: Path) -> None:
     text = markdown(report(audited(tmp_path, plan_py=SIZES)))
     assert "at most 6" in text  # min(limit, 6)
     assert "1,536 tokens each, H100-80GB" in text
-    assert "uses a quarter or less of what fits" in text
+    assert "far below what fits" in text
     assert "`num_layers` is 32 where `params >= 7`; `Qwen/Qwen2.5-7B`: 28 layers" in text
 
 

@@ -15,7 +15,7 @@ _VERDICTS = {
     "too large": "too large",
     "differs": "differs",
     "depends": "fits some jobs",
-    "far below": "uses a quarter or less of what fits",
+    "far below": "far below what fits",
     "agrees": "fits",
 }
 _FIGURES = {**_VERDICTS, "depends": "more than the weights", "agrees": "agrees"}
