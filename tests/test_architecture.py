@@ -22,7 +22,7 @@ LAYERS = (
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
     ("rule",),
-    ("rules", "load_arguments", "outdated_arguments", "replaced_arguments", "ineffective_arguments", "spreads", "written_ids"),
+    ("rules", "load_arguments", "outdated_arguments", "replaced_arguments", "ineffective_arguments", "spreads", "written_ids", "decoding"),
     ("registry", "rewrite"),
     ("engine",),
     ("config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
@@ -73,6 +73,12 @@ def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
                     "telepathy_runtime.memory"
                 )  # capacities and estimates: arithmetic, without torch
             assert module.startswith(tuple(allowed)), module
+
+
+@pytest.mark.parametrize("path", sorted((LINT / "rules").glob("tlp*.py")), ids=lambda path: path.stem)
+def test_no_rule_imports_another(path: Path) -> None:
+    """What two rules need is a module of its own: a rule can be read, and taken out, by itself."""
+    assert not [module for module, _ in imports_of(path) if module.startswith("telepathy_lint.rules")]
 
 
 def loaded_after(code: str) -> set[str]:

@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-import re
-
+from telepathy_lint.decoding import decides_nothing
 from telepathy_lint.rule import Meta, Report, Rule, literal
-from telepathy_lint.scan import Known, Site
+from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
 _LENGTHS = ("max_new_tokens", "max_length")
-#: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
-_ONE_TASK = re.compile(
-    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
-    r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)"
-)
 
 
 class ImplicitDecoding(Rule):
@@ -62,16 +56,3 @@ class ImplicitDecoding(Rule):
         if site.argument(*_LENGTHS) is None:
             missing.append("max_new_tokens")
         return self.at_call(site, f"no {' and no '.join(missing)}") if missing else None
-
-
-def decides_nothing(load: Site) -> bool:
-    """Whether nothing in the file says how the loaded model decodes."""
-    return (
-        load.kind == "model"
-        and load.generative
-        and not load.opaque
-        and not load.configured
-        and load.generation_config is Known.NO
-        and load.argument("generation_config") is None
-        and not any(_ONE_TASK.search(name) for name in (*load.classes, load.model_id or ""))
-    )

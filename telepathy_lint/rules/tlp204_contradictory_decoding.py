@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from telepathy_lint.change import Change, Repair
+from telepathy_lint.decoding import (
+    SAMPLING,
+    ignored_by,
+    is_always,
+    is_left_to_the_checkpoint,
+    is_number,
+    is_zero,
+)
 from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
-from telepathy_lint.rules.tlp203_implicit_decoding import decides_nothing
 from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
-
-#: What only sampling looks at, with the values that change nothing even then.
-_SAMPLING: dict[str, tuple[float, ...]] = {
-    "temperature": (1,), "top_p": (1,), "top_k": (50, 0), "min_p": (), "typical_p": (1,),
-}  # fmt: skip
 
 
 class ContradictoryDecoding(Rule):
@@ -65,11 +65,11 @@ class ContradictoryDecoding(Rule):
                 via = origin(ignored[0].values[0], site)
                 return self.at(site, ignored[0].node, f"do_sample=False ignores {names}{via}")
             return self._kept_penalty(site, do_sample)
-        if temperature is None or not _is_zero(temperature):
+        if temperature is None or not is_zero(temperature):
             return None
         if is_always(do_sample, True):
             return self.at(site, temperature.node, "temperature=0 raises with do_sample=True")
-        if do_sample is None and _is_left_to_the_checkpoint(site):
+        if do_sample is None and is_left_to_the_checkpoint(site):
             detail = "temperature=0 raises where the checkpoint samples and is ignored elsewhere; say do_sample=False"
             return self.at(site, temperature.node, detail)
         return None
@@ -79,7 +79,7 @@ class ContradictoryDecoding(Rule):
         if config is None or do_sample is None or site.argument("repetition_penalty") is not None:
             return None
         penalty = config.argument("repetition_penalty")
-        if penalty is None or is_always(config.argument("do_sample"), False) or not _is_number(penalty, (1,)):
+        if penalty is None or is_always(config.argument("do_sample"), False) or not is_number(penalty, (1,)):
             return None
         line = line_name(config.source, config.call.lineno)
         detail = f"greedy, with the repetition_penalty={shown(penalty.values[0])} of the config on {line}"
@@ -93,7 +93,7 @@ class ContradictoryDecoding(Rule):
             safety: Safety = "safe" if site.about or site.kind != "generate" else "unsafe"
             change = Change(removed=tuple(each.name for each in unused))
         else:
-            unused = [each for name in _SAMPLING if (each := site.argument(name)) is not None]
+            unused = [each for name in SAMPLING if (each := site.argument(name)) is not None]
             safety = "unsafe"
             change = Change(removed=tuple(each.name for each in unused))
             greedy = (("do_sample", "False"),)
@@ -102,52 +102,3 @@ class ContradictoryDecoding(Rule):
         if not unused or any(each.how != "keyword" for each in written):
             return None
         return Repair(safety, f"decode greedily without {', '.join(change.removed)}", change)
-
-
-def _samples(text: str) -> bool:
-    return "do_sample=True" in text.replace(" ", "")
-
-
-def ignored_by(site: Site) -> list[Argument]:
-    """The sampling arguments that a greedy call gets and does not look at."""
-    if site.kind == "decoding" and site.source.once(_samples):
-        return []  # the config may be one that a call turns into sampling
-    return [
-        each
-        for name, neutral in _SAMPLING.items()
-        if (each := site.argument(name)) is not None
-        and _is_number(each, neutral)
-        # Contrastive search takes its candidates by top_k.
-        and not (name == "top_k" and site.argument("penalty_alpha") is not None)
-    ]
-
-
-def is_always(argument: Argument | None, wanted: bool) -> bool:
-    return (
-        argument is not None
-        and not argument.optional
-        and all(value.kind == "const" and value.data is wanted for value in argument.values)
-    )
-
-
-def _is_number(argument: Argument, but: Iterable[float]) -> bool:
-    """Whether every alternative is a number that is written out, and none is one of the given."""
-    return all(
-        value.kind == "const" and isinstance(value.data, (int, float)) and not isinstance(value.data, bool)
-        and value.data not in but
-        for value in argument.values
-    )  # fmt: skip
-
-
-def _is_zero(argument: Argument) -> bool:
-    return not argument.optional and _is_number(argument, ()) and all(v.data == 0 for v in argument.values)
-
-
-def _is_left_to_the_checkpoint(site: Site) -> bool:
-    return (
-        site.kind == "generate"
-        and bool(site.about)
-        and not site.opaque
-        and site.argument("generation_config", "num_beams") is None
-        and all(decides_nothing(load) for load in site.about)
-    )
