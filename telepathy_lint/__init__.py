@@ -42,12 +42,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from telepathy_lint import api
+if not TYPE_CHECKING:  # a type checker has the names from above, and shall know no others
 
-    return getattr(api, name)
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from telepathy_lint import api
+
+        return getattr(api, name)
 
 
 def __dir__() -> list[str]:
