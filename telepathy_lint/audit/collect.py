@@ -33,8 +33,7 @@ from telepathy_lint.one_file import open_source
 from telepathy_lint.registry import select
 from telepathy_lint.rule import Rule, shown
 from telepathy_lint.scan import Modules, Scan, Site, scan
-from telepathy_lint.scan.scopes import Tree
-from telepathy_lint.scan.sites import IDENTITY
+from telepathy_lint.scan.sites import IDENTITY, SiteFinder
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import CACHE_VARIABLES, CodeWords
@@ -65,7 +64,7 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
     try:
         source = open_source(job.path, job.data)
         scanned = scan(source, job.settings, modules)
-        facts = _facts(job, source, scanned, root)
+        facts = _facts(job, source, scanned, modules, root)
         scanned.release()
         return facts
     except SourceError as error:
@@ -79,40 +78,44 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
 def with_given(facts: FileFacts, job: Job, modules: Modules, wanted: tuple[Wanted, ...]) -> FileFacts:
     """A file's facts with what it gives to functions of other files."""
     try:
-        scanned = scan(open_source(job.path, job.data), job.settings, modules)
-        if scanned.finder is None:
-            return facts
-        facts = replace(facts, given=tuple(given_by(Follower(scanned.finder, job.shown), wanted)))
-        scanned.release()
+        finder = _finder(open_source(job.path, job.data), job, modules)
+        facts = replace(facts, given=tuple(given_by(Follower(finder, job.shown), wanted)))
+        finder.release()
         return facts
     except Exception as error:
         return replace(facts, problem=_failed(error))
+
+
+def _finder(source: Source, job: Job, modules: Modules) -> SiteFinder:
+    """What answers questions about a file's names, also where the scan finds nothing of interest."""
+    return SiteFinder(source, CodeWords(source.code), job.settings, modules)
 
 
 def _failed(error: Exception) -> str:
     return f"telepathy-lint itself failed: {type(error).__name__}: {error}; please report it"
 
 
-def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
-    finder = scanned.finder
-    tree = finder.tree if finder is not None else None
-    words = finder.words if finder is not None else None
+def _facts(job: Job, source: Source, scanned: Scan, modules: Modules, root: str) -> FileFacts:
     facts = FileFacts(job.shown)
+    finder = scanned.finder
+    if finder is None and not identifiers.has_ids(source.text):
+        return facts
+    if finder is None:
+        finder = _finder(source, job, modules)
+    follower = Follower(finder, job.shown)
     if identifiers.has_ids(source.text):
-        if tree is None or words is None:
-            tree, words = Tree(source), CodeWords(source.code)
-        found = list(identifiers.in_python(tree, words, job.shown))
+        found = list(identifiers.in_python(finder.tree, finder.words, job.shown))
+        ids = tuple(dict.fromkeys(mention.model_id for _, mention in found))
         facts = replace(
             facts,
             mentions=tuple(mention for _, mention in found),
-            entries=tuple(_entries(found, Escapes(tree, words))),
-            numbers=tuple(
-                numbers_in(tree, tuple(dict.fromkeys(str(node.value) for node, _ in found)), job.shown)
-            ),
+            entries=tuple(_entries(found, Escapes(finder.tree, finder.words))),
+            numbers=tuple(numbers_in(finder.tree, ids, job.shown)),
+            passed=tuple(passed_by(follower)),
         )
-    if finder is None:
+    if scanned.finder is None:
+        finder.release()
         return facts
-    follower = Follower(finder, job.shown)
     loads = [
         _load(site, follower, root)
         for site in scanned.sites
@@ -122,7 +125,6 @@ def _facts(job: Job, source: Source, scanned: Scan, root: str) -> FileFacts:
     return replace(
         facts,
         loads=tuple(loads),
-        passed=tuple(passed_by(follower)),
         findings=findings,
         caches=_caches(scanned.sites, job.shown),
         generates=tuple(
