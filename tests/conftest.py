@@ -9,5 +9,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--bless",
         action="store_true",
-        help="write what the fixes give to the .fixed.py files of fixtures/rules, to be read in the diff",
+        help="write what fixes give to fixtures/rules, and what commands print to docs/; read the diff",
     )
