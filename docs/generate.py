@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from telepathy_lint import cli, config
+from telepathy_lint.cache.place import NAME as CACHE
 from telepathy_lint.commands.rule import CODES_WITHOUT_RULE, markdown
 from telepathy_lint.registry import all_rules
 from telepathy_lint.rule import Rule
@@ -187,6 +188,10 @@ def default_of(key: str, value: Any) -> str:
         return "[`telepathy_runtime`](#keys-of-loader)"
     if key == "select":
         return "rules that are on by default"
+    if key == "per-file-ignores":
+        return "`{}`"
+    if key == "cache-dir":
+        return f"`{CACHE}` beside the configuration"
     if key == "gpu":
         return f'`"{Settings().gpu}"`'
     if value is None:

@@ -163,6 +163,16 @@ def test_the_readmes_first_command_finds_what_it_says() -> None:
         assert code in done.stdout
 
 
+def test_the_readmes_before_becomes_its_after() -> None:
+    before, after = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"][:2]
+    assert (before.splitlines()[0], after.splitlines()[0]) == (
+        "# before",
+        "# after: telepathy-lint check --fix --unsafe-fixes",
+    )
+    fixed = telepathy_lint.fix(before.partition("\n")[2], unsafe=True)
+    assert fixed.source == after.partition("\n")[2] and not fixed.remaining
+
+
 # ---- guides
 
 
