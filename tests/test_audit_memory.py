@@ -180,9 +180,13 @@ def test_a_chain_of_sizes_is_worked_out_for_every_model_of_the_file(tmp_path: Pa
     assert found["num_layers", (LLAMA,)] == (16, 16, "agrees")
     spec = registry.get("Qwen/Qwen2.5-7B")
     most = max_batch(spec, Workload(seq_len=1536, regime="frozen_grad"), device="H100-80GB").batch
-    assert found["batch_size", ("Qwen/Qwen2.5-7B",)] == (6, most, "too large" if most < 6 else "depends")
+    assert found["batch_size", ("Qwen/Qwen2.5-7B",)] == (
+        6,
+        most,
+        "too large to train" if most < 6 else "depends",
+    )
     assert found["batch_size", ("Qwen/Qwen2.5-3B",)][2] == "far below"
-    assert found["batch_size", (LLAMA,)][2] == "too large"
+    assert found["batch_size", (LLAMA,)][2] == "too large to train"
 
 
 def test_the_report_says_for_what_a_batch_was_judged(tmp_path: Path) -> None:
@@ -208,14 +212,14 @@ def plan(source_params, target_params):
     return batch_size
 """
     found = verdicts(audited(tmp_path, plan_py=text))
-    assert found["batch_size", ("meta-llama/Llama-3.1-8B", MISTRAL)][2] == "too large"
+    assert found["batch_size", ("meta-llama/Llama-3.1-8B", MISTRAL)][2] == "too large to train"
     assert found["batch_size", (QWEN, "Qwen/Qwen2.5-1.5B")][0] == 2
 
 
 def test_dicts_rows_and_names_are_read_too(tmp_path: Path) -> None:
     text = """\
 ONE = {"model_id": "Qwen/Qwen2.5-7B", "hidden_dim": 3584, "num_layers": 32, "lr": 2}
-DIMS = {"Qwen/Qwen2.5-7B": Dims(num_layers=28, hidden_size=4096), "Qwen/Qwen2.5-3B": {"batch_size": 64}}
+DIMS = {"Qwen/Qwen2.5-7B": Dims(num_layers=28, hidden_size=4096), "Qwen/Qwen2.5-3B": {"batch_size": 640, "eval_batch_size": 12}}
 PAIRS = {("Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-7B"): {"batch_size": 1}}
 ROWS = [("3B", "Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-1.5B", 90)]
 for label, sender, receiver, batch in ROWS:
@@ -235,8 +239,9 @@ def size(model_name):
     assert found["DIMS.num_layers", ("Qwen/Qwen2.5-7B",)] == (28, 28, "agrees")
     assert found["DIMS.hidden_size", ("Qwen/Qwen2.5-7B",)] == (4096, 3584, "differs")
     assert found["DIMS.batch_size", (QWEN,)][2] == "too large"
+    assert found["DIMS.eval_batch_size", (QWEN,)][2] == "agrees"  # 12 would be too large to train
     assert found["PAIRS.batch_size", (QWEN, "Qwen/Qwen2.5-7B")][2] in ("agrees", "far below")
-    assert found["batch", (QWEN, "Qwen/Qwen2.5-1.5B")][2] == "too large"
+    assert found["batch", (QWEN, "Qwen/Qwen2.5-1.5B")][2] == "too large to train"
     assert found["model_size_gb", (QWEN,)] == (2.0, 6.17, "differs")
     assert found["model_size_gb", ("Qwen/Qwen2.5-7B",)][2] == "agrees"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from telepathy_lint.audit.data import Checked, Number, Verdict
 from telepathy_lint.audit.sizes import TOKENS, largest_batch, largest_pair_batch, spec_of
 from telepathy_lint.audit.tables import quantity_of
@@ -10,6 +12,8 @@ from telepathy_lint.audit.tables import quantity_of
 _TOLERANCE = 0.005
 #: A memory figure is rounded more coarsely, and GB and GiB are confused.
 _ROUGH = 0.08
+#: Batch sizes of jobs that keep no gradients.
+_READS = re.compile(r"(?i)eval|infer|gener|test|val_|predict")
 #: A batch this many times smaller than what fits leaves most of the GPU idle.
 _IDLE = 4
 
@@ -52,23 +56,31 @@ def _memory(number: Number, exact: float) -> Checked | None:
 
 
 def _batch(number: Number, gpu: str) -> Checked | None:
-    """A batch size beside the largest that the planner finds: frozen weights that gradients pass through need least."""
+    """A batch size beside the largest that the planner finds; what the job is the code seldom says, so for several."""
     tokens = number.tokens or TOKENS
     specs = [spec for model in number.models if (spec := spec_of(model)) is not None]
+    loose: int | None
     if len(specs) == 2:
-        most = least = largest_pair_batch(specs[0], specs[1], gpu, tokens)
+        loose, most = None, largest_pair_batch(specs[0], specs[1], gpu, tokens)
+        least = most
         how = "one reads, gradients pass through the other"
     else:
-        most, least = (largest_batch(specs[0], regime, gpu, tokens) for regime in ("frozen_grad", "full"))
-        how = f"frozen, gradients pass through; {least} where every weight trains with AdamW"
+        loose, most, least = (
+            largest_batch(specs[0], regime, gpu, tokens) for regime in ("inference", "frozen_grad", "full")
+        )
+        how = f"frozen, gradients pass through; {loose} without gradients, {least} where every weight trains with AdamW"
+        if _READS.search(number.table):
+            most = least = loose
+            how = "without gradients"
     if most is None or least is None:
         return None
     verdict: Verdict = "agrees" if number.value <= least else "depends"
-    if number.value > most:
+    if loose is not None and number.value > loose:
         verdict = "too large"
-    elif number.value * _IDLE <= least:
+    elif number.value > most:
+        verdict = "too large to train"
+    elif number.value * _IDLE <= least and most != loose:
         verdict = "far below"
     said = "" if number.tokens else "assumed "
-    return Checked(
-        number, "batch size", "sequences", float(most), verdict, f"{how}; {said}{tokens:,} tokens each, {gpu}"
-    )
+    basis = f"{how}; {said}{tokens:,} tokens each, {gpu}"
+    return Checked(number, "batch size", "sequences", float(most), verdict, basis)

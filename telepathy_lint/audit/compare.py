@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from telepathy_lint.audit.data import Audit
+from telepathy_lint.audit.data import TOO_LARGE, Audit
 
 #: The one measure of which more is better.
 SCORE = "calls without a finding, percent"
@@ -38,7 +38,7 @@ def measures(audit: Audit) -> dict[str, float]:
         "ids that were renamed": sum(1 for model in audit.models if model.status == "renamed"),
         "configured models whose load was not found": len(audit.unloaded),
         "numbers that differ from the registry": sum(1 for one in audit.checked if one.verdict == "differs"),
-        "batch sizes above what fits": sum(1 for one in audit.checked if one.verdict == "too large"),
+        "batch sizes above what fits": sum(1 for one in audit.checked if one.verdict in TOO_LARGE),
         "model loads whose memory nothing logs": sum(1 for load in audit.loaders if not load.logs_memory),
         "files that could not be read": len(audit.problems),
     }

@@ -309,7 +309,9 @@ class Together:
     batch: int | None = None
 
 
-Verdict = Literal["agrees", "differs", "too large", "far below", "depends"]
+Verdict = Literal["agrees", "differs", "too large", "too large to train", "far below", "depends"]
+
+TOO_LARGE = ("too large", "too large to train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +328,7 @@ class Checked:
 
     @property
     def agrees(self) -> bool:
-        return self.verdict not in ("differs", "too large")
+        return self.verdict not in ("differs", *TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.audit.blocks import Block, Cell, Statement, Table, counted, places_cell, where_chosen
-from telepathy_lint.audit.data import Audit, Checked, Gpu, Model, Place
+from telepathy_lint.audit.data import TOO_LARGE, Audit, Checked, Gpu, Model, Place
 from telepathy_lint.audit.sizes import REGIMES, TOKENS
 
 GIB = 2**30
 #: How a verdict reads, most urgent first.
 _VERDICTS = {
     "too large": "too large",
+    "too large to train": "too large to train",
     "differs": "differs",
     "depends": "fits some jobs",
     "far below": "far below what fits",
@@ -128,19 +129,19 @@ def written_batches(audit: Audit) -> Iterator[Block]:
     """Batch sizes and memory figures beside the planner."""
     batches = [one for one in audit.checked if one.quantity == "batch size"]
     if batches:
-        large = sum(1 for one in batches if one.verdict == "too large")
+        large = [one for one in batches if one.verdict in TOO_LARGE]
         below = sum(1 for one in batches if one.verdict == "far below")
         yield Statement(
             "bad" if large else "good",
-            f"{large} of {counted(len(batches), 'batch size')} given by model in the code {'is' if large == 1 else 'are'} above "
-            f"what the planner fits on one {audit.gpu.name}, {below} use a quarter or less of it",
-            tuple(one.number.place for one in batches if one.verdict == "too large"),
+            f"{len(large)} of {counted(len(batches), 'batch size')} given by model in the code {'is' if len(large) == 1 else 'are'} "
+            f"above what the planner fits in training on one {audit.gpu.name}, {below} use a quarter or less of it",
+            tuple(one.number.place for one in large),
         )
         yield Table(
             ("where", "name", "for", "written", "planner's largest", "verdict", "holds for"),
             tuple(_rows(batches, _VERDICTS)),
-            "Batch sizes in sequences. The planner's is for frozen weights that gradients pass through, which need less than "
-            "training; a job that the code does not show may need more or less.",
+            "Batch sizes in sequences. The planner's is for frozen weights that gradients pass through: training them takes more, "
+            "reading only takes less, and which of it a number is for the code seldom says.",
         )
     figures = [one for one in audit.checked if one.quantity == "memory"]
     if figures:
