@@ -70,15 +70,23 @@ _LEFT = """\
 wrote {rule}
 wrote {fixtures}/bad_written.py and good_absent.py
 
-It runs already: `telepathy-lint rule {code}`, `python -m pytest tests/test_rules.py -k {code}`.
+It runs already:
+    telepathy-lint rule {code}
+    python -m pytest tests/test_rules.py -k {code}
+
 What is left to do (docs/write-a-rule.md says how):
-  1. {rule}: the docstring, `meta` (kinds, fix, setting), `check`; `repair` where there is a fix.
-  2. {fixtures}: at least eight findings in bad_*.py, with the column beside the line, and eight loads in good_*.py
-     that look alike and are fine.
-  3. python -m pytest tests/test_rules.py -k {code} --bless   writes bad_*.fixed.py; read the diff.
-  4. Run it on code you did not write, and read every finding: `telepathy-lint check --select {code} ~/src`.
-  5. A test against the library for what the docstring says of it, beside those in tests/test_*claims.py.
-  6. python docs/generate.py   writes the rule's page; a line in CHANGELOG.md.
+  1. In the rule: the docstring, `meta` (kinds, fix, setting), `check`; `repair`
+     where there is a fix.
+  2. In the fixtures: at least eight findings in bad_*.py, with the column beside
+     the line, and eight loads in good_*.py that look alike and are fine.
+  3. python -m pytest tests/test_rules.py -k {code} --bless
+     writes bad_*.fixed.py; read the diff.
+  4. telepathy-lint check --select {code} ~/src
+     on code you did not write; read every finding.
+  5. A test against the library for what the docstring says of it, beside those
+     in tests/test_*claims.py.
+  6. python docs/generate.py
+     writes the rule's page; a line in CHANGELOG.md.
 """
 
 

@@ -60,6 +60,7 @@ def add_parsers(subparsers: Any) -> None:
     models.set_defaults(run=_guarded(_models))
 
     one = subparsers.add_parser("estimate", help="peak memory of one job, and where it goes")
+    one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
     one.add_argument("model", help="an id, or a folder or file of a config.json")
     _job_options(one)
     _pair_options(one)
@@ -67,6 +68,7 @@ def add_parsers(subparsers: Any) -> None:
     one.set_defaults(run=_guarded(_estimate))
 
     plan = subparsers.add_parser("plan", help="the largest batch that fits a GPU")
+    plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
     plan.add_argument("model", nargs="?", help="an id or a config.json; every known model when left out")
     _job_options(plan, batch=False)
     _pair_options(plan)
@@ -85,9 +87,6 @@ def add_parsers(subparsers: Any) -> None:
     compare.add_argument("log", help="a JSON-lines file that the monitor wrote")
     compare.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
     compare.set_defaults(run=_guarded(_compare))
-
-
-add_parser = add_parsers  # the name under which `telepathy_runtime.cli` calls every command module
 
 
 def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
@@ -368,7 +367,10 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
             print(f"telepathy-runtime: {error}{hint}", file=sys.stderr)
             return 2
         except (ValueError, OSError, ImportError) as error:
-            print(f"telepathy-runtime: {error}", file=sys.stderr)
+            text = str(error)
+            if isinstance(error, OSError) and error.filename is not None:
+                text = f"{error.filename}: {error.strerror}"
+            print(f"telepathy-runtime: {text}", file=sys.stderr)
             return 2
 
     return run
