@@ -85,11 +85,16 @@ def held_together(audit: Audit) -> Iterator[Block]:
     yield Statement(
         "note",
         f"{counted(len(jobs), 'place')} in the code {'holds' if len(jobs) == 1 else 'hold'} several models at once: loaded in "
-        f"one function or script, under different names, none deleted in between. Weights are exact, all on one {card.name}. The "
-        f"peak of a pair is an estimate for one sequence of {TOKENS:,} tokens in bfloat16: one model reads it and keeps its hidden "
-        "states, gradients pass through the other, both frozen, the dearer way round; what is trained between them comes on top. "
-        "The batch keeps 10 % of the GPU free for fragmentation.",
+        "one function, script or notebook, under different names, none deleted in between",
     )
+    if any(one.weight_bytes is not None for one in audit.together):
+        yield Statement(
+            "note",
+            f"Weights are exact for bfloat16, all on one {card.name}. The peak of a pair is an estimate for one sequence of "
+            f"{TOKENS:,} tokens in bfloat16: one model reads it and keeps its hidden states, gradients pass through the other, "
+            "both frozen, the dearer way round; what is trained between them comes on top. The batch keeps 10 % of the GPU free "
+            "for fragmentation.",
+        )
     rows = []
     for one in audit.together:
         batch = (
