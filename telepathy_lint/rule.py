@@ -140,7 +140,9 @@ def origin(value: Value, site: Site) -> str:
         return ""
     name, line = value.via
     source = value.context.scope.tree.source
-    file = f" in {os.path.basename(source.path)}" if source.path != site.source.path else ""
+    # A file that another one imports is read under its whole path, and may be the very file of the call.
+    elsewhere = os.path.abspath(source.path) != os.path.abspath(site.source.path)
+    file = f" in {os.path.basename(source.path)}" if elsewhere else ""
     return f", from {name}{file}, {line_name(source, line)}"
 
 

@@ -140,3 +140,23 @@ def test_configured_wrappers(project: Path) -> None:
     settings = Settings(wrappers=("lab.models.get",))
     assert found(project, code) == {}
     assert set(found(project, code, settings=settings)) == {"3:TLP101", "3:TLP102", "3:TLP104"}
+
+
+def test_what_is_said_does_not_depend_on_who_was_linted_before(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file linted under a relative path may have been read before, under its whole one, for a file that imports it."""
+    code = "from transformers import AutoModel\nMAP = 'auto'\nm = AutoModel.from_pretrained('x', device_map=MAP)\n"
+    (project / "first.py").write_text("from second import MAP\n" + code)
+    (project / "second.py").write_text(code)
+    monkeypatch.chdir(project)
+
+    def said(*names: str) -> list[str]:
+        modules = Modules()
+        found = [
+            engine.lint(Source(name, Path(name).read_bytes()), RULES, Settings(), project=modules)
+            for name in names
+        ]
+        return [each.message for each in found[-1]]
+
+    assert said("first.py", "second.py") == said("second.py")

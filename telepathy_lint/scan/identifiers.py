@@ -18,7 +18,7 @@ from telepathy_lint.scan.callgraph import CallGraph
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.site import Site
 from telepathy_lint.scan.values import Value
-from telepathy_lint.triggers import ID_PREFIXES, CodeWords
+from telepathy_lint.triggers import ID_PREFIXES, CodeWords, mentions_id
 
 if TYPE_CHECKING:
     from telepathy_runtime.registry import IdStatus
@@ -28,6 +28,9 @@ _PLAIN = re.compile(
     r"meta-llama/(?:Meta-)?Llama-3(?:\.\d+)?-\d+B(?:-Instruct)?|mistralai/Mistral-7B(?:-Instruct)?-v\d\.\d"
     r"|Qwen/Qwen2\.5-[\d.]+B(?:-Instruct)?"
 )
+#: What a literal may go on with that starts like one of the families' ids, and what of it looks like an id.
+_WRITTEN = re.compile(rf"(?:{'|'.join(ID_PREFIXES)})[^\"'\n\\]*")
+_ID = re.compile(r"[\w./-]+")
 _MODEL_NAME = re.compile(
     r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
 )
@@ -47,6 +50,15 @@ def status_of(model_id: str) -> IdStatus:
     from telepathy_runtime.registry import check_id
 
     return check_id(model_id)
+
+
+def may_hold_wrong_id(text: str) -> bool:
+    """Whether an id that Identifiers would look at may be written in a text: only then is it worth a parse."""
+    return mentions_id(text) and any(
+        status_of(written).status in ("unknown", "renamed")
+        for match in _WRITTEN.finditer(text)
+        for written in {match[0], _ID.match(match[0])[0]}  # type: ignore[index]
+    )
 
 
 class Identifiers:

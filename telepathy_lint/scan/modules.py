@@ -15,6 +15,7 @@ from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.source import Source, SourceError
+from telepathy_lint.triggers import CodeWords
 
 if TYPE_CHECKING:
     from telepathy_lint.scan.sites import SiteFinder
@@ -42,6 +43,7 @@ class Modules:
         self._asked: dict[str, dict[str, str | None]] = {}
         self._data: dict[str, bytes] = {}
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
+        self._may_forward: dict[str, bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         #: What the site finder keeps of the modules it was led to, by path.
@@ -67,6 +69,17 @@ class Modules:
             self._names[key] = None  # modules that import a name from one another in a circle bind nothing
             self._names[key] = self._evaluators[tree].module_name(name)
         return self._names[key]
+
+    def may_forward(self, path: str) -> bool:
+        """Whether a module may hold a function that passes its `**kwargs` on to a load: only then is it worth a parse."""
+        if path not in self._may_forward:
+            data = self._bytes(path)
+            self._may_forward[path] = (
+                b"from_pretrained" in data
+                and b"**" in data
+                and CodeWords(data.decode("utf-8", "replace")).has("from_pretrained")
+            )
+        return self._may_forward[path]
 
     def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
         """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""
@@ -95,6 +108,9 @@ class Modules:
     def _trim(self) -> None:
         """Forget everything once it has grown large: reading a module again costs time, not correctness."""
         if sum(map(len, self._data.values())) > _MAX_KEPT:
+            for tree, evaluator in self._evaluators.items():
+                tree.release()
+                evaluator.release()
             for kept in (self._data, self._trees, self._evaluators, self._names, self.finders):
                 kept.clear()
 

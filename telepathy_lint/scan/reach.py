@@ -125,7 +125,7 @@ class _Walk:
 
     def _writes(self) -> set[ast.AST]:
         """The statements that may write into the dict: their own lines show the name."""
-        if not self.mutations and not self.scope.tree.has_walrus:
+        if not self.mutations and not self.scope.tree.walruses:
             return set()
         lines = self.scope.tree.lines_with(self.name.rpartition(".")[2])
         found: set[ast.AST] = set()
@@ -243,7 +243,7 @@ class _Walk:
                 state = frozenset(((binding, ()),))
             elif name != self.name and self.name.startswith(f"{name}.") and binding.kind != "annotation":
                 state = frozenset(((Binding("other", self.name, stmt), ()),))
-        if self.scope.tree.has_walrus and stmt in self.writes:
+        if self.scope.tree.walruses and stmt in self.writes:
             for inner in ast.walk(stmt) if not hasattr(stmt, "body") else _header(stmt):
                 if isinstance(inner, ast.NamedExpr) and dotted(inner.target) == self.name:
                     state |= {(Binding("assign", self.name, stmt, inner.value), ())}

@@ -7,7 +7,7 @@ Nothing here walks the whole tree: `Tree.visit` descends to the lines of interes
 from __future__ import annotations
 
 import ast
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -114,13 +114,14 @@ class Scope:
             for arg in parameters(self.node):
                 found.setdefault(arg.arg, []).append(Binding("param", arg.arg, self.node))
         parent_of = self.tree.parent
-        walrus = self.tree.has_walrus
+        lines = self.tree.walruses
         pending: list[tuple[ast.AST, list[ast.stmt]]] = [(self.node, self.body)]
         while pending:
             owner, block = pending.pop()
             for stmt in block:
                 parent_of[stmt] = owner
                 self.statements.append(stmt)
+                walrus = lines and _is_on(stmt, lines)
                 if type(stmt) in _INERT and not walrus:
                     continue
                 if isinstance(stmt, DEFINITIONS):
@@ -150,6 +151,12 @@ class Scope:
         return name in self.bindings and name not in self.elsewhere
 
 
+def _is_on(stmt: ast.stmt, lines: list[int]) -> bool:
+    """Whether any of the sorted lines belongs to a statement."""
+    index = bisect_left(lines, stmt.lineno)
+    return index < len(lines) and lines[index] <= (stmt.end_lineno or stmt.lineno)
+
+
 # Made by the ten thousand and never changed: frozen, each would cost three times as much.
 @dataclass(slots=True, eq=False)
 class Context:
@@ -168,7 +175,7 @@ class Tree:
         self.importer = importer
         self.module = module = source.tree
         self.text = text = source.text
-        self.has_walrus = ":=" in text
+        self.walruses = self.lines_of(find_words(text, ":=", whole=False)) if ":=" in text else []
         self.has_global = "global " in text or "nonlocal " in text
         self.parent: dict[ast.AST, ast.AST] = {}
         self._nodes: dict[ast.AST, list[ast.AST]] = {}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from telepathy_lint.scan.batches import BATCH, Batches
 from telepathy_lint.scan.generation import Generation
 from telepathy_lint.scan.gradients import Gradients
-from telepathy_lint.scan.identifiers import Identifiers
+from telepathy_lint.scan.identifiers import Identifiers, may_hold_wrong_id
 from telepathy_lint.scan.identity import Identity
 from telepathy_lint.scan.site import Site
-from telepathy_lint.triggers import DECODING_WORD, mentions_id
+from telepathy_lint.triggers import DECODING_WORD
 
 if TYPE_CHECKING:
     from telepathy_lint.scan.sites import SiteFinder
@@ -33,7 +33,7 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
             replace(site, trained_through=gradients.trained_through(site)) if site.kind == "model" else site
             for site in found
         ]
-    if mentions_id(tree.text):
+    if may_hold_wrong_id(tree.text):
         found += Identifiers(tree, words, identity, loads).find()
     if BATCH in tree.text:
         found += Batches(finder, identity, loads).find()

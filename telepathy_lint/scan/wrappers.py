@@ -160,9 +160,9 @@ class Wrappers:
         if modules is None:
             return names
         for bound, symbol in dict.fromkeys(self.finder.index.imports()):
-            if not modules.holds(symbol, path, b"from_pretrained", b"**"):
-                continue
             for file in modules.files(symbol, path):
+                if not modules.may_forward(file):
+                    continue
                 forwarding = self._finder_of(file).forwarding() if modules.tree(file) else {}
                 functions = {getattr(function, "name", "") for function in forwarding}
                 names |= functions
