@@ -146,9 +146,9 @@ def test_what_is_said_does_not_depend_on_who_was_linted_before(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file linted under a relative path may have been read before, under its whole one, for a file that imports it."""
-    code = "from transformers import AutoModel\nMAP = 'auto'\nm = AutoModel.from_pretrained('x', device_map=MAP)\n"
-    (project / "first.py").write_text("from second import MAP\n" + code)
-    (project / "second.py").write_text(code)
+    load = "from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map=MAP)\n"
+    (project / "first.py").write_text("from second import MAP\n" + load)
+    (project / "second.py").write_text("MAP = 'auto'\n" + load)
     monkeypatch.chdir(project)
 
     def said(*names: str) -> list[str]:
