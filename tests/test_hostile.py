@@ -126,8 +126,9 @@ _CALL = b'AutoModel.from_pretrained("gpt2", device_map="cuda")'
             * count
         ),
         lambda count: (b"m = " + _CALL + b"  # noqa: TLP101\n") * count,
+        lambda count: (b"from transformers import AutoModel\nm = " + _CALL + b"\n") * count,
     ],
-    ids=["one line", "open ranges", "closed ranges", "noqa"],
+    ids=["one line", "open ranges", "closed ranges", "noqa", "imports"],
 )
 def test_the_cost_of_what_stands_around_loads_is_in_proportion(repeated: Callable[[int], bytes]) -> None:
     def seconds(count: int) -> float:

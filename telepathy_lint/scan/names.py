@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from telepathy_lint.scan.bindings import Binding
 from telepathy_lint.scan.reach import History, reaching
 from telepathy_lint.scan.scopes import Context, Scope
 
@@ -45,7 +46,7 @@ class Names:
         for other in self._writers(scope, name):
             found.extend(((binding, ()), other) for binding in other.bindings[name])
         bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
-        if len(bindings) == 1 and not (found or mutations or scope.is_class):
+        if not (found or mutations or scope.is_class) and _are_one(bindings):
             return [((bindings[0], ()), scope)]  # nothing else can arrive: no need to walk
         if stmt is not None and not found:
             arrived = reaching(scope, name, stmt, mutations=mutations)
@@ -88,6 +89,14 @@ class Names:
         if not arrived or any(binding is None for binding, _ in arrived):
             return None
         return sorted(arrived, key=order_of)
+
+
+def _are_one(bindings: list[Binding]) -> bool:
+    """Whether it makes no difference which binding arrives: there is one, or every cell of a notebook has the same import."""
+    first = bindings[0] if bindings else None
+    return first is not None and (
+        len(bindings) == 1 or all(each.kind == "import" and each.symbol == first.symbol for each in bindings)
+    )
 
 
 def order_of(history: History) -> tuple[int, tuple[int | None, ...], list[tuple[int, int]]]:
