@@ -155,3 +155,20 @@ def test_a_broken_caller_is_said_once_to_be_broken(tmp_path: Path) -> None:
     ((path, problem),) = audited(tmp_path, files).problems
     assert path == "run.py"
     assert "telepathy-lint itself" not in problem
+
+
+def test_many_methods_that_call_each_other_are_asked_once(tmp_path: Path) -> None:
+    """As in a file of adapters, eighty classes of which each loads through `super().load`: paths through them are many."""
+    classes = "\n".join(
+        f"class Adapter{number}(Base):\n"
+        f"    def load(self, path, options):\n        return super().load(path, options)\n"
+        for number in range(80)
+    )
+    body = f"""
+class Base:
+    def load(self, path, options):
+        return AutoModel.from_pretrained(path)
+{classes}
+Adapter3().load("{A}", {{}})
+"""
+    assert ids_of(audited(tmp_path, {"run.py": HEAD + body}), "run.py") == {A}

@@ -57,6 +57,8 @@ class Follower:
         self._options: dict[str, list[ast.expr]] | None = None
         self._declared: set[str] = set()
         self._wanted: dict[Wanted, None] = {}
+        #: Parameters that were followed already: eighty methods that call each other's are asked once each.
+        self._visited: set[tuple[int, str]] = set()
 
     def of(self, site: Site) -> Found:
         """What a load can get."""
@@ -68,6 +70,7 @@ class Follower:
     def ids(self, values: tuple[Value, ...]) -> Found:
         """The ids that values can be."""
         self._wanted = {}
+        self._visited = set()
         chosen: dict[tuple[str, Place], Chosen] = {}
         options: dict[str, None] = {}
         is_open = False
@@ -195,6 +198,9 @@ class Follower:
             yield None, via
             return
         how = via or f"parameter {name} of {function.name}"
+        if (id(function), name) in self._visited:
+            return
+        self._visited.add((id(function), name))
         self._want(function, name, scope.parent)
         known = False
         default = _default_of(function, name)
