@@ -243,7 +243,6 @@ class Project:
         contents: Contents | None,
     ) -> list[tuple[FileResult, Grounds | None]]:
         """Each file's result, and what it rests on where `contents` are kept."""
-        from telepathy_lint.cache import grounds
         from telepathy_lint.one_file import run
         from telepathy_lint.results import failure
         from telepathy_lint.scan import Modules
@@ -253,7 +252,11 @@ class Project:
 
         def work(job: Job) -> tuple[FileResult, Grounds | None]:
             result = run(job, task, modules)
-            return result, grounds(modules.asked(job.path), contents) if contents is not None else None
+            if contents is None:
+                return result, None
+            from telepathy_lint.cache import grounds
+
+            return result, grounds(modules.asked(job.path), contents)
 
         sizes = [len(job.data) for job in prepared]
         count = processes(jobs, len(prepared), sum(sizes))
