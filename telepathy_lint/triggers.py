@@ -94,7 +94,7 @@ class CodeWords:
 
     def has(self, *words: str, whole: bool = True) -> bool:
         """Whether one of the words stands in code, as a whole word unless told otherwise."""
-        return any(self.in_code(offset) for offset in self.find(*words, whole=whole))
+        return any(self.in_code(offset) for word in words for offset in self.find(word, whole=whole))
 
     def find(self, *words: str, whole: bool = True) -> list[int]:
         """Offsets at which one of the words stands, in code or not: for those who look at the nodes there."""

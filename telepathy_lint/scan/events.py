@@ -119,7 +119,8 @@ class Events:
     # ---- generation configs
 
     def _generation_events(self) -> Iterator[Origins]:
-        offsets = self.words.find("generation_config", "generate", "setattr", _APPLY)
+        # Parts of words: `apply_generation_config` is found with the rest.
+        offsets = self.words.find("generation_config", whole=False) + self.words.find("generate", "setattr")
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Attribute) and node.attr == "generation_config":
                 if self._is_written(node):
@@ -233,12 +234,9 @@ class Events:
     # ---- pad tokens
 
     def _pad_events(self) -> Iterator[Origins]:
-        nodes = self.tree.visit(
-            self.tree.lines_of(
-                self.words.find("pad_token", "pad_token_id", "_pad_token", "add_special_tokens", "setattr")
-            )
-        )
-        for node in nodes:
+        offsets = self.words.find("pad_token", whole=False)  # and `pad_token_id`, `_pad_token`
+        offsets = offsets + self.words.find("add_special_tokens", "setattr")
+        for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 for target in targets:
