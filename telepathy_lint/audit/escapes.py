@@ -59,6 +59,7 @@ class Escapes:
         self.words = words
         self._followed: set[tuple[str, bool]] = set()
         self._exported: set[str] = set()
+        self._loads: dict[str, list[ast.Name]] = {}
         text = tree.text
         #: Ids of services, which sell models under names of their own, and of datasets look like ids of models.
         self._means_something_else = names_services(text) or (
@@ -188,9 +189,14 @@ class Escapes:
         if (name, key) in self._followed:
             return
         self._followed.add((name, key))
-        for node in self.tree.visit(self.tree.lines_of(self.words.find(name))):
-            if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
-                self._follow(node, key)
+        if name not in self._loads:
+            self._loads[name] = [
+                node
+                for node in self.tree.visit(self.tree.lines_of(self.words.find(name)))
+                if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+            ]
+        for node in self._loads[name]:
+            self._follow(node, key)
 
 
 def _parameter_of(function: Function, call: ast.Call, node: ast.AST) -> str | None:

@@ -122,17 +122,21 @@ class _Elsewhere:
         self.python = [os.path.abspath(path) for path in python]
         self.ids = frozenset(ids)
         self._texts: dict[str, bytes] | None = None
+        self._named: dict[tuple[str, str], bool] = {}
         self._told: dict[str, list[tuple[Place, bool]]] | None = None
 
     def named(self, name: str, path: str) -> bool:
         """Whether a Python file other than `path` has the name, and that of the module it stands in."""
-        stem = os.path.basename(path).removesuffix(".py")
-        words = [name.encode()] if stem == "__init__" else [name.encode(), stem.encode()]
-        return any(
-            all(re.search(rb"\b%s\b" % re.escape(word), text) for word in words)
-            for other, text in self._python_texts().items()
-            if other != os.path.join(self.root, path)
-        )
+        if (name, path) not in self._named:
+            stem = os.path.basename(path).removesuffix(".py")
+            words = [name.encode()] if stem == "__init__" else [name.encode(), stem.encode()]
+            patterns = [re.compile(rb"\b%s\b" % re.escape(word)) for word in words]
+            self._named[name, path] = any(
+                all(pattern.search(text) for pattern in patterns)
+                for other, text in self._python_texts().items()
+                if other != os.path.join(self.root, path)
+            )
+        return self._named[name, path]
 
     def _python_texts(self) -> dict[str, bytes]:
         if self._texts is None:
