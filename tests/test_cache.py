@@ -462,6 +462,23 @@ def test_where_nothing_can_be_written_there_is_no_cache(lint: Any, tmp_path: Pat
     Path(CACHE).symlink_to(outside)
     assert lint() == without
     assert list(outside.iterdir()) == []
+    write("outside/00000000.cache", "whose?")
+    assert lint("clean", command="cache")[0] == 0
+    assert list(outside.iterdir()) == [outside / "00000000.cache"]
+
+
+def test_what_stands_in_for_a_cache_file_is_neither_followed_nor_waited_for(lint: Any) -> None:
+    write("a.py", LOAD)
+    without = lint("--no-cache")
+    lint()
+    path = cache_file()
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert lint() == without
+    path.unlink()
+    os.mkfifo(path)
+    assert lint() == without
+    assert path.is_file() and not path.is_symlink()  # a file of ours stands there again
 
 
 def test_a_full_disk_leaves_the_older_cache_as_it_was(lint: Any) -> None:
@@ -559,9 +576,9 @@ def test_what_lies_unused_goes(lint: Any, monkeypatch: pytest.MonkeyPatch) -> No
         write(name, LOAD)
     lint()
     write(f"{CACHE}/00000000.cache", "long ago")
-    write(f"{CACHE}/00000000.cache.77.tmp", "left by a run that was killed")
+    write(f"{CACHE}/00000000.cache.0a1b2c3d.tmp", "left by a run that was killed")
     write(f"{CACHE}/else.txt", "not ours")
-    for name in ("00000000.cache", "00000000.cache.77.tmp", "else.txt"):
+    for name in ("00000000.cache", "00000000.cache.0a1b2c3d.tmp", "else.txt"):
         os.utime(f"{CACHE}/{name}", (0, 0))
     Path("gone.py").unlink()
     size = cache_file_of("a.py").stat().st_size

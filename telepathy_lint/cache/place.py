@@ -14,7 +14,7 @@ VARIABLE = "TELEPATHY_LINT_CACHE_DIR"
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of telepathy-lint; it may be deleted at any time.\n"
 #: Files that say what the folder is: to git, and to programs that make backups.
 _BESIDE = {".gitignore": "# A cache of telepathy-lint.\n*\n", "CACHEDIR.TAG": _TAG}
-_OURS = re.compile(r"[0-9a-f]{8}\.cache(\.\d+\.tmp)?")
+_OURS = re.compile(r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?")
 _PROJECT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 
 
@@ -76,6 +76,8 @@ def clean(folder: str) -> int:
         OSError: something could not be removed.
     """
     freed = 0
+    if os.path.islink(folder):
+        return freed  # never ours: what it leads to is left alone
     for entry in files(folder):
         freed += entry.stat(follow_symlinks=False).st_size
         os.unlink(entry.path)

@@ -6,6 +6,7 @@ JSON and a checksum, nothing that could run code: a file that is torn, of anothe
 from __future__ import annotations
 
 import os
+import stat
 import time
 import zlib
 from contextlib import suppress
@@ -83,9 +84,10 @@ def read(path: str, purpose: str) -> Stored:
     """
     import json  # most runs over a file or two do without
 
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > MAX_BYTES:
-            raise StoreError("too large")
+    with open(path, "rb", buffering=0, opener=_plainly) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise StoreError("too large, or no file")
         data = file.read()
     size, checksum = (int.from_bytes(data[at : at + 4], "big") for at in (_HEAD - 8, _HEAD - 4))
     body = memoryview(data)[_HEAD:]
@@ -105,6 +107,11 @@ def read(path: str, purpose: str) -> Stored:
         raise StoreError(str(error)) from error
 
 
+def _plainly(path: str, flags: int) -> int:
+    """Open a file; a link is not followed, and nothing that is no file is waited for."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
 def write(path: str, purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -> None:
     """Put a cache file in the place of an older one; those that lie unused are removed.
 
@@ -119,9 +126,9 @@ def write(path: str, purpose: str, entries: dict[str, Entry], stamps: dict[str, 
         kept = {path: kept[path] for path in newest}
         data = _packed(purpose, kept, stamps)
     is_new = not os.path.exists(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
         os.replace(temporary, path)
     except BaseException:
