@@ -266,6 +266,7 @@ from transformers import AutoModelForCausalLM
 def load_model(): return AutoModelForCausalLM.from_pretrained("x")
 """,
         """\
+from transformers import AutoModelForCausalLM
 from telepathy_runtime import load_model as runtime_load_model
 def load_model(): return runtime_load_model("x", device_map=None)
 """,
@@ -378,7 +379,11 @@ m = load_model("x", model_class=LlamaForCausalLM, device_map=None)
             '\t\ttorch_dtype="float16", device_map="auto")\n'
             "\treturn m\n"
         ),
-        ('from telepathy_runtime import load_model\ndef f():\n\tm = load_model("x")\n\treturn m\n'),
+        (
+            "from transformers import AutoModelForCausalLM\n"
+            "from telepathy_runtime import load_model\n"
+            'def f():\n\tm = load_model("x")\n\treturn m\n'
+        ),
     ),
     "type checking": (
         """\

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from telepathy_lint import engine, registry
+from telepathy_lint.notebook import Notebook
 from telepathy_lint.settings import FixStyle, Settings
 from telepathy_lint.source import Source
 
@@ -90,6 +93,29 @@ def test_an_import_goes_although_its_neighbours_say_noqa() -> None:
     code = f"{before}from transformers import AutoModel, AutoModelForCausalLM\n{behind}{LOAD}"
     wanted = f"{before}from transformers import AutoModel\nfrom telepathy_runtime import load_model\n{behind}{LOADED}"
     assert fixed(code) == wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "stays"),
+    [
+        ("def f():\n    {}", True),
+        ("class A:\n    def f(self):\n        {}", True),
+        ("def f():\n    {}if __name__ == '__main__':\n    f()\n", False),
+        ("if x:\n    {}", False),
+        ("class A:\n    {}", True),
+    ],
+)
+def test_a_module_keeps_what_others_may_import_from_it(code: str, stays: bool) -> None:
+    text = fixed(IMPORT + code.format(LOAD))
+    assert (IMPORT in text) == stays
+    assert "load_model('x'" in text.replace('"', "'")
+
+
+def test_a_notebook_is_imported_by_nobody() -> None:
+    cells = [IMPORT, f"def f():\n    {LOAD}"]
+    book = json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]})
+    source = Notebook("x.ipynb", book.encode())
+    assert IMPORT not in engine.fix(source, registry.select(["TLP102"]), Settings(), unsafe=True).text
 
 
 def test_a_package_keeps_what_it_offers() -> None:

@@ -38,6 +38,8 @@ class UnusedNames:
             return []
         if self.source.once(_reads_namespaces):
             return []
+        if not scope.is_function and not self._is_program():
+            return []
         return [
             alias
             for alias in stmt.names
@@ -46,6 +48,14 @@ class UnusedNames:
             and (alias.asname or alias.name) in replaced
             and not self._is_wanted(alias.asname or alias.name, stmt, scope)
         ]
+
+    def _is_program(self) -> bool:
+        """Whether the file is run rather than imported: other files may import the names of a module, even by `*`."""
+        return (
+            "__main__" in self.source.text
+            or self.source.place(0, 0).cell >= 0
+            or any(site.context.scope.parent is None for site, _ in self.used)
+        )
 
     def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
         """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
