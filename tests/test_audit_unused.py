@@ -148,8 +148,18 @@ def test_a_notebook_is_a_file_like_others(project: Path, capsys: pytest.CaptureF
 
 
 def test_nothing_is_paid_where_it_is_not_selected(project: Path) -> None:
-    code = "from telepathy_lint.cli import run; import sys; run(['check', 'train.py']); print('audit' in ' '.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "from telepathy_lint.cli import run; import sys\n"
+        f"run(['check', {str(project / 'train.py')!r}])\n"
+        "print('audit' in ' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
     assert done.stdout.splitlines()[-1] == "False"
 
 
