@@ -52,6 +52,15 @@ def main():
     text = markdown(report(found))
     assert "## Models loaded together" in text
     assert f"{LLAMA} + {MISTRAL}" in text
+    assert (
+        "- [x] Models held together fit one H100-80GB in bfloat16, their weights: 1 of 1 combinations" in text
+    )
+    small = audit(str(tmp_path), Configs(isolated=True), "T4", jobs=1)
+    assert small.together[0].batch == 0
+    assert (
+        "- [ ] Models held together fit one T4 in bfloat16, their weights: 0 of 1 combinations"
+        in markdown(report(small))
+    )
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,13 @@ def checklist(audit: Audit) -> Iterator[Block]:
             len(fit) == len(sized),
             f"Weights fit one {audit.gpu.name} in bfloat16, each model alone: {len(fit)} of {len(sized)}",
         )
+    groups = [one for one in audit.together if one.weight_bytes is not None]
+    if groups:
+        small = [one for one in groups if (one.weight_bytes or 0) <= audit.gpu.usable_bytes]
+        yield Check(
+            len(small) == len(groups),
+            f"Models held together fit one {audit.gpu.name} in bfloat16, their weights: {len(small)} of {len(groups)} combinations",
+        )
     for one in audit.consistency:
         if one.setting in FREE:
             continue
