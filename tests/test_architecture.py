@@ -137,3 +137,34 @@ def test_modules_stay_readable(package: str) -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
     }
     assert not long, "split them by meaning"
+
+
+#: What may look at the disk or the environment. A finding that rested on what anything else saw there would be remembered
+#: wrongly: the cache knows a result by its file, its settings and what `Modules` was asked.
+LOOKS_OUTSIDE = {
+    "module_files", "config", "requirements", "gitignore", "files", "writing", "baseline", "cache", "workers", "project",
+    "audit", "cli", "commands", "language_server", "flake8_plugin", "codemod", "__main__", "registry",
+}  # fmt: skip
+OUTSIDE = {
+    "open", "os.open", "os.environ", "os.getenv", "os.getcwd", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.lstat",
+    "os.access", "os.path.exists", "os.path.lexists", "os.path.isfile", "os.path.isdir", "os.path.islink",
+    "os.path.realpath", "os.path.getmtime", "os.path.getsize",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> None:
+    if path.relative_to(LINT).parts[0].removesuffix(".py") in LOOKS_OUTSIDE:
+        return
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    looked = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    looked |= {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    # The one door, through which the cache reads along.
+    allowed = {"open"} if path.relative_to(LINT) == Path("scan/modules.py") else set()
+    assert looked & OUTSIDE == allowed
+    assert not {name.partition(".")[0] for name, _ in imports_of(path)} & {
+        "pathlib",
+        "glob",
+        "time",
+        "random",
+    }
