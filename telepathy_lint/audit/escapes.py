@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 
-from telepathy_lint.audit.identifiers import names_services
+from telepathy_lint.audit.identifiers import names_models, names_services
 from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.index import FUNCTIONS, Function
 from telepathy_lint.scan.scopes import Tree
@@ -62,13 +62,12 @@ class Escapes:
         self._loads: dict[str, list[ast.Name]] = {}
         text = tree.text
         #: Ids of services, which sell models under names of their own, and of datasets look like ids of models.
-        self._means_something_else = names_services(text) or (
-            any(word in text for word in _DATASETS) and "from_pretrained" not in text
-        )
+        self._services = names_services(text)
+        self._datasets = any(word in text for word in _DATASETS)
 
     def exports(self, node: ast.expr) -> tuple[str, ...] | None:
         """The names under which other files could get at the id, None where this file lets it out itself."""
-        if self._means_something_else:
+        if self._services:
             return None
         self._followed, self._exported = set(), set()
         try:
@@ -76,6 +75,8 @@ class Escapes:
         except (_WayOutError, RecursionError):
             return None
         if any(_LIBRARY.search(name) for name in self._exported):
+            return None
+        if self._datasets and not any(names_models(name) for name, _ in self._followed):
             return None
         return tuple(sorted(self._exported))
 

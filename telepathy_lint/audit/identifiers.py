@@ -52,9 +52,17 @@ def names_services(text: str) -> bool:
     return "from_pretrained" not in text and _SERVICE.search(text) is not None
 
 
+_MODELS = re.compile(r"(?i)model|llm|ckpt|checkpoint|backbone|tokenizer")
+
+
 def names_data(name: str) -> bool:
     """Whether what has this name holds datasets, not models."""
-    return _DATA.search(name) is not None
+    return _DATA.search(name) is not None and not names_models(name)
+
+
+def names_models(name: str) -> bool:
+    """Whether what has this name holds models, or ids of them."""
+    return _MODELS.search(name) is not None
 
 
 def looks_like_an_id(text: str) -> bool:

@@ -16,7 +16,7 @@ from telepathy_lint.files import read_bytes
 from telepathy_lint.settings import UnusedModel
 
 #: Mentions that load nothing, whatever becomes of them.
-_QUIET = frozenset({"compared", "data", "dataset", "service"})
+_QUIET = frozenset({"compared", "data", "dataset"})
 #: A line of documentation, a Makefile or the like that somebody runs.
 _COMMAND = re.compile(
     rb"(?:^|\s)--?\w|\b(?:python|torchrun|accelerate|sbatch|bash|docker|huggingface-cli|hf)\b|="
