@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from telepathy_lint.rule import literal
 from telepathy_lint.scan import Argument, Known, Site
 
 #: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
@@ -19,14 +20,18 @@ SAMPLING: dict[str, tuple[float, ...]] = {
 
 
 def decides_nothing(load: Site) -> bool:
-    """Whether nothing in the file says how the loaded model decodes."""
+    """Whether nothing in the file says how the loaded model decodes; None leaves that to the checkpoint."""
+    given = load.argument("generation_config")
+    left_open = given is not None and literal(given) is None
+    if given is None:
+        left_open = not load.loader  # which decodes greedily unless told otherwise
     return (
-        load.kind == "model"
+        left_open
+        and load.kind == "model"
         and load.generative
-        and not load.opaque
+        and (load.loader or not load.opaque)
         and not load.configured
         and load.generation_config is Known.NO
-        and load.argument("generation_config") is None
         and not any(_ONE_TASK.search(name) for name in (*load.classes, load.model_id or ""))
     )
 

@@ -618,7 +618,7 @@ m.generate(ids, max_length=20)
     text = fixed(code)
     assert 'm = load_model("x", device_map=None, generation_config=None)' in text
     left = engine.lint(Source("s.py", text.encode()), registry.select(None), Settings())
-    assert [violation.code for violation in left] == ["TLP105"]
+    assert [violation.code for violation in left] == ["TLP105", "TLP203"]
 
 
 def test_pipelines_are_changed_in_place() -> None:
