@@ -1,0 +1,130 @@
+"""What the rules of the loads say, and on which values they hang."""
+
+from __future__ import annotations
+
+import pytest
+
+from telepathy_lint import engine, registry
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+
+HEAD = "import numpy, torch\nfrom transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer\n"
+
+
+def said(code: str, rule: str, target: str | None = None) -> list[str]:
+    """The messages of a rule, in the order of the text."""
+    source = Source("script.py", (HEAD + code).encode())
+    found = engine.lint(source, registry.select([rule]), Settings(target_transformers=target))
+    return [one.message for one in found]
+
+
+def load(arguments: str) -> str:
+    return f'AutoModel.from_pretrained("x"{arguments and ", "}{arguments})\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (load('device_map="auto"'), "'auto'"),
+        (load("device_map={'': 0}"), "{'': 0}"),
+        (load("device_map=None if x else 'auto'"), "'auto'"),
+        (load("device_map='auto' if x else None"), "'auto'"),
+        (load("device_map='cuda' if x else 'cpu'"), "'cuda'"),
+        ("WHERE = 'auto'\n" + load("device_map=WHERE"), "'auto', from WHERE, line 3"),
+        ("KWARGS = {'device_map': 'auto'}\n" + load("**KWARGS"), "'auto', from KWARGS, line 3"),
+        (load("device_map={'a': 'b', 'cccccccccccccccccccccccc': 'ddddddddd', 'e': 1}"), "{'a': 'b', 'cccccccccccccccccccccccc': 'ddddd..."),
+    ],
+)  # fmt: skip
+def test_a_device_map_is_shown_with_its_origin(code: str, message: str) -> None:
+    assert said(code, "TLP101") == [f"device_map is hard-coded: {message}"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        load("device_map=None"),
+        load("device_map=x"),
+        load("device_map=x if y else 'auto'"),
+        "devices = {}\nfor i in range(n):\n    devices[i] = i\n" + load("device_map=devices"),
+        "devices = dict()\nfor i in range(n):\n    devices[i] = i\n" + load("device_map=devices"),
+    ],
+)
+def test_a_device_map_that_is_not_written_out_is_not_reported(code: str) -> None:
+    assert not said(code, "TLP101")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (None, "transformers 4.x loads float32, 5.x what the checkpoint's config says"),
+        ("4.57", "transformers 4.57 loads float32"),
+        ("5.0", "transformers 5.0 loads what the checkpoint's config says"),
+        ("5.1", "transformers 5.1 loads what the checkpoint's config says"),
+    ],
+)
+def test_a_missing_dtype_says_what_the_version_does(target: str | None, message: str) -> None:
+    assert said(load(""), "TLP102", target) == [f"no dtype is given: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dtype"),
+    [
+        ("dtype=torch.float16", "float16"),
+        ("torch_dtype=torch.half", "half"),
+        ("dtype='auto'", "auto"),
+        ("dtype='torch.float32'", "float32"),
+        ("dtype=torch.float16 if x else None", "float16"),
+        ("dtype=None if x else torch.float16", "float16"),
+        ("dtype=torch.float16 if x else torch.float32", "float16"),
+        ("dtype=torch.float16, torch_dtype=torch.float32", "float16"),
+    ],
+)
+def test_a_dtype_is_named(arguments: str, dtype: str) -> None:
+    assert said(load(arguments), "TLP103") == [f"dtype is not bfloat16: {dtype}"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "dtype=torch.bfloat16",
+        "dtype='bfloat16'",
+        "dtype='bf16'",
+        "dtype='torch.bfloat16'",
+        "dtype=None",
+        "dtype=16",
+        "dtype=numpy.float16",
+        "dtype=torch.something",
+        "dtype=x.float16",
+        "dtype=torch.bfloat16 if x else torch.float16",
+        "dtype=torch.float16, torch_dtype=torch.bfloat16",
+    ],
+)
+def test_a_dtype_that_is_fine_or_not_known_is_not_reported(arguments: str) -> None:
+    assert not said(load(arguments), "TLP103")
+
+
+def test_what_is_absent_is_said() -> None:
+    generative = 'AutoTokenizer.from_pretrained("x")\nAutoModelForCausalLM.from_pretrained("x")\n'
+    assert said(generative, "TLP104") == [
+        "no attn_implementation is given: sdpa or eager, as the class and the release have it"
+    ]
+    assert said(generative, "TLP105") == [
+        "no generation config is given: the checkpoint's own settings decide how it decodes"
+    ]
+    assert said(generative, "TLP201") == ["the tokenizer's pad token is never set"]
+
+
+@pytest.mark.parametrize("word", ["print(out.attentions)", "model(x, output_attentions=True)"])
+def test_either_word_shows_that_attention_is_read(word: str) -> None:
+    source = Source("script.py", f"{HEAD}{load('')}{word}\n".encode())
+    (found,) = engine.lint(source, registry.select(["TLP104"]), Settings())
+    assert found.fix is not None and found.fix.safety == "unsafe"
+
+
+def test_one_of_two_tokenizer_classes_without_a_pad_token_is_enough() -> None:
+    code = (
+        "from transformers import GPT2Tokenizer, T5Tokenizer\n"
+        "kind = T5Tokenizer if x else GPT2Tokenizer\nkind.from_pretrained(y)\nAutoModelForCausalLM.from_pretrained(y)\n"
+    )
+    assert said(code, "TLP201") == ["the tokenizer's pad token is never set"]
+    assert not said(code.replace("T5Tokenizer if x else GPT2Tokenizer", "T5Tokenizer"), "TLP201")
