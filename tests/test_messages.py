@@ -128,3 +128,11 @@ def test_one_of_two_tokenizer_classes_without_a_pad_token_is_enough() -> None:
     )
     assert said(code, "TLP201") == ["the tokenizer's pad token is never set"]
     assert not said(code.replace("T5Tokenizer if x else GPT2Tokenizer", "T5Tokenizer"), "TLP201")
+
+
+@pytest.mark.parametrize(
+    ("rule", "argument"), [("TLP101", "device_map='auto'"), ("TLP103", "dtype=torch.float16")]
+)
+def test_what_a_wrapper_writes_is_reported_there_alone(rule: str, argument: str) -> None:
+    wrapper = f"def load(name, **kwargs):\n    return AutoModel.from_pretrained(name, {argument}, **kwargs)\n"
+    assert len(said(f"{wrapper}load('x', revision='r')\nload('y')\n", rule)) == 1
