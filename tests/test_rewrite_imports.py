@@ -270,6 +270,37 @@ def test_calls_before_the_last_import_get_theirs_first() -> None:
     assert fixed(code).startswith(f"{LOADER}{LOADED}from transformers import AutoModel\nn = load_model(")
 
 
+@pytest.mark.parametrize(
+    "between",
+    ["import os\n", "from os.path import join\n", "if x:\n    from transformers import T5Model\n", "y = 1\n"],
+)
+def test_a_class_from_a_variable_uses_transformers_own_import(between: str) -> None:
+    code = f"{IMPORT}{between}load = AutoModelForCausalLM\nx = load.from_pretrained('x')\n"
+    assert fixed(code).startswith(f"{IMPORT}{LOADER}{between}load = AutoModelForCausalLM\nx = load_model(")
+
+
+def test_stars_of_other_packages_bring_no_class() -> None:
+    stars = "from os.path import *\nfrom transformers import *\n"
+    assert fixed(f"{stars}from glob import *\n{LOAD}") == f"{stars}{LOADER}from glob import *\n{LOADED}"
+
+
+def test_a_function_that_imports_transformers_may_use_the_modules_loader() -> None:
+    function = f"def f():\n    {IMPORT}    return {LOAD.removeprefix('m = ')}"
+    text = fixed(f"{LOADER}{function}")
+    assert text.count(LOADER) == 1
+    assert "return load_model(" in text
+
+
+@pytest.mark.parametrize(("bound", "name"), [("", "transformers"), (" as t", "t")])
+def test_what_transformers_itself_has_needs_no_import(bound: str, name: str) -> None:
+    code = f"import transformers{bound}\nm = {name}.AutoModel.from_pretrained('x', load_in_8bit=True)\n"
+    wanted = code.replace(
+        "load_in_8bit=True", f"quantization_config={name}.BitsAndBytesConfig(load_in_8bit=True)"
+    )
+    text = fixed(code, rule="TLP107")
+    assert "".join(text.split()).replace(",)", ")") == "".join(wanted.split())
+
+
 def test_a_class_from_a_variable_uses_the_last_import_above() -> None:
     code = f"import os\n{IMPORT}load = AutoModelForCausalLM\nx = load.from_pretrained('x')\nfrom transformers import T5Model\n"
     assert fixed(code).startswith(f"import os\n{IMPORT}{LOADER}load = AutoModelForCausalLM\nx = load_model(")
