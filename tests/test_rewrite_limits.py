@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 import pytest
 
+import telepathy_runtime
 from telepathy_lint import engine, registry
+from telepathy_lint.rewrite.styles import OF_THE_LOADER
 from telepathy_lint.settings import FixStyle, Settings
 from telepathy_lint.source import Source
 
@@ -33,6 +37,8 @@ def fixed(code: str, style: FixStyle = "loader", *, unsafe: bool = True) -> str:
         '        return cls.from_pretrained(x, device_map="auto")\n',
         'm = AutoModel.from_pretrained(**{"pretrained_model_name_or_path": "x"}, device_map="auto")\n',
         'm = AutoModel.from_pretrained(*a, device_map="auto")\n',
+        'm = AutoModel.from_pretrained("x", device_map="auto", offload=True)\n',
+        'm = AutoModel.from_pretrained("x", device_map="auto", **{"model_id": 1})\n',
         'm = AutoModel.from_pretrained(device_map="auto")\n',
         'm = (AutoModel  # which\n    .from_pretrained("x", device_map="auto"))\n',
         "print(f\"{AutoModel.from_pretrained('x', device_map='auto')}\")\n",
@@ -103,3 +109,18 @@ def test_a_fix_says_what_it_does(arguments: str, style: FixStyle, message: str) 
     source = Source("script.py", f'{HEAD}m = AutoModel.from_pretrained("x", {arguments})\n'.encode())
     found = engine.lint(source, registry.select(None), Settings(fix_style=style))
     assert {one.fix.message for one in found if one.fix is not None} == {message}
+
+
+def test_what_is_the_loaders_own_is_known() -> None:
+    parameters = {*signature(telepathy_runtime.load_model).parameters.values()}
+    parameters |= {*signature(telepathy_runtime.load_tokenizer).parameters.values()}
+    named = {each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)}
+    settings = {
+        "dtype",
+        "device_map",
+        "attn_implementation",
+        "generation_config",
+        "pad_token",
+        "padding_side",
+    }
+    assert named - settings == OF_THE_LOADER

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from telepathy_lint.change import Change
 from telepathy_lint.rewrite.imports import ImportPlan, Placed
-from telepathy_lint.rewrite.styles import SPELLINGS, inline_change, loader_change
+from telepathy_lint.rewrite.styles import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
 from telepathy_lint.rule import Rule
 from telepathy_lint.scan import Scan, Site
 from telepathy_lint.settings import Settings
@@ -92,6 +92,8 @@ class Rewriter:
         ):
             return False
         if isinstance(call.func.value, ast.Name) and call.func.value.id == "cls":
+            return False
+        if not OF_THE_LOADER.isdisjoint(site.arguments):
             return False
         identity = site.argument("pretrained_model_name_or_path")
         return identity is not None and identity.how in ("positional", "keyword")
