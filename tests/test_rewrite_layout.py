@@ -127,6 +127,32 @@ def test_newlines_of_comments_are_kept() -> None:
     assert text.endswith('m = load_model("x",\r\n    # a\r\n    # b\r\n    revision="r")\r\n')
 
 
+def test_a_chain_over_several_lines_is_one_call() -> None:
+    code = """\
+m = (AutoModelForCausalLM
+     .from_pretrained("x",
+                      device_map="auto",
+                      # why
+                      revision="r",
+                      use_cache=True)
+     .eval())
+"""
+    assert (
+        fixed(code)
+        == """\
+m = (load_model("x",
+                # why
+                revision="r",
+                use_cache=True)
+     .eval())
+"""
+    )
+    inline = fixed(code.replace('device_map="auto"', "load_in_8bit=False"), "inline")
+    assert inline.startswith(
+        'm = (AutoModelForCausalLM\n     .from_pretrained("x",\n                      torch_dtype='
+    )
+
+
 def wide(before: str, argument: str, behind: str, width: int) -> str:
     """A result of one line that is so many characters wide."""
     return argument * (width - len(f'{before}load_model("", revision="r"){behind}'))
@@ -201,6 +227,7 @@ def test_a_line_that_was_too_long_before_stays() -> None:
         ('(\n    "x",\n    # end\n)', '(\n    "x",\n    # end\n    torch_dtype="bfloat16",\n)'),
         ('("x"  # id\n)', '("x",  # id\ntorch_dtype="bfloat16"\n)'),
         ('("x",\n  revision="r")', '("x",\n  torch_dtype="bfloat16",\n  revision="r")'),
+        ('("x",  # id\n\n  # rev\n  revision="r")', '("x",  # id\n  torch_dtype="bfloat16",\n\n  # rev\n  revision="r")'),
         ('(\n    "x", revision="r",\n    use_cache=True)', '(\n    "x", torch_dtype="bfloat16", revision="r",\n    use_cache=True)'),
     ],
 )  # fmt: skip

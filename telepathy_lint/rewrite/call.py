@@ -9,6 +9,7 @@ import libcst as cst
 
 from telepathy_lint.change import Change
 from telepathy_lint.scan import Site
+from telepathy_lint.source import Source
 
 _LONG_LINE = 100
 #: Arguments on lines of their own are joined where the result keeps to what formatters allow by default.
@@ -50,8 +51,8 @@ def changed(site: Site, change: Change) -> str | None:
     # LibCST writes the newline it met first as "the default", which only a module knows.
     printer = cst.Module([], default_newline=first_newline.group() if first_newline else site.source.newline)
     func = cst.parse_expression(change.func) if change.func is not None else call.func
-    shift = len(printer.code_for_node(func)) - len(printer.code_for_node(call.func))
-    kept = [_Item(_realigned(item.gap, site, shift), item.arg) for item in kept]
+    if change.func is not None:
+        kept = [_Item(_realigned(item.gap, site, printer.code_for_node(func)), item.arg) for item in kept]
     return _Layout(site, printer, func, kept, tail, change.func is None).text(_has_trailing_comma(call))
 
 
@@ -68,18 +69,22 @@ def _altered(arg: cst.Arg, renamed: dict[str, str], replaced: dict[str, str], fi
     return arg.with_changes(keyword=cst.Name(renamed[name] or name))
 
 
-def _realigned(gap: Gap, site: Site, shift: int) -> Gap:
+def _realigned(gap: Gap, site: Site, func: str) -> Gap:
     """The gap, moved along where arguments were aligned with the opening parenthesis."""
-    source, func_end = site.source, site.source.end_of(site.call.func)
-    column = func_end - source.line_starts[source.line_of(func_end) - 1] + 1
+    source = site.source
+    column = _column(source, source.end_of(site.call.func)) + 1
     if not isinstance(gap, cst.ParenthesizedWhitespace) or len(gap.last_line.value) != column:
         return gap
-    moved = cst.SimpleWhitespace(" " * max(column + shift, 0))
+    moved = cst.SimpleWhitespace(" " * (_column(source, site.start) + len(func) + 1))
     lines = [
         line.with_changes(whitespace=moved) if len(line.whitespace.value) == column else line
         for line in gap.empty_lines
     ]
     return gap.with_changes(last_line=moved, empty_lines=lines)
+
+
+def _column(source: Source, offset: int) -> int:
+    return offset - source.line_starts[source.line_of(offset) - 1]
 
 
 def _keyword(name: str, value: cst.BaseExpression) -> cst.Arg:
@@ -175,6 +180,10 @@ def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[lis
     # A comment behind the previous argument stays behind it: it lives in the gap that follows.
     if following is not None:
         gaps = [following] + [plain] * len(added)
+        if isinstance(following, cst.ParenthesizedWhitespace):
+            # Lines above the following argument are about it.
+            gaps[0] = following.with_changes(empty_lines=[])
+            gaps[-1] = plain.with_changes(empty_lines=following.empty_lines)
         result += [_Item(gap, arg) for gap, arg in zip(gaps, added, strict=False)]
         result.append(_Item(gaps[len(added)], kept[position].arg))
         return result + kept[position + 1 :], tail

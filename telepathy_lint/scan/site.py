@@ -146,9 +146,10 @@ class Site:
         """The call as concrete syntax; imports LibCST, so asked for only by what needs comments and layout."""
         import libcst
 
-        node = libcst.parse_expression(self.text)
+        # In parentheses a chain may go on in the next line, as it does where it stands.
+        node = libcst.parse_expression(f"({self.text})")
         assert isinstance(node, libcst.Call)
-        return node
+        return node.with_changes(lpar=node.lpar[1:], rpar=node.rpar[:-1])
 
     def argument(self, *names: str) -> Argument | None:
         """The first of the named arguments that the call gets."""
