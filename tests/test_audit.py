@@ -112,6 +112,15 @@ def test_ids_are_verified(project: Path) -> None:
     assert status["google/gemma-2-2b"] == "outside"
 
 
+def test_another_case_is_not_called_missing(project: Path) -> None:
+    (project / "case.py").write_text(
+        'from transformers import AutoModel\nAutoModel.from_pretrained("qwen/Qwen2.5-3B")\n'
+    )
+    text = markdown(report(audited(project), "."))
+    assert "`qwen/Qwen2.5-3B` is `Qwen/Qwen2.5-3B` in another case" in text
+    assert "`meta-llama/Llama-3.2-8B` does not exist on the hub; nearest: `" in text
+
+
 def test_consistency_has_counts_and_the_odd_ones_out(project: Path) -> None:
     (dtype,) = (one for one in audited(project).consistency if one.setting == "dtype")
     assert {name: [str(place) for place in places] for name, places in dtype.groups} == {

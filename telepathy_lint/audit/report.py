@@ -112,8 +112,13 @@ def _ids(audit: Audit) -> Iterator[Block]:
             where_chosen(model),
         )
     for model in groups.get("unknown", []):
-        hint = f"; nearest: {', '.join(f'`{name}`' for name in model.nearest)}" if model.nearest else ""
-        yield Statement("bad", f"`{model.model_id}` does not exist on the hub{hint}", where_chosen(model))
+        same = [name for name in model.nearest if name.casefold() == model.model_id.casefold()]
+        nearest = ", ".join(f"`{name}`" for name in model.nearest)
+        if same:
+            text = f"is `{same[0]}` in another case: the hub finds it, caches a second copy, and refuses it where it is gated"
+        else:
+            text = f"does not exist on the hub{f'; nearest: {nearest}' if nearest else ''}"
+        yield Statement("bad", f"`{model.model_id}` {text}", where_chosen(model))
     outside = groups.get("outside", [])
     if outside:
         names = ", ".join(f"`{model.model_id}`" for model in outside)
