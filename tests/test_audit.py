@@ -377,3 +377,10 @@ def test_without_jinja2_the_way_to_it_is_said(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert run(["audit", "--isolated", "--format", "html", str(project)]) == 2
     assert "telepathy-lint[audit]" in capsys.readouterr().err
+
+
+def test_a_file_that_loads_only_through_a_configured_function_is_read(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[tool.telepathy-lint]\nwrappers = ["lab.fetch"]\n')
+    (project / "house.py").write_text("import lab\n\nmodel = lab.fetch(lab.NAME)\n")
+    found = audit(str(project), Configs(), "H100-80GB", jobs=1)
+    assert "house.py" in {load.place.path for load in found.loads}

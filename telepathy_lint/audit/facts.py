@@ -89,7 +89,8 @@ def _python_jobs(
         except OSError as error:
             problems.append((relative(found.path, root), f"cannot be read: {error.strerror}"))
             continue
-        if may_matter(data) or (b"/" in data and has_ids(data.decode("utf-8", "replace"))):
+        words = project.configs.of(found.folder).loading_words
+        if may_matter(data, words) or (b"/" in data and has_ids(data.decode("utf-8", "replace"))):
             job = project.job(found, data)
             yield Job(found.path, relative(found.path, root), data, job.rules, job.settings)
 
