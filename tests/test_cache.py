@@ -587,7 +587,6 @@ def test_what_lies_unused_goes(lint: Any, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(store, "today", lambda later=later: day + later)
         lint()
     assert cache_file_of("a.py").stat().st_size < size
-    lint("--output-format", "json")  # a new cache file: those that lie unused are looked for
     assert "else.txt" in os.listdir(CACHE)
     assert not [name for name in os.listdir(CACHE) if name.startswith("00000000")]
 
@@ -608,6 +607,21 @@ def test_it_does_not_grow_without_bounds(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert os.path.getsize(path) <= 20_000
     kept = store.read(path, "purpose").rows
     assert kept and {row[-1] for row in kept.values()} == {today}
+
+
+def test_all_its_files_together_do_not_either(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("a.py", LOAD)
+    sizes = []
+    for number, name in enumerate(("full", "json", "sarif", "concise")):
+        lint("--output-format", name)
+        (newest,) = set(Path(CACHE).glob("*.cache")) - {path for path, _ in sizes}
+        os.utime(newest, (time.time() - 100 + number,) * 2)
+        sizes.append((newest, newest.stat().st_size))
+    room = min(sizes[0][1], sizes[1][1]) // 2
+    monkeypatch.setattr(store, "MAX_TOTAL", sizes[2][1] + sizes[3][1] + room)
+    write("a.py", LOAD + "\n")
+    lint("--output-format", "concise")
+    assert set(Path(CACHE).glob("*.cache")) == {sizes[2][0], sizes[3][0]}
 
 
 # ---- rows

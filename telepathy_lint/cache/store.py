@@ -20,6 +20,7 @@ _MAGIC = b"telepathy-lint cache 1\n"
 _HEAD = len(_MAGIC) + 8
 #: A larger file is not read, and none is written: what was used last stays.
 MAX_BYTES = 64 << 20
+MAX_TOTAL = 256 << 20
 #: Cache files in one folder (every version, format and set of options has its own), and how long one may lie unused.
 _MAX_FILES = 32
 _MAX_DAYS = 30
@@ -125,7 +126,6 @@ def write(path: str, purpose: str, entries: dict[str, Entry], stamps: dict[str, 
         newest = sorted(kept, key=lambda path: -kept[path].day)[: len(kept) // 2]
         kept = {path: kept[path] for path in newest}
         data = _packed(purpose, kept, stamps)
-    is_new = not os.path.exists(path)
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:
@@ -135,8 +135,7 @@ def write(path: str, purpose: str, entries: dict[str, Entry], stamps: dict[str, 
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    if is_new:
-        _prune(os.path.dirname(path), path)
+    _prune(os.path.dirname(path), path)
 
 
 def _packed(purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -> bytes:
@@ -177,11 +176,12 @@ def _packed(purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -
 
 
 def _prune(folder: str, newest: str) -> None:
-    """Remove cache files that nobody used for long, and the oldest of too many."""
+    """Remove cache files that nobody used for long, and the oldest of those that are too many or too much."""
     with suppress(OSError):
-        found = [(entry.stat().st_mtime, entry.path) for entry in place.files(folder) if entry.path != newest]
-        found.sort(reverse=True)
-        oldest = time.time() - _MAX_DAYS * 86400
-        for number, (changed, path) in enumerate(found, 2):
-            if changed < oldest or number > _MAX_FILES:
+        found = [(entry.stat(), entry.path) for entry in place.files(folder) if entry.path != newest]
+        found.sort(key=lambda each: -each[0].st_mtime)
+        oldest, total = time.time() - _MAX_DAYS * 86400, os.path.getsize(newest)
+        for number, (status, path) in enumerate(found, 2):
+            total += status.st_size
+            if status.st_mtime < oldest or number > _MAX_FILES or total > MAX_TOTAL:
                 os.unlink(path)
