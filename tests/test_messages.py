@@ -27,6 +27,7 @@ def load(arguments: str) -> str:
     [
         (load('device_map="auto"'), "'auto'"),
         (load("device_map={'': 0}"), "{'': 0}"),
+        (load("device_map=dict(lm_head=0)"), "dict(lm_head=0)"),
         (load("device_map=None if x else 'auto'"), "'auto'"),
         (load("device_map='auto' if x else None"), "'auto'"),
         (load("device_map='cuda' if x else 'cpu'"), "'cuda'"),

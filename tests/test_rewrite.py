@@ -572,6 +572,10 @@ b = AutoModel.from_pretrained("x", device_map="auto")
         ('{"": gpu}', "unsafe"),
         ('{"lm_head": 0}', "unsafe"),
         ('{"": 0, "lm_head": 0}', "unsafe"),
+        ('"cuda:0" if x else "cuda:1"', "unsafe"),
+        ('None if x else "auto"', "safe"),
+        ("{layer: 0}", "unsafe"),
+        ("dict(lm_head=0)", "unsafe"),
     ],
 )
 def test_a_device_map_is_replaced_safely_where_the_resolver_puts_the_model_there(

@@ -190,6 +190,16 @@ PACKAGE = "import telepathy_runtime\n"
             id="where transformers is",
         ),
         pytest.param(
+            f"if a:\n    pass\nelse:\n    {IMPORT}    {LOADER}{{}}",
+            f"if a:\n    pass\nelse:\n    {IMPORT}    {LOADER}{{}}",
+            id="where transformers is otherwise",
+        ),
+        pytest.param(
+            f"try:\n    pass\nfinally:\n    {IMPORT}    {LOADER}{{}}",
+            f"try:\n    pass\nfinally:\n    {IMPORT}    {LOADER}{{}}",
+            id="where transformers is in the end",
+        ),
+        pytest.param(
             f"if a:\n    {IMPORT}else:\n    {LOADER}{{}}",
             f"if a:\n    {LOADER}else:\n    {LOADER}{{}}",
             id="where transformers is not",
@@ -260,6 +270,19 @@ def test_a_further_name_joins_an_import_that_is_sure_to_have_run(before: str, af
     assert fixed(before + IMPORT + LOAD) == after + LOADED
 
 
+def test_several_names_join_an_import() -> None:
+    load = LOAD + "t = AutoTokenizer.from_pretrained('x')\n"
+    code = f"from telepathy_runtime import plan\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n{load}"
+    source = Source("script.py", code.encode())
+    text = engine.fix(source, registry.select(["TLP102", "TLP201"]), Settings(), unsafe=True).text
+    assert text.startswith("from telepathy_runtime import plan, load_model, load_tokenizer\nm = load_model(")
+
+
+def test_an_import_for_types_is_no_place_for_the_loaders() -> None:
+    code = f"if TYPE_CHECKING:\n    {IMPORT}else:\n    {IMPORT}{LOAD}"
+    assert fixed(code) == code
+
+
 def test_no_name_joins_an_import_behind_the_call() -> None:
     behind = "from telepathy_runtime import load_tokenizer\n"
     assert fixed(IMPORT + LOAD + behind) == LOADER + LOADED + behind
@@ -316,6 +339,13 @@ def test_a_class_from_a_variable_uses_the_last_import_above() -> None:
 )
 def test_an_import_that_shares_its_line_is_replaced(before: str, after: str) -> None:
     assert fixed(before.format(IMPORT.strip()) + LOAD) == after.format(LOADER.strip()) + LOADED
+
+
+def test_an_import_that_shares_its_line_and_keeps_names() -> None:
+    code = f"import a; from transformers import AutoModelForCausalLM, T5Model; import b\n{LOAD}"
+    assert fixed(code) == f"import a; from transformers import T5Model; {LOADER.strip()}; import b\n{LOADED}"
+    code = f"from transformers import AutoModelForCausalLM, T5Model; import b\n{LOAD}"
+    assert fixed(code) == f"from transformers import T5Model; {LOADER.strip()}; import b\n{LOADED}"
 
 
 @pytest.mark.parametrize(
