@@ -442,3 +442,17 @@ def test_a_class_in_an_attribute_is_handed_on() -> None:
 def test_the_loaders_own_call_loses_what_was_reported() -> None:
     code = "from telepathy_runtime import load_model\nm = load_model('x', dtype=None, device_map=None)\n"
     assert fixed(code, style="inline") == code.replace("dtype=None, ", "")
+
+
+def test_a_cell_that_imports_for_itself_still_does() -> None:
+    """People run cells one by one: a cell with an import of its own must not come to need another cell's."""
+    load = "from transformers import AutoModel\n\nm = AutoModel.from_pretrained('x')\n"
+    cells = [
+        {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": load}
+        for _ in range(3)
+    ]
+    document = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    source = Notebook("n.ipynb", json.dumps(document).encode())
+    fixed = engine.fix(source, registry.select(["TLP102", "TLP104"]), Settings(), unsafe=True)
+    after = json.loads(source.encode(fixed.text))
+    assert ["from telepathy_runtime import load_model" in cell["source"] for cell in after["cells"]] == [True] * 3

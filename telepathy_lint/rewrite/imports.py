@@ -92,8 +92,24 @@ class ImportPlan:
             return (stars[0], self.scan.finder.tree.top) if stars else None
         for (binding, _), scope in found[0]:
             if binding is not None and binding.kind == "import" and self._is_runtime_import(binding, scope):
-                return binding, scope
+                return self._nearest(binding, scope, site), scope
         return None
+
+    def _nearest(self, binding: Binding, scope: Scope, site: Site) -> Binding:
+        """Of several imports of the same, as every cell of a notebook may have one, the last to run before the call."""
+        assert self.scan.finder is not None
+        if site.context.scope is not scope:
+            return binding
+        parent_of = self.scan.finder.tree.parent
+        again = [
+            each
+            for each in scope.bindings.get(binding.name, ())
+            if each.kind == "import"
+            and each.symbol == binding.symbol
+            and binding.line < each.line <= site.call.lineno
+            and parent_of.get(each.stmt) is scope.node
+        ]
+        return max(again, key=lambda each: each.line, default=binding)
 
     def _any_import(self, site: Site) -> tuple[Binding, Scope] | None:
         """For a class that comes through a variable: the module's last import from transformers before the site."""
