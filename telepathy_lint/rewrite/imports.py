@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,7 @@ class ImportPlan:
         # What is asked of the whole file for one call after the other.
         self._other_meaning: dict[tuple[str, str], bool] = {}
         self._bound_to: dict[tuple[ast.AST, str], list[Binding]] = {}
+        self._repeated: dict[tuple[Scope, str, str], list[Binding]] = {}
 
     def fresh(self) -> ImportPlan:
         """A plan for other calls of the same file."""
@@ -100,16 +102,17 @@ class ImportPlan:
         assert self.scan.finder is not None
         if site.context.scope is not scope:
             return binding
-        parent_of = self.scan.finder.tree.parent
-        again = [
-            each
-            for each in scope.bindings.get(binding.name, ())
-            if each.kind == "import"
-            and each.symbol == binding.symbol
-            and binding.line < each.line <= site.call.lineno
-            and parent_of.get(each.stmt) is scope.node
-        ]
-        return max(again, key=lambda each: each.line, default=binding)
+        key = (scope, binding.name, binding.symbol)
+        if key not in self._repeated:
+            parent_of = self.scan.finder.tree.parent
+            self._repeated[key] = [
+                each
+                for each in scope.bindings.get(binding.name, ())
+                if each.symbol == binding.symbol and parent_of.get(each.stmt) is scope.node
+            ]
+        again = self._repeated[key]
+        before = bisect_right(again, site.call.lineno, key=lambda each: each.line)
+        return again[before - 1] if before else binding
 
     def _any_import(self, site: Site) -> tuple[Binding, Scope] | None:
         """For a class that comes through a variable: the module's last import from transformers before the site."""
@@ -126,7 +129,7 @@ class ImportPlan:
         ]
         return (max(candidates, key=lambda binding: binding.line), top) if candidates else None
 
-    def _is_runtime_import(self, binding: Binding, scope: Scope) -> bool:
+    def _is_runtime_import(self, binding: Binding) -> bool:
         """Whether the import runs: not one under `if TYPE_CHECKING`."""
         assert self.scan.finder is not None
         root = binding.symbol.partition(".")[0]
@@ -229,7 +232,7 @@ class ImportPlan:
             for placed in group:
                 by_statement.setdefault(placed.stmt, []).append(placed)
         wanted: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
-        introduced: set[tuple[ast.AST, int, str]] = set()
+        introduced: set[tuple[ast.AST, str, int, str]] = set()
         for stmt, group in by_statement.items():
             where = self._gathered(stmt, list(by_statement))
             for placed in group:
