@@ -206,6 +206,15 @@ def test_settings_rules_and_targets_have_results_of_their_own(lint: Any) -> None
     assert len(seen) >= 5
 
 
+def test_runs_with_other_rules_in_turn_know_their_results(lint: Any) -> None:
+    write("a.py", LOAD)
+    for _ in range(2):
+        counts = [
+            parsed(lint, *options) for options in ((), ("--select", "TLP101"), ("--fix-style", "inline"))
+        ]
+    assert counts == [0, 0, 0]
+
+
 def test_a_configured_function_makes_files_matter_that_did_not(lint: Any) -> None:
     for number in range(100):
         write(f"m{number}.py", 'from house import fetch\nm = fetch("gpt2", device_map="auto")\n')

@@ -47,12 +47,12 @@ class Hit:
 
 
 class Cache:
-    """The results kept for one purpose, in one file."""
+    """The results of one kind of run, in one file: for a project and its settings, and for a task."""
 
-    def __init__(self, folder: str, root: str, task: str, versions: Callable[[], str]) -> None:
+    def __init__(self, folder: str, kind: str, task: str, versions: Callable[[], str]) -> None:
         self._folder = folder
-        # One file for each linter that is used here, such as pre-commit's and the project's own, for each kind of run.
-        name = f"{root} {task} {sys.version} {__file__}"
+        # Each linter that is used here, such as pre-commit's and the project's own, has its file.
+        name = f"{kind} {task} {sys.version} {__file__}"
         self._path = os.path.join(folder, f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}.cache")
         self._task = task
         self._versions = versions

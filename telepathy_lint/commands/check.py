@@ -130,7 +130,9 @@ class Check:
 
         folder = place.folder_of(self.config)
         root = place.root_of(self.config, os.getcwd())
-        return Cache(folder, root, repr(replace(task, verbose=False)), versions)
+        # Runs with other rules and settings, as people make them in turn, do not drive out each other's results.
+        kind = f"{root} {selection(self.config)}{self.config.settings(None)!r}"
+        return Cache(folder, kind, repr(replace(task, verbose=False)), versions)
 
     def _refuse_unknown_rules(self, cache: Cache | None = None) -> None:
         """A wrong code must not pass because no file happens to need the rules."""
