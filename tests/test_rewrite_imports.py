@@ -283,6 +283,48 @@ def test_an_import_for_types_is_no_place_for_the_loaders() -> None:
     assert fixed(code) == code
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if a:\n    {import}    {load}else:\n    {import}    {load}",
+        "if a:\n    {import}    {load}elif b:\n    {import}    {load}else:\n    pass\n",
+        "for x in y:\n    if a:\n        {import}        {load}        continue\n    {import}    {load}",
+        "def f():\n    if a:\n        {import}        {load}    else:\n        {import}        {load}",
+    ],
+)
+def test_every_branch_imports_for_itself(code: str) -> None:
+    before = code.replace("{import}", IMPORT).replace("{load}", LOAD)
+    lines = []
+    for line in before.splitlines(keepends=True):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines.append(indent + LOADED if line.endswith(LOAD) else line)
+        if line.endswith(IMPORT):
+            lines.append(indent + LOADER)
+    assert fixed(before) == "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if a:\n    {import}else:\n    {import}{load}",
+        "try:\n    {import}    x = 1\nexcept ImportError:\n    {import}    x = 2\n{load}",
+        "if a:\n    {import}if b:\n    {import}    x = 1\n{load}",
+    ],
+)
+def test_a_load_behind_imports_in_branches_stays(code: str) -> None:
+    before = code.replace("{import}", IMPORT).replace("{load}", LOAD)
+    assert fixed(before) == before
+    above = "from transformers import T5Model\n"
+    assert fixed(above + before).startswith(above + LOADER)
+
+
+def test_a_branch_below_the_modules_import_needs_none() -> None:
+    branch = "if a:\n    from transformers import T5Model\n    n = T5Model.from_pretrained('y')\n"
+    text = fixed(f"{IMPORT}{branch}{LOAD}")
+    assert text.count("import load_model") == 1
+    assert text.startswith(LOADER)
+
+
 def test_no_name_joins_an_import_behind_the_call() -> None:
     behind = "from telepathy_runtime import load_tokenizer\n"
     assert fixed(IMPORT + LOAD + behind) == LOADER + LOADED + behind
@@ -455,4 +497,6 @@ def test_a_cell_that_imports_for_itself_still_does() -> None:
     source = Notebook("n.ipynb", json.dumps(document).encode())
     fixed = engine.fix(source, registry.select(["TLP102", "TLP104"]), Settings(), unsafe=True)
     after = json.loads(source.encode(fixed.text))
-    assert ["from telepathy_runtime import load_model" in cell["source"] for cell in after["cells"]] == [True] * 3
+    assert ["from telepathy_runtime import load_model" in cell["source"] for cell in after["cells"]] == [
+        True
+    ] * 3

@@ -8,13 +8,13 @@ goes, unless anything may still want it.
 from __future__ import annotations
 
 import ast
-import re
 from bisect import bisect_right
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
 from telepathy_lint.change import Name
+from telepathy_lint.rewrite.import_names import without_names
 from telepathy_lint.rewrite.unused import UnusedNames
 from telepathy_lint.scan import Scan, Site, catalog
 from telepathy_lint.scan.bindings import Binding
@@ -93,26 +93,38 @@ class ImportPlan:
             ]
             return (stars[0], self.scan.finder.tree.top) if stars else None
         for (binding, _), scope in found[0]:
-            if binding is not None and binding.kind == "import" and self._is_runtime_import(binding, scope):
-                return self._nearest(binding, scope, site), scope
+            if binding is not None and binding.kind == "import" and self._is_runtime_import(binding):
+                nearest = self._nearest(binding, scope, site)
+                return (nearest, scope) if nearest is not None else None
         return None
 
-    def _nearest(self, binding: Binding, scope: Scope, site: Site) -> Binding:
-        """Of several imports of the same, as every cell of a notebook may have one, the last to run before the call."""
-        assert self.scan.finder is not None
-        if site.context.scope is not scope:
-            return binding
+    def _nearest(self, binding: Binding, scope: Scope, site: Site) -> Binding | None:
+        """Of several imports of the same, as cells and branches may have, the last that is sure to run before the call."""
         key = (scope, binding.name, binding.symbol)
         if key not in self._repeated:
-            parent_of = self.scan.finder.tree.parent
+            others = scope.bindings.get(binding.name, ())
             self._repeated[key] = [
-                each
-                for each in scope.bindings.get(binding.name, ())
-                if each.symbol == binding.symbol and parent_of.get(each.stmt) is scope.node
+                each for each in others if each.symbol == binding.symbol and self._is_runtime_import(each)
             ]
         again = self._repeated[key]
+        if len(again) <= 1:
+            return binding
+        if site.context.scope is not scope:
+            return next((each for each in again if self._runs_first(each, scope, site)), None)
         before = bisect_right(again, site.call.lineno, key=lambda each: each.line)
-        return again[before - 1] if before else binding
+        places = (again[index] for index in range(before - 1, -1, -1))
+        return next((each for each in places if self._runs_first(each, scope, site)), None)
+
+    def _runs_first(self, binding: Binding, scope: Scope, site: Site) -> bool:
+        """Whether an import has run wherever the site's call is reached: it is in no branch but the call's."""
+        assert self.scan.finder is not None and isinstance(binding.stmt, ast.stmt)
+        parent_of = self.scan.finder.tree.parent
+        if parent_of.get(binding.stmt) is scope.node:
+            return True
+        block, node = self._block(binding.stmt), parent_of.get(site.call)
+        while node is not None and not (isinstance(node, ast.stmt) and node in block):
+            node = parent_of.get(node)
+        return node is not None
 
     def _any_import(self, site: Site) -> tuple[Binding, Scope] | None:
         """For a class that comes through a variable: the module's last import from transformers before the site."""
@@ -148,7 +160,7 @@ class ImportPlan:
             for binding in self._imports_of(each, symbol):
                 other = binding.stmt
                 assert isinstance(other, ast.stmt)
-                always = parent_of.get(other) is each.node or self._in_one_block(stmt, other)
+                always = parent_of.get(other) is each.node or other in self._block(stmt)
                 if always and self.source.end_of(other) < site.start:
                     return binding.name
         return None
@@ -165,15 +177,14 @@ class ImportPlan:
             ]
         return self._bound_to[key]
 
-    def _in_one_block(self, one: ast.stmt, other: ast.stmt) -> bool:
-        """Whether one statement runs where the other does, but for what raises or returns between them."""
+    def _block(self, stmt: ast.stmt) -> list[ast.stmt]:
+        """The statements that run where one does, but for what raises or returns between them."""
         assert self.scan.finder is not None
-        parent = self.scan.finder.tree.parent.get(one)
-        return any(
-            one in block and other in block
-            for name in ("body", "orelse", "finalbody")
-            if isinstance(block := getattr(parent, name, None), list)
-        )
+        parent = self.scan.finder.tree.parent.get(stmt)
+        if isinstance(parent, ast.Module):
+            return parent.body
+        blocks = (getattr(parent, name, None) for name in ("body", "orelse", "finalbody"))
+        return next((each for each in blocks if isinstance(each, list) and stmt in each), [stmt])
 
     def _means_something_else(self, name: str, symbol: str) -> bool:
         """Whether any scope of the file binds `name` to anything but the loader."""
@@ -232,14 +243,15 @@ class ImportPlan:
             for placed in group:
                 by_statement.setdefault(placed.stmt, []).append(placed)
         wanted: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
-        introduced: set[tuple[ast.AST, str, int, str]] = set()
-        for stmt, group in by_statement.items():
+        introduced: set[tuple[int, int, str]] = set()
+        for stmt, group in sorted(by_statement.items(), key=lambda each: each[0].lineno):
             where = self._gathered(stmt, list(by_statement))
             for placed in group:
-                # A notebook's cells may be run on their own: each imports what it needs.
-                key = (placed.scope.node, self._cell(where), placed.spelled)
-                if not placed.present and key not in introduced:
-                    introduced.add(key)
+                # A notebook's cells may be run on their own: each imports what it needs. So does every branch.
+                blocks = (getattr(placed.scope.node, "body", None), self._block(where))
+                keys = [(id(block), self._cell(where), placed.spelled) for block in blocks]
+                if not placed.present and introduced.isdisjoint(keys):
+                    introduced.add(keys[1])
                     wanted.setdefault(where, []).append(placed)
         edits: list[Edit] = []
         unused = UnusedNames(self.scan, [(site, text) for _, site, text in self._used])
@@ -294,7 +306,7 @@ class ImportPlan:
                 and other.module == module
                 and not other.level
                 and isinstance(stmt, ast.ImportFrom)
-                and self._in_one_block(stmt, other)
+                and other in self._block(stmt)
                 and self.source.end_of(other) < first_call
                 and other.names[0].name != "*"
             ):
@@ -331,7 +343,7 @@ class ImportPlan:
         separator = "; " if indent.strip() or (rest and not rest.startswith("#")) else source.newline + indent
         if gone and len(gone) == len(stmt.names):
             return [source.edit(start, end, separator.join(lines))] if lines else self._line_removed(stmt)
-        edits = self._alias_edits(stmt.names, gone) if gone else []
+        edits = without_names(source, stmt.names, gone) if gone else []
         if lines:
             place = end if separator == "; " else end + len(text[end:line_end].rstrip("\r\n"))
             edits.append(source.edit(place, place, separator + separator.join(lines)))
@@ -349,35 +361,6 @@ class ImportPlan:
         alone = text[first:end].strip() == text[self.source.start_of(stmt) : self.source.end_of(stmt)]
         return [self.source.edit(first, end, "")] if alone else []
 
-    def _alias_edits(self, names: list[ast.alias], gone: list[ast.alias]) -> list[Edit]:
-        """Take names out of an import that keeps others; comments behind them stay."""
-        text, source = self.source.text, self.source
-        starts = [source.start_of(name) for name in names]
-        ends = [source.end_of(name) for name in names]
-        last_kept = max(index for index, name in enumerate(names) if name not in gone)
-        edits = [
-            source.edit(
-                starts[index], starts[index + 1], _comments_of(text[starts[index] : starts[index + 1]])
-            )
-            for index in range(last_kept)
-            if names[index] in gone
-        ]
-        if last_kept + 1 == len(names):
-            return edits
-        tail = text[ends[last_kept] : ends[-1]]
-        if "#" not in tail:
-            return [*edits, source.edit(ends[last_kept], ends[-1], "")]
-        # Comments stay, each on the line it has; the names between them go.
-        comma = re.compile(r"[ \t]*,").match(text, ends[-1])
-        end = comma.end() if comma is not None else ends[-1]
-        stays = text[ends[last_kept] : starts[last_kept + 1]]
-        for index in range(last_kept + 1, len(names)):
-            stays += _comments_of(text[starts[index] : starts[index + 1] if index + 1 < len(names) else end])
-        stays = stays.rstrip()
-        if not text[end:].lstrip(" \t").startswith(("\n", "\r", "#")):
-            stays += source.newline
-        return [*edits, source.edit(ends[last_kept], end, stays)]
-
 
 def _import_text(module: str, wanted: list[Placed]) -> str:
     if all("." in placed.spelled for placed in wanted):
@@ -389,9 +372,3 @@ def _import_names(wanted: list[Placed]) -> list[str]:
     return sorted(
         {p.name if p.asname is None else f"{p.name} as {p.asname}" for p in wanted if "." not in p.spelled}
     )
-
-
-def _comments_of(text: str) -> str:
-    """What stays of `Name,  # comment` and the line break behind it."""
-    comment = text.find("#")
-    return text[comment:] if comment >= 0 else ""
