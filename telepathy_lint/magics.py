@@ -130,7 +130,7 @@ class _State:
 
     def _string(self, line: str, position: int) -> int:
         """The offset behind the end of the triple-quoted string, or of the line."""
-        end = re.compile(rf"(?:\\.|(?!{self.quote}).)*?{self.quote}", re.DOTALL).match(line, position)
+        end = re.compile(rf"(?:\\.|[^\\])*?{self.quote}", re.DOTALL).match(line, position)
         if end is None:
             return len(line)
         self.quote = ""

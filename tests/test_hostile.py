@@ -179,3 +179,18 @@ def test_patterns_full_of_wildcards(pattern: str, path: str) -> None:
 @pytest.mark.parametrize("pattern", ["a[!b]c", "a[/]c", "a?c", "a*c"])
 def test_no_wildcard_stands_for_a_slash(pattern: str) -> None:
     assert IgnoreFile(f"/{pattern}").verdict("a/c", "c", False) is None
+
+
+@pytest.mark.parametrize("end", ["", "\n", '"', '"""', '\\"""'])
+def test_backslashes_in_a_cells_string_are_read_once(end: str) -> None:
+    source = '%pip install x\ny = """a\n' + "\\" * 2001 + end + "\n"
+    start = time.perf_counter()
+    Notebook("n.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode())
+    assert time.perf_counter() - start < 2
+
+
+def test_a_quote_behind_a_backslash_ends_no_string_of_a_cell() -> None:
+    source = 'y = """a\n\\"""\n%x\n"""\n%y\n'
+    book = Notebook("n.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode())
+    assert not book.problems
+    assert '%x\n"""' in book.text
