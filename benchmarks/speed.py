@@ -243,10 +243,10 @@ def growth(code: Path, ours: Path, ruff: Path, rounds: int) -> str:
     rows = [
         f"{code.name}, copies of it beside one another",
         "",
-        "| copies | telepathy-lint s | x one copy | ruff s | x one copy |",
-        "| --- | --- | --- | --- | --- |",
+        "| copies | telepathy-lint s | x one copy | its cpu s | x one copy | ruff s | x one copy |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    first: tuple[float, float] | None = None
+    first: tuple[float, ...] = ()
     for copies in COPIES:
         with tempfile.TemporaryDirectory() as folder:
             for number in range(copies):
@@ -264,11 +264,11 @@ def growth(code: Path, ours: Path, ruff: Path, rounds: int) -> str:
                     run = timed(command)
                     if number:
                         runs[index].append(run)
-        mine, theirs = (median(each).wall for each in runs)
-        first = first or (mine, theirs)
-        rows.append(
-            f"| {copies} | {mine:.3f} | {mine / first[0]:.1f} | {theirs:.3f} | {theirs / first[1]:.1f} |"
-        )
+        mine, theirs = map(median, runs)
+        seconds = mine.wall, mine.cpu, theirs.wall
+        first = first or seconds
+        cells = [f"{now:.3f} | {now / one:.1f}" for now, one in zip(seconds, first, strict=True)]
+        rows.append(f"| {copies} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
