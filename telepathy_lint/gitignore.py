@@ -191,7 +191,8 @@ class Ignores:
 
 def _one_of(characters: str) -> str:
     """A class such as `[!a-z]`; one that is no class, as `[z-a]`, matches nothing."""
-    inside = re.sub(r"[\\\[&|~]", r"\\\g<0>", characters)
+    # What Python may come to read as an operation on sets is escaped.
+    inside = re.sub(r"[\\\[&|~]", r"\\\g<0>", characters).replace("--", r"-\-")
     found = f"[^{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
     try:
         re.compile(found)

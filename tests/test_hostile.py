@@ -152,7 +152,10 @@ def test_a_comment_in_what_is_not_python_stays() -> None:
         assert [one.code for one in result.violations] == ["TLP000"]
 
 
-@pytest.mark.parametrize("pattern", ["[z-a].py", "x[!z-a]", "[\\\\-a]", "a[[:alpha:]]", "[a&&b]", "[--a]"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["[z-a].py", "x[!z-a]", "[\\\\-a]", "a[[:alpha:]]", "[a&&b]", "[--a]", "[a--]", "[+--/]", "[x---z]"],
+)
 def test_patterns_with_odd_classes(pattern: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
