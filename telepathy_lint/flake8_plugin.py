@@ -7,6 +7,7 @@ Which codes count, and `noqa`, are flake8's business. What the rules ask about t
 from __future__ import annotations
 
 import ast
+import gc
 import os
 from argparse import Namespace
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from telepathy_lint import __version__
 
 #: Line, 0-based column, text, and a class that flake8 does not look at.
 Finding = tuple[int, int, str, type[Any]]
+#: Bytes of imported modules whose trees are kept: with every tree that is, flake8's garbage collections take longer.
+_MAX_KEPT = 60_000
 
 
 class Plugin:
@@ -70,8 +73,13 @@ class Plugin:
             # Many files: what every worker needs is loaded once, before flake8 forks them.
             from telepathy_lint import engine as engine  # for what it imports
             from telepathy_lint.registry import all_rules
+            from telepathy_runtime.registry import families
 
             all_rules()
+            families()
+            # flake8 collects garbage all the time: what stays for good need not be looked through.
+            gc.collect()
+            gc.freeze()
 
     def run(self) -> Iterator[Finding]:
         from telepathy_lint.triggers import may_matter
@@ -112,7 +120,7 @@ class Plugin:
             from telepathy_lint.scan import Modules
 
             targets: Targets = _prepared.setdefault("targets", Targets())
-            _prepared.setdefault("modules", Modules())
+            _prepared.setdefault("modules", Modules(most_kept=_MAX_KEPT))
             target = targets.of(folder)
             settings = _configs(self.options).of(folder).settings(target.version if target else None)
             rules = tuple(rule for rule in all_rules() if self._wants(rule.meta.code))

@@ -37,7 +37,8 @@ def read_bytes(path: str) -> bytes:
 class Modules:
     """Finds and reads the modules of the projects that linted files belong to."""
 
-    def __init__(self, read: Callable[[str], bytes] = read_bytes) -> None:
+    def __init__(self, read: Callable[[str], bytes] = read_bytes, most_kept: int = _MAX_KEPT) -> None:
+        self._most_kept = most_kept
         self._read = read
         self._module_files = ModuleFiles()
         self._asked: dict[str, dict[str, str | None]] = {}
@@ -107,7 +108,7 @@ class Modules:
 
     def _trim(self) -> None:
         """Forget everything once it has grown large: reading a module again costs time, not correctness."""
-        if sum(map(len, self._data.values())) > _MAX_KEPT:
+        if sum(map(len, self._data.values())) > self._most_kept:
             for tree, evaluator in self._evaluators.items():
                 tree.release()
                 evaluator.release()
