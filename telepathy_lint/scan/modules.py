@@ -26,7 +26,7 @@ _NEVER_LOCAL = frozenset(
 )
 _MAX_BYTES = 1_000_000
 #: Bytes of source whose trees are kept for the next file that imports them.
-_MAX_KEPT = 4_000_000
+_MAX_KEPT = 1_800_000
 
 
 def read_bytes(path: str) -> bytes:
@@ -112,6 +112,8 @@ class Modules:
             for tree, evaluator in self._evaluators.items():
                 tree.release()
                 evaluator.release()
+            for finder in self.finders.values():
+                finder.evaluator.release()
             for kept in (self._data, self._trees, self._evaluators, self._names, self.finders):
                 kept.clear()
 
