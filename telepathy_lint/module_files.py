@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-_ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
+#: What stands in the root of a project.
+ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
 
 
@@ -57,7 +58,7 @@ class ModuleFiles:
             current = folder
             for _ in range(_MAX_ROOTS):
                 roots.append(current)
-                if any(os.path.exists(os.path.join(current, marker)) for marker in _ROOT_MARKERS):
+                if any(os.path.exists(os.path.join(current, marker)) for marker in ROOT_MARKERS):
                     roots.append(os.path.join(current, "src"))
                     break
                 parent = os.path.dirname(current)
@@ -66,7 +67,7 @@ class ModuleFiles:
                 current = parent
             else:
                 roots = roots[:1]
-            if not any(os.path.exists(os.path.join(roots[-1], marker)) for marker in _ROOT_MARKERS):
+            if not any(os.path.exists(os.path.join(roots[-1], marker)) for marker in ROOT_MARKERS):
                 # No project root in sight: only what Python itself would find for a script.
                 roots = roots[: 1 + 2] if not roots[-1].endswith("src") else roots
             self._roots[folder] = tuple(roots)

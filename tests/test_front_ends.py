@@ -160,6 +160,25 @@ def test_flake8_leaves_off_by_default_rules_off() -> None:
     assert not any(code.startswith(tuple(Manager.ignored)) for code in on)
 
 
+def test_flake8_runs_the_rules_that_are_asked_for(tmp_path: Path) -> None:
+    """Rules that flake8 would not report are not run: asking for one, in any of its ways, must bring it back."""
+    script = tmp_path / "load.py"
+    script.write_text(
+        "from transformers import AutoModel\n\nm = AutoModel.from_pretrained('x', device_map='auto')\n"
+    )
+
+    def codes(*options: str) -> set[str]:
+        command = [sys.executable, "-m", "flake8", "--isolated", *options, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        return {line.split()[1] for line in done.stdout.splitlines()}
+
+    assert codes() == {"TLP101", "TLP102", "TLP104"}
+    assert codes("--select", "TLP901") == codes("--select", "TLP9") == {"TLP901"}
+    assert codes("--extend-select", "TLP901") == {"TLP101", "TLP102", "TLP104", "TLP901"}
+    assert codes("--extend-ignore", "TLP10") == set()
+    assert codes("--ignore", "TLP101,TLP9") == {"TLP102", "TLP104"}
+
+
 def test_flake8_reports_a_file_that_cannot_be_linted(corpus: Path) -> None:
     (corpus / "telepathy-lint.toml").write_text("selct = []\n")
     assert [(row, code) for _, row, _, code, _ in by_flake8("off.py")] == [(1, "TLP000")]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from telepathy_lint.config import Config
+from telepathy_lint.module_files import ROOT_MARKERS
 
 NAME = ".telepathy_lint_cache"
 VARIABLE = "TELEPATHY_LINT_CACHE_DIR"
@@ -15,7 +16,6 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of telepathy-lint
 #: Files that say what the folder is: to git, and to programs that make backups.
 _BESIDE = {".gitignore": "# A cache of telepathy-lint.\n*\n", "CACHEDIR.TAG": _TAG}
 _OURS = re.compile(r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?")
-_PROJECT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 
 
 def root_of(config: Config, folder: str) -> str:
@@ -24,7 +24,7 @@ def root_of(config: Config, folder: str) -> str:
     if files:
         return config.root
     current = folder
-    while not any(os.path.lexists(os.path.join(current, marker)) for marker in _PROJECT_MARKERS):
+    while not any(os.path.lexists(os.path.join(current, marker)) for marker in ROOT_MARKERS):
         parent = os.path.dirname(current)
         if parent == current:
             return folder
