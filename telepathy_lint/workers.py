@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import select
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,7 +48,10 @@ class Collector:
 
 
 class Pool(Generic[Item, Result]):
-    """Runs `work` on every item; the parent takes a share itself, and `lost` stands in for a result that died."""
+    """Runs `work` on every item; the parent works too, and `lost` stands in for a result that died.
+
+    Whoever is done with a share takes the next one: a file's size does not tell how long it takes.
+    """
 
     def __init__(
         self,
@@ -59,73 +62,95 @@ class Pool(Generic[Item, Result]):
         self.work = work
         self.lost = lost
         self.done = done
-        self.results: dict[int, Result] = {}
+        self.items: Sequence[Item] = ()
         self.sizes: Sequence[int] = ()
+        self.results: dict[int, Result] = {}
 
     def run(self, items: Sequence[Item], sizes: Sequence[int], count: int) -> list[Result]:
-        self.sizes = sizes
+        self.items, self.sizes = items, sizes
         shares = _shares(sizes, count)
-        children = [self._start(items, share) for share in shares[1:]]
+        turns = _Turns(len(shares))
+        children = [self._start(shares, turns) for _ in range(count - 1)]
         collector = Collector()
-        for index in shares[0]:
-            self.results[index] = self.work(items[index])
-            collector.add(sizes[index])
-            for child in children:
-                child.drain(self.results, wait=False)
-            self.done(len(self.results))
+        for turn in turns:
+            for index in shares[turn]:
+                self.results[index] = self.work(items[index])
+                collector.add(sizes[index])
+                for child in children:
+                    child.drain(self.results, wait=False)
+                self.done(len(self.results))
         for child in children:
-            self._finish(child, items)
+            self._finish(child)
+        # A child that died before it could say what it had taken leaves a whole share.
+        while left := [index for index in range(len(items)) if index not in self.results]:
+            self._do_apart(left)
         return [self.results[index] for index in range(len(items))]
 
-    def _start(self, items: Sequence[Item], share: list[int]) -> _Child:
+    def _start(self, shares: list[list[int]], turns: _Turns) -> _Child:
         gc.freeze()  # what exists now stays shared with the child instead of being copied by its collections
         reading, writing = os.pipe()
         pid = os.fork()
         if pid:
             os.close(writing)
-            return _Child(pid, reading, share)
+            return _Child(pid, reading)
         status = 1
         try:
-            import pickle
-
             os.close(reading)
             collector = Collector()
             with os.fdopen(writing, "wb") as pipe:
-                for index in share:
-                    data = pickle.dumps((index, self.work(items[index])), pickle.HIGHEST_PROTOCOL)
-                    pipe.write(len(data).to_bytes(8, "big") + data)
-                    pipe.flush()
-                    collector.add(self.sizes[index])
+                for turn in turns:
+                    _send(pipe, shares[turn])
+                    for index in shares[turn]:
+                        _send(pipe, (index, self.work(self.items[index])))
+                        collector.add(self.sizes[index])
             status = 0
         finally:
             os._exit(status)  # no cleanup, no buffers and no exit handlers of the parent's
 
-    def _finish(self, child: _Child, items: Sequence[Item]) -> None:
-        """Wait for a child; where it died, the item it was at is lost and another child does the rest."""
-        while True:
-            while child.drain(self.results, wait=True):
-                self.done(len(self.results))
-            _, status = os.waitpid(child.pid, 0)
-            left = [index for index in child.share if index not in self.results]
-            if not left:
-                return
+    def _finish(self, child: _Child) -> None:
+        """Wait for a child; where it died, the item it was at is lost and another child does the rest of its share."""
+        while child.drain(self.results, wait=True):
+            self.done(len(self.results))
+        _, status = os.waitpid(child.pid, 0)
+        left = [index for index in child.taken if index not in self.results]
+        if left:
             signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             how = f"signal {signal}" if signal else f"exit status {os.waitstatus_to_exitcode(status)}"
-            self.results[left[0]] = self.lost(items[left[0]], how)
-            if not left[1:]:
-                return
-            child = self._start(items, left[1:])
+            self.results[left[0]] = self.lost(self.items[left[0]], how)
+            if left[1:]:
+                self._do_apart(left[1:])
+
+    def _do_apart(self, share: list[int]) -> None:
+        child = self._start([share], _Turns(1))
+        child.taken = share
+        self._finish(child)
+
+
+class _Turns:
+    """The numbers from 0 to `count` - 1, each handed to one of the processes that ask for them: a pipe filled before the fork."""
+
+    def __init__(self, count: int) -> None:
+        self._reading, writing = os.pipe()
+        os.write(writing, b"".join(number.to_bytes(2, "big") for number in range(count)))
+        os.close(writing)
+
+    def __iter__(self) -> Iterator[int]:
+        while taken := os.read(self._reading, 2):
+            yield int.from_bytes(taken, "big")
+
+    def __del__(self) -> None:
+        os.close(self._reading)
 
 
 class _Child:
-    def __init__(self, pid: int, reading: int, share: list[int]) -> None:
+    def __init__(self, pid: int, reading: int) -> None:
         self.pid = pid
         self.reading = reading
-        self.share = share
+        self.taken: list[int] = []  # the share it is at
         self.buffer = bytearray()
         self.open = True
 
-    def drain(self, results: dict[int, Result], wait: bool) -> bool:
+    def drain(self, results: dict[int, Any], wait: bool) -> bool:
         """Take what the child has sent; False when there is no more to come (or, without `wait`, nothing yet)."""
         import pickle
 
@@ -139,20 +164,46 @@ class _Child:
             while len(self.buffer) >= 8 and len(self.buffer) >= 8 + (
                 size := int.from_bytes(self.buffer[:8], "big")
             ):
-                index, result = pickle.loads(self.buffer[8 : 8 + size])
+                message = pickle.loads(self.buffer[8 : 8 + size])
                 del self.buffer[: 8 + size]
-                results[index] = result
+                if isinstance(message, list):
+                    self.taken = message
+                else:
+                    results[message[0]] = message[1]
             if wait:
                 return True
         return False
 
 
+def _send(pipe: BinaryIO, message: object) -> None:
+    import pickle
+
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    pipe.write(len(data).to_bytes(8, "big") + data)
+    pipe.flush()
+
+
+#: Shares a process, so that none is left waiting long for the last; and in all, so that their numbers fit into a pipe.
+_SHARES, _MOST_SHARES = 32, 4096
+
+
 def _shares(sizes: Sequence[int], count: int) -> list[list[int]]:
-    """Indices dealt out so that every process has about as many bytes; each share in the order given."""
-    shares: list[list[int]] = [[] for _ in range(count)]
-    loads = [0] * count
-    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
-        least = loads.index(min(loads))
-        shares[least].append(index)
-        loads[least] += sizes[index]
-    return [sorted(share) for share in shares]
+    """Indices in shares of about as many bytes: large files by themselves and first, then neighbours together.
+
+    Neighbours import the same modules, which whoever has them both reads once.
+    """
+    limit = sum(sizes) // min(count * _SHARES, _MOST_SHARES) + 1
+    large = sorted(
+        (index for index, size in enumerate(sizes) if size >= limit), key=lambda index: -sizes[index]
+    )
+    shares = [[index] for index in large]
+    share: list[int] = []
+    held = 0
+    for index, size in enumerate(sizes):
+        if size < limit:
+            if held + size > limit:
+                shares.append(share)
+                share, held = [], 0
+            share.append(index)
+            held += size
+    return [*shares, share] if share else shares

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from telepathy_lint import cli, one_file
+from telepathy_lint import cli, one_file, workers
 from telepathy_lint.commands.check import Check
 from telepathy_lint.registry import all_rules
 from telepathy_lint.results import FileResult
@@ -310,25 +311,71 @@ def test_output_is_sorted_and_the_same_for_any_number_of_processes(lint: Any) ->
     assert len(found) > 20
 
 
-def test_a_worker_that_dies_loses_one_file_only(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(6):
-        write(f"m{number}.py")
+@pytest.mark.parametrize(("files", "jobs"), [(6, 6), (300, 2)], ids=["files one by one", "files in shares"])
+def test_a_worker_that_dies_loses_one_file_only(
+    lint: Any, monkeypatch: pytest.MonkeyPatch, files: int, jobs: int
+) -> None:
+    names = [f"m{number:03}.py" for number in range(files)]
+    for name in names:
+        write(name)
     original = one_file._run
     parent = os.getpid()
+    dead = Path("dead").absolute()
 
     def die(job: Any, task: Any, modules: Any) -> FileResult:
-        if os.getpid() != parent and job.path == "m3.py":
+        if os.getpid() != parent:
+            try:
+                dead.symlink_to(job.path)  # by one child, and once
+            except FileExistsError:
+                return original(job, task, modules)
             os.kill(os.getpid(), 9)
+        wait_for(dead)
         return original(job, task, modules)
 
     monkeypatch.setattr(one_file, "_run", die)
-    ran = lint(*JSON, "--jobs", "6")
+    ran = lint(*JSON, "--jobs", str(jobs), "--no-cache")
+    lost = os.readlink(dead)
     assert ran.code == 2
     assert ran.findings == [
-        (f"m{number}.py", 1 if number == 3 else 2, "TLP000" if number == 3 else "TLP101")
-        for number in range(6)
+        (name, 1 if name == lost else 2, "TLP000" if name == lost else "TLP101") for name in names
     ]
     assert "signal 9" in ran.out
+
+
+def test_a_worker_that_dies_with_files_it_had_not_begun_loses_none(
+    lint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        write(f"m{number:03}.py")
+    original = workers._send
+    parent = os.getpid()
+    dead = Path("dead").absolute()
+
+    def die(pipe: Any, message: object) -> None:
+        if not dead.exists():
+            dead.touch()
+            os.kill(os.getpid(), 9)
+        original(pipe, message)
+
+    def begun(job: Any, task: Any, modules: Any) -> FileResult:
+        if os.getpid() == parent:
+            wait_for(dead)
+        return run(job, task, modules)
+
+    run = one_file._run
+    monkeypatch.setattr(one_file, "_run", begun)
+    monkeypatch.setattr(workers, "_send", die)
+    ran = lint(*JSON, "--jobs", "2", "--no-cache")
+    assert [code for _, _, code in ran.findings] == ["TLP101"] * 300
+
+
+def wait_for(path: Path) -> None:
+    """Until another process has made the file, which it does at once."""
+    for _ in range(2000):
+        if os.path.lexists(path):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{path} never came")
 
 
 def test_statistics(lint: Any) -> None:
