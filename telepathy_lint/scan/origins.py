@@ -48,6 +48,7 @@ class OriginFinder(CallGraph):
     def __init__(self, index: Index, evaluator: Evaluator) -> None:
         super().__init__(index, evaluator)
         self._known: dict[ast.AST, Origins] = {}
+        self._steps: dict[tuple[ast.AST, Path], list[Origin | Edge]] = {}
 
     def origins(self, node: ast.expr, context: Context) -> Origins:
         """The calls whose result `node` may be: everything that can be reached from it against the flow."""
@@ -58,10 +59,14 @@ class OriginFinder(CallGraph):
         pending = [Edge(node, context)]
         while pending:
             edge = pending.pop()
-            if (edge.node, edge.path) in seen:
+            key = edge.node, edge.path[:_MAX_PATH]
+            if key in seen:
                 continue
-            seen.add((edge.node, edge.path))
-            for step in self._origins(edge.node, edge.context, edge.path[:_MAX_PATH]):
+            seen.add(key)
+            steps = self._steps.get(key)
+            if steps is None:
+                steps = self._steps[key] = list(self._origins(edge.node, edge.context, key[1]))
+            for step in steps:
                 if isinstance(step, Edge):
                     pending.append(step)
                 else:

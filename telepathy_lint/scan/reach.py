@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from telepathy_lint.scan.bindings import Binding, dotted
-from telepathy_lint.scan.scopes import Scope
+from telepathy_lint.scan.scopes import COMPOUND, Scope
 
 #: More than this many ways to reach a place, and nothing is claimed about it.
 MAX_HISTORIES = 128
@@ -32,6 +32,9 @@ class Mutation:
     key: ast.expr | None = None
     value: ast.expr | None = None
 
+
+#: Statements that decide what runs next.
+_STEERING = COMPOUND | {ast.Return, ast.Raise, ast.Break, ast.Continue}
 
 #: A binding (None: the name had its value before the scope's first statement) and the writes since.
 History = tuple[Binding | None, tuple[Mutation, ...]]
@@ -152,14 +155,13 @@ class _Walk:
             while current is not None and current is not self.scope.node and current not in found:
                 found.add(current)
                 current = parent_of.get(current)
+        found.update(self.scope.exits)
         return found
 
     def block(self, stmts: list[ast.stmt], state: State) -> State:
-        for stmt in stmts:
+        for stmt in filter(self.matters.__contains__, stmts):
             if state is None:
                 return None
-            if stmt not in self.matters and not isinstance(stmt, (ast.Return, ast.Raise)):
-                continue
             state = self.statement(stmt, state)
             if state is not None:
                 if len(state) > MAX_HISTORIES:
@@ -171,6 +173,8 @@ class _Walk:
     def statement(self, stmt: ast.stmt, state: frozenset[History]) -> State:
         if stmt is self.target:
             self.arrived = state if self.arrived is None else self.arrived | state
+        if type(stmt) not in _STEERING:
+            return self.effects(stmt, state)
         if isinstance(stmt, (ast.Return, ast.Raise)):
             return None
         if isinstance(stmt, ast.Break):
@@ -193,9 +197,7 @@ class _Walk:
             for case in stmt.cases:
                 after = _join(after, self.block(case.body, state))
             return after
-        if isinstance(stmt, ast.Try) or type(stmt).__name__ == "TryStar":
-            return self.attempt(stmt, state)  # type: ignore[arg-type]
-        return self.effects(stmt, state)
+        return self.attempt(stmt, state)  # type: ignore[arg-type]
 
     def loop(self, stmt: ast.For | ast.AsyncFor | ast.While, state: frozenset[History]) -> State:
         self.breaking.append(set())

@@ -29,12 +29,14 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 #: Statements that bind nothing and hold no statements: most of a body.
 _INERT = frozenset({ast.Expr, ast.Return, ast.Raise, ast.Pass, ast.Assert})
-_COMPOUND = frozenset(
+_EXITS = frozenset({ast.Return, ast.Raise})
+#: Statements that hold statements and open no scope.
+COMPOUND = frozenset(
     {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match}
     | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
 )
 #: Statements that hold statements.
-_HOLDING = _COMPOUND | frozenset(DEFINITIONS)
+_HOLDING = COMPOUND | frozenset(DEFINITIONS)
 
 
 #: Fields that hold names, flags and operators instead of nodes worth a visit.
@@ -93,6 +95,7 @@ class Scope:
         self.statements: list[ast.stmt] = []
         self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # what each statement itself binds
         self.jumps: list[ast.stmt] = []  # break and continue
+        self.exits: list[ast.stmt] = []  # return and raise
 
     @property
     def body(self) -> list[ast.stmt]:
@@ -121,8 +124,11 @@ class Scope:
             for stmt in block:
                 parent_of[stmt] = owner
                 self.statements.append(stmt)
+                kind = type(stmt)
+                if kind in _EXITS:
+                    self.exits.append(stmt)
                 walrus = lines and _is_on(stmt, lines)
-                if type(stmt) in _INERT and not walrus:
+                if kind in _INERT and not walrus:
                     continue
                 if isinstance(stmt, DEFINITIONS):
                     self.definitions.append(stmt)
@@ -142,7 +148,7 @@ class Scope:
                 if walrus:
                     for name, binding in walruses(stmt):
                         found.setdefault(name, []).append(binding)
-                if type(stmt) in _COMPOUND:
+                if kind in COMPOUND:
                     for inner in blocks_of(stmt):
                         pending.append((stmt, inner))
         return found
