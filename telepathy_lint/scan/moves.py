@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from telepathy_lint.scan.arguments import Arguments
+from telepathy_lint.scan.bindings import Binding, bindings_of, walruses
 from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Argument, Site, merged_values
 from telepathy_lint.scan.values import Evaluator
@@ -30,11 +31,11 @@ def moves(
     }
     if not mapped:
         return
-    statements = {load.context.stmt for load in mapped.values()}
+    follows = _Follows(tree, words, {load.context.stmt for load in mapped.values()})
     for node in tree.visit(tree.lines_of(words.find(*(f".{name}(" for name in _MOVES), whole=False))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        if node.func.attr not in _MOVES or not _may_be_loaded(node.func.value, tree, statements):
+        if node.func.attr not in _MOVES or not follows.may_be_loaded(node.func.value):
             continue
         context = tree.context_of(node)
         loads = [mapped.get(call) for call in _made_by(node.func.value, context, evaluator)]
@@ -58,21 +59,39 @@ def moves(
         )
 
 
-def _may_be_loaded(node: ast.expr, tree: Tree, statements: set[ast.AST | None]) -> bool:
+class _Follows:
     """Whether a plain name is ever given a load, or handed on from another name: most of what is moved are tensors."""
-    if not isinstance(node, ast.Name):
-        return True
-    for scope in tree.all_scopes():
-        for binding in scope.bindings.get(node.id, ()):
-            value = binding.value
-            same = (
-                isinstance(value, ast.Call)
-                and isinstance(value.func, ast.Attribute)
-                and value.func.attr in _SAME
-            )
-            if binding.stmt in statements or same or (value is not None and not isinstance(value, ast.Call)):
-                return True
-    return False
+
+    def __init__(self, tree: Tree, words: CodeWords, statements: set[ast.AST | None]) -> None:
+        self.tree = tree
+        self.words = words
+        self.statements = statements
+        self._known: dict[str, bool] = {}
+
+    def may_be_loaded(self, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Name):
+            return True
+        if node.id not in self._known:
+            self._known[node.id] = any(map(self._may_load, self._bindings(node.id)))
+        return self._known[node.id]
+
+    def _bindings(self, name: str) -> Iterator[Binding]:
+        for stmt in self.tree.statements(self.tree.lines_of(self.words.find(name))):
+            for bound, binding in bindings_of(stmt):
+                if bound == name:
+                    yield binding
+        if self.tree.walruses:
+            for stmt in self.tree.statements(self.tree.walruses):
+                for bound, binding in walruses(stmt):
+                    if bound == name:
+                        yield binding
+
+    def _may_load(self, binding: Binding) -> bool:
+        value = binding.value
+        if isinstance(value, ast.Call):
+            same = isinstance(value.func, ast.Attribute) and value.func.attr in _SAME
+            return same or binding.stmt in self.statements
+        return value is not None or binding.stmt in self.statements
 
 
 def _made_by(node: ast.expr, context: Context, evaluator: Evaluator) -> Iterator[ast.AST]:

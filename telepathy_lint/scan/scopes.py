@@ -201,14 +201,21 @@ class Tree:
 
         A statement comes whole but for the statements inside it: of those, too, only the ones on the lines.
         """
+        found: list[ast.AST] = []
+        for holder in self._holders(lines):
+            found += self._own_nodes(holder)
+        return found
+
+    def statements(self, lines: Iterable[int]) -> list[ast.stmt]:
+        """The statements on any of the (1-based) lines, outer before inner, not looked into."""
+        return [holder for holder in self._holders(lines) if isinstance(holder, ast.stmt)]
+
+    def _holders(self, lines: Iterable[int]) -> Iterable[ast.AST]:
         seen: dict[ast.AST, None] = {}
         module = self.module
         for line in lines:
             self._descend(module.body, module, line, seen)
-        found: list[ast.AST] = []
-        for holder in seen:
-            found += self._own_nodes(holder)
-        return found
+        return seen
 
     def _descend(self, block: list[ast.stmt], owner: ast.AST, line: int, seen: dict[ast.AST, None]) -> None:
         """Add the statements of a block that are on a line, and those inside them."""
