@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 
 LOAD_WORDS = ("from_pretrained", "pipeline")
 #: Environment variables that say where Hugging Face keeps models.
@@ -50,9 +51,14 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
     )
 
 
-def mentions_id(text: str) -> bool:
-    """Whether an id of a family that the model registry knows may stand in a text."""
-    return any(end in text for end in _ID_ENDS) and any(prefix in text for prefix in ID_PREFIXES)
+def ids_in(text: str) -> Iterator[int]:
+    """The offsets at which an id of a family that the model registry knows may begin."""
+    for end in _ID_ENDS:
+        for offset in find_words(text, end, whole=False):
+            for prefix in ID_PREFIXES:
+                start = offset + len(end) - len(prefix)
+                if start >= 0 and prefix.endswith(end) and text.startswith(prefix, start):
+                    yield start
 
 
 class CodeWords:

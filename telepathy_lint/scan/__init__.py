@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_lint.scan.identifiers import may_hold_wrong_id
+from telepathy_lint.scan.identifiers import wrong_ids
 from telepathy_lint.scan.modules import Modules
 from telepathy_lint.scan.site import Argument, Known, Site
 from telepathy_lint.scan.sites import SiteFinder
@@ -47,7 +47,7 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     words = CodeWords(source.code)
     settings = settings or Settings()
     paths = any(name in source.text for name in CACHE_VARIABLES) and words.has("environ")
-    beside = paths or may_hold_wrong_id(source.text) or settings.unused_models
+    beside = paths or source.once(wrong_ids) or settings.unused_models
     if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
         return Scan(source, (), None)
     finder = SiteFinder(source, words, settings, modules)

@@ -18,7 +18,7 @@ from telepathy_lint.scan.callgraph import CallGraph
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.site import Site
 from telepathy_lint.scan.values import Value
-from telepathy_lint.triggers import ID_PREFIXES, CodeWords, mentions_id
+from telepathy_lint.triggers import ID_PREFIXES, ids_in
 
 if TYPE_CHECKING:
     from telepathy_runtime.registry import IdStatus
@@ -28,8 +28,8 @@ _PLAIN = re.compile(
     r"meta-llama/(?:Meta-)?Llama-3(?:\.\d+)?-\d+B(?:-Instruct)?|mistralai/Mistral-7B(?:-Instruct)?-v\d\.\d"
     r"|Qwen/Qwen2\.5-[\d.]+B(?:-Instruct)?"
 )
-#: What a literal may go on with that starts like one of the families' ids, and what of it looks like an id.
-_WRITTEN = re.compile(rf"(?:{'|'.join(ID_PREFIXES)})[^\"'\n\\]*")
+#: What a literal may hold that starts like one of the families' ids, and what of it looks like an id.
+_WRITTEN = re.compile(r"[^\"'\n\\]*")
 _ID = re.compile(r"[\w./-]+")
 _MODEL_NAME = re.compile(
     r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
@@ -52,27 +52,29 @@ def status_of(model_id: str) -> IdStatus:
     return check_id(model_id)
 
 
-def may_hold_wrong_id(text: str) -> bool:
-    """Whether an id that Identifiers would look at may be written in a text: only then is it worth a parse."""
-    return mentions_id(text) and any(
-        status_of(written).status in ("unknown", "renamed")
-        for match in _WRITTEN.finditer(text)
-        for written in {match[0], _ID.match(match[0])[0]}  # type: ignore[index]
-    )
+def wrong_ids(text: str) -> list[int]:
+    """Where an id that Identifiers would look at may be written in a text: only then is it worth a parse."""
+    return [
+        start
+        for start in ids_in(text)
+        if any(
+            match is not None and status_of(match[0]).status in ("unknown", "renamed")
+            for match in (_WRITTEN.match(text, start), _ID.match(text, start))
+        )
+    ]
 
 
 class Identifiers:
     """Makes sites of one file's wrong and outdated ids outside the calls that load with them."""
 
-    def __init__(self, tree: Tree, words: CodeWords, graph: CallGraph, loads: Iterable[Site]) -> None:
+    def __init__(self, tree: Tree, graph: CallGraph, loads: Iterable[Site]) -> None:
         self.tree = tree
-        self.words = words
         self.graph = graph
         self.evaluator = graph.evaluator
         self.loads = list(loads)
 
     def find(self) -> Iterator[Site]:
-        offsets = self.words.find(*ID_PREFIXES, whole=False)
+        offsets = self.tree.source.once(wrong_ids)
         found = [
             (node, status)
             for node in self.tree.visit(self.tree.lines_of(offsets))

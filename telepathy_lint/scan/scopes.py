@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ _INSIDE = {
 }
 
 
-_line_of = attrgetter("lineno")
+_end_of: Callable[[ast.stmt], int] = attrgetter("end_lineno")
 
 
 def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
@@ -196,8 +196,8 @@ class Tree:
             scope = self._scopes[node] = Scope(self, node, parent)
         return scope
 
-    def visit(self, lines: Iterable[int]) -> list[ast.AST]:
-        """The nodes of the statements on any of the (1-based) lines, outer before inner; remembers their parents.
+    def visit(self, lines: Sequence[int]) -> list[ast.AST]:
+        """The nodes of the statements on any of the sorted (1-based) lines, outer before inner; remembers their parents.
 
         A statement comes whole but for the statements inside it: of those, too, only the ones on the lines.
         """
@@ -206,40 +206,48 @@ class Tree:
             found += self._own_nodes(holder)
         return found
 
-    def statements(self, lines: Iterable[int]) -> list[ast.stmt]:
-        """The statements on any of the (1-based) lines, outer before inner, not looked into."""
+    def statements(self, lines: Sequence[int]) -> list[ast.stmt]:
+        """The statements on any of the sorted (1-based) lines, outer before inner, not looked into."""
         return [holder for holder in self._holders(lines) if isinstance(holder, ast.stmt)]
 
-    def _holders(self, lines: Iterable[int]) -> Iterable[ast.AST]:
-        seen: dict[ast.AST, None] = {}
-        module = self.module
-        for line in lines:
-            self._descend(module.body, module, line, seen)
-        return seen
+    def _holders(self, lines: Sequence[int]) -> list[ast.AST]:
+        found: list[ast.AST] = []
+        self._descend(self.module.body, self.module, lines, found)
+        return found
 
-    def _descend(self, block: list[ast.stmt], owner: ast.AST, line: int, seen: dict[ast.AST, None]) -> None:
-        """Add the statements of a block that are on a line, and those inside them."""
-        index = bisect_right(block, line, key=_line_of)
-        if index < len(block):
-            decorators = getattr(block[index], "decorator_list", None)
-            if decorators and decorators[0].lineno <= line:  # they stand above the line of their definition
-                index += 1
-        while index:
-            index -= 1
-            stmt = block[index]
-            if stmt.end_lineno < line:  # type: ignore[operator]
+    def _descend(
+        self, block: list[ast.stmt], owner: ast.AST, lines: Sequence[int], found: list[ast.AST]
+    ) -> None:
+        """Add the statements of a block that are on any of the sorted lines, and those inside them."""
+        at = place = 0
+        while place < len(lines):
+            at = bisect_left(block, lines[place], at, key=_end_of)
+            if at == len(block):
                 return
-            self.parent[stmt] = owner
-            seen[stmt] = None
-            if type(stmt) not in _HOLDING:
+            stmt = block[at]
+            at += 1
+            decorators = getattr(
+                stmt, "decorator_list", None
+            )  # they stand above the line of their definition
+            first = decorators[0].lineno if decorators else stmt.lineno
+            if first > lines[place]:
+                place = bisect_left(lines, first, place)
+            after = bisect_right(lines, _end_of(stmt), place)
+            if after == place:
                 continue
-            for name in ("body", "orelse", "finalbody"):
-                if inner := getattr(stmt, name, None):
-                    self._descend(inner, stmt, line, seen)
-            for part in (*getattr(stmt, "handlers", ()), *getattr(stmt, "cases", ())):
-                self.parent[part] = stmt
-                seen[part] = None
-                self._descend(part.body, part, line, seen)
+            self.parent[stmt] = owner
+            found.append(stmt)
+            if type(stmt) in _HOLDING:
+                inner = lines[place:after]
+                for name in ("body", "orelse", "finalbody"):
+                    if inside := getattr(stmt, name, None):
+                        self._descend(inside, stmt, inner, found)
+                for part in (*getattr(stmt, "handlers", ()), *getattr(stmt, "cases", ())):
+                    self.parent[part] = stmt
+                    found.append(part)
+                    self._descend(part.body, part, inner, found)
+            # The next statement may begin on the line on which this one ends.
+            place = after - 1 if lines[after - 1] == stmt.end_lineno else after
 
     def _own_nodes(self, holder: ast.AST) -> list[ast.AST]:
         """A statement (or handler, or case) and the nodes in it that belong to no statement inside it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from telepathy_lint.scan.batches import BATCH, Batches
 from telepathy_lint.scan.generation import Generation
 from telepathy_lint.scan.gradients import Gradients
-from telepathy_lint.scan.identifiers import Identifiers, may_hold_wrong_id
+from telepathy_lint.scan.identifiers import Identifiers, wrong_ids
 from telepathy_lint.scan.identity import Identity
 from telepathy_lint.scan.site import Site
 from telepathy_lint.triggers import DECODING_WORD
@@ -33,8 +33,8 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
             replace(site, trained_through=gradients.trained_through(site)) if site.kind == "model" else site
             for site in found
         ]
-    if may_hold_wrong_id(tree.text):
-        found += Identifiers(tree, words, identity, loads).find()
+    if tree.source.once(wrong_ids):
+        found += Identifiers(tree, identity, loads).find()
     if BATCH in tree.text:
         found += Batches(finder, identity, loads).find()
     return found
