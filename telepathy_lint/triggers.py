@@ -84,7 +84,7 @@ class CodeWords:
                 break
             start = self._seen = match.start()
             # What stands in an f-string may be code: leave it visible.
-            if self._text[start] == "#" or not _is_formatted(self._text, start):
+            if self._text[start - 1 : start] not in _FORMATS or not _is_formatted(self._text, start):
                 self._starts.append(start)
                 self._ends.append(match.end())
         return bisect_right(self._starts, offset) - 1
@@ -133,6 +133,12 @@ def _is_word(character: str) -> bool:
     return character == "_" or character.isalnum()
 
 
+#: How the prefix of a string ends in whose braces code may stand.
+_FORMATS = frozenset("fFtTrR")
+
+
 def _is_formatted(text: str, quote: int) -> bool:
+    if text[quote] == "#":
+        return False
     prefix = text[max(quote - 2, 0) : quote].lower()
     return prefix[-1:] in ("f", "t") or prefix in ("fr", "tr")

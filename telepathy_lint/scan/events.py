@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import dotted, targets_of
@@ -335,6 +336,7 @@ class Events:
         return self.origins.origins(node, context)
 
 
+@cache
 def _sets_pad_token(symbol: str) -> bool:
     """Whether an imported function is known, or named, to set a pad token on the tokenizer it gets."""
     if symbol in catalog.PAD_SETTING_HELPERS:

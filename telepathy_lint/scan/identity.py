@@ -8,7 +8,7 @@ object of its own.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import Binding, dotted
@@ -26,11 +26,11 @@ _SAME_FUNCTIONS = frozenset(
 )
 _WRAPPED = frozenset({"module", "_orig_mod"})
 #: Expressions that hand on what they are made of; the value of any other is not known.
-_FOLLOWED = (
+_FOLLOWED = frozenset({
     ast.Name, ast.Attribute, ast.Call, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Subscript, ast.IfExp, ast.BoolOp,
     ast.NamedExpr, ast.Await, ast.Starred, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp, ast.Yield,
     ast.YieldFrom,
-)  # fmt: skip
+})  # fmt: skip
 
 
 class Identity(OriginFinder):
@@ -50,17 +50,15 @@ class Identity(OriginFinder):
                 found.add(step)
         return frozenset(found)
 
-    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
-        if isinstance(node, _FOLLOWED):
-            yield from super()._origins(node, context, path)
-        elif not isinstance(node, ast.Constant):
-            yield UNKNOWN
+    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterable[Origin | Edge]:
+        if type(node) in _FOLLOWED:
+            return super()._origins(node, context, path)
+        return () if isinstance(node, ast.Constant) else (UNKNOWN,)
 
-    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin | Edge]:
+    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterable[Origin | Edge]:
         if binding.kind in ("assign", "with", "for", "param", "annotation"):
-            yield from super()._bound(binding, scope, path)
-        else:
-            yield UNKNOWN
+            return super()._bound(binding, scope, path)
+        return (UNKNOWN,)
 
     def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
         if self._is_load(node, context):
@@ -119,20 +117,17 @@ class Computation(OriginFinder):
         """Every call whose result, or whose arguments, went into the value with gradients kept."""
         return self.origins(node, context)
 
-    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
+    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterable[Origin | Edge]:
         if isinstance(node, ast.BinOp):
-            yield Edge(node.left, context)
-            yield Edge(node.right, context)
-        elif isinstance(node, ast.UnaryOp):
-            yield Edge(node.operand, context)
-        else:
-            yield from super()._origins(node, context, path)
+            return Edge(node.left, context), Edge(node.right, context)
+        if isinstance(node, ast.UnaryOp):
+            return (Edge(node.operand, context),)
+        return super()._origins(node, context, path)
 
-    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin | Edge]:
+    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterable[Origin | Edge]:
         if binding.kind == "augment" and binding.value is not None:
-            yield Edge(binding.value, Context(scope, binding.stmt))
-        else:
-            yield from super()._bound(binding, scope, path)
+            return (Edge(binding.value, Context(scope, binding.stmt)),)
+        return super()._bound(binding, scope, path)
 
     def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
         func = node.func

@@ -8,7 +8,7 @@ code that cannot be seen is taken to hand its arguments through (`prepare(model)
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from telepathy_lint.scan import catalog
@@ -74,14 +74,19 @@ class OriginFinder(CallGraph):
         self._known[node] = result = frozenset(found)
         return result
 
-    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
-        if isinstance(node, ast.Name):
-            yield from self._name(node, context, path)
-        elif isinstance(node, ast.Attribute):
-            yield from self._attribute(node, context, path)
-        elif isinstance(node, ast.Call):
-            yield from self._call(node, context, path)
-        elif isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+    def _origins(self, node: ast.expr, context: Context, path: Path) -> Iterable[Origin | Edge]:
+        """One step against the flow."""
+        kind = type(node)
+        if kind is ast.Name:
+            return self._name(node, context, path)  # type: ignore[arg-type]
+        if kind is ast.Call:
+            return self._call(node, context, path)  # type: ignore[arg-type]
+        if kind is ast.Attribute:
+            return self._attribute(node, context, path)  # type: ignore[arg-type]
+        return () if kind is ast.Constant else self._parts(node, context, path)
+
+    def _parts(self, node: ast.expr, context: Context, path: Path) -> Iterator[Edge]:
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
             index = path[0] if path else None
             if index is not None and -len(node.elts) <= index < len(node.elts):
                 yield Edge(node.elts[index], context, path[1:])
@@ -135,16 +140,16 @@ class OriginFinder(CallGraph):
         if container:
             yield from self._written_items(node.id)
 
-    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin | Edge]:
-        context = Context(scope, binding.stmt)
-        if binding.kind in ("assign", "with") and binding.value is not None:
-            yield Edge(binding.value, context, (*binding.path, *path))
-        elif binding.kind == "for" and binding.value is not None:
-            yield from self._iterated(binding.value, context, binding.path)
-        elif binding.kind == "param" and isinstance(binding.stmt, FUNCTIONS):
-            yield from self._passed(binding.stmt, binding.name, scope)
-        elif binding.kind == "param":
-            yield UNKNOWN
+    def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterable[Origin | Edge]:
+        """One step from a binding to what it gives its name."""
+        kind, value = binding.kind, binding.value
+        if kind in ("assign", "with") and value is not None:
+            return (Edge(value, Context(scope, binding.stmt), (*binding.path, *path)),)
+        if kind == "for" and value is not None:
+            return self._iterated(value, Context(scope, binding.stmt), binding.path)
+        if kind == "param" and isinstance(binding.stmt, FUNCTIONS):
+            return self._passed(binding.stmt, binding.name, scope)
+        return (UNKNOWN,) if kind == "param" else ()
 
     def _iterated(self, iterable: ast.expr, context: Context, path: Path) -> Iterator[Origin | Edge]:
         """The items of `iterable`, of which `path` picks one where they are tuples."""
