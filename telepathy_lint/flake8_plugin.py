@@ -73,7 +73,7 @@ class Plugin:
             # Many files: what every worker needs is loaded once, before flake8 forks them.
             from telepathy_lint import engine as engine  # for what it imports
             from telepathy_lint.registry import all_rules
-            from telepathy_runtime.registry import families
+            from telepathy_runtime.families import families
 
             all_rules()
             families()

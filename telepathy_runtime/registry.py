@@ -1,26 +1,30 @@
 """The known models: exact dimensions, old names, and the families whose ids are known completely.
 
-Reads `models.toml` once, when first asked; imports neither torch nor transformers, so the linter can use it, and
-what only its rarer questions need is imported when they are asked.
+Reads `models.toml` once, when first asked; imports neither torch nor transformers, so the linter can use it (for ids,
+`families` alone), and what only its rarer questions need is imported when they are asked.
 A model that is not listed is read from its own `config.json` with `from_config`.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from telepathy_runtime.architectures import ConfigError, spec_from_config
+from telepathy_runtime.families import (
+    Family,
+    IdStatus,
+    canonical_id,
+    check_id,
+    families,
+    family_of,
+    load_toml,
+    nearest_ids,
+    shipped,
+    tomllib,
+)
 from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
-
-# By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
-tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 __all__ = [
     "ConfigError",
@@ -40,38 +44,8 @@ __all__ = [
 ]
 
 
-_SHIPPED = os.path.join(os.path.dirname(__file__), "models.toml")
-
-
 class UnknownModelError(ValueError):
     """A model id without known dimensions; the message names the nearest ids that have them."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """The ids of one organisation that match `pattern`, all of them."""
-
-    name: str
-    organisation: str
-    pattern: str
-    members: frozenset[str]  # full ids that exist
-    renamed: tuple[tuple[str, str], ...]  # (old id, present id), full ids
-
-    def claims(self, model_id: str) -> bool:
-        """Whether `model_id` reads as one of this family, whatever its case, existing or not."""
-        organisation, _, name = model_id.partition("/")
-        same = organisation.casefold() == self.organisation.casefold()
-        return same and re.fullmatch(self.pattern, name, re.IGNORECASE) is not None
-
-
-@dataclass(frozen=True)
-class IdStatus:
-    """What is known about an id: it exists, was renamed, does not exist, or is outside every family."""
-
-    requested: str
-    status: Literal["known", "renamed", "unknown", "outside"]
-    canonical: str | None  # present id, where it exists
-    nearest: tuple[str, ...] = ()  # ids that exist, nearest first, where it does not
 
 
 def get(model_id: str) -> ModelSpec:
@@ -83,7 +57,7 @@ def get(model_id: str) -> ModelSpec:
     found = table.get(canonical_id(model_id) or model_id)
     if found is not None:
         return found
-    nearest = _nearest(model_id, list(table))
+    nearest = nearest_ids(model_id, list(table))
     hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
     exists = " (the model exists, its dimensions are not listed)" if canonical_id(model_id) else ""
     raise UnknownModelError(
@@ -95,36 +69,6 @@ def get(model_id: str) -> ModelSpec:
 def all_models() -> tuple[ModelSpec, ...]:
     """Every listed model, in the order of `models.toml`."""
     return tuple(_specs().values())
-
-
-def families() -> tuple[Family, ...]:
-    """The families whose ids are known completely."""
-    return _families()
-
-
-def canonical_id(model_id: str, known: Sequence[Family] | None = None) -> str | None:
-    """The present id of an existing model of a family in `known` (all by default); None for anything else."""
-    for family in _families() if known is None else known:
-        if model_id in family.members:
-            return model_id
-        for old, present in family.renamed:
-            if model_id == old:
-                return present
-    return None
-
-
-def check_id(model_id: str, known: Sequence[Family] | None = None) -> IdStatus:
-    """Whether an id exists, as far as families in `known` (all by default) tell; ids in their exact case."""
-    known = _families() if known is None else known
-    present = canonical_id(model_id, known)
-    if present is not None:
-        return IdStatus(model_id, "known" if present == model_id else "renamed", present)
-    for family in known:
-        if family.claims(model_id):
-            names = [*sorted(family.members), *(old for old, _ in family.renamed)]
-            near = [canonical_id(name, known) or name for name in _nearest(model_id, names)]
-            return IdStatus(model_id, "unknown", None, tuple(dict.fromkeys(near)))
-    return IdStatus(model_id, "outside", None)
 
 
 def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
@@ -152,35 +96,22 @@ def published_bytes(model_id: str) -> int:
     return _totals()[get(model_id).id]
 
 
-def _nearest(model_id: str, known: list[str]) -> list[str]:
-    import difflib
-
-    by_lower = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(model_id.casefold(), list(by_lower), n=3, cutoff=0.6)
-    return [by_lower[name] for name in close]
-
-
 def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:
     """Models and families of a file in the format of `models.toml`, such as a project's own.
 
     Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing or unknown.
     """
     try:
-        data = _read_toml(path)
+        data = load_toml(path)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     try:
         models = tuple(spec for entry in data.get("model", ()) for spec in _models(entry))
-        return models, tuple(_family(entry) for entry in data.get("family", ()))
+        return models, tuple(family_of(entry) for entry in data.get("family", ()))
     except (KeyError, TypeError) as error:
         raise ConfigError(
             f"{path}: a model or family entry is incomplete or has an unknown key: {error}"
         ) from error
-
-
-def _read_toml(path: str | os.PathLike[str]) -> Any:
-    with open(path, "rb") as file:
-        return tomllib.load(file)
 
 
 def _models(entry: dict[str, Any]) -> list[ModelSpec]:
@@ -195,36 +126,10 @@ def _models(entry: dict[str, Any]) -> list[ModelSpec]:
 
 
 @cache
-def _data() -> dict[str, Any]:
-    data: dict[str, Any] = _read_toml(_SHIPPED)
-    return data
-
-
-@cache
 def _specs() -> dict[str, ModelSpec]:
-    return {spec.id: spec for entry in _data()["model"] for spec in _models(entry)}
+    return {spec.id: spec for entry in shipped()["model"] for spec in _models(entry)}
 
 
 @cache
 def _totals() -> dict[str, int]:
-    return {model_id: entry["total_size"] for entry in _data()["model"] for model_id in entry["ids"]}
-
-
-@cache
-def _families() -> tuple[Family, ...]:
-    return tuple(_family(entry) for entry in _data()["family"])
-
-
-def _family(entry: dict[str, Any]) -> Family:
-    names = list(entry["members"])
-    for shape in entry.get("size_members", ()):
-        names += [shape.format(size=size) for size in entry["sizes"]]
-    organisation = entry["organisation"]
-    renamed = entry.get("renamed", {})
-    return Family(
-        name=entry["name"],
-        organisation=organisation,
-        pattern=entry["pattern"],
-        members=frozenset(f"{organisation}/{name}" for name in names),
-        renamed=tuple((f"{organisation}/{old}", f"{organisation}/{now}") for old, now in renamed.items()),
-    )
+    return {model_id: entry["total_size"] for entry in shipped()["model"] for model_id in entry["ids"]}

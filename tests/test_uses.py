@@ -68,8 +68,8 @@ def test_the_registry_is_read_only_where_an_id_is_mentioned(tmp_path: Path) -> N
             [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
         )
         loaded[name] = set(json.loads(done.stderr.splitlines()[-1]))
-    assert "telepathy_runtime.registry" not in loaded["other"]
-    assert "telepathy_runtime.registry" in loaded["id"]
+    assert "telepathy_runtime.families" not in loaded["other"]
+    assert "telepathy_runtime.families" in loaded["id"]
     assert not loaded["id"] & {"torch", "transformers"}
 
 

@@ -21,7 +21,7 @@ from telepathy_lint.scan.values import Value
 from telepathy_lint.triggers import ID_PREFIXES, ids_in
 
 if TYPE_CHECKING:
-    from telepathy_runtime.registry import IdStatus
+    from telepathy_runtime.families import IdStatus
 
 #: What the hub itself calls its models of these families; services that sell the same models have their own names.
 _PLAIN = re.compile(
@@ -46,8 +46,8 @@ _LOADING = frozenset(
 
 @cache
 def status_of(model_id: str) -> IdStatus:
-    """What the registry knows of an id; imported when a file first mentions one."""
-    from telepathy_runtime.registry import check_id
+    """What the runtime knows of an id; imported when a file first mentions one."""
+    from telepathy_runtime.families import check_id
 
     return check_id(model_id)
 
