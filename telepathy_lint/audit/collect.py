@@ -155,7 +155,7 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
     found = follower.of(site)
     if site.loader:  # rules take every call of the loader for one with hidden arguments
         _, opaque = follower.finder.arguments.read(site.call, site.context, (IDENTITY,))
-        site = replace(site, opaque=opaque)
+        site = site._replace(opaque=opaque)
     kinds: dict[str, LoadKind] = {"model": "model", "tokenizer": "tokenizer", "pipeline": "pipeline"}
     ids = tuple(
         replace(each, place=replace(each.place, path=relative(each.place.path, root)))

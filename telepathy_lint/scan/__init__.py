@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from telepathy_lint.scan.identifiers import wrong_ids
 from telepathy_lint.scan.modules import Modules
@@ -25,8 +25,7 @@ from telepathy_lint.triggers import (
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """One file's sites, and the finder that knows its names (the fixes ask it)."""
 
     source: Source

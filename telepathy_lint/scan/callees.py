@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import dotted, parameters
@@ -14,8 +14,7 @@ from telepathy_lint.scan.site import Kind
 from telepathy_lint.scan.values import Evaluator, Value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Loader:
+class Loader(NamedTuple):
     """Classes whose `from_pretrained` is called, all of one kind."""
 
     kind: Kind

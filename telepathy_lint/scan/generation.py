@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
@@ -135,7 +134,7 @@ class Generation:
             if keyword.arg is None and any(m.open for m in self.mappings.read(keyword.value, context)):
                 for name, argument in arguments.items():
                     if argument.node is keyword:
-                        arguments[name] = replace(argument, optional=True)
+                        arguments[name] = argument._replace(optional=True)
         config = arguments.get("generation_config")
         built = [self._configs.get(value.node) for value in config.values] if config is not None else []
         padded = self._right_padded(call, context, about)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.reach import Mutation
 from telepathy_lint.scan.scopes import Context
+from telepathy_lint.scan.value import by_identity
 from telepathy_lint.scan.values import Evaluator, Value
 
 _MAX_ALTERNATIVES = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mapping:
+@by_identity
+class Mapping(NamedTuple):
     """One alternative of a dict's content.
 
     `open` says that it may hold entries that cannot be seen. `forwards` is the function whose own `**kwargs`
@@ -103,8 +104,8 @@ class Mappings:
     ) -> list[Mapping]:
         name = self._key(key, context)
         if name is None:
-            return [replace(mapping, open=True, forwards=None) for mapping in alternatives]
-        return [replace(mapping, entries={**mapping.entries, name: values}) for mapping in alternatives]
+            return [mapping._replace(open=True, forwards=None) for mapping in alternatives]
+        return [mapping._replace(entries={**mapping.entries, name: values}) for mapping in alternatives]
 
     def _key(self, key: ast.expr, context: Context) -> str | None:
         values = self._evaluator.evaluate(key, context)
@@ -136,7 +137,7 @@ class Mappings:
             else:
                 values = self._evaluator.evaluate(keyword.value, context)
                 alternatives = [
-                    replace(mapping, entries={**mapping.entries, keyword.arg: values})
+                    mapping._replace(entries={**mapping.entries, keyword.arg: values})
                     for mapping in alternatives
                 ]
         return alternatives
@@ -208,7 +209,7 @@ class Mappings:
 
     def _mutated(self, before: list[Mapping], write: Mutation, context: Context, name: str) -> list[Mapping]:
         if write.kind == "escape":
-            return [replace(mapping, open=True, forwards=None, entries={}) for mapping in before]
+            return [mapping._replace(open=True, forwards=None, entries={}) for mapping in before]
         if write.kind == "update":
             if isinstance(write.value, ast.Call) and dotted(write.value.func) == f"{name}.update":
                 added = self._arguments(write.value, context)
@@ -218,7 +219,7 @@ class Mappings:
             return merged if len(merged) <= _MAX_ALTERNATIVES else [OPAQUE]
         key = self._key(write.key, context) if write.key is not None else None
         if key is None:
-            return [replace(mapping, open=True, forwards=None) for mapping in before]
+            return [mapping._replace(open=True, forwards=None) for mapping in before]
         values: tuple[Value, ...] = ()
         if write.value is not None:
             line = getattr(write.stmt, "lineno", 1)
@@ -232,14 +233,14 @@ class Mappings:
             entries = dict(mapping.entries)
             if write.kind == "pop":
                 entries.pop(key, None)
-                after.append(replace(mapping, entries=entries, forwards=None))
+                after.append(mapping._replace(entries=entries, forwards=None))
             elif write.kind == "setdefault" and key in entries:
                 after.append(mapping)
             elif write.kind == "setdefault" and mapping.open:
                 unseen = Value("other", None, write.stmt, context)
-                after.append(replace(mapping, entries={**entries, key: (unseen, *values)}))
+                after.append(mapping._replace(entries={**entries, key: (unseen, *values)}))
             else:
-                after.append(replace(mapping, entries={**entries, key: values}))
+                after.append(mapping._replace(entries={**entries, key: values}))
         return after
 
 
@@ -258,7 +259,7 @@ def _through(mapping: Mapping, via: tuple[str, int] | None) -> Mapping:
         key: tuple(value.through(via[0], getattr(value.node, "lineno", via[1])) for value in values)
         for key, values in mapping.entries.items()
     }
-    return replace(mapping, entries=entries)
+    return mapping._replace(entries=entries)
 
 
 def _is_keyword_parameter(function: ast.AST, name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import replace
 
 from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.bindings import Binding, bindings_of, walruses
@@ -46,8 +45,7 @@ def moves(
         optional = any(load.arguments["device_map"].optional for load in loads if load is not None)
         given["device_map"] = Argument("device_map", maps, "wrapper", node, optional)
         first = next(load for load in loads if load is not None)
-        yield replace(
-            first,
+        yield first._replace(
             kind="move",
             call=node,
             context=context,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
@@ -51,7 +50,7 @@ class Pipelines:
         if nested is not None:
             inner, hidden = self.arguments.spread(nested.node, context)
             opaque = opaque or hidden
-            arguments = {**{name: replace(a, how="model_kwargs") for name, a in inner.items()}, **arguments}
+            arguments = {**{name: a._replace(how="model_kwargs") for name, a in inner.items()}, **arguments}
         task = arguments.get("task")
         tasks = [value.data for value in task.values] if task is not None else []
         return Site(

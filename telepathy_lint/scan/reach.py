@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from telepathy_lint.scan.bindings import Binding, dotted
 from telepathy_lint.scan.scopes import COMPOUND, Scope
@@ -19,7 +18,6 @@ MAX_HISTORIES = 128
 MAX_MUTATIONS = 48
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Mutation:
     """A write into the dict that a name holds.
 
@@ -27,10 +25,15 @@ class Mutation:
     "escape" stands for anything that may have changed it out of sight.
     """
 
-    kind: str
-    stmt: ast.stmt
-    key: ast.expr | None = None
-    value: ast.expr | None = None
+    __slots__ = ("key", "kind", "stmt", "value")
+
+    def __init__(
+        self, kind: str, stmt: ast.stmt, key: ast.expr | None = None, value: ast.expr | None = None
+    ) -> None:
+        self.kind = kind
+        self.stmt = stmt
+        self.key = key
+        self.value = value
 
 
 #: Statements that decide what runs next.

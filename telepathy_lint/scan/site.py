@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from telepathy_lint.scan.scopes import Context
+from telepathy_lint.scan.value import by_identity
 from telepathy_lint.scan.values import Value
 from telepathy_lint.source import Source
 
@@ -45,8 +45,8 @@ class Known(Enum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Argument:
+@by_identity
+class Argument(NamedTuple):
     """One argument a call gets, however it gets there."""
 
     name: str
@@ -58,9 +58,8 @@ class Argument:
     optional: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Site:
-    """A load: of a model, of a tokenizer, or of a pipeline that is given a model id."""
+class _SiteFields(NamedTuple):
+    """What is known of a site when it is made."""
 
     kind: Kind
     source: Source
@@ -88,7 +87,7 @@ class Site:
     #: Whether the call is one of the companion loader's, which gives what is absent its own defaults.
     loader: bool = False
     #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
-    inherited: frozenset[str] = field(default_factory=frozenset)
+    inherited: frozenset[str] = frozenset()
     #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers.
     about: tuple[Site, ...] = ()
     #: The generation config, built in the file, that a `generate` call gets.
@@ -103,6 +102,11 @@ class Site:
     trained_through: ast.Call | None = None
     #: How long, in tokens, the sequences of a training are.
     sequence_length: Value | None = None
+
+
+@by_identity
+class Site(_SiteFields):
+    """A load: of a model, of a tokenizer, or of a pipeline that is given a model id."""
 
     @property
     def callee(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
@@ -156,10 +155,10 @@ class SiteFinder:
         if called == {f"{own.module}.{own.load_model}"}:
             loader = Loader("model", tuple(called), self._loads_generative(call, context))
             # What is absent gets the loader's defaults: only what is written can be wrong.
-            return replace(self.load(call, context, loader), loader=True, opaque=True)
+            return self.load(call, context, loader)._replace(loader=True, opaque=True)
         if any(each == wanted or name == wanted for each in called for wanted in self.settings.wrappers):
             loader = Loader("model", (name,), False)
-            return replace(self.load(call, context, loader), configured=True, indirect=True)
+            return self.load(call, context, loader)._replace(configured=True, indirect=True)
         return None
 
     def _loads_generative(self, call: ast.Call, context: Context) -> bool:
@@ -192,9 +191,8 @@ def _finished(site: Site, events: Events, beside: bool) -> Site:
     if site.kind not in LOADS:
         return site
     if site.kind == "tokenizer":
-        return replace(site, beside_generative=beside, pad_token=events.pad_token(site))
-    return replace(
-        site,
+        return site._replace(beside_generative=beside, pad_token=events.pad_token(site))
+    return site._replace(
         beside_generative=beside,
         generation_config=events.generation_config(site) if site.generative else Known.NO,
         max_length_at_generate=site.generative and events.max_length_at_generate(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan.batches import BATCH, Batches
@@ -30,7 +29,7 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
     gradients = Gradients(identity)
     if gradients.wanted():
         found = [
-            replace(site, trained_through=gradients.trained_through(site)) if site.kind == "model" else site
+            site._replace(trained_through=gradients.trained_through(site)) if site.kind == "model" else site
             for site in found
         ]
     if tree.source.once(wrong_ids):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
@@ -70,16 +69,15 @@ class Wrappers:
     def _called(self, call: ast.Call, loader: Loader, partial: ast.Call | None, context: Context) -> Site:
         site = self.finder.load(call, self.tree.context_of(call), loader)
         if partial is None:
-            return replace(site, indirect=True)
+            return site._replace(indirect=True)
         bound = ast.Call(func=partial.func, args=partial.args[1:], keywords=partial.keywords)
         before, hidden = self.finder.arguments.read(bound, context, (_IDENTITY,))
         given = dict(site.arguments)
         if bound.args and call.args:
             given.pop(_IDENTITY, None)  # the partial has filled the first position
-        arguments = {name: replace(each, node=call, how="wrapper") for name, each in before.items()} | given
+        arguments = {name: each._replace(node=call, how="wrapper") for name, each in before.items()} | given
         identity = arguments.get(_IDENTITY)
-        return replace(
-            site,
+        return site._replace(
             arguments=arguments,
             opaque=site.opaque or hidden,
             model_id=single_string(identity.values) if identity is not None else None,
@@ -197,9 +195,8 @@ class Wrappers:
         owned = {argument.arg for argument in parameters(function)}
         outer, opaque = self.finder.arguments.read(call, context, ())
         passed = {name: argument for name, argument in outer.items() if name not in owned}
-        inherited = {name: replace(each, how="wrapper", node=call) for name, each in inner.arguments.items()}
-        return replace(
-            inner,
+        inherited = {name: each._replace(how="wrapper", node=call) for name, each in inner.arguments.items()}
+        return inner._replace(
             source=self.tree.source,
             call=call,
             context=context,
