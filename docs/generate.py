@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +165,7 @@ def configuration() -> str:
         "",
         "| key | default |",
         "| --- | --- |",
-        *(f"| `{one.name.replace('_', '-')}` | `{one.default}` |" for one in fields(Loader)),
+        *(f"| `{name.replace('_', '-')}` | `{usual}` |" for name, usual in Loader()._asdict().items()),
     ]
     excluded = [
         "",

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from telepathy_lint.config import ConfigError
@@ -122,8 +122,7 @@ class Baseline:
 
 
 def _only(result: FileResult, keep: list[int]) -> FileResult:
-    return replace(
-        result,
+    return result._replace(
         violations=tuple(result.violations[number] for number in keep),
         snippets=tuple(result.snippets[number] for number in keep) if result.snippets else (),
         diffs=tuple(result.diffs[number] for number in keep) if result.diffs else (),

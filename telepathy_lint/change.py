@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from telepathy_lint.violation import Safety
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A name that a change needs imported: `{name}` in the change's texts stands for it, however it gets spelled."""
 
     module: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Changes to a call's arguments; whatever is not named stays as it is, with its comments and layout."""
 
     #: The new callee, None to keep it.
@@ -56,8 +54,7 @@ class Change:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(NamedTuple):
     """A rule's own fix of one call: what it changes and how sure it is to keep the program's meaning."""
 
     safety: Safety

@@ -10,7 +10,6 @@ import argparse
 import os
 from abc import ABC
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import libcst
@@ -62,7 +61,7 @@ class _FixCommand(CodemodCommand, ABC):
         if not may_matter(data, job.settings.loading_words):
             return tree
         source = Source(path, data)
-        settings = replace(job.settings, fix_style=self.style)
+        settings = job.settings._replace(fix_style=self.style)
         try:
             fixed = engine.fix(source, job.rules, settings, unsafe=self.unsafe, project=Modules())
         except (SourceError, engine.RuleError, engine.FixError) as error:

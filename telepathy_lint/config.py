@@ -9,8 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from telepathy_lint.output import FORMATS
 from telepathy_lint.settings import FixStyle, Loader, Settings
@@ -27,8 +26,7 @@ class ConfigError(Exception):
     """The configuration cannot be used; the message says where, what and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """Everything that can be configured, and where each value came from."""
 
     #: The folder that relative patterns and paths count from.
@@ -52,16 +50,16 @@ class Config:
     cache_dir: str | None = None
     fix_style: FixStyle = "loader"
     target_transformers: str | None = None
-    loader: Loader = field(default_factory=Loader)
+    loader: Loader = Loader()
     wrappers: tuple[str, ...] = ()
     gpu: str | None = None
     #: Key as written -> file or option; a key that is missing here has its default.
-    origins: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = {}
 
     def settings(self, target: str | None) -> Settings:
         """What rules and fixes may ask; `target` is what the project's requirements say."""
         settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
-        return replace(settings, gpu=self.gpu) if self.gpu is not None else settings
+        return settings._replace(gpu=self.gpu) if self.gpu is not None else settings
 
     @property
     def loading_words(self) -> tuple[str, ...]:
@@ -75,12 +73,12 @@ class Config:
             return self
         values = {_attribute(key): _checked(key, value, f"--{key}") for key, value in options.items()}
         origins = {**self.origins, **{key: f"--{key}" for key in options}}
-        return replace(self, **values, origins=origins)
+        return self._replace(**values, origins=origins)
 
 
 def keys() -> list[str]:
     """Every key as users write it."""
-    return [one.name.replace("_", "-") for one in fields(Config) if one.name not in ("root", "origins")]
+    return [name.replace("_", "-") for name in Config._fields if name not in ("root", "origins")]
 
 
 def _attribute(key: str) -> str:
@@ -243,10 +241,9 @@ def _patterns(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
 def _loader(value: Any) -> Loader | ConfigError | None:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         return None
-    allowed = [one.name for one in fields(Loader)]
     for key, item in value.items():
-        if key.replace("-", "_") not in allowed:
-            names = [name.replace("_", "-") for name in allowed]
+        if key.replace("-", "_") not in Loader._fields:
+            names = [name.replace("_", "-") for name in Loader._fields]
             return ConfigError(f"unknown key 'loader.{key}'{did_you_mean(key, names)}")
         if not all(part.isidentifier() for part in (item.split(".") if key == "module" else [item])):
             return ConfigError(f"'loader.{key}' must be a Python name, not {item!r}")

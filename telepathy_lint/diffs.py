@@ -18,7 +18,7 @@ def unified(source: Source, fixed: Source) -> str:
     if not isinstance(source, Notebook) or not isinstance(fixed, Notebook):
         return _unified(source.path, source.text, fixed.text)
     return "".join(
-        _unified(f"{source.path}:cell {old.index + 1}", old.text, new.text)
+        _unified(f"{source.path}:cell {old.number + 1}", old.text, new.text)
         for old, new in zip(source.cells, fixed.cells, strict=True)
         if old.text != new.text
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from telepathy_lint import fixes, suppress
 from telepathy_lint.rewrite import Rewrite, Rewriter
@@ -25,8 +25,7 @@ class FixError(Exception):
     """Fixes broke the file or did not settle; nothing of them is kept."""
 
 
-@dataclass(frozen=True)
-class Fixed:
+class Fixed(NamedTuple):
     """The outcome of fixing one source."""
 
     text: str
@@ -35,8 +34,7 @@ class Fixed:
     remaining: tuple[Violation, ...]
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     violation: Violation
     site: Site
     rule: Rule
@@ -100,7 +98,7 @@ def fix(
             return Fixed(source.text, source.text != original.text, tuple(applied), tuple(remaining))
         scanned.release()
         text = fixes.apply(source.text, planned)
-        done = [replace(violation, fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
+        done = [violation._replace(fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
         codes = ", ".join(sorted({violation.code for violation in done}))
         try:
             before, source = source, source.with_text(text)
@@ -182,13 +180,13 @@ def _with_fixes(
     for site, group in _by_site(found):
         rewrites = rewriter.offers(site, [each.rule for each in group])
         rewrites = [
-            replace(each, fix=replace(each.fix, edits=tuple(rewriter.plan([each]))))
+            each._replace(fix=each.fix._replace(edits=tuple(rewriter.plan([each]))))
             if wanted(each.fix)
             else each
             for each in rewrites
         ]
         answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
-        violations += [replace(each.violation, fix=answers.get(id(each.violation))) for each in group]
+        violations += [each.violation._replace(fix=answers.get(id(each.violation))) for each in group]
     return sorted(violations)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.config import Config, Configs
 from telepathy_lint.gitignore import Ignores
@@ -63,8 +62,7 @@ class Patterns:
         return [re.compile(fnmatch.translate(pattern)) for pattern in self.globs]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file to lint, as the user will see it; `problem` instead of a file says why there is none."""
 
     path: str

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 
 
-@dataclass(slots=True)
 class _Block:
     """Successive patterns of one sign; the common shapes as sets, since compiling 100 patterns costs more than the walk."""
 
-    negated: bool
-    names: set[str] = field(default_factory=set)
-    folder_names: set[str] = field(default_factory=set)
-    suffixes: list[str] = field(default_factory=list)
-    patterns: list[tuple[str, bool]] = field(default_factory=list)
-    compiled: list[tuple[re.Pattern[str], bool]] | None = None
+    def __init__(self, negated: bool) -> None:
+        self.negated = negated
+        self.names: set[str] = set()
+        self.folder_names: set[str] = set()
+        self.suffixes: list[str] = []
+        self.patterns: list[tuple[str, bool]] = []
+        self.compiled: list[tuple[re.Pattern[str], bool]] | None = None
 
     def matches(self, relative: str, name: str, is_folder: bool) -> bool:
         if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from telepathy_lint import load_arguments as table
 from telepathy_lint.change import Change, Name
@@ -22,8 +22,7 @@ _HALVES = (
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One argument that does not do what it says; what a fix removes or replaces, or moves into `model_kwargs`."""
 
     argument: Argument

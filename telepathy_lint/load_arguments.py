@@ -6,8 +6,7 @@ installed transformers and compares the outcome with the column of that version.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from telepathy_lint.scan.site import Kind
 
@@ -20,8 +19,7 @@ Place = Literal["model", "tokenizer", "other", "pipeline"]
 How = Literal["rename", "remove", "remove-false", "quantization", "attention", "by hand"]
 
 
-@dataclass(frozen=True, slots=True)
-class Old:
+class Old(NamedTuple):
     """An argument that transformers renamed, removed or no longer looks at."""
 
     name: str

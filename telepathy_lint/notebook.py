@@ -11,9 +11,8 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.magics import hide_magics
 from telepathy_lint.notebook_json import Cell, JsonReader
@@ -77,7 +76,7 @@ class Notebook(Source):
         return f"if 1:  {self.marker} begins\n" if first[:1] in (" ", "\t") else ""
 
     def _separator(self, cell: Cell) -> str:
-        return f"{self.marker} {cell.index} ends\n"
+        return f"{self.marker} {cell.number} ends\n"
 
     @cached_property
     def _first_lines(self) -> list[int]:
@@ -91,7 +90,7 @@ class Notebook(Source):
         span = super().place(start, end)
         above = self._first_lines[at] - 1
         return Span(
-            span.line - above, span.column, span.end_line - above, span.end_column, self.visible[at].index
+            span.line - above, span.column, span.end_line - above, span.end_column, self.visible[at].number
         )
 
     def _cell_at(self, offset: int) -> int | None:
@@ -143,7 +142,7 @@ class Notebook(Source):
                         f"cell skipped: {error.message}",
                         max(inside, 1),
                         error.column,
-                        self.visible[number].index,
+                        self.visible[number].number,
                     )
                 )
                 first = end - len(chunk)
@@ -157,7 +156,7 @@ class Notebook(Source):
         if at is None:
             return error
         return SourceError(
-            error.message, line - self._first_lines[at] + 1, error.column, self.visible[at].index
+            error.message, line - self._first_lines[at] + 1, error.column, self.visible[at].number
         )
 
     def encode(self, text: str) -> bytes:
@@ -228,7 +227,7 @@ class Notebook(Source):
 
     def file_lines(self, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Where lines of cells stand in the file, for reports that know no cells."""
-        cells = {cell.index: cell for cell in self.cells}
+        cells = {cell.number: cell for cell in self.cells}
         found: dict[tuple[int, int], int] = {}
         for cell, line in keys:
             if cell not in cells:
@@ -270,8 +269,7 @@ class Notebook(Source):
         return _habit(self.raw) or False
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """One line of a cell: as text, as it is spelled in the JSON, and whether it begins a string literal."""
 
     text: str

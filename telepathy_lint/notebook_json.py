@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from telepathy_lint.source import SourceError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """A code cell: where its source's string literals stand in the JSON, quotes included."""
 
-    index: int
+    number: int
     literals: tuple[tuple[int, int], ...]
     text: str
     #: The span of the JSON array; None where the source is one string.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from telepathy_lint import engine
 from telepathy_lint.results import FileResult, failure, unreadable, with_failure
@@ -17,8 +17,7 @@ from telepathy_lint.violation import Edit, Fix, Violation
 CONTEXT_LINES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One file, with the rules and settings that hold for it."""
 
     path: str
@@ -41,7 +40,7 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
         if task.fix:
             return unfixed(job, task, "nested too deeply to be fixed", modules)
         if task.edits != "none":
-            return replace(run(job, replace(task, edits="none"), modules), passing=True)
+            return run(job, task._replace(edits="none"), modules)._replace(passing=True)
         return failure(job.path, "nested too deeply to be linted", passing=True)
     except Exception as error:
         import traceback
@@ -57,8 +56,8 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
 
 def unfixed(job: Job, task: Task, why: str, modules: Modules | None) -> FileResult:
     """The result where a fix could not be made: the file is as it was, and what was found in it is worth saying."""
-    found = run(job, replace(task, fix=False, add_noqa=False), modules)
-    return replace(found if found.failed else with_failure(found, why), passing=True)
+    found = run(job, task._replace(fix=False, add_noqa=False), modules)
+    return (found if found.failed else with_failure(found, why))._replace(passing=True)
 
 
 def open_source(path: str, content: bytes | str) -> Source:
@@ -84,9 +83,9 @@ def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
         from telepathy_lint.noqa_edits import added
 
         text, comments = added(source, violations)
-        result = replace(result, comments=comments, output=source.encode(text) if comments else None)
+        result = result._replace(comments=comments, output=source.encode(text) if comments else None)
     else:
-        result = _with_details(replace(result, violations=tuple(sorted(violations))), source, task)
+        result = _with_details(result._replace(violations=tuple(sorted(violations))), source, task)
     for problem in source.problems:
         result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
     return result
@@ -110,9 +109,9 @@ def _fix(
     if task.patch and after is not source:
         from telepathy_lint.diffs import unified
 
-        result = replace(result, patch=unified(source, after))
+        result = result._replace(patch=unified(source, after))
     elif after is not source:
-        result = replace(result, output=after.data)
+        result = result._replace(output=after.data)
     return result, after, left
 
 
@@ -154,7 +153,7 @@ def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
         return result
     snippets = tuple(_snippet(source, one) for one in result.violations) if task.snippets else ()
     if not task.lines:
-        return replace(result, snippets=snippets)
+        return result._replace(snippets=snippets)
     wanted: dict[tuple[int, int], int] = {}
     diffs = []
     for violation in result.violations:
@@ -171,8 +170,7 @@ def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
             diffs.append("")
     last = len(source.line_starts)
     lines = {key: source.line(number).rstrip("\r\n") for key, number in wanted.items() if 1 <= number <= last}
-    return replace(
-        result,
+    return result._replace(
         snippets=snippets,
         diffs=tuple(diffs),
         lines=lines,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.config import Config, ConfigError, Configs
 from telepathy_lint.files import Found, Patterns, read_bytes
@@ -29,11 +28,10 @@ _COMMENT = b"TLP", b"telepathy-lint:"
 _FEW = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """A file that may matter, as it was read."""
 
-    index: int
+    number: int
     found: Found
     path: str
     data: bytes
@@ -41,19 +39,21 @@ class _Read:
     digest: str | None
 
 
-@dataclass(slots=True)
 class Project:
     """Runs a task over files; what it prepares for one folder it keeps for the next."""
 
-    configs: Configs
-    #: The look at the whole project that some rules need: what is configured in a file and loaded nowhere. None where
-    #: files are looked at one by one.
-    unused: Callable[[], Mapping[str, tuple[UnusedModel, ...]]] | None = None
-    _unused: Mapping[str, tuple[UnusedModel, ...]] = field(default_factory=dict)
-    _targets: Targets | None = None
-    _rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = field(default_factory=dict)
-    _patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = field(default_factory=dict)
-    _keys: dict[tuple[int, tuple[str, ...], str | None], str] = field(default_factory=dict)
+    def __init__(
+        self, configs: Configs, unused: Callable[[], Mapping[str, tuple[UnusedModel, ...]]] | None = None
+    ) -> None:
+        self.configs = configs
+        #: The look at the whole project that some rules need: what is configured in a file and loaded nowhere. None
+        #: where files are looked at one by one.
+        self.unused = unused
+        self._unused: Mapping[str, tuple[UnusedModel, ...]] = {}
+        self._targets: Targets | None = None
+        self._rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = {}
+        self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
+        self._keys: dict[tuple[int, tuple[str, ...], str | None], str] = {}
 
     def run(
         self,
@@ -125,7 +125,7 @@ class Project:
             if cache is not None and each.digest is not None and grounds is not None:
                 cache.keep(each.path, each.digest, self._key(each.found, False), result, grounds)
             # Only now: what is found in one file may depend on another, which must not have changed meanwhile.
-            results.append((each.index, self._written(job, task, result)))
+            results.append((each.number, self._written(job, task, result)))
         return results
 
     def _key(self, found: Found, idle: bool) -> str:
@@ -156,7 +156,7 @@ class Project:
         target = self._target(config, found.folder)
         settings = config.settings(target)
         if self._unused and (unused := self._unused.get(os.path.abspath(found.path))):
-            settings = replace(settings, unused_models=unused)
+            settings = settings._replace(unused_models=unused)
         return Job(found.path, data, self.rules(config, found), settings)
 
     def _looks_at_all(self, files: Iterable[Found]) -> bool:
@@ -232,7 +232,7 @@ class Project:
             from telepathy_lint.scan import Modules
 
             return unfixed(job, task, str(error), Modules())
-        return replace(result, output=None)
+        return result._replace(output=None)
 
     @staticmethod
     def _work(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from telepathy_lint.config import ConfigError, parse_toml
 
@@ -20,8 +19,7 @@ _LINE = re.compile(
 _QUOTED = re.compile(r"[\"'](?=transformers\b(?![-_.\w]))", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A version and the file that says it."""
 
     version: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.violation import Span, Violation
 
@@ -16,8 +15,7 @@ FAILED_NAME = "unlintable-file"
 FAILED_TEXT = "A file that could not be read, parsed or written."
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(NamedTuple):
     """The outcome for one file; the tuples run parallel to `violations` and are empty where nobody asked for them."""
 
     path: str
@@ -30,9 +28,9 @@ class FileResult:
     #: What each violation's fix would change, line by line; empty where it is not to be shown.
     diffs: tuple[str, ...] = ()
     #: Source lines around findings and fixes, by cell and line.
-    lines: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    lines: Mapping[tuple[int, int], str] = {}
     #: A notebook's lines in its file, by cell and line.
-    file_lines: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    file_lines: Mapping[tuple[int, int], int] = {}
     #: The unified diff of all fixes.
     patch: str = ""
     #: The file's new content, None where nothing changed.
@@ -71,8 +69,7 @@ def with_failure(
     def along(values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(("", *values)[number] for number in order) if values else ()
 
-    return replace(
-        result,
+    return result._replace(
         failed=True,
         violations=tuple(violations[number] for number in order),
         snippets=along(result.snippets),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import os
 import re
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from telepathy_lint.change import Repair
 from telepathy_lint.scan import Argument, Site, Value
@@ -16,12 +14,8 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.violation import Safety
 
-_CODE = re.compile(r"TLP[1239]\d\d")
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Meta:
+class Meta(NamedTuple):
     """What is known of a rule without running it."""
 
     code: str
@@ -44,12 +38,15 @@ class Meta:
     #: Whether the rule needs a look at the whole project first.
     project: bool = False
 
-    def __post_init__(self) -> None:
-        if not _CODE.fullmatch(self.code):
+    def check(self) -> None:
+        """Raise a ValueError where this describes no rule there can be."""
+        if not re.fullmatch(r"TLP[1239]\d\d", self.code):
             raise ValueError(
                 f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9"
             )
-        if not _NAME.fullmatch(self.name) or self.name.startswith(("no-", "avoid-")):
+        if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+", self.name) or self.name.startswith(
+            ("no-", "avoid-")
+        ):
             raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
         if self.default == (self.code.startswith("TLP9") or self.project):
             raise ValueError(
@@ -57,8 +54,7 @@ class Meta:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """A rule's answer: where in the source (offsets) and what is wrong."""
 
     start: int
@@ -80,6 +76,7 @@ class Rule:
         documentation = cls.__dict__.get("__doc__") or ""
         if not isinstance(cls.__dict__.get("meta"), Meta):
             raise TypeError(f"{cls.__name__} has no `meta`")
+        cls.meta.check()
         if "check" not in cls.__dict__:
             raise TypeError(f"{cls.__name__} has no `check`")
         for part in ("Bad:", "Good:"):
@@ -102,6 +99,8 @@ class Rule:
 
     @classmethod
     def documentation(cls) -> str:
+        import inspect  # takes longer to import than all rules
+
         return inspect.cleandoc(cls.__doc__ or "")
 
     @classmethod

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 FixStyle = Literal["loader", "inline"]
 
 
-@dataclass(frozen=True, slots=True)
-class Loader:
+class Loader(NamedTuple):
     """The house loader that fixes rewrite to: a module and the names it offers."""
 
     module: str = "telepathy_runtime"
@@ -21,8 +19,7 @@ class Loader:
     apply_generation_config: str = "apply_generation_config"
 
 
-@dataclass(frozen=True, slots=True)
-class UnusedModel:
+class UnusedModel(NamedTuple):
     """A model that a file configures and nothing in the project can load, by its id as written there."""
 
     model_id: str
@@ -30,8 +27,7 @@ class UnusedModel:
     references: tuple[tuple[str, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     #: Lowest transformers version the code must run on ("4.57"), None where the project does not say.
     target_transformers: str | None = None
     fix_style: FixStyle = "loader"

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import re
 import sys
-import tokenize
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from telepathy_lint.source import Source
 
@@ -39,8 +37,7 @@ _SEPARATOR = re.compile(r"[,\s]+")
 Kind = Literal["line", "file", "range"]
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(NamedTuple):
     """One comment: where it stands in the text, the physical lines it covers and for which codes."""
 
     kind: Kind
@@ -156,26 +153,28 @@ class LineGroups:
         self.source = source
         self.groups: dict[int, tuple[int, int]] = {}
         self.found: dict[int, Directive | None] = {}
-        # Where tokenizing fails, flake8 looks at each physical line alone.
-        with suppress(tokenize.TokenError, SyntaxError):
-            self._read()
+        self._read()
 
     def _read(self) -> None:
+        import tokenize  # takes long; few files have comments that could silence anything
+
         skipped = (tokenize.ENDMARKER, tokenize.DEDENT)
         ends = (tokenize.NL, tokenize.NEWLINE)
         first, last = 0, -1
-        for kind, _, (start, _), (end, _), _ in tokenize.generate_tokens(
-            physical_lines(self.source).__next__
-        ):
-            if kind in skipped:
-                continue
-            first = min(first, start) if first else start
-            last = max(last, end)
-            if kind in ends:
-                if first != last:
-                    for line in range(first, last + 1):
-                        self.groups[line] = (first, last)
-                first, last = 0, -1
+        # Where tokenizing fails, flake8 looks at each physical line alone.
+        with suppress(tokenize.TokenError, SyntaxError):
+            for kind, _, (start, _), (end, _), _ in tokenize.generate_tokens(
+                physical_lines(self.source).__next__
+            ):
+                if kind in skipped:
+                    continue
+                first = min(first, start) if first else start
+                last = max(last, end)
+                if kind in ends:
+                    if first != last:
+                        for line in range(first, last + 1):
+                            self.groups[line] = (first, last)
+                    first, last = 0, -1
 
     def bounds(self, line: int) -> tuple[int, int]:
         return self.groups.get(line, (line, line))
@@ -241,6 +240,8 @@ class Comments:
     """Where a file's comments stand; `noqa`, as flake8 reads it, may also stand in a string."""
 
     def __init__(self, source: Source) -> None:
+        import tokenize
+
         starts = source.line_starts
         self.ranges: list[tuple[int, int]] = []
         with suppress(tokenize.TokenError, SyntaxError):

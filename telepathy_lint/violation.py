@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Safety = Literal["safe", "unsafe", "display"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """A place as users see it: 1-based lines and columns, columns in characters; the end is exclusive.
 
     `cell` is the 0-based index among a notebook's code cells and -1 elsewhere (so that spans sort);
@@ -23,8 +21,7 @@ class Span:
     cell: int = -1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Edit:
+class Edit(NamedTuple):
     """Replace `text[start:end]` of a source by `text`; `span` is the same range as users see it."""
 
     start: int
@@ -33,8 +30,7 @@ class Edit:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """What a fix would change, and how sure it is to keep the program's meaning.
 
     `edits` is empty until somebody asks for them: building them costs the import of LibCST.
@@ -45,8 +41,7 @@ class Fix:
     edits: tuple[Edit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SiteRef:
+class SiteRef(NamedTuple):
     """The call that a violation is about, wherever in it the violation points."""
 
     kind: str
@@ -55,9 +50,8 @@ class SiteRef:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Violation:
-    """One finding: sorted by path, cell, line, column, code."""
+class Violation(NamedTuple):
+    """One finding: sorted by path, cell, line, column, code; the same finding whatever is known of its site and fix."""
 
     path: str
     cell: int
@@ -67,8 +61,30 @@ class Violation:
     name: str
     message: str
     span: Span
-    site: SiteRef | None = field(default=None, compare=False)
-    fix: Fix | None = field(default=None, compare=False)
+    site: SiteRef | None = None
+    fix: Fix | None = None
     #: Character offsets into the source's text (a notebook's joined text); the engine and suppression use them.
-    start: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    start: int = 0
+    end: int = 0
+
+    # Compared by everything before `site`: what comes behind says more of the same finding.
+    def __eq__(self, other: object) -> bool:
+        return self[:8] == other[:8] if isinstance(other, Violation) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return self[:8] != other[:8] if isinstance(other, Violation) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self[:8])
+
+    def __lt__(self, other: tuple[object, ...]) -> bool:
+        return self[:8] < other[:8]
+
+    def __le__(self, other: tuple[object, ...]) -> bool:
+        return self[:8] <= other[:8]
+
+    def __gt__(self, other: tuple[object, ...]) -> bool:
+        return self[:8] > other[:8]
+
+    def __ge__(self, other: tuple[object, ...]) -> bool:
+        return self[:8] >= other[:8]

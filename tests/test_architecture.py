@@ -67,7 +67,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
     for module, _ in imports_of(path):
         if module.startswith("telepathy_runtime"):
-            allowed = ["telepathy_runtime.registry"]
+            allowed = ["telepathy_runtime.registry", "telepathy_runtime.families"]
             if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
                 allowed.append(
                     "telepathy_runtime.memory"
@@ -106,6 +106,39 @@ def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
     loaded = loaded_after(code)
     assert "telepathy_lint.rules.tlp101_hardcoded_device_map" in loaded
     assert not loaded & {*HEAVY, "libcst"}
+
+
+#: What dataclasses and pkgutil bring along. Defining one frozen dataclass takes five times as long as a named tuple.
+SLOW_TO_IMPORT = {"dataclasses", "inspect", "dis", "tokenize", "difflib", "json", "tempfile", "subprocess"}
+LOAD = 'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto")\n'
+
+
+@pytest.mark.parametrize("options", [[], ["--no-cache", "--isolated"]])
+@pytest.mark.parametrize("name", ["script.py", "book.ipynb"])
+def test_a_check_imports_nothing_slow(name: str, options: list[str], tmp_path: Path) -> None:
+    cells = [{"cell_type": "code", "source": LOAD, "metadata": {}, "outputs": [], "execution_count": None}]
+    script = tmp_path / name
+    script.write_text(
+        LOAD if name == "script.py" else json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5})
+    )
+    arguments = [
+        "check",
+        "--output-format",
+        "concise",
+        "--cache-dir",
+        str(tmp_path / "kept"),
+        *options,
+        str(script),
+    ]
+    slow = SLOW_TO_IMPORT - ({"json"} if not options or name == "book.ipynb" else set())
+    for _ in range(2):  # the second time from the cache
+        loaded = loaded_after(
+            "import sys; before = set(sys.modules)\n"
+            f"from telepathy_lint.cli import run; status = run({arguments!r})\n"
+            "import telepathy_lint.commands.check\n"
+            f"assert status == 1 and not (now := set(sys.modules) - before) & {slow!r}, now & {slow!r}"
+        )
+        assert "telepathy_lint.commands.check" in loaded
 
 
 def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -46,7 +45,7 @@ def result(*violations: Violation, path: str = "a.py", diffs: tuple[str, ...] = 
 SAFE = result(violation(fix=fix()), diffs=("1 - old\n  + new",))
 NOTEBOOK = result(violation("n.ipynb", 3, fix=fix("unsafe", 3)), path="n.ipynb")
 FAILED = failure("bad.py", "syntax error: '(' was never closed", 3, 5)
-STRANGE = result(replace(violation(ODD), message="first\nsecond\x1b[31m\x00 ]]>"), path=ODD)
+STRANGE = result(violation(ODD)._replace(message="first\nsecond\x1b[31m\x00 ]]>"), path=ODD)
 ALL = [SAFE, FAILED, NOTEBOOK, STRANGE]
 
 
@@ -268,7 +267,7 @@ def test_fingerprints_survive_line_shifts_and_tell_equal_code_apart() -> None:
     def prints(*results: FileResult) -> list[str]:
         return [entry["fingerprint"] for entry in json.loads(text("gitlab", *results))]
 
-    shifted = result(replace(violation(), line=90, span=Span(90, 15, 90, 25)))
+    shifted = result(violation()._replace(line=90, span=Span(90, 15, 90, 25)))
     assert prints(shifted) == prints(result(violation()))
     twice = prints(result(violation(), violation()))
     assert twice[0] == prints(result(violation()))[0]

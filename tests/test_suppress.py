@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,7 +135,7 @@ def test_comments_count_on_the_first_and_last_line_of_the_call(comment: str) -> 
         source = Source.from_text("x.py", text)
         call = source.place(text.index("load("), text.rindex(")") + 1)
         (found,) = findings(source)
-        with_site = replace(found, site=SiteRef("model", "load", None, call))
+        with_site = found._replace(site=SiteRef("model", "load", None, call))
         return bool(unsuppressed(source, [with_site]))
 
     lines = ["x = load(", "    1,", "    LOAD,", "    2,", ")", "y = 1"]

@@ -12,9 +12,8 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.cache import place, store
 from telepathy_lint.cache.contents import UNREADABLE, Contents, Known
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 
-@dataclass(frozen=True, slots=True)
-class Grounds:
+class Grounds(NamedTuple):
     """What one result rests on beside its own file: plain data that comes back from a worker process."""
 
     facts: tuple[Fact, ...] = ()
@@ -39,8 +37,7 @@ class Grounds:
 NO_GROUNDS = Grounds()
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """What is known of a file: its result, None where it cannot hold anything of interest."""
 
     result: FileResult | None
@@ -76,7 +73,7 @@ class Cache:
         try:
             return store.read(self._path, self._purpose)
         except (OSError, store.StoreError):
-            return store.Stored()
+            return store.Stored([], [], {}, {}, b"")
 
     @cached_property
     def contents(self) -> Contents:
@@ -102,7 +99,7 @@ class Cache:
         except _UNUSABLE:
             return None
         if entry.day != store.today():
-            entry.day, self._changed = store.today(), True
+            entry, self._changed = entry._replace(day=store.today()), True
         self._entries[path] = entry
         self.hits += not entry.idle
         return hit

@@ -10,8 +10,7 @@ import stat
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from telepathy_lint.cache import place
 from telepathy_lint.cache.contents import Known
@@ -34,8 +33,7 @@ class StoreError(Exception):
     """The file is no cache of ours, or not of this purpose."""
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of one file: its digest when it was looked at, under which key, resting on what, with which result."""
 
     digest: str
@@ -48,15 +46,14 @@ class Entry:
     day: int
 
 
-@dataclass(slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A cache file's content; entries are taken out of their tables when they are asked for."""
 
-    keys: list[str] = field(default_factory=list)
-    facts: list[Fact] = field(default_factory=list)
-    stamps: dict[str, Known] = field(default_factory=dict)
-    rows: dict[str, list[Any]] = field(default_factory=dict)
-    results: bytes = b""
+    keys: list[str]
+    facts: list[Fact]
+    stamps: dict[str, Known]
+    rows: dict[str, list[Any]]
+    results: bytes
 
     def entry(self, path: str) -> Entry | None:
         row = self.rows.get(path)

@@ -7,7 +7,6 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from telepathy_lint.cli import Usage
@@ -132,7 +131,7 @@ class Check:
         root = place.root_of(self.config, os.getcwd())
         # Runs with other rules and settings, as people make them in turn, do not drive out each other's results.
         kind = f"{root} {selection(self.config)}{self.config.settings(None)!r}"
-        return Cache(folder, kind, repr(replace(task, verbose=False)), versions)
+        return Cache(folder, kind, repr(task._replace(verbose=False)), versions)
 
     def _refuse_unknown_rules(self, cache: Cache | None = None) -> None:
         """A wrong code must not pass because no file happens to need the rules."""
@@ -148,16 +147,15 @@ class Check:
         options, unsafe = self.options, self.config.unsafe_fixes
         plain = Task(unsafe=unsafe, unused_noqa=self.config.report_unused_noqa, verbose=options.verbose)
         if options.add_noqa:
-            return replace(plain, add_noqa=True)
-        plain = replace(plain, snippets=self._baseline_path is not None)
+            return plain._replace(add_noqa=True)
+        plain = plain._replace(snippets=self._baseline_path is not None)
         if options.write_baseline:
-            return replace(plain, snippets=True)
+            return plain._replace(snippets=True)
         if self.fixing:
-            plain = replace(plain, fix=True, patch=options.diff)
+            plain = plain._replace(fix=True, patch=options.diff)
         if options.fix_only or options.diff or options.statistics:
             return plain
-        return replace(
-            plain,
+        return plain._replace(
             edits=self.format.edits,
             lines=self.format.lines,
             snippets=plain.snippets or self.format.snippets,
@@ -197,7 +195,7 @@ class Check:
             return self._diff(results, fixed, failed)
         if options.fix_only:
             results = [
-                replace(result, violations=result.failures, snippets=(), diffs=()) for result in results
+                result._replace(violations=result.failures, snippets=(), diffs=()) for result in results
             ]
         found = any(result.violations for result in results)
         self._print(results, to)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from telepathy_lint.cli import Usage
@@ -45,8 +44,8 @@ def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
             value, origin = (
                 (target.version, target.path) if target else (None, "default: no requirement file says")
             )
-        if is_dataclass(value) and not isinstance(value, type):
-            value = {name.replace("_", "-"): one for name, one in asdict(value).items()}
+        if isinstance(value, Loader):
+            value = {name.replace("_", "-"): one for name, one in value._asdict().items()}
         elif key == "per-file-ignores":
             value = {pattern: list(codes) for pattern, codes in value}
         elif isinstance(value, tuple):
@@ -59,7 +58,7 @@ def _telling(key: str, value: Any) -> Any:
     """Of the loader, the module and the names that are not the usual ones."""
     if key != "loader":
         return value
-    usual = asdict(Loader())
+    usual = Loader()._asdict()
     return {
         name: one for name, one in value.items() if name == "module" or one != usual[name.replace("-", "_")]
     }

@@ -104,7 +104,7 @@ def new(options: Namespace) -> int:
             since=__version__,
             kinds=("model",),
             default=code[3] != "9",
-        )
+        ).check()
     except ValueError as error:
         raise Usage(str(error)) from error
     names = {

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.results import FileResult
     from telepathy_lint.violation import Violation
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """What a format needs to be told of each finding; fixes cost LibCST, so only who shows them asks."""
 
     module: str
@@ -38,8 +36,7 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """Everything a format may say."""
 
     results: Sequence[FileResult]

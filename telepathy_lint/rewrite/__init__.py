@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from telepathy_lint.change import Change
 from telepathy_lint.rewrite.imports import ImportPlan, Placed
@@ -22,8 +22,7 @@ from telepathy_lint.violation import Edit, Fix, Safety
 _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
 
 
-@dataclass(frozen=True)
-class Rewrite:
+class Rewrite(NamedTuple):
     """One change of one site, the rules it answers, and how safe it is."""
 
     site: Site
@@ -208,8 +207,7 @@ def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
             text = text.replace(f"{{{each.name}}}", each.spelled)
         return text
 
-    return replace(
-        change,
+    return change._replace(
         func=spell(change.func) if change.func is not None else None,
         replaced=tuple((name, spell(value)) for name, value in change.replaced),
         added=tuple((name, spell(value)) for name, value in change.added),
@@ -227,7 +225,7 @@ def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
         repairs = [each for each in group if all(rule.meta.setting is None for rule in each.rules)]
         first, *others = repairs or group
         for other in others:
-            first = replace(first, rules=first.rules + other.rules, change=first.change | other.change)
+            first = first._replace(rules=first.rules + other.rules, change=first.change | other.change)
         merged.append(first)
     return merged
 

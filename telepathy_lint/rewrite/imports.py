@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 from bisect import bisect_right
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from telepathy_lint.change import Name
 from telepathy_lint.rewrite.import_names import without_names
@@ -24,8 +24,7 @@ from telepathy_lint.triggers import find_words
 from telepathy_lint.violation import Edit
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """Where a site's loader name comes from and how the call spells it."""
 
     spelled: str
