@@ -9,7 +9,7 @@ from telepathy_lint.rule import literal
 from telepathy_lint.scan import Argument, Known, Site
 
 #: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
-_ONE_TASK = re.compile(
+_ONE_TASK = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
     r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)"
 )
@@ -32,7 +32,7 @@ def decides_nothing(load: Site) -> bool:
         and (load.loader or not load.opaque)
         and not load.configured
         and load.generation_config is Known.NO
-        and not any(_ONE_TASK.search(name) for name in (*load.classes, load.model_id or ""))
+        and not any(re.search(_ONE_TASK, name) for name in (*load.classes, load.model_id or ""))
     )
 
 

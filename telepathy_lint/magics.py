@@ -7,23 +7,19 @@ import re
 import warnings
 
 # Cell magics whose body is Python run in this kernel; every other `%%` cell is another language or program.
-_PYTHON_CELLS = re.compile(
-    r"%%(?:autopx|capture|debug|ipytest|lprun|memit|mprun|prun|px|scalene|snakeviz|time|timeit)\b"
-)
+_PYTHON_CELLS = r"%%(?:autopx|capture|debug|ipytest|lprun|memit|mprun|prun|px|scalene|snakeviz|time|timeit)\b"
 # Magics that work without `%`, and shell aliases; only where the line is not Python.
-_AUTOMAGIC = re.compile(
+_AUTOMAGIC = (
     r"(?:alias|apt|apt-get|autoreload|bash|brew|cat|cd|clear|colors|conda|cp|dirs|env|export|git|less|load_ext|"
     r"ls|man|mamba|matplotlib|micromamba|mkdir|more|mv|nvidia-smi|pip|pip3|pwd|reload_ext|rm|rmdir|run|uv|wget)[ \t]+(?![=,:(\[{]|\.\w)\S"
 )
-_SUSPECT = re.compile(
-    rf"^[ \t]*(?:[%!?,;/]|{_AUTOMAGIC.pattern})|\?[ \t]*(?:#[^\n]*)?\r?$|=[ \t]*[!%]", re.MULTILINE
-)
+_SUSPECT = rf"(?m)^[ \t]*(?:[%!?,;/]|{_AUTOMAGIC})|\?[ \t]*(?:#[^\n]*)?\r?$|=[ \t]*[!%]"
 # All for what stands behind a line's indentation: an expression for both would try every way to share out the blanks.
-_ESCAPE = re.compile(r"%|!|\?|[,;/](?=[\w/])")
-_HELP = re.compile(r"[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$")
-_TARGET = re.compile(r"[\w.,\[\] \t*]+")
-_MAGIC_VALUE = re.compile(r"[ \t]*(?:!|%[a-zA-Z_])")
-_LEXEME = re.compile(
+_ESCAPE = r"%|!|\?|[,;/](?=[\w/])"
+_HELP = r"[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$"
+_TARGET = r"[\w.,\[\] \t*]+"
+_MAGIC_VALUE = r"[ \t]*(?:!|%[a-zA-Z_])"
+_LEXEME = (
     r"#[^\r\n]*|(?P<triple>\"\"\"|''')|\"(?:\\.|[^\"\\\r\n])*\"|'(?:\\.|[^'\\\r\n])*'"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<continued>\\\r?\n)"
 )
@@ -34,7 +30,7 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
 
     A hidden line becomes one line that ends in `{marker} line N`; what it was goes to `hidden[N]`.
     """
-    if not _SUSPECT.search(text):
+    if not re.search(_SUSPECT, text):
         return text
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     # Colab allows comments, such as a form's title, above a cell magic.
@@ -49,7 +45,7 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
         hidden.append(body)
 
     if lines[first].startswith("%%"):
-        if not _PYTHON_CELLS.match(lines[first]):
+        if not re.match(_PYTHON_CELLS, lines[first]):
             return None
         result += lines[:first]
         hide(lines[first], "")
@@ -73,14 +69,14 @@ def _replacement(line: str) -> str | None:
     body = line.rstrip("\r\n")
     code = body.lstrip(" \t")
     indent = body[: len(body) - len(code)]
-    if _ESCAPE.match(code) or (_HELP.match(code) and not code.startswith("#")):
+    if re.match(_ESCAPE, code) or (re.match(_HELP, code) and not code.startswith("#")):
         return f"{indent}pass  "
     target, _, value = code.partition("=")
     target = target.rstrip(" \t")
-    if _MAGIC_VALUE.match(value) and _TARGET.fullmatch(target):
+    if re.match(_MAGIC_VALUE, value) and re.fullmatch(_TARGET, target):
         # The name stays bound, to something nobody can decide.
         return f"{indent}{target} = get_ipython()  "
-    if _AUTOMAGIC.match(body.strip()) and not _parses(body.strip()):
+    if re.match(_AUTOMAGIC, body.strip()) and not _parses(body.strip()):
         return f"{indent}pass  "
     return None
 
@@ -115,7 +111,7 @@ class _State:
             if self.quote:
                 position = self._string(line, position)
                 continue
-            found = _LEXEME.search(line, position)
+            found = re.compile(_LEXEME).search(line, position)
             if found is None:
                 return
             position = found.end()

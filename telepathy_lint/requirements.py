@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 from telepathy_lint.config import ConfigError, parse_toml
 
-_REQUIREMENT = re.compile(r"transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)", re.IGNORECASE)
-_LOWER = re.compile(r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)")
-_TAG = re.compile(r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)")
-_LOCKED = re.compile(r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)')
-_LINE = re.compile(
-    r"^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))", re.MULTILINE | re.IGNORECASE
-)
-_QUOTED = re.compile(r"[\"'](?=transformers\b(?![-_.\w]))", re.IGNORECASE)
+_REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
+_LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
+_TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
+_LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
+_LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
+_QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
 
 class Target(NamedTuple):
@@ -62,7 +60,7 @@ def target_of(folder: str) -> Target | None:
         if "transformers" not in text.lower():
             continue
         if path.endswith(".lock"):
-            locked += [Target(found["version"], path) for found in _LOCKED.finditer(text)]
+            locked += [Target(found["version"], path) for found in re.finditer(_LOCKED, text)]
         else:
             declared += [Target(version, path) for version in _versions(path, text)]
     chosen = declared or locked
@@ -98,8 +96,8 @@ def _versions(path: str, text: str) -> Iterator[str]:
         start = _QUOTED if path.endswith("setup.py") else _LINE
         specifications = (
             found.group()
-            for begin in start.finditer(text)
-            if (found := _REQUIREMENT.match(text, begin.end()))
+            for begin in re.finditer(start, text)
+            if (found := re.compile(_REQUIREMENT).match(text, begin.end()))
         )
     for specification in specifications:
         version = lower_bound(specification)
@@ -109,16 +107,16 @@ def _versions(path: str, text: str) -> Iterator[str]:
 
 def lower_bound(requirement: str) -> str | None:
     """The lowest version that a requirement such as `transformers[torch]>=4.40,<5` allows; None where it sets none."""
-    tagged = _TAG.search(requirement)
+    tagged = re.search(_TAG, requirement)
     if tagged:
         return tagged["version"]
-    found = _REQUIREMENT.match(requirement.strip())
+    found = re.match(_REQUIREMENT, requirement.strip())
     if found is None:
         return None
     bounds = [
         match["version"]
         for part in found["rest"].split(",")
-        if (match := _LOWER.match(part.strip().lstrip("(").strip()))
+        if (match := re.match(_LOWER, part.strip().lstrip("(").strip()))
     ]
     return max(bounds, key=lambda version: tuple(map(int, version.split(".")))) if bounds else None
 

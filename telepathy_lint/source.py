@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from telepathy_lint.violation import Edit, Span
 
 # PEP 263: the declaration counts only in the first two lines, and in the second only below a comment or blank line.
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_BLANK_OR_COMMENT = re.compile(rb"^[ \t\f]*(?:#.*)?$")
+_COOKIE = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
+_BLANK_OR_COMMENT = rb"^[ \t\f]*(?:#.*)?$"
 _Answer = TypeVar("_Answer")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
@@ -243,11 +243,14 @@ def declares_encoding(data: bytes) -> bool:
 
 def _declaration(data: bytes) -> str | None:
     head = data[len(codecs.BOM_UTF8) :] if data.startswith(codecs.BOM_UTF8) else data
-    lines = re.split(rb"\r\n|\r|\n", head[:4096], maxsplit=2)
+    head = head[:4096]
+    if b"coding" not in head:
+        return None
+    lines = re.split(rb"\r\n|\r|\n", head, maxsplit=2)
     for number, line in enumerate(lines[:2]):
-        if found := _COOKIE.match(line):
+        if found := re.match(_COOKIE, line):
             return found.group(1).decode("ascii")
-        if number == 0 and not _BLANK_OR_COMMENT.match(line):
+        if number == 0 and not re.match(_BLANK_OR_COMMENT, line):
             return None
     return None
 

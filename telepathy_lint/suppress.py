@@ -22,17 +22,14 @@ if TYPE_CHECKING:
     from telepathy_lint.violation import Violation
 
 # flake8.defaults.NOQA_INLINE_REGEXP, the same from flake8 6.0 to 7.5.
-NOQA = re.compile(r"# noqa(?::[\s]?(?P<codes>([A-Z]+[0-9]+(?:[,\s]+)?)+))?", re.IGNORECASE)
+NOQA = r"(?i)# noqa(?::[\s]?(?P<codes>([A-Z]+[0-9]+(?:[,\s]+)?)+))?"
 # flake8 matches this at the start of any physical line, whatever follows; the codes are ours (and Ruff's) reading.
-_NOQA_FILE = re.compile(
-    r"^[^\S\r\n]*# flake8[:=]\s*noqa(?:[^\S\r\n]*:[^\S\r\n]*(?P<codes>[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*))?",
-    re.IGNORECASE | re.MULTILINE,
-)
-_OURS = re.compile(
+_NOQA_FILE = r"(?im)^[^\S\r\n]*# flake8[:=]\s*noqa(?:[^\S\r\n]*:[^\S\r\n]*(?P<codes>[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*))?"
+_OURS = (
     r"#\s*telepathy-lint:\s*(?P<verb>disable-file|disable|enable)\b"
     r"(?:\s*=\s*(?P<codes>[\w-]+(?:\s*,\s*[\w-]+)*))?"
 )
-_SEPARATOR = re.compile(r"[,\s]+")
+_SEPARATOR = r"[,\s]+"
 
 Kind = Literal["line", "file", "range"]
 
@@ -79,10 +76,12 @@ class Suppressions:
         # Only a comment that could matter makes the file worth tokenizing; `every` asks for all of ours.
         self.noqa = [
             match
-            for match in NOQA.finditer(source.text)
+            for match in re.finditer(NOQA, source.text)
             if every
             or (codes := match["codes"]) is None
-            or any(one.code.startswith(tuple(filter(None, _SEPARATOR.split(codes)))) for one in violations)
+            or any(
+                one.code.startswith(tuple(filter(None, re.split(_SEPARATOR, codes)))) for one in violations
+            )
         ]
         self.groups = LineGroups(source) if self.noqa else None
         self.directives = [*_file_level(source), *_ranges(source)]
@@ -191,7 +190,7 @@ class LineGroups:
         if first > len(starts):
             return None
         end = starts[last] if last < len(starts) else len(text)
-        match = NOQA.search(text, starts[first - 1], end)
+        match = re.compile(NOQA).search(text, starts[first - 1], end)
         return _directive("line", match, first, last) if match is not None else None
 
 
@@ -232,7 +231,7 @@ def _file_level(source: Source) -> Iterator[Directive]:
     text = source.text
     if "flake8" not in text.lower():
         return
-    for match in _NOQA_FILE.finditer(text):
+    for match in re.finditer(_NOQA_FILE, text):
         yield _directive("file", match, 1, len(source.line_starts))
 
 
@@ -257,7 +256,7 @@ class Comments:
 
 def _comments(source: Source) -> Iterator[re.Match[str]]:
     """Our own comments; unlike `noqa`, which flake8 reads anywhere, only where they are comments."""
-    matches = list(_OURS.finditer(source.text))
+    matches = list(re.finditer(_OURS, source.text))
     if matches:
         comments = Comments(source)
         yield from (match for match in matches if comments.hold(match.start()))
@@ -277,7 +276,7 @@ def _ranges(source: Source) -> Iterator[Directive]:
             if match["verb"] == "disable":
                 yield _directive("line", match, line, line)
         elif match["verb"] == "disable":
-            open_.append((match, set(_SEPARATOR.split(match["codes"])) if match["codes"] else None))
+            open_.append((match, set(re.split(_SEPARATOR, match["codes"])) if match["codes"] else None))
         else:
             yield from _close(source, open_, match, line)
     for match, left in open_:
@@ -288,7 +287,7 @@ def _close(
     source: Source, open_: list[tuple[re.Match[str], set[str] | None]], match: re.Match[str], line: int
 ) -> Iterator[Directive]:
     """`enable` ends what it names, in every range still open; without names it ends them all."""
-    ended = set(_SEPARATOR.split(match["codes"])) if match["codes"] else None
+    ended = set(re.split(_SEPARATOR, match["codes"])) if match["codes"] else None
     remaining: list[tuple[re.Match[str], set[str] | None]] = []
     for begun, left in open_:
         first = source.line_of(begun.start())

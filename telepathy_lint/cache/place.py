@@ -15,7 +15,7 @@ VARIABLE = "TELEPATHY_LINT_CACHE_DIR"
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of telepathy-lint; it may be deleted at any time.\n"
 #: Files that say what the folder is: to git, and to programs that make backups.
 _BESIDE = {".gitignore": "# A cache of telepathy-lint.\n*\n", "CACHEDIR.TAG": _TAG}
-_OURS = re.compile(r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?")
+_OURS = r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?"
 
 
 def root_of(config: Config, folder: str) -> str:
@@ -66,7 +66,7 @@ def prepare(folder: str) -> bool:
 def files(folder: str) -> Iterator[os.DirEntry[str]]:
     """The cache's own files in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
-        yield from [each for each in entries if _OURS.fullmatch(each.name)]
+        yield from [each for each in entries if re.fullmatch(_OURS, each.name)]
 
 
 def clean(folder: str) -> int:

@@ -11,7 +11,7 @@ from telepathy_lint.scan import Scan, Site
 from telepathy_lint.scan.scopes import Scope
 from telepathy_lint.triggers import find_words
 
-_KEEP = re.compile(r"#\s*noqa(?!\s*:\s*(?!.*F401))", re.IGNORECASE)
+_KEEP = r"(?i)#\s*noqa(?!\s*:\s*(?!.*F401))"
 
 
 class UnusedNames:
@@ -34,7 +34,7 @@ class UnusedNames:
             self.source.line_of(self.source.start_of(stmt)),
             self.source.line_of(self.source.end_of(stmt)),
         )
-        if any(_KEEP.search(self.source.line(number)) for number in range(first, last + 1)):
+        if any(re.search(_KEEP, self.source.line(number)) for number in range(first, last + 1)):
             return []
         if self.source.once(_reads_namespaces):
             return []

@@ -10,7 +10,7 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
 
 #: What the number of the process's own GPU is called, or asked for.
-_OWN_DEVICE = re.compile(r"(?i)rank|process_index|current_device|accelerator")
+_OWN_DEVICE = r"(?i)rank|process_index|current_device|accelerator"
 #: Values, and the device of `{"": device}`, for which the resolver's answer comes to the same.
 _ALIKE = frozenset({"auto", "balanced", "cuda", "cuda:0", 0, "mps", "mps:0", "local"})
 
@@ -90,7 +90,7 @@ def _device(value: Value) -> object:
 
 def _own(node: ast.AST | None) -> str | None:
     """ "local" for a computed device that names the process; an index of a loop may be any."""
-    return "local" if isinstance(node, ast.expr) and _OWN_DEVICE.search(ast.unparse(node)) else None
+    return "local" if isinstance(node, ast.expr) and re.search(_OWN_DEVICE, ast.unparse(node)) else None
 
 
 def first_written(values: Iterable[Value]) -> Value | None:

@@ -6,7 +6,7 @@ from telepathy_lint.rule import Meta, Report, Rule, origin
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
 
-_TORCH_DTYPE = re.compile(
+_TORCH_DTYPE = (
     r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
 )
 
@@ -65,7 +65,7 @@ def dtype_name(value: Value) -> str | None:
     """The dtype that a value visibly is ("bfloat16", "float16", "auto"), None where that cannot be told."""
     if value.kind == "symbol":
         root, _, name = str(value.data).rpartition(".")
-        return name if root == "torch" and _TORCH_DTYPE.match(name) else None
+        return name if root == "torch" and re.match(_TORCH_DTYPE, name) else None
     if value.kind == "const" and isinstance(value.data, str):
         name = value.data.removeprefix("torch.")
         return "bfloat16" if name in ("bfloat16", "bf16") else name

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import re
-
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
-_DECODER_ONLY = re.compile(r"(?:ForCausalLM|LMHeadModel)$")
+_DECODER_ONLY = ("ForCausalLM", "LMHeadModel")
 
 
 class RightPaddedGeneration(Rule):
@@ -47,7 +45,7 @@ class RightPaddedGeneration(Rule):
         padded = site.right_padded
         if padded is None or not site.about:
             return None
-        if not all(_DECODER_ONLY.search(name) for load in site.about for name in load.classes):
+        if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.classes):
             return None
         line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
         return self.at(site, padded.node, f"on {line}, by a tokenizer with padding_side='right'")

@@ -8,11 +8,9 @@ from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.triggers import CACHE_VARIABLES
 
-_ABSOLUTE = re.compile(r"/(?!/)|[A-Za-z]:[\\/]|\\\\\w")
+_ABSOLUTE = r"/(?!/)|[A-Za-z]:[\\/]|\\\\\w"
 #: Folders that every machine, or every machine of a hosted platform or a container, has in the same place.
-_EVERYWHERE = re.compile(
-    r"/(?:tmp|var/tmp|dev/shm|run|content|kaggle|opt/ml|databricks|dbfs|app|cache|root/\.cache|workspace|code)(?:/|$)"
-)
+_EVERYWHERE = r"/(?:tmp|var/tmp|dev/shm|run|content|kaggle|opt/ml|databricks|dbfs|app|cache|root/\.cache|workspace|code)(?:/|$)"
 #: A condition with one of these words looks at the machine before it decides.
 _LOOKS = ("environ", "getenv", "exists", "is_dir", "isdir", "hostname", "platform", "uname", "node()")
 
@@ -76,8 +74,8 @@ def _is_path_of_one_machine(value: Value) -> bool:
     return (
         isinstance(text, str)
         and len(text) > 1
-        and _ABSOLUTE.match(text) is not None
-        and _EVERYWHERE.match(text) is None
+        and re.match(_ABSOLUTE, text) is not None
+        and re.match(_EVERYWHERE, text) is None
     )
 
 

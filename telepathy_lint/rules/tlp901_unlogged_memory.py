@@ -7,15 +7,15 @@ from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
 #: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
-_ASKS = re.compile(
+_ASKS = (
     r"memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)|\bmem_get_info\b|virtual_memory\b"
     r"|\b(?:nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi)\b|[Mm]emory(?:Tracker|Monitor|Logger|Profiler)"
 )
-_HELPER = re.compile(r"(?:log|print|report|show|track|monitor|get|measure)\w{0,60}_(?:mem|vram|gpu|ram)")
+_HELPER = r"(?:log|print|report|show|track|monitor|get|measure)\w{0,60}_(?:mem|vram|gpu|ram)"
 
 
 def _asks(text: str) -> bool:
-    return _ASKS.search(text) is not None or _HELPER.search(text) is not None
+    return re.search(_ASKS, text) is not None or re.search(_HELPER, text) is not None
 
 
 class UnloggedMemory(Rule):

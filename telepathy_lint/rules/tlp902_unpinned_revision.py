@@ -6,22 +6,22 @@ from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 #: The ids without an organisation that the hub has kept from its first years; any other bare name may be a folder.
-_BARE = re.compile(
+_BARE = (
     r"(?:distil)?bert-(?:base|large)-(?:uncased|cased|chinese|german-cased|multilingual-(?:un)?cased)"
     r"|(?:distil|xlm-)?roberta-(?:base|large)|albert-(?:base|large|xlarge|xxlarge)-v[12]|camembert-base"
     r"|(?:distil)?gpt2|gpt2-(?:medium|large|xl)|openai-gpt|t5-(?:small|base|large|3b|11b)|xlnet-(?:base|large)-cased"
 )
 #: What people call the folders they save to.
-_FOLDERS = re.compile(
+_FOLDERS = (
     r"(?i)\.*(?:\w*models?\w*|\w*checkpoints?\w*|ckpts?|\w*outputs?\w*|out|\w*results?\w*|runs?|experiments?|exp|logs?"
     r"|data|datasets?|weights|saved\w*|save|trained\w*|tmp|temp|cache\w*|assets|artifacts|resources?|tests?|examples?"
     r"|local\w*|path|user(?:name)?|your\w*|\w*_org|namespace|my_\w+|fixtures|pretrained\w*|src|lib|home|mnt)"
 )
 #: More characters than an organisation and a name have on the hub.
 _LONGEST = 200
-_WRITTEN = re.compile(r"(?:save\w{0,60}\(|_dir\s{0,60}=\s{0,60}|makedirs\()[\"']([\w./-]+)(?=[\"'])")
+_WRITTEN = r"(?:save\w{0,60}\(|_dir\s{0,60}=\s{0,60}|makedirs\()[\"']([\w./-]+)(?=[\"'])"
 
 
 class UnpinnedRevision(Rule):
@@ -65,9 +65,9 @@ def is_hub_id(text: str) -> bool:
     """Whether a string is sure to name a repository of the hub rather than a folder."""
     if len(text) > _LONGEST:
         return False
-    if _HUB_ID.fullmatch(text):
-        return _FOLDERS.fullmatch(text.partition("/")[0]) is None
-    return _BARE.fullmatch(text) is not None
+    if re.fullmatch(_HUB_ID, text):
+        return re.fullmatch(_FOLDERS, text.partition("/")[0]) is None
+    return re.fullmatch(_BARE, text) is not None
 
 
 def _is_written_to(model_id: str, site: Site) -> bool:
@@ -76,4 +76,4 @@ def _is_written_to(model_id: str, site: Site) -> bool:
 
 
 def _written_names(text: str) -> frozenset[str]:
-    return frozenset(_WRITTEN.findall(text))
+    return frozenset(re.findall(_WRITTEN, text))

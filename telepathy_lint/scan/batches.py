@@ -28,7 +28,7 @@ _TRAINERS = ("Trainer", "Seq2SeqTrainer", "SFTTrainer")
 #: chunks unless told otherwise, by version: nothing that can be computed here.
 _TRL_LENGTH = "max_seq_length"
 #: Signs that a step needs something else than training every weight in 16 bits needs.
-_OTHERWISE = re.compile(
+_OTHERWISE = (
     r"(?i)peft|lora|adapter|prompt_tuning|bitsandbytes|bnb|load_in_|quant|gptq|awq|unsloth|deepspeed|fsdp|zero3|megatron"
     r"|gradient_checkpointing|liger|packing|padding_free|flattening|offload|parallel(?!ism)|colossal|split_batches"
     r"|auto_find_batch_size|torch_compile|torch\.compile|galore|lomo|badam|adafactor|apollo|freez|requires_grad|optimizers"
@@ -94,7 +94,7 @@ class Batches:
         models = [site for site in self.loads if site.kind in ("model", "pipeline")]
         if len(models) != 1 or models[0].opaque or models[0].indirect or models[0].model_id is None:
             return None
-        if not models[0].generative or _OTHERWISE.search(self.tree.text):
+        if not models[0].generative or re.search(_OTHERWISE, self.tree.text):
             return None
         known = {site.call for site in self.loads}
         for node in self.tree.visit(self.tree.lines_of(self.words.find("from_pretrained"))):

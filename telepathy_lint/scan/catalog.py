@@ -10,21 +10,21 @@ import re
 
 ROOT = "transformers"
 
-_MODEL = re.compile(
+_MODEL = (
     r"(?!TF[A-Z]|Flax)"
     r"(?:AutoModel\w*|AutoBackbone"
     r"|[A-Za-z]\w*?(?:For[A-Z]\w*|Model|ModelWithProjection|ModelWithLMHead|Backbone|Encoder|Decoder|Transformer"
     r"|VQVAE|HifiGan))"
 )
-_NOT_A_MODEL = re.compile(
-    r"(?:Config|Tokenizer(?:Fast)?|Processor(?:Fast|Pil)?|FeatureExtractor|Pipeline|Retriever|Output)$"
-)
-_GENERATIVE = re.compile(
-    # What answers in speech or pixels (SpeechT5ForTextToSpeech, ImageGPTForCausalImageModeling) is left out.
-    r"(?:ForCausalLM|ForConditionalGeneration|LMHeadModel|ModelWithLMHead|ForVisionText2Text|ForSpeechToText"
-    r"|ForTextToText|ForRNNT|ForTDT|ForGeneration|ForBlockDiffusion"
-    r"|ForProteinText2Text|MTModel)$"
-)
+_NOT_A_MODEL = (
+    "Config", "Tokenizer", "TokenizerFast", "Processor", "ProcessorFast", "ProcessorPil", "FeatureExtractor", "Pipeline",
+    "Retriever", "Output",
+)  # fmt: skip
+#: What answers in speech or pixels (SpeechT5ForTextToSpeech, ImageGPTForCausalImageModeling) is left out.
+_GENERATIVE = (
+    "ForCausalLM", "ForConditionalGeneration", "LMHeadModel", "ModelWithLMHead", "ForVisionText2Text", "ForSpeechToText",
+    "ForTextToText", "ForRNNT", "ForTDT", "ForGeneration", "ForBlockDiffusion", "ForProteinText2Text", "MTModel",
+)  # fmt: skip
 _GENERATIVE_AUTO = frozenset(
     {
         "AutoModelForCausalLM",
@@ -36,7 +36,7 @@ _GENERATIVE_AUTO = frozenset(
         "AutoModelWithLMHead",
     }
 )
-_TOKENIZER = re.compile(r"\w*Tokenizer(?:Fast)?$")
+_TOKENIZER = ("Tokenizer", "TokenizerFast")
 
 #: Pipeline tasks that answer with generated text, in any of transformers 4.36 to 5.x.
 GENERATIVE_TASKS = frozenset(
@@ -53,8 +53,7 @@ GENERATIVE_TASKS = frozenset(
 )
 
 #: Families whose tokenizer ships a pad token, by a hub id's organisation-free name or by class name.
-_SHIPS_PAD = re.compile(
-    r"""^(?:[\w.-]+/)?(?:
+_SHIPS_PAD = r"""(?ix)^(?:[\w.-]+/)?(?:
         (?:code)?qwen-?(?:1\.5|2|2\.5|3|3\.5)(?![\w])[\w.-]* | qwen[23][\w.-]* | qwq[\w.-]* | qvq[\w.-]*
       | (?:code|pali|t5|shield|recurrent|med|data|function|embedding)?gemma[\w.-]*
       | (?:flan-|mt|by|long-|code|u|umt|madlad400[\w-]*)?t5[\w.-]* | flan-(?:t5|ul2)[\w.-]* | ul2[\w.-]* | t0[\w.-]*
@@ -62,23 +61,18 @@ _SHIPS_PAD = re.compile(
       | m2m100[\w.-]* | nllb[\w.-]* | opus-mt[\w.-]* | blenderbot[\w.-]* | prophetnet[\w.-]*
       | (?:distil|al|ro|deberta|camem|xlm-ro|sci|bio|tiny|mobile)?bert(?:a)?[\w.-]* | deberta[\w.-]* | electra[\w.-]*
       | opt-[\w.-]+ | bloomz?(?:-[\w.-]+)? | phi-(?:3|3\.5|4)[\w.-]* | whisper[\w.-]*
-    )$""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_CLASS_SHIPS_PAD = re.compile(
+    )$"""
+_CLASS_SHIPS_PAD = (
     r"(?:M?T5|ByT5|M?Bart(?:50)?|Pegasus|M2M100|Nllb|Marian|Bert|DistilBert|Albert|Roberta|XLMRoberta|Electra|Deberta"
     r"(?:V2)?|Qwen2|Gemma|Bloom|LED|Whisper|Blenderbot(?:Small)?|ProphetNet|BigBird|MPNet|Reformer|XLNet|Camembert)"
     r"Tokenizer(?:Fast)?"
 )
 
 #: Families whose tokenizers are known to ship none.
-_SHIPS_NO_PAD = re.compile(
-    r"""^(?:openai-community/)?(?:
+_SHIPS_NO_PAD = r"""(?ix)^(?:openai-community/)?(?:
         (?:distil)?gpt2(?:-medium|-large|-xl)? | microsoft/dialogpt-\w+ | eleutherai/(?:gpt-|pythia)[\w.-]*
       | meta-llama/(?:meta-)?llama-[23][\w.-]* | codellama/codellama[\w.-]* | mistralai/mi[sx]tral-\d[\w.-]*
-    )$""",
-    re.VERBOSE | re.IGNORECASE,
-)
+    )$"""
 
 #: Calls that set a pad token on the tokenizer they get, although their code is not in the project.
 PAD_SETTING_HELPERS = frozenset(
@@ -98,12 +92,12 @@ def is_model_class(dotted: str) -> bool:
     """Whether a dotted name is a class of transformers whose `from_pretrained` loads weights."""
     name = last(dotted)
     return (
-        in_transformers(dotted) and _MODEL.fullmatch(name) is not None and _NOT_A_MODEL.search(name) is None
+        in_transformers(dotted) and re.fullmatch(_MODEL, name) is not None and not name.endswith(_NOT_A_MODEL)
     )
 
 
 def is_tokenizer_class(dotted: str) -> bool:
-    return in_transformers(dotted) and _TOKENIZER.fullmatch(last(dotted)) is not None
+    return in_transformers(dotted) and dotted.endswith(_TOKENIZER)
 
 
 def is_pipeline(dotted: str) -> bool:
@@ -117,7 +111,7 @@ def is_known(dotted: str) -> bool:
 
 def is_generative(class_name: str) -> bool:
     """Whether every model of the class generates text; encoder-decoder composites and Bark are left out on purpose."""
-    return class_name in _GENERATIVE_AUTO or _GENERATIVE.search(class_name) is not None
+    return class_name in _GENERATIVE_AUTO or class_name.endswith(_GENERATIVE)
 
 
 def is_generative_task(task: str) -> bool:
@@ -126,13 +120,13 @@ def is_generative_task(task: str) -> bool:
 
 def ships_pad_token(model_id: str) -> bool:
     """Whether a literal id belongs to a family whose tokenizer is known to ship a pad token of its own."""
-    return _SHIPS_PAD.match(model_id) is not None
+    return re.match(_SHIPS_PAD, model_id) is not None
 
 
 def ships_no_pad_token(model_id: str) -> bool:
     """Whether a literal id belongs to a family whose tokenizer is known to come without a pad token."""
-    return _SHIPS_NO_PAD.match(model_id) is not None
+    return re.match(_SHIPS_NO_PAD, model_id) is not None
 
 
 def class_ships_pad_token(class_name: str) -> bool:
-    return _CLASS_SHIPS_PAD.fullmatch(class_name) is not None
+    return re.fullmatch(_CLASS_SHIPS_PAD, class_name) is not None

@@ -21,7 +21,7 @@ from telepathy_lint.scan.site import Known, Site
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.triggers import CodeWords
 
-_HELPERS = re.compile(
+_HELPERS = (
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
     r"\w*tok|tok\w*(?:set_?up|fix|patch|resize|embedding))"
 )
@@ -348,7 +348,7 @@ def _sets_pad_token(symbol: str) -> bool:
         or symbol.startswith(("torch.", "numpy.", "transformers."))
     ):
         return False
-    return _HELPERS.search(name) is not None
+    return re.search(_HELPERS, name) is not None
 
 
 def _answer(call: ast.Call, origins: Origins) -> Known:

@@ -19,10 +19,8 @@ from telepathy_lint.triggers import CodeWords
 
 _POSITIONS = ("inputs", "generation_config")
 #: Names under which people keep a model of transformers; other things have a `generate` too.
-_MODEL_NAME = re.compile(
-    r"(?i)(?:\w*model\w*|\w*_lm|lm|llm|net|generator|policy\w*|actor\w*|llama|gpt\w*|t5)"
-)
-_ENCODERS = re.compile(r"(?i)tok|processor|feature_extractor|^encode$")
+_MODEL_NAME = r"(?i)(?:\w*model\w*|\w*_lm|lm|llm|net|generator|policy\w*|actor\w*|llama|gpt\w*|t5)"
+_ENCODERS = r"(?i)tok|processor|feature_extractor|^encode$"
 _ENCODING_METHODS = frozenset(
     {"apply_chat_template", "batch_encode_plus", "encode_plus", "pad", "prepare_for_model"}
 )
@@ -109,7 +107,7 @@ class Generation:
         sure = bool(about) and len(about) == len(made_by) and all(site.kind == "model" for site in about)
         if not sure:
             name = catalog.last(dotted(receiver) or "")
-            if self.foreign or not _MODEL_NAME.fullmatch(name):
+            if self.foreign or not re.fullmatch(_MODEL_NAME, name):
                 return None
         return self._site(
             call, context, _in_order(about) if sure else (), f"{ast.unparse(receiver)}.generate"
@@ -183,7 +181,7 @@ class Generation:
         if isinstance(func, ast.Attribute) and func.attr in _SAME:
             return self._is_encoding(func.value, value.context, depth + 1)
         name = func.attr if isinstance(func, ast.Attribute) else dotted(func) or ""
-        if name in _ENCODING_METHODS or _ENCODERS.search(name) is not None:
+        if name in _ENCODING_METHODS or re.search(_ENCODERS, name) is not None:
             return True
         made_by = self.identity.made_by(func, value.context)
         return bool(made_by) and all(

@@ -18,9 +18,7 @@ from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, Origins, Path
 from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.site import Site
 
-_OPTIMIZER = re.compile(
-    r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
-)
+_OPTIMIZER = r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
 _OPTIMIZERS = ("Adam", "SGD", "Optim", "optim", "Adafactor")
 _PARAMETERS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
 #: Expressions that can hand an object on.
@@ -215,7 +213,7 @@ class Gradients:
 
     def _calls_of_optimizers(self) -> Iterator[ast.Call]:
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*_OPTIMIZERS, whole=False))):
-            if isinstance(node, ast.Call) and _OPTIMIZER.fullmatch(catalog.last(dotted(node.func) or "")):
+            if isinstance(node, ast.Call) and re.fullmatch(_OPTIMIZER, catalog.last(dotted(node.func) or "")):
                 yield node
 
     def _called(self, call: ast.Call) -> Origins:

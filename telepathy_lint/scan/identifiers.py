@@ -24,16 +24,14 @@ if TYPE_CHECKING:
     from telepathy_runtime.families import IdStatus
 
 #: What the hub itself calls its models of these families; services that sell the same models have their own names.
-_PLAIN = re.compile(
+_PLAIN = (
     r"meta-llama/(?:Meta-)?Llama-3(?:\.\d+)?-\d+B(?:-Instruct)?|mistralai/Mistral-7B(?:-Instruct)?-v\d\.\d"
     r"|Qwen/Qwen2\.5-[\d.]+B(?:-Instruct)?"
 )
 #: What a literal may hold that starts like one of the families' ids, and what of it looks like an id.
 _WRITTEN = re.compile(r"[^\"'\n\\]*")
 _ID = re.compile(r"[\w./-]+")
-_MODEL_NAME = re.compile(
-    r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
-)
+_MODEL_NAME = r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
 #: Clients of services that sell models under names of their own.
 SERVICES = (
     "openai", "together", "litellm", "openrouter", "groq", "anthropic", "deepinfra", "fireworks", "replicate", "bedrock",
@@ -93,7 +91,7 @@ class Identifiers:
             if id(node) in loaded or self._is_loaded(node):
                 sure = True
             else:
-                plain = status.status == "renamed" or _PLAIN.fullmatch(str(node.value)) is not None
+                plain = status.status == "renamed" or re.fullmatch(_PLAIN, str(node.value)) is not None
                 sure = plain and self._names_a_model(node) and not self._speaks_to_services
             if sure:
                 yield self._site(node)
@@ -171,12 +169,12 @@ class Identifiers:
                 if child is node and not self.loads and isinstance(parent, ast.Assign):
                     return False  # a file that loads nothing and has no table: it may be a label or a folder
                 return child is parent.value and any(
-                    _MODEL_NAME.search(ast.unparse(target)) is not None for target in targets
+                    re.search(_MODEL_NAME, ast.unparse(target)) is not None for target in targets
                 )
             if isinstance(parent, ast.Dict):
                 if child in parent.values:
                     key = parent.keys[parent.values.index(child)]
-                    if isinstance(key, ast.Constant) and _MODEL_NAME.search(str(key.value)):
+                    if isinstance(key, ast.Constant) and re.search(_MODEL_NAME, str(key.value)):
                         return True
             elif isinstance(parent, ast.arguments):
                 return _default_name(parent, child) is not None
@@ -186,7 +184,7 @@ class Identifiers:
                     return False
                 if _is_option(call):
                     return parent.arg in ("default", "choices")
-                return parent.arg is not None and _MODEL_NAME.search(parent.arg) is not None
+                return parent.arg is not None and re.search(_MODEL_NAME, parent.arg) is not None
             elif isinstance(parent, ast.Call):
                 return _is_fallback(parent, child)
             elif isinstance(parent, (ast.For, ast.AsyncFor)):
@@ -207,7 +205,7 @@ def _is_option(call: ast.Call) -> bool:
     if catalog.last(dotted(call.func) or "") not in ("add_argument", "option"):
         return False
     return any(
-        isinstance(each, ast.Constant) and _MODEL_NAME.search(str(each.value)) is not None
+        isinstance(each, ast.Constant) and re.search(_MODEL_NAME, str(each.value)) is not None
         for each in call.args
     )
 
@@ -221,7 +219,7 @@ def _is_fallback(call: ast.Call, node: ast.AST) -> bool:
         name in ("get", "getenv", "setdefault")
         and isinstance(key, ast.Constant)
         and node is call.args[1]
-        and _MODEL_NAME.search(str(key.value)) is not None
+        and re.search(_MODEL_NAME, str(key.value)) is not None
     )
 
 
@@ -234,4 +232,6 @@ def _default_name(arguments: ast.arguments, default: ast.AST) -> str | None:
     pairs += [
         (arg, value) for arg, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value
     ]
-    return next((arg.arg for arg, value in pairs if value is default and _MODEL_NAME.search(arg.arg)), None)
+    return next(
+        (arg.arg for arg, value in pairs if value is default and re.search(_MODEL_NAME, arg.arg)), None
+    )

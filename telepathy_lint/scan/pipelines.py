@@ -15,10 +15,10 @@ from telepathy_lint.scan.site import Argument, Site, single_string
 from telepathy_lint.scan.values import Evaluator, Value
 
 _STRINGS = ("str", "Optional[str]", "str | None")
-_ARGUMENTS = re.compile(r"(?:args|opt|FLAGS)\.")
+_ARGUMENTS = ("args.", "opt.", "FLAGS.")
 _POSITIONS = ("task", "model", "config", "tokenizer")
 #: Names by which people call a model's id or path when they pass it on.
-_ID_NAME = re.compile(
+_ID_NAME = (
     r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
     r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:model|checkpoint|id|path|name)$|^MODEL$|^checkpoint$"
 )
@@ -86,7 +86,7 @@ def _is_text(value: Value, chain: str) -> bool:
         return isinstance(value.data, str)
     if value.kind == "param":
         name = str(value.data)
-        return annotation_of(value.node, name) in _STRINGS or _ID_NAME.search(name) is not None
+        return annotation_of(value.node, name) in _STRINGS or re.search(_ID_NAME, name) is not None
     if value.kind == "call":
         called = str(value.data)
         if catalog.last(called)[:1].isupper() and not called.endswith("Path"):
@@ -95,7 +95,7 @@ def _is_text(value: Value, chain: str) -> bool:
             return True
     if value.kind in ("attribute", "choice", "call"):
         # `args.model` is what somebody typed; of a config only what is named like an id.
-        return _ARGUMENTS.match(chain) is not None or _ID_NAME.search(chain) is not None
+        return chain.startswith(_ARGUMENTS) or re.search(_ID_NAME, chain) is not None
     return value.kind == "text"
 
 

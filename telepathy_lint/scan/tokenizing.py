@@ -18,7 +18,7 @@ from telepathy_lint.triggers import CodeWords
 
 _PADS = (True, "longest", "max_length")
 #: Names of what holds several texts; one text alone is not padded.
-_SEVERAL = re.compile(
+_SEVERAL = (
     r"(?i)(?:\w*(?:prompts|texts|questions|sentences|queries|instructions|examples|messages)|\w*batch\w*)"
 )
 _COLLATOR = "DataCollatorForLanguageModeling"
@@ -192,7 +192,7 @@ def _holds_several(node: ast.expr, evaluator: Evaluator, context: Context) -> bo
             return False
         elif not isinstance(made, ast.ListComp):
             name = catalog.last(dotted(node.value if isinstance(node, ast.Subscript) else node) or "")
-            if not _SEVERAL.fullmatch(name):
+            if not re.fullmatch(_SEVERAL, name):
                 return False
             if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
                 return False
