@@ -1,23 +1,71 @@
 """The families of models whose ids are known completely, old names included: does an id exist, and what is it called now?
 
-Apart from the registry's dimensions because the linter asks in every run: this reads `models.toml` once, when first asked,
-and imports next to nothing.
+Apart from the registry's dimensions, and written in Python, because the linter asks whenever a file mentions an id: the
+import of a TOML parser and the reading took 4 ms, a tenth of such a run.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
-# By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
-tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-
-_SHIPPED = os.path.join(os.path.dirname(__file__), "models.toml")
+#: `pattern` says which repository names of `organisation` belong to the family; `members` are all of them that exist, so a
+#: name that matches and is not listed does not exist. Listed names need no dimensions.
+#:
+#: `renamed` are old names that the hub redirects (huggingface/candle#2576, October 2024). Only Llama 3.1 was renamed:
+#: Meta-Llama-3-8B of Llama 3.0 keeps its prefix, and Llama-3-8B has never existed.
+_FAMILIES: tuple[dict[str, Any], ...] = (
+    {
+        "name": "llama-3",
+        "organisation": "meta-llama",
+        "pattern": r"(Meta-)?Llama-3(\.\d+)?-.*",
+        "members": [
+            "Meta-Llama-3-8B", "Meta-Llama-3-8B-Instruct", "Meta-Llama-3-70B", "Meta-Llama-3-70B-Instruct",
+            "Llama-3.1-8B", "Llama-3.1-8B-Instruct", "Llama-3.1-70B", "Llama-3.1-70B-Instruct",
+            "Llama-3.1-405B", "Llama-3.1-405B-FP8", "Llama-3.1-405B-Instruct", "Llama-3.1-405B-Instruct-FP8",
+            "Llama-3.2-1B", "Llama-3.2-1B-Instruct", "Llama-3.2-3B", "Llama-3.2-3B-Instruct",
+            "Llama-3.2-1B-Instruct-QLORA_INT4_EO8", "Llama-3.2-1B-Instruct-SpinQuant_INT4_EO8",
+            "Llama-3.2-3B-Instruct-QLORA_INT4_EO8", "Llama-3.2-3B-Instruct-SpinQuant_INT4_EO8",
+            "Llama-3.2-11B-Vision", "Llama-3.2-11B-Vision-Instruct",
+            "Llama-3.2-90B-Vision", "Llama-3.2-90B-Vision-Instruct",
+            "Llama-3.3-70B-Instruct",
+        ],
+        "renamed": {
+            "Meta-Llama-3.1-8B": "Llama-3.1-8B",
+            "Meta-Llama-3.1-8B-Instruct": "Llama-3.1-8B-Instruct",
+            "Meta-Llama-3.1-70B": "Llama-3.1-70B",
+            "Meta-Llama-3.1-70B-Instruct": "Llama-3.1-70B-Instruct",
+            "Meta-Llama-3.1-405B": "Llama-3.1-405B",
+            "Meta-Llama-3.1-405B-FP8": "Llama-3.1-405B-FP8",
+            "Meta-Llama-3.1-405B-Instruct": "Llama-3.1-405B-Instruct",
+            "Meta-Llama-3.1-405B-Instruct-FP8": "Llama-3.1-405B-Instruct-FP8",
+        },
+    },
+    {
+        "name": "mistral-7b",
+        "organisation": "mistralai",
+        "pattern": r"Mistral-7B-.*",
+        "members": [
+            # No v0.2 base model: mistral-community converted it from Mistral's own archive.
+            "Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1", "Mistral-7B-Instruct-v0.2",
+            "Mistral-7B-v0.3", "Mistral-7B-Instruct-v0.3",
+        ],
+    },
+    {
+        "name": "qwen2.5",
+        "organisation": "Qwen",
+        # Coder, Math, VL and Omni are families of their own, not known completely here.
+        "pattern": r"Qwen2\.5-[\d.]+B.*",
+        "sizes": ["0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B"],
+        "size_members": [
+            "Qwen2.5-{size}", "Qwen2.5-{size}-Instruct", "Qwen2.5-{size}-Instruct-AWQ",
+            "Qwen2.5-{size}-Instruct-GGUF", "Qwen2.5-{size}-Instruct-GPTQ-Int4", "Qwen2.5-{size}-Instruct-GPTQ-Int8",
+        ],
+        "members": ["Qwen2.5-7B-Instruct-1M", "Qwen2.5-14B-Instruct-1M"],
+    },
+)  # fmt: skip
 
 
 class Family(NamedTuple):
@@ -48,7 +96,7 @@ class IdStatus(NamedTuple):
 @cache
 def families() -> tuple[Family, ...]:
     """The families whose ids are known completely."""
-    return tuple(family_of(entry) for entry in shipped()["family"])
+    return tuple(family_of(entry) for entry in _FAMILIES)
 
 
 def canonical_id(model_id: str, known: Sequence[Family] | None = None) -> str | None:
@@ -85,21 +133,8 @@ def nearest_ids(model_id: str, known: list[str]) -> list[str]:
     return [by_lower[name] for name in close]
 
 
-def load_toml(path: str | os.PathLike[str]) -> Any:
-    """What a file in the format of `models.toml` holds, as it stands there."""
-    with open(path, "rb") as file:
-        return tomllib.load(file)
-
-
-@cache
-def shipped() -> dict[str, Any]:
-    """What `models.toml` holds."""
-    data: dict[str, Any] = load_toml(_SHIPPED)
-    return data
-
-
 def family_of(entry: dict[str, Any]) -> Family:
-    """A family as `models.toml` writes it."""
+    """A family from an entry as above, which a TOML file may write too."""
     names = list(entry["members"])
     for shape in entry.get("size_members", ()):
         names += [shape.format(size=size) for size in entry["sizes"]]

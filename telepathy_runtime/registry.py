@@ -8,7 +8,9 @@ A model that is not listed is read from its own `config.json` with `from_config`
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from telepathy_runtime.architectures import ConfigError, spec_from_config
@@ -19,12 +21,12 @@ from telepathy_runtime.families import (
     check_id,
     families,
     family_of,
-    load_toml,
     nearest_ids,
-    shipped,
-    tomllib,
 )
 from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+
+# By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
+tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 __all__ = [
     "ConfigError",
@@ -42,6 +44,9 @@ __all__ = [
     "published_bytes",
     "read_toml",
 ]
+
+
+_SHIPPED = os.path.join(os.path.dirname(__file__), "models.toml")
 
 
 class UnknownModelError(ValueError):
@@ -97,12 +102,13 @@ def published_bytes(model_id: str) -> int:
 
 
 def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:
-    """Models and families of a file in the format of `models.toml`, such as a project's own.
+    """Models and families of a TOML file, such as a project's own: `[[model]]` as in `models.toml`, `[[family]]` as in
+    `families.py`.
 
     Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing or unknown.
     """
     try:
-        data = load_toml(path)
+        data = _read_toml(path)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     try:
@@ -112,6 +118,17 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
         raise ConfigError(
             f"{path}: a model or family entry is incomplete or has an unknown key: {error}"
         ) from error
+
+
+def _read_toml(path: str | os.PathLike[str]) -> Any:
+    with open(path, "rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    data: dict[str, Any] = _read_toml(_SHIPPED)
+    return data
 
 
 def _models(entry: dict[str, Any]) -> list[ModelSpec]:
@@ -127,9 +144,9 @@ def _models(entry: dict[str, Any]) -> list[ModelSpec]:
 
 @cache
 def _specs() -> dict[str, ModelSpec]:
-    return {spec.id: spec for entry in shipped()["model"] for spec in _models(entry)}
+    return {spec.id: spec for entry in _shipped()["model"] for spec in _models(entry)}
 
 
 @cache
 def _totals() -> dict[str, int]:
-    return {model_id: entry["total_size"] for entry in shipped()["model"] for model_id in entry["ids"]}
+    return {model_id: entry["total_size"] for entry in _shipped()["model"] for model_id in entry["ids"]}
