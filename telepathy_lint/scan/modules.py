@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _NEVER_LOCAL = frozenset(
     {"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"}
 )
+#: How a function's parameters end.
+_PARAMETERS_END = re.compile(r"\)\s{0,80}(?:->[^\n]{0,300}?)?:")
 _MAX_BYTES = 1_000_000
 #: Bytes of source whose trees are kept for the next file that imports them.
 _MAX_KEPT = 1_800_000
@@ -44,7 +47,7 @@ class Modules:
         self._asked: dict[str, dict[str, str | None]] = {}
         self._data: dict[str, bytes] = {}
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
-        self._may_forward: dict[str, bool] = {}
+        self._may_forward: dict[str, frozenset[str]] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         #: What the site finder keeps of the modules it was led to, by path.
@@ -71,15 +74,10 @@ class Modules:
             self._names[key] = self._evaluators[tree].module_name(name)
         return self._names[key]
 
-    def may_forward(self, path: str) -> bool:
-        """Whether a module may hold a function that passes its `**kwargs` on to a load: only then is it worth a parse."""
+    def may_forward(self, path: str) -> frozenset[str]:
+        """The names of a module's functions that may pass their `**kwargs` on to a load: only for them is it worth a parse."""
         if path not in self._may_forward:
-            data = self._bytes(path)
-            self._may_forward[path] = (
-                b"from_pretrained" in data
-                and b"**" in data
-                and CodeWords(data.decode("utf-8", "replace")).has("from_pretrained")
-            )
+            self._may_forward[path] = _with_open_keywords(self._bytes(path))
         return self._may_forward[path]
 
     def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
@@ -165,6 +163,23 @@ class Modules:
             except (OSError, SourceError):
                 pass  # a module that cannot be read tells nothing; linting it reports why
         return self._trees[path]
+
+
+def _with_open_keywords(data: bytes) -> frozenset[str]:
+    """The functions of a module that loads whose signature has a `**`, as far as the text tells."""
+    if b"from_pretrained" not in data or b"**" not in data:
+        return frozenset()
+    text = data.decode("utf-8", "replace")
+    if not CodeWords(text).has("from_pretrained"):
+        return frozenset()
+    found: set[str] = set()
+    for definition in text.split("def ")[1:]:
+        name, bracket, _ = definition.partition("(")
+        end = _PARAMETERS_END.search(definition)
+        if bracket and "**" in definition[: end.start() if end is not None else None]:
+            found.add(name.strip())
+    # The one has its class's contract, the other is called by another name.
+    return frozenset(found - {"from_pretrained", "__init__"})
 
 
 def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:

@@ -159,7 +159,7 @@ class Wrappers:
             return names
         for bound, symbol in dict.fromkeys(self.finder.index.imports()):
             for file in modules.files(symbol, path):
-                if not modules.may_forward(file):
+                if not any(map(self.finder.words.has, modules.may_forward(file))):
                     continue
                 forwarding = self._finder_of(file).forwarding() if modules.tree(file) else {}
                 functions = {getattr(function, "name", "") for function in forwarding}
