@@ -110,17 +110,8 @@ def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
 
 #: Each takes milliseconds to import, by itself or by what it brings along, and most runs would have no use for it.
 SLOW_TO_IMPORT = {
-    "dataclasses",
-    "tomllib",
-    "datetime",
-    "inspect",
-    "dis",
-    "tokenize",
-    "difflib",
-    "json",
-    "tempfile",
-    "subprocess",
-}
+    "copy", "dataclasses", "datetime", "difflib", "dis", "inspect", "json", "subprocess", "tempfile", "tokenize", "tomllib",
+}  # fmt: skip
 LOAD = """\
 from transformers import AutoModel
 m = AutoModel.from_pretrained("meta-llama/Llama-3.1-8B", device_map="auto")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_right
-from copy import copy
 from functools import cached_property
 from typing import NamedTuple
 
@@ -52,6 +51,8 @@ class ImportPlan:
 
     def fresh(self) -> ImportPlan:
         """A plan for other calls of the same file."""
+        from copy import copy  # with weakref: only for edits
+
         plan = copy(self)
         plan._used = []
         return plan
