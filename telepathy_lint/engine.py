@@ -11,7 +11,7 @@ from telepathy_lint.rule import Report, Rule
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import Fix, SiteRef, Violation
+from telepathy_lint.violation import ORDER, Fix, SiteRef, Violation
 
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10
@@ -61,7 +61,7 @@ def lint(
     """
     found, scanned = _found(source, rules, settings, noqa, project)
     plain = [each.violation for each in found]
-    violations = _with_fixes(found, scanned, settings, edits) if offers else sorted(plain)
+    violations = _with_fixes(found, scanned, settings, edits) if offers else sorted(plain, key=ORDER)
     scanned.release()
     return violations
 
@@ -187,7 +187,7 @@ def _with_fixes(
         ]
         answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
         violations += [each.violation._replace(fix=answers.get(id(each.violation))) for each in group]
-    return sorted(violations)
+    return sorted(violations, key=ORDER)
 
 
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:

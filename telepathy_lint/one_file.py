@@ -12,7 +12,7 @@ from telepathy_lint.scan import Modules
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.task import Task
-from telepathy_lint.violation import Edit, Fix, Violation
+from telepathy_lint.violation import ORDER, Edit, Fix, Violation
 
 CONTEXT_LINES = 2
 
@@ -85,7 +85,7 @@ def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
         text, comments = added(source, violations)
         result = result._replace(comments=comments, output=source.encode(text) if comments else None)
     else:
-        result = _with_details(result._replace(violations=tuple(sorted(violations))), source, task)
+        result = _with_details(result._replace(violations=tuple(sorted(violations, key=ORDER))), source, task)
     for problem in source.problems:
         result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import codecs
 import gc
+import io
 import re
 import sys
 import warnings
@@ -110,8 +111,8 @@ class Source:
         if "\r" in self.text:
             return [0, *(match.end() for match in _NEWLINE.finditer(self.text))]
         # The start of a line is the end of those before it, newlines and all.
-        lengths = map(len, self.text.split("\n"))
-        return [0, *accumulate(map((1).__add__, lengths))][:-1]
+        starts = [0, *accumulate(map(len, io.StringIO(self.text, newline="\n")))]
+        return starts if self.text.endswith("\n") or not self.text else starts[:-1]
 
     @cached_property
     def is_ascii(self) -> bool:

@@ -23,9 +23,10 @@ def literal_ids(site: Site) -> Iterator[tuple[ast.AST, Value]]:
     argument = site.argument(*_ARGUMENTS)
     if argument is None or site.indirect or argument.how not in ("positional", "keyword"):
         return
-    inside = set(ast.walk(argument.node))
-    for value in argument.values:
-        if value.node in inside and isinstance(value.data, str) and value.data.startswith(ID_PREFIXES):
+    ids = [one for one in argument.values if isinstance(one.data, str) and one.data.startswith(ID_PREFIXES)]
+    inside = set(ast.walk(argument.node)) if ids else set()
+    for value in ids:
+        if value.node in inside:
             yield argument.node, value
 
 

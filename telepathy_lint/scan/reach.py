@@ -239,7 +239,7 @@ class _Walk:
     def effects(self, stmt: ast.stmt, state: frozenset[History]) -> frozenset[History]:
         """What the statement's own expressions and targets do to the name."""
         if self.mutations and stmt in self.writes:
-            for mutation in mutations_of(stmt, self.name):
+            for mutation in self._mutations(stmt):
                 state = frozenset((binding, _extended(done, mutation)) for binding, done in state)
         for name, binding in self.scope.bound_by.get(stmt, ()):
             if name == self.name and binding.kind != "annotation":
@@ -255,6 +255,13 @@ class _Walk:
                     if stmt is self.target and self.arrived is not None:
                         self.arrived |= state
         return state
+
+    def _mutations(self, stmt: ast.stmt) -> tuple[Mutation, ...]:
+        known = self.scope.mutations
+        key = stmt, self.name
+        if key not in known:
+            known[key] = tuple(mutations_of(stmt, self.name, self.scope.tree.own_nodes(stmt)))
+        return known[key]
 
 
 def _header(stmt: ast.stmt) -> Iterator[ast.AST]:
@@ -275,8 +282,8 @@ def _join(left: State, right: State) -> State:
     return left if right is None else left | right
 
 
-def mutations_of(stmt: ast.stmt, name: str) -> Iterator[Mutation]:
-    """The writes one statement (not those inside it) makes into the dict called `name`, in order."""
+def mutations_of(stmt: ast.stmt, name: str, nodes: list[ast.AST]) -> Iterator[Mutation]:
+    """The writes one statement (not those inside it; `nodes` are its own) makes into the dict called `name`."""
     if isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return
     if isinstance(stmt, ast.Assign):
@@ -295,11 +302,9 @@ def mutations_of(stmt: ast.stmt, name: str) -> Iterator[Mutation]:
         for target in stmt.targets:
             if isinstance(target, ast.Subscript) and dotted(target.value) == name:
                 yield Mutation("pop", stmt, target.slice)
-    for child in ast.iter_child_nodes(stmt):
-        if isinstance(child, (ast.expr, ast.withitem)):
-            for node in ast.walk(child):
-                if isinstance(node, ast.Call):
-                    yield from _called(stmt, node, name)
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield from _called(stmt, node, name)
 
 
 def _called(stmt: ast.stmt, call: ast.Call, name: str) -> Iterator[Mutation]:

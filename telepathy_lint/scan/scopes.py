@@ -17,6 +17,7 @@ from telepathy_lint.source import Source
 from telepathy_lint.triggers import find_words
 
 if TYPE_CHECKING:
+    from telepathy_lint.scan.reach import Mutation
     from telepathy_lint.scan.values import Value
 
 #: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
@@ -95,6 +96,7 @@ class Scope:
         self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # what each statement itself binds
         self.jumps: list[ast.stmt] = []  # break and continue
         self.exits: list[ast.stmt] = []  # return and raise
+        self.mutations: dict[tuple[ast.stmt, str], tuple[Mutation, ...]] = {}  # of the dict called so
 
     @property
     def body(self) -> list[ast.stmt]:
@@ -204,7 +206,7 @@ class Tree:
         """
         found: list[ast.AST] = []
         for holder in self._holders(lines):
-            found += self._own_nodes(holder)
+            found += self.own_nodes(holder)
         return found
 
     def statements(self, lines: Sequence[int]) -> list[ast.stmt]:
@@ -250,7 +252,7 @@ class Tree:
             # The next statement may begin on the line on which this one ends.
             place = after - 1 if lines[after - 1] == stmt.end_lineno else after
 
-    def _own_nodes(self, holder: ast.AST) -> list[ast.AST]:
+    def own_nodes(self, holder: ast.AST) -> list[ast.AST]:
         """A statement (or handler, or case) and the nodes in it that belong to no statement inside it."""
         nodes = self._nodes.get(holder)
         if nodes is None:
