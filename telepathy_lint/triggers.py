@@ -52,12 +52,12 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
 
 
 def ids_in(text: str) -> Iterator[int]:
-    """The offsets at which an id of a family that the model registry knows may begin."""
+    """The offsets at which a literal begins like an id of a family that the model registry knows."""
     for end in _ID_ENDS:
         for offset in find_words(text, end, whole=False):
             for prefix in ID_PREFIXES:
                 start = offset + len(end) - len(prefix)
-                if start >= 0 and prefix.endswith(end) and text.startswith(prefix, start):
+                if start > 0 and text[start - 1] in "\"'" and text.startswith(prefix, start):
                     yield start
 
 
