@@ -31,13 +31,10 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _INERT = frozenset({ast.Expr, ast.Return, ast.Raise, ast.Pass, ast.Assert})
 _EXITS = frozenset({ast.Return, ast.Raise})
 #: Statements that hold statements and open no scope.
-COMPOUND = frozenset(
+COMPOUND: frozenset[type[ast.stmt]] = frozenset(
     {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match}
     | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
 )
-#: Statements that hold statements.
-_HOLDING = COMPOUND | frozenset(DEFINITIONS)
-
 
 #: Fields that hold names, flags and operators instead of nodes worth a visit.
 _PLAIN = frozenset(
@@ -48,6 +45,13 @@ _PLAIN = frozenset(
 )  # fmt: skip
 #: The fields of statements that hold other statements, or what holds them in turn.
 _BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
+
+
+#: The fields of those statements that hold statements, in reading order; handlers and cases hold them in turn.
+_BLOCKS_OF = {
+    kind: tuple(field for field in kind._fields if field in _BLOCKS) for kind in (*COMPOUND, *DEFINITIONS)
+}
+_PARTS = frozenset({"handlers", "cases"})
 
 
 def _fields_inside(kind: type[ast.AST]) -> tuple[str, ...]:
@@ -68,16 +72,14 @@ _INSIDE = {
 _end_of: Callable[[ast.stmt], int] = attrgetter("end_lineno")
 
 
-def blocks_of(stmt: ast.AST) -> Iterator[list[ast.stmt]]:
+def blocks_of(stmt: ast.stmt) -> Iterator[list[ast.stmt]]:
     """The statement lists directly inside a compound statement."""
-    for name in ("body", "orelse", "finalbody"):
-        block = getattr(stmt, name, None)
-        if isinstance(block, list) and block:
-            yield block
-    for handler in getattr(stmt, "handlers", ()):
-        yield handler.body
-    for case in getattr(stmt, "cases", ()):
-        yield case.body
+    for name in _BLOCKS_OF[type(stmt)]:
+        if name in _PARTS:
+            for part in getattr(stmt, name):
+                yield part.body
+        else:
+            yield getattr(stmt, name)
 
 
 class Scope:
@@ -131,17 +133,8 @@ class Scope:
                 walrus = lines and _is_on(stmt, lines)
                 if kind in _INERT and not walrus:
                     continue
-                if isinstance(stmt, DEFINITIONS):
-                    self.definitions.append(stmt)
-                elif isinstance(stmt, (ast.Global, ast.Nonlocal)):
-                    self.elsewhere.update(stmt.names)
-                elif isinstance(stmt, ast.Try) or type(stmt).__name__ == "TryStar":
-                    for handler in stmt.handlers:  # type: ignore[attr-defined]
-                        parent_of[handler] = stmt
-                        if handler.name:
-                            found.setdefault(handler.name, []).append(Binding("except", handler.name, stmt))
-                elif isinstance(stmt, (ast.Break, ast.Continue)):
-                    self.jumps.append(stmt)
+                if kind is not ast.Assign:  # most of what is left
+                    self._note(stmt, found)
                 if bound := bindings_of(stmt):
                     self.bound_by[stmt] = bound
                     for name, binding in bound:
@@ -153,6 +146,20 @@ class Scope:
                     for inner in blocks_of(stmt):
                         pending.append((stmt, inner))
         return found
+
+    def _note(self, stmt: ast.stmt, found: dict[str, list[Binding]]) -> None:
+        """Remember a statement that does more than bind names."""
+        if isinstance(stmt, DEFINITIONS):
+            self.definitions.append(stmt)
+        elif isinstance(stmt, (ast.Global, ast.Nonlocal)):
+            self.elsewhere.update(stmt.names)
+        elif isinstance(stmt, ast.Try) or type(stmt).__name__ == "TryStar":
+            for handler in stmt.handlers:  # type: ignore[attr-defined]
+                self.tree.parent[handler] = stmt
+                if handler.name:
+                    found.setdefault(handler.name, []).append(Binding("except", handler.name, stmt))
+        elif isinstance(stmt, (ast.Break, ast.Continue)):
+            self.jumps.append(stmt)
 
     def binds(self, name: str) -> bool:
         return name in self.bindings and name not in self.elsewhere
@@ -229,10 +236,10 @@ class Tree:
                 return
             stmt = block[at]
             at += 1
-            decorators = getattr(
-                stmt, "decorator_list", None
-            )  # they stand above the line of their definition
-            first = decorators[0].lineno if decorators else stmt.lineno
+            kind = type(stmt)
+            first = stmt.lineno
+            if isinstance(stmt, DEFINITIONS) and stmt.decorator_list:
+                first = stmt.decorator_list[0].lineno  # they stand above the line of their definition
             if first > lines[place]:
                 place = bisect_left(lines, first, place)
             after = bisect_right(lines, _end_of(stmt), place)
@@ -240,15 +247,16 @@ class Tree:
                 continue
             self.parent[stmt] = owner
             found.append(stmt)
-            if type(stmt) in _HOLDING:
+            if kind in _BLOCKS_OF:
                 inner = lines[place:after]
-                for name in ("body", "orelse", "finalbody"):
-                    if inside := getattr(stmt, name, None):
-                        self._descend(inside, stmt, inner, found)
-                for part in (*getattr(stmt, "handlers", ()), *getattr(stmt, "cases", ())):
-                    self.parent[part] = stmt
-                    found.append(part)
-                    self._descend(part.body, part, inner, found)
+                for name in _BLOCKS_OF[kind]:
+                    if name not in _PARTS:
+                        self._descend(getattr(stmt, name), stmt, inner, found)
+                        continue
+                    for part in getattr(stmt, name):
+                        self.parent[part] = stmt
+                        found.append(part)
+                        self._descend(part.body, part, inner, found)
             # The next statement may begin on the line on which this one ends.
             place = after - 1 if lines[after - 1] == stmt.end_lineno else after
 
