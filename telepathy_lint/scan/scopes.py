@@ -48,8 +48,10 @@ _BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
 
 
 #: The fields of those statements that hold statements, in reading order; handlers and cases hold them in turn.
-_BLOCKS_OF = {
-    kind: tuple(field for field in kind._fields if field in _BLOCKS) for kind in (*COMPOUND, *DEFINITIONS)
+_BLOCKS_OF: dict[type[ast.AST], tuple[str, ...]] = {
+    kind: tuple(field for field in kind._fields if field in _BLOCKS)
+    for kind in vars(ast).values()
+    if kind in COMPOUND or kind in DEFINITIONS
 }
 _PARTS = frozenset({"handlers", "cases"})
 
