@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from telepathy_lint import fixes
 from telepathy_lint.rule import Rule
 from telepathy_lint.source import Source
-from telepathy_lint.suppress import Comments, Directive, LineGroups, Suppressions, may_suppress, selects
+from telepathy_lint.suppress import Comments, Directive, LineGroups, Suppressions, may_suppress
 from telepathy_lint.violation import Edit, Fix, Violation
 
 UNUSED_CODE = "TLP001"
@@ -23,13 +24,6 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
     if not may_suppress(source.text):
         return []
     suppressions = Suppressions(source, violations, every=True)
-    used: set[tuple[int, str | None]] = set()
-    for violation in violations:
-        for directive in suppressions.silencing(violation):
-            if directive.selectors is None:
-                used.add((directive.start, None))
-            else:
-                used.update((directive.start, one) for one in directive.selectors if selects(one, violation))
     found: list[Violation] = []
     comments = Comments(source)
     for directive in suppressions.all_directives():
@@ -37,13 +31,15 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
             continue  # in a string: not somebody's comment, and not to be cut out
         if directive.selectors is None:
             ours = "telepathy-lint" in source.text[directive.start : directive.end]
-            if ours and (directive.start, None) not in used:
+            if ours and not suppressions.serves(directive, None):
                 found.append(
                     _violation(source, directive, directive.start, directive.end, "everything", None)
                 )
             continue
         idle = [
-            one for one in directive.selectors if (directive.start, one) not in used and _ran(one, enabled)
+            one
+            for one in directive.selectors
+            if _ran(one, enabled) and not suppressions.serves(directive, one)
         ]
         if idle:
             first = directive.places[directive.selectors.index(idle[0])]
@@ -124,21 +120,19 @@ def added(source: Source, violations: Sequence[Violation]) -> tuple[str, int]:
     for violation in violations:
         last = groups.bounds(source.line_of(violation.start))[1]
         codes.setdefault(last, set()).add(violation.code)
-    text = source.text
-    for line, wanted in sorted(codes.items(), reverse=True):
-        text = _with_comment(source, groups, text, line, wanted)
-    return text, len(codes)
+    edits = [_with_comment(source, groups, line, wanted) for line, wanted in codes.items()]
+    return fixes.apply(source.text, edits), len(codes)
 
 
-def _with_comment(source: Source, groups: LineGroups, text: str, line: int, wanted: set[str]) -> str:
+def _with_comment(source: Source, groups: LineGroups, line: int, wanted: set[str]) -> Edit:
     """Add to the comment that flake8 will look at, where there is one: it reads no second."""
     known = groups.directive(line)
     if known is not None and known.selectors is not None:
         last = known.places[-1][1]
         missing = sorted(wanted - set(known.selectors))
-        return text[:last] + "".join(f", {code}" for code in missing) + text[last:]
+        return source.edit(last, last, "".join(f", {code}" for code in missing))
     start = source.line_starts[line - 1]
     end = start + len(source.line(line).rstrip("\r\n"))
-    while end > start and text[end - 1] in " \t":
+    while end > start and source.text[end - 1] in " \t":
         end -= 1
-    return f"{text[:end]}  # noqa: {', '.join(sorted(wanted))}{text[end:]}"
+    return source.edit(end, end, f"  # noqa: {', '.join(sorted(wanted))}")

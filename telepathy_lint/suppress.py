@@ -10,13 +10,13 @@ model = load(ID, device_map="auto")  # noqa: TLP101     this line (flake8's rule
 from __future__ import annotations
 
 import re
-import sys
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from telepathy_lint.source import Source
+from telepathy_lint.source import Ranges, Source
 
 if TYPE_CHECKING:
     from telepathy_lint.violation import Violation
@@ -60,7 +60,7 @@ def unsuppressed(source: Source, violations: Sequence[Violation]) -> list[Violat
     if not violations or not may_suppress(source.text):
         return list(violations)
     found = Suppressions(source, violations)
-    return [violation for violation in violations if not any(True for _ in found.silencing(violation))]
+    return [violation for violation in violations if not found.silence(violation)]
 
 
 def may_suppress(text: str) -> bool:
@@ -69,69 +69,67 @@ def may_suppress(text: str) -> bool:
 
 
 class Suppressions:
-    """The comments of one file that could silence one of `violations`."""
+    """The comments of one file and what they make of its `violations`.
+
+    A file has few kinds of violations, however many there are: what a comment names is compared with each kind once.
+    """
 
     def __init__(self, source: Source, violations: Sequence[Violation], every: bool = False) -> None:
         self.source = source
+        self._kinds: dict[str, list[Violation]] = {}
+        for violation in violations:
+            self._kinds.setdefault(violation.code, []).append(violation)
         # Only a comment that could matter makes the file worth tokenizing; `every` asks for all of ours.
         self.noqa = [
             match
             for match in re.finditer(NOQA, source.text)
-            if every
-            or (codes := match["codes"]) is None
-            or any(
-                one.code.startswith(tuple(filter(None, re.split(_SEPARATOR, codes)))) for one in violations
-            )
+            if every or (codes := match["codes"]) is None or self._may_name(codes)
         ]
         self.groups = LineGroups(source) if self.noqa else None
         self.directives = [*_file_level(source), *_ranges(source)]
-        self._spans: dict[tuple[str, ...] | None, _Spans] = {}
-        for directive in sorted(self.directives, key=lambda each: each.first_line):
-            self._spans.setdefault(directive.selectors, _Spans()).add(directive)
+        self._silenced: dict[str, Ranges] = {}
+        self._lines: dict[str, list[int]] = {}
 
-    def silencing(self, violation: Violation) -> Iterator[Directive]:
-        """Every comment that silences this violation."""
+    def _may_name(self, codes: str) -> bool:
+        prefixes = tuple(filter(None, re.split(_SEPARATOR, codes)))
+        return any(code.startswith(prefixes) for code in self._kinds)
+
+    def silence(self, violation: Violation) -> bool:
+        """Whether any comment silences this violation."""
         lines = noqa_lines(self.source, violation)
-        lowest, highest = min(lines), max(lines)
-        for spans in self._spans.values():
-            if spans.directives[0].covers(violation):
-                for directive in spans.touching(lowest, highest):
-                    if any(directive.first_line <= line <= directive.last_line for line in lines):
-                        yield directive
-        if self.groups is not None:
-            for noqa in dict.fromkeys(map(self.groups.directive, lines)):
-                if noqa is not None and noqa.covers(violation):
-                    yield noqa
+        silenced = self._silenced.get(violation.code)
+        if silenced is None:
+            silenced = self._silenced[violation.code] = Ranges(
+                (each.first_line, each.last_line + 1) for each in self.directives if each.covers(violation)
+            )
+        if any(line in silenced for line in lines):
+            return True
+        noqa = map(self.groups.directive, lines) if self.groups is not None else ()
+        return any(each is not None and each.covers(violation) for each in noqa)
+
+    def serves(self, directive: Directive, selector: str | None) -> bool:
+        """Whether a comment, by one of the codes it names (None: it names none), silences any violation."""
+        return any(
+            self._any_on(code, directive.first_line, directive.last_line)
+            for code, (one, *_) in self._kinds.items()
+            if selector is None or selects(selector, one)
+        )
+
+    def _any_on(self, code: str, first: int, last: int) -> bool:
+        """Whether a comment on these lines counts for any violation of the code."""
+        lines = self._lines.get(code)
+        if lines is None:
+            found = {line for each in self._kinds[code] for line in noqa_lines(self.source, each)}
+            lines = self._lines[code] = sorted(found)
+        at = bisect_left(lines, first)
+        return at < len(lines) and lines[at] <= last
 
     def all_directives(self) -> list[Directive]:
         """Every comment of the file, in the order of the text."""
-        lines = {self.source.line_of(match.start()) for match in self.noqa}
+        lines = {self.source.line_of(match.start()): None for match in self.noqa}
         inline = [self.groups.directive(line) for line in lines] if self.groups is not None else []
-        found = {directive for directive in inline if directive is not None}.union(self.directives)
+        found = dict.fromkeys([*(each for each in inline if each is not None), *self.directives])
         return sorted(found, key=lambda directive: (directive.start, directive.end))
-
-
-class _Spans:
-    """Directives for the same codes, by their first line; added in that order."""
-
-    def __init__(self) -> None:
-        self.directives: list[Directive] = []
-        self.firsts: list[int] = []
-        #: How far down any directive reaches of those so far.
-        self.reach: list[int] = []
-
-    def add(self, directive: Directive) -> None:
-        self.directives.append(directive)
-        self.firsts.append(directive.first_line)
-        self.reach.append(max(directive.last_line, self.reach[-1] if self.reach else 0))
-
-    def touching(self, lowest: int, highest: int) -> Iterator[Directive]:
-        """Those that begin above the one line and end below the other."""
-        at = bisect_right(self.firsts, highest) - 1
-        while at >= 0 and self.reach[at] >= lowest:
-            if self.directives[at].last_line >= lowest:
-                yield self.directives[at]
-            at -= 1
 
 
 def noqa_lines(source: Source, violation: Violation) -> tuple[int, ...]:
@@ -242,16 +240,16 @@ class Comments:
         import tokenize
 
         starts = source.line_starts
-        self.ranges: list[tuple[int, int]] = []
+        found: list[tuple[int, int]] = []
         with suppress(tokenize.TokenError, SyntaxError):
             for token in tokenize.generate_tokens(physical_lines(source).__next__):
                 if token.type == tokenize.COMMENT:
                     begin = starts[token.start[0] - 1] + token.start[1]
-                    self.ranges.append((begin, begin + len(token.string)))
+                    found.append((begin, begin + len(token.string)))
+        self._ranges = Ranges(found)
 
     def hold(self, offset: int) -> bool:
-        at = bisect_right(self.ranges, (offset, sys.maxsize)) - 1
-        return at >= 0 and self.ranges[at][0] <= offset < self.ranges[at][1]
+        return offset in self._ranges
 
 
 def _comments(source: Source) -> Iterator[re.Match[str]]:
@@ -265,7 +263,9 @@ def _comments(source: Source) -> Iterator[re.Match[str]]:
 def _ranges(source: Source) -> Iterator[Directive]:
     if "telepathy-lint:" not in source.text:
         return
-    open_: list[tuple[re.Match[str], set[str] | None]] = []
+    begun: list[Directive] = []
+    #: For each code (None: everything) the places in `begun` of the ranges in which it is still disabled.
+    open_: dict[str | None, list[int]] = {}
     last_line = len(source.line_starts)
     for match in _comments(source):
         line = source.line_of(match.start())
@@ -276,43 +276,30 @@ def _ranges(source: Source) -> Iterator[Directive]:
             if match["verb"] == "disable":
                 yield _directive("line", match, line, line)
         elif match["verb"] == "disable":
-            open_.append((match, set(re.split(_SEPARATOR, match["codes"])) if match["codes"] else None))
-        else:
-            yield from _close(source, open_, match, line)
-    for match, left in open_:
-        yield _narrowed(match, left, source.line_of(match.start()), last_line)
+            whole = _directive("range", match, line, last_line)
+            for code in dict.fromkeys(whole.selectors or (None,)):
+                open_.setdefault(code, []).append(len(begun))
+            begun.append(whole)
+        else:  # ends what it names, in every range still open; without names it ends them all
+            codes = re.split(_SEPARATOR, match["codes"]) if match["codes"] else list(open_)
+            yield from _closed(begun, open_, codes, line)
+    yield from _closed(begun, open_, list(open_), last_line)
 
 
-def _close(
-    source: Source, open_: list[tuple[re.Match[str], set[str] | None]], match: re.Match[str], line: int
+def _closed(
+    begun: Sequence[Directive], open_: dict[str | None, list[int]], codes: Iterable[str | None], line: int
 ) -> Iterator[Directive]:
-    """`enable` ends what it names, in every range still open; without names it ends them all."""
-    ended = set(re.split(_SEPARATOR, match["codes"])) if match["codes"] else None
-    remaining: list[tuple[re.Match[str], set[str] | None]] = []
-    for begun, left in open_:
-        first = source.line_of(begun.start())
-        if ended is None or (left is not None and left <= ended):
-            yield _narrowed(begun, left, first, line)
-        elif left is not None and left & ended:
-            yield _narrowed(begun, left & ended, first, line)
-            remaining.append((begun, left - ended))
-        else:
-            remaining.append((begun, left))
-    open_[:] = remaining
-
-
-def _narrowed(match: re.Match[str], left: Iterable[str] | None, first: int, last: int) -> Directive:
-    """The range of `match` for those of its codes that end here."""
-    whole = _directive("range", match, first, last)
-    if left is None or whole.selectors is None:
-        return whole
-    pairs = [pair for pair in zip(whole.selectors, whole.places, strict=True) if pair[0] in set(left)]
-    return Directive(
-        "range",
-        whole.start,
-        whole.end,
-        first,
-        last,
-        tuple(code for code, _ in pairs),
-        tuple(place for _, place in pairs),
-    )
+    """The ranges, or their parts, in which the codes end on a line."""
+    ended: dict[int, set[str | None]] = {}
+    for code in codes:
+        for place in open_.pop(code, ()):
+            ended.setdefault(place, set()).add(code)
+    for place, here in sorted(ended.items(), key=itemgetter(0)):
+        whole = begun[place]._replace(last_line=line)
+        if whole.selectors is not None:
+            pairs = [pair for pair in zip(whole.selectors, whole.places, strict=True) if pair[0] in here]
+            whole = whole._replace(
+                selectors=tuple(code for code, _ in pairs),
+                places=tuple(place for _, place in pairs),
+            )
+        yield whole

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 
 from telepathy_lint.scan import Scan, Site
 from telepathy_lint.scan.scopes import Scope
+from telepathy_lint.source import Ranges
 from telepathy_lint.triggers import find_words
 
 _KEEP = r"(?i)#\s*noqa(?!\s*:\s*(?!.*F401))"
@@ -80,7 +81,7 @@ class UnusedNames:
                 return True
             hidden.append((site.start, site.end))
         hidden.append((source.start_of(stmt), source.end_of(stmt)))
-        covered = _Covered(hidden)
+        covered = Ranges(hidden)
         for offset in find_words(text[seen[0] : seen[1]], name):
             offset += seen[0]
             if offset in covered:
@@ -92,24 +93,6 @@ class UnusedNames:
                 continue
             return True
         return False
-
-
-class _Covered:
-    """Whether an offset lies in one of many ranges."""
-
-    def __init__(self, ranges: list[tuple[int, int]]) -> None:
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        for start, end in sorted(ranges):
-            if self.ends and start <= self.ends[-1]:
-                self.ends[-1] = max(end, self.ends[-1])
-            else:
-                self.starts.append(start)
-                self.ends.append(end)
-
-    def __contains__(self, offset: int) -> bool:
-        at = bisect_right(self.starts, offset) - 1
-        return at >= 0 and offset < self.ends[at]
 
 
 def _reads_namespaces(text: str) -> bool:
