@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.triggers import find_words
 from telepathy_lint.violation import Edit
 
+_Import = ast.Import | ast.ImportFrom
+
 
 class Placed(NamedTuple):
     """Where a site's loader name comes from and how the call spells it."""
@@ -30,7 +33,7 @@ class Placed(NamedTuple):
     module: str
     name: str
     asname: str | None
-    stmt: ast.Import | ast.ImportFrom
+    stmt: _Import
     binding: Binding
     scope: Scope
     present: bool  # imported already
@@ -238,14 +241,17 @@ class ImportPlan:
 
     def edits(self) -> list[Edit]:
         """One edit or more for each import statement concerned."""
-        by_statement: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
+        if not self._used:
+            return []
+        by_statement: dict[_Import, list[Placed]] = {}
         for group, _, _ in self._used:
             for placed in group:
                 by_statement.setdefault(placed.stmt, []).append(placed)
-        wanted: dict[ast.Import | ast.ImportFrom, list[Placed]] = {}
+        wanted: dict[_Import, list[Placed]] = {}
         introduced: set[tuple[int, int, str]] = set()
+        last = self._last_before_calls(by_statement)
         for stmt, group in sorted(by_statement.items(), key=lambda each: each[0].lineno):
-            where = self._gathered(stmt, list(by_statement))
+            where = self._gathered(stmt, last)
             for placed in group:
                 # A notebook's cells may be run on their own: each imports what it needs. So does every branch.
                 blocks = (getattr(placed.scope.node, "body", None), self._block(where))
@@ -296,7 +302,7 @@ class ImportPlan:
         start = self.source.start_of(stmt)
         return self.source.place(start, start).cell
 
-    def _existing_import(self, stmt: ast.Import | ast.ImportFrom, module: str) -> ast.ImportFrom | None:
+    def _existing_import(self, stmt: _Import, module: str) -> ast.ImportFrom | None:
         """An import from the module that stands before every call in the same block and can take more names."""
         assert self.scan.finder is not None
         first_call = self._first_call
@@ -313,25 +319,23 @@ class ImportPlan:
                 return other
         return None
 
-    def _gathered(
-        self, stmt: ast.Import | ast.ImportFrom, stmts: list[ast.Import | ast.ImportFrom]
-    ) -> ast.Import | ast.ImportFrom:
+    def _last_before_calls(self, stmts: Iterable[_Import]) -> dict[type[_Import], _Import]:
+        """The last of the module's own imports, of each form, that no rewritten call comes before."""
+        assert self.scan.finder is not None
+        parent_of, first_call = self.scan.finder.tree.parent, self._first_call
+        own = (stmt for stmt in stmts if isinstance(parent_of.get(stmt), ast.Module))
+        ready = [stmt for stmt in own if self.source.end_of(stmt) < first_call]
+        return {type(stmt): stmt for stmt in sorted(ready, key=lambda stmt: stmt.lineno)}
+
+    def _gathered(self, stmt: _Import, last: Mapping[type[_Import], _Import]) -> _Import:
         """Where a statement's loader import goes: with that of a later one of the block, if no call comes before it."""
         assert self.scan.finder is not None
-        parent_of = self.scan.finder.tree.parent
-        first_call = self._first_call
-        chosen = stmt
-        if not isinstance(parent_of.get(stmt), ast.Module):
+        if not isinstance(self.scan.finder.tree.parent.get(stmt), ast.Module):
             return stmt
-        for other in stmts:
-            same_block = type(other) is type(stmt) and parent_of.get(other) is parent_of.get(stmt)
-            if same_block and self.source.end_of(other) < first_call and other.lineno > chosen.lineno:
-                chosen = other
-        return chosen
+        later = last.get(type(stmt), stmt)
+        return later if later.lineno > stmt.lineno else stmt
 
-    def _statement_edits(
-        self, stmt: ast.Import | ast.ImportFrom, lines: list[str], gone: list[ast.alias]
-    ) -> list[Edit]:
+    def _statement_edits(self, stmt: _Import, lines: list[str], gone: list[ast.alias]) -> list[Edit]:
         """Add import lines behind a statement, or in its place where nothing of it stays."""
         source, text = self.source, self.source.text
         start, end = source.start_of(stmt), source.end_of(stmt)

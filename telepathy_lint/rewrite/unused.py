@@ -6,6 +6,7 @@ import ast
 import os
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 
 from telepathy_lint.scan import Scan, Site
 from telepathy_lint.scan.scopes import Scope
@@ -22,6 +23,7 @@ class UnusedNames:
         self.scan = scan
         self.source = scan.source
         self.used = sorted(used, key=lambda each: each[0].start)
+        self._wanting: dict[tuple[str, Scope], list[int]] = {}
 
     def of(self, stmt: ast.Import | ast.ImportFrom, replaced: set[str], scope: Scope) -> list[ast.alias]:
         """The names of an import that only the rewritten calls used, of those that they did use."""
@@ -61,6 +63,16 @@ class UnusedNames:
 
     def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
         """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
+        key = name, scope
+        if key not in self._wanting:  # a notebook may import the same in every cell
+            self._wanting[key] = list(self._wanted_at(name, scope))
+        places = self._wanting[key]
+        return bool(places) and (
+            places[0] < self.source.start_of(stmt) or places[-1] >= self.source.end_of(stmt)
+        )
+
+    def _wanted_at(self, name: str, scope: Scope) -> Iterator[int]:
+        """Where the name stands once the calls are rewritten, imports included; first -1 if new calls have it."""
         text, source = self.source.text, self.source
         assert self.scan.finder is not None
         if scope.is_function:
@@ -76,12 +88,9 @@ class UnusedNames:
             ]
         first = bisect_left(self.used, seen[0], key=lambda used: used[0].start)
         last = bisect_left(self.used, seen[1], key=lambda used: used[0].start)
-        for site, new in self.used[first:last]:
-            if _mentions(new, name):
-                return True
-            hidden.append((site.start, site.end))
-        hidden.append((source.start_of(stmt), source.end_of(stmt)))
-        covered = Ranges(hidden)
+        if any(_mentions(new, name) for _, new in self.used[first:last]):
+            yield -1
+        covered = Ranges([*hidden, *((site.start, site.end) for site, _ in self.used[first:last])])
         for offset in find_words(text[seen[0] : seen[1]], name):
             offset += seen[0]
             if offset in covered:
@@ -91,8 +100,7 @@ class UnusedNames:
             in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
             if in_comment and "type:" not in line and not self.scan.finder.words.in_string(offset):
                 continue
-            return True
-        return False
+            yield offset
 
 
 def _reads_namespaces(text: str) -> bool:

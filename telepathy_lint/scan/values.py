@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import islice
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import Binding, dotted
@@ -14,6 +15,8 @@ from telepathy_lint.scan.tables import Tables
 from telepathy_lint.scan.value import Value
 
 _MAX_DEPTH = 24
+#: What can be more things than this is not told apart: each would be looked at for every load that gets it.
+_MAX_ALTERNATIVES = 256
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -42,7 +45,9 @@ class Evaluator:
             return (Value("other", None, node, context),)
         self._open.add(key)
         try:
-            values = tuple(self._evaluate(node, context)) or (Value("other", None, node, context),)
+            values = tuple(islice(self._evaluate(node, context), _MAX_ALTERNATIVES + 1))
+            if not 0 < len(values) <= _MAX_ALTERNATIVES:
+                values = (Value("other", None, node, context),)
         finally:
             self._open.discard(key)
         self._known[key] = values
