@@ -61,6 +61,13 @@ def ids_in(text: str) -> Iterator[int]:
                     yield start
 
 
+def may_replace(text: str, offset: int) -> bool:
+    """Whether a mention of `from_pretrained` may put another function in its place: it ends a string, or is assigned to."""
+    end = offset + len("from_pretrained")
+    behind = text[end : end + 4].lstrip()
+    return behind[:1] in ('"', "'") or (behind[:1] == "=" and behind[1:2] != "=")
+
+
 class CodeWords:
     """Where words stand in a file, and whether in its code as opposed to its strings and comments.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
@@ -24,7 +26,10 @@ from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.scan.wrappers import Wrappers
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.triggers import CACHE_VARIABLES, LOAD_WORDS, CodeWords
+from telepathy_lint.triggers import CACHE_VARIABLES, LOAD_WORDS, CodeWords, may_replace
+
+if TYPE_CHECKING:
+    from telepathy_lint.scan.replaced import Replaced
 
 IDENTITY = "pretrained_model_name_or_path"
 
@@ -135,13 +140,27 @@ class SiteFinder:
         if isinstance(func, ast.Attribute) and func.attr == "from_pretrained":
             context = self.tree.context_of(call)
             loader = self.callees.loader(func.value, context)
-            return self.load(call, context, loader) if loader is not None else None
+            if loader is None or (self._replaced is not None and self._replaced.covers(call, loader)):
+                return None
+            return self.load(call, context, loader)
         if isinstance(func, (ast.Name, ast.Attribute)) and (dotted(func) or "").endswith("pipeline"):
             context = self.tree.context_of(call)
             values = self.evaluator.evaluate(func, context)
             if all(value.kind == "symbol" and catalog.is_pipeline(str(value.data)) for value in values):
                 return self.pipelines.site(call, context)
         return None
+
+    @cached_property
+    def _replaced(self) -> Replaced | None:
+        """Where the file puts another function in the place of a class's; None in nearly every file."""
+        offsets = [
+            offset for offset in self.words.find("from_pretrained") if may_replace(self.tree.text, offset)
+        ]
+        if not offsets:
+            return None
+        from telepathy_lint.scan.replaced import Replaced
+
+        return Replaced(self.tree, self.evaluator, offsets)
 
     def _known_load(self, call: ast.Call) -> Site | None:
         """A call of the companion loader, or of a function that the configuration says loads."""

@@ -1610,6 +1610,136 @@ model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
 callback = Sample(model)
 """
 
+# ---- files that put another function in the place of a class's
+
+_REPLACED = r"""
+=== assigned
+AutoModel.from_pretrained("x")
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+original = AutoModel.from_pretrained
+AutoModel.from_pretrained = classmethod(lambda cls, name: cls())
+def f():
+    return AutoModel.from_pretrained("y")
+=== assigned through the module
+transformers.AutoModel.from_pretrained=fake
+AutoModel.from_pretrained("x")
+=== assigned in a function
+def patched():
+    AutoModel.from_pretrained = fake
+AutoModel.from_pretrained("x")
+=== compared and kept are no replacements
+if AutoModel.from_pretrained == fake:
+    pass
+loaders = {"from_pretrained": AutoModel.from_pretrained}
+getattr(AutoModel, "from_pretrained")
+AutoModel.from_pretrained("x")  #> 102 104
+=== another object's
+Thing.from_pretrained = fake
+setattr(thing, "from_pretrained", fake)
+AutoModel.from_pretrained("x")  #> 102 104
+=== setattr
+def f():
+    setattr(AutoModel, "from_pretrained", fake)
+AutoModel.from_pretrained("x")
+=== a test's monkeypatch holds for the test
+def test_one(monkeypatch):
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fake)
+    AutoModelForCausalLM.from_pretrained("x")
+    AutoModel.from_pretrained("x")  #> 102 104
+    def inside():
+        return AutoModelForCausalLM.from_pretrained("x")
+def test_two():
+    AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== monkeypatch by one string
+def test_one(monkeypatch):
+    monkeypatch.setattr("transformers.AutoModel.from_pretrained", fake)
+    AutoModel.from_pretrained("x")
+=== monkeypatch over several classes
+def test_one(monkeypatch):
+    for cls in (AutoModel, AutoTokenizer):
+        monkeypatch.setattr(cls, "from_pretrained", fake)
+    AutoModel.from_pretrained("x")
+    AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== a fixture holds for the file
+import pytest
+@pytest.fixture(autouse=True)
+def no_loading(monkeypatch):
+    monkeypatch.setattr(AutoModel, "from_pretrained", fake)
+def test_one():
+    AutoModel.from_pretrained("x")
+=== what is set up holds for the file
+import unittest
+from unittest.mock import patch
+class Test(unittest.TestCase):
+    def setUp(self):
+        self.patcher = patch.object(AutoModel, "from_pretrained")
+        self.patcher.start()
+    def test_one(self):
+        AutoModel.from_pretrained("x")
+=== a context manager of the file's own
+from contextlib import contextmanager
+from unittest import mock
+@contextmanager
+def offline():
+    with mock.patch.object(AutoModel, "from_pretrained"):
+        yield
+with offline():
+    AutoModel.from_pretrained("x")
+=== with patch
+from unittest import mock
+with mock.patch("transformers.AutoModel.from_pretrained") as fake, open("x"):
+    AutoModel.from_pretrained("x")
+    AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+AutoModel.from_pretrained("x")  #> 102 104
+=== patch as decorator
+from unittest.mock import patch
+@patch.object(AutoModel, "from_pretrained")
+def test_one(fake):
+    AutoModel.from_pretrained("x")
+def test_two():
+    AutoModel.from_pretrained("x")  #> 102 104
+=== patch over several lines on a class
+import unittest.mock
+@unittest.mock.patch(
+    "transformers.AutoModel.from_pretrained",
+    fake,
+)
+class Test:
+    def test_one(self):
+        AutoModel.from_pretrained("x")
+=== patch entered by a stack
+def test_one(stack, mocker):
+    stack.enter_context(unittest.mock.patch("transformers.AutoModel.from_pretrained"))
+    AutoModel.from_pretrained("x")
+=== mocker
+def test_one(mocker):
+    mocker.patch.object(AutoModel, "from_pretrained", return_value=1)
+    AutoModel.from_pretrained("x")
+=== patching another class
+def test_one(mocker):
+    mocker.patch("transformers.AutoConfig.from_pretrained")
+    AutoModel.from_pretrained("x")  #> 102 104
+=== the class all models come from
+from transformers import PreTrainedModel
+PreTrainedModel.from_pretrained = fake
+AutoModelForCausalLM.from_pretrained("x")
+=== a class of the file
+class Mine(AutoModelForCausalLM):
+    pass
+Mine.from_pretrained("x")
+Mine.from_pretrained = fake
+AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== a string that ends so
+print("use AutoModel.from_pretrained")
+parse("transformers.AutoModel.from_pretrained")
+AutoModel.from_pretrained("x")  #> 102 104
+=== a function that loads what is replaced
+def load(name, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+AutoModel.from_pretrained = fake
+load("x", device_map="auto")
+"""
+
 _HEADED = (
     _DEVICE_MAPS,
     _DTYPES,
@@ -1618,6 +1748,7 @@ _HEADED = (
     _GENERATION,
     _TOKENIZERS,
     _WRAPPERS,
+    _REPLACED,
     _MORE_VALUES,
     _MORE_FLOWS,
 )
