@@ -120,6 +120,10 @@ class Project:
     ) -> list[tuple[int, FileResult]]:
         prepared = [self.job(each.found, each.data) for each in read]
         worked = self._work(prepared, task, jobs, progress, cache.contents if cache is not None else None)
+        if fixed := [job.path for job, (result, _) in zip(prepared, worked, strict=True) if result.output]:
+            from telepathy_lint.writing import remove_leftovers
+
+            remove_leftovers(fixed)
         results: list[tuple[int, FileResult]] = []
         for each, job, (result, grounds) in zip(read, prepared, worked, strict=True):
             if cache is not None and each.digest is not None and grounds is not None:

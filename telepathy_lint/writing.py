@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from io import FileIO
 
@@ -12,6 +14,10 @@ from telepathy_lint.files import read_bytes
 
 #: What file systems answer that have nothing to do with disks.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+
+
+#: A new content on its way into a file; worth nothing to anybody once the run that writes it is gone.
+_UNFINISHED = r"\.telepathy-lint-[0-9a-f]{12}\.tmp"
 
 
 class WriteRefusedError(Exception):
@@ -44,16 +50,18 @@ def _replace(target: str, data: bytes) -> bool:
     if before.st_nlink > 1 or not stat.S_ISREG(before.st_mode):
         return False
     try:
-        temporary, file = _beside(target)
+        temporary, file = _beside(target, "tmp")
     except OSError:
         return False
     try:
         with file:
             _write(file, data)
-        if not _take_over(target, temporary, before):
-            os.unlink(temporary)
-            return False
-        os.replace(temporary, target)
+            if os.name == "nt":
+                file.close()  # an open file takes nobody's place there
+            if not _take_over(target, temporary, before):
+                os.unlink(temporary)
+                return False
+            os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
@@ -61,10 +69,46 @@ def _replace(target: str, data: bytes) -> bool:
     return True
 
 
-def _beside(target: str) -> tuple[str, FileIO]:
-    """A new file in the same folder, which nobody else may read, and nobody takes for code."""
-    path = os.path.join(os.path.dirname(target), f".telepathy-lint-{os.urandom(6).hex()}.tmp")
-    return path, FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+def _beside(target: str, ending: str) -> tuple[str, FileIO]:
+    """A new file in the same folder, which nobody else may read, and nobody takes for code; locked while it is open."""
+    while True:
+        path = os.path.join(os.path.dirname(target), f".telepathy-lint-{os.urandom(6).hex()}.{ending}")
+        file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        if _lock(file) is not False and os.fstat(file.fileno()).st_nlink:
+            return path, file
+        file.close()  # another run took it for a leftover before it was locked
+
+
+def _lock(file: FileIO) -> bool | None:
+    """Say that the file is in use, as long as it is open: whether nobody else says so, None where nobody can."""
+    try:
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
+
+
+def remove_leftovers(paths: Iterable[str]) -> None:
+    """Remove what runs that were killed left unfinished in the folders of these files."""
+    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:
+        with suppress(OSError):
+            for name in os.listdir(folder):
+                if re.fullmatch(_UNFINISHED, name):
+                    _remove_unused(os.path.join(folder, name))
+
+
+def _remove_unused(path: str) -> None:
+    """Remove a file of ours that no living run holds open."""
+    with suppress(OSError):
+        # Through no link, and waiting for no pipe: a name proves little.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with FileIO(os.open(path, flags), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and _lock(file):
+                os.unlink(path)
 
 
 def _write(file: FileIO, data: bytes) -> None:
@@ -114,9 +158,12 @@ def _overwrite(target: str, data: bytes, before: bytes) -> None:
 
 
 def _saved(target: str, data: bytes) -> str | None:
-    """The path of a copy in the same folder; None where nothing can be made there."""
+    """The path of a copy in the same folder; None where nothing can be made there.
+
+    If the run is killed it may be all that is left of the file: it stays until somebody looks at it.
+    """
     try:
-        path, file = _beside(target)
+        path, file = _beside(target, "old")
     except OSError:
         return None
     try:

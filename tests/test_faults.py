@@ -90,8 +90,8 @@ def run(*arguments: str, before: tuple[str, ...] = (), **options: Any) -> subpro
 # ---- killed while writing
 
 
-def killed(step: int, work: Callable[[], Any]) -> int:
-    """Work that is killed at the `step`th line of what writes files, in a process of its own; its exit code."""
+def at_step(step: int, sent: signal.Signals, work: Callable[[], Any]) -> int:
+    """Work during which this process is sent a signal at the `step`th line of what writes files."""
     seen = 0
     original = writing.write_back
 
@@ -100,8 +100,8 @@ def killed(step: int, work: Callable[[], Any]) -> int:
         if frame.f_code.co_filename != writing.__file__:
             return None
         seen += event == "line"
-        if seen == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if event == "line" and seen == step:
+            os.kill(os.getpid(), sent)
         return trace
 
     def write_back(path: str, data: bytes, expected: bytes) -> None:
@@ -111,13 +111,20 @@ def killed(step: int, work: Callable[[], Any]) -> int:
         finally:
             sys.settrace(None)
 
-    def traced() -> int:
-        writing.write_back = write_back
-        return int(work() or 0)
+    writing.write_back = write_back
+    return int(work() or 0)
 
-    code = waited(child(traced))
+
+def killed(step: int, work: Callable[[], Any]) -> int:
+    """Work that is killed at a step, in a process of its own; its exit code."""
+    code = waited(child(lambda: at_step(step, signal.SIGKILL, work)))
     assert code in (0, 1, -signal.SIGKILL)
     return code
+
+
+def stopped(step: int, work: Callable[[], Any]) -> int:
+    """Work that stops at a step until somebody lets it go on; the process id."""
+    return child(lambda: at_step(step, signal.SIGSTOP, work))
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["replaced", "in place"])
@@ -131,13 +138,17 @@ def test_killed_at_any_step_of_writing_no_content_is_lost(old: str, new: str, li
         if linked and step == 1:
             os.link("one.py", "two.py")
         code = killed(step, lambda: writing.write_back("one.py", new.encode(), old.encode()))
-        copies = list(Path().glob(".telepathy-lint-*.tmp"))
+        copies = list(Path().glob(".telepathy-lint-*.old"))
         if path.read_text() not in (old, new):
             # A file with other names cannot be replaced: what was in it lies next to it.
             assert linked and [copy.read_text() for copy in copies] == [old]
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         if code >= 0:
             break
+        writing.remove_leftovers(["one.py"])
+        assert sorted(Path().glob(".telepathy-lint-*")) == sorted(
+            copies
+        )  # of the new content nothing is left
         for copy in copies:
             copy.unlink()
     assert 15 < step < 999
@@ -150,7 +161,7 @@ def test_after_a_killed_run_the_next_one_fixes_the_rest() -> None:
     before = {"folder/a.py": LOAD, "linked.py": LOAD.replace("gpt2", "gpt2-xl"), "z.py": LOAD}
     after = {name: fixed(text) for name, text in before.items()}
     states = set()
-    for step in (1, 12, 24, 36, 48, 60, 72):
+    for step in (1, 12, 24, 36, 48, 60, 72, 84, 96, 108):
         shutil.rmtree("tree", ignore_errors=True)
         for name, text in before.items():
             write(f"tree/{name}", text)
@@ -167,7 +178,49 @@ def test_after_a_killed_run_the_next_one_fixes_the_rest() -> None:
 
 def test_what_a_killed_run_left_is_not_taken_for_code() -> None:
     write(".telepathy-lint-0123456789ab.tmp")
+    write(".telepathy-lint-0123456789ab.old")
     assert run("check", "--show-files", ".").stdout == ""
+
+
+def test_what_a_killed_run_left_goes_when_the_next_one_writes_there() -> None:
+    for name in ("a.py", "folder/b.py", "other/c.py"):
+        write(name, "x = 1\n" if name.startswith("other") else LOAD)
+        write(f"{os.path.dirname(name) or '.'}/.telepathy-lint-0123456789ab.tmp")
+    kept = [
+        write(".telepathy-lint-0123456789ab.old"),
+        write(".telepathy-lint-notes.tmp"),
+        write("other/.telepathy-lint-0123456789ab.tmp"),  # nothing is written there
+        write("theirs.tmp"),
+    ]
+    os.mkfifo(".telepathy-lint-0123456789ff.tmp")
+    os.symlink("theirs.tmp", ".telepathy-lint-0123456789fe.tmp")
+    assert quietly((*FIX, "--diff"), ".") == 1
+    assert Path(".telepathy-lint-0123456789ab.tmp").exists()  # a run that writes nothing removes nothing
+    assert quietly(FIX, ".") == 0
+    assert Path("a.py").read_text() == fixed()
+    assert all(path.exists() for path in kept)
+    assert sorted(name for name in os.listdir() if name.endswith("tmp")) == [
+        ".telepathy-lint-0123456789fe.tmp", ".telepathy-lint-0123456789ff.tmp",
+        ".telepathy-lint-notes.tmp", "theirs.tmp",
+    ]  # fmt: skip
+    assert os.listdir("folder") == ["b.py"]
+
+
+def test_what_a_living_run_writes_is_left_to_it() -> None:
+    """A run is stopped at each step of writing while another cleans up; it goes on as if nothing had been."""
+    for step in range(1, 1000):
+        write("one.py", "old\n")
+        pid = stopped(step, lambda: writing.write_back("one.py", b"new\n", b"old\n"))
+        ended = os.WIFEXITED(os.waitpid(pid, os.WUNTRACED)[1])
+        if not ended:
+            writing.remove_leftovers(["one.py"])
+            os.kill(pid, signal.SIGCONT)
+            assert waited(pid) == 0
+        assert Path("one.py").read_text() == "new\n"
+        assert os.listdir() == ["one.py"]
+        if ended:
+            break
+    assert 15 < step < 999
 
 
 # ---- no room
