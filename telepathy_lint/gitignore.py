@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 import re
 
+#: The line up to its last blanks; one behind a backslash stays.
+_WITHOUT_LAST_BLANKS = r"(?:[^\\ ]|\\.| +(?=[^ ]))*\\?"
+_NEVER = r"(?!)"
+#: The named classes, for the inside of a class.
+_CLASSES = {
+    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f", "digit": "0-9", "graph": "!-~",
+    "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r" \t-\r", "upper": "A-Z", "xdigit": "0-9A-Fa-f",
+}  # fmt: skip
+
 
 class _Block:
     """Successive patterns of one sign; the common shapes as sets, since compiling 100 patterns costs more than the walk."""
@@ -32,21 +41,22 @@ class _Block:
 
 
 class IgnoreFile:
-    """One file of patterns; they count from the folder it stands in."""
+    """One file of patterns, a character for each byte; they count from the folder it stands in."""
 
     def __init__(self, text: str) -> None:
         self.blocks: list[_Block] = []
-        for line in text.splitlines():
-            self._add(line)
+        for line in text.split("\n"):
+            self._add(line.removesuffix("\r"))
 
     def _add(self, line: str) -> None:
-        line = re.sub(r"(?<!\\) +$", "", line)
-        if not line or line.startswith("#"):
+        if line.startswith("#"):
             return
+        if line.endswith(" ") and (kept := re.match(_WITHOUT_LAST_BLANKS, line)) is not None:
+            line = kept.group()
         negated = line.startswith("!")
         pattern = line[1:] if negated else line
         only_folders = pattern.endswith("/")
-        pattern = pattern.rstrip("/")
+        pattern = pattern.removesuffix("/")
         if not pattern:
             return
         if not self.blocks or self.blocks[-1].negated != negated:
@@ -71,30 +81,45 @@ class IgnoreFile:
 
 
 def to_regex(pattern: str) -> str:
-    """A gitignore pattern as a regular expression for a path with slashes."""
-    anchored = "/" in pattern.rstrip("/")
+    """A gitignore pattern (without a last slash) as a regular expression for a path with slashes, as git's matcher has it."""
+    anchored = "/" in pattern
     pattern = pattern.removeprefix("/")
+    literal = re.match(r"[^*?\[\\]*", pattern)
+    assert literal is not None
     # Runs of folders between `**/`, each of them pieces between `*`.
     runs, at = [[""]] if anchored else [[""], [""]], 0
     while at < len(pattern):
         character, pieces = pattern[at], runs[-1]
-        if pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] == "/"):
-            runs.append([""])
-            at += 3
-        elif pattern.startswith("**", at) and at + 2 == len(pattern) and at and pattern[at - 1] == "/":
-            pieces[-1] += ".+"
-            at += 2
-        elif character == "*":
-            pieces.append("")
-            at += 1
+        if character == "*":
+            before, at = at, at + len(pattern[at:]) - len(pattern[at:].lstrip("*"))
+            # Two at a folder's beginning stand for folders; so they do behind what git compares without its matcher.
+            several = at - before > 1 and (pattern[before - 1 : before] == "/" or before == literal.end())
+            if several and anchored and at == len(pattern):
+                pieces[-1] += r"[\s\S]*"
+            elif several and anchored and pattern[at] == "/":
+                runs.append([""])
+                at += 1
+            elif (
+                several and anchored and pattern.startswith("\\/", at)
+            ):  # a folder or more, where `**/` may be none
+                pieces.append("/")
+                runs.append([""])
+                at += 2
+            else:
+                pieces.append("")
         elif character == "?":
             pieces[-1] += "[^/]"
             at += 1
-        elif character == "[" and (end := pattern.find("]", at + 2)) > 0:
-            pieces[-1] += f"(?!/){_one_of(pattern[at + 1 : end])}"
-            at = end + 1
+        elif character == "[":
+            found = _one_of(pattern, at + 1)
+            if found is None:
+                return _NEVER
+            pieces[-1] += f"(?!/){found[0]}"
+            at = found[1]
         else:
-            at += character == "\\" and at + 1 < len(pattern)
+            at += character == "\\"
+            if at == len(pattern):
+                return _NEVER  # a backslash with nothing behind it
             pieces[-1] += re.escape(pattern[at])
             at += 1
     return _joined(runs) + r"\Z"
@@ -138,7 +163,10 @@ class Ignores:
         """Whether `name` in `folder` (an absolute path) is ignored; the folders above are taken to be not."""
         for above, file in self._chain(folder):
             path = f"{folder[len(above) + 1 :]}/{name}" if folder != above else name
-            verdict = file.verdict(path, name, is_folder)
+            if path.isascii():
+                verdict = file.verdict(path, name, is_folder)
+            else:
+                verdict = file.verdict(_bytewise(path), _bytewise(name), is_folder)
             if verdict is not None:
                 return verdict
         return False
@@ -180,21 +208,45 @@ class Ignores:
     def _read(self, path: str) -> IgnoreFile | None:
         if path not in self._files:
             try:
-                with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                    read = IgnoreFile(file.read())
+                with open(path, "rb") as file:
+                    read = IgnoreFile(file.read().removeprefix(b"\xef\xbb\xbf").decode("latin-1"))
             except OSError:
                 read = None
             self._files[path] = read if read is not None and read.blocks else None
         return self._files[path]
 
 
-def _one_of(characters: str) -> str:
-    """A class such as `[!a-z]`; one that is no class, as `[z-a]`, matches nothing."""
-    # What Python may come to read as an operation on sets is escaped.
-    inside = re.sub(r"[\\\[&|~]", r"\\\g<0>", characters).replace("--", r"-\-")
-    found = f"[^{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
-    try:
-        re.compile(found)
-    except re.error:
-        return "(?!)"
-    return found
+def _bytewise(path: str) -> str:
+    """A path with a character for each of its bytes, which is what git compares: `?` stands for one of them."""
+    return os.fsencode(path).decode("latin-1")
+
+
+def _one_of(pattern: str, at: int) -> tuple[str, int] | None:
+    """The class behind the `[` before `at`, and where it ends; None for one that has no end or knows no such `[:name:]`."""
+    negated = pattern[at : at + 1] in ("!", "^")
+    at += negated
+    parts: list[str] = []
+    previous = ""  # what a range may begin with
+    first = at
+    while at == first or pattern[at : at + 1] != "]":
+        character = pattern[at : at + 1]
+        is_range = character == "-" and previous != "" and pattern[at + 1 : at + 2] not in ("", "]")
+        end = pattern.find("]", at + 2) if pattern.startswith("[:", at) else 0
+        if end > at + 2 and pattern[end - 1] == ":":
+            known = _CLASSES.get(pattern[at + 2 : end - 1])
+            if known is None:
+                return None
+            parts.append(known)
+            at, previous = end + 1, ""
+            continue
+        at += is_range
+        at += pattern[at : at + 1] == "\\"
+        character = pattern[at : at + 1]
+        if not character or end < 0:
+            return None
+        if not is_range:
+            parts.append(re.escape(character))
+        elif previous <= character:
+            parts.append(f"{re.escape(previous)}-{re.escape(character)}")
+        at, previous = at + 1, "" if is_range else character
+    return f"[{'^' * negated}{''.join(parts)}]", at + 1

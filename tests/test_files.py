@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from telepathy_lint.config import Configs
 from telepathy_lint.files import Discovery
 from telepathy_lint.gitignore import Ignores
 from telepathy_lint.writing import WriteRefusedError, write_back
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git says what is right, and is not here")
 
 
 def make(root: Path, *names: str, text: str = "x = 1\n") -> None:
@@ -104,6 +110,7 @@ PATTERNS = [
 ]  # fmt: skip
 
 
+@needs_git
 def test_gitignore_is_read_as_git_reads_it(here: Path) -> None:
     make(
         here,
@@ -152,6 +159,68 @@ def test_gitignore_is_read_as_git_reads_it(here: Path) -> None:
         if ours != theirs:
             wrong[pattern] = (sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours)))
     assert wrong == {}
+
+
+#: What patterns are made of: all that means something to git, alone and in company, and some that means nothing.
+PIECES = [
+    "a", "b", "ab", "x", "5", "-", ".", "é", " ", "  ", "\t", "\r", "\x0b", "#", "!", "\\", "\\ ", "\\#", "\\!", "\\a", "\\*", "\\[",
+    "\\\\", "a\\", "/", "//", "*", "**", "***", "?", "a*", "*a", "*.b", "**/", "/**", "x**/", "a**", "**b", "a/**/b", "**\\/",
+    "[ab]", "[!a]", "[^a]", "[a-b]", "[b-a]", "[a-]", "[]a]", "[!]a]", "[]-a]", "[\\]]", "[\\]", "[a", "[", "[/]", "[!/]", "[ -~]",
+    "[[:digit:]a]", "[![:space:]]", "[[:punct:]]", "[[:alpha:]]", "[[:none:]]", "[[:]", "[[:a]",
+]  # fmt: skip
+NAMES = [
+    "a", "b", "ab", "aab", "x", "xa", "5", "-", ".a", ".b", "a.b", "é", "aé", "#", "#a", "a#", "!", "!a", " ", "a ", "b ", "a b",
+    "a\t", "\\", "\\a", "a\\", "*", "?", "[", "[a", "]",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def named_oddly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which every odd name stands at the top and in folders with odd names."""
+    top = tmp_path_factory.mktemp("oddly")
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    random = Random(1)
+    folders = [top, *(top.joinpath(*random.choices(NAMES, k=random.randint(1, 3))) for _ in range(20))]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        for name in random.sample(NAMES, 12):
+            if not (folder / name).exists():
+                (folder / name).touch()
+    return top
+
+
+@needs_git
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(lines=st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), min_size=1, max_size=3))
+def test_patterns_of_any_shape_are_read_as_git_reads_them(named_oddly: Path, lines: list[str]) -> None:
+    (named_oddly / ".gitignore").write_bytes("\n".join(lines).encode())
+    paths = [path for path in sorted(named_oddly.rglob("*")) if ".git" not in path.parts]
+    shown = {str(path.relative_to(named_oddly)): path for path in paths if path.name != ".gitignore"}
+    asked = subprocess.run(
+        ["git", "check-ignore", "-z", "--no-index", "--stdin"],
+        cwd=named_oddly,
+        input="\0".join(shown).encode(),
+        capture_output=True,
+    )
+    assert asked.returncode in (0, 1), asked.stderr
+    ignores = Ignores()
+    ours = {
+        name
+        for name, path in shown.items()
+        if ignores.ignored(str(path.parent), path.name, path.is_dir())
+        or ignores.ignored_above(str(path.parent))
+    }
+    assert ours == set(asked.stdout.decode().split("\0")) - {""}
+
+
+def test_an_ignore_file_with_a_byte_order_mark(here: Path) -> None:
+    make(here, "a.py", "b.py")
+    (here / ".git").mkdir()
+    (here / ".gitignore").write_bytes(b"\xef\xbb\xbfa.py\r\n")
+    assert found(".") == ["b.py"]
 
 
 def test_ignore_files_of_inner_folders_and_of_the_repository(here: Path) -> None:
