@@ -26,8 +26,11 @@ class Patterns:
         self.globs: list[str] = []
         for pattern in patterns:
             plain = pattern.rstrip("/")
+            while "//" in plain:
+                plain = plain.replace("//", "/")
             if plain.startswith("./"):
-                plain = f"{root}/{plain[2:]}"
+                # The folder's own name is no glob, whatever it holds.
+                plain = f"{''.join(f'[{each}]' if each in '*?[' else each for each in root)}/{plain[2:]}"
             if any(character in plain for character in "*?[/"):
                 self.globs.append(plain)
             else:

@@ -95,6 +95,14 @@ def test_excludes_are_names_globs_and_paths(here: Path) -> None:
     assert found("pkg/skip/a.py", "a/b/deep/c.py", force_exclude=True) == []
 
 
+def test_excludes_below_a_folder_whose_name_looks_like_a_glob(here: Path) -> None:
+    make(here, "[1]*/top.py", "[1]*/keep.py", "[1]*/a/b/x.py", "[1]*/a/c/x.py")
+    (here / "[1]*" / "telepathy-lint.toml").write_text(
+        'extend-exclude = ["./top.py", "./a/b", "a//c/", "/", "//"]\n'
+    )
+    assert found("[1]*") == ["[1]*/keep.py"]
+
+
 def test_the_nearest_configuration_decides_what_is_excluded(here: Path) -> None:
     make(here, "a/x.py", "a/y.py", "x.py")
     (here / "telepathy-lint.toml").write_text('extend-exclude = ["x.py"]\n')
