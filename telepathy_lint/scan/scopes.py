@@ -35,6 +35,8 @@ COMPOUND: frozenset[type[ast.stmt]] = frozenset(
     {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match}
     | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
 )
+#: Statements that hold statements.
+_HOLDING: frozenset[type[ast.stmt]] = COMPOUND | {*DEFINITIONS}
 
 #: Fields that hold names, flags and operators instead of nodes worth a visit.
 _PLAIN = frozenset(
@@ -48,11 +50,7 @@ _BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
 
 
 #: The fields of those statements that hold statements, in reading order; handlers and cases hold them in turn.
-_BLOCKS_OF: dict[type[ast.AST], tuple[str, ...]] = {
-    kind: tuple(field for field in kind._fields if field in _BLOCKS)
-    for kind in vars(ast).values()
-    if kind in COMPOUND or kind in DEFINITIONS
-}
+_BLOCKS_OF = {kind: tuple(field for field in kind._fields if field in _BLOCKS) for kind in _HOLDING}
 _PARTS = frozenset({"handlers", "cases"})
 
 
