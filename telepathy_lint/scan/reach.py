@@ -10,8 +10,8 @@ import ast
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from telepathy_lint.scan.bindings import Binding, dotted
-from telepathy_lint.scan.scopes import COMPOUND, Scope
+from telepathy_lint.scan.bindings import DEFINITIONS, Binding, dotted
+from telepathy_lint.scan.scopes import COMPOUND, Scope, blocks_of
 
 #: More than this many ways to reach a place, and nothing is claimed about it.
 MAX_HISTORIES = 128
@@ -44,6 +44,7 @@ History = tuple[Binding | None, tuple[Mutation, ...]]
 State = frozenset[History] | None  # None: not reached
 
 _ENTRY: History = (None, ())
+_NOTHING: frozenset[History] = frozenset()
 
 _HARMLESS = frozenset(
     [
@@ -104,30 +105,67 @@ def reaching(
     scope: Scope, name: str, stmt: ast.AST | None, *, mutations: bool = False
 ) -> frozenset[History] | None:
     """The histories with which `name` arrives at `stmt` (None: at the end), None where they cannot be told."""
-    walk = _Walk(scope, name, stmt, mutations)
-    try:
-        end = walk.block(scope.body, frozenset((_ENTRY,)))
-    except _TooManyError:
-        return None
-    return walk.arrived if stmt is not None else end
+    walk = scope.walks.get((name, mutations))
+    if walk is None:
+        walk = scope.walks[name, mutations] = Walk(scope, name, mutations)
+    return walk.end if stmt is None else walk.at(stmt)
 
 
 class _TooManyError(Exception):
     pass
 
 
-class _Walk:
-    def __init__(self, scope: Scope, name: str, target: ast.AST | None, mutations: bool) -> None:
+class Walk:
+    """One name followed through a scope's statements, once for everybody who asks how it arrives somewhere."""
+
+    def __init__(self, scope: Scope, name: str, mutations: bool) -> None:
         self.scope = scope
         self.name = name
-        self.target = target
         self.mutations = mutations
-        self.arrived: frozenset[History] | None = None
         self.leaving: list[set[History]] = []  # one set for each `try` around: states in which it may be left
         self.breaking: list[set[History]] = []
         self.continuing: list[set[History]] = []
         self.writes = self._writes()
         self.matters = self._matters()
+        #: The statements of each block (by its id) that matter, the histories before each of them and behind the last.
+        self.inside: dict[int, list[ast.stmt]] = {}
+        self.before: dict[ast.AST, frozenset[History]] = {}
+        self.behind: dict[int, frozenset[History]] = {}
+        self.end: State
+        try:
+            self.end = self.block(scope.body, frozenset((_ENTRY,)))
+        except _TooManyError:
+            self.end = None
+            self.before.clear()
+            self.behind.clear()
+
+    def at(self, stmt: ast.AST) -> frozenset[History] | None:
+        """The histories that arrive at a statement of the scope, None where none does."""
+        if stmt in self.matters:
+            return self.before.get(stmt)
+        # Inside a statement that leaves the name alone it is as it was before that statement.
+        parent_of, node = self.scope.tree.parent, self.scope.node
+        while stmt is not node and (owner := parent_of.get(stmt)) is not None:
+            block = None
+            if isinstance(owner, (ast.ExceptHandler, ast.match_case)):
+                block, owner = owner.body, parent_of[owner]
+            if owner is node:
+                return self._in_block(self.scope.body, stmt)
+            if owner in self.matters:
+                found = block or next((each for each in blocks_of(owner) if _holds(each, stmt)), None)  # type: ignore[arg-type]
+                return self._in_block(found, stmt) if found is not None else None
+            if isinstance(owner, DEFINITIONS):
+                return None  # a statement of another scope
+            stmt = owner
+        return None
+
+    def _in_block(self, block: list[ast.stmt], stmt: ast.AST) -> frozenset[History] | None:
+        """The histories that arrive at a statement of a block that does not matter itself."""
+        inside = self.inside.get(id(block))
+        if inside is None:
+            return None
+        after = bisect_left(inside, _place(stmt), key=_place)
+        return self.before.get(inside[after]) if after < len(inside) else self.behind.get(id(block))
 
     def _writes(self) -> set[ast.AST]:
         """The statements that may write into the dict: their own lines show the name."""
@@ -150,8 +188,6 @@ class _Walk:
         while name:
             stmts += [binding.stmt for binding in self.scope.bindings.get(name, ())]
             name = name.rpartition(".")[0]
-        if self.target is not None:
-            stmts.append(self.target)
         parent_of, found = self.scope.tree.parent, set[ast.AST]()
         for stmt in stmts:
             current: ast.AST | None = stmt
@@ -162,20 +198,24 @@ class _Walk:
         return found
 
     def block(self, stmts: list[ast.stmt], state: State) -> State:
-        for stmt in filter(self.matters.__contains__, stmts):
+        inside = self.inside.get(id(stmts))
+        if inside is None:
+            inside = self.inside[id(stmts)] = [*filter(self.matters.__contains__, stmts)]
+        for stmt in inside:
             if state is None:
                 return None
+            self.before[stmt] = self.before.get(stmt, _NOTHING) | state
             state = self.statement(stmt, state)
             if state is not None:
                 if len(state) > MAX_HISTORIES:
                     raise _TooManyError
                 for states in self.leaving:
                     states |= state
+        if state is not None:
+            self.behind[id(stmts)] = self.behind.get(id(stmts), _NOTHING) | state
         return state
 
     def statement(self, stmt: ast.stmt, state: frozenset[History]) -> State:
-        if stmt is self.target:
-            self.arrived = state if self.arrived is None else self.arrived | state
         if type(stmt) not in _STEERING:
             return self.effects(stmt, state)
         if isinstance(stmt, (ast.Return, ast.Raise)):
@@ -252,8 +292,7 @@ class _Walk:
             for inner in ast.walk(stmt) if not hasattr(stmt, "body") else _header(stmt):
                 if isinstance(inner, ast.NamedExpr) and dotted(inner.target) == self.name:
                     state |= {(Binding("assign", self.name, stmt, inner.value), ())}
-                    if stmt is self.target and self.arrived is not None:
-                        self.arrived |= state
+                    self.before[stmt] |= state
         return state
 
     def _mutations(self, stmt: ast.stmt) -> tuple[Mutation, ...]:
@@ -262,6 +301,15 @@ class _Walk:
         if key not in known:
             known[key] = tuple(mutations_of(stmt, self.name, self.scope.tree.own_nodes(stmt)))
         return known[key]
+
+
+def _place(stmt: ast.AST) -> tuple[int, int]:
+    return stmt.lineno, stmt.col_offset  # type: ignore[attr-defined]
+
+
+def _holds(block: list[ast.stmt], stmt: ast.AST) -> bool:
+    index = bisect_left(block, _place(stmt), key=_place)
+    return index < len(block) and block[index] is stmt
 
 
 def _header(stmt: ast.stmt) -> Iterator[ast.AST]:

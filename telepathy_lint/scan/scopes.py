@@ -17,7 +17,7 @@ from telepathy_lint.source import Source
 from telepathy_lint.triggers import find_words
 
 if TYPE_CHECKING:
-    from telepathy_lint.scan.reach import Mutation
+    from telepathy_lint.scan.reach import Mutation, Walk
     from telepathy_lint.scan.values import Value
 
 #: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
@@ -98,6 +98,7 @@ class Scope:
         self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # what each statement itself binds
         self.jumps: list[ast.stmt] = []  # break and continue
         self.exits: list[ast.stmt] = []  # return and raise
+        self.walks: dict[tuple[str, bool], Walk] = {}  # by the name followed, with or without its mutations
         self.mutations: dict[tuple[ast.stmt, str], tuple[Mutation, ...]] = {}  # of the dict called so
 
     @property
@@ -327,6 +328,8 @@ class Tree:
 
     def release(self) -> None:
         """Let go of the scopes: they point back here, and only a collection would notice that nobody needs them."""
+        for scope in self._scopes.values():
+            scope.walks.clear()
         self._scopes.clear()
         self._all_scopes = None
         self.parent.clear()
