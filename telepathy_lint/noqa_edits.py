@@ -21,7 +21,7 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
 
     Codes of other tools, bare `noqa` (who knows for whom) and rules that did not run are left alone.
     """
-    if not may_suppress(source.text):
+    if not may_suppress(source):
         return []
     suppressions = Suppressions(source, violations, every=True)
     found: list[Violation] = []

@@ -129,7 +129,7 @@ def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation
     from telepathy_lint.noqa_edits import unused
     from telepathy_lint.suppress import may_suppress
 
-    if not may_suppress(source.text):
+    if not may_suppress(source):
         return []
     found = unused(
         source, engine.lint(source, job.rules, job.settings, noqa=False, project=modules), job.rules

@@ -136,6 +136,14 @@ class Source:
     def is_ascii(self) -> bool:
         return self.text.isascii()
 
+    @cached_property
+    def folded(self) -> bytes:
+        """The text in UTF-8 with ASCII letters in lower case, to look for words whatever their case.
+
+        Where a text has other characters, `str.lower` takes many times as long.
+        """
+        return self.text.encode("utf-8", "surrogatepass").lower()
+
     def once(self, ask: Callable[[str], _Answer]) -> _Answer:
         """What a module's function says of the whole text, asked once however many calls want to know."""
         if ask not in self._answers:

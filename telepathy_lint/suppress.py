@@ -57,15 +57,15 @@ def selects(selector: str, violation: Violation) -> bool:
 
 def unsuppressed(source: Source, violations: Sequence[Violation]) -> list[Violation]:
     """The violations that no comment silences, in the order given."""
-    if not violations or not may_suppress(source.text):
+    if not violations or not may_suppress(source):
         return list(violations)
     found = Suppressions(source, violations)
     return [violation for violation in violations if not found.silence(violation)]
 
 
-def may_suppress(text: str) -> bool:
+def may_suppress(source: Source) -> bool:
     """A cheap look: without one of these words nothing is tokenized."""
-    return "noqa" in text.lower() or "telepathy-lint:" in text
+    return b"noqa" in source.folded or b"telepathy-lint:" in source.folded
 
 
 class Suppressions:
@@ -227,7 +227,7 @@ def _directive(kind: Kind, match: re.Match[str], first: int, last: int) -> Direc
 
 def _file_level(source: Source) -> Iterator[Directive]:
     text = source.text
-    if "flake8" not in text.lower():
+    if b"flake8" not in source.folded:
         return
     for match in re.finditer(_NOQA_FILE, text):
         yield _directive("file", match, 1, len(source.line_starts))

@@ -51,6 +51,11 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
     )
 
 
+def may_set_cache(text: str) -> bool:
+    """Whether one of the environment variables may be set that say where models are kept."""
+    return "environ" in text and any(name in text for name in CACHE_VARIABLES)
+
+
 def ids_in(text: str) -> Iterator[int]:
     """The offsets at which a literal begins like an id of a family that the model registry knows."""
     for end in _ID_ENDS:

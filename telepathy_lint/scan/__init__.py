@@ -15,11 +15,11 @@ from telepathy_lint.scan.values import Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.triggers import (
-    CACHE_VARIABLES,
     DECODING_WORD,
     LOAD_WORDS,
     CodeWords,
     may_matter,
+    may_set_cache,
 )
 
 __all__ = ["Argument", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
@@ -45,7 +45,7 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     """
     words = CodeWords(source.code)
     settings = settings or Settings()
-    paths = any(name in source.text for name in CACHE_VARIABLES) and words.has("environ")
+    paths = may_set_cache(source.text) and words.has("environ")
     beside = paths or source.once(wrong_ids) or settings.unused_models
     if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
         return Scan(source, (), None)

@@ -34,8 +34,8 @@ _ID = re.compile(r"[\w./-]+")
 _MODEL_NAME = r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
 #: Clients of services that sell models under names of their own.
 SERVICES = (
-    "openai", "together", "litellm", "openrouter", "groq", "anthropic", "deepinfra", "fireworks", "replicate", "bedrock",
-    "inferenceclient", "hfapi", "base_url", "api_key",
+    b"openai", b"together", b"litellm", b"openrouter", b"groq", b"anthropic", b"deepinfra", b"fireworks", b"replicate", b"bedrock",
+    b"inferenceclient", b"hfapi", b"base_url", b"api_key",
 )  # fmt: skip
 _LOADING = frozenset(
     {"from_pretrained", "snapshot_download", "hf_hub_download", "SentenceTransformer", "LLM"}
@@ -98,7 +98,7 @@ class Identifiers:
 
     @cached_property
     def _speaks_to_services(self) -> bool:
-        text = self.tree.text.lower()
+        text = self.tree.source.folded
         return any(name in text for name in SERVICES)
 
     def _site(self, node: ast.Constant) -> Site:

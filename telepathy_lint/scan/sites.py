@@ -26,7 +26,7 @@ from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.scan.wrappers import Wrappers
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.triggers import CACHE_VARIABLES, LOAD_WORDS, CodeWords, may_replace
+from telepathy_lint.triggers import LOAD_WORDS, CodeWords, may_replace, may_set_cache
 
 if TYPE_CHECKING:
     from telepathy_lint.scan.replaced import Replaced
@@ -92,7 +92,7 @@ class SiteFinder:
         calls = [call for call in self._loads if call not in known]
         found = list(companions(calls, tree, self.callees, arguments))
         found += moves(sites, tree, self.words, evaluator, arguments)
-        if any(name in self.source.text for name in CACHE_VARIABLES):
+        if may_set_cache(self.source.text):
             found += path_writes(tree, self.words, evaluator, self.mappings)
         return found
 
