@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from telepathy_lint.rule import literal
 from telepathy_lint.scan import Argument, Known, Site
@@ -32,8 +33,14 @@ def decides_nothing(load: Site) -> bool:
         and (load.loader or not load.opaque)
         and not load.configured
         and load.generation_config is Known.NO
-        and not any(re.search(_ONE_TASK, name) for name in (*load.classes, load.model_id or ""))
+        and not any(map(_does_one_task, (*load.classes, load.model_id or "")))
     )
+
+
+@cache
+def _does_one_task(name: str) -> bool:
+    """Whether a class or a model, by its name, is made for one task that its checkpoint's decoding fits."""
+    return re.search(_ONE_TASK, name) is not None
 
 
 def _samples(text: str) -> bool:

@@ -97,10 +97,11 @@ class Identity(OriginFinder):
             yield Edge(node.value, context)
             return
         known = False
-        stores = self.index.stores().get(node.attr, [])
         base = node.value
         if isinstance(base, ast.Name) and base.id in ("self", "cls"):
-            stores = self._related(stores, context)
+            stores = self._related(node.attr, context)
+        else:
+            stores = self.index.stores().get(node.attr, [])
         for binding, scope in stores:
             known = True
             yield from self._bound(binding, scope, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cached_property
 
 from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.bindings import Binding, bindings_of, walruses
@@ -78,11 +79,15 @@ class _Follows:
             for bound, binding in bindings_of(stmt):
                 if bound == name:
                     yield binding
-        if self.tree.walruses:
-            for stmt in self.tree.statements(self.tree.walruses):
-                for bound, binding in walruses(stmt):
-                    if bound == name:
-                        yield binding
+        yield from self._walruses.get(name, ())
+
+    @cached_property
+    def _walruses(self) -> dict[str, list[Binding]]:
+        found: dict[str, list[Binding]] = {}
+        for stmt in self.tree.statements(self.tree.walruses):
+            for name, binding in walruses(stmt):
+                found.setdefault(name, []).append(binding)
+        return found
 
     def _may_load(self, binding: Binding) -> bool:
         value = binding.value

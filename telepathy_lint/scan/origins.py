@@ -48,6 +48,7 @@ class OriginFinder(CallGraph):
     def __init__(self, index: Index, evaluator: Evaluator) -> None:
         super().__init__(index, evaluator)
         self._known: dict[ast.AST, Origins] = {}
+        self._families: dict[str, list[tuple[tuple[Binding, Scope], frozenset[ast.ClassDef] | None]]] = {}
         self._steps: dict[tuple[ast.AST, Path], list[Origin | Edge]] = {}
 
     def origins(self, node: ast.expr, context: Context) -> Origins:
@@ -192,9 +193,10 @@ class OriginFinder(CallGraph):
     # ---- attributes
 
     def _attribute(self, node: ast.Attribute, context: Context, path: Path) -> Iterator[Origin | Edge]:
-        stores = self.index.stores().get(node.attr, [])
         if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
-            stores = self._related(stores, context)
+            stores = self._related(node.attr, context)
+        else:
+            stores = self.index.stores().get(node.attr, [])
         container = False
         for binding, scope in stores:
             yield from self._bound(binding, scope, path)
@@ -211,19 +213,23 @@ class OriginFinder(CallGraph):
             return
         yield Edge(base, context)
 
-    def _related(self, stores: list[tuple[Binding, Scope]], context: Context) -> list[tuple[Binding, Scope]]:
+    def _related(self, attribute: str, context: Context) -> list[tuple[Binding, Scope]]:
         """The stores that a `self.x` here can mean: those of this class and of what it shares ancestors with."""
         own = self.evaluator.enclosing_class(context.scope)
         if own is None:
-            return stores
+            return self.index.stores().get(attribute, [])
+        if attribute not in self._families:
+            stores = self.index.stores().get(attribute, [])
+            self._families[attribute] = [(store, self._family(*store)) for store in stores]
         family = self.ancestors(own)
-        return [
-            (binding, scope)
-            for binding, scope in stores
-            if (not binding.name.startswith(("self.", "cls.")) and not scope.is_class)
-            or (other := self.evaluator.enclosing_class(scope)) is None
-            or family & self.ancestors(other)
-        ]
+        return [store for store, other in self._families[attribute] if other is None or family & other]
+
+    def _family(self, binding: Binding, scope: Scope) -> frozenset[ast.ClassDef] | None:
+        """The class whose attribute a store writes, with its ancestors; None where it may be anybody's."""
+        if not binding.name.startswith(("self.", "cls.")) and not scope.is_class:
+            return None
+        owner = self.evaluator.enclosing_class(scope)
+        return self.ancestors(owner) if owner is not None else None
 
     # ---- calls
 

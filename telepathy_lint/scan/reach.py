@@ -171,13 +171,14 @@ class Walk:
         """The statements that may write into the dict: their own lines show the name."""
         if not self.mutations and not self.scope.tree.walruses:
             return set()
-        lines = self.scope.tree.lines_with(self.name.rpartition(".")[2])
+        tree = self.scope.tree
+        lines = tree.lines_with(self.name.rpartition(".")[2])
         found: set[ast.AST] = set()
-        for stmt in self.scope.statements:
+        for stmt in tree.statements(lines):
             body = getattr(stmt, "body", None)
-            end = body[0].lineno if isinstance(body, list) and body else stmt.end_lineno
+            end = body[0].lineno if isinstance(body, list) and body else stmt.end_lineno or stmt.lineno
             index = bisect_left(lines, stmt.lineno)
-            if index < len(lines) and end is not None and lines[index] <= end:
+            if index < len(lines) and lines[index] <= end and tree.scope_of(stmt) is self.scope:
                 found.add(stmt)
         return found
 
