@@ -75,12 +75,8 @@ class Names:
 
     def _writers(self, scope: Scope, name: str) -> list[Scope]:
         """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
-        if not scope.tree.has_global:
-            return []
         return [
-            other
-            for other in scope.tree.all_scopes()
-            if other is not scope and name in other.elsewhere and name in other.bindings
+            other for other in scope.tree.declaring(name) if other is not scope and name in other.bindings
         ]
 
     def of_attribute(self, name: str, context: Context) -> list[History] | None:

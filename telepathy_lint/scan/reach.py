@@ -7,7 +7,7 @@ return is not reached, an exception may leave a `try` at any statement.
 from __future__ import annotations
 
 import ast
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from telepathy_lint.scan.bindings import DEFINITIONS, Binding, dotted
@@ -171,15 +171,13 @@ class Walk:
         """The statements that may write into the dict: their own lines show the name."""
         if not self.mutations and not self.scope.tree.walruses:
             return set()
-        tree = self.scope.tree
-        lines = tree.lines_with(self.name.rpartition(".")[2])
+        firsts, lasts, stmts = self.scope.own_lines()
         found: set[ast.AST] = set()
-        for stmt in tree.statements(lines):
-            body = getattr(stmt, "body", None)
-            end = body[0].lineno if isinstance(body, list) and body else stmt.end_lineno or stmt.lineno
-            index = bisect_left(lines, stmt.lineno)
-            if index < len(lines) and lines[index] <= end and tree.scope_of(stmt) is self.scope:
-                found.add(stmt)
+        for line in self.scope.tree.lines_with(self.name.rpartition(".")[2]):
+            index = bisect_right(firsts, line)
+            while index and lasts[index - 1] >= line:
+                index -= 1
+                found.add(stmts[index])
         return found
 
     def _matters(self) -> set[ast.AST]:

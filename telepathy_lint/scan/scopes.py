@@ -69,6 +69,7 @@ _INSIDE = {
 }
 
 
+_start_of: Callable[[ast.stmt], int] = attrgetter("lineno")
 _end_of: Callable[[ast.stmt], int] = attrgetter("end_lineno")
 
 
@@ -98,6 +99,7 @@ class Scope:
         self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # what each statement itself binds
         self.jumps: list[ast.stmt] = []  # break and continue
         self.exits: list[ast.stmt] = []  # return and raise
+        self._own_lines: tuple[list[int], list[int], list[ast.stmt]] | None = None
         self.walks: dict[tuple[str, bool], Walk] = {}  # by the name followed, with or without its mutations
         self.mutations: dict[tuple[ast.stmt, str], tuple[Mutation, ...]] = {}  # of the dict called so
 
@@ -162,6 +164,18 @@ class Scope:
         elif isinstance(stmt, (ast.Break, ast.Continue)):
             self.jumps.append(stmt)
 
+    def own_lines(self) -> tuple[list[int], list[int], list[ast.stmt]]:
+        """The first and last lines of the statements in reading order, without those of the statements inside them."""
+        if self._own_lines is None:
+            self.read()
+            stmts = sorted(self.statements, key=_start_of)
+            lasts = []
+            for stmt in stmts:
+                body = getattr(stmt, "body", None)
+                lasts.append(body[0].lineno if isinstance(body, list) and body else _end_of(stmt))
+            self._own_lines = [stmt.lineno for stmt in stmts], lasts, stmts
+        return self._own_lines
+
     def binds(self, name: str) -> bool:
         return name in self.bindings and name not in self.elsewhere
 
@@ -200,6 +214,7 @@ class Tree:
         self._lines_with: dict[str, list[int]] = {}
         self.top = self._scope(module, None)
         self._all_scopes: list[Scope] | None = None
+        self._declaring: dict[str, list[Scope]] | None = None
 
     def _scope(self, node: ScopeNode, parent: Scope | None) -> Scope:
         scope = self._scopes.get(node)
@@ -331,10 +346,27 @@ class Tree:
         for scope in self._scopes.values():
             scope.walks.clear()
         self._scopes.clear()
-        self._all_scopes = None
+        self._all_scopes = self._declaring = None
         self.parent.clear()
         self._nodes.clear()
         del self.top
+
+    def declaring(self, name: str) -> list[Scope]:
+        """The scopes that say of a name that it is global, or another function's."""
+        if self._declaring is None:
+            self._declaring = {}
+            words = (
+                [*find_words(self.text, "global"), *find_words(self.text, "nonlocal")]
+                if self.has_global
+                else []
+            )
+            for stmt in self.statements(self.lines_of(words)):
+                if isinstance(stmt, (ast.Global, ast.Nonlocal)):
+                    scope = self.scope_of(stmt)
+                    for each in stmt.names:
+                        if scope not in (scopes := self._declaring.setdefault(each, [])):
+                            scopes.append(scope)
+        return self._declaring.get(name, [])
 
     def all_scopes(self) -> list[Scope]:
         """Every module, class and function scope of the file (lambdas left out)."""
