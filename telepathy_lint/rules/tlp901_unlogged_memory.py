@@ -11,11 +11,23 @@ _ASKS = (
     r"memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)|\bmem_get_info\b|virtual_memory\b"
     r"|\b(?:nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi)\b|[Mm]emory(?:Tracker|Monitor|Logger|Profiler)"
 )
-_HELPER = r"(?:log|print|report|show|track|monitor|get|measure)\w{0,60}_(?:mem|vram|gpu|ram)"
+#: Without one of these nothing of the above is there.
+_HINTS = ("emory", "mem_get_info", "getrusage", "nvidia")
+#: How a helper's name goes on, and what it begins with.
+_WHAT, _VERB, _LONGEST = (
+    r"_(?:mem|vram|gpu|ram)",
+    r"(?:log|print|report|show|track|monitor|get|measure)\w{0,60}\Z",
+    70,
+)
 
 
 def _asks(text: str) -> bool:
-    return re.search(_ASKS, text) is not None or re.search(_HELPER, text) is not None
+    if any(hint in text for hint in _HINTS) and re.search(_ASKS, text):
+        return True
+    return any(
+        re.search(_VERB, text[max(match.start() - _LONGEST, 0) : match.start()])
+        for match in re.finditer(_WHAT, text)
+    )
 
 
 class UnloggedMemory(Rule):
