@@ -31,7 +31,7 @@ def moves(
     }
     if not mapped:
         return
-    follows = _Follows(tree, words, {load.context.stmt for load in mapped.values()})
+    follows = _Follows(tree, words, mapped)
     for node in tree.visit(tree.lines_of(words.find(*(f".{name}(" for name in _MOVES), whole=False))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
@@ -59,15 +59,21 @@ def moves(
 
 
 class _Follows:
-    """Whether a plain name is ever given a load, or handed on from another name: most of what is moved are tensors."""
+    """Whether what is moved may be a load, asked before anything is followed: mostly it is a tensor."""
 
-    def __init__(self, tree: Tree, words: CodeWords, statements: set[ast.AST | None]) -> None:
+    def __init__(self, tree: Tree, words: CodeWords, loads: dict[ast.AST, Site]) -> None:
         self.tree = tree
         self.words = words
-        self.statements = statements
+        self.loads = loads
+        self.statements = {load.context.stmt for load in loads.values()}
         self._known: dict[str, bool] = {}
 
     def may_be_loaded(self, node: ast.expr) -> bool:
+        """No where a call makes something else, or a name is never given a load or handed on from another name."""
+        if isinstance(node, ast.Call):
+            func = node.func
+            called = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", None)
+            return node in self.loads or called in _SAME or called in ("get", "getattr", None)
         if not isinstance(node, ast.Name):
             return True
         if node.id not in self._known:
