@@ -55,6 +55,14 @@ class Identity(OriginFinder):
             return super()._origins(node, context, path)
         return () if isinstance(node, ast.Constant) else (UNKNOWN,)
 
+    def _name(self, node: ast.Name, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        unbound = True
+        for step in super()._name(node, context, path):
+            unbound = False
+            yield step
+        if unbound:  # a star import may bring it
+            yield UNKNOWN
+
     def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterable[Origin | Edge]:
         if binding.kind in ("assign", "with", "for", "param", "annotation"):
             return super()._bound(binding, scope, path)

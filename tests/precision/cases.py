@@ -1740,6 +1740,239 @@ AutoModel.from_pretrained = fake
 load("x", device_map="auto")
 """
 
+# ---- narrow ways through the scan, one for each of its turns that no other case takes
+
+_NARROW = r"""
+=== a class handed by position
+from elsewhere import Other
+def load(name, cls=AutoModel):
+    return cls.from_pretrained(name)
+load("x", Other)
+=== a class handed by position to a method
+from elsewhere import Other
+class Loader:
+    def load(self, name, cls=AutoModel):
+        return cls.from_pretrained(name)
+Loader().load("x", Other)
+=== another argument of a method is no class
+from elsewhere import Other
+class Loader:
+    def load(self, name, cls=AutoModel, where=None):
+        return cls.from_pretrained(name)  #> 102 104
+Loader().load("x", AutoModel, Other)
+=== a class as a default by keyword only
+def load(name, *, fast, cls=AutoModel):
+    return cls.from_pretrained(name)  #> 102 104
+=== a walrus around cls
+class Net(transformers.PreTrainedModel):
+    @classmethod
+    def load(cls, name):
+        return (net := cls).from_pretrained(name)
+=== a model or a tokenizer
+for cls in (AutoModel, AutoTokenizer):
+    cls.from_pretrained("x")
+=== two spreads of which the first cannot be seen
+def load(options):
+    AutoModel.from_pretrained("x", **options, **{"revision": "main"})
+    AutoModel.from_pretrained("x", **{"revision": "main"}, **options)
+=== spread of a key that cannot be seen
+def load(key):
+    AutoModel.from_pretrained("x", **{key: 1})
+=== a dict handed to a function that may change it
+from elsewhere import mangle
+options = {"device_map": "auto", "torch_dtype": torch.float16}
+mangle(options)
+AutoModel.from_pretrained("x", **options)
+=== a dict emptied
+options = {"device_map": "auto", "torch_dtype": torch.float16}
+options.clear()
+AutoModel.from_pretrained("x", **options)
+=== a dict looked at by a function
+options = {"device_map": "auto", "torch_dtype": torch.float16}
+print(sum(map(len, options)), max(options), options.keys())
+AutoModel.from_pretrained("x", **options)  #> 101 103 104
+=== copied by the module copy
+import copy
+OPTIONS = {"device_map": "auto", "torch_dtype": torch.float16}
+AutoModel.from_pretrained("x", **copy.deepcopy(OPTIONS))  #> 101 103 104
+PLACES = {"": 0}
+AutoModel.from_pretrained("x", device_map=copy.copy(PLACES))  #> 101 102 104
+=== written before a walrus
+options = {"torch_dtype": torch.float16}
+options["device_map"] = "auto"
+AutoModel.from_pretrained("x", **(given := options))  #> 101 103 104
+=== a method of a dict that is no copy
+PLACES = {"a": {"": 0}}
+AutoModel.from_pretrained("x", device_map=PLACES.popitem())  #> 102 104
+=== a constant of the class by cls
+class Loader:
+    WHERE = "auto"
+    @classmethod
+    def load(cls):
+        return AutoModel.from_pretrained("x", device_map=cls.WHERE)  #> 101 102 104
+=== a negated name
+def load(rank):
+    AutoModel.from_pretrained("x", device_map=-rank)  #> 102 104
+=== a bound method that may be another's
+from elsewhere import other, fast
+load = AutoModel.from_pretrained
+if fast:
+    load = other
+load("x")
+=== rebound before a try
+dtype = torch.bfloat16
+dtype = torch.float16
+try:
+    print()
+except OSError:
+    pass
+AutoModel.from_pretrained("x", torch_dtype=dtype)  #> 103 104
+=== rebound in a try
+dtype = torch.bfloat16
+try:
+    dtype = torch.float16
+except OSError:
+    raise
+AutoModel.from_pretrained("x", torch_dtype=dtype)  #> 103 104
+=== set through dunder methods
+options = {}
+options.__setitem__("device_map", "auto")
+AutoModel.from_pretrained("x", **options)  #> 101 102 104
+=== a walrus under a condition
+if (where := "auto"):
+    pass
+AutoModel.from_pretrained("x", device_map=where)  #> 101 102 104
+=== written at the top and spread in a function
+OPTIONS = {"torch_dtype": torch.float16}
+OPTIONS["device_map"] = "auto"
+def load():
+    return AutoModel.from_pretrained("x", **OPTIONS)  #> 101 103 104
+=== a text that is added to
+def load(rank):
+    where = "cuda:"
+    where += str(rank)
+    AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+=== a branch that returns
+def load(fast):
+    dtype = torch.bfloat16
+    if fast:
+        return None
+    else:
+        dtype = torch.float16
+    return AutoModel.from_pretrained("x", torch_dtype=dtype)  #> 103 104
+=== an else that returns
+def load(fast):
+    dtype = torch.bfloat16
+    if fast:
+        dtype = torch.float16
+    else:
+        return None
+    return AutoModel.from_pretrained("x", torch_dtype=dtype)  #> 103 104
+=== generation config written out
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+print(model.generation_config.to_dict(), model.generation_config.to_json_string())
+model.generation_config.to_diff_dict()
+model.generation_config.save_pretrained("out")
+=== a second argument of another method
+def score(model, generation_config_name):
+    return model.score("text", generation_config_name)
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+score(model, "greedy")
+=== a config of any name is its second argument
+from transformers import GenerationConfig
+greedy = GenerationConfig(do_sample=False)
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+model.generate(ids, greedy)
+=== handed to a class whose name speaks of padding
+from helpers import PadTokenizer
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+PadTokenizer(tokenizer)
+=== what a pipeline's model pads with
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+pipe = pipeline("text-generation", model=model, tokenizer=tokenizer)
+pipe.model.config.pad_token_id = 0
+pipe.model.generation_config.pad_token_id = 0
+pipe.model.text_config.pad_token_id = 0
+=== generate in functools.partial
+import functools
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+answer = functools.partial(model.generate, generation_config=greedy)
+=== set by a special token, by keyword
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+tokenizer.add_special_tokens(special_tokens_dict={"pad_token": "<pad>"})
+=== no special token added
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+tokenizer.add_special_tokens()
+=== items of a list beside another
+parts = {}
+parts["a"] = AutoTokenizer.from_pretrained("x")
+other = AutoTokenizer.from_pretrained("y")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+both = [parts["a"], other]
+parts["a"].pad_token = "<pad>"
+=== items written in a tuple
+parts = {}
+parts["a"], parts["b"] = AutoTokenizer.from_pretrained("x"), 3
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+parts["a"].pad_token = "<pad>"
+=== a method is no attribute
+class Lazy:
+    def tokenizer(self):
+        return AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+bundle = make()
+bundle.tokenizer.pad_token = "<pad>"
+=== wrapped again and again
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104
+for adapter in adapters:
+    model = attach(model, adapter)
+model.generation_config.do_sample = False
+=== unpacked again and again
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+while nested:
+    tokenizer = tokenizer[0]
+tokenizer.pad_token = "<pad>"
+=== handed over in a dict
+def prepare(tokenizer):
+    tokenizer.pad_token = "<pad>"
+parts = {"tokenizer": AutoTokenizer.from_pretrained("x")}
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+prepare(**parts)
+=== handed over in a list
+def prepare(tokenizer):
+    tokenizer.pad_token = "<pad>"
+parts = [AutoTokenizer.from_pretrained("x")]
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+prepare(*parts)
+=== set on what a base class holds
+class Lab(Base):
+    def prepare(self):
+        self.tokenizer.pad_token = "<pad>"
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== set by a function whose parameter is called self
+def prepare(self):
+    self.tokenizer.pad_token = "<pad>"
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== functions that only look at a dict
+options = {"device_map": "auto", "torch_dtype": torch.float16}
+print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
+tuple(options), bool(options), isinstance(options, dict), type(options), hasattr(options, "a"), getattr(options, "a")
+any(options), all(options), iter(options), enumerate(options), zip(options), id(options), vars(options), max(options)
+min(options), sum(options), map(str, options), filter(None, options), copy(options), copy.deepcopy(options)
+json.dumps(options), json.dump(options, out), pprint(options), pformat(options), log.info(options), log.debug(options)
+log.warning(options), log.warn(options), log.error(options), log.log(1, options), "".format(options), "".join(options)
+run.update(options), asdict(options), out.write(options), all_of_them.append(options), all_of_them.extend(options)
+options.items(), options.keys(), options.values(), options.get("a"), table.get(options)
+AutoModel.from_pretrained("x", **options)  #> 101 103 104
+"""
+
 _HEADED = (
     _DEVICE_MAPS,
     _DTYPES,
@@ -1751,6 +1984,7 @@ _HEADED = (
     _REPLACED,
     _MORE_VALUES,
     _MORE_FLOWS,
+    _NARROW,
 )
 
 CASES: list[tuple[str, str, set[str]]] = [

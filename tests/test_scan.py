@@ -1,0 +1,258 @@
+"""What the scan knows of a site, where no rule's finding would show it: ids, sizes of argument lists, whose object it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from telepathy_lint import engine, registry
+from telepathy_lint.scan import Site, scan
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+
+IMPORTS = "from transformers import AutoModelForCausalLM as M, AutoProcessor, AutoTokenizer, GenerationConfig, pipeline\n"
+
+
+def sites(code: str, *kinds: str) -> list[Site]:
+    found = scan(Source("s.py", (IMPORTS + code).encode())).sites
+    return [site for site in found if not kinds or site.kind in kinds]
+
+
+def kept(code: str, *select: str) -> list[int]:
+    """The lines, of the code alone, that the rules report."""
+    found = engine.lint(Source("s.py", (IMPORTS + code).encode()), registry.select(select), Settings())
+    return [violation.line - IMPORTS.count("\n") for violation in found]
+
+
+# ---- ids
+
+
+@pytest.mark.parametrize(
+    ("code", "ids"),
+    [
+        ("def load(name, **k):\n    return M.from_pretrained(name, **k)\nload('a', x=1)", [None, "a"]),
+        ("def load(name, **k):\n    return M.from_pretrained(name, **k)\nload(x='b', name='a')", [None, "a"]),
+        ("def load(n, name, **k):\n    return M.from_pretrained(name, **k)\nload('b', 'a')", [None, "a"]),
+        ("def load(n, name, **k):\n    return M.from_pretrained(name, **k)\nload('b')", [None, None]),
+        ("def load(**k):\n    return M.from_pretrained('a', **k)\nload(x='b')", ["a", "a"]),
+        ("def load(cls, name, **k):\n    return M.from_pretrained(name, **k)\nload('b', 'a')", [None, "a"]),
+        (
+            "class L:\n    def load(self, name, **k):\n        return M.from_pretrained(name, **k)\nL().load('a', 'b')",
+            [None, "a"],
+        ),
+        (
+            "class L:\n    @classmethod\n    def load(cls, name, **k):\n        return M.from_pretrained(name, **k)\nL.load('a', 'b')",
+            [None, "a"],
+        ),
+        (
+            "class L:\n    @staticmethod\n    def load(name, **k):\n        return M.from_pretrained(name, **k)\nL.load('a', 'b')",
+            [None, "a"],
+        ),
+        ("from functools import partial\nload = partial(M.from_pretrained, 'a')\nload('b')", ["a"]),
+        ("from functools import partial\nload = partial(M.from_pretrained, token='b')\nload('a')", ["a"]),
+        ("M.from_pretrained(*names)", [None]),
+        ("M.from_pretrained('a' if x else 'b')", [None]),
+    ],
+)
+def test_the_id_a_load_gets(code: str, ids: list[str | None]) -> None:
+    assert [site.model_id for site in sites(code)] == ids
+
+
+# ---- argument lists
+
+
+@pytest.mark.parametrize(
+    ("call", "opaque", "names"),
+    [
+        ("pipeline('text-generation', 'gpt2', *rest)", True, {"task", "model"}),
+        ("pipeline('text-generation', 'gpt2', None, None, None, None, None, None, *rest)", False, None),
+        ("pipeline(*rest, model='gpt2')", True, {"model"}),
+        ("M.from_pretrained(*rest)", False, set()),
+        ("M.from_pretrained('gpt2', *rest)", False, {"pretrained_model_name_or_path"}),
+        (
+            "M.from_pretrained('gpt2', **hidden, **{'token': 1})",
+            True,
+            {"pretrained_model_name_or_path", "token"},
+        ),
+    ],
+)
+def test_what_stands_behind_a_star_is_not_seen(call: str, opaque: bool, names: set[str] | None) -> None:
+    (site,) = sites(call)
+    assert site.opaque is opaque
+    assert names is None or set(site.arguments) == names
+
+
+def test_what_only_one_of_two_dicts_brings_in_is_optional() -> None:
+    (site,) = sites(
+        "M.from_pretrained('gpt2', **({'token': 1, 'revision': 'a'} if x else {'revision': 'b'}))"
+    )
+    assert site.arguments["token"].optional
+    assert not site.arguments["revision"].optional
+
+
+# ---- moves
+
+MAPPED = "model = M.from_pretrained('gpt2', device_map='auto')\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "moves"),
+    [
+        (MAPPED + "net = model\nnet.to('cuda')", 1),
+        (MAPPED + "net: object = model\nnet.cuda()", 1),
+        (MAPPED + "net = model.eval().float()\nnet.to('cuda').eval()", 1),
+        (MAPPED + "net = model if x else model\nnet.to('cuda')", 1),
+        ("if (net := M.from_pretrained('gpt2', device_map='auto')):\n    pass\nnet.to('cuda')", 1),
+        ("M.from_pretrained('gpt2', device_map='auto').eval().to('cuda')", 1),
+        (MAPPED + "part = model.lm_head\npart.to('cuda')", 0),
+        (MAPPED + "out = model.generate(x)\nout.to('cuda')", 0),
+        (MAPPED + "net = model if x else other\nnet.to('cuda')", 0),
+        ("model = M.from_pretrained('gpt2')\nmodel.to('cuda')", 0),
+    ],
+)
+def test_moves_follow_the_model(code: str, moves: int) -> None:
+    assert [site.callee.rpartition(".")[2] in ("to", "cuda") for site in sites(code, "move")] == [
+        True
+    ] * moves
+
+
+# ---- whose `generate` it is
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(
+            f"net = model.{name}()"
+            for name in ("to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16")
+        ),
+        "net = model.requires_grad_(False)",
+        "model.tie_weights()\nnet = model",
+        "net = None\nif x:\n    net = model",
+        "net = torch.compile(model)",
+        "net = DataParallel(model).module",
+        "net, optimizer = accelerator.prepare(model, optimizer)",
+        "net = accelerator.prepare(model)",
+        "nets = {'a': model}\nnet = nets.get('a')",
+        "class A:\n    def fetch(self):\n        return model\n    def __init__(self):\n        self.net = self.fetch()\nnet = A().net",
+        "with model as net:\n    pass",
+    ],
+)
+def test_it_is_the_loaded_model(made: str) -> None:
+    (site,) = sites(f"model = M.from_pretrained('gpt2')\n{made}\nnet.generate(ids)\n", "generate")
+    assert [each.model_id for each in site.about] == ["gpt2"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "net = model if x else other",
+        "net = wrap(model)",
+        "net = factory()(model)",
+        "net = model + 1",
+        "net = 1 if x else -model",
+        "net = model.lm_head",
+        "from helpers import other\nnet = model if x else other",
+        "from helpers import optimizer\noptimizer, net = accelerator.prepare(model, optimizer)",
+        "def run(net):\n    global model\n    model = net",
+    ],
+)
+def test_it_may_be_another_object(made: str) -> None:
+    found = sites(f"model = M.from_pretrained('gpt2')\n{made}\nnet.generate(ids)\n", "generate")
+    assert [each.about for each in found] == [()]
+
+
+@pytest.mark.parametrize(
+    ("given", "opaque"),
+    [
+        ("**tokenizer('a')", False),
+        ("**tokenizer('a').to('cuda')", False),
+        *(
+            (f"**t.{name}('a')", False)
+            for name in ("apply_chat_template", "batch_encode_plus", "encode_plus")
+        ),
+        ("**t.pad(batch)", False),
+        ("**t.prepare_for_model(ids)", False),
+        ("**prep('a')", False),
+        ("**{k: v.cuda() for k, v in tokenizer('a').items()}", False),
+        ("**{k: v for k, v in items()}", True),
+        ("**{k: v for k, v in options.items()}", True),
+        ("**{k: v for k, v in tokenizer('a').keys()}", True),
+        ("**options", True),
+        ("*options", True),
+    ],
+)
+def test_what_a_tokenizer_gives_says_nothing_of_decoding(given: str, opaque: bool) -> None:
+    code = "prep = AutoProcessor.from_pretrained('gpt2')\nmodel = M.from_pretrained('gpt2')\n"
+    (site,) = sites(f"{code}model.generate({given})\n", "generate")
+    assert site.opaque is opaque
+
+
+def test_what_a_dict_that_is_not_all_seen_says_of_decoding_is_optional() -> None:
+    model = "model = M.from_pretrained('gpt2')\n"
+    for given, optional in (
+        ("**{'top_k': 1}", False),
+        ("**{'top_k': 1, **hidden}", True),
+        ("**({'top_k': 1} if x else {'top_k': 2, **hidden})", True),
+    ):
+        (site,) = sites(f"{model}model.generate({given})\n", "generate")
+        assert site.arguments["top_k"].optional is optional
+
+
+def test_a_config_is_the_second_argument_of_a_models_generate_alone() -> None:
+    code = (
+        "config = GenerationConfig(top_k=1)\nmodel = M.from_pretrained('gpt2')\nmodel.generate(ids, config)\n"
+    )
+    config, call = sites(code, "decoding", "generate")
+    assert config.kind == "decoding"
+    assert call.config is config
+    code = "pipe = pipeline('text-generation', model='gpt2')\npipe('a', 'b', do_sample=True)\n"
+    (call,) = sites(code, "generate")
+    assert set(call.arguments) == {"do_sample"}
+
+
+# ---- ids written apart from the loads
+
+WRONG = "Qwen/Qwen2.5-9B"
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        (f"for name in ['{WRONG}']:\n    load(name)", [1]),
+        (f"for name in load(['{WRONG}']):\n    pass", []),
+        (f"LIST = {{'model': '{WRONG}'}}", [1]),
+        (f"LIST = {{'label': '{WRONG}'}}", []),
+        (f"LIST = {{3: '{WRONG}'}}", []),
+        (f"MODELS = {{**more, 3: '{WRONG}'}}", [1]),
+        (f"def load(model='{WRONG}'): ...", [1]),
+        (f"def load(a, b, model='{WRONG}'): ...", [1]),
+        (f"def load(model, label='{WRONG}'): ...", []),
+        (f"def load(*, fast, model='{WRONG}'): ...", [1]),
+        (f"def load(*, model, label='{WRONG}'): ...", []),
+        (f"parser.add_argument('--model', default='{WRONG}')", [1]),
+        (f"parser.add_argument('--model', choices=['{WRONG}'])", [1]),
+        (f"parser.add_argument('--model', help='{WRONG}')", []),
+        (f"parser.add_argument('--label', default='{WRONG}')", []),
+        (f"run(model='{WRONG}')", [1]),
+        (f"run(label='{WRONG}')", []),
+        (f"run(**{{'model': '{WRONG}'}})", [1]),
+        (f"name = config.get('model', '{WRONG}')", [1]),
+        (f"name = config.get('label', '{WRONG}')", []),
+        (f"name = config.get('{WRONG}', 'model')", []),
+        (f"SentenceTransformer('{WRONG}')", [1]),
+        (f"hub.snapshot_download(repo_id='{WRONG}')", [1]),
+        (f"return_to('{WRONG}')", []),
+    ],
+)
+def test_where_an_id_names_a_model(code: str, lines: list[int]) -> None:
+    assert kept(f"{code}\nM.from_pretrained('gpt2', revision='main')\n", "TLP301") == lines
+
+
+@pytest.mark.parametrize(
+    "service",
+    ["openai", "together", "litellm", "openrouter", "groq", "anthropic", "deepinfra", "fireworks", "replicate",
+     "bedrock", "InferenceClient", "HfApi", "base_url", "api_key"],
+)  # fmt: skip
+def test_services_have_names_of_their_own(service: str) -> None:
+    assert kept(f"MODELS = ['{WRONG}']\n", "TLP301") == [1]
+    assert kept(f"MODELS = ['{WRONG}']\nx = {service}\n", "TLP301") == []
