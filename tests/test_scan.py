@@ -223,6 +223,7 @@ WRONG = "Qwen/Qwen2.5-9B"
         (f"LIST = {{'model': '{WRONG}'}}", [1]),
         (f"LIST = {{'label': '{WRONG}'}}", []),
         (f"LIST = {{3: '{WRONG}'}}", []),
+        (f"LIST = {{name: '{WRONG}'}}", []),
         (f"MODELS = {{**more, 3: '{WRONG}'}}", [1]),
         (f"def load(model='{WRONG}'): ...", [1]),
         (f"def load(a, b, model='{WRONG}'): ...", [1]),
@@ -256,3 +257,84 @@ def test_where_an_id_names_a_model(code: str, lines: list[int]) -> None:
 def test_services_have_names_of_their_own(service: str) -> None:
     assert kept(f"MODELS = ['{WRONG}']\n", "TLP301") == [1]
     assert kept(f"MODELS = ['{WRONG}']\nx = {service}\n", "TLP301") == []
+
+
+# ---- frozen models through which others are trained
+
+TRAINING = """\
+import torch
+def run(ids):
+    model = M.from_pretrained("gpt2").eval()
+    bridge = torch.nn.Linear(16, 768)
+    optimizer = torch.optim.AdamW(bridge.parameters())
+    {between}
+    {forward}.logits.mean().backward()
+"""
+FORWARD = "model(inputs_embeds=bridge(ids))"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "pass",
+        *(
+            f"{name}(model)"
+            for name in ("print", "len", "isinstance", "hasattr", "getattr", "id", "type", "str")
+        ),
+        "torch.compile(model)",
+        "next(model.parameters())",
+        "extra = torch.autograd.grad(x, ids)",
+        "extra = torch.grad(x, ids)",
+        "second = torch.optim.SGD(params=bridge.parameters())",
+        "second = torch.optim.SGD(lr=0.1, params=bridge.parameters())",
+        "with torch.no_grad():\n        extra = model(ids)",
+        "print(model.lm_head.requires_grad)",
+    ],
+)
+def test_what_leaves_a_frozen_model_as_it_is(between: str) -> None:
+    assert kept(TRAINING.format(between=between, forward=FORWARD), "TLP206") == [3]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "helper(model)",
+        "helper(3, *[model])",
+        "helper(net={'a': (model,)})",
+        "holder.model = model",
+        "net = model\n    helper(net)",
+        "model.train()",
+        "unseen.train()",
+        "model.lm_head.weight.requires_grad = False",
+        "model.requires_grad_(False)",
+        "extra = model.lm_head.weight.grad",
+        "second = torch.optim.SGD()",
+        "second = torch.optim.SGD(lr=0.1)",
+        "second = torch.optim.SGD(unseen)",
+        "second = torch.optim.SGD(lr=0.1, params=model.parameters())",
+    ],
+)
+def test_what_may_freeze_or_train_a_model(between: str) -> None:
+    assert kept(TRAINING.format(between=between, forward=FORWARD), "TLP206") == []
+
+
+@pytest.mark.parametrize(
+    ("forward", "lines"),
+    [
+        ("model.forward(inputs_embeds=bridge(ids))", [3]),
+        ("model(bridge(ids))", [3]),
+        ("model(bridge(ids) + 1)", [3]),
+        ("model(-bridge(ids))", [3]),
+        ("model(bridge(ids).detach())", []),
+        ("model(bridge(ids).argmax())", []),
+        ("model(bridge(ids).item())", []),
+        ("model(bridge(ids).tolist())", []),
+        ("model(bridge(ids).numpy())", []),
+        ("model(bridge(ids).size())", []),
+        ("model(bridge(ids).numel())", []),
+        ("bridge(model(ids))", []),
+        ("other(bridge(ids))", []),
+    ],
+)
+def test_what_a_backward_pass_goes_through(forward: str, lines: list[int]) -> None:
+    assert kept(TRAINING.format(between="pass", forward=forward), "TLP206") == lines

@@ -194,7 +194,9 @@ class Mappings:
         if not isinstance(node, ast.Attribute) or owner is None or dotted(node.value) not in ("self", "cls"):
             return []
         found: list[tuple[ast.Name, Context]] = []
-        for definition in context.scope.tree.scope_at(owner).definitions:
+        inside = context.scope.tree.scope_at(owner)
+        inside.read()
+        for definition in inside.definitions:
             scope = context.scope.tree.scope_at(definition)
             for binding in scope.bindings.get(f"{dotted(node.value)}.{node.attr}", ()):
                 if not isinstance(binding.value, ast.Name) or binding.path:

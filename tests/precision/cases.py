@@ -1960,6 +1960,68 @@ def prepare(self):
     self.tokenizer.pad_token = "<pad>"
 tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
 model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+=== bound under a condition at the top and spread in a function
+if fast:
+    OPTIONS = {"device_map": "auto"}
+def load():
+    return AutoModel.from_pretrained("x", **OPTIONS)  #> 101 102 104
+=== own from_pretrained of a subclass
+class Net(transformers.PreTrainedModel):
+    @classmethod
+    def from_pretrained(cls, name):
+        return super().from_pretrained(name)  #> 102 104
+Net.from_pretrained("x")
+=== None or a dict
+def load(fast):
+    options = None
+    if fast:
+        options = {"device_map": "auto", "torch_dtype": torch.float16}
+    return AutoModel.from_pretrained("x", **options)  #> 101 103 104
+=== what nothing binds, spread in a method
+class Lab:
+    def load(self):
+        return AutoModel.from_pretrained("x", **hidden)
+=== an attribute of a parameter called self, spread
+def load(self):
+    return AutoModel.from_pretrained("x", **self.options)
+=== a dict of the class by cls
+class Lab:
+    @classmethod
+    def set_up(cls):
+        options = {"torch_dtype": torch.float16}
+        options["device_map"] = "auto"
+        cls.options = options
+    @classmethod
+    def load(cls):
+        return AutoModel.from_pretrained("x", **cls.options)  #> 101 103 104
+=== a dict of another object in a method
+class Lab:
+    def set_up(self):
+        options = {"torch_dtype": torch.float16}
+        self.options = options
+    def load(self, other):
+        return AutoModel.from_pretrained("x", **other.options)
+=== an attribute of an object of the module
+args.where = "auto"
+def load():
+    return AutoModel.from_pretrained("x", device_map=args.where)  #> 101 102 104
+=== a text made of a text
+AutoModel.from_pretrained("x", device_map=str("auto"))  #> 101 102 104
+AutoModel.from_pretrained("x", device_map=str(where))  #> 102 104
+=== a map made of another
+PLACES = {"": 0}
+AutoModel.from_pretrained("x", device_map=PLACES.copy())  #> 101 102 104
+AutoModel.from_pretrained("x", device_map=PLACES | {"head": 1})  #> 101 102 104
+AutoModel.from_pretrained("x", device_map=places.copy())  #> 102 104
+=== a dict filled in one method and spread in another
+class Lab:
+    def set_up(self):
+        options = {"torch_dtype": torch.float16}
+        options["device_map"] = "auto"
+        options.update(attn_implementation="sdpa")
+        self.options = options
+    def load(self):
+        return AutoModel.from_pretrained("x", **self.options)  #> 101 103
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
