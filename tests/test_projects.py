@@ -160,3 +160,74 @@ def test_what_is_said_does_not_depend_on_who_was_linted_before(
         return [each.message for each in found[-1]]
 
     assert said("first.py", "second.py") == said("second.py")
+
+
+@pytest.mark.parametrize(
+    "name", ["transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"]
+)
+def test_a_file_beside_the_script_never_stands_for_an_installed_package(project: Path, name: str) -> None:
+    (project / f"{name}.py").write_text("DEVICE_MAP = 'auto'\n")
+    for code in (f"from {name} import DEVICE_MAP\n", f"from {name} import *\n"):
+        code += "import transformers as t\nm = t.AutoModel.from_pretrained('x', device_map=DEVICE_MAP)\n"
+        assert set(found(project, code)) == {"3:TLP102", "3:TLP104"}
+
+
+def test_which_parameter_a_helper_of_the_project_writes(project: Path) -> None:
+    (project / "pkg/pads.py").write_text(
+        "def second(first, tokenizer):\n"
+        "    first_of(things).pad_token = tokenizer.pad_token = '<pad>'\n"
+        "def config(tokenizer, model):\n"
+        "    tokenizer.config.pad_token = '<pad>'\n"
+    )
+    code = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from pkg.pads import config, second
+m = AutoModelForCausalLM.from_pretrained("gpt2")
+a = AutoTokenizer.from_pretrained("gpt2")
+b = AutoTokenizer.from_pretrained("gpt2")
+c = AutoTokenizer.from_pretrained("gpt2")
+d = AutoTokenizer.from_pretrained("gpt2")
+e = AutoTokenizer.from_pretrained("gpt2")
+second(a, b)
+second(tokenizer=c, first=d)
+config(e, m)
+"""
+    assert {key for key in found(project, code) if key.endswith("TLP201")} == {
+        "4:TLP201",
+        "7:TLP201",
+        "8:TLP201",
+    }
+
+
+def test_what_the_findings_of_imports_in_a_circle_rest_on(project: Path) -> None:
+    (project / "pkg/one.py").write_text("from pkg.two import NAME\n")
+    (project / "pkg/two.py").write_text("from pkg.one import NAME\n")
+    path = project / "run.py"
+    path.write_text(
+        "from pkg.one import NAME\nfrom transformers import AutoModel\nAutoModel.from_pretrained('x', device_map=NAME)\n"
+    )
+    modules = Modules()
+    engine.lint(Source(str(path), path.read_bytes()), RULES, Settings(), project=modules)
+    led_to = {(Path(asker).name, module) for asker, module, file in modules.asked(str(path)) if file}
+    assert led_to == {("run.py", "pkg.one"), ("one.py", "pkg.two"), ("two.py", "pkg.one")}
+
+
+def test_what_was_forgotten_is_read_again(project: Path) -> None:
+    code = "from pkg.common import DEVICE_MAP\nfrom transformers import AutoModel\nAutoModel.from_pretrained('x', device_map=DEVICE_MAP)\n"
+    path = project / "run.py"
+    path.write_text(code)
+    read: list[str] = []
+
+    def reading(name: str) -> bytes:
+        read.append(Path(name).name)
+        return Path(name).read_bytes()
+
+    for most_kept, times in ((10, 2), (1_000_000, 1)):
+        read.clear()
+        modules = Modules(reading, most_kept)
+        said = [
+            [each.message for each in engine.lint(source, RULES, Settings(), project=modules)]
+            for source in [Source(str(path), path.read_bytes()) for _ in range(2)]
+        ]
+        assert said[0] == said[1] != []
+        assert read.count("common.py") == times
