@@ -140,6 +140,23 @@ def test_configured_wrappers(project: Path) -> None:
     settings = Settings(wrappers=("lab.models.get",))
     assert found(project, code) == {}
     assert set(found(project, code, settings=settings)) == {"3:TLP101", "3:TLP102", "3:TLP104"}
+    settings = Settings(wrappers=("m.get",))  # as the code writes it
+    code = "import lab.models as m\n\nn = m.get('x', device_map='auto')\n"
+    assert set(found(project, code, settings=settings)) == {"3:TLP101", "3:TLP102", "3:TLP104"}
+
+
+def test_a_function_that_may_be_imported_or_not(project: Path) -> None:
+    code = """\
+import transformers as t
+try:
+    from pkg.common import load
+except ImportError:
+    def load(name, **kwargs):
+        return None
+load("x", device_map="auto")
+t.AutoModel.from_pretrained("x")
+"""
+    assert set(found(project, code)) == {"8:TLP102", "8:TLP104"}
 
 
 def test_what_is_said_does_not_depend_on_who_was_linted_before(

@@ -115,6 +115,15 @@ def test_moves_follow_the_model(code: str, moves: int) -> None:
     ] * moves
 
 
+def test_what_a_move_is_given() -> None:
+    (site,) = sites(MAPPED + "model.to('cuda', 'float16', *rest)", "move")
+    assert set(site.arguments) == {"device", "dtype", "device_map"}
+    assert not site.opaque
+    (site,) = sites(MAPPED + "model.to('cuda', *rest)", "move")
+    assert set(site.arguments) == {"device", "device_map"}
+    assert site.opaque
+
+
 # ---- whose `generate` it is
 
 
@@ -129,7 +138,12 @@ def test_moves_follow_the_model(code: str, moves: int) -> None:
         "model.tie_weights()\nnet = model",
         "net = None\nif x:\n    net = model",
         "net = torch.compile(model)",
-        "net = DataParallel(model).module",
+        *(
+            f"net = {name}(model).module"
+            for name in ("DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel")
+        ),
+        "net = copy.deepcopy(model)",
+        "class A:\n    net: M\n    def __init__(self):\n        self.net = model\nnet = A().net",
         "net, optimizer = accelerator.prepare(model, optimizer)",
         "net = accelerator.prepare(model)",
         "nets = {'a': model}\nnet = nets.get('a')",

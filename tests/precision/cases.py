@@ -2022,6 +2022,33 @@ class Lab:
         self.options = options
     def load(self):
         return AutoModel.from_pretrained("x", **self.options)  #> 101 103
+=== a partial called with what cannot be seen
+from functools import partial
+load = partial(AutoModel.from_pretrained, "x")
+load(**hidden)
+load()  #> 102 104
+=== the loader's own call with a class that cannot be seen
+from telepathy_runtime import load_model
+load_model("x", model_class=unknown, device_map="auto")  #> 101
+load_model("x", device_map="auto")  #> 101
+=== the name of an exception
+where = "auto"
+try:
+    run()
+except OSError as where:
+    AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+AutoModel.from_pretrained("y", device_map="cuda")  #> 101 102 104
+=== a name of the module in a class body that binds it later
+WHERE = "auto"
+class Lab:
+    net = AutoModel.from_pretrained("x", device_map=WHERE)  #> 101 102 104
+    WHERE = None
+=== a dict of an attribute written where it is spread
+class Lab:
+    def load(self):
+        self.options = {"torch_dtype": torch.float16}
+        self.options["device_map"] = "auto"
+        return AutoModel.from_pretrained("x", **self.options)  #> 101 103 104
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
