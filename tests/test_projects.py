@@ -68,6 +68,12 @@ def test_relative_imports_and_star_imports(project: Path) -> None:
         assert set(found(project, code, "pkg/run.py")) == {"3:TLP101", "3:TLP103", "3:TLP104"}
 
 
+def test_a_name_that_a_module_has_by_a_star_import(project: Path) -> None:
+    (project / "pkg/stars.py").write_text("from pkg.common import *\n")
+    code = "from pkg.stars import DEVICE_MAP\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map=DEVICE_MAP)\n"
+    assert set(found(project, code)) == {"3:TLP101", "3:TLP102", "3:TLP104"}
+
+
 def test_a_dict_of_an_unknown_module_may_hold_anything(project: Path) -> None:
     code = "from elsewhere import LOAD\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x', **LOAD)\n"
     assert found(project, code) == {}

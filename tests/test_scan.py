@@ -149,6 +149,7 @@ def test_what_a_move_is_given() -> None:
         "nets = {'a': model}\nnet = nets.get('a')",
         "class A:\n    def fetch(self):\n        return model\n    def __init__(self):\n        self.net = self.fetch()\nnet = A().net",
         "with model as net:\n    pass",
+        "for name, net in {'a': model}.items():\n    pass",
     ],
 )
 def test_it_is_the_loaded_model(made: str) -> None:
@@ -173,6 +174,37 @@ def test_it_is_the_loaded_model(made: str) -> None:
 def test_it_may_be_another_object(made: str) -> None:
     found = sites(f"model = M.from_pretrained('gpt2')\n{made}\nnet.generate(ids)\n", "generate")
     assert [each.about for each in found] == [()]
+
+
+@pytest.mark.parametrize("own", ["self", "cls"])
+def test_an_attribute_is_that_of_its_own_class(own: str) -> None:
+    code = f"""\
+class A:
+    def set({own}):
+        {own}.net = M.from_pretrained('a')
+    def run({own}):
+        {own}.net.generate(ids)
+class B:
+    def set({own}):
+        {own}.net = M.from_pretrained('b')
+"""
+    (site,) = sites(code, "generate")
+    assert [each.model_id for each in site.about] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("model.generate(ids, max_length=3)", True),
+        ("model.generate(**{'max_length': 3})", True),
+        ("model.generate(**{'top_k': 3})", False),
+        ("model.generate(ids, max_new_tokens=3)\nmax_length = 3", False),
+        ("tokenizer(text, max_length=3)\nmodel.generate(ids)", False),
+    ],
+)
+def test_whether_a_length_is_said_at_generate(call: str, said: bool) -> None:
+    (site,) = sites(f"model = M.from_pretrained('gpt2')\n{call}\n", "model")
+    assert site.max_length_at_generate is said
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Arguments:
         opaque = False
         for index, node in enumerate(call.args):
             if isinstance(node, ast.Starred):
-                opaque = opaque or index < len(positions) > 1
+                opaque = index < len(positions) > 1
                 break
             if index < len(positions):
                 values = self.evaluator.evaluate(node, context)

@@ -2049,6 +2049,80 @@ class Lab:
         self.options = {"torch_dtype": torch.float16}
         self.options["device_map"] = "auto"
         return AutoModel.from_pretrained("x", **self.options)  #> 101 103 104
+=== the pad token is only read
+tokenizer = AutoTokenizer.from_pretrained("x")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+tokenizer.name = tokenizer.pad_token
+=== set by its inner name
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+tokenizer._pad_token = "<pad>"
+=== attention set on the config by its inner names
+config = transformers.AutoConfig.from_pretrained("x")
+config._attn_implementation = "sdpa"
+AutoModel.from_pretrained("x", config=config)  #> 102
+other = transformers.AutoConfig.from_pretrained("y")
+other._attn_implementation_internal = "sdpa"
+AutoModel.from_pretrained("y", config=other)  #> 102
+=== a dict of options is no generation config
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+model.generate(ids, options={"generation_config": 3})
+=== set on one of two that are zipped
+a = AutoTokenizer.from_pretrained("x")
+b = AutoTokenizer.from_pretrained("y")  #> 201
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+for one, other in zip([a], [b]):
+    one.pad_token = "<pad>"
+=== set on what is counted
+a = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+for index, one in enumerate([a]):
+    one.pad_token = "<pad>"
+=== handed through in its place
+tokenizer = AutoTokenizer.from_pretrained("x")
+model = AutoModelForCausalLM.from_pretrained("x")  #> 102 104 105
+net, padded = prepare(model, tokenizer)
+padded.pad_token = "<pad>"
+=== merged in place with what cannot be seen
+options = {"torch_dtype": torch.float16}
+options |= make(device_map="auto")
+AutoModel.from_pretrained("x", **options)  #> 103
+=== a key that is one of two
+def load(fast):
+    key = "device_map" if fast else "token"
+    AutoModel.from_pretrained("x", **{key: "auto"})
+=== a method of the class by cls
+class Lab:
+    @classmethod
+    def load(cls, **kwargs):
+        return AutoModel.from_pretrained("x", **kwargs)
+    @classmethod
+    def run(cls):
+        return cls.load(device_map="auto")  #> 101 102 104
+=== a pipeline of one of two packages
+try:
+    from transformers import pipeline
+except ImportError:
+    from mine import pipeline
+pipeline("text-generation", model="x")
+=== an entry that is added to
+options = {"device_map": "cuda:"}
+options["device_map"] += "0"
+AutoModel.from_pretrained("x", **options)  #> 102 104
+=== the end of a loop by continue
+dtype = torch.float16
+for each in range(3):
+    dtype = torch.float16
+    if each:
+        dtype = torch.bfloat16
+        continue
+    dtype = torch.float16
+AutoModel.from_pretrained("x", torch_dtype=dtype)  #> 104
+=== a wrapper that takes something out
+def load(name, **kwargs):
+    kwargs.pop("device_map", None)
+    return AutoModel.from_pretrained(name, **kwargs)
+load("x", device_map="auto")
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
