@@ -57,6 +57,27 @@ def test_the_id_a_load_gets(code: str, ids: list[str | None]) -> None:
     assert [site.model_id for site in sites(code)] == ids
 
 
+@pytest.mark.parametrize(
+    ("code", "indirect"),
+    [
+        ("M.from_pretrained('a')", [False]),
+        ("load = M.from_pretrained\nload('a')", [True]),
+        ("from functools import partial\nload = partial(M.from_pretrained, token='b')\nload('a')", [True]),
+        ("def load(**k):\n    return M.from_pretrained('a', **k)\nload()", [False, True]),
+    ],
+)
+def test_what_is_called_under_another_name_is_indirect(code: str, indirect: list[bool]) -> None:
+    assert [site.indirect for site in sites(code)] == indirect
+
+
+def test_a_configured_function_is_known_as_one() -> None:
+    source = Source("s.py", b"from lab import get\nget('a')\n")
+    (site,) = scan(source, Settings(wrappers=("lab.get",))).sites
+    assert site.configured
+    assert site.indirect
+    assert site.callee == "get"
+
+
 # ---- argument lists
 
 
@@ -349,6 +370,7 @@ def test_what_leaves_a_frozen_model_as_it_is(between: str) -> None:
         "helper(net={'a': (model,)})",
         "holder.model = model",
         "net = model\n    helper(net)",
+        "def inner(net):\n        helper(net)\n    inner(model)",
         "model.train()",
         "unseen.train()",
         "model.lm_head.weight.requires_grad = False",

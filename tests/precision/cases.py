@@ -2123,6 +2123,29 @@ def load(name, **kwargs):
     kwargs.pop("device_map", None)
     return AutoModel.from_pretrained(name, **kwargs)
 load("x", device_map="auto")
+=== a method of the class or of another object
+class Lab:
+    def load(self, **kwargs):
+        return AutoModel.from_pretrained("x", **kwargs)
+def run(fast, other):
+    lab = Lab if fast else other
+    return lab.load(device_map="auto")
+=== a parameter of a wrapper is not passed on
+def load(name, device_map=None, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+load("x", device_map="auto")  #> 102 104
+=== a partial of a wrapper
+from functools import partial
+def load(name, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+short = partial(load, "x", device_map="auto")
+everything = map(load, names)
+=== a name of the class body in the class body
+class Lab:
+    WHERE = "auto"
+    net = AutoModel.from_pretrained("x", device_map=WHERE)  #> 101 102 104
+    def load(self):
+        return AutoModel.from_pretrained("x", device_map=WHERE)  #> 102 104
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
