@@ -95,6 +95,16 @@ b = common.load("gpt2", torch_dtype="bfloat16", attn_implementation="sdpa", gene
     assert found(project, COMMON, "pkg/common.py") == {}
 
 
+def test_a_wrapper_of_a_module_that_is_imported_whole(project: Path) -> None:
+    code = """\
+import transformers
+import pkg.common as common
+common.load("gpt2", device_map="cuda:0")
+transformers.AutoTokenizer.from_pretrained("gpt2")
+"""
+    assert "3:TLP101" in found(project, code)
+
+
 def test_a_helper_of_the_project_that_sets_the_pad_token(project: Path) -> None:
     code = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -110,6 +110,13 @@ def test_what_only_one_of_two_dicts_brings_in_is_optional() -> None:
     assert not site.arguments["revision"].optional
 
 
+def test_a_default_for_what_cannot_be_seen_may_not_be_what_is_passed() -> None:
+    code = "def load(**k):\n    k.setdefault('token', 1)\n    return M.from_pretrained('gpt2', **k)\n"
+    (site,) = sites(code)
+    assert [value.kind for value in site.arguments["token"].values] == ["other", "const"]
+    assert site.opaque
+
+
 # ---- moves
 
 MAPPED = "model = M.from_pretrained('gpt2', device_map='auto')\n"
@@ -142,6 +149,9 @@ def test_what_a_move_is_given() -> None:
     assert not site.opaque
     (site,) = sites(MAPPED + "model.to('cuda', *rest)", "move")
     assert set(site.arguments) == {"device", "device_map"}
+    assert site.opaque
+    (site,) = sites(MAPPED + "model.to(*rest, 'float16')", "move")
+    assert set(site.arguments) == {"device_map"}
     assert site.opaque
 
 

@@ -2146,6 +2146,13 @@ class Lab:
     net = AutoModel.from_pretrained("x", device_map=WHERE)  #> 101 102 104
     def load(self):
         return AutoModel.from_pretrained("x", device_map=WHERE)  #> 102 104
+=== a walrus over what was there
+where = "auto"
+if (where := given()):
+    pass
+AutoModel.from_pretrained("x", device_map=where)  #> 102 104
+=== a negative number
+AutoModel.from_pretrained("x", device_map=-1)  #> 101 102 104
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
