@@ -416,3 +416,19 @@ def test_what_may_freeze_or_train_a_model(between: str) -> None:
 )
 def test_what_a_backward_pass_goes_through(forward: str, lines: list[int]) -> None:
     assert kept(TRAINING.format(between="pass", forward=forward), "TLP206") == lines
+
+
+@pytest.mark.parametrize(
+    ("encode", "lines"),
+    [
+        ("def encode(ids):\n        return bridge(ids)", [3]),
+        ("@cached\n    def encode(ids):\n        return bridge(ids)", [3]),
+        ("@torch.no_grad()\n    def encode(ids):\n        return bridge(ids)", []),
+        ("@torch.inference_mode()\n    def encode(ids):\n        return bridge(ids)", []),
+        ("def encode(ids):\n        with torch.no_grad():\n            return bridge(ids)", []),
+        ("def encode(ids):\n        with torch.autocast('cuda'):\n            return bridge(ids)", [3]),
+    ],
+)
+def test_a_function_that_keeps_no_gradients(encode: str, lines: list[int]) -> None:
+    code = TRAINING.format(between=encode, forward="model(inputs_embeds=encode(ids))")
+    assert kept(code, "TLP206") == lines

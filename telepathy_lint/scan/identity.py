@@ -157,6 +157,7 @@ class Computation(OriginFinder):
 
     def keeps_no_gradients(self, node: ast.AST) -> bool:
         """Whether the node stands under `torch.no_grad()` or its like, in its own function."""
+        self.tree.context_of(node)  # its parents are known from here on
         current: ast.AST | None = node
         while current is not None:
             if isinstance(current, (ast.With, ast.AsyncWith)):

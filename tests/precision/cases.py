@@ -2153,6 +2153,13 @@ if (where := given()):
 AutoModel.from_pretrained("x", device_map=where)  #> 102 104
 === a negative number
 AutoModel.from_pretrained("x", device_map=-1)  #> 101 102 104
+=== a patch in a class body holds for the file
+from unittest.mock import patch
+class Case:
+    patcher = patch("transformers.AutoModel.from_pretrained")
+    def run(self):
+        AutoModel.from_pretrained("x")
+AutoModel.from_pretrained("y")
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
