@@ -74,8 +74,7 @@ class Identity(OriginFinder):
             return
         func = node.func
         if isinstance(func, ast.Attribute) and func.attr in _SAME_METHODS | _ITEM_METHODS:
-            picked = path[1:] if func.attr == "items" else path
-            yield Edge(func.value, context, () if func.attr in _ITEM_METHODS else picked)
+            yield Edge(func.value, context, () if func.attr in _ITEM_METHODS else path)
             return
         last = catalog.last(dotted(func) or "")
         if (last in _SAME_FUNCTIONS and node.args) or (dotted(func) == "torch.compile" and node.args):

@@ -2160,6 +2160,31 @@ class Case:
     def run(self):
         AutoModel.from_pretrained("x")
 AutoModel.from_pretrained("y")
+=== spread of an attribute of a result
+AutoModel.from_pretrained("x", **make().options)
+=== a dict under self that is written through another name
+class Lab:
+    def __init__(self):
+        self.options = {"torch_dtype": torch.float16}
+    def change(self, other):
+        other.options["device_map"] = "auto"
+    def load(self):
+        return AutoModel.from_pretrained("x", **self.options)
+=== a function of the file or another
+from elsewhere import other
+def load(name, **kwargs):
+    return AutoModel.from_pretrained(name, **kwargs)
+if fast:
+    load = other
+load("x", device_map="auto")
+=== an object of the class or of another
+from elsewhere import Other
+class Lab:
+    def load(self, **kwargs):
+        return AutoModel.from_pretrained("x", **kwargs)
+def run(fast):
+    lab = Lab() if fast else Other()
+    return lab.load(device_map="auto")
 === functions that only look at a dict
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(options), len(options), str(options), repr(options), dict(options), list(options), sorted(options), set(options)
