@@ -413,6 +413,8 @@ def test_what_may_freeze_or_train_a_model(between: str) -> None:
         ("model(bridge(ids).numpy())", []),
         ("model(bridge(ids).size())", []),
         ("model(bridge(ids).numel())", []),
+        ("model(bridge(ids).data)", []),
+        ("model(bridge.weight.shape)", []),
         ("bridge(model(ids))", []),
         ("other(bridge(ids))", []),
     ],

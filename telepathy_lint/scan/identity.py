@@ -120,6 +120,7 @@ class Computation(OriginFinder):
     """What a value was computed from, as far as gradients flow: the calls behind it."""
 
     _CUT = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "size", "numel"})
+    _PLAIN = frozenset({"shape", "dtype", "device", "ndim", "data"})
 
     def calls_behind(self, node: ast.expr, context: Context) -> Origins:
         """Every call whose result, or whose arguments, went into the value with gradients kept."""
@@ -130,6 +131,8 @@ class Computation(OriginFinder):
             return Edge(node.left, context), Edge(node.right, context)
         if isinstance(node, ast.UnaryOp):
             return (Edge(node.operand, context),)
+        if isinstance(node, ast.Attribute) and node.attr in self._PLAIN:
+            return ()
         return super()._origins(node, context, path)
 
     def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterable[Origin | Edge]:

@@ -101,7 +101,7 @@ class SiteFinder:
         sites: list[Site] = []
         references: list[ast.Attribute] = []
         self._loads: list[ast.Call] = []
-        offsets = self.words.find(*LOAD_WORDS, *self.settings.loading_words)
+        offsets = self.words.find(*LOAD_WORDS, *self._pipeline_names, *self.settings.loading_words)
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Call):
                 if (site := self._site_of(node) or self._known_load(node)) is not None:
@@ -143,12 +143,20 @@ class SiteFinder:
             if loader is None or (self._replaced is not None and self._replaced.covers(call, loader)):
                 return None
             return self.load(call, context, loader)
-        if isinstance(func, (ast.Name, ast.Attribute)) and (dotted(func) or "").endswith("pipeline"):
+        name = dotted(func) or ""
+        if name.endswith("pipeline") or name in self._pipeline_names:
             context = self.tree.context_of(call)
             values = self.evaluator.evaluate(func, context)
             if all(value.kind == "symbol" and catalog.is_pipeline(str(value.data)) for value in values):
                 return self.pipelines.site(call, context)
         return None
+
+    @cached_property
+    def _pipeline_names(self) -> frozenset[str]:
+        """Other names under which the file imports `pipeline`."""
+        if "pipeline as " not in self.source.text:
+            return frozenset()
+        return frozenset(name for name, symbol in self.index.imports() if catalog.is_pipeline(symbol))
 
     @cached_property
     def _replaced(self) -> Replaced | None:

@@ -350,6 +350,17 @@ _PIPELINES = r"""
 === pipeline with an id
 from transformers import pipeline
 pipeline("text-generation", model="gpt2")  #> 102 104 105
+=== pipeline by another name
+from transformers import pipeline as pipe
+def build():
+    from transformers import pipeline as make
+    return make("text-generation", model="gpt2")  #> 102 104 105
+pipe("text-generation", model="gpt2")  #> 102 104 105
+=== another pipeline by another name
+from sklearn.pipeline import make_pipeline as pipe
+from elsewhere import pipeline as line
+pipe("text-generation", model="gpt2")
+line("text-generation", model="gpt2")
 === pipeline with a positional id
 from transformers import pipeline
 pipeline("summarization", "x/y")  #> 102 104 105
