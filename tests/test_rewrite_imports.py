@@ -118,6 +118,22 @@ def test_a_notebook_is_imported_by_nobody() -> None:
     assert IMPORT not in engine.fix(source, registry.select(["TLP102"]), Settings(), unsafe=True).text
 
 
+def test_every_cell_of_a_notebook_imports_what_it_needs() -> None:
+    """A cell that loads nothing is not reported, and stays as it is."""
+    load = "m = AutoModel.from_pretrained('a', load_in_8bit=True)"
+    cells = [
+        "from transformers import AutoTokenizer\nt = 1",
+        *[f"from transformers import AutoModel\n{load}"] * 2,
+    ]
+    book = json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]})
+    result = engine.fix(
+        Notebook("x.ipynb", book.encode()), registry.select(["TLP107"]), Settings(), unsafe=True
+    )
+    after = result.text.replace(load, "")
+    assert after.count("from transformers import AutoModel, BitsAndBytesConfig\n") == 2
+    assert "from transformers import AutoTokenizer\nt = 1" in after
+
+
 def test_a_package_keeps_what_it_offers() -> None:
     assert fixed(IMPORT + LOAD, "pkg/__init__.py").startswith(IMPORT)
     assert not fixed(IMPORT + LOAD, "pkg/init.py").startswith(IMPORT)

@@ -303,9 +303,9 @@ class ImportPlan:
         return self.source.place(start, start).cell
 
     def _existing_import(self, stmt: _Import, module: str) -> ast.ImportFrom | None:
-        """An import from the module that stands before every call in the same block and can take more names."""
+        """An import from the module in the same block and cell that can take more names: before every call, or `stmt` itself."""
         assert self.scan.finder is not None
-        first_call = self._first_call
+        first_call, cell = self._first_call, self._cell(stmt)
         for other in [stmt, *self._imports_from.get(module, ())]:
             if (
                 isinstance(other, ast.ImportFrom)
@@ -313,7 +313,8 @@ class ImportPlan:
                 and not other.level
                 and isinstance(stmt, ast.ImportFrom)
                 and other in self._block(stmt)
-                and self.source.end_of(other) < first_call
+                and (other is stmt or self.source.end_of(other) < first_call)
+                and self._cell(other) == cell
                 and other.names[0].name != "*"
             ):
                 return other
