@@ -130,7 +130,7 @@ def _wrong_dtype(site: Site, argument: Argument) -> Problem | None:
             and value.node is argument.node.value
             and argument.how == "keyword"
         )
-        torch = _has_torch(site)
+        torch = site.has_torch
         new = f"torch.{meant}" if torch else f'"{meant}"'
         change = Change(replaced=((argument.name, new),)) if written else None
         return Problem(argument, f"has no value {value.data!r}: write {new}", change)
@@ -184,9 +184,3 @@ def _eager(site: Site, argument: Argument) -> Problem | None:
     if isinstance(value, str) and value != "eager" and value not in table.ATTENTION_NAMES:
         return Problem(argument, f"raises with {value!r}: only eager attention gives the weights")
     return None
-
-
-def _has_torch(site: Site) -> bool:
-    """Whether `torch` is the module of that name at the call."""
-    bindings = site.context.scope.tree.top.bindings.get("torch", [])
-    return bool(bindings) and all(each.kind == "import" and each.symbol == "torch" for each in bindings)

@@ -453,6 +453,20 @@ def test_torch_is_only_named_where_it_is_imported(imported: str, value: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        (LOAD + "import torch\n", '"bfloat16"'),
+        ("if x:\n    import torch\n" + LOAD, '"bfloat16"'),
+        (f"class A:\n    {LOAD}import torch\n", '"bfloat16"'),
+        (f"def f():\n    {LOAD}import torch\n", "torch.bfloat16"),
+        (f"import torch\nclass A:\n    {LOAD}", "torch.bfloat16"),
+    ],
+)
+def test_torch_is_named_only_where_it_is_sure_to_be_imported(code: str, value: str) -> None:
+    assert f", torch_dtype={value})" in fixed(IMPORT + code, style="inline")
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         ("NAME", "NAME"),

@@ -73,7 +73,7 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     if "dtype" in reported:
         version = settings.target_version
         name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
-        change |= _given(site, "dtype", name, "torch.bfloat16" if _has_torch(site) else '"bfloat16"')
+        change |= _given(site, "dtype", name, "torch.bfloat16" if site.has_torch else '"bfloat16"')
     if "attn_implementation" in reported:
         value = f"{{{loader.resolve_attn_implementation}}}({_identity(site)})"
         change |= _given(site, "attn_implementation", "attn_implementation", value)
@@ -120,9 +120,3 @@ def _given(site: Site, setting: str, name: str, value: str) -> Change:
     """The setting's argument with another value, or a new argument."""
     written = next((spelling for spelling in SPELLINGS[setting] if site.argument(spelling) is not None), None)
     return Change(replaced=((written, value),)) if written is not None else Change(added=((name, value),))
-
-
-def _has_torch(site: Site) -> bool:
-    """Whether `torch` is the module of that name at the call."""
-    bindings = site.context.scope.tree.top.bindings.get("torch", [])
-    return bool(bindings) and all(b.kind == "import" and b.symbol == "torch" for b in bindings)

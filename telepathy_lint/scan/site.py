@@ -172,6 +172,22 @@ class Site(_SiteFields):
             return given.how == "keyword" and all(value.is_none for value in given.values)
         return not self.opaque and not self.loader
 
+    @property
+    def has_torch(self) -> bool:
+        """Whether `torch` is sure to be the module of that name when the call runs."""
+        tree, scope = self.context.scope.tree, self.context.scope
+        bindings = tree.top.bindings.get("torch", [])
+        if not all(each.kind == "import" and each.symbol == "torch" for each in bindings):
+            return False
+        while scope.is_class and scope.parent is not None:
+            scope = scope.parent
+        return any(
+            # A branch may not have run, nor a cell or line below the call; a function is called later.
+            tree.parent.get(each.stmt) is tree.top.node
+            and (scope.is_function or each.line < self.call.lineno)
+            for each in bindings
+        )
+
     def range_of(self, node: ast.AST) -> tuple[int, int]:
         """Offsets of a part of the call, a keyword's name and a spread's stars included."""
         assert isinstance(node, (ast.expr, ast.keyword, ast.stmt))
