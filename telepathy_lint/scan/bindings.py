@@ -54,6 +54,11 @@ def dotted(node: ast.AST) -> str | None:
     return f"{owner.id}.{name}" if type(owner) is ast.Name else None
 
 
+def written(node: ast.expr) -> str:
+    """An expression as code: at once where it is a chain of names."""
+    return dotted(node) or ast.unparse(node)
+
+
 def targets_of(
     target: ast.expr, path: tuple[int | None, ...] = ()
 ) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
-from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.bindings import dotted, written
 from telepathy_lint.scan.identity import Identity
 from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.scopes import Context, Tree
@@ -109,9 +109,7 @@ class Generation:
             name = catalog.last(dotted(receiver) or "")
             if self.foreign or not re.fullmatch(_MODEL_NAME, name):
                 return None
-        return self._site(
-            call, context, _in_order(about) if sure else (), f"{ast.unparse(receiver)}.generate"
-        )
+        return self._site(call, context, _in_order(about) if sure else (), f"{written(receiver)}.generate")
 
     def _piped(self, call: ast.Call) -> Site | None:
         """A call of a pipeline's object, which hands `do_sample` and its like on to `generate`."""
@@ -122,7 +120,7 @@ class Generation:
         about = tuple(self.loads[each] for each in made_by if each in self.loads)
         if not about or len(about) < len(made_by) or any(site.kind != "pipeline" for site in about):
             return None
-        return self._site(call, context, _in_order(about), ast.unparse(call.func))
+        return self._site(call, context, _in_order(about), written(call.func))
 
     def _site(self, call: ast.Call, context: Context, about: tuple[Site, ...], callee: str) -> Site:
         positions = _POSITIONS if about and about[0].kind == "model" else ()

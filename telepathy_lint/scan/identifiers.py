@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.scan.bindings import dotted, written
 from telepathy_lint.scan.callgraph import CallGraph
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.site import Site
@@ -169,7 +169,7 @@ class Identifiers:
                 if child is node and not self.loads and isinstance(parent, ast.Assign):
                     return False  # a file that loads nothing and has no table: it may be a label or a folder
                 return child is parent.value and any(
-                    re.search(_MODEL_NAME, ast.unparse(target)) is not None for target in targets
+                    re.search(_MODEL_NAME, written(target)) is not None for target in targets
                 )
             if isinstance(parent, ast.Dict):
                 if child in parent.values:

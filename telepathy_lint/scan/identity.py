@@ -11,9 +11,11 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.bindings import Binding, dotted
+from telepathy_lint.scan.bindings import Binding, dotted, written
+from telepathy_lint.scan.index import Index
 from telepathy_lint.scan.origins import UNKNOWN, Edge, Origin, OriginFinder, Origins, Path
 from telepathy_lint.scan.scopes import Context, Scope
+from telepathy_lint.scan.values import Evaluator
 
 #: Methods that give back the object itself, or what a container holds.
 _SAME_METHODS = frozenset(
@@ -122,6 +124,10 @@ class Computation(OriginFinder):
     _CUT = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "size", "numel"})
     _PLAIN = frozenset({"shape", "dtype", "device", "ndim", "data"})
 
+    def __init__(self, index: Index, evaluator: Evaluator) -> None:
+        super().__init__(index, evaluator)
+        self._stopping: dict[ast.expr, bool] = {}
+
     def calls_behind(self, node: ast.expr, context: Context) -> Origins:
         """Every call whose result, or whose arguments, went into the value with gradients kept."""
         return self.origins(node, context)
@@ -159,19 +165,27 @@ class Computation(OriginFinder):
 
     def keeps_no_gradients(self, node: ast.AST) -> bool:
         """Whether the node stands under `torch.no_grad()` or its like, in its own function."""
-        self.tree.context_of(node)  # its parents are known from here on
+        if node not in self.tree.parent:
+            self.tree.context_of(node)  # its parents are known from here on
         current: ast.AST | None = node
         while current is not None:
             if isinstance(current, (ast.With, ast.AsyncWith)):
                 for item in current.items:
-                    if any(word in ast.unparse(item.context_expr) for word in NO_GRADIENTS):
+                    if self._stops_gradients(item.context_expr):
                         return True
             elif isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                return any(
-                    word in ast.unparse(each) for each in current.decorator_list for word in NO_GRADIENTS
-                )
+                return any(map(self._stops_gradients, current.decorator_list))
             current = self.tree.parent.get(current)
         return False
+
+    def _stops_gradients(self, node: ast.expr) -> bool:
+        """Whether a context or a decorator is one under which no gradients are kept."""
+        known = self._stopping.get(node)
+        if known is None:
+            bare = isinstance(node, ast.Call) and not node.args and not node.keywords
+            text = written(node.func if bare else node)  # type: ignore[attr-defined]
+            known = self._stopping[node] = any(word in text for word in NO_GRADIENTS)
+        return known
 
 
 #: Contexts and decorators under which nothing is kept for backward (`set_grad_enabled` may).
