@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,33 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
         return built[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def without_sdpa(checkpoints: Checkpoints, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a class of our own, `EagerLlamaForCausalLM`, that has no sdpa.
+
+    Which of their own classes lack it differs between releases of transformers.
+    """
+    import transformers
+
+    class EagerLlamaConfig(transformers.LlamaConfig):
+        model_type = "eager_llama"
+
+    class EagerLlamaForCausalLM(transformers.LlamaForCausalLM):
+        config_class = EagerLlamaConfig
+        _supports_sdpa = False
+
+    transformers.AutoConfig.register("eager_llama", EagerLlamaConfig)
+    transformers.AutoModelForCausalLM.register(EagerLlamaConfig, EagerLlamaForCausalLM)
+    folder = tmp_path_factory.mktemp("without_sdpa") / "checkpoint"
+    shutil.copytree(checkpoints("llama"), folder)
+    config = folder / "config.json"
+    content = json.loads(config.read_text())
+    config.write_text(
+        json.dumps(content | {"model_type": "eager_llama", "architectures": ["EagerLlamaForCausalLM"]})
+    )
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,13 @@ ROOT = Path(telepathy_runtime.__file__).parent.parent
 
 
 def test_doctor_prints_what_is_here_and_what_it_would_choose(
-    checkpoints: Checkpoints,
+    without_sdpa: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    assert cli.main(["doctor", str(checkpoints("gptj"))]) == 0
+    assert cli.main(["doctor", str(without_sdpa)]) == 0
     out = capsys.readouterr().out
     import torch
     import transformers
@@ -33,7 +33,7 @@ def test_doctor_prints_what_is_here_and_what_it_would_choose(
     assert "launcher     one process" in out
     assert f"cache        {tmp_path / 'hub'} (from HF_HOME), writable" in out
     assert "network      forbidden by HF_HUB_OFFLINE" in out
-    assert "GPTJForCausalLM has no sdpa" in out
+    assert "EagerLlamaForCausalLM has no sdpa" in out
     if not torch.cuda.is_available():
         assert "flash_attention_2: not usable, it runs on CUDA devices, this is" in out
 
@@ -61,11 +61,11 @@ def test_doctor_json(
 
 
 def test_doctor_says_what_cannot_be(
-    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    without_sdpa: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.main(["doctor", str(tmp_path / "gone")]) == 1
     assert "there is no folder" in capsys.readouterr().out
-    assert cli.main(["doctor", str(checkpoints("gptj")), "--attn-implementation", "sdpa", "--json"]) == 1
+    assert cli.main(["doctor", str(without_sdpa), "--attn-implementation", "sdpa", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["plan"]["error"] == "AttentionError"
 
 

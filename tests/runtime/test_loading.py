@@ -193,11 +193,11 @@ def test_local_relative_and_pathlike(checkpoints: Checkpoints, monkeypatch: pyte
         assert type(load_model(spelled)).__name__ == "LlamaForCausalLM"
 
 
-def test_a_subfolder_is_planned_for_too(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """The class is read from the config that is loaded: GPT-J has no sdpa."""
-    (tmp_path / "inner").symlink_to(checkpoints("gptj"))
+def test_a_subfolder_is_planned_for_too(without_sdpa: Path, tmp_path: Path) -> None:
+    """The class is read from the config that is loaded, and this one has no sdpa."""
+    (tmp_path / "inner").symlink_to(without_sdpa)
     model = load_model(tmp_path, subfolder="inner")
-    assert type(model).__name__ == "GPTJForCausalLM"
+    assert type(model).__name__ == "EagerLlamaForCausalLM"
     assert model.config._attn_implementation == "eager"
     assert plan_load(tmp_path, subfolder="inner").attn_implementation.value == "eager"
 
@@ -341,10 +341,10 @@ def test_the_resolvers_inline(
     assert "device_map = " in out
 
 
-def test_a_plan_is_what_the_load_does(checkpoints: Checkpoints) -> None:
+def test_a_plan_is_what_the_load_does(without_sdpa: Path) -> None:
     recorder = Recorder()
-    plan = plan_load(checkpoints("gptj"), revision="x")
-    load_model(checkpoints("gptj"), model_class=recorder, generation_config=None, revision="x")
+    plan = plan_load(without_sdpa, revision="x")
+    load_model(without_sdpa, model_class=recorder, generation_config=None, revision="x")
     called = recorder.calls[0][1]
     assert plan.keywords(dtype_keyword()) | {
         dtype_keyword(): torch.bfloat16,
