@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,25 +16,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.installing import offline
+
 yaml = pytest.importorskip("yaml", reason="PyYAML reads action.yml")
 pytest.importorskip("hatchling", reason="the action installs its own checkout, which hatchling builds")
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-#: What the linter and its build need. The tests' own packages are lent to the action's environment, so that pip needs
-#: no network; what pip would fetch is the only thing that differs.
-LENT = (
-    "libcst",
-    "yaml",
-    "yaml_ft",
-    "_yaml",
-    "tomli",
-    "hatchling",
-    "pathspec",
-    "pluggy",
-    "packaging",
-    "trove_classifiers",
-)
 BAD = 'from transformers import AutoModel\n\nmodel = AutoModel.from_pretrained("gpt2", device_map="auto")\n'
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="the steps are written for bash")
@@ -155,22 +142,8 @@ class Runner:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A runner's environment, with the packages that pip would fetch already there."""
-    lent = tmp_path_factory.mktemp("lent")
-    for name in LENT:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            origin = Path(spec.origin)
-            source = origin.parent if origin.stem == "__init__" else origin
-            (lent / source.name).symlink_to(source)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SYSTEMROOT") if name in os.environ}
-    return {
-        **kept,
-        "RUNNER_TEMP": str(tmp_path_factory.mktemp("runner")),
-        "PYTHONPATH": str(lent),
-        "PIP_NO_DEPS": "1",
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this name the other way round: 0 is "no isolation"
-    }
+    temporary = str(tmp_path_factory.mktemp("runner"))
+    return {**offline(tmp_path_factory.mktemp("lent")), "RUNNER_TEMP": temporary}
 
 
 @pytest.fixture
