@@ -94,6 +94,7 @@ def prepare(version: str, date: str, options: argparse.Namespace) -> None:
         write(clone, version, date)
         python("docs/generate.py", folder=clone, environment={"PYTHONPATH": str(clone)})
         check_names(clone, version)
+        git("add", "--intent-to-add", ".", folder=clone)  # a generated page may be new
         changed = git("diff", "--name-only", folder=clone).splitlines()
         print(git("diff", "--unified=0", "--", ".", f":!{EXTENSION}/package-lock.json", folder=clone))
         step("build", "wheel and sdist")
@@ -119,6 +120,7 @@ def prepare(version: str, date: str, options: argparse.Namespace) -> None:
             print("\nDry run: nothing outside the temporary clone was written.")
         else:
             for name in changed:
+                (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(clone / name, ROOT / name)
             for source, name in ((built, "dist"), (site, "site")):
                 shutil.rmtree(ROOT / name, ignore_errors=True)
@@ -342,7 +344,7 @@ def print_next(version: str) -> None:
         print("".join(f"  - {line}\n" for line in by_hand), end="")
     print(f"""
 Next, on main:
-  git commit --all --message "Release {version}"
+  git add --all && git commit --message "Release {version}"
   git tag --annotate v{version} --message "telepathy-lint {version}"
   git push origin main v{version}
 
