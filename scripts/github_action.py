@@ -216,6 +216,8 @@ def of_annotations(text: str, above: str) -> tuple[list[Finding], str]:
             lines.append(line)
             continue
         head, code, path, properties, message = match.groups()
+        if os.name == "nt":
+            path = path.replace("\\", "/")
         if not path.startswith("/"):
             path = above.replace("%", "%25").replace(":", "%3A").replace(",", "%2C") + path
             message = above.replace("%", "%25") + message

@@ -16,22 +16,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ("build", "twine", "check_wheel_contents", "hatchling", "mkdocs", "material")
-#: What a release reads or builds from; the tests' own files are not among it.
+PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+#: What a release reads or builds from: what the sdist includes, and what every package has.
 PARTS = (
-    *(
-        "telepathy_lint",
-        "telepathy_runtime",
-        "tests",
-        "fixtures",
-        "docs",
-        "benchmarks",
-        "scripts",
-        "templates",
-        ".github",
+    *re.findall(
+        r'"([^"]+)"', PROJECT.partition("\n[tool.hatch.build.targets.sdist]\n")[2].partition("\n]\n")[0]
     ),
-    *("mkdocs.yml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "RELEASING.md"),
-    *("CITATION.cff", ".pre-commit-hooks.yaml", "action.yml", "pyproject.toml", ".gitignore"),
+    *("README.md", "LICENSE", "pyproject.toml", ".gitignore"),
 )
+#: What tools leave in these folders, and git ignores.
+LEFT = shutil.ignore_patterns("__pycache__", ".*_cache", "node_modules", "dist", "out", "*.vsix")
 CHANGELOG = "# Changelog\n\nWhat changed.\n\n## {head}\n\n- A rule.\n- Another one.\n\n## 0.0.1 (2026-01-01)\n\n- First.\n"
 
 needs_tools = pytest.mark.skipif(
@@ -58,7 +52,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*cache*"))
+            shutil.copytree(source, folder / name, ignore=LEFT)
         elif source.exists():
             shutil.copyfile(source, folder / name)
     (folder / "CHANGELOG.md").write_text(CHANGELOG.format(head="Unreleased"), encoding="utf-8")

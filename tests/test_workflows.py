@@ -94,11 +94,32 @@ def test_no_expression_reaches_a_shell(path: Path) -> None:
     assert [each for each in expressions if not each.startswith("matrix.")] == []
 
 
-def test_every_python_that_the_package_names_is_run() -> None:
+def parts() -> dict[str, str]:
+    """The parts of `.ci/run` that the workflow runs, each with its Python."""
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["parts"]["strategy"]["matrix"]
+    (python,) = matrix["python"]
+    return {
+        **dict.fromkeys(matrix["part"], python),
+        **{each["part"]: each["python"] for each in matrix["include"]},
+    }
+
+
+def test_every_python_that_the_package_names_is_run() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
-    assert named and set(named) <= set(workflow["jobs"]["light"]["strategy"]["matrix"]["python"])
+    assert named and set(named) <= set(parts().values())
+    assert all(part == f"python{python}" for part, python in parts().items() if part.startswith("python"))
+
+
+def test_the_workflow_runs_every_part_of_the_local_checks() -> None:
+    path = ROOT / ".ci" / "run"
+    listed = path.exists() and re.search(
+        r"^parts=\((.*?)\)", path.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    if not listed:
+        pytest.skip("no .ci/run with parts here")
+    assert {*parts(), "newest"} == set(listed[1].split())
 
 
 def shown(page: str, key: str) -> list[dict[str, Any]]:
