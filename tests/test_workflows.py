@@ -17,7 +17,7 @@ import pytest
 
 import telepathy_lint
 from telepathy_lint import cli
-from tests.installing import offline
+from tests.installing import copy_project, offline
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads workflows and templates")
 
@@ -322,10 +322,7 @@ def configure(project: Path, repository: Path) -> None:
 def test_pre_commit_builds_and_runs_the_hooks_of_a_tag(tmp_path: Path, project: Path) -> None:
     """As a user has it: a repository with a tag, an environment that pre-commit builds from the package index."""
     published = tmp_path / "published"
-    for name in ("telepathy_lint", "telepathy_runtime"):
-        shutil.copytree(ROOT / name, published / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml"):
-        shutil.copyfile(ROOT / name, published / name)
+    copy_project(published)
     publish(published)
     configure(project, published)
     home = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
