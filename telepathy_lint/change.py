@@ -7,8 +7,17 @@ from typing import NamedTuple
 from telepathy_lint.violation import Safety
 
 
+def slot(name: str) -> str:
+    """What stands for a name until the change is carried out. No Python source holds a NUL, so no text of a user is one."""
+    return f"\0{name}\0"
+
+
+#: The slot of the name that the call is assigned to.
+TARGET = slot("target")
+
+
 class Name(NamedTuple):
-    """A name that a change needs imported: `{name}` in the change's texts stands for it, however it gets spelled."""
+    """A name that a change needs imported: `slot(name)` in the change's texts stands for it, however it gets spelled."""
 
     module: str
     name: str
@@ -27,7 +36,7 @@ class Change(NamedTuple):
     replaced: tuple[tuple[str, str], ...] = ()
     #: Keyword arguments to put behind the positional ones.
     added: tuple[tuple[str, str], ...] = ()
-    #: A statement to put behind the call's own; `{target}` stands for the name the call is assigned to.
+    #: A statement to put behind the call's own; `TARGET` stands for the name the call is assigned to.
     after: tuple[str, ...] = ()
     needs: tuple[Name, ...] = ()
     #: New values of positional arguments, by position.

@@ -68,7 +68,7 @@ class _FixCommand(CodemodCommand, ABC):
             self.warn(f"{path}: TLP000 {error}")
             return tree
         for violation in fixed.remaining:
-            self.warn(f"{path}:{violation.line}:{violation.column}: {violation.code} {violation.message}")
+            self.warn(f"{path}:{violation.line}:{violation.column}: {violation.code} {violation.text}")
         return libcst.parse_module(source.encode(fixed.text)) if fixed.changed else tree
 
 

@@ -88,17 +88,15 @@ def fix(
         rewriter = Rewriter(scanned, settings)
         chosen: list[Rewrite] = []
         for site, group in _by_site(found):
-            for rewrite in rewriter.offers(site, [each.rule for each in group]):
-                if rewrite.fix.safety == "safe" or (rewrite.fix.safety == "unsafe" and unsafe):
-                    chosen.append(rewrite)
-        planned = rewriter.plan(chosen) if chosen else []
+            chosen += rewriter.chosen(site, [each.rule for each in group], unsafe)
+        planned, carried_out = rewriter.plan(chosen) if chosen else ([], [])
         if not planned:
             remaining = _with_fixes(found, scanned, settings, edits=False)
             scanned.release()
             return Fixed(source.text, source.text != original.text, tuple(applied), tuple(remaining))
         scanned.release()
         text = fixes.apply(source.text, planned)
-        done = [violation._replace(fix=rewrite.fix) for violation, rewrite in _answered(found, chosen)]
+        done = [violation._replace(fix=rewrite.fix) for violation, rewrite in _answered(found, carried_out)]
         codes = ", ".join(sorted({violation.code for violation in done}))
         try:
             before, source = source, source.with_text(text)
@@ -180,13 +178,16 @@ def _with_fixes(
     for site, group in _by_site(found):
         rewrites = rewriter.offers(site, [each.rule for each in group])
         rewrites = [
-            each._replace(fix=each.fix._replace(edits=tuple(rewriter.plan([each]))))
+            each._replace(fix=each.fix._replace(edits=tuple(rewriter.plan([each])[0])))
             if wanted(each.fix)
             else each
             for each in rewrites
         ]
         answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
-        violations += [each.violation._replace(fix=answers.get(id(each.violation))) for each in group]
+        violations += [
+            each.violation._replace(fix=answers.get(id(each.violation)) or rewriter.withheld(site, each.rule))
+            for each in group
+        ]
     return sorted(violations, key=ORDER)
 
 

@@ -6,7 +6,7 @@ import ast
 from typing import NamedTuple
 
 from telepathy_lint import load_arguments as table
-from telepathy_lint.change import Change, Name
+from telepathy_lint.change import Change, Name, slot
 from telepathy_lint.outdated_arguments import may_know_more
 from telepathy_lint.rule import literal, value_text, written
 from telepathy_lint.scan import Argument, Site
@@ -97,7 +97,7 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
     if {"load_in_8bit", "load_in_4bit", "quantization_config"} & set(site.arguments) != {name}:
         return Problem(argument, detail)
     needs = Change(needs=(Name("transformers", "BitsAndBytesConfig"),))
-    moved = f'"quantization_config": {{BitsAndBytesConfig}}({name}=True)'
+    moved = f'"quantization_config": {slot("BitsAndBytesConfig")}({name}=True)'
     return Problem(argument, detail, needs, moved, "unsafe")
 
 

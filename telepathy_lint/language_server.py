@@ -143,7 +143,7 @@ def _diagnostic(buffer: Buffer, violation: Violation) -> types.Diagnostic:
     failed, url = violation.code == "TLP000", rule_url(violation.code, violation.name)
     return types.Diagnostic(
         range=buffer.range(violation.span),
-        message=violation.message,
+        message=violation.text,
         severity=types.DiagnosticSeverity.Error if failed else types.DiagnosticSeverity.Warning,
         code=violation.code,
         source="telepathy-lint",

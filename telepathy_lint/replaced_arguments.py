@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from telepathy_lint import load_arguments as table
-from telepathy_lint.change import Change, Name, Repair
+from telepathy_lint.change import Change, Name, Repair, slot
 from telepathy_lint.outdated_arguments import allows, is_remote, may_miss, new_class, old_arguments
 from telepathy_lint.rule import literal, value_text, written
 from telepathy_lint.scan import Argument, Site
@@ -22,7 +22,7 @@ def repair(site: Site, settings: Settings) -> Repair | None:
             change |= part
             done.append(old.name)
     if (new := new_class(site)) is not None and new[0] and allows(settings, new[1]) and not is_remote(site):
-        func, needs = f"{{{new[0]}}}.from_pretrained", (Name("transformers", new[0]),)
+        func, needs = f"{slot(new[0])}.from_pretrained", (Name("transformers", new[0]),)
         change |= Change(func, needs=needs)
         done.append(site.class_name)
     if not done:
@@ -82,7 +82,7 @@ def _quantized(site: Site, flag: Argument) -> Change | None:
     }
     values |= {each.name: value_text(site, each) for each in options}
     inside = ", ".join(f"{name}={value}" for name, value in values.items())
-    new = _conditional(f"{{BitsAndBytesConfig}}({inside})", site, on)
+    new = _conditional(f"{slot('BitsAndBytesConfig')}({inside})", site, on)
     if new is None:
         return None
     return Change(

@@ -93,6 +93,13 @@ class Rule:
         """How sure the shared rewrite is to keep this site's meaning, as far as this rule goes."""
         return self.meta.fix or "display"
 
+    def withheld(self, site: Site, settings: Settings) -> str | None:
+        """What in the file shows that the fix would break the program or change what it saves; None where nothing does.
+
+        The finding stays and names this reason, with the line that shows it: "line 41 saves the model".
+        """
+        return None
+
     def repair(self, site: Site, settings: Settings) -> Repair | None:
         """The rule's own fix of a site it reported; rules with a `setting` share the loader's rewrite instead."""
         return None

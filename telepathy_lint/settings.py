@@ -36,6 +36,8 @@ class Settings(NamedTuple):
     wrappers: tuple[str, ...] = ()
     #: The GPU that memory is compared with, by its name in the planner's table.
     gpu: str = "H100-80GB"
+    #: Kinds of evidence (`telepathy_lint.evidence.KINDS`) that hold no unsafe fix back.
+    unsafe_fixes_despite: tuple[str, ...] = ()
     #: What a look at the whole project found for this file; empty where nobody looked.
     unused_models: tuple[UnusedModel, ...] = ()
 

@@ -22,6 +22,7 @@ from telepathy_lint.violation import Edit, Span
 _COOKIE = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
 _BLANK_OR_COMMENT = rb"^[ \t\f]*(?:#.*)?$"
 _Answer = TypeVar("_Answer")
+_About = TypeVar("_About")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -151,8 +152,15 @@ class Source:
         answer: _Answer = self._answers[ask]
         return answer
 
+    def remember(self, ask: Callable[[_About], _Answer], about: _About) -> _Answer:
+        """What a module's function says of something made from this text, asked once."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(about)
+        answer: _Answer = self._answers[ask]
+        return answer
+
     @cached_property
-    def _answers(self) -> dict[Callable[[str], Any], Any]:
+    def _answers(self) -> dict[Callable[..., Any], Any]:
         return {}
 
     def line(self, number: int) -> str:

@@ -34,12 +34,18 @@ class Edit(NamedTuple):
 class Fix(NamedTuple):
     """What a fix would change, and how sure it is to keep the program's meaning.
 
-    `edits` is empty until somebody asks for them: building them costs the import of LibCST.
+    `edits` is empty until somebody asks for them: building them costs the import of LibCST. A "display" fix has none:
+    its message says "not fixed" and what in the file shows that a fix would break the program.
     """
 
     safety: Safety
     message: str
     edits: tuple[Edit, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why the finding is not fixed; None where it can be."""
+        return self.message.removeprefix("not fixed: ") if self.safety == "display" else None
 
 
 class SiteRef(NamedTuple):
@@ -67,6 +73,12 @@ class Violation(NamedTuple):
     #: Character offsets into the source's text (a notebook's joined text); the engine and suppression use them.
     start: int = 0
     end: int = 0
+
+    @property
+    def text(self) -> str:
+        """The message, with why the finding is not fixed where something in the file shows that a fix would harm."""
+        withheld = self.fix is not None and self.fix.safety == "display"
+        return f"{self.message} ({self.fix.message})" if withheld and self.fix else self.message
 
     # Compared by everything before `site`: what comes behind says more of the same finding.
     def __eq__(self, other: object) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from telepathy_lint.change import Change, Repair
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.triggers import ID_PREFIXES
-from telepathy_lint.violation import Safety
 
 _ARGUMENTS = ("pretrained_model_name_or_path", "model")
 
@@ -43,7 +42,6 @@ def id_repair(site: Site, renamed: Callable[[str], str | None]) -> Repair | None
         if text.count(old) != 1:
             return None
         written = text.replace(old, name)
-        safety: Safety = "unsafe" if site.kind == "identifier" and not site.only_loaded else "safe"
         if site.kind == "identifier":
             change = Change(texts=((start, end, written),))
         elif isinstance(argument, ast.keyword) and argument.value is value.node and argument.arg is not None:
@@ -52,5 +50,6 @@ def id_repair(site: Site, renamed: Callable[[str], str | None]) -> Repair | None
             change = Change(positional=((site.call.args.index(value.node), written),))
         else:
             return None
-        return Repair(safety, f"write {name!r}", change)
+        # A machine that is offline may have the model in its cache under the old name only.
+        return Repair("unsafe", f"write {name!r}", change)
     return None

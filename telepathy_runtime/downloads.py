@@ -17,11 +17,12 @@ _TIMEOUT = 10.0  # seconds; without an answer the load goes on and meets the sam
 
 @dataclass(frozen=True)
 class Download:
-    """`size` bytes of weights are not in `cache` yet; None: the hub did not say."""
+    """`size` of the `total` bytes of weights are not in `cache` yet; None: the hub did not say."""
 
     model_id: str
     size: int | None
     cache: Cache
+    total: int | None = None
 
     def describe(self) -> str:
         size = "an unknown size" if self.size is None else f"{self.size / 2**30:.2f} GiB"
@@ -39,7 +40,7 @@ def needed(request: Request) -> Download | None:
         return None
     cache = caches.hub_cache(cache_dir=keywords.get("cache_dir"))
     total = _remote_size(request)
-    return Download(request.model_id, None if total is None else max(0, total - present), cache)
+    return Download(request.model_id, None if total is None else max(0, total - present), cache, total)
 
 
 def refuse_hopeless(download: Download | None) -> None:

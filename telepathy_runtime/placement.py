@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import os
 
 RESOLVE = "resolve"
-# accelerate's "auto" fills a GPU to 90 % and moves the rest out. Up to there a map onto the GPU gives the same
-# placement, and fails loudly instead of spilling when something else takes the memory in between.
+# "auto" fills a GPU to 90 %; accelerate may also keep room there for the largest layer, by version and shape.
 USABLE_SHARE = 0.9
+# No layer is larger than the whole model: where twice the weights fit, "auto" puts all of them on the GPU.
+_SURELY_FITS = 2
 
 _SPREAD = {"auto", "balanced", "balanced_low_0", "sequential"}
 _OWNERS = {
@@ -37,10 +38,13 @@ def choose_device_map(
     weight_bytes: int | None = None,
     tensor_parallel: bool = False,
     max_memory: Mapping[Any, Any] | None = None,
+    offload: bool = False,
 ) -> Choice[Any]:
     """Decide the device map. Pure.
 
     `weight_bytes` is what the weights will take on the device in the dtype they are loaded in (None: unknown).
+    `offload` says that the call has an `offload_...` argument. One process on one GPU gets a map onto the GPU only where
+    "auto" would give the same, and "auto" elsewhere.
     Raises DeviceMapError for an explicit map where ZeRO-3 or tensor parallelism places the weights.
     """
     owner = "tensor-parallel" if tensor_parallel else machine.sharding
@@ -56,8 +60,9 @@ def choose_device_map(
         return _own_device(machine)
     if machine.accelerator == "mps":
         return Choice({"": "mps"}, "one process on Apple silicon")
-    if max_memory is not None:
-        return Choice("auto", "max_memory was given, which only a computed map obeys")
+    if max_memory is not None or offload:
+        given = "max_memory" if max_memory is not None else "an offload argument"
+        return Choice("auto", f"{given} was given, which only a computed map obeys")
     if len(machine.devices) > 1:
         return Choice("auto", f"one process and {len(machine.devices)} {machine.accelerator} devices")
     return _single(machine.devices[0], weight_bytes)
@@ -105,12 +110,15 @@ def _single(device: Device, weight_bytes: int | None) -> Choice[Any]:
     room = device.free_bytes if device.free_bytes is not None else device.total_bytes
     if weight_bytes is None or room is None:
         unknown = "checkpoint" if weight_bytes is None else "free memory"
-        return Choice(
-            whole, f"one {device.kind} device; size of the {unknown} unknown, so it fails rather than spills"
-        )
+        return Choice("auto", f"one {device.kind} device; size of the {unknown} unknown")
     usable = int(room * USABLE_SHARE)
-    if weight_bytes <= usable:
+    if weight_bytes * _SURELY_FITS <= usable:
         return Choice(whole, f"one {device.kind} device; {gib(weight_bytes)} of weights fit in {gib(usable)}")
+    if weight_bytes <= usable:
+        return Choice(
+            "auto",
+            f"one {device.kind} device; {gib(weight_bytes)} of weights fit in {gib(usable)} if the largest layer does too",
+        )
     return Choice(
         "auto",
         f"one {device.kind} device; {gib(weight_bytes)} of weights exceed the {gib(usable)} that are usable",

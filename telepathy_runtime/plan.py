@@ -116,6 +116,11 @@ class LoadPlan:
         }
 
 
+def offloads(keywords: Mapping[str, Any]) -> bool:
+    """Whether the call says where weights go for which no device has room."""
+    return any(name.startswith("offload_") and value for name, value in keywords.items())
+
+
 def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
     """Decide everything. Pure: the same arguments give the same plan, on any machine and without torch.
 
@@ -130,6 +135,7 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
         weight_bytes=facts.weight_bytes,
         tensor_parallel=tensor_parallel,
         max_memory=keywords.get("max_memory"),
+        offload=offloads(keywords),
     )
     attn = attention.choose_attention(
         machine,

@@ -89,7 +89,9 @@ def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
         found = traits.traits_of(_class(model_class), config)
     size = None
     if _size_matters(request, machine):
-        size = weight_bytes(request, machine) if download is None else download.size
+        size = (
+            weight_bytes(request, machine) if download is None else _at_most(download.total, request, machine)
+        )
     return Facts(
         traits=found,
         model_type=getattr(config, "model_type", None),
@@ -129,13 +131,31 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
         return None
     if "quantization_config" in shipped:
         return found.stored_bytes
-    name = precision.choose_dtype(machine, request.dtype, model_type=shipped.get("model_type")).value
+    if found.tensors is None:
+        return _at_most(found.stored_bytes, request, machine)
     quantization = keywords.get("quantization_config")
     return found.bytes_in(
-        precision.ITEM_SIZE.get(name) if isinstance(name, str) else None,
+        _item_size(request, machine, shipped.get("model_type")),
         four_bit=_wants(quantization, "load_in_4bit"),
         eight_bit=_wants(quantization, "load_in_8bit"),
     )
+
+
+def _item_size(request: Request, machine: Machine, model_type: str | None = None) -> int | None:
+    """Bytes a weight takes; without a dtype those of float32, which transformers 4 loads then. None: unknown."""
+    if request.dtype is None:
+        return precision.ITEM_SIZE["float32"]
+    name = precision.choose_dtype(machine, request.dtype, model_type=model_type).value
+    return precision.ITEM_SIZE.get(name) if isinstance(name, str) else None
+
+
+def _at_most(stored: int | None, request: Request, machine: Machine) -> int | None:
+    """Bytes of the weights in the dtype asked for, at most, where only the size of the files is known."""
+    if stored is None:
+        return None
+    item_size = _item_size(request, machine)
+    # The files may hold half precision, which takes twice the room as float32.
+    return stored * 2 if item_size is not None and item_size > 2 else stored
 
 
 def _wants(quantization: Any, name: str) -> bool:
@@ -157,6 +177,7 @@ def decide_device_map(
         weight_bytes=size,
         tensor_parallel=any(keywords.get(name) is not None for name in plan.TENSOR_PARALLEL),
         max_memory=keywords.get("max_memory"),
+        offload=plan.offloads(keywords),
     )
     return tell(choice, "device_map", explain)
 

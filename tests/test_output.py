@@ -175,6 +175,7 @@ def test_json_is_the_contract() -> None:
         "fix": {
             "safety": "safe",
             "message": "load with b",
+            "reason": None,
             "edits": [
                 {"start": [1, 9], "end": [1, 9], "text": "\nimport b"},
                 {"start": [2, 15], "end": [2, 25], "text": "map=b()"},

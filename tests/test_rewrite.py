@@ -499,7 +499,11 @@ from transformers import AutoModelForCausalLM
 from telepathy_runtime import resolve_device_map
 
 def load(name, **kwargs):
-    return AutoModelForCausalLM.from_pretrained(name, device_map=resolve_device_map(), **kwargs)
+    return AutoModelForCausalLM.from_pretrained(
+        name,
+        device_map=resolve_device_map(name, dtype=None),
+        **kwargs,
+    )
 """
     )
 
@@ -531,7 +535,7 @@ tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 model = AutoModelForCausalLM.from_pretrained(
     "x",
     attn_implementation=resolve_attn_implementation("x"),
-    device_map=resolve_device_map(),  # where
+    device_map=resolve_device_map("x"),  # where
     torch_dtype=torch.bfloat16,
 )
 apply_generation_config(model)
@@ -541,7 +545,7 @@ apply_generation_config(model)
     assert again == []
 
 
-def test_a_site_takes_the_worst_safety_of_what_its_rewrite_includes() -> None:
+def test_the_safe_part_of_a_call_is_fixed_and_the_rest_is_left_to_transformers() -> None:
     code = """\
 import torch
 from transformers import AutoModel
@@ -551,41 +555,131 @@ b = AutoModel.from_pretrained("x", device_map="auto")
 """
     source = Source("script.py", code.encode())
     found = engine.lint(source, registry.select(None), Settings())
-    assert {(v.line, v.fix.safety) for v in found if v.fix} == {(4, "safe"), (5, "unsafe")}
-    text = engine.fix(source, registry.select(None), Settings()).text
-    assert "a = load_model(" in text
-    assert "b = AutoModel.from_pretrained(" in text
+    assert {(v.line, v.code, v.fix.safety) for v in found if v.fix} == {
+        (4, "TLP101", "safe"), (4, "TLP104", "unsafe"),
+        (5, "TLP101", "safe"), (5, "TLP102", "unsafe"), (5, "TLP104", "unsafe"),
+    }  # fmt: skip
+    fixed = engine.fix(source, registry.select(None), Settings())
+    assert (
+        'b = load_model(\n    "x", model_class=AutoModel, dtype=None, attn_implementation=None, generation_config=None\n)'
+        in fixed.text.replace(",\n    ", ", ").replace(",\n)", "\n)")
+    )
+    # What was found is what was fixed and what is left.
+    assert [(v.line, v.code) for v in fixed.applied] == [(4, "TLP101"), (5, "TLP101")]
+    assert sorted(v.code for v in fixed.remaining) == ["TLP102", "TLP104", "TLP104"]
+
+
+def test_a_finding_is_counted_once_however_many_rounds_a_fix_takes() -> None:
+    code = """\
+from transformers import AutoModelForCausalLM
+
+m = AutoModelForCausalLM.from_pretrained("meta-llama/Meta-Llama-3.1-8B", dtype="bfloat16")
+"""
+    source = Source("script.py", code.encode())
+    found = engine.lint(source, registry.select(None), Settings())
+    fixed = engine.fix(source, registry.select(None), Settings(), unsafe=True)
+    assert sorted(v.code for v in found) == sorted(v.code for v in fixed.applied) and not fixed.remaining
+
+
+@pytest.mark.parametrize("style", ["loader", "inline"])
+def test_a_users_braces_are_no_placeholders(style: FixStyle) -> None:
+    text = '"{target} {load_model} {GenerationConfig} {resolve_device_map}"'
+    code = f"""\
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+m = AutoModelForCausalLM.from_pretrained("x", generation_config=GenerationConfig(stop={text}), device_map="auto")
+"""
+    settings = Settings(fix_style=style)
+    fixed = engine.fix(Source("script.py", code.encode()), registry.select(None), settings, unsafe=True)
+    assert text in fixed.text and "m, GenerationConfig(stop=" in fixed.text
+
+
+def test_an_argument_whose_value_acts_is_taken_out_only_on_request() -> None:
+    code = """\
+from transformers import AutoModelForCausalLM
+
+a = AutoModelForCausalLM.from_pretrained("x", resume_download=prepare())
+b = AutoModelForCausalLM.from_pretrained("x", resume_download=bool(args.resume))
+"""
+    source = Source("script.py", code.encode())
+    found = engine.lint(source, registry.select(["TLP107"]), Settings())
+    assert [(v.line, v.fix.safety) for v in found if v.fix] == [(3, "unsafe"), (4, "safe")]
+    assert "prepare()" in engine.fix(source, registry.select(["TLP107"]), Settings()).text
 
 
 @pytest.mark.parametrize(
     ("device_map", "safety"),
     [
         ('"auto"', "safe"),
-        ('{"": 0}', "safe"),
+        ('{"": 0}', "unsafe"),
         ('{"": 1}', "unsafe"),
         ('"cpu"', "unsafe"),
-        ('"cuda" if cuda else "cpu"', "safe"),
-        ('{"": local_rank}', "safe"),
-        ('{"": torch.cuda.current_device()}', "safe"),
-        ('f"cuda:{args.local_rank}"', "safe"),
+        ('"cuda" if cuda else "cpu"', "unsafe"),
+        ('{"": local_rank}', "unsafe"),
+        ('{"": torch.cuda.current_device()}', "unsafe"),
+        ('f"cuda:{args.local_rank}"', "unsafe"),
         ('f"cuda:{index}"', "unsafe"),
         ('{"": gpu}', "unsafe"),
         ('{"lm_head": 0}', "unsafe"),
         ('{"": 0, "lm_head": 0}', "unsafe"),
-        ('"cuda:0" if x else "cuda:1"', "unsafe"),
-        ('None if x else "auto"', "safe"),
+        ('"cuda:0" if x else "cuda:1"', "display"),
+        ('None if x else "auto"', "unsafe"),
         ("{layer: 0}", "unsafe"),
         ("dict(lm_head=0)", "unsafe"),
     ],
 )
-def test_a_device_map_is_replaced_safely_where_the_resolver_puts_the_model_there(
-    device_map: str, safety: str
-) -> None:
+def test_only_auto_is_replaced_safely(device_map: str, safety: str) -> None:
     code = (
         f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map={device_map})\n"
     )
     (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
     assert found.fix is not None and found.fix.safety == safety
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "rank = int(os.environ['LOCAL_RANK'])",
+        "torch.distributed.init_process_group('nccl')",
+        "accelerator = Accelerator()",
+        "print(m.hf_device_map)",
+        "trainer = Trainer(m)",
+    ],
+)
+def test_auto_is_unsafe_to_replace_where_the_file_may_place_models_otherwise(evidence: str) -> None:
+    code = f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map='auto')\n{evidence}\n"
+    (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
+    assert found.fix is not None and found.fix.safety == "unsafe"
+
+
+def test_two_pins_are_a_layout_that_no_fix_touches() -> None:
+    code = """\
+from transformers import AutoModel
+
+a = AutoModel.from_pretrained("x", device_map={"": 0})
+b = AutoModel.from_pretrained("x", device_map="cuda:1")
+c = AutoModel.from_pretrained("x", device_map="auto")
+"""
+    source = Source("script.py", code.encode())
+    found = engine.lint(source, registry.select(["TLP101"]), Settings())
+    assert [v.fix and v.fix.safety for v in found] == ["display", "display", "safe"]
+    assert found[0].fix is not None and found[0].fix.reason is not None
+    assert found[0].fix.reason.startswith("line 4 ")
+    text = engine.fix(source, registry.select(["TLP101"]), Settings(), unsafe=True).text
+    assert 'device_map={"": 0}' in text and 'device_map="cuda:1"' in text and "c = load_model(" in text
+
+
+def test_a_move_behind_a_map_is_still_found_when_the_map_is_gone() -> None:
+    code = 'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto").eval().cuda()\n'
+    source = Source("script.py", code.encode())
+    fixed = engine.fix(source, registry.select(["TLP101", "TLP106"]), Settings())
+    assert [v.code for v in fixed.applied] == ["TLP101"] and [v.code for v in fixed.remaining] == ["TLP106"]
+    both = engine.fix(source, registry.select(["TLP101", "TLP106"]), Settings(), unsafe=True)
+    assert ".cuda()" not in both.text and not both.remaining
+    for own in ('load_model("x", device_map=None)', "load_model(**options)"):
+        script = f"from telepathy_runtime import load_model\nm = {own}.cuda()\n"
+        assert not engine.lint(Source("script.py", script.encode()), registry.select(["TLP106"]), Settings())
 
 
 def test_attention_weights_make_the_attention_fix_unsafe() -> None:

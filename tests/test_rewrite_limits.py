@@ -89,17 +89,17 @@ def test_the_loader_merges_a_generation_config_so_no_fix_to_it_is_safe() -> None
         f'm = AutoModelForCausalLM.from_pretrained("x", device_map="auto", generation_config=c, {BFLOAT16})\n'
     )
     assert fixed(code, "loader", unsafe=False) == code
-    assert "device_map=resolve_device_map()," in fixed(code, "inline", unsafe=False)
+    assert 'device_map=resolve_device_map("x", dtype=torch.bfloat16),' in fixed(code, "inline", unsafe=False)
     assert 'm = load_model("x", generation_config=c,' in fixed(code, "loader")
 
 
 @pytest.mark.parametrize(
     ("arguments", "style", "message"),
     [
-        ('device_map="auto"', "loader", "load with telepathy_runtime: load_model (TLP101, TLP102, TLP104)"),
+        ('device_map="cpu"', "loader", "load with telepathy_runtime: load_model (TLP101, TLP102, TLP104)"),
         (BFLOAT16.replace("bfloat", "float"), "inline", "load with telepathy_runtime: bfloat16 (TLP103)"),
         (
-            f'device_map="auto", {BFLOAT16.partition(",")[0]}',
+            f'device_map="cpu", {BFLOAT16.partition(",")[0]}',
             "inline",
             "load with telepathy_runtime: resolve_device_map, resolve_attn_implementation (TLP101, TLP104)",
         ),

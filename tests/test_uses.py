@@ -77,22 +77,19 @@ def test_the_registry_is_read_only_where_an_id_is_mentioned(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("code", "safety"),
+    "code",
     [
-        ('AutoTokenizer.from_pretrained("meta-llama/Meta-Llama-3.1-8B")\n', "safe"),
-        ('ID = "meta-llama/Meta-Llama-3.1-8B"\nAutoTokenizer.from_pretrained(ID)\n', "safe"),
-        ('ID = "meta-llama/Meta-Llama-3.1-8B"\nAutoTokenizer.from_pretrained(ID)\nprint(ID)\n', "unsafe"),
-        ('MODELS = ["meta-llama/Meta-Llama-3.1-8B"]\nAutoTokenizer.from_pretrained(MODELS[0])\n', "unsafe"),
-        (
-            'def f(model="meta-llama/Meta-Llama-3.1-8B"):\n    AutoTokenizer.from_pretrained(model)\n',
-            "unsafe",
-        ),
+        'AutoTokenizer.from_pretrained("meta-llama/Meta-Llama-3.1-8B")\n',
+        'ID = "meta-llama/Meta-Llama-3.1-8B"\nAutoTokenizer.from_pretrained(ID)\n',
+        'ID = "meta-llama/Meta-Llama-3.1-8B"\nAutoTokenizer.from_pretrained(ID)\nprint(ID)\n',
+        'MODELS = ["meta-llama/Meta-Llama-3.1-8B"]\nAutoTokenizer.from_pretrained(MODELS[0])\n',
+        'def f(model="meta-llama/Meta-Llama-3.1-8B"):\n    AutoTokenizer.from_pretrained(model)\n',
     ],
 )
-def test_a_new_name_is_safe_where_nothing_but_a_load_sees_it(code: str, safety: str) -> None:
+def test_a_new_name_is_written_only_on_request_since_an_offline_cache_may_hold_the_old_one(code: str) -> None:
     (one,) = found(HEADER + code, "TLP302")
     assert one.fix is not None
-    assert one.fix.safety == safety
+    assert one.fix.safety == "unsafe"
     assert '"meta-llama/Llama-3.1-8B"' in fixed(HEADER + code, "TLP302")
 
 
@@ -276,13 +273,6 @@ def test_a_move_of_a_placed_model_is_one_to_an_accelerator(where: str, expected:
 def test_maps_that_spread_a_model(placed: str, expected: list[int]) -> None:
     code = f'model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="{placed}")\nmodel.cuda()\n'
     assert lines(code, "TLP106") == expected
-
-
-@pytest.mark.parametrize("name", ["auto", "balanced", "cuda", "cuda:0", "mps", "mps:0", "local"])
-def test_maps_that_the_resolver_answers_alike_are_replaced_safely(name: str) -> None:
-    (one,) = found(f'{HEADER}AutoModelForCausalLM.from_pretrained("gpt2", device_map="{name}")\n', "TLP101")
-    assert one.fix is not None
-    assert one.fix.safety == "safe"
 
 
 def test_further_misleading_arguments_are_named() -> None:

@@ -12,4 +12,4 @@ def render(report: Report) -> Iterator[str]:
     for violation in report.findings():
         mark = f"[{paint('*', CYAN, report)}] " if report.is_fixable(violation) else ""
         where = paint(place(violation), BOLD, report)
-        yield f"{where}: {paint(violation.code, RED, report)} {mark}{printable(violation.message)}\n"
+        yield f"{where}: {paint(violation.code, RED, report)} {mark}{printable(violation.text)}\n"

@@ -21,5 +21,5 @@ def render(report: Report) -> Iterator[str]:
         for where, violation in zip(places, result.violations, strict=True):
             mark = f"[{paint('*', CYAN, report)}] " if report.is_fixable(violation) else ""
             code = paint(violation.code, RED, report)
-            yield f"  {where:<{width}} {code} {mark}{printable(violation.message)}\n"
+            yield f"  {where:<{width}} {code} {mark}{printable(violation.text)}\n"
         yield "\n"

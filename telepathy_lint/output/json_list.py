@@ -52,6 +52,7 @@ def _fix(fix: Fix | None) -> dict[str, Any] | None:
     return {
         "safety": fix.safety,
         "message": fix.message,
+        "reason": fix.reason,
         "edits": [_edit(edit) for edit in sorted(fix.edits)],
     }
 

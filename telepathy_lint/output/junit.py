@@ -35,9 +35,9 @@ def render(report: Report) -> Iterator[str]:
             tag = "error" if violation.code == FAILED_CODE else "failure"
             where = f'line="{violation.line}" column="{violation.column}"'
             name, folder = _attribute(f"telepathy-lint.{violation.code}"), _attribute(result.path)
-            text = escape(_clean(f"{place(violation)}: {violation.code} {violation.message}"))
+            text = escape(_clean(f"{place(violation)}: {violation.code} {violation.text}"))
             yield f"        <testcase name={name} classname={folder} {where}>\n"
-            yield f"            <{tag} message={_attribute(violation.message)}>{text}</{tag}>\n"
+            yield f"            <{tag} message={_attribute(violation.text)}>{text}</{tag}>\n"
             yield "        </testcase>\n"
         yield "    </testsuite>\n"
     yield "</testsuites>\n"

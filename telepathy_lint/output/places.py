@@ -20,10 +20,8 @@ def file_line(result: FileResult, violation: Violation, line: int | None = None)
 def message(violation: Violation) -> str:
     """The message, with the place in the notebook for services that know no cells."""
     if violation.cell < 0:
-        return violation.message
-    return (
-        f"{violation.message} (cell {violation.cell + 1}, line {violation.line}, column {violation.column})"
-    )
+        return violation.text
+    return f"{violation.text} (cell {violation.cell + 1}, line {violation.line}, column {violation.column})"
 
 
 def fingerprinted(report: Report) -> Iterator[tuple[FileResult, Violation, str]]:

@@ -137,7 +137,7 @@ def _replacement(edit: Edit) -> dict[str, Any]:
 def _notification(violation: Violation) -> dict[str, Any]:
     return {
         "level": "error",
-        "message": {"text": violation.message},
+        "message": {"text": violation.text},
         "descriptor": {"id": FAILED_CODE},
         "locations": [
             {

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from telepathy_lint.change import Change
+from telepathy_lint.change import TARGET, Change, slot
 from telepathy_lint.rewrite.import_names import Placed
 from telepathy_lint.rewrite.imports import ImportPlan
 from telepathy_lint.rewrite.shadows import without_hiding
@@ -25,7 +25,7 @@ _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
 
 
 class Rewrite(NamedTuple):
-    """One change of one site, the rules it answers, and how safe it is."""
+    """One change of one site, the rules whose findings it answers, and how safe it is."""
 
     site: Site
     rules: tuple[Rule, ...]
@@ -42,25 +42,52 @@ class Rewriter:
         self.imports = ImportPlan(scan, settings)
 
     def offers(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
-        """What can be done for the rules that reported a site: their own repairs, then one rewrite for the others.
+        """The fix of each rule that reported a site: the rules' own repairs, then the rewrites of the call.
 
-        The rules that share the loader's settings are answered together, since the call can change only as a whole;
-        that rewrite takes the worst safety of what it includes.
+        The rules that share the loader's settings are answered by rewrites of the whole call: the safe ones by one that
+        leaves every other setting as it is, the others by one that does it all.
         """
+        found = self._repairs(site, rules)
+        safe, whole = self._styled(site, rules, unsafe=False), self._styled(site, rules, unsafe=True)
+        if safe is not None:
+            found.append(safe)
+        if whole is not None:
+            answered = safe.rules if safe is not None else ()
+            others = tuple(rule for rule in whole.rules if rule not in answered)
+            if others:
+                found.append(whole._replace(rules=others))
+        return found
+
+    def chosen(self, site: Site, rules: Sequence[Rule], unsafe: bool) -> list[Rewrite]:
+        """What to do about the rules that reported a site: all that is safe, and what is unsafe where that is wanted."""
+        found = [each for each in self._repairs(site, rules) if unsafe or each.fix.safety == "safe"]
+        styled = self._styled(site, rules, unsafe)
+        return found if styled is None else [*found, styled]
+
+    def withheld(self, site: Site, rule: Rule) -> Fix | None:
+        """Why a finding that could be fixed is not; None where there is nothing to say."""
+        reason = rule.withheld(site, self.settings)
+        return None if reason is None else Fix("display", f"not fixed: {reason}")
+
+    def _repairs(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
+        """The repairs of the rules that have one of their own."""
         found: list[Rewrite] = []
         for rule in rules:
-            repair = rule.repair(site, self.settings) if rule.meta.setting is None else None
+            if rule.meta.setting is not None or rule.withheld(site, self.settings) is not None:
+                continue
+            repair = rule.repair(site, self.settings)
             if repair is None or not (repair.change.keeps_call or self._is_plain(site)):
                 continue
             if self._can_place(site, repair.change):
-                found.append(Rewrite(site, (rule,), repair.change, Fix(repair.safety, repair.message)))
-        if (
-            rewrite := self._styled(site, [rule for rule in rules if rule.meta.setting is not None])
-        ) is not None:
-            found.append(rewrite)
+                safety = _lowered(repair.safety, site, repair.change)
+                found.append(Rewrite(site, (rule,), repair.change, Fix(safety, repair.message)))
         return found
 
-    def _styled(self, site: Site, rules: Sequence[Rule]) -> Rewrite | None:
+    def _styled(self, site: Site, rules: Sequence[Rule], unsafe: bool) -> Rewrite | None:
+        """One rewrite of the call for the rules with a setting; without `unsafe`, for those whose fix is safe."""
+        rules = [rule for rule in rules if rule.meta.setting is not None]
+        if not unsafe:
+            rules = [rule for rule in rules if self._safety(site, rule) == "safe"]
         included = tuple(
             rule for rule in rules if self._can_change(site, rule) and self._safety(site, rule) != "display"
         )
@@ -74,6 +101,8 @@ class Rewriter:
         build = inline_change if inline else loader_change
         change = build(site, reported, self.settings)
         if not self._can_place(site, change):
+            return None
+        if not unsafe and _lowered("safe", site, change) != "safe":
             return None
         worst = max((self._safety(site, rule) for rule in included), key=_ORDER.index)
         codes = ", ".join(rule.meta.code for rule in included)
@@ -133,6 +162,8 @@ class Rewriter:
         return all(self.imports.place(site, need) is not None for need in change.needs)
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
+        if rule.withheld(site, self.settings) is not None:
+            return "display"
         safety = rule.safety(site)
         if (
             safety == "safe"
@@ -146,27 +177,33 @@ class Rewriter:
 
     # ---- doing it
 
-    def plan(self, rewrites: Iterable[Rewrite]) -> list[Edit]:
-        """The edits that carry out the rewrites together; a call with another inside, or that would hide another's name, waits."""
+    def plan(self, rewrites: Iterable[Rewrite]) -> tuple[list[Edit], list[Rewrite]]:
+        """The edits that carry out rewrites together, and the rewrites that they carry out.
+
+        The others wait for the next round: a call with another inside, the loader's call of a site that has repairs, and a
+        call that would hide another's name.
+        """
         from telepathy_lint.rewrite.call import changed
 
         imports = self.imports.fresh()
         edits: list[Edit] = []
         source = self.scan.source
-        ready: list[tuple[Site, Change, list[Placed]]] = []
+        ready: list[tuple[Rewrite, list[Placed]]] = []
+        done: list[Rewrite] = []
         for rewrite in _innermost(_merged(rewrites)):
-            site, change = rewrite.site, rewrite.change
-            placed = [found for need in change.needs if (found := imports.place(site, need)) is not None]
-            if len(placed) == len(change.needs):
-                ready.append((site, change, placed))
-        together = without_hiding([(site, placed) for site, _, placed in ready])
-        for (site, change, placed), goes in zip(ready, together, strict=True):
+            site, needs = rewrite.site, rewrite.change.needs
+            placed = [found for need in needs if (found := imports.place(site, need)) is not None]
+            if len(placed) == len(needs):
+                ready.append((rewrite, placed))
+        together = without_hiding([(rewrite.site, placed) for rewrite, placed in ready])
+        for (rewrite, placed), goes in zip(ready, together, strict=True):
             if not goes:
                 continue
-            change = _spelled(change, placed)
+            site, change = rewrite.site, _spelled(rewrite.change, placed)
             text = site.text if change.keeps_call else changed(site, change)
             if text is None:
                 continue
+            done.append(rewrite)
             edits += [source.edit(start, end, written) for start, end, written in change.texts]
             if change.keeps_call:
                 continue
@@ -174,7 +211,7 @@ class Rewriter:
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))
             edits += [self._statement(site, statement) for statement in change.after]
-        return sorted({*edits, *imports.edits()})
+        return sorted({*edits, *imports.edits()}), done
 
     def _statement(self, site: Site, statement: str) -> Edit:
         """A statement on a line of its own behind the one of the call."""
@@ -186,8 +223,38 @@ class Rewriter:
         while source.text[line_end - 1 : line_end] in ("\n", "\r") and line_end > end:
             line_end -= 1
         indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
-        text = statement.replace("{target}", target_of(site, self.scan) or "")
+        text = statement.replace(TARGET, target_of(site, self.scan) or "")
         return source.edit(line_end, line_end, f"{source.newline}{indent}{text}")
+
+
+def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
+    """The safety of a change that takes arguments out: evaluating one of them may do something that the program needs."""
+    if safety != "safe":
+        return safety
+    gone = {*change.removed, *(name for name, _ in change.replaced)}
+    values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
+    # What is replaced may keep the value inside the new text.
+    kept = "".join(text for _, text in change.replaced + change.added)
+    return "unsafe" if any(_acts(value) and ast.unparse(value) not in kept for value in values) else "safe"
+
+
+#: Calls that only look: where one goes, nothing is missed.
+_LOOKING = frozenset(
+    {
+        "bool", "dict", "float", "int", "len", "list", "max", "min", "os.environ.get", "os.getenv", "set", "str", "tuple",
+        "torch.cuda.current_device", "torch.cuda.device_count", "torch.cuda.is_available",
+        "torch.cuda.is_bf16_supported", "torch.device",
+    }
+)  # fmt: skip
+
+
+def _acts(value: ast.expr) -> bool:
+    """Whether evaluating an expression may do more than give its value."""
+    return any(
+        isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr))
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) not in _LOOKING)
+        for node in ast.walk(value)
+    )
 
 
 def target_of(site: Site, scan: Scan) -> str | None:
@@ -211,7 +278,7 @@ def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
 
     def spell(text: str) -> str:
         for each in placed:
-            text = text.replace(f"{{{each.name}}}", each.spelled)
+            text = text.replace(slot(each.name), each.spelled)
         return text
 
     return change._replace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.change import Change, Name
+from telepathy_lint.change import TARGET, Change, Name, slot
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
@@ -55,7 +55,7 @@ def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     if _IDENTITY in keywords:
         first = next(keyword.arg for keyword in site.call.keywords if keyword.arg not in removed) == _IDENTITY
         renamed = ((_IDENTITY, "" if first and not site.call.args else "model_id"),)
-    return Change(f"{{{name}}}", removed, renamed, added=tuple(added), needs=(Name(loader.module, name),))
+    return Change(slot(name), removed, renamed, added=tuple(added), needs=(Name(loader.module, name),))
 
 
 def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
@@ -66,7 +66,7 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     loader = settings.loader
     change = Change()
     if "device_map" in reported:
-        value = f"{{{loader.resolve_device_map}}}()"
+        value = f"{slot(loader.resolve_device_map)}({_weights(site, reported)})"
         change |= Change(
             replaced=(("device_map", value),), needs=(Name(loader.module, loader.resolve_device_map),)
         )
@@ -75,14 +75,14 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
         name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
         change |= _given(site, "dtype", name, "torch.bfloat16" if site.has_torch else '"bfloat16"')
     if "attn_implementation" in reported:
-        value = f"{{{loader.resolve_attn_implementation}}}({_identity(site)})"
+        value = f"{slot(loader.resolve_attn_implementation)}({_identity(site)})"
         change |= _given(site, "attn_implementation", "attn_implementation", value)
         change |= Change(needs=(Name(loader.module, loader.resolve_attn_implementation),))
     if "generation_config" in reported:
-        statement = f"{{{loader.apply_generation_config}}}({{target}})"
+        statement = f"{slot(loader.apply_generation_config)}({TARGET})"
         change |= Change(after=(statement,), needs=(Name(loader.module, loader.apply_generation_config),))
     if "pad_token" in reported:
-        change |= Change(after=("{target}.pad_token = {target}.pad_token or {target}.eos_token",))
+        change |= Change(after=(f"{TARGET}.pad_token = {TARGET}.pad_token or {TARGET}.eos_token",))
     return change
 
 
@@ -114,6 +114,24 @@ def _identity(site: Site) -> str:
         return ""
     start, end = site.range_of(node)
     return site.source.text[start:end]
+
+
+def _weights(site: Site, reported: frozenset[str]) -> str:
+    """The id and the dtype as the call has them, for the resolver to see whether the weights fit on one GPU.
+
+    Without an id the resolver does not know, and leaves "auto" to transformers.
+    """
+    identity = _identity(site)
+    if not identity or "dtype" in reported:
+        return identity  # bfloat16, which the call gets, is what the resolver assumes
+    argument = site.argument(*SPELLINGS["dtype"])
+    if argument is None:
+        return f"{identity}, dtype=None"
+    node = argument.node.value if isinstance(argument.node, ast.keyword) and argument.node.arg else None
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+        return ""
+    start, end = site.range_of(node)
+    return f"{identity}, dtype={site.source.text[start:end]}"
 
 
 def _given(site: Site, setting: str, name: str, value: str) -> Change:

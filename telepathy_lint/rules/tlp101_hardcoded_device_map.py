@@ -4,15 +4,21 @@ import ast
 import re
 from collections.abc import Iterable
 
-from telepathy_lint.rule import Meta, Report, Rule, origin, shown
+from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.violation import Safety
 
-#: What the number of the process's own GPU is called, or asked for.
-_OWN_DEVICE = r"(?i)rank|process_index|current_device|accelerator"
-#: Values, and the device of `{"": device}`, for which the resolver's answer comes to the same.
-_ALIKE = frozenset({"auto", "balanced", "cuda", "cuda:0", 0, "mps", "mps:0", "local"})
+#: A file with one of these may run in several processes, or owns the placement in another way. transformers' "auto" spreads
+#: every process over all GPUs there, the resolver gives each process its own.
+_SEVERAL_PROCESSES = (
+    "RANK", "WORLD_SIZE", "SLURM", "ccelerat", "eepspeed", "eepSpeed", "FSDP", "fsdp", "init_process_group",
+    "local_rank", "process_index", "torch.distributed", "torchrun", "Trainer", "DataParallel", "tp_plan", "mpirun",
+)  # fmt: skip
+#: Only a model that a map has placed has this attribute; on a CPU the resolver gives no map.
+_READS_THE_MAP = "hf_device_map"
+#: Numbers of GPUs as scripts write them.
+_GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cuda\(\s*(\d+)\s*\)"""
 
 
 class HardcodedDeviceMap(Rule):
@@ -36,9 +42,10 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the resolver gives the same placement where the script's own choice worked, so "auto", the first GPU, the
-    local rank's, "mps" and conditionals of these are replaced safely. A script that pins the CPU, another GPU, a computed
-    one or single modules may rely on it elsewhere: there the fix counts as unsafe.
+    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher and does not read `hf_device_map`: the
+    resolver gives the placement that transformers and accelerate give for "auto" (a test compares them on a CPU, one GPU,
+    several GPUs and a Mac). Every other value is unsafe: the script may place its inputs by it. A file that names two GPUs
+    has a layout of its own, and its maps are not fixed.
     """
 
     meta = Meta(
@@ -63,34 +70,37 @@ class HardcodedDeviceMap(Rule):
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")
         values = argument.values if argument is not None else ()
-        return "safe" if _resolves_alike(values) else "unsafe"
+        plain = bool(values) and all(value.kind == "const" and value.data == "auto" for value in values)
+        return "safe" if plain and not site.source.once(_may_be_placed_otherwise) else "unsafe"
+
+    def withheld(self, site: Site, settings: Settings) -> str | None:
+        argument = site.argument("device_map")
+        if argument is None or all(value.data in _SPREADING for value in argument.values):
+            return None
+        second = site.source.once(_second_gpu)
+        if second is None:
+            return None
+        line = line_name(site.source, site.source.line_of(second))
+        return f"{line} names another GPU, so the file lays its models out itself"
 
 
-def _resolves_alike(values: Iterable[Value]) -> bool:
-    """Whether the resolver puts the model where these values put it, on the machines where they work."""
-    named = [_device(value) for value in values if not value.is_none]
-    # "cpu" is what the resolver takes where there is no GPU: fine as one arm of a conditional, not alone.
-    return all(name in _ALIKE or name == "cpu" for name in named) and any(name in _ALIKE for name in named)
+#: Maps that accelerate computes.
+_SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 
 
-def _device(value: Value) -> object:
-    """The device of a plain map, "local" where it is the process's own, None for another or a map of single modules."""
-    node = value.node
-    if value.kind == "const":
-        return value.data
-    if value.kind == "text":
-        return _own(node)  # f"cuda:{local_rank}"
-    if not isinstance(node, ast.Dict) or len(node.keys) != 1:
-        return None
-    key, device = node.keys[0], node.values[0]
-    if not isinstance(key, ast.Constant) or key.value != "":
-        return None
-    return device.value if isinstance(device, ast.Constant) else _own(device)
+def _may_be_placed_otherwise(text: str) -> bool:
+    return _READS_THE_MAP in text or any(word in text for word in _SEVERAL_PROCESSES)
 
 
-def _own(node: ast.AST | None) -> str | None:
-    """ "local" for a computed device that names the process; an index of a loop may be any."""
-    return "local" if isinstance(node, ast.expr) and re.search(_OWN_DEVICE, ast.unparse(node)) else None
+def _second_gpu(text: str) -> int | None:
+    """Where the text names a second GPU by its number."""
+    first = None
+    for match in re.finditer(_GPU_NUMBER, text):
+        number = match[1] or match[2] or match[3]
+        if first is not None and number != first:
+            return match.start()
+        first = number
+    return None
 
 
 def first_written(values: Iterable[Value]) -> Value | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+from telepathy_lint import evidence
 from telepathy_lint.rule import Meta, Report, Rule, origin
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
@@ -59,6 +60,9 @@ class NonBfloat16Dtype(Rule):
                 value, dtype = named[0]
                 found = self.at(site, argument.node, f"{dtype}{origin(value, site)}")
         return found
+
+    def withheld(self, site: Site, settings: Settings) -> str | None:
+        return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
 
 
 def dtype_name(value: Value) -> str | None:

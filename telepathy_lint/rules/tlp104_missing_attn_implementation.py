@@ -3,14 +3,6 @@ from __future__ import annotations
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import Safety
-
-#: Words that show a file reading attention weights, which only eager attention returns.
-_READS_ATTENTION = ("output_attentions", ".attentions")
-
-
-def _reads_attention(text: str) -> bool:
-    return any(word in text for word in _READS_ATTENTION)
 
 
 class MissingAttnImplementation(Rule):
@@ -32,8 +24,9 @@ class MissingAttnImplementation(Rule):
 
         model = load_model("gpt2", dtype=None, device_map=None, generation_config=None)
 
-    Fix safety: the resolver takes the fastest implementation that is really usable. Its results agree with the others up
-    to rounding; where the file reads attention weights the fix counts as unsafe, since only eager attention returns them.
+    Fix safety: the resolver takes the fastest implementation that is usable, which may be another one than transformers'
+    own choice. Results then differ by rounding, 4D attention masks fail under FlashAttention, code that patches attention
+    is bypassed, and only eager attention returns attention weights.
     """
 
     meta = Meta(
@@ -43,7 +36,7 @@ class MissingAttnImplementation(Rule):
         since="0.1.0",
         kinds=("model", "pipeline"),
         setting="attn_implementation",
-        fix="safe",
+        fix="unsafe",
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
@@ -52,6 +45,3 @@ class MissingAttnImplementation(Rule):
         if site.config_attention is not Known.NO:
             return None
         return self.at_call(site, "sdpa or eager, as the class and the release have it")
-
-    def safety(self, site: Site) -> Safety:
-        return "unsafe" if site.source.once(_reads_attention) else "safe"

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from telepathy_lint import evidence
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import Safety
 
 
 class MissingGenerationConfig(Rule):
@@ -26,9 +26,10 @@ class MissingGenerationConfig(Rule):
         model = load_model("gpt2", dtype=None, device_map=None, attn_implementation=None)
 
     Fix safety: the model decodes greedily with at most 256 new tokens afterwards, unless `generate` is told otherwise. The
-    shipped stop tokens are kept: the loader merges into the shipped config. Where the file passes `max_length` to
-    `generate` or to the pipeline, there is no fix: a config's `max_new_tokens` wins over it. Say `max_new_tokens` there
-    first.
+    shipped stop tokens are kept: the loader merges into the shipped config. There is no fix where the file passes
+    `max_length` to `generate` or to the pipeline (a config's `max_new_tokens` wins over it), passes sampling arguments
+    without `do_sample` (greedy decoding would turn them off), or trains or saves models (the greedy defaults would be
+    saved with them).
     """
 
     meta = Meta(
@@ -48,5 +49,10 @@ class MissingGenerationConfig(Rule):
             return None
         return self.at_call(site, "the checkpoint's own settings decide how it decodes")
 
-    def safety(self, site: Site) -> Safety:
-        return "display" if site.max_length_at_generate else "unsafe"
+    def withheld(self, site: Site, settings: Settings) -> str | None:
+        despite = settings.unsafe_fixes_despite
+        if site.max_length_at_generate and "length" not in despite:
+            return (
+                "max_length is passed where the model generates, and a config's max_new_tokens wins over it"
+            )
+        return evidence.withheld(site, evidence.OF_GENERATION, despite)

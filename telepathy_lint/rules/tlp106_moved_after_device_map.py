@@ -7,8 +7,8 @@ from telepathy_lint.rule import Meta, Report, Rule, shown
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
 
-#: Maps that spread a model over devices as they find room, to CPU and disk where there is none.
-_SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
+#: Maps that spread a model over devices as they find room, to CPU and disk where there is none; the loader's may.
+_SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential", "resolve"})
 #: A condition with one of these words knows of the map.
 _KNOWING = ("device_map", "load_in", "quant", "4bit", "8bit", "offload")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.change import Change, Name, Repair
+from telepathy_lint.change import TARGET, Change, Name, Repair, slot
 from telepathy_lint.rule import Meta, Report, Rule, origin, value_text
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.scan.values import Evaluator
@@ -67,7 +67,7 @@ class ReplacedGenerationConfig(Rule):
         ):
             return None
         apply = settings.loader.apply_generation_config
-        statement = f"{{{apply}}}({{target}}, {value_text(site, argument)})"
+        statement = f"{slot(apply)}({TARGET}, {value_text(site, argument)})"
         needs = (Name(settings.loader.module, apply),)
         change = Change(removed=(argument.name,), after=(statement,), needs=needs)
         return Repair("unsafe", "merge the generation config instead of replacing the shipped one", change)

@@ -6,6 +6,11 @@ from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
 
 
+def _adds_parameters(text: str) -> bool:
+    """Whether an optimizer of the file may get more parameters later than it was made with."""
+    return "param_group" in text
+
+
 class UnfrozenFrozenModel(Rule):
     """A model that only passes gradients on collects gradients of its own, which nobody uses.
 
@@ -39,6 +44,9 @@ class UnfrozenFrozenModel(Rule):
             loss = model(inputs_embeds=bridge(batch)).logits.mean()
             loss.backward()
             optimizer.step()
+
+    Fix safety: a frozen model cannot be trained. Where code outside the file hands its parameters to an optimizer (a later
+    phase, a callback, a subclass), that training does nothing from then on, without an error.
     """
 
     meta = Meta(
@@ -47,12 +55,12 @@ class UnfrozenFrozenModel(Rule):
         message="gradients of its weights are allocated and never used",
         since="0.1.0",
         kinds=("model",),
-        fix="safe",
+        fix="unsafe",
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
         through = site.trained_through
-        if through is None:
+        if through is None or site.source.once(_adds_parameters):
             return None
         line = line_name(site.source, through.lineno)
         detail = f"in eval(), trained through on {line}, in no optimizer; requires_grad_(False) frees them"
@@ -60,5 +68,5 @@ class UnfrozenFrozenModel(Rule):
 
     def repair(self, site: Site, settings: Settings) -> Repair | None:
         return Repair(
-            "safe", "freeze the model", Change(texts=((site.end, site.end, ".requires_grad_(False)"),))
+            "unsafe", "freeze the model", Change(texts=((site.end, site.end, ".requires_grad_(False)"),))
         )

@@ -28,8 +28,9 @@ class UnknownModelId(Rule):
 
         model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-3B")
 
-    Fix safety: only an id in another case is rewritten, to the one way the hub writes it; unsafe where the id goes elsewhere
-    than into loads. What was meant by an id that does not exist is for the author to say.
+    Fix safety: only an id in another case is rewritten, to the one way the hub writes it. A machine that is offline may
+    have the model in its cache under the old spelling only. What was meant by an id that does not exist is for the author
+    to say.
     """
 
     meta = Meta(
@@ -38,7 +39,7 @@ class UnknownModelId(Rule):
         message="unknown model id",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "identifier"),
-        fix="safe",
+        fix="unsafe",
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:

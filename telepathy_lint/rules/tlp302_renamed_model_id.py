@@ -26,8 +26,8 @@ class RenamedModelId(Rule):
 
         tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B")
 
-    Fix safety: in the call that loads, and in a name that goes nowhere else, the new id gives the same files. In a default
-    or a table the fix is unsafe: results and folders may go by the old id.
+    Fix safety: the new id gives the same files, but a machine that is offline may have them in its cache under the old id
+    only, and results and folders may be named by the old id.
     """
 
     meta = Meta(
@@ -36,7 +36,7 @@ class RenamedModelId(Rule):
         message="renamed model id",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "identifier"),
-        fix="safe",
+        fix="unsafe",
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:

@@ -115,26 +115,7 @@ class Identifiers:
             False,
             str(node.value),
             indirect=True,
-            only_loaded=self._is_loaded(node) or self._name_is_only_loaded(node),
         )
-
-    def _name_is_only_loaded(self, node: ast.Constant) -> bool:
-        """Whether the literal's name is given to calls that load, and to nothing else."""
-        stmt = self.tree.parent.get(node)
-        if not isinstance(stmt, ast.Assign) or len(stmt.targets) != 1:
-            return False
-        if not isinstance(stmt.targets[0], ast.Name):
-            return False
-        calls = {site.call for site in self.loads if not site.indirect}
-        for use in self.graph.uses(stmt.targets[0].id):
-            if use is stmt.targets[0]:
-                continue
-            holder = self.tree.parent.get(use)
-            if isinstance(holder, ast.keyword):
-                holder = self.tree.parent.get(holder)
-            if holder not in calls:
-                return False
-        return True
 
     def _opened(self, values: Iterable[Value]) -> Iterator[Value]:
         """Alternatives of an id, tables they are picked from opened."""

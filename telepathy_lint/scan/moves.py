@@ -10,7 +10,7 @@ from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.bindings import Binding, bindings_of, walruses
 from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Argument, Site, merged_values
-from telepathy_lint.scan.values import Evaluator
+from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.triggers import CodeWords
 
 _MOVES = ("to", "cuda")
@@ -26,9 +26,7 @@ def moves(
     Only where every object that the receiver can be is one of these loads: what a function hands back, a part of the
     model or a wrapped model is not followed.
     """
-    mapped: dict[ast.AST, Site] = {
-        site.call: site for site in sites if site.kind == "model" and "device_map" in site.arguments
-    }
+    mapped: dict[ast.AST, Site] = {site.call: site for site in sites if _map_of(site) is not None}
     if not mapped:
         return
     follows = _Follows(tree, words, mapped)
@@ -42,8 +40,9 @@ def moves(
         if not loads or None in loads:
             continue
         given, opaque = arguments.read(node, context, ("device", "dtype"))
-        maps = merged_values(load.arguments["device_map"].values for load in loads if load is not None)
-        optional = any(load.arguments["device_map"].optional for load in loads if load is not None)
+        given_maps = [found for load in loads if load is not None and (found := _map_of(load)) is not None]
+        maps = merged_values(found.values for found in given_maps)
+        optional = any(found.optional for found in given_maps)
         given["device_map"] = Argument("device_map", maps, "wrapper", node, optional)
         first = next(load for load in loads if load is not None)
         yield first._replace(
@@ -56,6 +55,18 @@ def moves(
             generative=False,
             indirect=True,
         )
+
+
+def _map_of(site: Site) -> Argument | None:
+    """The device map that a load gets; the companion loader's own choice where its call gives none."""
+    if site.kind != "model":
+        return None
+    given = site.arguments.get("device_map")
+    spread = any(keyword.arg is None for keyword in site.call.keywords)
+    if given is not None or not site.loader or spread:
+        return given
+    default = ast.Constant("resolve")
+    return Argument("device_map", (Value("const", "resolve", default, site.context),), "wrapper", site.call)
 
 
 class _Follows:

@@ -97,8 +97,6 @@ class _SiteFields(NamedTuple):
     right_padded: Argument | None = None
     #: The line by which a collator's tokenizer pads with its end-of-sequence token.
     eos_padded: int | None = None
-    #: Whether an id written apart from the calls that load goes nowhere else.
-    only_loaded: bool = False
     #: The call of a frozen model through which a backward pass allocates gradients that no optimizer uses.
     trained_through: ast.Call | None = None
     #: How long, in tokens, the sequences of a training are.

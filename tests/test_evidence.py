@@ -1,0 +1,155 @@
+"""What a file shows that holds an unsafe fix back: the finding stays and names the line, in every format."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from telepathy_lint import engine, evidence, registry
+from telepathy_lint.output import Report, render
+from telepathy_lint.results import FileResult
+from telepathy_lint.settings import Settings
+from telepathy_lint.source import Source
+
+HEAD = """\
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+DTYPE = torch.float16
+tok = AutoTokenizer.from_pretrained("gpt2")
+model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto", torch_dtype=DTYPE)
+"""
+#: A line that comes behind the loads -> its kind of evidence, and the codes whose fix it holds back.
+LINES = {
+    "h = model(x).last_hidden_state.cpu().numpy()": ("numpy", "103"),
+    "accelerator = Accelerator(mixed_precision='fp16')": ("float16-amp", "103"),
+    "arguments = TrainingArguments('out', fp16=True)": ("float16-amp", "103"),
+    "arguments = TrainingArguments('out', fp16=flag)": ("float16-amp", "103"),
+    "scaler = torch.cuda.amp.GradScaler()": ("float16-amp", "103"),
+    "with torch.autocast('cuda', torch.float16): pass": ("float16-amp", "103"),
+    "with torch.cuda.amp.autocast(): pass": ("float16-amp", "103"),
+    "trainer = lightning.Trainer(precision='16-mixed')": ("float16-amp", "103 105 201"),
+    "config = {'fp16': {'enabled': True}}": ("float16-amp", "103"),
+    "optimizer = torch.optim.AdamW(model.parameters())": ("training", "103 105"),
+    "optimizer = bnb.optim.AdamW8bit(model.parameters())": ("training", "103 105"),
+    "trainer = SFTTrainer(model)": ("training", "103 105 201"),
+    "model.save_pretrained('out')": ("saving", "103 105 201"),
+    "model.push_to_hub('me/mine')": ("saving", "103 105 201"),
+    "model = model.merge_and_unload()": ("saving", "103 105 201"),
+    "delta = {k: v for k, v in model.state_dict().items()}": ("saving", "103 105 201"),
+    "torch.save(model, 'x.pt')": ("saving", "103 105 201"),
+    "head = torch.nn.Linear(8, 2)": ("modules", "103"),
+    "class Head(nn.Module): pass": ("modules", "103"),
+    "model(inputs_embeds=soft)": ("modules", "103"),
+    "soft = torch.zeros(1, 4, 8, dtype=DTYPE)": ("other-tensors", "103"),
+    "model.generate(x, temperature=0.7)": ("sampling", "105"),
+    "arguments = Seq2SeqTrainingArguments('out', generation_max_length=225)": ("length", "105"),
+    "model.generate(x, max_length=20)": ("length", "105"),
+}
+#: Lines that look alike and hold nothing back.
+HARMLESS = (
+    "ids = model(x).logits.argmax(-1).numpy()",
+    "h = model(x).last_hidden_state.float().cpu().numpy()",
+    "h = model(x).last_hidden_state.to(torch.float32).numpy()",
+    "arguments = TrainingArguments('out', bf16=True)",
+    "arguments = TrainingArguments('out', fp16=False)",
+    "with torch.autocast('cuda', dtype=torch.bfloat16): pass",
+    "other = AutoModelForCausalLM.from_pretrained('gpt2', torch_dtype=DTYPE)",
+    "model.generate(x, do_sample=True, temperature=0.7, max_new_tokens=5)",
+    "# model.save_pretrained('out'), torch.optim.AdamW(...)",
+    "text = 'model.save_pretrained()'",
+)
+CODES = ("TLP101", "TLP103", "TLP105", "TLP201")
+
+
+def found(code: str, **settings: object) -> dict[str, object]:
+    """The fix of each finding at the two loads of HEAD, by code."""
+    source = Source("script.py", code.encode())
+    lines = engine.lint(source, registry.select(CODES), Settings()._replace(**settings))
+    return {one.code: one.fix for one in lines if one.line in (5, 6)}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_evidence_holds_back_the_fixes_that_it_is_about(line: str) -> None:
+    kind, codes = LINES[line]
+    held = {f"TLP{code}" for code in codes.split()}
+    fixes = found(f"{HEAD}{line}\n")
+    assert {code for code, fix in fixes.items() if fix.safety == "display"} == held  # type: ignore[attr-defined]
+    reasons = [fix.reason for fix in fixes.values() if fix.safety == "display"]  # type: ignore[attr-defined]
+    assert all(
+        evidence.KINDS[kind] in reason or "line 7 " in reason or "wins over it" in reason
+        for reason in reasons
+    )
+    # The fix of what is not held back goes through, and takes nothing else along.
+    assert fixes["TLP101"].safety == "safe" or "Trainer" in line or "ccelerat" in line  # type: ignore[attr-defined]
+    source = Source("script.py", f"{HEAD}{line}\n".encode())
+    text = engine.fix(source, registry.select(CODES), Settings(), unsafe=True).text
+    assert ("DTYPE)" in text.splitlines()[5] or "torch_dtype=DTYPE" in text) == ("TLP103" in held)
+    assert ("generation_config=None" in text) == ("TLP105" in held)
+    assert ("load_tokenizer(" in text) == ("TLP201" not in held)
+
+
+@pytest.mark.parametrize("line", HARMLESS)
+def test_what_only_looks_like_evidence_holds_nothing_back(line: str) -> None:
+    fixes = found(f"{HEAD}{line}\n")
+    assert [code for code, fix in fixes.items() if fix.safety == "display"] == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in evidence.KINDS if kind not in ("inputs", "quantized")])
+def test_an_owner_can_overrule_one_kind(kind: str) -> None:
+    # The line with the fewest other kinds beside this one.
+    line = next(line for line, (shown, _) in LINES.items() if shown == kind and "Trainer" not in line)
+    fixes = found(f"{HEAD}{line}\n", unsafe_fixes_despite=(kind,))
+    assert [code for code, fix in fixes.items() if fix.safety == "display"] == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("load", "kind"),
+    [
+        ('WhisperForConditionalGeneration.from_pretrained("openai/whisper-small"', "inputs"),
+        ('AutoModelForCTC.from_pretrained("facebook/wav2vec2-base"', "inputs"),
+        ('AutoModel.from_pretrained("openai/clip-vit-base-patch32"', "inputs"),
+        ('AutoModelForImageClassification.from_pretrained("x"', "inputs"),
+        ('pipeline("automatic-speech-recognition", model="x"', "inputs"),
+        ('AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B-Instruct-AWQ"', "quantized"),
+        ('AutoModelForCausalLM.from_pretrained("gpt2"', None),
+        ('AutoModelForImageTextToText.from_pretrained("x"', None),
+        ('AutoModelForVision2Seq.from_pretrained("x"', None),
+        ('AutoModelForSequenceClassification.from_pretrained("bert-base-uncased"', None),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["", ", torch_dtype=torch.float16"])
+def test_models_that_do_not_bear_bfloat16(load: str, kind: str | None, dtype: str) -> None:
+    code = f"import torch\nfrom transformers import *\nmodel = {load}{dtype})\n"
+    source = Source("script.py", code.encode())
+    (one,) = engine.lint(source, registry.select(["TLP102", "TLP103"]), Settings())
+    assert one.fix is not None
+    assert one.fix.reason == (evidence.KINDS[kind] if kind else None)
+
+
+def test_every_format_names_the_line() -> None:
+    source = Source("script.py", f"{HEAD}model.save_pretrained('out')\n".encode())
+    violations = tuple(engine.lint(source, registry.select(["TLP105"]), Settings()))
+    result = FileResult("script.py", violations=violations)
+    for name in (
+        "full",
+        "concise",
+        "grouped",
+        "github",
+        "gitlab",
+        "junit",
+        "rdjson",
+        "sarif",
+        "json",
+        "json-lines",
+    ):
+        text = "".join(render(name, Report([result])))
+        assert "line 7 saves, merges or reads out weights" in text, name
+    (entry,) = json.loads("".join(render("json", Report([result]))))
+    assert entry["fix"] == {
+        "safety": "display",
+        "message": "not fixed: line 7 saves, merges or reads out weights or settings",
+        "reason": "line 7 saves, merges or reads out weights or settings",
+        "edits": [],
+    }
