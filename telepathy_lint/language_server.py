@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import FeatureRequestError, JsonRpcException, JsonRpcInternalError
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
@@ -63,8 +63,8 @@ class Server(LanguageServer):
         self.actions = Actions(self.session, params.capabilities)
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """What a request cannot do is its answer; anything else is a fault of ours, and worth a line in the client's log."""
-        if not issubclass(source, JsonRpcException):
+        """What a request cannot do is its answer; anything else is a fault, and worth a line in the client's log."""
+        if source is not FeatureRequestError or isinstance(error, JsonRpcInternalError):
             self.log(f"{type(error).__name__}: {error}", types.MessageType.Error)
 
     def log(self, text: str, kind: types.MessageType = types.MessageType.Info) -> None:

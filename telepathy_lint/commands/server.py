@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from argparse import Namespace
@@ -28,6 +29,8 @@ def server(options: Namespace) -> int:
     # The protocol has a stream of its own, which pygls closes; what anything prints must not get between its messages.
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr
+    # pygls prints a traceback for every request that is answered with an error, also for one that was only too late.
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)
     one = create()
     try:
         one.start_io(sys.stdin.buffer, protocol)

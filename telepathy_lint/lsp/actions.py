@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -96,8 +97,10 @@ class Actions:
         found += self._fix_all(analysis, uri, only)
         if resolves_edits(self.client):
             return found
-        resolved = [await self.resolve(action) for action in found]
-        return [action for action in resolved if action.edit is not None]
+        for action in found:
+            with suppress(JsonRpcException):  # one that cannot be made is not offered
+                await self.resolve(action)
+        return [action for action in found if action.edit is not None]
 
     def _quick_fixes(self, analysis: Analysis, uri: str, wanted: types.Range) -> Iterator[types.CodeAction]:
         buffer = analysis.buffer
@@ -142,15 +145,16 @@ class Actions:
             JsonRpcException: the document is another than when the action was listed, or cannot be fixed.
         """
         data: dict[str, Any] = action.data if isinstance(action.data, dict) else {}
-        buffer = self.session.documents.buffer(str(data.get("uri", "")))
+        documents = self.session.documents
+        buffer = documents.buffer(str(data.get("uri", "")))
         if buffer is None or buffer.version != data.get("version"):
-            raise JsonRpcException(
-                "the document changed since the action was offered", types.LSPErrorCodes.ContentModified
-            )
+            raise _changed()
         try:
             edits = await self._edits(data)
         except Unfixable as error:
             raise JsonRpcException(str(error), types.LSPErrorCodes.RequestFailed) from error
+        if not documents.are_at(buffer):
+            raise _changed()
         if edits:
             action.edit = workspace_edit(buffer, edits, self.client)
         return action
@@ -158,22 +162,19 @@ class Actions:
     async def _edits(self, data: dict[str, Any]) -> list[tuple[int, types.TextEdit]]:
         uri = str(data["uri"])
         if data["what"] == "all":
-            _, edits, _ = await self.all_edits(uri)
-            return edits
-        found = await self.session.with_edits(uri)
-        if found is None:
+            return (await self.all_edits(uri))[1]
+        analysis = await self.session.analysis(uri, now=True)
+        if analysis is None:
             return []
-        buffer = found[0].buffer
-        cell = buffer.cell_of(uri)
-        wanted = data["line"], data["column"], data["code"]
-        for violation in found[1]:
-            if violation.cell == cell and (violation.line, violation.column, violation.code) == wanted:
+        buffer = analysis.buffer
+        wanted = buffer.cell_of(uri), data["line"], data["column"], data["code"]
+        for one in analysis.found:
+            if (one.cell, one.line, one.column, one.code) == wanted:
                 if data["what"] == "disable":
-                    return await self.session.run(partial(_silenced, buffer, violation))
-                fix = violation.fix
+                    return await self.session.run(partial(_silenced, buffer, one))
+                edits = await self.session.edits_of(analysis, one)
                 return [
-                    (each.span.cell, types.TextEdit(buffer.range(each.span), each.text))
-                    for each in (fix.edits if fix is not None else ())
+                    (each.span.cell, types.TextEdit(buffer.range(each.span), each.text)) for each in edits
                 ]
         return []
 
@@ -196,6 +197,12 @@ class Actions:
             return (list(buffer.edits(fixed[0])), fixed[1]) if fixed is not None else ([], 0)
 
         return (buffer, *await self.session.run(work))
+
+
+def _changed() -> JsonRpcException:
+    return JsonRpcException(
+        "the document changed since the action was offered", types.LSPErrorCodes.ContentModified
+    )
 
 
 def _applies(violation: Violation, unsafe: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from lsprotocol import types
@@ -21,7 +21,7 @@ from telepathy_lint.results import FAILED_CODE, failure, unreadable
 from telepathy_lint.scan import Modules
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import may_matter
-from telepathy_lint.violation import ORDER, Violation
+from telepathy_lint.violation import ORDER, Fix, Violation
 
 #: How editors show what is more than a warning: crossed out, or greyed.
 TAGS = {"TLP107": types.DiagnosticTag.Deprecated, "TLP108": types.DiagnosticTag.Unnecessary}
@@ -69,7 +69,9 @@ class Linter:
             path, is_folder = folder, True
         return False
 
-    def lint(self, buffer: Buffer, edits: bool = False) -> tuple[list[Violation], frozenset[int]]:
+    def lint(
+        self, buffer: Buffer, edits: bool | Callable[[Fix], bool] = False
+    ) -> tuple[list[Violation], frozenset[int]]:
         """The findings, and the cells that could not be parsed; a file that cannot be linted is a finding too."""
         try:
             if not self.settings.enable or self.excludes(buffer):
@@ -88,6 +90,9 @@ class Linter:
             return list(failure(buffer.path, str(error)).violations), frozenset()
         except RecursionError:
             return list(failure(buffer.path, "nested too deeply to be linted").violations), frozenset()
+        except Exception as error:  # a fault of ours must not end the diagnostics of all other files
+            text = f"telepathy-lint itself failed: {type(error).__name__}: {error} (please report it)"
+            return list(failure(buffer.path, text).violations), frozenset()
 
     def fix(self, buffer: Buffer, unsafe: bool) -> tuple[Source, int] | None:
         """The source with all its fixes, and how many there were; None where nothing changes.

@@ -12,7 +12,7 @@ from typing import TypeVar
 from telepathy_lint.lsp.documents import Buffer, Documents
 from telepathy_lint.lsp.findings import Analysis, Linter, analyse
 from telepathy_lint.lsp.settings import EditorSettings, Store
-from telepathy_lint.violation import Violation
+from telepathy_lint.violation import Edit, Violation
 
 #: Seconds without a change before a buffer is linted for a client that does not ask for diagnostics.
 PAUSE = 0.05
@@ -28,8 +28,6 @@ class State:
 
     def __init__(self) -> None:
         self.analysis: Analysis | None = None
-        #: The findings with the edits of their fixes, for the buffer and the linter they are of.
-        self.edits: tuple[Buffer, Linter, list[Violation]] | None = None
         #: Whether the present text is to be linted, where that happens only on saving.
         self.due = True
         self.timer: asyncio.TimerHandle | None = None
@@ -126,18 +124,14 @@ class Session:
         state.analysis = done
         return done
 
-    async def with_edits(self, uri: str) -> tuple[Analysis, list[Violation]] | None:
-        """The findings of the present text, each with the edits of its fix."""
-        while (analysis := await self.analysis(uri, now=True)) is not None:
-            buffer, linter, state = analysis.buffer, analysis.linter, self.state(analysis.buffer.key)
-            known = state.edits
-            if known is not None and known[1] is linter and known[0].same_text(buffer):
-                return analysis, known[2]
-            found, _ = await self.run(partial(linter.lint, buffer, edits=True))
-            state.edits = buffer, linter, found
-            if self.documents.are_at(buffer):
-                return analysis, found
-        return None
+    async def edits_of(self, analysis: Analysis, violation: Violation) -> tuple[Edit, ...]:
+        """The edits of a finding's fix; only those of fixes that look the same are made for it."""
+        fix = violation.fix
+        if fix is None:
+            return ()
+        work = partial(analysis.linter.lint, analysis.buffer, edits=lambda other: other == fix)
+        found, _ = await self.run(work)
+        return next((one.fix.edits for one in found if one == violation and one.fix is not None), ())
 
     # ---- for clients that do not ask
 
