@@ -6,9 +6,10 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from telepathy_lint import streams
 from telepathy_lint.cli import Usage
 from telepathy_lint.config import ConfigError, Configs
 from telepathy_lint.files import Discovery, Found
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from telepathy_lint.cache import Cache
     from telepathy_lint.results import FileResult
     from telepathy_lint.settings import UnusedModel
+    from telepathy_lint.violation import Violation
 
 #: Options that are keys of the configuration too.
 _KEYS = (
@@ -169,7 +171,10 @@ class Check:
 
     def _stdin(self) -> int:
         name = self.options.stdin_filename or _STDIN
-        data = sys.stdin.buffer.read()
+        try:
+            data = sys.stdin.buffer.read()
+        except OSError as error:
+            raise Usage(f"standard input cannot be read: {error.strerror}") from error
         found = Found(name, os.path.dirname(os.path.abspath(name)))
         from telepathy_lint.one_file import run
         from telepathy_lint.scan import Modules
@@ -214,12 +219,7 @@ class Check:
         for result in results:
             sys.stdout.write(result.patch)
         sys.stdout.flush()
-        for result in results:
-            for violation in result.failures:
-                print(
-                    f"{violation.path}:{violation.line}: {violation.code} {violation.message}",
-                    file=sys.stderr,
-                )
+        _say([violation for result in results for violation in result.failures])
         if not self.options.quiet:
             print(
                 f"Would fix {fixed} error{'' if fixed == 1 else 's'}."
@@ -244,6 +244,8 @@ class Check:
             try:
                 with open(self.options.output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
                     file.writelines(self._pieces(report))
+            except BrokenPipeError:
+                pass  # `-o >(head -1)`: the reader has what it wanted
             except OSError as error:
                 raise ConfigError(
                     f"{self.options.output_file}: cannot be written: {error.strerror}"
@@ -270,8 +272,7 @@ class Check:
 
     def _added(self, results: Sequence[FileResult]) -> int:
         failed = [violation for result in results for violation in result.failures]
-        for violation in failed:
-            print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
+        _say(failed)
         added = sum(result.comments for result in results)
         print(f"Added {added} noqa comment{'' if added == 1 else 's'}.")
         return 2 if failed else 0
@@ -303,13 +304,12 @@ class Check:
         known: Baseline = Baseline.read(path) if os.path.exists(path) else Baseline(path, Counter())
         total = known.write(results, [found.path for found in files], self._narrowed)
         failed = [violation for result in results for violation in result.failures]
-        for violation in failed:
-            print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
+        _say(failed)
         print(f"Wrote {total} finding{'' if total == 1 else 's'} to {path}.")
         return 2 if failed else 0
 
     def _watch(self, again: Callable[[int], bool] = lambda runs: True) -> int:
-        """Run whenever something changed; until interrupted."""
+        """Run whenever something changed, until interrupted or until the reader of the output is gone."""
         seen: dict[str, tuple[int, int]] = {}
         runs = 0
         while again(runs):
@@ -324,7 +324,17 @@ class Check:
                 runs += 1
             else:
                 time.sleep(_PAUSE)
+            if streams.is_lost(sys.stdout):
+                break  # nobody reads what further runs would print
         return 0
+
+
+def _say(failures: Iterable[Violation]) -> None:
+    """Failures on standard error, where the report itself is something else than findings."""
+    from telepathy_lint.output.text import place, printable
+
+    for violation in failures:
+        print(f"{place(violation)}: {violation.code} {printable(violation.message)}", file=sys.stderr)
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
