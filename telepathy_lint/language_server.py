@@ -25,7 +25,7 @@ from telepathy_lint.notebook import Notebook
 from telepathy_lint.one_file import Job
 from telepathy_lint.output import rule_url
 from telepathy_lint.project import Project
-from telepathy_lint.results import failure, unreadable
+from telepathy_lint.results import crashed, failure, unreadable
 from telepathy_lint.scan import Modules
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import may_matter
@@ -135,7 +135,9 @@ def lint(buffer: Buffer, edits: bool = False) -> list[Violation]:
         ]
     except SourceError as error:
         return list(unreadable(buffer.path, error).violations)
-    except (engine.RuleError, ConfigError, RecursionError) as error:
+    except engine.RuleError as error:
+        return list(crashed(buffer.path, error).violations)
+    except (ConfigError, RecursionError) as error:
         return list(failure(buffer.path, str(error)).violations)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from telepathy_lint import engine
-from telepathy_lint.results import FileResult, failure, unreadable, with_failure
+from telepathy_lint.results import FileResult, crashed, failure, unreadable, with_failure
 from telepathy_lint.rule import Rule
 from telepathy_lint.scan import Modules
 from telepathy_lint.settings import Settings
@@ -31,9 +31,9 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
     try:
         return _run(job, task, modules)
     except SourceError as error:
-        return unreadable(job.path, error)
+        return _placed(unreadable(job.path, error), job, task)
     except engine.RuleError as error:
-        return failure(job.path, str(error), passing=True)
+        return _placed(crashed(job.path, error), job, task)
     except engine.FixError as error:
         return unfixed(job, task, str(error), modules)
     except RecursionError:
@@ -88,6 +88,13 @@ def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
         result = _with_details(result._replace(violations=tuple(sorted(violations, key=ORDER))), source, task)
     for problem in source.problems:
         result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
+    return _with_file_lines(result, source, task)
+
+
+def _placed(result: FileResult, job: Job, task: Task) -> FileResult:
+    """A failure with its line in the file, for formats that know no cells."""
+    if task.lines and any(one.cell >= 0 for one in result.violations):
+        return _with_file_lines(result, open_source(job.path, job.data), task)
     return result
 
 
@@ -178,7 +185,6 @@ def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
         snippets=snippets,
         diffs=tuple(diffs),
         lines=lines,
-        file_lines=_file_lines(source, list(lines)),
     )
 
 
@@ -207,7 +213,12 @@ def _snippet(source: Source, violation: Violation) -> str:
     return " ".join(source.text[start:end].split())
 
 
-def _file_lines(source: Source, keys: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
+def _with_file_lines(result: FileResult, source: Source, task: Task) -> FileResult:
+    """Add where the lines of a notebook's cells stand in its file: of what is shown, and of every finding."""
+    if not task.lines or not result.violations or not source.path.endswith(".ipynb"):
+        return result
     from telepathy_lint.notebook import Notebook
 
-    return source.file_lines(keys) if isinstance(source, Notebook) else {}
+    assert isinstance(source, Notebook)
+    wanted = [*result.lines, *((one.cell, one.line) for one in result.violations if one.cell >= 0)]
+    return result._replace(file_lines=source.file_lines(dict.fromkeys(wanted)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from telepathy_lint.violation import Span, Violation
 
 if TYPE_CHECKING:
+    from telepathy_lint.engine import RuleError
     from telepathy_lint.source import SourceError
 
 FAILED_CODE = "TLP000"
@@ -56,6 +57,12 @@ def failure(
 
 def unreadable(path: str, error: SourceError) -> FileResult:
     return failure(path, error.message, error.line, error.column, error.cell)
+
+
+def crashed(path: str, error: RuleError) -> FileResult:
+    """The result where a rule crashed: it stands at the call that the rule looked at."""
+    span = error.span
+    return failure(path, str(error), span.line, span.column, span.cell, passing=True)
 
 
 def with_failure(
