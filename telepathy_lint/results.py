@@ -16,6 +16,15 @@ FAILED_NAME = "unlintable-file"
 FAILED_TEXT = "A file that could not be read, parsed or written."
 
 
+class Note(NamedTuple):
+    """Something about a file that is said on standard error and is no finding."""
+
+    cell: int
+    line: int
+    column: int
+    message: str
+
+
 class FileResult(NamedTuple):
     """The outcome for one file; the tuples run parallel to `violations` and are empty where nobody asked for them."""
 
@@ -40,6 +49,7 @@ class FileResult(NamedTuple):
     comments: int = 0
     #: The next run may have another one for the same file, as after a crash: not to be remembered.
     passing: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def failures(self) -> tuple[Violation, ...]:

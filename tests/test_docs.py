@@ -247,7 +247,13 @@ def run(command: str, folder: Path, **variables: str) -> subprocess.CompletedPro
         text=True,
         encoding="utf-8",
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **variables},
+        env={
+            **environment,
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "80",
+            "PYTHONIOENCODING": "utf-8",
+            **variables,
+        },
     )
 
 

@@ -84,7 +84,9 @@ def estimate_text(result: Estimate, cards: Sequence[Gpu], reserve: float) -> str
 
 def _with_bars(rows: Sequence[tuple[str, str, str, str]]) -> str:
     text = table(("at the peak", "bytes", "share"), [row[:3] for row in rows]).splitlines()
-    return "\n".join([*text[:2], *(f"{line}  {row[3]}".rstrip() for line, row in zip(text[2:], rows, strict=True))])
+    return "\n".join(
+        [*text[:2], *(f"{line}  {row[3]}".rstrip() for line, row in zip(text[2:], rows, strict=True))]
+    )
 
 
 def cards_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
