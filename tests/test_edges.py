@@ -353,3 +353,111 @@ def test_a_failure_beside_other_output_names_the_cell(folder: Path) -> None:
     for options in (["--diff"], ["--add-noqa"], ["--baseline", "x", "--write-baseline"]):
         done = run([*LINT, "check", "n.ipynb", "--no-cache", *options], folder)
         assert done.returncode == 2 and done.stderr.startswith("n.ipynb:cell 2:1:7: TLP000 "), done.stderr
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_rule_that_crashes_names_the_cell_and_its_line(
+    jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from telepathy_lint import cli, registry
+
+    def crash(*_: Any) -> None:
+        raise KeyError("gone")
+
+    for number in range(jobs):
+        (folder / f"n{number}.ipynb").write_text(notebook("x = 1", "y = 2\nz = 3", "#\n#\n" + BAD))
+    monkeypatch.chdir(folder)
+    for rule in registry.all_rules():
+        if rule.meta.code == "TLP101":
+            monkeypatch.setattr(type(rule), "check", crash)
+    arguments = ["check", ".", "--select", "TLP101", "--exclude", "a.py", "--jobs", str(jobs)]
+    assert cli.run([*arguments, "--output-format", "json"]) == 2
+    for found in json.loads(capsys.readouterr().out):
+        assert (found["code"], found["cell"], found["line"], found["column"]) == ("TLP000", 2, 4, 5)
+        assert found["message"] == "TLP101 crashed on line 4 of the 3rd code cell: KeyError: 'gone'"
+    assert cli.run([*arguments, "--output-format", "concise"]) == 2
+    assert capsys.readouterr().out.startswith(
+        "n0.ipynb:cell 3:4:5: TLP000 TLP101 crashed on line 4 of the 3rd"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [(-1, "line 7"), (0, "line 7 of the 1st code cell"), (1, "line 7 of the 2nd code cell"), (2, "line 7 of the 3rd code cell"),
+     (10, "line 7 of the 11th code cell"), (12, "line 7 of the 13th code cell"), (21, "line 7 of the 22nd code cell"),
+     (110, "line 7 of the 111th code cell")],
+)  # fmt: skip
+def test_places_in_words(cell: int, words: str) -> None:
+    from telepathy_lint.violation import place_in_words
+
+    assert place_in_words(7, cell) == words
+
+
+# ---- suppression comments that name no rule
+
+NAMED = """\
+from transformers import AutoModel
+m = AutoModel.from_pretrained("x", device_map="auto")  # noqa: TLP999, E501, ABC123
+s = "# noqa: TLP998"
+# flake8: noqa: tlp101
+# telepathy-lint: disable=hardcoded-device-mapp, TLP102
+# telepathy-lint: enable=hardcoded-device-mapp
+# telepathy-lint: disable-file=E501
+# noqa: TLP1, TLP000, TLP001
+"""
+WARNED = [
+    "c.py:2:64: suppression comment names TLP999: no such rule, did you mean TLP",
+    "c.py:4:17: suppression comment names tlp101: no such rule, did you mean TLP101?",
+    "c.py:5:27: suppression comment names hardcoded-device-mapp: no such rule, did you mean hardcoded-device-map?",
+    "c.py:6:26: suppression comment names hardcoded-device-mapp: no such rule, did you mean hardcoded-device-map?",
+    "c.py:7:32: suppression comment names E501: no such rule",
+]
+
+
+def warned(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert all(line.startswith("telepathy-lint: warning: ") for line in done.stderr.splitlines()), done.stderr
+    return [line.removeprefix("telepathy-lint: warning: ") for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_codes_of_no_rule_are_named(loads: bool, folder: Path) -> None:
+    """Also in a file that loads nothing, and when the result comes from the cache."""
+    (folder / "c.py").write_text(NAMED if loads else NAMED.replace("from_pretrained", "from_my_scratch"))
+    check = [*LINT, "check", "c.py", "--select", "TLP101"]
+    for options in ([], [], ["--no-cache"], ["--statistics"]):
+        said = warned(run([*check, *options], folder))
+        assert len(said) == len(WARNED), said
+        assert all(line.startswith(wanted) for line, wanted in zip(said, WARNED, strict=True)), said
+    assert run([*check, "--quiet"], folder).stderr == ""
+    done = run(
+        [*LINT, "check", "-", "--stdin-filename", "c.py", "--select", "TLP101"],
+        folder,
+        input=(folder / "c.py").read_text(),
+    )
+    assert len(warned(done)) == len(WARNED)
+
+
+def test_a_code_of_no_rule_is_an_unused_suppression(folder: Path) -> None:
+    (folder / "c.py").write_text(NAMED)
+    check = [*LINT, "check", "c.py", "--select", "TLP101", "--report-unused-noqa"]
+    done = run([*check, "--output-format", "json"], folder)
+    unused = [(one["line"], one["message"]) for one in json.loads(done.stdout) if one["code"] == "TLP001"]
+    assert [line for line, _ in unused] == [2, 4, 5, 7, 8]
+    assert unused[0][1].startswith(
+        "suppression comment silences nothing: TLP999 (no such rule, did you mean TLP"
+    )
+    assert "E501" not in unused[0][1] and "ABC123" not in unused[0][1]
+    assert warned(done) == [WARNED[3]], "an enable is no suppression"
+    run([*check, "--fix"], folder)
+    assert "# noqa: E501, ABC123\n" in (folder / "c.py").read_text()
+    assert "tlp101" not in (folder / "c.py").read_text()
+
+
+def test_comments_of_a_file_that_cannot_be_read_are_no_failure(folder: Path) -> None:
+    """Without loads it was never parsed; its comments are no reason to."""
+    (folder / "c.py").write_bytes(b"x = '\xe9'  # noqa: TLP999\n")
+    (folder / "n.ipynb").write_text('{"broken": "# noqa: TLP999"')
+    (folder / "old.py").write_text("print 'x'  # noqa: TLP999\n")
+    done = run([*LINT, "check", "c.py", "n.ipynb", "old.py"], folder)
+    assert done.returncode == 0
+    assert [line.partition(":")[0] for line in warned(done)] == ["old.py"]
