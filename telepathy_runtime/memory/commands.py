@@ -292,7 +292,7 @@ def _compare(args: argparse.Namespace) -> int:
     summary = result.summary
     if summary["measured"]:
         print(
-            f"\nestimate / measured over {summary['measured']} records: min {summary['min']:.3f}, "
+            f"\nestimate / measured over {summary['measured']} records:\nmin {summary['min']:.3f}, "
             f"median {summary['median']:.3f}, max {summary['max']:.3f}, below 1: {summary['below_1']:.0%}"
         )
     for device, code, message in result.findings:

@@ -81,7 +81,7 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def as_text() -> str:
     """Both tables for a terminal, with the regimes and the errors in words."""
     batches = batch_table()
-    regimes = "\n".join(f"  {r.key}: {r.says}" for r in REGIMES)
+    regimes = "\n".join(_wrapped(f"{r.key}: {r.says}") for r in REGIMES)
     parts = [
         f"Batch sizes on {DEFAULT_GPU}: review's batch (accumulation);\npeak at it / most that fits / safe",
         table(BATCH_HEADER, batch_rows(batches)),
