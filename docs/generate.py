@@ -84,7 +84,9 @@ CLI_HEAD = """\
 {written}
 
 `telepathy-lint` needs nothing but the linter; `telepathy-runtime` plans without torch and loads with it. Exit codes of
-`telepathy-lint check`: 0 nothing found, 1 something found, 2 something could not be done (the rest still was).
+`telepathy-lint check`: 0 nothing found, 1 something found, 2 something could not be done (the rest still was). In every
+command of both, output that cannot be written (a full disk) is one line on standard error and exit code 2. A reader that
+stops early (`| head`) changes neither what the command does nor its exit code.
 """
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,8 @@ class Baseline:
                 file.write(text)
             os.replace(temporary, self.path)
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary)
             raise ConfigError(f"{self.path}: cannot write the baseline: {error.strerror}") from error
         return sum(entries.values())
 

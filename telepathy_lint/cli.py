@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from telepathy_lint import __version__
+from telepathy_lint import __version__, streams
 from telepathy_lint.output import FORMATS
 
 SUBCOMMANDS = ("check", "audit", "rule", "config", "cache", "server", "new")
@@ -66,9 +66,8 @@ def run(arguments: Sequence[str]) -> int:
     collecting = gc.isenabled()
     # Trees and values of a file are all dropped together with it: collections only cost time.
     gc.disable()
-    _forgive_encodings()
     try:
-        return _run(arguments)
+        return streams.run("telepathy-lint", lambda: _run(arguments))
     finally:
         if collecting:
             gc.enable()
@@ -94,20 +93,13 @@ def _run(arguments: Sequence[str]) -> int:
     except (ConfigError, Usage) as error:
         print(f"telepathy-lint: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"telepathy-lint: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("telepathy-lint: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader went away (`| head`); Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
-
-
-def _forgive_encodings() -> None:
-    """A file name or source line that the terminal cannot show must not stop the report."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _command(name: str) -> Any:
@@ -147,7 +139,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         description="Finds and rewrites the way experiment code loads Hugging Face models.",
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"telepathy-lint {__version__}")
+    top.add_argument("--version", "-V", action="version", version=f"telepathy-lint {__version__}")
     subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
     build = {
         "check": _add_check,

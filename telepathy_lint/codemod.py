@@ -53,6 +53,11 @@ class _FixCommand(CodemodCommand, ABC):
             "--unsafe-fixes", action="store_true", help="also fixes that change numbers or decoding"
         )
         arg_parser.add_argument("--target-transformers", metavar="VERSION", help="lowest version to support")
+        # LibCST's default formatter, black, fails where it is not installed and reformats whole files where it is.
+        arg_parser.set_defaults(no_format=True)
+        arg_parser.add_argument(
+            "--format", dest="no_format", action="store_false", help="run LibCST's formatter on what changed"
+        )
 
     def transform_module_impl(self, tree: libcst.Module) -> libcst.Module:
         path = self.context.filename or "<string>"

@@ -11,14 +11,21 @@ from telepathy_lint.rule import Report, Rule
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import ORDER, Fix, SiteRef, Violation
+from telepathy_lint.violation import ORDER, Fix, SiteRef, Span, Violation, place_in_words
 
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10
 
 
 class RuleError(Exception):
-    """A rule crashed: the file is named, the others go on."""
+    """A rule crashed at a call, whose place `span` is; the other files go on."""
+
+    def __init__(self, message: str, span: Span) -> None:
+        super().__init__(message)
+        self.span = span
+
+    def __reduce__(self) -> tuple[object, ...]:  # an exception is otherwise made again from its message alone
+        return type(self), (str(self), self.span)
 
 
 class FixError(Exception):
@@ -129,9 +136,10 @@ def _found(
             try:
                 report = rule.check(site, settings)
             except Exception as error:
-                where = f"line {site.call.lineno}"
+                span = source.place(site.start, site.end)
+                where = place_in_words(span.line, span.cell)
                 raise RuleError(
-                    f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}"
+                    f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}", span
                 ) from error
             if report is not None:
                 found.append(_Found(_violation(source, site, rule, report), site, rule))

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import NamedTuple
 
 from telepathy_lint import fixes
+from telepathy_lint.results import FAILED_CODE, FAILED_NAME
 from telepathy_lint.rule import Rule
 from telepathy_lint.source import Source
-from telepathy_lint.suppress import Comments, Directive, LineGroups, Suppressions, may_suppress
+from telepathy_lint.suppress import (
+    Comments,
+    Directive,
+    LineGroups,
+    Suppressions,
+    may_suppress,
+    selector_lists,
+)
 from telepathy_lint.violation import Edit, Fix, Violation
 
 UNUSED_CODE = "TLP001"
@@ -17,16 +27,72 @@ _MAY_COUNT = r"(?i)noqa|telepathy-lint:"
 UNUSED_TEXT = "A suppression comment that silences nothing."
 
 
+class Unknown(NamedTuple):
+    """A code or name in a suppression comment that is none of ours."""
+
+    start: int
+    end: int
+    selector: str
+    #: It stands in an `enable`, which silences nothing and so is never an unused suppression.
+    enables: bool
+
+
+def unknown(source: Source) -> list[Unknown]:
+    """Selectors of suppression comments that name no rule, in the order of the text.
+
+    `noqa` belongs to other tools too: there only what begins like our codes is looked at.
+    """
+    if not may_suppress(source):
+        return []
+    found = [
+        Unknown(match.start("codes") + one.start(), match.start("codes") + one.end(), one[0], enables)
+        for match, ours, enables in selector_lists(source)
+        for one in re.finditer(r"[^,\s]+", match["codes"])
+        if (ours or re.match(r"(?i)TLP\d", one[0])) and not is_known(one[0])
+    ]
+    if not found:
+        return []
+    comments = Comments(source)
+    return sorted(one for one in found if comments.hold(one.start))
+
+
+def is_known(selector: str) -> bool:
+    """Whether a selector of a suppression comment fits anything that can be reported."""
+    return any(code.startswith(selector) or selector in (name, "ALL") for code, name in _all_codes())
+
+
+def no_such_rule(selector: str) -> str:
+    """What is said of an unknown selector."""
+    from difflib import get_close_matches
+
+    names = [name for pair in _all_codes() for name in pair]
+    near = get_close_matches(selector.upper(), names, 1, 0.6) or get_close_matches(
+        selector.lower(), names, 1, 0.6
+    )
+    return f"no such rule{f', did you mean {near[0]}?' if near else ''}"
+
+
+@cache
+def _all_codes() -> tuple[tuple[str, str], ...]:
+    """Codes and names of everything that is reported."""
+    from telepathy_lint.registry import all_rules
+
+    rules = ((rule.meta.code, rule.meta.name) for rule in all_rules())
+    return (*rules, (FAILED_CODE, FAILED_NAME), (UNUSED_CODE, UNUSED_NAME))
+
+
 def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Rule]) -> list[Violation]:
     """Comments that silence nothing; `violations` are those of all `enabled` rules, silenced or not.
 
-    Codes of other tools, bare `noqa` (who knows for whom) and rules that did not run are left alone.
+    Codes of other tools, bare `noqa` (who knows for whom) and rules that did not run are left alone. A code that begins
+    like ours and is no rule silences nothing.
     """
     if not may_suppress(source):
         return []
     suppressions = Suppressions(source, violations, every=True)
     found: list[Violation] = []
     comments = Comments(source)
+    unknown_places = {one.start for one in unknown(source)}
     for directive in suppressions.all_directives():
         if not comments.hold(directive.start):
             continue  # in a string: not somebody's comment, and not to be cut out
@@ -37,15 +103,21 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
                     _violation(source, directive, directive.start, directive.end, "everything", None)
                 )
             continue
+        strange = {
+            one
+            for one, (start, _) in zip(directive.selectors, directive.places, strict=True)
+            if start in unknown_places
+        }
         idle = [
             one
             for one in directive.selectors
-            if _ran(one, enabled) and not suppressions.serves(directive, one)
+            if one in strange or (_ran(one, enabled) and not suppressions.serves(directive, one))
         ]
         if idle:
             first = directive.places[directive.selectors.index(idle[0])]
             fix = _removal(source, directive, idle) if directive.kind != "range" else None
-            found.append(_violation(source, directive, *first, ", ".join(idle), fix))
+            what = ", ".join(f"{one} ({no_such_rule(one)})" if one in strange else one for one in idle)
+            found.append(_violation(source, directive, *first, what, fix))
     return found
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from telepathy_lint import engine
-from telepathy_lint.results import FileResult, failure, unreadable, with_failure
+from telepathy_lint.results import FileResult, Note, crashed, failure, unreadable, with_failure
 from telepathy_lint.rule import Rule
 from telepathy_lint.scan import Modules
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
+from telepathy_lint.suppress import may_suppress
 from telepathy_lint.task import Task
 from telepathy_lint.violation import ORDER, Edit, Fix, Violation
 
@@ -24,16 +25,20 @@ class Job(NamedTuple):
     data: bytes
     rules: tuple[Rule, ...]
     settings: Settings
+    #: Nothing but the file's suppression comments may be of interest.
+    comments_only: bool = False
 
 
 def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
     """Never raises: whatever goes wrong with one file is that file's result. `modules` are the project's own."""
     try:
-        return _run(job, task, modules)
+        return _run(job, task, modules) if not job.comments_only else _comments_only(job, task)
     except SourceError as error:
-        return unreadable(job.path, error)
+        if job.comments_only:
+            return FileResult(job.path)  # of a file without loads that cannot be read nothing is said
+        return _placed(unreadable(job.path, error), job, task)
     except engine.RuleError as error:
-        return failure(job.path, str(error), passing=True)
+        return _placed(crashed(job.path, error), job, task)
     except engine.FixError as error:
         return unfixed(job, task, str(error), modules)
     except RecursionError:
@@ -88,6 +93,32 @@ def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
         result = _with_details(result._replace(violations=tuple(sorted(violations, key=ORDER))), source, task)
     for problem in source.problems:
         result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
+    return _with_file_lines(result, source, task)._replace(notes=_notes(source, task))
+
+
+def _comments_only(job: Job, task: Task) -> FileResult:
+    return FileResult(job.path, notes=_notes(open_source(job.path, job.data), task))
+
+
+def _notes(source: Source, task: Task) -> tuple[Note, ...]:
+    """The suppression comments that name no rule, where they are not reported as unused."""
+    if not may_suppress(source):
+        return ()
+    from telepathy_lint.noqa_edits import no_such_rule, unknown
+
+    notes = []
+    for one in unknown(source):
+        if not task.unused_noqa or one.enables:
+            span = source.place(one.start, one.end)
+            text = f"suppression comment names {one.selector}: {no_such_rule(one.selector)}"
+            notes.append(Note(span.cell, span.line, span.column, text))
+    return tuple(notes)
+
+
+def _placed(result: FileResult, job: Job, task: Task) -> FileResult:
+    """A failure with its line in the file, for formats that know no cells."""
+    if task.lines and any(one.cell >= 0 for one in result.violations):
+        return _with_file_lines(result, open_source(job.path, job.data), task)
     return result
 
 
@@ -127,7 +158,6 @@ def _is_shown(fix: Fix, task: Task) -> bool:
 
 def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation]:
     from telepathy_lint.noqa_edits import unused
-    from telepathy_lint.suppress import may_suppress
 
     if not may_suppress(source):
         return []
@@ -178,7 +208,6 @@ def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
         snippets=snippets,
         diffs=tuple(diffs),
         lines=lines,
-        file_lines=_file_lines(source, list(lines)),
     )
 
 
@@ -207,7 +236,12 @@ def _snippet(source: Source, violation: Violation) -> str:
     return " ".join(source.text[start:end].split())
 
 
-def _file_lines(source: Source, keys: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
+def _with_file_lines(result: FileResult, source: Source, task: Task) -> FileResult:
+    """Add where the lines of a notebook's cells stand in its file: of what is shown, and of every finding."""
+    if not task.lines or not result.violations or not source.path.endswith(".ipynb"):
+        return result
     from telepathy_lint.notebook import Notebook
 
-    return source.file_lines(keys) if isinstance(source, Notebook) else {}
+    assert isinstance(source, Notebook)
+    wanted = [*result.lines, *((one.cell, one.line) for one in result.violations if one.cell >= 0)]
+    return result._replace(file_lines=source.file_lines(dict.fromkeys(wanted)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from telepathy_lint.config import Config, ConfigError, Configs
 from telepathy_lint.files import Found, Patterns, read_bytes
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: The rules that need a look at the whole project first, by code and name: known without loading them.
 PROJECT_RULES = ("TLP303", "unused-model-config")
-#: A suppression comment can be unused in a file that loads nothing.
-_COMMENT = b"TLP", b"telepathy-lint:"
 #: Of so few files it is sooner seen that they do not matter than looked up.
 _FEW = 64
 #: Bytes of files held from the look whether they matter to the work on them; what is beyond is read again.
@@ -41,6 +39,8 @@ class _Read(NamedTuple):
     size: int
     #: None where the result is not to be remembered.
     digest: str | None
+    #: Only its suppression comments may matter.
+    comments_only: bool = False
 
 
 class Project:
@@ -83,7 +83,7 @@ class Project:
             path = os.path.join(found.folder, os.path.basename(found.path))
             kept = cache if not found.passing else None
             try:
-                if few and kept is not None and not self._may_matter(found, read_bytes(found.path), task):
+                if few and kept is not None and not self._matters(found, read_bytes(found.path), task):
                     continue
                 if kept is not None and (hit := kept.find(path, found.path, partial(self._key, found))):
                     results += [(index, hit.result)] if hit.result is not None else []
@@ -93,11 +93,12 @@ class Project:
                 results.append((index, self._failed(found.path, f"cannot be read: {error.strerror}")))
                 continue
             digest = kept.contents.digest(path) if kept is not None else None
-            if self._may_matter(found, data, task):
+            if matters := self._matters(found, data, task):
                 held += len(data)
                 # What is written back is compared with what was read: a pipe can be read only once.
                 keep = held <= _HELD or task.writes or found.passing
-                read.append(_Read(index, found, path, data if keep else None, len(data), digest))
+                held_data = data if keep else None
+                read.append(_Read(index, found, path, held_data, len(data), digest, matters == "comments"))
             elif kept is not None and digest is not None:
                 kept.keep(path, digest, self._key(found, True), None)
         if read:
@@ -107,15 +108,17 @@ class Project:
         results.sort(key=lambda pair: pair[0])
         return [result for _, result in results]
 
-    def _may_matter(self, found: Found, data: bytes, task: Task) -> bool:
-        from telepathy_lint.triggers import may_matter
+    def _matters(self, found: Found, data: bytes, task: Task) -> Literal["", "comments", "all"]:
+        """What of a file may matter."""
+        from telepathy_lint.triggers import may_matter, may_name_rules
 
         words = self.configs.of(found.folder).loading_words
-        return (
-            may_matter(data, words)
-            or (task.unused_noqa and any(word in data for word in _COMMENT))
-            or os.path.abspath(found.path) in self._unused
-        )
+        if may_matter(data, words) or os.path.abspath(found.path) in self._unused:
+            return "all"
+        if not may_name_rules(data):
+            return ""
+        # A comment can be unused in a file that loads nothing.
+        return "all" if task.unused_noqa else "comments"
 
     def _worked(
         self,
@@ -125,7 +128,9 @@ class Project:
         progress: Callable[[int, int], None],
         cache: Cache | None,
     ) -> list[tuple[int, FileResult]]:
-        prepared = [self.job(each.found, each.data or b"") for each in read]
+        prepared = [
+            self.job(each.found, each.data or b"")._replace(comments_only=each.comments_only) for each in read
+        ]
         contents = cache.contents if cache is not None else None
         worked = self._work(list(zip(read, prepared, strict=True)), task, jobs, progress, contents)
         if fixed := [job.path for job, (result, _) in zip(prepared, worked, strict=True) if result.output]:

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from telepathy_lint.violation import Span, Violation
 
 if TYPE_CHECKING:
+    from telepathy_lint.engine import RuleError
     from telepathy_lint.source import SourceError
 
 FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"
 FAILED_TEXT = "A file that could not be read, parsed or written."
+
+
+class Note(NamedTuple):
+    """Something about a file that is said on standard error and is no finding."""
+
+    cell: int
+    line: int
+    column: int
+    message: str
 
 
 class FileResult(NamedTuple):
@@ -39,6 +49,7 @@ class FileResult(NamedTuple):
     comments: int = 0
     #: The next run may have another one for the same file, as after a crash: not to be remembered.
     passing: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def failures(self) -> tuple[Violation, ...]:
@@ -56,6 +67,12 @@ def failure(
 
 def unreadable(path: str, error: SourceError) -> FileResult:
     return failure(path, error.message, error.line, error.column, error.cell)
+
+
+def crashed(path: str, error: RuleError) -> FileResult:
+    """The result where a rule crashed: it stands at the call that the rule looked at."""
+    span = error.span
+    return failure(path, str(error), span.line, span.column, span.cell, passing=True)
 
 
 def with_failure(

@@ -12,7 +12,7 @@ from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.scan.site import Kind
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
-from telepathy_lint.violation import Safety
+from telepathy_lint.violation import Safety, place_in_words
 
 
 class Meta(NamedTuple):
@@ -153,12 +153,12 @@ def origin(value: Value, site: Site) -> str:
 
 
 def line_name(source: Source, line: int) -> str:
-    """A line as users see it: `line 12`, or `cell 3, line 2` in a notebook."""
+    """A line as users see it: `line 12`, or `line 2 of the 3rd code cell` in a notebook."""
     if line > len(source.line_starts):
         return f"line {line}"  # a name of this file for a value of a shorter one
     start = source.line_starts[line - 1]
     span = source.place(start, start)
-    return f"line {span.line}" if span.cell < 0 else f"cell {span.cell + 1}, line {span.line}"
+    return place_in_words(span.line, span.cell)
 
 
 def literal(argument: Argument) -> object:

@@ -236,6 +236,14 @@ def _file_level(source: Source) -> Iterator[Directive]:
         yield _directive("file", match, 1, len(source.line_starts))
 
 
+def selector_lists(source: Source) -> Iterator[tuple[re.Match[str], bool, bool]]:
+    """Every match in the text that names codes: whether its form is our own, and whether it is an `enable`."""
+    for pattern in (NOQA, _NOQA_FILE, _OURS):
+        for match in re.finditer(pattern, source.text):
+            if match["codes"]:
+                yield match, pattern is _OURS, pattern is _OURS and match["verb"] == "enable"
+
+
 class Comments:
     """Where a file's comments stand; `noqa`, as flake8 reads it, may also stand in a string."""
 

@@ -22,6 +22,18 @@ class Span(NamedTuple):
     cell: int = -1
 
 
+def place_in_words(line: int, cell: int = -1) -> str:
+    """A place in prose: `line 3`, or `line 3 of the 10th code cell`.
+
+    An ordinal has one meaning whether a format counts cells from 0, as JSON's `cell`, or from 1, as the formats for people.
+    """
+    if cell < 0:
+        return f"line {line}"
+    number = cell + 1
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"line {line} of the {number}{ending} code cell"
+
+
 class Edit(NamedTuple):
     """Replace `text[start:end]` of a source by `text`; `span` is the same range as users see it."""
 

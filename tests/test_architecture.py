@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 
 #: Lower layers first; a module may import from its own layer and those before it.
 LAYERS = (
-    ("_version", "violation", "triggers", "settings", "change", "module_files", "task"),
+    ("_version", "streams", "violation", "triggers", "settings", "change", "module_files", "task"),
     ("source", "magics"),
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
@@ -172,7 +172,7 @@ def test_modules_stay_readable(package: str) -> None:
 #: wrongly: the cache knows a result by its file, its settings and what `Modules` was asked.
 LOOKS_OUTSIDE = {
     "module_files", "config", "requirements", "gitignore", "files", "writing", "baseline", "cache", "workers", "project",
-    "audit", "cli", "commands", "lsp", "language_server", "flake8_plugin", "codemod", "__main__", "registry",
+    "audit", "cli", "commands", "lsp", "language_server", "flake8_plugin", "codemod", "__main__", "registry", "streams",
 }  # fmt: skip
 OUTSIDE = {
     "open", "os.open", "os.environ", "os.getenv", "os.getcwd", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.lstat",

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from telepathy_lint import cli, one_file, project
 from telepathy_lint.cache import contents, rows, store, versions
 from telepathy_lint.output import FORMATS
-from telepathy_lint.results import FileResult
+from telepathy_lint.results import FileResult, Note
 from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
 
 ROOT = Path(__file__).parents[1]
@@ -686,6 +686,7 @@ def test_every_field_of_a_result_survives() -> None:
         lines={(2, 3): "text", (-1, 1): ""},
         file_lines={(2, 3): 17},
         patch="--- x",
+        notes=(Note(2, 3, 5, "text"),),
     )
     again = rows.decoded(rows.encoded(result), "p.py")
     for name in FileResult._fields:

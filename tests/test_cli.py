@@ -255,7 +255,7 @@ def test_stdin_notebook(here: Path) -> None:
         (["--write-baseline"], "--write-baseline needs --baseline FILE"),
         (["--add-noqa", "--fix"], "without --fix"),
         (["-", "a.py"], "cannot be linted together with files"),
-        (["-", "--watch"], "need files"),
+        (["-", "--watch"], "--watch needs files"),
         (["--stdin-filename", "x.py", "a.py"], "give - as the path"),
         (["--select", "TLP1O1"], "--select: unknown rule selector 'TLP1O1'; did you mean 'TLP101'?"),
         (["--per-file-ignores", "x"], "expected pattern:CODE"),

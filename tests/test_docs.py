@@ -173,10 +173,67 @@ def test_the_readmes_before_becomes_its_after() -> None:
     assert fixed.source == after.partition("\n")[2] and not fixed.remaining
 
 
+# ---- LibCST's command lines, as printed
+
+
+def libcst_commands() -> list[tuple[Path, str]]:
+    """Every command line of LibCST in the documentation, in a block or between backticks."""
+    printed = r"python -m libcst\.tool [^`\n]+"
+    found = {
+        command: page for page in PAGES for command in re.findall(printed, page.read_text(encoding="utf-8"))
+    }
+    return [(page, command) for command, page in found.items()]
+
+
+#: Code of which a safe fix changes one call, and in which a formatter would change another line.
+UGLY = "sizes = [1,2 ,\n    3]\n"
+CHANGED = f"""\
+import torch
+from transformers import AutoModel
+{UGLY}
+m = AutoModel.from_pretrained("gpt2", device_map="auto", dtype=torch.bfloat16, attn_implementation="sdpa")
+"""
+
+
+@pytest.mark.parametrize("black", [False, True], ids=["without black", "with black"])
+@pytest.mark.parametrize(
+    ("page", "command"), [pytest.param(*each, id=f"{each[0].name}: {each[1]}") for each in libcst_commands()]
+)
+def test_the_codemods_run_as_printed(page: Path, command: str, black: bool, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    script = tmp_path / "src" / "train.py"
+    script.write_text(CHANGED)
+    for block in blocks(page):
+        if block.language == "yaml" and "modules:" in block.text:
+            (tmp_path / ".libcst.codemod.yaml").write_text(block.text)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if black:
+        (programs / "black").write_text("#!/bin/sh\necho reformatted = True\n")
+        (programs / "black").chmod(0o755)
+    done = run(command, tmp_path, PATH=str(programs))
+    assert done.returncode == 0, done.stdout
+    if command.endswith(" list"):
+        assert "codemod.UseRuntimeLoader" in done.stdout and "codemod.InlineLoadSettings" in done.stdout
+        return
+    assert "Transformed 1 files successfully" in done.stdout, done.stdout
+    text = script.read_text()
+    assert UGLY in text and 'device_map="auto"' not in text
+
+
+def test_a_codemod_runs_the_formatter_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / ".libcst.codemod.yaml").write_text(f'formatter: ["{sys.executable}", "-c", "print(2)"]\n')
+    (tmp_path / "a.py").write_text(CHANGED)
+    done = run(
+        "python -m libcst.tool codemod -x telepathy_lint.codemod.UseRuntimeLoader --format a.py", tmp_path
+    )
+    assert done.returncode == 0 and (tmp_path / "a.py").read_text() == "2\n", done.stdout
+
+
 # ---- guides
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     program, *arguments = shlex.split(command, comments=True)
     if program in PROGRAMS:
         arguments = ["-m", PROGRAMS[program], *arguments]
@@ -190,7 +247,13 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         encoding="utf-8",
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
+        env={
+            **environment,
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "80",
+            "PYTHONIOENCODING": "utf-8",
+            **variables,
+        },
     )
 
 

@@ -333,8 +333,8 @@ def test_a_notebook_gives_what_its_code_gives_as_a_file(corpus: Path) -> None:
             one["column"],
             one["code"],
             re.sub(
-                r"cell (\d+), line (\d+)",
-                lambda place: f"line {int(place[2]) + above[int(place[1]) - 1]}",
+                r"line (\d+) of the (\d+)(?:st|nd|rd|th) code cell",
+                lambda place: f"line {int(place[1]) + above[int(place[2]) - 1]}",
                 one["message"],
             ),
         )

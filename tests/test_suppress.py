@@ -282,6 +282,16 @@ def unused_of(text: str, *codes: str) -> list[tuple[int, int, str, str | None]]:
         pytest.param("x  # noqa\n# flake8: noqa\n", [], id="bare is for whoever"),
         pytest.param("x  # noqa: F401\n", [], id="not ours"),
         pytest.param("x  # noqa: TLP201\n", [], id="did not run"),
+        pytest.param(
+            "x  # noqa: TLP1013, E501\n",
+            [(1, 12, "TLP1013 (no such rule, did you mean TLP103?)", "x  # noqa: E501\n")],
+            id="no rule",
+        ),
+        pytest.param(
+            "# telepathy-lint: disable=E501\nx  # noqa: E501\n",
+            [(1, 27, "E501 (no such rule)", None)],
+            id="another's, in a comment of our own",
+        ),
         pytest.param("# flake8: noqa: TLP101\nx\n", [(1, 17, "TLP101", "x\n")], id="file"),
         pytest.param(
             "a\n# telepathy-lint: disable-file=TLP101\nx", [(2, 32, "TLP101", "a\nx")], id="own file form"

@@ -159,7 +159,7 @@ def test_a_message_names_the_cell_and_the_line_in_it() -> None:
     }
     source = Notebook("n.ipynb", json.dumps(whole).encode())
     (one,) = engine.lint(source, registry.select(["TLP202"]), Settings())
-    assert one.message.endswith("pad_token is eos_token since cell 2, line 2")
+    assert one.message.endswith("pad_token is eos_token since line 2 of the 2nd code cell")
 
 
 # ---- following objects
@@ -399,7 +399,7 @@ def test_each_model_that_nothing_loads_is_named_with_its_places() -> None:
     ]
     assert [message.partition(": ")[2] for message in messages] == [
         f"{llama!r}",
-        f"{qwen!r}; also named in a.py:2, look.ipynb, cell 1, line 1",
+        f"{qwen!r}; also named in a.py:2, look.ipynb, line 1 of the 1st code cell",
     ]
 
 

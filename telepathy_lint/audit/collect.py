@@ -37,7 +37,7 @@ from telepathy_lint.scan.sites import IDENTITY, SiteFinder
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import CACHE_VARIABLES, CodeWords
-from telepathy_lint.violation import Violation
+from telepathy_lint.violation import Violation, place_in_words
 
 #: The calls that the share of clean calls is counted over.
 _COUNTED = ("model", "tokenizer", "pipeline", "generate")
@@ -68,7 +68,7 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
         scanned.release()
         return facts
     except SourceError as error:
-        return FileFacts(job.shown, problem=f"line {error.line}: {error.message}")
+        return FileFacts(job.shown, problem=f"{place_in_words(error.line, error.cell)}: {error.message}")
     except RecursionError:
         return FileFacts(job.shown, problem="nested too deeply to be read")
     except Exception as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from telepathy_lint.violation import place_in_words
+
 #: Where a model id is written. "compared", "data", "dataset" and "service" choose no model of the hub: an `if`, a results file,
 #: a dataset's id, what a service calls what it sells.
 Role = Literal[
@@ -39,7 +41,7 @@ class Place:
 
     def __str__(self) -> str:
         if self.cell >= 0:
-            return f"{self.path}, cell {self.cell + 1}, line {self.line}"
+            return f"{self.path}, {place_in_words(self.line, self.cell)}"
         return f"{self.path}:{self.line}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from telepathy_lint.results import FileResult
+from telepathy_lint.results import FileResult, Note
 from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
 
 
@@ -15,7 +15,7 @@ class RowError(Exception):
 
 def encoded(result: FileResult) -> bytes:
     """Everything but the path, which is as the user names the file; empty where nothing was found."""
-    if not result.violations and not result.applied and not result.failed:
+    if not result.violations and not result.applied and not result.failed and not result.notes:
         return b""
     document = [
         [_row(each) for each in result.violations],
@@ -26,6 +26,7 @@ def encoded(result: FileResult) -> bytes:
         [(*key, text) for key, text in result.lines.items()],
         [(*key, line) for key, line in result.file_lines.items()],
         result.patch,
+        result.notes,
     ]
     return json.dumps(document, separators=(",", ":")).encode("ascii")
 
@@ -39,7 +40,7 @@ def decoded(data: bytes, path: str) -> FileResult:
     if not data:
         return FileResult(path)
     try:
-        violations, failed, applied, snippets, diffs, lines, file_lines, patch = json.loads(data)
+        violations, failed, applied, snippets, diffs, lines, file_lines, patch, notes = json.loads(data)
         result = FileResult(
             path,
             violations=tuple([_violation(path, each) for each in violations]),
@@ -50,6 +51,7 @@ def decoded(data: bytes, path: str) -> FileResult:
             lines={(cell, line): text for cell, line, text in lines},
             file_lines={(cell, line): physical for cell, line, physical in file_lines},
             patch=patch,
+            notes=tuple([_note(each) for each in notes]),
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise RowError(str(error)) from error
@@ -60,6 +62,13 @@ def decoded(data: bytes, path: str) -> FileResult:
     if any(len(each) not in (0, len(result.violations)) for each in (result.snippets, result.diffs)):
         raise RowError("not as many details as findings")
     return result
+
+
+def _note(row: Any) -> Note:
+    cell, line, column, message = row
+    _must_be(int, cell, line, column)
+    _must_be(str, message)
+    return Note(cell, line, column, message)
 
 
 def _row(violation: Violation) -> list[Any]:

@@ -80,5 +80,7 @@ def _write(text: str, output: str | None) -> None:
     try:
         with open(output, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
+    except BrokenPipeError:
+        pass  # `-o >(head -1)`: the reader has what it wanted
     except OSError as error:
         raise Usage(f"{output}: cannot be written: {error.strerror}") from error

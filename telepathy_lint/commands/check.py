@@ -6,9 +6,10 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from telepathy_lint import streams
 from telepathy_lint.cli import Usage
 from telepathy_lint.config import ConfigError, Configs
 from telepathy_lint.files import Discovery, Found
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from telepathy_lint.cache import Cache
     from telepathy_lint.results import FileResult
     from telepathy_lint.settings import UnusedModel
+    from telepathy_lint.violation import Violation
 
 #: Options that are keys of the configuration too.
 _KEYS = (
@@ -28,6 +30,13 @@ _KEYS = (
     "respect-gitignore", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
     "report-unused-noqa",
 )  # fmt: skip
+#: Options that decide what a run does, each with others that it could not honour.
+_APART = {
+    "add-noqa": ("watch", "show-files", "statistics", "write-baseline"),
+    "write-baseline": ("fix", "fix-only", "diff", "watch", "show-files", "statistics"),
+    "show-files": ("watch", "statistics"),
+    "statistics": ("watch", "diff"),
+}
 _STDIN = "-"
 #: Seconds between two looks at the files under --watch.
 _PAUSE = 0.3
@@ -60,10 +69,16 @@ class Check:
             raise Usage(
                 "--add-noqa writes comments for what is not fixed: give it without --fix, --fix-only and --diff"
             )
+        given = {key for key in ("fix", *_APART, "fix-only", "diff", "watch") if _is_given(options, key)}
+        for one, others in _APART.items():
+            if one in given and (other := next((each for each in others if each in given), None)):
+                raise Usage(f"--{one} cannot be used with --{other}")
         if _STDIN in options.paths and len(options.paths) > 1:
             raise Usage("standard input (-) cannot be linted together with files")
-        if _STDIN in options.paths and (options.watch or options.add_noqa):
-            raise Usage("--watch and --add-noqa need files, not standard input (-)")
+        if _STDIN in options.paths:
+            for one in ("watch", "add-noqa", "write-baseline", "show-files"):
+                if one in given:
+                    raise Usage(f"--{one} needs files, not standard input (-)")
         if options.stdin_filename is not None and options.paths != [_STDIN]:
             raise Usage("--stdin-filename names what comes from standard input: give - as the path")
 
@@ -105,6 +120,7 @@ class Check:
         self._refuse_unknown_rules(cache)
         with Progress(self.options.quiet) as progress:
             results = self.project.run(files, task, self.config.jobs, progress, cache)
+        self._note(results)
         if not files and not self.options.quiet:
             print("telepathy-lint: warning: no Python files under the given paths", file=sys.stderr)
         if self.options.verbose:
@@ -169,16 +185,21 @@ class Check:
 
     def _stdin(self) -> int:
         name = self.options.stdin_filename or _STDIN
-        data = sys.stdin.buffer.read()
+        try:
+            data = sys.stdin.buffer.read()
+        except OSError as error:
+            raise Usage(f"standard input cannot be read: {error.strerror}") from error
         found = Found(name, os.path.dirname(os.path.abspath(name)))
         from telepathy_lint.one_file import run
         from telepathy_lint.scan import Modules
-        from telepathy_lint.triggers import may_matter
+        from telepathy_lint.triggers import may_matter, may_name_rules
 
         self._refuse_unknown_rules()
         task = self._task()
-        if may_matter(data, self.configs.of(found.folder).loading_words) or task.unused_noqa:
-            result = run(self.project.job(found, data), task, Modules())
+        matters = may_matter(data, self.configs.of(found.folder).loading_words)
+        if matters or may_name_rules(data):
+            job = self.project.job(found, data)
+            result = run(job._replace(comments_only=not matters and not task.unused_noqa), task, Modules())
         else:
             from telepathy_lint.results import FileResult
 
@@ -188,6 +209,7 @@ class Check:
             sys.stdout.flush()
             sys.stdout.buffer.write(data if result.output is None else result.output)
             sys.stdout.buffer.flush()
+        self._note([result])
         results = self._without_known([result], [found])
         return self._finish(results, to=sys.stderr if task.fix and not task.patch else None)
 
@@ -214,12 +236,7 @@ class Check:
         for result in results:
             sys.stdout.write(result.patch)
         sys.stdout.flush()
-        for result in results:
-            for violation in result.failures:
-                print(
-                    f"{violation.path}:{violation.line}: {violation.code} {violation.message}",
-                    file=sys.stderr,
-                )
+        _say([violation for result in results for violation in result.failures])
         if not self.options.quiet:
             print(
                 f"Would fix {fixed} error{'' if fixed == 1 else 's'}."
@@ -228,6 +245,15 @@ class Check:
                 file=sys.stderr,
             )
         return 2 if failed else 1 if fixed and not self.options.exit_zero else 0
+
+    def _note(self, results: Sequence[FileResult]) -> None:
+        """Say on standard error what is no finding."""
+        for result in results if not self.options.quiet else ():
+            for note in result.notes:
+                from telepathy_lint.output.text import place_of, printable
+
+                where = place_of(result.path, note.cell, note.line, note.column)
+                print(f"telepathy-lint: warning: {where}: {printable(note.message)}", file=sys.stderr)
 
     def _print(self, results: Sequence[FileResult], to: Any) -> None:
         from telepathy_lint.output import render
@@ -244,6 +270,8 @@ class Check:
             try:
                 with open(self.options.output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
                     file.writelines(self._pieces(report))
+            except BrokenPipeError:
+                pass  # `-o >(head -1)`: the reader has what it wanted
             except OSError as error:
                 raise ConfigError(
                     f"{self.options.output_file}: cannot be written: {error.strerror}"
@@ -270,8 +298,7 @@ class Check:
 
     def _added(self, results: Sequence[FileResult]) -> int:
         failed = [violation for result in results for violation in result.failures]
-        for violation in failed:
-            print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
+        _say(failed)
         added = sum(result.comments for result in results)
         print(f"Added {added} noqa comment{'' if added == 1 else 's'}.")
         return 2 if failed else 0
@@ -303,13 +330,12 @@ class Check:
         known: Baseline = Baseline.read(path) if os.path.exists(path) else Baseline(path, Counter())
         total = known.write(results, [found.path for found in files], self._narrowed)
         failed = [violation for result in results for violation in result.failures]
-        for violation in failed:
-            print(f"{violation.path}:{violation.line}: {violation.code} {violation.message}", file=sys.stderr)
+        _say(failed)
         print(f"Wrote {total} finding{'' if total == 1 else 's'} to {path}.")
         return 2 if failed else 0
 
     def _watch(self, again: Callable[[int], bool] = lambda runs: True) -> int:
-        """Run whenever something changed; until interrupted."""
+        """Run whenever something changed, until interrupted or until the reader of the output is gone."""
         seen: dict[str, tuple[int, int]] = {}
         runs = 0
         while again(runs):
@@ -324,7 +350,21 @@ class Check:
                 runs += 1
             else:
                 time.sleep(_PAUSE)
+            if streams.is_lost(sys.stdout):
+                break  # nobody reads what further runs would print
         return 0
+
+
+def _is_given(options: Namespace, key: str) -> bool:
+    return bool(getattr(options, key.replace("-", "_"), None) or getattr(options, key, None))
+
+
+def _say(failures: Iterable[Violation]) -> None:
+    """Failures on standard error, where the report itself is something else than findings."""
+    from telepathy_lint.output.text import place, printable
+
+    for violation in failures:
+        print(f"{place(violation)}: {violation.code} {printable(violation.message)}", file=sys.stderr)
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from telepathy_lint.lsp.settings import EditorSettings
 from telepathy_lint.one_file import Job
 from telepathy_lint.output import rule_url
 from telepathy_lint.project import Project
-from telepathy_lint.results import FAILED_CODE, failure, unreadable
+from telepathy_lint.results import FAILED_CODE, crashed, failure, unreadable
 from telepathy_lint.scan import Modules
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import may_matter
@@ -86,7 +86,9 @@ class Linter:
             return sorted(found, key=ORDER), frozenset(problem.cell for problem in source.problems)
         except SourceError as error:
             return list(unreadable(buffer.path, error).violations), frozenset(buffer.uris)
-        except (engine.RuleError, ConfigError) as error:
+        except engine.RuleError as error:
+            return list(crashed(buffer.path, error).violations), frozenset()
+        except ConfigError as error:
             return list(failure(buffer.path, str(error)).violations), frozenset()
         except RecursionError:
             return list(failure(buffer.path, "nested too deeply to be linted").violations), frozenset()

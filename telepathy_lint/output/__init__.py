@@ -31,7 +31,7 @@ FORMATS = {
     "sarif": Format("sarif", edits="all", lines=True, snippets=True),
     "github": Format("github", lines=True),
     "gitlab": Format("gitlab", lines=True, snippets=True),
-    "junit": Format("junit"),
+    "junit": Format("junit", lines=True),
     "rdjson": Format("rdjson", edits="all", lines=True),
 }
 

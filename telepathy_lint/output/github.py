@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.output import Report
-from telepathy_lint.output.places import file_line, message
+from telepathy_lint.output.places import file_line
 from telepathy_lint.output.text import place
 
 
@@ -25,7 +25,7 @@ def render(report: Report) -> Iterator[str]:
                 if last == line:  # GitHub ignores columns of a range over lines
                     properties["endColumn"] = str(violation.span.end_column)
             given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-            yield f"::error {given}::{_data(f'{place(violation)}: {violation.code} {message(violation)}')}\n"
+            yield f"::error {given}::{_data(f'{place(violation)}: {violation.code} {violation.message}')}\n"
 
 
 def _data(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from telepathy_lint.output import Report
+from telepathy_lint.output.places import file_line
 from telepathy_lint.output.text import place
 from telepathy_lint.results import FAILED_CODE
 
@@ -33,7 +34,8 @@ def render(report: Report) -> Iterator[str]:
         yield f'    <testsuite name={_attribute(result.path)} {suite} package="telepathy-lint">\n'
         for violation in result.violations:
             tag = "error" if violation.code == FAILED_CODE else "failure"
-            where = f'line="{violation.line}" column="{violation.column}"'
+            column = violation.column if violation.cell < 0 else 1
+            where = f'line="{file_line(result, violation)}" column="{column}"'
             name, folder = _attribute(f"telepathy-lint.{violation.code}"), _attribute(result.path)
             text = escape(_clean(f"{place(violation)}: {violation.code} {violation.text}"))
             yield f"        <testcase name={name} classname={folder} {where}>\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.output import Report
 from telepathy_lint.results import FileResult
-from telepathy_lint.violation import Violation
+from telepathy_lint.violation import Violation, place_in_words
 
 
 def file_line(result: FileResult, violation: Violation, line: int | None = None) -> int:
@@ -21,7 +21,8 @@ def message(violation: Violation) -> str:
     """The message, with the place in the notebook for services that know no cells."""
     if violation.cell < 0:
         return violation.text
-    return f"{violation.text} (cell {violation.cell + 1}, line {violation.line}, column {violation.column})"
+    place = place_in_words(violation.line, violation.cell)
+    return f"{violation.text} (column {violation.column} in {place})"
 
 
 def fingerprinted(report: Report) -> Iterator[tuple[FileResult, Violation, str]]:

@@ -25,7 +25,7 @@ def render(report: Report) -> Iterator[str]:
         _result(result, violation, fingerprint, index)
         for result, violation, fingerprint in fingerprinted(report)
     ]
-    failures = [_notification(one) for result in report.results for one in result.failures]
+    failures = [_notification(result, one) for result in report.results for one in result.failures]
     run = {
         "tool": {
             "driver": {
@@ -134,20 +134,25 @@ def _replacement(edit: Edit) -> dict[str, Any]:
     }
 
 
-def _notification(violation: Violation) -> dict[str, Any]:
+def _notification(result: FileResult, violation: Violation) -> dict[str, Any]:
     return {
         "level": "error",
-        "message": {"text": violation.text},
+        "message": {"text": message(violation)},
         "descriptor": {"id": FAILED_CODE},
         "locations": [
             {
                 "physicalLocation": {
                     "artifactLocation": _artifact(violation),
-                    "region": {"startLine": violation.line, "startColumn": violation.column},
+                    "region": _start(result, violation),
                 }
             }
         ],
     }
+
+
+def _start(result: FileResult, violation: Violation) -> dict[str, int]:
+    line = {"startLine": file_line(result, violation)}
+    return line if violation.cell >= 0 else {**line, "startColumn": violation.column}
 
 
 def _artifact(violation: Violation) -> dict[str, str]:

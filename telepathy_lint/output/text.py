@@ -27,8 +27,12 @@ def printable(text: str) -> str:
 
 def place(violation: Violation) -> str:
     """Where to look: `path:line:column`, in a notebook `path:cell 3:line:column` with cells counted from 1."""
-    cell = f":cell {violation.cell + 1}" if violation.cell >= 0 else ""
-    return f"{printable(violation.path)}{cell}:{violation.line}:{violation.column}"
+    return place_of(violation.path, violation.cell, violation.line, violation.column)
+
+
+def place_of(path: str, cell: int, line: int, column: int) -> str:
+    """The same for what is not a finding."""
+    return f"{printable(path)}{f':cell {cell + 1}' if cell >= 0 else ''}:{line}:{column}"
 
 
 def count(number: int, noun: str) -> str:

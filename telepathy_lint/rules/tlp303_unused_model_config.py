@@ -3,6 +3,7 @@ from __future__ import annotations
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.violation import place_in_words
 
 
 class UnusedModelConfig(Rule):
@@ -58,7 +59,7 @@ class UnusedModelConfig(Rule):
         if found is None:
             return None
         places = ", ".join(
-            f"{path}:{line}" if cell < 0 else f"{path}, cell {cell + 1}, line {line}"
+            f"{path}:{line}" if cell < 0 else f"{path}, {place_in_words(line, cell)}"
             for path, line, cell in found.references
         )
         also = f"; also named in {places}" if places else ""

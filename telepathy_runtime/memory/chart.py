@@ -32,7 +32,8 @@ def draw(
 ) -> None:
     """Writes an SVG or PNG: one bar an instant, stacked by component, with the card's budget and capacity.
 
-    Raises UnknownOptionError for another suffix, and without matplotlib, saying how to install it.
+    Raises UnknownOptionError for another suffix, and without matplotlib, saying how to install it; OSError where the
+    file cannot be written.
     """
     file = Path(path)
     if file.suffix not in (".svg", ".png"):
@@ -58,7 +59,10 @@ def draw(
     figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9, handlelength=1.1)
     # No date and no random names, so that the same plan gives the same file.
     with rc_context({"svg.hashsalt": "telepathy"}):
-        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+        try:
+            figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+        except OSError as error:  # a full disk does not say of itself which file it was
+            raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def _bars(axes: Any, bars: Sequence[tuple[str, Instant]]) -> None:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from telepathy_runtime import registry
-from telepathy_runtime.memory import log, render, review_text
+from telepathy_runtime.memory import log, models, render, review_text
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
-from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, gpu
+from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
+from telepathy_runtime.memory.models import find
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
 from telepathy_runtime.memory.units import gib
@@ -52,12 +52,12 @@ HELP = {
 
 def add_parsers(subparsers: Any) -> None:
     """Registers the four commands; each parser's `run` takes the parsed arguments and returns the exit code."""
-    models = subparsers.add_parser("models", help="the models whose dimensions are known exactly")
-    models.add_argument(
+    listed = subparsers.add_parser("models", help="the models whose dimensions are known exactly")
+    listed.add_argument(
         "model", nargs="?", help="an id, or a folder or file of a config.json; all when left out"
     )
-    models.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
-    models.set_defaults(run=_guarded(_models))
+    listed.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    listed.set_defaults(run=_guarded(models.run))
 
     one = subparsers.add_parser("estimate", help="peak memory of one job, and where it goes")
     one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
@@ -104,7 +104,9 @@ def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
         else:
             parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
     parser.add_argument(
-        "--gpu", action="append", help=f"{', '.join(GPUS)}, device or all (default {DEFAULT_GPU})"
+        "--gpu",
+        action="append",
+        help=f"{', '.join(GPUS)}, device or all (default {DEFAULT_GPU}); may be given several times",
     )
     parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
     parser.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
@@ -126,55 +128,25 @@ def _pair_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--adapter-params", type=int, help="another bridge, by its number of parameters")
 
 
-def _models(args: argparse.Namespace) -> int:
-    specs = [find(args.model)] if args.model else list(registry.all_models())
-    if args.json:
-        shown = [dataclasses.asdict(s) | {"params": s.params, "params_bytes": s.params_bytes} for s in specs]
-        print(json.dumps(shown, indent=2))
-        return 0
-    header = (
-        "model",
-        "parameters",
-        "weights",
-        "layers",
-        "hidden",
-        "heads/kv",
-        "vocab",
-        "tied",
-        "KV a token",
-        "context",
-    )
-    rows = [
-        (
-            spec.id,
-            f"{spec.params:,}",
-            f"{gib(spec.params_bytes)} {spec.dtype}",
-            spec.layers,
-            spec.hidden,
-            f"{spec.heads}/{spec.kv_heads}",
-            spec.vocab,
-            "yes" if spec.tied else "no",
-            gib(spec.kv_bytes(1, 1)),
-            spec.max_positions,
-        )
-        for spec in specs
-    ]
-    print(render.table(header, rows))
-    return 0
-
-
 def _estimate(args: argparse.Namespace) -> int:
-    work, (card, *_) = _work(args), _cards(args)
+    work, cards = _work(args), _cards(args)
+    if args.plot and len(cards) > 1:
+        raise UnknownOptionError("--plot draws the limits of one GPU: name one with --gpu")
     result = _at(args, find(args.model), work)
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
         title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
-        draw(args.plot, bars, card, args.reserve, title)
+        draw(args.plot, bars, cards[0], args.reserve, title)
     if args.json:
-        print(json.dumps(render.estimate_json(result, card, args.reserve), indent=2))
+        print(json.dumps(render.estimate_json(result, cards, args.reserve), indent=2))
     else:
-        print(render.estimate_text(result, card, args.reserve))
-    return 0 if result.peak_allocated <= card.budget(args.reserve) else 1
+        print(render.estimate_text(result, cards, args.reserve))
+    return _fits(result.peak_allocated, cards, args.reserve)
+
+
+def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
+    """The exit code: 0 where `size` bytes fit every card."""
+    return 0 if all(size <= card.budget(reserve) for card in cards) else 1
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -196,7 +168,7 @@ def _plan(args: argparse.Namespace) -> int:
         )
     else:
         print(_searched(args, work))
-        print(render.fits_table(fits, "tokens" if args.context else "batch"))
+        print(render.fits_table(fits, "tokens" if args.context else "batch", args.reserve))
     return 0 if all(fit.batch for _, fit in fits) else 1
 
 
@@ -283,15 +255,16 @@ def _trace(args: argparse.Namespace) -> int:
         result = trace(build, padded=args.padded)
     except TraceError as error:
         raise ValueError(str(error)) from error
-    (card, *_) = _cards(args)
+    cards = _cards(args)
     if args.json:
-        shown = dataclasses.asdict(result) | {"gpu": render.gpu_json(card, args.reserve)}
+        known = [render.gpu_json(card, args.reserve) for card in cards]
+        shown = dataclasses.asdict(result) | ({"gpu": known[0]} if len(known) == 1 else {"gpus": known})
         print(json.dumps(shown, indent=2))
     else:
         print(f"built {gib(result.built)}, peak {gib(result.peak_allocated)} at: {result.peak_at}")
         print("peak of each step: " + ", ".join(gib(peak) for peak in result.step_peaks))
-        print(render.fits_text(result.peak_allocated, card, args.reserve))
-    return 0 if result.peak_allocated <= card.budget(args.reserve) else 1
+        print(render.cards_text(result.peak_allocated, cards, args.reserve))
+    return _fits(result.peak_allocated, cards, args.reserve)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -319,19 +292,12 @@ def _compare(args: argparse.Namespace) -> int:
     summary = result.summary
     if summary["measured"]:
         print(
-            f"\nestimate / measured over {summary['measured']} records: min {summary['min']:.3f}, "
+            f"\nestimate / measured over {summary['measured']} records:\nmin {summary['min']:.3f}, "
             f"median {summary['median']:.3f}, max {summary['max']:.3f}, below 1: {summary['below_1']:.0%}"
         )
     for device, code, message in result.findings:
         print(f"{device}: {code}: {message}")
     return int(result.bad)
-
-
-def find(model: str) -> ModelSpec:
-    """A spec by id, or from a folder or file of a config.json."""
-    if Path(model).exists():
-        return registry.from_config(model)
-    return registry.get(model)
 
 
 def _work(args: argparse.Namespace) -> Workload:
@@ -340,7 +306,7 @@ def _work(args: argparse.Namespace) -> Workload:
     return Workload(**values)
 
 
-def _cards(args: argparse.Namespace) -> list[Any]:
+def _cards(args: argparse.Namespace) -> list[Gpu]:
     names: Sequence[str] = args.gpu or [DEFAULT_GPU]
     return [gpu(name) for name in (GPUS if "all" in names else names)]
 
@@ -356,9 +322,6 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
     def run(args: argparse.Namespace) -> int:
         try:
             return command(args)
-        except BrokenPipeError:  # `| head` has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         except ModuleNotFoundError as error:
             extra = {"torch": "runtime", "transformers": "runtime", "matplotlib": "plot"}.get(
                 error.name or ""

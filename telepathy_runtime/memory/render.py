@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,23 +16,54 @@ from telepathy_runtime.memory.units import gib
 BAR = 40
 
 
+def width() -> int:
+    """Columns of the terminal; 80 where the output goes elsewhere, so that a pipe gets the same text everywhere."""
+    return max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else 80
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> str:
-    """Aligned columns: the first `left` to the left, the others to the right."""
+    """Aligned columns: the first `left` to the left, the others to the right.
+
+    A table wider than the terminal continues below, with its first column repeated.
+    """
     cells = [list(header), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    parts = [
+        "\n".join(_lines([[row[column] for column in block] for row in cells], block, widths, left))
+        for block in _blocks(widths, width())
+    ]
+    return "\n\n".join(parts)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns of each part of a table that fits into `room` columns of text."""
+    blocks: list[list[int]] = [[0]]
+    used = widths[0]
+    for column, needed in enumerate(widths[1:], 1):
+        if used + 2 + needed > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = widths[0]
+        blocks[-1].append(column)
+        used += 2 + needed
+    return blocks
+
+
+def _lines(
+    cells: Sequence[Sequence[str]], block: Sequence[int], widths: Sequence[int], left: int
+) -> list[str]:
     lines = []
     for row in cells:
         parts = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(widths[column]) if column < left else cell.rjust(widths[column])
+            for column, cell in zip(block, row, strict=True)
         ]
         lines.append("  ".join(parts).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    lines.insert(1, "  ".join("-" * widths[column] for column in block))
+    return lines
 
 
-def estimate_text(result: Estimate, card: Gpu, reserve: float) -> str:
-    """The peak by component, the other instants, and whether it fits `card`."""
+def estimate_text(result: Estimate, cards: Sequence[Gpu], reserve: float) -> str:
+    """The peak by component, the other instants, and whether it fits each of the `cards`."""
     peak = result.peak
     scale = BAR / max(peak.total, 1)
     rows = [
@@ -43,7 +76,7 @@ def estimate_text(result: Estimate, card: Gpu, reserve: float) -> str:
         f"peak {gib(peak.total)} at: {peak.name}",
         _with_bars(rows),
         table(("instant", "alive"), [(i.name, gib(i.total)) for i in result.instants]),
-        fits_text(peak.total, card, reserve),
+        cards_text(peak.total, cards, reserve),
     ]
     parts += [f"note: {note}" for note in result.notes]
     return "\n\n".join(parts)
@@ -51,18 +84,43 @@ def estimate_text(result: Estimate, card: Gpu, reserve: float) -> str:
 
 def _with_bars(rows: Sequence[tuple[str, str, str, str]]) -> str:
     text = table(("at the peak", "bytes", "share"), [row[:3] for row in rows]).splitlines()
-    return "\n".join([*text[:2], *(f"{line}  {row[3]}" for line, row in zip(text[2:], rows, strict=True))])
+    return "\n".join(
+        [*text[:2], *(f"{line}  {row[3]}".rstrip() for line, row in zip(text[2:], rows, strict=True))]
+    )
+
+
+def cards_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
+    """Whether `size` bytes fit: a sentence for one card, a table for several."""
+    if len(cards) == 1:
+        return fits_text(size, cards[0], reserve)
+    rows = [
+        (card.name, _verdict(size, card, reserve), gib(card.total_bytes), gib(budget), gib(budget - size))
+        for card in cards
+        for budget in [card.budget(reserve)]
+    ]
+    return table(("GPU", "verdict", "in all", "to plan with", "free"), rows, left=2)
+
+
+def _verdict(size: int, card: Gpu, reserve: float) -> str:
+    if size <= card.budget(reserve):
+        return "fits"
+    return "no margin" if size <= card.usable_bytes else "does not fit"
 
 
 def fits_text(size: int, card: Gpu, reserve: float) -> str:
     """One sentence: whether `size` bytes fit the card, and how."""
     budget = card.budget(reserve)
-    seen = f"{card.name}: {gib(card.total_bytes)} in all, {gib(budget)} to plan with"
-    if size <= budget:
+    seen, verdict = card_text(card, reserve), _verdict(size, card, reserve)
+    if verdict == "fits":
         return f"fits {seen}; {gib(budget - size)} free"
-    if size <= card.usable_bytes:
+    if verdict == "no margin":
         return f"no margin on {seen}: {gib(size - budget)} into the reserve for fragmentation"
     return f"does not fit {seen}; {gib(size - card.usable_bytes)} too much"
+
+
+def card_text(card: Gpu, reserve: float) -> str:
+    """A card and its memory."""
+    return f"{card.name}: {gib(card.total_bytes)} in all, {gib(card.budget(reserve))} to plan with"
 
 
 def workload_text(work: Any) -> str:
@@ -78,9 +136,11 @@ def workload_text(work: Any) -> str:
     return ", ".join([base, *other])
 
 
-def estimate_json(result: Estimate, card: Gpu, reserve: float) -> dict[str, Any]:
-    """Everything about an estimate; bytes throughout."""
+def estimate_json(result: Estimate, cards: Sequence[Gpu], reserve: float) -> dict[str, Any]:
+    """Everything about an estimate; bytes throughout. `gpus` takes the place of `gpu` and `fits` for several cards."""
     peak = result.peak
+    gpus = [gpu_json(card, reserve) | {"fits": peak.total <= card.budget(reserve)} for card in cards]
+    one = gpus[0].pop("fits") if len(gpus) == 1 else None
     return {
         "models": list(result.models),
         "workloads": [asdict(work) for work in result.workloads],
@@ -90,8 +150,7 @@ def estimate_json(result: Estimate, card: Gpu, reserve: float) -> dict[str, Any]
         "instant": peak.name,
         "components": peak.components(),
         "instants": {instant.name: instant.total for instant in result.instants},
-        "gpu": gpu_json(card, reserve),
-        "fits": peak.total <= card.budget(reserve),
+        **({"gpus": gpus} if one is None else {"gpu": gpus[0], "fits": one}),
         "notes": list(result.notes),
     }
 
@@ -121,18 +180,29 @@ def gpu_json(card: Gpu, reserve: float) -> dict[str, Any]:
     }
 
 
-def fits_table(fits: Sequence[tuple[str, Fit]], what: str) -> str:
-    """One row a search: what fits, with how much, and what the next would take."""
-    rows = [
-        (
-            label,
-            fit.gpu.name,
-            f"{fit.batch} (all)" if fit.limited else fit.batch,
-            gib(fit.at.peak_allocated) if fit.at else "-",
-            fit.at.peak.name if fit.at else f"weights and states do not fit: {gib(fit.above.peak_allocated)}",
-            gib(fit.above.peak_allocated),
-            gib(fit.budget_bytes),
-        )
-        for label, fit in fits
-    ]
-    return table(("model", "GPU", what, "peak", "at", "one more", "budget"), rows, left=2)
+def fits_table(fits: Sequence[tuple[str, Fit]], what: str, reserve: float) -> str:
+    """What fits, with how much, and what the next would take: a row a model on one card, else a table a model."""
+    cards = list(dict.fromkeys(fit.gpu for _, fit in fits))
+    if len(cards) == 1:
+        rows = [(label, *_fit_cells(fit)) for label, fit in fits]
+        return f"{card_text(cards[0], reserve)}\n{table(('model', *_fit_header(what)), rows)}"
+    parts = []
+    for label in dict.fromkeys(label for label, _ in fits):
+        rows = [
+            (fit.gpu.name, gib(fit.budget_bytes), *_fit_cells(fit)) for other, fit in fits if other == label
+        ]
+        parts.append(f"{label}\n{table(('GPU', 'to plan with', *_fit_header(what)), rows)}")
+    return "\n\n".join(parts)
+
+
+def _fit_header(what: str) -> tuple[str, ...]:
+    return what, "peak", "at", "one more"
+
+
+def _fit_cells(fit: Fit) -> tuple[object, ...]:
+    return (
+        f"{fit.batch} (all)" if fit.limited else fit.batch,
+        gib(fit.at.peak_allocated) if fit.at else "-",
+        fit.at.peak.name if fit.at else "does not fit",
+        gib(fit.above.peak_allocated),
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, RESERVE, gpu
-from telepathy_runtime.memory.render import table
+from telepathy_runtime.memory.render import table, width
 from telepathy_runtime.memory.review import REGIMES, BatchRow, MemoryRow, batch_table, memory_table
 from telepathy_runtime.memory.units import GIB
 
@@ -80,16 +81,20 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def as_text() -> str:
     """Both tables for a terminal, with the regimes and the errors in words."""
     batches = batch_table()
-    regimes = "\n".join(f"  {r.key}: {r.says}" for r in REGIMES)
+    regimes = "\n".join(_wrapped(f"{r.key}: {r.says}") for r in REGIMES)
     parts = [
-        f"Batch sizes on {DEFAULT_GPU}: review's batch (accumulation); peak at it / most that fits / safe",
+        f"Batch sizes on {DEFAULT_GPU}: review's batch (accumulation);\npeak at it / most that fits / safe",
         table(BATCH_HEADER, batch_rows(batches)),
         regimes,
-        "Does not hold at the table's own length:\n" + "\n".join(f"  {line}" for line in errors(batches)),
+        "Does not hold at the table's own length:\n" + "\n".join(map(_wrapped, errors(batches))),
         "Memory at batch 1, 1536 tokens, bfloat16, decimal GB",
         table(MEMORY_HEADER, memory_rows(memory_table())),
     ]
     return "\n\n".join(parts)
+
+
+def _wrapped(line: str) -> str:
+    return fill(line, width(), initial_indent="  ", subsequent_indent="    ")
 
 
 def document(text: str) -> str:

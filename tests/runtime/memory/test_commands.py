@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from telepathy_runtime import registry
+from telepathy_runtime.memory import render
 from telepathy_runtime.memory.commands import main
+from telepathy_runtime.memory.gpus import GPUS
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -86,7 +89,82 @@ def test_plan_finds_the_batch_on_every_card(capsys: pytest.CaptureFixture[str]) 
     for row in rows:
         assert row["next_peak_bytes"] > row["gpu"]["budget_bytes"]
     code, out, _ = run(capsys, "plan", "--seq-len", "1536", "--regime", "frozen_grad")
-    assert code == 0 and len(out.splitlines()) == 1 + 2 + 7
+    assert code == 0 and len(out.splitlines()) == 2 + 2 + 7
+
+
+def test_estimate_compares_with_every_card(capsys: pytest.CaptureFixture[str]) -> None:
+    job = ("estimate", "Qwen/Qwen2.5-7B", "--seq-len", "1024")
+    code, out, _ = run(capsys, *job, "--gpu", "all")
+    verdicts = dict(re.findall(r"^(\S+) +(fits|no margin|does not fit)  ", out, re.MULTILINE))
+    assert list(verdicts) == list(GPUS) and set(verdicts.values()) == {"fits", "no margin", "does not fit"}
+    assert code == 1, "not on every card"
+    for name, verdict in verdicts.items():
+        code, alone, _ = run(capsys, *job, "--gpu", name)
+        assert f"{verdict} {name}" in alone.replace("no margin on", "no margin"), name
+        assert code == (0 if verdict == "fits" else 1)
+    code, data = run_json(capsys, *job, "--gpu", "H200", "--gpu", "T4")
+    assert code == 1 and "gpu" not in data and "fits" not in data
+    assert [(each["name"], each["fits"]) for each in data["gpus"]] == [("H200", True), ("T4", False)]
+    code, _, err = run(capsys, *job, "--gpu", "all", "--plot", "x.svg")
+    assert code == 2 and "name one with --gpu" in err
+
+
+LINE = {"schema": 1, "event": "after_step", "device": "cuda:0", "step": 3, "label": None, "findings": []}
+
+TABLES = [
+    ("models",),
+    ("models", "Qwen/Qwen2.5-1.5B-Instruct"),
+    ("estimate", "mistralai/Mistral-7B-Instruct-v0.3", "--gpu", "all", "--regime", "full"),
+    ("plan",),
+    ("plan", "--regime", "full", "--gpu", "T4"),
+    ("plan", "mistralai/Mistral-7B-Instruct-v0.3", "--gpu", "all", "--context"),
+    ("plan", "--gpu", "H200", "--gpu", "T4"),
+    ("plan", "--review"),
+    ("compare", "memory.jsonl"),
+]
+
+
+@pytest.mark.parametrize("arguments", TABLES, ids=" ".join)
+@pytest.mark.parametrize("columns", ["80", "200", ""])
+def test_what_goes_into_a_pipe_fits_80_columns(
+    arguments: tuple[str, ...],
+    columns: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever terminal the pipe was started from."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "memory.jsonl").write_text(
+        json.dumps(
+            LINE
+            | {
+                "label": "a label of some length",
+                "estimate": {"bytes": 100 * 2**30},
+                "max_allocated": 99 * 2**30,
+                "ratio": 1.0101,
+                "verdict": "ok",
+            }
+        )
+        + "\n"
+    )
+    _, out, err = run(capsys, *arguments)
+    assert out and not err
+    assert [line for line in out.splitlines() if len(line) > 80 or line != line.rstrip()] == []
+
+
+def test_a_wider_terminal_gets_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "width", lambda: 140)
+    _, out, _ = run(capsys, "models")
+    assert {"layers", "heads/kv", "tied", "dtype"} <= set(out.splitlines()[0].split())
+    assert len(out.splitlines()) == 2 + len(list(registry.all_models()))
+    monkeypatch.setattr(render, "width", lambda: 60)
+    _, out, _ = run(capsys, "plan", "Qwen/Qwen2.5-3B", "--gpu", "T4")
+    assert max(map(len, out.splitlines()[2:])) <= 60
+    assert out.count("Qwen/Qwen2.5-3B") == 2, "what does not fit continues below, with the model again"
 
 
 def test_plan_finds_the_longest_context(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,9 +239,6 @@ def test_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: s
 def test_a_picture_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--plot", str(tmp_path / "plan.pdf"))
     assert code == 2 and "a picture is .svg or .png" in err
-
-
-LINE = {"schema": 1, "event": "after_step", "device": "cuda:0", "step": 3, "label": None, "findings": []}
 
 
 def test_compare_reads_a_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
