@@ -25,7 +25,7 @@ def render(report: Report) -> Iterator[str]:
                 if last == line:  # GitHub ignores columns of a range over lines
                     properties["endColumn"] = str(violation.span.end_column)
             given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-            yield f"::error {given}::{_data(f'{place(violation)}: {violation.code} {violation.message}')}\n"
+            yield f"::error {given}::{_data(f'{place(violation)}: {violation.code} {violation.text}')}\n"
 
 
 def _data(text: str) -> str:
