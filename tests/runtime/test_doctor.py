@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -26,10 +27,12 @@ def test_doctor_prints_what_is_here_and_what_it_would_choose(
     assert cli.main(["doctor", str(without_sdpa)]) == 0
     out = capsys.readouterr().out
     import torch
-    import transformers
 
-    assert f"transformers    {transformers.__version__}" in out
-    assert f"torch           {torch.__version__}" in out
+    for package in (
+        "transformers",
+        "torch",
+    ):  # the distribution's: torch.__version__ may say +cu121 beside it
+        assert f"{package:<15} {importlib.metadata.version(package)} (wants " in out
     assert "launcher     one process" in out
     assert f"cache        {tmp_path / 'hub'} (from HF_HOME), writable" in out
     assert "network      forbidden by HF_HUB_OFFLINE" in out
@@ -109,5 +112,5 @@ def test_help_needs_no_torch(command: list[str]) -> None:
         f"import sys, telepathy_runtime.cli as c\ntry: c.main({command!r})\nexcept SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

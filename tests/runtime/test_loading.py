@@ -363,6 +363,23 @@ def test_loading_changes_neither_environment_nor_defaults(checkpoints: Checkpoin
     assert (dict(os.environ), torch.get_default_dtype(), torch.is_grad_enabled()) == before
 
 
+def test_a_load_that_fails_leaves_the_default_dtype_as_it_was() -> None:
+    """transformers 4.46 sets it for the load and, when the load raises, forgets to set it back."""
+
+    class Forgetful:
+        def from_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+            torch.set_default_dtype(torch.bfloat16)
+            raise RuntimeError("no")
+
+    before = torch.get_default_dtype()
+    try:
+        with pytest.raises(Exception, match="no"):
+            load_model("org/name", model_class=Forgetful())
+        assert torch.get_default_dtype() == before
+    finally:
+        torch.set_default_dtype(before)
+
+
 def test_weights_on_disk_are_reported_and_may_be_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:
     folder = checkpoints("llama")
     blocks = {"model.embed_tokens": "cpu", "model.layers": "cpu", "model.norm": "cpu", "lm_head": "disk"}
