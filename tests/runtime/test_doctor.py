@@ -73,12 +73,16 @@ def test_doctor_says_what_cannot_be(
 
 
 def test_load_and_dry_run(checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import LlamaForCausalLM
+
     folder = str(checkpoints("llama"))
     assert cli.main(["load", folder, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert cli.main(["load", folder, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["effective"]["attn_implementation"] == plan["attn_implementation"]["value"] == "sdpa"
+    chosen = plan["attn_implementation"]["value"]
+    assert report["effective"]["attn_implementation"] == chosen
+    assert chosen == ("sdpa" if LlamaForCausalLM._supports_sdpa else "eager")
     assert set(report) == {"event", *LoadReport.__dataclass_fields__}
     assert cli.main(["load", folder, "--model-class", "LlamaModel", "--dtype", "float16"]) == 0
     assert "as LlamaModel: float16" in capsys.readouterr().out
