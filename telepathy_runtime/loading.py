@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime import causes, downloads, environment, generation, inspection, planning, tokenization
@@ -103,7 +105,7 @@ def load_model(
     if dtype_keyword in keywords:
         keywords[dtype_keyword] = planning.torch_dtype(keywords[dtype_keyword])
     begun = time.perf_counter()
-    with causes.explained(load_plan):
+    with causes.explained(load_plan), _default_dtype_kept():
         loaded = model_class.from_pretrained(model_id, *model_args, **keywords)
     # output_loading_info=True makes it a pair; the caller gets back what from_pretrained gave.
     model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -137,6 +139,18 @@ def _apply_generation(model: Any, load_plan: LoadPlan) -> dict[str, Any]:
             "pass generation_config=None, or another model_class",
         )
     return generation.apply_generation_config(model, asked)
+
+
+@contextlib.contextmanager
+def _default_dtype_kept() -> Iterator[None]:
+    """Restore torch's default dtype when a load fails: transformers before 4.57 leaves the model's behind."""
+    torch = environment.need("torch")
+    before = torch.get_default_dtype()
+    try:
+        yield
+    except BaseException:
+        torch.set_default_dtype(before)
+        raise
 
 
 def load_tokenizer(

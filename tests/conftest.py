@@ -1,8 +1,17 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, on how many processes it runs, and what these build once for all."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+
+# Tiny models gain nothing from threads, and several processes with a thread a core each get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+MOST_WORKERS = 8  # each imports torch, 0.5 GB
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -11,3 +20,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what fixes give to fixtures/rules, and what commands print to docs/; read the diff",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: one process for named files, so that print and breakpoint work there; all cores for folders."""
+    named = [Path(argument.split("::")[0]) for argument in config.args]
+    if config.getoption("bless") or not any((config.invocation_params.dir / path).is_dir() for path in named):
+        config.option.dist = "no"
+        return 0
+    return min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once(name, make)` -> a folder that `make(folder)` filled: in one of the processes of a run, for all of them.
+
+    The others wait. No test may write to it.
+    """
+    import filelock  # a requirement of torch: the linter's tests, which do without, share nothing
+
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of the run; xdist gives each process a folder in it
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = base / "once" / name, base / "once" / f"{name}.made"
+        folder.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(f"{folder}.lock"):
+            if not made.exists():
+                if folder.exists():
+                    pytest.fail(f"an earlier attempt to make {name} failed: see the first error about it")
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return get

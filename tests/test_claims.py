@@ -263,8 +263,10 @@ def test_attention_that_nobody_knows(name: str, llama: str) -> None:
 
 
 def test_output_attentions_selects_eager_attention(llama: str) -> None:
+    from transformers import LlamaForCausalLM
+
     load = loads("model", llama, "")
-    assert load()[1] == "sdpa"
+    assert load()[1] == ("sdpa" if LlamaForCausalLM._supports_sdpa else "eager")
     assert load(output_attentions=True)[1] == "eager"
     assert load(output_attentions=True) == load(output_attentions=True, attn_implementation="eager")
     with pytest.raises(Exception, match="output_attentions"):
@@ -305,7 +307,7 @@ def test_a_placed_model_does_not_move(llama: str, tmp_path: Path) -> None:
     parts = {"model.embed_tokens": "cpu", "model.layers": "disk", "model.norm": "cpu", "lm_head": "cpu"}
     parts["model.rotary_emb"] = "cpu"
     model = t.AutoModelForCausalLM.from_pretrained(llama, device_map=parts, offload_folder=str(tmp_path))
-    with pytest.raises(RuntimeError, match="You can't move a model that has some modules offloaded"):
+    with pytest.raises(RuntimeError, match="offloaded"):
         model.to("cpu")
     t.AutoModelForCausalLM.from_pretrained(llama, device_map={"": "cpu"}).to("cpu")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from telepathy_lint.one_file import open_source
 from telepathy_lint.registry import select
 from telepathy_lint.settings import Settings
 from tests.checkpoints import STOP_IDS
+from tests.conftest import Once
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
     pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
@@ -121,8 +123,17 @@ def run_all(jobs: Sequence[dict[str, Any]], folder: Path) -> list[dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    base = tmp_path_factory.mktemp("differential")
+def outcomes(once: Once) -> Outcomes:
+    """All runs, once for all test processes."""
+
+    def make(folder: Path) -> None:
+        (folder / "outcomes.pickle").write_bytes(pickle.dumps(run_everything(folder)))
+
+    made: Outcomes = pickle.loads((once("differential", make) / "outcomes.pickle").read_bytes())
+    return made
+
+
+def run_everything(base: Path) -> Outcomes:
     builder = "from tests.checkpoints import build; import sys; [build(k, f'{sys.argv[1]}/{k}') for k in sys.argv[2:]]"
     built = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", builder, str(base / "models"), *KINDS],

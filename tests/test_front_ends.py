@@ -238,7 +238,7 @@ def test_the_codemod_writes_what_the_command_line_writes(
 def test_the_codemod_runs_under_libcst_with_its_options(corpus: Path) -> None:
     shutil.copytree(corpus, corpus.parent / "expected")
     (corpus / ".libcst.codemod.yaml").write_text(
-        'formatter: []\nmodules: ["telepathy_lint"]\nrepo_root: "."\n'
+        'formatter: ["cat"]\nmodules: ["telepathy_lint"]\nrepo_root: "."\n'
     )
     listed = run("libcst.tool", "list", check=True).stdout
     assert re.findall(r"^codemod\.(\w+) - ", listed, re.MULTILINE) == [

@@ -1,6 +1,6 @@
 """Programs that nobody wrote: real files, changed at random, through lint and fix.
 
-A seed gives the same programs on every machine. `-m slow` runs many more, and programs of hypothesmith's where it is
+A seed gives the same programs on every machine. `-m exhaustive` runs many more, and programs of hypothesmith's where it is
 installed.
 """
 
@@ -238,14 +238,14 @@ def test_changed_files(first: int) -> None:
         check(program(seed))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(1_000, 11_000, 100))
 def test_many_changed_files(first: int) -> None:
     for seed in range(first, first + 100):
         check(program(seed))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_programs_of_hypothesmith() -> None:
     hypothesmith = pytest.importorskip("hypothesmith")
     head = "from transformers import AutoModel\nm = AutoModel.from_pretrained('gpt2', device_map='auto')\n"

@@ -5,6 +5,8 @@ Each test is one sentence of a rule's documentation, and holds in both majors un
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +80,9 @@ def test_without_do_sample_the_checkpoint_decides_whether_it_samples(chat: Path,
 
 
 def test_without_a_length_it_stops_after_twenty_tokens(plain: Path) -> None:
-    inputs = prompt(plain)
-    assert len(generated(load(plain), inputs, do_sample=False)) == 20
+    """Beside the prompt; in the oldest releases supported, with it."""
+    inputs = prompt(plain, "a b c")
+    assert len(generated(load(plain), inputs, do_sample=False)) in (20, 20 - inputs["input_ids"].shape[1])
 
 
 # ---- TLP204
@@ -92,16 +95,26 @@ def test_greedy_decoding_ignores(name: str, chat: Path) -> None:
     assert generated(model, inputs, do_sample=False, max_new_tokens=16, **{name: IGNORED[name]}) == greedy
 
 
+def complaint(config: Any) -> str:
+    """What transformers says against a generation config: an error where `validate` can be strict, else a warning."""
+    strict = {"strict": True} if "strict" in inspect.signature(config.validate).parameters else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            config.validate(**strict)
+        except ValueError as error:
+            return str(error)
+    return "" if strict else "\n".join(str(warning.message) for warning in caught)
+
+
 @pytest.mark.parametrize("name", IGNORED)
 def test_transformers_itself_calls_it_a_mistake(name: str) -> None:
-    config = transformers.GenerationConfig(do_sample=False, **{name: IGNORED[name]})
-    with pytest.raises(ValueError, match=name):
-        config.validate(strict=True)
+    assert name in complaint(transformers.GenerationConfig(do_sample=False, **{name: IGNORED[name]}))
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_what_is_not_reported_is_no_mistake_to_transformers(name: str) -> None:
-    transformers.GenerationConfig(do_sample=False, **{name: NEUTRAL[name]}).validate(strict=True)
+    assert not complaint(transformers.GenerationConfig(do_sample=False, **{name: NEUTRAL[name]}))
 
 
 def test_no_temperature_raises_with_sampling(plain: Path) -> None:

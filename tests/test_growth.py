@@ -53,14 +53,18 @@ def notebook(count: int) -> str:
             lambda n: "".join(f"# telepathy-lint: disable=TLP101,X{i}\n{LOAD}" for i in range(n)),
             UNUSED,
             id="ranges of other codes each",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda n: f"# telepathy-lint: disable=TLP101\n# telepathy-lint: enable=TLP102\n{LOAD}" * n,
             UNUSED,
             id="ranges that nothing ends",
+            marks=pytest.mark.slow,
         ),
         pytest.param(lambda n: f"# telepathy-lint: disable-file=TLP101\n{LOAD}" * n, UNUSED, id="whole file"),
-        pytest.param(lambda n: f"m = {CALL}  # noqa: E501\n" * n, UNUSED, id="noqa of others"),
+        pytest.param(
+            lambda n: f"m = {CALL}  # noqa: E501\n" * n, UNUSED, id="noqa of others", marks=pytest.mark.slow
+        ),
         pytest.param(lambda n: f"m = {CALL}  # noqa: E501\n" * n, Task(add_noqa=True), id="noqa added"),
         pytest.param(lambda n: (IMPORT + LOAD) * n, FIX, id="imports"),
     ],

@@ -145,22 +145,23 @@ def test_a_call_too_deep_to_be_rewritten_is_still_reported() -> None:
     ["save" * 25_000, "log" * 30_000, "a_dir = " * 10_000, "_dir" + " " * 90_000, "model_" * 20_000],
 )
 def test_long_words_cost_no_more_than_their_length(line: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     fixed(f"# {line}\nx = {line.split()[0]!r}\n".encode() + LOAD)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_the_cost_of_many_loads_is_in_proportion() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     load = LOAD.split(b"\n", 1)
     result = run(Job("x.py", load[0] + b"\n" + load[1] * 3000, all_rules(), Settings()), Task())
     assert len(result.violations) > 3000
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 _CALL = b'AutoModel.from_pretrained("gpt2", device_map="cuda")'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "repeated",
     [
@@ -177,10 +178,10 @@ _CALL = b'AutoModel.from_pretrained("gpt2", device_map="cuda")'
 )
 def test_the_cost_of_what_stands_around_loads_is_in_proportion(repeated: Callable[[int], bytes]) -> None:
     def seconds(count: int) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         result = run(Job("x.py", LOAD + repeated(count), all_rules(), Settings()), Task())
         assert len(result.violations) >= count
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(10)
     small = min(seconds(300) for _ in range(3))
@@ -219,9 +220,9 @@ def test_patterns_with_odd_classes(pattern: str) -> None:
     ],
 )
 def test_patterns_full_of_wildcards(pattern: str, path: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert IgnoreFile(pattern).verdict(path, path.rpartition("/")[2], False) is None
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("pattern", ["a[!b]c", "a[/]c", "a?c", "a*c"])
@@ -232,9 +233,9 @@ def test_no_wildcard_stands_for_a_slash(pattern: str) -> None:
 @pytest.mark.parametrize("end", ["", "\n", '"', '"""', '\\"""'])
 def test_backslashes_in_a_cells_string_are_read_once(end: str) -> None:
     source = '%pip install x\ny = """a\n' + "\\" * 2001 + end + "\n"
-    start = time.perf_counter()
+    start = time.process_time()
     Notebook("n.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode())
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_quote_behind_a_backslash_ends_no_string_of_a_cell() -> None:

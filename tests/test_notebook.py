@@ -351,6 +351,6 @@ def test_a_cell_without_final_newline_stays_without() -> None:
 def test_blanks_around_what_may_be_a_magic_cost_no_more_than_their_number() -> None:
     blanks = " " * 20_000
     for line in (f"{blanks}a{blanks}b", f"{blanks}= !x", f"a{blanks}= x", f"a?{blanks}(", f"{blanks}a?"):
-        start = time.perf_counter()
+        start = time.process_time()
         hide_magics(f"%time x\n{line}\n", "#", [])
-        assert time.perf_counter() - start < 2, line.strip()[:3]
+        assert time.process_time() - start < 2, line.strip()[:3]

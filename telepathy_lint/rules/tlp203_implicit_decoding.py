@@ -12,9 +12,9 @@ class ImplicitDecoding(Rule):
     """`generate` is called without saying how to decode, so the checkpoint decides.
 
     Chat models ship sampling in their `generation_config.json`, base models do not: the same line gives other text on every
-    run with one model and the same text with another. Without a length it stops after 20 new tokens. Reported where the
-    model surely comes from a load in this file, nothing gives it a generation config, and the call lacks `do_sample` or a
-    length (or both).
+    run with one model and the same text with another. Without a length it stops after 20 new tokens (transformers 4.46: 20
+    with the prompt). Reported where the model surely comes from a load in this file, nothing gives it a generation config,
+    and the call lacks `do_sample` or a length (or both).
 
     Bad:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import Once
 
 # Before huggingface_hub is imported by anything: it reads these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -35,27 +38,24 @@ if not all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
+def checkpoints(once: Once) -> Checkpoints:
     """`checkpoints("llama", sharded=True)` -> folder. Built on first use and shared: tests must not write to it."""
     import transformers
 
     from tests.checkpoints import CLASSES, build
 
-    built: dict[Any, Path] = {}
-
     def get(kind: str, **options: Any) -> Path:
         if not hasattr(transformers, CLASSES[kind]):
             pytest.skip(f"transformers {transformers.__version__} has no {CLASSES[kind]}")
-        key = (kind, *sorted((name, repr(value)) for name, value in options.items()))
-        if key not in built:
-            built[key] = build(kind, tmp_path_factory.mktemp(kind), **options)
-        return built[key]
+        asked = repr(sorted(options.items())).encode()
+        name = f"{kind}-{hashlib.sha256(asked).hexdigest()[:12]}" if options else kind
+        return once(name, lambda folder: build(kind, folder, **options))
 
     return get
 
 
 @pytest.fixture(scope="session")
-def without_sdpa(checkpoints: Checkpoints, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def without_sdpa(checkpoints: Checkpoints, once: Once) -> Path:
     """A checkpoint of a class of our own, `EagerLlamaForCausalLM`, that has no sdpa.
 
     Which of their own classes lack it differs between releases of transformers.
@@ -71,14 +71,14 @@ def without_sdpa(checkpoints: Checkpoints, tmp_path_factory: pytest.TempPathFact
 
     transformers.AutoConfig.register("eager_llama", EagerLlamaConfig)
     transformers.AutoModelForCausalLM.register(EagerLlamaConfig, EagerLlamaForCausalLM)
-    folder = tmp_path_factory.mktemp("without_sdpa") / "checkpoint"
-    shutil.copytree(checkpoints("llama"), folder)
-    config = folder / "config.json"
-    content = json.loads(config.read_text())
-    config.write_text(
-        json.dumps(content | {"model_type": "eager_llama", "architectures": ["EagerLlamaForCausalLM"]})
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copytree(checkpoints("llama"), folder, dirs_exist_ok=True)
+        content = json.loads((folder / "config.json").read_text())
+        content |= {"model_type": "eager_llama", "architectures": ["EagerLlamaForCausalLM"]}
+        (folder / "config.json").write_text(json.dumps(content))
+
+    return once("without_sdpa", make)
 
 
 @pytest.fixture(autouse=True)

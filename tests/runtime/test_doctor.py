@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -26,10 +27,12 @@ def test_doctor_prints_what_is_here_and_what_it_would_choose(
     assert cli.main(["doctor", str(without_sdpa)]) == 0
     out = capsys.readouterr().out
     import torch
-    import transformers
 
-    assert f"transformers    {transformers.__version__}" in out
-    assert f"torch           {torch.__version__}" in out
+    for package in (
+        "transformers",
+        "torch",
+    ):  # the distribution's: torch.__version__ may say +cu121 beside it
+        assert f"{package:<15} {importlib.metadata.version(package)} (wants " in out
     assert "launcher     one process" in out
     assert f"cache        {tmp_path / 'hub'} (from HF_HOME), writable" in out
     assert "network      forbidden by HF_HUB_OFFLINE" in out
@@ -70,12 +73,16 @@ def test_doctor_says_what_cannot_be(
 
 
 def test_load_and_dry_run(checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import LlamaForCausalLM
+
     folder = str(checkpoints("llama"))
     assert cli.main(["load", folder, "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert cli.main(["load", folder, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["effective"]["attn_implementation"] == plan["attn_implementation"]["value"] == "sdpa"
+    chosen = plan["attn_implementation"]["value"]
+    assert report["effective"]["attn_implementation"] == chosen
+    assert chosen == ("sdpa" if LlamaForCausalLM._supports_sdpa else "eager")
     assert set(report) == {"event", *LoadReport.__dataclass_fields__}
     assert cli.main(["load", folder, "--model-class", "LlamaModel", "--dtype", "float16"]) == 0
     assert "as LlamaModel: float16" in capsys.readouterr().out
@@ -109,5 +116,5 @@ def test_help_needs_no_torch(command: list[str]) -> None:
         f"import sys, telepathy_runtime.cli as c\ntry: c.main({command!r})\nexcept SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

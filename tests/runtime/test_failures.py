@@ -272,7 +272,7 @@ def in_subprocess(code: str, **environ: str) -> str:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=600,
         env={**os.environ, **environ},
     )
     assert done.returncode == 0, done.stderr

@@ -102,6 +102,11 @@ def test_four_nones_with_keywords_are_from_pretrained(
     assert_same(ours, raw)
 
 
+def best_attention() -> str:
+    """Of a Llama without flash attention, in the installed release."""
+    return "sdpa" if transformers.LlamaForCausalLM._supports_sdpa else "eager"
+
+
 class Recorder:
     """A model class that only remembers how it was called."""
 
@@ -281,7 +286,7 @@ def test_report_as_json_lines_callable_and_log(
     assert isinstance(seen[0], LoadReport)
     infos = [record.getMessage() for record in caplog.records if record.name == "telepathy_runtime"]
     assert len(infos) == 3
-    assert "as LlamaForCausalLM: bfloat16, sdpa attention" in infos[0]
+    assert f"as LlamaForCausalLM: bfloat16, {best_attention()} attention" in infos[0]
 
 
 def test_the_report_is_not_part_of_the_model(checkpoints: Checkpoints, tmp_path: Path) -> None:
@@ -293,8 +298,11 @@ def test_the_report_is_not_part_of_the_model(checkpoints: Checkpoints, tmp_path:
     assert "telepathy" not in " ".join(model.state_dict())
 
 
-def test_a_float32_sub_module_is_reported_with_its_names(checkpoints: Checkpoints) -> None:
-    """T5 keeps its wo layers in float32 when it is loaded in float16."""
+def test_a_float32_sub_module_is_reported_with_its_names(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class may keep some layers in float32 when it is loaded in float16."""
+    monkeypatch.setattr(transformers.T5ForConditionalGeneration, "_keep_in_fp32_modules", ["wo"])
     report = LoadReport.of(load_model(checkpoints("t5"), model_class=auto_class("t5"), dtype="float16"))
     assert report is not None
     assert report.bytes_by_dtype.keys() == {"float16", "float32"}
@@ -306,7 +314,7 @@ def test_explain_prints_the_plan(checkpoints: Checkpoints, capsys: pytest.Captur
     load_model(folder, explain=True, dtype="float32")
     printed = capsys.readouterr().out
     assert (
-        f"AutoModelForCausalLM.from_pretrained('{folder}', dtype='float32', attn_implementation='sdpa')"
+        f"AutoModelForCausalLM.from_pretrained('{folder}', dtype='float32', attn_implementation='{best_attention()}')"
         in printed
     )
     assert "dtype = 'float32': as given" in printed
@@ -361,6 +369,23 @@ def test_loading_changes_neither_environment_nor_defaults(checkpoints: Checkpoin
     before = dict(os.environ), torch.get_default_dtype(), torch.is_grad_enabled()
     load_model(checkpoints("llama"))
     assert (dict(os.environ), torch.get_default_dtype(), torch.is_grad_enabled()) == before
+
+
+def test_a_load_that_fails_leaves_the_default_dtype_as_it_was() -> None:
+    """transformers 4.46 sets it for the load and, when the load raises, forgets to set it back."""
+
+    class Forgetful:
+        def from_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+            torch.set_default_dtype(torch.bfloat16)
+            raise RuntimeError("no")
+
+    before = torch.get_default_dtype()
+    try:
+        with pytest.raises(Exception, match="no"):
+            load_model("org/name", model_class=Forgetful())
+        assert torch.get_default_dtype() == before
+    finally:
+        torch.set_default_dtype(before)
 
 
 def test_weights_on_disk_are_reported_and_may_be_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def run(commands: list[list[str]], out: Path) -> list[dict[str, Any]]:
     ]
     try:
         for process in running:
-            output, _ = process.communicate(timeout=240)
+            output, _ = process.communicate(timeout=600)
             assert process.returncode == 0, output[-4000:]
     finally:
         for process in running:
@@ -77,6 +77,7 @@ def test_torchrun(checkpoints: Checkpoints, tmp_path: Path) -> None:
     assert [report["effective"]["dtype"] for report in reports] == ["float32", "float32"]
 
 
+@pytest.mark.slow
 def test_accelerate_launch(checkpoints: Checkpoints, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     # --multi_gpu is what starts several processes; the worker's Accelerator(cpu=True) keeps them on the CPU.
@@ -98,6 +99,7 @@ def test_accelerate_launch(checkpoints: Checkpoints, tmp_path: Path) -> None:
     check_trained_together(lines)
 
 
+@pytest.mark.slow
 def test_two_nodes_of_one_process(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """Global rank 1 is local rank 0 of the second node: it gets that node's first GPU, not its second."""
     out, port = tmp_path / "out.jsonl", free_port()

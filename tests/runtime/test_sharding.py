@@ -100,7 +100,7 @@ def test_sharding(set_up: Callable[[], Any], expected: str | None, checkpoints: 
 def test_transformers_agrees_about_zero3(checkpoints: Checkpoints) -> None:
     """The counter-proof: in this state transformers refuses a device map, and the loader does with its reason."""
     kept = transformers_config(3)
-    with pytest.raises(ValueError, match="Zero-3 is not compatible"):
+    with pytest.raises(ValueError, match=r"(?i)zero-?3"):
         transformers.AutoModelForCausalLM.from_pretrained(checkpoints("llama"), device_map="cpu")
     with pytest.raises(
         DeviceMapError, match="device_map='cpu': DeepSpeed ZeRO-3 shards the weights while they load"

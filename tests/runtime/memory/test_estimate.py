@@ -1,7 +1,7 @@
 """The closed form against the tracer: every regime, shapes it was not tuned to, pairs, and the recommended batch.
 
 The bars are those of the project: 0.5 % for single models, 2 % for eager and padded, 5 % and 1 % on average for
-pairs. A subset runs by default; `-m slow` adds the whole grid.
+pairs. A subset runs by default, `-m slow` adds every regime, `-m exhaustive` the whole grid.
 """
 
 from __future__ import annotations
@@ -84,15 +84,23 @@ def error(model_id: str | ModelSpec, work: Workload) -> float:
     return estimate(spec, work).peak_allocated / traced(hub_config(spec), work).peak_allocated - 1
 
 
-QUICK = [(name, MODELS[index % 7], (1 + index % 3, 512)) for index, name in enumerate(REGIMES)]
+#: One of each kind of memory: outputs, a cache, gradients of activations, adapters, states, recomputation.
+QUICK = {"inference", "generate", "frozen", "lora", "full", "full-checkpointing-fused"}
+EVERY = [
+    pytest.param(
+        *(name, MODELS[index % 7], (1 + index % 3, 512)), marks=() if name in QUICK else pytest.mark.slow
+    )
+    for index, name in enumerate(REGIMES)
+]
 
 
-@pytest.mark.parametrize(("name", "model_id", "shape"), QUICK, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "model_id", "shape"), EVERY, ids=lambda value: str(value))
 def test_closed_form_against_trace(name: str, model_id: str, shape: tuple[int, int]) -> None:
     work = Workload(batch=shape[0], seq_len=shape[1], **REGIMES[name])
     assert abs(error(model_id, work)) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOSE)
 def test_eager_and_padded_against_trace(name: str) -> None:
     assert abs(error(LLAMA_1B, Workload(batch=2, seq_len=500, **LOOSE[name]))) < 0.02
@@ -111,6 +119,7 @@ def held_out() -> list[Any]:
     return cases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model_id", "work"), held_out())
 def test_held_out_shapes(model_id: str, work: Workload) -> None:
     assert abs(error(model_id, work)) < 0.005
@@ -136,7 +145,7 @@ def test_generation_where_the_last_token_is_the_peak(how: dict[str, Any]) -> Non
     assert abs(error(LLAMA_1B, work)) < 0.005
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shape", [(1, 512), (2, 1536), (3, 777), (5, 96), (1, 4096)], ids=str)
 @pytest.mark.parametrize("model_id", MODELS)
 def test_whole_grid(model_id: str, shape: tuple[int, int]) -> None:
@@ -168,6 +177,7 @@ def pair_error(
     return estimate_pair(source, target, read, write, bridge, **shared).peak_allocated / traced - 1
 
 
+@pytest.mark.slow
 def test_pairs_against_trace() -> None:
     errors = [
         pair_error(LLAMA_1B, QWEN_1B, 2, (600, 400), True),
@@ -187,7 +197,7 @@ def pair_jobs() -> list[tuple[str, str, int, tuple[int, int], bool]]:
     return [(*row, *shape, frozen) for row in rows for shape in shapes for frozen in (True, False)]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_pairs_against_trace() -> None:
     errors = [pair_error(*job) for job in pair_jobs()]
     assert max(map(abs, errors)) < 0.05
@@ -208,7 +218,12 @@ def test_the_bridge_is_the_one_that_was_reviewed() -> None:
 
 @pytest.mark.parametrize(
     ("model_id", "name"),
-    [(QWEN_1B, "full"), (MISTRAL_7B, "frozen"), (LLAMA_1B, "lora"), (LLAMA_8B, "frozen-checkpointing")],
+    [
+        (LLAMA_1B, "lora"),
+        pytest.param(QWEN_1B, "full", marks=pytest.mark.slow),
+        pytest.param(MISTRAL_7B, "frozen", marks=pytest.mark.slow),
+        pytest.param(LLAMA_8B, "frozen-checkpointing", marks=pytest.mark.slow),
+    ],
 )
 def test_the_recommended_batch_fits_and_the_next_does_not(model_id: str, name: str) -> None:
     from telepathy_runtime.memory.standard_step import hub_config, traced
