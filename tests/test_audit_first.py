@@ -80,6 +80,7 @@ def test_every_command_changes_what_it_says(
     audited(tmp_path / "lab", files)
     found = audit("lab", Configs(isolated=True), "H100-80GB", given=["--isolated"])
     assert len(found.actions) == 3
+    assert first(found).count("\n1. **safe** Apply") == first(found).count("\n2. **unsafe** ") == 1
     assert [action.safety for action in found.actions] == ["safe", "unsafe", "unsafe"]
     action = found.actions[number]
     arguments = shlex.split(action.command)

@@ -42,7 +42,7 @@ class Action:
     files: int
     #: Findings of these rules that it does not fix.
     left: int
-    #: The files that the command leaves out, since they write weights.
+    #: The files that the command leaves out, since they change or write weights.
     spared: tuple[Conversion, ...] = ()
     #: Whether later rounds fix more.
     more: bool = False

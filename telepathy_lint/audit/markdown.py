@@ -54,11 +54,11 @@ class _Page:
         if isinstance(block, Check):
             return [f"- [{'x' if block.done else ' '}] {escaped(block.text)}"]
         if isinstance(block, Command):
+            safety = f"**{block.safety}** " if block.safety else ""
             details = "".join(f" {escaped(detail)}" for detail in block.details)
+            text = escaped(block.text) + (f".{details}" if details else "")
             return [
-                f"{number}. {escaped(block.text)}.{details}"
-                if details
-                else f"{number}. {escaped(block.text)}",
+                f"{number}. {safety}{text}",
                 "",
                 "   ```sh",
                 f"   {_one_line(block.command)}",

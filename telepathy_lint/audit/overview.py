@@ -100,7 +100,9 @@ def _details(action: Action, audit: Audit) -> Iterator[str]:
     spared = {one.place.path for one in action.spared}
     apart = sum(1 for one in audit.findings if one.code in action.codes and one.place.path in spared)
     if apart:
-        scripts = counted(len(spared), "script that writes weights", "scripts that write weights")
+        scripts = counted(
+            len(spared), "script that changes or writes weights", "scripts that change or write weights"
+        )
         yield f"Leaves out {scripts} (below), with {counted(apart, 'finding')}."
     if action.left > apart:
         yield f"Leaves {counted(action.left - apart, 'finding')} that {'need' if action.left - apart != 1 else 'needs'} {_more(action)}."
@@ -132,9 +134,9 @@ def _by_hand(audit: Audit) -> Iterator[Block]:
         more = f"; {len(scripts) - _NAMES:,} more" if len(scripts) > _NAMES else ""
         yield Statement(
             "note",
-            f"{counted(len(apart), 'finding')} in {counted(len(scripts), 'script')} that "
-            f"{'writes' if len(scripts) == 1 else 'write'} weights, to decide by hand: other load settings would change what "
-            f"{'it writes' if len(scripts) == 1 else 'they write'} ({names}{more})",
+            f"{counted(len(apart), 'finding')} to decide by hand, in "
+            f"{counted(len(scripts), 'script that changes or writes weights', 'scripts that change or write weights')}: other load "
+            f"settings would change the result ({names}{more})",
             tuple(one.place for one in scripts),
         )
 
@@ -149,7 +151,7 @@ def loads_of(like: Like, kind: str, number: int | None = None) -> str:
         return f"{kind} {word}"
     size = f"{like.size} " if like.size else ""
     if like.purpose == CONVERSION:
-        return f"{word} in scripts that write weights"
+        return f"{word} in scripts that change or write weights"
     return f"{word} of {size}{like.purpose} models"
 
 
