@@ -220,6 +220,15 @@ def test_either_order_of_a_choice_is_the_same(tmp_path: Path) -> None:
     assert [value for value, _ in dtype.groups] == ["float16 or float32"]
 
 
+def test_names_of_one_dtype_are_one_value(tmp_path: Path) -> None:
+    body = HEAD + "".join(f"m{n} = {load(torch_dtype=dtype)}" for n, dtype in enumerate(DTYPES))
+    (dtype,) = (one for one in audited(tmp_path, {"x.py": body}).consistency if one.setting == "dtype")
+    assert [value for value, _ in dtype.groups] == ["float16"]
+
+
+DTYPES = ("torch.float16", "torch.half", "'float16'", "'torch.float16'")
+
+
 def test_one_load_is_not_called_consistent(tmp_path: Path) -> None:
     text = markdown(report(audited(tmp_path, {"x.py": HEAD + "m = " + load(torch_dtype="torch.float32")})))
     assert "dtype is float32 in the only load of generative models" in text

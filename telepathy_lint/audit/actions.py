@@ -22,7 +22,7 @@ from telepathy_lint.settings import Settings
 #: How many commands are tried and shown.
 MOST = 3
 #: What makes a program fail or ignores what it says comes before what makes it differ from others.
-_URGENT = ("TLP301", "TLP302", "TLP106", "TLP107", "TLP108", "TLP109", "TLP204", "TLP205")
+_URGENT = ("TLP301", "TLP106", "TLP107", "TLP108", "TLP109", "TLP204", "TLP205")
 
 _OPTIONS: dict[Literal["safe", "unsafe"], tuple[str, ...]] = {
     "safe": ("--fix",),

@@ -11,6 +11,10 @@ from telepathy_lint.scan import Argument, Known, Site, Value, catalog
 
 #: What the companion loader decides where a call does not say.
 _LOADER_CHOOSES = ("dtype", "device_map", "attn_implementation")
+#: Other names of the same dtype.
+_DTYPES = {
+    "half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32", "double": "float64",
+}  # fmt: skip
 ONE_DEVICE = "one device for everything"
 
 
@@ -63,7 +67,10 @@ def _group(value: Value, name: str) -> str:
     if value.kind in ("const", "symbol"):
         if value.is_none or (value.data is False and name == "quantization_config"):
             return ABSENT  # transformers takes it for no argument
-        return str(value.data) if name == "dtype" and value.kind == "const" else _shown(value)
+        if name == "dtype":
+            plain = str(value.data).removeprefix("torch.")
+            return _DTYPES.get(plain, plain)
+        return _shown(value)
     if value.kind == "dict":
         node = value.node
         if isinstance(node, ast.Dict) and len(node.keys) == 1:

@@ -22,7 +22,7 @@ ADVICE = {
     "TLP105": "Give every generating model an explicit generation config",
     "TLP106": "Do not move models that a device map placed",
     "TLP107": "Replace arguments that transformers renamed or removed",
-    "TLP108": "Remove arguments that have no effect",
+    "TLP108": "Remove arguments that are ignored or fail",
     "TLP109": "Keep the stop tokens that models ship",
     "TLP201": "Set a pad token on every tokenizer",
     "TLP202": "Keep the end-of-sequence token in the labels",
@@ -32,6 +32,7 @@ ADVICE = {
     "TLP206": "Freeze the models that no optimizer trains",
     "TLP301": "Correct the ids that do not exist",
     "TLP302": "Write the present names of renamed models",
+    "TLP303": "Use or remove the models that nothing loads",
     "TLP304": "Take cache paths out of the code",
     "TLP305": "Reduce batch sizes that do not fit the GPU",
 }
