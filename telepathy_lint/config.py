@@ -101,6 +101,12 @@ class Configs:
         elif isolated:
             self._fixed = Config(os.getcwd()).with_options(self.options)
 
+    def with_options(self, options: Mapping[str, Any]) -> Configs:
+        """The same files with more options given to the run."""
+        more = Configs({**self.options, **options})
+        more._fixed = self._fixed.with_options(more.options) if self._fixed is not None else None
+        return more
+
     def of(self, folder: str) -> Config:
         """The configuration for files in `folder` (an absolute path)."""
         if self._fixed is not None:

@@ -11,7 +11,7 @@ from telepathy_lint.rule import Report, Rule
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import ORDER, Fix, SiteRef, Span, Violation, place_in_words
+from telepathy_lint.violation import ORDER, Edit, Fix, SiteRef, Span, Violation, place_in_words
 
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10
@@ -93,9 +93,7 @@ def fix(
     for _ in range(MAX_ROUNDS):
         found, scanned = _found(source, rules, settings, noqa, project)
         rewriter = Rewriter(scanned, settings)
-        chosen: list[Rewrite] = []
-        for site, group in _by_site(found):
-            chosen += rewriter.chosen(site, [each.rule for each in group], unsafe)
+        chosen = _chosen(found, rewriter, unsafe)
         planned, carried_out = rewriter.plan(chosen) if chosen else ([], [])
         if not planned:
             remaining = _with_fixes(found, scanned, settings, edits=False)
@@ -113,6 +111,51 @@ def fix(
             raise FixError(f"the fix of {codes} would break the file ({broken}); nothing was changed")
         applied += done
     raise FixError(f"fixes did not settle in {MAX_ROUNDS} rounds; nothing was changed")
+
+
+def trial(
+    source: Source,
+    runs: Sequence[tuple[Sequence[Rule], bool]],
+    settings: Settings,
+    *,
+    project: Modules | None = None,
+) -> list[int]:
+    """How many fixes each run would make in one source, in its first round; each is some rules, and whether unsafe fixes count.
+
+    0 where the fixes would break the file: `fix` refuses those. The source is scanned once for all runs.
+
+    Raises:
+        SourceError, RuleError: as `lint`.
+    """
+    rules = {rule.meta.code: rule for chosen, _ in runs for rule in chosen}
+    found, scanned = _found(source, list(rules.values()), settings, True, project)
+    rewriter = Rewriter(scanned, settings)
+    counts = []
+    for chosen, unsafe in runs:
+        codes = {rule.meta.code for rule in chosen}
+        wanted = [each for each in found if each.rule.meta.code in codes]
+        made = _chosen(wanted, rewriter, unsafe)
+        edits, carried_out = rewriter.plan(made) if made else ([], [])
+        counts.append(len(_answered(wanted, carried_out)) if edits and _holds(source, edits) else 0)
+    scanned.release()
+    return counts
+
+
+def _chosen(found: list[_Found], rewriter: Rewriter, unsafe: bool) -> list[Rewrite]:
+    """The fixes to make, of all sites."""
+    return [
+        rewrite
+        for site, group in _by_site(found)
+        for rewrite in rewriter.chosen(site, [each.rule for each in group], unsafe)
+    ]
+
+
+def _holds(source: Source, edits: Sequence[Edit]) -> bool:
+    """Whether the source can be read after the edits."""
+    try:
+        return _broken(source, source.with_text(fixes.apply(source.text, edits))) is None
+    except SourceError:
+        return False
 
 
 def _broken(before: Source, after: Source) -> str | None:
@@ -211,4 +254,4 @@ def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violat
     ]
 
 
-__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint"]
+__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint", "trial"]

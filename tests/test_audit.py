@@ -116,7 +116,7 @@ def test_another_case_is_not_called_missing(project: Path) -> None:
     (project / "case.py").write_text(
         'from transformers import AutoModel\nAutoModel.from_pretrained("qwen/Qwen2.5-3B")\n'
     )
-    text = markdown(report(audited(project), "."))
+    text = markdown(report(audited(project)))
     assert "`qwen/Qwen2.5-3B` is `Qwen/Qwen2.5-3B` in another case" in text
     assert "`meta-llama/Llama-3.2-8B` does not exist on the hub; nearest: `" in text
 
@@ -141,15 +141,23 @@ def test_numbers_in_the_code_are_checked(project: Path) -> None:
 
 
 def test_the_markdown_has_every_section_and_evidence(project: Path) -> None:
-    text = markdown(report(audited(project), "."))
-    for title in ("Models", "Precision", "Device maps", "Load matrix", "Recommendations", "Next steps"):
+    text = markdown(report(audited(project)))
+    for title in (
+        "What to do first",
+        "Models",
+        "Precision",
+        "Device maps",
+        "Load matrix",
+        "Recommendations",
+        "Next steps",
+    ):
         assert f"\n## {title}\n" in text
-    assert "dtype is bfloat16 in 2 of 4 model loads, something else in 2" in text
-    assert "[train.py:15](./train.py#L15)" in text
+    assert "dtype is bfloat16 in 2 of 4 loads of generative models, another value in 2" in text
+    assert "[`train.py:15`]" in text and "\n[`train.py:15`]: ./train.py#L15\n" in text
     assert "14.185 GiB, 18.1 %" in text
     assert "telepathy-lint check --select TLP101" in text
-    assert "Not found is not never" in text
-    assert "`HF_HOME` is set to `/scratch/me/hf`: a path of one machine" in text
+    assert "No load found does not mean never loaded" in text
+    assert "`HF_HOME` is set to `/scratch/me/hf` in 1 place: a path of one machine" in text
     assert "broken.py" in text
 
 
@@ -170,7 +178,7 @@ def test_the_json_keeps_to_the_documented_schema(project: Path, tmp_path: Path) 
     document = json.loads(output.read_text(encoding="utf-8"))
     jsonschema.validate(document, schema())
     assert document["root"] == "lab"
-    assert str(tmp_path) not in json.dumps({**document, "recommendations": []})
+    assert str(tmp_path) not in json.dumps({**document, "recommendations": [], "actions": []})
 
 
 def test_two_audits_compare_and_the_gate_fails(
@@ -266,13 +274,13 @@ def test_what_looks_like_a_model_and_is_none(project: Path) -> None:
         '    return load(train_dataset="allenai/d9", settings={"dataset_path": "allenai/p9"}), EVAL_SETS\n'
     )
     found = {model.model_id for model in audited(project).models}
-    assert {"google/gemma-2-9b", "google/gemma-7b"} <= found
+    assert "google/gemma-2-9b" in found
+    assert "google/gemma-7b" not in found  # a comment names nothing that is in use
     assert not {
         one for one in found if one.startswith(("allenai/", "openai/", "google/IF", "meta-llama/llama"))
     }
     unloaded = {model.model_id for model in audited(project).unloaded}
     assert "google/gemma-2-9b" in unloaded
-    assert "google/gemma-7b" not in unloaded  # a comment configures nothing
 
 
 def test_what_is_left_to_the_loader_is_not_odd(project: Path) -> None:
@@ -281,11 +289,11 @@ def test_what_is_left_to_the_loader_is_not_odd(project: Path) -> None:
     )
     settings = {one.setting: one for one in audited(project).consistency if one.kind == "model"}
     groups = {name: len(places) for name, places in settings["dtype"].groups}
-    assert groups == {"bfloat16": 2, "the loader's choice": 1, "'float32'": 1, "float16": 1, "not passed": 1}
-    assert (settings["dtype"].left, settings["dtype"].odd) == (1, 3)
+    assert groups == {"bfloat16": 2, "the loader's choice": 1, "float32": 1, "float16": 1, "not passed": 1}
+    assert (settings["dtype"].undecided, settings["dtype"].odd) == (1, 3)
     assert settings["revision"].groups[0][0] == "not passed" and settings["revision"].odd == 0
     text = markdown(report(audited(project)))
-    assert "in 2 of 6 model loads, the loader's choice in 1, something else in 3" in text
+    assert "in 2 of 6 loads of generative models, another value in 3, decided elsewhere in 1" in text
 
 
 def test_generate_calls_say_how_they_decode(project: Path) -> None:
@@ -293,20 +301,20 @@ def test_generate_calls_say_how_they_decode(project: Path) -> None:
         file.write("source.generate(x, max_new_tokens=5, do_sample=False)\ntarget.generate(x)\n")
     assert [call.states for call in audited(project).generates] == [("max_new_tokens", "do_sample"), ()]
     text = markdown(report(audited(project)))
-    assert "| do\\_sample | 1 of 2 | 1 place ([train.py:20](./train.py#L20)) |" in text
+    assert "| do\\_sample | 1 of 2 | [`train.py:20`] |" in text
 
 
 def test_an_empty_folder_has_an_audit(tmp_path: Path) -> None:
     found = audit(str(tmp_path), Configs(isolated=True), "H100-80GB")
     assert found.score == 100.0
-    assert "No model id was found" in markdown(report(found))
+    assert "No model id is written in the project" in markdown(report(found))
 
 
 def test_an_audit_imports_no_torch(project: Path) -> None:
     script = (
         f"import sys; from telepathy_lint.cli import run; code = run(['audit', '--isolated', {str(project)!r}, '-o', "
         f"{str(project / 'a.md')!r}]); assert code == 0; "
-        "assert not {'torch', 'transformers', 'numpy', 'libcst', 'jinja2'} & set(sys.modules)"
+        "assert not {'torch', 'transformers', 'numpy', 'jinja2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[1])
 
@@ -366,8 +374,8 @@ def test_hostile_files_and_ids_reach_the_page_as_text(project: Path, tmp_path: P
     assert run(["audit", "--isolated", "--format", "html", "--output", str(page), str(project)]) == 0
     parser = Tags()
     parser.feed(page.read_text(encoding="utf-8"))
-    assert "SIZES.&lt;img src=y&gt;_gb" in page.read_text(encoding="utf-8")
-    assert not {tag for tag, _ in parser.tags} & {"img", "b"}
+    assert "SIZES.&lt;img src=y&gt;_gb" in page.read_text(encoding="utf-8").replace("<wbr>", "")
+    assert not {tag for tag, _ in parser.tags} & {"img", "b"}  # the page has none of its own
     assert "&lt;img src=x" in page.read_text(encoding="utf-8")
 
 

@@ -5,44 +5,29 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from telepathy_lint.audit.actions import RuleCommand
 from telepathy_lint.audit.blocks import Block, Check, Command, Statement, counted
-from telepathy_lint.audit.data import FREE, UNCHOSEN, Audit
-
-_FIX = {"safe": "--fix", "unsafe": "--fix --unsafe-fixes"}
-#: What a rule's findings ask for; the rule's own first line stands for the others.
-_ADVICE = {
-    "TLP101": "Let the platform choose the device map",
-    "TLP102": "Choose the dtype of every load",
-    "TLP103": "Load in bfloat16 where the hardware has it",
-    "TLP104": "Choose the attention implementation of every load",
-    "TLP105": "Give every generating model an explicit generation config",
-    "TLP201": "Set a pad token on every tokenizer",
-    "TLP206": "Freeze the models that no optimizer trains",
-    "TLP301": "Correct the ids that do not exist",
-    "TLP302": "Write the present names of renamed models",
-    "TLP304": "Take cache paths out of the code",
-}
+from telepathy_lint.audit.consistency import FREE
+from telepathy_lint.audit.data import Audit
+from telepathy_lint.audit.overview import advice
 
 
-def recommendations(audit: Audit, path: str) -> Iterator[Block]:
-    where = shlex.quote(path)
-    if any(fix in _FIX for _, _, fix, _ in audit.rules):
+def recommendations(audit: Audit) -> Iterator[Block]:
+    where = audit.where
+    commands = {one.code: one for one in audit.commands}
+    if any(one.safe or one.unsafe for one in audit.commands):
         yield Statement(
             "note",
-            "Commands with `--fix` change files: add `--diff` to see what they would do. A fix that its place makes unsafe "
-            "is left alone without `--unsafe-fixes`.",
+            "Commands with `--fix` change files: add `--diff` to see what they would do. Where a fix may change what the program "
+            "computes, it needs `--unsafe-fixes`.",
         )
     ranked = sorted(audit.rules, key=lambda rule: (-len(audit.found(rule[0])), rule[0]))
-    for code, name, fix, summary in ranked:
+    for code, name, _, _ in ranked:
         found = audit.found(code)
         files = len({finding.place.path for finding in found})
-        advice = _ADVICE.get(code, summary.rstrip("."))
-        text = f"{advice} ({code} {name}: {counted(len(found), 'finding')} in {counted(files, 'file')})"
-        options = _FIX.get(fix)
-        if options is None:
-            yield Command(text, f"telepathy-lint check --select {code} {where}", len(found))
-        else:
-            yield Command(text, f"telepathy-lint check --select {code} {options} {where}", len(found))
+        one = commands[code]
+        text = f"{advice(code, audit)} ({code} {name}: {counted(len(found), 'finding')} in {counted(files, 'file')}; {_fixable(one)})"
+        yield Command(text, one.command, len(found))
     if audit.unused:
         yield Command(
             f"Use or remove the models that nothing in the project can load: {', '.join(sorted(audit.unused))}",
@@ -54,13 +39,14 @@ def recommendations(audit: Audit, path: str) -> Iterator[Block]:
         patterns = " ".join(f"-e {shlex.quote(model_id)}" for model_id in doubtful)
         yield Command(
             f"Look at {counted(len(doubtful), 'configured model')} whose load was not found",
-            f"grep -rnF {patterns} {where}",
+            f"grep -rnF {patterns} {shlex.quote(audit.path)}",
             len(doubtful),
         )
     silent = [load for load in audit.loaders if not load.logs_memory]
     if silent:
         yield Command(
-            f"Log what models take when they are loaded (TLP901 unlogged-memory: {counted(len(silent), 'load')})",
+            f"Optional: log the memory that models take when they are loaded (TLP901 unlogged-memory, off by default: "
+            f"{counted(len(silent), 'load')})",
             f"telepathy-lint check --select TLP901 {where}",
             len(silent),
         )
@@ -78,27 +64,65 @@ def recommendations(audit: Audit, path: str) -> Iterator[Block]:
         )
 
 
+def _fixable(one: RuleCommand) -> str:
+    if one.safe:
+        return f"{one.safe:,} safe to fix" + (
+            f", {one.unsafe:,} more with `--unsafe-fixes`" if one.unsafe else ""
+        )
+    return f"{one.unsafe:,} with an unsafe fix" if one.unsafe else "by hand, the command lists them"
+
+
+#: The rules that judge a setting, and what is right. A box is ticked only where none of them reports anything.
+SETTING_RULES = {
+    "dtype": ("TLP102", "TLP103"),
+    "device_map": ("TLP101", "TLP106"),
+    "attention": ("TLP104",),
+    "generation config": ("TLP105", "TLP109"),
+    "pad token": ("TLP201",),
+}
+_RIGHT = {
+    "dtype": "Every model load states its dtype, and loads of one kind agree",
+    "device_map": "No model load fixes its devices, and loads of one kind agree",
+    "attention": "Every model load states its attention, and loads of one kind agree",
+    "generation config": "Every generating model has a generation config",
+    "pad token": "Every tokenizer that needs a pad token has one",
+}
+#: Settings of which nothing said is right, or right for some.
+_OPTIONAL = ("device_map", "pad token")
+
+
 def checklist(audit: Audit) -> Iterator[Block]:
-    """A box for everything that can be told, with its count."""
+    """A box for everything that can be told, with its count. No tick contradicts a finding: every rule has a box."""
+    boxed: set[str] = set()
+
+    def found(*codes: str) -> str:
+        """What the rules of a box report, for its text."""
+        boxed.update(codes)
+        counts = [(code, len(audit.found(code))) for code in codes]
+        return ", ".join(f"{code}: {counted(count, 'finding')}" for code, count in counts if count)
+
     checked = [model for model in audit.models if model.status != "outside"]
     right = [model for model in checked if model.status == "known"]
-    if checked:
+    ids = found("TLP301", "TLP302")
+    if checked or ids:
         yield Check(
-            len(right) == len(checked),
-            f"Model ids exist under the name written: {len(right)} of {len(checked)} verified",
+            len(right) == len(checked) and not ids,
+            _joined(f"Model ids exist under the name written: {len(right)} of {len(checked)} verified", ids),
         )
     configured = [model for model in audit.models if model.configured]
+    unused = found("TLP303")
     if configured:
-        found = len(configured) - len(audit.unloaded)
+        loaded = len(configured) - len(audit.unloaded)
         yield Check(
-            not audit.unloaded, f"Configured models are loaded: load found for {found} of {len(configured)}"
+            not audit.unloaded and not unused,
+            _joined(f"Configured models are loaded: load found for {loaded} of {len(configured)}", unused),
         )
     sized = [model for model in audit.models if model.weight_bytes]
     if sized:
         fit = [model for model in sized if (model.weight_bytes or 0) <= audit.gpu.usable_bytes]
         yield Check(
             len(fit) == len(sized),
-            f"Weights fit one {audit.gpu.name} in bfloat16, each model alone: {len(fit)} of {len(sized)}",
+            f"Weights fit one {audit.gpu.name} in bfloat16, each listed model alone: {len(fit)} of {len(sized)}",
         )
     groups = [one for one in audit.together if one.weight_bytes is not None]
     if groups:
@@ -110,54 +134,65 @@ def checklist(audit: Audit) -> Iterator[Block]:
     for one in audit.consistency:
         if one.setting in FREE:
             continue
-        value, places = one.groups[0]
-        yield Check(
-            not one.odd and not one.hidden and value not in UNCHOSEN,
-            f"One {one.setting} is set in all {one.kind} loads: {value} in {len(places):,} of {one.total:,}",
-        )
+        reported = found(*SETTING_RULES[one.setting])
+        silent = one.unchosen if one.setting not in _OPTIONAL else 0
+        notes = [
+            reported,
+            f"{one.odd:,} of {counted(one.total, 'load')} unlike the others" if one.odd else "",
+            f"{silent:,} say nothing" if silent and not reported else "",
+            f"{one.undecided:,} of {one.total:,} decided elsewhere" if one.undecided else "",
+        ]
+        yield Check(not reported and not one.odd and not silent, _joined(_RIGHT[one.setting], *notes))
     batches = [one for one in audit.checked if one.quantity == "batch size"]
     numbers = [one for one in audit.checked if one.quantity != "batch size"]
-    for group, what in (
-        (numbers, "Numbers by model agree with the registry"),
-        (batches, f"Batch sizes by model fit one {audit.gpu.name}"),
+    oversized = found("TLP305")
+    for group, what, reported in (
+        (numbers, "Numbers by model agree with the registry", ""),
+        (batches, f"Batch sizes by model fit one {audit.gpu.name}", oversized),
     ):
-        if group:
-            agreeing = sum(1 for one in group if one.agrees)
-            yield Check(agreeing == len(group), f"{what}: {agreeing} of {len(group)}")
+        if group or reported:
+            agreeing = sum(1 for number in group if number.agrees)
+            yield Check(
+                agreeing == len(group) and not reported,
+                _joined(f"{what}: {agreeing} of {len(group)}", reported),
+            )
+    silent_loads = found("TLP901")
     if audit.loaders:
         logged = sum(1 for load in audit.loaders if load.logs_memory)
         yield Check(
-            logged == len(audit.loaders),
+            logged == len(audit.loaders) and not silent_loads,
             f"Memory is asked for or logged where models are loaded: {logged:,} of {len(audit.loaders):,} loads",
         )
-    absolute = [cache for cache in audit.caches if cache.value.strip("\"'").startswith(("/", "~"))]
+    absolute = [cache for cache in audit.caches if cache.absolute]
+    caches = found("TLP304")
     yield Check(
-        not absolute, f"No cache path of one machine is written down: {counted(len(absolute), 'place')}"
+        not absolute and not caches,
+        _joined(f"No cache path of one machine is written down: {counted(len(absolute), 'place')}", caches),
     )
+    others = found(*(code for code, *_ in audit.rules if code not in boxed))
+    yield Check(not others, _joined("No other rule reports anything", others))
     yield Check(not audit.problems, f"Every file could be read: {counted(len(audit.problems), 'problem')}")
 
 
-def next_steps(audit: Audit, path: str) -> Iterator[Block]:
-    where = shlex.quote(path)
+def _joined(text: str, *notes: str) -> str:
+    return "; ".join((text, *(note for note in notes if note)))
+
+
+def next_steps(audit: Audit) -> Iterator[Block]:
+    where = audit.where
     if not audit.findings:
-        yield Statement("good", "No rule found anything (0 findings): keep it so in CI.")
+        yield Statement("good", "No rule found anything (0 findings). Keep it that way in CI.")
     else:
+        yield Command("See every finding with its line", f"telepathy-lint check {where}")
         yield Command(
-            "Make the safe fixes, after a look at them", f"telepathy-lint check --fix --diff {where}"
-        )
-        yield Command(
-            "Look at the fixes that need judgement",
-            f"telepathy-lint check --fix --unsafe-fixes --diff {where}",
-        )
-        yield Command(
-            "Keep what is left out of the way, so that only new findings are reported",
+            "Accept what is left, so that only new findings are reported",
             f"telepathy-lint check --baseline telepathy-baseline.json --write-baseline {where}",
         )
     yield Command(
         "Keep this audit to compare with", f"telepathy-lint audit --format json --output audit.json {where}"
     )
     yield Command(
-        "In CI: fail when it gets worse",
+        "In CI: fail when something gets worse",
         f"telepathy-lint audit --against audit.json --fail-on-worse --fail-under {int(audit.score)} {where}",
     )
-    yield Command("See how a machine would load", "telepathy-runtime doctor")
+    yield Command("See how this machine would load models", "telepathy-runtime doctor")

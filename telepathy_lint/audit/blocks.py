@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from telepathy_lint.audit.data import Model, Place
+
+if TYPE_CHECKING:
+    from telepathy_lint.audit.host import Host
 
 Mark = Literal["good", "bad", "note"]
 
@@ -43,6 +46,10 @@ class Command:
     text: str
     command: str
     count: int = 0
+    #: What it does to the code, where that was tried.
+    safety: str = ""
+    #: More about it, a sentence each.
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,10 @@ class Report:
     title: str
     summary: str
     sections: tuple[Section, ...]
+    #: Percent of the calls without a finding; None where there is no call.
+    score: float | None = None
+    #: The repository on the web.
+    host: Host | None = None
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal
 
 from telepathy_lint import suppress
 from telepathy_lint.audit import identifiers, texts
 from telepathy_lint.audit.callers import given_by
 from telepathy_lint.audit.commands import passed_by
+from telepathy_lint.audit.conversions import conversion
 from telepathy_lint.audit.data import (
     CachePath,
     Entry,
@@ -31,6 +33,7 @@ from telepathy_lint.audit.tables import numbers_in
 from telepathy_lint.audit.together import groups
 from telepathy_lint.one_file import open_source
 from telepathy_lint.registry import select
+from telepathy_lint.rewrite import Rewriter
 from telepathy_lint.rule import Rule, shown
 from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.scan.sites import IDENTITY, SiteFinder
@@ -121,11 +124,12 @@ def _facts(job: Job, source: Source, scanned: Scan, modules: Modules, root: str)
         for site in scanned.sites
         if site.kind in ("model", "tokenizer", "pipeline")
     ]
-    findings, calls, clean = _judged(scanned.sites, source, job)
+    findings, calls, clean = _judged(scanned, source, job)
     return replace(
         facts,
         loads=tuple(loads),
         findings=findings,
+        conversion=conversion(source, finder.words, job.shown) if loads else None,
         caches=_caches(scanned.sites, job.shown),
         generates=tuple(
             Generate(
@@ -177,7 +181,14 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
         indirect=site.indirect,
         logs_memory=site.kind == "tokenizer" or _unlogged().check(site, follower.finder.settings) is None,
         wanted=found.wanted,
+        task=_task_of(site) if site.kind == "pipeline" else "",
     )
+
+
+def _task_of(site: Site) -> str:
+    argument = site.argument("task")
+    values = argument.values if argument is not None else ()
+    return str(values[0].data) if len(values) == 1 and values[0].kind == "const" else ""
 
 
 @cache
@@ -196,11 +207,12 @@ def _place(site: Site, path: str) -> Place:
     return Place(path, span.line, span.cell)
 
 
-def _judged(sites: Sequence[Site], source: Source, job: Job) -> tuple[tuple[Finding, ...], int, int]:
+def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...], int, int]:
     """The findings that no comment silences, the calls that count, and how many of them are clean."""
     violations: list[Violation] = []
+    sites = scanned.sites
     calls: dict[int, Site] = {id(site): site for site in sites if site.kind in _COUNTED}
-    of_site: dict[int, int] = {}
+    of_site: dict[int, tuple[Site, Rule]] = {}
     for site in sites:
         for rule in job.rules:
             if site.kind in rule.meta.kinds and (report := rule.check(site, job.settings)) is not None:
@@ -218,13 +230,28 @@ def _judged(sites: Sequence[Site], source: Source, job: Job) -> tuple[tuple[Find
                     end=report.end,
                 )
                 violations.append(violation)
-                of_site[id(violation)] = id(site)
+                of_site[id(violation)] = site, rule
     kept = suppress.unsuppressed(source, violations)
-    faulty = {of_site[id(violation)] for violation in kept}
+    faulty = {id(of_site[id(violation)][0]) for violation in kept}
+    fix_of = _fixes(scanned, job.settings) if kept else lambda site, rule: None
     findings = tuple(
-        Finding(one.code, one.name, one.message, Place(job.shown, one.line, one.cell)) for one in kept
+        Finding(
+            one.code, one.name, one.message, Place(job.shown, one.line, one.cell), fix_of(*of_site[id(one)])
+        )
+        for one in kept
     )
     return findings, len(calls), sum(1 for site in calls if site not in faulty)
+
+
+def _fixes(scanned: Scan, settings: Settings) -> Callable[[Site, Rule], Literal["safe", "unsafe"] | None]:
+    """How safe the fix is that one rule by itself would make at a site: what its command would do."""
+    rewriter = Rewriter(scanned, settings)
+
+    def fix_of(site: Site, rule: Rule) -> Literal["safe", "unsafe"] | None:
+        found = {offer.fix.safety for offer in rewriter.offers(site, [rule])}
+        return "safe" if "safe" in found else "unsafe" if "unsafe" in found else None
+
+    return fix_of
 
 
 def _caches(sites: Sequence[Site], path: str) -> tuple[CachePath, ...]:
@@ -235,5 +262,8 @@ def _caches(sites: Sequence[Site], path: str) -> tuple[CachePath, ...]:
             argument = site.arguments.get(name)
             if argument is not None and name in (*CACHE_VARIABLES, "cache_dir"):
                 text = " or ".join(dict.fromkeys(shown(value) for value in argument.values))
-                found.append(CachePath(name, text, _place(site, path)))
+                literal = any(
+                    value.kind in ("const", "text") and not value.is_none for value in argument.values
+                )
+                found.append(CachePath(name, text, _place(site, path), literal))
     return tuple(found)

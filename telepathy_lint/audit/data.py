@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from telepathy_lint.audit.actions import Action, RuleCommand
+    from telepathy_lint.audit.consistency import Consistency
+    from telepathy_lint.audit.host import Host
 
 from telepathy_lint.violation import place_in_words
 
@@ -119,6 +124,8 @@ class Load:
     logs_memory: bool = True
     #: The parameters that the id comes through.
     wanted: tuple[Wanted, ...] = ()
+    #: The task of a pipeline, where it is written.
+    task: str = ""
 
     def setting(self, name: str) -> Setting:
         return dict(self.settings)[name]
@@ -144,6 +151,16 @@ class Finding:
     name: str
     message: str
     place: Place
+    #: How safe the fix is that this rule alone would make here; None where it makes none.
+    fix: Literal["safe", "unsafe"] | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Conversion:
+    """A file that changes weights or writes loaded weights to disk: other load settings would change what it writes."""
+
+    place: Place
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +194,13 @@ class CachePath:
     name: str
     value: str
     place: Place
+    #: Whether the value is written here, not handed on from somewhere else.
+    literal: bool = True
+
+    @property
+    def absolute(self) -> bool:
+        """Whether it is a path of one machine."""
+        return self.literal and self.value.strip("\"'").startswith(("/", "~"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +232,7 @@ class FileFacts:
     together: tuple[tuple[Place, ...], ...] = ()
     #: What the file's calls give to functions of other files that load.
     given: tuple[Given, ...] = ()
+    conversion: Conversion | None = None
     problem: str | None = None
 
 
@@ -238,54 +263,6 @@ class Model:
     @property
     def configured(self) -> bool:
         return any(mention.role in CONFIGURING for mention in self.mentions)
-
-
-#: A setting that a call of the companion loader leaves to it: it agrees with every other value.
-LOADER = "the loader's choice"
-HIDDEN = "cannot be seen"
-#: Groups of loads that choose nothing.
-UNCHOSEN = ("not passed", "not set")
-#: Settings that need no choice.
-FREE = ("quantization", "revision", "padding side")
-
-
-@dataclass(frozen=True, slots=True)
-class Consistency:
-    """How the loads of one kind agree on one setting: groups of values, most frequent first."""
-
-    setting: str
-    kind: str
-    groups: tuple[tuple[str, tuple[Place, ...]], ...]
-
-    @property
-    def total(self) -> int:
-        return sum(len(places) for _, places in self.groups)
-
-    def _many(self, *names: str) -> int:
-        return sum(len(places) for name, places in self.groups if name in names)
-
-    @property
-    def left(self) -> int:
-        """How many loads leave the setting to the loader, where most do not."""
-        return self._many(LOADER) if self.groups[0][0] != LOADER else 0
-
-    @property
-    def hidden(self) -> int:
-        """How many loads may or may not be like most, since it cannot be seen."""
-        return self._many(HIDDEN) if self.groups[0][0] != HIDDEN else 0
-
-    @property
-    def odd(self) -> int:
-        """How many loads are visibly unlike most."""
-        return self.total - self.left - self.hidden - len(self.groups[0][1])
-
-    @property
-    def away(self) -> int:
-        """How many loads are without the choice that most of those make which make one: what there is to do."""
-        if self.setting in FREE:
-            return self.odd
-        chosen = [len(places) for name, places in self.groups if name not in (*UNCHOSEN, LOADER, HIDDEN)]
-        return self.total - self._many(LOADER, HIDDEN) - max(chosen, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +334,17 @@ class Audit:
     clean: int
     #: Whether each code's fix is safe, unsafe or missing, and the rule's first line.
     rules: tuple[tuple[str, str, str, str], ...]
+    conversions: tuple[Conversion, ...] = ()
+    #: The commands that change most, each tried in memory.
+    actions: tuple[Action, ...] = ()
+    #: For each rule with findings.
+    commands: tuple[RuleCommand, ...] = ()
+    #: The end of every command line: the options that chose the configuration, and the path.
+    where: str = "."
+    #: What was audited, as the command line named it.
+    path: str = "."
+    #: Where the repository can be read on the web.
+    host: Host | None = None
 
     @property
     def score(self) -> float:

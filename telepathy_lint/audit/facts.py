@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from telepathy_lint import __version__
 from telepathy_lint.audit import texts
+from telepathy_lint.audit.actions import Planner
 from telepathy_lint.audit.callers import may_call, wanted_of, with_ids
 from telepathy_lint.audit.checks import checked
 from telepathy_lint.audit.collect import Job, collect, relative, with_given
@@ -23,6 +24,7 @@ from telepathy_lint.audit.data import (
     Place,
     Role,
 )
+from telepathy_lint.audit.host import host_of
 from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
 from telepathy_lint.audit.pairs import together
@@ -62,8 +64,10 @@ def unused(
     return found
 
 
-def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None) -> Audit:
+def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None, given: Sequence[str] = ()) -> Audit:
     """The audit of a file or folder; `gpu` is a name of the runtime's table of GPUs.
+
+    `given` are the options by which the configuration was chosen: the commands that the audit recommends repeat them.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -81,7 +85,18 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None) -> Aud
     problems += [(facts.path, facts.problem) for facts in files if facts.problem is not None]
     readable = [found.path for found in python if found.problem is None]
     area = Area(root, (os.path.abspath(path),))
-    return _assembled(files, area, readable, len(python), other_files, problems, card)
+    found = _assembled(files, area, readable, len(python), other_files, problems, card)
+    planner = Planner(path, configs, found.findings, found.conversions, given)
+    by_path = {relative(each.path, root): each for each in python}
+    sources = {job.shown: (by_path[job.shown], job.data) for job in todo if job.shown in by_path}
+    return replace(
+        found,
+        actions=planner.actions(sources, jobs),
+        commands=tuple(planner.rule_command(code) for code, *_ in found.rules),
+        where=planner.where,
+        path=path,
+        host=host_of(root),
+    )
 
 
 def _python_jobs(
@@ -117,8 +132,9 @@ def _other_files(paths: Iterable[str], root: str, configs: Configs) -> tuple[lis
         except OSError:
             continue
         count += 1
-        if texts.may_have_facts(data):
-            jobs.append(Job(found.path, relative(found.path, root), data, (), settings))
+        shown = relative(found.path, root)
+        if texts.may_have_facts(shown, data):
+            jobs.append(Job(found.path, shown, data, (), settings))
     return jobs, count
 
 
@@ -169,6 +185,7 @@ def _assembled(
         (finding for facts in files for finding in facts.findings), key=lambda one: (one.code, one.place)
     )
     codes = {finding.code for finding in findings}
+    conversions = tuple(sorted(facts.conversion for facts in files if facts.conversion is not None))
     return Audit(
         root=os.path.basename(area.root) or area.root,
         version=__version__,
@@ -179,7 +196,7 @@ def _assembled(
             one.model_id for found in unused_models(files, models, area, readable).values() for one in found
         ),
         loads=tuple(sorted(loads, key=lambda load: load.place)),
-        consistency=consistency(loads),
+        consistency=consistency(loads, {one.place.path for one in conversions}),
         findings=tuple(findings),
         together=together(files, loads, card.name),
         checked=tuple(
@@ -199,6 +216,7 @@ def _assembled(
             for rule in all_rules()
             if rule.meta.code in codes
         ),
+        conversions=conversions,
     )
 
 

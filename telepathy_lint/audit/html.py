@@ -7,7 +7,7 @@ from typing import Any
 
 from telepathy_lint.audit.blocks import Report
 from telepathy_lint.audit.data import Place
-from telepathy_lint.audit.markdown import address
+from telepathy_lint.audit.markdown import address, numeric_columns
 
 
 class NoTemplatesError(ValueError):
@@ -15,7 +15,7 @@ class NoTemplatesError(ValueError):
 
 
 def html(report: Report, base: str = "") -> str:
-    """The page; `base` leads from where it is read to the audited folder.
+    """The page; its links lead to the repository on the web where that is known, else, by way of `base`, to the files.
 
     Raises:
         NoTemplatesError: jinja2 is not installed.
@@ -34,6 +34,22 @@ def html(report: Report, base: str = "") -> str:
     )
 
     def link(place: Place) -> dict[str, Any]:
-        return {"text": str(place), "url": address(place, base)}
+        url = report.host.address(place) if report.host is not None else address(place, base)
+        return {"text": str(place), "url": url}
 
-    return f"{template.render(report=report, link=link, kind=lambda block: type(block).__name__)}\n"
+    def breakable(text: str) -> Any:
+        """Text that may be broken at slashes and underscores, and before a line: paths and ids are wider than a narrow column."""
+        markup = jinja2.utils.markupsafe.Markup
+        broken = markup.escape(text)
+        for sign, place in (("/", "/<wbr>"), ("_", "_<wbr>"), (":", "<wbr>:")):
+            broken = markup(place).join(broken.split(sign))
+        return broken
+
+    page = template.render(
+        report=report,
+        link=link,
+        kind=lambda block: type(block).__name__,
+        breakable=breakable,
+        numeric=numeric_columns,
+    )
+    return f"{page}\n"

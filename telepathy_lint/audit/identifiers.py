@@ -29,7 +29,24 @@ _ID = re.compile(
 _NO_MODEL = re.compile(
     r"(?i)dataset|\.(?:py|git|json|md|sh|txt|ya?ml)$|^(?:openai|google|microsoft|facebook)/(?:api|docs)"
 )
+#: An id of whatever organisation, beside a key or an option that names models: `model_name_or_path: org/name`.
+_NAMED = re.compile(
+    r"(?:model|tokenizer|backbone|pretrained)(?:[_-](?:id|name|path|or|repo))*[\"']?(?:[ \t]*[:=][ \t]*|[ \t]+)[\"']?"
+    r"([A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*[A-Za-z0-9])(?=[\"'\s,}\\;)]|$)",
+    re.IGNORECASE,
+)
+#: What such a value is instead, as its first part tells: a folder.
+_FOLDER = re.compile(
+    r"(?i)(?:out(?:puts?)?|checkpoints?|ckpts?|models?|data|datasets?|results?|runs?|exps?|experiments?|logs?|tmp|saves?|saved\w*|"
+    r"weights?|pretrained\w*|work_dirs?|paths?|dir|home|src|scripts?|configs?|local|my|your|user|org|username|assets|trained\w*|"
+    r"finetuned?\w*|pytorch|application)/"
+)
+_NO_ID = re.compile(
+    r"(?i)\.(?:pt|pth|bin|ckpt|onnx|gguf|safetensors|ya?ml|json|toml|csv|sh|py|txt|tar|gz|zip|model)$"
+)
 _PREFIX = re.compile("|".join(re.escape(name) + "/" for name in _ORGANISATIONS))
+#: What torchaudio and others call their bundles.
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _LOADING = frozenset({"from_pretrained", "pipeline", "snapshot_download", "SentenceTransformer", "LLM"})
 
@@ -67,7 +84,11 @@ def names_models(name: str) -> bool:
 
 def looks_like_an_id(text: str) -> bool:
     """Whether a string that is given to a load can be a hub id: `gpt2`, `org/name`, no path."""
-    return _HUB_ID.fullmatch(text) is not None and not text.endswith((".pt", ".bin", ".safetensors", ".json"))
+    return (
+        _HUB_ID.fullmatch(text) is not None
+        and not text.endswith((".pt", ".bin", ".safetensors", ".json"))
+        and _SYMBOL.fullmatch(text) is None
+    )
 
 
 def has_ids(text: str) -> bool:
@@ -79,6 +100,30 @@ def ids_in(text: str) -> Iterator[tuple[str, int]]:
     for match in _ID.finditer(text):
         if _NO_MODEL.search(match.group()) is None:
             yield match.group(), match.start()
+
+
+def ids_written(text: str) -> Iterator[tuple[str, int]]:
+    """The ids of a script or configuration file with their offsets, in order: those of known organisations, and those that
+    stand beside a key or an option for models."""
+    found = {offset: model_id for model_id, offset in ids_in(text)}
+    for match in _NAMED.finditer(text):
+        if is_other_id(match.group(1)):
+            found.setdefault(match.start(1), match.group(1))
+    yield from ((model_id, offset) for offset, model_id in sorted(found.items()))
+
+
+def is_other_id(text: str) -> bool:
+    """Whether a value that names a model can be an id of whatever organisation, and is no path."""
+    return (
+        "/" in text
+        and _HUB_ID.fullmatch(text) is not None
+        and not (_FOLDER.match(text) or _NO_ID.search(text) or _NO_MODEL.search(text))
+    )
+
+
+def may_have_ids(text: str) -> bool:
+    """Whether `ids_written` can find anything."""
+    return has_ids(text) or _NAMED.search(text) is not None
 
 
 def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Constant, Mention]]:
@@ -117,7 +162,12 @@ def _role(node: ast.AST, tree: Tree) -> Role | None:
             name = parent.func.attr if isinstance(parent.func, ast.Attribute) else dotted(parent.func) or ""
             if name in _LOADING:
                 return "load"
-            if "dataset" in name.lower():
+            if "dataset" in name.lower() or any(
+                keyword.arg == "repo_type" and getattr(keyword.value, "value", None) == "dataset"
+                for keyword in parent.keywords
+            ):
+                return "dataset"
+            if name == "push_to_hub" and "from_pretrained" not in tree.text and "datasets" in tree.text:
                 return "dataset"
             if name in ("add_argument", "option", "Option"):
                 return "option"

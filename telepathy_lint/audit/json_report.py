@@ -7,18 +7,19 @@ from typing import Any
 
 from telepathy_lint.audit.blocks import Command
 from telepathy_lint.audit.compare import measures
+from telepathy_lint.audit.consistency import Groups
 from telepathy_lint.audit.data import Audit, Load, Model, Place
 from telepathy_lint.audit.report import report
 
 SCHEMA = 1
 
 
-def as_json(audit: Audit, path: str = ".") -> str:
-    return json.dumps(document(audit, path), indent=2, ensure_ascii=False) + "\n"
+def as_json(audit: Audit) -> str:
+    return json.dumps(document(audit), indent=2, ensure_ascii=False) + "\n"
 
 
-def document(audit: Audit, path: str = ".") -> dict[str, Any]:
-    sections = {section.title: section.blocks for section in report(audit, path).sections}
+def document(audit: Audit) -> dict[str, Any]:
+    sections = {section.title: section.blocks for section in report(audit).sections}
     return {
         "schema": SCHEMA,
         "telepathy_lint": audit.version,
@@ -40,7 +41,19 @@ def document(audit: Audit, path: str = ".") -> dict[str, Any]:
                 "kind": one.kind,
                 "loads": one.total,
                 "odd": one.odd,
-                "groups": [{"value": value, "places": _places(places)} for value, places in one.groups],
+                "groups": _groups(one.groups),
+                "alike": [
+                    {
+                        "purpose": like.purpose or None,
+                        "size": like.size or None,
+                        "loads": like.total,
+                        "common": like.common,
+                        "odd": sum(len(places) for _, places in like.odd),
+                        "undecided": like.undecided,
+                        "groups": _groups(like.groups),
+                    }
+                    for like in one.alike
+                ],
             }
             for one in audit.consistency
         ],
@@ -75,16 +88,39 @@ def document(audit: Audit, path: str = ".") -> dict[str, Any]:
             for one in audit.checked
         ],
         "cache_paths": [
-            {"name": one.name, "value": one.value, "place": _place(one.place)} for one in audit.caches
+            {"name": one.name, "value": one.value, "place": _place(one.place), "literal": one.literal}
+            for one in audit.caches
         ],
         "generate_calls": [
             {"place": _place(one.place), "states": list(one.states), "hidden_arguments": one.hidden}
             for one in audit.generates
         ],
         "findings": [
-            {"code": one.code, "name": one.name, "message": one.message, "place": _place(one.place)}
+            {
+                "code": one.code,
+                "name": one.name,
+                "message": one.message,
+                "place": _place(one.place),
+                "fix": one.fix,
+            }
             for one in audit.findings
         ],
+        "actions": [
+            {
+                "codes": list(one.codes),
+                "safety": one.safety,
+                "command": one.command,
+                "fixes": one.fixes,
+                "files": one.files,
+                "left": one.left,
+                "left_out": [place.place.path for place in one.spared],
+            }
+            for one in audit.actions
+        ],
+        "conversions": [{"why": one.why, "place": _place(one.place)} for one in audit.conversions],
+        "repository": {"url": audit.host.url, "commit": audit.host.commit, "folder": audit.host.prefix}
+        if audit.host is not None
+        else None,
         "recommendations": [
             {"text": block.text, "command": block.command, "count": block.count}
             for block in sections.get("Recommendations", ())
@@ -93,6 +129,10 @@ def document(audit: Audit, path: str = ".") -> dict[str, Any]:
         "problems": [{"path": where, "message": problem} for where, problem in audit.problems],
         "measures": measures(audit),
     }
+
+
+def _groups(groups: Groups) -> list[dict[str, Any]]:
+    return [{"value": value, "places": _places(places)} for value, places in groups]
 
 
 def _place(place: Place) -> dict[str, Any]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.audit.data import HIDDEN, LOADER, Setting
+from telepathy_lint.audit.consistency import ABSENT, CALLER, COMPUTED, HIDDEN, LOADER, OR, SET, SHIPPED
+from telepathy_lint.audit.data import Setting
 from telepathy_lint.rule import shown
 from telepathy_lint.scan import Argument, Known, Site, Value, catalog
 
-ABSENT = "not passed"
-CALLER = "the caller's choice"
 #: What the companion loader decides where a call does not say.
 _LOADER_CHOOSES = ("dtype", "device_map", "attn_implementation")
+#: Other names of the same dtype.
+_DTYPES = {
+    "half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32", "double": "float64",
+}  # fmt: skip
 ONE_DEVICE = "one device for everything"
-_OUTSIDE = ("param", "attribute", "choice", "call", "other", "text")
-
-MODEL_SETTINGS = ("dtype", "device_map", "attention", "generation config", "quantization", "revision")
-TOKENIZER_SETTINGS = ("pad token", "padding side", "revision")
 
 
 def settings_of(site: Site) -> tuple[tuple[str, Setting], ...]:
@@ -48,11 +47,12 @@ def _value(site: Site, *names: str) -> Setting:
             text = HIDDEN if site.opaque else ABSENT
         return Setting(text, text)
     text = " or ".join(dict.fromkeys(_shown(value) for value in argument.values))
-    groups = dict.fromkeys(_group(value) for value in argument.values)
+    groups = {_group(value, names[0]) for value in argument.values}
     if argument.optional:
-        groups[ABSENT] = None
+        groups.add(ABSENT)
         text = f"{text} or {ABSENT}"
-    return Setting(text, " or ".join(groups))
+    # In one order: `float16 if gpu else float32` and its opposite are the same choice.
+    return Setting(text, OR.join(sorted(groups, key=lambda group: (group == ABSENT, group))))
 
 
 def _shown(value: Value) -> str:
@@ -63,8 +63,13 @@ def _shown(value: Value) -> str:
     return shown(value)
 
 
-def _group(value: Value) -> str:
+def _group(value: Value, name: str) -> str:
     if value.kind in ("const", "symbol"):
+        if value.is_none or (value.data is False and name == "quantization_config"):
+            return ABSENT  # transformers takes it for no argument
+        if name == "dtype":
+            plain = str(value.data).removeprefix("torch.")
+            return _DTYPES.get(plain, plain)
         return _shown(value)
     if value.kind == "dict":
         node = value.node
@@ -76,8 +81,8 @@ def _group(value: Value) -> str:
     if value.kind == "param":
         return CALLER
     if value.kind == "call":
-        return f"{catalog.last(str(value.data))}(...)" if value.data else "a call's result"
-    return CALLER if value.kind in ("attribute", "choice") else "computed"
+        return f"{catalog.last(str(value.data))}(...)" if value.data else COMPUTED
+    return CALLER if value.kind in ("attribute", "choice") else COMPUTED
 
 
 def _attention(site: Site) -> Setting:
@@ -99,19 +104,23 @@ def _generation(site: Site) -> Setting:
         return Setting("does not generate", "does not generate")
     if site.loader and site.argument("generation_config") is None:
         return Setting(LOADER, LOADER)
-    text = {Known.YES: "set", Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.generation_config]
+    text = {Known.YES: SET, Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.generation_config]
     return Setting(text, text)
 
 
 def _pad_token(site: Site) -> Setting:
     if site.argument("pad_token") is not None:
-        return Setting("passed to the load", "set")
-    text = {Known.YES: "set", Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.pad_token]
+        return Setting("passed to the load", SET)
+    text = {Known.YES: SET, Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.pad_token]
     if text == "not set" and site.model_id is not None and catalog.ships_pad_token(site.model_id):
-        return Setting("ships with the tokenizer", "ships with the tokenizer")
+        return Setting(SHIPPED, SHIPPED)
     return Setting(text, text)
 
 
 def _revision(site: Site) -> Setting:
     setting = _value(site, "revision")
-    return Setting(setting.text, setting.group if setting.group in (ABSENT, HIDDEN, CALLER) else "pinned")
+    groups = {
+        ABSENT if part in (ABSENT, "'main'") else "pinned" if part.startswith("'") else CALLER
+        for part in ([] if setting.group in (HIDDEN, LOADER) else setting.group.split(OR))
+    }
+    return Setting(setting.text, OR.join(sorted(groups, reverse=True)) or setting.group)

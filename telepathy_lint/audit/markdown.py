@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
-from telepathy_lint.audit.blocks import Block, Cell, Check, Command, Report, Statement, Table
+from telepathy_lint.audit.blocks import Block, Cell, Check, Command, Report, Statement, Table, counted
 from telepathy_lint.audit.data import Place
 
 _MARKS = {"good": "✅", "bad": "⚠️", "note": "ℹ️"}
@@ -14,8 +16,13 @@ _SHOWN = 4
 _IN_CELL = 2
 
 
-def markdown(report: Report, base: str = "") -> str:
-    """The report's text; `base` leads from where it is read to the audited folder."""
+def markdown(report: Report, base: str = "", links: bool = True) -> str:
+    """The report's text; `base` leads from where it is read to the audited folder.
+
+    A place is its path and line, as terminals and editors open them. With `links` it is a link too: the targets stand
+    at the end of the document, so that the text stays readable.
+    """
+    page = _Page(base, links)
     lines = [f"# {escaped(report.title)}", "", escaped(report.summary), ""]
     for section in report.sections:
         lines += [f"## {section.title}", ""]
@@ -25,55 +32,106 @@ def markdown(report: Report, base: str = "") -> str:
                 lines.append("")
             if isinstance(block, Command):
                 number += 1
-            lines += _block(block, base, number)
+            lines += page.block(block, number)
+        while lines and not lines[-1]:
+            lines.pop()
         lines.append("")
+    lines += [f"[{label}]: {target}" for label, target in page.targets.items()]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _block(block: Block, base: str, number: int) -> list[str]:
-    if isinstance(block, Statement):
-        return [f"- {_MARKS[block.mark]} {escaped(block.text)}{_links(block.places, base)}"]
-    if isinstance(block, Check):
-        return [f"- [{'x' if block.done else ' '}] {escaped(block.text)}"]
-    if isinstance(block, Command):
-        return [
-            f"{number}. {escaped(block.text)}",
-            "",
-            "   ```sh",
-            f"   {_one_line(block.command)}",
-            "   ```",
-            "",
-        ]
-    return _table(block, base)
+class _Page:
+    def __init__(self, base: str, links: bool) -> None:
+        self.base = base
+        self.links = links
+        #: The target of every label used; Markdown does not tell the case of labels apart.
+        self.targets: dict[str, str] = {}
+        self._known: dict[str, str] = {}
+
+    def block(self, block: Block, number: int) -> list[str]:
+        if isinstance(block, Statement):
+            return [f"- {_MARKS[block.mark]} {escaped(block.text)}{self._places(block.places)}"]
+        if isinstance(block, Check):
+            return [f"- [{'x' if block.done else ' '}] {escaped(block.text)}"]
+        if isinstance(block, Command):
+            safety = f"**{block.safety}** " if block.safety else ""
+            details = "".join(f" {escaped(detail)}" for detail in block.details)
+            text = escaped(block.text) + (f".{details}" if details else "")
+            return [
+                f"{number}. {safety}{text}",
+                "",
+                "   ```sh",
+                f"   {_one_line(block.command)}",
+                "   ```",
+                "",
+            ]
+        return self._table(block)
+
+    def _table(self, table: Table) -> list[str]:
+        lines = [escaped(table.caption), ""] if table.caption else []
+        numeric = numeric_columns(table)
+        rules = ["---:" if right else "---" for right in numeric]
+        lines += [_row(list(map(escaped, table.header))), _row(rules)]
+        lines += [_row([self._cell(cell) for cell in row]) for row in table.rows]
+        return [*lines, ""]
+
+    def _cell(self, cell: Cell) -> str:
+        if len(cell.places) == 1 and str(cell.places[0]) == cell.text:
+            return self._link(cell.places[0])
+        if cell.places and cell.text == counted(len(cell.places), "place"):
+            # The places say how many they are, unless some are left out.
+            count = f"{cell.text}: " if len(cell.places) > _IN_CELL else ""
+            return f"{count}{self._listed(cell.places, _IN_CELL)}"
+        return f"{escaped(cell.text)}{self._places(cell.places, _IN_CELL)}"
+
+    def _places(self, places: tuple[Place, ...], most: int = _SHOWN) -> str:
+        return f" ({self._listed(places, most)})" if places else ""
+
+    def _listed(self, places: tuple[Place, ...], most: int) -> str:
+        more = f", and {len(places) - most:,} more" if len(places) > most else ""
+        return f"{', '.join(self._link(place) for place in places[:most])}{more}"
+
+    def _link(self, place: Place) -> str:
+        text = _code(
+            str(place)
+            if self.links or not self.base
+            else str(replace(place, path=f"{self.base}/{place.path}"))
+        )
+        if not self.links:
+            return text
+        target = address(place, self.base)
+        if (
+            "[" in text
+            or "]" in text
+            or "\\" in text
+            or self._known.setdefault(text.casefold(), target) != target
+        ):
+            # Markdown would not find the target of such a label.
+            return f"[{escaped(str(place))}]({target})"
+        self.targets[text] = target
+        return f"[{text}]"
 
 
-def _table(table: Table, base: str) -> list[str]:
-    lines = [escaped(table.caption), ""] if table.caption else []
-    lines += [_row(map(escaped, table.header)), _row("---" for _ in table.header)]
-    lines += [_row(_cell(cell, base) for cell in row) for row in table.rows]
-    return [*lines, ""]
+def _code(text: str) -> str:
+    """Text in backquotes, that a terminal takes for the end of a path."""
+    plain = _one_line(text).replace("|", "\\|")
+    return f"`{plain}`" if "`" not in plain else f"`` {plain} ``"
 
 
-def _row(cells: object) -> str:
-    assert hasattr(cells, "__iter__")
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+def numeric_columns(table: Table) -> list[bool]:
+    """For every column whether it holds numbers: they are easier to compare where they end in one line."""
+    return [
+        any(cell.text[:1].isdigit() for cell in column) and all(_is_number(cell) for cell in column)
+        for column in zip(*table.rows, strict=True)
+    ] or [False] * len(table.header)
 
 
-def _cell(cell: Cell, base: str) -> str:
-    if len(cell.places) == 1 and str(cell.places[0]) == cell.text:
-        return _link(cell.places[0], base)
-    return f"{escaped(cell.text)}{_links(cell.places, base, _IN_CELL)}"
+def _is_number(cell: Cell) -> bool:
+    return not cell.places and (not cell.text or cell.sort is not None)
 
 
-def _links(places: tuple[Place, ...], base: str, most: int = _SHOWN) -> str:
-    if not places:
-        return ""
-    more = f", and {len(places) - most:,} more" if len(places) > most else ""
-    return f" ({', '.join(_link(place, base) for place in places[:most])}{more})"
-
-
-def _link(place: Place, base: str) -> str:
-    return f"[{escaped(str(place))}]({address(place, base)})"
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def address(place: Place, base: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.audit.blocks import Block, Cell, Statement, Table, counted, places_cell, where_chosen
 from telepathy_lint.audit.data import TOO_LARGE, Audit, Checked, Gpu, Model, Place
+from telepathy_lint.audit.overview import unlisted_of
 from telepathy_lint.audit.sizes import REGIMES, TOKENS
 
 GIB = 2**30
@@ -26,12 +27,14 @@ def memory(audit: Audit) -> Iterator[Block]:
     card = audit.gpu
     sized = [model for model in audit.models if model.weight_bytes]
     if not sized:
+        yield from _unlisted(audit)
+        yield from _logging(audit)
         return
     yield Statement(
         "note",
         f"One {card.name} offers {card.usable_bytes / GIB:.2f} GiB to tensors ({card.total_bytes / GIB:.2f} GiB less the "
         f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens in bfloat16, "
-        "unpadded: `telepathy-runtime estimate MODEL` takes every other choice.",
+        "unpadded: `telepathy-runtime estimate MODEL` has options for every other case.",
     )
     alike: dict[tuple[object, ...], list[Model]] = defaultdict(list)
     for model in sized:
@@ -52,11 +55,24 @@ def memory(audit: Audit) -> Iterator[Block]:
         tuple(sorted(rows, key=lambda row: -(row[1].sort or 0))),
         f"GiB, and the share of one {card.name}",
     )
+    yield from _unlisted(audit)
     yield from _logging(audit)
 
 
+def _unlisted(audit: Audit) -> Iterator[Block]:
+    """The models without a size, by name: what is not in the table is not forgotten."""
+    unlisted = unlisted_of(audit)
+    if unlisted:
+        names = ", ".join(f"`{model.model_id}`" for model in unlisted)
+        yield Statement(
+            "note",
+            f"{counted(len(unlisted), 'model')} not listed, so {'its' if len(unlisted) == 1 else 'their'} memory is not known; "
+            f"`telepathy-runtime estimate` takes the folder or file of a config.json: {names}",
+        )
+
+
 def _logging(audit: Audit) -> Iterator[Block]:
-    """Whether anybody would see what a load took."""
+    """Whether the memory that a load takes is shown."""
     silent = tuple(load.place for load in audit.loaders if not load.logs_memory)
     total = len(audit.loaders)
     if total:
@@ -92,7 +108,7 @@ def held_together(audit: Audit) -> Iterator[Block]:
             "note",
             f"Weights are exact for bfloat16, all on one {card.name}. The peak of a pair is an estimate for one sequence of "
             f"{TOKENS:,} tokens in bfloat16: one model reads it and keeps its hidden states, gradients pass through the other, "
-            "both frozen, the dearer way round; what is trained between them comes on top. The batch keeps 10 % of the GPU free "
+            "both frozen; of the two ways round, the one that takes more. Weights that are trained between them add to it. The batch keeps 10 % of the GPU free "
             "for fragmentation.",
         )
     rows = []
@@ -146,7 +162,7 @@ def written_batches(audit: Audit) -> Iterator[Block]:
             ("where", "name", "for", "written", "planner's largest", "verdict", "holds for"),
             tuple(_rows(batches, _VERDICTS)),
             "Batch sizes in sequences. The planner's is for frozen weights that gradients pass through: training them takes more, "
-            "reading only takes less, and which of it a number is for the code seldom says.",
+            "inference takes less. The code seldom says which of these a number is for.",
         )
     figures = [one for one in audit.checked if one.quantity == "memory"]
     if figures:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from telepathy_lint.audit.advice import checklist, next_steps, recommendations
+from telepathy_lint.audit.advice import SETTING_RULES, checklist, next_steps, recommendations
 from telepathy_lint.audit.blocks import (
     Block,
     Cell,
+    Mark,
     Report,
     Section,
     Statement,
@@ -17,14 +18,19 @@ from telepathy_lint.audit.blocks import (
     where_chosen,
 )
 from telepathy_lint.audit.collect import DECODING
-from telepathy_lint.audit.data import HIDDEN, LOADER, UNCHOSEN, Audit, Consistency, Load, Model, Place
-from telepathy_lint.audit.loads import MODEL_SETTINGS
+from telepathy_lint.audit.consistency import FREE, MODEL_SETTINGS, UNCHOSEN, Consistency, Like
+from telepathy_lint.audit.data import Audit, CachePath, Load, Model, Place
 from telepathy_lint.audit.memory import held_together, memory, written_batches, written_dimensions
+from telepathy_lint.audit.overview import TITLE, loads_of, overview
+
+#: Models named for one load; the table of models has them all.
+_IN_MATRIX = 3
 
 
-def report(audit: Audit, path: str = ".") -> Report:
-    """The report; `path` is how commands name what was audited."""
+def report(audit: Audit) -> Report:
+    """The report: one screen that says what to do first, then everything that shows why."""
     sections = (
+        (TITLE, overview(audit)),
         ("Models", _models(audit)),
         ("Precision", _setting(audit, "model", "dtype")),
         ("Device maps", _setting(audit, "model", "device_map")),
@@ -46,22 +52,23 @@ def report(audit: Audit, path: str = ".") -> Report:
         ("Load matrix", _matrix(audit)),
         ("Findings by rule", _findings(audit)),
         ("Files that could not be read", _problems(audit)),
-        ("Recommendations", recommendations(audit, path)),
+        ("Recommendations", recommendations(audit)),
         ("Validation checklist", checklist(audit)),
-        ("Next steps", next_steps(audit, path)),
+        ("Next steps", next_steps(audit)),
     )
     loads = [load for load in audit.loads if not load.indirect]
     models = sum(1 for load in loads if load.kind != "tokenizer")
     summary = (
         f"{counted(audit.python_files, 'Python file')} and {counted(audit.other_files, 'other file')} read "
         f"(scripts, YAML, TOML, JSON): {counted(models, 'load')} of models, "
-        f"{counted(len(loads) - models, 'load')} of tokenizers, {counted(len(audit.models), 'model id')}. "
-        f"{audit.clean:,} of {counted(audit.calls, 'call')} are without a finding ({audit.score:.1f} %)."
+        f"{counted(len(loads) - models, 'load')} of tokenizers, {counted(len(audit.models), 'model id')}."
     )
     return Report(
         f"Model configuration of {audit.root}",
         summary,
         tuple(Section(title, found) for title, blocks in sections if (found := tuple(blocks))),
+        audit.score if audit.calls else None,
+        audit.host,
     )
 
 
@@ -70,26 +77,39 @@ def report(audit: Audit, path: str = ".") -> Report:
 
 def _models(audit: Audit) -> Iterator[Block]:
     if not audit.models:
-        yield Statement("note", "No model id was found.")
+        opened = (
+            f": {counted(len(audit.open_loads), 'load')} get the model from options or callers"
+            if audit.open_loads
+            else ""
+        )
+        yield Statement("note", f"No model id is written in the project{opened}")
         return
+    listed = any(model.parameters for model in audit.models)
     yield Table(
-        ("model", "parameters", "layers", "hidden size", "written in", "model loads", "tokenizer loads"),
+        ("model", *(_DIMENSIONS if listed else ()), "written in", "model loads", "tokenizer loads"),
         tuple(
             (
                 Cell(model.model_id),
-                Cell(
-                    f"{model.parameters:,}" if model.parameters else "not listed",
-                    sort=model.parameters or 0,
-                ),
-                Cell(f"{model.layers}" if model.layers else "", sort=model.layers or 0),
-                Cell(f"{model.hidden:,}" if model.hidden else "", sort=model.hidden or 0),
+                *(_dimensions(model) if listed else ()),
                 places_cell(tuple(mention.place for mention in model.mentions)),
                 places_cell(model.loads),
                 places_cell(model.tokenizer_loads),
             )
             for model in audit.models
         ),
-        "Where every model id is written, and the loads that were found to get it",
+        "Where every model id is written, and the loads that were found to get it"
+        + ("" if listed else "; the registry lists none of these models, so their sizes are not known"),
+    )
+
+
+_DIMENSIONS = ("parameters", "layers", "hidden size")
+
+
+def _dimensions(model: Model) -> tuple[Cell, ...]:
+    return (
+        Cell(f"{model.parameters:,}" if model.parameters else "not listed", sort=model.parameters or 0),
+        Cell(f"{model.layers}" if model.layers else "", sort=model.layers or 0),
+        Cell(f"{model.hidden:,}" if model.hidden else "", sort=model.hidden or 0),
     )
 
 
@@ -163,7 +183,7 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
     if audit.open_loads:
         yield Statement(
             "note",
-            f"Not found is not never: {counted(len(audit.open_loads), 'load')} can get the model from outside what was "
+            f"No load found does not mean never loaded: {counted(len(audit.open_loads), 'load')} can get the model from outside what was "
             "followed (command lines typed by hand, other files, computed values), and loads by other libraries are not seen",
             tuple(load.place for load in audit.open_loads),
         )
@@ -175,41 +195,68 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
 def _setting(audit: Audit, kind: str, name: str) -> Iterator[Block]:
     for one in audit.consistency:
         if one.kind == kind and one.setting == name:
-            yield from _agreement(one)
+            yield from _agreement(one, audit)
 
 
-def _agreement(one: Consistency) -> Iterator[Block]:
-    majority, places = one.groups[0]
-    what = f"{one.kind} {'load' if one.total == 1 else 'loads'}"
-    name = one.setting
-    if len(one.groups) == 1:
-        yield Statement(
-            "note" if majority in (*UNCHOSEN, HIDDEN) else "good",
-            f"Consistent: {name} is {majority} in all {one.total:,} {what}",
-            places,
+def _agreement(one: Consistency, audit: Audit) -> Iterator[Block]:
+    codes = [code for code in SETTING_RULES.get(one.setting, ()) if audit.found(code)]
+    for like in one.alike:
+        yield _about(one, like, bool(codes))
+    if codes:
+        counts = ", ".join(f"{code} reports {counted(len(audit.found(code)), 'place')}" for code in codes)
+        yield Statement("bad", counts, tuple(finding.place for finding in audit.found(*codes)))
+    if len(one.groups) > 1:
+        several = len(one.alike) > 1
+        yield Table(
+            (one.setting, *(("of",) if several else ()), "loads", "where"),
+            tuple(
+                (
+                    Cell(value),
+                    *((Cell(loads_of(like, one.kind, 2)),) if several else ()),
+                    Cell(f"{len(found):,}", sort=len(found), share=len(found) / one.total),
+                    places_cell(found),
+                )
+                for like in one.alike
+                for value, found in like.groups
+            ),
         )
-        return
+
+
+def _about(one: Consistency, like: Like, reported: bool) -> Statement:
+    """One sentence about loads that are alike."""
+    what = loads_of(like, one.kind)
+    groups = like.groups
+    if like.total == 1:
+        value, places = groups[0]
+        return Statement(
+            "note", f"{one.setting} is {value} in the only {what}".replace("is cannot", "cannot"), places
+        )
+    mark: Mark = "good"
+    if like.odd and one.setting not in FREE:
+        mark = "bad"
+    elif reported or like.undecided or like.common in UNCHOSEN:
+        mark = "note"
+    if like.common is None:
+        return Statement(
+            "note", f"{one.setting} is decided elsewhere in all {like.total:,} {what}", _all(groups)
+        )
+    most = like.decided[0][1]
+    if len(most) == like.total:
+        return Statement(mark, f"{one.setting} is {like.common} in all {like.total:,} {what}", most)
+    odd = sum(len(places) for _, places in like.odd)
+    rest = like.total - like.undecided - len(most) - odd
+    other = "chosen" if like.common in UNCHOSEN else "one or the other"
     parts = [
-        f"{name} is {majority} in {len(places):,} of {one.total:,} {what}",
-        *([f"{LOADER} in {one.left:,}"] if one.left else []),
-        *([f"it {HIDDEN} in {one.hidden:,}"] if one.hidden else []),
-        *([f"something else in {one.odd:,}"] if one.odd else []),
+        f"{one.setting} is {like.common} in {len(most):,} of {like.total:,} {what}",
+        *([f"another value in {odd:,}"] if odd else []),
+        *([f"{other} in {rest:,}"] if rest else []),
+        *([f"decided elsewhere in {like.undecided:,}"] if like.undecided else []),
     ]
-    yield Statement(
-        "bad" if one.odd else "note" if majority in UNCHOSEN else "good",
-        f"{'Inconsistent' if one.odd else 'Consistent'}: {', '.join(parts)}",
-    )
-    yield Table(
-        (name, "loads", "where"),
-        tuple(
-            (
-                Cell(group),
-                Cell(f"{len(found):,}", sort=len(found), share=len(found) / one.total),
-                places_cell(found),
-            )
-            for group, found in one.groups
-        ),
-    )
+    return Statement(mark, ", ".join(parts), tuple(place for _, places in like.odd for place in places))
+
+
+def _all(groups: Iterable[tuple[str, tuple[Place, ...]]]) -> tuple[Place, ...]:
+    return tuple(sorted(place for _, places in groups for place in places))
 
 
 def _decoding(audit: Audit) -> Iterator[Block]:
@@ -246,15 +293,26 @@ def _decoding(audit: Audit) -> Iterator[Block]:
 
 
 def _caches(audit: Audit) -> Iterator[Block]:
-    if not audit.caches:
+    written = [cache for cache in audit.caches if cache.literal]
+    if not written:
         yield Statement("good", "No cache path is written in code or scripts (0 places)")
-        return
-    for cache in audit.caches:
-        absolute = cache.value.strip("\"'").startswith(("/", "~"))
+    groups: dict[tuple[str, str], list[CachePath]] = {}
+    for cache in written:
+        groups.setdefault((cache.name, cache.value), []).append(cache)
+    for (name, value), found in sorted(
+        groups.items(), key=lambda item: (not item[1][0].absolute, -len(item[1]))
+    ):
+        absolute = found[0].absolute
         yield Statement(
             "bad" if absolute else "note",
-            f"`{cache.name}` is set to `{cache.value}`" + (": a path of one machine" if absolute else ""),
-            (cache.place,),
+            f"`{name}` is set to `{value}` in {counted(len(found), 'place')}"
+            + (": a path of one machine" if absolute else ""),
+            tuple(cache.place for cache in found),
+        )
+    handed = tuple(cache.place for cache in audit.caches if not cache.literal)
+    if handed:
+        yield Statement(
+            "note", f"A caller or a setting gives the cache path in {counted(len(handed), 'place')}", handed
         )
 
 
@@ -269,7 +327,7 @@ def _matrix(audit: Audit) -> Iterator[Block]:
         ("model", "file", *MODEL_SETTINGS[:4]),
         tuple(
             (
-                Cell(_names(load), tuple(chosen.place for chosen in load.ids)),
+                Cell(_names(load), tuple(dict.fromkeys(chosen.place for chosen in load.ids))),
                 Cell(str(load.place), (load.place,)),
                 *(Cell(load.setting(name).text) for name in MODEL_SETTINGS[:4]),
             )
@@ -281,6 +339,8 @@ def _matrix(audit: Audit) -> Iterator[Block]:
 
 def _names(load: Load) -> str:
     names = list(dict.fromkeys(chosen.model_id for chosen in load.ids))
+    if len(names) > _IN_MATRIX:
+        names = [*names[:_IN_MATRIX], f"{len(names) - _IN_MATRIX} more"]
     if load.open:
         names.append(f"({load.written})")
     return ", ".join(names) or f"({load.written})"

@@ -7,7 +7,15 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from telepathy_lint.audit.data import CachePath, FileFacts, Mention, Passed, Place, Role
-from telepathy_lint.audit.identifiers import has_ids, ids_in, names_data
+from telepathy_lint.audit.identifiers import (
+    has_ids,
+    ids_in,
+    ids_written,
+    is_other_id,
+    may_have_ids,
+    names_data,
+    names_models,
+)
 from telepathy_lint.triggers import CACHE_VARIABLES
 
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
@@ -31,6 +39,9 @@ _TARGET = re.compile(r"([\w./-]+\.py)\b|-m[ \t]+([\w.]+)")
 _KEY = re.compile(r"""([A-Za-z_][\w-]*)["']?\s*[:=]\s*["']?$""")
 _CACHE = re.compile(r"\b(" + "|".join(CACHE_VARIABLES) + r")=(\"[^\"\n]*\"|'[^'\n]*'|[^\s;#]+)")
 
+#: A string, which may hold the sign, or a comment.
+_COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*')|(?:^|(?<=[\s;]))#[^\n]*""", re.MULTILINE)
+
 
 #: Files of services, which name repositories and actions as models are named.
 _SERVICE = re.compile(
@@ -38,9 +49,10 @@ _SERVICE = re.compile(
 )
 
 
-def may_have_facts(data: bytes) -> bool:
+def may_have_facts(path: str, data: bytes) -> bool:
     """Whether a file's bytes can hold anything that `facts_of` would find."""
-    return (b"/" in data and has_ids(data.decode("utf-8", "replace"))) or any(
+    may = has_ids if path.endswith(DATA) and not _configures(path) else may_have_ids
+    return (b"/" in data and may(data.decode("utf-8", "replace"))) or any(
         name.encode() in data for name in CACHE_VARIABLES
     )
 
@@ -49,15 +61,19 @@ def facts_of(path: str, text: str) -> FileFacts:
     """The facts of one file that is not Python."""
     if _SERVICE.search(path):
         return FileFacts(path)
+    if not path.endswith(DATA):
+        text = without_comments(text)
     script = path.endswith(SCRIPTS)
     caches = any(name in text for name in CACHE_VARIABLES) if script else False
-    ids = has_ids(text)
+    configures = script or _configures(path)
+    ids = may_have_ids(text) if configures else has_ids(text)
     if not ids and not caches:
         return FileFacts(path)
     lines = _Lines(text)
-    role: Role = "script" if script else "config" if _configures(path) else "data"
+    role: Role = "script" if script else "config" if configures else "data"
     mentions: list[Mention] = []
-    for model_id, offset in ids_in(text):
+    # Results name models under all kinds of keys; only ids of known organisations are looked for there.
+    for model_id, offset in ids_written(text) if role != "data" else ids_in(text):
         line = lines.text_at(offset)
         here: Role = "data" if role in ("script", "config") and _is_talk(line) else role
         if "dataset" in line.lower() or (role == "config" and any(map(names_data, lines.keys_above(offset)))):
@@ -68,7 +84,6 @@ def facts_of(path: str, text: str) -> FileFacts:
         found = tuple(
             CachePath(match.group(1), match.group(2).strip("\"'"), Place(path, lines.of(match.start())))
             for match in _CACHE.finditer(text)
-            if not lines.text_at(match.start()).lstrip().startswith("#")
         )
     passed: tuple[Passed, ...] = ()
     if ids and role == "script":
@@ -84,7 +99,12 @@ def _configures(path: str) -> bool:
 
 def _is_talk(line: str) -> bool:
     """Whether a line of a script only speaks of what stands in it."""
-    return line.lstrip().startswith(("#", "echo ", "printf "))
+    return line.lstrip().startswith(("echo ", "printf "))
+
+
+def without_comments(text: str) -> str:
+    """The text of a script, YAML or TOML file with blanks for its comments: what stands there is not in use."""
+    return _COMMENT.sub(lambda match: match.group(1) or " " * len(match.group()), text)
 
 
 class _Lines:
@@ -128,7 +148,7 @@ def _passed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
     """What a script passes to Python files: `python train.py --model "$MODEL"` with the variable's values."""
     variables: dict[str, list[tuple[str, int]]] = {}
     for match in _ASSIGNMENT.finditer(text):
-        for model_id, at in ids_in(match.group(2)):
+        for model_id, at in _ids_of(match.group(1), match.group(2)):
             variables.setdefault(match.group(1), []).append((model_id, match.start(2) + at))
     joined = re.sub(r"\\\r?\n", lambda match: " " * len(match.group()), text)  # offsets stay
     for command in _PYTHON.finditer(joined):
@@ -139,16 +159,25 @@ def _passed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
         for option in _OPTION.finditer(command.group()):
             key = option.group(1).replace("-", "_")
             value, offset = option.group(2), command.start() + option.start(2)
-            for model_id, at in ids_in(value.strip("\"'")):
+            for model_id, at in _ids_of(key, value):
                 yield Passed(name, key, model_id, Place(path, lines.of(offset + at)))
             for variable in _VARIABLE.finditer(value):
                 for model_id, at in variables.get(variable.group(1) or variable.group(2), ()):
                     yield Passed(name, key, model_id, Place(path, lines.of(at)))
 
 
+def _ids_of(name: str, value: str) -> Iterator[tuple[str, int]]:
+    """The ids in the value of a variable or option; the whole value, where the name says that it is a model."""
+    found = list(ids_in(value))
+    plain = value.strip("\"'")
+    if not found and names_models(name) and is_other_id(plain):
+        found = [(plain, value.index(plain))]
+    yield from found
+
+
 def _keyed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
     """What a configuration file says under a key, for whichever file reads it: "" as the script."""
-    for model_id, offset in ids_in(text):
+    for model_id, offset in ids_written(text):
         before = lines.text_at(offset)[: offset - lines.starts[lines.of(offset) - 1]]
         if (key := _KEY.search(before)) is not None:
             name = key.group(1).replace("-", "_")

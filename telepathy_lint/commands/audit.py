@@ -31,7 +31,8 @@ def audit(options: Namespace) -> int:
         before = compare.read(options.against) if options.against is not None else None
     except ValueError as error:
         raise Usage(str(error)) from error
-    found = gather(options.path, configs, gpu, options.jobs)
+    given = ["--config", options.config] if options.config else ["--isolated"] if options.isolated else []
+    found = gather(options.path, configs, gpu, options.jobs, given)
     _write(_rendered(found, options), options.output)
     failed = False
     if before is not None:
@@ -53,16 +54,17 @@ def _rendered(found: Audit, options: Namespace) -> str:
     from telepathy_lint.audit.report import report
 
     if options.format == "json":
-        return as_json(found, options.path)
+        return as_json(found)
     base = _base(options)
     if options.format == "html":
         from telepathy_lint.audit.html import NoTemplatesError, html
 
         try:
-            return html(report(found, options.path), base)
+            return html(report(found), base)
         except NoTemplatesError as error:
             raise Usage(str(error)) from error
-    return markdown(report(found, options.path), base)
+    # On a terminal a path is enough: it opens with a click, and targets of links would only fill the screen.
+    return markdown(report(found), base, links=options.output is not None or not sys.stdout.isatty())
 
 
 def _base(options: Namespace) -> str:
