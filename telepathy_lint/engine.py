@@ -88,7 +88,7 @@ def fix(
         rewriter = Rewriter(scanned, settings)
         chosen: list[Rewrite] = []
         for site, group in _by_site(found):
-            for rewrite in rewriter.offers(site, [each.rule for each in group]):
+            for rewrite in rewriter.offers(site, _fixable(group, settings)):
                 if rewrite.fix.safety == "safe" or (rewrite.fix.safety == "unsafe" and unsafe):
                     chosen.append(rewrite)
         planned = rewriter.plan(chosen) if chosen else []
@@ -178,7 +178,7 @@ def _with_fixes(
     rewriter = Rewriter(scanned, settings)
     violations: list[Violation] = []
     for site, group in _by_site(found):
-        rewrites = rewriter.offers(site, [each.rule for each in group])
+        rewrites = rewriter.offers(site, _fixable(group, settings))
         rewrites = [
             each._replace(fix=each.fix._replace(edits=tuple(rewriter.plan([each]))))
             if wanted(each.fix)
@@ -188,6 +188,12 @@ def _with_fixes(
         answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
         violations += [each.violation._replace(fix=answers.get(id(each.violation))) for each in group]
     return sorted(violations, key=ORDER)
+
+
+def _fixable(group: list[_Found], settings: Settings) -> list[Rule]:
+    """The rules that reported a site and may be fixed."""
+    allows = settings.fixing.allows
+    return [each.rule for each in group if allows(each.rule.meta.code, each.rule.meta.name)]
 
 
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:

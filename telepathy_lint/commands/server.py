@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from telepathy_lint.cli import Usage
+from telepathy_lint.commands.options import Usage
 
 
 def server(options: Namespace) -> int:

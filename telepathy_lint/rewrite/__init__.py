@@ -53,7 +53,8 @@ class Rewriter:
             if repair is None or not (repair.change.keeps_call or self._is_plain(site)):
                 continue
             if self._can_place(site, repair.change):
-                found.append(Rewrite(site, (rule,), repair.change, Fix(repair.safety, repair.message)))
+                safety = self._configured(rule, repair.safety)
+                found.append(Rewrite(site, (rule,), repair.change, Fix(safety, repair.message)))
         if (
             rewrite := self._styled(site, [rule for rule in rules if rule.meta.setting is not None])
         ) is not None:
@@ -139,10 +140,12 @@ class Rewriter:
             and site.argument("generation_config") is not None
             and self.settings.fix_style == "loader"
         ):
-            return (
-                "unsafe"  # from_pretrained replaces the shipped generation config, the loader merges into it
-            )
-        return safety
+            # from_pretrained replaces the shipped generation config, the loader merges into it
+            safety = "unsafe"
+        return self._configured(rule, safety)
+
+    def _configured(self, rule: Rule, safety: Safety) -> Safety:
+        return self.settings.fixing.safety(rule.meta.code, rule.meta.name, safety)
 
     # ---- doing it
 
