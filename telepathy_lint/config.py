@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from telepathy_lint.config_values import ConfigError as ConfigError
-from telepathy_lint.config_values import checked, did_you_mean
 from telepathy_lint.selectors import Fixing, Layer
 from telepathy_lint.settings import FixStyle, Loader, Settings
 
@@ -36,6 +34,10 @@ _ADDED = (
 #: Keys that start a choice anew, with those that go on from it.
 _RULES = ("select", "extend-select", "ignore")
 _FIXES = ("fixable", "extend-fixable", "unfixable")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says where, what and what to do."""
 
 
 class Config(NamedTuple):
@@ -98,6 +100,14 @@ class Config(NamedTuple):
         """Names of configured functions that load: a file that has one matters, whatever else it lacks."""
         house = (self.loader.load_model,) if self.loader != Loader() else ()
         return (*house, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+
+    def with_options(self, options: Mapping[str, Any]) -> Config:
+        """The same with values given on the command line (keys as written).
+
+        Raises:
+            ConfigError: an option cannot have its value.
+        """
+        return self.with_values(options)
 
     def with_values(self, values: Mapping[str, Any], where: str | None = None) -> Config:
         """The same with the values of a place that goes before (keys as written): an option each where none is named.
@@ -168,7 +178,7 @@ class Configs:
     def _with_given(self, config: Config) -> Config:
         for where, values in self.more:
             config = config.with_values(values, where)
-        return config.with_values(self.options)
+        return config.with_options(self.options)
 
     def of(self, folder: str) -> Config:
         """The configuration for files in `folder` (an absolute path)."""
@@ -285,6 +295,24 @@ def from_table(table: Mapping[str, Any], path: str, extending: tuple[str, ...] =
     return config.with_values(table, path)._replace(root=root, files=(path, *config.files))
 
 
+def checked(key: str, value: Any, where: str) -> Any:
+    """The value as the configuration keeps it.
+
+    Raises:
+        ConfigError: the key cannot have the value; `where` it stands is named.
+    """
+    from telepathy_lint.config_values import CHECKS, STRINGS, Problem
+
+    check, expected = CHECKS.get(key, STRINGS)
+    result = check(value)
+    if result is None:
+        what = where if where == f"--{key}" else f"{where}: {key!r}"
+        raise ConfigError(f"{what} must be {expected}, not {value!r}")
+    if isinstance(result, Problem):
+        raise ConfigError(f"{where}: {result}")
+    return result
+
+
 def _extended(name: str, path: str, extending: tuple[str, ...]) -> Config:
     """The configuration that a file builds on."""
     chain = (*extending, os.path.abspath(path))
@@ -333,6 +361,8 @@ def refuse_unknown(names: Iterable[str], where: str) -> None:
             continue
         if name == "tool" and where.endswith(".toml"):
             raise ConfigError(f"{where}: here the keys stand at the top level, without [tool.{SECTION}]")
+        from telepathy_lint.config_values import did_you_mean
+
         raise ConfigError(f"{where}: unknown key {name!r}{did_you_mean(name, allowed)}")
 
 

@@ -1,4 +1,4 @@
-"""What a value of each configuration key may be: one table of checks."""
+"""What a value of each configuration key may be: one table of checks. A run without any value does not import it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,8 @@ from telepathy_lint.output import FORMATS
 from telepathy_lint.settings import Loader
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; the message says where, what and what to do."""
-
-
-def checked(key: str, value: Any, where: str) -> Any:
-    """The value as the configuration keeps it.
-
-    Raises:
-        ConfigError: the key cannot have the value; `where` it stands is named.
-    """
-    check, expected = CHECKS.get(key, STRINGS)
-    result = check(value)
-    if result is None:
-        what = where if where == f"--{key}" else f"{where}: {key!r}"
-        raise ConfigError(f"{what} must be {expected}, not {value!r}")
-    if isinstance(result, ConfigError):
-        raise ConfigError(f"{where}: {result}")
-    return result
+class Problem(str):
+    """What is wrong with a value, where more can be said than what is expected."""
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -85,19 +69,19 @@ def _patterns(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
     )
 
 
-def _loader(value: Any) -> Loader | ConfigError | None:
+def _loader(value: Any) -> Loader | Problem | None:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         return None
     for key, item in value.items():
         if key.replace("-", "_") not in Loader._fields:
             names = [name.replace("_", "-") for name in Loader._fields]
-            return ConfigError(f"unknown key 'loader.{key}'{did_you_mean(key, names)}")
+            return Problem(f"unknown key 'loader.{key}'{did_you_mean(key, names)}")
         if not all(part.isidentifier() for part in (item.split(".") if key == "module" else [item])):
-            return ConfigError(f"'loader.{key}' must be a Python name, not {item!r}")
+            return Problem(f"'loader.{key}' must be a Python name, not {item!r}")
     return Loader(**{key.replace("-", "_"): item for key, item in value.items()})
 
 
-def _required(value: Any) -> str | ConfigError | None:
+def _required(value: Any) -> str | Problem | None:
     if not isinstance(value, str):
         return None
     from telepathy_lint.version_specifiers import SpecifierError, matches
@@ -105,22 +89,22 @@ def _required(value: Any) -> str | ConfigError | None:
     try:
         fits = matches(value, __version__)
     except SpecifierError as error:
-        return ConfigError(f"'required-version' must be a version specifier such as \">=0.4\": {error}")
+        return Problem(f"'required-version' must be a version specifier such as \">=0.4\": {error}")
     if not fits:
-        return ConfigError(
+        return Problem(
             f"'required-version' is {value!r}, but this is telepathy-lint {__version__}: install a version that fits"
         )
     return value
 
 
-def _gpu(value: Any) -> str | ConfigError | None:
+def _gpu(value: Any) -> str | Problem | None:
     if not isinstance(value, str) or not value:
         return None
     # Most configurations name no GPU: the table of them is not even imported.
     from telepathy_runtime.gpu_names import DEVICE, canonical, unknown
 
     known = value if value == DEVICE else canonical(value)
-    return known or ConfigError(f"'gpu': {unknown(value)}")
+    return known or Problem(f"'gpu': {unknown(value)}")
 
 
 _FLAG = (_boolean, "true or false")

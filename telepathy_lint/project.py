@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from telepathy_lint.config import Config, Configs
-from telepathy_lint.config_values import ConfigError
+from telepathy_lint.config import Config, ConfigError, Configs
 from telepathy_lint.files import Found, Patterns, read_bytes
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from telepathy_lint.violation import Fix, Safety
+if TYPE_CHECKING:
+    from telepathy_lint.violation import Fix, Safety
 
 
 class Layer(NamedTuple):

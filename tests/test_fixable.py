@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -208,15 +209,57 @@ def test_the_codemod_says_it_too(here: Path, how: str) -> None:
     assert "TLP104" in ran.stderr + ran.stdout
 
 
+class Editor:
+    """As much of an editor as a question for quick fixes takes."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "telepathy_lint", "server"]
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.DEVNULL,
+        }
+        self.server = subprocess.Popen(command, cwd=folder, **pipes)
+        self.number = 0
+
+    def send(self, method: str, params: Any, **more: Any) -> None:
+        assert self.server.stdin is not None
+        data = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, **more}).encode()
+        self.server.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
+        self.server.stdin.flush()
+
+    def ask(self, method: str, params: Any) -> Any:
+        assert self.server.stdout is not None
+        self.number += 1
+        self.send(method, params, id=self.number)
+        while True:
+            length = 0
+            while line := self.server.stdout.readline().strip():
+                length = int(line.split(b":")[1]) if line.lower().startswith(b"content-length") else length
+            assert length, "the server ended"
+            message = json.loads(self.server.stdout.read(length))
+            if message.get("id") == self.number and "method" not in message:
+                return message["result"]
+
+
 def test_the_server_says_it_too(here: Path) -> None:
     pytest.importorskip("pygls")
-    from telepathy_lint import language_server
-
     (here / "telepathy-lint.toml").write_text("unfixable = ['TLP101', 'TLP102']")
-    uri = (here / "a.py").as_uri()
-    buffer = language_server.Buffer(str(here / "a.py"), CODE.encode(), {-1: uri}, {-1: CODE})
-    found = language_server.lint(buffer, edits=True)
-    assert {one.code for one in found if one.fix is not None} == {"TLP104"}
+    document = {"uri": (here / "a.py").as_uri(), "languageId": "python", "version": 1, "text": CODE}
+    everything = {"start": {"line": 0, "character": 0}, "end": {"line": 9, "character": 0}}
+    editor = Editor(here)
+    try:
+        editor.ask("initialize", {"processId": None, "rootUri": here.as_uri(), "capabilities": {}})
+        editor.send("initialized", {})
+        editor.send("textDocument/didOpen", {"textDocument": document})
+        wanted = {"textDocument": document, "range": everything, "context": {"diagnostics": []}}
+        titles = [action["title"] for action in editor.ask("textDocument/codeAction", wanted)]
+    finally:
+        editor.server.kill()
+        editor.server.wait()
+    assert [title for title in titles if title.startswith("load with")] == [
+        "load with telepathy_runtime: load_model (TLP104)"
+    ]
 
 
 def test_one_reading_of_selectors() -> None:

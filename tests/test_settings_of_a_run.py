@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,52 @@ def test_what_cannot_be_used_is_named(run: Any, arguments: list[str], said: str)
     ran = run("check", *arguments, "a.py")
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err and "Traceback" not in ran.err
+
+
+#: Configuration, options, and the codes that are reported: each row is what Ruff 0.17 does with F401, F541 and F632.
+SELECTION = [
+    ("select = ['TLP1']\nignore = ['TLP101']", ["--select", "TLP1"], {"TLP101", "TLP102", "TLP104"}),
+    ("ignore = ['TLP101']", ["--select", "TLP101"], {"TLP101"}),
+    ("select = ['TLP1']\nignore = ['TLP101']", ["--ignore", "TLP102"], {"TLP104"}),
+    ("select = ['TLP1']\nignore = ['TLP101']", ["--extend-select", "TLP101"], {"TLP101", "TLP102", "TLP104"}),
+    ("select = ['TLP101']", ["--ignore", "TLP1"], set()),
+    ("select = ['TLP101']\nextend-select = ['TLP102']", ["--select", "TLP101"], {"TLP101"}),
+    (
+        "select = ['TLP101']\nextend-select = ['TLP102']",
+        ["--extend-select", "TLP104"],
+        {"TLP101", "TLP102", "TLP104"},
+    ),
+    ("select = ['TLP101', 'TLP102']\nignore = ['TLP1']", [], {"TLP101", "TLP102"}),
+    ("select = ['TLP1']\nignore = ['TLP102']", [], {"TLP101", "TLP104"}),
+    ("select = ['TLP101']\nignore = ['TLP101']", [], set()),
+    ("select = ['ALL']\nignore = ['TLP1', 'TLP9']", ["--config", "extend-select = ['TLP101']"], {"TLP101"}),
+]
+
+
+@pytest.mark.parametrize(("configured", "options", "reported"), SELECTION)
+def test_selection_by_several_places_is_that_of_ruff(
+    run: Any, configured: str, options: list[str], reported: set[str]
+) -> None:
+    configure(f"{configured}\noutput-format = 'json'\n")
+    assert set(run("check", *options, "a.py").codes) == reported
+
+
+@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff is not installed")
+@pytest.mark.parametrize(("configured", "options", "reported"), SELECTION[:-1])
+def test_ruff_itself_selects_so(configured: str, options: list[str], reported: set[str]) -> None:
+    Path("b.py").write_text('import os\n\nprint(f"a")\nprint(x is "b")\n')
+    names = {"TLP101": "F401", "TLP102": "F541", "TLP104": "F632", "TLP1": "F"}
+
+    def translated(text: str) -> str:
+        for ours, theirs in names.items():
+            text = text.replace(ours, theirs)
+        return text
+
+    configure("".join(f"lint.{line}\n" for line in translated(configured).split("\n")), "ruff.toml")
+    command = ["ruff", "check", "--no-cache", "--output-format", "json", *map(translated, options), "b.py"]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
+    known = set(names.values())
+    assert {one["code"] for one in found} & known == {translated(code) for code in reported}
 
 
 # ---- environment

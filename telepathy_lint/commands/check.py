@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from telepathy_lint.commands.options import Usage, configs_of, variable, variable_flag
-from telepathy_lint.config_values import ConfigError
+from telepathy_lint.config import ConfigError
 from telepathy_lint.files import Discovery, Found
 from telepathy_lint.output import FORMATS, Report
 from telepathy_lint.project import Project, selection
