@@ -16,7 +16,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from telepathy_lint import cli, config
+from telepathy_lint import cli, config, config_values, evidence
 from telepathy_lint.cache.place import NAME as CACHE
 from telepathy_lint.commands.rule import CODES_WITHOUT_RULE, markdown
 from telepathy_lint.registry import all_rules
@@ -46,13 +46,20 @@ KEYS = {
     "respect-gitignore": "leave out what git ignores",
     "fix": "apply safe fixes on every run of `check`",
     "unsafe-fixes": "count fixes that change numbers or decoding as safe",
+    "unsafe-fixes-despite": "kinds of evidence that hold no unsafe fix back ([below](#what-holds-an-unsafe-fix-back))",
     "target-transformers": "lowest transformers version to support; without it, what `pyproject.toml`, `setup.cfg`, "
     "requirement and lock files say",
     "baseline": "the baseline file; paths count from the configuration's folder",
     "loader": "the house loader that fixes rewrite to ([guide](house-loader.md))",
     "wrappers": "dotted names of functions that load a model and pass keyword arguments on to `from_pretrained`: their "
     "calls are linted like loads",
-    "gpu": "the GPU that batches and the audit's figures are compared with; `telepathy-runtime plan --help` lists the names",
+    "gpu": "the GPU that batches and the audit's figures are compared with; `telepathy-runtime plan --help` lists the names. "
+    "`device` asks this machine: in the audit only, and it needs torch",
+    "extend-safe-fixes": "rules whose unsafe fixes count as safe",
+    "extend-unsafe-fixes": "rules whose safe fixes count as unsafe; it wins over `extend-safe-fixes` where both are equally specific",
+    "extend": "the configuration file that this one builds on (below)",
+    "required-version": "refuse to run where another version of telepathy-lint is installed; a bare version means that one",
+    "cache-dir": "where results are kept between runs; counts from the configuration's folder",
     "output-format": "as `--output-format`: [formats](output-formats.md)",
 }
 
@@ -62,19 +69,41 @@ CONFIGURATION_HEAD = """\
 {written}
 
 The nearest `pyproject.toml` with a `[tool.telepathy-lint]` section counts, or `telepathy-lint.toml` with the same keys at its
-top level, which goes before a `pyproject.toml` beside it. Files are not merged; options of the command line go before
-both. `--config FILE` names one file for everything, `--isolated` reads none. An unknown key is an error that names the
-nearest one there is. `telepathy-lint config` prints every value and where it comes from.
+top level, which goes before a `pyproject.toml` beside it. `--config FILE` names one file for everything, `--isolated` reads
+none. An unknown key is an error that names the nearest one there is; so is a section whose name is nearly right, such as
+`[tool.telepathy_lint]`.
 
 ```toml
 [tool.telepathy-lint]
 extend-select = ["TLP902"]
 target-transformers = "4.57"
 extend-exclude = ["third_party"]
+unfixable = ["TLP105"]
 
 [tool.telepathy-lint.per-file-ignores]
 "tests/*" = ["TLP102", "TLP104"]
 ```
+
+## What goes before what
+
+1. The options of the command line; among them `--config "key = value"` (TOML, may be given several times) goes after the
+   option that is made for the key.
+2. The environment: `TELEPATHY_LINT_OUTPUT_FORMAT`, `TELEPATHY_LINT_OUTPUT_FILE`, `TELEPATHY_LINT_CACHE_DIR` and
+   `TELEPATHY_LINT_NO_CACHE` (`true` or `false`). An empty variable says nothing.
+3. The configuration file.
+4. The file that it names with `extend`, and so on. Paths and patterns count from the folder of the file that they stand in.
+5. The default.
+
+A value replaces the one that goes after it, with the exceptions that Ruff makes. `ignore`, `unfixable` and all keys that begin
+with `extend-` are added to what is there. `select` begins anew: what goes after it neither selects nor ignores rules any more;
+`fixable` does the same for fixes. Where one place says both yes and no of a rule, the more specific selector counts: a code
+goes before a prefix, a prefix before `ALL`; where both are equally specific, the rule is left out, or not fixed.
+
+Files of different folders are not merged: without `extend`, the nearest one counts alone. `telepathy-lint config [PATH]`
+prints what a run over the path would use, with the place of every value, the rules that are left and what is made of their
+fixes. `telepathy-lint check --show-settings` does the same with the other options of `check`.
+
+## Keys
 
 """
 
@@ -159,7 +188,7 @@ def configuration() -> str:
     for key in config.keys():  # noqa: SIM118 - a function of ours, no dict
         value = getattr(defaults, key.replace("-", "_"))
         text = KEYS.get(key) or options[key].help
-        expected = config._CHECKS.get(key, (None, "a list of strings"))[1]
+        _, expected = config_values.CHECKS.get(key, config_values.STRINGS)
         rows.append(f"| `{key}` | {escaped(expected)} | {default_of(key, value)} | {escaped(str(text))} |")
     loader = [
         "",
@@ -169,6 +198,21 @@ def configuration() -> str:
         "| --- | --- |",
         *(f"| `{name.replace('_', '-')}` | `{usual}` |" for name, usual in Loader()._asdict().items()),
     ]
+    held = [
+        "",
+        "## What holds an unsafe fix back",
+        "",
+        "An unsafe fix is not made where the file shows that it would break the program or change what it saves. The finding",
+        "stays and names the line. Evidence counts for the whole file, whatever object it is about. A kind that is listed in",
+        "`unsafe-fixes-despite` holds nothing back.",
+        "",
+        "| kind | a line that, or what is so of the load | holds back the fixes of |",
+        "| --- | --- | --- |",
+        *(
+            f"| `{kind}` | {what} | {', '.join(held_back_by(kind))} |"
+            for kind, what in evidence.KINDS.items()
+        ),
+    ]
     excluded = [
         "",
         "## What is left out by default",
@@ -177,9 +221,18 @@ def configuration() -> str:
         "",
     ]
     head = CONFIGURATION_HEAD.format(
-        written=WRITTEN.format(source="telepathy_lint/config.py, cli.py or the texts in docs/generate.py")
+        written=WRITTEN.format(source="telepathy_lint/config.py, commands/ or the texts in docs/generate.py")
     )
-    return "\n".join([head.rstrip("\n"), "", *rows, *loader, *excluded])
+    return "\n".join([head.rstrip("\n"), "", *rows, *loader, *held, *excluded])
+
+
+def held_back_by(kind: str) -> list[str]:
+    """The rules whose fixes evidence of a kind holds back."""
+    by_rule = {
+        "TLP102": evidence.OF_DTYPE, "TLP103": evidence.OF_DTYPE, "TLP105": evidence.OF_GENERATION,
+        "TLP201": evidence.OF_PAD_TOKEN,
+    }  # fmt: skip
+    return [code for code, kinds in by_rule.items() if kind in kinds]
 
 
 def default_of(key: str, value: Any) -> str:
@@ -189,7 +242,9 @@ def default_of(key: str, value: Any) -> str:
         return "[`telepathy_runtime`](#keys-of-loader)"
     if key == "select":
         return "rules that are on by default"
-    if key == "per-file-ignores":
+    if key == "fixable":
+        return '`["ALL"]`'
+    if key.endswith("per-file-ignores"):
         return "`{}`"
     if key == "cache-dir":
         return f"`{CACHE}` beside the configuration"
@@ -212,7 +267,7 @@ def command_line() -> str:
     for name, (parser, text) in runtime_parsers().items():
         sections += section(f"telepathy-runtime {name}", parser, text)
     head = CLI_HEAD.format(
-        written=WRITTEN.format(source="the parsers (telepathy_lint/cli.py, telepathy_runtime/)")
+        written=WRITTEN.format(source="the parsers (telepathy_lint/commands/, telepathy_runtime/)")
     )
     return "\n".join([head, *sections])
 

@@ -14,7 +14,9 @@ from typing import AnyStr, Generic
 from telepathy_lint import engine
 from telepathy_lint.engine import FixError, RuleError
 from telepathy_lint.one_file import open_source
+from telepathy_lint.registry import check as check_selectors
 from telepathy_lint.registry import select as select_rules
+from telepathy_lint.selectors import Layer
 from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.source import SourceError
 from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
@@ -43,6 +45,8 @@ def lint(
     select: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
     extend_select: Sequence[str] = (),
+    fixable: Sequence[str] | None = None,
+    unfixable: Sequence[str] = (),
     noqa: bool = True,
     edits: bool = False,
 ) -> list[Violation]:
@@ -54,18 +58,21 @@ def lint(
         settings: what rules and fixes may ask, such as the lowest transformers version to support.
         select, ignore, extend_select: codes, prefixes, names or "ALL", as on the command line. Without `select`, the
             rules that are on by default.
+        fixable, unfixable: rules that may be fixed, and rules that are reported and never fixed, beside what `settings` say;
+            without `fixable`, all.
         noqa: whether suppression comments count.
         edits: whether every finding's fix comes with its edits; LibCST is imported for them.
 
     Raises:
-        ValueError: a selector fits no rule.
+        ValueError: a selector fits no rule, or no GPU has the name that the settings give.
         SourceError: the source is not Python that this interpreter can read. A notebook's cells that are not are skipped.
         RuleError: a rule crashed.
     """
     rules = select_rules(select, ignore, extend_select)
+    settings = _settings(settings or Settings(), fixable, unfixable)
     opened = open_source(path, _without_mark(source))
     try:
-        return engine.lint(opened, rules, settings or Settings(), noqa=noqa, edits=edits)
+        return engine.lint(opened, rules, settings, noqa=noqa, edits=edits)
     except RecursionError as error:
         raise SourceError("nested too deeply to be linted") from error
 
@@ -78,6 +85,8 @@ def fix(
     select: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
     extend_select: Sequence[str] = (),
+    fixable: Sequence[str] | None = None,
+    unfixable: Sequence[str] = (),
     noqa: bool = True,
     unsafe: bool = False,
 ) -> FixResult[AnyStr]:
@@ -91,13 +100,29 @@ def fix(
         FixError: a fix broke the file or the fixes do not settle; nothing was changed.
     """
     rules = select_rules(select, ignore, extend_select)
+    settings = _settings(settings or Settings(), fixable, unfixable)
     opened = open_source(path, _without_mark(source))
     try:
-        fixed = engine.fix(opened, rules, settings or Settings(), noqa=noqa, unsafe=unsafe)
+        fixed = engine.fix(opened, rules, settings, noqa=noqa, unsafe=unsafe)
     except RecursionError as error:
         raise FixError("nested too deeply to be fixed; nothing was changed") from error
     after = _like(source, opened.with_text(fixed.text).data) if fixed.changed else source
     return FixResult(after, fixed.changed, fixed.applied, fixed.remaining)
+
+
+def _settings(settings: Settings, fixable: Sequence[str] | None, unfixable: Sequence[str]) -> Settings:
+    """The settings with what the arguments add; what they name is checked."""
+    if settings.gpu != Settings().gpu:
+        from telepathy_runtime.gpu_names import DEVICE, canonical, unknown
+
+        if settings.gpu != DEVICE and canonical(settings.gpu) is None:
+            raise ValueError(unknown(settings.gpu))
+    fixing = settings.fixing
+    if fixable is not None or unfixable:
+        layer = Layer(tuple(fixable) if fixable is not None else None, (), tuple(unfixable))
+        fixing = fixing._replace(layers=(*fixing.layers, layer))
+    check_selectors(fixing.selectors)
+    return settings._replace(fixing=fixing)
 
 
 def _without_mark(source: str | bytes) -> str | bytes:

@@ -35,11 +35,17 @@ class _FixCommand(CodemodCommand, ABC):
         context: CodemodContext,
         select: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
+        unfixable: Sequence[str] | None = None,
         unsafe_fixes: bool = False,
         target_transformers: str | None = None,
     ) -> None:
         super().__init__(context)
-        options = {"select": select, "ignore": ignore, "target-transformers": target_transformers}
+        options = {
+            "select": select,
+            "ignore": ignore,
+            "unfixable": unfixable,
+            "target-transformers": target_transformers,
+        }
         given = {key: value for key, value in options.items() if value is not None}
         self.unsafe = unsafe_fixes
         self.project = Project(Configs(given))
@@ -49,6 +55,7 @@ class _FixCommand(CodemodCommand, ABC):
         codes = {"type": _codes, "default": None, "metavar": "CODES"}
         arg_parser.add_argument("--select", help="rules to fix (codes, prefixes, names)", **codes)  # type: ignore[arg-type]
         arg_parser.add_argument("--ignore", help="rules to leave alone", **codes)  # type: ignore[arg-type]
+        arg_parser.add_argument("--unfixable", help="rules to warn about and never to fix", **codes)  # type: ignore[arg-type]
         arg_parser.add_argument(
             "--unsafe-fixes", action="store_true", help="also fixes that change numbers or decoding"
         )

@@ -146,7 +146,7 @@ def _chosen(found: list[_Found], rewriter: Rewriter, unsafe: bool) -> list[Rewri
     return [
         rewrite
         for site, group in _by_site(found)
-        for rewrite in rewriter.chosen(site, [each.rule for each in group], unsafe)
+        for rewrite in rewriter.chosen(site, _fixable(group, rewriter.settings), unsafe)
     ]
 
 
@@ -227,7 +227,7 @@ def _with_fixes(
     rewriter = Rewriter(scanned, settings)
     violations: list[Violation] = []
     for site, group in _by_site(found):
-        rewrites = rewriter.offers(site, [each.rule for each in group])
+        rewrites = rewriter.offers(site, _fixable(group, settings))
         rewrites = [
             each._replace(fix=each.fix._replace(edits=tuple(rewriter.plan([each])[0])))
             if wanted(each.fix)
@@ -236,10 +236,21 @@ def _with_fixes(
         ]
         answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
         violations += [
-            each.violation._replace(fix=answers.get(id(each.violation)) or rewriter.withheld(site, each.rule))
+            each.violation._replace(fix=answers.get(id(each.violation)) or _withheld(each, rewriter))
             for each in group
         ]
     return sorted(violations, key=ORDER)
+
+
+def _withheld(found: _Found, rewriter: Rewriter) -> Fix | None:
+    """Why a finding that may be fixed is not."""
+    return rewriter.withheld(found.site, found.rule) if _fixable([found], rewriter.settings) else None
+
+
+def _fixable(group: list[_Found], settings: Settings) -> list[Rule]:
+    """The rules that reported a site and may be fixed."""
+    allows = settings.fixing.allows
+    return [each.rule for each in group if allows(each.rule.meta.code, each.rule.meta.name)]
 
 
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:

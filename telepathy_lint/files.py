@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.config import Config, Configs
-from telepathy_lint.gitignore import Ignores
 
 if TYPE_CHECKING:
     import re
+
+    from telepathy_lint.gitignore import Ignores
 
 SUFFIXES = (".py", ".ipynb")
 
@@ -103,8 +104,13 @@ class Discovery:
         self.configs = configs
         self.force_exclude = force_exclude
         self.suffixes = suffixes
-        self.ignores = Ignores()
         self._patterns: dict[int, Patterns] = {}
+
+    @cached_property
+    def ignores(self) -> Ignores:
+        from telepathy_lint.gitignore import Ignores  # files that are named need it not
+
+        return Ignores()
 
     def find(self, paths: Iterable[str]) -> list[Found]:
         found: dict[str, Found] = {}

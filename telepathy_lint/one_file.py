@@ -126,12 +126,12 @@ def _fix(
     source: Source, job: Job, task: Task, modules: Modules | None
 ) -> tuple[FileResult, Source, list[Violation]]:
     """The file with its fixes made, and what is left to report in it."""
-    fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe, project=modules)
+    fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe, noqa=task.noqa, project=modules)
     applied = list(fixed.applied)
     after = source.with_text(fixed.text) if fixed.changed else source
     left = list(fixed.remaining)
     if task.unused_noqa:
-        after, removed = _without_unused(after, job, modules)
+        after, removed = _without_unused(after, job, task, modules)
         applied += removed
         left = _lint(after, job, task, modules) + _unused(after, job, modules)
     elif left and task.edits != "none":
@@ -149,7 +149,7 @@ def _fix(
 def _lint(source: Source, job: Job, task: Task, modules: Modules | None) -> list[Violation]:
     """The findings, with the edits of the fixes that will be shown: LibCST is imported where there are any."""
     edits = task.edits == "all" or (lambda fix: task.edits == "shown" and _is_shown(fix, task))
-    return engine.lint(source, job.rules, job.settings, edits=edits, project=modules)
+    return engine.lint(source, job.rules, job.settings, noqa=task.noqa, edits=edits, project=modules)
 
 
 def _is_shown(fix: Fix, task: Task) -> bool:
@@ -166,15 +166,25 @@ def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation
     )
     if found:
         _ = source.tree  # a file without loads was not parsed: of one that is not Python nothing is said
-    return found
+    fixing = job.settings.fixing
+    return [
+        one._replace(fix=fixing.of(one.code, one.name, one.fix)) if one.fix is not None else one
+        for one in found
+    ]
 
 
-def _without_unused(source: Source, job: Job, modules: Modules | None) -> tuple[Source, list[Violation]]:
+def _without_unused(
+    source: Source, job: Job, task: Task, modules: Modules | None
+) -> tuple[Source, list[Violation]]:
     from telepathy_lint import fixes
 
     removed: list[Violation] = []
     # What stood behind a comment that is gone can go in the next round.
-    while found := [one for one in _unused(source, job, modules) if one.fix is not None]:
+    while found := [
+        one
+        for one in _unused(source, job, modules)
+        if one.fix is not None and (one.fix.safety == "safe" or task.unsafe)
+    ]:
         removed += found
         edits = [edit for one in found if one.fix is not None for edit in one.fix.edits]
         source = source.with_text(fixes.apply(source.text, edits))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from telepathy_lint.requirements import Targets
     from telepathy_lint.results import FileResult
     from telepathy_lint.rule import Rule
+    from telepathy_lint.selectors import Layer
     from telepathy_lint.settings import UnusedModel
     from telepathy_lint.task import Task
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PROJECT_RULES = ("TLP303", "unused-model-config")
 #: Of so few files it is sooner seen that they do not matter than looked up.
 _FEW = 64
+_FIXING = ("fixable", "unfixable", "extend-fixable", "extend-safe-fixes", "extend-unsafe-fixes")
 #: Bytes of files held from the look whether they matter to the work on them; what is beyond is read again.
 _HELD = 6_000_000
 
@@ -180,7 +182,7 @@ class Project:
         """Whether a rule that needs the whole project is selected; rules are loaded only where that may be."""
         for found in files:
             config = self.configs.of(found.folder)
-            selectors = (*(config.select or ()), *config.extend_select)
+            selectors = [each for layer in config.rule_layers for each in (*(layer.only or ()), *layer.more)]
             if any(
                 selector == "ALL" or name.startswith(selector)
                 for selector in selectors
@@ -211,9 +213,7 @@ class Project:
         """What per-file-ignores takes away from a file's rules."""
         ignores = self._patterns.get(id(config))
         if ignores is None:
-            ignores = [
-                (Patterns([pattern], config.root), codes) for pattern, codes in config.per_file_ignores
-            ]
+            ignores = [(Patterns([pattern], config.root), codes) for pattern, codes in config.ignored]
             self._patterns[id(config)] = ignores
         name = os.path.basename(found.path)
         return tuple(
@@ -224,17 +224,9 @@ class Project:
     def _select(config: Config, more: tuple[str, ...]) -> tuple[Rule, ...]:
         from telepathy_lint import registry
 
-        try:
-            chosen = registry.select(config.select, config.ignore, config.extend_select)
-            ignored = {rule.meta.code for rule in registry.select(more)} if more else set()
-        except ValueError as error:
-            given = {
-                key: config.origins[key]
-                for key in ("select", "ignore", "extend-select", "per-file-ignores")
-                if key in config.origins
-            }
-            raise ConfigError(f"{', '.join(dict.fromkeys(given.values()))}: {error}") from error
-        return tuple(rule for rule in chosen if rule.meta.code not in ignored)
+        refuse_unknown_rules(config)
+        ignored = {rule.meta.code for rule in registry.select(more)} if more else set()
+        return tuple(rule for rule in registry.select_by(config.rule_layers) if rule.meta.code not in ignored)
 
     @staticmethod
     def _written(job: Job, task: Task, result: FileResult) -> FileResult:
@@ -311,5 +303,38 @@ def _digest_of(data: bytes) -> str:
 
 
 def selection(config: Config) -> str:
-    """The rules that a configuration chooses, as a cached result's key begins."""
-    return f"{config.select!r} {config.ignore!r} {config.extend_select!r}\n"
+    """The rules that a configuration chooses, and may fix, as a cached result's key begins."""
+    fixing = config.settings(None).fixing
+    return f"{config.rule_layers!r} {fixing!r}\n"
+
+
+def refuse_unknown_rules(config: Config) -> None:
+    """Refuse a configuration in which a selector of rules fits none.
+
+    Raises:
+        ConfigError: says where, and which rule is near.
+    """
+    from telepathy_lint import registry
+
+    ignored = [code for _, codes in config.ignored for code in codes]
+    groups: tuple[tuple[tuple[str, ...], Sequence[str]], ...] = (
+        (("select", "ignore", "extend-select"), _selectors(config.rule_layers)),
+        (("per-file-ignores", "extend-per-file-ignores"), ignored),
+        (_FIXING, config.settings(None).fixing.selectors),
+    )
+    for keys, selectors in groups:
+        more: tuple[tuple[str, str], ...] = ()
+        if keys is _FIXING and selectors:
+            from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME
+
+            # Unused suppression comments are found by no rule, but can be fixed.
+            more = ((UNUSED_CODE, UNUSED_NAME),)
+        try:
+            registry.check(selectors, more)
+        except ValueError as error:
+            given = [config.origins[key] for key in keys if key in config.origins]
+            raise ConfigError(f"{', '.join(dict.fromkeys(given))}: {error}") from error
+
+
+def _selectors(layers: Iterable[Layer]) -> list[str]:
+    return [each for layer in layers for each in (*(layer.only or ()), *layer.more, *layer.less)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from telepathy_lint import rules
 from telepathy_lint.rule import Rule
+from telepathy_lint.selectors import Layer, chosen, specificity
 
 
 @cache
@@ -36,36 +37,40 @@ def all_rules() -> tuple[Rule, ...]:
 def select(
     select: Iterable[str] | None = None, ignore: Iterable[str] = (), extend_select: Iterable[str] = ()
 ) -> tuple[Rule, ...]:
-    """The rules that selectors (codes, prefixes, names, ALL) switch on; the longest selector that fits a rule decides.
+    """The rules that selectors (codes, prefixes, names, ALL) switch on; the most specific selector decides.
 
     Raises:
         ValueError: a selector fits no rule; says which are near.
     """
-    strength: dict[str, tuple[int, bool]] = {}
-    for rule in all_rules():
-        strength[rule.meta.code] = (-1, rule.meta.default if select is None else False)
-    for selectors, wanted in ((select or (), True), (extend_select, True), (ignore, False)):
-        for selector in selectors:
-            for rule in _matching(selector):
-                length = 0 if selector == "ALL" else 6 if selector == rule.meta.name else len(selector)
-                if length >= strength[rule.meta.code][0]:
-                    strength[rule.meta.code] = (length, wanted)
-    return tuple(rule for rule in all_rules() if strength[rule.meta.code][1])
+    only = tuple(select) if select is not None else None
+    return select_by([Layer(only, tuple(extend_select), tuple(ignore))])
 
 
-def _matching(selector: str) -> list[Rule]:
-    found = [
-        rule
-        for rule in all_rules()
-        if selector == "ALL"
-        or selector == rule.meta.name
-        or (selector.startswith("T") and rule.meta.code.startswith(selector))
-    ]
-    if not found:
-        names = [each for rule in all_rules() for each in (rule.meta.code, rule.meta.name)]
+def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
+    """The rules that layers of selectors switch on, from the default ones on.
+
+    Raises:
+        ValueError: a selector fits no rule; says which are near.
+    """
+    for layer in layers:
+        check((*(layer.only or ()), *layer.more, *layer.less))
+    return tuple(
+        rule for rule in all_rules() if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.default)
+    )
+
+
+def check(selectors: Iterable[str], more: Sequence[tuple[str, str]] = ()) -> None:
+    """Refuse a selector that fits no rule, nor any of `more` (codes and names of findings without a rule).
+
+    Raises:
+        ValueError: says which selectors are near.
+    """
+    known = [*((rule.meta.code, rule.meta.name) for rule in all_rules()), *more]
+    for selector in selectors:
+        if any(specificity(selector, code, name) is not None for code, name in known):
+            continue
         import difflib
 
-        near = difflib.get_close_matches(selector, names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(selector, [each for pair in known for each in pair], n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"unknown rule selector {selector!r}{hint} (codes, prefixes, names or ALL)")
-    return found

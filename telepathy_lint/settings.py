@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from telepathy_lint.selectors import Fixing
+
 FixStyle = Literal["loader", "inline"]
 
 
@@ -40,6 +42,8 @@ class Settings(NamedTuple):
     unsafe_fixes_despite: tuple[str, ...] = ()
     #: What a look at the whole project found for this file; empty where nobody looked.
     unused_models: tuple[UnusedModel, ...] = ()
+    #: Which rules may be fixed, and how safe their fixes count.
+    fixing: Fixing = Fixing()
 
     @property
     def loading_words(self) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ class Task(NamedTuple):
     #: Describe what was fixed instead of giving the new content.
     patch: bool = False
     add_noqa: bool = False
+    #: Whether suppression comments count.
+    noqa: bool = True
     unused_noqa: bool = False
     #: Which fixes to work out: LibCST is imported for them. "shown" are the safe ones (with `show_unsafe`, all).
     edits: Edits = "none"

@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 
 #: Lower layers first; a module may import from its own layer and those before it.
 LAYERS = (
-    ("_version", "streams", "violation", "triggers", "settings", "change", "module_files", "task"),
+    ("_version", "streams", "violation", "triggers", "selectors", "settings", "change", "module_files", "task"),
     ("source", "magics"),
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
@@ -26,7 +26,7 @@ LAYERS = (
      "evidence"),
     ("registry", "rewrite"),
     ("engine",),
-    ("config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
+    ("version_specifiers", "config_values", "config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "lsp", "language_server", "api", "__main__", "__init__"),
@@ -68,7 +68,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
     for module, _ in imports_of(path):
         if module.startswith("telepathy_runtime"):
-            allowed = ["telepathy_runtime.registry", "telepathy_runtime.families"]
+            allowed = [f"telepathy_runtime.{name}" for name in ("registry", "families", "gpu_names")]
             if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
                 allowed.append(
                     "telepathy_runtime.memory"

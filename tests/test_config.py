@@ -73,10 +73,14 @@ def test_own_file_wins_over_pyproject_beside_it(tmp_path: Path) -> None:
 
 
 def test_options_win_over_files_and_say_so(tmp_path: Path) -> None:
-    write(tmp_path / "telepathy-lint.toml", "select = ['TLP2']\nignore = ['TLP201']\n")
+    path = write(tmp_path / "telepathy-lint.toml", "select = ['TLP2']\nignore = ['TLP201']\njobs = 3\n")
     config = Configs({"select": ["TLP1"]}).of(str(tmp_path))
-    assert (config.select, config.ignore) == (("TLP1",), ("TLP201",))
-    assert config.origins["select"] == "--select"
+    # As in Ruff: who selects begins anew, who ignores goes on from what there is.
+    assert (config.select, config.ignore, config.jobs) == (("TLP1",), (), 3)
+    assert (config.origins["select"], config.origins["jobs"]) == ("--select", str(path))
+    more = Configs({"ignore": ["TLP202"]}).of(str(tmp_path))
+    assert (more.select, more.ignore) == (("TLP2",), ("TLP201", "TLP202"))
+    assert more.origins["ignore"] == f"{path}, --ignore"
 
 
 def test_isolated_reads_nothing(tmp_path: Path) -> None:
@@ -117,6 +121,23 @@ def test_a_pyproject_about_others_is_not_even_parsed(tmp_path: Path) -> None:
         ("[loader]\nmodul = 'x'", r"unknown key 'loader.modul'; did you mean 'module'\?"),
         ("[loader]\nmodule = 'a-b'", "'loader.module' must be a Python name"),
         ("loader = 'x'", "'loader' must be a table"),
+        ("gpu = 'H1000'", "no capacity known for GPU 'H1000'; nearest: H100-80GB"),
+        ("gpu = ''", "'gpu' must be the name of a GPU"),
+        (
+            "required-version = '>=0.0.1,<0.0.2'",
+            r"'required-version' is '>=0.0.1,<0.0.2', but this is telepathy-lint \d",
+        ),
+        ("required-version = 'newest'", "'required-version' must be a version specifier"),
+        # Another version may have other keys: that is said first.
+        ("selct = []\nrequired-version = '<0.0.1'", "'required-version' is '<0.0.1'"),
+        ("extend = 3", "'extend' must be the name of a configuration file"),
+        (
+            "extend = 'absent.toml'",
+            r"absent.toml: no such configuration file \(.*telepathy-lint.toml extends it\)",
+        ),
+        ("[tool.telepathy-lint]\nselect = []", "here the keys stand at the top level"),
+        ("unfixable = 'TLP1'", "'unfixable' must be a list of strings"),
+        ("extend-per-file-ignores = []", "'extend-per-file-ignores' must be a table"),
         ("x = [", "not valid TOML"),
     ],
 )
@@ -125,6 +146,108 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         Configs().of(str(tmp_path))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "tool.telepathy_lint", "tool.telepathylint", "telepathy-lint", "telepathy_lint", "tool.Telepathy-Lint", "tool.telepathy-linter",
+        "tool.telepaty-lint", "tool . 'telepathy_lint'", "tool.telepathy_lint.loader",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("also", ["", "[tool.telepathy-lint]\nselect = ['TLP1']\n"])
+def test_a_section_under_nearly_our_name_is_named(tmp_path: Path, header: str, also: str) -> None:
+    path = write(tmp_path / "pyproject.toml", f"{also}[{header}]\nignore = ['TLP101']\n")
+    with pytest.raises(
+        ConfigError, match=r"is not the name of our section; write \[tool.telepathy-lint\]"
+    ) as caught:
+        Configs().of(str(tmp_path))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.telepathy]\nx = 1\n",
+        "[tool.telepathy-runtime]\nx = 1\n",
+        "[tool.telemetry]\nlint = true\n",
+        "[project]\ndependencies = ['telepathy_lint']\n",
+        "[project]\ndescription = '''\n[tool.telepathy_lint]\n'''\n",
+        "[project.optional-dependencies]\ntelepathy_lint = []\n",
+    ],
+)
+def test_other_sections_are_none_of_our_business(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "pyproject.toml", text)
+    assert not Configs().of(str(tmp_path)).files
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("h200", "H200"), ("A100-40gb", "A100-40GB"), ("device", "device")]
+)
+def test_a_gpu_may_be_written_in_any_case(name: str, kept: str) -> None:
+    assert from_table({"gpu": name}, "x.toml").settings(None).gpu == kept
+
+
+# ---- extend
+
+
+def test_what_a_file_extends_goes_after_it(tmp_path: Path) -> None:
+    base = write(
+        tmp_path / "base.toml",
+        "select = ['TLP1']\nignore = ['TLP104']\njobs = 3\nextend-exclude = ['old', 'gen/deep']\nbaseline = 'known.json'\n"
+        "per-file-ignores = {'a/x.py' = ['TLP101']}\nextend-per-file-ignores = {'b.py' = ['TLP102']}\n",
+    )
+    path = write(
+        tmp_path / "a" / "pyproject.toml",
+        "[tool.telepathy-lint]\nextend = '../base.toml'\nignore = ['TLP105']\njobs = 2\nextend-exclude = ['c/d']\n"
+        "extend-per-file-ignores = {'c.py' = ['TLP103']}\n",
+    )
+    config = Configs().of(str(tmp_path / "a"))
+    assert (config.select, config.ignore, config.jobs) == (("TLP1",), ("TLP104", "TLP105"), 2)
+    assert (config.root, config.files) == (str(tmp_path / "a"), (str(path), str(base)))
+    assert config.origins["ignore"] == f"{base}, {path}"
+    assert (config.origins["select"], config.origins["jobs"]) == (str(base), str(path))
+    # Paths count from the file that says them.
+    assert config.extend_exclude == ("old", str(tmp_path / "gen/deep"), "c/d")
+    assert config.baseline == str(tmp_path / "known.json")
+    assert config.ignored == (
+        (str(tmp_path / "a/x.py"), ("TLP101",)), ("b.py", ("TLP102",)), ("c.py", ("TLP103",)),
+    )  # fmt: skip
+
+
+def test_a_chain_of_files_and_a_select_that_begins_anew(tmp_path: Path) -> None:
+    write(tmp_path / "1.toml", "ignore = ['TLP101']\nunfixable = ['TLP102']\n")
+    write(tmp_path / "2.toml", "extend = '1.toml'\nextend-select = ['TLP901']\nfixable = ['TLP104']\n")
+    write(tmp_path / "telepathy-lint.toml", "extend = '2.toml'\nselect = ['TLP2']\n")
+    config = Configs().of(str(tmp_path))
+    assert (config.select, config.ignore, config.extend_select) == (("TLP2",), (), ())
+    assert (config.fixable, config.unfixable) == (("TLP104",), ())
+    assert len(config.files) == 3
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_files_that_extend_each_other_are_refused(tmp_path: Path, length: int) -> None:
+    names = ["telepathy-lint.toml", *(f"{number}.toml" for number in range(1, length))]
+    for name, target in zip(names, [*names[1:], names[0]], strict=True):
+        write(tmp_path / name, f"extend = '{target}'\n")
+    with pytest.raises(ConfigError, match=r"extend each other: .*telepathy-lint\.toml extends "):
+        Configs().of(str(tmp_path))
+
+
+def test_a_home_and_a_variable_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "base.toml", "jobs = 3\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOUSE", str(tmp_path))
+    for name in ("~/base.toml", "$HOUSE/base.toml"):
+        write(tmp_path / "x" / "telepathy-lint.toml", f"extend = '{name}'\n")
+        assert Configs().of(str(tmp_path / "x")).jobs == 3
+
+
+def test_a_pyproject_without_our_section_cannot_be_extended(tmp_path: Path) -> None:
+    write(tmp_path / "b" / "pyproject.toml", "[project]\nname = 'x'\n")
+    write(tmp_path / "telepathy-lint.toml", "extend = 'b/pyproject.toml'\n")
+    with pytest.raises(ConfigError, match=r"has no \[tool.telepathy-lint\] section \(.*extends it\)"):
+        Configs().of(str(tmp_path))
 
 
 def test_the_section_must_be_a_table(tmp_path: Path) -> None:
@@ -145,7 +268,11 @@ def test_the_default_of_every_key_is_a_valid_value_of_it() -> None:
         if value is None or isinstance(value, Loader):
             continue
         plain = (
-            dict(value) if key == "per-file-ignores" else list(value) if isinstance(value, tuple) else value
+            dict(value)
+            if key.endswith("per-file-ignores")
+            else list(value)
+            if isinstance(value, tuple)
+            else value
         )
         assert getattr(from_table({key: plain}, "x.toml"), key.replace("-", "_")) == value
 

@@ -222,7 +222,7 @@ def test_json_lines_are_the_same_objects() -> None:
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_nothing_found_is_still_a_document(name: str) -> None:
     shown = "".join(render(name, Report([])))
-    if FORMATS[name].text or name in ("json-lines", "github"):
+    if FORMATS[name].text or name in ("json-lines", "github", "azure", "pylint"):
         assert shown == ""
     elif name == "junit":
         assert ElementTree.fromstring(shown).attrib["tests"] == "1"
@@ -250,6 +250,30 @@ def test_github_escapes_properties_and_data() -> None:
     )
     assert 'file=odd%2C <name>%3A 100%25%0A"&.py,' in strange
     assert "first%0Asecond" in strange
+
+
+def test_azure_escapes_properties_and_data() -> None:
+    safe, failed, notebook, strange = text("azure").splitlines()
+    assert safe == (
+        "##vso[task.logissue type=error;sourcepath=a.py;linenumber=2;columnnumber=15;code=TLP101;]"
+        "device_map is hard-coded: 'auto' <&> 50%AZP25"
+    )
+    assert "linenumber=3;columnnumber=5;code=TLP000;" in failed
+    assert "sourcepath=n.ipynb;linenumber=42;columnnumber=1;" in notebook
+    assert notebook.endswith("(cell 4, line 2, column 15)")
+    assert 'sourcepath=odd, <name>: 100%AZP25%0A"&.py;' in strange
+    assert strange.endswith("first%0Asecond\x1b[31m\x00 ]]>")
+    odd = result(violation("a];b.py"), path="a];b.py")
+    assert "sourcepath=a%5D%3Bb.py;" in text("azure", odd)
+
+
+def test_pylint() -> None:
+    assert text("pylint", SAFE, FAILED, NOTEBOOK).splitlines() == [
+        f"a.py:2: [TLP101] {MESSAGE}",
+        "bad.py:3: [TLP000] syntax error: '(' was never closed",
+        f"n.ipynb:42: [TLP101] {MESSAGE} (cell 4, line 2, column 15)",
+    ]
+    assert len(text("pylint", STRANGE).splitlines()) == 1
 
 
 def test_gitlab() -> None:

@@ -11,7 +11,6 @@ from telepathy_lint.config import Config
 from telepathy_lint.module_files import ROOT_MARKERS
 
 NAME = ".telepathy_lint_cache"
-VARIABLE = "TELEPATHY_LINT_CACHE_DIR"
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of telepathy-lint; it may be deleted at any time.\n"
 #: Files that say what the folder is: to git, and to programs that make backups.
 _BESIDE = {".gitignore": "# A cache of telepathy-lint.\n*\n", "CACHEDIR.TAG": _TAG}
@@ -20,8 +19,7 @@ _OURS = r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?"
 
 def root_of(config: Config, folder: str) -> str:
     """The folder that a run belongs to: the configuration's, else the project's around `folder`, else `folder` itself."""
-    files = [origin for origin in config.origins.values() if not origin.startswith("--")]
-    if files:
+    if config.files:
         return config.root
     current = folder
     while not any(os.path.lexists(os.path.join(current, marker)) for marker in ROOT_MARKERS):
@@ -33,11 +31,7 @@ def root_of(config: Config, folder: str) -> str:
 
 
 def folder_of(config: Config) -> str:
-    """The cache's folder (an absolute path): by the option, the environment, the configuration, or its own name."""
-    if config.cache_dir is not None and config.origins["cache-dir"].startswith("--"):
-        return os.path.abspath(config.cache_dir)
-    if os.environ.get(VARIABLE):
-        return os.path.abspath(os.environ[VARIABLE])
+    """The cache's folder (an absolute path), where nothing is configured under its own name beside the configuration."""
     if config.cache_dir is not None:
         return os.path.join(config.root, config.cache_dir)
     return os.path.join(root_of(config, os.getcwd()), NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from contextlib import suppress
@@ -19,7 +18,9 @@ def versions() -> str:
     for package in (folder, os.path.join(os.path.dirname(folder), "telepathy_runtime")):
         with suppress(OSError):
             parts += sorted(_stamps(package, package))
-    libcst = importlib.util.find_spec("libcst")
+    # As importlib.util.find_spec would, whose import takes longer than the search.
+    found = (finder.find_spec("libcst", None) for finder in sys.meta_path)
+    libcst = next((spec for spec in found if spec is not None), None)
     if libcst is not None and libcst.origin is not None and os.path.exists(libcst.origin):
         parts.append(f"libcst {_stamp(os.stat(libcst.origin))}")
     return "\n".join(parts)

@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from telepathy_lint.cli import Usage
-from telepathy_lint.config import Configs
+from telepathy_lint.commands.options import Usage, add_where, configs_of
 
 if TYPE_CHECKING:
     from telepathy_lint.audit.data import Audit
+
+
+def add_options(sub: ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the folder or file to audit")
+    sub.add_argument("--format", choices=("markdown", "json", "html"), default="markdown")
+    sub.add_argument("--output", "-o", metavar="FILE", help="write the document there")
+    sub.add_argument(
+        "--gpu", metavar="NAME", help="the GPU that memory is compared with (default: H100-80GB)"
+    )
+    sub.add_argument(
+        "--against", metavar="OLD", help="an audit kept as JSON: say what got better and worse since"
+    )
+    sub.add_argument(
+        "--fail-on-worse", action="store_true", help="with --against: exit 1 if anything got worse"
+    )
+    sub.add_argument(
+        "--fail-under", type=float, metavar="PERCENT", help="exit 1 if fewer calls are without a finding"
+    )
+    sub.add_argument(
+        "--jobs", "-j", type=int, metavar="N", help="number of processes (default: what the work needs)"
+    )
+    add_where(sub)
 
 
 def audit(options: Namespace) -> int:
@@ -23,7 +44,7 @@ def audit(options: Namespace) -> int:
         raise Usage(f"{options.path}: no such file or folder")
     if options.fail_on_worse and options.against is None:
         raise Usage("--fail-on-worse needs --against FILE: worse than what?")
-    configs = Configs(file=options.config, isolated=options.isolated)
+    configs = configs_of(options, {})
     here = configs.of(os.path.abspath(options.path) if os.path.isdir(options.path) else os.getcwd())
     gpu = options.gpu or here.gpu or "H100-80GB"
     try:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from telepathy_lint.cache import place
-from telepathy_lint.config import Configs
+from telepathy_lint.commands.options import add_cache_dir, add_where, configs_of
+
+
+def add_options(sub: ArgumentParser) -> None:
+    sub.add_argument(
+        "action", choices=("clean", "dir"), help="remove the results of earlier runs, or print where they are"
+    )
+    add_cache_dir(sub)
+    add_where(sub)
 
 
 def cache(options: Namespace) -> int:
     given = getattr(options, "cache-dir")
-    configs = Configs({"cache-dir": given} if given is not None else {}, options.config, options.isolated)
+    configs = configs_of(options, {"cache-dir": given} if given is not None else {}, "cache-dir")
     folder = place.folder_of(configs.of(os.getcwd()))
     if options.action == "dir":
         print(folder)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from telepathy_lint import streams
-from telepathy_lint.cli import Usage
-from telepathy_lint.config import ConfigError, Configs
+from telepathy_lint.commands.options import Usage, configs_of, variable, variable_flag
+from telepathy_lint.config import ConfigError
 from telepathy_lint.files import Discovery, Found
 from telepathy_lint.output import FORMATS, Report
 from telepathy_lint.project import Project, selection
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 #: Options that are keys of the configuration too.
 _KEYS = (
-    "select", "ignore", "extend-select", "per-file-ignores", "exclude", "extend-exclude", "force-exclude",
+    "select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores", "fixable", "unfixable",
+    "extend-fixable", "exclude", "extend-exclude", "force-exclude",
     "respect-gitignore", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
     "report-unused-noqa",
 )  # fmt: skip
@@ -37,6 +38,8 @@ _APART = {
     "show-files": ("watch", "statistics"),
     "statistics": ("watch", "diff"),
 }
+_CHOOSING = {"select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores"}
+_FIXING = {"fixable", "unfixable", "extend-fixable"}
 _STDIN = "-"
 #: Seconds between two looks at the files under --watch.
 _PAUSE = 0.3
@@ -52,14 +55,19 @@ class Check:
     def __init__(self, options: Namespace) -> None:
         self.options = options
         given = {key: value for key in _KEYS if (value := getattr(options, key)) is not None}
-        self.configs = Configs(given, options.config, options.isolated)
+        self.configs = configs_of(options, given, "output-format", "cache-dir")
         #: What concerns the run as a whole comes from the configuration where it was started.
         self.config = self.configs.of(os.getcwd())
         self._refuse_contradictions()
         self.project = Project(self.configs, self._unused)
         self.format = FORMATS[self.config.output_format]
         self.fixing = (self.config.fix or options.fix_only or options.diff) and not options.add_noqa
-        self.selected = bool(given.keys() & {"select", "ignore", "extend-select", "per-file-ignores"})
+        self.quiet = options.quiet or options.silent
+        self.output_file: str | None = options.output_file or variable("output-file")
+        self.cached = not (options.no_cache or variable_flag("no-cache"))
+        #: Whether this run's options choose the rules, and whether they name any rules at all.
+        self.selected = bool(given.keys() & _CHOOSING)
+        self.names_rules = self.selected or bool(given.keys() & _FIXING)
 
     def _refuse_contradictions(self) -> None:
         options = self.options
@@ -73,6 +81,10 @@ class Check:
         for one, others in _APART.items():
             if one in given and (other := next((each for each in others if each in given), None)):
                 raise Usage(f"--{one} cannot be used with --{other}")
+        if options.ignore_noqa and options.add_noqa:
+            raise Usage("--ignore-noqa and --add-noqa contradict each other")
+        if options.show_settings and options.show_files:
+            raise Usage("--show-settings and --show-files answer different questions: give one of them")
         if _STDIN in options.paths and len(options.paths) > 1:
             raise Usage("standard input (-) cannot be linted together with files")
         if _STDIN in options.paths:
@@ -98,6 +110,8 @@ class Check:
         return frozenset(rule.meta.code for rule in self.project.rules(self.config, Found("", os.getcwd())))
 
     def run(self) -> int:
+        if self.options.show_settings:
+            return self._show_settings()
         if self.options.watch:
             return self._watch()
         if self.options.paths == [_STDIN]:
@@ -109,6 +123,12 @@ class Check:
             return 2 if any(found.problem for found in files) else 0
         return self._once(files)
 
+    def _show_settings(self) -> int:
+        from telepathy_lint.commands.config import show
+
+        path = self.options.paths[0] if self.options.paths != [_STDIN] else self.options.stdin_filename or "."
+        return show(self.configs, path, "json" if self.config.output_format == "json" else "text")
+
     def _find(self) -> list[Found]:
         return Discovery(self.configs, self.config.force_exclude).find(self.options.paths)
 
@@ -118,10 +138,10 @@ class Check:
         task = self._task()
         cache = self._cache(task)
         self._refuse_unknown_rules(cache)
-        with Progress(self.options.quiet) as progress:
+        with Progress(self.quiet) as progress:
             results = self.project.run(files, task, self.config.jobs, progress, cache)
         self._note(results)
-        if not files and not self.options.quiet:
+        if not files and not self.quiet:
             print("telepathy-lint: warning: no Python files under the given paths", file=sys.stderr)
         if self.options.verbose:
             known = cache.hits if cache is not None else 0
@@ -138,7 +158,7 @@ class Check:
 
     def _cache(self, task: Task) -> Cache | None:
         """The results of earlier runs of this kind; None where there are to be none."""
-        if self.options.no_cache or task.add_noqa:
+        if not self.cached or task.add_noqa:
             return None
         from telepathy_lint.cache import Cache, place
         from telepathy_lint.cache.versions import versions
@@ -151,8 +171,15 @@ class Check:
 
     def _refuse_unknown_rules(self, cache: Cache | None = None) -> None:
         """A wrong code must not pass because no file happens to need the rules."""
-        if self.selected and not (cache is not None and cache.has_key(selection(self.config))):
+        if not self.names_rules:
+            return
+        kept = cache is not None and not self._names_files and cache.has_key(selection(self.config))
+        if not kept:
             self.project.rules(self.config, Found("", os.getcwd()))
+
+    @property
+    def _names_files(self) -> bool:
+        return any(getattr(self.options, key) for key in ("per-file-ignores", "extend-per-file-ignores"))
 
     def _unused(self) -> Mapping[str, tuple[UnusedModel, ...]]:
         from telepathy_lint.audit.facts import unused
@@ -166,7 +193,8 @@ class Check:
 
     def _task(self) -> Task:
         options, unsafe = self.options, self.config.unsafe_fixes
-        plain = Task(unsafe=unsafe, unused_noqa=self.config.report_unused_noqa, verbose=options.verbose)
+        unused = self.config.report_unused_noqa and not options.ignore_noqa
+        plain = Task(unsafe=unsafe, noqa=not options.ignore_noqa, unused_noqa=unused, verbose=options.verbose)
         if options.add_noqa:
             return plain._replace(add_noqa=True)
         plain = plain._replace(snippets=self._baseline_path is not None)
@@ -237,7 +265,7 @@ class Check:
             sys.stdout.write(result.patch)
         sys.stdout.flush()
         _say([violation for result in results for violation in result.failures])
-        if not self.options.quiet:
+        if not self.quiet:
             print(
                 f"Would fix {fixed} error{'' if fixed == 1 else 's'}."
                 if fixed
@@ -248,7 +276,7 @@ class Check:
 
     def _note(self, results: Sequence[FileResult]) -> None:
         """Say on standard error what is no finding."""
-        for result in results if not self.options.quiet else ():
+        for result in results if not self.quiet else ():
             for note in result.notes:
                 from telepathy_lint.output.text import place_of, printable
 
@@ -256,32 +284,26 @@ class Check:
                 print(f"telepathy-lint: warning: {where}: {printable(note.message)}", file=sys.stderr)
 
     def _print(self, results: Sequence[FileResult], to: Any) -> None:
-        from telepathy_lint.output import render
-
         out = to or sys.stdout
         report = Report(
             results,
-            colour=self.format.text and self.options.output_file is None and _coloured(out),
+            colour=self.format.text and self.output_file is None and _coloured(out, self.options.color),
             unsafe=self.config.unsafe_fixes,
             fixing=self.fixing,
             show_fixes=self.config.show_fixes,
         )
-        if self.options.output_file is not None:
+        if self.output_file is not None:
             try:
-                with open(self.options.output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
+                with open(self.output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
                     file.writelines(self._pieces(report))
             except BrokenPipeError:
                 pass  # `-o >(head -1)`: the reader has what it wanted
             except OSError as error:
-                raise ConfigError(
-                    f"{self.options.output_file}: cannot be written: {error.strerror}"
-                ) from error
+                raise ConfigError(f"{self.output_file}: cannot be written: {error.strerror}") from error
             return
-        if not self.options.statistics:
-            out.writelines(render(self.config.output_format, report))
-        else:
+        if self.options.statistics or not self.options.silent:
             out.writelines(self._pieces(report))
-        if self.format.text and not self.options.quiet and not self.options.statistics:
+        if self.format.text and not self.quiet and not self.options.statistics:
             from telepathy_lint.output.text import summary
 
             out.writelines(summary(report))
@@ -310,7 +332,7 @@ class Check:
         from telepathy_lint.baseline import Baseline
 
         filtered = Baseline.read(path).filtered(results, [found.path for found in files], self._narrowed)
-        if not self.options.quiet and (filtered.known or filtered.stale):
+        if not self.quiet and (filtered.known or filtered.stale):
             stale = (
                 f"; {filtered.stale} {'entry is' if filtered.stale == 1 else 'entries are'} gone from the code "
                 "(--write-baseline drops them)"
@@ -375,10 +397,13 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _coloured(stream: Any) -> bool:
-    """Only for people: on a terminal, unless they said NO_COLOR; FORCE_COLOR is for terminals that cannot be seen."""
+def _coloured(stream: Any, when: str = "auto") -> bool:
+    """As the option says; without it as the environment says, and otherwise only for people, on a terminal."""
+    if when != "auto":
+        return when == "always"
     if os.environ.get("NO_COLOR"):
         return False
-    if os.environ.get("FORCE_COLOR"):
+    if os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE"):
         return True
-    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    plain = os.environ.get("TERM") == "dumb" or os.environ.get("CLICOLOR") == "0"
+    return bool(stream.isatty()) and not plain

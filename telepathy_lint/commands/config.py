@@ -1,35 +1,96 @@
-"""`telepathy-lint config`: every value and where it came from."""
+"""`telepathy-lint config`: what a run would use, value by value, and where each comes from."""
 
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
-from telepathy_lint.cli import Usage
+from telepathy_lint.cache import place
+from telepathy_lint.commands.options import Usage, add_where, columns, configs_of
 from telepathy_lint.config import Config, Configs, keys
+from telepathy_lint.files import Found
+from telepathy_lint.project import Project
+from telepathy_lint.rule import Rule
 from telepathy_lint.settings import Loader
 
+_CHOOSING = ("select", "extend-select", "ignore", "per-file-ignores", "extend-per-file-ignores")
+_FIXING = ("fixable", "extend-fixable", "unfixable", "extend-safe-fixes", "extend-unsafe-fixes")
 _LIST_WIDTH = 36
 
 
+def add_options(sub: ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the file or folder to ask for")
+    sub.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
+    add_where(sub)
+
+
 def config(options: Namespace) -> int:
-    path = os.path.abspath(options.path)
-    if not os.path.exists(path):
-        raise Usage(f"{options.path}: no such file or folder")
-    folder = path if os.path.isdir(path) else os.path.dirname(path)
-    found = Configs(file=options.config, isolated=options.isolated).of(folder)
-    rows = _rows(found, folder)
-    if options.output_format == "json":
+    configs = configs_of(options, {}, "output-format", "cache-dir")
+    return show(configs, options.path, options.output_format)
+
+
+def show(configs: Configs, path: str, form: str) -> int:
+    """Print what a run over the path would use, as text or JSON.
+
+    Raises:
+        Usage, ConfigError: there is no such path, or its configuration cannot be used.
+    """
+    absolute = os.path.abspath(path)
+    if not os.path.exists(absolute):
+        raise Usage(f"{path}: no such file or folder")
+    is_folder = os.path.isdir(absolute)
+    folder = absolute if is_folder else os.path.dirname(absolute)
+    found = configs.of(folder)
+    rules = Project(configs).rules(found, Found("" if is_folder else absolute, folder))
+    rows = [*_rows(found, folder), *_effective(found, rules)]
+    if form == "json":
         import json
 
         print(json.dumps({key: {"value": value, "origin": origin} for key, value, origin in rows}, indent=2))
         return 0
-    shown = [(key, _shown(_telling(key, value)), origin) for key, value, origin in rows]
+    *rows, (_, codes, _), (_, fixes, _) = rows
+    print(f"Settings for {absolute}, from {', '.join(found.files) or 'no configuration file'}\n")
+    shown = [(key, _shown(_telling(key, value), key), origin) for key, value, origin in rows]
     widths = [max(len(row[column]) for row in shown) for column in (0, 1)]
     for key, value, origin in shown:
         print(f"{key:<{widths[0]}} = {value:<{min(widths[1], 48)}}  # {origin}")
+    groups = {"Rules": codes}
+    for safety, title in (
+        ("safe", "fixed by --fix"),
+        ("unsafe", "fixed by --fix --unsafe-fixes"),
+        (None, "not fixed"),
+    ):
+        groups[f"  {title}"] = [code for code in codes if fixes[code] == safety]
+    print()
+    for title, group in groups.items():
+        print("\n".join(_wrapped(f"{title} ({len(group)}): ", group)))
     return 0
+
+
+def _wrapped(title: str, codes: Sequence[str]) -> list[str]:
+    return wrap(f"{title}{', '.join(codes) or 'none'}", max(columns(), 40), subsequent_indent=" " * 4)
+
+
+def _effective(found: Config, rules: Sequence[Rule]) -> list[tuple[str, Any, str]]:
+    """The rules that a run would use, and what it would make of their fixes."""
+    fixing = found.settings(None).fixing
+    fixes = {}
+    for rule in rules:
+        code, name, fix = rule.meta.code, rule.meta.name, rule.meta.fix
+        allowed = fix in ("safe", "unsafe") and fixing.allows(code, name)
+        fixes[code] = fixing.safety(code, name, fix) if fix is not None and allowed else None
+    return [
+        ("rules", list(fixes), _origins(found, _CHOOSING)),
+        ("fixes", fixes, _origins(found, _FIXING)),
+    ]
+
+
+def _origins(found: Config, keys: Sequence[str]) -> str:
+    places = [place for key in keys for place in found.origins.get(key, "").split(", ") if place]
+    return ", ".join(dict.fromkeys(places)) or "default"
 
 
 def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
@@ -44,10 +105,18 @@ def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
             value, origin = (
                 (target.version, target.path) if target else (None, "default: no requirement file says")
             )
+        elif key == "cache-dir":
+            value = place.folder_of(found)
+        elif key == "gpu":
+            value = found.settings(None).gpu
+        elif key == "fixable" and value is None:
+            value = ["ALL"]
+        elif key == "baseline" and value is not None:
+            value = os.path.join(found.root, value)
+        elif key.endswith("per-file-ignores"):
+            value = {pattern: list(codes) for pattern, codes in value}
         if isinstance(value, Loader):
             value = {name.replace("_", "-"): one for name, one in value._asdict().items()}
-        elif key == "per-file-ignores":
-            value = {pattern: list(codes) for pattern, codes in value}
         elif isinstance(value, tuple):
             value = list(value)
         rows.append((key, value, origin))
@@ -64,10 +133,10 @@ def _telling(key: str, value: Any) -> Any:
     }
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, key: str = "") -> str:
     """As TOML would have it; what has no value is said in words."""
     if value is None:
-        return "(none)"
+        return {"select": "(rules on by default)", "jobs": "(what the work needs)"}.get(key, "(none)")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

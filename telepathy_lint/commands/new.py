@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from telepathy_lint import __version__
-from telepathy_lint.cli import Usage
+from telepathy_lint.commands.options import Usage
 from telepathy_lint.rule import Meta
 
 _RULE = '''\
@@ -88,6 +88,14 @@ What is left to do (docs/write-a-rule.md says how):
   6. python docs/generate.py
      writes the rule's page; a line in CHANGELOG.md.
 """
+
+
+def add_options(sub: ArgumentParser) -> None:
+    sub.add_argument("code", metavar="CODE", help="TLP110, or TLP1xx for the first free one")
+    sub.add_argument("name", metavar="NAME", help="what is found; reads after 'allow': hardcoded-device-map")
+    sub.add_argument(
+        "--argument", metavar="NAME", help="the argument it looks at (default: the name's last word)"
+    )
 
 
 def new(options: Namespace) -> int:

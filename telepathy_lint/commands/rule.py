@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from telepathy_lint.cli import Usage, columns
+from telepathy_lint.commands.options import Usage, columns
 from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
 from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FAILED_TEXT
 from telepathy_lint.rule import Rule
 
 #: Findings about a file or a comment in it rather than a call.
 CODES_WITHOUT_RULE = {FAILED_CODE: (FAILED_NAME, FAILED_TEXT), UNUSED_CODE: (UNUSED_NAME, UNUSED_TEXT)}
+
+
+def add_options(sub: ArgumentParser) -> None:
+    sub.add_argument("rule", nargs="?", metavar="RULE", help="a code or a name")
+    sub.add_argument("--all", action="store_true", help="all rules")
+    sub.add_argument(
+        "--output-format", choices=("text", "markdown", "json"), default="text", help="default: text"
+    )
 
 
 def rule(options: Namespace) -> int:

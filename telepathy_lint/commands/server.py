@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from contextlib import suppress
 
-from telepathy_lint.cli import Usage
+from telepathy_lint.commands.options import Usage
 
 
 def server(options: Namespace) -> int:

@@ -147,7 +147,7 @@ async def debug_information(actions: Actions, arguments: tuple[Any, ...]) -> str
         try:
             config = linter.config(buffer)
             job = await session.run(lambda: linter.job(buffer))
-            files = dict.fromkeys(config.origins.values())
+            files = config.files
             lines += [
                 f"configuration from: {', '.join(files) or 'defaults'}",
                 f"excluded: {'yes' if linter.excludes(buffer) else 'no'}",

@@ -31,6 +31,8 @@ FORMATS = {
     "sarif": Format("sarif", edits="all", lines=True, snippets=True),
     "github": Format("github", lines=True),
     "gitlab": Format("gitlab", lines=True, snippets=True),
+    "azure": Format("azure", lines=True),
+    "pylint": Format("pylint", lines=True),
     "junit": Format("junit", lines=True),
     "rdjson": Format("rdjson", edits="all", lines=True),
 }

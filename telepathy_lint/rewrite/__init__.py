@@ -79,7 +79,7 @@ class Rewriter:
             if repair is None or not (repair.change.keeps_call or self._is_plain(site)):
                 continue
             if self._can_place(site, repair.change):
-                safety = _lowered(repair.safety, site, repair.change)
+                safety = self._configured(rule, _lowered(repair.safety, site, repair.change))
                 found.append(Rewrite(site, (rule,), repair.change, Fix(safety, repair.message)))
         return found
 
@@ -170,10 +170,12 @@ class Rewriter:
             and site.argument("generation_config") is not None
             and self.settings.fix_style == "loader"
         ):
-            return (
-                "unsafe"  # from_pretrained replaces the shipped generation config, the loader merges into it
-            )
-        return safety
+            # from_pretrained replaces the shipped generation config, the loader merges into it
+            safety = "unsafe"
+        return self._configured(rule, safety)
+
+    def _configured(self, rule: Rule, safety: Safety) -> Safety:
+        return self.settings.fixing.safety(rule.meta.code, rule.meta.name, safety)
 
     # ---- doing it
 

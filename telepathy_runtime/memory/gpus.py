@@ -1,6 +1,6 @@
 """What a GPU really offers: bytes that PyTorch sees, less what never reaches a tensor.
 
-Totals are the low end of what public out-of-memory messages report as "total capacity" for each name
+Totals (`gpu_names`) are the low end of what public out-of-memory messages report as "total capacity" for each name
 ("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card. The context and the reserve are choices:
 a CUDA context takes 0.3 to 0.6 GiB before the first tensor, and fragmentation has been seen to hold up to a
 tenth of a card back (half of that with `expandable_segments:True`).
@@ -8,9 +8,9 @@ tenth of a card back (half of that with `expandable_segments:True`).
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
+from telepathy_runtime.gpu_names import DEVICE, GIB_TOTALS, canonical, unknown
 from telepathy_runtime.model_spec import UnknownOptionError
 
 GIB = 2**30
@@ -39,19 +39,7 @@ class Gpu:
         return int(self.usable_bytes * (1 - reserve))
 
 
-_GIB_TOTALS = {
-    "H200": 139.72,
-    "H100-80GB": 79.10,
-    "A100-80GB": 79.10,
-    "A100-40GB": 39.25,
-    "L40S": 44.34,
-    "L40": 44.34,
-    "A40": 44.34,
-    "RTX-4090": 23.64,
-    "V100-16GB": 15.77,
-    "T4": 14.75,
-}
-GPUS: dict[str, Gpu] = {name: Gpu(name, int(total * GIB)) for name, total in _GIB_TOTALS.items()}
+GPUS: dict[str, Gpu] = {name: Gpu(name, int(total * GIB)) for name, total in GIB_TOTALS.items()}
 DEFAULT_GPU = "H100-80GB"
 
 
@@ -60,17 +48,11 @@ def gpu(name: str) -> Gpu:
 
     Raises UnknownOptionError with the nearest names, or when there is no device to ask.
     """
-    if name == "device":
+    if name == DEVICE:
         return this_device()
-    by_lower = {known.casefold(): known for known in GPUS}
-    found = by_lower.get(name.casefold())
+    found = canonical(name)
     if found is None:
-        begin = [known for known in by_lower if known.startswith(name.casefold())]
-        near = begin or difflib.get_close_matches(name.casefold(), list(by_lower), n=3, cutoff=0.4)
-        names = ", ".join(by_lower[n] for n in near) if near else ", ".join(GPUS)
-        raise UnknownOptionError(
-            f"no capacity known for GPU {name!r}; nearest: {names}; or 'device' to ask this one"
-        )
+        raise UnknownOptionError(unknown(name))
     return GPUS[found]
 
 
