@@ -260,7 +260,7 @@ def test_azure_escapes_properties_and_data() -> None:
     )
     assert "linenumber=3;columnnumber=5;code=TLP000;" in failed
     assert "sourcepath=n.ipynb;linenumber=42;columnnumber=1;" in notebook
-    assert notebook.endswith("(cell 4, line 2, column 15)")
+    assert notebook.endswith("(column 15 in line 2 of the 4th code cell)")
     assert 'sourcepath=odd, <name>: 100%AZP25%0A"&.py;' in strange
     assert strange.endswith("first%0Asecond\x1b[31m\x00 ]]>")
     odd = result(violation("a];b.py"), path="a];b.py")
@@ -271,7 +271,7 @@ def test_pylint() -> None:
     assert text("pylint", SAFE, FAILED, NOTEBOOK).splitlines() == [
         f"a.py:2: [TLP101] {MESSAGE}",
         "bad.py:3: [TLP000] syntax error: '(' was never closed",
-        f"n.ipynb:42: [TLP101] {MESSAGE} (cell 4, line 2, column 15)",
+        f"n.ipynb:42: [TLP101] {MESSAGE} (column 15 in line 2 of the 4th code cell)",
     ]
     assert len(text("pylint", STRANGE).splitlines()) == 1
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from telepathy_lint import streams
+from telepathy_lint.commands.check_options import STDIN, refuse_contradictions
 from telepathy_lint.commands.options import Usage, configs_of, variable, variable_flag
 from telepathy_lint.config import ConfigError
 from telepathy_lint.files import Discovery, Found
@@ -31,16 +32,8 @@ _KEYS = (
     "respect-gitignore", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
     "report-unused-noqa",
 )  # fmt: skip
-#: Options that decide what a run does, each with others that it could not honour.
-_APART = {
-    "add-noqa": ("watch", "show-files", "statistics", "write-baseline"),
-    "write-baseline": ("fix", "fix-only", "diff", "watch", "show-files", "statistics"),
-    "show-files": ("watch", "statistics"),
-    "statistics": ("watch", "diff"),
-}
 _CHOOSING = {"select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores"}
 _FIXING = {"fixable", "unfixable", "extend-fixable"}
-_STDIN = "-"
 #: Seconds between two looks at the files under --watch.
 _PAUSE = 0.3
 
@@ -58,7 +51,7 @@ class Check:
         self.configs = configs_of(options, given, "output-format", "cache-dir")
         #: What concerns the run as a whole comes from the configuration where it was started.
         self.config = self.configs.of(os.getcwd())
-        self._refuse_contradictions()
+        refuse_contradictions(options, self._baseline_path is not None)
         self.project = Project(self.configs, self._unused)
         self.format = FORMATS[self.config.output_format]
         self.fixing = (self.config.fix or options.fix_only or options.diff) and not options.add_noqa
@@ -68,31 +61,6 @@ class Check:
         #: Whether this run's options choose the rules, and whether they name any rules at all.
         self.selected = bool(given.keys() & _CHOOSING)
         self.names_rules = self.selected or bool(given.keys() & _FIXING)
-
-    def _refuse_contradictions(self) -> None:
-        options = self.options
-        if options.write_baseline and not self._baseline_path:
-            raise Usage("--write-baseline needs --baseline FILE (or `baseline` in the configuration)")
-        if options.add_noqa and (options.diff or options.fix_only or options.fix):
-            raise Usage(
-                "--add-noqa writes comments for what is not fixed: give it without --fix, --fix-only and --diff"
-            )
-        given = {key for key in ("fix", *_APART, "fix-only", "diff", "watch") if _is_given(options, key)}
-        for one, others in _APART.items():
-            if one in given and (other := next((each for each in others if each in given), None)):
-                raise Usage(f"--{one} cannot be used with --{other}")
-        if options.ignore_noqa and options.add_noqa:
-            raise Usage("--ignore-noqa and --add-noqa contradict each other")
-        if options.show_settings and options.show_files:
-            raise Usage("--show-settings and --show-files answer different questions: give one of them")
-        if _STDIN in options.paths and len(options.paths) > 1:
-            raise Usage("standard input (-) cannot be linted together with files")
-        if _STDIN in options.paths:
-            for one in ("watch", "add-noqa", "write-baseline", "show-files"):
-                if one in given:
-                    raise Usage(f"--{one} needs files, not standard input (-)")
-        if options.stdin_filename is not None and options.paths != [_STDIN]:
-            raise Usage("--stdin-filename names what comes from standard input: give - as the path")
 
     @property
     def _baseline_path(self) -> str | None:
@@ -114,7 +82,7 @@ class Check:
             return self._show_settings()
         if self.options.watch:
             return self._watch()
-        if self.options.paths == [_STDIN]:
+        if self.options.paths == [STDIN]:
             return self._stdin()
         files = self._find()
         if self.options.show_files:
@@ -126,7 +94,7 @@ class Check:
     def _show_settings(self) -> int:
         from telepathy_lint.commands.config import show
 
-        path = self.options.paths[0] if self.options.paths != [_STDIN] else self.options.stdin_filename or "."
+        path = self.options.paths[0] if self.options.paths != [STDIN] else self.options.stdin_filename or "."
         return show(self.configs, path, "json" if self.config.output_format == "json" else "text")
 
     def _find(self) -> list[Found]:
@@ -212,7 +180,7 @@ class Check:
         )
 
     def _stdin(self) -> int:
-        name = self.options.stdin_filename or _STDIN
+        name = self.options.stdin_filename or STDIN
         try:
             data = sys.stdin.buffer.read()
         except OSError as error:
@@ -375,10 +343,6 @@ class Check:
             if streams.is_lost(sys.stdout):
                 break  # nobody reads what further runs would print
         return 0
-
-
-def _is_given(options: Namespace, key: str) -> bool:
-    return bool(getattr(options, key.replace("-", "_"), None) or getattr(options, key, None))
 
 
 def _say(failures: Iterable[Violation]) -> None:

@@ -1,11 +1,20 @@
-"""The options of `telepathy-lint check`; apart from what it does, so that its help is there at once."""
+"""The options of `telepathy-lint check`, and which of them exclude each other."""
 
 from __future__ import annotations
 
 import argparse
 
-from telepathy_lint.commands.options import VARIABLES, add_cache_dir, add_where, codes, flag, per_file
+from telepathy_lint.commands.options import VARIABLES, Usage, add_cache_dir, add_where, codes, flag, per_file
 from telepathy_lint.output import FORMATS
+
+STDIN = "-"
+#: Options that decide what a run does, each with others that it could not honour.
+_APART = {
+    "add-noqa": ("watch", "show-files", "statistics", "write-baseline"),
+    "write-baseline": ("fix", "fix-only", "diff", "watch", "show-files", "statistics"),
+    "show-files": ("watch", "statistics"),
+    "statistics": ("watch", "diff"),
+}
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -120,3 +129,33 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add_cache_dir(running)
     running.add_argument("--watch", "-w", action="store_true", help="run again whenever a file changes")
     add_where(running)
+
+
+def refuse_contradictions(options: argparse.Namespace, has_baseline: bool) -> None:
+    """Raise Usage for options that cannot be honoured together."""
+    if options.write_baseline and not has_baseline:
+        raise Usage("--write-baseline needs --baseline FILE (or `baseline` in the configuration)")
+    if options.add_noqa and (options.diff or options.fix_only or options.fix):
+        raise Usage(
+            "--add-noqa writes comments for what is not fixed: give it without --fix, --fix-only and --diff"
+        )
+    given = {key for key in ("fix", *_APART, "fix-only", "diff", "watch") if _is_given(options, key)}
+    for one, others in _APART.items():
+        if one in given and (other := next((each for each in others if each in given), None)):
+            raise Usage(f"--{one} cannot be used with --{other}")
+    if options.ignore_noqa and options.add_noqa:
+        raise Usage("--ignore-noqa and --add-noqa contradict each other")
+    if options.show_settings and options.show_files:
+        raise Usage("--show-settings and --show-files answer different questions: give one of them")
+    if STDIN in options.paths and len(options.paths) > 1:
+        raise Usage("standard input (-) cannot be linted together with files")
+    if STDIN in options.paths:
+        for one in ("watch", "add-noqa", "write-baseline", "show-files"):
+            if one in given:
+                raise Usage(f"--{one} needs files, not standard input (-)")
+    if options.stdin_filename is not None and options.paths != [STDIN]:
+        raise Usage("--stdin-filename names what comes from standard input: give - as the path")
+
+
+def _is_given(options: argparse.Namespace, key: str) -> bool:
+    return bool(getattr(options, key.replace("-", "_"), None) or getattr(options, key, None))
