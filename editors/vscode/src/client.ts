@@ -1,11 +1,6 @@
 // The connection to a server that was found.
 import * as vscode from "vscode";
-import {
-  DidChangeConfigurationNotification,
-  LanguageClient,
-  RevealOutputChannelOn,
-  type ServerOptions,
-} from "vscode-languageclient/node";
+import { LanguageClient, RevealOutputChannelOn, type ServerOptions } from "vscode-languageclient/node";
 import type { Server } from "./discovery";
 import { SELECTOR } from "./selector";
 import { forServer, SECTION } from "./settings";
@@ -18,20 +13,12 @@ function settingsOf(resource: vscode.Uri | undefined): Record<string, unknown> {
   return forServer((name) => configuration.get(name), root?.uri.fsPath);
 }
 
-/** Tell the server that settings changed. It asks for those of a folder when it needs them. */
-export async function sendSettings(client: LanguageClient): Promise<void> {
-  await client.sendNotification(DidChangeConfigurationNotification.type, {
-    settings: { [SECTION]: settingsOf(undefined) },
-  });
-}
-
 /** A client that is not started yet. */
 export function createClient(
   server: Server,
   folder: string | undefined,
   logs: vscode.OutputChannel,
   trace: vscode.OutputChannel,
-  watcher: vscode.FileSystemWatcher,
 ): LanguageClient {
   const run: ServerOptions = {
     command: server.command,
@@ -44,7 +31,6 @@ export function createClient(
     traceOutputChannel: trace,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     initializationOptions: settingsOf(undefined),
-    synchronize: { fileEvents: watcher },
     middleware: {
       workspace: {
         // The settings are sent as the server takes them: paths complete, the extension's own settings left out.

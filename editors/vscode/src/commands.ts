@@ -20,17 +20,22 @@ async function ask(client: LanguageClient, command: string, args: unknown[]): Pr
     );
     return undefined;
   }
-  return client.sendRequest(ExecuteCommandRequest.type, { command, arguments: args });
+  try {
+    return await client.sendRequest(ExecuteCommandRequest.type, { command, arguments: args });
+  } catch (error) {
+    void vscode.window.showErrorMessage(`telepathy-lint: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
 }
 
-/** Apply all fixes in the active document. The server sends the edit. */
-export async function fixDocument(client: LanguageClient): Promise<void> {
+/** Apply all fixes in the active document by a command of the server, which sends the edit. */
+export async function fixDocument(client: LanguageClient, command: string): Promise<void> {
   const document = activeDocument();
   if (!document) {
     void vscode.window.showInformationMessage("telepathy-lint: open a Python file or a notebook first.");
     return;
   }
-  await ask(client, "telepathy-lint.applyAll", [document]);
+  await ask(client, command, [document]);
 }
 
 /** Open what a command of the server answers with, as a new document. */

@@ -2,7 +2,7 @@
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { type LanguageClient, State } from "vscode-languageclient/node";
-import { createClient, sendSettings } from "./client";
+import { createClient } from "./client";
 import { fixDocument, openAnswer } from "./commands";
 import { discover, type Missing, shellLine } from "./discovery";
 import { executeIn } from "./process";
@@ -26,9 +26,7 @@ class Extension implements vscode.Disposable {
   private readonly logs = vscode.window.createOutputChannel("telepathy-lint", { log: true });
   private readonly trace = vscode.window.createOutputChannel("telepathy-lint Trace");
   private readonly status = new Status();
-  /** The configuration files whose changes the server hears of. */
-  private readonly watcher = vscode.workspace.createFileSystemWatcher("**/{pyproject,telepathy-lint}.toml");
-  private readonly disposables: vscode.Disposable[] = [this.logs, this.trace, this.status, this.watcher];
+  private readonly disposables: vscode.Disposable[] = [this.logs, this.trace, this.status];
   private client: LanguageClient | undefined;
   /** Starts run one after the other: settings and environments may change while one is under way. */
   private turn: Promise<void> = Promise.resolve();
@@ -40,7 +38,10 @@ class Extension implements vscode.Disposable {
     };
     command("restart", () => this.restart(true));
     command("showLogs", () => this.logs.show());
-    command("fixDocument", () => this.withClient(fixDocument));
+    command("fixDocument", () => this.withClient((client) => fixDocument(client, "telepathy-lint.applyAll")));
+    command("fixDocumentUnsafe", () =>
+      this.withClient((client) => fixDocument(client, "telepathy-lint.applyAllUnsafe")),
+    );
     command("openReport", () => this.withClient((client) => openAnswer(client, "telepathy-lint.report")));
     command("showDebugInformation", () =>
       this.withClient((client) => openAnswer(client, "telepathy-lint.debugInformation")),
@@ -49,8 +50,6 @@ class Extension implements vscode.Disposable {
       vscode.workspace.onDidChangeConfiguration((event) => {
         if (RESTARTING_SETTINGS.some((name) => event.affectsConfiguration(`${SECTION}.${name}`))) {
           void this.restart();
-        } else if (event.affectsConfiguration(SECTION) && this.client?.state === State.Running) {
-          void sendSettings(this.client);
         }
       }),
     );
@@ -102,7 +101,7 @@ class Extension implements vscode.Disposable {
     }
     this.told = undefined;
     this.logs.info(`telepathy-lint ${found.version}, from ${found.origin}: ${found.command}`);
-    const client = createClient(found, root, this.logs, this.trace, this.watcher);
+    const client = createClient(found, root, this.logs, this.trace);
     client.onDidChangeState(({ newState }) => {
       if (client !== this.client) return; // stopped by us
       if (newState === State.Running) this.status.running(found.version, found.command);
