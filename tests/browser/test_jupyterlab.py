@@ -25,8 +25,12 @@ def served(project: Path, tmp_path: Path) -> Iterator[str]:
     """The address of a JupyterLab that has the project open."""
     python = os.environ.get("TELEPATHY_LINT_JUPYTER")
     if python is None:
-        pytest.skip("needs TELEPATHY_LINT_JUPYTER, a Python with jupyterlab, jupyterlab-lsp and telepathy-lint[server]")
-    has = subprocess.run([python, "-c", "import jupyterlab, jupyterlab_lsp, pygls, telepathy_lint"], cwd=tmp_path)
+        pytest.skip(
+            "needs TELEPATHY_LINT_JUPYTER, a Python with jupyterlab, jupyterlab-lsp and telepathy-lint[server]"
+        )
+    has = subprocess.run(
+        [python, "-c", "import jupyterlab, jupyterlab_lsp, pygls, telepathy_lint"], cwd=tmp_path
+    )
     assert has.returncode == 0, f"TELEPATHY_LINT_JUPYTER={python}: something is missing there"
     # A module of the user's own must not be imported by the server in place of the standard one.
     (project / "json.py").write_text("raise SystemExit('the server imported a file of the project')\n")
@@ -38,7 +42,9 @@ def served(project: Path, tmp_path: Path) -> Iterator[str]:
     command += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={project}"]
     settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    (settings / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}'
+    )
     address = f"http://127.0.0.1:{port}"
     with serving(command, f"{address}/api", log=tmp_path / "log", env=environment, cwd=tmp_path):
         yield address
