@@ -28,7 +28,7 @@ LAYERS = (
     ("config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("one_file", "project"),
-    ("audit", "cli", "commands", "codemod", "flake8_plugin", "language_server", "api", "__main__", "__init__"),
+    ("audit", "cli", "commands", "codemod", "flake8_plugin", "jupyter", "language_server", "api", "__main__", "__init__"),
 )  # fmt: skip
 
 

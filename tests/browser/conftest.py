@@ -112,11 +112,20 @@ def project(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "pyproject.toml").write_text("[tool.telepathy-lint]\n")
     (folder / "load.py").write_text(FILE)
+    write_notebook(folder / "load.ipynb", CELLS)
+    return folder
+
+
+def write_notebook(path: Path, texts: list[str]) -> None:
+    """A notebook of a markdown cell and code cells."""
     cells: list[dict[str, Any]] = []
-    for number, text in enumerate(CELLS):
-        cell = {"id": f"cell-{number}", "metadata": {}, "source": text.splitlines(keepends=True)}
-        kind = {"cell_type": "markdown"} if number == 0 else {"cell_type": "code", "execution_count": None}
-        cells.append({**kind, **cell} | ({"outputs": []} if number else {}))
+    for number, text in enumerate(texts):
+        cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "outputs": []}
+        if number == 0:
+            cell = {"cell_type": "markdown"}
+        cells.append(
+            {**cell, "id": f"cell-{number}", "metadata": {}, "source": text.splitlines(keepends=True)}
+        )
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook = {
         "cells": cells,
@@ -124,8 +133,7 @@ def project(tmp_path: Path) -> Path:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    (folder / "load.ipynb").write_text(json.dumps(notebook, indent=1) + "\n")
-    return folder
+    path.write_text(json.dumps(notebook, indent=1) + "\n")
 
 
 def cells_of(path: Path) -> list[str]:

@@ -147,7 +147,8 @@ test("a file: findings are pushed, the hover explains, fix-all is resolved and a
   });
   assert.match((hover?.contents as MarkupContent).value, /TLP101/);
 
-  const quick = (await actions(session, uri, finding)).filter((one) => one.kind === "quickfix");
+  const quick = await actions(session, uri, finding, ["quickfix"]);
+  assert.deepEqual(new Set(quick.map((one) => one.kind)), new Set(["quickfix"]));
   assert.ok(quick.some((one) => one.isPreferred), "the fix is preferred to silencing the finding");
 
   const fixAll = await action(session, uri, finding, "source.fixAll.telepathy-lint");

@@ -130,7 +130,7 @@
           }
         };
 
-        add("fix-all", "telepathy-lint: Apply All Safe Fixes", async (here) => {
+        add("fix-all", "telepathy-lint: Apply All Fixes", async (here) => {
           const start = { line: 0, character: 0 };
           const end = { line: here.document.value.split("\n").length, character: 0 };
           const [action] = await actionsOf(here, { start, end }, FIX_ALL);
