@@ -1,300 +1,364 @@
-"""The language server: diagnostics as you type, rule documentation on hover, quick fixes, fix-all, notebooks.
+"""The language server: diagnostics as you type, rule documentation on hover, quick fixes, fix-all, notebooks, commands.
 
-It translates between the protocol and the engine, like every other front-end; pygls speaks the protocol.
+It translates between the protocol and the engine, like every other front-end; pygls speaks the protocol. The parts are in
+`telepathy_lint.lsp`; this module connects them to the protocol's methods.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import asyncio
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import FeatureRequestError, JsonRpcException, JsonRpcInternalError
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from telepathy_lint import __version__, engine, registry
+from telepathy_lint import __version__, registry
 from telepathy_lint.commands.rule import markdown
-from telepathy_lint.config import ConfigError, Configs
-from telepathy_lint.files import Found
-from telepathy_lint.noqa_edits import added
-from telepathy_lint.notebook import Notebook
-from telepathy_lint.one_file import Job
-from telepathy_lint.output import rule_url
-from telepathy_lint.project import Project
-from telepathy_lint.results import failure, unreadable
-from telepathy_lint.scan import Modules
-from telepathy_lint.source import Source, SourceError
-from telepathy_lint.triggers import may_matter
-from telepathy_lint.violation import Edit, Span, Violation
+from telepathy_lint.lsp import commands
+from telepathy_lint.lsp.actions import KINDS, Actions, touched
+from telepathy_lint.lsp.documents import Documents
+from telepathy_lint.lsp.findings import Analysis, result_id
+from telepathy_lint.lsp.session import Session
+from telepathy_lint.lsp.settings import SECTION, Store
 
-FIX_ALL = "source.fixAll.telepathy-lint"
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Buffer:
-    """What an editor has open: one text document, or the code cells of a notebook, each a document of its own."""
-
-    path: str
-    data: bytes
-    #: The document of each cell; for a text document its own URI, under the cell -1.
-    uris: dict[int, str]
-    texts: dict[int, str]
-
-    def source(self) -> Source:
-        if -1 in self.uris:
-            return Source.from_text(self.path, self.texts[-1])
-        return Notebook(self.path, self.data)
-
-    def range(self, span: Span) -> types.Range:
-        return types.Range(
-            self._position(span.cell, span.line, span.column),
-            self._position(span.cell, span.end_line, span.end_column),
+#: The files that findings rest on beside the one that is open: configuration, requirements, imported modules.
+WATCHED = (
+    "**/pyproject.toml", "**/telepathy-lint.toml", "**/setup.cfg", "**/*requirements*.{txt,in}",
+    "**/requirements/*.{txt,in}", "**/environment*.{yml,yaml}", "**/{uv,poetry}.lock", "**/*.py",
+)  # fmt: skip
+_NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    notebook_selector=[
+        types.NotebookDocumentFilterWithCells(
+            notebook="jupyter-notebook", cells=[types.NotebookCellLanguage(language="python")]
         )
-
-    def _position(self, cell: int, line: int, column: int) -> types.Position:
-        """The protocol counts UTF-16 units from 0."""
-        lines = _LINE.findall(self.texts.get(cell, ""))
-        before = lines[line - 1][: column - 1] if line <= len(lines) else ""
-        return types.Position(line - 1, len(before.encode("utf-16-le", "surrogatepass")) // 2)
+    ],
+    save=True,
+)
 
 
 class Server(LanguageServer):
-    """pygls's server, with what the client asked for at its start."""
+    """pygls's server with a session, which begins when the client has said what it can do."""
+
+    session: Session
+    actions: Actions
 
     def __init__(self) -> None:
-        notebooks = types.NotebookDocumentSyncOptions(
-            notebook_selector=[
-                types.NotebookDocumentFilterWithCells(
-                    notebook="jupyter-notebook", cells=[types.NotebookCellLanguage(language="python")]
-                )
-            ],
-            save=True,
+        super().__init__("telepathy-lint", __version__, notebook_document_sync=_NOTEBOOKS)
+        #: Whether the client asked for the end; leaving without is an error by the protocol.
+        self.asked_to_stop = False
+        self._pulls_cells = False
+
+    def begin(self, params: types.InitializeParams) -> None:
+        """Keep documents in our way, and the settings that come with the first message."""
+        known = self.protocol.workspace
+        documents = Documents(
+            known.root_uri,
+            workspace_folders=params.workspace_folders,
+            position_encoding=known.position_encoding,
         )
-        super().__init__("telepathy-lint", __version__, notebook_document_sync=notebooks)
-        self.unsafe = False
+        self.protocol._workspace = documents
+        self.session = Session(documents, Store(params.initialization_options))
+        self.actions = Actions(self.session, params.capabilities)
 
-    def buffer_of(self, uri: str) -> Buffer | None:
-        """The buffer that a document belongs to."""
-        notebook = self.workspace.get_notebook_document(cell_uri=uri)
-        if notebook is not None:
-            return self.buffer_of_notebook(notebook)
-        document = self.workspace.get_text_document(uri)
-        return Buffer(
-            document.path or uri,
-            document.source.encode("utf-8", "surrogatepass"),
-            {-1: uri},
-            {-1: document.source},
-        )
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """What a request cannot do is its answer; anything else is a fault, and worth a line in the client's log."""
+        if source is not FeatureRequestError or isinstance(error, JsonRpcInternalError):
+            self.log(f"{type(error).__name__}: {error}", types.MessageType.Error)
 
-    def buffer_of_notebook(self, notebook: types.NotebookDocument) -> Buffer:
-        uris: dict[int, str] = {}
-        texts: dict[int, str] = {}
-        for cell in notebook.cells:
-            if cell.kind == types.NotebookCellKind.Code:
-                uris[len(uris)] = cell.document
-                texts[len(texts)] = self.workspace.get_text_document(cell.document).source
-        cells = [{"cell_type": "code", "source": texts[number]} for number in sorted(texts)]
-        path = to_fs_path(notebook.uri) or notebook.uri
-        return Buffer(path, json.dumps({"cells": cells}).encode(), uris, texts)
+    def log(self, text: str, kind: types.MessageType = types.MessageType.Info) -> None:
+        self.window_log_message(types.LogMessageParams(type=kind, message=text))
 
-    def publish(self, buffer: Buffer) -> None:
-        """Send the diagnostics of every document of the buffer, also of those that have none any more."""
-        found: dict[int, list[types.Diagnostic]] = {cell: [] for cell in buffer.uris}
-        for violation in lint(buffer):
-            cell = violation.cell if violation.cell in found else min(found, default=-1)
-            if cell in found:
-                found[cell].append(_diagnostic(buffer, violation))
-        for cell, diagnostics in found.items():
-            self.text_document_publish_diagnostics(
-                types.PublishDiagnosticsParams(buffer.uris[cell], diagnostics)
-            )
+    def tell(self, text: str, kind: types.MessageType = types.MessageType.Warning) -> None:
+        self.window_show_message(types.ShowMessageParams(type=kind, message=text))
 
+    # ---- what the client can do
 
-def _job(buffer: Buffer) -> Job:
-    """Configuration and requirements are read anew: they are small, and may be what was just edited."""
-    return Project(Configs()).job(
-        Found(buffer.path, os.path.dirname(os.path.abspath(buffer.path))), buffer.data
-    )
+    @property
+    def pulls(self) -> bool:
+        """Whether the client asks for the diagnostics of text documents: it is then sent none."""
+        return self.can("text_document", "diagnostic")
 
+    def pulls_of(self, key: str) -> bool:
+        """Whether the client asks for the diagnostics of this buffer.
 
-def lint(buffer: Buffer, edits: bool = False) -> list[Violation]:
-    """The findings; a file that cannot be linted is one too."""
-    try:
-        job = _job(buffer)
-        if not may_matter(buffer.data, job.settings.loading_words):
-            return []
-        source = buffer.source()
-        found = engine.lint(source, job.rules, job.settings, edits=edits, project=Modules())
-        return found + [
-            one for problem in source.problems for one in unreadable(buffer.path, problem).violations
-        ]
-    except SourceError as error:
-        return list(unreadable(buffer.path, error).violations)
-    except (engine.RuleError, ConfigError, RecursionError) as error:
-        return list(failure(buffer.path, str(error)).violations)
+        For the cells of a notebook no capability says so, and clients differ: VS Code's library asks for them from its
+        version 10 on. They are sent until the client asks for one.
+        """
+        return self._pulls_cells if key in self.workspace.notebook_documents else self.pulls
 
-
-def _diagnostic(buffer: Buffer, violation: Violation) -> types.Diagnostic:
-    failed, url = violation.code == "TLP000", rule_url(violation.code, violation.name)
-    return types.Diagnostic(
-        range=buffer.range(violation.span),
-        message=violation.message,
-        severity=types.DiagnosticSeverity.Error if failed else types.DiagnosticSeverity.Warning,
-        code=violation.code,
-        source="telepathy-lint",
-        code_description=types.CodeDescription(url) if url else None,
-        data={"name": violation.name},
-    )
-
-
-def _touches(outer: types.Range, inner: types.Range) -> bool:
-    def key(position: types.Position) -> tuple[int, int]:
-        return position.line, position.character
-
-    return key(outer.start) <= key(inner.end) and key(inner.start) <= key(outer.end)
-
-
-def _workspace_edit(buffer: Buffer, edits: Sequence[Edit]) -> types.WorkspaceEdit:
-    changes: dict[str, list[types.TextEdit]] = {}
-    for edit in edits:
-        changes.setdefault(buffer.uris[edit.span.cell], []).append(
-            types.TextEdit(buffer.range(edit.span), edit.text)
-        )
-    return types.WorkspaceEdit(changes=changes)
-
-
-def _rewritten(source: Source, text: str) -> list[Edit]:
-    """The edits from a source's text to another, line by line, so that the cursor stays where it was."""
-    import difflib
-
-    old, new = _LINE.findall(source.text), _LINE.findall(text)
-    edits: list[Edit] = []
-    for tag, first, last, new_first, new_last in difflib.SequenceMatcher(
-        None, old, new, autojunk=False
-    ).get_opcodes():
-        if tag != "equal":
-            start = sum(map(len, old[:first]))
-            end = start + sum(map(len, old[first:last]))
-            edits.append(source.edit(start, end, "".join(new[new_first:new_last])))
-    return edits
-
-
-def actions(buffer: Buffer, uri: str, wanted: types.Range, unsafe: bool) -> Iterator[types.CodeAction]:
-    """Quick fixes for what stands in a range, a way to silence it, and fixing everything."""
-    source = buffer.source()
-    offered: set[tuple[Edit, ...]] = set()
-    found = lint(buffer, edits=True)
-    for violation in found:
-        if buffer.uris.get(violation.cell) != uri or not _touches(wanted, buffer.range(violation.span)):
-            continue
-        diagnostic = _diagnostic(buffer, violation)
-        fix = violation.fix
-        if fix is not None and fix.edits and fix.edits not in offered:
-            offered.add(fix.edits)
-            yield types.CodeAction(
-                title=f"{fix.message}{' (unsafe)' if fix.safety == 'unsafe' else ''}",
-                kind=types.CodeActionKind.QuickFix,
-                diagnostics=[diagnostic],
-                is_preferred=fix.safety == "safe",
-                edit=_workspace_edit(buffer, fix.edits),
-            )
-        if violation.code != "TLP000":
-            yield types.CodeAction(
-                title=f"Disable {violation.code} for this line",
-                kind=types.CodeActionKind.QuickFix,
-                diagnostics=[diagnostic],
-                edit=_workspace_edit(buffer, _rewritten(source, added(source, [violation])[0])),
-            )
-    if any(one.fix is not None for one in found):
-        job = _job(buffer)
-        try:
-            fixed = engine.fix(source, job.rules, job.settings, unsafe=unsafe, project=Modules())
-        except (engine.FixError, engine.RuleError):
+    def asked_for(self, analysis: Analysis) -> None:
+        """The client asked for diagnostics. Where it does so for a cell, what was sent of notebooks is taken back."""
+        if not analysis.buffer.is_notebook or self._pulls_cells:
             return
-        if fixed.changed:
-            yield types.CodeAction(
-                title="telepathy-lint: fix all",
-                kind=FIX_ALL,
-                edit=_workspace_edit(buffer, _rewritten(source, fixed.text)),
+        self._pulls_cells = True
+        for key in self.workspace.notebook_documents:
+            state = self.session.state(key)
+            self.session.stop(state)
+            self.clear(state.published)
+            state.published = set()
+
+    def can(self, *path: str) -> bool:
+        """Whether a capability of the client's, given by its path, is there and true."""
+        value: Any = self.client_capabilities
+        for name in path:
+            value = getattr(value, name, None)
+        return bool(value)
+
+    # ---- settings
+
+    async def ask_for_settings(self) -> None:
+        """The settings of every folder from the client; without such a client, those it sent at its start hold."""
+        if self.can("workspace", "configuration"):
+            folders = {
+                path: folder.uri
+                for folder in self.workspace.folders.values()
+                if (path := to_fs_path(folder.uri))
+            }
+            items = [types.ConfigurationItem(section=SECTION)]
+            items += [types.ConfigurationItem(scope_uri=uri, section=SECTION) for uri in folders.values()]
+            try:
+                first, *rest = await self.workspace_configuration_async(types.ConfigurationParams(items))
+                self.session.settings.put(first, dict(zip(folders, rest, strict=False)))
+            except (JsonRpcException, ValueError) as error:
+                self.log(f"no settings from the client: {error}", types.MessageType.Warning)
+        self.settings_changed()
+
+    def settings_changed(self) -> None:
+        for text in self.session.settings.new_warnings(self.session.documents.roots()):
+            self.tell(text)
+        self.session.settled.set()
+        self.read_anew()
+
+    async def register(self) -> None:
+        """Ask to be told of changed settings and files, where the client lets a server ask."""
+        wanted = []
+        if self.can("workspace", "did_change_configuration", "dynamic_registration"):
+            options: Any = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
+            wanted.append(
+                types.Registration(
+                    "telepathy-lint-settings", types.WORKSPACE_DID_CHANGE_CONFIGURATION, options
+                )
             )
+        if self.can("workspace", "did_change_watched_files", "dynamic_registration"):
+            watchers = [types.FileSystemWatcher(glob_pattern=pattern) for pattern in WATCHED]
+            options = types.DidChangeWatchedFilesRegistrationOptions(watchers)
+            wanted.append(
+                types.Registration("telepathy-lint-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+            )
+        if wanted:
+            try:
+                await self.client_register_capability_async(types.RegistrationParams(wanted))
+            except JsonRpcException as error:
+                self.log(f"the client refused a registration: {error}", types.MessageType.Warning)
+
+    # ---- diagnostics
+
+    def changed(self, uri: str, due: bool) -> None:
+        """A buffer was opened, edited or saved; `due` says that it is to be linted whatever the settings."""
+        key = self.session.documents.key_of(uri)
+        if key is not None:
+            self.session.state(key).due = due
+            if not self.pulls_of(key):
+                self.session.schedule(key, self.publish)
+
+    def read_anew(self) -> None:
+        """Something beside the buffers changed: the findings of all that is open may be others now."""
+        self.session.renew()
+        for key in self.session.documents.open_keys():
+            if not self.pulls_of(key):
+                self.session.schedule(key, self.publish)
+        if self.pulls and self.can("workspace", "diagnostics", "refresh_support"):
+            self.workspace_diagnostic_refresh(None)
+
+    def publish(self, key: str) -> None:
+        """Send the diagnostics of a buffer as soon as they are known; one run of a buffer goes on at a time."""
+        state = self.session.state(key)
+        if state.task is None or state.task.done():
+            state.task = asyncio.ensure_future(self._publish(key))
+
+    async def _publish(self, key: str) -> None:
+        analysis = await self.session.analysis(key)
+        if analysis is None or key not in self.session.states or self.pulls_of(key):
+            return
+        state = self.session.state(key)
+        shown = analysis.diagnostics(self.client_capabilities)
+        # Also those of cells that are gone.
+        for uri in state.published - shown.keys():
+            shown[uri] = []
+        state.published = set(analysis.buffer.uris.values())
+        for uri, diagnostics in shown.items():
+            version = analysis.buffer.versions.get(uri)
+            self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, diagnostics, version))
+
+    def closed(self, key: str, uris: set[str]) -> None:
+        """Take back what was shown in documents that are closed."""
+        published = self.session.forget(key).published
+        self.clear(published if self.pulls else published | uris)
+
+    def clear(self, uris: set[str]) -> None:
+        for uri in sorted(uris):
+            self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
 
 
-def hover(buffer: Buffer, uri: str, position: types.Position) -> types.Hover | None:
+def hover(analysis: Analysis, uri: str, position: types.Position) -> types.Hover | None:
     """The documentation of the rules that report the place."""
-    here = types.Range(position, position)
-    touched = [
-        one
-        for one in lint(buffer)
-        if buffer.uris.get(one.cell) == uri and _touches(buffer.range(one.span), here)
-    ]
-    codes = dict.fromkeys(one.code for one in touched)
+    found = touched(analysis, uri, types.Range(position, position))
+    codes = dict.fromkeys(one.code for one in found)
     texts = ["\n".join(markdown(rule)) for rule in registry.all_rules() if rule.meta.code in codes]
     if not texts:
         return None
     content = types.MarkupContent(types.MarkupKind.Markdown, "\n\n---\n\n".join(texts))
-    return types.Hover(content, buffer.range(touched[0].span))
+    return types.Hover(content, analysis.buffer.range(found[0].span))
 
 
 def create() -> Server:
     """A server with all its features."""
     server = Server()
+    _lifecycle(server)
+    _documents(server)
+    _requests(server)
+    _commands(server)
+    return server
 
-    @server.feature(types.INITIALIZED)
-    def initialized(params: types.InitializedParams) -> None:
-        del params
 
+def _lifecycle(server: Server) -> None:
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
-        options: Any = params.initialization_options or {}
-        given = (
-            options.get("unsafeFixes") if isinstance(options, dict) else getattr(options, "unsafeFixes", None)
-        )
-        server.unsafe = given is True
+        server.begin(params)
 
+    @server.feature(types.INITIALIZED)
+    async def initialized(params: types.InitializedParams) -> None:
+        del params
+        await server.register()
+        await server.ask_for_settings()
+
+    @server.feature(types.SHUTDOWN)
+    def shutdown(params: None) -> None:
+        del params
+        server.asked_to_stop = True
+        server.session.close()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
+    async def configured(params: types.DidChangeConfigurationParams) -> None:
+        if server.can("workspace", "configuration"):
+            await server.ask_for_settings()
+        else:
+            server.session.settings.put(params.settings)
+            server.settings_changed()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
+    async def folders_changed(params: types.DidChangeWorkspaceFoldersParams) -> None:
+        del params
+        await server.ask_for_settings()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def files_changed(params: types.DidChangeWatchedFilesParams) -> None:
+        del params
+        server.read_anew()
+
+
+def _documents(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
+    def opened(params: types.DidOpenTextDocumentParams) -> None:
+        server.session.renew()
+        server.changed(params.text_document.uri, True)
+
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def changed(params: types.DidChangeTextDocumentParams) -> None:
+        server.changed(params.text_document.uri, False)
+
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
-    def changed(params: Any) -> None:
-        buffer = server.buffer_of(params.text_document.uri)
-        if buffer is not None:
-            server.publish(buffer)
+    def saved(params: types.DidSaveTextDocumentParams) -> None:
+        server.changed(params.text_document.uri, True)
+        server.read_anew()
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: types.DidCloseTextDocumentParams) -> None:
-        server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(params.text_document.uri, []))
+        uri = params.text_document.uri
+        server.closed(server.session.documents.normal(uri), {uri})
 
     @server.feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)
+    def notebook_opened(params: types.DidOpenNotebookDocumentParams) -> None:
+        server.session.renew()
+        server.changed(params.notebook_document.uri, True)
+
     @server.feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    def notebook_changed(params: types.DidChangeNotebookDocumentParams) -> None:
+        server.changed(params.notebook_document.uri, False)
+
     @server.feature(types.NOTEBOOK_DOCUMENT_DID_SAVE)
-    def notebook_changed(params: Any) -> None:
-        notebook = server.workspace.get_notebook_document(notebook_uri=params.notebook_document.uri)
-        if notebook is not None:
-            server.publish(server.buffer_of_notebook(notebook))
+    def notebook_saved(params: types.DidSaveNotebookDocumentParams) -> None:
+        server.changed(params.notebook_document.uri, True)
+        server.read_anew()
 
-    kinds = types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix, FIX_ALL])
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    def notebook_closed(params: types.DidCloseNotebookDocumentParams) -> None:
+        cells = {cell.uri for cell in params.cell_text_documents}
+        server.closed(server.session.documents.normal(params.notebook_document.uri), cells)
 
-    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, kinds)
-    def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
-        uri = params.text_document.uri
-        buffer = server.buffer_of(uri)
-        if buffer is None:
-            return []
-        only = params.context.only
-        return [
-            action
-            for action in actions(buffer, uri, params.range, server.unsafe)
-            if only is None
-            or any(str(action.kind or "").startswith(getattr(kind, "value", kind)) for kind in only)
-        ]
+
+def _requests(server: Server) -> None:
+    kinds = types.DiagnosticOptions(
+        inter_file_dependencies=True, workspace_diagnostics=False, identifier="telepathy-lint"
+    )
+
+    @server.feature(types.TEXT_DOCUMENT_DIAGNOSTIC, kinds)
+    async def diagnostics(params: types.DocumentDiagnosticParams) -> types.DocumentDiagnosticReport:
+        analysis = await server.session.analysis(params.text_document.uri)
+        found: list[types.Diagnostic] = []
+        if analysis is not None and (cell := analysis.buffer.cell_of(params.text_document.uri)) is not None:
+            server.asked_for(analysis)
+            found = analysis.diagnostics(server.client_capabilities)[analysis.buffer.uris[cell]]
+        name = result_id(found)
+        if name == params.previous_result_id:
+            return types.RelatedUnchangedDocumentDiagnosticReport(name)
+        return types.RelatedFullDocumentDiagnosticReport(found, result_id=name)
+
+    options = types.CodeActionOptions(code_action_kinds=KINDS, resolve_provider=True)
+
+    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)
+    async def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
+        return await server.actions.offered(params)
+
+    @server.feature(types.CODE_ACTION_RESOLVE)
+    async def resolve(action: types.CodeAction) -> types.CodeAction:
+        return await server.actions.resolve(action)
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
-    def hovered(params: types.HoverParams) -> types.Hover | None:
-        buffer = server.buffer_of(params.text_document.uri)
-        return hover(buffer, params.text_document.uri, params.position) if buffer is not None else None
+    async def hovered(params: types.HoverParams) -> types.Hover | None:
+        analysis = await server.session.analysis(params.text_document.uri, now=True)
+        return hover(analysis, params.text_document.uri, params.position) if analysis is not None else None
 
-    return server
+
+def _commands(server: Server) -> None:
+    async def apply(arguments: tuple[Any, ...], unsafe: bool) -> dict[str, Any]:
+        edit, count = await commands.fixes(server.actions, arguments, unsafe)
+        if edit is None:
+            return {"applied": False, "fixes": 0}
+        if not server.can("workspace", "apply_edit"):
+            raise commands.refused("this client applies no edits of a server")
+        params = types.ApplyWorkspaceEditParams(edit, "telepathy-lint: fix all")
+        done = await server.workspace_apply_edit_async(params)
+        if not done.applied:
+            server.tell(f"the fixes were not applied: {done.failure_reason or 'the client refused them'}")
+        return {"applied": done.applied, "fixes": count if done.applied else 0}
+
+    @server.command(commands.APPLY_ALL)
+    async def apply_all(*arguments: Any) -> dict[str, Any]:
+        return await apply(arguments, False)
+
+    @server.command(commands.APPLY_ALL_UNSAFE)
+    async def apply_all_unsafe(*arguments: Any) -> dict[str, Any]:
+        return await apply(arguments, True)
+
+    @server.command(commands.REPORT)
+    async def report(*arguments: Any) -> str:
+        return await commands.report(server.actions, arguments)
+
+    @server.command(commands.DEBUG_INFORMATION)
+    async def debug_information(*arguments: Any) -> str:
+        text = await commands.debug_information(server.actions, arguments)
+        server.log(text)
+        return text
