@@ -29,7 +29,7 @@ LAYERS = (
     ("version_specifiers", "config_values", "config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("one_file", "project"),
-    ("audit", "cli", "commands", "codemod", "flake8_plugin", "lsp", "language_server", "api", "__main__", "__init__"),
+    ("audit", "cli", "commands", "codemod", "flake8_plugin", "jupyter", "lsp", "language_server", "api", "__main__", "__init__"),
 )  # fmt: skip
 
 
