@@ -46,11 +46,11 @@ def opened(project: Path, tmp_path: Path, page: Any) -> Iterator[Open]:
         pytest.skip("needs the packaged extension: npm ci && npm run package in editors/vscode")
     with contextlib.ExitStack() as stack:
 
-        def start(*extensions: Path, **settings: Any) -> None:
+        def start(*extensions: Path, editor: dict[str, Any] | None = None, **settings: Any) -> None:
             data = tmp_path / "data"
             (data / "User").mkdir(parents=True)
             ours = {f"telepathy-lint.{name}": value for name, value in settings.items()}
-            (data / "User" / "settings.json").write_text(json.dumps(SETTINGS | ours))
+            (data / "User" / "settings.json").write_text(json.dumps(SETTINGS | ours | (editor or {})))
             (tmp_path / "config.yaml").write_text("")
             command = [*shlex.split(code_server), "--config", str(tmp_path / "config.yaml")]
             command += ["--user-data-dir", str(data), "--extensions-dir", str(tmp_path / "extensions")]
@@ -110,6 +110,16 @@ def open_file(page: Any, name: str) -> None:
     page.get_by_role("treeitem", name=name).dblclick()
 
 
+def open_notebook(page: Any) -> None:
+    # Opened before VS Code knows its own notebook extension, the file is shown as JSON.
+    for _ in range(10):
+        open_file(page, "load.ipynb")
+        page.wait_for_selector(".notebook-editor, .monaco-editor .view-line", state="attached")
+        if page.locator(".notebook-editor").count():
+            break
+        command(page, "View: Close Editor")
+
+
 def command(page: Any, title: str) -> None:
     page.keyboard.press("F1")
     page.wait_for_selector(".quick-input-widget input")
@@ -143,13 +153,7 @@ def test_a_file_with_the_server_of_the_selected_environment(
 
 def test_a_notebook(opened: Open, project: Path, page: Any, picture: Callable[[str], None]) -> None:
     opened(interpreter=PYTHON)
-    # Opened before VS Code knows its own notebook extension, the file is shown as JSON.
-    for _ in range(10):
-        open_file(page, "load.ipynb")
-        page.wait_for_selector(".notebook-editor, .monaco-editor .view-line", state="attached")
-        if page.locator(".notebook-editor").count():
-            break
-        command(page, "View: Close Editor")
+    open_notebook(page)
     page.wait_for_selector(".squiggly-warning")
     cell = page.locator(".cell-editor-container").filter(has=page.locator(".squiggly-warning"))
     assert "from_pretrained" in cell.inner_text().replace("\u00a0", " ")
@@ -179,3 +183,29 @@ def test_an_environment_without_the_linter_says_how_to_install_it(
     picture("vscode-missing")
     message.get_by_role("button", name="Install").click()
     page.wait_for_selector(".terminal-wrapper.active")
+
+
+def test_fixes_are_applied_on_save(opened: Open, project: Path, page: Any) -> None:
+    """With the settings that docs/editors.md shows."""
+    text = (Path(__file__).parents[2] / "docs" / "editors.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"Fix on save:\n\n```json\n(.*?)```", text, re.DOTALL)
+    # VS Code asks the first cell alone, so a notebook that begins with prose would not be fixed.
+    notebook = json.loads((project / "load.ipynb").read_text())
+    del notebook["cells"][0]
+    (project / "load.ipynb").write_text(json.dumps(notebook))
+    opened(interpreter=PYTHON, editor=json.loads(shown))
+    for name in ("load.py", "load.ipynb"):
+        if name == "load.py":
+            open_file(page, name)
+        else:
+            open_notebook(page)
+        page.wait_for_selector(".squiggly-warning")
+        page.locator(".view-line").filter(has_text="max_length").last.click()
+        page.keyboard.press("End")
+        page.keyboard.type("  # kept")
+        page.keyboard.press("Control+s")
+        assert eventually(lambda: "# kept" in (project / name).read_text())  # noqa: B023
+        assert "load_model(" in (project / name).read_text()
+        page.wait_for_selector(".squiggly-warning", state="detached")
+        command(page, "View: Close Editor")
+    assert cells_of(project / "load.ipynb")[1] == "from telepathy_runtime import load_model"
