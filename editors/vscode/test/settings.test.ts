@@ -21,19 +21,19 @@ test("every command of the manifest is in the palette under the extension's name
 });
 
 test("paths are completed", () => {
-  assert.equal(expand("${workspaceFolder}/lint.toml", "/work"), "/work/lint.toml");
-  assert.equal(expand("lint.toml", "/work"), "/work/lint.toml");
+  assert.equal(expand("${workspaceFolder}/lint.toml", "/project"), "/project/lint.toml");
+  assert.equal(expand("lint.toml", "/project"), "/project/lint.toml");
   assert.equal(expand("lint.toml", undefined), "lint.toml");
-  assert.equal(expand("~/lint.toml", "/work"), `${homedir()}/lint.toml`);
-  assert.equal(expand("/etc/lint.toml", "/work"), "/etc/lint.toml");
-  assert.equal(expand("  ", "/work"), undefined);
-  assert.equal(expand(null, "/work"), undefined);
+  assert.equal(expand("~/lint.toml", "/project"), `${homedir()}/lint.toml`);
+  assert.equal(expand("/etc/lint.toml", "/project"), "/etc/lint.toml");
+  assert.equal(expand("  ", "/project"), undefined);
+  assert.equal(expand(null, "/project"), undefined);
 });
 
 test("a bare program name is left to PATH", () => {
-  assert.equal(expandProgram("telepathy-lint", "/work"), "telepathy-lint");
-  assert.equal(expandProgram("bin/telepathy-lint", "/work"), "/work/bin/telepathy-lint");
-  assert.equal(expandProgram(null, "/work"), undefined);
+  assert.equal(expandProgram("telepathy-lint", "/project"), "telepathy-lint");
+  assert.equal(expandProgram("bin/telepathy-lint", "/project"), "/project/bin/telepathy-lint");
+  assert.equal(expandProgram(null, "/project"), undefined);
 });
 
 test("the server gets what is set, with complete paths, and nothing of the extension's own", () => {
@@ -45,10 +45,10 @@ test("the server gets what is set, with complete paths, and nothing of the exten
     ignore: null,
     path: "/bin/telepathy-lint",
   };
-  assert.deepEqual(forServer((name) => set[name], "/work"), {
+  assert.deepEqual(forServer((name) => set[name], "/project"), {
     enable: true,
     unsafeFixes: false,
-    configuration: "/work/lint.toml",
+    configuration: "/project/lint.toml",
     select: ["TLP1"],
   });
 });
