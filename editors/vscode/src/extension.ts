@@ -5,7 +5,6 @@ import { type LanguageClient, State } from "vscode-languageclient/node";
 import { createClient } from "./client";
 import { fixDocument, openAnswer } from "./commands";
 import { discover, type Missing, shellLine } from "./discovery";
-import { registerNotebookFixes } from "./notebookFixes";
 import { executeIn } from "./process";
 import { onSelectedInterpreter, selectedInterpreter } from "./python";
 import { expandProgram, RESTARTING_SETTINGS, SECTION } from "./settings";
@@ -48,7 +47,6 @@ class Extension implements vscode.Disposable {
       this.withClient((client) => openAnswer(client, "telepathy-lint.debugInformation")),
     );
     this.disposables.push(
-      registerNotebookFixes(() => (this.client?.state === State.Running ? this.client : undefined)),
       vscode.workspace.onDidChangeConfiguration((event) => {
         if (RESTARTING_SETTINGS.some((name) => event.affectsConfiguration(`${SECTION}.${name}`))) {
           void this.restart();
