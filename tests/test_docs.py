@@ -134,10 +134,16 @@ def commands(page: Path) -> Iterator[str]:
             yield from (part.strip() for line in lines for part in line.split("&&"))
 
 
+def inline_commands(page: Path) -> Iterator[str]:
+    """The commands of this project that a page's sentences name."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    yield from re.findall(r"`(telepathy-(?:lint|runtime) [a-z][^`|]*)`", prose.replace("\n", " "))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_have_the_options_that_are_given(page: Path) -> None:
-    for command in commands(page):
-        words = shlex.split(command, comments=True)
+    for command in (*commands(page), *inline_commands(page)):
+        words = re.split(r"[\s=\[\]]+", command) if "[" in command else shlex.split(command, comments=True)
         if words[:1] == ["telepathy-lint"] and len(words) > 1 and words[1] in cli.SUBCOMMANDS:
             known = generator().subparser(words[1])._option_string_actions
         elif words[:1] == ["telepathy-runtime"]:
