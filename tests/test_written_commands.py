@@ -87,7 +87,9 @@ def test_a_printed_line_works(page: str, command: str, folder: Path) -> None:
     program, *arguments = shlex.split(command, comments=True)
     if program == "telepathy-runtime" and arguments[0] == "doctor" and not HAS_LIBRARY:
         pytest.skip("needs torch and transformers")
-    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")
+    }
     environment |= {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
     done = subprocess.run(
         [*PROGRAMS[program], *arguments],
