@@ -17,7 +17,7 @@ else:
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: The extras that are about neither the product's tests nor its use: nothing of them is pinned.
-OTHER = {"docs", "flash"}
+OTHER = {"docs", "flash", "release"}
 
 
 def requirements() -> Iterator[tuple[str, str]]:
