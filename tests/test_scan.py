@@ -113,7 +113,7 @@ def test_what_only_one_of_two_dicts_brings_in_is_optional() -> None:
 def test_a_default_for_what_cannot_be_seen_may_not_be_what_is_passed() -> None:
     code = "def load(**k):\n    k.setdefault('token', 1)\n    return M.from_pretrained('gpt2', **k)\n"
     (site,) = sites(code)
-    assert [value.kind for value in site.arguments["token"].values] == ["other", "const"]
+    assert [value.kind for value in site.arguments["token"].values] == ["param", "const"]
     assert site.opaque
 
 

@@ -124,7 +124,7 @@ class Follower:
 
     def _chosen(self, value: Value) -> Iterator[Value]:
         if value.kind == "choice" and isinstance(value.data, (Value, tuple)):
-            yield from self.finder.evaluator.tables.chosen(value)
+            yield from self.finder.evaluator.dicts.chosen(value)
 
     def keys(self, options: tuple[str, ...]) -> tuple[str, ...]:
         """The options that a configuration file may set: the file reads one and declares no such option itself."""

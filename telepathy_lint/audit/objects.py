@@ -41,7 +41,7 @@ class Objects:
     def _of_choice(self, value: Value, depth: int) -> Iterator[Value]:
         found = [
             each
-            for item in self.evaluator.tables.chosen(value)
+            for item in self.evaluator.dicts.chosen(value)
             for each in self.of(item, depth + 1)
         ]  # fmt: skip
         node = value.node
@@ -51,7 +51,7 @@ class Objects:
                 for table in self.of(base, depth + 1):
                     for key in keys:
                         item = key.data if key.kind == "const" else ...
-                        found += self.evaluator.tables.items(table, item)
+                        found += self.evaluator.dicts.items(table, item)
         yield from found
 
     # ---- functions
@@ -116,22 +116,22 @@ class Objects:
         for value in self.evaluator.evaluate(base, context):
             for table in self.of(value, depth + 1):
                 node = table.node
-                if table.kind == "sequence":
-                    elements: list[ast.expr | None] = [*node.elts]  # type: ignore[attr-defined]
-                elif isinstance(node, ast.Dict):
-                    side = position[0] if how == "items" and position else 0
-                    elements = [*node.values] if how == "values" or side == 1 else [*node.keys]
-                    if how == "items" and not position:
-                        continue
-                elif isinstance(node, (ast.ListComp, ast.SetComp)):
-                    elements = [node.elt]
-                else:
+                if isinstance(node, (ast.ListComp, ast.SetComp)):
+                    elements: list[tuple[ast.expr | None, Context]] = [(node.elt, table.context)]
+                elif table.kind == "dict" and how == "items" and not position:
                     continue
+                else:
+                    side = position[0] if how == "items" and position else 0
+                    value_side = table.kind == "sequence" or how == "values" or side == 1
+                    elements = [
+                        (item.node if value_side else item.key, item.context)
+                        for item in self.evaluator.dicts.written(table)
+                    ]
                 left = position[1:] if how == "items" else position
-                for element in elements:
+                for element, where in elements:
                     if element is not None:
-                        own = table.context.scope.tree is self.tree
-                        around = self.tree.context_of(element) if own else table.context
+                        own = where.scope.tree is self.tree
+                        around = self.tree.context_of(element) if own else where
                         yield from self._inside(element, around, left, depth)
 
     def _inside(

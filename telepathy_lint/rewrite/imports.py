@@ -82,18 +82,17 @@ class ImportPlan:
     def _import_of(self, name: str, site: Site) -> tuple[Binding, Scope] | None:
         """The import that binds the class's (or module's) name at the site."""
         assert self.scan.finder is not None
-        found = self.scan.finder.evaluator.names.histories(name, site.context)
+        found = self.scan.finder.evaluator.names.ways(name, site.context)
         if found is None:
             stars = [
                 b for b in self.scan.finder.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"
             ]
             return (stars[0], self.scan.finder.tree.top) if stars else None
-        ways = [(binding, scope) for (binding, _), scope in found[0] if binding is not None]
-        for binding, scope in ways:
+        for binding, scope in found:
             if binding.kind == "import" and self._is_runtime_import(binding):
                 nearest = self._nearest(binding, scope, site)
                 if nearest is None or (
-                    any(is_another(other, binding) for other, _ in ways)
+                    any(is_another(other, binding) for other, _ in found)
                     and not self._runs_first(nearest, scope, site)
                 ):
                     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.site import Argument, merged_values
 from telepathy_lint.scan.values import Evaluator
@@ -13,9 +12,8 @@ from telepathy_lint.scan.values import Evaluator
 class Arguments:
     """Reads argument lists of one file."""
 
-    def __init__(self, evaluator: Evaluator, mappings: Mappings) -> None:
+    def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
-        self.mappings = mappings
 
     def read(
         self, call: ast.Call, context: Context, positions: tuple[str, ...]
@@ -42,18 +40,15 @@ class Arguments:
         return found, opaque
 
     def spread(self, node: ast.AST, context: Context) -> tuple[dict[str, Argument], bool]:
-        """The entries that a dict brings in, over all alternatives of what it can be."""
+        """The entries that a dict may bring in, and whether it may bring in others."""
         expression = node.value if isinstance(node, ast.keyword) else node
         assert isinstance(expression, ast.expr)
-        mappings = self.mappings.read(expression, context)
-        names = dict.fromkeys(name for mapping in mappings for name in mapping.entries)
+        dicts = self.evaluator.dicts
+        content = dicts.content(expression, context)
         return {
             name: Argument(
-                name,
-                merged_values(mapping.entries[name] for mapping in mappings if name in mapping.entries),
-                "spread",
-                node,
-                optional=not all(name in mapping.entries for mapping in mappings),
+                name, merged_values([dicts.values(change)]), "spread", node, optional=change.absent
             )
-            for name in names
-        }, any(mapping.open for mapping in mappings)
+            for name, change in content.changes.items()
+            if isinstance(name, str) and change.parts
+        }, content.open

@@ -194,6 +194,18 @@ def parameters(node: FunctionNode) -> Iterator[ast.arg]:
         yield arguments.kwarg
 
 
+def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:
+    """The parameter of `function` that a call's argument fills."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    for keyword in call.keywords:
+        if keyword.value is argument:
+            return keyword.arg
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    index = next((i for i, each in enumerate(call.args) if each is argument), None)
+    return names[index] if index is not None and index < len(names) else None
+
+
 def walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
     if isinstance(stmt, DEFINITIONS):
         return

@@ -64,7 +64,7 @@ class Callees:
         """The alternatives of a class expression, with tables and parameters' defaults opened."""
         for value in values:
             if value.kind == "choice":
-                yield from list(self.evaluator.tables.chosen(value)) or [value]
+                yield from list(self.evaluator.dicts.chosen(value)) or [value]
             elif value.kind == "param" and depth < 3:
                 yield from self._parameter_classes(value, depth)
             else:

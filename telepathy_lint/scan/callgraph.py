@@ -29,10 +29,8 @@ class CallGraph:
         """The functions of this file that a call may run; constructors are not followed."""
         func = node.func
         if isinstance(func, ast.Name):
-            found = self.evaluator.names.histories(func.id, context)
-            if found is None or all(
-                binding is None or binding.kind in _FOREIGN for (binding, _), _ in found[0]
-            ):
+            found = self.evaluator.names.ways(func.id, context)
+            if found is None or all(binding.kind in _FOREIGN for binding, _ in found):
                 return  # somebody else's, whose module need not be read for it
             for value in self.evaluator.evaluate(func, context):
                 if value.kind == "function" and isinstance(value.node, FUNCTIONS):

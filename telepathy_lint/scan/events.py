@@ -13,9 +13,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.bindings import dotted, targets_of
-from telepathy_lint.scan.mappings import Mapping, Mappings
-from telepathy_lint.scan.modules import Modules, filled_parameter, written_attributes
+from telepathy_lint.scan.bindings import dotted, filled_parameter, targets_of
+from telepathy_lint.scan.contents import Effect
+from telepathy_lint.scan.modules import Modules, written_attributes
 from telepathy_lint.scan.origins import UNKNOWN, OriginFinder, Origins
 from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Known, Site
@@ -42,7 +42,6 @@ class Events:
         self,
         tree: Tree,
         evaluator: Evaluator,
-        mappings: Mappings,
         origins: OriginFinder,
         words: CodeWords,
         modules: Modules | None,
@@ -50,7 +49,6 @@ class Events:
         self.modules = modules
         self.tree = tree
         self.evaluator = evaluator
-        self.mappings = mappings
         self.origins = origins
         self.words = words
         self._generation: Origins | None = None
@@ -74,7 +72,7 @@ class Events:
         if self._lengths is None:
             from telepathy_lint.scan.lengths import Lengths
 
-            self._lengths = Lengths(self.origins, self.mappings)
+            self._lengths = Lengths(self.origins)
         return self._lengths.given(site)
 
     def pad_token(self, site: Site) -> Known:
@@ -104,10 +102,10 @@ class Events:
         passed = self.origins.origins(node, site.context)
         if passed & self._attention - {UNKNOWN}:
             return Known.YES
-        spread = [mapping for call in passed if isinstance(call, ast.Call) for mapping in self._spread(call)]
-        if any(_ATTENTION_NAMES & mapping.entries.keys() for mapping in spread):
+        spread = [content for call in passed if isinstance(call, ast.Call) for content in self._spread(call)]
+        if any(_ATTENTION_NAMES & content.changes.keys() for content in spread):
             return Known.YES
-        return Known.UNDECIDED if any(mapping.open for mapping in spread) else Known.NO
+        return Known.UNDECIDED if any(content.open for content in spread) else Known.NO
 
     # ---- generation configs
 
@@ -134,7 +132,7 @@ class Events:
             yield self._from(call.args[0])
             return
         context = self.tree.context_of(call)
-        passed = self.mappings.gives(call, "generation_config", context)
+        passed = self.evaluator.dicts.gives(call, "generation_config", context)
         if passed:
             yield from self._handed_on(call, context)
         elif isinstance(func, ast.Attribute) and func.attr == "generate":
@@ -253,8 +251,8 @@ class Events:
         ):
             given = call.args[0] if call.args else call.keywords[0].value
             context = self.tree.context_of(call)
-            mappings = self.mappings.read(given, context)
-            if any("pad_token" in mapping.entries or mapping.open for mapping in mappings):
+            content = self.evaluator.dicts.content(given, context)
+            if "pad_token" in content.changes or content.open:
                 yield self._from(func.value)
         elif dotted(func) == "setattr" and len(call.args) >= 2:
             name = call.args[1]
@@ -309,11 +307,11 @@ class Events:
 
     # ---- attention on a config
 
-    def _spread(self, call: ast.Call) -> Iterator[Mapping]:
+    def _spread(self, call: ast.Call) -> Iterator[Effect]:
         """What a config's own load gets by `**`."""
         for keyword in call.keywords:
             if keyword.arg is None:
-                yield from self.mappings.read(keyword.value, self.tree.context_of(call))
+                yield self.evaluator.dicts.content(keyword.value, self.tree.context_of(call))
 
     def _attention_events(self) -> Iterator[Origins]:
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*_ATTENTION_NAMES, "setattr"))):

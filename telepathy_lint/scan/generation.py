@@ -10,7 +10,6 @@ from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.bindings import dotted, written
 from telepathy_lint.scan.identity import Identity
-from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Argument, Site
 from telepathy_lint.scan.tokenizing import Tokenizing
@@ -38,7 +37,6 @@ class Generation:
         tree: Tree,
         words: CodeWords,
         evaluator: Evaluator,
-        mappings: Mappings,
         arguments: Arguments,
         identity: Identity,
         loads: Iterable[Site],
@@ -46,7 +44,6 @@ class Generation:
         self.tree = tree
         self.words = words
         self.evaluator = evaluator
-        self.mappings = mappings
         self.arguments = arguments
         self.identity = identity
         self.loads: dict[ast.AST, Site] = {site.call: site for site in loads}
@@ -127,7 +124,7 @@ class Generation:
         arguments, opaque = self.arguments.read(call, context, positions)
         for keyword in call.keywords:
             # What a dict says may be overridden in it, where not all of it can be seen.
-            if keyword.arg is None and any(m.open for m in self.mappings.read(keyword.value, context)):
+            if keyword.arg is None and self.evaluator.dicts.content(keyword.value, context).open:
                 for name, argument in arguments.items():
                     if argument.node is keyword:
                         arguments[name] = argument._replace(optional=True)
@@ -154,7 +151,7 @@ class Generation:
             return True
         return any(
             keyword.arg is None
-            and any(mapping.open for mapping in self.mappings.read(keyword.value, context))
+            and self.evaluator.dicts.content(keyword.value, context).open
             and not self._is_encoding(keyword.value, context)
             for keyword in call.keywords
         )

@@ -121,7 +121,7 @@ class Identifiers:
         """Alternatives of an id, tables they are picked from opened."""
         for value in values:
             if value.kind == "choice" and isinstance(value.data, Value):
-                yield from self.evaluator.tables.items(value.data)
+                yield from self.evaluator.dicts.items(value.data)
             yield value
 
     def _is_argument(self, node: ast.AST) -> bool:

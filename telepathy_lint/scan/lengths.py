@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from telepathy_lint.scan import catalog
-from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.origins import OriginFinder
 from telepathy_lint.scan.site import Site
 
@@ -15,9 +14,8 @@ from telepathy_lint.scan.site import Site
 class Lengths:
     """The calls of one file that give a `max_length` to `generate`, by themselves or through a pipeline."""
 
-    def __init__(self, origins: OriginFinder, mappings: Mappings) -> None:
+    def __init__(self, origins: OriginFinder) -> None:
         self.origins = origins
-        self.mappings = mappings
         self.tree = origins.tree
 
     def given(self, site: Site) -> bool:
@@ -27,7 +25,7 @@ class Lengths:
         )
 
     def _says(self, call: ast.Call) -> bool:
-        return self.mappings.gives(call, "max_length", self.tree.context_of(call))
+        return self.origins.evaluator.dicts.gives(call, "max_length", self.tree.context_of(call))
 
     @cached_property
     def _at_generate(self) -> bool:

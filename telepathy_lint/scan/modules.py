@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from telepathy_lint.module_files import ModuleFiles
 from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.scopes import Tree
+from telepathy_lint.scan.scopes import Importer, Scope, Tree
 from telepathy_lint.scan.values import Evaluator, Value
 from telepathy_lint.source import Source, SourceError
 from telepathy_lint.triggers import CodeWords
@@ -58,12 +58,12 @@ class Modules:
         #: What the site finder keeps of the modules it was led to, by path.
         self.finders: dict[str, SiteFinder] = {}
 
-    def importer(self, path: str) -> Callable[[str], tuple[Value, ...] | None]:
-        """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project, None where it is not."""
-        asker = os.path.abspath(path)
-        return lambda dotted: self._imported(dotted, asker)
+    def importer(self, path: str) -> Importer:
+        """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project."""
+        return _Importer(self, os.path.abspath(path))
 
-    def _imported(self, dotted: str, asker: str) -> tuple[Value, ...] | None:
+    def holder(self, dotted: str, asker: str) -> Scope | None:
+        """The scope of the project's module that a dotted import takes a name from, as a file imports it."""
         module, _, name = dotted.rpartition(".")
         if not module.strip("."):
             module = dotted[: len(dotted) - len(dotted.lstrip("."))]
@@ -71,12 +71,17 @@ class Modules:
             return None
         path = self._file(module, asker)
         tree = self._tree(path) if path is not None else None
-        if tree is None or path is None:
+        return tree.top if tree is not None else None
+
+    def imported(self, dotted: str, asker: str) -> tuple[Value, ...] | None:
+        """What a dotted import is bound to, None where it is not of the project."""
+        top, name = self.holder(dotted, asker), dotted.rpartition(".")[2]
+        if top is None:
             return None
-        key = (path, name)
+        key = (top.tree.source.path, name)
         if key not in self._names:
             self._names[key] = None  # modules that import a name from one another in a circle bind nothing
-            self._names[key] = self._evaluators[tree].module_name(name)
+            self._names[key] = self._evaluators[top.tree].module_name(name)
         return self._names[key]
 
     def may_forward(self, path: str) -> frozenset[str]:
@@ -183,6 +188,22 @@ class Modules:
         return self._trees[path]
 
 
+class _Importer:
+    """Follows the imports of one file."""
+
+    __slots__ = ("_asker", "_modules")
+
+    def __init__(self, modules: Modules, asker: str) -> None:
+        self._modules = modules
+        self._asker = asker
+
+    def __call__(self, dotted: str) -> tuple[Value, ...] | None:
+        return self._modules.imported(dotted, self._asker)
+
+    def holder(self, dotted: str) -> Scope | None:
+        return self._modules.holder(dotted, self._asker)
+
+
 def _with_open_keywords(data: bytes) -> frozenset[str]:
     """The functions of a module that loads whose signature has a `**`, as far as the text tells."""
     if b"from_pretrained" not in data or b"**" not in data:
@@ -216,18 +237,6 @@ def _may_hold_within(data: bytes, name: bytes, needle: bytes) -> bool:
                     return True
         start = data.find(name, end)
     return not defined
-
-
-def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:
-    """The parameter of `function` that a call's argument fills."""
-    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return None
-    for keyword in call.keywords:
-        if keyword.value is argument:
-            return keyword.arg
-    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-    index = next((i for i, each in enumerate(call.args) if each is argument), None)
-    return names[index] if index is not None and index < len(names) else None
 
 
 def written_attributes(function: ast.AST) -> frozenset[tuple[str, str]]:

@@ -1,11 +1,12 @@
-"""How names get their values: the bindings that reach a place, with what was written into them since."""
+"""How names get their values: the bindings that reach a place."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 
 from telepathy_lint.scan.bindings import Binding
-from telepathy_lint.scan.reach import History, reaching
+from telepathy_lint.scan.reach import reaching
 from telepathy_lint.scan.scopes import Context, Scope
 
 
@@ -13,77 +14,63 @@ class Names:
     """Looks names up, and remembers what it found."""
 
     def __init__(self) -> None:
-        self._arrived: dict[tuple[Scope, str, ast.AST | None, bool], list[tuple[History, Scope]]] = {}
+        self._arrived: dict[tuple[Scope, str, ast.AST | None], list[tuple[Binding, Scope]]] = {}
 
-    def histories(
-        self, name: str, context: Context, *, mutations: bool = False
-    ) -> tuple[list[tuple[History, Scope]], Scope] | None:
-        """The ways in which a plain name gets its value at `context`, with the scope of the bindings; None: not bound."""
+    def owner(self, name: str, context: Context) -> Scope | None:
+        """The scope whose binding a name has at `context`; None: not bound."""
         scope: Scope | None = context.scope
         here = True
         while scope is not None:
             if (here or not scope.is_class) and scope.binds(name):
-                return self.in_scope(scope, name, context.stmt if here else None, mutations), scope
+                return scope
             here = False
             scope = scope.parent
         top = context.scope.tree.top
-        if top.bindings.get(name):
-            return self.in_scope(top, name, None, mutations), top
-        return None
+        return top if top.bindings.get(name) else None
 
-    def in_scope(
-        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
-    ) -> list[tuple[History, Scope]]:
-        key = (scope, name, stmt, mutations)
+    def ways(self, name: str, context: Context) -> list[tuple[Binding, Scope]] | None:
+        """The bindings by which a plain name can get its value at `context`, each with its scope; None: not bound."""
+        scope = self.owner(name, context)
+        if scope is None:
+            return None
+        return self.in_scope(scope, name, context.stmt if scope is context.scope else None)
+
+    def in_scope(self, scope: Scope, name: str, stmt: ast.AST | None) -> list[tuple[Binding, Scope]]:
+        key = (scope, name, stmt)
         if key not in self._arrived:
-            self._arrived[key] = self._read(scope, name, stmt, mutations)
+            self._arrived[key] = self._read(scope, name, stmt)
         return self._arrived[key]
 
-    def _read(
-        self, scope: Scope, name: str, stmt: ast.AST | None, mutations: bool
-    ) -> list[tuple[History, Scope]]:
-        found: list[tuple[History, Scope]] = []
-        for other in self._writers(scope, name):
-            found.extend(((binding, ()), other) for binding in other.bindings[name])
+    def _read(self, scope: Scope, name: str, stmt: ast.AST | None) -> list[tuple[Binding, Scope]]:
+        found: list[tuple[Binding, Scope]] = []
+        if scope.tree.has_global:
+            for other in self.writers(scope, name):
+                found.extend((binding, other) for binding in other.bindings[name])
         bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
-        if not (found or mutations or scope.is_class) and _are_one(bindings):
-            return [((bindings[0], ()), scope)]  # nothing else can arrive: no need to walk
-        if stmt is not None:
-            arrived = reaching(scope, name, stmt, mutations=mutations)
-            if arrived is not None:
-                for binding, done in sorted(arrived, key=order_of):
-                    if binding is None:
-                        if scope.is_function and (
-                            params := [b for b in scope.bindings[name] if b.kind == "param"]
-                        ):
-                            found.append(((params[0], done), scope))
-                        elif scope.is_class and scope.parent is not None:
-                            outer = self.histories(name, Context(scope.parent, None))
-                            found.extend(outer[0] if outer else ())
-                        continue
-                    found.append(((binding, done), scope))
-                if found:
-                    return found
-        elif mutations:
-            # Seen from a function that runs later: what the name holds when the body is through.
-            arrived = reaching(scope, name, None, mutations=True)
-            ended = [(history, scope) for history in arrived or () if history[0] is not None]
-            if ended:
-                return found + ended
-        return found + [((binding, ()), scope) for binding in bindings]
+        if not (found or scope.is_class) and _are_one(bindings):
+            return [(bindings[0], scope)]  # nothing else can arrive: no need to walk
+        arrived = reaching(scope, name, stmt) if stmt is not None else None
+        if arrived is not None:
+            if None in arrived:
+                found.extend(self._before_all(scope, name))
+            found.extend((binding, scope) for binding in in_order(arrived))
+            if found:
+                return found
+        return found + [(binding, scope) for binding in bindings]
 
-    def _writers(self, scope: Scope, name: str) -> list[Scope]:
+    def _before_all(self, scope: Scope, name: str) -> list[tuple[Binding, Scope]]:
+        """What gives a name its value that is bound in a scope, before the first of its statements does."""
+        if scope.is_function:
+            return [(binding, scope) for binding in scope.bindings[name] if binding.kind == "param"][:1]
+        if scope.is_class and scope.parent is not None:
+            return self.ways(name, Context(scope.parent, None)) or []
+        return []
+
+    def writers(self, scope: Scope, name: str) -> list[Scope]:
         """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
         return [
             other for other in scope.tree.declaring(name) if other is not scope and name in other.bindings
         ]
-
-    def of_attribute(self, name: str, context: Context) -> list[History] | None:
-        """How a dotted name (`self.kwargs`) gets its value inside its own function, with the writes into it."""
-        arrived = reaching(context.scope, name, context.stmt, mutations=True)
-        if not arrived or any(binding is None for binding, _ in arrived):
-            return None
-        return sorted(arrived, key=order_of)
 
 
 def _are_one(bindings: list[Binding]) -> bool:
@@ -94,11 +81,11 @@ def _are_one(bindings: list[Binding]) -> bool:
     )
 
 
-def order_of(history: History) -> tuple[int, tuple[int | None, ...], list[tuple[int, int]]]:
-    """A reading order for the ways a name got its value: sets have none, and what is reported must not depend on it."""
-    binding, mutations = history
-    writes = [(write.stmt.lineno, write.stmt.col_offset) for write in mutations]
-    if binding is None:
-        return 0, (), writes
+def in_order(arrived: Iterable[Binding | None]) -> list[Binding]:
+    """Bindings in reading order: sets have none, and what is reported must not depend on it."""
+    return sorted((each for each in arrived if each is not None), key=_place)
+
+
+def _place(binding: Binding) -> tuple[int, tuple[int, ...]]:
     column = getattr(binding.value or binding.stmt, "col_offset", 0)
-    return binding.line, (column, *(-1 if index is None else index for index in binding.path)), writes
+    return binding.line, (column, *(-1 if index is None else index for index in binding.path))

@@ -125,7 +125,7 @@ class OriginFinder(CallGraph):
                         outside = Context(context.scope, context.stmt, context.inner[1:])
                         yield from self._iterated(generator.iter, outside, ())
                         return
-        found = self.evaluator.names.histories(node.id, context)
+        found = self.evaluator.names.ways(node.id, context)
         if found is None:
             # Bound nowhere that is seen from here: a `global` forgotten, most likely of some function's local.
             for scope in self.tree.all_scopes():
@@ -134,10 +134,9 @@ class OriginFinder(CallGraph):
                         yield from self._bound(local, scope, path)
             return
         container = False
-        for (binding, _), scope in found[0]:
-            if binding is not None:
-                yield from self._bound(binding, scope, path)
-                container = container or _is_container(binding.value)
+        for binding, scope in found:
+            yield from self._bound(binding, scope, path)
+            container = container or _is_container(binding.value)
         if container:
             yield from self._written_items(node.id)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.scopes import Tree
 from telepathy_lint.scan.site import Argument, Site, merged_values
 from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.triggers import CodeWords
 
 
-def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator, mappings: Mappings) -> Iterator[Site]:
+def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator) -> Iterator[Site]:
     """Sites of `os.environ[NAME] = ...` and `os.environ.update(...)`; each variable is one of their arguments.
 
     `setdefault` is left out: it gives way to what the user has set.
@@ -37,11 +36,11 @@ def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator, mappings: Ma
             if not _is_environ(node.func.value, tree, evaluator):
                 continue
             call, context = node, tree.context_of(node)
-            read = mappings.read(node.args[0], context)
+            dicts = evaluator.dicts
             given = {
-                name: Argument(name, merged_values(m.entries[name] for m in read), "spread", node.args[0])
-                for name in read[0].entries
-                if all(name in mapping.entries for mapping in read)
+                name: Argument(name, merged_values([dicts.values(change)]), "spread", node.args[0])
+                for name, change in dicts.content(node.args[0], context).changes.items()
+                if isinstance(name, str) and not change.absent
             }
         else:
             continue

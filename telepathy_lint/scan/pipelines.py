@@ -8,7 +8,6 @@ import re
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.arguments import Arguments
 from telepathy_lint.scan.bindings import dotted, parameters
-from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.origins import OriginFinder
 from telepathy_lint.scan.scopes import Context, Tree
 from telepathy_lint.scan.site import Argument, Site, single_string
@@ -32,13 +31,11 @@ class Pipelines:
         self,
         tree: Tree,
         evaluator: Evaluator,
-        mappings: Mappings,
         origins: OriginFinder,
         arguments: Arguments,
     ) -> None:
         self.tree = tree
         self.evaluator = evaluator
-        self.mappings = mappings
         self.origins = origins
         self.arguments = arguments
 

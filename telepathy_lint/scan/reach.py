@@ -1,146 +1,122 @@
-"""Which bindings of a name reach a statement, and what was done to the object in between.
+"""How a name gets its value: the places in the flow of one scope, each leading back to those before it.
 
-A forward walk over one scope's statements that follows a single name: branches join, loops run twice, code behind a
-return is not reached, an exception may leave a `try` at any statement.
+A walk over a scope's statements follows a single name and makes a `Point` where something happens to it: branches join in
+one point, a loop's end leads back to its beginning, code behind a return is not reached, an exception may leave a `try` at
+any statement. There are as many points as statements that matter, however many paths lead through them.
 """
 
 from __future__ import annotations
 
 import ast
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from typing import Literal
 
 from telepathy_lint.scan.bindings import DEFINITIONS, Binding, dotted, header
 from telepathy_lint.scan.scopes import COMPOUND, Scope, blocks_of
+from telepathy_lint.scan.writes import Write, writes_of
 
-#: More than this many ways to reach a place, and nothing is claimed about it.
-MAX_HISTORIES = 128
-MAX_MUTATIONS = 48
-
-
-class Mutation:
-    """A write into the dict that a name holds.
-
-    "set" and "setdefault" have a key and a value; "pop" a key; "update" the call or the right-hand side of `|=`;
-    "escape" stands for anything that may have changed it out of sight.
-    """
-
-    __slots__ = ("key", "kind", "stmt", "value")
-
-    def __init__(
-        self, kind: str, stmt: ast.stmt, key: ast.expr | None = None, value: ast.expr | None = None
-    ) -> None:
-        self.kind = kind
-        self.stmt = stmt
-        self.key = key
-        self.value = value
-
+#: More bindings than this may arrive at a place, and nothing is claimed about it.
+MAX_BINDINGS = 128
+#: More ways than this into one place, and nothing is claimed about what was written on them.
+_MAX_WAYS = 64
 
 #: Statements that decide what runs next.
 _STEERING = COMPOUND | {ast.Return, ast.Raise, ast.Break, ast.Continue}
-
-#: A binding (None: the name had its value before the scope's first statement) and the writes since.
-History = tuple[Binding | None, tuple[Mutation, ...]]
-State = frozenset[History] | None  # None: not reached
-
-_ENTRY: History = (None, ())
-_NOTHING: frozenset[History] = frozenset()
-
-_HARMLESS = frozenset(
-    [
-        "print",
-        "len",
-        "str",
-        "repr",
-        "dict",
-        "list",
-        "sorted",
-        "set",
-        "tuple",
-        "bool",
-        "isinstance",
-        "type",
-        "hasattr",
-        "getattr",
-        "any",
-        "all",
-        "iter",
-        "enumerate",
-        "zip",
-        "id",
-        "vars",
-        "max",
-        "min",
-        "sum",
-        "map",
-        "filter",
-        "copy",
-        "deepcopy",
-        "dumps",
-        "dump",
-        "pprint",
-        "pformat",
-        "info",
-        "debug",
-        "warning",
-        "warn",
-        "error",
-        "log",
-        "format",
-        "join",
-        "update",
-        "asdict",
-        "write",
-        "append",
-        "extend",
-        "items",
-        "keys",
-        "values",
-        "get",
-    ]
-)
+#: What swallows an exception when used by `with`.
+_SWALLOWING = ("suppress", "raises", "assertRaises", "assertRaisesRegex")
 
 
-def reaching(
-    scope: Scope, name: str, stmt: ast.AST | None, *, mutations: bool = False
-) -> frozenset[History] | None:
-    """The histories with which `name` arrives at `stmt` (None: at the end), None where they cannot be told."""
-    walk = scope.walks.get((name, mutations))
+class Point:
+    """A place in the flow of a scope, for one name.
+
+    "bound": the name gets a value there (no binding: the one from before the scope's first statement). "write": the dict
+    that it holds is written into. "join": one of the ways in `ways` led there; all come by `before`, or bind the name
+    anew. "loop": `before` led there, or one of `ways`, each of which comes from the point itself.
+    """
+
+    __slots__ = ("before", "binding", "kind", "ways", "write")
+
+    def __init__(
+        self,
+        kind: Literal["bound", "write", "join", "loop"],
+        before: Point | None = None,
+        binding: Binding | None = None,
+        write: Write | None = None,
+        ways: tuple[Point, ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.before = before
+        self.binding = binding
+        self.write = write
+        self.ways = ways
+
+
+State = Point | None  # None: not reached
+
+
+def walk_of(scope: Scope, name: str, *, writes: bool = False) -> Walk:
+    """The walk that follows a name through a scope, with or without the writes into what it holds."""
+    walk = scope.walks.get((name, writes))
     if walk is None:
-        walk = scope.walks[name, mutations] = Walk(scope, name, mutations)
-    return walk.end if stmt is None else walk.at(stmt)
+        walk = scope.walks[name, writes] = Walk(scope, name, writes)
+    return walk
 
 
-class _TooManyError(Exception):
-    pass
+def reaching(scope: Scope, name: str, stmt: ast.AST) -> frozenset[Binding | None] | None:
+    """The bindings with which `name` arrives at `stmt`, None where they cannot be told."""
+    walk = walk_of(scope, name)
+    point = walk.at(stmt)
+    return walk.bindings(point) if point is not None else None
 
 
 class Walk:
     """One name followed through a scope's statements, once for everybody who asks how it arrives somewhere."""
 
-    def __init__(self, scope: Scope, name: str, mutations: bool) -> None:
+    def __init__(self, scope: Scope, name: str, writes: bool) -> None:
         self.scope = scope
         self.name = name
-        self.mutations = mutations
-        self.leaving: list[set[History]] = []  # one set for each `try` around: states in which it may be left
-        self.breaking: list[set[History]] = []
-        self.continuing: list[set[History]] = []
-        self.writes = self._writes()
+        self.writes = writes
+        self.entry = Point("bound")
+        self.leaving: list[
+            Point
+        ] = []  # for each `try` around, how the name arrives where an exception leaves it
+        self.breaking: list[list[Point]] = []
+        self.continuing: list[list[Point]] = []
+        self.recording = True
+        self.writing = self._writing()
         self.matters = self._matters()
-        #: The statements of each block (by its id) that matter, the histories before each of them and behind the last.
+        #: The statements of each block (by its id) that matter, the points before each of them and behind the last.
         self.inside: dict[int, list[ast.stmt]] = {}
-        self.before: dict[ast.AST, frozenset[History]] = {}
-        self.behind: dict[int, frozenset[History]] = {}
-        self.end: State
-        try:
-            self.end = self.block(scope.body, frozenset((_ENTRY,)))
-        except _TooManyError:
-            self.end = None
-            self.before.clear()
-            self.behind.clear()
+        self.before: dict[ast.AST, Point] = {}
+        self.behind: dict[int, Point] = {}
+        self._loops: list[Point] = []
+        self._bindings: dict[Point, frozenset[Binding | None] | None] = {}
+        self.end: State = self.block(scope.body, self.entry)
 
-    def at(self, stmt: ast.AST) -> frozenset[History] | None:
-        """The histories that arrive at a statement of the scope, None where none does."""
+    def release(self) -> None:
+        """Break the circles of points: the garbage collector is off."""
+        for point in self._loops:
+            point.ways = ()
+
+    def bindings(self, point: Point) -> frozenset[Binding | None] | None:
+        """The bindings whose value the name may have at a point, None where there are too many."""
+        if point not in self._bindings:
+            found, seen, pending = set[Binding | None](), {point}, [point]
+            while pending and len(found) <= MAX_BINDINGS:
+                current = pending.pop()
+                if current.kind == "bound":
+                    found.add(current.binding)
+                    continue
+                back = current.ways if current.kind == "join" else (current.before, *current.ways)
+                for each in back:
+                    if each is not None and each not in seen:
+                        seen.add(each)
+                        pending.append(each)
+            self._bindings[point] = frozenset(found) if len(found) <= MAX_BINDINGS else None
+        return self._bindings[point]
+
+    def at(self, stmt: ast.AST) -> State:
+        """How the name arrives at a statement of the scope, None where that is not reached."""
         if stmt in self.matters:
             return self.before.get(stmt)
         # Inside a statement that leaves the name alone it is as it was before that statement.
@@ -159,20 +135,20 @@ class Walk:
             stmt = owner
         return None
 
-    def _in_block(self, block: list[ast.stmt], stmt: ast.AST) -> frozenset[History] | None:
-        """The histories that arrive at a statement of a block that does not matter itself."""
+    def _in_block(self, block: list[ast.stmt], stmt: ast.AST) -> State:
+        """How the name arrives at a statement of a block that does not matter itself."""
         inside = self.inside.get(id(block))
         if inside is None:
             return None
         after = bisect_left(inside, _place(stmt), key=_place)
         return self.before.get(inside[after]) if after < len(inside) else self.behind.get(id(block))
 
-    def _writes(self) -> set[ast.AST]:
+    def _writing(self) -> set[ast.stmt]:
         """The statements that may write into the dict: their own lines show the name."""
-        if not self.mutations and not self.scope.tree.walruses:
+        if not self.writes and not self.scope.tree.walruses:
             return set()
         firsts, lasts, stmts = self.scope.own_lines()
-        found: set[ast.AST] = set()
+        found: set[ast.stmt] = set()
         for line in self.scope.tree.lines_with(self.name.rpartition(".")[2]):
             index = bisect_right(firsts, line)
             while index and lasts[index - 1] >= line:
@@ -182,7 +158,7 @@ class Walk:
 
     def _matters(self) -> set[ast.AST]:
         """The statements through which the walk must go; all others leave the name as it is."""
-        stmts: list[ast.AST] = [*self.writes, *self.scope.jumps]
+        stmts: list[ast.AST] = [*self.writing, *self.scope.jumps]
         name = self.name
         while name:
             stmts += [binding.stmt for binding in self.scope.bindings.get(name, ())]
@@ -203,105 +179,170 @@ class Walk:
         for stmt in inside:
             if state is None:
                 return None
-            self.before[stmt] = self.before.get(stmt, _NOTHING) | state
+            if self.recording:
+                self.before[stmt] = state
             state = self.statement(stmt, state)
-            if state is not None:
-                if len(state) > MAX_HISTORIES:
-                    raise _TooManyError
-                for states in self.leaving:
-                    states |= state
-        if state is not None:
-            self.behind[id(stmts)] = self.behind.get(id(stmts), _NOTHING) | state
+        if state is not None and self.recording:
+            self.behind[id(stmts)] = state
         return state
 
-    def statement(self, stmt: ast.stmt, state: frozenset[History]) -> State:
+    def statement(self, stmt: ast.stmt, state: Point) -> State:
         if type(stmt) not in _STEERING:
             return self.effects(stmt, state)
         if isinstance(stmt, (ast.Return, ast.Raise)):
             return None
         if isinstance(stmt, ast.Break):
             if self.breaking:
-                self.breaking[-1] |= state
+                self.breaking[-1].append(state)
             return None
         if isinstance(stmt, ast.Continue):
             if self.continuing:
-                self.continuing[-1] |= state
+                self.continuing[-1].append(state)
             return None
         if isinstance(stmt, ast.If):
-            state = self.effects(stmt, state)
-            return _join(self.block(stmt.body, state), self.block(stmt.orelse, state))
+            return self.branches(stmt, state)
         if isinstance(stmt, (ast.For, ast.AsyncFor, ast.While)):
             return self.loop(stmt, state)
         if isinstance(stmt, (ast.With, ast.AsyncWith)):
-            return self.block(stmt.body, self.effects(stmt, state))
+            return self.managed(stmt, state)
         if isinstance(stmt, ast.Match):
             # A case may capture the name, or its guard bind it; another case, or none, may be taken.
-            state |= self.effects(stmt, state)
-            after: State = state
-            for case in stmt.cases:
-                after = _join(after, self.block(case.body, state))
-            return after
+            start = self.join(state, (state, self.effects(stmt, state)))
+            assert start is not None
+            ways = [self.block(case.body, start) for case in stmt.cases]
+            return self.join(start, (*ways, None if _takes_all(stmt) else start))
         return self.attempt(stmt, state)  # type: ignore[arg-type]
 
-    def loop(self, stmt: ast.For | ast.AsyncFor | ast.While, state: frozenset[History]) -> State:
-        self.breaking.append(set())
-        self.continuing.append(set())
-        before = state
-        for _ in range(2):
-            out = self.block(stmt.body, self.effects(stmt, before))
-            again = _join(out, frozenset(self.continuing[-1]) or None)
-            before = before | again if again else before
-        broken = frozenset(self.breaking.pop())
-        self.continuing.pop()
-        after = before if not isinstance(stmt, ast.While) else self.effects(stmt, before)
+    def join(self, before: Point, ways: tuple[State, ...] | list[State]) -> State:
+        """Where several ways meet that all come by `before`."""
+        led = tuple(dict.fromkeys(way for way in ways if way is not None))
+        if len(led) < 2:
+            return led[0] if led else None
+        if self.writes and len(led) > _MAX_WAYS:
+            return Point("write", before, write=Write("unseen", self.scope.node))
+        return Point("join", before, ways=led)
+
+    def branches(self, stmt: ast.If, state: Point) -> State:
+        """`if` with its `elif`s, which the tree has one inside the other."""
+        before, ways = state, list[State]()
+        while True:
+            state = self.effects(stmt, state)
+            ways.append(self.block(stmt.body, state))
+            inner = stmt.orelse[0] if len(stmt.orelse) == 1 else None
+            if not isinstance(inner, ast.If) or inner not in self.matters:
+                return self.join(before, [*ways, self.block(stmt.orelse, state)])
+            self.inside[id(stmt.orelse)] = [inner]
+            if self.recording:
+                self.before[inner] = state
+            stmt = inner
+
+    def loop(self, stmt: ast.For | ast.AsyncFor | ast.While, state: Point) -> State:
+        self.breaking.append([])
+        self.continuing.append([])
+        start = Point("loop", state)
+        self._loops.append(start)
+        if isinstance(stmt, ast.While) and self.recording:
+            self.before[stmt] = start  # what the test sees
+        out = self.block(stmt.body, self.effects(stmt, start))
+        again = dict.fromkeys(each for each in (out, *self.continuing.pop()) if each not in (None, start))
+        start.ways = tuple(each for each in again if each is not None)
+        broken = self.breaking.pop()
+        if self.writes and len(start.ways) > _MAX_WAYS:
+            start.ways = (Point("write", start, write=Write("unseen", stmt)),)
+        after = start if not isinstance(stmt, ast.While) else self.effects(stmt, start)
         endless = (
             isinstance(stmt, ast.While) and isinstance(stmt.test, ast.Constant) and bool(stmt.test.value)
         )
         normal = None if endless else self.block(stmt.orelse, after)
-        return _join(normal, broken or None)
+        return self.join(start, [normal, *broken])
 
-    def attempt(self, stmt: ast.Try, state: frozenset[History]) -> State:
-        self.leaving.append(set(state))
+    def managed(self, stmt: ast.With | ast.AsyncWith, state: Point) -> State:
+        state = self.effects(stmt, state)
+        if not any(_swallows(item.context_expr) for item in stmt.items):
+            return self.block(stmt.body, state)
+        self.leaving.append(state)
+        out = self.block(stmt.body, state)
+        return self.join(state, [out, self.leaving.pop()])
+
+    def attempt(self, stmt: ast.Try, state: Point) -> State:
+        self.leaving += [state] * (2 if stmt.finalbody else 1)
         body = self.block(stmt.body, state)
-        raised = frozenset(self.leaving.pop())
-        after = self.block(stmt.orelse, body) if body is not None else None
+        raised = self.leaving.pop()
+        ways = [self.block(stmt.orelse, body)]
         for handler in stmt.handlers:
-            entry: State = raised
-            if handler.name == self.name:
-                entry = frozenset(((Binding("except", self.name, stmt), ()),))
-            after = _join(after, self.block(handler.body, entry))
+            named = handler.name == self.name
+            entry = Point("bound", binding=Binding("except", self.name, stmt)) if named else raised
+            ways.append(self.block(handler.body, entry))
+        after = self.join(state, ways)
         if not stmt.finalbody:
             return after
-        if after is None:  # the block runs on the way out as well
-            self.block(stmt.finalbody, raised)
-            return None
-        return self.block(stmt.finalbody, after)
+        # The block also runs on the way out, but what follows it does so only where nothing was raised.
+        left = self.leaving.pop()
+        met = self.block(stmt.finalbody, self.join(state, [after, left]))
+        if after is None or not self.inside[id(stmt.finalbody)]:
+            return after
+        if not self.recording:
+            return met
+        self.recording = False
+        after = self.block(stmt.finalbody, after)
+        self.recording = True
+        return after
 
-    def effects(self, stmt: ast.stmt, state: frozenset[History]) -> frozenset[History]:
+    def effects(self, stmt: ast.stmt, state: Point) -> Point:
         """What the statement's own expressions and targets do to the name."""
-        if self.mutations and stmt in self.writes:
-            for mutation in self._mutations(stmt):
-                state = frozenset((binding, _extended(done, mutation)) for binding, done in state)
+        if self.writes and stmt in self.writing:
+            for write in self.writes_in(stmt):
+                state = Point("write", state, write=write)
+                if self.leaving:
+                    self._may_leave(write=write)
         for name, binding in self.scope.bound_by.get(stmt, ()):
             if name == self.name and binding.kind != "annotation":
-                if binding.kind == "augment" and self.mutations:
+                if binding.kind == "augment" and self.writes:
                     continue  # `d |= {...}` is a write into what is there
-                state = frozenset(((binding, ()),))
+                state = Point("bound", binding=binding)
             elif name != self.name and self.name.startswith(f"{name}.") and binding.kind != "annotation":
-                state = frozenset(((Binding("other", self.name, stmt), ()),))
-        if self.scope.tree.walruses and stmt in self.writes:
+                state = Point("bound", binding=Binding("other", self.name, stmt))
+            else:
+                continue
+            if self.leaving:
+                self._may_leave(bound=state)
+        if self.scope.tree.walruses and stmt in self.writing:
             for inner in (node for part in header(stmt) for node in ast.walk(part)):
                 if isinstance(inner, ast.NamedExpr) and dotted(inner.target) == self.name:
-                    state |= {(Binding("assign", self.name, stmt, inner.value), ())}
-                    self.before[stmt] |= state
+                    bound = Point("bound", binding=Binding("assign", self.name, stmt, inner.value))
+                    state = Point("join", state, ways=(state, bound))
+                    if self.recording:  # what the rest of the statement sees
+                        first = self.before[stmt]
+                        self.before[stmt] = Point("join", first, ways=(first, state))
+                    if self.leaving:
+                        self._may_leave(bound=bound)
         return state
 
-    def _mutations(self, stmt: ast.stmt) -> tuple[Mutation, ...]:
-        known = self.scope.mutations
+    def _may_leave(self, write: Write | None = None, bound: Point | None = None) -> None:
+        """An exception behind what happens here would leave every `try` around with it, one before without it."""
+        for index, state in enumerate(self.leaving):
+            after = bound if bound is not None else Point("write", state, write=write)
+            self.leaving[index] = Point("join", state, ways=(state, after))
+
+    def writes_in(self, stmt: ast.stmt) -> list[Write]:
+        """What a statement does to the dict that the name holds."""
+        known = self.scope.writes
         key = stmt, self.name
         if key not in known:
-            known[key] = tuple(mutations_of(stmt, self.name, self.scope.tree.own_nodes(stmt)))
+            tree = self.scope.tree
+            known[key] = writes_of(stmt, self.name, tree.own_nodes(stmt), tree.parent)
         return known[key]
+
+
+def _takes_all(stmt: ast.Match) -> bool:
+    """Whether the last case takes whatever the others left."""
+    last = stmt.cases[-1]
+    return last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
+
+
+def _swallows(manager: ast.expr) -> bool:
+    name = dotted(manager.func) if isinstance(manager, ast.Call) else None
+    return name is not None and name.rpartition(".")[2] in _SWALLOWING
 
 
 def _place(stmt: ast.AST) -> tuple[int, int]:
@@ -311,60 +352,3 @@ def _place(stmt: ast.AST) -> tuple[int, int]:
 def _holds(block: list[ast.stmt], stmt: ast.AST) -> bool:
     index = bisect_left(block, _place(stmt), key=_place)
     return index < len(block) and block[index] is stmt
-
-
-def _extended(done: tuple[Mutation, ...], mutation: Mutation) -> tuple[Mutation, ...]:
-    if len(done) >= MAX_MUTATIONS:
-        raise _TooManyError
-    return (*done, mutation)
-
-
-def _join(left: State, right: State) -> State:
-    if left is None:
-        return right
-    return left if right is None else left | right
-
-
-def mutations_of(stmt: ast.stmt, name: str, nodes: list[ast.AST]) -> Iterator[Mutation]:
-    """The writes one statement (not those inside it; `nodes` are its own) makes into the dict called `name`."""
-    if isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return
-    if isinstance(stmt, ast.Assign):
-        for target in stmt.targets:
-            if isinstance(target, ast.Subscript) and dotted(target.value) == name:
-                yield Mutation("set", stmt, target.slice, stmt.value)
-    elif isinstance(stmt, ast.AnnAssign):
-        if isinstance(stmt.target, ast.Subscript) and dotted(stmt.target.value) == name:
-            yield Mutation("set", stmt, stmt.target.slice, stmt.value)
-    elif isinstance(stmt, ast.AugAssign):
-        if dotted(stmt.target) == name:
-            yield Mutation("update" if isinstance(stmt.op, ast.BitOr) else "escape", stmt, value=stmt.value)
-        elif isinstance(stmt.target, ast.Subscript) and dotted(stmt.target.value) == name:
-            yield Mutation("set", stmt, stmt.target.slice, None)
-    elif isinstance(stmt, ast.Delete):
-        for target in stmt.targets:
-            if isinstance(target, ast.Subscript) and dotted(target.value) == name:
-                yield Mutation("pop", stmt, target.slice)
-    for node in nodes:
-        if isinstance(node, ast.Call):
-            yield from _called(stmt, node, name)
-
-
-def _called(stmt: ast.stmt, call: ast.Call, name: str) -> Iterator[Mutation]:
-    func = call.func
-    if isinstance(func, ast.Attribute) and dotted(func.value) == name:
-        if func.attr == "update":
-            yield Mutation("update", stmt, value=call)
-        elif func.attr in ("pop", "setdefault", "__setitem__", "__delitem__") and call.args:
-            value = call.args[1] if len(call.args) > 1 else ast.Constant(None)
-            kind = {"setdefault": "setdefault", "__setitem__": "set"}.get(func.attr, "pop")
-            yield Mutation(kind, stmt, call.args[0], None if kind == "pop" else value)
-        elif func.attr in ("clear", "popitem"):
-            yield Mutation("escape", stmt)
-        return
-    called = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
-    if called in _HARMLESS:
-        return
-    handed = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg is not None)]
-    if any(dotted(argument) == name for argument in handed):
-        yield Mutation("escape", stmt)

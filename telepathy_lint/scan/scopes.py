@@ -10,18 +10,17 @@ import ast
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from telepathy_lint.scan.bindings import DEFINITIONS, Binding, bindings_of, parameters, walruses
 from telepathy_lint.source import Source
 from telepathy_lint.triggers import find_words
 
 if TYPE_CHECKING:
-    from telepathy_lint.scan.reach import Mutation, Walk
+    from telepathy_lint.scan.reach import Walk
     from telepathy_lint.scan.values import Value
+    from telepathy_lint.scan.writes import Write
 
-#: Told of a dotted import ("pkg.module.NAME"), gives what the project's own module binds there, or None.
-Importer = Callable[[str], "tuple[Value, ...] | None"]
 ScopeNode = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 _SCOPED = (*DEFINITIONS, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -83,6 +82,16 @@ def blocks_of(stmt: ast.stmt) -> Iterator[list[ast.stmt]]:
             yield getattr(stmt, name)
 
 
+class Importer(Protocol):
+    """Follows a file's imports into the project's own modules; both answers are None for another's."""
+
+    def __call__(self, dotted: str) -> tuple[Value, ...] | None:
+        """What a dotted import ("pkg.module.NAME") is bound to."""
+
+    def holder(self, dotted: str) -> Scope | None:
+        """The scope of the module that it takes the name from."""
+
+
 class Scope:
     """A module, class or function body and the names bound in it."""
 
@@ -100,8 +109,10 @@ class Scope:
         self.jumps: list[ast.stmt] = []  # break and continue
         self.exits: list[ast.stmt] = []  # return and raise
         self._own_lines: tuple[list[int], list[int], list[ast.stmt]] | None = None
-        self.walks: dict[tuple[str, bool], Walk] = {}  # by the name followed, with or without its mutations
-        self.mutations: dict[tuple[ast.stmt, str], tuple[Mutation, ...]] = {}  # of the dict called so
+        self.walks: dict[
+            tuple[str, bool], Walk
+        ] = {}  # by the name followed, with or without the writes into it
+        self.writes: dict[tuple[ast.stmt, str], list[Write]] = {}  # of the dict called so
 
     @property
     def body(self) -> list[ast.stmt]:
@@ -344,6 +355,8 @@ class Tree:
     def release(self) -> None:
         """Let go of the scopes: they point back here, and only a collection would notice that nobody needs them."""
         for scope in self._scopes.values():
+            for walk in scope.walks.values():
+                walk.release()
             scope.walks.clear()
         self._scopes.clear()
         self._all_scopes = self._declaring = None

@@ -14,7 +14,6 @@ from telepathy_lint.scan.callees import Callees, Loader
 from telepathy_lint.scan.companions import companions
 from telepathy_lint.scan.events import Events
 from telepathy_lint.scan.index import Index
-from telepathy_lint.scan.mappings import Mappings
 from telepathy_lint.scan.modules import Modules
 from telepathy_lint.scan.moves import moves
 from telepathy_lint.scan.origins import OriginFinder
@@ -65,12 +64,11 @@ class SiteFinder:
         else:
             self.tree = modules.tree_of(source) if modules is not None else Tree(source)
         self.evaluator = Evaluator(self.tree)
-        self.mappings = Mappings(self.evaluator)
         self.index = Index(self.tree, words)
         self.origins = OriginFinder(self.index, self.evaluator)
-        self.arguments = Arguments(self.evaluator, self.mappings)
+        self.arguments = Arguments(self.evaluator)
         self.callees = Callees(self.tree, self.evaluator, self.origins)
-        self.pipelines = Pipelines(self.tree, self.evaluator, self.mappings, self.origins, self.arguments)
+        self.pipelines = Pipelines(self.tree, self.evaluator, self.origins, self.arguments)
         self._forwarding: dict[ast.AST, Site] | None = None
 
     def release(self) -> None:
@@ -89,7 +87,7 @@ class SiteFinder:
                 sites.append(site)
         sites += self._beside(sites)
         beside = any(site.generative for site in sites)
-        events = Events(self.tree, self.evaluator, self.mappings, self.origins, self.words, self.modules)
+        events = Events(self.tree, self.evaluator, self.origins, self.words, self.modules)
         found = with_uses(self, [_finished(site, events, beside) for site in sites])
         return sorted(found, key=lambda site: site.start)
 
@@ -101,7 +99,7 @@ class SiteFinder:
         found = list(companions(calls, tree, self.callees, arguments))
         found += moves(sites, tree, self.words, evaluator, arguments)
         if may_set_cache(self.source.text):
-            found += path_writes(tree, self.words, evaluator, self.mappings)
+            found += path_writes(tree, self.words, evaluator)
         return found
 
     def direct(self) -> tuple[list[Site], list[ast.Attribute]]:
@@ -137,8 +135,7 @@ class SiteFinder:
         """The function whose own `**kwargs` the load gets."""
         for keyword in site.call.keywords:
             if keyword.arg is None:
-                mappings = self.mappings.read(keyword.value, site.context)
-                function = mappings[0].forwards if len(mappings) == 1 else None
+                function = self.evaluator.dicts.content(keyword.value, site.context).forwards
                 if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     return function
         return None

@@ -24,7 +24,7 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
     found = list(loads)
     identity = Identity(finder.index, evaluator)
     if words.has(*_WORDS):
-        generation = Generation(tree, words, evaluator, finder.mappings, finder.arguments, identity, loads)
+        generation = Generation(tree, words, evaluator, finder.arguments, identity, loads)
         found += generation.find()
     gradients = Gradients(identity)
     if gradients.wanted():

@@ -8,15 +8,18 @@ from itertools import islice
 
 from telepathy_lint.scan import catalog
 from telepathy_lint.scan.bindings import Binding, dotted
-from telepathy_lint.scan.names import Names, order_of
+from telepathy_lint.scan.dicts import GIVES, Dicts
+from telepathy_lint.scan.held import Known
+from telepathy_lint.scan.names import Names, in_order
 from telepathy_lint.scan.reach import reaching
 from telepathy_lint.scan.scopes import Context, Scope, Tree
-from telepathy_lint.scan.tables import Tables
 from telepathy_lint.scan.value import Value
 
 _MAX_DEPTH = 24
 #: What can be more things than this is not told apart: each would be looked at for every load that gets it.
 _MAX_ALTERNATIVES = 256
+#: Values that may be a dict or list whose content can be seen.
+_READABLE = frozenset({"dict", "sequence", "other", "call"})
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -28,15 +31,17 @@ class Evaluator:
         self._known: dict[tuple[ast.AST, ast.AST | None], tuple[Value, ...]] = {}
         self._open: set[tuple[ast.AST, ast.AST | None]] = set()
         self.names = Names()
+        self.known = Known()
 
     def release(self) -> None:
         """Let go of what was found: it points back here, and only a collection would notice that nobody needs it."""
         self._known.clear()
+        self.known = Known()
 
     @property
-    def tables(self) -> Tables:
-        """Reads tables; made anew for each that asks, since it points back here."""
-        return Tables(self)
+    def dicts(self) -> Dicts:
+        """Reads dicts; made anew for each that asks, since it points back here."""
+        return Dicts(self)
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
         """Every alternative `node` can be, in reading order; never empty."""
@@ -64,8 +69,11 @@ class Evaluator:
         elif isinstance(node, ast.Attribute):
             yield from self._attribute(node, context)
         elif isinstance(node, ast.IfExp):
-            yield from self.evaluate(node.body, context)
-            yield from self.evaluate(node.orelse, context)
+            holds = self.dicts.holds(node.test, context) if isinstance(node.test, ast.Compare) else None
+            if holds is not False:
+                yield from self.evaluate(node.body, context)
+            if holds is not True:
+                yield from self.evaluate(node.orelse, context)
         elif isinstance(node, ast.BoolOp):
             yield from self._either(node, context)
         elif isinstance(node, ast.Call):
@@ -118,19 +126,19 @@ class Evaluator:
     # ---- names
 
     def name(self, node: ast.Name, context: Context) -> Iterator[Value]:
-        for inner in context.inner:
-            if isinstance(inner, _COMPREHENSIONS):
-                for generator in inner.generators:
-                    if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
-                        yield from self._element(generator.iter, node, context)
-                        return
-        found = self.names.histories(node.id, context)
+        if context.inner and (generator := _binding(node, context)) is not None:
+            yield from self._element(generator.iter, node, context)
+            return
+        found = self.names.ways(node.id, context)
         if found is None:
             yield from self._unbound(node, context)
             return
-        for (binding, _), scope in found[0]:
-            if binding is not None:
-                yield from self.bound(binding, scope, node)
+        for binding, scope in found:
+            yield from self.bound(binding, scope, node)
+
+    def is_inner(self, node: ast.Name, context: Context) -> bool:
+        """Whether a comprehension around a name binds it."""
+        return bool(context.inner) and _binding(node, context) is not None
 
     def _unbound(self, node: ast.Name, context: Context) -> Iterator[Value]:
         """Something no statement binds: it comes from a star import or is a builtin."""
@@ -160,9 +168,8 @@ class Evaluator:
             values = tuple(self._unbound(ast.Name(name, ast.Load()), outside))
             return None if all(str(value.data).startswith("builtins.") for value in values) else values
         found: list[Value] = []
-        for (binding, _), scope in self.names.in_scope(top, name, None, False):
-            if binding is not None:
-                found += self.bound(binding, scope, binding.stmt)
+        for binding, scope in self.names.in_scope(top, name, None):
+            found += self.bound(binding, scope, binding.stmt)
         return tuple(found) or None
 
     def bound(self, binding: Binding, scope: Scope, node: ast.AST) -> Iterator[Value]:
@@ -198,9 +205,8 @@ class Evaluator:
         for whole in self.evaluate(value, context):
             index, items = path[0], getattr(whole.node, "elts", None)
             if whole.kind == "choice" and index is not None:
-                yield Value(
-                    "choice", tuple(self.tables.under(whole, index)) or None, whole.node, whole.context
-                )
+                items = tuple(self.dicts.under(whole, index))
+                yield Value("choice", items or None, whole.node, whole.context)
             elif (
                 whole.kind == "sequence" and index is not None and items and -len(items) <= index < len(items)
             ):
@@ -250,10 +256,9 @@ class Evaluator:
         if context.scope.bindings.get(name) and context.stmt is not None:
             arrived = reaching(context.scope, name, context.stmt)
             if arrived:
-                complete = all(binding is not None for binding, _ in arrived)
-                for binding, _ in sorted(arrived, key=order_of):
-                    if binding is not None:
-                        found.extend(self.bound(binding, context.scope, node))
+                complete = None not in arrived
+                for binding in in_order(arrived):
+                    found.extend(self.bound(binding, context.scope, node))
         if complete:
             return found
         base, _, attribute = name.rpartition(".")
@@ -275,38 +280,43 @@ class Evaluator:
             scope = scope.parent
         return None
 
-    def class_attribute(
-        self, owner: ast.ClassDef, attribute: str, tree: Tree, depth: int = 0
-    ) -> Iterator[Value]:
+    def class_attribute(self, owner: ast.ClassDef, attribute: str, tree: Tree) -> Iterator[Value]:
         """What `attribute` of the class can be: its body's assignments and every `self.attribute = ...` in it.
 
         An annotated field (a dataclass's, pydantic's) is the constructor's choice and not followed.
         """
-        scope = tree.scope_at(owner)
-        for binding in scope.bindings.get(attribute, ()):
-            if isinstance(binding.stmt, ast.AnnAssign):
+        for binding, scope in self.attribute_bindings(owner, attribute, tree):
+            if isinstance(binding.stmt, ast.AnnAssign) and scope.is_class:
                 yield Value("attribute", attribute, binding.stmt, Context(scope, binding.stmt))
             else:
                 yield from self.bound(binding, scope, owner)
+
+    def attribute_bindings(
+        self, owner: ast.ClassDef, attribute: str, tree: Tree, depth: int = 0
+    ) -> Iterator[tuple[Binding, Scope]]:
+        """The places where an attribute of a class, or of those it derives from, gets a value."""
+        scope = tree.scope_at(owner)
+        for binding in scope.bindings.get(attribute, ()):
+            yield binding, scope
         for definition in scope.definitions:
             if isinstance(definition, ast.ClassDef):
                 continue
             method = tree.scope_at(definition)
             for name in (f"self.{attribute}", f"cls.{attribute}"):
                 for binding in method.bindings.get(name, ()):
-                    yield from self.bound(binding, method, owner)
+                    yield binding, method
         for binding in tree.top.bindings.get(f"{owner.name}.{attribute}", ()):
-            yield from self.bound(binding, tree.top, owner)
+            yield binding, tree.top
         if depth < 4:
             for base in owner.bases:
                 for value in self.evaluate(base, Context(scope.parent or tree.top, owner)):
                     if isinstance(value.node, ast.ClassDef) and value.node is not owner:
                         where = value.context.scope.tree
-                        yield from self.class_attribute(value.node, attribute, where, depth + 1)
+                        yield from self.attribute_bindings(value.node, attribute, where, depth + 1)
 
     def _call(self, node: ast.Call, context: Context) -> Iterator[Value]:
         name = dotted(node.func)
-        if isinstance(node.func, ast.Name) and self.names.histories(node.func.id, context) is None:
+        if isinstance(node.func, ast.Name) and self.names.owner(node.func.id, context) is None:
             if node.func.id == "dict":
                 yield Value("dict", None, node, context)
                 return
@@ -320,8 +330,8 @@ class Evaluator:
             if node.func.attr == "format" and isinstance(node.func.value, ast.Constant):
                 yield Value("text", None, node, context)
                 return
-            if node.func.attr == "get" and 1 <= len(node.args) <= 2 and not node.keywords:
-                yield from self.tables.get(node, context)
+            if node.func.attr in GIVES and 1 <= len(node.args) <= 2 and not node.keywords:
+                yield from self._given(node.func, node, context)
                 return
             if node.func.attr == "copy" and not node.args:
                 for value in self.evaluate(node.func.value, context):
@@ -344,17 +354,45 @@ class Evaluator:
             else:
                 yield Value("choice", None, node, context)
 
+    def _given(self, func: ast.Attribute, node: ast.Call, context: Context) -> Iterator[Value]:
+        """`table.get(key, default)` and its like."""
+        tables = self.evaluate(func.value, context)
+        if not any(table.kind in _READABLE for table in tables):
+            yield Value("call", dotted(func) or "", node, context)
+        elif (found := self.dicts.got(node, context)) is not None:
+            yield from found
+        elif func.attr == "get" and any(table.kind == "dict" for table in tables):
+            items = [item for table in tables for item in self.dicts.items(table)]
+            items += self.evaluate(node.args[1], context) if len(node.args) > 1 else ()
+            yield Value("choice", tuple(items) or None, node, context)
+        else:
+            yield Value("call", dotted(func) or "", node, context)
+
     def _subscript(self, node: ast.Subscript, context: Context) -> Iterator[Value]:
         keys = self.evaluate(node.slice, context)
         exact = all(key.kind == "const" for key in keys)
-        for table in self.evaluate(node.value, context):
+        tables = self.evaluate(node.value, context)
+        if exact and any(table.kind in _READABLE for table in tables):
+            found = self.dicts.item(node, context)
+            if found is not None:
+                yield from found
+                return
+        for table in tables:
             if exact and table.kind == "choice":
-                picked = tuple(value for key in keys for value in self.tables.under(table, key.data))
+                picked = tuple(value for key in keys for value in self.dicts.under(table, key.data))
                 yield Value("choice", picked or None, node, context)
-            elif exact and (items := [item for key in keys for item in self.tables.items(table, key.data)]):
-                yield from items
             else:
                 yield Value("choice", table, node, context)
+
+
+def _binding(node: ast.Name, context: Context) -> ast.comprehension | None:
+    """The part of a comprehension around a name that binds it."""
+    for inner in context.inner:
+        if isinstance(inner, _COMPREHENSIONS):
+            for generator in inner.generators:
+                if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
+                    return generator
+    return None
 
 
 __all__ = ["Evaluator", "Value"]

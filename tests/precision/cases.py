@@ -846,6 +846,11 @@ AutoModel.from_pretrained("x", **load_kwargs())
 def load(extra):
     kwargs = {"torch_dtype": torch.float16}
     kwargs.update(extra)
+    return AutoModel.from_pretrained("x", **kwargs)
+=== hidden kwargs extended by visible ones
+def load(extra):
+    kwargs = dict(extra)
+    kwargs.update({"torch_dtype": torch.float16})
     return AutoModel.from_pretrained("x", **kwargs)  #> 103
 === unpacked positional arguments
 def load(*args):
@@ -2061,7 +2066,7 @@ AutoModel.from_pretrained("x", **options)
 === a dict emptied
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 options.clear()
-AutoModel.from_pretrained("x", **options)
+AutoModel.from_pretrained("x", **options)  #> 102 104
 === a dict looked at by a function
 options = {"device_map": "auto", "torch_dtype": torch.float16}
 print(sum(map(len, options)), max(options), options.keys())
@@ -2361,7 +2366,7 @@ padded.pad_token = "<pad>"
 === merged in place with what cannot be seen
 options = {"torch_dtype": torch.float16}
 options |= make(device_map="auto")
-AutoModel.from_pretrained("x", **options)  #> 103
+AutoModel.from_pretrained("x", **options)
 === a key that is one of two
 def load(fast):
     key = "device_map" if fast else "token"
@@ -2468,9 +2473,13 @@ any(options), all(options), iter(options), enumerate(options), zip(options), id(
 min(options), sum(options), map(str, options), filter(None, options), copy(options), copy.deepcopy(options)
 json.dumps(options), json.dump(options, out), pprint(options), pformat(options), log.info(options), log.debug(options)
 log.warning(options), log.warn(options), log.error(options), log.log(1, options), "".format(options), "".join(options)
-run.update(options), asdict(options), out.write(options), all_of_them.append(options), all_of_them.extend(options)
+run.update(options), asdict(options), out.write(options), all_of_them.extend(options)
 options.items(), options.keys(), options.values(), options.get("a"), table.get(options)
 AutoModel.from_pretrained("x", **options)  #> 101 103 104
+=== a dict put into a list, by which it may be written
+options = {"device_map": "auto", "torch_dtype": torch.float16}
+all_of_them.append(options)
+AutoModel.from_pretrained("x", **options)
 """
 
 _HEADED = (
