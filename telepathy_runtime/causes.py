@@ -31,7 +31,7 @@ def explained(asked: LoadPlan | TokenizerRequest) -> Iterator[None]:
         for explain in _CAUSES:
             found = explain(failure)
             if found is not None:
-                raise found from error
+                raise errors.explaining(found, error) from error
         raise
 
 

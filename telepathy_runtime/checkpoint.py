@@ -90,6 +90,8 @@ def locate(
     subfolder: str = "",
 ) -> Path | None:
     """The folder that holds the files of `model_id`: itself, or its snapshot in the hub cache. None: not here."""
+    if not os.fspath(model_id):
+        return None  # no id: the weights are given as they are, and Path("") would be the working directory
     folder: Path | None = Path(model_id).expanduser() if isinstance(model_id, os.PathLike) else Path(model_id)
     if folder is not None and not folder.is_dir():
         folder = caches.snapshot(os.fspath(model_id), revision=revision, cache_dir=cache_dir)

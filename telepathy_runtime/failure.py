@@ -61,7 +61,7 @@ def failure_of(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Fail
         )
     else:
         request = asked.request
-        what, model_id = f"loading {request.model_id!r} with {request.class_name}", request.model_id
+        what, model_id = request.asked, request.model_id
         keywords = asked.keywords()
     chain, seen = [], set()
     following: BaseException | None = error
