@@ -187,7 +187,8 @@ def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], 
         if not generation.generates(model):
             return {}, ()
         try:
-            return generation.apply_generation_config(model), ()
+            changed = generation.apply_generation_config(model)
+            return changed, generation.warnings(changed)
         except Exception as error:  # the model is loaded, and what it ships is no reason to throw it away
             return {}, (f"the generation config stays as shipped, it could not be made greedy: {error}",)
     if not generation.generates(model):
