@@ -21,6 +21,7 @@ class Failure:
     model_id: str
     keywords: Mapping[str, Any]
     chain: tuple[BaseException, ...]
+    tokenizer: bool = False
 
     @property
     def text(self) -> str:
@@ -69,4 +70,4 @@ def failure_of(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Fail
         seen.add(id(following))
         chain.append(following)
         following = following.__cause__ or following.__context__
-    return Failure(what, model_id, keywords, tuple(chain))
+    return Failure(what, model_id, keywords, tuple(chain), isinstance(asked, TokenizerRequest))

@@ -223,6 +223,8 @@ def load_tokenizer(
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)
-    finished = tokenization.finish(tokenizer, request)
+    # A processor holds its tokenizer, and the pad token is that one's.
+    inner = getattr(tokenizer, "tokenizer", None)
+    finished = tokenization.finish(inner if hasattr(inner, "pad_token") else tokenizer, request)
     finished.publish(report)
     return tokenizer
