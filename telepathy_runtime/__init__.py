@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         OfflineError,
         ReadOnlyCacheError,
         SpillError,
+        WeightsError,
     )
     from telepathy_runtime.generation import apply_generation_config, default_generation_config
     from telepathy_runtime.loading import load_model, load_tokenizer
@@ -82,6 +83,7 @@ _HOME = {
     "SpillError": "errors",
     "ArgumentError": "errors",
     "ModelClassError": "errors",
+    "WeightsError": "errors",
 }
 
 __all__ = [
@@ -106,6 +108,7 @@ __all__ = [
     "ReadOnlyCacheError",
     "SpillError",
     "TokenizerReport",
+    "WeightsError",
     "Workload",
     "__version__",
     "apply_generation_config",

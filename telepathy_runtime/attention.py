@@ -112,7 +112,7 @@ def choose_attention(
 
 def _without_flash(machine: Machine, traits: ClassTraits, why: str) -> Choice[Any]:
     if all(part.sdpa for part in traits.all()):
-        return Choice("sdpa", why)
+        return Choice("sdpa", why, told=False)
     if any(part.sdpa for part in traits.all()):
         # One name for all parts would be refused by one of them; the default chooses for each part.
         return Choice(
@@ -120,7 +120,7 @@ def _without_flash(machine: Machine, traits: ClassTraits, why: str) -> Choice[An
         )
     if _flex_compiles(machine) and all(part.flex for part in traits.all()):
         return Choice("flex_attention", f"{why}; {traits.name} has no sdpa")
-    return Choice("eager", f"{why}; {traits.name} has no sdpa")
+    return Choice("eager", f"{why}; {traits.name} has no sdpa", told=False)
 
 
 def _flex_compiles(machine: Machine) -> bool:
@@ -247,8 +247,8 @@ def resolve_attn_implementation(
     """The attention implementation for `from_pretrained(attn_implementation=resolve_attn_implementation(ID))`.
 
     Reads the config of `model_id` to know the class (`model_class` as for load_model). Without an id nothing is known
-    about the class, and an explicit name that the class lacks is an error in transformers: then the answer is None, which
-    means sdpa where the class has it and eager elsewhere. Give `dtype` and `device_map` if the load has others than the
+    about the class. None means that transformers decides by itself: sdpa where the class has it and eager elsewhere. A
+    name is given only for an attention that transformers would not take by itself. Give `dtype` and `device_map` if the load has others than the
     loader would choose: flash attention needs a half dtype and a GPU. `explain=True` prints the choice and its reason.
     """
     from telepathy_runtime.planning import decide_attention

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from telepathy_runtime import caches, checkpoint, downloads, errors
+from telepathy_runtime import caches, checkpoint, downloads, errors, hints
 from telepathy_runtime.errors import LoadError
 from telepathy_runtime.failure import Failure, failure_of
 from telepathy_runtime.plan import LoadPlan
@@ -31,7 +31,7 @@ def explained(asked: LoadPlan | TokenizerRequest) -> Iterator[None]:
         for explain in _CAUSES:
             found = explain(failure)
             if found is not None:
-                raise found from error
+                raise errors.explaining(hints.of_an_adapter(failure, found), error) from error
         raise
 
 
@@ -162,7 +162,8 @@ def _corrupt(failure: Failure) -> LoadError | None:
     ):
         return None
     culprit = damaged_file(failure)
-    found = culprit or failure.first_line
+    # What torch says of a damaged pickle is advice to switch its safety off.
+    found = culprit or ("a file of weights is not one that torch can read" if pickled else failure.first_line)
     return errors.CorruptCheckpointError(
         failure.asked, found, "fetch the file again (force_download=True), or save it again"
     )
@@ -205,9 +206,11 @@ def _not_found(failure: Failure) -> LoadError | None:
             f"{failure.first_line} (the folder holds {holds})",
             "correct the folder, subfolder= or variant=",
         )
+    # "checkpoints/last" is spelled like an id.
+    folder = f", and there is no folder {Path(failure.model_id).absolute()}" if failure.model_id else ""
     return errors.ModelMissingError(
         failure.asked,
-        failure.first_line,
+        failure.first_line + folder,
         "correct the id or revision; for a private one set HF_TOKEN or pass token=",
     )
 
@@ -294,7 +297,9 @@ def _unsupported_argument(failure: Failure) -> LoadError | None:
     if not isinstance(error, TypeError) or name is None or name[1] not in failure.keywords:
         return None
     return errors.ArgumentError(
-        failure.asked, f"neither the loader nor this transformers takes {name[1]}=", f"leave {name[1]} out"
+        failure.asked,
+        f"neither the loader nor this transformers takes {name[1]}=",
+        hints.replacement(name[1]),
     )
 
 
@@ -310,6 +315,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _disk_full,
     _not_writable,
     _gated,
+    hints.no_id,
     _no_such_folder,
     _missing_accelerate,
     _out_of_memory,
@@ -317,6 +323,8 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _missing_shard,
     _corrupt,
     _offline,
+    hints.own_code,
+    hints.unknown_architecture,
     _wrong_class,
     _not_found,
     _attention,
@@ -331,6 +339,9 @@ def damaged_file(failure: Failure) -> str | None:
     if folder is None:
         return None
     try:
+        if failure.tokenizer:
+            checkpoint.tokenizer_files(folder)
+            return None  # what is wrong with the weights beside it is no cause of this
         checkpoint.config(folder)
         checkpoint.read(folder, variant=failure.keywords.get("variant"))
     except checkpoint.UnreadableError as found:

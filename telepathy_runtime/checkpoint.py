@@ -30,6 +30,7 @@ _ITEM_SIZE = _FLOATS | {
     "U64": 8,
     "BOOL": 1,
 }
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _LONGEST_HEADER = 100_000_000  # safetensors' own limit
 
 
@@ -90,6 +91,8 @@ def locate(
     subfolder: str = "",
 ) -> Path | None:
     """The folder that holds the files of `model_id`: itself, or its snapshot in the hub cache. None: not here."""
+    if not os.fspath(model_id):
+        return None  # no id: the weights are given as they are, and Path("") would be the working directory
     folder: Path | None = Path(model_id).expanduser() if isinstance(model_id, os.PathLike) else Path(model_id)
     if folder is not None and not folder.is_dir():
         folder = caches.snapshot(os.fspath(model_id), revision=revision, cache_dir=cache_dir)
@@ -122,6 +125,7 @@ def read(directory: Path, *, variant: str | None = None) -> Checkpoint | None:
         return _indexed(directory, index)
     pickled = directory / f"pytorch_model{infix}.bin"
     if pickled.is_file():
+        _refuse_pointer(pickled)
         return Checkpoint(directory, (pickled,), pickled.stat().st_size)
     index = directory / f"pytorch_model.bin.index{infix}.json"
     return _indexed(directory, index) if index.is_file() else None
@@ -152,6 +156,8 @@ def header(file: Path) -> dict[str, Tensor]:
     """Name -> dtype and shape of every tensor in a safetensors file. Raises UnreadableError when it is damaged."""
     with file.open("rb") as stream:
         start = stream.read(8)
+        if start == _POINTER[:8]:
+            _refuse_pointer(file)
         if len(start) < 8:
             raise UnreadableError(f"{file} is too short to be a safetensors file")
         length = struct.unpack("<Q", start)[0]
@@ -174,6 +180,21 @@ def header(file: Path) -> dict[str, Tensor]:
     if 8 + length + end > size:
         raise UnreadableError(f"{file} is cut short: {size} bytes, its header promises {8 + length + end}")
     return found
+
+
+def _refuse_pointer(file: Path) -> None:
+    with file.open("rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise UnreadableError(
+                f"{file} is a Git LFS pointer, the file itself was not fetched: run `git lfs pull` in its folder"
+            )
+
+
+def tokenizer_files(directory: Path) -> None:
+    """Raise UnreadableError for the first file of a tokenizer that is no JSON."""
+    for name in ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json"):
+        if (directory / name).is_file():
+            _json(directory / name)
 
 
 def config(directory: Path) -> dict[str, Any] | None:

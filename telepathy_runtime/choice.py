@@ -15,6 +15,9 @@ class Choice(Generic[T]):
     value: T
     because: str
     warnings: tuple[str, ...] = ()
+    # False: `value` is what transformers takes by itself, and it is not told. Its default looks at more than the plan can
+    # (a part without sdpa, a soft cap), and a name that it would not have taken is an error or other numbers.
+    told: bool = True
 
     def describe(self, name: str) -> str:
         lines = [f"{name} = {show(self.value)}: {self.because}"]

@@ -17,12 +17,17 @@ _TIMEOUT = 10.0  # seconds; without an answer the load goes on and meets the sam
 
 @dataclass(frozen=True)
 class Download:
-    """`size` of the `total` bytes of weights are not in `cache` yet; None: the hub did not say."""
+    """`size` of the `total` bytes of weights are not in `cache` yet; None: the hub did not say.
+
+    `begun` says that the cache holds something of the repository. With an unknown size it may be all that is wanted: an
+    adapter, a GGUF file.
+    """
 
     model_id: str
     size: int | None
     cache: Cache
     total: int | None = None
+    begun: bool = False
 
     def describe(self) -> str:
         size = "an unknown size" if self.size is None else f"{self.size / 2**30:.2f} GiB"
@@ -40,7 +45,9 @@ def needed(request: Request) -> Download | None:
         return None
     cache = caches.hub_cache(cache_dir=keywords.get("cache_dir"))
     total = _remote_size(request)
-    return Download(request.model_id, None if total is None else max(0, total - present), cache, total)
+    size = None if total is None else max(0, total - present)
+    begun = checkpoint.located(request.model_id, keywords) is not None
+    return Download(request.model_id, size, cache, total, begun)
 
 
 def refuse_hopeless(download: Download | None) -> None:
@@ -49,7 +56,7 @@ def refuse_hopeless(download: Download | None) -> None:
         return
     cache = download.cache
     asked = f"downloading {download.model_id!r}"
-    if not cache.writable:
+    if not cache.writable and not (download.begun and not download.size):
         error: Any = ReadOnlyCacheError(
             asked,
             f"the cache {cache.path} (from {cache.chosen_by}) accepts no files",

@@ -21,6 +21,7 @@ class Failure:
     model_id: str
     keywords: Mapping[str, Any]
     chain: tuple[BaseException, ...]
+    tokenizer: bool = False
 
     @property
     def text(self) -> str:
@@ -61,7 +62,7 @@ def failure_of(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Fail
         )
     else:
         request = asked.request
-        what, model_id = f"loading {request.model_id!r} with {request.class_name}", request.model_id
+        what, model_id = request.asked, request.model_id
         keywords = asked.keywords()
     chain, seen = [], set()
     following: BaseException | None = error
@@ -69,4 +70,4 @@ def failure_of(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Fail
         seen.add(id(following))
         chain.append(following)
         following = following.__cause__ or following.__context__
-    return Failure(what, model_id, keywords, tuple(chain))
+    return Failure(what, model_id, keywords, tuple(chain), isinstance(asked, TokenizerRequest))

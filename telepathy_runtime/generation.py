@@ -8,10 +8,10 @@ repetition penalty that changes most greedy outputs. `apply_generation_config` i
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from telepathy_runtime import remembered
 from telepathy_runtime.environment import need
 from telepathy_runtime.errors import NotGenerativeError
 
@@ -24,8 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "top_p": 1.0,
     "repetition_penalty": 1.0,
 }
-# Read only when sampling; left behind under greedy they make save_pretrained raise.
-SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h")
+SAMPLING = remembered.SAMPLING
 # Not switched off by do_sample=False.
 PENALTIES = (
     "repetition_penalty",
@@ -45,20 +44,9 @@ _TOKENS = ("eos_token_id", "pad_token_id")
 _NOT_SETTINGS = ("transformers_version",)
 
 
-@functools.cache
-def _requested_class() -> Any:
-    """A GenerationConfig that remembers which fields were asked for.
-
-    Until 4.57 an asked-for temperature of 1.0 looks like one that was never set, and a merge would keep the checkpoint's
-    0.6. The memory is a slot, so it is in no dict and in no saved file.
-    """
-    base = need("transformers").GenerationConfig
-    return type("RequestedGenerationConfig", (base,), {"__slots__": ("asked",), "__module__": __name__})
-
-
 def __getattr__(name: str) -> Any:
-    if name == "RequestedGenerationConfig":  # pickle and deepcopy find the class by its name
-        return _requested_class()
+    if name == remembered.NAME:  # pickle and deepcopy find the class by its name
+        return remembered.remembering()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -68,6 +56,8 @@ def default_generation_config(tokenizer: Any = None, **overrides: Any) -> Any:
     With a tokenizer it also carries its stop and pad ids. It is a request, for load_model(generation_config=...),
     apply_generation_config(model, ...) or generate(generation_config=...). Asked to sample without saying how
     (`do_sample=True` alone), it leaves temperature and top_p open, and the merge keeps those of the checkpoint.
+
+    The 256 are a default: any length that is stated, here or at generate(), in a pipeline or by a trainer, replaces them.
     """
     fields = dict(DEFAULTS)
     if overrides.get("do_sample"):
@@ -75,9 +65,7 @@ def default_generation_config(tokenizer: Any = None, **overrides: Any) -> Any:
             fields.pop(name)
     fields |= _token_ids(tokenizer)
     fields |= overrides
-    config = _requested_class()(**fields)
-    config.asked = frozenset(fields)
-    return config
+    return remembered.request(fields, frozenset(overrides))
 
 
 def _token_ids(tokenizer: Any) -> dict[str, Any]:
@@ -96,6 +84,9 @@ def apply_generation_config(
     inherited penalties neutralised. A missing pad id becomes the tokenizer's, else the first stop id, which is what
     generate() would take. Fields nobody asked about stay as shipped.
 
+    What the loader chose by itself gives way: a length stated at generate() replaces its 256 tokens, do_sample=True brings
+    back the checkpoint's own temperature, and save_pretrained() writes what was shipped with what the caller set.
+
     A pipeline is taken as well: it generates with a copy of its model's config, so both are merged into.
 
     Returns what changed: field -> (before, after). Raises NotGenerativeError when the model cannot generate.
@@ -103,8 +94,13 @@ def apply_generation_config(
     inner = getattr(model, "model", None)
     if not generates(model) and generates(inner):
         if getattr(model, "generation_config", None) is not None:
-            wanted = _asked(config or default_generation_config(tokenizer, **overrides)) | overrides
-            model.generation_config = merge(model.generation_config, wanted, tokenizer=tokenizer)
+            wanted = config or default_generation_config(tokenizer, **overrides)
+            model.generation_config = merge(
+                model.generation_config,
+                _asked(wanted) | overrides,
+                tokenizer=tokenizer,
+                stated=_stated(wanted) | frozenset(overrides),
+            )
         return apply_generation_config(inner, config, tokenizer=tokenizer, **overrides)
     if not generates(model):
         raise NotGenerativeError(
@@ -116,7 +112,8 @@ def apply_generation_config(
         config = default_generation_config(tokenizer, **overrides)
         overrides = {}
     before = model.generation_config
-    merged = merge(before, _asked(config) | overrides, tokenizer=tokenizer)
+    stated = _stated(config) | frozenset(overrides)
+    merged = merge(before, _asked(config) | overrides, tokenizer=tokenizer, stated=stated)
     merged.validate()
     model.generation_config = merged
     return _changes(before, merged)
@@ -131,10 +128,36 @@ def generates(model: Any) -> bool:
     )
 
 
-def merge(shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None) -> Any:
-    """A new GenerationConfig: `shipped` with the fields `asked` for, made consistent. Changes neither argument."""
+def merge(
+    shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None, stated: frozenset[str] | None = None
+) -> Any:
+    """A new GenerationConfig: `shipped` with the fields `asked` for, made consistent. Changes neither argument.
+
+    `stated` are those among `asked` that the caller chose (None: all); the loader's own choices give way to callers.
+    """
+    ours = isinstance(shipped, remembered.remembering())
+    merged = shipped.plain() if ours else copy.deepcopy(shipped)
+    _merge_into(merged, shipped, asked, tokenizer)
+    if remembered.forgetful(merged):
+        return merged
+    chosen = frozenset(asked) if stated is None else stated
+    cap = None
+    if asked.get("max_new_tokens") is not None:
+        if "max_new_tokens" not in chosen:
+            cap = asked["max_new_tokens"]
+            merged.max_new_tokens = None
+    elif ours and asked.get("max_length") is None:
+        cap = shipped.cap
+    return remembered.merged(
+        vars(merged),
+        shipped=shipped.shipped if ours else copy.deepcopy(shipped),
+        stated=chosen | (shipped.stated if ours else frozenset()),
+        cap=cap,
+    )
+
+
+def _merge_into(merged: Any, shipped: Any, asked: Mapping[str, Any], tokenizer: Any) -> None:
     blank = need("transformers").GenerationConfig()
-    merged = copy.deepcopy(shipped)
     for name, value in asked.items():
         if name not in _TOKENS:
             setattr(merged, name, value)
@@ -156,13 +179,20 @@ def merge(shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None) -> A
         for name in _BEAMS:
             if name not in asked and hasattr(merged, name):
                 setattr(merged, name, getattr(blank, name, None))
+        if not merged.do_sample and "num_return_sequences" not in asked:
+            merged.num_return_sequences = blank.num_return_sequences  # of one beam there is one sequence
     ids = _token_ids(tokenizer)
     stops = _union(shipped.eos_token_id, asked.get("eos_token_id"), ids.get("eos_token_id"))
     merged.eos_token_id = stops
     merged.pad_token_id = _first_known(
         asked.get("pad_token_id"), shipped.pad_token_id, ids.get("pad_token_id"), stops
     )
-    return merged
+
+
+def _stated(config: Any) -> frozenset[str]:
+    """The fields that the caller chose: those a request remembers, else all that differ from an untouched config."""
+    remembers = getattr(config, "stated", None)
+    return frozenset(_asked(config)) if remembers is None else remembers
 
 
 def _asked(config: Any) -> dict[str, Any]:
@@ -172,12 +202,12 @@ def _asked(config: Any) -> dict[str, Any]:
         for name, value in vars(config).items()
         if not name.startswith("_") and name not in _NOT_SETTINGS
     }
-    remembered = getattr(config, "asked", None)
+    kept = getattr(config, "asked", None)
     blank = vars(need("transformers").GenerationConfig())
     differing = {name: value for name, value in fields.items() if value != blank.get(name)}
-    if remembered is None:
+    if kept is None:
         return differing
-    return differing | {name: fields[name] for name in remembered if name in fields}
+    return differing | {name: getattr(config, name) for name in kept if name in fields}
 
 
 def _union(*found: Any) -> Any:
@@ -199,9 +229,23 @@ def _first_known(*candidates: Any) -> int | None:
 
 
 def _changes(before: Any, after: Any) -> dict[str, Any]:
-    old, new = _public(vars(before).items()), _public(vars(after).items())
+    old, new = (
+        _public(vars(config).items()) | {"max_new_tokens": remembered.new_tokens(config)}
+        for config in (before, after)
+    )
     return {name: (old.get(name), value) for name, value in new.items() if old.get(name) != value}
 
 
 def _public(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in items if not name.startswith("_") and name not in _NOT_SETTINGS}
+
+
+def warnings(changed: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the default changed that a reader would not expect of greedy: beams that the checkpoint ships are gone."""
+    beams = (changed.get("num_beams") or (None, None))[0]
+    if not beams or beams == 1:
+        return ()
+    return (
+        f"the checkpoint generates with {beams} beams, the loader's default with one: pass num_beams={beams} to "
+        f"generate(), or generation_config=None to the loader",
+    )

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime import checkpoint
-from telepathy_runtime.errors import ModelClassError
+from telepathy_runtime import arrival, checkpoint, traits
+from telepathy_runtime.arrival import Arrival
 from telepathy_runtime.plan import LoadPlan, plain
 from telepathy_runtime.precision import dtype_name
 from telepathy_runtime.report import LoadReport
@@ -22,22 +22,65 @@ _SHOWN = 3
 
 
 def inspect(
-    model: Any, load_plan: LoadPlan, *, seconds: float, generation: Mapping[str, Any] | None = None
+    model: Any,
+    load_plan: LoadPlan,
+    *,
+    seconds: float,
+    generation: Mapping[str, Any] | None = None,
+    arrived: Arrival | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> LoadReport:
-    """The LoadReport of `model`, which was loaded by `load_plan` in `seconds`."""
+    """The LoadReport of `model`, which was loaded by `load_plan` in `seconds`. Raises nothing: the model is there."""
+    try:
+        return _inspect(model, load_plan, seconds, generation or {}, arrived, warnings)
+    except Exception as error:
+        request = load_plan.request
+        return LoadReport(
+            model_id=request.model_id,
+            requested=_requested(load_plan),
+            effective={
+                **dict.fromkeys(("dtype", "attn_implementation", "device_map", "revision")),
+                "model_class": type(model).__name__,
+            },
+            parameters=0,
+            parameter_bytes=0,
+            bytes_by_dtype={},
+            bytes_by_device={},
+            seconds=round(seconds, 4),
+            warnings=(
+                *load_plan.warnings,
+                *warnings,
+                f"the loaded model could not be inspected: {type(error).__name__}: {error}",
+            ),
+        )
+
+
+def _requested(load_plan: LoadPlan) -> dict[str, Any]:
+    request = load_plan.request
+    return {
+        "dtype": plain(request.dtype),
+        "attn_implementation": plain(request.attn_implementation),
+        "device_map": plain(request.device_map),
+        "model_class": request.class_name,
+        "revision": plain(request.keywords.get("revision")),
+    }
+
+
+def _inspect(
+    model: Any,
+    load_plan: LoadPlan,
+    seconds: float,
+    generation: Mapping[str, Any],
+    arrived: Arrival | None,
+    warnings: tuple[str, ...],
+) -> LoadReport:
     request = load_plan.request
     weights = list(_parameters(model))
     by_dtype, by_device = _sums(weights, 1), _sums(weights, 2)
     attention = effective_attention(model)
     return LoadReport(
         model_id=request.model_id,
-        requested={
-            "dtype": plain(request.dtype),
-            "attn_implementation": plain(request.attn_implementation),
-            "device_map": plain(request.device_map),
-            "model_class": request.class_name,
-            "revision": plain(request.keywords.get("revision")),
-        },
+        requested=_requested(load_plan),
         effective={
             "dtype": _dtype(model, by_dtype),
             "attn_implementation": attention,
@@ -52,13 +95,16 @@ def inspect(
         seconds=round(seconds, 4),
         rss_bytes=resident_bytes(),
         device_bytes=allocated_bytes(),
-        generation={name: list(pair) for name, pair in (generation or {}).items()},
+        generation={name: list(pair) for name, pair in generation.items()},
+        weights={} if arrived is None else arrived.to_dict(),
         warnings=(
             *load_plan.warnings,
+            *warnings,
             *_dtype_warnings(load_plan, weights),
             *_attention_warnings(load_plan, attention),
+            *_soft_cap_warnings(model, attention),
             *_spill_warnings(model, load_plan, weights),
-            *_class_warnings(model),
+            *(() if arrived is None else arrival.warnings(arrived, load_plan, model)),
         ),
     )
 
@@ -75,34 +121,6 @@ def _snapshot(load_plan: LoadPlan) -> Path | None:
     keywords = load_plan.request.keywords
     return checkpoint.locate(
         load_plan.request.model_id, revision=keywords.get("revision"), cache_dir=keywords.get("cache_dir")
-    )
-
-
-def refuse_foreign_weights(model: Any, load_plan: LoadPlan) -> None:
-    """Raise ModelClassError for a model of which hardly a weight came from the checkpoint.
-
-    A concrete class given another architecture's checkpoint builds itself, fills itself with random numbers and logs it.
-    """
-    request = load_plan.request
-    saved_as = load_plan.model_type
-    # Of the class: the instance's config has the checkpoint's own model_type copied into it.
-    loaded_as = getattr(getattr(type(model), "config_class", None), "model_type", None)
-    if saved_as is None or loaded_as is None or saved_as == loaded_as:
-        return
-    folder = checkpoint.located(request.model_id, request.keywords)
-    found = checkpoint.read(folder, variant=request.keywords.get("variant")) if folder is not None else None
-    if found is None or found.tensors is None:
-        return
-    names = list(model.state_dict())
-    known = sum(
-        name in found.tensors for name in names
-    )  # chance hits: lm_head.weight is called so everywhere
-    if known * 10 > len(names):
-        return
-    raise ModelClassError(
-        f"loading {request.model_id!r} with {request.class_name}",
-        f"it is a {saved_as} checkpoint, and {known} of {len(names)} weights of {type(model).__name__} are in it",
-        "pass the model_class it was saved with (config.json, architectures)",
     )
 
 
@@ -134,7 +152,7 @@ def effective_attention(model: Any) -> Any:
     config = getattr(model, "config", None)
     top = getattr(config, "_attn_implementation", None)
     parts = {}
-    for name in getattr(type(config), "sub_configs", None) or {}:
+    for name in traits.sub_configs(config):
         inner = getattr(config, name, None)
         part = getattr(inner, "_attn_implementation", None)
         if part is not None and part != top:
@@ -175,7 +193,7 @@ def _dtype_warnings(load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]
 
 
 def _attention_warnings(load_plan: LoadPlan, effective: Any) -> Iterator[str]:
-    wanted = load_plan.attn_implementation.value
+    wanted = load_plan.attn_implementation.value if load_plan.attn_implementation.told else None
     if isinstance(wanted, str) and effective is not None and effective != wanted:
         # Only a difference at the top or downwards counts: a part without attention of its own reports nothing.
         yield f"asked for {wanted} attention, got {plain(effective)}: the class or transformers replaced it"
@@ -208,13 +226,19 @@ def _spill_warnings(
             yield f"{len(missing)} parameters have no data ({_some(missing)}): left on the meta device"
 
 
-def _class_warnings(model: Any) -> Iterator[str]:
-    """Another head than the checkpoint was saved with is filled with random numbers, which transformers only logs."""
-    name = type(model).__name__
-    saved = getattr(getattr(model, "config", None), "architectures", None) or []
-    heads = [other for other in saved if "For" in other]
-    if "For" in name and heads and name not in saved:
-        yield f"saved as {', '.join(saved)}, loaded as {name}: weights that only {name} has are random"
+def _soft_cap_warnings(model: Any, attention: Any) -> Iterator[str]:
+    """Some releases give a model with a soft cap sdpa, which leaves the cap out; the numbers differ from eager's."""
+    config = getattr(model, "config", None)
+    used = attention if isinstance(attention, Mapping) else {"": attention}
+    for name in ("", *traits.sub_configs(config)):
+        part = getattr(config, name, None) if name else config
+        cap = getattr(part, "attn_logit_softcapping", None)
+        if cap and used.get(name, used.get("")) == "sdpa":
+            yield (
+                f"sdpa attention leaves out the soft cap of {cap} that this model was trained with: "
+                f'pass attn_implementation="eager" for its own numbers'
+            )
+            return
 
 
 def _some(names: Any) -> str:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from telepathy_runtime import causes, downloads, environment, generation, inspection, planning, tokenization
+from telepathy_runtime import (
+    arguments,
+    arrival,
+    causes,
+    downloads,
+    environment,
+    generation,
+    inspection,
+    planning,
+    tokenization,
+)
 from telepathy_runtime.errors import NotGenerativeError, SpillError
 from telepathy_runtime.plan import LoadPlan
 from telepathy_runtime.report import Target
@@ -19,11 +30,24 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
+# The default dtype and the places where modules are made are settings of the whole process while transformers loads: two
+# loads at once give each other's. Reentrant, since a class may load another model inside its own from_pretrained.
+_LOADING = threading.RLock()
+
+
+def _unlock_in_child() -> None:
+    global _LOADING
+    _LOADING = threading.RLock()  # of a thread that the child process does not have
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)
+
 
 # An Auto class is no base of what it returns: to a type checker its result is a PreTrainedModel.
 @overload
 def load_model(
-    model_id: str | os.PathLike[str],
+    model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: type[_BaseAutoModelClass] | None = None,
     dtype: Any = "bfloat16",
@@ -32,12 +56,13 @@ def load_model(
     generation_config: Any = "default",
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
+    weights: Literal["most", "partial", "strict"] = "most",
     explain: bool = False,
     **from_pretrained_kwargs: Any,
 ) -> PreTrainedModel: ...
 @overload
 def load_model(
-    model_id: str | os.PathLike[str],
+    model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: type[M],
     dtype: Any = "bfloat16",
@@ -46,11 +71,12 @@ def load_model(
     generation_config: Any = "default",
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
+    weights: Literal["most", "partial", "strict"] = "most",
     explain: bool = False,
     **from_pretrained_kwargs: Any,
 ) -> M: ...
 def load_model(
-    model_id: str | os.PathLike[str],
+    model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: Any = None,
     dtype: Any = "bfloat16",
@@ -59,12 +85,13 @@ def load_model(
     generation_config: Any = "default",
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
+    weights: Literal["most", "partial", "strict"] = "most",
     explain: bool = False,
     **from_pretrained_kwargs: Any,
 ) -> Any:
     """Load a model as `model_class.from_pretrained` does, with settings that fit this machine.
 
-    `model_id` is a hub id, a local folder or a path. `model_class` is any class with from_pretrained (default, also for
+    `model_id` is a hub id, a local folder or a path; None with `config=` and `state_dict=`. `model_class` is any class with from_pretrained (default, also for
     None: AutoModelForCausalLM). For `dtype`, `device_map`, `attn_implementation` and `generation_config`, None leaves the
     setting to transformers and any other value is used as given; with None for all four this is
     `model_class.from_pretrained(model_id, *model_args, **from_pretrained_kwargs)` and nothing else.
@@ -80,14 +107,30 @@ def load_model(
     "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it. `offload="error"` makes
     weights that did not fit on the accelerator an error instead of a warning. `explain=True` prints the plan first.
 
-    Returns what from_pretrained returns. Raises a LoadError that says what was asked, what was found and what to do;
-    the original exception is its cause.
+    `weights`: "most" is an error when hardly any weight of the model is in the checkpoint (only a warning with all four
+    None) and a warning when some are not; "partial" never an error; "strict" an error unless the checkpoint holds exactly
+    the weights of the model.
+
+    Returns what from_pretrained returns. Raises a LoadError that says what was asked, what was found and what to do; the
+    original exception is its cause, and the error is of the original's class too. Arguments are looked at before
+    anything is loaded. Safe to call from several threads: the loads themselves run one after the other.
     """
-    if offload not in ("warn", "error"):
-        raise ValueError(f'offload={offload!r} must be "warn" or "error"')
     environment.need("torch")  # before transformers, which would only offer placeholders without it
     if model_class is None:
         model_class = environment.need("transformers").AutoModelForCausalLM
+    dtype, from_pretrained_kwargs = planning.dtype_argument(dtype, from_pretrained_kwargs)
+    arguments.check(
+        model_id=model_id,
+        model_class=model_class,
+        dtype=dtype,
+        device_map=device_map,
+        attn_implementation=attn_implementation,
+        generation_config=generation_config,
+        report=report,
+        offload=offload,
+        weights=weights,
+        raw=all(value is None for value in (dtype, device_map, attn_implementation, generation_config)),
+    )
     load_plan = planning.plan_load(
         model_id,
         model_class=model_class,
@@ -104,41 +147,58 @@ def load_model(
     keywords = load_plan.keywords(dtype_keyword)
     if dtype_keyword in keywords:
         keywords[dtype_keyword] = planning.torch_dtype(keywords[dtype_keyword])
+    asked_for_info = arrival.asks(model_class, load_plan)
+    if asked_for_info:
+        keywords["output_loading_info"] = True
     begun = time.perf_counter()
-    with causes.explained(load_plan), _default_dtype_kept():
+    with causes.explained(load_plan), _LOADING, _default_dtype_kept():
         loaded = model_class.from_pretrained(model_id, *model_args, **keywords)
-    # output_loading_info=True makes it a pair; the caller gets back what from_pretrained gave.
-    model = loaded[0] if isinstance(loaded, tuple) else loaded
-    if not load_plan.request.raw:
-        inspection.refuse_foreign_weights(model, load_plan)
-    changed = _apply_generation(model, load_plan)
-    finished = inspection.inspect(model, load_plan, seconds=time.perf_counter() - begun, generation=changed)
+    # output_loading_info=True makes it a pair; the caller gets back what the caller's own call would have given.
+    model, info = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (loaded, None)
+    arrived = None
+    if isinstance(info, Mapping):
+        arrived = arrival.arrival(model, info)
+        arrival.refuse(arrived, load_plan, weights)
+    changed, warnings = _apply_generation(model, load_plan)
+    finished = inspection.inspect(
+        model,
+        load_plan,
+        seconds=time.perf_counter() - begun,
+        generation=changed,
+        arrived=arrived,
+        warnings=warnings,
+    )
     finished.attach(model)
     finished.publish(report)
     if offload == "error" and (spilled := inspection.spilled(model)):
         raise SpillError(
-            f"{load_plan.request.model_id} with offload='error'",
+            f"{load_plan.request.asked}, offload='error'",
             "; ".join(f"{len(modules)} modules on {device}" for device, modules in spilled.items()),
             "free the device, quantise, take more devices, or allow it with offload='warn'",
         )
-    return loaded
+    return model if asked_for_info else loaded
 
 
-def _apply_generation(model: Any, load_plan: LoadPlan) -> dict[str, Any]:
+def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Merge what was asked for into the model's generation config: what changed, and warnings."""
     asked = load_plan.request.generation_config
     if asked is None:
-        return {}
+        return {}, ()
     if isinstance(asked, str):
-        if asked != "default":
-            raise ValueError(f'generation_config={asked!r} must be "default", None or a GenerationConfig')
-        return generation.apply_generation_config(model) if generation.generates(model) else {}
+        if not generation.generates(model):
+            return {}, ()
+        try:
+            changed = generation.apply_generation_config(model)
+            return changed, generation.warnings(changed)
+        except Exception as error:  # the model is loaded, and what it ships is no reason to throw it away
+            return {}, (f"the generation config stays as shipped, it could not be made greedy: {error}",)
     if not generation.generates(model):
         raise NotGenerativeError(
-            f"{load_plan.request.model_id} with a generation config",
+            f"{load_plan.request.asked} and a generation config",
             f"{type(model).__name__} cannot generate",
             "pass generation_config=None, or another model_class",
         )
-    return generation.apply_generation_config(model, asked)
+    return generation.apply_generation_config(model, asked), ()
 
 
 @contextlib.contextmanager
@@ -176,6 +236,8 @@ def load_tokenizer(
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)
-    finished = tokenization.finish(tokenizer, request)
+    # A processor holds its tokenizer, and the pad token is that one's.
+    inner = getattr(tokenizer, "tokenizer", None)
+    finished = tokenization.finish(inner if hasattr(inner, "pad_token") else tokenizer, request)
     finished.publish(report)
     return tokenizer

@@ -45,7 +45,8 @@ def choose_device_map(
     `weight_bytes` is what the weights will take on the device in the dtype they are loaded in (None: unknown).
     `offload` says that the call has an `offload_...` argument. One process on one GPU gets a map onto the GPU only where
     "auto" would give the same, and "auto" elsewhere.
-    Raises DeviceMapError for an explicit map where ZeRO-3 or tensor parallelism places the weights.
+    Raises DeviceMapError for an explicit map where ZeRO-3 places the weights. What tensor parallelism refuses differs
+    between releases of transformers, and is left to them.
     """
     owner = "tensor-parallel" if tensor_parallel else machine.sharding
     if asked is None:
@@ -69,7 +70,7 @@ def choose_device_map(
 
 
 def _explicit(machine: Machine, asked: Any, owner: str | None) -> Choice[Any]:
-    if owner in {"zero3", "tensor-parallel"}:
+    if owner == "zero3":
         raise DeviceMapError(
             f"device_map={asked!r}",
             _OWNERS[owner],

@@ -31,6 +31,12 @@ class Request:
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def asked(self) -> str:
+        """How messages call the load."""
+        what = repr(self.model_id) if self.model_id else "weights that are given"
+        return f"loading {what} with {self.class_name}"
+
+    @property
     def raw(self) -> bool:
         """All four left to transformers: the call is from_pretrained and nothing else."""
         owned = (self.dtype, self.device_map, self.attn_implementation, self.generation_config)
@@ -71,7 +77,7 @@ class LoadPlan:
         owned = {
             dtype_keyword: self.dtype.value,
             "device_map": self.device_map.value,
-            "attn_implementation": self.attn_implementation.value,
+            "attn_implementation": self.attn_implementation.value if self.attn_implementation.told else None,
         }
         return {
             **self.request.keywords,

@@ -23,7 +23,7 @@ from telepathy_runtime.plan import Facts, LoadPlan, Request
 
 
 def plan_load(
-    model_id: str | os.PathLike[str],
+    model_id: str | os.PathLike[str] | None,
     *,
     model_class: Any = None,
     dtype: Any = precision.DEFAULT,
@@ -43,13 +43,20 @@ def plan_load(
         "AutoModelForCausalLM" if model_class is None else getattr(model_class, "__name__", str(model_class))
     )
     request = Request(
-        os.fspath(model_id), named, dtype, device_map, attn_implementation, generation_config, keywords
+        identifier(model_id), named, dtype, device_map, attn_implementation, generation_config, keywords
     )
     if machine is None:
         # Looking at the GPUs starts CUDA; a call that decides nothing must do nothing.
         decided = (request.dtype, request.device_map, request.attn_implementation)
         machine = Machine() if all(value is None for value in decided) else environment.probe()
     return plan.make_plan(request, machine, gather(request, model_class, machine))
+
+
+def identifier(model_id: Any) -> str:
+    """A model id as text; "" for None, with which from_pretrained builds from `config=` and `state_dict=` alone."""
+    if model_id is None:
+        return ""
+    return os.fspath(model_id) if isinstance(model_id, (str, os.PathLike)) else str(model_id)
 
 
 def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -121,7 +128,7 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
     keywords = request.keywords
     folder = checkpoint.located(request.model_id, keywords)
     if folder is None:
-        return None
+        return _given_bytes(request, machine)
     try:
         found = checkpoint.read(folder, variant=keywords.get("variant"))
         shipped = checkpoint.config(folder) or {}
@@ -139,6 +146,20 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
         four_bit=_wants(quantization, "load_in_4bit"),
         eight_bit=_wants(quantization, "load_in_8bit"),
     )
+
+
+def _given_bytes(request: Request, machine: Machine) -> int | None:
+    """Bytes of the weights in `state_dict=`, in the dtype asked for."""
+    given = request.keywords.get("state_dict")
+    if not isinstance(given, Mapping):
+        return None
+    item_size = _item_size(request, machine)
+    sizes = [
+        (int(tensor.numel()), int(tensor.element_size()), bool(tensor.is_floating_point()))
+        for tensor in given.values()
+        if hasattr(tensor, "element_size")
+    ]
+    return sum(n * (item_size if item_size is not None and floating else own) for n, own, floating in sizes)
 
 
 def _item_size(request: Request, machine: Machine, model_type: str | None = None) -> int | None:
@@ -232,4 +253,4 @@ def tell(choice: Choice[Any], name: str, explain: bool) -> Any:
         LOGGER.warning("%s", warning)
     if explain:
         print(choice.describe(name))
-    return choice.value
+    return choice.value if choice.told else None

@@ -76,7 +76,7 @@ def _parts(config: Any) -> tuple[ClassTraits, ...]:
     """The models inside a composite one: transformers hands each of them the attention asked for."""
     transformers = need("transformers")
     parts = []
-    for name in getattr(type(config), "sub_configs", None) or {}:
+    for name in sub_configs(config):
         inner = getattr(config, name, None)
         found = concrete_class(transformers.AutoModel, inner) if inner is not None else None
         if found is not None:
@@ -99,6 +99,12 @@ def _traits(model: Any, config: Any, parts: tuple[ClassTraits, ...]) -> ClassTra
         head_size=_head_size(config),
         parts=parts,
     )
+
+
+def sub_configs(config: Any) -> tuple[str, ...]:
+    """The names of the configs inside a composite one. Some classes of transformers 4 compute them for each instance."""
+    found = getattr(config, "sub_configs", None)
+    return tuple(found) if isinstance(found, Mapping) else ()
 
 
 def saved_dtype(config: Any) -> str | None:

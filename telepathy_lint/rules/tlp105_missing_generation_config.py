@@ -25,11 +25,11 @@ class MissingGenerationConfig(Rule):
 
         model = load_model("gpt2", dtype=None, device_map=None, attn_implementation=None)
 
-    Fix safety: the model decodes greedily with at most 256 new tokens afterwards, unless `generate` is told otherwise. The
-    shipped stop tokens are kept: the loader merges into the shipped config. There is no fix where the file passes
-    `max_length` to `generate` or to the pipeline (a config's `max_new_tokens` wins over it), passes sampling arguments
-    without `do_sample` (greedy decoding would turn them off), or trains or saves models (the greedy defaults would be
-    saved with them).
+    Fix safety: the model decodes greedily afterwards, with at most 256 new tokens wherever no length is stated. The
+    shipped stop tokens are kept: the loader merges into the shipped config, and `save_pretrained` still writes the
+    shipped one. There is no fix where the file passes `max_length` to `generate` or to the pipeline (a config's
+    `max_new_tokens` wins over it), passes sampling arguments without `do_sample` (greedy decoding would turn them
+    off), or trains or saves models.
     """
 
     meta = Meta(

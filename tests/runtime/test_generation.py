@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import transformers
 
 from telepathy_runtime import (
+    LoadReport,
     NotGenerativeError,
     apply_generation_config,
     default_generation_config,
@@ -52,9 +54,13 @@ def test_shipped_stops_are_kept_and_greedy_is_set(model: Any) -> None:
     assert config.eos_token_id == list(STOP_IDS)
     assert config.bos_token_id == BOS_ID
     assert config.pad_token_id == STOP_IDS[0]
-    assert config.max_new_tokens == 256
     assert config.do_sample is False
     assert config.repetition_penalty == 1.0
+    report = LoadReport.of(model)
+    assert report is not None
+    assert report.generation["max_new_tokens"] == [None, 256]
+    assert config.max_new_tokens is None, "a default, and no length of the model: see the lengths below"
+    assert default_generation_config().max_new_tokens == 256
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -103,13 +109,134 @@ def test_generation_stops_at_every_shipped_stop(checkpoints: Checkpoints) -> Non
     assert replaced.generation_config.eos_token_id != [EOS_ID, stop]
 
 
-def test_saved_settings_validate_and_load_again(model: Any, tmp_path: Path) -> None:
+def test_what_the_loader_chose_is_not_shipped(model: Any, checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """Greedy and 256 tokens are this program's; the file is for everybody who loads it."""
+    model.save_pretrained(tmp_path)
+    shipped = GenerationConfig.from_pretrained(checkpoints("llama"))
+    assert GenerationConfig.from_pretrained(tmp_path).to_dict() == shipped.to_dict()
+
+
+def test_what_the_caller_set_is_saved(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    request = default_generation_config(max_new_tokens=64)
+    model = load_model(checkpoints("llama"), generation_config=request)
+    model.generation_config.suppress_tokens = [7]
     model.save_pretrained(tmp_path)
     again = GenerationConfig.from_pretrained(tmp_path)
-    assert again.eos_token_id == list(STOP_IDS)
+    assert (again.max_new_tokens, again.suppress_tokens) == (64, [7])
+    assert (again.do_sample, again.temperature) == (True, 0.6), "as shipped"
+
+
+def test_greedy_that_the_caller_asked_for_is_saved_and_valid(model: Any, tmp_path: Path) -> None:
+    """Beside the shipped temperature it would be refused: then the merged settings are written."""
+    model.generation_config.do_sample = False
+    model.save_pretrained(tmp_path)
+    again = GenerationConfig.from_pretrained(tmp_path)
     assert again.do_sample is False
-    assert again.repetition_penalty == 1.0
-    assert again.max_new_tokens == 256
+    assert again.eos_token_id == list(STOP_IDS)
+
+
+def total(model: Any, **arguments: Any) -> int:
+    """Tokens after generate, the 3 of the prompt included; nothing stops it but a length."""
+    return len(PROMPTS[0]) + len(generate(model, PROMPTS[0], eos_token_id=None, **arguments))
+
+
+def copied(model: Any) -> Any:
+    return copy.deepcopy(model)
+
+
+def pickled(model: Any) -> Any:
+    return pickle.loads(pickle.dumps(model))
+
+
+def with_peft(model: Any) -> Any:
+    peft = pytest.importorskip("peft")
+    return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM"))
+
+
+@pytest.mark.parametrize(
+    "through", [lambda model: model, copied, pickled, with_peft], ids=lambda f: f.__name__
+)
+def test_a_length_that_the_caller_states_wins(model: Any, through: Callable[[Any], Any]) -> None:
+    """Set on the model, max_new_tokens beats a max_length given to generate(): 17 became 259."""
+    model = through(model)
+    assert total(model, max_length=17) == 17
+    assert total(model, max_new_tokens=5) == 8
+    assert total(model, generation_config=GenerationConfig(max_length=17)) == 17
+    assert total(model, generation_config=GenerationConfig(max_new_tokens=5)) == 8
+    assert total(model, generation_config=default_generation_config(), max_length=17) == 17
+
+
+@pytest.mark.filterwarnings("ignore:Using the model-agnostic")
+def test_without_a_stated_length_it_is_256_new_tokens(checkpoints: Checkpoints) -> None:
+    folder = checkpoints("t5", shipped={"max_length": 4000})
+    model = load_model(folder, model_class=transformers.AutoModelForSeq2SeqLM, dtype="float32")
+    ids = torch.tensor([PROMPTS[0]])
+    assert model.generate(ids, eos_token_id=None).shape[1] == 1 + 256
+    assert (
+        model.generate(ids, eos_token_id=None, generation_config=default_generation_config()).shape[1] == 257
+    )
+    assert model.generate(ids, eos_token_id=None, max_length=9).shape[1] == 9
+
+
+def test_a_length_set_on_the_config_wins(model: Any) -> None:
+    model.generation_config.max_length = 17
+    assert model.generation_config.max_new_tokens is None
+    assert total(model) == 17
+    model.generation_config.max_new_tokens = 4
+    assert total(model) == 7
+
+
+def test_a_pipeline_and_a_trainer_state_lengths(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    folder = checkpoints("llama", stop_ids=(262,))
+    model = load_model(folder, dtype="float32")
+    generator = pipeline("text-generation", model=model, tokenizer=load_tokenizer(folder))
+    if not transformers.__version__.startswith("4.5"):  # there a pipeline sets 256 of its own, which win
+        said = {"max_length": 17, "return_tensors": True}
+        assert len(generator("hello", **said)[0]["generated_token_ids"]) <= 17
+
+    seq2seq = load_model(
+        checkpoints("t5", stop_ids=(262,)), model_class=transformers.AutoModelForSeq2SeqLM, dtype="float32"
+    )
+    arguments = transformers.Seq2SeqTrainingArguments(
+        output_dir=str(tmp_path),
+        predict_with_generate=True,
+        generation_max_length=30,
+        use_cpu=True,
+        report_to=[],
+    )
+    trainer = transformers.Seq2SeqTrainer(seq2seq, arguments)
+    rows = [{"input_ids": PROMPTS[0], "attention_mask": [1, 1, 1], "labels": [5, 6, 7]}] * 2
+    assert trainer.predict(rows).predictions.shape == (2, 30)
+
+
+def test_asked_to_sample_it_samples_as_its_authors_did(checkpoints: Checkpoints) -> None:
+    """do_sample=True alone: the shipped temperature and top_k, which greedy had cleared, are those of the text."""
+    folder = checkpoints("llama", shipped={"do_sample": True, "temperature": 0.05, "top_k": 1})
+    model = load_model(folder, dtype="float32")
+    greedy = greedy_by_hand(model, PROMPTS[0], 24, STOP_IDS)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        assert generate(model, PROMPTS[0], max_new_tokens=24, do_sample=True) == greedy
+    texts = set()
+    for seed in range(4):
+        torch.manual_seed(seed)
+        said = {"temperature": 5.0, "top_k": 0}
+        texts.add(tuple(generate(model, PROMPTS[0], max_new_tokens=24, do_sample=True, **said)))
+    assert len(texts) > 1, "what the caller says beside it wins"
+    model.generation_config.do_sample = True
+    assert generate(model, PROMPTS[0], max_new_tokens=24) == greedy
+
+
+def test_several_sequences_and_beams_that_are_shipped(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One greedy beam gives one sequence; more were an error after the load, and fewer beams were not said."""
+    shipped = {"num_beams": 4, "num_return_sequences": 3}
+    model = load_model(checkpoints("llama", shipped=shipped), dtype="float32")
+    assert generate(model, PROMPTS[0], max_new_tokens=4)
+    assert "the checkpoint generates with 4 beams" in caplog.text
 
 
 def test_flipping_do_sample_by_hand_would_not_save(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -172,15 +172,18 @@ def test_defaults_give_bfloat16_and_the_best_attention_of_the_class(
 ) -> None:
     model = load_model(checkpoints(kind, dtype="float32"), model_class=auto_class(kind))
     assert {tensor.dtype for tensor in model.parameters()} == {torch.bfloat16}
-    supports = type(model)._supports_sdpa
-    assert model.config._attn_implementation == ("sdpa" if supports else "eager")
+    # By name, sdpa drops Gemma 2's soft cap in 4.46 and is refused by parts of some composite models.
+    expected = auto_class(kind).from_pretrained(checkpoints(kind)).config._attn_implementation
+    assert model.config._attn_implementation == expected
     report = LoadReport.of(model)
     assert report is not None
     assert report.effective["dtype"] == "bfloat16"
-    assert report.effective["attn_implementation"] == ("sdpa" if supports else "eager")
+    assert report.effective["attn_implementation"] == expected
     assert report.effective["device_map"] == "cpu"
     assert report.effective["model_class"] == CLASSES[kind]
-    assert report.warnings == ()
+    capped = getattr(model.config, "attn_logit_softcapping", None) and expected == "sdpa"
+    assert len(report.warnings) == (1 if capped else 0)
+    assert all("leaves out the soft cap of 50.0" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "t5"])
@@ -313,10 +316,8 @@ def test_explain_prints_the_plan(checkpoints: Checkpoints, capsys: pytest.Captur
     folder = checkpoints("llama")
     load_model(folder, explain=True, dtype="float32")
     printed = capsys.readouterr().out
-    assert (
-        f"AutoModelForCausalLM.from_pretrained('{folder}', dtype='float32', attn_implementation='{best_attention()}')"
-        in printed
-    )
+    assert f"AutoModelForCausalLM.from_pretrained('{folder}', dtype='float32')\n" in printed
+    assert "attn_implementation = 'sdpa': " in printed
     assert "dtype = 'float32': as given" in printed
     assert "device_map = (left to transformers): no accelerator" in printed
 
@@ -337,8 +338,9 @@ def test_the_resolvers_inline(
     assert_same(inline, load_model(folder, model_class=auto_class(kind)))
     capsys.readouterr()
     named = resolve_attn_implementation(folder, model_class=auto_class(kind), explain=True)
-    assert named == ("sdpa" if type(inline)._supports_sdpa else "eager")
-    assert f"attn_implementation = '{named}': " in capsys.readouterr().out
+    assert named is None, "transformers takes it by itself; told, it is an error for some composite models"
+    expected = "sdpa" if type(inline)._supports_sdpa else "eager"
+    assert f"attn_implementation = '{expected}': " in capsys.readouterr().out
     assert resolve_dtype("auto") == "auto"
     assert resolve_dtype(None) is None
     assert resolve_dtype("half") is torch.float16

@@ -97,8 +97,8 @@ def test_auto_in_several_processes_is_kept_and_said() -> None:
 
 
 @pytest.mark.parametrize("asked", ["auto", {"": 0}, 0, "cuda"])
-def test_explicit_map_under_zero3_or_tensor_parallelism_is_an_error(asked: Any) -> None:
+def test_explicit_map_under_zero3_is_an_error(asked: Any) -> None:
     with pytest.raises(DeviceMapError, match="ZeRO-3"):
         choose_device_map(cuda(sharding="zero3"), asked)
-    with pytest.raises(DeviceMapError, match="tensor parallelism"):
-        choose_device_map(cuda(), asked, tensor_parallel=True)
+    # transformers takes tp_plan="auto" beside a map where nothing is distributed: the refusal is its own.
+    assert choose_device_map(cuda(), asked, tensor_parallel=True).value == asked
