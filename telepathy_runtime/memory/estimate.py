@@ -54,6 +54,7 @@ class Estimate:
     steady: int  # between two steps
     instants: tuple[Instant, ...]
     notes: tuple[str, ...] = ()
+    whole: bool = True  # False: a lower bound, without activations
 
     @property
     def peak(self) -> Instant:
@@ -114,7 +115,7 @@ def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
 def states(spec: ModelSpec, work: Workload) -> States:
     """Weights, gradients and optimizer of one device, sharded as the workload says."""
     e = element_size(work.dtype)
-    weights = spec.params * e
+    weights = spec.bytes_in(work.dtype)
     if work.regime == "full":
         trained, element, largest = spec.params, e, spec.embedding_params
     elif work.regime == "lora":

@@ -157,7 +157,7 @@ def test_what_goes_into_a_pipe_fits_80_columns(
 def test_a_wider_terminal_gets_more(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "width", lambda: 140)
+    monkeypatch.setattr(render, "width", lambda: 240)
     _, out, _ = run(capsys, "models")
     assert {"layers", "heads/kv", "tied", "dtype"} <= set(out.splitlines()[0].split())
     assert len(out.splitlines()) == 2 + len(list(registry.all_models()))
@@ -302,8 +302,8 @@ def test_any_architecture_is_traced_from_its_config(
         "sdpa" if transformers.AutoModelForCausalLM._model_mapping[type(config)]._supports_sdpa else "eager"
     )
     job = (str(tmp_path), "--regime", "full", "--seq-len", "64", "--opt-impl", "fused", "--attn", attn)
-    code, _, err = run(capsys, "estimate", *job)
-    assert code == 2 and "have no closed form" in err and "--traced" in err
+    code, out, _ = run(capsys, "estimate", *job)
+    assert code == 0 and "at least" in out and "have no closed form" in out and "--traced" in out
     code, data = run_json(capsys, "estimate", *job, "--traced")
     states = 4 * 2 * registry.from_config(tmp_path).params  # weights, gradients, two states in bfloat16
     logits = 14 * 64 * 5000
