@@ -38,7 +38,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     if what:
         raise NotModelledError(
             f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} below their sliding "
-            "window; `--traced` measures what transformers builds"
+            "window, in 16 bits; `--traced` measures what transformers builds"
         )
     e, tokens = element_size(work.dtype), work.tokens
     h, wide, q, kv = spec.hidden, spec.intermediate, spec.query_dim, spec.kv_dim
@@ -62,6 +62,10 @@ def block(spec: ModelSpec, work: Workload) -> Block:
 
 def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     """What about a model or a job has no closed form; empty where nothing does."""
+    if work.dtype == "float32":
+        return "float32 weights"
+    if work.mixed_precision and work.shard != "fsdp":
+        return "autocast over float32 weights"
     if spec.stored_bytes:
         return "quantised weights"
     if spec.head_rows >= 0:

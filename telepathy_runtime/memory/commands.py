@@ -32,6 +32,7 @@ HELP = {
     "batch": "sequences on one device in one forward",
     "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, every weight",
     "dtype": "the weights' dtype",
+    "mixed_precision": "float32 weights, gradients and states, the forward in dtype (Trainer's bf16=True)",
     "attn": "attention implementation",
     "padded": "some sequences are padded",
     "checkpointing": "gradient checkpointing",
@@ -114,7 +115,8 @@ def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
     parser.add_argument(
         "--gpu",
         action="append",
-        help=f"{', '.join(GPUS)}, device or all (default {DEFAULT_GPU}); may be given several times",
+        help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
+        " may be given several times",
     )
     models.add_source_options(parser)
     parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
@@ -316,7 +318,7 @@ def _compare(args: argparse.Namespace) -> int:
         )
         for row in result.rows
     ]
-    print(render.table(header, rows, left=3))
+    print(render.table(header, rows, left=3) if rows else "no record has an estimate to compare")
     summary = result.summary
     if summary["measured"]:
         print(
@@ -331,7 +333,22 @@ def _compare(args: argparse.Namespace) -> int:
 def _work(args: argparse.Namespace) -> Workload:
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
     values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
+    counts = {card.count for card in _cards(args)}
+    if counts != {1}:
+        values["ranks"] = _ranks(args, counts)
     return Workload(**values)
+
+
+def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
+    """The number of cards in `--gpu 2x48GiB`, where the options say how they share the job."""
+    if len(counts) > 1:
+        raise UnknownOptionError("--gpu: one number of cards at a time")
+    (count,) = counts
+    if args.shard == "none":
+        raise UnknownOptionError(f"--gpu with {count} cards needs --shard: how do they share the job?")
+    if args.ranks not in (1, count):
+        raise UnknownOptionError(f"--gpu names {count} cards, --ranks {args.ranks}")
+    return count
 
 
 def _cards(args: argparse.Namespace) -> list[Gpu]:

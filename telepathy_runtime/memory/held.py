@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.estimate import Estimate, Instant, states
+from telepathy_runtime.memory.estimate import Estimate, Instant, dtype_note, states
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
 
@@ -13,7 +13,7 @@ def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
     Raises UnknownOptionError for an option whose bytes are not modelled.
     """
     adapters = work.regime == "lora"
-    notes = [f"activations and logits are not counted: {reason}"]
+    notes = [f"activations and logits are not counted: {reason}", *dtype_note(spec, work)]
     if adapters:
         work = work.but(regime="frozen_grad")
         notes.append("the adapters, their gradients and their states are not counted")

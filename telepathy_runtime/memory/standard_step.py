@@ -27,6 +27,8 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     Raises UnknownOptionError for options that one process cannot show (sharding) and for encoder-decoders,
     TraceError where the model's code reads tensor values.
     """
+    if work.mixed_precision:
+        raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
     if work.attn == "flash_attention_2":
