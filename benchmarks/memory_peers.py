@@ -30,6 +30,7 @@ import transformers
 
 from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.review import MEMORY
 from telepathy_runtime.memory.standard_step import hub_config, traced
 from telepathy_runtime.model_spec import ModelSpec
 
@@ -102,11 +103,11 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     started = time.monotonic()
     weights, training = [], []
-    for spec in registry.all_models():
+    for spec in [registry.get(row[0]) for row in MEMORY]:
         config = hub_config(spec)
         config.architectures = [type_name(config)]
         acc, mem, speed = accelerate_bytes(config), hf_mem_bytes(config), deepspeed_bytes(spec)
-        true = registry.published_bytes(spec.id)
+        true = 2 * registry.published_params(spec.id)
         cache = spec.kv_bytes(1, 1536)
         name = spec.id.partition("/")[2]
         weights.append(

@@ -33,9 +33,52 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
         raise UnknownOptionError(f"architecture {name!r} is not modelled; known model_type values: {known}")
     if config.get("quantization_config"):
         raise ConfigError("quantization_config: the bytes of quantised weights are not modelled")
+    fields = READERS[name](_Strict(config))
+    rows = _head_rows(config)
+    if rows is not None:
+        fields |= {"head_rows": rows, "head_bias": False}
+    return ModelSpec(id=model_id, architecture=name, dtype=dtype_of(config), **fields)
+
+
+def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int = 0) -> ModelSpec:
+    """The dimensions of a model whose `params` were counted elsewhere; what its config does not say is 0.
+
+    Raises UnknownOptionError for a dtype that is not modelled.
+    """
+    from telepathy_runtime.any_config import dimensions
+
+    return ModelSpec(
+        id=model_id,
+        architecture=str(config.get("model_type")),
+        dtype=dtype_of(config),
+        counted=params,
+        stored_bytes=stored_bytes,
+        **dimensions(config),
+    )
+
+
+def dtype_of(config: Config) -> str:
+    """The dtype of a checkpoint's weights. Raises UnknownOptionError for one that is not modelled."""
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
     element_size(dtype)
-    return ModelSpec(id=model_id, architecture=name, dtype=dtype, **READERS[name](_Strict(config)))
+    return dtype
+
+
+def _head_rows(config: Config) -> int | None:
+    """Outputs of the head that `architectures` names: None for a language model's, 0 for no head.
+
+    Raises UnknownOptionError for a head that is neither, such as that of question answering.
+    """
+    name = next(iter(config.get("architectures") or ()), "")
+    if not name or name.endswith(("ForCausalLM", "LMHeadModel", "T5ForConditionalGeneration")):
+        return None
+    if name.endswith("Model") and config.get("model_type") != "t5":
+        return 0
+    # One matrix without a bias in all of these; a head's width is the number of its labels.
+    if name.endswith("ForSequenceClassification") and config.get("model_type") not in ("t5", "gptj"):
+        labels = config.get("id2label") or range(config.get("num_labels") or 2)
+        return len(labels)
+    raise UnknownOptionError(f"architectures: the head of {name} is not modelled")
 
 
 class _Strict:

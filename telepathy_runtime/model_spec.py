@@ -1,6 +1,6 @@
 """What a transformer is made of, in numbers: the dimensions from which every byte is counted.
 
-No torch, no network, no guesses: a `ModelSpec` comes from `models.toml` or from a model's own
+No torch, no network, no guesses: a `ModelSpec` comes from `models.json` or from a model's own
 `config.json`, and its parameter count equals that of the model transformers would build.
 """
 
@@ -14,6 +14,10 @@ DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 class UnknownOptionError(ValueError):
     """An option, dtype, architecture or GPU that is not modelled; the message says what is."""
+
+
+class NotModelledError(UnknownOptionError):
+    """A job whose activations have no closed form; what it holds beside them is known."""
 
 
 def element_size(dtype: str) -> int:
@@ -59,6 +63,12 @@ class ModelSpec:
     relative_buckets: int = 0
     sliding_window: int = 0
     sliding_layers: int = 0
+    # What no formula here gives: counted in the model that transformers builds, or in a checkpoint's headers.
+    counted: int = 0  # all parameters, tied ones once
+    stored_bytes: int = 0  # of quantised weights, which stay as they are stored whatever the dtype
+    cached_layers: int = -1  # layers that keep keys and values; -1: all
+    value_dim: int = 0  # of one value head, where it is not `head_dim`
+    head_rows: int = -1  # outputs of a head that is no language model's (labels, or 0: no head)
 
     @property
     def query_dim(self) -> int:
@@ -112,11 +122,15 @@ class ModelSpec:
     @property
     def head_params(self) -> int:
         """Parameters that the output head adds."""
+        if self.head_rows >= 0:
+            return self.head_rows * (self.embed_dim or self.hidden)
         return (0 if self.tied else self.embedding_params) + self.head_bias * self.vocab
 
     @property
     def params(self) -> int:
         """All parameters, tied ones once."""
+        if self.counted:
+            return self.counted
         decoder = self.layers * self.layer_params + self.final_norms * self._norm
         positions = self.learned_positions * self.hidden + self.relative_buckets * self.heads
         projections = 2 * self.embed_dim * self.hidden if self.embed_dim else 0
@@ -130,8 +144,8 @@ class ModelSpec:
         return self.bytes_in(self.dtype)
 
     def bytes_in(self, dtype: str) -> int:
-        """Bytes of the weights in `dtype`."""
-        return self.params * element_size(dtype)
+        """Bytes of the weights in `dtype`; of quantised weights, as they are stored."""
+        return self.stored_bytes or self.params * element_size(dtype)
 
     def kv_bytes(self, batch: int, tokens: int, dtype: str | None = None) -> int:
         """Bytes of the key and value cache of `batch` sequences of `tokens` tokens.
@@ -140,6 +154,8 @@ class ModelSpec:
         Cross-attention caches of an encoder-decoder depend on the encoder's length and are not counted.
         """
         element = element_size(dtype or self.dtype)
-        full = (self.layers - self.sliding_layers) * tokens
+        layers = self.layers if self.cached_layers < 0 else self.cached_layers
+        full = (layers - self.sliding_layers) * tokens
         slid = self.sliding_layers * min(tokens, max(self.sliding_window - 1, 0))
-        return 2 * batch * (full + slid) * self.kv_dim * element
+        both = self.kv_dim + self.kv_heads * (self.value_dim or self.head_dim)
+        return batch * (full + slid) * both * element

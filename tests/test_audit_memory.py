@@ -149,10 +149,11 @@ for sender, receiver in PAIRS:
 def test_models_that_are_not_listed_have_no_size(tmp_path: Path) -> None:
     found = audited(
         tmp_path,
-        train_py=HEAD + f'a = AutoModel.from_pretrained("{LLAMA}")\nb = AutoModel.from_pretrained("gpt2")',
+        train_py=HEAD
+        + f'a = AutoModel.from_pretrained("{LLAMA}")\nb = AutoModel.from_pretrained("tiiuae/falcon-7b")',
     )
     (pair,) = found.together
-    assert (pair.models, pair.weight_bytes, pair.batch) == (("gpt2", LLAMA), None, None)
+    assert (pair.models, pair.weight_bytes, pair.batch) == ((LLAMA, "tiiuae/falcon-7b"), None, None)
 
 
 # ---- numbers in the code
@@ -271,3 +272,13 @@ def size(model_name):
 def test_numbers_that_do_not_say_what_they_are_are_left_alone(tmp_path: Path, text: str) -> None:
     found = audited(tmp_path, plan_py=f'MODEL = "Qwen/Qwen2.5-7B"\n{text}\n')
     assert found.checked == ()
+
+
+def test_a_listed_model_without_a_closed_form_has_its_weights_and_no_batch(tmp_path: Path) -> None:
+    found = audited(
+        tmp_path,
+        train_py=HEAD + f'a = AutoModel.from_pretrained("{LLAMA}")\nb = AutoModel.from_pretrained("gpt2")',
+    )
+    (pair,) = found.together
+    assert set(pair.models) == {LLAMA, "openai-community/gpt2"}
+    assert (pair.weight_bytes, pair.batch) == (2 * (1_235_814_400 + 124_439_808), None)

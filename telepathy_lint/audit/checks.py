@@ -35,6 +35,8 @@ def checked(number: Number, gpu: str) -> Checked | None:
     exact: float = {"layers": spec.layers, "hidden size": spec.hidden, "vocabulary": spec.vocab}.get(
         quantity, spec.params
     )
+    if not exact:  # a dimension that such a model does not have
+        return None
     if quantity == "parameters":
         unit = "parameters"
         if number.value < 10_000:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError, element_size
+from telepathy_runtime.model_spec import ModelSpec, NotModelledError, element_size
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose activations have a closed form; the tracer measures any other."""
@@ -32,13 +32,13 @@ class Block:
 def block(spec: ModelSpec, work: Workload) -> Block:
     """The bytes of one layer of `spec` under `work`.
 
-    Raises UnknownOptionError when the architecture's activations have no closed form.
+    Raises NotModelledError when the model's activations have no closed form.
     """
-    if spec.architecture not in ARCHITECTURES or spec.sliding_layers:
-        what = f"{spec.architecture} with a sliding window" if spec.sliding_layers else spec.architecture
-        raise UnknownOptionError(
-            f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} without a sliding "
-            "window; `--traced` measures any model"
+    what = _unmodelled(spec, work)
+    if what:
+        raise NotModelledError(
+            f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} below their sliding "
+            "window, in 16 bits; `--traced` measures what transformers builds"
         )
     e, tokens = element_size(work.dtype), work.tokens
     h, wide, q, kv = spec.hidden, spec.intermediate, spec.query_dim, spec.kv_dim
@@ -58,6 +58,24 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         stored_input=e * tokens * h,
         mask=work.batch * work.seq_len**2 * (1 if work.attn != "eager" else e) if has_mask(work) else 0,
     )
+
+
+def _unmodelled(spec: ModelSpec, work: Workload) -> str:
+    """What about a model or a job has no closed form; empty where nothing does."""
+    if work.dtype == "float32":
+        return "float32 weights"
+    if work.mixed_precision and work.shard != "fsdp":
+        return "autocast over float32 weights"
+    if spec.stored_bytes:
+        return "quantised weights"
+    if spec.head_rows >= 0:
+        return f"{spec.architecture} with another head than a language model's"
+    if spec.counted or spec.architecture not in ARCHITECTURES:
+        return spec.architecture or "a model known by its headers alone"
+    # Below the window every layer sees all there is, so it is as if there were none.
+    if spec.sliding_layers and work.seq_len + work.new_tokens >= spec.sliding_window:
+        return f"{spec.architecture} at or beyond its sliding window of {spec.sliding_window} tokens"
+    return ""
 
 
 def has_mask(work: Workload) -> bool:

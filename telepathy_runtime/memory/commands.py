@@ -14,22 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from telepathy_runtime import registry
-from telepathy_runtime.memory import log, models, render, review_text
+from telepathy_runtime.memory import log, lookup, models, render, review_text
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
+from telepathy_runtime.memory.held import held
 from telepathy_runtime.memory.models import find
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
+from telepathy_runtime.memory.review import MEMORY
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import CHOICES, Workload
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.model_spec import ModelSpec, NotModelledError, UnknownOptionError
 
 HELP = {
     "seq_len": "tokens of one sequence, padding included",
     "batch": "sequences on one device in one forward",
     "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, every weight",
     "dtype": "the weights' dtype",
+    "mixed_precision": "float32 weights, gradients and states, the forward in dtype (Trainer's bf16=True)",
     "attn": "attention implementation",
     "padded": "some sequences are padded",
     "checkpointing": "gradient checkpointing",
@@ -56,6 +59,8 @@ def add_parsers(subparsers: Any) -> None:
     listed.add_argument(
         "model", nargs="?", help="an id, or a folder or file of a config.json; all when left out"
     )
+    listed.add_argument("--search", metavar="TEXT", help="only models whose id or family holds these words")
+    models.add_source_options(listed)
     listed.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
     listed.set_defaults(run=_guarded(models.run))
 
@@ -69,7 +74,11 @@ def add_parsers(subparsers: Any) -> None:
 
     plan = subparsers.add_parser("plan", help="the largest batch that fits a GPU")
     plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
-    plan.add_argument("model", nargs="?", help="an id or a config.json; every known model when left out")
+    plan.add_argument(
+        "model",
+        nargs="?",
+        help="an id or a config.json; seven models of 1 to 8 billion parameters when left out",
+    )
     _job_options(plan, batch=False)
     _pair_options(plan)
     plan.add_argument(
@@ -106,8 +115,10 @@ def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
     parser.add_argument(
         "--gpu",
         action="append",
-        help=f"{', '.join(GPUS)}, device or all (default {DEFAULT_GPU}); may be given several times",
+        help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
+        " may be given several times",
     )
+    models.add_source_options(parser)
     parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
     parser.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
     parser.add_argument("--plot", metavar="FILE", help="stacked bars as .svg or .png (needs matplotlib)")
@@ -132,7 +143,7 @@ def _estimate(args: argparse.Namespace) -> int:
     work, cards = _work(args), _cards(args)
     if args.plot and len(cards) > 1:
         raise UnknownOptionError("--plot draws the limits of one GPU: name one with --gpu")
-    result = _at(args, find(args.model), work)
+    result = _estimated(args, work)
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
         title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
@@ -142,6 +153,17 @@ def _estimate(args: argparse.Namespace) -> int:
     else:
         print(render.estimate_text(result, cards, args.reserve))
     return _fits(result.peak_allocated, cards, args.reserve)
+
+
+def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
+    """The estimate, or what is held for certain where there is no closed form of one model's activations."""
+    spec = find(args, args.model)
+    try:
+        return _at(args, spec, work)
+    except NotModelledError as error:
+        if args.target:
+            raise
+        return held(spec, work, str(error))
 
 
 def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
@@ -156,7 +178,7 @@ def _plan(args: argparse.Namespace) -> int:
         print(json.dumps(review_text.as_json(), indent=2) if args.json else review_text.as_text())
         return 0
     work = _work(args)
-    specs = [find(args.model)] if args.model else _distinct()
+    specs = [find(args, args.model)] if args.model else _distinct()
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
     if args.plot:
         _draw_fits(args, fits, work)
@@ -211,7 +233,7 @@ def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
         return _traced(args, spec, work)
     if not args.target:
         return estimate(spec, work)
-    target = find(args.target)
+    target = find(args, args.target)
     bridge: PerceiverBridge | Adapter = PerceiverBridge(spec.hidden, target.hidden, args.latents, args.depth)
     if args.adapter_params is not None:
         bridge = Adapter(args.adapter_params)
@@ -234,9 +256,17 @@ def _traced(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estima
     from telepathy_runtime.memory.tracing import TraceError
 
     try:
-        return trace_workload(args.model if Path(args.model or "").is_dir() else spec, work)
+        return trace_workload(_traceable(args, spec), work)
     except TraceError as error:
         raise ValueError(str(error)) from error
+
+
+def _traceable(args: argparse.Namespace, spec: ModelSpec) -> ModelSpec | Path:
+    """Where a model's whole config.json lies, else the spec, for a listed model."""
+    if not args.model:
+        return spec
+    path = Path(args.model)
+    return path if path.exists() else lookup.cached(args.model) or spec
 
 
 def _trace(args: argparse.Namespace) -> int:
@@ -288,7 +318,7 @@ def _compare(args: argparse.Namespace) -> int:
         )
         for row in result.rows
     ]
-    print(render.table(header, rows, left=3))
+    print(render.table(header, rows, left=3) if rows else "no record has an estimate to compare")
     summary = result.summary
     if summary["measured"]:
         print(
@@ -303,7 +333,22 @@ def _compare(args: argparse.Namespace) -> int:
 def _work(args: argparse.Namespace) -> Workload:
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
     values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
+    counts = {card.count for card in _cards(args)}
+    if counts != {1}:
+        values["ranks"] = _ranks(args, counts)
     return Workload(**values)
+
+
+def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
+    """The number of cards in `--gpu 2x48GiB`, where the options say how they share the job."""
+    if len(counts) > 1:
+        raise UnknownOptionError("--gpu: one number of cards at a time")
+    (count,) = counts
+    if args.shard == "none":
+        raise UnknownOptionError(f"--gpu with {count} cards needs --shard: how do they share the job?")
+    if args.ranks not in (1, count):
+        raise UnknownOptionError(f"--gpu names {count} cards, --ranks {args.ranks}")
+    return count
 
 
 def _cards(args: argparse.Namespace) -> list[Gpu]:
@@ -312,8 +357,8 @@ def _cards(args: argparse.Namespace) -> list[Gpu]:
 
 
 def _distinct() -> list[ModelSpec]:
-    """Base models only: an Instruct model has its base's dimensions."""
-    return [spec for spec in registry.all_models() if "Instruct" not in spec.id]
+    """The seven base models of the review; an Instruct model has its base's dimensions."""
+    return [registry.get(model_id) for model_id, *_ in MEMORY]
 
 
 def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

@@ -1,9 +1,9 @@
 """Peak memory of one model's job on one device, in closed form: no torch, microseconds, exact integers.
 
 The peak is the highest of a few instants of a step. Each instant says what lives then, so the answer carries
-its own explanation. Formulas hold for transformers 4.46 and newer in eager PyTorch with pure 16-bit weights;
-not modelled, and refused where asked for by name: autocast over float32 weights, quantised weights,
-torch.compile, fused losses. What no estimate here contains: the CUDA context, kernels' workspaces and
+its own explanation. Formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
+shards of FSDP; not modelled, and refused where asked for by name: autocast over whole float32 weights, quantised
+weights, torch.compile, fused losses. What no estimate here contains: the CUDA context, kernels' workspaces and
 fragmentation; `gpus` keeps room for those.
 """
 
@@ -54,6 +54,7 @@ class Estimate:
     steady: int  # between two steps
     instants: tuple[Instant, ...]
     notes: tuple[str, ...] = ()
+    whole: bool = True  # False: a lower bound, without activations
 
     @property
     def peak(self) -> Instant:
@@ -95,7 +96,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         after_load=held.weights,
         steady=held.weights + held.optimizer + held.bucket,
         instants=instants,
-        notes=_notes(work),
+        notes=_notes(spec, work),
     )
 
 
@@ -113,8 +114,8 @@ def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
 
 def states(spec: ModelSpec, work: Workload) -> States:
     """Weights, gradients and optimizer of one device, sharded as the workload says."""
-    e = element_size(work.dtype)
-    weights = spec.params * e
+    e = element_size(work.held_dtype)
+    weights = spec.bytes_in(work.held_dtype)
     if work.regime == "full":
         trained, element, largest = spec.params, e, spec.embedding_params
     elif work.regime == "lora":
@@ -262,11 +263,22 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     return tuple(instants)
 
 
-def _notes(work: Workload) -> tuple[str, ...]:
-    notes = []
+def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
+    """Says that a float32 checkpoint is planned in 16 bits, which only a load with `dtype` gives."""
+    if spec.dtype != "float32" or work.held_dtype == "float32":
+        return []
+    return [f"the checkpoint is float32: without dtype={work.held_dtype} the weights may load as twice this"]
+
+
+def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
+    notes = dtype_note(spec, work)
     if work.shard != "none" and work.ranks > 1:
         notes.append(
             f"{work.shard} over {work.ranks} ranks is arithmetic, not traced; activations are not divided"
+        )
+    if work.mixed_precision:
+        notes.append(
+            f"activations are counted as those of {work.dtype} weights, where they rule the peak, more than was measured"
         )
     if work.attn == "flash_attention_2":
         notes.append("flash_attention_2 is counted as PyTorch's own flash kernel: the same tensors are saved")

@@ -8,6 +8,7 @@ from typing import Any
 
 from telepathy_runtime.memory.devices import Measured
 from telepathy_runtime.memory.units import gib
+from telepathy_runtime.memory.workload import Workload
 
 FULL = 0.90
 """Share of a device above which it is near its end."""
@@ -61,18 +62,8 @@ def load_findings(
     model: Any, *, dtype: str | None = None, attn: str | None = None, name: str = "model"
 ) -> list[Finding]:
     """A dtype or attention other than requested, and layers that were spilled to CPU, disk or nowhere."""
-    found = []
-    sizes: dict[str, int] = {}
-    for parameter in model.parameters():
-        key = str(parameter.dtype).removeprefix("torch.")
-        sizes[key] = sizes.get(key, 0) + parameter.numel() * parameter.element_size()
     wanted = (dtype or "").removeprefix("torch.")
-    other = {key: size for key, size in sizes.items() if wanted and key != wanted}
-    if other:
-        parts = ", ".join(f"{gib(size)} in {key}" for key, size in sorted(other.items()))
-        found.append(
-            Finding("dtype-differs", f"{name}: {wanted} was asked for, {parts}", sum(other.values()))
-        )
+    found = _other_dtypes(model.parameters(), wanted, f"{name}: {wanted} was asked for")
     actual = getattr(getattr(model, "config", None), "_attn_implementation", None)
     if attn is not None and actual is not None and actual != attn:
         found.append(Finding("attention-differs", f"{name}: attention {attn} was asked for, got {actual}"))
@@ -83,6 +74,46 @@ def load_findings(
             Finding("spilled", f"{name}: {len(spilled)} parts are not on a GPU: {', '.join(spilled)}")
         )
     return found
+
+
+def plan_findings(
+    model: Any, work: Workload, optimizers: Iterable[Any] = (), *, name: str = "model"
+) -> list[Finding]:
+    """Where a run is not the one that was planned: its weights' dtype, what it trains, its optimizer."""
+    parameters = list(model.parameters())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    every = sum(p.numel() for p in parameters)
+    # PEFT's adapters have a dtype of their own.
+    held = [p for p in parameters if work.regime != "lora" or not p.requires_grad]
+    wanted = "float32" if work.mixed_precision else work.dtype
+    found = _other_dtypes(held, wanted, f"{name}: the plan is for {wanted} weights")
+    text = f"{name}: the plan is for regime {work.regime}, {trained:,} of {every:,} parameters take gradients"
+    as_planned = {"full": trained == every, "lora": 0 < trained < every}.get(work.regime, trained == 0)
+    if not as_planned:
+        found.append(Finding("regime-differs", text))
+    for optimizer in optimizers:
+        kind = type(getattr(optimizer, "optimizer", optimizer)).__name__
+        if not kind.lower().startswith(_OPTIMIZERS[work.optimizer]):
+            found.append(
+                Finding("optimizer-differs", f"{name}: the plan is for {work.optimizer}, the run has {kind}")
+            )
+    return found
+
+
+#: How the class names begin of the optimizers that have the states of each planned one; Fused: the tracer's own.
+_OPTIMIZERS = {"adamw": ("adam", "fused"), "sgd": ("sgd",), "sgd_momentum": ("sgd",)}
+
+
+def _other_dtypes(parameters: Iterable[Any], wanted: str, begin: str) -> list[Finding]:
+    sizes: dict[str, int] = {}
+    for parameter in parameters:
+        key = str(parameter.dtype).removeprefix("torch.")
+        sizes[key] = sizes.get(key, 0) + parameter.numel() * parameter.element_size()
+    other = {key: size for key, size in sizes.items() if wanted and key != wanted}
+    if not other:
+        return []
+    parts = ", ".join(f"{gib(size)} in {key}" for key, size in sorted(other.items()))
+    return [Finding("dtype-differs", f"{begin}, {parts}", sum(other.values()))]
 
 
 def device_findings(measured: Sequence[Measured]) -> list[tuple[str, Finding]]:

@@ -1,7 +1,8 @@
 """What a GPU really offers: bytes that PyTorch sees, less what never reaches a tensor.
 
 Totals (`gpu_names`) are the low end of what public out-of-memory messages report as "total capacity" for each name
-("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card. The context and the reserve are choices:
+("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card; where only the data sheet is known, nine
+hundredths are taken off it, as much as error correction and the driver take. The context and the reserve are choices:
 a CUDA context takes 0.3 to 0.6 GiB before the first tensor, and fragmentation has been seen to hold up to a
 tenth of a card back (half of that with `expandable_segments:True`).
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime.gpu_names import DEVICE, GIB_TOTALS, canonical, unknown
+from telepathy_runtime.gpu_names import DEVICE, GIB_TOTALS, canonical, sized, unknown
 from telepathy_runtime.model_spec import UnknownOptionError
 
 GIB = 2**30
@@ -26,6 +27,7 @@ class Gpu:
     name: str
     total_bytes: int
     context_bytes: int = CONTEXT_BYTES
+    count: int = 1  # cards of this kind that share the job; the bytes are those of one
 
     @property
     def usable_bytes(self) -> int:
@@ -44,12 +46,15 @@ DEFAULT_GPU = "H100-80GB"
 
 
 def gpu(name: str) -> Gpu:
-    """A card by name, or the one in this machine for "device".
+    """A card by name, by size ("24GiB", "2x48GiB": two of them), or the one in this machine for "device".
 
     Raises UnknownOptionError with the nearest names, or when there is no device to ask.
     """
     if name == DEVICE:
         return this_device()
+    size = sized(name)
+    if size is not None:
+        return Gpu(name, size[1], count=size[0])
     found = canonical(name)
     if found is None:
         raise UnknownOptionError(unknown(name))

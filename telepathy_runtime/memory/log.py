@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from telepathy_runtime.memory.units import gib
+
 BAD = ("under", "over")
 
 
@@ -85,6 +87,8 @@ def compare(path: str | os.PathLike[str]) -> Comparison:
     for record in read(path):
         for finding in record.get("findings") or ():
             findings.append((record["device"], finding["code"], finding["message"]))
+        if record["event"] == "oom":
+            findings.append((record["device"], "out-of-memory", _oom_text(record)))
         estimate = record.get("estimate")
         if estimate is None:
             continue
@@ -105,3 +109,21 @@ def compare(path: str | os.PathLike[str]) -> Comparison:
             )
         )
     return Comparison(tuple(rows), tuple(dict.fromkeys(findings)))
+
+
+def _oom_text(record: dict[str, Any]) -> str:
+    """What an out-of-memory record says, as far as its message did."""
+    said = record.get("oom") or {}
+    parts = [
+        f"{gib(said[key])} {text}"
+        for key, text in (
+            ("tried", "asked for"),
+            ("free", "free"),
+            ("total", "in all"),
+            ("allocated", "allocated by PyTorch"),
+            ("reserved_unallocated", "reserved and not allocated"),
+        )
+        if said.get(key) is not None
+    ]
+    where = f"memory ran out in step {record['step'] + 1}"
+    return f"{where}: {', '.join(parts)}" if parts else where

@@ -36,10 +36,12 @@ from telepathy_runtime.memory.findings import (
     device_findings,
     load_findings,
     optimized,
+    plan_findings,
     training_findings,
     verdict,
 )
 from telepathy_runtime.memory.oom import parse_oom
+from telepathy_runtime.memory.workload import Workload
 
 SCHEMA = 1
 STEPS_BEFORE_VERDICT = 2
@@ -111,9 +113,17 @@ class Monitor:
     def after_step(self, model: Any = None, *optimizers: Any) -> list[dict[str, Any]]:
         """Records the devices after a step; `step` does this by itself."""
         found = training_findings(model, optimizers) if model is not None else []
+        work = self.planned()
+        if model is not None and work is not None and self._steps <= STEPS_BEFORE_VERDICT:
+            found += plan_findings(model, work, optimizers)
         facts = model_facts(model) if model is not None else None
         grads = gradient_facts(model, optimizers) if model is not None else None
         return self._record("after_step", facts, found=found, expect="peak", grads=grads)
+
+    def planned(self) -> Workload | None:
+        """The job that the estimate is of; None without an estimate, or for one of several models."""
+        works = self._estimate.workloads if self._estimate is not None else ()
+        return works[0] if len(works) == 1 else None
 
     def check(self, model: Any, *optimizers: Any) -> list[Finding]:
         """Findings about a model and its optimizers, before any step is run."""

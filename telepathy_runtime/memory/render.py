@@ -73,10 +73,10 @@ def estimate_text(result: Estimate, cards: Sequence[Gpu], reserve: float) -> str
     ]
     parts = [
         " + ".join(result.models) + ": " + "; ".join(workload_text(work) for work in result.workloads),
-        f"peak {gib(peak.total)} at: {peak.name}",
+        f"{'peak' if result.whole else 'at least'} {gib(peak.total)} at: {peak.name}",
         _with_bars(rows),
         table(("instant", "alive"), [(i.name, gib(i.total)) for i in result.instants]),
-        cards_text(peak.total, cards, reserve),
+        cards_text(peak.total, cards, reserve) if result.whole else _bound_text(peak.total, cards, reserve),
     ]
     parts += [f"note: {note}" for note in result.notes]
     return "\n\n".join(parts)
@@ -99,6 +99,16 @@ def cards_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
         for budget in [card.budget(reserve)]
     ]
     return table(("GPU", "verdict", "in all", "to plan with", "free"), rows, left=2)
+
+
+def _bound_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
+    """What a lower bound says of each card: that it does not fit, or what it leaves for the rest."""
+    lines = []
+    for card in cards:
+        left = card.budget(reserve) - size
+        said = f"leaves {gib(left)} for what is not counted" if left >= 0 else "does not fit"
+        lines.append(f"{said}: {card_text(card, reserve)}")
+    return "\n".join(lines)
 
 
 def _verdict(size: int, card: Gpu, reserve: float) -> str:
@@ -139,7 +149,7 @@ def workload_text(work: Any) -> str:
 def estimate_json(result: Estimate, cards: Sequence[Gpu], reserve: float) -> dict[str, Any]:
     """Everything about an estimate; bytes throughout. `gpus` takes the place of `gpu` and `fits` for several cards."""
     peak = result.peak
-    gpus = [gpu_json(card, reserve) | {"fits": peak.total <= card.budget(reserve)} for card in cards]
+    gpus = [gpu_json(card, reserve) | {"fits": _fits(result, card, reserve)} for card in cards]
     one = gpus[0].pop("fits") if len(gpus) == 1 else None
     return {
         "models": list(result.models),
@@ -150,9 +160,16 @@ def estimate_json(result: Estimate, cards: Sequence[Gpu], reserve: float) -> dic
         "instant": peak.name,
         "components": peak.components(),
         "instants": {instant.name: instant.total for instant in result.instants},
-        **({"gpus": gpus} if one is None else {"gpu": gpus[0], "fits": one}),
+        **({"gpu": gpus[0], "fits": one} if len(gpus) == 1 else {"gpus": gpus}),
+        "whole": result.whole,
         "notes": list(result.notes),
     }
+
+
+def _fits(result: Estimate, card: Gpu, reserve: float) -> bool | None:
+    """None where a lower bound fits: whether the whole does is not known."""
+    fits = result.peak.total <= card.budget(reserve)
+    return fits if result.whole or not fits else None
 
 
 def fit_json(fit: Fit, reserve: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from telepathy_runtime import registry
 from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import Estimate, Instant
 from telepathy_runtime.memory.tracing import Trace, trace
@@ -26,6 +27,8 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     Raises UnknownOptionError for options that one process cannot show (sharding) and for encoder-decoders,
     TraceError where the model's code reads tensor values.
     """
+    if work.mixed_precision:
+        raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
     if work.attn == "flash_attention_2":
@@ -57,12 +60,19 @@ def hub_config(spec: ModelSpec) -> Any:
 
     Raises UnknownOptionError for other families, whose configs hold more than a ModelSpec does.
     """
-    if spec.architecture not in ARCHITECTURES:
-        raise UnknownOptionError(
-            f"{spec.architecture}: give the folder of its config.json to trace it; "
-            f"from dimensions alone only {', '.join(ARCHITECTURES)} are built"
-        )
+    if spec.head_rows >= 0 or spec.stored_bytes:
+        raise UnknownOptionError(f"{spec.id}: only language models in 16 or 32 bits are traced")
     from transformers import AutoConfig
+
+    if spec.architecture not in ARCHITECTURES:
+        try:
+            listed = dict(registry.listed_config(spec.id))
+        except registry.UnknownModelError:
+            raise UnknownOptionError(
+                f"{spec.architecture}: give the folder of its config.json to trace it; "
+                f"from dimensions alone only {', '.join(ARCHITECTURES)} are built"
+            ) from None
+        return AutoConfig.for_model(listed.pop("model_type"), **listed)
 
     extra: dict[str, Any] = {}
     if spec.architecture in ("llama", "qwen3"):

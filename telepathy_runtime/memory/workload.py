@@ -9,7 +9,7 @@ from telepathy_runtime.model_spec import UnknownOptionError
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "regime": ("inference", "frozen_grad", "lora", "full"),
-    "dtype": ("bfloat16", "float16"),
+    "dtype": ("bfloat16", "float16", "float32"),
     "attn": ("sdpa", "flash_attention_2", "eager"),
     "optimizer": ("adamw", "sgd", "sgd_momentum"),
     "opt_impl": ("foreach", "fused", "single"),
@@ -34,6 +34,7 @@ class Workload:
     batch: int = 1  # sequences on this device in one forward
     regime: str = "inference"
     dtype: str = "bfloat16"
+    mixed_precision: bool = False  # float32 weights, gradients and states; the forward runs in `dtype`
     attn: str = "sdpa"
     padded: bool = False  # any zero in attention_mask: transformers then builds a 4-D mask
     checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
@@ -74,6 +75,14 @@ class Workload:
             raise UnknownOptionError("new_tokens needs regime='inference'")
         if self.new_tokens and not self.use_cache:
             raise UnknownOptionError("generation without a cache is not modelled; use_cache=True")
+        if self.mixed_precision and self.dtype == "float32":
+            raise UnknownOptionError(
+                "mixed_precision needs dtype='bfloat16' or 'float16', that of the forward"
+            )
+        if self.mixed_precision and self.shard.startswith("zero"):
+            raise UnknownOptionError(
+                "mixed_precision with DeepSpeed's ZeRO is not modelled; known: shard none, ddp, fsdp"
+            )
         if self.checkpointing and self.regime == "inference":
             raise UnknownOptionError("checkpointing needs a training regime")
         if self.padded and self.attn == "flash_attention_2":
@@ -85,6 +94,11 @@ class Workload:
     def tokens(self) -> int:
         """Tokens in one forward: batch times length."""
         return self.batch * self.seq_len
+
+    @property
+    def held_dtype(self) -> str:
+        """The dtype in which weights, gradients and states are held."""
+        return "float32" if self.mixed_precision else self.dtype
 
     @property
     def trains(self) -> bool:

@@ -157,7 +157,7 @@ def test_what_goes_into_a_pipe_fits_80_columns(
 def test_a_wider_terminal_gets_more(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "width", lambda: 140)
+    monkeypatch.setattr(render, "width", lambda: 240)
     _, out, _ = run(capsys, "models")
     assert {"layers", "heads/kv", "tied", "dtype"} <= set(out.splitlines()[0].split())
     assert len(out.splitlines()) == 2 + len(list(registry.all_models()))
@@ -302,8 +302,8 @@ def test_any_architecture_is_traced_from_its_config(
         "sdpa" if transformers.AutoModelForCausalLM._model_mapping[type(config)]._supports_sdpa else "eager"
     )
     job = (str(tmp_path), "--regime", "full", "--seq-len", "64", "--opt-impl", "fused", "--attn", attn)
-    code, _, err = run(capsys, "estimate", *job)
-    assert code == 2 and "have no closed form" in err and "--traced" in err
+    code, out, _ = run(capsys, "estimate", *job)
+    assert code == 0 and "at least" in out and "have no closed form" in out and "--traced" in out
     code, data = run_json(capsys, "estimate", *job, "--traced")
     states = 4 * 2 * registry.from_config(tmp_path).params  # weights, gradients, two states in bfloat16
     logits = 14 * 64 * 5000
@@ -333,3 +333,68 @@ def test_what_cannot_be_traced_says_so(capsys: pytest.CaptureFixture[str]) -> No
     ):
         code, _, err = run(capsys, *one, *more)
         assert code == 2 and message in err
+
+
+def test_float32_weights_are_counted_and_their_activations_are_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, data = run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", "--dtype", "float32", "--regime", "full")
+    assert (code, data["whole"], data["after_load_bytes"]) == (0, False, 4 * 3_085_938_688)
+    assert data["peak_bytes"] == 5 * 4 * 3_085_938_688
+    code, data = run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", "--mixed-precision", "--regime", "full")
+    assert (code, data["whole"], data["peak_bytes"]) == (0, False, 5 * 4 * 3_085_938_688)
+    code, out, _ = run(capsys, "estimate", "gpt2")
+    assert "the checkpoint is float32: without dtype=bfloat16" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--mixed-precision", "--dtype", "float32"), "needs dtype='bfloat16'"),
+        (("--mixed-precision", "--shard", "zero3", "--ranks", "2"), "DeepSpeed's ZeRO is not modelled"),
+        (("--gpu", "2x48GiB"), "needs --shard"),
+        (("--gpu", "2x48GiB", "--gpu", "T4", "--shard", "fsdp"), "one number of cards"),
+        (("--gpu", "2x48GiB", "--shard", "fsdp", "--ranks", "4"), "names 2 cards, --ranks 4"),
+        (("--gpu", "0GiB"), "no capacity known for GPU '0GiB'"),
+        (("--gpu", "24MiB"), "no capacity known for GPU '24MiB'"),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--regime", "full", *options)
+    assert code == 2 and message in err
+
+
+def test_a_gpu_by_size(capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", "--gpu", "24GiB")
+    assert (code, data["gpu"]["total_bytes"]) == (0, 24 * 2**30)
+    assert (
+        run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", "--gpu", "24gb")[1]["gpu"]["total_bytes"]
+        == 24 * 10**9
+    )
+    job = ("estimate", "Qwen/Qwen2.5-3B", "--regime", "full", "--shard", "fsdp")
+    two, ranks = (
+        run_json(capsys, *job, "--gpu", "2x48GiB"),
+        run_json(capsys, *job, "--ranks", "2", "--gpu", "48GiB"),
+    )
+    assert two[1]["workloads"][0]["ranks"] == 2
+    assert two[1]["peak_bytes"] == ranks[1]["peak_bytes"]
+    assert run(capsys, "estimate", "gpt2", "--gpu", "rtx-5090")[0] == 0
+
+
+def test_more_than_forty_gpus_are_known_each_below_its_data_sheet() -> None:
+    assert len(GPUS) >= 40
+    assert GPUS["RTX-3090"].total_bytes == int(24 * 0.91 * 2**30)
+
+
+def test_compare_shows_that_memory_ran_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "memory.jsonl"
+    oom = LINE | {"event": "oom", "step": 4, "estimate": None, "verdict": "not_measured", "ratio": None}
+    oom |= {"oom": {"tried": 2 * 2**30, "free": 2**30, "total": None}}
+    file.write_text(json.dumps(oom) + "\n")
+    code, out, _ = run(capsys, "compare", str(file))
+    assert code == 1
+    assert "out-of-memory: memory ran out in step 5: 2.00 GiB asked for, 1.00 GiB free" in out
+    assert "no record has an estimate" in out
+    assert run_json(capsys, "compare", str(file))[0] == 1

@@ -304,3 +304,25 @@ def test_a_machine_without_accelerator_reports_its_cpu() -> None:
     seen = measure("cpu")
     assert seen.total_bytes and seen.rss and seen.total_bytes > seen.rss
     devices_module.reset_peaks()  # raises on a CPU build of PyTorch when asked of torch.cuda
+
+
+@pytest.mark.parametrize(
+    ("work", "codes"),
+    [
+        (Workload(regime="full"), {"dtype-differs"}),
+        (Workload(regime="full", dtype="float32"), set()),
+        (Workload(regime="full", mixed_precision=True), set()),
+        (Workload(regime="full", dtype="float32", optimizer="sgd"), {"optimizer-differs"}),
+        (Workload(regime="lora", dtype="float32"), {"regime-differs"}),
+    ],
+    ids=["dtype", "as planned", "mixed", "optimizer", "regime"],
+)
+def test_a_run_that_is_not_the_planned_one_is_found(work: Workload, codes: set[str]) -> None:
+    from telepathy_runtime.memory.held import held
+
+    monitor = Monitor(estimate=held(registry.get("Qwen/Qwen2.5-3B"), work, "a test"))
+    model = tiny()
+    with monitor.step(model, torch.optim.AdamW(model.parameters())):
+        pass
+    found = {finding["code"] for record in monitor.records for finding in record["findings"]}
+    assert found & {"dtype-differs", "regime-differs", "optimizer-differs"} == codes

@@ -1,0 +1,85 @@
+"""The dimensions that any `config.json` states, whatever its architecture calls them, for models without a closed form.
+
+The parameters of such a model are counted, not computed; its dimensions here serve the size of its cache and the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: The names that transformers' config classes have for one dimension, the commonest first.
+_NAMES = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "decoder_layers"),
+    "hidden": ("hidden_size", "n_embd", "d_model", "dim", "n_embed"),
+    "intermediate": ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "hidden_dim", "decoder_ffn_dim"),
+    "heads": ("num_attention_heads", "n_head", "num_heads", "n_heads", "decoder_attention_heads"),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads"),
+    "head_dim": ("head_dim", "d_kv", "attention_head_dim"),
+    "vocab": ("vocab_size",),
+    "max_positions": (
+        "max_position_embeddings",
+        "n_positions",
+        "max_seq_len",
+        "max_target_positions",
+        "n_ctx",
+    ),
+    "sliding_window": ("sliding_window",),
+    "encoder_layers": ("encoder_layers",),
+}
+#: Kinds of `layer_types` that keep keys and values of the whole sequence, or of a window.
+_FULL, _SLIDING = "full_attention", "sliding_attention"
+#: Ends of class names of models that generate from a cache.
+_GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
+
+def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a ModelSpec that `config` states; 0 for what it does not.
+
+    Of a model with several parts, such as sight and text, the dimensions are those of the text.
+    """
+    text = _text(config)
+    found = {field: _count(text, names) for field, names in _NAMES.items()}
+    window = found.pop("sliding_window")
+    heads = found["heads"]
+    found["kv_heads"] = found["kv_heads"] or (1 if text.get("multi_query") else heads)
+    found["head_dim"] = found["head_dim"] or (found["hidden"] // heads if heads else 0)
+    fields: dict[str, Any] = found | {"tied": bool(config.get("tie_word_embeddings", False))}
+    if text.get("kv_lora_rank"):  # latent attention: transformers caches the keys and values it projects to
+        fields["head_dim"] = _count(text, ("qk_nope_head_dim",)) + _count(text, ("qk_rope_head_dim",))
+        fields["value_dim"] = _count(text, ("v_head_dim",))
+    return fields | _cache(config, text, window, found["layers"])
+
+
+def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:
+    """Which layers keep keys and values, and how many of these forget those beyond a window."""
+    name = next(iter(config.get("architectures") or ()), "")
+    kinds = list(text.get("layer_types") or ())
+    if name and not name.endswith(_GENERATES):
+        return {"cached_layers": 0}
+    if kinds:
+        sliding = kinds.count(_SLIDING) if window else 0
+        kept = kinds.count(_FULL) + kinds.count(_SLIDING)
+        return {"cached_layers": kept, "sliding_layers": sliding, "sliding_window": window}
+    every = window and config.get("model_type") in _ALL_SLIDE and text.get("use_sliding_window", True)
+    return {"cached_layers": layers, "sliding_layers": layers, "sliding_window": window} if every else {}
+
+
+#: Architectures that slide in every layer where their config has a window and no `layer_types`.
+_ALL_SLIDE = ("mixtral", "starcoder2", "phimoe")
+
+
+def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in ("text_config", "language_config", "llm_config", "decoder", "thinker_config"):
+        part = config.get(name)
+        if isinstance(part, Mapping):
+            return _text(part)
+    return config
+
+
+def _count(config: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    for name in names:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return 0

@@ -1,0 +1,39 @@
+"""What a job holds for certain where the activations have no closed form: a lower bound, exact in what it counts."""
+
+from __future__ import annotations
+
+from telepathy_runtime.memory.estimate import Estimate, Instant, dtype_note, states
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+
+
+def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
+    """Weights, cache, gradients and optimizer states of `work`; `reason` says why there is no more.
+
+    Raises UnknownOptionError for an option whose bytes are not modelled.
+    """
+    adapters = work.regime == "lora"
+    notes = [f"activations and logits are not counted: {reason}", *dtype_note(spec, work)]
+    if adapters:
+        work = work.but(regime="frozen_grad")
+        notes.append("the adapters, their gradients and their states are not counted")
+    if spec.stored_bytes and work.regime == "full":
+        raise UnknownOptionError(
+            f"{spec.id}: quantised weights take no gradients; known: regime lora, frozen_grad"
+        )
+    known = states(spec, work)
+    tokens = work.seq_len + max(work.new_tokens - 1, 0)
+    cache = spec.kv_bytes(work.batch, tokens, work.dtype) if work.use_cache and not work.trains else 0
+    instants = [Instant("weights and cache" if cache else "weights", known.weights, kv_cache=cache)]
+    if known.gradients:
+        instants.append(
+            Instant(
+                "optimizer step",
+                weights=known.weights,
+                gradients=known.gradients,
+                optimizer=known.optimizer,
+                transient=known.step_transient + known.bucket,
+            )
+        )
+    steady = known.weights + known.optimizer + known.bucket
+    return Estimate((spec.id,), (work,), known.weights, steady, tuple(instants), tuple(notes), whole=False)
