@@ -44,6 +44,7 @@ gives the good one. What is said of transformers is run too, on 4.57 and on 5.x 
 #: What the command line's help does not say of a configuration key, or says of an option only.
 KEYS = {
     "respect-gitignore": "leave out what git ignores",
+    "include-vendored": "lint copies of transformers, peft and trl in the project, too (they are left out and named otherwise)",
     "fix": "apply safe fixes on every run of `check`",
     "unsafe-fixes": "count fixes that change numbers or decoding as safe",
     "unsafe-fixes-despite": "kinds of evidence that hold no unsafe fix back ([below](#what-holds-an-unsafe-fix-back))",

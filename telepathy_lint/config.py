@@ -61,6 +61,7 @@ class Config(NamedTuple):
     extend_exclude: tuple[str, ...] = ()
     force_exclude: bool = False
     respect_gitignore: bool = True
+    include_vendored: bool = False
     fix: bool = False
     unsafe_fixes: bool = False
     unsafe_fixes_despite: tuple[str, ...] = ()

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     import re
 
     from telepathy_lint.gitignore import Ignores
+    from telepathy_lint.vendored import Copies
 
 SUFFIXES = (".py", ".ipynb")
+#: Names of folders that a copy of a library has; only what holds one is looked at more closely.
+_OF_COPIES = frozenset({"src", "transformers", "peft", "trl"})
 
 
 class Patterns:
@@ -105,6 +108,14 @@ class Discovery:
         self.force_exclude = force_exclude
         self.suffixes = suffixes
         self._patterns: dict[int, Patterns] = {}
+        #: The copies of libraries that were left out, as the user will see their folders, and what each is a copy of.
+        self.copies: dict[str, str] = {}
+
+    @cached_property
+    def _copies(self) -> Copies:
+        from telepathy_lint.vendored import Copies  # most projects hold none
+
+        return Copies()
 
     @cached_property
     def ignores(self) -> Ignores:
@@ -153,6 +164,8 @@ class Discovery:
         is_folder = os.path.isdir(absolute)
         if self._excludes(config).match_above(absolute, is_folder):
             return True
+        if not config.include_vendored and self._copies.above(absolute, config.root):
+            return True
         return config.respect_gitignore and (
             self.ignores.ignored(folder, name, is_folder) or self.ignores.ignored_above(folder)
         )
@@ -166,6 +179,7 @@ class Discovery:
 
     def _walk(self, shown: str, absolute: str) -> Iterator[tuple[Found, bool]]:
         """All files below a folder; links to folders are not followed, so that no loop can form."""
+        root = absolute
         pending = [("" if shown == os.curdir else os.path.normpath(shown), absolute)]
         while pending:
             shown, folder = pending.pop()
@@ -176,6 +190,8 @@ class Discovery:
                     listed = list(entries)
             except OSError as error:
                 yield Found(shown or os.curdir, folder, f"cannot be read: {error.strerror}"), False
+                continue
+            if not config.include_vendored and self._is_copy(shown, folder, root, listed):
                 continue
             for entry in listed:
                 name = entry.name
@@ -191,6 +207,16 @@ class Discovery:
                     pending.append((path, entry.path))
                 elif _is_regular(entry):
                     yield Found(path, folder), entry.is_symlink()
+
+    def _is_copy(self, shown: str, folder: str, root: str, listed: list[os.DirEntry[str]]) -> bool:
+        """Whether a folder is a copy of a library; most are known to be none without a look at the disk."""
+        if os.path.basename(folder) not in _OF_COPIES and not any(each.name in _OF_COPIES for each in listed):
+            return False
+        library = self._copies.at(folder, root)
+        if library is None:
+            return False
+        self.copies[shown] = library
+        return True
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:

@@ -26,7 +26,7 @@ LAYERS = (
      "evidence"),
     ("registry", "rewrite"),
     ("engine",),
-    ("version_specifiers", "config_values", "config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
+    ("version_specifiers", "config_values", "config", "requirements", "gitignore", "vendored", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "jupyter", "lsp", "language_server", "api", "__main__", "__init__"),
