@@ -191,8 +191,9 @@ class Discovery:
             except OSError as error:
                 yield Found(shown or os.curdir, folder, f"cannot be read: {error.strerror}"), False
                 continue
-            if not config.include_vendored and self._is_copy(shown, folder, root, listed):
-                continue
+            below: list[tuple[str, str]] = []
+            here: list[tuple[Found, bool]] = []
+            may_be_copy = os.path.basename(folder) in _OF_COPIES
             for entry in listed:
                 name = entry.name
                 is_folder = entry.is_dir(follow_symlinks=False)
@@ -204,19 +205,15 @@ class Discovery:
                     continue
                 path = os.path.join(shown, name)
                 if is_folder:
-                    pending.append((path, entry.path))
+                    below.append((path, entry.path))
+                    may_be_copy = may_be_copy or name in _OF_COPIES
                 elif _is_regular(entry):
-                    yield Found(path, folder), entry.is_symlink()
-
-    def _is_copy(self, shown: str, folder: str, root: str, listed: list[os.DirEntry[str]]) -> bool:
-        """Whether a folder is a copy of a library; most are known to be none without a look at the disk."""
-        if os.path.basename(folder) not in _OF_COPIES and not any(each.name in _OF_COPIES for each in listed):
-            return False
-        library = self._copies.at(folder, root)
-        if library is None:
-            return False
-        self.copies[shown] = library
-        return True
+                    here.append((Found(path, folder), entry.is_symlink()))
+            if may_be_copy and not config.include_vendored and (library := self._copies.at(folder, root)):
+                self.copies[shown] = library
+                continue
+            pending += below
+            yield from here
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:
