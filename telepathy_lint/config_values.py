@@ -131,6 +131,7 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "force-exclude": _FLAG,
     "respect-gitignore": _FLAG,
     "include-vendored": _FLAG,
+    "strict": _FLAG,
     "fix": _FLAG,
     "unsafe-fixes": _FLAG,
     "unsafe-fixes-despite": (_despite, "a list of kinds of evidence"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _KEYS = (
     "select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores", "fixable", "unfixable",
     "extend-fixable", "exclude", "extend-exclude", "force-exclude",
-    "respect-gitignore", "include-vendored", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
+    "respect-gitignore", "include-vendored", "strict", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
     "report-unused-noqa",
 )  # fmt: skip
 _CHOOSING = {"select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores"}

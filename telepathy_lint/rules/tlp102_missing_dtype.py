@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence
+from telepathy_lint import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
@@ -43,6 +43,9 @@ class MissingDtype(Rule):
         if not site.lacks("dtype", "torch_dtype"):
             return None
         return self.at_call(site, default_dtype(settings))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not (relevance.is_small_encoder(site) or relevance.trains_its_weights(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)

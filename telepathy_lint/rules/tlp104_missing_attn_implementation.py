@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from telepathy_lint import relevance
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
@@ -45,3 +46,6 @@ class MissingAttnImplementation(Rule):
         if site.config_attention is not Known.NO:
             return None
         return self.at_call(site, "sdpa or eager, as the class and the release have it")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not relevance.attention_is_settled(site)

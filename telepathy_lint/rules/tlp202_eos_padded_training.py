@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from telepathy_lint import relevance
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
@@ -46,3 +47,6 @@ class EosPaddedTraining(Rule):
         if not all(value.kind == "const" and value.data is False for value in mlm.values):
             return None
         return self.at_call(site, f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return site.source.once(relevance.has_real_ends)
