@@ -13,7 +13,7 @@ from telepathy_lint import evidence
 from telepathy_lint.rule import literal
 from telepathy_lint.scan import Site
 from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.handled import LOOKERS, Handled, Use, handled
+from telepathy_lint.scan.handled import LOOKERS, Use, handled, seen
 from telepathy_lint.scan.scopes import Tree
 
 # ---- decoding
@@ -50,24 +50,25 @@ _LENGTHS = ("max_new_tokens", "max_length")
 
 def decoding_is_settled(site: Site) -> bool:
     """Whether the loaded model surely never generates, or every call by which it does states how."""
-    found = _of(site)
-    if not found.complete or not found.uses:
+    text = site.source.text
+    generates = site.source.once(_may_generate)
+    if generates and ("do_sample" not in text or re.search(_GENERATES_ELSEWHERE, text)):
         return False
-    generating = [use for use in found.uses if _generates(use, site)]
-    others = [use for use in found.uses if not _generates(use, site)]
-    if not all(map(_is_plain, others)):
-        return False
-    if generating:
-        if re.search(_GENERATES_ELSEWHERE, site.source.text):
-            return False
-        return all(_states_decoding(use) for use in generating)
-    return any(map(_tells_a_purpose, others)) and not site.source.once(_may_generate)
-
-
-def _generates(use: Use, site: Site) -> bool:
     if site.kind == "pipeline":
-        return use.how == "call"
-    return use.how == "method" and use.name == "generate"
+        uses = handled(site, lambda use: use.how == "call" and _states_decoding(use))
+        return bool(uses)
+    uses = handled(site, _leaves_decoding_settled)
+    if not uses:
+        return False
+    if any(use.name == "generate" for use in uses):
+        return True
+    return not generates and any(map(_tells_a_purpose, uses))
+
+
+def _leaves_decoding_settled(use: Use) -> bool:
+    if use.how == "method" and use.name == "generate":
+        return _states_decoding(use)
+    return _is_plain(use)
 
 
 def _states_decoding(use: Use) -> bool:
@@ -113,7 +114,7 @@ def trains_its_weights(site: Site) -> bool:
     if site.kind != "model" or site.source.once(_trains_a_part):
         return False
     tree = site.context.scope.tree
-    return any(_trains(use, tree) for use in _of(site).uses)
+    return any(_trains(use, tree) for use in seen(site))
 
 
 def _trains_a_part(text: str) -> bool:
@@ -241,8 +242,7 @@ _NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
 
 def nothing_pads(site: Site) -> bool:
     """Whether nothing surely pads with the loaded tokenizer."""
-    found = _of(site)
-    return found.complete and bool(found.uses) and all(_pads_nothing(use) for use in found.uses)
+    return bool(handled(site, _pads_nothing))
 
 
 def _pads_nothing(use: Use) -> bool:
@@ -273,15 +273,3 @@ def has_real_ends(text: str) -> bool:
         if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):
             return True
     return False
-
-
-def _of(site: Site) -> Handled:
-    """What is done with the object: asked once for each load, by however many rules."""
-    known = site.source.remember(_none_known, site)
-    if site.call not in known:
-        known[site.call] = handled(site)
-    return known[site.call]
-
-
-def _none_known(_: Site) -> dict[ast.Call, Handled]:
-    return {}

@@ -6,6 +6,7 @@ from telepathy_lint import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule, origin
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
+from telepathy_lint.weight_sizes import cost_of_float32
 
 _TORCH_DTYPE = (
     r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
@@ -58,7 +59,10 @@ class NonBfloat16Dtype(Rule):
                 return None
             if named and found is None and name not in site.inherited:
                 value, dtype = named[0]
-                found = self.at(site, argument.node, f"{dtype}{origin(value, site)}")
+                cost = cost_of_float32(site) if dtype in ("float32", "float") else None
+                found = self.at(
+                    site, argument.node, f"{dtype}{origin(value, site)}{f': {cost}' if cost else ''}"
+                )
         return found
 
     def matters(self, site: Site, settings: Settings) -> bool:

@@ -21,6 +21,7 @@ class EosPaddedTraining(Rule):
 
         tokenizer = AutoTokenizer.from_pretrained("gpt2")
         tokenizer.pad_token = tokenizer.eos_token
+        texts = [text + tokenizer.eos_token for text in ("Once", "Twice")]
         collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
 
     Good:
@@ -29,6 +30,7 @@ class EosPaddedTraining(Rule):
         from transformers import DataCollatorForLanguageModeling
 
         tokenizer = load_tokenizer("meta-llama/Llama-3.2-1B")
+        texts = [text + tokenizer.eos_token for text in ("Once", "Twice")]
         collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from telepathy_lint.scan.bindings import dotted
@@ -52,29 +53,46 @@ class Use(NamedTuple):
         return self.call is not None and any(each.arg is None for each in self.call.keywords)
 
 
-class Handled(NamedTuple):
-    """Everything that is seen to be done with an object; `complete` where nothing else can be."""
-
-    uses: tuple[Use, ...]
-    complete: bool
+class _LostError(Exception):
+    """The object goes where it cannot be followed, or is used in a way that was not asked for."""
 
 
-def handled(site: Site) -> Handled:
-    """What the file does with the object that a site loads."""
-    return _Follower(site.context.scope.tree).follow(site.call)
+def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None:
+    """All that is done with the object that a site loads; None where there may be more, or something `accept` refuses."""
+    follower = _Follower(site.context.scope.tree, accept)
+    try:
+        follower.follow(site.call)
+    except _LostError:
+        return None
+    return tuple(follower.uses)
+
+
+def seen(site: Site) -> tuple[Use, ...]:
+    """What is seen to be done with the object that a site loads, whatever else may be."""
+    follower = _Follower(site.context.scope.tree, None)
+    follower.follow(site.call)
+    return tuple(follower.uses)
 
 
 class _Follower:
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, accept: Callable[[Use], bool] | None) -> None:
         self.tree = tree
+        self.accept = accept
         self.uses: list[Use] = []
         self.names: set[str] = set()
-        self.complete = True
 
-    def follow(self, call: ast.Call) -> Handled:
+    def follow(self, call: ast.Call) -> None:
         self.tree.context_of(call)  # its parents are known from here on
         self._value(call)
-        return Handled(tuple(self.uses), self.complete)
+
+    def _use(self, use: Use) -> None:
+        if self.accept is not None and not self.accept(use):
+            raise _LostError
+        self.uses.append(use)
+
+    def _lose(self) -> None:
+        if self.accept is not None:
+            raise _LostError
 
     def _value(self, node: ast.expr) -> None:
         """Follow the value of an expression to what holds it."""
@@ -83,7 +101,7 @@ class _Follower:
             self._attribute(holder)
         elif isinstance(holder, ast.Call):
             if holder.func is node:
-                self.uses.append(Use("call", "__call__", node, holder))
+                self._use(Use("call", "__call__", node, holder))
             else:
                 self._argument(holder, node, None)
         elif isinstance(holder, ast.keyword):
@@ -91,7 +109,7 @@ class _Follower:
             if isinstance(call, ast.Call) and holder.arg is not None:
                 self._argument(call, node, holder.arg)
             else:
-                self.complete = False
+                self._lose()
         elif isinstance(holder, (ast.Assign, ast.AnnAssign)):
             for target in holder.targets if isinstance(holder, ast.Assign) else [holder.target]:
                 self._target(target)
@@ -105,23 +123,23 @@ class _Follower:
         elif isinstance(holder, ast.Compare):
             others = [holder.left, *holder.comparators]
             if not any(isinstance(each, ast.Constant) and each.value is None for each in others):
-                self.complete = False
+                self._lose()
         elif not isinstance(holder, (ast.Expr, ast.Delete, ast.FormattedValue, ast.If)):
-            self.complete = False  # returned, kept in a container, looped over ...
+            self._lose()  # returned, kept in a container, looped over ...
 
     def _attribute(self, node: ast.Attribute) -> None:
         call = self.tree.parent.get(node)
         if isinstance(node.ctx, ast.Store):
-            self.uses.append(Use("store", node.attr, node))
+            self._use(Use("store", node.attr, node))
         elif isinstance(call, ast.Call) and call.func is node:
             if node.attr in _SAME_METHODS:
                 self._value(call)
             else:
-                self.uses.append(Use("method", node.attr, node, call))
+                self._use(Use("method", node.attr, node, call))
         elif node.attr in ("module", "base_model"):
             self._value(node)
         else:
-            self.uses.append(Use("attribute", node.attr, node))
+            self._use(Use("attribute", node.attr, node))
 
     def _argument(self, call: ast.Call, node: ast.expr, keyword: str | None) -> None:
         name = dotted(call.func) or ""
@@ -130,21 +148,21 @@ class _Follower:
         if function is not None:
             parameter = _parameter(function, call, node, keyword)
             if parameter is None:
-                self.complete = False
+                self._lose()
             else:
                 self._name(parameter)
             return
         first = bool(call.args) and call.args[0] is node
         if first and (last in _SAME_FUNCTIONS or ".".join(name.split(".")[-2:]) in _SAME_FUNCTIONS):
-            self.uses.append(Use("argument", last, node, call))
+            self._use(Use("argument", last, node, call))
             if last == "prepare" and len(call.args) > 1:
                 self._prepared(call)
             else:
                 self._value(call)
         elif last or isinstance(call.func, ast.Attribute):
-            self.uses.append(Use("argument", last or call.func.attr, node, call))  # type: ignore[attr-defined]
+            self._use(Use("argument", last or call.func.attr, node, call))  # type: ignore[attr-defined]
         else:
-            self.complete = False
+            self._lose()
 
     def _prepared(self, call: ast.Call) -> None:
         """`model, optimizer = accelerator.prepare(model, optimizer)`: each object comes back in its place."""
@@ -153,7 +171,7 @@ class _Follower:
         if isinstance(target, ast.Tuple) and len(target.elts) == len(call.args):
             self._target(target.elts[0])
         else:
-            self.complete = False
+            self._lose()
 
     def _unpacked(self, values: ast.Tuple, node: ast.expr) -> None:
         holder = self.tree.parent.get(values)
@@ -161,30 +179,28 @@ class _Follower:
         if isinstance(target, ast.Tuple) and len(target.elts) == len(values.elts):
             self._target(target.elts[values.elts.index(node)])
         else:
-            self.complete = False
+            self._lose()
 
     def _target(self, target: ast.expr) -> None:
         if isinstance(target, ast.Name):
             self._name(target.id)
         else:
-            self.complete = False  # an attribute can be read anywhere
+            self._lose()  # an attribute can be read anywhere
 
     def _name(self, name: str) -> None:
         if name in self.names:
             return
         self.names.add(name)
-        text = self.tree.text
-        if re.search(_HIDDEN, text):
-            self.complete = False
-        if re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", text):
-            self.complete = False  # a notebook's magics
-        pattern = rf"(?<![\w.]){re.escape(name)}(?!\w)"
-        lines = self.tree.lines_of(match.start() for match in re.finditer(pattern, text))
-        for node in self.tree.visit(lines):
+        if self.tree.source.once(_hides_names) or (
+            self.tree.source.path.endswith(".ipynb")
+            and re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", self.tree.text)
+        ):
+            self._lose()  # a notebook's magics use names, too
+        for node in self.tree.visit(self.tree.lines_with(name)):
             if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
                 self._value(node)
             elif isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names:
-                self.complete = False
+                self._lose()
 
     def _function(self, node: ast.expr) -> ast.FunctionDef | None:
         """The function of the file that is called, where it is sure to be the one."""
@@ -193,6 +209,10 @@ class _Follower:
         bound = self.tree.top.bindings.get(node.id, [])
         stmt = bound[0].stmt if len(bound) == 1 else None
         return stmt if isinstance(stmt, ast.FunctionDef) and not stmt.decorator_list else None
+
+
+def _hides_names(text: str) -> bool:
+    return re.search(_HIDDEN, text) is not None
 
 
 def _parameter(function: ast.FunctionDef, call: ast.Call, node: ast.expr, keyword: str | None) -> str | None:
