@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from telepathy_lint.output import FORMATS, Report, render
-from telepathy_lint.output.text import printable, statistics, summary
+from telepathy_lint.output.text import outlook, printable, statistics, summary
 from telepathy_lint.results import FAILED_CODE, FileResult, failure
 from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
 
@@ -460,3 +460,22 @@ def test_statistics_are_sorted_by_number() -> None:
         "3\tTLP102\t[-] hardcoded-device-map",
         "2\tTLP101\t[*] hardcoded-device-map",
     ]
+
+
+def test_statistics_end_with_calls_fixes_and_the_command_to_try_next() -> None:
+    held = Fix("display", "not fixed: line 9 saves")
+
+    def told(*violations: Violation) -> str:
+        return "".join(outlook(Report([result(*violations), FAILED]), lambda more: f"check {more} ."))
+
+    both = (
+        violation(fix=fix()),
+        violation(code="TLP102", fix=fix("unsafe")),
+        violation(code="TLP104", fix=held),
+    )
+    assert told(*both) == (
+        "\n3 findings at 1 call: 1 fixable safely, 1 more with --unsafe-fixes.\nTry next: check --select TLP101 --diff .\n"
+    )
+    assert told(both[1]).endswith("Try next: check --select TLP102 --unsafe-fixes --diff .\n")
+    assert told(both[2]) == "\n1 finding at 1 call: 0 fixable safely.\nTry next: check --select TLP104 .\n"
+    assert told() == ""

@@ -288,12 +288,23 @@ class Check:
 
     def _pieces(self, report: Report) -> Any:
         if self.options.statistics:
-            from telepathy_lint.output.text import statistics
+            from itertools import chain
 
-            return statistics(report)
+            from telepathy_lint.output.text import outlook, statistics
+
+            said = [] if self.quiet or not self.format.text else outlook(report, self._command)
+            return chain(statistics(report), said)
         from telepathy_lint.output import render
 
         return render(self.config.output_format, report)
+
+    def _command(self, more: str) -> str:
+        """A command line like this run's, with other options."""
+        from shlex import join
+
+        given = ["--isolated"] if self.options.isolated else []
+        given += [part for each in self.options.config for part in ("--config", each)]
+        return f"telepathy-lint check {more} {join([*given, *self.options.paths])}"
 
     def _added(self, results: Sequence[FileResult]) -> int:
         failed = [violation for result in results for violation in result.failures]
