@@ -44,6 +44,8 @@ gives the good one. What is said of transformers is run too, on 4.57 and on 5.x 
 #: What the command line's help does not say of a configuration key, or says of an option only.
 KEYS = {
     "respect-gitignore": "leave out what git ignores",
+    "strict": "report by the letter of the rules, also what the file itself shows not to matter ([below](#what-is-worth-reading))",
+    "include-vendored": "lint copies of transformers, peft and trl in the project, too (they are left out and named otherwise)",
     "fix": "apply safe fixes on every run of `check`",
     "unsafe-fixes": "count fixes that change numbers or decoding as safe",
     "unsafe-fixes-despite": "kinds of evidence that hold no unsafe fix back ([below](#what-holds-an-unsafe-fix-back))",
@@ -61,6 +63,17 @@ KEYS = {
     "required-version": "refuse to run where another version of telepathy-lint is installed; a bare version means that one",
     "cache-dir": "where results are kept between runs; counts from the configuration's folder",
     "output-format": "as `--output-format`: [formats](output-formats.md)",
+}
+
+#: What the default leaves out, by rule.
+WORTH = {
+    "TLP102": "the loaded weights themselves are trained, or the id names an encoder of a small size",
+    "TLP103": "float32 weights are trained, or float16 is what an AWQ or GPTQ checkpoint or mixed precision wants",
+    "TLP104": "no other implementation could be used: float32, a CPU, attention that is read or replaced",
+    "TLP105": "the model never generates, or every call that generates states `do_sample` and a length",
+    "TLP201": "nothing pads with the tokenizer",
+    "TLP202": "nothing adds an end-of-sequence token to the texts",
+    "TLP203": "TLP105 is reported for the same model",
 }
 
 CONFIGURATION_HEAD = """\
@@ -213,6 +226,18 @@ def configuration() -> str:
             for kind, what in evidence.KINDS.items()
         ),
     ]
+    worth = [
+        "",
+        "## What is worth reading",
+        "",
+        "A finding that is true can be of no use. By default, what the file itself shows not to matter is left out; `strict`",
+        "reports it too. Evidence silences a finding, the lack of evidence never does: a script that loads a model and shows",
+        "nothing else gets every finding, and so does a model that leaves the file.",
+        "",
+        "| rule | is left out where the file shows that |",
+        "| --- | --- |",
+        *(f"| {code} | {what} |" for code, what in WORTH.items()),
+    ]
     excluded = [
         "",
         "## What is left out by default",
@@ -223,7 +248,7 @@ def configuration() -> str:
     head = CONFIGURATION_HEAD.format(
         written=WRITTEN.format(source="telepathy_lint/config.py, commands/ or the texts in docs/generate.py")
     )
-    return "\n".join([head.rstrip("\n"), "", *rows, *loader, *held, *excluded])
+    return "\n".join([head.rstrip("\n"), "", *rows, *loader, *worth, *held, *excluded])
 
 
 def held_back_by(kind: str) -> list[str]:

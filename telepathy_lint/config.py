@@ -61,6 +61,8 @@ class Config(NamedTuple):
     extend_exclude: tuple[str, ...] = ()
     force_exclude: bool = False
     respect_gitignore: bool = True
+    include_vendored: bool = False
+    strict: bool = False
     fix: bool = False
     unsafe_fixes: bool = False
     unsafe_fixes_despite: tuple[str, ...] = ()
@@ -90,7 +92,8 @@ class Config(NamedTuple):
         settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
         fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
         gpu = self.gpu if self.gpu is not None else settings.gpu
-        return settings._replace(fixing=fixing, gpu=gpu, unsafe_fixes_despite=self.unsafe_fixes_despite)
+        settings = settings._replace(fixing=fixing, gpu=gpu, strict=self.strict)
+        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite)
 
     @property
     def ignored(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -130,6 +130,8 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "extend-per-file-ignores": _PATTERNS,
     "force-exclude": _FLAG,
     "respect-gitignore": _FLAG,
+    "include-vendored": _FLAG,
+    "strict": _FLAG,
     "fix": _FLAG,
     "unsafe-fixes": _FLAG,
     "unsafe-fixes-despite": (_despite, "a list of kinds of evidence"),

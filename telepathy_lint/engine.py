@@ -171,27 +171,54 @@ def _found(
     source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Modules | None
 ) -> tuple[list[_Found], Scan]:
     scanned = scan(source, settings, project)
-    found: list[_Found] = []
-    for site in scanned.sites:
-        for rule in rules:
-            if site.kind not in rule.meta.kinds:
-                continue
-            try:
-                report = rule.check(site, settings)
-            except Exception as error:
-                span = source.place(site.start, site.end)
-                where = place_in_words(span.line, span.cell)
-                raise RuleError(
-                    f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}", span
-                ) from error
-            if report is not None:
-                found.append(_Found(_violation(source, site, rule, report), site, rule))
+    found = [
+        _Found(_violation(source, site, rule, report), site, rule)
+        for site, rule, report in reported(scanned.sites, rules, settings)
+    ]
     if noqa and found:
         kept = {
             id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])
         }
         found = [each for each in found if id(each.violation) in kept]
     return found, scanned
+
+
+def reported(
+    sites: Sequence[Site], rules: Sequence[Rule], settings: Settings
+) -> list[tuple[Site, Rule, Report]]:
+    """What the rules report of sites, as strictly as the settings say.
+
+    Raises:
+        RuleError: a rule crashed.
+    """
+    found: list[tuple[Site, Rule, Report]] = []
+    for site in sites:
+        for rule in rules:
+            if site.kind not in rule.meta.kinds:
+                continue
+            try:
+                report = rule.check(site, settings)
+                if report is not None and (settings.strict or rule.matters(site, settings)):
+                    found.append((site, rule, report))
+            except Exception as error:
+                span = site.source.place(site.start, site.end)
+                where = place_in_words(span.line, span.cell)
+                raise RuleError(
+                    f"{rule.meta.code} crashed on {where}: {type(error).__name__}: {error}", span
+                ) from error
+    return found if settings.strict else _once(found)
+
+
+def _once(found: list[tuple[Site, Rule, Report]]) -> list[tuple[Site, Rule, Report]]:
+    """Without what another finding says of the same load already."""
+    if not any(rule.meta.covered_by and site.about for site, rule, _ in found):
+        return found
+    at = {(id(site.call), rule.meta.code) for site, rule, _ in found}
+    return [
+        (site, rule, report)
+        for site, rule, report in found
+        if not any((id(load.call), rule.meta.covered_by) in at for load in site.about)
+    ]
 
 
 def _violation(source: Source, site: Site, rule: Rule, report: Report) -> Violation:
@@ -265,4 +292,4 @@ def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violat
     ]
 
 
-__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint", "trial"]
+__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint", "reported", "trial"]

@@ -49,7 +49,7 @@ _WORDS = {
 _SAVES = frozenset(
     {"save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict"}
 )
-_OPTIMIZERS = r"(?:.*\.)?(?:\w*Adam\w*|SGD|Adafactor|Lion|Muon|RMSprop|Adagrad)(?:8bit)?"
+OPTIMIZERS = r"(?:.*\.)?(?:\w*Adam\w*|SGD|Adafactor|Lion|Muon|RMSprop|Adagrad)(?:8bit)?"
 #: A tensor that one of these made has a type that NumPy knows.
 _CASTS = frozenset(
     {"float", "double", "int", "long", "bool", "argmax", "argmin", "argsort", "numel", "tolist"}
@@ -130,7 +130,7 @@ def _kinds(node: ast.Call | ast.ClassDef | ast.Dict) -> Iterator[str]:
         yield "saving"
     if name.endswith("Trainer"):
         yield from ("training", "saving")
-    if re.fullmatch(_OPTIMIZERS, func):
+    if re.fullmatch(OPTIMIZERS, func):
         yield "training"
     if name == "GradScaler" or _is_float16_amp(name, node, given):
         yield "float16-amp"

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     import re
 
     from telepathy_lint.gitignore import Ignores
+    from telepathy_lint.vendored import Copies
 
 SUFFIXES = (".py", ".ipynb")
+#: Names of folders that a copy of a library has; only what holds one is looked at more closely.
+_OF_COPIES = frozenset({"src", "transformers", "peft", "trl"})
 
 
 class Patterns:
@@ -105,6 +108,14 @@ class Discovery:
         self.force_exclude = force_exclude
         self.suffixes = suffixes
         self._patterns: dict[int, Patterns] = {}
+        #: The copies of libraries that were left out, as the user will see their folders, and what each is a copy of.
+        self.copies: dict[str, str] = {}
+
+    @cached_property
+    def _copies(self) -> Copies:
+        from telepathy_lint.vendored import Copies  # most projects hold none
+
+        return Copies()
 
     @cached_property
     def ignores(self) -> Ignores:
@@ -153,6 +164,8 @@ class Discovery:
         is_folder = os.path.isdir(absolute)
         if self._excludes(config).match_above(absolute, is_folder):
             return True
+        if not config.include_vendored and self._copies.above(absolute, config.root):
+            return True
         return config.respect_gitignore and (
             self.ignores.ignored(folder, name, is_folder) or self.ignores.ignored_above(folder)
         )
@@ -166,6 +179,7 @@ class Discovery:
 
     def _walk(self, shown: str, absolute: str) -> Iterator[tuple[Found, bool]]:
         """All files below a folder; links to folders are not followed, so that no loop can form."""
+        root = absolute
         pending = [("" if shown == os.curdir else os.path.normpath(shown), absolute)]
         while pending:
             shown, folder = pending.pop()
@@ -177,6 +191,9 @@ class Discovery:
             except OSError as error:
                 yield Found(shown or os.curdir, folder, f"cannot be read: {error.strerror}"), False
                 continue
+            below: list[tuple[str, str]] = []
+            here: list[tuple[Found, bool]] = []
+            may_be_copy = os.path.basename(folder) in _OF_COPIES
             for entry in listed:
                 name = entry.name
                 is_folder = entry.is_dir(follow_symlinks=False)
@@ -188,9 +205,15 @@ class Discovery:
                     continue
                 path = os.path.join(shown, name)
                 if is_folder:
-                    pending.append((path, entry.path))
+                    below.append((path, entry.path))
+                    may_be_copy = may_be_copy or name in _OF_COPIES
                 elif _is_regular(entry):
-                    yield Found(path, folder), entry.is_symlink()
+                    here.append((Found(path, folder), entry.is_symlink()))
+            if may_be_copy and not config.include_vendored and (library := self._copies.at(folder, root)):
+                self.copies[shown] = library
+                continue
+            pending += below
+            yield from here
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:

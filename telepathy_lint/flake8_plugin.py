@@ -50,6 +50,12 @@ class Plugin:
             metavar="NAMES",
             help="dotted names of functions known to load a model",
         )
+        manager.add_option(
+            "--telepathy-strict",
+            parse_from_config=True,
+            action="store_true",
+            help="report what the code itself shows not to matter, too",
+        )
         manager.extend_default_ignore(["TLP303", "TLP9"])
 
     @classmethod
@@ -57,6 +63,7 @@ class Plugin:
         given = {
             "target-transformers": options.telepathy_target_transformers,
             "wrappers": options.telepathy_wrappers,
+            "strict": options.telepathy_strict,
         }
         cls.options = {key: value for key, value in given.items() if value}
         from telepathy_lint.config import ConfigError, from_table

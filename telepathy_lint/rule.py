@@ -37,6 +37,8 @@ class Meta(NamedTuple):
     default: bool = True
     #: Whether the rule needs a look at the whole project first.
     project: bool = False
+    #: The code of a rule whose finding at the load says the same; this one is then left out.
+    covered_by: str | None = None
 
     def check(self) -> None:
         """Raise a ValueError where this describes no rule there can be."""
@@ -88,6 +90,13 @@ class Rule:
     def check(self, site: Site, settings: Settings) -> Report | None:
         """What is wrong with the site, or None; never called for kinds the rule did not name."""
         raise NotImplementedError
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        """Whether a site that `check` reports is worth reading: not where the file itself shows that it does not matter.
+
+        Asked only of what would be reported, and not under `strict`. What cannot be decided matters.
+        """
+        return True
 
     def safety(self, site: Site) -> Safety:
         """How sure the shared rewrite is to keep this site's meaning, as far as this rule goes."""

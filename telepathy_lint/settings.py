@@ -40,6 +40,8 @@ class Settings(NamedTuple):
     gpu: str = "H100-80GB"
     #: Kinds of evidence (`telepathy_lint.evidence.KINDS`) that hold no unsafe fix back.
     unsafe_fixes_despite: tuple[str, ...] = ()
+    #: Whether to report by the letter of the rules, also what the file shows not to matter.
+    strict: bool = False
     #: What a look at the whole project found for this file; empty where nobody looked.
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and how safe their fixes count.

@@ -23,10 +23,10 @@ LAYERS = (
     ("notebook", "suppress", "scan", "fixes"),
     ("rule",),
     ("rules", "load_arguments", "outdated_arguments", "replaced_arguments", "ineffective_arguments", "spreads", "written_ids", "decoding",
-     "evidence"),
+     "evidence", "relevance", "weight_sizes"),
     ("registry", "rewrite"),
     ("engine",),
-    ("version_specifiers", "config_values", "config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
+    ("version_specifiers", "config_values", "config", "requirements", "gitignore", "vendored", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "jupyter", "lsp", "language_server", "api", "__main__", "__init__"),
@@ -68,7 +68,9 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
     for module, _ in imports_of(path):
         if module.startswith("telepathy_runtime"):
-            allowed = [f"telepathy_runtime.{name}" for name in ("registry", "families", "gpu_names")]
+            allowed = [
+                f"telepathy_runtime.{name}" for name in ("registry", "families", "gpu_names", "published")
+            ]
             if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
                 allowed.append(
                     "telepathy_runtime.memory"
@@ -171,7 +173,7 @@ def test_modules_stay_readable(package: str) -> None:
 #: What may look at the disk or the environment. A finding that rested on what anything else saw there would be remembered
 #: wrongly: the cache knows a result by its file, its settings and what `Modules` was asked.
 LOOKS_OUTSIDE = {
-    "module_files", "config", "requirements", "gitignore", "files", "writing", "baseline", "cache", "workers", "project",
+    "module_files", "config", "requirements", "gitignore", "vendored", "files", "writing", "baseline", "cache", "workers", "project",
     "audit", "cli", "commands", "lsp", "language_server", "flake8_plugin", "codemod", "__main__", "registry", "streams",
 }  # fmt: skip
 OUTSIDE = {

@@ -382,7 +382,14 @@ def test_statistics(lint: Any) -> None:
     write("a.py", BAD + BAD)
     write("b.py", UNSAFE)
     ran = lint("--select", "TLP101,TLP102", "--statistics")
-    assert ran.out.splitlines() == ["2\tTLP101\t[*] hardcoded-device-map", "1\tTLP102\t[ ] missing-dtype"]
+    table = ["2\tTLP101\t[*] hardcoded-device-map", "1\tTLP102\t[ ] missing-dtype"]
+    assert ran.out.splitlines() == [
+        *table,
+        "",
+        "3 findings at 3 calls: 2 fixable safely, 1 more with --unsafe-fixes.",
+        "Try next: telepathy-lint check --select TLP101 --diff .",
+    ]
+    assert lint("--select", "TLP101,TLP102", "--statistics", "-q").out.splitlines() == table
 
 
 def test_show_files(lint: Any) -> None:

@@ -66,7 +66,7 @@ CODES = ("TLP101", "TLP103", "TLP105", "TLP201")
 def found(code: str, **settings: object) -> dict[str, object]:
     """The fix of each finding at the two loads of HEAD, by code."""
     source = Source("script.py", code.encode())
-    lines = engine.lint(source, registry.select(CODES), Settings()._replace(**settings))
+    lines = engine.lint(source, registry.select(CODES), Settings(strict=True)._replace(**settings))
     return {one.code: one.fix for one in lines if one.line in (5, 6)}
 
 
@@ -84,7 +84,7 @@ def test_evidence_holds_back_the_fixes_that_it_is_about(line: str) -> None:
     # The fix of what is not held back goes through, and takes nothing else along.
     assert fixes["TLP101"].safety == "safe" or "Trainer" in line or "ccelerat" in line  # type: ignore[attr-defined]
     source = Source("script.py", f"{HEAD}{line}\n".encode())
-    text = engine.fix(source, registry.select(CODES), Settings(), unsafe=True).text
+    text = engine.fix(source, registry.select(CODES), Settings(strict=True), unsafe=True).text
     assert ("DTYPE)" in text.splitlines()[5] or "torch_dtype=DTYPE" in text) == ("TLP103" in held)
     assert ("generation_config=None" in text) == ("TLP105" in held)
     assert ("load_tokenizer(" in text) == ("TLP201" not in held)
@@ -123,14 +123,14 @@ def test_an_owner_can_overrule_one_kind(kind: str) -> None:
 def test_models_that_do_not_bear_bfloat16(load: str, kind: str | None, dtype: str) -> None:
     code = f"import torch\nfrom transformers import *\nmodel = {load}{dtype})\n"
     source = Source("script.py", code.encode())
-    (one,) = engine.lint(source, registry.select(["TLP102", "TLP103"]), Settings())
+    (one,) = engine.lint(source, registry.select(["TLP102", "TLP103"]), Settings(strict=True))
     assert one.fix is not None
     assert one.fix.reason == (evidence.KINDS[kind] if kind else None)
 
 
 def test_every_format_names_the_line() -> None:
     source = Source("script.py", f"{HEAD}model.save_pretrained('out')\n".encode())
-    violations = tuple(engine.lint(source, registry.select(["TLP105"]), Settings()))
+    violations = tuple(engine.lint(source, registry.select(["TLP105"]), Settings(strict=True)))
     result = FileResult("script.py", violations=violations)
     for name in (
         "full",

@@ -359,3 +359,65 @@ def test_a_read_only_file_is_refused(here: Path) -> None:
     (here / "a.py").chmod(0o444)
     with pytest.raises(WriteRefusedError, match="not writable"):
         write_back("a.py", b"y\n", b"x = 1\n")
+
+
+# ---- copies of libraries
+
+_DECLARED = 'from setuptools import setup\nsetup(\n    name="transformers",  # expected\n)\n'
+
+
+def copy(root: Path, at: str, library: str = "transformers", inside: str = "models") -> None:
+    make(root, f"{at}/{library}/__init__.py", f"{at}/{library}/{inside}/x.py")
+
+
+def without(
+    *paths: str, configs: Configs | None = None, force: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    discovery = Discovery(configs or Configs(), force)
+    return [one.path for one in discovery.find(paths)], discovery.copies
+
+
+def test_a_copy_of_a_library_is_left_out_and_named(here: Path) -> None:
+    make(here, "a.py", "third_party/mine.py", "third_party/transformers-4.28.1/examples/run.py")
+    copy(here, "third_party/transformers-4.28.1/src")
+    copy(here, "lib", "peft", "tuners")
+    copy(here, ".", "trl", "trainer")
+    assert without(".") == (
+        ["a.py", "third_party/mine.py"],
+        {"third_party/transformers-4.28.1": "transformers", "lib/peft": "peft", "trl": "trl"},
+    )
+    found, copies = without(".", configs=Configs({"include-vendored": True}))
+    assert (len(found), copies) == (9, {})
+
+
+def test_the_repository_around_a_package_goes_with_it_where_it_is_the_librarys_own(here: Path) -> None:
+    make(here, "fork/train.py", "mine/train.py")
+    make(here, "fork/setup.py", text=_DECLARED)
+    copy(here, "fork/src")
+    copy(here, "mine/src")
+    assert without(".") == (
+        ["mine/train.py"], {"fork": "transformers", "mine/src/transformers": "transformers"}
+    )  # fmt: skip
+
+
+def test_the_library_itself_is_looked_at_where_it_is_the_project(here: Path) -> None:
+    make(here, "setup.py", text=_DECLARED)
+    copy(here, "src")
+    everything = ["setup.py", "src/transformers/__init__.py", "src/transformers/models/x.py"]
+    assert without(".") == (everything, {})
+    assert without("src") == (everything[1:], {})
+    assert without("src/transformers") == (everything[1:], {})
+
+
+def test_folders_that_only_share_the_name_are_no_copies(here: Path) -> None:
+    make(here, "transformers/__init__.py", "transformers/vit.py", "trl/trainer/x.py", "src/peft/a.py")
+    found, copies = without(".")
+    assert (len(found), copies) == (4, {})
+
+
+def test_a_named_file_of_a_copy_is_linted_unless_excludes_are_forced(here: Path) -> None:
+    copy(here, "lib")
+    make(here, "lib/b.py")
+    named = ["lib/b.py", "lib/transformers/models/x.py"]
+    assert without(*named) == (named, {})
+    assert without(*named, force=True)[0] == ["lib/b.py"]

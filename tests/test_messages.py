@@ -68,6 +68,69 @@ def test_a_missing_dtype_says_what_the_version_does(target: str | None, message:
 
 
 @pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (None, "transformers 4.x loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x what the checkpoint's config says"),
+        ("4.57", "transformers 4.57 loads float32: 28.4 GiB instead of 14.2 for Qwen2.5-7B"),
+        ("5.0", "transformers 5.0 loads what the checkpoint's config says"),
+    ],
+)  # fmt: skip
+def test_a_missing_dtype_says_what_it_costs_where_the_model_is_known(
+    target: str | None, message: str
+) -> None:
+    code = 'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B")\n'
+    assert said(code, "TLP102", target) == [f"no dtype is given: {message}"]
+
+
+def test_float32_says_what_it_costs_by_any_id_of_the_model() -> None:
+    code = 'AutoModelForCausalLM.from_pretrained("meta-llama/Meta-Llama-3.1-8B", dtype={})\n'
+    cost = "29.9 GiB instead of 15.0 for Meta-Llama-3.1-8B"
+    assert said(code.format("torch.float32"), "TLP103") == [f"dtype is not bfloat16: float32: {cost}"]
+    assert said(code.format("torch.float16"), "TLP103") == ["dtype is not bfloat16: float16"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B", load_in_4bit=True)\n',
+        'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B", quantization_config=x)\n',
+        'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B-Instruct-AWQ")\n',
+        'AutoModel.from_pretrained("Qwen/Qwen2.5-7B")\n',  # without its head it is smaller
+    ],
+)
+def test_no_cost_is_said_where_it_would_be_another(code: str) -> None:
+    assert "GiB" not in said(code, "TLP102")[0]
+
+
+def test_the_attention_that_transformers_picks_is_named_where_the_class_is_known() -> None:
+    transformers = pytest.importorskip("transformers")
+    code = 'AutoModelForCausalLM.from_pretrained("mistralai/Mistral-7B-v0.3")\n'
+    assert said(code, "TLP104") == [
+        "no attn_implementation is given: transformers picks sdpa for Mistral-7B-v0.3"
+    ]
+    from telepathy_runtime.families import families
+
+    assert {each.name for each in families()} == {"llama-3", "mistral-7b", "qwen2.5"}
+    for name in ("Llama", "Mistral", "Qwen2"):
+        config = getattr(transformers, f"{name}Config")(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=16
+        )
+        model = transformers.AutoModelForCausalLM.from_config(config)
+        assert model.config._attn_implementation == "sdpa"
+
+
+def test_the_sizes_in_messages_are_those_of_the_registry() -> None:
+    from telepathy_runtime import published, registry
+
+    ids = [spec.id for spec in registry.all_models()]
+    assert ids == list(published._sizes())
+    for each in ids:
+        assert (
+            published.published_bytes(each) == registry.published_bytes(each) == 2 * registry.get(each).params
+        )
+
+
+@pytest.mark.parametrize(
     ("arguments", "dtype"),
     [
         ("dtype=torch.float16", "float16"),
@@ -107,7 +170,7 @@ def test_a_dtype_that_is_fine_or_not_known_is_not_reported(arguments: str) -> No
 def test_what_is_absent_is_said() -> None:
     generative = 'AutoTokenizer.from_pretrained("x")\nAutoModelForCausalLM.from_pretrained("x")\n'
     assert said(generative, "TLP104") == [
-        "no attn_implementation is given: sdpa or eager, as the class and the release have it"
+        "no attn_implementation is given: transformers picks sdpa or eager, by the class and the release"
     ]
     assert said(generative, "TLP105") == [
         "no generation config is given: the checkpoint's own settings decide how it decodes"
@@ -118,7 +181,7 @@ def test_what_is_absent_is_said() -> None:
 @pytest.mark.parametrize("word", ["print(out.attentions)", "model(x, output_attentions=True)"])
 def test_either_word_shows_that_attention_is_read(word: str) -> None:
     source = Source("script.py", f"{HEAD}{load('')}{word}\n".encode())
-    (found,) = engine.lint(source, registry.select(["TLP104"]), Settings())
+    (found,) = engine.lint(source, registry.select(["TLP104"]), Settings(strict=True))
     assert found.fix is not None and found.fix.safety == "unsafe"
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from telepathy_lint.output import FORMATS, Report, render
-from telepathy_lint.output.text import printable, statistics, summary
+from telepathy_lint.output.text import outlook, printable, statistics, summary
 from telepathy_lint.results import FAILED_CODE, FileResult, failure
 from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
 
@@ -94,7 +94,62 @@ def test_full() -> None:
 def test_full_shows_a_rewrite_once_for_all_that_was_found_at_the_call() -> None:
     both = result(violation(fix=fix()), violation(code="TLP102", fix=fix()), diffs=("1 - old", "1 - old"))
     shown = text("full", both)
-    assert (shown.count("1 - old"), shown.count("help: load with b")) == (1, 2)
+    assert (shown.count("1 - old"), shown.count("help: load with b")) == (1, 1)
+
+
+def test_full_shows_a_call_once_with_a_line_for_each_code() -> None:
+    call = Span(2, 5, 2, 26)
+    missing = violation(code="TLP104")._replace(column=5, span=Span(2, 5, 2, 9))
+    both = result(missing, violation(fix=fix()), diffs=("", "1 - old\n  + new"))
+    assert both.violations[0].site is not None and both.violations[0].site.span == call
+    assert text("full", both).splitlines() == [
+        f"TLP101 [*] {MESSAGE}",
+        f"TLP104 {MESSAGE}",
+        " --> a.py:2:5",
+        "  |",
+        "1 | import a",
+        '2 | m = load("é", map="auto")',
+        "  |     ^^^^ TLP104",
+        "  |               ^^^^^^^^^^ TLP101",
+        "3 | x = 1",
+        "  |",
+        "help: load with b",
+        "1 - old",
+        "  + new",
+        "",
+    ]
+
+
+def test_full_says_which_findings_of_a_call_are_not_fixed() -> None:
+    held = Fix("display", "not fixed: line 9 saves")
+    some = result(
+        violation(fix=fix()), violation(code="TLP102", fix=held), violation(code="TLP105", fix=held)
+    )
+    assert "help: TLP102, TLP105 not fixed: line 9 saves\n" in text("full", some)
+    every = result(violation(code="TLP102", fix=held), violation(code="TLP105", fix=held))
+    assert text("full", every).count("help: not fixed: line 9 saves\n") == 1
+
+
+def test_full_shows_only_the_larger_of_two_rewrites_of_a_call() -> None:
+    pair = result(
+        violation(fix=fix()),
+        violation(code="TLP102", fix=fix("unsafe")._replace(message="load with c")),
+        diffs=("1 - old", "1 - older"),
+    )
+    assert "1 - older" in text("full", pair, unsafe=True)
+    assert "load with b" not in text("full", pair, unsafe=True)
+    assert "load with b" in text("full", pair)
+    assert "load with c" not in text("full", pair)
+
+
+def test_full_leaves_out_the_lines_between_distant_findings_of_a_call() -> None:
+    lines = {(-1, number): f"line {number}" for number in (*range(1, 6), *range(28, 33))}
+    call = SiteRef("model", "f", None, Span(3, 1, 31, 2))
+    near = Violation("a.py", -1, 3, 1, "TLP104", "n-n", "m", Span(3, 1, 3, 5), call)
+    far = Violation("a.py", -1, 30, 1, "TLP101", "n-n", "m", Span(30, 1, 30, 5), call)
+    shown = text("full", FileResult("a.py", (near, far), diffs=("", ""), lines=lines)).splitlines()
+    assert shown[shown.index(" 5 | line 5") + 1 : shown.index("28 | line 28")] == ["..."]
+    assert shown[shown.index("30 | line 30") + 1] == "   | ^^^^ TLP101"
 
 
 def test_full_hides_unsafe_fixes_until_asked() -> None:
@@ -405,3 +460,22 @@ def test_statistics_are_sorted_by_number() -> None:
         "3\tTLP102\t[-] hardcoded-device-map",
         "2\tTLP101\t[*] hardcoded-device-map",
     ]
+
+
+def test_statistics_end_with_calls_fixes_and_the_command_to_try_next() -> None:
+    held = Fix("display", "not fixed: line 9 saves")
+
+    def told(*violations: Violation) -> str:
+        return "".join(outlook(Report([result(*violations), FAILED]), lambda more: f"check {more} ."))
+
+    both = (
+        violation(fix=fix()),
+        violation(code="TLP102", fix=fix("unsafe")),
+        violation(code="TLP104", fix=held),
+    )
+    assert told(*both) == (
+        "\n3 findings at 1 call: 1 fixable safely, 1 more with --unsafe-fixes.\nTry next: check --select TLP101 --diff .\n"
+    )
+    assert told(both[1]).endswith("Try next: check --select TLP102 --unsafe-fixes --diff .\n")
+    assert told(both[2]) == "\n1 finding at 1 call: 0 fixable safely.\nTry next: check --select TLP104 .\n"
+    assert told() == ""

@@ -3,7 +3,8 @@
 `fixtures/rules/<code>/bad_*.py` holds code that the rule reports, `good_*.py` code on which it is silent. In a bad file the
 expectation stands beside the line, `# TLP101: 8`, with the 1-based column at which the finding points; such comments are
 taken out before anything looks at the file. `bad_x.fixed.py` is the text after fixing only this rule, unsafe fixes
-included; `pytest --bless` writes it. A first line `# target-transformers: 5.0` says what the project allows.
+included; `pytest --bless` writes it. A first line `# target-transformers: 5.0` says what the project allows. Files are read strictly, by the letter of the rule;
+a line `# not strict` asks for the default, which leaves out what the file shows not to matter.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from telepathy_lint.rule import Rule
 from telepathy_lint.settings import FixStyle, Settings, UnusedModel
 from telepathy_lint.source import Source
 
-_TARGET = re.compile(r"# target-transformers: (\S+)")
+_TARGET = re.compile(r"\A# target-transformers: (\S+)")
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "rules"
 _EXPECTED = re.compile(r"[ \t]+#[ ]((?:TLP\d{3}: \d+)(?:, TLP\d{3}: \d+)*)(?=\r?$)", re.MULTILINE)
 
@@ -59,8 +60,9 @@ def read(path: Path) -> tuple[Source, set[tuple[int, int, str]]]:
 
 
 def settings(where: Source, style: FixStyle = "loader") -> Settings:
-    target = _TARGET.match(where.text)
-    return Settings(target[1] if target else None, style, unused_models=unused_in(where.text))
+    target = _TARGET.search(where.text)
+    strict = "# not strict\n" not in where.text
+    return Settings(target[1] if target else None, style, strict=strict, unused_models=unused_in(where.text))
 
 
 @cache
@@ -90,8 +92,8 @@ def test_the_bad_example_is_reported_and_fixing_it_gives_the_good_one(code: str)
     assert {found[2] for found in reported(source(bad), only(code))} == {code}
     assert not reported(source(good), only(code))
     if rule.meta.fix in ("safe", "unsafe"):
-        assert engine.fix(source(bad), only(code), Settings(), unsafe=True).text == good
-        left_alone = engine.fix(source(bad), only(code), Settings(), unsafe=False)
+        assert engine.fix(source(bad), only(code), settings(source(bad)), unsafe=True).text == good
+        left_alone = engine.fix(source(bad), only(code), settings(source(bad)), unsafe=False)
         assert left_alone.changed == (rule.meta.fix == "safe")
 
 
@@ -137,6 +139,32 @@ def test_good(path: Path) -> None:
     assert not expected, "good files expect nothing"
     assert not reported(where, only(path.parent.name))
     assert not engine.fix(where, only(path.parent.name), settings(where), unsafe=True).changed
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in GOOD if re.match(r"good_default(_|$)", path.stem)], ids=name
+)
+def test_what_the_default_leaves_out_is_reported_strictly(path: Path) -> None:
+    where, _ = read(path)
+    assert not settings(where).strict
+    strictly = settings(where)._replace(strict=True)
+    assert engine.lint(where, only(path.parent.name), strictly)
+
+
+def test_one_fact_is_one_finding() -> None:
+    """TLP203 says of a call what TLP105 says of its model: both only where the rules are meant by the letter."""
+    code = source(
+        "from transformers import AutoModelForCausalLM\n"
+        "model = AutoModelForCausalLM.from_pretrained('gpt2')\n"
+        "model.generate(1)\n"
+    )
+
+    def codes(rules: list[str], strict: bool = False) -> list[str]:
+        return [found.code for found in engine.lint(code, select(rules), Settings(strict=strict))]
+
+    assert codes(["TLP105", "TLP203"]) == ["TLP105"]
+    assert codes(["TLP203"]) == ["TLP203"]
+    assert codes(["TLP105", "TLP203"], strict=True) == ["TLP105", "TLP203"]
 
 
 def pieces(path: Path) -> list[Any]:

@@ -22,7 +22,7 @@ HEADER = "from transformers import AutoModelForCausalLM, AutoTokenizer, Generati
 
 
 def found(code: str, *select: str) -> list[Violation]:
-    return engine.lint(Source("script.py", code.encode()), registry.select(select), Settings())
+    return engine.lint(Source("script.py", code.encode()), registry.select(select), Settings(strict=True))
 
 
 def fixed(code: str, *select: str, unsafe: bool = True) -> str:
@@ -158,7 +158,7 @@ def test_a_message_names_the_cell_and_the_line_in_it() -> None:
         "nbformat_minor": 5,
     }
     source = Notebook("n.ipynb", json.dumps(whole).encode())
-    (one,) = engine.lint(source, registry.select(["TLP202"]), Settings())
+    (one,) = engine.lint(source, registry.select(["TLP202"]), Settings(strict=True))
     assert one.message.endswith("pad_token is eos_token since line 2 of the 2nd code cell")
 
 

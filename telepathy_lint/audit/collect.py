@@ -31,6 +31,7 @@ from telepathy_lint.audit.follow import Follower, written
 from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.audit.tables import numbers_in
 from telepathy_lint.audit.together import groups
+from telepathy_lint.engine import reported
 from telepathy_lint.one_file import open_source
 from telepathy_lint.registry import select
 from telepathy_lint.rewrite import Rewriter
@@ -213,24 +214,22 @@ def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...
     sites = scanned.sites
     calls: dict[int, Site] = {id(site): site for site in sites if site.kind in _COUNTED}
     of_site: dict[int, tuple[Site, Rule]] = {}
-    for site in sites:
-        for rule in job.rules:
-            if site.kind in rule.meta.kinds and (report := rule.check(site, job.settings)) is not None:
-                span = source.place(report.start, report.end)
-                violation = Violation(
-                    path=source.path,
-                    cell=span.cell,
-                    line=span.line,
-                    column=span.column,
-                    code=rule.meta.code,
-                    name=rule.meta.name,
-                    message=report.message,
-                    span=span,
-                    start=report.start,
-                    end=report.end,
-                )
-                violations.append(violation)
-                of_site[id(violation)] = site, rule
+    for site, rule, report in reported(sites, job.rules, job.settings):
+        span = source.place(report.start, report.end)
+        violation = Violation(
+            path=source.path,
+            cell=span.cell,
+            line=span.line,
+            column=span.column,
+            code=rule.meta.code,
+            name=rule.meta.name,
+            message=report.message,
+            span=span,
+            start=report.start,
+            end=report.end,
+        )
+        violations.append(violation)
+        of_site[id(violation)] = site, rule
     kept = suppress.unsuppressed(source, violations)
     faulty = {id(of_site[id(violation)][0]) for violation in kept}
     fix_of = _fixes(scanned, job.settings) if kept else lambda site, rule: None

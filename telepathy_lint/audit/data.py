@@ -345,6 +345,8 @@ class Audit:
     path: str = "."
     #: Where the repository can be read on the web.
     host: Host | None = None
+    #: The copies of libraries that were left out, by folder from the current one, and what each is a copy of.
+    copies: tuple[tuple[str, str], ...] = ()
 
     @property
     def score(self) -> float:

@@ -75,7 +75,8 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None, given:
     """
     card = gpu_of(gpu)
     root = os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or ".")
-    python = Discovery(configs).find([path])
+    discovery = Discovery(configs)
+    python = discovery.find([path])
     problems = [(relative(found.path, root), found.problem) for found in python if found.problem is not None]
     project = Project(configs)
     todo = list(_python_jobs(python, project, root, problems))
@@ -96,6 +97,7 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None, given:
         where=planner.where,
         path=path,
         host=host_of(root),
+        copies=tuple(discovery.copies.items()),
     )
 
 

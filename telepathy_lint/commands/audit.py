@@ -39,6 +39,7 @@ def audit(options: Namespace) -> int:
     from telepathy_lint.audit import compare
     from telepathy_lint.audit.facts import audit as gather
     from telepathy_lint.audit.sizes import gpu_of
+    from telepathy_lint.vendored import told
 
     if not os.path.exists(options.path):
         raise Usage(f"{options.path}: no such file or folder")
@@ -54,6 +55,8 @@ def audit(options: Namespace) -> int:
         raise Usage(str(error)) from error
     given = ["--config", options.config] if options.config else ["--isolated"] if options.isolated else []
     found = gather(options.path, configs, gpu, options.jobs, given)
+    if found.copies:
+        print(told(dict(found.copies)), file=sys.stderr)
     _write(_rendered(found, options), options.output)
     failed = False
     if before is not None:

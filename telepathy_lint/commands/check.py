@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _KEYS = (
     "select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores", "fixable", "unfixable",
     "extend-fixable", "exclude", "extend-exclude", "force-exclude",
-    "respect-gitignore", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
+    "respect-gitignore", "include-vendored", "strict", "cache-dir", "fix", "unsafe-fixes", "show-fixes", "fix-style", "target-transformers", "output-format", "jobs",
     "report-unused-noqa",
 )  # fmt: skip
 _CHOOSING = {"select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores"}
@@ -58,6 +58,8 @@ class Check:
         self.quiet = options.quiet or options.silent
         self.output_file: str | None = options.output_file or variable("output-file")
         self.cached = not (options.no_cache or variable_flag("no-cache"))
+        #: The copies of libraries that were said to be left out.
+        self._told: dict[str, str] = {}
         #: Whether this run's options choose the rules, and whether they name any rules at all.
         self.selected = bool(given.keys() & _CHOOSING)
         self.names_rules = self.selected or bool(given.keys() & _FIXING)
@@ -98,7 +100,14 @@ class Check:
         return show(self.configs, path, "json" if self.config.output_format == "json" else "text")
 
     def _find(self) -> list[Found]:
-        return Discovery(self.configs, self.config.force_exclude).find(self.options.paths)
+        discovery = Discovery(self.configs, self.config.force_exclude)
+        found = discovery.find(self.options.paths)
+        if discovery.copies and not self.quiet and discovery.copies != self._told:
+            from telepathy_lint.vendored import told
+
+            print(told(discovery.copies), file=sys.stderr)
+            self._told = discovery.copies  # a run that watches says it once
+        return found
 
     def _once(self, files: Sequence[Found]) -> int:
         from telepathy_lint.commands.progress import Progress
@@ -279,12 +288,23 @@ class Check:
 
     def _pieces(self, report: Report) -> Any:
         if self.options.statistics:
-            from telepathy_lint.output.text import statistics
+            from itertools import chain
 
-            return statistics(report)
+            from telepathy_lint.output.text import outlook, statistics
+
+            said = [] if self.quiet or not self.format.text else outlook(report, self._command)
+            return chain(statistics(report), said)
         from telepathy_lint.output import render
 
         return render(self.config.output_format, report)
+
+    def _command(self, more: str) -> str:
+        """A command line like this run's, with other options."""
+        from shlex import join
+
+        given = ["--isolated"] if self.options.isolated else []
+        given += [part for each in self.options.config for part in ("--config", each)]
+        return f"telepathy-lint check {more} {join([*given, *self.options.paths])}"
 
     def _added(self, results: Sequence[FileResult]) -> int:
         failed = [violation for result in results for violation in result.failures]

@@ -72,6 +72,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         )
     flag(choosing, "force-exclude", "leave excluded files out even when named")
     flag(choosing, "respect-gitignore", "leave out what git ignores (default; --no-respect-gitignore)")
+    flag(choosing, "strict", "report what the code itself shows not to matter, too")
+    flag(choosing, "include-vendored", "lint copies of transformers, peft and trl in the project, too")
     output = sub.add_argument_group("output")
     output.add_argument(
         "--output-format",

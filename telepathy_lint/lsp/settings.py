@@ -15,6 +15,7 @@ KEYS = {
     "select": "select",
     "ignore": "ignore",
     "extendSelect": "extend-select",
+    "strict": "strict",
     "fixStyle": "fix-style",
     "targetTransformers": "target-transformers",
 }

@@ -1,4 +1,4 @@
-"""Each finding with its source, a caret under it, and what the fix would change."""
+"""The findings of each call with its source, carets under it, and what the fix would change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telepathy_lint.output.text import BLUE, BOLD, CYAN, GREEN, RED, paint, plac
 
 if TYPE_CHECKING:
     from telepathy_lint.results import FileResult
-    from telepathy_lint.violation import Violation
+    from telepathy_lint.violation import Fix, Span, Violation
 
 #: A longer line is shown from a little before the finding on.
 WIDTH = 160
@@ -19,47 +19,92 @@ WIDTH = 160
 
 def render(report: Report) -> Iterator[str]:
     for result in report.results:
-        shown: set[str] = set()
-        for number, violation in enumerate(result.violations):
-            diff = result.diffs[number] if number < len(result.diffs) else ""
-            # One rewrite takes care of all that was found at a call: it is shown once.
-            yield from _finding(report, result, violation, "" if diff in shown else diff)
-            shown.add(diff)
+        for block in _blocks(result):
+            yield from _block(report, result, block)
 
 
-def _finding(report: Report, result: FileResult, violation: Violation, diff: str) -> Iterator[str]:
-    mark = f" [{paint('*', CYAN, report)}]" if report.is_fixable(violation) else ""
-    yield f"{paint(violation.code, RED, report)}{mark} {paint(printable(violation.message), BOLD, report)}\n"
-    lines = {line: text for (cell, line), text in result.lines.items() if cell == violation.span.cell}
-    width = len(str(violation.span.end_line + 2))
+def _blocks(result: FileResult) -> Iterator[list[tuple[Violation, str]]]:
+    """The findings of each call, by code, each with what its fix would change; calls in the order of their first finding."""
+    blocks: dict[object, list[tuple[Violation, str]]] = {}
+    for number, violation in enumerate(result.violations):
+        diff = result.diffs[number] if number < len(result.diffs) else ""
+        call = violation.site.span if violation.site is not None else number
+        blocks.setdefault(call, []).append((violation, diff))
+    for block in blocks.values():
+        yield sorted(block, key=lambda each: each[0].code)
+
+
+def _block(report: Report, result: FileResult, block: list[tuple[Violation, str]]) -> Iterator[str]:
+    violations = [violation for violation, _ in block]
+    for violation in violations:
+        mark = f" [{paint('*', CYAN, report)}]" if report.is_fixable(violation) else ""
+        message = paint(printable(violation.message), BOLD, report)
+        yield f"{paint(violation.code, RED, report)}{mark} {message}\n"
+    first = min(violations)
+    lines = {line: text for (cell, line), text in result.lines.items() if cell == first.span.cell}
+    width = len(str(max(one.span.end_line for one in violations) + 2))
     bar = paint("|", BLUE, report)
-    yield f"{' ' * width}{paint('-->', BLUE, report)} {place(violation)}\n"
-    if violation.line in lines:
-        yield from _source(report, violation, lines, width, bar)
-    fix = violation.fix
-    if fix is not None and (report.is_fixable(violation) or report.show_fixes or fix.safety == "display"):
-        yield f"{paint('help', CYAN, report)}: {printable(fix.message)}\n"
+    yield f"{' ' * width}{paint('-->', BLUE, report)} {place(first)}\n"
+    if first.line in lines:
+        yield from _source(report, violations, lines, width, bar)
+    for help_text, diff in _helps(report, block):
+        yield f"{paint('help', CYAN, report)}: {printable(help_text)}\n"
         for line in diff.split("\n") if diff else ():
             sign = line.lstrip(" 0123456789")[:1]  # it stands behind the line's number
             yield paint(printable(line), {"+": GREEN, "-": RED}.get(sign, ""), report) + "\n"
     yield "\n"
 
 
-def _source(
-    report: Report, violation: Violation, lines: dict[int, str], width: int, bar: str
-) -> Iterator[str]:
-    span = violation.span
-    yield f"{' ' * width} {bar}\n"
-    last = min(span.end_line, span.line + 4)
-    for number in range(span.line - 2, last + 3):
-        if number not in lines:
+def _helps(report: Report, block: list[tuple[Violation, str]]) -> Iterator[tuple[str, str]]:
+    """What to say of the fixes of a call, each once: what they would change first, then why others are not made."""
+    shown: dict[Fix, str] = {}
+    reasons: dict[str, list[str]] = {}
+    for violation, diff in block:
+        fix = violation.fix
+        if fix is None:
             continue
-        text, cut = _window(lines[number], span.column - 1 if number == span.line else 0)
+        if fix.safety == "display":
+            reasons.setdefault(fix.message, []).append(violation.code)
+        elif report.is_fixable(violation) or report.show_fixes:
+            shown.setdefault(fix, diff)
+    unsafe = [fix for fix in shown if fix.safety == "unsafe"]
+    for fix, diff in shown.items():
+        # The unsafe rewrite of a call does what the safe one does, and more.
+        if fix.safety == "unsafe" or not any(_overlap(fix, other) for other in unsafe):
+            yield fix.message, diff
+    for message, codes in reasons.items():
+        yield message if len(codes) == len(block) else f"{', '.join(codes)} {message}", ""
+
+
+def _overlap(one: Fix, other: Fix) -> bool:
+    """Whether two fixes replace some of the same text."""
+    return any(a.start < b.end and b.start < a.end for a in one.edits for b in other.edits)
+
+
+def _source(
+    report: Report, violations: list[Violation], lines: dict[int, str], width: int, bar: str
+) -> Iterator[str]:
+    """The lines around the findings, with a line of carets for each place; codes stand there where places differ."""
+    places: dict[Span, list[str]] = {}
+    for violation in violations:
+        places.setdefault(violation.span, []).append(violation.code)
+    wanted: set[int] = set()
+    for span in places:
+        wanted.update(range(span.line - 2, min(span.end_line, span.line + 4) + 3))
+    yield f"{' ' * width} {bar}\n"
+    before = None
+    for number in sorted(wanted & lines.keys()):
+        if before is not None and number > before + 1:
+            yield f"{paint('...', BLUE, report)}\n"
+        before = number
+        spans = sorted(span for span in places if span.line == number)
+        text, cut = _window(lines[number], spans[0].column - 1 if spans else 0)
         yield f"{paint(f'{number:>{width}}', BLUE, report)} {bar} {printable(text)}".rstrip() + "\n"
-        if number == span.line:
+        for span in spans:
             end = span.end_column - 1 if span.end_line == span.line else len(lines[number])
             caret = _caret(text, span.column - 1 - cut, end - cut)
-            yield f"{' ' * width} {bar} {paint(caret, RED, report)}\n"
+            label = f" {', '.join(places[span])}" if len(places) > 1 else ""
+            yield f"{' ' * width} {bar} {paint(caret + label, RED, report)}\n"
     yield f"{' ' * width} {bar}\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from telepathy_lint.output import Report
@@ -85,3 +85,28 @@ def statistics(report: Report) -> Iterator[str]:
     for (code, name), number in sorted(found.items(), key=lambda item: (-item[1], item[0])):
         mark = "[*]" if fixable[code] == number else "[-]" if fixable[code] else "[ ]"
         yield f"{number:>{width}}\t{paint(code, RED, report)}\t{mark} {name}\n"
+
+
+def outlook(report: Report, command: Callable[[str], str]) -> Iterator[str]:
+    """What statistics come to: at how many calls, how many can be fixed, and one command to try next.
+
+    `command` makes a command line of the options of `check`.
+    """
+    found = [one for one in report.findings() if one.site is not None]
+    if not found:
+        return
+    calls = len({(one.path, one.site.span) for one in found if one.site is not None})
+    fixes = {
+        safety: Counter(one.code for one in found if one.fix is not None and one.fix.safety == safety)
+        for safety in ("safe", "unsafe")
+    }
+    safe, unsafe = (fixes[safety].total() for safety in ("safe", "unsafe"))
+    more = f", {unsafe} more with --unsafe-fixes" if unsafe else ""
+    yield f"\n{count(len(found), 'finding')} at {count(calls, 'call')}: {safe} fixable safely{more}.\n"
+    for safety, options in (("safe", "--diff"), ("unsafe", "--unsafe-fixes --diff")):
+        if fixes[safety]:
+            code = min(fixes[safety], key=lambda each: (-fixes[safety][each], each))
+            yield f"Try next: {command(f'--select {code} {options}')}\n"
+            return
+    ((code, _),) = Counter(one.code for one in found).most_common(1)
+    yield f"Try next: {command(f'--select {code}')}\n"

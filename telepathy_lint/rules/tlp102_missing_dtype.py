@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence
+from telepathy_lint import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.weight_sizes import cost_of_float32
 
 
 class MissingDtype(Rule):
@@ -42,17 +43,21 @@ class MissingDtype(Rule):
     def check(self, site: Site, settings: Settings) -> Report | None:
         if not site.lacks("dtype", "torch_dtype"):
             return None
-        return self.at_call(site, default_dtype(settings))
+        return self.at_call(site, default_dtype(settings, cost_of_float32(site)))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not (relevance.is_small_encoder(site) or relevance.trains_its_weights(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
 
 
-def default_dtype(settings: Settings) -> str:
-    """What transformers does without a dtype, for the project's version."""
+def default_dtype(settings: Settings, cost: str | None) -> str:
+    """What transformers does without a dtype, for the project's version, and what float32 costs where that is known."""
     version = settings.target_version
     if version is None:
-        return "transformers 4.x loads float32, 5.x what the checkpoint's config says"
+        aside = f" ({cost})" if cost else ""
+        return f"transformers 4.x loads float32{aside}, 5.x what the checkpoint's config says"
     if version[0] < 5:
-        return f"transformers {version[0]}.{version[1]} loads float32"
+        return f"transformers {version[0]}.{version[1]} loads float32{f': {cost}' if cost else ''}"
     return f"transformers {version[0]}.{version[1]} loads what the checkpoint's config says"

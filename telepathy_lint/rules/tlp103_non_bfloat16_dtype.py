@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import re
 
-from telepathy_lint import evidence
+from telepathy_lint import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule, origin
 from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
+from telepathy_lint.weight_sizes import cost_of_float32
 
 _TORCH_DTYPE = (
     r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
@@ -58,11 +59,26 @@ class NonBfloat16Dtype(Rule):
                 return None
             if named and found is None and name not in site.inherited:
                 value, dtype = named[0]
-                found = self.at(site, argument.node, f"{dtype}{origin(value, site)}")
+                cost = cost_of_float32(site) if dtype in ("float32", "float") else None
+                found = self.at(
+                    site, argument.node, f"{dtype}{origin(value, site)}{f': {cost}' if cost else ''}"
+                )
         return found
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        named = dtypes(site)
+        if named <= {"float32", "float"} and relevance.trains_its_weights(site):
+            return False
+        return not (named <= {"float16", "half"} and relevance.wants_float16(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
+
+
+def dtypes(site: Site) -> set[str | None]:
+    """The dtypes that a load is visibly given."""
+    argument = site.argument("dtype", "torch_dtype")
+    return {dtype_name(value) for value in argument.values} if argument is not None else set()
 
 
 def dtype_name(value: Value) -> str | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from telepathy_lint import relevance
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
@@ -44,4 +45,18 @@ class MissingAttnImplementation(Rule):
             return None
         if site.config_attention is not Known.NO:
             return None
-        return self.at_call(site, "sdpa or eager, as the class and the release have it")
+        return self.at_call(site, _chosen(site))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not relevance.attention_is_settled(site)
+
+
+def _chosen(site: Site) -> str:
+    """What transformers picks, by itself, for the class of the model."""
+    if site.model_id is not None and "/" in site.model_id:
+        from telepathy_runtime.families import canonical_id  # only where there is a finding
+
+        # The classes of every family that is known there (Llama, Mistral, Qwen2) have had sdpa since transformers 4.38.
+        if canonical_id(site.model_id) is not None:
+            return f"transformers picks sdpa for {site.model_id.rpartition('/')[2]}"
+    return "transformers picks sdpa or eager, by the class and the release"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence
+from telepathy_lint import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
@@ -48,6 +48,9 @@ class MissingGenerationConfig(Rule):
         if not site.lacks("generation_config"):
             return None
         return self.at_call(site, "the checkpoint's own settings decide how it decodes")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not relevance.decoding_is_settled(site)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence
+from telepathy_lint import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.scan import Known, Site, catalog
 from telepathy_lint.settings import Settings
@@ -52,6 +52,9 @@ class UnsetPadToken(Rule):
         if all(catalog.class_ships_pad_token(catalog.last(name)) for name in site.classes):
             return None
         return self.at_call(site)
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not relevance.nothing_pads(site)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

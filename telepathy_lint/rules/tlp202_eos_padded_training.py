@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from telepathy_lint import relevance
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
@@ -20,6 +21,7 @@ class EosPaddedTraining(Rule):
 
         tokenizer = AutoTokenizer.from_pretrained("gpt2")
         tokenizer.pad_token = tokenizer.eos_token
+        texts = [text + tokenizer.eos_token for text in ("Once", "Twice")]
         collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
 
     Good:
@@ -28,6 +30,7 @@ class EosPaddedTraining(Rule):
         from transformers import DataCollatorForLanguageModeling
 
         tokenizer = load_tokenizer("meta-llama/Llama-3.2-1B")
+        texts = [text + tokenizer.eos_token for text in ("Once", "Twice")]
         collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
     """
 
@@ -46,3 +49,6 @@ class EosPaddedTraining(Rule):
         if not all(value.kind == "const" and value.data is False for value in mlm.values):
             return None
         return self.at_call(site, f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return site.source.once(relevance.has_real_ends)

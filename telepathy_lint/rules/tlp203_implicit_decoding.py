@@ -41,6 +41,7 @@ class ImplicitDecoding(Rule):
         message="the checkpoint decides how this decodes",
         since="0.1.0",
         kinds=("generate",),
+        covered_by="TLP105",
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:

@@ -24,7 +24,7 @@ def params(cases: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("code", "expected"), params(CASES))
 def test_file(code: str, expected: set[str]) -> None:
-    violations = engine.lint(Source("case.py", code.encode()), RULES, Settings(), noqa=False)
+    violations = engine.lint(Source("case.py", code.encode()), RULES, Settings(strict=True), noqa=False)
     assert {f"{found.site.span.line}:{found.code}" for found in violations} == expected
 
 
@@ -58,7 +58,7 @@ def test_notebook(cells: list[str], expected: set[str]) -> None:
         "nbformat_minor": 5,
     }
     source = Notebook("case.ipynb", json.dumps(whole, indent=1).encode())
-    violations = engine.lint(source, RULES, Settings(), noqa=False)
+    violations = engine.lint(source, RULES, Settings(strict=True), noqa=False)
     assert {f"{found.site.span.cell}:{found.site.span.line}:{found.code}" for found in violations} == expected
 
 

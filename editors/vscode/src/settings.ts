@@ -12,6 +12,7 @@ export const SERVER_SETTINGS = [
   "select",
   "ignore",
   "extendSelect",
+  "strict",
   "fixStyle",
   "targetTransformers",
   "run",

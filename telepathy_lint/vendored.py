@@ -1,0 +1,87 @@
+"""Copies of libraries inside a project: found by their folders, and left out unless the configuration includes them."""
+
+from __future__ import annotations
+
+import os
+import re
+
+#: For each library a folder that its package has, beside `__init__.py`.
+LIBRARIES = {"transformers": "models", "peft": "tuners", "trl": "trainer"}
+#: Where a distribution states its name.
+_DECLARING = ("setup.py", "pyproject.toml", "setup.cfg")
+
+
+class Copies:
+    """Answers whether a folder is a copy of a library; each folder is looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def at(self, folder: str, root: str) -> str | None:
+        """The library that a folder (absolute) below `root` is a copy of: its package, or the distribution around it.
+
+        None where it is none, and where `root` lies in the library itself: that is what is to be looked at.
+        """
+        key = folder, root
+        if key not in self._known:
+            self._known[key] = self._at(folder, root)
+        return self._known[key]
+
+    def above(self, path: str, root: str) -> bool:
+        """Whether a folder between `root` and a path is a copy."""
+        folder = os.path.dirname(path)
+        while len(folder) > len(root):
+            if self.at(folder, root) is not None:
+                return True
+            folder = os.path.dirname(folder)
+        return False
+
+    def _at(self, folder: str, root: str) -> str | None:
+        if _holds(folder, root):
+            return None
+        name = os.path.basename(folder)
+        if name in LIBRARIES and _is_package(folder, name):
+            return None if _holds(_distribution(folder, name), root) else name
+        for library in LIBRARIES:
+            for package in (os.path.join(folder, "src", library), os.path.join(folder, library)):
+                # What lies around the package is part of the copy where it is the library's own repository.
+                if _is_package(package, library) and (
+                    name.startswith(f"{library}-") or _distribution(package, library) == folder
+                ):
+                    return library
+        return None
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
+
+
+def _is_package(folder: str, library: str) -> bool:
+    return os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.isdir(
+        os.path.join(folder, LIBRARIES[library])
+    )
+
+
+def _distribution(package: str, library: str) -> str:
+    """The folder whose files declare the library's own distribution; the package's where none does."""
+    folder = os.path.dirname(package)
+    if os.path.basename(folder) == "src":
+        folder = os.path.dirname(folder)
+    for name in _DECLARING:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        except OSError:
+            continue
+        if re.search(rf"""(?m)^\s*name\s*=\s*["']?{library}["']?\s*,?\s*(?:#.*)?$""", text):
+            return folder
+    return package
+
+
+def told(copies: dict[str, str]) -> str:
+    """What to say of the copies that were left out: folders as the user sees them, and the library of each."""
+    named = ", ".join(f"{folder or os.curdir} ({library})" for folder, library in sorted(copies.items()))
+    return f"telepathy-lint: copies of libraries are left out: {named}; include-vendored = true in the configuration includes them"
+
+
+__all__ = ["LIBRARIES", "Copies", "told"]
