@@ -23,7 +23,7 @@ LAYERS = (
     ("notebook", "suppress", "scan", "fixes"),
     ("rule",),
     ("rules", "load_arguments", "outdated_arguments", "replaced_arguments", "ineffective_arguments", "spreads", "written_ids", "decoding",
-     "evidence"),
+     "evidence", "evidence_lines", "input_casts"),
     ("registry", "rewrite"),
     ("engine",),
     ("version_specifiers", "config_values", "config", "requirements", "gitignore", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),

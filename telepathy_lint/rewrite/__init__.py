@@ -92,7 +92,12 @@ class Rewriter:
             rule for rule in rules if self._can_change(site, rule) and self._safety(site, rule) != "display"
         )
         # The loader makes no pipelines, and its call would have to say None for what unseen arguments may hold.
-        inline = self.settings.fix_style == "inline" or site.opaque or site.kind == "pipeline"
+        inline = (
+            self.settings.fix_style == "inline"
+            or site.opaque
+            or site.kind == "pipeline"
+            or self._names_nothing(site)
+        )
         if inline:
             included = tuple(rule for rule in included if self._can_inline(site, rule))
         if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
@@ -127,6 +132,14 @@ class Rewriter:
             return False
         identity = site.argument("pretrained_model_name_or_path")
         return identity is not None and identity.how in ("positional", "keyword")
+
+    @staticmethod
+    def _names_nothing(site: Site) -> bool:
+        """Whether the call loads from a config and weights of its own: `from_pretrained(None, config=, state_dict=)`."""
+        identity = site.argument("pretrained_model_name_or_path")
+        return (
+            identity is not None and bool(identity.values) and all(value.is_none for value in identity.values)
+        )
 
     def _is_plain(self, site: Site) -> bool:
         """Whether the call's text can be taken apart and put together again."""
