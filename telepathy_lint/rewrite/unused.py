@@ -63,6 +63,8 @@ class UnusedNames:
     def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
         """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
         key = name, scope
+        if any(_mentions(text, name) for text in self.source.unread):
+            return True
         if key not in self._wanting:  # a notebook may import the same in every cell
             self._wanting[key] = list(self._wanted_at(name, scope))
         places = self._wanting[key]
