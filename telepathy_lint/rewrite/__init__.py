@@ -199,12 +199,14 @@ class Rewriter:
         call that would hide another's name.
         """
         from telepathy_lint.rewrite.call import changed
+        from telepathy_lint.rewrite.leftovers import leftovers
 
         imports = self.imports.fresh()
         edits: list[Edit] = []
         source = self.scan.source
         ready: list[tuple[Rewrite, list[Placed]]] = []
         done: list[Rewrite] = []
+        rewritten: list[tuple[Site, str]] = []
         for rewrite in _innermost(_merged(rewrites)):
             site, needs = rewrite.site, rewrite.change.needs
             placed = [found for need in needs if (found := imports.place(site, need)) is not None]
@@ -225,7 +227,9 @@ class Rewriter:
             imports.use(placed, site, text if change.func is not None else source.text[site.start : site.end])
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))
+                rewritten.append((site, text))
             edits += [self._statement(site, statement) for statement in change.after]
+        edits += leftovers(self.scan, rewritten)
         return sorted({*edits, *imports.edits()}), done
 
     def _statement(self, site: Site, statement: str) -> Edit:
