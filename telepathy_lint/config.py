@@ -103,7 +103,7 @@ class Config(NamedTuple):
     @property
     def loading_words(self) -> tuple[str, ...]:
         """Names of configured functions that load: a file that has one matters, whatever else it lacks."""
-        house = (self.loader.load_model,) if self.loader != Loader() else ()
+        house = (self.loader.load_model, self.loader.load_tokenizer) if self.loader != Loader() else ()
         return (*house, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
 
     def with_options(self, options: Mapping[str, Any]) -> Config:

@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.evidence_lines import WORDS, kinds_of
 from telepathy_lint.rule import line_name
 from telepathy_lint.scan import Site
 from telepathy_lint.scan.bindings import dotted
@@ -22,6 +23,10 @@ KINDS = {
     "training": "trains weights, for which float32 is a decision",
     "saving": "saves, merges or reads out weights or settings",
     "modules": "makes a module or tensor in float32 that may meet the model",
+    "hooks": "puts a hook into the model, which may bring in tensors of another dtype",
+    "products": "multiplies tensors, which must be of one dtype",
+    "floats-only": "computes what PyTorch cannot in bfloat16",
+    "checks": "compares a dtype",
     "other-tensors": "uses the dtype for other tensors as well",
     "sampling": "passes sampling arguments without do_sample, which greedy decoding would turn off",
     "length": "states the length of what is generated, and a config's max_new_tokens wins over it",
@@ -29,37 +34,32 @@ KINDS = {
     "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels want float16",
 }
 #: What holds back each setting's fix.
-OF_DTYPE = ("inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "other-tensors")
+OF_DTYPE = (
+    "inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "hooks", "products", "floats-only",
+    "checks", "other-tensors",
+)  # fmt: skip
 OF_GENERATION = ("saving", "training", "sampling", "length")
 OF_PAD_TOKEN = ("saving",)
 
-#: Text that a line with evidence of a kind has; the lines are then looked at as syntax.
-_WORDS = {
-    "numpy": (".numpy(",),
-    "float16-amp": ("fp16", "GradScaler", "autocast", "precision"),
-    "training": ("Trainer(", "Adam", "SGD(", "Adafactor(", "Lion", "Muon(", "RMSprop", "Adagrad"),
-    "saving": (
-        "save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict", "torch.save",
-        "Trainer(",
-    ),
-    "modules": ("nn.", "Module)", "Module,", "inputs_embeds"),
-    "sampling": ("generate(",),
-    "length": ("max_length",),
-}  # fmt: skip
-_SAVES = frozenset(
-    {"save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict"}
+#: Auto classes whose models are given token ids.
+_TOKEN_TASKS = (
+    "CausalLM", "Seq2SeqLM", "MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering",
+    "MultipleChoice", "NextSentencePrediction", "TextEncoding",
+)  # fmt: skip
+#: Auto classes whose models may be given either; those for images and text cast what they are given, nearly all.
+_ANY_TASKS = ("", "PreTraining", "ImageTextToText", "Vision2Seq", "MultimodalLM")
+#: Pipelines that make token ids of what they are given.
+_TOKEN_PIPELINES = (
+    r"text-generation|text2text-generation|summarization|translation\w*|fill-mask|text-classification|sentiment-analysis"
+    r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
+    r"|conversational|image-text-to-text|any-to-any"
 )
-OPTIMIZERS = r"(?:.*\.)?(?:\w*Adam\w*|SGD|Adafactor|Lion|Muon|RMSprop|Adagrad)(?:8bit)?"
-#: A tensor that one of these made has a type that NumPy knows.
-_CASTS = frozenset(
-    {"float", "double", "int", "long", "bool", "argmax", "argmin", "argsort", "numel", "tolist"}
-)
-_SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p"})
-#: Class names and ids of models that are given features or pixels, which their processors make in float32.
+#: What stands in a file that makes features or pixels.
+_MAKES_FEATURES = r"\b(?:pixel_values|input_values|input_features|past_values|\w*FeatureExtractor|\w*ImageProcessor\w*|torchaudio|librosa|soundfile)\b"
+#: Ids of models that are given features or pixels.
 _FEATURES = (
-    r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac|mimi|seamless|musicgen|bark"
-    r"|clip|siglip|vit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam|image(?!texttotext|-text-to-text)|vision(?!2seq)"
-    r"|video|timm|patchtst|timeseries|informer|autoformer|decisiontransformer"
+    r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
+    r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
 )
 _QUANTIZED = r"(?i)awq|gptq"
 
@@ -95,94 +95,59 @@ class _Shown:
         return self._lines[kind]
 
     def _first(self, kind: str) -> int | None:
-        offsets = (offset for word in _WORDS[kind] for offset in _offsets(self.tree.text, word))
-        for line in self.tree.lines_of(offsets):
+        for line in self.tree.lines_of(_offsets(self.tree.text, WORDS[kind])):
             for node in self.tree.visit([line]):
-                if isinstance(node, (ast.Call, ast.ClassDef, ast.Dict)) and kind in _kinds(node):
-                    return node.lineno
+                if kind in kinds_of(node):
+                    return getattr(node, "lineno", line)
         return None
 
 
-def _offsets(text: str, word: str) -> Iterator[int]:
-    """Where the text has the word; many times faster than a regular expression of all words."""
-    at = text.find(word)
-    while at >= 0:
-        yield at
-        at = text.find(word, at + 1)
-
-
-def _kinds(node: ast.Call | ast.ClassDef | ast.Dict) -> Iterator[str]:
-    if isinstance(node, ast.ClassDef):
-        if any((dotted(base) or "").endswith("Module") for base in node.bases):
-            yield "modules"
+def _offsets(text: str, words: tuple[str, ...] | str) -> Iterator[int]:
+    """Where the text has one of the words, or something of a regular expression."""
+    if isinstance(words, str):
+        yield from (match.start() for match in re.finditer(words, text))
         return
-    if isinstance(node, ast.Dict):
-        # DeepSpeed's {"fp16": {"enabled": True}}.
-        if any(isinstance(key, ast.Constant) and key.value == "fp16" for key in node.keys):
-            yield "float16-amp"
-        return
-    func = dotted(node.func) or ""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else func
-    given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
-    if name == "numpy" and isinstance(node.func, ast.Attribute) and not _is_cast(node.func.value):
-        yield "numpy"
-    if name in _SAVES or func == "torch.save":
-        yield "saving"
-    if name.endswith("Trainer"):
-        yield from ("training", "saving")
-    if re.fullmatch(OPTIMIZERS, func):
-        yield "training"
-    if name == "GradScaler" or _is_float16_amp(name, node, given):
-        yield "float16-amp"
-    if re.match(r"(?:torch\.)?nn\.[A-Z]", func) or "inputs_embeds" in given:
-        yield "modules"
-    if name == "generate" and "do_sample" not in given and not _SAMPLING.isdisjoint(given):
-        yield "sampling"
-    if "generation_max_length" in given or (name.endswith(("Arguments", "Config")) and "max_length" in given):
-        yield "length"
-
-
-def _is_float16_amp(name: str, call: ast.Call, given: dict[str, ast.expr]) -> bool:
-    values = {key: value.value for key, value in given.items() if isinstance(value, ast.Constant)}
-    if values.get("fp16") is True or values.get("mixed_precision") == "fp16":
-        return True
-    if "fp16" in given and "fp16" not in values:
-        return True  # decided when the script runs
-    if values.get("precision") in (16, "16", "16-mixed"):
-        return True
-    if name != "autocast":
-        return False
-    dtype = given.get("dtype")
-    # CUDA's autocast computes in float16 where it is not told otherwise.
-    return dtype is None or ast.unparse(dtype).rpartition(".")[2] in ("float16", "half")
-
-
-def _is_cast(node: ast.expr) -> bool:
-    """Whether a chain of calls makes a type that NumPy knows."""
-    while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
-        if isinstance(node, ast.Call):
-            func = node.func
-            if isinstance(func, ast.Attribute):
-                if func.attr in _CASTS:
-                    return True
-                if func.attr in ("to", "type") and re.search(
-                    r"float32|float64|int|bool|double", ast.unparse(node)
-                ):
-                    return True
-            node = func
-        else:
-            node = node.value
-    return False
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            yield at
+            at = text.find(word, at + 1)
 
 
 def _by_name(site: Site, kind: str) -> bool:
-    names = [*(name.rpartition(".")[2] for name in site.classes), site.model_id or ""]
     if kind == "quantized":
         return bool(re.search(_QUANTIZED, site.model_id or ""))
     if site.kind == "pipeline":
         task = site.argument("task")
-        names += [str(value.data) for value in task.values] if task is not None else []
-    return any(re.search(_FEATURES, name) for name in names)
+        tasks = [str(value.data) for value in task.values] if task is not None else []
+        return not all(re.fullmatch(_TOKEN_PIPELINES, each) for each in tasks) or _is_of_features(site)
+    return any(_takes_features(name.rpartition(".")[2], site) for name in site.classes)
+
+
+def _takes_features(name: str, site: Site) -> bool:
+    """Whether the models of a class are given features or pixels that they do not cast."""
+    from telepathy_lint import input_casts as table  # only where a dtype is reported
+
+    if name in table.CASTING:
+        return False
+    if name in table.FAILING or name in table.UNKNOWN:
+        return True
+    if not name.startswith("AutoModel"):
+        return False  # the table has all of transformers' own that are not given token ids
+    task = name.removeprefix("AutoModel").removeprefix("For")
+    if task in _TOKEN_TASKS:
+        return False
+    if task in _ANY_TASKS:
+        return _is_of_features(site) or (not task and bool(site.source.once(_makes_features)))
+    return True
+
+
+def _is_of_features(site: Site) -> bool:
+    return re.search(_FEATURES, site.model_id or "") is not None
+
+
+def _makes_features(text: str) -> bool:
+    return re.search(_MAKES_FEATURES, text) is not None
 
 
 def _other_use(site: Site) -> int | None:

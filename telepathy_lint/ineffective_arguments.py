@@ -34,8 +34,6 @@ class Problem(NamedTuple):
 
 def problems_of(site: Site) -> list[Problem]:
     """All problems of a call, in reading order."""
-    if site.loader:
-        return []
     found = [_judged(site, argument) for argument in site.arguments.values()]
     problems = [problem for problem in found if problem is not None]
     return sorted(problems, key=lambda problem: site.range_of(problem.argument.node))
@@ -55,7 +53,7 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
         return _wrong_dtype(site, argument)
     if name == "attn_implementation":
         return _wrong_attention(site, argument)
-    if site.kind != "model" or site.opaque or "config" in site.arguments:
+    if site.kind != "model" or site.unseen or "config" in site.arguments:
         return None
     if name == "max_memory" and not _placed(site) and literal(argument) is not None:
         detail = "means nothing without a device_map"
@@ -67,8 +65,10 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
 
 def _placed(site: Site) -> bool:
     """Whether something other than max_memory may say where the weights go."""
+    if site.loader and not site.lacks("device_map"):
+        return True  # the loader's own choice
     return any(
-        site.argument(name) is not None
+        site.argument(name) is not None and not site.lacks(name)
         for name in ("device_map", "quantization_config", "load_in_8bit", "load_in_4bit", "tp_plan")
     )
 
@@ -177,9 +177,10 @@ def _rest(site: Site) -> str:
 
 def _eager(site: Site, argument: Argument) -> Problem | None:
     given = site.argument("attn_implementation")
-    if given is None:
+    if given is None or site.lacks("attn_implementation"):
         detail = "silently selects eager attention: say so"
-        return Problem(argument, detail, Change(added=(("attn_implementation", '"eager"'),)))
+        said = (("attn_implementation", '"eager"'),)
+        return Problem(argument, detail, Change(added=said) if given is None else Change(replaced=said))
     value = literal(given)
     if isinstance(value, str) and value != "eager" and value not in table.ATTENTION_NAMES:
         return Problem(argument, f"raises with {value!r}: only eager attention gives the weights")

@@ -8,6 +8,9 @@ import warnings
 
 # Cell magics whose body is Python run in this kernel; every other `%%` cell is another language or program.
 _PYTHON_CELLS = r"%%(?:autopx|capture|debug|ipytest|lprun|memit|mprun|prun|px|scalene|snakeviz|time|timeit)\b"
+# Databricks: a cell that begins so is of another language. `%sql` is one of IPython's as well, for one line.
+_OTHER_CELLS = r"%(?:md|r|scala|sh)(?=\s|$)"
+_SQL_CELLS = r"%sql(?=\s|$)"
 # Magics that work without `%`, and shell aliases; only where the line is not Python.
 _AUTOMAGIC = (
     r"(?:alias|apt|apt-get|autoreload|bash|brew|cat|cd|clear|colors|conda|cp|dirs|env|export|git|less|load_ext|"
@@ -18,6 +21,8 @@ _SUSPECT = rf"(?m)^[ \t]*(?:[%!?,;/]|{_AUTOMAGIC})|\?[ \t]*(?:#[^\n]*)?\r?$|=[ \
 _ESCAPE = r"%|!|\?|[,;/](?=[\w/])"
 _HELP = r"[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$"
 _TARGET = r"[\w.,\[\] \t*]+"
+#: `x: list = !ls`, `(x) = !ls`, `if y: x = !ls`: a target where Python would take one.
+_OTHER_TARGET = r"[\w.,\[\]() \t*:|'\"]+"
 _MAGIC_VALUE = r"[ \t]*(?:!|%[a-zA-Z_])"
 #: Prompts that IPython takes off every line of a cell that begins with one.
 _PROMPT = r"\s*(?:>>>(?:[ \t]|\r?$)|In \[\d+\]:[ \t])"
@@ -41,6 +46,8 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
     first = next(
         (number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0
     )
+    if first < len(lines) and _is_of_another_language(lines[first:]):
+        return None
     result: list[str] = []
 
     def hide(line: str, replacement: str) -> None:
@@ -68,6 +75,14 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
     return "".join(result)
 
 
+def _is_of_another_language(lines: list[str]) -> bool:
+    """Whether a cell is one of a Databricks notebook that is not Python."""
+    if re.match(_OTHER_CELLS, lines[0]):
+        return True
+    rest = "".join(lines[1:])
+    return re.match(_SQL_CELLS, lines[0]) is not None and bool(rest.strip()) and not _parses(rest)
+
+
 def _replacement(line: str) -> str | None:
     """What stands for a line at the start of a statement that only IPython understands; None for Python."""
     body = line.rstrip("\r\n")
@@ -77,7 +92,10 @@ def _replacement(line: str) -> str | None:
         return f"{indent}pass  "
     target, _, value = code.partition("=")
     target = target.rstrip(" \t")
-    if re.match(_MAGIC_VALUE, value) and re.fullmatch(_TARGET, target):
+    if re.match(_MAGIC_VALUE, value) and (
+        re.fullmatch(_TARGET, target)
+        or (re.fullmatch(_OTHER_TARGET, target) and _parses(f"{target.lstrip()} = 0"))
+    ):
         # The name stays bound, to something nobody can decide.
         return f"{indent}{target} = get_ipython()  "
     if re.match(_AUTOMAGIC, body.strip()) and not _parses(body.strip()):

@@ -81,6 +81,11 @@ class Notebook(Source):
     def _separator(self, cell: Cell) -> str:
         return f"{self.marker} {cell.number} ends\n"
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        visible = {cell.number for cell in self.visible}
+        return (*self.hidden, *(cell.text for cell in self.cells if cell.number not in visible))
+
     @cached_property
     def _first_lines(self) -> list[int]:
         return [self.line_of(start) for start in self.cell_starts]

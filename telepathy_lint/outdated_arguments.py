@@ -24,13 +24,13 @@ _STATUS = {
 
 def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, table.Old, str]]:
     """The call's arguments that are old for the project's version, and what becomes of them."""
-    if site.loader:
-        return  # the loader has its own contract
-    elsewhere = site.opaque or "config" in site.arguments or may_know_more(site)
+    elsewhere = site.unseen or "config" in site.arguments or may_know_more(site)
     for old in table.OLD:
         argument = site.arguments.get(old.name)
         if argument is None or argument.name in site.inherited or argument.how == "positional":
             continue
+        if site.loader and argument.name == "torch_dtype":
+            continue  # the loader takes both names
         outcomes = old.outcome(table.place_of(site.kind, argument.how))
         if outcomes is None or not table.fits(old, settings.target_version):
             continue
@@ -41,9 +41,9 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
 
 def new_class(site: Site) -> tuple[str, table.Version] | None:
     """The successor of the one class that is loaded."""
-    if len(site.classes) != 1 or site.kind != "model" or site.indirect or site.loader:
+    if len(site.classes) != 1 or site.kind != "model" or site.indirect or len(site.loaded) != 1:
         return None
-    return table.OLD_CLASSES.get(last(site.classes[0]))
+    return table.OLD_CLASSES.get(last(site.loaded[0]))
 
 
 def may_miss(site: Site, settings: Settings) -> bool:
@@ -65,7 +65,7 @@ def allows(settings: Settings, since: table.Version) -> bool:
 
 def may_know_more(site: Site) -> bool:
     """Whether code that is not transformers' own may take the argument: a local class, or the checkpoint's."""
-    return is_remote(site) or any(not name.startswith("transformers.") for name in site.classes)
+    return is_remote(site) or any(not name.startswith("transformers.") for name in site.loaded)
 
 
 def is_remote(site: Site) -> bool:
@@ -76,4 +76,4 @@ def is_remote(site: Site) -> bool:
 
 def _decoder(site: Site) -> bool:
     """Whether the class is one that never had the generation parameters as settings of its own."""
-    return all(last(name).endswith(("ForCausalLM", "LMHeadModel")) for name in site.classes)
+    return all(last(name).endswith(("ForCausalLM", "LMHeadModel")) for name in site.loaded)

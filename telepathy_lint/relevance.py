@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 
-from telepathy_lint import evidence
+from telepathy_lint import evidence, evidence_lines
 from telepathy_lint.rule import literal
 from telepathy_lint.scan import Site
 from telepathy_lint.scan.bindings import dotted
@@ -149,7 +149,7 @@ def _optimized(use: Use, tree: Tree) -> bool:
 
 
 def _is_optimizer(call: ast.Call) -> bool:
-    return re.fullmatch(evidence.OPTIMIZERS, dotted(call.func) or "") is not None
+    return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
 
 
 def is_small_encoder(site: Site) -> bool:

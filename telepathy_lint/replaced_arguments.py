@@ -21,14 +21,16 @@ def repair(site: Site, settings: Settings) -> Repair | None:
         if part is not None:
             change |= part
             done.append(old.name)
-    if (new := new_class(site)) is not None and new[0] and allows(settings, new[1]) and not is_remote(site):
+    # In the loader's call the class is an argument, for a person to change.
+    new = None if site.loader else new_class(site)
+    if new is not None and new[0] and allows(settings, new[1]) and not is_remote(site):
         func, needs = f"{slot(new[0])}.from_pretrained", (Name("transformers", new[0]),)
         change |= Change(func, needs=needs)
         done.append(site.class_name)
     if not done:
         return None
     # What the call gets unseen may hold the new name already.
-    unsafe = (site.opaque and bool(change.renamed)) or (change.func is not None and may_miss(site, settings))
+    unsafe = (site.unseen and bool(change.renamed)) or (change.func is not None and may_miss(site, settings))
     return Repair("unsafe" if unsafe else "safe", f"replace {', '.join(done)}", change)
 
 

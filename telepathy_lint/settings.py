@@ -50,7 +50,8 @@ class Settings(NamedTuple):
     @property
     def loading_words(self) -> tuple[str, ...]:
         """The bare names of functions beside transformers' own that load: the loader's, and configured wrappers."""
-        return (self.loader.load_model, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+        own = (self.loader.load_model, self.loader.load_tokenizer)
+        return (*own, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
 
     @property
     def target_version(self) -> tuple[int, int] | None:

@@ -84,6 +84,11 @@ class Source:
         except ValueError as error:  # some codecs fail in their own way, such as "undefined" and "punycode"
             raise SourceError(f"not valid {self.encoding}: {error}") from error
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """What is no Python for us and may use the file's names: a notebook's magics, and its cells of other languages."""
+        return ()
+
     @classmethod
     def from_text(cls, path: str, text: str) -> Source:
         """A source that never was bytes: an editor's buffer, or the lines flake8 hands over."""

@@ -43,7 +43,7 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
     return (
         b"from_pretrained" in data
         or (b"pipeline" in data and b"transformers" in data)
-        or (b"telepathy_runtime" in data and b"load_model" in data)
+        or (b"telepathy_runtime" in data and (b"load_model" in data or b"load_tokenizer" in data))
         or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
         or (any(end in data for end in _ID_END_BYTES) and any(prefix in data for prefix in _ID_PREFIXES))

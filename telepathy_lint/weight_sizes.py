@@ -13,10 +13,14 @@ def cost_of_float32(site: Site) -> str | None:
         return None
     if site.argument(*_QUANTIZED) is not None:
         return None  # most weights are then in neither
-    from telepathy_runtime.published import published_bytes  # only where there is a finding
+    from telepathy_runtime import registry  # only where there is a finding
 
-    size = published_bytes(site.model_id)
-    if size is None:
+    try:
+        spec = registry.get(site.model_id)
+    except registry.UnknownModelError:
         return None
+    size, float32 = spec.params_bytes, 4 * spec.params
+    if size >= float32:
+        return None  # the checkpoint itself is in float32
     name = site.model_id.rpartition("/")[2]
-    return f"{2 * size / 2**30:.1f} GiB instead of {size / 2**30:.1f} for {name}"
+    return f"{float32 / 2**30:.1f} GiB instead of {size / 2**30:.1f} for {name}"

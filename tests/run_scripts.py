@@ -3,7 +3,9 @@
 Importing torch and transformers costs more than any of the scripts, so `tests/test_differential.py` starts this once for
 many jobs: JSON on standard input, JSON on standard output.
 
-    {"scripts": [{"path": "...", "model": "folder", "changes": {"0:12": ["TLP102", "TLP105"]}}]}
+    {"scripts": [{"path": "...", "model": "folder", "changes": {"0:12": ["TLP102", "TLP105"]}, "work": "folder"}]}
+
+A job with `work` runs in that folder, which is made with links to everything in `models`; what it wrote there is told too.
 
 `changes` makes the oracle: the script runs as it is written, and the loads on those lines (cell:line, cell 0 for a plain
 script) get by hand what the rules' documentation promises of their fixes. Nothing of telepathy_runtime takes part in that.
@@ -84,6 +86,7 @@ class Recorder:
         return []
 
     def _model(self, model: Any, codes: list[str]) -> None:
+        model = model[0] if isinstance(model, tuple) else model  # `output_loading_info=True`
         if "TLP105" in codes and model.can_generate():
             decode_greedily(model.generation_config)
         self.loaded.append((model, str(model.dtype), weights(model)))
@@ -162,11 +165,12 @@ def alone(path: Path, model: str) -> Iterator[None]:
     sys.path.insert(0, str(path.parent))
     os.environ["EXPERIMENT_MODEL"] = model
     torch.manual_seed(0)
-    gradients = torch.is_grad_enabled()
+    gradients, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     try:
         yield
     finally:
         torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
         sys.argv, sys.path[:] = argv, search
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None) or ""
@@ -174,12 +178,78 @@ def alone(path: Path, model: str) -> Iterator[None]:
                 del sys.modules[name]
 
 
+@contextlib.contextmanager
+def inside(work: str | None, models: str | None) -> Iterator[None]:
+    """The job's own folder, in which the models' ids are folders."""
+    if work is None or models is None:
+        yield
+        return
+    before = Path.cwd()
+    Path(work).mkdir(parents=True)
+    for entry in Path(models).iterdir():
+        (Path(work) / entry.name).symlink_to(entry)
+    os.chdir(work)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def saved(work: Path) -> dict[str, Any]:
+    """What lies in the folder, as far as a later reader could tell a difference: settings, and weights by their digests."""
+    found: dict[str, Any] = {}
+    for path in sorted(path for path in work.rglob("*") if path.is_file()):
+        name = path.relative_to(work).as_posix()
+        if any((work / part).is_symlink() for part in (name.partition("/")[0], name)):
+            continue
+        found[name] = content(path)
+    return found
+
+
+def content(path: Path) -> Any:
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        return digests(load_file(path))
+    if path.suffix == ".json":
+        read = json.loads(path.read_text(encoding="utf-8"))
+        return {key: value for key, value in read.items() if key != "transformers_version"}
+    if path.suffix in (".pt", ".pickle"):
+        # A pickled model cannot be compared byte by byte; its weights can.
+        torch.serialization.clear_safe_globals()
+        if path.suffix == ".pickle":
+            import pickle
+
+            with path.open("rb") as file:
+                read = pickle.load(file)
+        else:
+            read = torch.load(path, weights_only=True)
+        read = read.state_dict() if isinstance(read, torch.nn.Module) else read
+        return digests(read) if isinstance(read, dict) else digests({"": read})
+    return None
+
+
+def digests(tensors: dict[str, Any]) -> dict[str, str]:
+    """Type, shape and a digest of the bytes of each tensor."""
+    import torch
+
+    return {
+        name: f"{tensor.dtype} {tuple(tensor.shape)} "
+        + hashlib.sha256(
+            tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        ).hexdigest()
+        for name, tensor in tensors.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
 def run(job: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
-    path = Path(job["path"])
+    path, work = Path(job["path"]), job.get("work")
     recorder.folder, recorder.changes = path.parent, job.get("changes") or {}
     printed = io.StringIO()
     error = None
-    with alone(path, job["model"]), contextlib.redirect_stdout(printed):
+    with alone(path, job["model"]), inside(work, job.get("models")), contextlib.redirect_stdout(printed):
         namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
         try:
             for number, code in enumerate(cells(path)):
@@ -189,7 +259,8 @@ def run(job: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
             error = f"exit {stop.code}" if stop.code else None
         except BaseException:
             error = traceback.format_exc()
-    return {"printed": printed.getvalue(), "error": error, **recorder.taken()}
+    files = saved(Path(work)) if work is not None else {}
+    return {"printed": printed.getvalue(), "error": error, "saved": files, **recorder.taken()}
 
 
 def main() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from telepathy_lint import engine
 from telepathy_lint.magics import hide_magics
 from telepathy_lint.notebook import Notebook
 from telepathy_lint.one_file import Job, run
-from telepathy_lint.registry import all_rules
+from telepathy_lint.registry import all_rules, select
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import SourceError
 from telepathy_lint.task import Task
@@ -82,6 +83,12 @@ HIDDEN = {
     "help on a magic": "%timeit?",
     "assigned from a shell": "files = !ls *.py",
     "assigned from a magic": "a, b = %sx ls",
+    "assigned from a shell, annotated": "files: list = !ls",
+    "assigned from a magic, annotated": "x: object = %time 1",
+    "assigned from a shell, in parentheses": "(x) = !ls",
+    "assigned from a shell, behind a colon": "if True: x = !ls",
+    "one line of SQL": "%sql select * from t",
+    "a Databricks cell in Python": "%python\ny = 1",
     "auto-call": "/print 1",
     "auto-quote": ",print a b",
     "automagic": "pip install transformers>=4.40",
@@ -135,7 +142,20 @@ def test_python_is_left_alone(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "magic", ["%%bash", "%%html", "%%writefile a.py", "%%javascript", "%% x", "%%python2"]
+    "magic",
+    [
+        "%%bash",
+        "%%html",
+        "%%writefile a.py",
+        "%%javascript",
+        "%% x",
+        "%%python2",
+        "%r",
+        "%scala",
+        "%sql\nselect 1",
+        "%md # it's",
+        "%sh",
+    ],
 )
 def test_a_cell_of_another_language_is_hidden_whole(magic: str) -> None:
     source = opened(f"{magic}\n{LOAD}", LOAD)
@@ -354,3 +374,35 @@ def test_blanks_around_what_may_be_a_magic_cost_no_more_than_their_number() -> N
         start = time.process_time()
         hide_magics(f"%time x\n{line}\n", "#", [])
         assert time.process_time() - start < 2, line.strip()[:3]
+
+
+USES = [
+    "%timeit AutoModel.from_pretrained('x')",
+    "%time other = AutoModel",
+    "AutoModel?",
+    "AutoModel??",
+    "!echo {AutoModel}",
+    "names = !echo {AutoModel}",
+    "%%bash\necho {AutoModel}",
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_name_that_only_ipython_reads_keeps_its_import(use: str) -> None:
+    cells = ("from transformers import AutoModel\n", "model = AutoModel.from_pretrained('gpt2')\n")
+    fixed = engine.fix(opened(*cells, use), select(["TLP102"]), Settings(), unsafe=True)
+    assert "import AutoModel\n" in fixed.text and "load_model(" in fixed.text
+    # Where the class is the default one, its name goes with the call; in the loader's call it stays as an argument.
+    cells = (
+        "from transformers import AutoModelForCausalLM\n",
+        "m = AutoModelForCausalLM.from_pretrained('gpt2')\n",
+    )
+    named = use.replace("AutoModel", "AutoModelForCausalLM")
+    assert (
+        "import AutoModelForCausalLM\n"
+        in engine.fix(opened(*cells, named), select(["TLP102"]), Settings(), unsafe=True).text
+    )
+    assert (
+        "import AutoModelForCausalLM\n"
+        not in engine.fix(opened(*cells, "!echo {name}"), select(["TLP102"]), Settings(), unsafe=True).text
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from telepathy_lint import engine, registry
@@ -746,3 +748,40 @@ def test_a_setting_of_the_loader_is_its_own_to_leave_out(style: FixStyle) -> Non
     rules, settings = registry.select(["TLP105"]), Settings(fix_style=style)
     after = engine.fix(Source("x.py", code.encode()), rules, settings, unsafe=True)
     assert after.text == code.replace(", generation_config=None", "")
+
+
+LEFT_OVER = "import torch\nfrom transformers import AutoModelForCausalLM\n\n"
+SHARED_CALL = 'm = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=dtype, device_map=where)\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}', ()),
+        (f'dtype = torch.float16  # half\nwhere = "auto"\n{SHARED_CALL}', ("dtype",)),
+        (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}print(where)\n', ("where",)),
+        (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}print("dtype")\n', ("dtype",)),
+        (f'dtype = torch.float16\nwhere = "auto"\nif m:\n    where = None\n{SHARED_CALL}', ("where",)),
+        (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}print(globals())\n', ("dtype", "where")),
+        (f'dtype, where = torch.float16, "auto"\n{SHARED_CALL}', ("dtype",)),
+        (
+            "DTYPE = torch.float16\n"
+            + 'm = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=DTYPE)\n',
+            ("DTYPE",),
+        ),
+        (
+            "def load():\n    DTYPE = torch.float16\n"
+            '    return AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=DTYPE)\n',
+            (),
+        ),
+    ],
+)
+def test_a_name_that_only_the_fixed_call_read_goes(code: str, kept: tuple[str, ...]) -> None:
+    source = Source("script.py", f"{LEFT_OVER}{code}".encode())
+    text = engine.fix(source, registry.select(["TLP101", "TLP103"]), Settings(), unsafe=True).text
+    assert "load_model(" in text
+    assert (
+        tuple(name for name in ("dtype", "where", "DTYPE") if re.search(rf"(?m)^\s*{name}\b.*= ", text))
+        == kept
+    )
+    compile(text, "script.py", "exec")

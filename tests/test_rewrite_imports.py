@@ -552,7 +552,7 @@ def test_the_id_is_said_again_where_that_costs_nothing(given: str, said: str) ->
         ('pretrained_model_name_or_path="x"', '"x", device_map=None'),
         ('pretrained_model_name_or_path="x", revision="r"', '"x", device_map=None, revision="r"'),
         ('device_map="auto", pretrained_model_name_or_path="x"', '"x"'),
-        ('revision="r", pretrained_model_name_or_path="x"', 'revision="r", device_map=None, model_id="x"'),
+        ('revision="r", pretrained_model_name_or_path="x"', 'revision="r", model_id="x", device_map=None'),
     ],
 )
 def test_the_id_is_positional_where_it_comes_first(given: str, left: str) -> None:

@@ -92,7 +92,12 @@ class Rewriter:
             rule for rule in rules if self._can_change(site, rule) and self._safety(site, rule) != "display"
         )
         # The loader makes no pipelines, and its call would have to say None for what unseen arguments may hold.
-        inline = self.settings.fix_style == "inline" or site.opaque or site.kind == "pipeline"
+        inline = (
+            self.settings.fix_style == "inline"
+            or site.opaque
+            or site.kind == "pipeline"
+            or self._names_nothing(site)
+        )
         if inline:
             included = tuple(rule for rule in included if self._can_inline(site, rule))
         if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
@@ -127,6 +132,14 @@ class Rewriter:
             return False
         identity = site.argument("pretrained_model_name_or_path")
         return identity is not None and identity.how in ("positional", "keyword")
+
+    @staticmethod
+    def _names_nothing(site: Site) -> bool:
+        """Whether the call loads from a config and weights of its own: `from_pretrained(None, config=, state_dict=)`."""
+        identity = site.argument("pretrained_model_name_or_path")
+        return (
+            identity is not None and bool(identity.values) and all(value.is_none for value in identity.values)
+        )
 
     def _is_plain(self, site: Site) -> bool:
         """Whether the call's text can be taken apart and put together again."""
@@ -186,12 +199,14 @@ class Rewriter:
         call that would hide another's name.
         """
         from telepathy_lint.rewrite.call import changed
+        from telepathy_lint.rewrite.leftovers import leftovers
 
         imports = self.imports.fresh()
         edits: list[Edit] = []
         source = self.scan.source
         ready: list[tuple[Rewrite, list[Placed]]] = []
         done: list[Rewrite] = []
+        rewritten: list[tuple[Site, str]] = []
         for rewrite in _innermost(_merged(rewrites)):
             site, needs = rewrite.site, rewrite.change.needs
             placed = [found for need in needs if (found := imports.place(site, need)) is not None]
@@ -212,7 +227,9 @@ class Rewriter:
             imports.use(placed, site, text if change.func is not None else source.text[site.start : site.end])
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))
+                rewritten.append((site, text))
             edits += [self._statement(site, statement) for statement in change.after]
+        edits += leftovers(self.scan, rewritten)
         return sorted({*edits, *imports.edits()}), done
 
     def _statement(self, site: Site, statement: str) -> Edit:

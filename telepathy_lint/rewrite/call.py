@@ -15,6 +15,9 @@ _LONG_LINE = 100
 #: Arguments on lines of their own are joined where the result keeps to what formatters allow by default.
 _JOINED_LINE = 88
 
+#: Keywords that say what is loaded.
+_LOADED = frozenset({"task", "model", "pretrained_model_name_or_path", "model_id"})
+
 Gap = cst.BaseParenthesizableWhitespace
 
 
@@ -164,9 +167,11 @@ def _joined(before: Gap, after: Gap) -> Gap:
 
 
 def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[list[_Item], Gap]:
-    """Put new arguments behind the last positional one, laid out as their neighbours are."""
+    """Put new arguments behind what says what is loaded, laid out as their neighbours are."""
     position = sum(1 for item in kept if item.arg.keyword is None and not item.arg.star)
     position = max(position, 1) if kept else 0
+    while position < len(kept) and (name := kept[position].arg.keyword) is not None and name.value in _LOADED:
+        position += 1
     following = kept[position].gap if position < len(kept) else None
     model = following if following is not None else _sibling_gap(kept, tail)
     plain: Gap

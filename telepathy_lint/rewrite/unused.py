@@ -39,9 +39,9 @@ class UnusedNames:
         )
         if any(re.search(_KEEP, self.source.line(number)) for number in range(first, last + 1)):
             return []
-        if self.source.once(_reads_namespaces):
+        if self.source.once(reads_namespaces):
             return []
-        if not scope.is_function and not self._is_program():
+        if not scope.is_function and not self.is_program():
             return []
         return [
             alias
@@ -52,7 +52,7 @@ class UnusedNames:
             and not self._is_wanted(alias.asname or alias.name, stmt, scope)
         ]
 
-    def _is_program(self) -> bool:
+    def is_program(self) -> bool:
         """Whether the file is run rather than imported: other files may import the names of a module, even by `*`."""
         return (
             "__main__" in self.source.text
@@ -63,6 +63,8 @@ class UnusedNames:
     def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
         """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
         key = name, scope
+        if any(_mentions(text, name) for text in self.source.unread):
+            return True
         if key not in self._wanting:  # a notebook may import the same in every cell
             self._wanting[key] = list(self._wanted_at(name, scope))
         places = self._wanting[key]
@@ -102,7 +104,7 @@ class UnusedNames:
             yield offset
 
 
-def _reads_namespaces(text: str) -> bool:
+def reads_namespaces(text: str) -> bool:
     return "globals()" in text or "locals()" in text
 
 

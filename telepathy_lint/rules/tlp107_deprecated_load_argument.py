@@ -48,7 +48,10 @@ class DeprecatedLoadArgument(Rule):
         found: list[tuple[ast.AST, str]] = []
         if (new := new_class(site)) is not None:
             instead = f"load {new[0]}" if new[0] else "load the Auto class of the model's kind"
-            found.append((site.call.func, f"{site.class_name} is gone from transformers 5: {instead}"))
+            named = site.argument("model_class") if site.loader else None
+            where = named.node if named is not None else site.call.func
+            old_name = site.loaded[0].rpartition(".")[2]
+            found.append((where, f"{old_name} is gone from transformers 5: {instead}"))
         if (task := removed_task(site, settings)) is not None:
             argument = site.arguments["task"]
             found.append((argument.node, f"transformers 5 has no task {task!r}"))

@@ -45,7 +45,7 @@ class RightPaddedGeneration(Rule):
         padded = site.right_padded
         if padded is None or not site.about:
             return None
-        if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.classes):
+        if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.loaded):
             return None
         line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
         return self.at(site, padded.node, f"on {line}, by a tokenizer with padding_side='right'")

@@ -14,7 +14,7 @@ _HARMLESS = frozenset(
     {
         "pretrained_model_name_or_path", "dtype", "torch_dtype", "attn_implementation", "device_map", "revision", "token",
         "trust_remote_code", "cache_dir", "low_cpu_mem_usage", "use_cache", "generation_config", "use_safetensors",
-        "local_files_only", "use_auth_token",
+        "local_files_only", "use_auth_token", "model_class",
     }
 )  # fmt: skip
 
@@ -97,11 +97,12 @@ class OversizedBatch(Rule):
 def _options(site: Site) -> dict[str, Any] | None:
     """What the planner is to assume, None where that is not sure; where versions differ, what needs less."""
     (model,) = site.about
-    if set(model.arguments) - _HARMLESS or not model.class_name.endswith("ForCausalLM"):
+    if set(model.arguments) - _HARMLESS or not all(name.endswith("ForCausalLM") for name in model.loaded):
         return None
-    dtype = _dtype(model.argument("dtype", "torch_dtype"))
+    given = model.argument("dtype", "torch_dtype")
+    dtype = "bfloat16" if model.loader and given is None else _dtype(given)
     attention = model.argument("attn_implementation")
-    attn = "sdpa" if attention is None else literal(attention)
+    attn = "sdpa" if attention is None or model.lacks("attn_implementation") else literal(attention)
     if dtype is None or attn not in _ATTENTION or not _stays_whole(model.argument("device_map")):
         return None
     optimizer = site.argument("optim")

@@ -54,7 +54,7 @@ class UnpinnedRevision(Rule):
 
     def check(self, site: Site, settings: Settings) -> Report | None:
         model_id = site.model_id
-        if site.opaque or model_id is None or site.argument("revision") is not None:
+        if site.unseen or model_id is None or site.argument("revision") is not None:
             return None
         if not is_hub_id(model_id) or _is_written_to(model_id, site):
             return None

@@ -92,7 +92,7 @@ class Batches:
     def _only_model(self) -> Site | None:
         """The model load of a file that loads one and nothing that is not known."""
         models = [site for site in self.loads if site.kind in ("model", "pipeline")]
-        if len(models) != 1 or models[0].opaque or models[0].indirect or models[0].model_id is None:
+        if len(models) != 1 or models[0].unseen or models[0].indirect or models[0].model_id is None:
             return None
         if not models[0].generative or re.search(_OTHERWISE, self.tree.text):
             return None

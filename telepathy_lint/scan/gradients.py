@@ -51,7 +51,7 @@ class Gradients:
 
     def trained_through(self, site: Site) -> ast.Call | None:
         """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
-        if site.opaque or site.indirect or self._is_quantized(site):
+        if site.unseen or site.indirect or self._is_quantized(site):
             return None
         load = site.call
         # The cheap questions first: most models are frozen, or never put in evaluation mode.

@@ -87,6 +87,10 @@ class _SiteFields(NamedTuple):
     configured: bool = False
     #: Whether the call is one of the companion loader's, which gives what is absent its own defaults.
     loader: bool = False
+    #: What the companion loader's call loads, and whether it gets arguments that cannot be seen: to most rules all its
+    #: calls are opaque, for absent arguments get the loader's defaults.
+    loads: tuple[str, ...] = ()
+    spreads: bool = False
     #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
     inherited: frozenset[str] = frozenset()
     #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers.
@@ -127,6 +131,16 @@ class Site(_SiteFields):
             or self.configured
         )
         return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The dotted classes that the call may load, also where the companion loader is what is called."""
+        return self.loads or self.classes
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the call gets arguments that cannot be seen, whatever is called."""
+        return self.spreads if self.loader else self.opaque
 
     @property
     def class_name(self) -> str:

@@ -107,7 +107,7 @@ class SiteFinder:
         sites: list[Site] = []
         references: list[ast.Attribute] = []
         self._loads: list[ast.Call] = []
-        offsets = self.words.find(*LOAD_WORDS, *self._pipeline_names, *self.settings.loading_words)
+        offsets = self.words.find(*LOAD_WORDS, *self._pipeline_names, *self._loading_names)
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Call):
                 if (site := self._site_of(node) or self._known_load(node)) is not None:
@@ -216,28 +216,60 @@ class SiteFinder:
     def _known_load(self, call: ast.Call) -> Site | None:
         """A call of the companion loader, or of a function that the configuration says loads."""
         name = dotted(call.func)
-        if name is None or catalog.last(name) not in self.settings.loading_words:
+        if name is None or catalog.last(name) not in self._loading_names:
             return None
         context = self.tree.context_of(call)
         values = self.evaluator.evaluate(call.func, context)
         own = self.settings.loader
         called = {str(value.data) if value.kind == "symbol" else name for value in values}
         if called == {f"{own.module}.{own.load_model}"}:
-            loader = Loader("model", tuple(called), self._loads_generative(call, context))
-            # What is absent gets the loader's defaults: only what is written can be wrong.
-            return self.load(call, context, loader)._replace(loader=True, opaque=True)
+            loader = Loader("model", tuple(called), False)
+            return self._loader_site(
+                call, context, loader, "model_class", "transformers.AutoModelForCausalLM"
+            )
+        if called == {f"{own.module}.{own.load_tokenizer}"}:
+            loader = Loader("tokenizer", tuple(called), False)
+            return self._loader_site(call, context, loader, "tokenizer_class", "transformers.AutoTokenizer")
         if any(each == wanted or name == wanted for each in called for wanted in self.settings.wrappers):
             loader = Loader("model", (name,), False)
             return self.load(call, context, loader)._replace(configured=True, indirect=True)
         return None
 
-    def _loads_generative(self, call: ast.Call, context: Context) -> bool:
-        """Whether a call of the companion loader loads a generative class, as it does unless told otherwise."""
-        given = next((keyword.value for keyword in call.keywords if keyword.arg == "model_class"), None)
-        if given is None:
-            return not any(keyword.arg is None for keyword in call.keywords)
-        classes = self.callees.loader(given, context)
-        return classes is not None and classes.generative
+    def _loader_site(
+        self, call: ast.Call, context: Context, loader: Loader, argument: str, default: str
+    ) -> Site:
+        """What is absent gets the loader's defaults: only what is written can be wrong."""
+        site = self.load(call, context, loader)
+        given = next((keyword.value for keyword in call.keywords if keyword.arg == argument), None)
+        known = self.callees.loader(given, context) if given is not None else None
+        loads: tuple[str, ...] = ("",)
+        generative = False
+        if known is not None:
+            loads, generative = known.classes, known.generative
+        elif given is None and not site.opaque and argument not in site.arguments:
+            loads, generative = (default,), loader.kind == "model"
+        named = site.argument(IDENTITY, "model_id")
+        model_id = single_string(named.values) if named is not None else None
+        return site._replace(
+            loader=True,
+            opaque=True,
+            loads=loads,
+            spreads=site.opaque,
+            model_id=model_id,
+            generative=generative,
+        )
+
+    @cached_property
+    def _loading_names(self) -> tuple[str, ...]:
+        """The bare names by which the file may call what loads, those of `import load_model as ...` included."""
+        own, words = self.settings.loader, self.settings.loading_words
+        wanted = {f"{own.module}.{own.load_model}", f"{own.module}.{own.load_tokenizer}"}
+        if not self.words.has(own.module.rpartition(".")[2]):
+            return words
+        return (
+            *words,
+            *(name for name, symbol in self.index.imports() if symbol in wanted and name not in words),
+        )
 
     def load(self, call: ast.Call, context: Context, loader: Loader) -> Site:
         """The site of a call that reaches `from_pretrained` of known classes."""

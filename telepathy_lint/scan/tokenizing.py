@@ -114,7 +114,7 @@ class Tokenizing:
     def _pads_right(self, site: Site) -> bool:
         argument = site.argument("padding_side")
         values = list(argument.values) if argument is not None else []
-        if site.opaque:
+        if site.unseen:
             return False
         for owner, value, stmt in self.written("padding_side"):
             if site.call in owner or UNKNOWN in owner:
@@ -125,7 +125,7 @@ class Tokenizing:
 
     def eos_padded(self, site: Site) -> int | None:
         """The line that surely makes the tokenizer pad with its end-of-sequence token."""
-        if site.opaque or site.argument("pad_token") is not None:
+        if site.unseen or site.argument("pad_token") is not None:
             return None
         lines = []
         for attribute in ("pad_token", "pad_token_id", "_pad_token"):

@@ -1,0 +1,295 @@
+"""Which models cast the features and pixels that they are given, and which fail on float32 inputs under bfloat16 weights.
+
+A processor makes float32 pixels and features. Some classes cast them to the dtype of their weights, others raise. This
+builds one random model of each model type of the installed transformers that takes something else than token ids, from
+its default config with fewer layers, and calls it: first in float32, to find inputs that it takes, then with bfloat16
+weights. The other classes of the same module with the same main input share the answer, for they share the embedding.
+
+    python benchmarks/input_casts.py --write    # writes telepathy_lint/input_casts.py
+    python benchmarks/input_casts.py            # says what differs from it, exit 1 if something does
+    python benchmarks/input_casts.py vit clip   # only modules whose names begin so, printed
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import inspect
+import pkgutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "input_casts.py"
+#: Larger ones are not tried; what is not known is treated as failing.
+MOST_PARAMETERS = 400_000_000
+#: Seconds for one model.
+LONGEST = 40
+_LAYERS = ("layers", "num_hidden_layers", "n_layer", "depth", "num_layers", "blocks")
+_TOKENS = ("input_ids", "decoder_input_ids", "text", "labels")
+
+
+def shrunk(config: Any) -> Any:
+    """The config with one layer of each kind, where it counts layers; the same in the configs inside it."""
+    for name, value in list(vars(config).items()):
+        if hasattr(value, "to_dict") and hasattr(value, "model_type"):
+            shrunk(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 1:
+            if name in _LAYERS or name.endswith(("_layers", "_depth")):
+                _set(config, name, 1)
+            elif name == "vocab_size":
+                _set(config, name, min(value, 1000))
+    return config
+
+
+def _set(config: Any, name: str, value: object) -> None:
+    # It may be a property, or be checked against the others.
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        setattr(config, name, value)
+
+
+def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
+    """Shapes that an input of that name may have."""
+    inner = next(
+        (
+            getattr(config, each)
+            for each in ("vision_config", "audio_config", "encoder")
+            if hasattr(config, each)
+        ),
+        config,
+    )
+    channels = getattr(inner, "num_channels", 3) or 3
+    size = getattr(inner, "image_size", 224) or 224
+    height, width = (size, size) if isinstance(size, int) else tuple(size)[:2]
+    frames = getattr(inner, "num_frames", 8) or 8
+    bins = getattr(inner, "num_mel_bins", None) or getattr(inner, "feature_size", 80) or 80
+    if "video" in name:
+        yield 1, frames, channels, height, width
+    if "pixel" in name or "image" in name:
+        yield 1, channels, height, width
+        yield 1, channels, 224, 224
+        yield 1, channels, 512, 512
+        yield 1, frames, channels, height, width
+        yield 1, 1, channels, height, width
+    if name in ("input_features", "input_values", "audio_values", "spectrogram", "audio_features"):
+        yield 1, bins, 2 * (getattr(inner, "max_source_positions", 1500) or 1500)
+        yield 1, 200, bins
+        yield 1, 200, 2 * bins
+        yield 1, 200, getattr(inner, "feature_projection_input_dim", 160)
+        yield 1, getattr(inner, "max_length", 1024) or 1024, bins
+        yield 1, 16000
+        yield 1, 1, 16000
+        yield 1, 1, getattr(inner, "max_length", 1024) or 1024, getattr(inner, "num_mel_bins", 64)
+        yield 1, 1, 1001, 64
+        yield 1, 8, getattr(inner, "hidden_size", 768)
+    if name in ("past_values", "inputs", "states", "waveform"):
+        length = getattr(inner, "context_length", 32) or 32
+        yield 1, length, getattr(inner, "num_input_channels", 1) or 1
+        yield 1, length
+        yield 1, 16000
+
+
+def calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """What to call with which arguments; of a model that reads text as well, the part that reads the features."""
+    import torch
+
+    more: dict[str, Any] = {}
+    for part in ("get_image_features", "get_audio_features", "get_speech_features"):
+        method = getattr(model, part, None)
+        if method is not None and name in inspect.signature(method).parameters:
+            for shape in shapes(name, model.config):
+                yield method, {name: torch.rand(*shape)}
+    taken = inspect.signature(model.forward).parameters
+    for each in ("decoder_input_ids", "input_ids"):
+        if each in taken and each != name:
+            more[each] = torch.ones(1, 4, dtype=torch.long)
+    for shape in shapes(name, model.config):
+        given = {name: torch.rand(*shape)}
+        yield model, given
+        if more:
+            yield model, {**given, **more}
+
+
+def judged(cls: Any, name: str) -> str:
+    """`casts`, `fails` or `unknown` with why."""
+    import torch
+    from transformers import initialization
+
+    config = shrunk(cls.config_class())
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in cls(config).parameters())
+    if count > MOST_PARAMETERS:
+        return f"unknown: {count / 1e6:.0f} million parameters"
+    torch.manual_seed(0)
+    with initialization.no_init_weights():
+        model = cls(config).eval()
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    problem = "no input is known"
+    for call, arguments in calls(model, name):
+        try:
+            with torch.no_grad():
+                call(**arguments)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            continue
+        try:
+            with torch.no_grad():
+                model.to(torch.bfloat16)
+                call(**arguments)
+        except (RuntimeError, NotImplementedError, ValueError, TypeError):
+            return "fails"
+        return "casts"
+    return f"unknown: {problem}"
+
+
+def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
+    """Each modeling module's public model classes."""
+    import transformers
+    from transformers import models
+
+    for package in pkgutil.iter_modules(models.__path__):
+        if prefixes and not package.name.startswith(tuple(prefixes)):
+            continue
+        try:
+            modules = [
+                importlib.import_module(f"transformers.models.{package.name}.{each.name}")
+                for each in pkgutil.iter_modules(
+                    importlib.import_module(f"transformers.models.{package.name}").__path__
+                )
+                if each.name.startswith("modeling_")
+            ]
+        except Exception as error:  # a module of a library that is not there
+            print(f"{package.name}: {error}", file=sys.stderr)
+            continue
+        for module in modules:
+            found = [
+                value
+                for value in vars(module).values()
+                if inspect.isclass(value)
+                and issubclass(value, transformers.PreTrainedModel)
+                and value.__module__ == module.__name__
+                and not value.__name__.endswith("PreTrainedModel")
+                and getattr(value, "config_class", None) is not None
+                and value.__name__ in getattr(module, "__all__", [value.__name__])
+            ]
+            if found:
+                yield package.name, found
+
+
+def main_input(cls: Any) -> str:
+    """The argument that holds what the model is about; a pixel argument where the class names token ids but takes none."""
+    name = str(cls.main_input_name)
+    taken = inspect.signature(cls.forward).parameters
+    others = [
+        each
+        for each in ("pixel_values", "input_features", "input_values", "audio_values", "past_values")
+        if each in taken
+    ]
+    return others[0] if others and (name in _TOKENS or name not in taken) else name
+
+
+def measured(prefixes: list[str]) -> dict[str, str]:
+    """Class name -> its answer, for every class that takes something else than token ids."""
+    found: dict[str, str] = {}
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("took too long")
+
+    signal.signal(signal.SIGALRM, stop)
+    for package, classes in classes_by_module(prefixes):
+        groups: dict[tuple[str, str], list[Any]] = {}
+        for cls in classes:
+            name = main_input(cls)
+            if name not in _TOKENS:
+                groups.setdefault((name, cls.config_class.__name__), []).append(cls)
+        for (name, _), group in groups.items():
+            answer = "unknown"
+            # The bare model first: it has the embedding and the least beside it.
+            for cls in sorted(
+                group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__))
+            )[:3]:
+                signal.alarm(LONGEST)
+                try:
+                    answer = judged(cls, name)
+                except (Exception, TimeoutError) as error:
+                    answer = f"unknown: {type(error).__name__}: {' '.join(str(error).split())[:80]}"
+                finally:
+                    signal.alarm(0)
+                if not answer.startswith("unknown"):
+                    break
+            print(
+                f"{package}: {name} of {', '.join(cls.__name__ for cls in group)}: {answer}",
+                file=sys.stderr,
+                flush=True,
+            )
+            for cls in group:
+                found[cls.__name__] = answer
+    return found
+
+
+def table(found: dict[str, str], version: str) -> str:
+    """The module's text."""
+
+    def lines(names: list[str]) -> str:
+        rows, row = [], "   "
+        for name in sorted(names):
+            if len(row) + len(name) + 4 > 110:
+                rows.append(row)
+                row = "   "
+            row += f' "{name}",'
+        return "\n".join([*rows, row])
+
+    casts = [name for name, answer in found.items() if answer == "casts"]
+    fails = [name for name, answer in found.items() if answer == "fails"]
+    unknown = [name for name, answer in found.items() if answer not in ("casts", "fails")]
+    return f'''"""What model classes do with float32 features or pixels when their weights are bfloat16.
+
+Written by benchmarks/input_casts.py, which runs a model of each kind, on transformers {version}. Do not edit.
+"""
+
+#: They cast the input, or compute with it as it is.
+CASTING = frozenset(
+    {{
+{lines(casts)}
+    }}
+)  # fmt: skip
+#: They raise.
+FAILING = frozenset(
+    {{
+{lines(fails)}
+    }}
+)  # fmt: skip
+#: They take features or pixels, and no model could be built or called.
+UNKNOWN = frozenset(
+    {{
+{lines(unknown)}
+    }}
+)  # fmt: skip
+'''
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="find out which model classes cast their inputs")
+    parser.add_argument("--write", action="store_true", help="write the table")
+    parser.add_argument("prefixes", nargs="*", help="only modules whose names begin so")
+    options = parser.parse_args()
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    text = table(measured(options.prefixes), transformers.__version__)
+    if options.prefixes:
+        print(text)
+    elif options.write:
+        TABLE.write_text(text, encoding="utf-8")
+    elif TABLE.read_text(encoding="utf-8") != text:
+        print(text)
+        raise SystemExit("the table is out of date: run with --write and read the diff")
+
+
+if __name__ == "__main__":
+    main()
