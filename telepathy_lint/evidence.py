@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from telepathy_lint.evidence_lines import WORDS, kinds_of
 from telepathy_lint.rule import line_name
@@ -66,7 +67,7 @@ _QUANTIZED = r"(?i)awq|gptq"
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
     """Why a fix of the site is held back, by the first of the kinds that the file shows; None where none is shown."""
-    shown = site.source.remember(_Shown, site.context.scope.tree)
+    tree = site.context.scope.tree
     for kind in kinds:
         if kind in despite:
             continue
@@ -77,29 +78,18 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
             line = _other_use(site)
             if line is not None:
                 return f"{line_name(site.source, line)} {KINDS[kind]}"
-        elif (line := shown.line(kind)) is not None:
+        elif (line := site.source.remember(("evidence", kind), partial(_first, tree, kind))) is not None:
             return f"{line_name(site.source, line)} {KINDS[kind]}"
     return None
 
 
-class _Shown:
-    """The line of the first evidence of each kind that was asked for."""
-
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
-        self._lines: dict[str, int | None] = {}
-
-    def line(self, kind: str) -> int | None:
-        if kind not in self._lines:
-            self._lines[kind] = self._first(kind)
-        return self._lines[kind]
-
-    def _first(self, kind: str) -> int | None:
-        for line in self.tree.lines_of(_offsets(self.tree.text, WORDS[kind])):
-            for node in self.tree.visit([line]):
-                if kind in kinds_of(node):
-                    return getattr(node, "lineno", line)
-        return None
+def _first(tree: Tree, kind: str) -> int | None:
+    """The line of the first evidence of a kind."""
+    for line in tree.lines_of(_offsets(tree.text, WORDS[kind])):
+        for node in tree.visit([line]):
+            if kind in kinds_of(node):
+                return getattr(node, "lineno", line)
+    return None
 
 
 def _offsets(text: str, words: tuple[str, ...] | str) -> Iterator[int]:

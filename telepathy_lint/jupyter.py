@@ -50,6 +50,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "select": {**_CODES, "description": "Codes or prefixes of the rules to run."},
     "ignore": {**_CODES, "description": "Codes or prefixes of the rules to leave out."},
     "extendSelect": {**_CODES, "description": "Codes or prefixes of rules to run in addition."},
+    "strict": {
+        "type": "boolean",
+        "description": "Report findings also where the file shows that they do not matter.",
+    },
     "fixStyle": {
         "type": "string",
         "enum": ["loader", "inline"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import partial
 
 from telepathy_lint import evidence, evidence_lines
 from telepathy_lint.rule import literal
@@ -177,7 +178,7 @@ def attention_is_settled(site: Site) -> bool:
     return (
         _is_in_float32(site)
         or _is_on_the_cpu(site)
-        or site.source.remember(_looks_at_attention, site.context.scope.tree)
+        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
     )
 
 

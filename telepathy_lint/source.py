@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
@@ -22,7 +22,6 @@ from telepathy_lint.violation import Edit, Span
 _COOKIE = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
 _BLANK_OR_COMMENT = rb"^[ \t\f]*(?:#.*)?$"
 _Answer = TypeVar("_Answer")
-_About = TypeVar("_About")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
@@ -157,15 +156,15 @@ class Source:
         answer: _Answer = self._answers[ask]
         return answer
 
-    def remember(self, ask: Callable[[_About], _Answer], about: _About) -> _Answer:
-        """What a module's function says of something made from this text, asked once."""
-        if ask not in self._answers:
-            self._answers[ask] = ask(about)
-        answer: _Answer = self._answers[ask]
+    def remember(self, key: Hashable, ask: Callable[[], _Answer]) -> _Answer:
+        """What is asked of this text under a key, asked once. An answer must not lead back here: that would be a cycle."""
+        if key not in self._answers:
+            self._answers[key] = ask()
+        answer: _Answer = self._answers[key]
         return answer
 
     @cached_property
-    def _answers(self) -> dict[Callable[..., Any], Any]:
+    def _answers(self) -> dict[Hashable, Any]:
         return {}
 
     def line(self, number: int) -> str:

@@ -68,9 +68,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
     for module, _ in imports_of(path):
         if module.startswith("telepathy_runtime"):
-            allowed = [
-                f"telepathy_runtime.{name}" for name in ("registry", "families", "gpu_names")
-            ]
+            allowed = [f"telepathy_runtime.{name}" for name in ("registry", "families", "gpu_names")]
             if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
                 allowed.append(
                     "telepathy_runtime.memory"

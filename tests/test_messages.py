@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import telepathy_lint
 from telepathy_lint import engine, registry
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
@@ -119,15 +120,14 @@ def test_the_attention_that_transformers_picks_is_named_where_the_class_is_known
         assert model.config._attn_implementation == "sdpa"
 
 
-def test_the_sizes_in_messages_are_those_of_the_registry() -> None:
-    from telepathy_runtime import published, registry
-
-    ids = [spec.id for spec in registry.all_models()]
-    assert ids == list(published._sizes())
-    for each in ids:
-        assert (
-            published.published_bytes(each) == registry.published_bytes(each) == 2 * registry.get(each).params
-        )
+def test_the_cost_of_float32_is_said_only_where_it_costs() -> None:
+    """A checkpoint that is itself in float32 is no smaller otherwise; an unknown one has no numbers."""
+    code = "from transformers import AutoModelForCausalLM\nm = AutoModelForCausalLM.from_pretrained('{}')\n"
+    (half,) = telepathy_lint.lint(code.format("Qwen/Qwen2.5-7B"), select=["TLP102"])
+    assert "(28.4 GiB instead of 14.2 for Qwen2.5-7B)" in half.message
+    for name in ("openai-community/gpt2", "someone/unknown-7b"):
+        (plain,) = telepathy_lint.lint(code.format(name), select=["TLP102"])
+        assert "GiB" not in plain.message, name
 
 
 @pytest.mark.parametrize(
