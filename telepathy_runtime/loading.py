@@ -151,7 +151,7 @@ def load_model(
         keywords["output_loading_info"] = True
     begun = time.perf_counter()
     with causes.explained(load_plan), _LOADING:
-        loaded = model_class.from_pretrained(model_id, *model_args, **keywords)
+        loaded = _load(model_class, model_id, model_args, keywords)
     # output_loading_info=True makes it a pair; the caller gets back what the caller's own call would have given.
     model, info = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (loaded, None)
     arrived = None
@@ -176,6 +176,18 @@ def load_model(
             "free the device, quantise, take more devices, or allow it with offload='warn'",
         )
     return model if asked_for_info else loaded
+
+
+def _load(model_class: Any, model_id: Any, model_args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    torch = environment.need("torch")
+    default = torch.get_default_dtype()
+    try:
+        return model_class.from_pretrained(model_id, *model_args, **keywords)
+    except BaseException:
+        # transformers 4 leaves the default dtype of the load behind when the load fails.
+        if torch.get_default_dtype() != default:
+            torch.set_default_dtype(default)
+        raise
 
 
 def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], tuple[str, ...]]:
