@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime import (
@@ -151,8 +150,8 @@ def load_model(
     if asked_for_info:
         keywords["output_loading_info"] = True
     begun = time.perf_counter()
-    with causes.explained(load_plan), _LOADING, _default_dtype_kept():
-        loaded = model_class.from_pretrained(model_id, *model_args, **keywords)
+    with causes.explained(load_plan), _LOADING:
+        loaded = _load(model_class, model_id, model_args, keywords)
     # output_loading_info=True makes it a pair; the caller gets back what the caller's own call would have given.
     model, info = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (loaded, None)
     arrived = None
@@ -179,6 +178,18 @@ def load_model(
     return model if asked_for_info else loaded
 
 
+def _load(model_class: Any, model_id: Any, model_args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    torch = environment.need("torch")
+    default = torch.get_default_dtype()
+    try:
+        return model_class.from_pretrained(model_id, *model_args, **keywords)
+    except BaseException:
+        # transformers 4 leaves the default dtype of the load behind when the load fails.
+        if torch.get_default_dtype() != default:
+            torch.set_default_dtype(default)
+        raise
+
+
 def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Merge what was asked for into the model's generation config: what changed, and warnings."""
     asked = load_plan.request.generation_config
@@ -199,18 +210,6 @@ def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], 
             "pass generation_config=None, or another model_class",
         )
     return generation.apply_generation_config(model, asked), ()
-
-
-@contextlib.contextmanager
-def _default_dtype_kept() -> Iterator[None]:
-    """Restore torch's default dtype when a load fails: transformers before 4.57 leaves the model's behind."""
-    torch = environment.need("torch")
-    before = torch.get_default_dtype()
-    try:
-        yield
-    except BaseException:
-        torch.set_default_dtype(before)
-        raise
 
 
 def load_tokenizer(

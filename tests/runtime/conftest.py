@@ -33,6 +33,7 @@ if not all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
         "test_arrival.py",
         "test_same_errors.py",
         "test_threads.py",
+        "test_after_the_load.py",
         "test_hub.py",
         "test_processes.py",
         "test_sharding.py",

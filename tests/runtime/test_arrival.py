@@ -101,6 +101,10 @@ def test_weights_and_config_without_an_id(raw: bool, checkpoints: Checkpoints) -
     for name, tensor in expected.state_dict().items():
         assert torch.equal(model.state_dict()[name].float(), tensor.float()), name
     assert "given weights" in report_of(model).describe()
+    try:
+        transformers.BertModel.from_pretrained(None, device_map="cpu", **arguments)
+    except AttributeError:
+        return  # nor can 4.46
     on_cpu = load_model(None, model_class=transformers.BertModel, device_map="cpu", **arguments)
     assert report_of(on_cpu).effective["device_map"] == "cpu"
 
