@@ -87,16 +87,17 @@ class _Strict:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def count(self, key: str) -> int:
-        """A dimension: there, whole and positive."""
+    def count(self, key: str, least: int = 1) -> int:
+        """A dimension: there, whole and of at least `least`."""
         value = self._config.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise ConfigError(f"config.json: {key} must be a positive integer, not {value!r}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            wanted = "a positive integer" if least else "an integer of at least 0"
+            raise ConfigError(f"config.json: {key} must be {wanted}, not {value!r}")
         return value
 
-    def count_or(self, key: str, default: int) -> int:
+    def count_or(self, key: str, default: int, least: int = 1) -> int:
         """A dimension that transformers derives when the config leaves it out or null."""
-        return default if self._config.get(key) is None else self.count(key)
+        return default if self._config.get(key) is None else self.count(key, least)
 
     def flag(self, key: str, default: bool) -> bool:
         """A switch; null and absent mean the documented default."""
@@ -160,7 +161,7 @@ def _qwen2(c: _Strict) -> Fields:
     if not c.flag("use_sliding_window", False):
         return fields
     # Without layer_types, layers from max_window_layers on slide (Qwen2Config).
-    slid = max(fields["layers"] - c.count_or("max_window_layers", 28), 0)
+    slid = max(fields["layers"] - c.count_or("max_window_layers", 28, least=0), 0)
     return fields | _sliding(c, slid, on=True)
 
 

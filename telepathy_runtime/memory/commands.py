@@ -333,6 +333,10 @@ def _compare(args: argparse.Namespace) -> int:
 def _work(args: argparse.Namespace) -> Workload:
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
     values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
+    if args.ranks > 1 and args.shard == "none":
+        raise UnknownOptionError(
+            f"--ranks {args.ranks} needs --shard: without it every rank holds everything"
+        )
     counts = {card.count for card in _cards(args)}
     if counts != {1}:
         values["ranks"] = _ranks(args, counts)

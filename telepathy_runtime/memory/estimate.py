@@ -272,6 +272,9 @@ def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
 
 def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
     notes = dtype_note(spec, work)
+    length = work.seq_len + work.new_tokens
+    if length > spec.max_positions > 0:
+        notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")
     if work.shard != "none" and work.ranks > 1:
         notes.append(
             f"{work.shard} over {work.ranks} ranks is arithmetic, not traced; activations are not divided"

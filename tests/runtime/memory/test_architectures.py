@@ -189,3 +189,11 @@ def test_listed_models_equal_what_transformers_builds(spec: Any) -> None:
         model = transformers.AutoModelForCausalLM.from_config(hub_config(spec), dtype=torch.bfloat16)
     held = {id(parameter): parameter.numel() * parameter.element_size() for parameter in model.parameters()}
     assert sum(held.values()) == spec.params_bytes == 2 * registry.published_params(spec.id)
+
+
+def test_every_layer_slides_from_layer_0_on() -> None:
+    config = {**CONFIG, "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 8}
+    assert spec_from_config(config | {"max_window_layers": 0}).sliding_layers == 3
+    assert spec_from_config(config | {"max_window_layers": 2}).sliding_layers == 1
+    with pytest.raises(ConfigError, match="max_window_layers must be an integer of at least 0, not -1"):
+        spec_from_config(config | {"max_window_layers": -1})

@@ -353,6 +353,7 @@ def test_float32_weights_are_counted_and_their_activations_are_not(
         (("--mixed-precision", "--dtype", "float32"), "needs dtype='bfloat16'"),
         (("--mixed-precision", "--shard", "zero3", "--ranks", "2"), "DeepSpeed's ZeRO is not modelled"),
         (("--gpu", "2x48GiB"), "needs --shard"),
+        (("--ranks", "2"), "--ranks 2 needs --shard"),
         (("--gpu", "2x48GiB", "--gpu", "T4", "--shard", "fsdp"), "one number of cards"),
         (("--gpu", "2x48GiB", "--shard", "fsdp", "--ranks", "4"), "names 2 cards, --ranks 4"),
         (("--gpu", "0GiB"), "no capacity known for GPU '0GiB'"),
@@ -398,3 +399,9 @@ def test_compare_shows_that_memory_ran_out(capsys: pytest.CaptureFixture[str], t
     assert "out-of-memory: memory ran out in step 5: 2.00 GiB asked for, 1.00 GiB free" in out
     assert "no record has an estimate" in out
     assert run_json(capsys, "compare", str(file))[0] == 1
+
+
+def test_a_sequence_beyond_the_models_positions_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    long, fits = "40000 tokens are more than the 32768 that Qwen/Qwen2.5-3B was made for", "more than the"
+    assert long in run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--seq-len", "40000")[1]
+    assert fits not in run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--seq-len", "32768")[1]
