@@ -17,8 +17,10 @@ import contextlib
 import importlib
 import inspect
 import pkgutil
+import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,9 +194,17 @@ def main_input(cls: Any) -> str:
     return others[0] if others and (name in _TOKENS or name not in taken) else name
 
 
-def measured(prefixes: list[str]) -> dict[str, str]:
-    """Class name -> its answer, for every class that takes something else than token ids."""
+def logged(paths: list[Path]) -> dict[str, str]:
+    """What earlier runs printed to standard error, by the text before the answer: a run can go on where one was stopped."""
+    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    matches = [re.fullmatch(r"(\w+: \w+ of [\w, ]+): ((?:casts|fails|unknown).*)", line) for line in lines]
+    return {match[1]: match[2] for match in matches if match is not None}
+
+
+def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict[str, str]:
+    """Class name -> its answer, for every class that takes something else than token ids; "unknown" when the time is up."""
     found: dict[str, str] = {}
+    end = time.monotonic() + seconds
 
     def stop(*_: object) -> None:
         raise TimeoutError("took too long")
@@ -207,11 +217,12 @@ def measured(prefixes: list[str]) -> dict[str, str]:
             if name not in _TOKENS:
                 groups.setdefault((name, cls.config_class.__name__), []).append(cls)
         for (name, _), group in groups.items():
-            answer = "unknown"
+            what = f"{package}: {name} of {', '.join(cls.__name__ for cls in group)}"
+            answer = known.get(what, "unknown: not run")
+            untried = what not in known and time.monotonic() < end
             # The bare model first: it has the embedding and the least beside it.
-            for cls in sorted(
-                group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__))
-            )[:3]:
+            order = sorted(group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__)))
+            for cls in order[:3] if untried else ():
                 signal.alarm(LONGEST)
                 try:
                     answer = judged(cls, name)
@@ -221,11 +232,7 @@ def measured(prefixes: list[str]) -> dict[str, str]:
                     signal.alarm(0)
                 if not answer.startswith("unknown"):
                     break
-            print(
-                f"{package}: {name} of {', '.join(cls.__name__ for cls in group)}: {answer}",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(f"{what}: {answer}", file=sys.stderr, flush=True)
             for cls in group:
                 found[cls.__name__] = answer
     return found
@@ -263,7 +270,7 @@ FAILING = frozenset(
 {lines(fails)}
     }}
 )  # fmt: skip
-#: They take features or pixels, and no model could be built or called.
+#: They take features or pixels, and no model was built or called: too large, or their inputs are not known to the script.
 UNKNOWN = frozenset(
     {{
 {lines(unknown)}
@@ -275,13 +282,17 @@ UNKNOWN = frozenset(
 def main() -> None:
     parser = argparse.ArgumentParser(description="find out which model classes cast their inputs")
     parser.add_argument("--write", action="store_true", help="write the table")
+    parser.add_argument(
+        "--known", nargs="+", type=Path, default=[], help="standard error of runs that were stopped"
+    )
+    parser.add_argument("--seconds", type=float, default=7200, help="what is not run by then is unknown")
     parser.add_argument("prefixes", nargs="*", help="only modules whose names begin so")
     options = parser.parse_args()
     import torch
     import transformers
 
     torch.set_num_threads(1)
-    text = table(measured(options.prefixes), transformers.__version__)
+    text = table(measured(options.prefixes, logged(options.known), options.seconds), transformers.__version__)
     if options.prefixes:
         print(text)
     elif options.write:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from telepathy_lint import engine, evidence, registry
+from telepathy_lint import engine, evidence, input_casts, registry
 from telepathy_lint.output import Report, render
 from telepathy_lint.results import FileResult
 from telepathy_lint.settings import Settings
@@ -185,3 +185,13 @@ def test_every_format_names_the_line() -> None:
         "reason": "line 7 saves, merges or reads out weights or settings",
         "edits": [],
     }
+
+
+def test_the_table_of_inputs_says_one_thing_of_a_class() -> None:
+    assert not input_casts.CASTING & input_casts.FAILING
+    assert not (input_casts.CASTING | input_casts.FAILING) & input_casts.UNKNOWN
+    assert {"WhisperForConditionalGeneration", "Wav2Vec2ForCTC", "ResNetModel"} <= input_casts.FAILING
+    assert {"CLIPModel", "ViTForImageClassification"} <= input_casts.CASTING
+    assert not {"BertModel", "LlamaForCausalLM", "T5ForConditionalGeneration"} & (
+        input_casts.FAILING | input_casts.UNKNOWN
+    )
