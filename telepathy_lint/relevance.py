@@ -53,7 +53,7 @@ def decoding_is_settled(site: Site) -> bool:
     """Whether the loaded model surely never generates, or every call by which it does states how."""
     text = site.source.text
     generates = site.source.once(_may_generate)
-    if generates and ("do_sample" not in text or re.search(_GENERATES_ELSEWHERE, text)):
+    if generates and ("do_sample" not in text or site.source.once(_generates_elsewhere)):
         return False
     if site.kind == "pipeline":
         uses = handled(site, lambda use: use.how == "call" and _states_decoding(use))
@@ -94,6 +94,10 @@ def _tells_a_purpose(use: Use) -> bool:
     if use.how == "argument":
         return use.name in _LOSS_TRAINERS
     return use.how == "call" or (use.how == "method" and use.name in _PLAIN_METHODS)
+
+
+def _generates_elsewhere(text: str) -> bool:
+    return re.search(_GENERATES_ELSEWHERE, text) is not None
 
 
 def _may_generate(text: str) -> bool:
@@ -204,6 +208,8 @@ def _is_on_the_cpu(site: Site) -> bool:
 
 def _looks_at_attention(tree: Tree) -> bool:
     """Whether a line reads attention weights, which one implementation gives, or puts code in the place of attention's own."""
+    if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
+        return False
     lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
     return any(map(_is_about_attention, tree.visit(lines)))
 

@@ -248,7 +248,7 @@ def test_watching_ends_with_its_reader(folder: Path) -> None:
     )  # fmt: skip
     os.close(writing)
     try:
-        assert os.read(reading, 6) == b"TLP102"
+        assert os.read(reading, 6) == b"TLP101"
         assert process.poll() is None
         os.close(reading)
         assert process.wait(20) == 0
