@@ -49,7 +49,7 @@ _NEEDS = {"peft": "peft"}
 
 
 #: Programs that a fix is known to break.
-KNOWN = {"fallback_runtime_error.py": "the loader's ModelClassError is no RuntimeError, which was raised"}
+KNOWN: dict[str, str] = {}
 
 
 class Fixed(NamedTuple):

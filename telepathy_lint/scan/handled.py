@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 from telepathy_lint.scan.bindings import dotted
@@ -200,10 +201,7 @@ class _Follower:
             and re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", self.tree.text)
         ):
             self._lose()  # a notebook's magics use names, too
-        known = self.tree.source.remember(_names, self.tree)
-        if name not in known:
-            known[name] = _reads(self.tree, name)
-        reads = known[name]
+        reads = self.tree.source.remember(("reads", name), partial(_reads, self.tree, name))
         if reads is None or len(reads) > _MOST_READS:
             self._lose()
         for node in (reads or [])[:_MOST_READS]:
@@ -216,10 +214,6 @@ class _Follower:
         bound = self.tree.top.bindings.get(node.id, [])
         stmt = bound[0].stmt if len(bound) == 1 else None
         return stmt if isinstance(stmt, ast.FunctionDef) and not stmt.decorator_list else None
-
-
-def _names(_: Tree) -> dict[str, list[ast.Name] | None]:
-    return {}
 
 
 def _reads(tree: Tree, name: str) -> list[ast.Name] | None:
