@@ -178,7 +178,7 @@ def _plan(args: argparse.Namespace) -> int:
         print(json.dumps(review_text.as_json(), indent=2) if args.json else review_text.as_text())
         return 0
     work = _work(args)
-    specs = [find(args, args.model)] if args.model else _distinct()
+    specs = [find(args, args.model)] if args.model else [registry.get(row[0]) for row in MEMORY]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
     if args.plot:
         _draw_fits(args, fits, work)
@@ -358,11 +358,6 @@ def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
 def _cards(args: argparse.Namespace) -> list[Gpu]:
     names: Sequence[str] = args.gpu or [DEFAULT_GPU]
     return [gpu(name) for name in (GPUS if "all" in names else names)]
-
-
-def _distinct() -> list[ModelSpec]:
-    """The seven base models of the review; an Instruct model has its base's dimensions."""
-    return [registry.get(model_id) for model_id, *_ in MEMORY]
 
 
 def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

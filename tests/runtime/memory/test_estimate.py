@@ -296,7 +296,7 @@ def test_an_unfrozen_target_costs_its_gradients() -> None:
         ({"regime": "qlora"}, "regime='qlora' is not modelled; known: inference, frozen_grad"),
         ({"attn": "flex_attention"}, "attn='flex_attention' is not modelled"),
         ({"optimizer": "lion"}, "optimizer='lion' is not modelled"),
-        ({"dtype": "float32"}, "dtype='float32' is not modelled"),
+        ({"dtype": "float8"}, "dtype='float8' is not modelled"),
         ({"batch": 0}, "batch must be a whole number of at least 1, not 0"),
         ({"seq_len": 1.5}, "seq_len must be a whole number"),
         ({"lora_targets": ("c_attn",)}, "lora_targets c_attn: not modelled"),
@@ -321,8 +321,13 @@ def test_an_architecture_without_a_closed_form_is_an_error() -> None:
     ):
         estimate(gemma, Workload())
     sliding = dataclasses.replace(registry.get(MISTRAL_7B), sliding_window=4096, sliding_layers=32)
-    with pytest.raises(UnknownOptionError, match="sliding window"):
-        estimate(sliding, Workload())
+    below = Workload(seq_len=4095)
+    whole = dataclasses.replace(sliding, sliding_layers=0)
+    assert estimate(sliding, below).instants == estimate(whole, below).instants
+    with pytest.raises(UnknownOptionError, match="at or beyond its sliding window of 4096"):
+        estimate(sliding, Workload(seq_len=4096))
+    with pytest.raises(UnknownOptionError, match="float32 weights have no closed form"):
+        estimate(whole, Workload(dtype="float32"))
 
 
 def test_a_pair_refuses_what_it_does_not_model() -> None:
