@@ -81,7 +81,7 @@ def run_programs(names: tuple[str, ...], base: Path) -> Fixed:
         source = open_source(name, path.read_bytes())
         jobs[name, ""] = job("original", path)
         for style, (fix_style, unsafe) in STYLES.items():
-            fixed = engine.fix(source, select(), Settings()._replace(fix_style=fix_style), unsafe=unsafe)
+            fixed = engine.fix(source, select(), Settings(strict=True)._replace(fix_style=fix_style), unsafe=unsafe)
             if not fixed.changed:
                 continue
             folder = base / "fixed" / style.replace(" ", "-")
@@ -165,7 +165,7 @@ def held(name: str) -> dict[str, str]:
     source = open_source(name, PROGRAMS[name].read_bytes())
     return {
         each.code: each.fix.reason or ""
-        for each in engine.lint(source, select(), Settings())
+        for each in engine.lint(source, select(), Settings(strict=True))
         if each.fix is not None and each.fix.safety == "display"
     }
 
