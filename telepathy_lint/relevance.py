@@ -170,7 +170,7 @@ def wants_float16(site: Site) -> bool:
 # ---- attention
 
 #: Text where attention weights may be read, or attention be replaced; the lines are then looked at as syntax.
-_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w*att"
+_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
 _WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
 _ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
 

@@ -105,11 +105,14 @@ def test_what_is_configured_and_not_loaded(project: Path) -> None:
 
 
 def test_ids_are_verified(project: Path) -> None:
+    (project / "other.py").write_text(
+        'from transformers import AutoModel\nAutoModel.from_pretrained("acme/quartz-2b")\n'
+    )
     status = {model.model_id: model.status for model in audited(project).models}
     assert status["meta-llama/Meta-Llama-3.1-8B"] == "renamed"
     assert status["meta-llama/Llama-3.2-8B"] == "unknown"
     assert status["Qwen/Qwen2.5-7B"] == "known"
-    assert status["google/gemma-2-2b"] == "outside"
+    assert status["acme/quartz-2b"] == "outside"
 
 
 def test_another_case_is_not_called_missing(project: Path) -> None:
@@ -285,7 +288,7 @@ def test_what_looks_like_a_model_and_is_none(project: Path) -> None:
 
 def test_what_is_left_to_the_loader_is_not_odd(project: Path) -> None:
     (project / "house.py").write_text(
-        "from telepathy_runtime import load_model\na = load_model('gpt2')\nb = load_model('gpt2', dtype='float32')\n"
+        "from telepathy_runtime import load_model\na = load_model('acme/q-7b')\nb = load_model('acme/q-7b', dtype='float32')\n"
     )
     settings = {one.setting: one for one in audited(project).consistency if one.kind == "model"}
     groups = {name: len(places) for name, places in settings["dtype"].groups}

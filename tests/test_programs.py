@@ -81,7 +81,9 @@ def run_programs(names: tuple[str, ...], base: Path) -> Fixed:
         source = open_source(name, path.read_bytes())
         jobs[name, ""] = job("original", path)
         for style, (fix_style, unsafe) in STYLES.items():
-            fixed = engine.fix(source, select(), Settings(strict=True)._replace(fix_style=fix_style), unsafe=unsafe)
+            fixed = engine.fix(
+                source, select(), Settings(strict=True)._replace(fix_style=fix_style), unsafe=unsafe
+            )
             if not fixed.changed:
                 continue
             folder = base / "fixed" / style.replace(" ", "-")

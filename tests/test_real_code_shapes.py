@@ -30,6 +30,9 @@ FILES = sorted(
     for path in [*FIXTURES.glob("experiments/**/*.py"), *FIXTURES.glob("rules/*/*.py")]
     if not path.name.endswith(".fixed.py")
 )
+#: A fix there takes out a name that only the fixed call read, which tests/test_rewrite.py is about.
+WITH_LEFTOVERS = {"rules/TLP101/bad_names.py"}
+ALONE = [path for path in FILES if path.relative_to(FIXTURES).as_posix() not in WITH_LEFTOVERS]
 #: The rules whose fix is the rewrite of the load; others may change what stands around it, and have tests of their own.
 LOADS = tuple(rule for rule in all_rules() if rule.meta.setting is not None)
 EXAMPLES = settings(
@@ -276,7 +279,7 @@ def test_nothing_outside_the_reported_calls_and_imports_changes(
     check_surroundings(data, select(sorted(codes)), how)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FIXTURES)))
+@pytest.mark.parametrize("path", ALONE, ids=lambda path: str(path.relative_to(FIXTURES)))
 def test_nothing_outside_the_reported_calls_and_imports_changes_in(path: Path) -> None:
     check_surroundings(path.read_bytes(), LOADS)
     for rule in LOADS:
@@ -369,7 +372,7 @@ def test_the_tree_outside_the_loads_stays_the_same(data: bytes, how: Settings) -
     assert masked(fix(data, LOADS, how=how)) == masked(data)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FIXTURES)))
+@pytest.mark.parametrize("path", ALONE, ids=lambda path: str(path.relative_to(FIXTURES)))
 def test_the_tree_outside_the_loads_stays_the_same_in(path: Path) -> None:
     assert masked(fix(path.read_bytes(), LOADS)) == masked(path.read_bytes())
 

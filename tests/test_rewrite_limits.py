@@ -24,7 +24,8 @@ WITH_ATTENTION = """AutoModelForCausalLM.from_pretrained(
 def fixed(code: str, style: FixStyle = "loader", *, unsafe: bool = True) -> str:
     """The text below the imports after a fix."""
     source = Source("script.py", (HEAD + code).encode())
-    text = engine.fix(source, registry.select(None), Settings(fix_style=style), unsafe=unsafe).text
+    settings = Settings(fix_style=style, strict=True)
+    text = engine.fix(source, registry.select(None), settings, unsafe=unsafe).text
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(("import ", "from ")))
 
@@ -107,7 +108,7 @@ def test_the_loader_merges_a_generation_config_so_no_fix_to_it_is_safe() -> None
 )
 def test_a_fix_says_what_it_does(arguments: str, style: FixStyle, message: str) -> None:
     source = Source("script.py", f'{HEAD}m = AutoModel.from_pretrained("x", {arguments})\n'.encode())
-    found = engine.lint(source, registry.select(None), Settings(fix_style=style))
+    found = engine.lint(source, registry.select(None), Settings(fix_style=style, strict=True))
     assert {one.fix.message for one in found if one.fix is not None} == {message}
 
 

@@ -21,7 +21,9 @@ SPELLINGS = {
     "generation_config": ("generation_config",),
 }
 #: Parameters of the loader that to `from_pretrained` are other things: a config's attribute, an argument of the class.
-OF_THE_LOADER = frozenset({"model_id", "model_class", "tokenizer_class", "report", "offload", "explain"})
+OF_THE_LOADER = frozenset(
+    {"model_id", "model_class", "tokenizer_class", "report", "offload", "explain", "weights"}
+)
 _IDENTITY = "pretrained_model_name_or_path"
 _DEFAULT_CLASSES = {
     "model": ("transformers.AutoModelForCausalLM",),
