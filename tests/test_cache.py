@@ -261,7 +261,9 @@ EDITS = st.lists(
 WAYS = [("concise", "."), ("full", "."), ("json", "."), ("full", "run.py"), ("concise", "pkg")]
 
 
-@pytest.mark.parametrize("trusting", [False, True], ids=["hashes", "stamps"])
+@pytest.mark.parametrize(
+    "trusting", [pytest.param(False, id="hashes"), pytest.param(True, id="stamps", marks=pytest.mark.slow)]
+)
 @settings(
     max_examples=40,
     deadline=None,

@@ -302,6 +302,7 @@ def test_what_a_page_shows_is_what_happens(name: str, tmp_path: Path, request: p
     )
 
 
+@pytest.mark.slow
 def test_json_is_what_its_schema_says(tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((DOCS / "findings.schema.json").read_text(encoding="utf-8"))
@@ -326,6 +327,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(checkpoints.build("llama", tmp_path_factory.mktemp("docs") / "llama", pad="reserved"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_LIBRARY, reason="needs torch, transformers and accelerate")
 def test_the_script_of_the_loaders_guide_runs(tmp_path: Path, model: str) -> None:
     (script,) = [block for block in blocks(DOCS / "one-loader.md") if block.file == "generate.py"]
@@ -335,6 +337,7 @@ def test_the_script_of_the_loaders_guide_runs(tmp_path: Path, model: str) -> Non
     assert "LlamaForCausalLM" in done.stdout and "bfloat16" in done.stdout and "on the left" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_LIBRARY, reason="needs torch, transformers and accelerate")
 @pytest.mark.parametrize("which", [0, 1], ids=["around the runtime", "on its own"])
 def test_the_house_loaders_of_the_guide_run_what_fixes_write(tmp_path: Path, model: str, which: int) -> None:

@@ -172,6 +172,7 @@ def test_a_disk_that_fills_up_during_the_download(online: dict[str, Any], mounts
     assert "no space left on the disk" in error["text"]
 
 
+@pytest.mark.slow
 def test_offline_with_and_without_cache(offline: dict[str, Any], home: Path) -> None:
     assert offline["cached"] == {"class": "LlamaForCausalLM", "revision": COMMIT}
     for key, state in (("partial", "only part of the files is"), ("absent", "nothing of it is")):
@@ -183,6 +184,7 @@ def test_offline_with_and_without_cache(offline: dict[str, Any], home: Path) -> 
         assert "hf download org/" in offline[key]["text"]
 
 
+@pytest.mark.slow
 def test_a_read_only_cache(online: dict[str, Any], checkpoints: Checkpoints, home: Path) -> None:
     """A read-only mount, which also holds for root. What is in it loads; what is not is refused by name."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or not mount(home, "--bind", str(home)):

@@ -60,6 +60,7 @@ def check_trained_together(lines: list[dict[str, Any]]) -> None:
     assert lines[0]["gradient"] > 0
 
 
+@pytest.mark.slow
 def test_torchrun(checkpoints: Checkpoints, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     command = [*TORCHRUN, "--nproc_per_node", "2", "--master_port", free_port(), WORKER]

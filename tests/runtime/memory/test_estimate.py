@@ -138,6 +138,7 @@ def test_unlisted_models_of_the_family(spec: ModelSpec, name: str) -> None:
     assert abs(error(spec, Workload(batch=3, seq_len=700, **REGIMES[name]))) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"padded": True}], ids=["plain", "padded"])
 def test_generation_where_the_last_token_is_the_peak(how: dict[str, Any]) -> None:
     work = Workload(batch=256, seq_len=4, logits="last", new_tokens=6, **how)
