@@ -345,20 +345,22 @@ def _commands(server: Server) -> None:
             server.tell(f"the fixes were not applied: {done.failure_reason or 'the client refused them'}")
         return {"applied": done.applied, "fixes": count if done.applied else 0}
 
+    # pygls compares the annotation with its server's class: `Any` is no class before Python 3.11, and `object` is a base of it.
+    # What a client sends may be anything, and is checked.
     @server.command(commands.APPLY_ALL)
-    async def apply_all(*arguments: Any) -> dict[str, Any]:
+    async def apply_all(*arguments: str) -> dict[str, Any]:
         return await apply(arguments, False)
 
     @server.command(commands.APPLY_ALL_UNSAFE)
-    async def apply_all_unsafe(*arguments: Any) -> dict[str, Any]:
+    async def apply_all_unsafe(*arguments: str) -> dict[str, Any]:
         return await apply(arguments, True)
 
     @server.command(commands.REPORT)
-    async def report(*arguments: Any) -> str:
+    async def report(*arguments: str) -> str:
         return await commands.report(server.actions, arguments)
 
     @server.command(commands.DEBUG_INFORMATION)
-    async def debug_information(*arguments: Any) -> str:
+    async def debug_information(*arguments: str) -> str:
         text = await commands.debug_information(server.actions, arguments)
         server.log(text)
         return text

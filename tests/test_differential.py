@@ -10,6 +10,7 @@ Every script of `fixtures/experiments`, the notebook included, runs on tiny save
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -175,6 +176,12 @@ def run_everything(base: Path) -> Outcomes:
     return Outcomes(runs, changed, {"unsafe": places})
 
 
+def transformers_before(*version: int) -> bool:
+    """Whether the installed transformers is older: some scripts use what it does not have yet."""
+    installed = importlib.metadata.version("transformers").split(".")
+    return tuple(map(int, installed[:2])) < version
+
+
 def result(run: dict[str, Any]) -> str:
     """What a run printed; its traceback where it failed."""
     assert run["error"] is None, run["error"]
@@ -244,6 +251,8 @@ def test_a_change_of_precision_loads_the_same_weights(outcomes: Outcomes, kind: 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_length_said_at_the_call_still_holds(outcomes: Outcomes, kind: str) -> None:
     """mac_probe.py says `generate(max_length=48)`: the 256 new tokens of the default must not overrule it."""
+    if outcomes.runs["original", "mac_probe.py", kind]["error"] and transformers_before(4, 56):
+        pytest.skip("the script says dtype=, which transformers takes from 4.56 on")
     for name in ("original", "unsafe"):
         assert len(json.loads(result(outcomes.runs[name, "mac_probe.py", kind]))["text"]) <= 48, name
 

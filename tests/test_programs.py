@@ -26,7 +26,7 @@ from telepathy_lint.one_file import open_source
 from telepathy_lint.registry import select
 from telepathy_lint.settings import Settings
 from tests.conftest import Once
-from tests.test_differential import run_all
+from tests.test_differential import run_all, transformers_before
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
     pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
@@ -123,6 +123,8 @@ def _once(once: Once, name: str, names: tuple[str, ...]) -> Fixed:
 def broken(name: str, runs: Fixed) -> list[str]:
     """What each style of fixing broke of a program."""
     before = runs.before[name]
+    if before["error"] is not None and transformers_before(4, 56):
+        pytest.skip("the program itself needs a newer transformers")
     assert before["error"] is None, before["error"]
     assert before["printed"].strip(), "the program prints nothing"
     wrong = []

@@ -5,6 +5,7 @@ Their own code computes the map of "auto" here, on the memory of machines that a
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import sys
 from typing import Any
@@ -55,10 +56,16 @@ def placed_by_auto(made: Any, memory: dict[Any, int], monkeypatch: pytest.Monkey
     for module in (modeling, accelerate.utils, sys.modules.get("transformers.integrations.accelerate")):
         if hasattr(module, "get_max_memory"):
             monkeypatch.setattr(module, "get_max_memory", lambda max_memory=None: dict(max_memory or memory))
-    try:
-        from transformers.integrations.accelerate import _get_device_map
-    except ImportError:  # before transformers 5
-        from transformers.modeling_utils import _get_device_map  # type: ignore[attr-defined,no-redef]
+    _get_device_map = None
+    for name in ("transformers.integrations.accelerate", "transformers.modeling_utils"):
+        if importlib.util.find_spec(name) is not None:
+            _get_device_map = _get_device_map or getattr(
+                importlib.import_module(name), "_get_device_map", None
+            )
+    if _get_device_map is None:  # transformers 4.46 has these two calls inside from_pretrained
+        kinds = {"no_split_module_classes": made._no_split_modules, "dtype": torch.bfloat16}
+        room = modeling.get_balanced_memory(made, max_memory=None, **kinds)
+        return dict(modeling.infer_auto_device_map(made, max_memory=room, **kinds))
     names = set(inspect.signature(_get_device_map).parameters)
     given = {"model": made, "device_map": "auto", "max_memory": None, "hf_quantizer": None}
     given |= {"torch_dtype": torch.bfloat16, "dtype": torch.bfloat16, "keep_in_fp32_regex": None}
