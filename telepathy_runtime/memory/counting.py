@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from telepathy_runtime.architectures import ConfigError, dtype_of
 from telepathy_runtime.memory.quantized import Matrix, weight_bytes
-from telepathy_runtime.model_spec import UnknownOptionError, element_size
+from telepathy_runtime.models.architectures import ConfigError, dtype_of
+from telepathy_runtime.models.spec import UnknownOptionError, element_size
 
 
 class Count(NamedTuple):
@@ -95,7 +95,7 @@ def main() -> int:
     """Builds every listed model and holds its count against the registry; `python -m ...counting [TEXT]`."""
     import sys
 
-    from telepathy_runtime import registry
+    from telepathy_runtime.models import registry
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     wrong = 0
@@ -112,7 +112,7 @@ def main() -> int:
 
 def difference(model_id: str) -> str | None:
     """How a listed model differs from the build, or from what was published; None where all agree."""
-    from telepathy_runtime import registry
+    from telepathy_runtime.models import registry
 
     spec, published = registry.get(model_id), registry.published_params(model_id)
     built = count(registry.listed_config(model_id))

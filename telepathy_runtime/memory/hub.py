@@ -9,8 +9,8 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from telepathy_runtime import caches
-from telepathy_runtime.registry import UnknownModelError
+from telepathy_runtime.machine import caches
+from telepathy_runtime.models.registry import UnknownModelError
 
 _TIMEOUT = 20  # seconds
 _LONGEST = 10_000_000  # bytes; a config.json has a few thousand

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from telepathy_runtime import caches, checkpoint, registry
-from telepathy_runtime.architectures import ConfigError, counted_spec, spec_from_config
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.machine import caches
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.architectures import ConfigError, counted_spec, spec_from_config
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 class Sources(NamedTuple):
@@ -127,7 +129,7 @@ def _headers(tensors: Mapping[str, checkpoint.Tensor], model_id: str) -> ModelSp
 
 
 def _gguf(file: Path, model_id: str) -> ModelSpec:
-    from telepathy_runtime import gguf
+    from telepathy_runtime.checkpoint import gguf
 
     found = gguf.header(file)
     return counted_spec(gguf.config_of(found), model_id, found.parameters, found.stored_bytes)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, prod
 from typing import Any, NamedTuple
 
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.models.spec import UnknownOptionError
 
 
 class Matrix(NamedTuple):

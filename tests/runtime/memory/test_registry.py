@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import registry
-from telepathy_runtime.registry import UnknownModelError
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.registry import UnknownModelError
 
 SEED_IDS = {
     "meta-llama/Llama-3.2-1B": 1_235_814_400,
@@ -196,7 +196,7 @@ def test_every_listed_model_belongs_to_its_family() -> None:
 def test_it_imports_nothing_heavy() -> None:
     code = (
         "import sys; from telepathy_runtime import registry, memory; registry.get('Qwen/Qwen2.5-3B');"
-        "memory.max_batch; import telepathy_runtime.memory.commands;"
+        "memory.max_batch; import telepathy_runtime.commands.memory;"
         "heavy = {'torch', 'transformers', 'accelerate', 'numpy', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
