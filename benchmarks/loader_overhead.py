@@ -35,7 +35,7 @@ import torch, transformers
 from transformers import AutoModelForCausalLM
 import transformers.models.llama.modeling_llama
 from telepathy_runtime import load_model, loading
-from telepathy_runtime.environment import dtype_keyword
+from telepathy_runtime.machine.environment import dtype_keyword
 folder, how, dtype = sys.argv[1:]
 wanted = {dtype_keyword(): getattr(torch, dtype), "attn_implementation": "sdpa"}
 begun, processor = time.perf_counter(), time.process_time()

@@ -18,9 +18,10 @@ from typing import Any
 
 from telepathy_lint.cache.place import NAME as CACHE
 from telepathy_lint.commands import cli
-from telepathy_lint.commands.rule import CODES_WITHOUT_RULE, markdown
+from telepathy_lint.commands.rule import CODES_WITHOUT_RULE
 from telepathy_lint.discovery import config, config_values
 from telepathy_lint.facts import evidence
+from telepathy_lint.output.rule_page import markdown
 from telepathy_lint.rule import Rule
 from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Loader, Settings

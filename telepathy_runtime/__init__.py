@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 from telepathy_lint._version import __version__
 
 if TYPE_CHECKING:
-    from telepathy_runtime.choose.attention import resolve_attn_implementation
     from telepathy_runtime.choose.generation import apply_generation_config, default_generation_config
-    from telepathy_runtime.choose.placement import resolve_device_map
-    from telepathy_runtime.choose.precision import resolve_dtype
     from telepathy_runtime.choose.tokenization import TokenizerReport
-    from telepathy_runtime.failures.errors import (
+    from telepathy_runtime.errors import (
         ArgumentError,
         AttentionError,
         CorruptCheckpointError,
@@ -50,22 +47,22 @@ if TYPE_CHECKING:
 
 # Public name -> module that defines it.
 _HOME = {
-    "load_model": "loading",
-    "load_tokenizer": "loading",
-    "plan_load": "planning",
-    "resolve_device_map": "placement",
-    "resolve_attn_implementation": "attention",
-    "resolve_dtype": "precision",
-    "default_generation_config": "generation",
-    "apply_generation_config": "generation",
+    "load_model": "loading.load",
+    "load_tokenizer": "loading.load",
+    "plan_load": "loading.planning",
+    "resolve_device_map": "resolvers",
+    "resolve_attn_implementation": "resolvers",
+    "resolve_dtype": "resolvers",
+    "default_generation_config": "choose.generation",
+    "apply_generation_config": "choose.generation",
     "Workload": "memory",
     "estimate": "memory",
     "estimate_pair": "memory",
     "max_batch": "memory",
     "Monitor": "memory",
     "PerceiverBridge": "memory",
-    "LoadReport": "report",
-    "TokenizerReport": "tokenization",
+    "LoadReport": "loading.report",
+    "TokenizerReport": "choose.tokenization",
     "LoadError": "errors",
     "AttentionError": "errors",
     "ReadOnlyCacheError": "errors",

@@ -15,10 +15,11 @@ import pytest
 
 from telepathy_lint.audit.blocks import Cell, Report, Section, Statement, Table
 from telepathy_lint.audit.compare import Change, changes, told
-from telepathy_lint.audit.data import Audit, Place
+from telepathy_lint.audit.data import Place
 from telepathy_lint.audit.facts import audit
 from telepathy_lint.audit.html import html
 from telepathy_lint.audit.markdown import address, escaped, markdown
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.report import report
 from telepathy_lint.commands.cli import run
 from telepathy_lint.discovery.config import Configs

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.audit.data import Audit, Place
+from telepathy_lint.audit.data import Place
 from telepathy_lint.audit.facts import audit
 from telepathy_lint.audit.host import Host, host_of, web_address
 from telepathy_lint.audit.html import html
 from telepathy_lint.audit.markdown import markdown
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.report import report
 from telepathy_lint.audit.texts import without_comments
 from telepathy_lint.commands.cli import run

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.audit.data import Audit
 from telepathy_lint.audit.facts import audit
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.discovery.config import Configs
 
 HEAD = "import os\nfrom transformers import AutoModel\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.audit.data import Audit
 from telepathy_lint.audit.facts import audit
 from telepathy_lint.audit.markdown import markdown
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.report import report
 from telepathy_lint.discovery.config import Configs
 from telepathy_runtime.memory import Workload, max_batch

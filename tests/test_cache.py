@@ -425,7 +425,8 @@ def test_a_run_with_nothing_new_imports_neither_scan_nor_rules() -> None:
         for _ in range(2)
     )
     heavy = {
-        f"telepathy_lint.{name}" for name in ("engine", "scan", "registry", "one_file", "source", "rewrite")
+        f"telepathy_lint.{name}"
+        for name in ("engine", "sites", "rules", "run.lint_file", "source.text", "fixes.planner")
     }
     assert heavy < first
     assert not second & {*heavy, "libcst", "difflib", "tomllib"}

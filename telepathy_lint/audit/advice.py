@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from telepathy_lint.audit.actions import RuleCommand
 from telepathy_lint.audit.blocks import Block, Check, Command, Statement, counted
 from telepathy_lint.audit.consistency import FREE
-from telepathy_lint.audit.data import Audit
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.overview import advice
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from telepathy_lint.audit.data import TOO_LARGE, Audit
+from telepathy_lint.audit.data import TOO_LARGE
+from telepathy_lint.audit.outcome import Audit
 
 #: The one measure of which more is better.
 SCORE = "calls without a finding, percent"

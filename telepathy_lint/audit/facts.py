@@ -14,19 +14,11 @@ from telepathy_lint.audit.callers import may_call, wanted_of, with_ids
 from telepathy_lint.audit.checks import checked
 from telepathy_lint.audit.collect import Job, collect, relative, with_given
 from telepathy_lint.audit.consistency import consistency
-from telepathy_lint.audit.data import (
-    Audit,
-    FileFacts,
-    Gpu,
-    Load,
-    Mention,
-    Model,
-    Place,
-    Role,
-)
+from telepathy_lint.audit.data import FileFacts, Gpu, Load, Mention, Model, Place, Role
 from telepathy_lint.audit.host import host_of
 from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.pairs import together
 from telepathy_lint.audit.sizes import gpu_of, peaks
 from telepathy_lint.audit.unused import Area, areas, unused_models

@@ -8,7 +8,8 @@ from typing import Any
 from telepathy_lint.audit.blocks import Command
 from telepathy_lint.audit.compare import measures
 from telepathy_lint.audit.consistency import Groups
-from telepathy_lint.audit.data import Audit, Load, Model, Place
+from telepathy_lint.audit.data import Load, Model, Place
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.report import report
 
 SCHEMA = 1

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.audit.blocks import Block, Cell, Statement, Table, counted, places_cell, where_chosen
-from telepathy_lint.audit.data import TOO_LARGE, Audit, Checked, Gpu, Model, Place
+from telepathy_lint.audit.data import TOO_LARGE, Checked, Gpu, Model, Place
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.overview import unlisted_of
 from telepathy_lint.audit.sizes import REGIMES, TOKENS
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from telepathy_lint.audit.actions import Action
 from telepathy_lint.audit.blocks import Block, Command, Statement, counted
 from telepathy_lint.audit.consistency import ABSENT, FREE, UNCHOSEN, Consistency, Like
-from telepathy_lint.audit.data import Audit, Model
+from telepathy_lint.audit.data import Model
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.purposes import CONVERSION
 
 TITLE = "What to do first"

@@ -19,8 +19,9 @@ from telepathy_lint.audit.blocks import (
 )
 from telepathy_lint.audit.collect import DECODING
 from telepathy_lint.audit.consistency import FREE, MODEL_SETTINGS, UNCHOSEN, Consistency, Like
-from telepathy_lint.audit.data import Audit, CachePath, Load, Model, Place
+from telepathy_lint.audit.data import CachePath, Load, Model, Place
 from telepathy_lint.audit.memory import held_together, memory, written_batches, written_dimensions
+from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.overview import TITLE, loads_of, overview
 
 #: Models named for one load; the table of models has them all.

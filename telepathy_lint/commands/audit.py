@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from telepathy_lint.commands.options import Usage, add_where, configs_of
 
 if TYPE_CHECKING:
-    from telepathy_lint.audit.data import Audit
+    from telepathy_lint.audit.outcome import Audit
 
 
 def add_options(sub: ArgumentParser) -> None:

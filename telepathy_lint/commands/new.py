@@ -14,7 +14,7 @@ _RULE = '''\
 from __future__ import annotations
 
 from telepathy_lint.rule import Meta, Report, Rule, origin, shown
-from telepathy_lint.scan import Site
+from telepathy_lint.sites import Site
 from telepathy_lint.settings import Settings
 
 

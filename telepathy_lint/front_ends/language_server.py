@@ -16,13 +16,13 @@ from pygls.uris import to_fs_path
 
 from telepathy_lint import __version__
 from telepathy_lint import rules as registry
-from telepathy_lint.commands.rule import markdown
 from telepathy_lint.front_ends.lsp import commands
 from telepathy_lint.front_ends.lsp.actions import KINDS, Actions, touched
 from telepathy_lint.front_ends.lsp.documents import Documents
 from telepathy_lint.front_ends.lsp.findings import Analysis, result_id
 from telepathy_lint.front_ends.lsp.session import Session
 from telepathy_lint.front_ends.lsp.settings import SECTION, Store
+from telepathy_lint.output.rule_page import markdown
 
 #: The files that findings rest on beside the one that is open: configuration, requirements, imported modules.
 WATCHED = (

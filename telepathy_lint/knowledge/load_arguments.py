@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from telepathy_lint.sites.site import Kind
-
 Version = tuple[int, int]
 #: What happens to an argument: it works, it works with a deprecation warning, nothing looks at it, the call raises.
 Outcome = Literal["works", "warns", "ignored", "error"]
@@ -234,7 +232,7 @@ ATTENTION_NAMES = {
 }
 
 
-def place_of(kind: Kind, how: str) -> Place:
+def place_of(kind: str, how: str) -> Place:
     """Where an argument of a site ends up."""
     if kind == "model" or how == "model_kwargs":
         return "model"

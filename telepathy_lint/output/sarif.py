@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from telepathy_lint import __version__
+from telepathy_lint._version import __version__
 from telepathy_lint.findings.result import FAILED_CODE, FAILED_NAME, FAILED_TEXT, FileResult
 from telepathy_lint.findings.violation import Edit, Violation
 from telepathy_lint.output import Report, page_url, rule_url

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from telepathy_lint import rules
 from telepathy_lint.rule import Rule
 from telepathy_lint.settings.selectors import Layer, chosen, specificity
 
@@ -17,11 +16,11 @@ def all_rules() -> tuple[Rule, ...]:
     """Every rule, by code."""
     found: list[Rule] = []
     # Not by pkgutil, which would import inspect for it.
-    for file in sorted(os.listdir(os.path.dirname(rules.__file__))):
+    for file in sorted(os.listdir(os.path.dirname(__file__))):
         name, suffix = os.path.splitext(file)
         if suffix != ".py" or name == "__init__":
             continue
-        loaded = importlib.import_module(f"{rules.__name__}.{name}")
+        loaded = importlib.import_module(f"{__name__}.{name}")
         classes = [
             each
             for each in vars(loaded).values()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.knowledge.weight_sizes import cost_of_float32
+from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.checkpoint import files as checkpoint
-from telepathy_runtime.failures.errors import DiskFullError, ReadOnlyCacheError
-from telepathy_runtime.loading.plan import Request
+from telepathy_runtime.errors import DiskFullError, ReadOnlyCacheError
 from telepathy_runtime.machine import caches
 from telepathy_runtime.machine.caches import Cache
 
@@ -36,19 +36,21 @@ class Download:
         return f"download = {size} into {self.cache.path} (from {self.cache.chosen_by}{free})"
 
 
-def needed(request: Request) -> Download | None:
-    """What is missing of the weights of a hub repository; None where nothing is, or nothing may be fetched."""
-    keywords = request.keywords
-    if not is_hub_id(request.model_id) or caches.offline() or keywords.get("local_files_only"):
+def needed(model_id: str, keywords: Mapping[str, Any]) -> Download | None:
+    """What is missing of the weights of a hub repository; None where nothing is, or nothing may be fetched.
+
+    `keywords` are those of from_pretrained.
+    """
+    if not is_hub_id(model_id) or caches.offline() or keywords.get("local_files_only"):
         return None
-    present = _present(request)
+    present = _present(model_id, keywords)
     if present is None:
         return None
     cache = caches.hub_cache(cache_dir=keywords.get("cache_dir"))
-    total = _remote_size(request)
+    total = _remote_size(model_id, keywords)
     size = None if total is None else max(0, total - present)
-    begun = checkpoint.located(request.model_id, keywords) is not None
-    return Download(request.model_id, size, cache, total, begun)
+    begun = checkpoint.located(model_id, keywords) is not None
+    return Download(model_id, size, cache, total, begun)
 
 
 def refuse_hopeless(download: Download | None) -> None:
@@ -86,10 +88,9 @@ def looks_like_path(model_id: str) -> bool:
     return model_id.startswith((".", "/", "~")) or model_id.count("/") > 1 or "\\" in model_id
 
 
-def _present(request: Request) -> int | None:
+def _present(model_id: str, keywords: Mapping[str, Any]) -> int | None:
     """Bytes of the weights that are in the cache already; None when all of them are."""
-    keywords = request.keywords
-    folder = checkpoint.located(request.model_id, keywords)
+    folder = checkpoint.located(model_id, keywords)
     if folder is None:
         return 0
     try:
@@ -102,14 +103,13 @@ def _present(request: Request) -> int | None:
     return None if len(here) == len(found.files) else sum(file.stat().st_size for file in here)
 
 
-def _remote_size(request: Request) -> int | None:
+def _remote_size(model_id: str, keywords: Mapping[str, Any]) -> int | None:
     """Bytes of the weight files that transformers would choose, as the hub lists them."""
-    keywords = request.keywords
     try:
         from huggingface_hub import HfApi
 
         info = HfApi().model_info(
-            request.model_id,
+            model_id,
             revision=keywords.get("revision"),
             files_metadata=True,
             timeout=_TIMEOUT,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from telepathy_runtime.choose.choice import Choice
-from telepathy_runtime.failures.errors import AttentionError
+from telepathy_runtime.errors import AttentionError
 from telepathy_runtime.machine.environment import Machine
 
 if TYPE_CHECKING:
-    import os
+    pass
 
 RESOLVE = "resolve"
 
@@ -233,31 +233,3 @@ def _explicit(machine: Machine, asked: Any, traits: ClassTraits | None, dtype: s
             'leave attn_implementation out, or ask for "eager"',
         )
     return Choice(asked, "as given")
-
-
-def resolve_attn_implementation(
-    model_id: str | os.PathLike[str] | None = None,
-    *,
-    model_class: Any = None,
-    dtype: Any = "bfloat16",
-    device_map: Any = "resolve",
-    explain: bool = False,
-    **keywords: Any,
-) -> Any:
-    """The attention implementation for `from_pretrained(attn_implementation=resolve_attn_implementation(ID))`.
-
-    Reads the config of `model_id` to know the class (`model_class` as for load_model). Without an id nothing is known
-    about the class. None means that transformers decides by itself: sdpa where the class has it and eager elsewhere. A
-    name is given only for an attention that transformers would not take by itself. Give `dtype` and `device_map` if the load has others than the
-    loader would choose: flash attention needs a half dtype and a GPU. `explain=True` prints the choice and its reason.
-    """
-    from telepathy_runtime.loading.planning import decide_attention
-
-    return decide_attention(
-        model_id,
-        model_class=model_class,
-        dtype=dtype,
-        device_map=device_map,
-        keywords=keywords,
-        explain=explain,
-    )

@@ -11,8 +11,8 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from telepathy_runtime.failures.errors import NotGenerativeError
-from telepathy_runtime.loading import remembered
+from telepathy_runtime.choose import remembered
+from telepathy_runtime.errors import NotGenerativeError
 from telepathy_runtime.machine.environment import need
 
 # Greedy and neutral: the same text for the same prompt, whoever runs it.

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from telepathy_runtime.choose.choice import Choice
-from telepathy_runtime.failures.errors import DeviceMapError
+from telepathy_runtime.errors import DeviceMapError
 from telepathy_runtime.machine.environment import Device, Machine
 
 if TYPE_CHECKING:
-    import os
+    pass
 
 RESOLVE = "resolve"
 # "auto" fills a GPU to 90 %; accelerate may also keep room there for the largest layer, by version and shape.
@@ -132,22 +132,3 @@ def _single(device: Device, weight_bytes: int | None) -> Choice[Any]:
 
 def gib(size: int) -> str:
     return f"{size / 2**30:.2f} GiB"
-
-
-def resolve_device_map(
-    model_id: str | os.PathLike[str] | None = None,
-    *,
-    dtype: Any = "bfloat16",
-    explain: bool = False,
-    **keywords: Any,
-) -> Any:
-    """The device map for this process, for `from_pretrained(device_map=resolve_device_map())`.
-
-    None (CPU, ZeRO-3, FSDP), a one-device dict, or "auto". With `model_id` the size of the checkpoint is read from its
-    index or safetensors headers, so that one GPU that is too small gives "auto" and a warning instead of running out.
-    `keywords` are those of from_pretrained (revision, cache_dir, subfolder, quantization_config, tp_plan ...).
-    `explain=True` prints the choice and its reason.
-    """
-    from telepathy_runtime.loading.planning import decide_device_map
-
-    return decide_device_map(model_id, dtype=dtype, keywords=keywords, explain=explain)

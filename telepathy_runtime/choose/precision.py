@@ -8,7 +8,7 @@ from telepathy_runtime.choose.choice import Choice
 from telepathy_runtime.machine.environment import Machine
 
 if TYPE_CHECKING:
-    import os
+    pass
 
 DEFAULT = "bfloat16"
 ITEM_SIZE = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
@@ -60,20 +60,3 @@ def _lacking(machine: Machine) -> str:
         major, minor = old[0].capability or (0, 0)
         return f"{old[0].name or 'the GPU'} has compute capability {major}.{minor}, bfloat16 needs 8.0"
     return f"{machine.accelerator} here has no bfloat16"
-
-
-def resolve_dtype(
-    asked: Any = DEFAULT,
-    *,
-    model_id: str | os.PathLike[str] | None = None,
-    explain: bool = False,
-    **keywords: Any,
-) -> Any:
-    """The dtype for this machine as a torch.dtype, for `from_pretrained(dtype=resolve_dtype())`.
-
-    bfloat16 where the hardware computes in it (CUDA capability 8.0, macOS 14, every CPU), else float16, or float32 for
-    models that overflow in float16 (known when `model_id` is given). "auto", None and dicts come back as they are.
-    """
-    from telepathy_runtime.loading.planning import decide_dtype
-
-    return decide_dtype(asked, model_id=model_id, keywords=keywords, explain=explain)

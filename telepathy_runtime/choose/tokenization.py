@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Union
 
-from telepathy_runtime.loading.plan import plain
-from telepathy_runtime.loading.report import publish
-from telepathy_runtime.models import traits
+from telepathy_runtime.choose import traits
+from telepathy_runtime.choose.choice import plain
+from telepathy_runtime.publishing import publish
 
 RESOLVE = "resolve"
 # In the vocabulary for this purpose, or reserved and never produced: using one resizes nothing. Best first; the first is

@@ -7,9 +7,9 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from telepathy_lint._version import __version__
 from telepathy_lint.output import streams
-from telepathy_runtime import __version__
-from telepathy_runtime.failures.errors import LoadError
+from telepathy_runtime.errors import LoadError
 
 PROGRAM = "telepathy-runtime"
 

@@ -12,7 +12,7 @@ from typing import Any
 from telepathy_runtime.choose.attention import flash_obstacle
 from telepathy_runtime.choose.placement import gib
 from telepathy_runtime.commands import load as load_command
-from telepathy_runtime.failures.errors import LoadError
+from telepathy_runtime.errors import LoadError
 from telepathy_runtime.machine import caches
 from telepathy_runtime.machine.environment import (
     ATTENTION_DISTRIBUTIONS,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from telepathy_runtime.loading.plan import LoadPlan
+    from telepathy_runtime.choose.plan import LoadPlan
 
 # Words on the command line for values that are none.
 _WORDS = {"none": None}
@@ -62,7 +62,7 @@ def planned(arguments: argparse.Namespace) -> LoadPlan:
     """The plan of the load. Raises LoadError, also for a folder that is not there, which a plan alone would not notice."""
     from telepathy_runtime import plan_load
     from telepathy_runtime.checkpoint import downloads
-    from telepathy_runtime.failures.errors import ModelMissingError
+    from telepathy_runtime.errors import ModelMissingError
 
     if downloads.looks_like_path(arguments.model) and not Path(arguments.model).is_dir():
         missing = Path(arguments.model).absolute()
@@ -73,7 +73,7 @@ def planned(arguments: argparse.Namespace) -> LoadPlan:
 
 
 def _class(name: str) -> Any:
-    from telepathy_runtime.failures.errors import ModelClassError
+    from telepathy_runtime.errors import ModelClassError
     from telepathy_runtime.machine.environment import need
 
     found = getattr(need("transformers"), name, None)

@@ -15,7 +15,7 @@ from typing import Any
 
 from telepathy_runtime.commands import models
 from telepathy_runtime.commands.models import find
-from telepathy_runtime.memory import log, lookup, render, review_text
+from telepathy_runtime.memory import log, render, review_text
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
@@ -25,7 +25,7 @@ from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, sear
 from telepathy_runtime.memory.review import MEMORY
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import CHOICES, Workload
-from telepathy_runtime.models import registry
+from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 
 HELP = {

@@ -6,9 +6,9 @@ import argparse
 import dataclasses
 import json
 
-from telepathy_runtime.memory import lookup, render
+from telepathy_runtime.memory import render
 from telepathy_runtime.memory.units import gib
-from telepathy_runtime.models import registry
+from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.spec import ModelSpec
 
 #: The columns that fit 80 characters; a wider terminal has them all.

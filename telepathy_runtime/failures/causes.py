@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from telepathy_runtime import errors
 from telepathy_runtime.checkpoint import downloads
 from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.choose.tokenization import TokenizerRequest
-from telepathy_runtime.failures import errors, hints
-from telepathy_runtime.failures.errors import LoadError
+from telepathy_runtime.errors import LoadError
+from telepathy_runtime.failures import hints
 from telepathy_runtime.failures.failure import Failure, failure_of
-from telepathy_runtime.loading.plan import LoadPlan
 from telepathy_runtime.machine import caches
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.choose.tokenization import TokenizerRequest
-from telepathy_runtime.loading.plan import LoadPlan
 from telepathy_runtime.machine import caches
 
 

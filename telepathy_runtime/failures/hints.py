@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from telepathy_runtime.failures import errors
-from telepathy_runtime.failures.errors import LoadError
+from telepathy_runtime import errors
+from telepathy_runtime.errors import LoadError
 from telepathy_runtime.failures.failure import Failure
 
 _REPLACED = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from telepathy_runtime.choose import precision
-from telepathy_runtime.failures.errors import ArgumentError, of_kind
+from telepathy_runtime.errors import ArgumentError, of_kind
 from telepathy_runtime.machine.environment import need
 
 WEIGHTS = ("most", "partial", "strict")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from telepathy_runtime.checkpoint import files as checkpoint
-from telepathy_runtime.failures.errors import WeightsError
-from telepathy_runtime.loading.plan import LoadPlan
+from telepathy_runtime.choose import traits
+from telepathy_runtime.choose.plan import LoadPlan
+from telepathy_runtime.errors import WeightsError
 from telepathy_runtime.machine.environment import need
-from telepathy_runtime.models import traits
 
 _SHOWN = 3
 # Wrappers that were saved instead of the model inside them, and what takes it out again.

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.choose import traits
+from telepathy_runtime.choose.choice import plain
+from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.choose.precision import dtype_name
 from telepathy_runtime.loading import arrival
 from telepathy_runtime.loading.arrival import Arrival
-from telepathy_runtime.loading.plan import LoadPlan, plain
 from telepathy_runtime.loading.report import LoadReport
-from telepathy_runtime.models import traits
 
 _HOST = ("cpu", "disk", "meta")
 _SHOWN = 3

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime.checkpoint import downloads
 from telepathy_runtime.choose import generation, tokenization
+from telepathy_runtime.choose.plan import LoadPlan
+from telepathy_runtime.errors import NotGenerativeError, SpillError
 from telepathy_runtime.failures import causes
-from telepathy_runtime.failures.errors import NotGenerativeError, SpillError
 from telepathy_runtime.loading import arguments, arrival, inspection, planning
-from telepathy_runtime.loading.plan import LoadPlan
 from telepathy_runtime.loading.report import Target
 from telepathy_runtime.machine import environment
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from telepathy_runtime.checkpoint import downloads
 from telepathy_runtime.checkpoint import files as checkpoint
-from telepathy_runtime.choose import attention, placement, precision
+from telepathy_runtime.choose import attention, placement, plan, precision, traits
 from telepathy_runtime.choose.choice import Choice
-from telepathy_runtime.loading import plan
-from telepathy_runtime.loading.plan import Facts, LoadPlan, Request
+from telepathy_runtime.choose.plan import Facts, LoadPlan, Request
 from telepathy_runtime.machine import environment
 from telepathy_runtime.machine.environment import Machine
-from telepathy_runtime.models import traits
+from telepathy_runtime.publishing import LOGGER
 
 
 def plan_load(
@@ -80,7 +79,7 @@ def attention_argument(asked: Any, keywords: Mapping[str, Any]) -> Any:
 
 def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
     """Read from the checkpoint only what this request makes the plan look at."""
-    download = None if request.raw else downloads.needed(request)
+    download = None if request.raw else downloads.needed(request.model_id, request.keywords)
     # A hub that did not answer the first question is not asked a second: from_pretrained asks it again and waits as long.
     silent = download is not None and download.size is None
     matters = request.attn_implementation is not None or _dtype_depends_on_model(request, machine)
@@ -243,8 +242,6 @@ def torch_dtype(value: Any) -> Any:
 
 
 def tell(choice: Choice[Any], name: str, explain: bool) -> Any:
-    from telepathy_runtime.loading.report import LOGGER
-
     for warning in choice.warnings:
         LOGGER.warning("%s", warning)
     if explain:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Literal
 
-from telepathy_runtime.failures.errors import MissingPackageError
+from telepathy_runtime.errors import MissingPackageError
 from telepathy_runtime.machine import launcher
 from telepathy_runtime.machine.launcher import Launcher, Sharding
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from telepathy_runtime.failures.errors import LauncherError
+from telepathy_runtime.errors import LauncherError
 
 Sharding = Literal["zero3", "fsdp", "megatron", "tensor-parallel"]
 

@@ -2,7 +2,7 @@
 
 Reads `models.json` once, when first asked; imports neither torch nor transformers, so the linter can use it (for ids,
 `families` alone), and what only its rarer questions need is imported when they are asked.
-A model that is not listed is read from its own `config.json` with `from_config`.
+A model that is not listed is read from its own `config.json` with `lookup.from_config`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ __all__ = [
     "check_id",
     "entries",
     "families",
-    "from_config",
     "get",
     "listed_config",
     "listed_ids",
@@ -99,20 +98,6 @@ def published_params(model_id: str) -> int | str:
     """Parameters as the hub or the model's card states them, exact or rounded ("6.74B"); not computed."""
     published: int | str = _index()[get(model_id).id][1]["published"]
     return published
-
-
-def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
-    """The dimensions of a model on disk: `path` is its folder, its `config.json`, or a .safetensors or .gguf file.
-
-    What has no closed form is counted in transformers' own build, where that is installed.
-    Raises FileNotFoundError, ConfigError (a dimension is missing), UnknownOptionError (architecture, dtype) or
-    checkpoint.UnreadableError (a damaged header).
-    """
-    from pathlib import Path
-
-    from telepathy_runtime.memory.lookup import read_path
-
-    return read_path(Path(path), model_id or "")
 
 
 def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:

@@ -13,7 +13,7 @@ import transformers
 from telepathy_runtime import ArgumentError, LoadError, LoadReport, load_model, load_tokenizer
 from telepathy_runtime.checkpoint import downloads
 from telepathy_runtime.checkpoint.downloads import Download
-from telepathy_runtime.failures.errors import ReadOnlyCacheError
+from telepathy_runtime.errors import ReadOnlyCacheError
 from telepathy_runtime.loading import inspection
 from telepathy_runtime.machine.caches import Cache
 from tests.runtime.conftest import Checkpoints

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from telepathy_runtime.choose.attention import ClassTraits, choose_attention
-from telepathy_runtime.failures.errors import AttentionError
+from telepathy_runtime.errors import AttentionError
 from telepathy_runtime.machine.environment import Device, Machine
 from telepathy_runtime.machine.launcher import Launcher
 from tests.runtime.machines import CPU, FLASH, cuda

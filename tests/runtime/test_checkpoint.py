@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.checkpoint.files import Tensor, UnreadableError
-from telepathy_runtime.loading.plan import Facts, Request, make_plan
+from telepathy_runtime.choose.plan import Facts, Request, make_plan
 from telepathy_runtime.loading.planning import weight_bytes
 from telepathy_runtime.machine import caches
 from tests.runtime.machines import GIB, cuda

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_runtime.failures.errors import LauncherError
+from telepathy_runtime.errors import LauncherError
 from telepathy_runtime.machine import launcher
 from telepathy_runtime.machine.launcher import Launcher
 

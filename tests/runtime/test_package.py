@@ -16,16 +16,16 @@ PACKAGE = Path(telepathy_runtime.__file__).parent
 HEAVY = ("torch", "transformers", "accelerate", "numpy", "safetensors", "huggingface_hub", "tokenizers")
 # Everything up to the call of from_pretrained is decided by these, and has to work where there is no torch.
 PURE = (
-    "attention",
-    "caches",
-    "checkpoint",
-    "choice",
+    "checkpoint.files",
+    "choose.attention",
+    "choose.choice",
+    "choose.placement",
+    "choose.plan",
+    "choose.precision",
     "errors",
-    "launcher",
-    "placement",
-    "plan",
-    "precision",
-    "report",
+    "loading.report",
+    "machine.caches",
+    "machine.launcher",
 )
 
 

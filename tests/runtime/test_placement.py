@@ -8,7 +8,7 @@ import pytest
 
 from telepathy_runtime.choose.choice import Choice
 from telepathy_runtime.choose.placement import choose_device_map
-from telepathy_runtime.failures.errors import DeviceMapError
+from telepathy_runtime.errors import DeviceMapError
 from telepathy_runtime.machine.environment import Device, Machine
 from telepathy_runtime.machine.launcher import Launcher
 from tests.runtime.machines import CPU, GIB, cuda

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import transformers
 
-from telepathy_runtime import CorruptCheckpointError, LoadError, load_model
-from telepathy_runtime.failures import errors
+from telepathy_runtime import CorruptCheckpointError, LoadError, errors, load_model
 from tests.runtime.conftest import Checkpoints
 
 RAW = {"dtype": None, "device_map": None, "attn_implementation": None, "generation_config": None}

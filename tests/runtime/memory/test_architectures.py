@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from telepathy_runtime.memory import review
-from telepathy_runtime.models import registry
+from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.architectures import READERS, ConfigError, spec_from_config
 from telepathy_runtime.models.spec import UnknownOptionError
 
@@ -108,7 +108,7 @@ def test_parameters_equal_what_transformers_builds(
 ) -> None:
     config = configure(model_type, settings)
     config.save_pretrained(tmp_path)  # what a checkpoint really carries, left-out defaults included
-    spec = registry.from_config(tmp_path)
+    spec = lookup.from_config(tmp_path)
     model = build(config)
     assert spec.params == sum(parameter.numel() for parameter in model.parameters())
     assert spec.architecture == model_type
@@ -124,7 +124,7 @@ def test_cache_bytes_equal_what_transformers_keeps(
 ) -> None:
     config = configure(model_type, settings)
     config.save_pretrained(tmp_path)
-    spec = registry.from_config(tmp_path)
+    spec = lookup.from_config(tmp_path)
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
@@ -173,12 +173,12 @@ def test_gpt2_with_cross_attention_is_refused() -> None:
 def test_a_config_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match=r"config\.json: not valid JSON"):
-        registry.from_config(tmp_path)
+        lookup.from_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps([1]))
     with pytest.raises(ConfigError, match="holds an object"):
-        registry.from_config(tmp_path)
+        lookup.from_config(tmp_path)
     with pytest.raises(FileNotFoundError):
-        registry.from_config(tmp_path / "absent")
+        lookup.from_config(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("spec", [registry.get(row[0]) for row in review.MEMORY], ids=lambda spec: spec.id)

@@ -12,7 +12,7 @@ import pytest
 from telepathy_runtime.commands.memory import main
 from telepathy_runtime.memory import render
 from telepathy_runtime.memory.gpus import GPUS
-from telepathy_runtime.models import registry
+from telepathy_runtime.models import lookup, registry
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -305,7 +305,7 @@ def test_any_architecture_is_traced_from_its_config(
     code, out, _ = run(capsys, "estimate", *job)
     assert code == 0 and "at least" in out and "have no closed form" in out and "--traced" in out
     code, data = run_json(capsys, "estimate", *job, "--traced")
-    states = 4 * 2 * registry.from_config(tmp_path).params  # weights, gradients, two states in bfloat16
+    states = 4 * 2 * lookup.from_config(tmp_path).params  # weights, gradients, two states in bfloat16
     logits = 14 * 64 * 5000
     assert code == 0 and data["instant"].startswith("traced: ")
     assert data["peak_bytes"] > states * 0.75 + logits

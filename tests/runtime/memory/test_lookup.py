@@ -15,8 +15,8 @@ import pytest
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.checkpoint import gguf
 from telepathy_runtime.commands.cli import main
-from telepathy_runtime.memory.lookup import Sources, find, read_path, search
 from telepathy_runtime.models import registry
+from telepathy_runtime.models.lookup import Sources, find, read_path, search
 from telepathy_runtime.models.registry import ConfigError, UnknownModelError
 from telepathy_runtime.models.spec import UnknownOptionError
 from tests.runtime.memory.test_registry import OWN

@@ -59,7 +59,7 @@ def test_old_names_lead_to_the_present_ones(old: str, present: str, params: int)
 
 
 def test_every_count_is_the_published_one() -> None:
-    from telepathy_runtime.memory.counting import agrees
+    from telepathy_runtime.models.verification import agrees
 
     wrong = [s.id for s in registry.all_models() if not agrees(s.params, registry.published_params(s.id))]
     assert wrong == []
@@ -77,7 +77,7 @@ SAMPLE = [
 @pytest.mark.parametrize("model_id", SAMPLE)
 def test_a_listed_model_is_what_transformers_builds(model_id: str) -> None:
     pytest.importorskip("transformers")
-    from telepathy_runtime.memory.counting import difference
+    from telepathy_runtime.models.verification import difference
 
     if registry.get(model_id).architecture not in known_types():
         pytest.skip("this transformers does not know the architecture")
@@ -90,7 +90,7 @@ def test_a_listed_model_is_what_transformers_builds(model_id: str) -> None:
 )
 def test_every_listed_model_is_what_transformers_builds(model_id: str) -> None:
     pytest.importorskip("transformers")
-    from telepathy_runtime.memory.counting import difference
+    from telepathy_runtime.models.verification import difference
 
     if registry.get(model_id).architecture not in known_types():
         pytest.skip("this transformers does not know the architecture")

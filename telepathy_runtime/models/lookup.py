@@ -6,6 +6,7 @@ A path comes first, as it does in `from_pretrained`. Weights are never read, onl
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ def find(model: str, sources: Sources = Sources()) -> ModelSpec:  # noqa: B008 (
         if folder is not None:
             return read_path(folder, model)
         if sources.online:
-            from telepathy_runtime.memory.hub import fetch_config
+            from telepathy_runtime.models.hub import fetch_config
 
             return from_parsed(fetch_config(model), model)
         near = registry.nearest_ids(model, list(own))
@@ -56,6 +57,16 @@ def cached(model: str) -> Path | None:
     """The snapshot of a model in the hub cache that holds its config.json."""
     folder = caches.snapshot(model)
     return folder if folder is not None and (folder / "config.json").is_file() else None
+
+
+def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
+    """The dimensions of a model on disk: `path` is its folder, its `config.json`, or a .safetensors or .gguf file.
+
+    What has no closed form is counted in transformers' own build, where that is installed.
+    Raises FileNotFoundError, ConfigError (a dimension is missing), UnknownOptionError (architecture, dtype) or
+    checkpoint.UnreadableError (a damaged header).
+    """
+    return read_path(Path(path), model_id or "")
 
 
 def read_path(path: Path, model_id: str = "") -> ModelSpec:
@@ -95,7 +106,7 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
             reason = error
     else:
         reason = UnknownOptionError("quantised weights have no closed form")
-    from telepathy_runtime.memory.counting import count
+    from telepathy_runtime.models.counting import count
 
     try:
         counted = count(config)

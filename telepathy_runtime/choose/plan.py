@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from telepathy_runtime.checkpoint.downloads import Download
 from telepathy_runtime.choose import attention, placement, precision
 from telepathy_runtime.choose.attention import ClassTraits
-from telepathy_runtime.choose.choice import Choice, show
+from telepathy_runtime.choose.choice import Choice, plain, show
 from telepathy_runtime.machine.environment import Machine
-
-if TYPE_CHECKING:
-    from telepathy_runtime.checkpoint.downloads import Download
 
 # Keywords with which transformers shards the weights itself; a device map beside them is refused.
 TENSOR_PARALLEL = ("tp_plan", "tp_size", "distributed_config", "device_mesh")
@@ -185,14 +183,3 @@ def _generation(asked: Any) -> Choice[Any]:
             "default", "merged into the shipped settings: greedy, at most 256 new tokens, stop ids kept"
         )
     return Choice(asked, "as given, merged into the shipped settings")
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    return show(value)

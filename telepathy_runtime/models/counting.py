@@ -5,13 +5,12 @@ No weight is allocated; a build takes a fifth of a second. Needs torch and trans
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from telepathy_runtime.memory.quantized import Matrix, weight_bytes
 from telepathy_runtime.models.architectures import ConfigError, dtype_of
+from telepathy_runtime.models.quantized import Matrix, weight_bytes
 from telepathy_runtime.models.spec import UnknownOptionError, element_size
 
 
@@ -89,47 +88,3 @@ def _matrices(model: Any) -> Iterator[Matrix]:
         if head is not None and parameter is getattr(head, "weight", None):
             kind = "head"
         yield Matrix(name, tuple(parameter.shape), kind)
-
-
-def main() -> int:
-    """Builds every listed model and holds its count against the registry; `python -m ...counting [TEXT]`."""
-    import sys
-
-    from telepathy_runtime.models import registry
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    wrong = 0
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for model_id in registry.listed_ids():
-        if wanted in model_id:
-            said = difference(model_id)
-            wrong += said is not None
-            if said:
-                print(f"{model_id}: {said}")
-    print(f"{wrong} of {len(registry.listed_ids())} models differ")
-    return int(wrong > 0)
-
-
-def difference(model_id: str) -> str | None:
-    """How a listed model differs from the build, or from what was published; None where all agree."""
-    from telepathy_runtime.models import registry
-
-    spec, published = registry.get(model_id), registry.published_params(model_id)
-    built = count(registry.listed_config(model_id))
-    if (built.params, built.stored_bytes) != (spec.params, spec.stored_bytes):
-        return f"{built} built, {spec.params} parameters and {spec.stored_bytes} stored bytes listed"
-    if not agrees(spec.params, published):
-        return f"{spec.params} listed, {published} published"
-    return None
-
-
-def agrees(params: int, published: int | str) -> bool:
-    """Whether a count is the published one, to the digits that were published ("6.74B")."""
-    if isinstance(published, int):
-        return params == published
-    digits = len(published[:-1].partition(".")[2])
-    return f"{params / {'B': 1e9, 'M': 1e6}[published[-1]]:.{digits}f}" == published[:-1]
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

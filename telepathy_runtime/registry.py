@@ -1,0 +1,37 @@
+"""The known models, and models read from their own files: the names of `telepathy_runtime.models` for other programs."""
+
+from telepathy_runtime.models.lookup import from_config
+from telepathy_runtime.models.registry import (
+    ConfigError,
+    Family,
+    IdStatus,
+    ModelSpec,
+    UnknownModelError,
+    UnknownOptionError,
+    all_models,
+    canonical_id,
+    check_id,
+    families,
+    get,
+    listed_ids,
+    nearest_ids,
+    read_toml,
+)
+
+__all__ = [
+    "ConfigError",
+    "Family",
+    "IdStatus",
+    "ModelSpec",
+    "UnknownModelError",
+    "UnknownOptionError",
+    "all_models",
+    "canonical_id",
+    "check_id",
+    "families",
+    "from_config",
+    "get",
+    "listed_ids",
+    "nearest_ids",
+    "read_toml",
+]
