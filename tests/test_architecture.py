@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 
 #: Lower layers first; a module may import from its own layer and those before it.
 LAYERS = (
-    ("_version", "streams", "violation", "triggers", "selectors", "settings", "change", "module_files", "task"),
+    ("_version", "streams", "violation", "triggers", "selectors", "settings", "change", "finding", "module_files", "task"),
     ("source", "magics"),
     ("notebook_json",),
     ("notebook", "suppress", "scan", "fixes"),
