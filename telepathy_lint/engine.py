@@ -8,7 +8,7 @@ from typing import NamedTuple
 from telepathy_lint.findings.violation import ORDER, Edit, Fix, SiteRef, Span, Violation, place_in_words
 from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.fixes.planner import Rewrite, Rewriter
-from telepathy_lint.rule import Report, Rule
+from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Scan, Site, scan
 from telepathy_lint.source.text import Source, SourceError
@@ -44,8 +44,15 @@ class Fixed(NamedTuple):
 
 class _Found(NamedTuple):
     violation: Violation
-    site: Site
-    rule: Rule
+    reported: Reported
+
+    @property
+    def site(self) -> Site:
+        return self.reported.site
+
+    @property
+    def rule(self) -> Rule:
+        return self.reported.rule
 
 
 def lint(
@@ -172,10 +179,7 @@ def _found(
     source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Modules | None
 ) -> tuple[list[_Found], Scan]:
     scanned = scan(source, settings, project)
-    found = [
-        _Found(_violation(source, site, rule, report), site, rule)
-        for site, rule, report in reported(scanned.sites, rules, settings)
-    ]
+    found = [_Found(violation_of(source, each), each) for each in reported(scanned.sites, rules, settings)]
     if noqa and found:
         kept = {
             id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])
@@ -184,23 +188,21 @@ def _found(
     return found, scanned
 
 
-def reported(
-    sites: Sequence[Site], rules: Sequence[Rule], settings: Settings
-) -> list[tuple[Site, Rule, Report]]:
-    """What the rules report of sites, as strictly as the settings say.
+def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -> list[Reported]:
+    """What the rules find at sites, as strictly as the settings say.
 
     Raises:
         RuleError: a rule crashed.
     """
-    found: list[tuple[Site, Rule, Report]] = []
+    found: list[Reported] = []
     for site in sites:
         for rule in rules:
             if site.kind not in rule.meta.kinds:
                 continue
             try:
-                report = rule.check(site, settings)
-                if report is not None and (settings.strict or rule.matters(site, settings)):
-                    found.append((site, rule, report))
+                findings = list(rule.check(site, settings))
+                if findings and (settings.strict or rule.matters(site, settings)):
+                    found += [Reported(site, rule, finding) for finding in findings]
             except Exception as error:
                 span = site.source.place(site.start, site.end)
                 where = place_in_words(span.line, span.cell)
@@ -210,21 +212,22 @@ def reported(
     return found if settings.strict else _once(found)
 
 
-def _once(found: list[tuple[Site, Rule, Report]]) -> list[tuple[Site, Rule, Report]]:
+def _once(found: list[Reported]) -> list[Reported]:
     """Without what another finding says of the same load already."""
-    if not any(rule.meta.covered_by and site.about for site, rule, _ in found):
+    if not any(each.rule.meta.covered_by and each.site.about for each in found):
         return found
-    at = {(id(site.call), rule.meta.code) for site, rule, _ in found}
+    at = {(id(each.site.node), each.rule.meta.code) for each in found}
     return [
-        (site, rule, report)
-        for site, rule, report in found
-        if not any((id(load.call), rule.meta.covered_by) in at for load in site.about)
+        each
+        for each in found
+        if not any((id(load.node), each.rule.meta.covered_by) in at for load in each.site.about)
     ]
 
 
-def _violation(source: Source, site: Site, rule: Rule, report: Report) -> Violation:
-    span = source.place(report.start, report.end)
-    ref = SiteRef(site.kind, site.callee, site.model_id, source.place(site.start, site.end))
+def violation_of(source: Source, reported: Reported) -> Violation:
+    """A finding as plain data, without its fix."""
+    site, rule, (start, end, *_) = reported
+    span = source.place(start, end)
     return Violation(
         path=source.path,
         cell=span.cell,
@@ -232,11 +235,11 @@ def _violation(source: Source, site: Site, rule: Rule, report: Report) -> Violat
         column=span.column,
         code=rule.meta.code,
         name=rule.meta.name,
-        message=report.message,
+        message=reported.message,
         span=span,
-        site=ref,
-        start=report.start,
-        end=report.end,
+        site=SiteRef(site.kind, site.callee, site.model_id, source.place(site.start, site.end)),
+        start=start,
+        end=end,
     )
 
 
@@ -275,22 +278,20 @@ def _withheld(found: _Found, rewriter: Rewriter) -> Fix | None:
     return rewriter.withheld(found.site, found.rule) if _fixable([found], rewriter.settings) else None
 
 
-def _fixable(group: list[_Found], settings: Settings) -> list[Rule]:
-    """The rules that reported a site and may be fixed."""
+def _fixable(group: list[_Found], settings: Settings) -> list[Reported]:
+    """The findings at a site that may be fixed."""
     allows = settings.fixing.allows
-    return [each.rule for each in group if allows(each.rule.meta.code, each.rule.meta.name)]
+    return [each.reported for each in group if allows(each.rule.meta.code, each.rule.meta.name)]
 
 
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:
     """The violations that rewrites answer."""
-    by_answer = {
-        (id(rewrite.site), rule.meta.code): rewrite for rewrite in rewrites for rule in rewrite.rules
-    }
+    by_answer = {id(each): rewrite for rewrite in rewrites for each in rewrite.answers}
     return [
         (each.violation, rewrite)
         for each in found
-        if (rewrite := by_answer.get((id(each.site), each.rule.meta.code))) is not None
+        if (rewrite := by_answer.get(id(each.reported))) is not None
     ]
 
 
-__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint", "reported", "trial"]
+__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint", "reported", "trial", "violation_of"]

@@ -5,14 +5,22 @@ from __future__ import annotations
 import ast
 import os
 import re
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal, NamedTuple, get_args
 
-from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
+from telepathy_lint.flow.value import by_identity
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site, Value
-from telepathy_lint.sites.site import Kind
+from telepathy_lint.sites.site import LOADS, Kind
 from telepathy_lint.source.text import Source
+
+_CODE = r"TLP[1239]\d\d"
+#: `inspect.CO_GENERATOR`, whose module takes longer to import than all rules.
+_GENERATOR = 0x20
+
+Setting = Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"]
 
 
 class Meta(NamedTuple):
@@ -21,18 +29,16 @@ class Meta(NamedTuple):
     code: str
     #: Reads after "allow": `allow hardcoded-device-map`.
     name: str
-    #: The finding in short; what a particular call shows is appended by the rule.
+    #: The finding in short; a finding's detail is put behind it.
     message: str
     #: First release with the rule.
     since: str
     #: The kinds of Site that the rule looks at.
     kinds: tuple[Kind, ...]
-    #: What a rewrite to the loader changes when this rule reported it.
-    setting: (
-        Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"] | None
-    ) = None
+    #: What a rewrite to the loader changes when this rule reported it; such a rule has no `repair` of its own.
+    setting: Setting | None = None
     #: Whether the fix keeps the program's meaning; None where there is none.
-    fix: Safety | None = None
+    fix: Literal["safe", "unsafe"] | None = None
     #: Whether the rule is on unless told otherwise.
     default: bool = True
     #: Whether the rule needs a look at the whole project first.
@@ -41,8 +47,8 @@ class Meta(NamedTuple):
     covered_by: str | None = None
 
     def check(self) -> None:
-        """Raise a ValueError where this describes no rule there can be."""
-        if not re.fullmatch(r"TLP[1239]\d\d", self.code):
+        """Raise a ValueError that says what is wrong where this cannot describe a rule."""
+        if not re.fullmatch(_CODE, self.code):
             raise ValueError(
                 f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9"
             )
@@ -50,45 +56,79 @@ class Meta(NamedTuple):
             ("no-", "avoid-")
         ):
             raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
+        if not self.message or self.message != self.message.strip(" .:\n"):
+            raise ValueError(f"{self.code}: message {self.message!r} must be text without a stop or colon")
+        if not re.fullmatch(r"\d+\.\d+\.\d+(?:\.?\w+)*", self.since):
+            raise ValueError(f"{self.code}: since {self.since!r} is not a version such as 0.1.0")
+        self._check_kinds()
+        self._check_fix()
         if self.default == (self.code.startswith("TLP9") or self.project):
             raise ValueError(
                 f"{self.code}: the 900s and what needs the whole project are off by default, and only they"
             )
+        if self.covered_by is not None and (
+            self.covered_by == self.code or not re.fullmatch(_CODE, self.covered_by)
+        ):
+            raise ValueError(f"{self.code}: covered_by {self.covered_by!r} is not the code of another rule")
 
+    def _check_kinds(self) -> None:
+        if not isinstance(self.kinds, tuple) or not self.kinds:
+            raise ValueError(f"{self.code}: kinds must be a tuple with at least one kind of site")
+        known = get_args(Kind)
+        for number, kind in enumerate(self.kinds):
+            if kind not in known:
+                raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(known)}")
+            if kind in self.kinds[:number]:
+                raise ValueError(f"{self.code}: kind {kind!r} is named twice")
 
-class Report(NamedTuple):
-    """A rule's answer: where in the source (offsets) and what is wrong."""
-
-    start: int
-    end: int
-    message: str
+    def _check_fix(self) -> None:
+        if self.fix not in (None, "safe", "unsafe"):
+            raise ValueError(f"{self.code}: unknown fix {self.fix!r}; a fix is 'safe' or 'unsafe'")
+        if self.setting is None:
+            return
+        known = get_args(Setting)
+        if self.setting not in known:
+            raise ValueError(
+                f"{self.code}: unknown setting {self.setting!r}; settings are {', '.join(known)}"
+            )
+        if self.fix is None:
+            raise ValueError(
+                f"{self.code}: setting {self.setting!r} is there for a fix: give `fix`, or no `setting`"
+            )
+        if other := [kind for kind in self.kinds if kind not in LOADS]:
+            raise ValueError(
+                f"{self.code}: setting {self.setting!r} rewrites loads ({', '.join(LOADS)}), not {other[0]!r}"
+            )
 
 
 class Rule:
-    """A rule looks at one Site and reports at most once; it touches nothing else.
+    """A rule looks at one Site at a time and yields what it finds there; it touches nothing else.
 
     The class's docstring is its documentation: a summary line, why it hurts, a `Bad:` and a `Good:` example (the tests
     run both), and a `Fix safety:` paragraph where the fix is unsafe.
+
+    `check` yields `site.at(argument, detail)` for what is written and `site.at_call(detail)` for what is absent. A rule
+    with a fix of its own builds it in a method `repair`, with parameters of its own choice, and yields it with the
+    finding: `site.at(argument, detail, fix=self.repair(argument))`. Fixes of one call are made together.
     """
 
     meta: ClassVar[Meta]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        documentation = cls.__dict__.get("__doc__") or ""
-        if not isinstance(cls.__dict__.get("meta"), Meta):
+        own = cls.__dict__
+        if not isinstance(own.get("meta"), Meta):
             raise TypeError(f"{cls.__name__} has no `meta`")
         cls.meta.check()
-        if "check" not in cls.__dict__:
-            raise TypeError(f"{cls.__name__} has no `check`")
+        _check_method(cls)
+        documentation = own.get("__doc__") or ""
         for part in ("Bad:", "Good:"):
             if f"{part}\n" not in documentation:
                 raise TypeError(f"{cls.__name__}: the docstring has no {part!r} example")
-        if cls.meta.fix == "unsafe" and "Fix safety: " not in documentation:
-            raise TypeError(f"{cls.__name__}: an unsafe fix demands a 'Fix safety:' paragraph")
+        _check_fix(cls, own, documentation)
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
-        """What is wrong with the site, or None; never called for kinds the rule did not name."""
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        """Everything that is wrong with a site; never called for kinds the rule did not name."""
         raise NotImplementedError
 
     def matters(self, site: Site, settings: Settings) -> bool:
@@ -107,10 +147,6 @@ class Rule:
 
         The finding stays and names this reason, with the line that shows it: "line 41 saves the model".
         """
-        return None
-
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
-        """The rule's own fix of a site it reported; rules with a `setting` share the loader's rewrite instead."""
         return None
 
     @classmethod
@@ -134,19 +170,43 @@ class Rule:
             lines.append(line[4:])
         return "\n".join(lines).strip("\n") + "\n"
 
-    # ---- for the rules
 
-    def at_call(self, site: Site, detail: str = "") -> Report:
-        """A report about something absent: it stands at the call's first character."""
-        return Report(site.start, site.source.end_of(site.call.func), self._message(detail))
+def _check_method(cls: type[Rule]) -> None:
+    """Refuse a `check` that cannot be called, or that yields nothing."""
+    code = getattr(cls.__dict__.get("check"), "__code__", None)
+    if code is None:
+        raise TypeError(f"{cls.__name__} has no `check`")
+    if code.co_argcount != 3:
+        raise TypeError(f"{cls.__name__}.check must take (self, site, settings)")
+    if not code.co_flags & _GENERATOR:
+        raise TypeError(f"{cls.__name__}.check must yield its findings: `yield site.at(argument, detail)`")
 
-    def at(self, site: Site, node: ast.AST, detail: str = "") -> Report:
-        """A report about something written in the call."""
-        start, end = site.range_of(node)
-        return Report(start, end, self._message(detail))
 
-    def _message(self, detail: str) -> str:
-        return f"{self.meta.message}: {detail}" if detail else self.meta.message
+def _check_fix(cls: type[Rule], own: Mapping[str, object], documentation: str) -> None:
+    """Refuse a fix that is announced and missing, or there and not announced."""
+    name, meta, repairs = cls.__name__, cls.meta, "repair" in own
+    if meta.fix is None and (extra := [each for each in ("repair", "safety", "withheld") if each in own]):
+        raise TypeError(f"{name} has `{extra[0]}`, but its `meta` has no `fix`")
+    if meta.fix is not None and meta.setting is None and not repairs:
+        raise TypeError(f"{name}: fix={meta.fix!r} needs a method `repair` or a `setting` of the loader")
+    if meta.setting is not None and repairs:
+        raise TypeError(f"{name}: a rule with a `setting` is fixed by the loader's rewrite, not by `repair`")
+    if meta.fix == "unsafe" and "Fix safety: " not in documentation:
+        raise TypeError(f"{name}: an unsafe fix demands a 'Fix safety:' paragraph")
+
+
+@by_identity
+class Reported(NamedTuple):
+    """One finding of a rule at a site."""
+
+    site: Site
+    rule: Rule
+    finding: Finding
+
+    @property
+    def message(self) -> str:
+        message, detail = self.rule.meta.message, self.finding.detail
+        return f"{message}: {detail}" if detail else message
 
 
 def origin(value: Value, site: Site) -> str:

@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--bless",
         action="store_true",
-        help="write what fixes give to fixtures/rules, and what commands print to docs/; read the diff",
+        help="write what is found and fixed to fixtures/rules, what commands print to docs/; read the diff",
     )
 
 

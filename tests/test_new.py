@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from telepathy_lint import engine
 from telepathy_lint.commands.cli import run
+from telepathy_lint.commands.new_shapes import CALLS, PLACES
 from telepathy_lint.rule import Rule
 from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Settings
@@ -65,6 +67,23 @@ def test_the_rule_runs_and_its_fixtures_are_right(checkout: Path, capsys: pytest
     assert "eight" in told
 
 
+@pytest.mark.parametrize("kind", [*CALLS, *PLACES])
+def test_every_kind_has_a_beginning(kind: str, checkout: Path) -> None:
+    """The rule finds its bad example where the fixture says, and is silent on the good ones."""
+    assert run(["new", "TLP1xx", "loud-noise", "--kind", kind]) == 0
+    rule = written_rule(checkout)
+    assert rule.meta.kinds == (kind,)
+    folder = checkout / "fixtures" / "rules" / rule.meta.code
+    bad = (folder / "bad_written.py").read_text()
+    (expected,) = re.findall(rf"# {rule.meta.code}: (\d+)$", bad, re.MULTILINE)
+    (line,) = (number for number, text in enumerate(bad.split("\n"), 1) if f"# {rule.meta.code}" in text)
+    assert found(rule, bad) == [(line, int(expected))]
+    assert found(rule, rule.example("Bad")) == [(line, int(expected))]
+    for good in (rule.example("Good"), (folder / "good_absent.py").read_text()):
+        ast.parse(good)
+        assert found(rule, good) == []
+
+
 def test_the_nine_hundreds_are_off_by_default(checkout: Path) -> None:
     assert run(["new", "TLP999", "loud-thing", "--argument", "subfolder"]) == 0
     rule = written_rule(checkout)
@@ -79,6 +98,7 @@ def test_the_nine_hundreds_are_off_by_default(checkout: Path) -> None:
         (["TLP177", "no-thing"], "must read after 'allow'"),
         (["TLP777", "some-thing"], "no rule code"),
         (["TLP1xx", "some-1"], "--argument"),
+        (["TLP1xx", "some-thing", "--kind", "path", "--argument", "x"], "is no call"),
     ],
 )
 def test_refusals_write_nothing(

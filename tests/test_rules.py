@@ -1,9 +1,9 @@
 """Every rule's documented examples and its fixtures.
 
 `fixtures/rules/<code>/bad_*.py` holds code that the rule reports, `good_*.py` code on which it is silent. In a bad file the
-expectation stands beside the line, `# TLP101: 8`, with the 1-based column at which the finding points; such comments are
-taken out before anything looks at the file. `bad_x.fixed.py` is the text after fixing only this rule, unsafe fixes
-included; `pytest --bless` writes it. A first line `# target-transformers: 5.0` says what the project allows. Files are read strictly, by the letter of the rule;
+expectation stands beside the line, `# TLP101: 8`, with the 1-based column at which the finding points, once for each
+finding; such comments are taken out before anything looks at the file. `bad_x.fixed.py` is the text after fixing only this
+rule, unsafe fixes included. `pytest --bless` writes both. A first line `# target-transformers: 5.0` says what the project allows. Files are read strictly, by the letter of the rule;
 a line `# not strict` asks for the default, which leaves out what the file shows not to matter.
 """
 
@@ -30,6 +30,9 @@ _TARGET = re.compile(r"\A# target-transformers: (\S+)")
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "rules"
 _EXPECTED = re.compile(r"[ \t]+#[ ]((?:TLP\d{3}: \d+)(?:, TLP\d{3}: \d+)*)(?=\r?$)", re.MULTILINE)
 
+#: Line, column and code of a finding.
+Place = tuple[int, int, str]
+
 RULES = {rule.meta.code: rule for rule in all_rules()}
 BAD = sorted(path for path in FIXTURES.glob("*/bad_*.py") if not path.name.endswith(".fixed.py"))
 GOOD = sorted(FIXTURES.glob("*/good_*.py"))
@@ -47,16 +50,26 @@ def source(text: str, path: str = "script.py") -> Source:
     return Source(path, text.encode())
 
 
-def read(path: Path) -> tuple[Source, set[tuple[int, int, str]]]:
+def read(path: Path) -> tuple[Source, list[Place]]:
     """The file without its expectations, and these."""
     text = path.read_text(encoding="utf-8")
-    expected = set()
+    expected = []
     for number, line in enumerate(text.split("\n"), 1):
         for found in _EXPECTED.findall(line):
             for one in found.split(", "):
                 code, column = one.split(": ")
-                expected.add((number, int(column), code))
-    return source(_EXPECTED.sub("", text), path.name), expected
+                expected.append((number, int(column), code))
+    return source(_EXPECTED.sub("", text), path.name), sorted(expected)
+
+
+def with_expectations(text: str, found: list[Place]) -> str:
+    """A fixture's text with these expectations beside its lines, instead of those that it has."""
+    lines = _EXPECTED.sub("", text).split("\n")
+    for number, line in enumerate(lines, 1):
+        if told := ", ".join(f"{code}: {column}" for at, column, code in found if at == number):
+            end = "\r" if line.endswith("\r") else ""
+            lines[number - 1] = f"{line.removesuffix(end)}  # {told}{end}"
+    return "\n".join(lines)
 
 
 def settings(where: Source, style: FixStyle = "loader") -> Settings:
@@ -74,12 +87,10 @@ def unused_in(text: str) -> tuple[UnusedModel, ...]:
         return unused([folder], Configs(isolated=True), 1).get(str(path), ())
 
 
-def reported(where: Source, rules: tuple[Rule, ...]) -> set[tuple[int, int, str]]:
+def reported(where: Source, rules: tuple[Rule, ...]) -> list[Place]:
     found = engine.lint(where, rules, settings(where))
-    assert len({(one.site.span, one.code) for one in found if one.site}) == len(found), (
-        "one finding a rule and call"
-    )
-    return {(one.line, one.column, one.code) for one in found}
+    assert len(set(found)) == len(found), "the same finding twice"
+    return sorted((one.line, one.column, one.code) for one in found)
 
 
 # ---- documentation
@@ -89,7 +100,7 @@ def reported(where: Source, rules: tuple[Rule, ...]) -> set[tuple[int, int, str]
 def test_the_bad_example_is_reported_and_fixing_it_gives_the_good_one(code: str) -> None:
     rule = RULES[code]
     bad, good = rule.example("Bad"), rule.example("Good")
-    assert {found[2] for found in reported(source(bad), only(code))} == {code}
+    assert {code for _, _, code in reported(source(bad), only(code))} == {code}
     assert not reported(source(good), only(code))
     if rule.meta.fix in ("safe", "unsafe"):
         assert engine.fix(source(bad), only(code), settings(source(bad)), unsafe=True).text == good
@@ -127,10 +138,15 @@ def test_every_fixture_belongs_to_a_rule() -> None:
 
 
 @pytest.mark.parametrize("path", BAD, ids=name)
-def test_bad(path: Path) -> None:
+def test_bad(path: Path, request: pytest.FixtureRequest) -> None:
     where, expected = read(path)
     codes = {path.parent.name, *(code for _, _, code in expected)}
-    assert reported(where, select(sorted(codes))) == expected
+    found = reported(where, select(sorted(codes)))
+    if request.config.getoption("--bless"):
+        blessed = with_expectations(path.read_bytes().decode(), found)
+        path.write_bytes(blessed.encode())
+        _, expected = read(path)
+    assert found == expected
 
 
 @pytest.mark.parametrize("path", GOOD, ids=name)

@@ -30,10 +30,10 @@ from telepathy_lint.audit.follow import Follower, written
 from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.audit.tables import numbers_in
 from telepathy_lint.audit.together import groups
-from telepathy_lint.engine import reported
+from telepathy_lint.engine import reported, violation_of
 from telepathy_lint.findings.violation import Violation, place_in_words
 from telepathy_lint.fixes.planner import Rewriter
-from telepathy_lint.rule import Rule, shown
+from telepathy_lint.rule import Reported, Rule, shown
 from telepathy_lint.rules import select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
@@ -180,7 +180,7 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
         settings=settings_of(site),
         generative=site.generative,
         indirect=site.indirect,
-        logs_memory=site.kind == "tokenizer" or _unlogged().check(site, follower.finder.settings) is None,
+        logs_memory=site.kind == "tokenizer" or not any(_unlogged().check(site, follower.finder.settings)),
         wanted=found.wanted,
         task=_task_of(site) if site.kind == "pipeline" else "",
     )
@@ -213,42 +213,34 @@ def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...
     violations: list[Violation] = []
     sites = scanned.sites
     calls: dict[int, Site] = {id(site): site for site in sites if site.kind in _COUNTED}
-    of_site: dict[int, tuple[Site, Rule]] = {}
-    for site, rule, report in reported(sites, job.rules, job.settings):
-        span = source.place(report.start, report.end)
-        violation = Violation(
-            path=source.path,
-            cell=span.cell,
-            line=span.line,
-            column=span.column,
-            code=rule.meta.code,
-            name=rule.meta.name,
-            message=report.message,
-            span=span,
-            start=report.start,
-            end=report.end,
-        )
+    of_violation: dict[int, Reported] = {}
+    for each in reported(sites, job.rules, job.settings):
+        violation = violation_of(source, each)
         violations.append(violation)
-        of_site[id(violation)] = site, rule
+        of_violation[id(violation)] = each
     kept = suppress.unsuppressed(source, violations)
-    faulty = {id(of_site[id(violation)][0]) for violation in kept}
-    fix_of = _fixes(scanned, job.settings) if kept else lambda site, rule: None
+    faulty = {id(of_violation[id(violation)].site) for violation in kept}
+    fix_of = _fixes(scanned, job.settings) if kept else lambda found: None
     findings = tuple(
         Finding(
-            one.code, one.name, one.message, Place(job.shown, one.line, one.cell), fix_of(*of_site[id(one)])
+            one.code,
+            one.name,
+            one.message,
+            Place(job.shown, one.line, one.cell),
+            fix_of(of_violation[id(one)]),
         )
         for one in kept
     )
     return findings, len(calls), sum(1 for site in calls if site not in faulty)
 
 
-def _fixes(scanned: Scan, settings: Settings) -> Callable[[Site, Rule], Literal["safe", "unsafe"] | None]:
-    """How safe the fix is that one rule by itself would make at a site: what its command would do."""
+def _fixes(scanned: Scan, settings: Settings) -> Callable[[Reported], Literal["safe", "unsafe"] | None]:
+    """How safe the fix of one finding by itself is."""
     rewriter = Rewriter(scanned, settings)
 
-    def fix_of(site: Site, rule: Rule) -> Literal["safe", "unsafe"] | None:
-        found = {offer.fix.safety for offer in rewriter.offers(site, [rule])}
-        return "safe" if "safe" in found else "unsafe" if "unsafe" in found else None
+    def fix_of(found: Reported) -> Literal["safe", "unsafe"] | None:
+        safeties = {offer.fix.safety for offer in rewriter.offers(found.site, [found])}
+        return "safe" if "safe" in safeties else "unsafe" if "unsafe" in safeties else None
 
     return fix_of
 

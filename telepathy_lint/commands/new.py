@@ -5,66 +5,63 @@ from __future__ import annotations
 import re
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from textwrap import indent
 
 from telepathy_lint import __version__
+from telepathy_lint.commands.new_shapes import CALLS, PLACES
 from telepathy_lint.commands.options import Usage
 from telepathy_lint.rule import Meta
 
 _RULE = '''\
 from __future__ import annotations
 
-from telepathy_lint.rule import Meta, Report, Rule, origin, shown
+from collections.abc import Iterator
+
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule{helpers}
 from telepathy_lint.sites import Site
 from telepathy_lint.settings import Settings
 
 
 class {class_name}(Rule):
-    """The script itself fixes {argument}.
+    """{summary}
 
     Why that hurts, in two or three sentences: what happens, to whom, in which versions. What is not reported, and why.
 
     Bad:
 
-        from transformers import AutoModelForCausalLM
-
-        model = AutoModelForCausalLM.from_pretrained("gpt2", {argument}="x")
+{bad}
 
     Good:
 
-        from transformers import AutoModelForCausalLM
-
-        model = AutoModelForCausalLM.from_pretrained("gpt2")
+{good}
     """
 
     meta = Meta(
         code="{code}",
         name="{name}",
-        message="{argument} is fixed",
+        message="{message}",
         since="{version}",
-        kinds=("model",),{default}
+        kinds=("{kind}",),{default}
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
-        argument = site.argument("{argument}")
-        if argument is None or not all(value.kind == "const" for value in argument.values):
-            return None
-        value = argument.values[0]
-        return self.at(site, argument.node, f"{{shown(value)}}{{origin(value, site)}}")
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+{check}
 '''
-_BAD = """\
-from transformers import AutoModelForCausalLM
-
-model = AutoModelForCausalLM.from_pretrained("gpt2", {argument}="x")  # {code}: {column}
+_CHECK_ARGUMENT = """\
+        argument = site.argument("{argument}")
+        if argument is not None and all(value.kind == "const" for value in argument.values):
+            value = argument.values[0]
+            yield site.at(argument, f"{{shown(value)}}{{origin(value, site)}}")
 """
-_GOOD = """\
-from transformers import AutoModelForCausalLM
-
-
-def whose_choice({argument}):
-    return AutoModelForCausalLM.from_pretrained("gpt2", {argument}={argument})
-
-
-absent = AutoModelForCausalLM.from_pretrained("gpt2")
+_CHECK_VARIABLES = """\
+        for argument in site.arguments.values():
+            if all(value.kind == "const" for value in argument.values):
+                value = argument.values[0]
+                yield site.at(argument, f"{{argument.name}} is {{shown(value)}}{{origin(value, site)}}")
+"""
+_CHECK_LITERAL = """\
+        yield site.at(site.node, repr(site.model_id))
 """
 _LEFT = """\
 wrote {rule}
@@ -76,11 +73,11 @@ It runs already:
 
 What is left to do (docs/write-a-rule.md says how):
   1. In the rule: the docstring, `meta` (kinds, fix, setting), `check`; `repair`
-     where there is a fix.
-  2. In the fixtures: at least eight findings in bad_*.py, with the column beside
-     the line, and eight loads in good_*.py that look alike and are fine.
+     where there is a fix of its own.
+  2. In the fixtures: at least eight findings in bad_*.py, and eight loads in
+     good_*.py that look alike and are fine.
   3. python -m pytest tests/test_rules.py -k {code} --bless
-     writes bad_*.fixed.py; read the diff.
+     writes what is found beside the lines, and bad_*.fixed.py; read the diff.
   4. telepathy-lint check --select {code} ~/src
      on code you did not write; read every finding.
   5. A test against the library for what the docstring says of it, beside those
@@ -94,6 +91,13 @@ def add_options(sub: ArgumentParser) -> None:
     sub.add_argument("code", metavar="CODE", help="TLP110, or TLP1xx for the first free one")
     sub.add_argument("name", metavar="NAME", help="what is found; reads after 'allow': hardcoded-device-map")
     sub.add_argument(
+        "--kind",
+        choices=(*CALLS, *PLACES),
+        default="model",
+        metavar="KIND",
+        help=f"the kind of site it looks at: {', '.join((*CALLS, *PLACES))} (default: model)",
+    )
+    sub.add_argument(
         "--argument", metavar="NAME", help="the argument it looks at (default: the name's last word)"
     )
 
@@ -102,42 +106,81 @@ def new(options: Namespace) -> int:
     root = _checkout()
     code = _free_code(options.code)
     argument = options.argument or options.name.rpartition("-")[2]
-    if not argument.isidentifier():
+    if options.kind in PLACES and options.argument is not None:
+        raise Usage(f"a site of kind {options.kind} is no call: give no --argument")
+    if options.kind in CALLS and not argument.isidentifier():
         raise Usage(f"{argument!r} is no name of an argument: give one with --argument")
+    texts = _texts(code, options.kind, argument)
     try:
         Meta(
             code=code,
             name=options.name,
-            message="",
+            message=texts["message"],
             since=__version__,
-            kinds=("model",),
+            kinds=(options.kind,),
             default=code[3] != "9",
         ).check()
     except ValueError as error:
         raise Usage(str(error)) from error
     names = {
+        **texts,
         "code": code,
         "name": options.name,
-        "argument": argument,
+        "kind": options.kind,
         "class_name": "".join(word.capitalize() for word in options.name.split("-")),
         "version": __version__,
         "default": "\n        default=False," if code[3] == "9" else "",
-        "column": len('model = AutoModelForCausalLM.from_pretrained("gpt2", ') + 1,
+        "bad": indent(texts["bad"], "    " * 2).rstrip(),
+        "good": indent(texts["good"], "    " * 2).rstrip(),
     }
     rule = root / "telepathy_lint" / "rules" / f"{code.lower()}_{options.name.replace('-', '_')}.py"
     fixtures = root / "fixtures" / "rules" / code
     if fixtures.exists():
         raise Usage(f"{fixtures} is there already, without a rule to it")
     fixtures.mkdir(parents=True)
-    for path, template in (
-        (rule, _RULE),
-        (fixtures / "bad_written.py", _BAD),
-        (fixtures / "bad_written.fixed.py", _BAD.partition("  #")[0] + "\n"),
-        (fixtures / "good_absent.py", _GOOD),
+    for path, text in (
+        (rule, _RULE.format(**names).rstrip() + "\n"),
+        (fixtures / "bad_written.py", texts["expected"]),
+        (fixtures / "bad_written.fixed.py", texts["bad"]),
+        (fixtures / "good_absent.py", texts["fine"]),
     ):
-        path.write_text(template.format(**names), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     print(_LEFT.format(rule=rule.relative_to(root), fixtures=fixtures.relative_to(root), code=code), end="")
     return 0
+
+
+def _texts(code: str, kind: str, argument: str) -> dict[str, str]:
+    """The parts of the rule and of its fixtures that depend on the kind of site."""
+    if kind in PLACES:
+        shape, good_line = PLACES[kind]
+        bad_line, fine = shape.line.format(), f"{shape.before}{good_line}\n"
+        good, message = fine, "found here"
+        check, at = (
+            (_CHECK_VARIABLES.format(), bad_line.index('"x"'))
+            if kind == "path"
+            else (_CHECK_LITERAL, bad_line.index('"meta'))
+        )
+        summary = "The script itself has this place."
+    else:
+        shape = CALLS[kind]
+        bad_line = shape.line.format(more=f', {argument}="x"')
+        good = f"{shape.before}{shape.line.format(more='')}\n{shape.after}"
+        passed = shape.line.format(more=f", {argument}={argument}")
+        chosen = f"{shape.before}def whose_choice({argument}):\n    {passed}\n"
+        fine = f"{chosen}\n\n{shape.line.format(more='')}\n{shape.after}".replace("\n\ndef", "\n\n\ndef")
+        message, check = f"{argument} is fixed", _CHECK_ARGUMENT.format(argument=argument)
+        at = bad_line.index(f'{argument}="x"')
+        summary = f"The script itself fixes {argument}."
+    return {
+        "bad": f"{shape.before}{bad_line}\n{shape.after}",
+        "expected": f"{shape.before}{bad_line}  # {code}: {at + 1}\n{shape.after}",
+        "good": good,
+        "fine": fine,
+        "message": message,
+        "check": check,
+        "helpers": ", origin, shown" if "shown" in check else "",
+        "summary": summary,
+    }
 
 
 def _checkout() -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from telepathy_lint.findings.violation import Safety
+
+_Part = TypeVar("_Part")
 
 
 def slot(name: str) -> str:
@@ -50,16 +52,21 @@ class Change(NamedTuple):
         return self == Change(texts=self.texts)
 
     def __or__(self, other: Change) -> Change:
+        """Both changes; what both say is said once."""
+
+        def both(one: tuple[_Part, ...], more: tuple[_Part, ...]) -> tuple[_Part, ...]:
+            return tuple(dict.fromkeys(one + more))
+
         return Change(
             self.func or other.func,
-            self.removed + other.removed,
-            self.renamed + other.renamed,
-            self.replaced + other.replaced,
-            self.added + other.added,
-            self.after + other.after,
-            tuple(dict.fromkeys(self.needs + other.needs)),
-            self.positional + other.positional,
-            self.texts + other.texts,
+            both(self.removed, other.removed),
+            both(self.renamed, other.renamed),
+            both(self.replaced, other.replaced),
+            both(self.added, other.added),
+            both(self.after, other.after),
+            both(self.needs, other.needs),
+            both(self.positional, other.positional),
+            both(self.texts, other.texts),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.facts.outdated import allows, is_remote, may_miss, new_class, old_arguments
+from telepathy_lint.facts.outdated import allows, is_remote, may_miss, new_class
 from telepathy_lint.findings.change import Change, Name, Repair, slot
 from telepathy_lint.fixes.dict_keys import key_places
 from telepathy_lint.knowledge import load_arguments as table
@@ -13,25 +13,23 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
 
 
-def repair(site: Site, settings: Settings) -> Repair | None:
-    """All that can be replaced in one change, None where everything is for a person to decide."""
-    change, done = Change(), []
-    for argument, old, _ in old_arguments(site, settings):
-        part = _in_call(site, argument, old) if argument.how == "keyword" else _in_dict(site, argument, old)
-        if part is not None:
-            change |= part
-            done.append(old.name)
-    # In the loader's call the class is an argument, for a person to change.
-    new = None if site.loader else new_class(site)
-    if new is not None and new[0] and allows(settings, new[1]) and not is_remote(site):
-        func, needs = f"{slot(new[0])}.from_pretrained", (Name("transformers", new[0]),)
-        change |= Change(func, needs=needs)
-        done.append(site.class_name)
-    if not done:
+def repair(site: Site, argument: Argument, old: table.Old) -> Repair | None:
+    """What replaces an old argument; None where that is for a person to decide."""
+    change = _in_call(site, argument, old) if argument.how == "keyword" else _in_dict(site, argument, old)
+    if change is None:
         return None
     # What the call gets unseen may hold the new name already.
-    unsafe = (site.unseen and bool(change.renamed)) or (change.func is not None and may_miss(site, settings))
-    return Repair("unsafe" if unsafe else "safe", f"replace {', '.join(done)}", change)
+    unsafe = site.unseen and bool(change.renamed)
+    return Repair("unsafe" if unsafe else "safe", f"replace {old.name}", change)
+
+
+def class_repair(site: Site, settings: Settings) -> Repair | None:
+    """The new class in the place of the old one; in the loader's call it is an argument, for a person to change."""
+    new = None if site.loader else new_class(site)
+    if new is None or not new[0] or not allows(settings, new[1]) or is_remote(site):
+        return None
+    change = Change(f"{slot(new[0])}.from_pretrained", needs=(Name("transformers", new[0]),))
+    return Repair("unsafe" if may_miss(site, settings) else "safe", f"replace {site.class_name}", change)
 
 
 def _in_call(site: Site, argument: Argument, old: table.Old) -> Change | None:
@@ -76,8 +74,6 @@ def _quantized(site: Site, flag: Argument) -> Change | None:
     options = [each for name, each in site.arguments.items() if name.startswith(table.QUANTIZATION_PREFIXES)]
     if "quantization_config" in site.arguments or any(each.how != "keyword" for each in (*flags, *options)):
         return None
-    if flag is not on[0]:
-        return Change(removed=(flag.name,)) if _conditional("", site, on) is not None else None
     values = {
         each.name: "True" if len(on) == 1 or written(each) is True else f"bool({value_text(site, each)})"
         for each in on
@@ -87,10 +83,12 @@ def _quantized(site: Site, flag: Argument) -> Change | None:
     new = _conditional(f"{slot('BitsAndBytesConfig')}({inside})", site, on)
     if new is None:
         return None
+    # One argument comes from all of them, so each of them has the whole change.
+    first, *others = on
     return Change(
-        removed=tuple(each.name for each in options),
-        renamed=((flag.name, "quantization_config"),),
-        replaced=((flag.name, new),),
+        removed=tuple(each.name for each in (*options, *others)),
+        renamed=((first.name, "quantization_config"),),
+        replaced=((first.name, new),),
         needs=(Name("transformers", "BitsAndBytesConfig"),),
     )
 

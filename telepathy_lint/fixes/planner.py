@@ -17,7 +17,7 @@ from telepathy_lint.fixes.import_names import Placed
 from telepathy_lint.fixes.imports import ImportPlan
 from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
 from telepathy_lint.fixes.name_capture import without_hiding
-from telepathy_lint.rule import Rule
+from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Scan, Site
 
@@ -25,10 +25,10 @@ _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
 
 
 class Rewrite(NamedTuple):
-    """One change of one site, the rules whose findings it answers, and how safe it is."""
+    """One change of one site, the findings that it answers, and how safe it is."""
 
     site: Site
-    rules: tuple[Rule, ...]
+    answers: tuple[Reported, ...]
     change: Change
     fix: Fix
 
@@ -41,51 +41,53 @@ class Rewriter:
         self.settings = settings
         self.imports = ImportPlan(scan, settings)
 
-    def offers(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
-        """The fix of each rule that reported a site: the rules' own repairs, then the rewrites of the call.
+    def offers(self, site: Site, found: Sequence[Reported]) -> list[Rewrite]:
+        """The fixes of what was found at a site: the rules' own repairs, then the rewrites of the call.
 
         The rules that share the loader's settings are answered by rewrites of the whole call: the safe ones by one that
         leaves every other setting as it is, the others by one that does it all.
         """
-        found = self._repairs(site, rules)
-        safe, whole = self._styled(site, rules, unsafe=False), self._styled(site, rules, unsafe=True)
+        rewrites = self._repairs(site, found)
+        safe, whole = self._styled(site, found, unsafe=False), self._styled(site, found, unsafe=True)
         if safe is not None:
-            found.append(safe)
+            rewrites.append(safe)
         if whole is not None:
-            answered = safe.rules if safe is not None else ()
-            others = tuple(rule for rule in whole.rules if rule not in answered)
+            answered = set(safe.answers) if safe is not None else set()
+            others = tuple(each for each in whole.answers if each not in answered)
             if others:
-                found.append(whole._replace(rules=others))
-        return found
+                rewrites.append(whole._replace(answers=others))
+        return rewrites
 
-    def chosen(self, site: Site, rules: Sequence[Rule], unsafe: bool) -> list[Rewrite]:
-        """What to do about the rules that reported a site: all that is safe, and what is unsafe where that is wanted."""
-        found = [each for each in self._repairs(site, rules) if unsafe or each.fix.safety == "safe"]
-        styled = self._styled(site, rules, unsafe)
-        return found if styled is None else [*found, styled]
+    def chosen(self, site: Site, found: Sequence[Reported], unsafe: bool) -> list[Rewrite]:
+        """What to do about what was found at a site: all that is safe, and what is unsafe where that is wanted."""
+        rewrites = [each for each in self._repairs(site, found) if unsafe or each.fix.safety == "safe"]
+        styled = self._styled(site, found, unsafe)
+        return rewrites if styled is None else [*rewrites, styled]
 
     def withheld(self, site: Site, rule: Rule) -> Fix | None:
         """Why a finding that could be fixed is not; None where there is nothing to say."""
         reason = rule.withheld(site, self.settings)
         return None if reason is None else Fix("display", f"not fixed: {reason}")
 
-    def _repairs(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
-        """The repairs of the rules that have one of their own."""
-        found: list[Rewrite] = []
-        for rule in rules:
-            if rule.meta.setting is not None or rule.withheld(site, self.settings) is not None:
+    def _repairs(self, site: Site, found: Sequence[Reported]) -> list[Rewrite]:
+        """The repairs that rules have built themselves; those of one rule and one safety are one."""
+        rewrites: dict[tuple[str, Safety], Rewrite] = {}
+        for each in found:
+            rule, repair = each.rule, each.finding.fix
+            if repair is None or rule.withheld(site, self.settings) is not None:
                 continue
-            repair = rule.repair(site, self.settings)
-            if repair is None or not (repair.change.keeps_call or self._is_plain(site)):
+            if not (repair.change.keeps_call or self._is_plain(site)):
                 continue
             if self._can_place(site, repair.change):
                 safety = self._configured(rule, _lowered(repair.safety, site, repair.change))
-                found.append(Rewrite(site, (rule,), repair.change, Fix(safety, repair.message)))
-        return found
+                new = Rewrite(site, (each,), repair.change, Fix(safety, repair.message))
+                key = rule.meta.code, safety
+                rewrites[key] = _together(rewrites[key], new) if key in rewrites else new
+        return list(rewrites.values())
 
-    def _styled(self, site: Site, rules: Sequence[Rule], unsafe: bool) -> Rewrite | None:
+    def _styled(self, site: Site, found: Sequence[Reported], unsafe: bool) -> Rewrite | None:
         """One rewrite of the call for the rules with a setting; without `unsafe`, for those whose fix is safe."""
-        rules = [rule for rule in rules if rule.meta.setting is not None]
+        rules = list(dict.fromkeys(each.rule for each in found if each.rule.meta.setting is not None))
         if not unsafe:
             rules = [rule for rule in rules if self._safety(site, rule) == "safe"]
         included = tuple(
@@ -113,7 +115,8 @@ class Rewriter:
         codes = ", ".join(rule.meta.code for rule in included)
         names = ", ".join(dict.fromkeys(need.name for need in change.needs)) or "bfloat16"
         message = f"load with {self.settings.loader.module}: {names} ({codes})"
-        return Rewrite(site, included, change, Fix(worst, message))
+        answers = tuple(each for each in found if each.rule in included)
+        return Rewrite(site, answers, change, Fix(worst, message))
 
     # ---- what can be done
 
@@ -246,11 +249,23 @@ class Rewriter:
         return source.edit(line_end, line_end, f"{source.newline}{indent}{text}")
 
 
+def _together(one: Rewrite, other: Rewrite) -> Rewrite:
+    """Two repairs of one rule as one, which says once what is done: "remove a" and "remove b" are "remove a, b"."""
+    words, more = one.fix.message.split(" "), other.fix.message.split(" ")
+    same = next((at for at, (a, b) in enumerate(zip(words, more, strict=False)) if a != b), len(more))
+    rest = " ".join(more[same:])
+    message = one.fix.message if not rest else f"{one.fix.message}{', ' if same else '; '}{rest}"
+    fix = one.fix._replace(message=message)
+    return one._replace(answers=one.answers + other.answers, change=one.change | other.change, fix=fix)
+
+
 def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
     """The safety of a change that takes arguments out: evaluating one of them may do something that the program needs."""
     if safety != "safe":
         return safety
     gone = {*change.removed, *(name for name, _ in change.replaced)}
+    if not gone:
+        return safety
     values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
     # What is replaced may keep the value inside the new text.
     kept = "".join(text for _, text in change.replaced + change.added)
@@ -315,10 +330,10 @@ def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
         by_site.setdefault(id(rewrite.site), []).append(rewrite)
     merged: list[Rewrite] = []
     for group in by_site.values():
-        repairs = [each for each in group if all(rule.meta.setting is None for rule in each.rules)]
+        repairs = [each for each in group if all(one.rule.meta.setting is None for one in each.answers)]
         first, *others = repairs or group
         for other in others:
-            first = first._replace(rules=first.rules + other.rules, change=first.change | other.change)
+            first = first._replace(answers=first.answers + other.answers, change=first.change | other.change)
         merged.append(first)
     return merged
 
@@ -333,7 +348,7 @@ def _innermost(rewrites: list[Rewrite]) -> list[Rewrite]:
 def _in_formatted_string(site: Site, scan: Scan) -> bool:
     if scan.finder is None:
         return True
-    node: ast.AST | None = site.call
+    node: ast.AST | None = site.node
     while node is not None and not isinstance(node, ast.stmt):
         if isinstance(node, ast.JoinedStr):
             return True

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
-from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
+from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
 
@@ -58,14 +59,14 @@ class HardcodedDeviceMap(Rule):
         fix="safe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         argument = site.argument("device_map")
         if argument is None or "device_map" in site.inherited:
-            return None
+            return
         written = first_written(argument.values)
         if written is None:
-            return None
-        return self.at(site, argument.node, f"{shown(written)}{origin(written, site)}")
+            return
+        yield site.at(argument, f"{shown(written)}{origin(written, site)}")
 
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.facts.weight_sizes import cost_of_float32
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -40,10 +43,10 @@ class MissingDtype(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.lacks("dtype", "torch_dtype"):
-            return None
-        return self.at_call(site, default_dtype(settings, cost_of_float32(site)))
+            return
+        yield site.at_call(default_dtype(settings, cost_of_float32(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not (relevance.is_small_encoder(site) or relevance.trains_its_weights(site))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.facts.weight_sizes import cost_of_float32
-from telepathy_lint.rule import Meta, Report, Rule, origin
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
 
@@ -48,22 +50,20 @@ class NonBfloat16Dtype(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
-        found: Report | None = None
-        for name in ("dtype", "torch_dtype"):
-            argument = site.argument(name)
-            if argument is None:
-                continue
-            named = [(value, dtype_name(value)) for value in argument.values if not value.is_none]
-            if any(dtype is None or dtype == "bfloat16" for _, dtype in named):
-                return None
-            if named and found is None and name not in site.inherited:
-                value, dtype = named[0]
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        arguments = [each for name in ("dtype", "torch_dtype") if (each := site.argument(name)) is not None]
+        named = {
+            each: [(value, dtype_name(value)) for value in each.values if not value.is_none]
+            for each in arguments
+        }
+        if any(dtype is None or dtype == "bfloat16" for pairs in named.values() for _, dtype in pairs):
+            return
+        for argument, pairs in named.items():
+            if pairs and argument.name not in site.inherited:
+                value, dtype = pairs[0]
                 cost = cost_of_float32(site) if dtype in ("float32", "float") else None
-                found = self.at(
-                    site, argument.node, f"{dtype}{origin(value, site)}{f': {cost}' if cost else ''}"
-                )
-        return found
+                yield site.at(argument, f"{dtype}{origin(value, site)}{f': {cost}' if cost else ''}")
+                return  # given both, transformers takes the first
 
     def matters(self, site: Site, settings: Settings) -> bool:
         named = dtypes(site)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.facts import relevance
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
 
@@ -40,12 +43,12 @@ class MissingAttnImplementation(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.lacks("attn_implementation", "_attn_implementation"):
-            return None
+            return
         if site.config_attention is not Known.NO:
-            return None
-        return self.at_call(site, _chosen(site))
+            return
+        yield site.at_call(_chosen(site))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not relevance.attention_is_settled(site)

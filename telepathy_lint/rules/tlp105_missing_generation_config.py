@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
 
@@ -42,12 +45,12 @@ class MissingGenerationConfig(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.generative or site.generation_config is not Known.NO:
-            return None
+            return
         if not site.lacks("generation_config"):
-            return None
-        return self.at_call(site, "the checkpoint's own settings decide how it decodes")
+            return
+        yield site.at_call("the checkpoint's own settings decide how it decodes")
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not relevance.decoding_is_settled(site)

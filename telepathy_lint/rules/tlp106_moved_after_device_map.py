@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from telepathy_lint.findings.change import Change, Repair
-from telepathy_lint.rule import Meta, Report, Rule, shown
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
 
@@ -47,17 +49,18 @@ class MovedAfterDeviceMap(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         argument = site.argument("device_map")
         if argument is None or argument.optional or not all(_spreads(value) for value in argument.values):
-            return None
+            return
         if not _to_an_accelerator(site) or _is_guarded(site):
-            return None
+            return
         assert isinstance(site.call.func, ast.Attribute)
         dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
-        return Report(dot, site.end, self._message(f"device_map={shown(argument.values[0])}"))
+        detail = f"device_map={shown(argument.values[0])}"
+        yield site.at((dot, site.end), detail, fix=self.repair(site))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
+    def repair(self, site: Site) -> Repair | None:
         assert isinstance(site.call.func, ast.Attribute)
         source, moved = site.source, site.call.func.value
         if len(site.call.args) + len(site.call.keywords) > 1:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-import ast
+from collections.abc import Iterator
 
 from telepathy_lint.facts.outdated import new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
-from telepathy_lint.rule import Meta, Report, Rule, written
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.load_arguments import Old
+from telepathy_lint.rule import Meta, Rule, written
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites import Site
+from telepathy_lint.sites import Argument, Site
 
 
 class DeprecatedLoadArgument(Rule):
@@ -44,27 +46,23 @@ class DeprecatedLoadArgument(Rule):
         fix="safe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
-        found: list[tuple[ast.AST, str]] = []
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if (new := new_class(site)) is not None:
             instead = f"load {new[0]}" if new[0] else "load the Auto class of the model's kind"
             named = site.argument("model_class") if site.loader else None
-            where = named.node if named is not None else site.call.func
             old_name = site.loaded[0].rpartition(".")[2]
-            found.append((where, f"{old_name} is gone from transformers 5: {instead}"))
+            detail = f"{old_name} is gone from transformers 5: {instead}"
+            yield site.at(named or site.call.func, detail, fix=self.repair(site, settings, None))
         if (task := removed_task(site, settings)) is not None:
-            argument = site.arguments["task"]
-            found.append((argument.node, f"transformers 5 has no task {task!r}"))
+            yield site.at(site.arguments["task"], f"transformers 5 has no task {task!r}")
         for argument, old, status in old_arguments(site, settings):
-            found.append((argument.node, f"{old.name} {status}: {old.advice_for(written(argument))}"))
-        if not found:
-            return None
-        found.sort(key=lambda each: site.range_of(each[0]))
-        node, detail = found[0]
-        others = [text.partition(" ")[0] for _, text in found[1:]]
-        return self.at(site, node, f"{detail}; also {', '.join(others)}" if others else detail)
+            detail = f"{old.name} {status}: {old.advice_for(written(argument))}"
+            yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
+    def repair(self, site: Site, settings: Settings, old: tuple[Argument, Old] | None) -> Repair | None:
+        """What replaces one argument, or the class."""
         from telepathy_lint.fixes import old_arguments as replaced_arguments
 
-        return replaced_arguments.repair(site, settings)
+        if old is None:
+            return replaced_arguments.class_repair(site, settings)
+        return replaced_arguments.repair(site, *old)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from telepathy_lint.facts.ineffective import into_model_kwargs, problems_of
+from collections.abc import Iterator, Sequence
+
+from telepathy_lint.facts.ineffective import Problem, into_model_kwargs, problems_of
 from telepathy_lint.findings.change import Change, Repair
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -42,32 +45,22 @@ class IneffectiveLoadArgument(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         problems = problems_of(site)
-        if not problems:
-            return None
-        first = problems[0]
-        others = [problem.argument.name for problem in problems[1:]]
-        also = f"; also {', '.join(others)}" if others else ""
-        return self.at(site, first.argument.node, f"{first.argument.name} {first.detail}{also}")
+        for each in problems:
+            detail = f"{each.argument.name} {each.detail}"
+            yield site.at(each.argument, detail, fix=self.repair(site, each, problems))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
-        change = Change()
-        fixed = [
-            problem
-            for problem in problems_of(site)
-            if problem.argument.how == "keyword" and (problem.change is not None or problem.moved)
-        ]
-        if not fixed:
+    def repair(self, site: Site, problem: Problem, problems: Sequence[Problem]) -> Repair | None:
+        if problem.argument.how != "keyword":
             return None
-        for problem in fixed:
-            change |= problem.change or Change()
-        moved = {problem.argument.name: problem.moved for problem in fixed if problem.moved}
-        if moved:
-            into = into_model_kwargs(site, moved)
-            if into is None:
-                return None
-            change |= into
-        unsafe = any(problem.safety == "unsafe" for problem in fixed)
-        names = ", ".join(problem.argument.name for problem in fixed)
-        return Repair("unsafe" if unsafe else "safe", f"correct {names}", change)
+        change = problem.change
+        if problem.moved:
+            # `model_kwargs` is one argument: what moves into it moves together.
+            into = into_model_kwargs(
+                site, {each.argument.name: each.moved for each in problems if each.moved}
+            )
+            change = into | (change or Change()) if into is not None else None
+        if change is None:
+            return None
+        return Repair(problem.safety, f"correct {problem.argument.name}", change)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from telepathy_lint.findings.change import TARGET, Change, Name, Repair, slot
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.flow.evaluate import Evaluator
-from telepathy_lint.rule import Meta, Report, Rule, origin, value_text
+from telepathy_lint.rule import Meta, Rule, origin, value_text
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites import Site, Value
+from telepathy_lint.sites import Argument, Site, Value
 
 #: With one of these the script says itself where generation stops.
 _STOPS = ("eos_token_id", "stop_strings")
@@ -48,23 +50,19 @@ class ReplacedGenerationConfig(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         argument = site.argument("generation_config")
         if site.loader or argument is None or argument.name in site.inherited:
-            return None
+            return
         given = [value for value in argument.values if not value.is_none]
         if not given or not all(_is_new(value, site) for value in given):
-            return None
+            return
         detail = "a dict raises here" if given[0].kind == "dict" else ""
-        return self.at(site, argument.node, f"{detail}{origin(given[0], site)}".removeprefix(", "))
+        detail = f"{detail}{origin(given[0], site)}".removeprefix(", ")
+        yield site.at(argument, detail, fix=self.repair(site, argument, settings))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
-        argument = site.argument("generation_config")
-        if (
-            argument is None
-            or argument.how != "keyword"
-            or any(value.kind == "dict" for value in argument.values)
-        ):
+    def repair(self, site: Site, argument: Argument, settings: Settings) -> Repair | None:
+        if argument.how != "keyword" or any(value.kind == "dict" for value in argument.values):
             return None
         apply = settings.loader.apply_generation_config
         statement = f"{slot(apply)}({TARGET}, {value_text(site, argument)})"

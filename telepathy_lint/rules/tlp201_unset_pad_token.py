@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
 
@@ -45,14 +48,14 @@ class UnsetPadToken(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.beside_generative or site.pad_token is not Known.NO or not site.lacks("pad_token"):
-            return None
+            return
         if site.model_id is not None and catalog.ships_pad_token(site.model_id):
-            return None
+            return
         if all(catalog.class_ships_pad_token(catalog.last(name)) for name in site.classes):
-            return None
-        return self.at_call(site)
+            return
+        yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not relevance.nothing_pads(site)

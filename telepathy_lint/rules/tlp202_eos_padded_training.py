@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.facts import relevance
-from telepathy_lint.rule import Meta, Report, Rule, line_name
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -42,13 +45,13 @@ class EosPaddedTraining(Rule):
         kinds=("collator",),
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         mlm = site.argument("mlm")
         if mlm is None or site.opaque or site.eos_padded is None:
-            return None
+            return
         if not all(value.kind == "const" and value.data is False for value in mlm.values):
-            return None
-        return self.at_call(site, f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")
+            return
+        yield site.at_call(f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return site.source.once(relevance.has_real_ends)

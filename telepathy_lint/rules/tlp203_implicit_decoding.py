@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.facts.decoding import decides_nothing
-from telepathy_lint.rule import Meta, Report, Rule, literal
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -44,11 +47,11 @@ class ImplicitDecoding(Rule):
         covered_by="TLP105",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.about or site.opaque or site.argument("generation_config") is not None:
-            return None
+            return
         if not all(decides_nothing(load) for load in site.about):
-            return None
+            return
         top_k = site.argument("top_k")
         # With a penalty_alpha it is contrastive search; of one candidate, sampling takes the greedy one.
         one_candidate = top_k is not None and literal(top_k) == 1
@@ -56,4 +59,5 @@ class ImplicitDecoding(Rule):
         missing = [] if decided else ["do_sample"]
         if site.argument(*_LENGTHS) is None:
             missing.append("max_new_tokens")
-        return self.at_call(site, f"no {' and no '.join(missing)}") if missing else None
+        if missing:
+            yield site.at_call(f"no {' and no '.join(missing)}")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from telepathy_lint.facts.decoding import (
     SAMPLING,
     ignored_by,
@@ -9,8 +11,9 @@ from telepathy_lint.facts.decoding import (
     is_zero,
 )
 from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
-from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
+from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
 
@@ -55,50 +58,54 @@ class ContradictoryDecoding(Rule):
         fix="safe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if site.kind == "pipeline" and not site.generative:
-            return None
+            return
         do_sample, temperature = site.argument("do_sample"), site.argument("temperature")
         if is_always(do_sample, False):
-            if ignored := ignored_by(site):
-                names = ", ".join(f"{each.name}={shown(each.values[0])}" for each in ignored)
-                via = origin(ignored[0].values[0], site)
-                return self.at(site, ignored[0].node, f"do_sample=False ignores {names}{via}")
-            return self._kept_penalty(site, do_sample)
-        if temperature is None or not is_zero(temperature):
-            return None
-        if is_always(do_sample, True):
-            return self.at(site, temperature.node, "temperature=0 raises with do_sample=True")
-        if do_sample is None and is_left_to_the_checkpoint(site):
-            detail = "temperature=0 raises where the checkpoint samples and is ignored elsewhere; say do_sample=False"
-            return self.at(site, temperature.node, detail)
-        return None
+            ignored = ignored_by(site)
+            for each in ignored:
+                value = each.values[0]
+                detail = f"do_sample=False ignores {each.name}={shown(value)}{origin(value, site)}"
+                yield site.at(each, detail, fix=self.repair(site, [each]))
+            if not ignored:
+                yield from self._kept_penalty(site, do_sample)
+        elif temperature is not None and is_zero(temperature):
+            if is_always(do_sample, True):
+                detail = "temperature=0 raises with do_sample=True"
+            elif do_sample is None and is_left_to_the_checkpoint(site):
+                detail = "temperature=0 raises where the checkpoint samples and is ignored elsewhere; say do_sample=False"
+            else:
+                return
+            yield site.at(temperature, detail, fix=self._made_greedy(site, do_sample))
 
-    def _kept_penalty(self, site: Site, do_sample: Argument | None) -> Report | None:
+    def _kept_penalty(self, site: Site, do_sample: Argument | None) -> Iterator[Finding]:
         config = site.config
         if config is None or do_sample is None or site.argument("repetition_penalty") is not None:
-            return None
+            return
         penalty = config.argument("repetition_penalty")
         if penalty is None or is_always(config.argument("do_sample"), False) or not is_number(penalty, (1,)):
-            return None
+            return
         line = line_name(config.source, config.call.lineno)
         detail = f"greedy, with the repetition_penalty={shown(penalty.values[0])} of the config on {line}"
-        return self.at(site, do_sample.node, detail)
+        yield site.at(do_sample, detail)
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
-        do_sample = site.argument("do_sample")
-        if is_always(do_sample, False):
-            unused = ignored_by(site)
-            # Another library's `generate`, or a model's own, may demand what transformers ignores.
-            safety: Safety = "safe" if site.about or site.kind != "generate" else "unsafe"
-            change = Change(removed=tuple(each.name for each in unused))
-        else:
-            unused = [each for name in SAMPLING if (each := site.argument(name)) is not None]
-            safety = "unsafe"
-            change = Change(removed=tuple(each.name for each in unused))
-            greedy = (("do_sample", "False"),)
-            change |= Change(replaced=greedy) if do_sample is not None else Change(added=greedy)
-        written = [*unused, *([do_sample] if do_sample is not None and safety == "unsafe" else [])]
-        if not unused or any(each.how != "keyword" for each in written):
+    def repair(self, site: Site, unused: Sequence[Argument]) -> Repair | None:
+        """Take out what greedy decoding does not look at."""
+        if not unused or any(each.how != "keyword" for each in unused):
             return None
-        return Repair(safety, f"decode greedily without {', '.join(change.removed)}", change)
+        # Another library's `generate`, or a model's own, may demand what transformers ignores.
+        safety: Safety = "safe" if site.about or site.kind != "generate" else "unsafe"
+        names = tuple(each.name for each in unused)
+        return Repair(safety, f"decode greedily without {', '.join(names)}", Change(removed=names))
+
+    def _made_greedy(self, site: Site, do_sample: Argument | None) -> Repair | None:
+        """Say do_sample=False, and take out what only sampling looks at."""
+        if do_sample is not None and do_sample.how != "keyword":
+            return None
+        without = self.repair(site, [each for name in SAMPLING if (each := site.argument(name)) is not None])
+        if without is None:
+            return None
+        greedy = (("do_sample", "False"),)
+        said = Change(replaced=greedy) if do_sample is not None else Change(added=greedy)
+        return without._replace(safety="unsafe", change=without.change | said)

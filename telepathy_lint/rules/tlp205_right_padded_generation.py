@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint.rule import Meta, Report, Rule, line_name
+from collections.abc import Iterator
+
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -41,11 +44,11 @@ class RightPaddedGeneration(Rule):
         kinds=("generate",),
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         padded = site.right_padded
         if padded is None or not site.about:
-            return None
+            return
         if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.loaded):
-            return None
+            return
         line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
-        return self.at(site, padded.node, f"on {line}, by a tokenizer with padding_side='right'")
+        yield site.at(padded, f"on {line}, by a tokenizer with padding_side='right'")

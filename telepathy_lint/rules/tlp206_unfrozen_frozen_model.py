@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from telepathy_lint.findings.change import Change, Repair
-from telepathy_lint.rule import Meta, Report, Rule, line_name
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -58,15 +61,15 @@ class UnfrozenFrozenModel(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         through = site.trained_through
         if through is None or site.source.once(_adds_parameters):
-            return None
+            return
         line = line_name(site.source, through.lineno)
         detail = f"in eval(), trained through on {line}, in no optimizer; requires_grad_(False) frees them"
-        return self.at_call(site, detail)
+        yield site.at_call(detail, fix=self.repair(site))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
+    def repair(self, site: Site) -> Repair:
         return Repair(
             "unsafe", "freeze the model", Change(texts=((site.end, site.end, ".requires_grad_(False)"),))
         )

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+
 from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
-from telepathy_lint.rule import Meta, Report, Rule, origin
+from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites import Site
+from telepathy_lint.sites import Site, Value
 from telepathy_lint.sites.written_ids import status_of
 
 
@@ -42,7 +46,7 @@ class UnknownModelId(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for node, value in literal_ids(site):
             status = status_of(str(value.data))
             if status.status != "unknown":
@@ -53,11 +57,11 @@ class UnknownModelId(Rule):
                 detail = f"{value.data!r} does not exist; nearest: {', '.join(status.nearest[:2])}"
             else:
                 detail = f"{value.data!r} does not exist"
-            return self.at(site, node, f"{detail}{origin(value, site)}")
-        return None
+            yield site.at(node, f"{detail}{origin(value, site)}", fix=self.repair(site, node, value))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
-        return id_repair(site, other_case)
+    def repair(self, site: Site, node: ast.AST, value: Value) -> Repair | None:
+        name = other_case(str(value.data))
+        return id_repair(site, node, value, name) if name is not None else None
 
 
 def other_case(model_id: str) -> str | None:

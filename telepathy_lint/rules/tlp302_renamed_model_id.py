@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+
 from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
-from telepathy_lint.rule import Meta, Report, Rule, origin
+from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites import Site
+from telepathy_lint.sites import Site, Value
 from telepathy_lint.sites.written_ids import status_of
 
 
@@ -39,14 +43,14 @@ class RenamedModelId(Rule):
         fix="unsafe",
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for node, value in literal_ids(site):
             if (name := present_name(str(value.data))) is not None:
-                return self.at(site, node, f"{value.data!r} is {name!r} now{origin(value, site)}")
-        return None
+                detail = f"{value.data!r} is {name!r} now{origin(value, site)}"
+                yield site.at(node, detail, fix=self.repair(site, node, value, name))
 
-    def repair(self, site: Site, settings: Settings) -> Repair | None:
-        return id_repair(site, present_name)
+    def repair(self, site: Site, node: ast.AST, value: Value, name: str) -> Repair | None:
+        return id_repair(site, node, value, name)
 
 
 def present_name(model_id: str) -> str | None:

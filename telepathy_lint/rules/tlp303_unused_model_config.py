@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import place_in_words
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -54,13 +57,13 @@ class UnusedModelConfig(Rule):
         project=True,
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         found = next((one for one in settings.unused_models if one.model_id == site.model_id), None)
         if found is None:
-            return None
+            return
         places = ", ".join(
             f"{path}:{line}" if cell < 0 else f"{path}, {place_in_words(line, cell)}"
             for path, line, cell in found.references
         )
         also = f"; also named in {places}" if places else ""
-        return self.at(site, site.call.func, f"{found.model_id!r}{also}")
+        yield site.at(site.node, f"{found.model_id!r}{also}")

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
-from telepathy_lint.rule import Meta, Report, Rule, origin, shown
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, origin, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.source.prefilter import CACHE_VARIABLES
@@ -44,15 +46,14 @@ class HardcodedCachePath(Rule):
         kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "path"),
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for name in CACHE_VARIABLES if site.kind == "path" else ("cache_dir",):
             argument = site.argument(name)
             if argument is None or name in site.inherited or argument.optional:
                 continue
             path = _path_of_one_machine(argument)
             if path is not None and not _is_guarded(site):
-                return self.at(site, argument.node, f"{shown(path)}{origin(path, site)}")
-        return None
+                yield site.at(argument, f"{shown(path)}{origin(path, site)}")
 
 
 def _path_of_one_machine(argument: Argument) -> Value | None:
@@ -81,7 +82,7 @@ def _is_path_of_one_machine(value: Value) -> bool:
 
 def _is_guarded(site: Site) -> bool:
     parents = site.context.scope.tree.parent
-    node: ast.AST | None = site.call
+    node: ast.AST | None = site.node
     while node is not None:
         if isinstance(node, (ast.If, ast.IfExp)) and any(word in ast.unparse(node.test) for word in _LOOKS):
             return True

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from telepathy_lint.rule import Meta, Report, Rule, literal, origin
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, literal, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
 
@@ -61,14 +63,14 @@ class OversizedBatch(Rule):
         kinds=("training",),
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         argument = site.argument("per_device_train_batch_size")
         length = site.sequence_length
         if argument is None or length is None:
-            return None
+            return
         batch, options = literal(argument), _options(site)
         if type(batch) is not int or batch < 1 or options is None:
-            return None
+            return
         # Here and not above: most files train nothing, and start-up is to stay light.
         from telepathy_runtime.memory import GPUS, UnknownOptionError, Workload, estimate, max_batch
         from telepathy_runtime.models import registry
@@ -76,19 +78,18 @@ class OversizedBatch(Rule):
         # Only the names of the table: "device" would ask this machine, which needs torch.
         card = {name.casefold(): gpu for name, gpu in GPUS.items()}.get(settings.gpu.casefold())
         if card is None or site.model_id is None:
-            return None
+            return
         try:
             spec = registry.get(site.model_id)
             work = Workload(seq_len=length.data, regime="full", **options)
             fit = max_batch(spec, work, device=card)
             needed = estimate(spec, work.but(batch=batch)).peak_allocated
         except (registry.UnknownModelError, UnknownOptionError):
-            return None
+            return
         if length.data > spec.max_positions or not 0 < fit.batch < batch:
-            return None
-        return self.at(
-            site,
-            argument.node,
+            return
+        yield site.at(
+            argument,
             f"{batch}{origin(argument.values[0], site)}; training {spec.id} on {length.data} tokens each needs"
             f" {needed / 2**30:.1f} GiB, {card.name} has {fit.budget_bytes / 2**30:.1f} to plan with: {fit.batch} is safe",
         )

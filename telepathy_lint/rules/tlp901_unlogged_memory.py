@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -60,7 +62,6 @@ class UnloggedMemory(Rule):
         default=False,
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
-        if site.loader or site.configured:
-            return None
-        return None if site.source.once(_asks) else self.at_call(site)
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        if not (site.loader or site.configured or site.source.once(_asks)):
+            yield site.at_call()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from telepathy_lint.rule import Meta, Report, Rule
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -52,13 +54,13 @@ class UnpinnedRevision(Rule):
         default=False,
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         model_id = site.model_id
         if site.unseen or model_id is None or site.argument("revision") is not None:
-            return None
+            return
         if not is_hub_id(model_id) or _is_written_to(model_id, site):
-            return None
-        return self.at_call(site, model_id)
+            return
+        yield site.at_call(model_id)
 
 
 def is_hub_id(text: str) -> bool:

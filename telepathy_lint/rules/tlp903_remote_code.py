@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint.rule import Meta, Report, Rule, origin
+from collections.abc import Iterator
+
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
@@ -33,13 +36,12 @@ class RemoteCode(Rule):
         default=False,
     )
 
-    def check(self, site: Site, settings: Settings) -> Report | None:
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         argument = site.argument("trust_remote_code")
         if argument is None or argument.how == "positional" or argument.name in site.inherited:
-            return None
-        for value in argument.values:
-            if value.kind == "const" and value.data is True:
-                pinned = site.argument("revision", "code_revision") is not None
-                detail = "" if pinned else "trust_remote_code without a revision"
-                return self.at(site, argument.node, f"{detail}{origin(value, site)}".removeprefix(", "))
-        return None
+            return
+        on = [value for value in argument.values if value.kind == "const" and value.data is True]
+        if on:
+            pinned = site.argument("revision", "code_revision") is not None
+            detail = "" if pinned else "trust_remote_code without a revision"
+            yield site.at(argument, f"{detail}{origin(on[0], site)}".removeprefix(", "))

@@ -26,16 +26,13 @@ def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator) -> Iterator[
             if len(keys) != 1 or not isinstance(keys[0].data, str):
                 continue
             name, values = keys[0].data, evaluator.evaluate(node.value, context)
-            # What the statement does, as the call that it stands for: `environ.__setitem__(name, value)`.
-            call = ast.copy_location(ast.Call(target.value, [target.slice, node.value], []), node)
-            tree.parent[call] = node
             given = {name: Argument(name, values, "positional", node.value)}
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr != "update" or not node.args:
                 continue
             if not _is_environ(node.func.value, tree, evaluator):
                 continue
-            call, context = node, tree.context_of(node)
+            context = tree.context_of(node)
             dicts = evaluator.dicts
             given = {
                 name: Argument(name, merged_values([dicts.values(change)]), "spread", node.args[0])
@@ -44,7 +41,7 @@ def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator) -> Iterator[
             }
         else:
             continue
-        yield Site("path", tree.source, call, context, ("os.environ",), given, opaque=False, model_id=None)
+        yield Site("path", tree.source, node, context, ("os.environ",), given, opaque=False, model_id=None)
 
 
 def _is_environ(node: ast.expr, tree: Tree, evaluator: Evaluator) -> bool:

@@ -46,7 +46,7 @@ class Generation:
         self.evaluator = evaluator
         self.arguments = arguments
         self.identity = identity
-        self.loads: dict[ast.AST, Site] = {site.call: site for site in loads}
+        self.loads: dict[ast.AST, Site] = {site.node: site for site in loads}
         self.tokenizing = Tokenizing(tree, words, evaluator, identity, self.loads)
         self.foreign = any(name in tree.text for name in _CLIENTS)
         self._configs: dict[ast.AST, Site] = {}
@@ -75,7 +75,7 @@ class Generation:
             yield Site(
                 kind="collator",
                 source=self.tree.source,
-                call=call,
+                node=call,
                 context=context,
                 classes=("transformers.DataCollatorForLanguageModeling",),
                 arguments=arguments,
@@ -134,7 +134,7 @@ class Generation:
         return Site(
             kind="generate",
             source=self.tree.source,
-            call=call,
+            node=call,
             context=context,
             classes=(callee,),
             arguments=arguments,

@@ -273,7 +273,7 @@ class SiteFinder:
         return Site(
             kind=loader.kind,
             source=self.source,
-            call=call,
+            node=call,
             context=context,
             classes=loader.classes,
             arguments=arguments,

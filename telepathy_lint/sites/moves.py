@@ -47,7 +47,7 @@ def moves(
         first = next(load for load in loads if load is not None)
         yield first._replace(
             kind="move",
-            call=node,
+            node=node,
             context=context,
             classes=(f"{first.class_name}.{node.func.attr}",),
             arguments=given,

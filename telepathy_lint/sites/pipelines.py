@@ -54,7 +54,7 @@ class Pipelines:
         return Site(
             kind="pipeline",
             source=self.tree.source,
-            call=call,
+            node=call,
             context=context,
             classes=("transformers.pipeline",),
             arguments=arguments,

@@ -8,6 +8,8 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.flow.evaluate import Value
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import by_identity
@@ -63,7 +65,8 @@ class _SiteFields(NamedTuple):
 
     kind: Kind
     source: Source
-    call: ast.Call
+    #: The call; the statement or literal where the site is no call.
+    node: ast.expr | ast.stmt
     context: Context
     #: Dotted classes the call may load, or "transformers.pipeline"; a local subclass by its own name.
     classes: tuple[str, ...]
@@ -111,6 +114,29 @@ class _SiteFields(NamedTuple):
 class Site(_SiteFields):
     """A load: of a model, of a tokenizer, or of a pipeline that is given a model id."""
 
+    # ---- what a rule yields
+
+    def at(
+        self, place: Argument | ast.AST | tuple[int, int], detail: str = "", fix: Repair | None = None
+    ) -> Finding:
+        """A finding about something written: an argument, a node of the site, or a range of offsets."""
+        if isinstance(place, Argument):
+            place = place.node
+        start, end = self.range_of(place) if isinstance(place, ast.AST) else place
+        return Finding(start, end, detail, fix)
+
+    def at_call(self, detail: str = "", fix: Repair | None = None) -> Finding:
+        """A finding about something absent: it stands at what is called."""
+        return Finding(self.start, self.source.end_of(self.call.func), detail, fix)
+
+    # ---- what is known of it
+
+    @property
+    def call(self) -> ast.Call:
+        """The call that the site is; only of kinds that are calls."""
+        assert isinstance(self.node, ast.Call), f"a site of kind {self.kind!r} is no call"
+        return self.node
+
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
@@ -148,11 +174,11 @@ class Site(_SiteFields):
 
     @cached_property
     def start(self) -> int:
-        return self.source.start_of(self.call)
+        return self.source.start_of(self.node)
 
     @cached_property
     def end(self) -> int:
-        return self.source.end_of(self.call)
+        return self.source.end_of(self.node)
 
     @cached_property
     def text(self) -> str:

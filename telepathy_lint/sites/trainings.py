@@ -79,7 +79,7 @@ class Batches:
         yield Site(
             kind="training",
             source=self.finder.source,
-            call=config,
+            node=config,
             context=self.tree.context_of(config),
             classes=(name,),
             arguments=arguments,
@@ -96,7 +96,7 @@ class Batches:
             return None
         if not models[0].generative or re.search(_OTHERWISE, self.tree.text):
             return None
-        known = {site.call for site in self.loads}
+        known = {site.node for site in self.loads}
         for node in self.tree.visit(self.tree.lines_of(self.words.find("from_pretrained"))):
             named = isinstance(node, ast.Attribute) and node.attr == "from_pretrained"
             if named and self.tree.parent.get(node) not in known:

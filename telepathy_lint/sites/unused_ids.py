@@ -24,10 +24,8 @@ def entries(finder: SiteFinder, unused: tuple[UnusedModel, ...]) -> Iterator[Sit
                 and node.value == model.model_id
                 and not isinstance(tree.parent.get(node), (ast.Compare, ast.Expr))
             ):
-                # Not a call, but a place: the literal stands for one.
-                place = ast.copy_location(ast.Call(func=node, args=[], keywords=[]), node)
                 context = tree.context_of(node)
                 yield Site(
-                    "entry", tree.source, place, context, ("",), {}, False, model.model_id, indirect=True
+                    "entry", tree.source, node, context, ("",), {}, False, model.model_id, indirect=True
                 )
                 break

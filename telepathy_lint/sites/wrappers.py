@@ -198,7 +198,7 @@ class Wrappers:
         inherited = {name: each._replace(how="wrapper", node=call) for name, each in inner.arguments.items()}
         return inner._replace(
             source=self.tree.source,
-            call=call,
+            node=call,
             context=context,
             arguments={**inherited, **passed},
             opaque=opaque,

@@ -102,13 +102,11 @@ class Identifiers:
         return any(name in text for name in SERVICES)
 
     def _site(self, node: ast.Constant) -> Site:
-        # Not a call, but a place: the literal stands for one.
-        place = ast.copy_location(ast.Call(func=node, args=[], keywords=[]), node)
         context = self.tree.context_of(node)
         return Site(
             "identifier",
             self.tree.source,
-            place,
+            node,
             context,
             ("",),
             {},
