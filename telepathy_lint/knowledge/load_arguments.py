@@ -236,7 +236,9 @@ def place_of(kind: str, how: str) -> Place:
     """Where an argument of a site ends up."""
     if kind == "model" or how == "model_kwargs":
         return "model"
-    return kind if kind in ("pipeline", "tokenizer") else "other"
+    if kind == "pipeline":
+        return "pipeline"
+    return "tokenizer" if kind == "tokenizer" else "other"
 
 
 def fits(old: Old, target: Version | None) -> bool:
