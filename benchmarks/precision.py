@@ -271,7 +271,17 @@ def parse_findings(text: str, code: Path) -> list[Finding]:
 
 def lint(command: Sequence[str], code: Path, paths: Sequence[str]) -> list[Finding]:
     """Findings over these paths below the code folder."""
-    options = ["check", "--output-format", "json", "--no-cache", "--isolated", "--select", ",".join(RULES)]
+    options = [
+        "check",
+        "--output-format",
+        "json",
+        "--no-cache",
+        "--isolated",
+        "--strict",
+        "--include-vendored",
+        "--select",
+        ",".join(RULES),
+    ]
     done = subprocess.run([*command, *options, *paths], cwd=code, capture_output=True, text=True, check=False)
     if done.returncode == 2 and done.stdout.strip():
         print(
