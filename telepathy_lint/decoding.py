@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from telepathy_lint.rule import literal
-from telepathy_lint.scan import Argument, Known, Site
+from telepathy_lint.scan import Argument, Known, Site, facts
 
 #: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
 _ONE_TASK = (
@@ -32,7 +32,7 @@ def decides_nothing(load: Site) -> bool:
         and load.generative
         and (load.loader or not load.opaque)
         and not load.configured
-        and load.generation_config is Known.NO
+        and facts.generation_config(load) is Known.NO
         and not any(map(_does_one_task, (*load.classes, load.model_id or "")))
     )
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from telepathy_lint import relevance
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Known, Site
+from telepathy_lint.scan import Known, Site, facts
 from telepathy_lint.settings import Settings
 
 
@@ -43,7 +43,7 @@ class MissingAttnImplementation(Rule):
     def check(self, site: Site, settings: Settings) -> Report | None:
         if not site.lacks("attn_implementation", "_attn_implementation"):
             return None
-        if site.config_attention is not Known.NO:
+        if facts.config_attention(site) is not Known.NO:
             return None
         return self.at_call(site, _chosen(site))
 

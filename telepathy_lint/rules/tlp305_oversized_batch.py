@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from telepathy_lint.rule import Meta, Report, Rule, literal, origin
-from telepathy_lint.scan import Argument, Site
+from telepathy_lint.scan import Argument, Site, facts
 from telepathy_lint.settings import Settings
 
 _DTYPES = {"torch.bfloat16": "bfloat16", "torch.float16": "float16", "torch.half": "float16"}
@@ -63,7 +63,7 @@ class OversizedBatch(Rule):
 
     def check(self, site: Site, settings: Settings) -> Report | None:
         argument = site.argument("per_device_train_batch_size")
-        length = site.sequence_length
+        length = facts.sequence_length(site)
         if argument is None or length is None:
             return None
         batch, options = literal(argument), _options(site)
