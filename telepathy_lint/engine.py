@@ -174,7 +174,9 @@ def _found(
     scanned = scan(source, settings, project)
     found = [
         _Found(_violation(source, site, rule, report), site, rule)
-        for site, rule, report in reported(scanned.sites, rules, settings)
+        for site, rule, report in reported(
+            scanned.of(kind for rule in rules for kind in rule.meta.kinds), rules, settings
+        )
     ]
     if noqa and found:
         kept = {

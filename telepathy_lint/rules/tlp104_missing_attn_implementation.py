@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.facts import relevance
+from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
@@ -43,7 +44,7 @@ class MissingAttnImplementation(Rule):
     def check(self, site: Site, settings: Settings) -> Report | None:
         if not site.lacks("attn_implementation", "_attn_implementation"):
             return None
-        if site.config_attention is not Known.NO:
+        if facts.config_attention(site) is not Known.NO:
             return None
         return self.at_call(site, _chosen(site))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
@@ -43,7 +44,7 @@ class MissingGenerationConfig(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        if not site.generative or site.generation_config is not Known.NO:
+        if not site.generative or facts.generation_config(site) is not Known.NO:
             return None
         if not site.lacks("generation_config"):
             return None
@@ -54,7 +55,7 @@ class MissingGenerationConfig(Rule):
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite
-        if site.max_length_at_generate and "length" not in despite:
+        if "length" not in despite and facts.max_length_at_generate(site):
             return (
                 "max_length is passed where the model generates, and a config's max_new_tokens wins over it"
             )

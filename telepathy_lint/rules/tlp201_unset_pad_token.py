@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.flow import facts
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.settings import Settings
@@ -46,13 +47,13 @@ class UnsetPadToken(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        if not site.beside_generative or site.pad_token is not Known.NO or not site.lacks("pad_token"):
+        if not site.lacks("pad_token") or not facts.beside_generative(site):
             return None
         if site.model_id is not None and catalog.ships_pad_token(site.model_id):
             return None
         if all(catalog.class_ships_pad_token(catalog.last(name)) for name in site.classes):
             return None
-        return self.at_call(site)
+        return self.at_call(site) if facts.pad_token(site) is Known.NO else None
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not relevance.nothing_pads(site)

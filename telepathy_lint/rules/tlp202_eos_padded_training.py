@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.facts import relevance
+from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -44,11 +45,11 @@ class EosPaddedTraining(Rule):
 
     def check(self, site: Site, settings: Settings) -> Report | None:
         mlm = site.argument("mlm")
-        if mlm is None or site.opaque or site.eos_padded is None:
+        if mlm is None or site.opaque or (padded := facts.eos_padded(site)) is None:
             return None
         if not all(value.kind == "const" and value.data is False for value in mlm.values):
             return None
-        return self.at_call(site, f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")
+        return self.at_call(site, f"pad_token is eos_token since {line_name(site.source, padded)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return site.source.once(relevance.has_real_ends)

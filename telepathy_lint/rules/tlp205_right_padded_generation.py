@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -42,7 +43,7 @@ class RightPaddedGeneration(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        padded = site.right_padded
+        padded = facts.right_padded(site)
         if padded is None or not site.about:
             return None
         if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.loaded):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -59,7 +60,7 @@ class UnfrozenFrozenModel(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
-        through = site.trained_through
+        through = facts.trained_through(site)
         if through is None or site.source.once(_adds_parameters):
             return None
         line = line_name(site.source, through.lineno)

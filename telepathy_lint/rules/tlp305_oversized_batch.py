@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule, literal, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -63,7 +64,7 @@ class OversizedBatch(Rule):
 
     def check(self, site: Site, settings: Settings) -> Report | None:
         argument = site.argument("per_device_train_batch_size")
-        length = site.sequence_length
+        length = facts.sequence_length(site)
         if argument is None or length is None:
             return None
         batch, options = literal(argument), _options(site)

@@ -6,11 +6,10 @@ import ast
 import re
 
 from telepathy_lint.flow.bindings import dotted, parameters
-from telepathy_lint.flow.evaluate import Evaluator, Value
-from telepathy_lint.flow.origins import OriginFinder
-from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.arguments import Arguments
 from telepathy_lint.sites.site import Argument, Site, single_string
 
 _STRINGS = ("str", "Optional[str]", "str | None")
@@ -27,17 +26,11 @@ _ID_NAME = (
 class Pipelines:
     """Makes sites of one file's pipeline calls."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        evaluator: Evaluator,
-        origins: OriginFinder,
-        arguments: Arguments,
-    ) -> None:
-        self.tree = tree
-        self.evaluator = evaluator
-        self.origins = origins
-        self.arguments = arguments
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.values = file.values
+        self.arguments = file.arguments
 
     def site(self, call: ast.Call, context: Context) -> Site | None:
         arguments, opaque = self.arguments.read(call, context, _POSITIONS)
@@ -53,7 +46,7 @@ class Pipelines:
         tasks = [value.data for value in task.values] if task is not None else []
         return Site(
             kind="pipeline",
-            source=self.tree.source,
+            file=self.file,
             call=call,
             context=context,
             classes=("transformers.pipeline",),
@@ -92,7 +85,7 @@ class Pipelines:
         """Whether what a pipeline is given is surely an id or path, not a loaded object."""
         node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
         if isinstance(node, ast.expr):
-            for origin in self.origins.origins(node, context):
+            for origin in self.file.objects.makers(node, context):
                 name = dotted(getattr(origin, "func", origin)) or ""
                 if name.endswith("from_pretrained") or (
                     "model" in name.lower() and "name" not in name.lower()
