@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_lint import engine
+from telepathy_lint import engine, facts
 from telepathy_lint import rules as registry
-from telepathy_lint.flow import facts
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, scan
 from telepathy_lint.source.text import Source

@@ -34,12 +34,12 @@ from telepathy_lint.engine import reported
 from telepathy_lint.findings.violation import Violation, place_in_words
 from telepathy_lint.fixes.planner import Rewriter
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.loads import IDENTITY
 from telepathy_lint.rule import Rule, shown
 from telepathy_lint.rules import select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Scan, Site, scan
+from telepathy_lint.sites.direct_loads import IDENTITY
 from telepathy_lint.source.prefilter import CACHE_VARIABLES
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments as suppress

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from telepathy_lint.flow import facts
+from telepathy_lint import facts
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Argument, Known, Site
 

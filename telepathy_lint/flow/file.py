@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from telepathy_lint.flow.arguments import Arguments
 from telepathy_lint.flow.calls import CallGraph
 from telepathy_lint.flow.dicts import Dicts
 from telepathy_lint.flow.evaluate import Evaluator
@@ -15,7 +16,6 @@ from telepathy_lint.flow.objects import Objects
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.uses import Index
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites.arguments import Arguments
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source
 

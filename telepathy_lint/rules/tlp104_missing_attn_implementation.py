@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from telepathy_lint import facts
 from telepathy_lint.facts import relevance
-from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site

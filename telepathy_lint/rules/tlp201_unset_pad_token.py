@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from telepathy_lint import facts
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.flow import facts
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Report, Rule
 from telepathy_lint.settings import Settings

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from telepathy_lint import facts
 from telepathy_lint.facts import relevance
-from telepathy_lint.flow import facts
 from telepathy_lint.rule import Meta, Report, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from telepathy_lint.flow import facts
+from telepathy_lint import facts
 from telepathy_lint.rule import Meta, Report, Rule, literal, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.loads import Loads
 from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.direct_loads import Loads
 from telepathy_lint.sites.site import Kind, Site, single_string
 
 _IDENTITY = "pretrained_model_name_or_path"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.loads import Loads
 from telepathy_lint.flow.objects import SURELY_IS, Policy
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.sites import configs_and_processors as companions
+from telepathy_lint.sites.direct_loads import Loads
 from telepathy_lint.sites.site import LOADS, Kind, Site
 from telepathy_lint.sites.wrappers import Wrappers
 

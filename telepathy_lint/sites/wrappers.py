@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted, parameters
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.loads import Loads
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.uses import Function
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.direct_loads import Loads
 from telepathy_lint.sites.loaded_classes import Loader
 from telepathy_lint.sites.site import Site, single_string
 from telepathy_lint.source.prefilter import CodeWords
