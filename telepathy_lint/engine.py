@@ -179,7 +179,10 @@ def _found(
     source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Modules | None
 ) -> tuple[list[_Found], Scan]:
     scanned = scan(source, settings, project)
-    found = [_Found(violation_of(source, each), each) for each in reported(scanned.sites, rules, settings)]
+    kinds = (kind for rule in rules for kind in rule.meta.kinds)
+    found = [
+        _Found(violation_of(source, each), each) for each in reported(scanned.of(kinds), rules, settings)
+    ]
     if noqa and found:
         kept = {
             id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])

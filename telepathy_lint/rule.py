@@ -206,7 +206,7 @@ class Reported(NamedTuple):
     @property
     def message(self) -> str:
         message, detail = self.rule.meta.message, self.finding.detail
-        return f"{message}: {detail}" if detail else message
+        return self.finding.message or (f"{message}: {detail}" if detail else message)
 
 
 def origin(value: Value, site: Site) -> str:

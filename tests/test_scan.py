@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_lint import engine
+from telepathy_lint import engine, facts
 from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, scan
@@ -240,7 +240,7 @@ class B:
 )
 def test_whether_a_length_is_said_at_generate(call: str, said: bool) -> None:
     *_, site = sites(f"model = M.from_pretrained('gpt2')\n{call}\n", "model")
-    assert site.max_length_at_generate is said
+    assert facts.max_length_at_generate(site) is said
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_whether_a_length_is_said_to_a_pipeline(given: str, call: str, said: boo
         f"from transformers import pipeline\npipe = pipeline('text-generation', model='a'{given})\n{call}\n"
     )
     site = next(each for each in sites(code, "pipeline") if each.model_id == "a")
-    assert site.max_length_at_generate is said
+    assert facts.max_length_at_generate(site) is said
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_whether_a_length_is_said_to_a_pipeline_of_the_model(code: str, said: bo
         "model = M.from_pretrained('a')\n"
     )
     site = next(each for each in sites(f"{head}{code}\n", "model") if each.model_id == "a")
-    assert site.max_length_at_generate is said
+    assert facts.max_length_at_generate(site) is said
 
 
 @pytest.mark.parametrize(

@@ -191,10 +191,7 @@ def test_what_stays_the_same_model(receiver: str) -> None:
     [
         "wrap(model)",
         "model.language_model",
-        "get_peft_model(model, config)",
         "(model or other)",
-        "PeftModel.from_pretrained(model, 'x')",
-        "model.merge_and_unload()",
     ],
 )
 def test_what_may_be_another_model(receiver: str) -> None:

@@ -36,15 +36,15 @@ def _module_of(path: str) -> str:
 
 def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
     """What the calls of one file give for those parameters."""
-    finder = follower.finder
+    file = follower.file
     for each in wanted:
         if each.path == follower.path:
             continue
-        names = set(_names_of(each, finder.index.imports()))
+        names = set(_names_of(each, file.uses.imports()))
         if not names:
             continue
-        for node in finder.tree.visit(
-            finder.tree.lines_of(finder.words.find(*{name.rpartition(".")[2] for name in names}))
+        for node in file.tree.visit(
+            file.tree.lines_of(file.words.find(*{name.rpartition(".")[2] for name in names}))
         ):
             if not isinstance(node, ast.Call) or dotted(node.func) not in names:
                 continue
@@ -55,7 +55,7 @@ def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
                 before = node.args[: each.position + 1]
                 argument = None if any(isinstance(one, ast.Starred) for one in before) else before[-1]
             if argument is not None:
-                found = follower.ids(finder.evaluator.evaluate(argument, finder.tree.context_of(argument)))
+                found = follower.ids(file.values.evaluate(argument, file.tree.context_of(argument)))
                 yield Given(
                     each,
                     follower.path,

@@ -33,13 +33,14 @@ from telepathy_lint.audit.together import groups
 from telepathy_lint.engine import reported, violation_of
 from telepathy_lint.findings.violation import Violation, place_in_words
 from telepathy_lint.fixes.planner import Rewriter
+from telepathy_lint.flow.file import File
 from telepathy_lint.rule import Reported, Rule, shown
 from telepathy_lint.rules import select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Scan, Site, scan
-from telepathy_lint.sites.loads import IDENTITY, SiteFinder
-from telepathy_lint.source.prefilter import CACHE_VARIABLES, CodeWords
+from telepathy_lint.sites.direct_loads import IDENTITY
+from telepathy_lint.source.prefilter import CACHE_VARIABLES
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments as suppress
 
@@ -82,17 +83,17 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
 def with_given(facts: FileFacts, job: Job, modules: Modules, wanted: tuple[Wanted, ...]) -> FileFacts:
     """A file's facts with what it gives to functions of other files."""
     try:
-        finder = _finder(open_source(job.path, job.data), job, modules)
-        facts = replace(facts, given=tuple(given_by(Follower(finder, job.shown), wanted)))
-        finder.release()
+        file = _finder(open_source(job.path, job.data), job, modules)
+        facts = replace(facts, given=tuple(given_by(Follower(file, job.shown), wanted)))
+        file.release()
         return facts
     except Exception as error:
         return replace(facts, problem=_failed(error))
 
 
-def _finder(source: Source, job: Job, modules: Modules) -> SiteFinder:
+def _finder(source: Source, job: Job, modules: Modules) -> File:
     """What answers questions about a file's names, also where the scan finds nothing of interest."""
-    return SiteFinder(source, CodeWords(source.code), job.settings, modules)
+    return File(source, job.settings, modules)
 
 
 def _failed(error: Exception) -> str:
@@ -101,24 +102,24 @@ def _failed(error: Exception) -> str:
 
 def _facts(job: Job, source: Source, scanned: Scan, modules: Modules, root: str) -> FileFacts:
     facts = FileFacts(job.shown)
-    finder = scanned.finder
-    if finder is None and not identifiers.has_ids(source.text):
+    file = scanned.file
+    if file is None and not identifiers.has_ids(source.text):
         return facts
-    if finder is None:
-        finder = _finder(source, job, modules)
-    follower = Follower(finder, job.shown)
+    if file is None:
+        file = _finder(source, job, modules)
+    follower = Follower(file, job.shown)
     if identifiers.has_ids(source.text):
-        found = list(identifiers.in_python(finder.tree, finder.words, job.shown))
+        found = list(identifiers.in_python(file.tree, file.words, job.shown))
         ids = tuple(dict.fromkeys(mention.model_id for _, mention in found))
         facts = replace(
             facts,
             mentions=tuple(mention for _, mention in found),
-            entries=tuple(_entries(found, Escapes(finder.tree, finder.words))),
-            numbers=tuple(numbers_in(finder.tree, ids, job.shown)),
+            entries=tuple(_entries(found, Escapes(file.tree, file.words))),
+            numbers=tuple(numbers_in(file.tree, ids, job.shown)),
             passed=tuple(passed_by(follower)),
         )
-    if scanned.finder is None:
-        finder.release()
+    if scanned.file is None:
+        file.release()
         return facts
     loads = [
         _load(site, follower, root)
@@ -130,7 +131,7 @@ def _facts(job: Job, source: Source, scanned: Scan, modules: Modules, root: str)
         facts,
         loads=tuple(loads),
         findings=findings,
-        conversion=conversion(source, finder.words, job.shown) if loads else None,
+        conversion=conversion(source, file.words, job.shown) if loads else None,
         caches=_caches(scanned.sites, job.shown),
         generates=tuple(
             Generate(
@@ -145,7 +146,7 @@ def _facts(job: Job, source: Source, scanned: Scan, modules: Modules, root: str)
         clean=clean,
         together=tuple(
             tuple(_place(site, job.shown) for site in group)
-            for group in groups(scanned.sites, finder.tree, finder.words)
+            for group in groups(scanned.sites, file.tree, file.words)
         ),
     )
 
@@ -159,7 +160,7 @@ def _entries(found: list[tuple[ast.Constant, Mention]], escapes: Escapes) -> Ite
 def _load(site: Site, follower: Follower, root: str) -> Load:
     found = follower.of(site)
     if site.loader:  # rules take every call of the loader for one with hidden arguments
-        _, opaque = follower.finder.arguments.read(site.call, site.context, (IDENTITY,))
+        _, opaque = follower.file.arguments.read(site.call, site.context, (IDENTITY,))
         site = site._replace(opaque=opaque)
     kinds: dict[str, LoadKind] = {"model": "model", "tokenizer": "tokenizer", "pipeline": "pipeline"}
     ids = tuple(
@@ -180,7 +181,7 @@ def _load(site: Site, follower: Follower, root: str) -> Load:
         settings=settings_of(site),
         generative=site.generative,
         indirect=site.indirect,
-        logs_memory=site.kind == "tokenizer" or not any(_unlogged().check(site, follower.finder.settings)),
+        logs_memory=site.kind == "tokenizer" or not any(_unlogged().check(site, follower.file.settings)),
         wanted=found.wanted,
         task=_task_of(site) if site.kind == "pipeline" else "",
     )

@@ -17,7 +17,7 @@ _OPTION = re.compile(r"--([A-Za-z][\w-]*)(?:=|\s+)[\"']?(\0(\d+)\0|[^\s\"'\\]+)"
 
 def passed_by(follower: Follower) -> Iterator[Passed]:
     """The ids of every command."""
-    tree = follower.finder.tree
+    tree = follower.file.tree
     if "--" not in tree.text or ".py" not in tree.text:
         return
     lines = tree.lines_of(match.start() for match in _SCRIPT.finditer(tree.text))
@@ -47,8 +47,8 @@ def _of_text(whole: ast.expr, parts: list[ast.expr], follower: Follower) -> Iter
                 yield from _of_value(script.group(), key, part.value, follower)
         else:
             for model_id, _ in ids_in(match.group(2)):
-                place = place_of(follower.finder.tree, whole, follower.path)
-                entry = follower.finder.tree.source.start_of(whole) + 1
+                place = place_of(follower.file.tree, whole, follower.path)
+                entry = follower.file.tree.source.start_of(whole) + 1
                 yield Passed(script.group(), key, model_id, place, entry)
 
 
@@ -66,6 +66,6 @@ def _of_list(node: ast.List, follower: Follower) -> Iterator[Passed]:
 
 
 def _of_value(script: str, key: str, value: ast.expr, follower: Follower) -> Iterator[Passed]:
-    context = follower.finder.tree.context_of(value)
-    for chosen in follower.ids(follower.finder.evaluator.evaluate(value, context)).chosen:
+    context = follower.file.tree.context_of(value)
+    for chosen in follower.ids(follower.file.values.evaluate(value, context)).chosen:
         yield Passed(script, key, chosen.model_id, chosen.place, chosen.entry)

@@ -11,10 +11,10 @@ from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.audit.objects import Objects
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.calls import CallGraph, is_static
+from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import FUNCTIONS, Function
 from telepathy_lint.sites import Site, Value
-from telepathy_lint.sites.loads import SiteFinder
 
 _DEPTH = 5
 #: Objects whose attributes are what the command line or a configuration says.
@@ -49,11 +49,11 @@ class Found:
 class Follower:
     """Follows the ids of one file's loads as far as the file goes."""
 
-    def __init__(self, finder: SiteFinder, path: str) -> None:
-        self.finder = finder
+    def __init__(self, file: File, path: str) -> None:
+        self.file = file
         self.path = path
-        self.graph = CallGraph(finder.index, finder.evaluator)
-        self.objects = Objects(finder, self.graph)
+        self.graph = CallGraph(file.uses, file.values)
+        self.objects = Objects(file, self.graph)
         self._options: dict[str, list[ast.expr]] | None = None
         self._declared: set[str] = set()
         self._wanted: dict[Wanted, None] = {}
@@ -91,7 +91,7 @@ class Follower:
     def _place(self, value: Value) -> Place:
         tree = value.context.scope.tree
         path = self.path
-        if tree is not self.finder.tree:
+        if tree is not self.file.tree:
             path = tree.source.path  # made relative by whoever knows the root
         return place_of(tree, value.node, path)
 
@@ -107,7 +107,7 @@ class Follower:
                 yield None, how
             elif value.kind == "call" and (default := _default_given(value.node)) is not None:
                 yield None, how  # what the environment or a dict of settings says
-                found = self.finder.evaluator.evaluate(default, value.context)
+                found = self.file.values.evaluate(default, value.context)
                 yield from self._values(found, how or "a default", depth + 1, {*seen, id(value.node)})
             elif value.kind in ("choice", "call", "other"):
                 found = tuple(self._chosen(value)) or tuple(self.objects.of(value))
@@ -124,11 +124,11 @@ class Follower:
 
     def _chosen(self, value: Value) -> Iterator[Value]:
         if value.kind == "choice" and isinstance(value.data, (Value, tuple)):
-            yield from self.finder.evaluator.dicts.chosen(value)
+            yield from self.file.values.dicts.chosen(value)
 
     def keys(self, options: tuple[str, ...]) -> tuple[str, ...]:
         """The options that a configuration file may set: the file reads one and declares no such option itself."""
-        text = self.finder.source.text
+        text = self.file.source.text
         if not any(word in text for word in _READERS):
             return ()
         self.options()
@@ -146,16 +146,16 @@ class Follower:
         yield Value("option", name, value.node, value.context), via
         self._want_field(name)
         for default in self.options().get(name, ()):
-            context = self.finder.tree.context_of(default)
-            found = self.finder.evaluator.evaluate(default, context)
+            context = self.file.tree.context_of(default)
+            found = self.file.values.evaluate(default, context)
             yield from self._values(found, via or f"default of {name}", depth + 1, {*seen, id(value.node)})
 
     def options(self) -> dict[str, list[ast.expr]]:
         """Defaults and choices by the name under which the parsed arguments, or a dataclass, have them."""
         if self._options is None:
             self._options = {}
-            tree = self.finder.tree
-            for node in tree.visit(tree.lines_of(self.finder.words.find("add_argument"))):
+            tree = self.file.tree
+            for node in tree.visit(tree.lines_of(self.file.words.find("add_argument"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
                     self._add_option(node)
             for scope in tree.all_scopes():
@@ -194,7 +194,7 @@ class Follower:
     ) -> Iterator[tuple[Value | None, str]]:
         scope = value.context.scope
         function, name = scope.node, str(value.data)
-        if scope.tree is not self.finder.tree or not isinstance(function, FUNCTIONS) or id(function) in seen:
+        if scope.tree is not self.file.tree or not isinstance(function, FUNCTIONS) or id(function) in seen:
             yield None, via
             return
         how = via or f"parameter {name} of {function.name}"
@@ -205,8 +205,8 @@ class Follower:
         known = False
         default = _default_of(function, name)
         if default is not None:
-            context = Context(scope.parent or self.finder.tree.top, function)
-            found = self.finder.evaluator.evaluate(default, context)
+            context = Context(scope.parent or self.file.tree.top, function)
+            found = self.file.values.evaluate(default, context)
             known = not (len(found) == 1 and found[0].is_none)
             yield from self._values(found, how, depth + 1, {*seen, id(function)})
         for call, context, bound in self.graph.callers(function, scope.parent):
@@ -216,7 +216,7 @@ class Follower:
             if argument is None:
                 continue
             known = True
-            found = self.finder.evaluator.evaluate(argument, context)
+            found = self.file.values.evaluate(argument, context)
             yield from self._values(found, how, depth + 1, {*seen, id(function)})
         if not known:
             yield None, how
@@ -227,7 +227,7 @@ class Follower:
         """Remember a parameter of a function, or of a class's constructor, that other files can call."""
         names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
         position = names.index(name) if name in names else -1
-        if owner is self.finder.tree.top:
+        if owner is self.file.tree.top:
             self._wanted[Wanted(self.path, function.name, name, position)] = None
         elif owner is not None and isinstance(owner.node, ast.ClassDef) and function.name == "__init__":
             self._wanted[Wanted(self.path, owner.node.name, name, position - 1 if position > 0 else -1)] = (
@@ -236,7 +236,7 @@ class Follower:
 
     def _want_field(self, name: str) -> None:
         """Remember a field of the file's dataclasses, which their constructors take."""
-        for scope in self.finder.tree.all_scopes():
+        for scope in self.file.tree.all_scopes():
             if scope.is_class and isinstance(scope.node, ast.ClassDef):
                 fields = [
                     stmt.target.id

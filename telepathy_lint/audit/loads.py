@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from telepathy_lint import facts
 from telepathy_lint.audit.consistency import ABSENT, CALLER, COMPUTED, HIDDEN, LOADER, OR, SET, SHIPPED
 from telepathy_lint.audit.data import Setting
 from telepathy_lint.knowledge import transformers_names as catalog
@@ -91,7 +92,7 @@ def _attention(site: Site) -> Setting:
     old = site.argument("use_flash_attention_2")
     if setting.group == ABSENT and old is not None and _is_true(old):
         return Setting("use_flash_attention_2=True", "'flash_attention_2'")
-    if setting.group == ABSENT and site.config_attention is Known.YES:
+    if setting.group == ABSENT and facts.config_attention(site) is Known.YES:
         return Setting("in its config", "in its config")
     return setting
 
@@ -105,14 +106,14 @@ def _generation(site: Site) -> Setting:
         return Setting("does not generate", "does not generate")
     if site.loader and site.argument("generation_config") is None:
         return Setting(LOADER, LOADER)
-    text = {Known.YES: SET, Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.generation_config]
+    text = {Known.YES: SET, Known.NO: "not set", Known.UNDECIDED: HIDDEN}[facts.generation_config(site)]
     return Setting(text, text)
 
 
 def _pad_token(site: Site) -> Setting:
     if site.argument("pad_token") is not None:
         return Setting("passed to the load", SET)
-    text = {Known.YES: SET, Known.NO: "not set", Known.UNDECIDED: HIDDEN}[site.pad_token]
+    text = {Known.YES: SET, Known.NO: "not set", Known.UNDECIDED: HIDDEN}[facts.pad_token(site)]
     if text == "not set" and site.model_id is not None and catalog.ships_pad_token(site.model_id):
         return Setting(SHIPPED, SHIPPED)
     return Setting(text, text)

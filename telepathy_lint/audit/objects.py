@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.calls import CallGraph
+from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.sites import Value
-from telepathy_lint.sites.loads import SiteFinder
 
 _DEPTH = 4
 #: Calls that hand on what they are given, in another order or beside numbers.
@@ -20,9 +20,9 @@ _PASSES = frozenset({"sorted", "list", "set", "tuple", "reversed", "tqdm", "iter
 class Objects:
     """Finds what values may be, within one file."""
 
-    def __init__(self, finder: SiteFinder, graph: CallGraph) -> None:
-        self.tree = finder.tree
-        self.evaluator = finder.evaluator
+    def __init__(self, file: File, graph: CallGraph) -> None:
+        self.tree = file.tree
+        self.evaluator = file.values
         self.graph = graph
 
     def of(self, value: Value, depth: int = 0) -> Iterator[Value]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from telepathy_lint import facts
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Argument, Known, Site
 
@@ -32,7 +33,7 @@ def decides_nothing(load: Site) -> bool:
         and load.generative
         and (load.loader or not load.opaque)
         and not load.configured
-        and load.generation_config is Known.NO
+        and facts.generation_config(load) is Known.NO
         and not any(map(_does_one_task, (*load.classes, load.model_id or "")))
     )
 

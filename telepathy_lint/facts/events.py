@@ -10,20 +10,15 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted, filled_parameter, targets_of
 from telepathy_lint.flow.contents import Effect
-from telepathy_lint.flow.evaluate import Evaluator
-from telepathy_lint.flow.origins import UNKNOWN, OriginFinder, Origins
-from telepathy_lint.flow.project import Modules, written_attributes
-from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.objects import UNKNOWN, Makers
+from telepathy_lint.flow.project import written_attributes
+from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.site import Known, Site
-from telepathy_lint.source.prefilter import CodeWords
-
-if TYPE_CHECKING:
-    from telepathy_lint.facts.max_length import Lengths
 
 _HELPERS = (
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
@@ -38,23 +33,16 @@ _ATTENTION_NAMES = frozenset({"attn_implementation", "_attn_implementation", "_a
 class Events:
     """The later events of one file, each kind collected when first asked for."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        evaluator: Evaluator,
-        origins: OriginFinder,
-        words: CodeWords,
-        modules: Modules | None,
-    ) -> None:
-        self.modules = modules
-        self.tree = tree
-        self.evaluator = evaluator
-        self.origins = origins
-        self.words = words
-        self._generation: Origins | None = None
-        self._pad: Origins | None = None
-        self._attention: Origins | None = None
-        self._lengths: Lengths | None = None
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.modules = file.modules
+        self.tree = file.tree
+        self.values = file.values
+        self.objects = file.objects
+        self.words = file.words
+        self._generation: Makers | None = None
+        self._pad: Makers | None = None
+        self._attention: Makers | None = None
         self._written: dict[ast.AST, frozenset[tuple[str, str]]] = {}
 
     # ---- the three questions
@@ -64,16 +52,6 @@ class Events:
         if self._generation is None:
             self._generation = frozenset().union(*self._generation_events())
         return _answer(site.call, self._generation)
-
-    def max_length_at_generate(self, site: Site) -> bool:
-        """Whether a call that generates, with any model of the file or with a pipeline of this one, says `max_length`."""
-        if "max_length" not in self.tree.text:
-            return False
-        if self._lengths is None:
-            from telepathy_lint.facts.max_length import Lengths
-
-            self._lengths = Lengths(self.origins)
-        return self._lengths.given(site)
 
     def pad_token(self, site: Site) -> Known:
         """Whether the tokenizer gets a pad token after the load."""
@@ -99,7 +77,7 @@ class Events:
         node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
         if self._attention is None:
             self._attention = frozenset().union(*self._attention_events())
-        passed = self.origins.origins(node, site.context)
+        passed = self.objects.makers(node, site.context)
         if passed & self._attention - {UNKNOWN}:
             return Known.YES
         spread = [content for call in passed if isinstance(call, ast.Call) for content in self._spread(call)]
@@ -109,7 +87,7 @@ class Events:
 
     # ---- generation configs
 
-    def _generation_events(self) -> Iterator[Origins]:
+    def _generation_events(self) -> Iterator[Makers]:
         # Parts of words: `apply_generation_config` is found with the rest.
         offsets = self.words.find("generation_config", whole=False) + self.words.find(
             "generate", "generate_kwargs", "setattr"
@@ -121,7 +99,7 @@ class Events:
             elif isinstance(node, ast.Call):
                 yield from self._generation_call(node)
 
-    def _generation_call(self, call: ast.Call) -> Iterator[Origins]:
+    def _generation_call(self, call: ast.Call) -> Iterator[Makers]:
         func = call.func
         name = dotted(func) or ""
         if name == "setattr" and len(call.args) >= 2:
@@ -132,7 +110,7 @@ class Events:
             yield self._from(call.args[0])
             return
         context = self.tree.context_of(call)
-        passed = self.evaluator.dicts.gives(call, "generation_config", context)
+        passed = self.values.dicts.gives(call, "generation_config", context)
         if passed:
             yield from self._handed_on(call, context)
         elif isinstance(func, ast.Attribute) and func.attr == "generate":
@@ -143,22 +121,22 @@ class Events:
         if last in ("from_pretrained", "from_config") or last[:1].isupper():
             return  # the load itself, or a trainer, callback or arguments object: not counted
         if isinstance(func, ast.Attribute):
-            yield self.origins.origins(func.value, context)
-            yield self.origins.origins(func, context) - {UNKNOWN}  # a pipeline kept there
+            yield self.objects.makers(func.value, context)
+            yield self.objects.makers(func, context) - {UNKNOWN}  # a pipeline kept there
         elif isinstance(func, ast.Name):
-            if list(self.origins.called(call, context)):
+            if list(self.file.calls.called(call, context)):
                 return  # a function of the file: what it does with it is seen there
-            yield self.origins.origins(func, context)
+            yield self.objects.makers(func, context)
             for argument in [*call.args, *(k.value for k in call.keywords if k.arg in ("model", None))]:
-                yield self.origins.origins(argument, context) - {UNKNOWN}
+                yield self.objects.makers(argument, context) - {UNKNOWN}
         else:
-            yield self.origins.origins(func, context)  # pipes[0](...)
+            yield self.objects.makers(func, context)  # pipes[0](...)
 
-    def _handed_on(self, call: ast.Call, context: Context) -> Iterator[Origins]:
+    def _handed_on(self, call: ast.Call, context: Context) -> Iterator[Makers]:
         """`Thread(target=model.generate, kwargs={...})`, `partial(model.generate, generation_config=...)`."""
         for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
             if isinstance(argument, ast.Attribute) and argument.attr == "generate":
-                yield self.origins.origins(argument.value, context)
+                yield self.objects.makers(argument.value, context)
 
     def _is_config(self, argument: ast.expr, context: Context) -> bool:
         """Whether a second positional argument of `generate` may be a generation config; remote code has its own order."""
@@ -166,7 +144,7 @@ class Events:
             return False
         if re.search(r"(?i)config|cfg", ast.unparse(argument)):
             return True
-        values = self.evaluator.evaluate(argument, context)
+        values = self.values.evaluate(argument, context)
         return any(
             value.kind == "dict" or (value.kind == "call" and str(value.data).endswith("GenerationConfig"))
             for value in values
@@ -205,7 +183,7 @@ class Events:
         name = dotted(target)
         if name is None or not isinstance(target, ast.Name):
             return False
-        for use in self.origins.uses(name):
+        for use in self.file.uses.of(name):
             child: ast.AST = use
             parent = self.tree.parent.get(child)
             if not isinstance(parent, ast.Attribute):
@@ -221,7 +199,7 @@ class Events:
 
     # ---- pad tokens
 
-    def _pad_events(self) -> Iterator[Origins]:
+    def _pad_events(self) -> Iterator[Makers]:
         offsets = self.words.find("pad_token", whole=False)  # and `pad_token_id`, `_pad_token`
         offsets = offsets + self.words.find("add_special_tokens", "setattr")
         for node in self.tree.visit(self.tree.lines_of(offsets)):
@@ -234,15 +212,15 @@ class Events:
             elif isinstance(node, ast.Call):
                 yield from self._pad_call(node)
         for call, argument in self._handed_to_helpers():
-            yield self.origins.origins(argument, self.tree.context_of(call)) - {UNKNOWN}
+            yield self.objects.makers(argument, self.tree.context_of(call)) - {UNKNOWN}
 
-    def _pad_owner(self, owner: ast.expr) -> Origins:
+    def _pad_owner(self, owner: ast.expr) -> Makers:
         """Whose pad token is written: `model.config.pad_token_id` is the model's, not the tokenizer's."""
         if isinstance(owner, ast.Attribute) and owner.attr in ("config", "generation_config", "text_config"):
             return frozenset()
         return self._from(owner)
 
-    def _pad_call(self, call: ast.Call) -> Iterator[Origins]:
+    def _pad_call(self, call: ast.Call) -> Iterator[Makers]:
         func = call.func
         if (
             isinstance(func, ast.Attribute)
@@ -251,7 +229,7 @@ class Events:
         ):
             given = call.args[0] if call.args else call.keywords[0].value
             context = self.tree.context_of(call)
-            content = self.evaluator.dicts.content(given, context)
+            content = self.values.dicts.content(given, context)
             if "pad_token" in content.changes or content.open:
                 yield self._from(func.value)
         elif dotted(func) == "setattr" and len(call.args) >= 2:
@@ -261,7 +239,7 @@ class Events:
 
     def _handed_to_helpers(self) -> Iterator[tuple[ast.Call, ast.expr]]:
         """What is handed to imported helpers that set a pad token on it, by their code or by their name."""
-        for name, symbol in dict.fromkeys(self.origins.index.imports()):
+        for name, symbol in dict.fromkeys(self.file.uses.imports()):
             by_name = _sets_pad_token(symbol)
             if by_name or self._leads_to(symbol, b"pad_token"):
                 for call in self._calls_of(name):
@@ -282,7 +260,7 @@ class Events:
         return modules is not None and modules.may_write(symbol, self.tree.source.path, function, needle)
 
     def _calls_of(self, name: str) -> Iterator[ast.Call]:
-        for use in self.origins.uses(name):
+        for use in self.file.uses.of(name):
             node: ast.AST = use
             parent = self.tree.parent.get(node)
             while isinstance(parent, ast.Attribute):  # module.function(...)
@@ -292,7 +270,7 @@ class Events:
 
     def _is_written_by(self, call: ast.Call, argument: ast.expr, attributes: frozenset[str]) -> bool:
         """Whether a function of another module of the project writes such an attribute of the argument."""
-        for value in self.evaluator.evaluate(call.func, self.tree.context_of(call)):
+        for value in self.values.evaluate(call.func, self.tree.context_of(call)):
             if value.context.scope.tree is not self.tree:
                 parameter = filled_parameter(value.node, call, argument)
                 if parameter is not None and self._writes(value.node, parameter, attributes):
@@ -311,9 +289,9 @@ class Events:
         """What a config's own load gets by `**`."""
         for keyword in call.keywords:
             if keyword.arg is None:
-                yield self.evaluator.dicts.content(keyword.value, self.tree.context_of(call))
+                yield self.values.dicts.content(keyword.value, self.tree.context_of(call))
 
-    def _attention_events(self) -> Iterator[Origins]:
+    def _attention_events(self) -> Iterator[Makers]:
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*_ATTENTION_NAMES, "setattr"))):
             if isinstance(node, ast.Attribute) and node.attr in _ATTENTION_NAMES:
                 if isinstance(node.ctx, ast.Store):
@@ -326,9 +304,9 @@ class Events:
                     if isinstance(name, ast.Constant) and name.value in _ATTENTION_NAMES:
                         yield self._from(node.args[0])
 
-    def _from(self, node: ast.expr) -> Origins:
+    def _from(self, node: ast.expr) -> Makers:
         context: Context = self.tree.context_of(node)
-        return self.origins.origins(node, context)
+        return self.objects.makers(node, context)
 
 
 @cache
@@ -346,7 +324,7 @@ def _sets_pad_token(symbol: str) -> bool:
     return re.search(_HELPERS, name) is not None
 
 
-def _answer(call: ast.Call, origins: Origins) -> Known:
+def _answer(call: ast.Call, origins: Makers) -> Known:
     if call in origins:
         return Known.YES
     return Known.UNDECIDED if UNKNOWN in origins else Known.NO

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from telepathy_lint.flow.bindings import dotted
-from telepathy_lint.flow.identity import Computation, Identity
-from telepathy_lint.flow.origins import UNKNOWN, Edge, Origin, Origins, Path
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.makers import PARTS
+from telepathy_lint.flow.objects import GRADIENT, PARAMETERS, SURELY_IS, UNKNOWN, Maker, Makers
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.site import Site
 
 _OPTIMIZER = r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
 _OPTIMIZERS = ("Adam", "SGD", "Optim", "optim", "Adafactor")
-_PARAMETERS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
 #: Expressions that can hand an object on.
 _HANDS_ON = (
     ast.Name, ast.Attribute, ast.Call, ast.IfExp, ast.BoolOp, ast.Subscript, ast.Tuple, ast.List, ast.NamedExpr, ast.Await,
@@ -31,23 +31,23 @@ _LOOKERS = frozenset(
 )
 
 
+def may_train_through(file: File) -> bool:
+    """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
+    words = file.words
+    return words.has("backward") and words.has("eval") and words.has(*_OPTIMIZERS, whole=False)
+
+
 class Gradients:
     """Finds, for the loads of one file, the call through which unused gradients are allocated.
 
     What the file does to any model is collected once, when a first load needs it.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        self.tree = identity.tree
-        self.words = identity.words
-        self.identity = identity
-        self.behind = Computation(identity.index, identity.evaluator)
-        self.sources = _Sources(identity.index, identity.evaluator)
-
-    def wanted(self) -> bool:
-        """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
-        words = self.words
-        return words.has("backward") and words.has("eval") and words.has(*_OPTIMIZERS, whole=False)
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.words = file.words
+        self.objects = file.objects
 
     def trained_through(self, site: Site) -> ast.Call | None:
         """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
@@ -79,26 +79,26 @@ class Gradients:
         return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
 
     @cached_property
-    def _evaluated(self) -> Origins:
+    def _evaluated(self) -> Makers:
         """The objects that `eval()` is called on."""
         return frozenset().union(*self._owners_of_calls("eval"))
 
     @cached_property
-    def _trained(self) -> Origins:
+    def _trained(self) -> Makers:
         """The objects that `train()` is called on."""
         return frozenset().union(*self._owners_of_calls("train"))
 
-    def _owners_of_calls(self, method: str) -> Iterator[Origins]:
-        for use in self.identity.uses(method):
+    def _owners_of_calls(self, method: str) -> Iterator[Makers]:
+        for use in self.file.uses.of(method):
             call = self.tree.parent.get(use)
             if isinstance(use, ast.Attribute) and isinstance(call, ast.Call) and call.func is use:
                 yield self._of(use.value)
 
     @cached_property
-    def _forward(self) -> list[tuple[ast.Call, Origins]]:
+    def _forward(self) -> list[tuple[ast.Call, Makers]]:
         """The calls behind everything that `backward` is called on, in reading order, each with what it calls."""
         found: dict[ast.Call, None] = {}
-        for use in self.identity.uses("backward"):
+        for use in self.file.uses.of("backward"):
             call = self.tree.parent.get(use)
             if not isinstance(use, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not use:
                 continue
@@ -106,24 +106,24 @@ class Gradients:
                 continue  # gradients go to the named inputs only
             context = self.tree.context_of(call)
             for node in [use.value, *call.args]:
-                for each in self.behind.calls_behind(node, context):
+                for each in self.objects.makers(node, context, GRADIENT):
                     if isinstance(each, ast.Call) and isinstance(each.func, (ast.Name, ast.Attribute)):
                         found[each] = None
         ordered = sorted(found, key=lambda each: (each.lineno, each.col_offset))
         return [(call, self._called(call)) for call in ordered]
 
-    def _inputs(self, call: ast.Call) -> Origins:
+    def _inputs(self, call: ast.Call) -> Makers:
         """The calls behind what a forward pass is given."""
         context = self.tree.context_of(call)
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        return frozenset().union(*(self.behind.calls_behind(node, context) for node in given))
+        return frozenset().union(*(self.objects.makers(node, context, GRADIENT) for node in given))
 
     @cached_property
-    def _freed(self) -> Origins:
+    def _freed(self) -> Makers:
         """The objects that a write of `requires_grad` may concern, or whose gradients are looked at."""
-        found: set[Origin] = set()
+        found: set[Maker] = set()
         for word in ("requires_grad", "requires_grad_", "grad"):
-            for use in self.identity.uses(word):
+            for use in self.file.uses.of(word):
                 if not isinstance(use, ast.Attribute) or (
                     word == "requires_grad" and not isinstance(use.ctx, ast.Store)
                 ):
@@ -133,9 +133,9 @@ class Gradients:
                 found |= self._owners(use.value)
         return frozenset(found)
 
-    def _owners(self, node: ast.expr, depth: int = 0) -> Origins:
+    def _owners(self, node: ast.expr, depth: int = 0) -> Makers:
         """The objects whose parameters, or parts, an expression may be."""
-        found: set[Origin] = set()
+        found: set[Maker] = set()
         for each in self._of(node):
             if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and depth < 4:
                 found |= self._owners(each.func.value, depth + 1)
@@ -147,7 +147,7 @@ class Gradients:
         if load in self._kept:
             return True
         for name in self._names.get(load, ()):
-            for use in self.identity.uses(name):
+            for use in self.file.uses.of(name):
                 child, holder = use, self.tree.parent.get(use)
                 while isinstance(holder, (ast.keyword, ast.Tuple, ast.List, ast.Dict, ast.Starred)):
                     child, holder = holder, self.tree.parent.get(holder)
@@ -158,24 +158,24 @@ class Gradients:
         return False
 
     @cached_property
-    def _kept(self) -> Origins:
+    def _kept(self) -> Makers:
         """The objects that are kept in an attribute."""
-        found: set[Origin] = set()
-        for entries in self.identity.index.stores().values():
+        found: set[Maker] = set()
+        for entries in self.file.uses.stores().values():
             for binding, scope in entries:
                 if binding.kind == "assign" and isinstance(binding.value, _HANDS_ON):
-                    found |= self.identity.made_by(binding.value, Context(scope, binding.stmt))
+                    found |= self.objects.makers(binding.value, Context(scope, binding.stmt), SURELY_IS)
         return frozenset(found)
 
     @cached_property
-    def _names(self) -> dict[Origin, list[str]]:
+    def _names(self) -> dict[Maker, list[str]]:
         """The names that each object goes by, in any scope."""
-        found: dict[Origin, dict[str, None]] = {}
+        found: dict[Maker, dict[str, None]] = {}
         for scope in self.tree.all_scopes():
             for name, bindings in scope.bindings.items():
                 for binding in bindings if "." not in name else ():
                     if binding.kind == "param" or isinstance(binding.value, _HANDS_ON):
-                        for origin in self.identity.bound_to(binding, scope):
+                        for origin in self.objects.bound(binding, scope, SURELY_IS):
                             found.setdefault(origin, {})[name] = None
         return {origin: list(names) for origin, names in found.items()}
 
@@ -184,21 +184,21 @@ class Gradients:
         if name in _LOOKERS or name == "torch.compile":
             return True
         return isinstance(call.func, ast.Name) and bool(
-            list(self.identity.called(call, self.tree.context_of(call)))
+            list(self.file.calls.called(call, self.tree.context_of(call)))
         )
 
     @cached_property
-    def _optimized(self) -> Origins | None:
+    def _optimized(self) -> Makers | None:
         """The objects whose parameters the file's optimizers get; None where that cannot be told."""
-        found: set[Origin] = set()
+        found: set[Maker] = set()
         for call in self._calls_of_optimizers():
             context = self.tree.context_of(call)
             given = call.args[0] if call.args else None
             given = given or next((k.value for k in call.keywords if k.arg in ("params", "model")), None)
             if given is None:
                 return None
-            owners: set[Origin] = set()
-            for each in self.sources.calls_behind(given, context):
+            owners: set[Maker] = set()
+            for each in self.objects.makers(given, context, PARAMETERS):
                 if each is UNKNOWN:
                     return None
                 if isinstance(each, ast.Call) and is_parameters(each):
@@ -216,25 +216,15 @@ class Gradients:
             if isinstance(node, ast.Call) and re.fullmatch(_OPTIMIZER, catalog.last(dotted(node.func) or "")):
                 yield node
 
-    def _called(self, call: ast.Call) -> Origins:
+    def _called(self, call: ast.Call) -> Makers:
         """The module whose forward pass a call is."""
         func = call.func
         return self._of(func.value if isinstance(func, ast.Attribute) and func.attr == "forward" else func)
 
-    def _of(self, node: ast.expr) -> Origins:
-        return self.identity.made_by(node, self.tree.context_of(node))
+    def _of(self, node: ast.expr) -> Makers:
+        return self.objects.makers(node, policy=SURELY_IS)
 
 
 def is_parameters(call: ast.Call) -> bool:
     """Whether a call hands out the parameters, or parts, of the object it is made on."""
-    return isinstance(call.func, ast.Attribute) and call.func.attr in _PARAMETERS
-
-
-class _Sources(Computation):
-    """The calls behind a list of parameters, each object's own parameters not looked into."""
-
-    def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
-        if is_parameters(node):
-            yield node
-        else:
-            yield from super()._call(node, context, path)
+    return isinstance(call.func, ast.Attribute) and call.func.attr in PARTS

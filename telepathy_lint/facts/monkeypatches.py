@@ -11,8 +11,9 @@ from telepathy_lint.flow.uses import FUNCTIONS, Function
 from telepathy_lint.knowledge import transformers_names as catalog
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.evaluate import Evaluator, Value
+    from telepathy_lint.flow.file import File
     from telepathy_lint.flow.tree import Tree
+    from telepathy_lint.flow.value import Value
     from telepathy_lint.sites.loaded_classes import Loader
 
 _NAME = "from_pretrained"
@@ -35,10 +36,10 @@ class _Replacement(NamedTuple):
 class Replaced:
     """The classes whose function the file replaces, each with the nodes inside which that holds."""
 
-    def __init__(self, tree: Tree, evaluator: Evaluator, offsets: Iterable[int]) -> None:
+    def __init__(self, file: File, offsets: Iterable[int]) -> None:
         """`offsets` are the mentions of the function that may replace it."""
-        self.tree = tree
-        self.evaluator = evaluator
+        self.tree = tree = file.tree
+        self.values = file.values
         self._inside: dict[str, set[ast.AST]] = {}
         for node in tree.visit(tree.lines_of(offsets)):
             for name, extent in self._functions(node):
@@ -67,7 +68,7 @@ class Replaced:
 
     def _classes(self, node: ast.expr) -> Iterator[str]:
         """The classes that an expression can be, by their last names."""
-        for value in self.evaluator.evaluate(node, self.tree.context_of(node)):
+        for value in self.values.evaluate(node, self.tree.context_of(node)):
             if value.kind == "symbol":
                 yield catalog.last(str(value.data))
             elif isinstance(value.node, ast.ClassDef):
@@ -77,10 +78,10 @@ class Replaced:
 class ReplacedParts:
     """The classes and functions of transformers in whose place the file puts something else, and transformers itself."""
 
-    def __init__(self, tree: Tree, evaluator: Evaluator, offsets: Iterable[int]) -> None:
+    def __init__(self, file: File, offsets: Iterable[int]) -> None:
         """`offsets` are where the words stand that such a place has."""
-        self.tree = tree
-        self.evaluator = evaluator
+        self.tree = tree = file.tree
+        self.values = file.values
         self._names = [each for node in tree.visit(tree.lines_of(offsets)) for each in self._parts(node)]
 
     def hides(self, value: Value) -> bool:
@@ -111,7 +112,7 @@ class ReplacedParts:
         if isinstance(value.context.stmt, (ast.Import, ast.ImportFrom)):
             yield value.context.stmt
         elif isinstance(root, ast.Name) and root is not value.node:
-            for base in self.evaluator.evaluate(root, value.context):
+            for base in self.values.evaluate(root, value.context):
                 if isinstance(base.context.stmt, (ast.Import, ast.ImportFrom)):
                     yield base.context.stmt
 
@@ -180,20 +181,20 @@ class ReplacedParts:
 
     def _modules(self, node: ast.expr) -> list[str]:
         """The modules of transformers that an expression can be, or the classes."""
-        values = self.evaluator.evaluate(node, self.tree.context_of(node))
+        values = self.values.evaluate(node, self.tree.context_of(node))
         symbols = (str(value.data) for value in values if value.kind == "symbol")
         return [symbol for symbol in symbols if _is_in_transformers(symbol)]
 
     def _texts(self, node: ast.expr) -> list[str]:
         """The strings that an expression can be; none where that is not sure."""
-        values = self.evaluator.evaluate(node, self.tree.context_of(node))
+        values = self.values.evaluate(node, self.tree.context_of(node))
         return (
             [str(value.data) for value in values if value.kind == "const"] if _are_all_texts(values) else []
         )
 
     def _keys(self, node: ast.expr) -> Iterator[str]:
         """The keys that the dict displays have which an expression can be."""
-        for value in self.evaluator.evaluate(node, self.tree.context_of(node)):
+        for value in self.values.evaluate(node, self.tree.context_of(node)):
             for key in getattr(value.node, "keys", ()) if isinstance(value.node, ast.Dict) else ():
                 if isinstance(key, ast.Constant):
                     yield str(key.value)

@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
+from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted, targets_of
-from telepathy_lint.flow.evaluate import Evaluator, Value
-from telepathy_lint.flow.identity import Identity
-from telepathy_lint.flow.origins import UNKNOWN, Origins
-from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.objects import SURELY_IS, UNKNOWN, Makers
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.site import Site
-from telepathy_lint.source.prefilter import CodeWords
+from telepathy_lint.sites.loads import surely
+from telepathy_lint.sites.site import Argument, Site
 
 _PADS = (True, "longest", "max_length")
 #: Names of what holds several texts; one text alone is not padded.
@@ -27,31 +29,23 @@ _COLLATOR = "DataCollatorForLanguageModeling"
 class Tokenizing:
     """Answers about the tokenizers of one file; each kind of write is looked for when first asked about."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        words: CodeWords,
-        evaluator: Evaluator,
-        identity: Identity,
-        loads: dict[ast.AST, Site],
-    ) -> None:
-        self.tree = tree
-        self.words = words
-        self.evaluator = evaluator
-        self.identity = identity
-        self.loads = loads
-        self._writes: dict[str, list[tuple[Origins, ast.expr, ast.stmt]]] = {}
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.words = file.words
+        self.values = file.values
+        self._writes: dict[str, list[tuple[Makers, ast.expr, ast.stmt]]] = {}
 
-    def written(self, attribute: str) -> list[tuple[Origins, ast.expr, ast.stmt]]:
+    def written(self, attribute: str) -> list[tuple[Makers, ast.expr, ast.stmt]]:
         """Every `x.attribute = value`: what x may be, the value, the statement."""
         if attribute not in self._writes:
-            found: list[tuple[Origins, ast.expr, ast.stmt]] = []
+            found: list[tuple[Makers, ast.expr, ast.stmt]] = []
             for node in self.tree.visit(self.tree.lines_of(self.words.find(attribute))):
                 if isinstance(node, ast.Assign):
                     for target in node.targets:
                         for written, path in targets_of(target):
                             if isinstance(written, ast.Attribute) and written.attr == attribute and not path:
-                                owner = self.identity.made_by(written.value, self.tree.context_of(written))
+                                owner = self.file.objects.makers(written.value, policy=SURELY_IS)
                                 found.append((owner, node.value, node))
             self._writes[attribute] = found
         return self._writes[attribute]
@@ -66,50 +60,53 @@ class Tokenizing:
 
     def right_padded(self, node: ast.expr, context: Context) -> Value | None:
         """The tokenizer's call that makes a right-padded batch of several texts out of them, where that is sure."""
+        # inputs.input_ids, inputs["input_ids"], either of them moved
         while True:
+            given = same_object.given_back(node) if isinstance(node, ast.Call) else None
             if isinstance(node, (ast.Attribute, ast.Subscript)):
-                node = node.value  # inputs.input_ids, inputs["input_ids"]
-            elif (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in ("to", "cuda")
-            ):
-                node = node.func.value
+                node = node.value
+            elif given is not None and given.how == "method":
+                node = given.node
             else:
                 break
-        values = self.evaluator.evaluate(node, context)
-        if len(values) != 1 or not isinstance(values[0].node, ast.Call):
+        made_by = self.file.objects.makers(node, context, SURELY_IS)
+        if len(made_by) != 1:
             return None
-        value = values[0]
-        call = values[0].node
-        assert isinstance(call, ast.Call)
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ("to", "cuda"):
-            return self.right_padded(call.func.value, value.context)
+        (call,) = made_by
+        if not isinstance(call, ast.Call):
+            return None
+        value = Value("call", dotted(call.func) or "", call, self.tree.context_of(call))
         func = call.func
         if isinstance(func, ast.Attribute) and func.attr == "batch_encode_plus":
             func = func.value
-        tokenizers = self._tokenizers(func, value.context)
+        tokenizers = surely(self.file, func, value.context, "tokenizer")
         if not tokenizers or not all(self._pads_right(site) for site in tokenizers):
             return None
         return value if self._pads_several(call, value.context) else None
 
-    def _tokenizers(self, node: ast.expr, context: Context) -> list[Site]:
-        """The tokenizer loads that the object surely is of; none where it may be another."""
-        made_by = self.identity.made_by(node, context)
-        found = [self.loads[each] for each in made_by if each in self.loads]
-        same = len(found) == len(made_by) and all(site.kind == "tokenizer" for site in found)
-        return found if same else []
+    def right_padded_by(self, site: Site) -> Argument | None:
+        """The argument of a `generate` call with a batch which the file's tokenizer visibly pads on the right."""
+        call, context = site.call, site.context
+        if not site.about or site.about[0].kind != "model":
+            return None
+        given: list[tuple[ast.AST, ast.expr]] = [(node, node) for node in call.args[:1]]
+        given += [(k, k.value) for k in call.keywords if k.arg in (None, "inputs", "input_ids")]
+        for node, expression in given:
+            if (made := self.right_padded(expression, context)) is not None:
+                name = node.arg if isinstance(node, ast.keyword) else "inputs"
+                return Argument(name or "**", (made,), "keyword", node)
+        return None
 
     def _pads_several(self, call: ast.Call, context: Context) -> bool:
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
         if None in keywords or "padding_side" in keywords or "padding" not in keywords or not call.args:
             return False
-        padding = self.evaluator.evaluate(keywords["padding"], context)
+        padding = self.values.evaluate(keywords["padding"], context)
         if not all(value.kind == "const" and value.data in _PADS for value in padding):
             return False
         if all(value.data == "max_length" for value in padding):
             return True
-        return _holds_several(call.args[0], self.evaluator, context)
+        return _holds_several(call.args[0], self.values, context)
 
     def _pads_right(self, site: Site) -> bool:
         argument = site.argument("padding_side")
@@ -118,7 +115,7 @@ class Tokenizing:
             return False
         for owner, value, stmt in self.written("padding_side"):
             if site.call in owner or UNKNOWN in owner:
-                values += self.evaluator.evaluate(value, self.tree.context_of(stmt))
+                values += self.values.evaluate(value, self.tree.context_of(stmt))
         return bool(values) and all(value.kind == "const" and value.data == "right" for value in values)
 
     # ---- the end-of-sequence token as padding
@@ -160,20 +157,20 @@ class Tokenizing:
 
     # ---- collators
 
-    def collators(self) -> Iterator[tuple[ast.Call, Context, list[Site]]]:
+    def collators(self) -> Iterator[tuple[ast.Call, Context, tuple[Site, ...]]]:
         """The calls of transformers' language-modelling collator with the tokenizers they surely get."""
-        named = {name for name, symbol in self.identity.index.imports() if catalog.last(symbol) == _COLLATOR}
+        named = {name for name, symbol in self.file.uses.imports() if catalog.last(symbol) == _COLLATOR}
         named.add(_COLLATOR)
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*named))):
             if not isinstance(node, ast.Call) or catalog.last(dotted(node.func) or "") not in named:
                 continue
             context = self.tree.context_of(node)
-            values = self.evaluator.evaluate(node.func, context)
+            values = self.values.evaluate(node.func, context)
             if not all(v.kind == "symbol" and catalog.in_transformers(str(v.data)) for v in values):
                 continue
             given = next((k.value for k in node.keywords if k.arg == "tokenizer"), None)
             given = given or (node.args[0] if node.args else None)
-            if given is not None and (tokenizers := self._tokenizers(given, context)):
+            if given is not None and (tokenizers := surely(self.file, given, context, "tokenizer")):
                 yield node, context, tokenizers
 
 

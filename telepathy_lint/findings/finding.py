@@ -17,3 +17,5 @@ class Finding(NamedTuple):
     detail: str = ""
     #: The fix of this finding alone; rules with a `setting` share the loader's rewrite instead.
     fix: Repair | None = None
+    #: Said in place of the rule's own message and the detail, where a rule reports two things.
+    message: str = ""

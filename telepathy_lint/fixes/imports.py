@@ -82,13 +82,11 @@ class ImportPlan:
 
     def _import_of(self, name: str, site: Site) -> tuple[Binding, Scope] | None:
         """The import that binds the class's (or module's) name at the site."""
-        assert self.scan.finder is not None
-        found = self.scan.finder.evaluator.names.ways(name, site.context)
+        assert self.scan.file is not None
+        found = self.scan.file.values.names.ways(name, site.context)
         if found is None:
-            stars = [
-                b for b in self.scan.finder.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"
-            ]
-            return (stars[0], self.scan.finder.tree.top) if stars else None
+            stars = [b for b in self.scan.file.tree.top.bindings.get("*", ()) if b.symbol == "transformers.*"]
+            return (stars[0], self.scan.file.tree.top) if stars else None
         for binding, scope in found:
             if binding.kind == "import" and self._is_runtime_import(binding):
                 nearest = self._nearest(binding, scope, site)
@@ -119,8 +117,8 @@ class ImportPlan:
 
     def _runs_first(self, binding: Binding, scope: Scope, site: Site) -> bool:
         """Whether an import has run wherever the site's call is reached: it is in no branch but the call's."""
-        assert self.scan.finder is not None and isinstance(binding.stmt, ast.stmt)
-        parent_of = self.scan.finder.tree.parent
+        assert self.scan.file is not None and isinstance(binding.stmt, ast.stmt)
+        parent_of = self.scan.file.tree.parent
         if parent_of.get(binding.stmt) is scope.node:
             return True
         block, node = self._block(binding.stmt), parent_of.get(site.call)
@@ -130,8 +128,8 @@ class ImportPlan:
 
     def _any_import(self, site: Site) -> tuple[Binding, Scope] | None:
         """For a class that comes through a variable: the module's last import from transformers before the site."""
-        assert self.scan.finder is not None
-        top = self.scan.finder.tree.top
+        assert self.scan.file is not None
+        top = self.scan.file.tree.top
         candidates = [
             binding
             for bindings in top.bindings.values()
@@ -139,25 +137,25 @@ class ImportPlan:
             if binding.kind == "import"
             and binding.symbol.startswith("transformers")
             and binding.line < site.call.lineno
-            and self.scan.finder.tree.parent.get(binding.stmt) is top.node
+            and self.scan.file.tree.parent.get(binding.stmt) is top.node
         ]
         return (max(candidates, key=lambda binding: binding.line), top) if candidates else None
 
     def _is_runtime_import(self, binding: Binding) -> bool:
         """Whether the import runs: not one under `if TYPE_CHECKING`."""
-        assert self.scan.finder is not None
+        assert self.scan.file is not None
         root = binding.symbol.partition(".")[0]
         if root != catalog.ROOT:
             return False
-        parent = self.scan.finder.tree.parent.get(binding.stmt)
+        parent = self.scan.file.tree.parent.get(binding.stmt)
         return not (isinstance(parent, ast.If) and "TYPE_CHECKING" in ast.unparse(parent.test))
 
     # ---- names
 
     def _imported_as(self, symbol: str, stmt: ast.stmt, scope: Scope, site: Site) -> str | None:
         """The name under which something is sure to be imported in the scope or the module when the call runs."""
-        assert self.scan.finder is not None
-        parent_of, top = self.scan.finder.tree.parent, self.scan.finder.tree.top
+        assert self.scan.file is not None
+        parent_of, top = self.scan.file.tree.parent, self.scan.file.tree.top
         for each in (scope, top):
             for binding in self._imports_of(each, symbol):
                 other = binding.stmt
@@ -182,8 +180,8 @@ class ImportPlan:
 
     def _block(self, stmt: ast.stmt) -> list[ast.stmt]:
         """The statements that run where one does, but for what raises or returns between them."""
-        assert self.scan.finder is not None
-        parent = self.scan.finder.tree.parent.get(stmt)
+        assert self.scan.file is not None
+        parent = self.scan.file.tree.parent.get(stmt)
         if isinstance(parent, ast.Module):
             return parent.body
         blocks = (getattr(parent, name, None) for name in ("body", "orelse", "finalbody"))
@@ -197,7 +195,7 @@ class ImportPlan:
         return self._other_meaning[key]
 
     def _is_bound_otherwise(self, name: str, symbol: str) -> bool:
-        assert self.scan.finder is not None
+        assert self.scan.file is not None
         if not find_words(self.source.text, name):
             return False
         return any(
@@ -205,7 +203,7 @@ class ImportPlan:
                 binding.kind == "import"
                 and (binding.symbol == symbol or symbol.startswith(f"{binding.symbol}."))
             )
-            for scope in self.scan.finder.tree.all_scopes()
+            for scope in self.scan.file.tree.all_scopes()
             for binding in scope.bindings.get(name, ())
         )
 
@@ -228,9 +226,9 @@ class ImportPlan:
     @cached_property
     def _imports_from(self) -> dict[str, list[ast.ImportFrom]]:
         """The `from` imports of the module's body."""
-        assert self.scan.finder is not None
+        assert self.scan.file is not None
         found: dict[str, list[ast.ImportFrom]] = {}
-        for stmt in self.scan.finder.tree.top.statements:
+        for stmt in self.scan.file.tree.top.statements:
             if isinstance(stmt, ast.ImportFrom) and stmt.module is not None:
                 found.setdefault(stmt.module, []).append(stmt)
         return found
@@ -304,7 +302,7 @@ class ImportPlan:
 
     def _existing_import(self, stmt: _Import, module: str) -> ast.ImportFrom | None:
         """An import from the module in the same block and cell that can take more names: before every call, or `stmt` itself."""
-        assert self.scan.finder is not None
+        assert self.scan.file is not None
         first_call, cell = self._first_call, self._cell(stmt)
         for other in [stmt, *self._imports_from.get(module, ())]:
             if (
@@ -322,16 +320,16 @@ class ImportPlan:
 
     def _last_before_calls(self, stmts: Iterable[_Import]) -> dict[type[_Import], _Import]:
         """The last of the module's own imports, of each form, that no rewritten call comes before."""
-        assert self.scan.finder is not None
-        parent_of, first_call = self.scan.finder.tree.parent, self._first_call
+        assert self.scan.file is not None
+        parent_of, first_call = self.scan.file.tree.parent, self._first_call
         own = (stmt for stmt in stmts if isinstance(parent_of.get(stmt), ast.Module))
         ready = [stmt for stmt in own if self.source.end_of(stmt) < first_call]
         return {type(stmt): stmt for stmt in sorted(ready, key=lambda stmt: stmt.lineno)}
 
     def _gathered(self, stmt: _Import, last: Mapping[type[_Import], _Import]) -> _Import:
         """Where a statement's loader import goes: with that of a later one of the block, if no call comes before it."""
-        assert self.scan.finder is not None
-        if not isinstance(self.scan.finder.tree.parent.get(stmt), ast.Module):
+        assert self.scan.file is not None
+        if not isinstance(self.scan.file.tree.parent.get(stmt), ast.Module):
             return stmt
         later = last.get(type(stmt), stmt)
         return later if later.lineno > stmt.lineno else stmt
@@ -356,8 +354,8 @@ class ImportPlan:
 
     def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
         """Remove a statement that has its lines to itself in a module's body; elsewhere it might leave a block empty."""
-        assert self.scan.finder is not None
-        if not isinstance(self.scan.finder.tree.parent.get(stmt), ast.Module):
+        assert self.scan.file is not None
+        if not isinstance(self.scan.file.tree.parent.get(stmt), ast.Module):
             return []
         text, starts = self.source.text, self.source.line_starts
         first = starts[self.source.line_of(self.source.start_of(stmt)) - 1]

@@ -34,11 +34,11 @@ def would_hide(name: str, scope: Scope, scan: Scan) -> bool:
     """Whether a function reads a name from further out, which an import of its own would take away from it."""
     if not scope.is_function or scope.binds(name):
         return False
-    assert isinstance(scope.node, ast.stmt) and scan.finder is not None
+    assert isinstance(scope.node, ast.stmt) and scan.file is not None
     start, end = scan.source.start_of(scope.node), scan.source.end_of(scope.node)
     text = scan.source.text
     return any(
-        text[start + offset - 1] != "." and scan.finder.words.in_code(start + offset)
+        text[start + offset - 1] != "." and scan.file.words.in_code(start + offset)
         for offset in find_words(text[start:end], name)
     )
 

@@ -346,13 +346,13 @@ def _innermost(rewrites: list[Rewrite]) -> list[Rewrite]:
 
 
 def _in_formatted_string(site: Site, scan: Scan) -> bool:
-    if scan.finder is None:
+    if scan.file is None:
         return True
     node: ast.AST | None = site.node
     while node is not None and not isinstance(node, ast.stmt):
         if isinstance(node, ast.JoinedStr):
             return True
-        node = scan.finder.tree.parent.get(node)
+        node = scan.file.tree.parent.get(node)
     return False
 
 

@@ -29,8 +29,8 @@ class UnusedNames:
         """The names of an import that only the rewritten calls used, of those that they did use."""
         if isinstance(stmt, ast.Import) or os.path.basename(self.source.path) == "__init__.py":
             return []
-        assert self.scan.finder is not None
-        parent = self.scan.finder.tree.parent.get(stmt)
+        assert self.scan.file is not None
+        parent = self.scan.file.tree.parent.get(stmt)
         if isinstance(parent, ast.Try) and stmt in parent.body:
             return []  # the import asks whether transformers is there; the loader's would always succeed
         first, last = (
@@ -75,7 +75,7 @@ class UnusedNames:
     def _wanted_at(self, name: str, scope: Scope) -> Iterator[int]:
         """Where the name stands once the calls are rewritten, imports included; first -1 if new calls have it."""
         text, source = self.source.text, self.source
-        assert self.scan.finder is not None
+        assert self.scan.file is not None
         if scope.is_function:
             assert isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef))
             seen = (source.start_of(scope.node), source.end_of(scope.node))
@@ -84,7 +84,7 @@ class UnusedNames:
             seen = (0, len(text))
             hidden = [
                 (source.start_of(other.node), source.end_of(other.node))
-                for other in self.scan.finder.tree.all_scopes()
+                for other in self.scan.file.tree.all_scopes()
                 if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
             ]
         first = bisect_left(self.used, seen[0], key=lambda used: used[0].start)
@@ -98,8 +98,8 @@ class UnusedNames:
                 continue
             line = source.line(source.line_of(offset))
             before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
-            in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
-            if in_comment and "type:" not in line and not self.scan.finder.words.in_string(offset):
+            in_comment = "#" in before and not self.scan.file.words.in_code(offset)
+            if in_comment and "type:" not in line and not self.scan.file.words.in_string(offset):
                 continue
             yield offset
 

@@ -194,6 +194,34 @@ def parameters(node: FunctionNode) -> Iterator[ast.arg]:
         yield arguments.kwarg
 
 
+def default_of(function: FunctionNode, name: str) -> ast.expr | None:
+    """The default of a parameter."""
+    positional = [*function.args.posonlyargs, *function.args.args]
+    offset = len(positional) - len(function.args.defaults)
+    for index, argument in enumerate(positional):
+        if argument.arg == name:
+            return function.args.defaults[index - offset] if index >= offset else None
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        if argument.arg == name:
+            return default
+    return None
+
+
+def given_for(call: ast.Call, parameter: str, position: int | None) -> Iterator[ast.expr]:
+    """The arguments of a call that a parameter may get; `position` is its place, None for one that has none."""
+    for keyword in call.keywords:
+        if keyword.arg == parameter:
+            yield keyword.value
+            return
+    starred = next((i for i, item in enumerate(call.args) if isinstance(item, ast.Starred)), len(call.args))
+    if position is None:  # *args or **kwargs: anything may arrive there
+        yield from (*call.args, *(keyword.value for keyword in call.keywords))
+    elif position < starred and position < len(call.args):
+        yield call.args[position]
+    elif starred < len(call.args) or any(keyword.arg is None for keyword in call.keywords):
+        yield from (*call.args[starred:], *(k.value for k in call.keywords if k.arg is None))
+
+
 def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:
     """The parameter of `function` that a call's argument fills."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):

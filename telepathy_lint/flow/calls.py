@@ -20,9 +20,7 @@ class CallGraph:
     def __init__(self, index: Index, evaluator: Evaluator) -> None:
         self.index = index
         self.tree = index.tree
-        self.words = index.words
         self.evaluator = evaluator
-        self.uses = index.uses
         self._ancestors: dict[ast.ClassDef, set[ast.ClassDef]] = {}
 
     def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
@@ -60,7 +58,7 @@ class CallGraph:
         elif in_class and name in ("__call__", "forward"):
             return
         for wanted in names:
-            for use in self.uses(wanted):
+            for use in self.index.of(wanted):
                 parent = self.tree.parent.get(use)
                 if isinstance(parent, ast.Call) and parent.func is use:
                     if isinstance(use, ast.Name) and in_class and wanted == name:

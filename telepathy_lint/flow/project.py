@@ -19,7 +19,7 @@ from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
 
 if TYPE_CHECKING:
-    from telepathy_lint.sites.loads import SiteFinder
+    from telepathy_lint.flow.file import File
 
 #: Always the installed packages, whatever lies beside the script.
 _NEVER_LOCAL = frozenset(
@@ -55,8 +55,8 @@ class Modules:
         self._within: dict[tuple[str, bytes, bytes], bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
-        #: What the site finder keeps of the modules it was led to, by path.
-        self.finders: dict[str, SiteFinder] = {}
+        #: The modules whose loads were asked for, by path.
+        self.looked_into: dict[str, File] = {}
 
     def importer(self, path: str) -> Importer:
         """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project."""
@@ -133,9 +133,9 @@ class Modules:
             for tree, evaluator in self._evaluators.items():
                 tree.release()
                 evaluator.release()
-            for finder in self.finders.values():
-                finder.evaluator.release()
-            for kept in (self._data, self._trees, self._evaluators, self._names, self.finders):
+            for file in self.looked_into.values():
+                file.forget()
+            for kept in (self._data, self._trees, self._evaluators, self._names, self.looked_into):
                 kept.clear()
 
     def keeps(self, tree: Tree) -> bool:

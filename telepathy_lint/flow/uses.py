@@ -18,16 +18,16 @@ class Index:
     def __init__(self, tree: Tree, words: CodeWords) -> None:
         self.tree = tree
         self.words = words
-        self._uses: dict[str, list[ast.AST]] = {}
+        self._of: dict[str, list[ast.AST]] = {}
         self._imports: list[tuple[str, str]] | None = None
         self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
         self._methods: dict[str, list[Function]] | None = None
 
-    def uses(self, name: str) -> list[ast.AST]:
+    def of(self, name: str) -> list[ast.AST]:
         """The Name and Attribute nodes called `name` in the file's code."""
-        found = self._uses.get(name)
+        found = self._of.get(name)
         if found is None:
-            found = self._uses[name] = [
+            found = self._of[name] = [
                 node
                 for node in self.tree.visit(self.tree.lines_of(self.words.find(name)))
                 if (type(node) is ast.Name and node.id == name)

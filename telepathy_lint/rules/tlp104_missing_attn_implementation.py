@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint import facts
 from telepathy_lint.facts import relevance
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
@@ -46,7 +47,7 @@ class MissingAttnImplementation(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.lacks("attn_implementation", "_attn_implementation"):
             return
-        if site.config_attention is not Known.NO:
+        if facts.config_attention(site) is not Known.NO:
             return
         yield site.at_call(_chosen(site))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint import facts
 from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
@@ -46,7 +47,7 @@ class MissingGenerationConfig(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        if not site.generative or site.generation_config is not Known.NO:
+        if not site.generative or facts.generation_config(site) is not Known.NO:
             return
         if not site.lacks("generation_config"):
             return
@@ -57,7 +58,7 @@ class MissingGenerationConfig(Rule):
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite
-        if site.max_length_at_generate and "length" not in despite:
+        if "length" not in despite and facts.max_length_at_generate(site):
             return (
                 "max_length is passed where the model generates, and a config's max_new_tokens wins over it"
             )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.findings.change import Change, Repair
@@ -11,6 +12,8 @@ from telepathy_lint.sites import Site, Value
 
 #: Maps that spread a model over devices as they find room, to CPU and disk where there is none; the loader's may.
 _SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential", "resolve"})
+#: What names a dtype of PyTorch.
+_DTYPE = r"torch\.(?:b?float\d*|half|double)"
 #: A condition with one of these words knows of the map.
 _KNOWING = ("device_map", "load_in", "quant", "4bit", "8bit", "offload")
 
@@ -21,7 +24,8 @@ class MovedAfterDeviceMap(Rule):
     With `device_map="auto"` (or another map of several devices) accelerate decides where each part goes. Where a part is
     offloaded to CPU or disk, the move raises `You can't move a model that has some modules offloaded`; where all parts
     are on GPUs, it gathers them on one, which is what the map was there to avoid. A map that names one device is not
-    reported: moving the model there changes nothing.
+    reported: moving the model there changes nothing. A cast, `.half()`, `.float()` or `.to(dtype)`, is reported of a model
+    that bitsandbytes has quantized: transformers raises a ValueError.
 
     Bad:
 
@@ -50,13 +54,17 @@ class MovedAfterDeviceMap(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        assert isinstance(site.call.func, ast.Attribute)
+        dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
+        if site.quantized and _is_a_cast(site) and not _is_guarded(site):
+            text = f"the model is cast although it is quantized: {site.call.func.attr}() raises"
+            yield site.at((dot, site.end), fix=self.repair(site))._replace(message=text)
+            return
         argument = site.argument("device_map")
         if argument is None or argument.optional or not all(_spreads(value) for value in argument.values):
             return
         if not _to_an_accelerator(site) or _is_guarded(site):
             return
-        assert isinstance(site.call.func, ast.Attribute)
-        dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
         detail = f"device_map={shown(argument.values[0])}"
         yield site.at((dot, site.end), detail, fix=self.repair(site))
 
@@ -94,6 +102,17 @@ def _spreads(value: Value) -> bool:
     if isinstance(value.node, ast.Dict):
         return len(value.node.keys) > 1
     return value.kind == "const" and value.data in _SPREADING
+
+
+def _is_a_cast(site: Site) -> bool:
+    """Whether the call asks for another dtype: transformers refuses `half()`, `float()` and `to(dtype)` then."""
+    assert isinstance(site.call.func, ast.Attribute)
+    if site.call.func.attr != "to":
+        return site.call.func.attr in ("half", "float")
+    given = site.argument("dtype", "device")
+    return given is not None and all(
+        value.kind == "symbol" and re.fullmatch(_DTYPE, str(value.data)) is not None for value in given.values
+    )
 
 
 def _to_an_accelerator(site: Site) -> bool:

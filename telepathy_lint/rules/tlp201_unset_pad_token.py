@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint import facts
 from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
@@ -49,7 +50,11 @@ class UnsetPadToken(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        if not site.beside_generative or site.pad_token is not Known.NO or not site.lacks("pad_token"):
+        if (
+            not facts.beside_generative(site)
+            or facts.pad_token(site) is not Known.NO
+            or not site.lacks("pad_token")
+        ):
             return
         if site.model_id is not None and catalog.ships_pad_token(site.model_id):
             return

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint import facts
 from telepathy_lint.facts import relevance
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
@@ -47,11 +48,11 @@ class EosPaddedTraining(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         mlm = site.argument("mlm")
-        if mlm is None or site.opaque or site.eos_padded is None:
+        if mlm is None or site.opaque or (padded := facts.eos_padded(site)) is None:
             return
         if not all(value.kind == "const" and value.data is False for value in mlm.values):
             return
-        yield site.at_call(f"pad_token is eos_token since {line_name(site.source, site.eos_padded)}")
+        yield site.at_call(f"pad_token is eos_token since {line_name(site.source, padded)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return site.source.once(relevance.has_real_ends)

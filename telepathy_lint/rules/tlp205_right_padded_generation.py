@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint import facts
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
@@ -45,7 +46,7 @@ class RightPaddedGeneration(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        padded = site.right_padded
+        padded = facts.right_padded(site)
         if padded is None or not site.about:
             return
         if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.loaded):

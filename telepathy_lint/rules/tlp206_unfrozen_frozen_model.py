@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint import facts
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
@@ -62,7 +63,7 @@ class UnfrozenFrozenModel(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        through = site.trained_through
+        through = facts.trained_through(site)
         if through is None or site.source.once(_adds_parameters):
             return
         line = line_name(site.source, through.lineno)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from telepathy_lint import facts
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, literal, origin
 from telepathy_lint.settings import Settings
@@ -65,7 +66,7 @@ class OversizedBatch(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         argument = site.argument("per_device_train_batch_size")
-        length = site.sequence_length
+        length = facts.sequence_length(site)
         if argument is None or length is None:
             return
         batch, options = literal(argument), _options(site)

@@ -6,17 +6,21 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites.site import Argument, Site, merged_values
-from telepathy_lint.source.prefilter import CodeWords
+from telepathy_lint.source.prefilter import may_set_cache
 
 
-def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator) -> Iterator[Site]:
+def find(file: File) -> Iterator[Site]:
     """Sites of `os.environ[NAME] = ...` and `os.environ.update(...)`; each variable is one of their arguments.
 
     `setdefault` is left out: it gives way to what the user has set.
     """
-    for node in tree.visit(tree.lines_of(words.find("environ"))):
+    if not may_set_cache(file.tree.text):
+        return
+    tree, evaluator = file.tree, file.values
+    for node in tree.visit(tree.lines_of(file.words.find("environ"))):
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
             if not isinstance(target, ast.Subscript) or not _is_environ(target.value, tree, evaluator):
@@ -41,7 +45,7 @@ def path_writes(tree: Tree, words: CodeWords, evaluator: Evaluator) -> Iterator[
             }
         else:
             continue
-        yield Site("path", tree.source, node, context, ("os.environ",), given, opaque=False, model_id=None)
+        yield Site("path", file, node, context, ("os.environ",), given, opaque=False, model_id=None)
 
 
 def _is_environ(node: ast.expr, tree: Tree, evaluator: Evaluator) -> bool:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from telepathy_lint.flow.tree import Tree
+from telepathy_lint.flow.file import File
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.arguments import Arguments
-from telepathy_lint.sites.loaded_classes import Callees
+from telepathy_lint.sites.direct_loads import Loads
 from telepathy_lint.sites.site import Kind, Site, single_string
 
 _IDENTITY = "pretrained_model_name_or_path"
 
 
-def companions(
-    calls: Iterable[ast.Call], tree: Tree, callees: Callees, arguments: Arguments
-) -> Iterator[Site]:
-    """Sites of the `X.from_pretrained(...)` among the calls whose X is a class of transformers without weights."""
-    for call in calls:
+def find(file: File) -> Iterator[Site]:
+    """Sites of the `X.from_pretrained(...)` whose X is a class of transformers without weights; the loads are found before."""
+    found = file.fact(Loads)
+    callees = found.callees
+    for call in found.direct.others:
+        if call in file.loading:
+            continue
         assert isinstance(call.func, ast.Attribute)
-        context = tree.context_of(call)
-        values = list(callees.classes_of(callees.evaluator.evaluate(call.func.value, context)))
+        context = file.tree.context_of(call)
+        values = list(callees.classes_of(file.values.evaluate(call.func.value, context)))
         if not all(value.kind == "symbol" for value in values):
             continue
         classes = tuple(dict.fromkeys(str(value.data) for value in values))
@@ -29,10 +30,10 @@ def companions(
         kind = kinds.pop() if len(kinds) == 1 else None
         if kind is None:
             continue
-        given, opaque = arguments.read(call, context, (_IDENTITY,))
+        given, opaque = file.arguments.read(call, context, (_IDENTITY,))
         identity = given.get(_IDENTITY)
         model_id = single_string(identity.values) if identity is not None else None
-        yield Site(kind, tree.source, call, context, classes, given, opaque, model_id)
+        yield Site(kind, file, call, context, classes, given, opaque, model_id)
 
 
 def kind_of(dotted: str) -> Kind | None:

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from telepathy_lint.flow.bindings import dotted, parameters
+from telepathy_lint.flow.bindings import default_of, dotted, parameters
 from telepathy_lint.flow.evaluate import Evaluator, Value
-from telepathy_lint.flow.origins import OriginFinder
+from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Tree
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.site import Kind
@@ -25,24 +25,24 @@ class Loader(NamedTuple):
 class Callees:
     """Resolves class expressions of one file."""
 
-    def __init__(self, tree: Tree, evaluator: Evaluator, origins: OriginFinder) -> None:
-        self.tree = tree
-        self.evaluator = evaluator
-        self.origins = origins
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.values = file.values
 
     def loader(self, node: ast.expr, context: Context) -> Loader | None:
         """What `node.from_pretrained` loads; None where it is not sure to be a class of transformers."""
         if (isinstance(node, ast.Call) and dotted(node.func) == "super") or _is_own_class(
-            node, self.evaluator, context
+            node, self.values, context
         ):
-            owner = self.evaluator.enclosing_class(context.scope)
+            owner = self.values.enclosing_class(context.scope)
             if owner is None:
                 return None
             own = isinstance(node, ast.Name)
             classes = [self._local_class(owner, inherited=not own)]
         else:
             classes = []
-            for value in self.classes_of(self.evaluator.evaluate(node, context)):
+            for value in self.classes_of(self.values.evaluate(node, context)):
                 if value.is_none:
                     continue
                 if value.kind == "symbol":
@@ -64,7 +64,7 @@ class Callees:
         """The alternatives of a class expression, with tables and parameters' defaults opened."""
         for value in values:
             if value.kind == "choice":
-                yield from list(self.evaluator.dicts.chosen(value)) or [value]
+                yield from list(self.values.dicts.chosen(value)) or [value]
             elif value.kind == "param" and depth < 3:
                 yield from self._parameter_classes(value, depth)
             else:
@@ -81,11 +81,11 @@ class Callees:
         if default is None:  # whoever calls it, here or elsewhere, may pass anything
             yield value
             return
-        found = list(self.evaluator.evaluate(default, outside))
+        found = list(self.values.evaluate(default, outside))
         owner = value.context.scope.parent
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         in_class = owner is not None and owner.is_class
-        for call, context, bound in self.origins.callers(function, owner):
+        for call, context, bound in self.file.calls.callers(function, owner):
             if call is None:
                 found.append(value)
                 continue
@@ -96,7 +96,7 @@ class Callees:
             if passed is None and 0 <= position < len(call.args):
                 passed = call.args[position]
             if passed is not None:
-                found += self.classes_of(self.evaluator.evaluate(passed, context), depth + 1)
+                found += self.classes_of(self.values.evaluate(passed, context), depth + 1)
         found = [each for each in found if not each.is_none]
         yield from found or [value]
 
@@ -119,7 +119,7 @@ class Callees:
             return None  # its own contract; the call inside it is the load
         outside = Context(scope.parent or tree.top, owner)
         for base in owner.bases:
-            for value in self.evaluator.evaluate(base, outside):
+            for value in self.values.evaluate(base, outside):
                 found = None
                 if value.kind == "symbol":
                     found = self._known_class(str(value.data))
@@ -131,19 +131,6 @@ class Callees:
                     )
                     return Loader(found.kind, (owner.name,), generative)
         return None
-
-
-def default_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.expr | None:
-    """The default of a parameter."""
-    positional = [*function.args.posonlyargs, *function.args.args]
-    offset = len(positional) - len(function.args.defaults)
-    for index, argument in enumerate(positional):
-        if argument.arg == name:
-            return function.args.defaults[index - offset] if index >= offset else None
-    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
-        if argument.arg == name:
-            return default
-    return None
 
 
 def _is_own_class(node: ast.expr, evaluator: Evaluator, context: Context) -> bool:

@@ -6,11 +6,10 @@ import ast
 import re
 
 from telepathy_lint.flow.bindings import dotted, parameters
-from telepathy_lint.flow.evaluate import Evaluator, Value
-from telepathy_lint.flow.origins import OriginFinder
-from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.arguments import Arguments
 from telepathy_lint.sites.site import Argument, Site, single_string
 
 _STRINGS = ("str", "Optional[str]", "str | None")
@@ -20,29 +19,30 @@ _POSITIONS = ("task", "model", "config", "tokenizer")
 #: Names by which people call a model's id or path when they pass it on.
 _ID_NAME = (
     r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
-    r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:model|checkpoint|id|path|name)$|^MODEL$|^checkpoint$"
+    r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:checkpoint|id|path|name)$|^checkpoint$"
 )
+#: Names that are an id in a configuration and may be a loaded model anywhere else.
+_CONFIGURED = (
+    r"(?i)(?:[\w.]*[._])?(?:config|cfg|conf|configs|settings|opts|options|params|hparams|flags|args)\d?"
+    r"(?:\.|\[[\"'])(?:\w+_)?model(?:[\"']\])?"
+)
+#: What a pipeline takes to load a model with, and has no use for where it is given one.
+_LOAD_ONLY = ("device_map", "dtype", "torch_dtype", "model_kwargs", "trust_remote_code", "revision")
 
 
 class Pipelines:
     """Makes sites of one file's pipeline calls."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        evaluator: Evaluator,
-        origins: OriginFinder,
-        arguments: Arguments,
-    ) -> None:
-        self.tree = tree
-        self.evaluator = evaluator
-        self.origins = origins
-        self.arguments = arguments
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.values = file.values
+        self.arguments = file.arguments
 
     def site(self, call: ast.Call, context: Context) -> Site | None:
         arguments, opaque = self.arguments.read(call, context, _POSITIONS)
         model = arguments.get("model")
-        if model is None or not self._is_model_id(model, context):
+        if model is None or not self._is_model_id(arguments, context):
             return None
         nested = arguments.get("model_kwargs")
         if nested is not None:
@@ -53,7 +53,7 @@ class Pipelines:
         tasks = [value.data for value in task.values] if task is not None else []
         return Site(
             kind="pipeline",
-            source=self.tree.source,
+            file=self.file,
             node=call,
             context=context,
             classes=("transformers.pipeline",),
@@ -88,18 +88,33 @@ class Pipelines:
         tree.visit([value.node.lineno])
         return isinstance(tree.parent.get(value.node), (ast.Dict, ast.keyword))
 
-    def _is_model_id(self, argument: Argument, context: Context) -> bool:
+    def _is_model_id(self, arguments: dict[str, Argument], context: Context) -> bool:
         """Whether what a pipeline is given is surely an id or path, not a loaded object."""
+        argument = arguments["model"]
         node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
         if isinstance(node, ast.expr):
-            for origin in self.origins.origins(node, context):
-                name = dotted(getattr(origin, "func", origin)) or ""
+            for maker in self.file.objects.makers(node, context):
+                name = dotted(getattr(maker, "func", maker)) or ""
                 if name.endswith("from_pretrained") or (
                     "model" in name.lower() and "name" not in name.lower()
                 ):
                     return False
         text = ast.unparse(node) if isinstance(node, ast.expr) else ""
+        loads = any(name in arguments for name in _LOAD_ONLY) and not _is_an_object(
+            arguments.get("tokenizer")
+        )
+        if loads and re.fullmatch(_CONFIGURED, text):
+            return all(
+                value.kind in ("attribute", "choice") or _is_text(value, text) for value in argument.values
+            )
         return all(_is_text(value, re.split(r"[\[(]", text)[0]) for value in argument.values)
+
+
+def _is_an_object(argument: Argument | None) -> bool:
+    """Whether a tokenizer is given that is loaded already: the model beside it is, most likely."""
+    return argument is not None and not all(
+        value.is_none or _is_text(value, str(value.data)) for value in argument.values
+    )
 
 
 def _is_text(value: Value, chain: str) -> bool:

@@ -18,6 +18,8 @@ from telepathy_lint.source.text import Source
 if TYPE_CHECKING:
     import libcst
 
+    from telepathy_lint.flow.file import File
+
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
 Kind = Literal[
     "model",
@@ -61,10 +63,10 @@ class Argument(NamedTuple):
 
 
 class _SiteFields(NamedTuple):
-    """What is known of a site when it is made."""
+    """What a site is. What becomes of its object is asked when somebody wants to know it (`facts.py`)."""
 
     kind: Kind
-    source: Source
+    file: File
     #: The call; the statement or literal where the site is no call.
     node: ast.expr | ast.stmt
     context: Context
@@ -75,15 +77,6 @@ class _SiteFields(NamedTuple):
     opaque: bool
     model_id: str | None
     generative: bool = False
-    #: Whether the model gets a generation config, the tokenizer a pad token, the passed config an attention.
-    generation_config: Known = Known.NO
-    pad_token: Known = Known.NO
-    config_attention: Known = Known.NO
-    #: Whether some `generate` call of the file, or a call of this pipeline, passes `max_length`, which a config's
-    #: `max_new_tokens` would override.
-    max_length_at_generate: bool = False
-    #: Whether the file loads a model that generates text.
-    beside_generative: bool = False
     #: Whether the call reaches `from_pretrained` through a function or partial of the file.
     indirect: bool = False
     #: Whether the configuration names the called function as one that loads.
@@ -100,14 +93,8 @@ class _SiteFields(NamedTuple):
     about: tuple[Site, ...] = ()
     #: The generation config, built in the file, that a `generate` call gets.
     config: Site | None = None
-    #: The argument of a `generate` call with a batch that is visibly padded on the right; its value is the padding call.
-    right_padded: Argument | None = None
-    #: The line by which a collator's tokenizer pads with its end-of-sequence token.
-    eos_padded: int | None = None
-    #: The call of a frozen model through which a backward pass allocates gradients that no optimizer uses.
-    trained_through: ast.Call | None = None
-    #: How long, in tokens, the sequences of a training are.
-    sequence_length: Value | None = None
+    #: Whether what is moved surely is a model that bitsandbytes has quantized, with nothing wrapped around it.
+    quantized: bool = False
 
 
 @by_identity
@@ -136,6 +123,10 @@ class Site(_SiteFields):
         """The call that the site is; only of kinds that are calls."""
         assert isinstance(self.node, ast.Call), f"a site of kind {self.kind!r} is no call"
         return self.node
+
+    @property
+    def source(self) -> Source:
+        return self.file.source
 
     @property
     def callee(self) -> str:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted
-from telepathy_lint.flow.evaluate import Value
-from telepathy_lint.flow.identity import Identity
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.objects import SURELY_IS
+from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.loads import with_companions
 from telepathy_lint.sites.site import Argument, Site
-
-if TYPE_CHECKING:
-    from telepathy_lint.sites.loads import SiteFinder
 
 BATCH = "per_device_train_batch_size"
 _CONFIGS = ("TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig")
@@ -37,16 +35,27 @@ _OTHERWISE = (
 )
 
 
+def find(file: File) -> Iterator[Site]:
+    """Sites of the trainings of a file of which everything is known."""
+    if BATCH in file.tree.text:
+        yield from file.fact(Batches).find()
+
+
+def length_of(site: Site) -> Value | None:
+    """How long, in tokens, the sequences of a training are."""
+    return site.file.fact(Batches).length
+
+
 class Batches:
     """Finds the trainings of one file."""
 
-    def __init__(self, finder: SiteFinder, identity: Identity, loads: list[Site]) -> None:
-        self.finder = finder
-        self.tree = finder.tree
-        self.words = finder.words
-        self.evaluator = finder.evaluator
-        self.identity = identity
-        self.loads = loads
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.words = file.words
+        self.values = file.values
+        self.loads = file.fact(with_companions)
+        self.length: Value | None = None
 
     def find(self) -> Iterator[Site]:
         """The training arguments of the file's only training, with the model and the length of its sequences."""
@@ -64,11 +73,11 @@ class Batches:
         if None in given or "model" not in given or "args" not in given:
             return
         context = self.tree.context_of(trainer)
-        if self.identity.made_by(given["model"], context) != {model.call}:
+        if self.file.objects.makers(given["model"], context, SURELY_IS) != {model.call}:
             return
-        if self.identity.made_by(given["args"], context) != {config}:
+        if self.file.objects.makers(given["args"], context, SURELY_IS) != {config}:
             return
-        arguments, opaque = self.finder.arguments.read(config, self.tree.context_of(config), ())
+        arguments, opaque = self.file.arguments.read(config, self.tree.context_of(config), ())
         # The one that is given by its place is the output folder.
         if opaque or len(config.args) > 1 or any(isinstance(each, ast.Starred) for each in config.args):
             return
@@ -76,9 +85,10 @@ class Batches:
         length = self._trl_length(trainer, arguments) if sft else self._padded_length()
         if length is None:
             return
+        self.length = length
         yield Site(
             kind="training",
-            source=self.finder.source,
+            file=self.file,
             node=config,
             context=self.tree.context_of(config),
             classes=(name,),
@@ -86,7 +96,6 @@ class Batches:
             opaque=opaque,
             model_id=model.model_id,
             about=(model,),
-            sequence_length=length,
         )
 
     def _only_model(self) -> Site | None:
@@ -107,14 +116,14 @@ class Batches:
         """The calls of what has these names, each with the class of transformers or TRL that it is, "" for any other."""
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*names))):
             if isinstance(node, ast.Call) and catalog.last(dotted(node.func) or "") in names:
-                values = self.evaluator.evaluate(node.func, self.tree.context_of(node))
+                values = self.values.evaluate(node.func, self.tree.context_of(node))
                 symbol = str(values[0].data) if len(values) == 1 and values[0].kind == "symbol" else ""
                 root = symbol.partition(".")[0]
                 yield node, symbol if root in ("transformers", "trl") else ""
 
     def _trl_length(self, trainer: ast.Call, arguments: dict[str, Argument]) -> Value | None:
         """What TRL cuts sequences to, from the trainer's call or its arguments."""
-        given, _ = self.finder.arguments.read(trainer, self.tree.context_of(trainer), ())
+        given, _ = self.file.arguments.read(trainer, self.tree.context_of(trainer), ())
         found = [each[_TRL_LENGTH] for each in (given, arguments) if _TRL_LENGTH in each]
         return _number(found[0].values) if len(found) == 1 and not found[0].optional else None
 
@@ -136,11 +145,11 @@ class Batches:
             return None
         (call, func), *_ = calls.items()
         context = self.tree.context_of(call)
-        made_by = self.identity.made_by(func, context)
+        made_by = self.file.objects.makers(func, context, SURELY_IS)
         tokenizers = {site.call for site in self.loads if site.kind == "tokenizer"}
         if not made_by or not made_by <= tokenizers:
             return None
-        arguments, opaque = self.finder.arguments.read(call, context, ())
+        arguments, opaque = self.file.arguments.read(call, context, ())
         padding, length = arguments.get("padding"), arguments.get("max_length")
         if opaque or padding is None or length is None:
             return None

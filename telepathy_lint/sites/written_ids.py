@@ -13,10 +13,10 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted, written
-from telepathy_lint.flow.calls import CallGraph
 from telepathy_lint.flow.evaluate import Value
-from telepathy_lint.flow.tree import Tree
+from telepathy_lint.flow.file import File
 from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.loads import with_companions
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import ID_PREFIXES, ids_in
 
@@ -62,14 +62,19 @@ def wrong_ids(text: str) -> list[int]:
     ]
 
 
+def find(file: File) -> Iterator[Site]:
+    """Sites of the wrong and outdated ids that stand outside the calls that load with them."""
+    if file.source.once(wrong_ids):
+        yield from Identifiers(file).find()
+
+
 class Identifiers:
     """Makes sites of one file's wrong and outdated ids outside the calls that load with them."""
 
-    def __init__(self, tree: Tree, graph: CallGraph, loads: Iterable[Site]) -> None:
-        self.tree = tree
-        self.graph = graph
-        self.evaluator = graph.evaluator
-        self.loads = list(loads)
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.tree = file.tree
+        self.loads = file.fact(with_companions)
 
     def find(self) -> Iterator[Site]:
         offsets = self.tree.source.once(wrong_ids)
@@ -105,7 +110,7 @@ class Identifiers:
         context = self.tree.context_of(node)
         return Site(
             "identifier",
-            self.tree.source,
+            self.file,
             node,
             context,
             ("",),
@@ -119,7 +124,7 @@ class Identifiers:
         """Alternatives of an id, tables they are picked from opened."""
         for value in values:
             if value.kind == "choice" and isinstance(value.data, Value):
-                yield from self.evaluator.dicts.items(value.data)
+                yield from self.file.dicts.items(value.data)
             yield value
 
     def _is_argument(self, node: ast.AST) -> bool:
