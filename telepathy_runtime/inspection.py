@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime import arrival, checkpoint, traits
+from telepathy_runtime import arrival, checkpoint, purpose, traits
 from telepathy_runtime.arrival import Arrival
 from telepathy_runtime.plan import LoadPlan, plain
 from telepathy_runtime.precision import dtype_name
@@ -28,11 +28,12 @@ def inspect(
     seconds: float,
     generation: Mapping[str, Any] | None = None,
     arrived: Arrival | None = None,
+    prepared: Mapping[str, Any] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> LoadReport:
     """The LoadReport of `model`, which was loaded by `load_plan` in `seconds`. Raises nothing: the model is there."""
     try:
-        return _inspect(model, load_plan, seconds, generation or {}, arrived, warnings)
+        return _inspect(model, load_plan, seconds, generation or {}, arrived, prepared or {}, warnings)
     except Exception as error:
         request = load_plan.request
         return LoadReport(
@@ -47,6 +48,7 @@ def inspect(
             bytes_by_dtype={},
             bytes_by_device={},
             seconds=round(seconds, 4),
+            purpose=request.purpose,
             warnings=(
                 *load_plan.warnings,
                 *warnings,
@@ -72,17 +74,19 @@ def _inspect(
     seconds: float,
     generation: Mapping[str, Any],
     arrived: Arrival | None,
+    prepared: Mapping[str, Any],
     warnings: tuple[str, ...],
 ) -> LoadReport:
     request = load_plan.request
     weights = list(_parameters(model))
     by_dtype, by_device = _sums(weights, 1), _sums(weights, 2)
     attention = effective_attention(model)
+    dtype = _dtype(model, by_dtype)
     return LoadReport(
         model_id=request.model_id,
         requested=_requested(load_plan),
         effective={
-            "dtype": _dtype(model, by_dtype),
+            "dtype": dtype,
             "attn_implementation": attention,
             "device_map": _placement(model, by_device),
             "model_class": type(model).__name__,
@@ -97,6 +101,8 @@ def _inspect(
         device_bytes=allocated_bytes(),
         generation={name: list(pair) for name, pair in generation.items()},
         weights={} if arrived is None else arrived.to_dict(),
+        purpose=request.purpose,
+        prepared=prepared,
         warnings=(
             *load_plan.warnings,
             *warnings,
@@ -105,6 +111,7 @@ def _inspect(
             *_soft_cap_warnings(model, attention),
             *_spill_warnings(model, load_plan, weights),
             *(() if arrived is None else arrival.warnings(arrived, load_plan, model)),
+            *purpose.warnings(model, request.purpose, dtype),
         ),
     )
 

@@ -26,7 +26,9 @@ def add_parsers(subparsers: Any) -> None:
 def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     """The settings of load_model; `none` leaves one to transformers."""
     parser.add_argument("--model-class", metavar="NAME", help="class of transformers (AutoModelForCausalLM)")
-    parser.add_argument("--dtype", default="bfloat16", metavar="DTYPE", help="precision of the weights")
+    parser.add_argument(
+        "--dtype", default="resolve", metavar="DTYPE", help="precision of the weights; resolve: by purpose"
+    )
     parser.add_argument(
         "--device-map", default="resolve", metavar="MAP", help="placement; resolve: by what is here"
     )

@@ -19,6 +19,7 @@ from telepathy_runtime import (
     planning,
     tokenization,
 )
+from telepathy_runtime import purpose as purposes
 from telepathy_runtime.errors import NotGenerativeError, SpillError
 from telepathy_runtime.plan import LoadPlan
 from telepathy_runtime.report import Target
@@ -26,6 +27,8 @@ from telepathy_runtime.report import Target
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
+
+    from telepathy_runtime.purpose import Purpose
 
 M = TypeVar("M")
 
@@ -49,10 +52,11 @@ def load_model(
     model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: type[_BaseAutoModelClass] | None = None,
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -64,10 +68,11 @@ def load_model(
     model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: type[M],
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -78,10 +83,11 @@ def load_model(
     model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: Any = None,
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -95,12 +101,17 @@ def load_model(
     setting to transformers and any other value is used as given; with None for all four this is
     `model_class.from_pretrained(model_id, *model_args, **from_pretrained_kwargs)` and nothing else.
 
-    - dtype: "bfloat16" means bfloat16 where the hardware computes in it, else another with a warning; a torch.dtype is
-      taken literally. `torch_dtype` is a synonym.
+    - dtype: "resolve" is bfloat16, and float32 for training. "bfloat16" means bfloat16 where the hardware computes in it,
+      else another with a warning; a torch.dtype is taken literally. `torch_dtype` is a synonym.
     - device_map: "resolve" chooses by launcher, devices and size, see resolve_device_map.
     - attn_implementation: "resolve" chooses by package, capability, dtype and class, see resolve_attn_implementation.
     - generation_config: "default" merges default_generation_config() into what the checkpoint ships (skipped for models
       that cannot generate); a GenerationConfig is merged the same way. See apply_generation_config.
+
+    `purpose` says what the model is for; what you state yourself goes before it. "inference" is what None is as well.
+    "training" keeps the weights in float32, puts one process on one device and switches the cache of keys and values off.
+    "finetune-adapters" also freezes the weights, stays in bfloat16, and lets gradients through the embeddings, which gradient
+    checkpointing needs. Both warn of weights that training does not move, or that a GradScaler refuses.
 
     `report` receives the LoadReport: a path to which a JSON line is appended, or a callable. The report is also logged to
     "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it. `offload="error"` makes
@@ -128,6 +139,7 @@ def load_model(
         report=report,
         offload=offload,
         weights=weights,
+        purpose=purpose,
         raw=all(value is None for value in (dtype, device_map, attn_implementation, generation_config)),
     )
     load_plan = planning.plan_load(
@@ -137,6 +149,7 @@ def load_model(
         device_map=device_map,
         attn_implementation=attn_implementation,
         generation_config=generation_config,
+        purpose=purpose,
         **from_pretrained_kwargs,
     )
     if explain:
@@ -159,12 +172,14 @@ def load_model(
         arrived = arrival.arrival(model, info)
         arrival.refuse(arrived, load_plan, weights)
     changed, warnings = _apply_generation(model, load_plan)
+    prepared = purposes.prepare(model, purpose)
     finished = inspection.inspect(
         model,
         load_plan,
         seconds=time.perf_counter() - begun,
         generation=changed,
         arrived=arrived,
+        prepared=prepared,
         warnings=warnings,
     )
     finished.attach(model)
@@ -217,6 +232,7 @@ def load_tokenizer(
     *tokenizer_args: Any,
     padding_side: str | None = None,
     pad_token: Any = "resolve",
+    purpose: Purpose | None = None,
     tokenizer_class: Any = None,
     report: Any = None,
     **kwargs: Any,
@@ -226,12 +242,15 @@ def load_tokenizer(
     `pad_token`: "resolve" keeps a shipped one, else takes a reserved token of the vocabulary, else eos with a warning (a
     collator that masks pad also masks the real eos); None leaves it to transformers; a token is used as given.
     `padding_side`: None leaves it as shipped; "left" or "right" as given; "generation" is left (right for
-    encoder-decoder models), "training" is right.
+    encoder-decoder models), "training" is right. With a `purpose` the side that was left open is the one it wants.
 
     What was chosen is logged and handed to `report` as in load_model. Raises LoadError as load_model does.
     """
     if tokenizer_class is None:
         tokenizer_class = environment.need("transformers").AutoTokenizer
+    if purpose is not None:
+        arguments.one_of("purpose", purpose, purposes.PURPOSES)
+        padding_side = padding_side or ("training" if purpose in purposes.TRAINS else "generation")
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)

@@ -24,11 +24,12 @@ class Request:
 
     model_id: str
     class_name: str = "AutoModelForCausalLM"
-    dtype: Any = precision.DEFAULT
+    dtype: Any = precision.RESOLVE
     device_map: Any = placement.RESOLVE
     attn_implementation: Any = attention.RESOLVE
     generation_config: Any = "default"
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str | None = None
 
     @property
     def asked(self) -> str:
@@ -109,6 +110,7 @@ class LoadPlan:
         return {
             "model_id": self.request.model_id,
             "model_class": self.request.class_name,
+            "purpose": self.request.purpose,
             "keywords": sorted(self.request.keywords),
             "download": None if self.download is None else self.download.describe(),
             **{
@@ -134,7 +136,9 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
     """
     keywords = request.keywords
     tensor_parallel = any(keywords.get(name) is not None for name in TENSOR_PARALLEL)
-    dtype = precision.choose_dtype(machine, request.dtype, model_type=facts.model_type)
+    dtype = precision.choose_dtype(
+        machine, request.dtype, model_type=facts.model_type, purpose=request.purpose
+    )
     device_map = placement.choose_device_map(
         machine,
         request.device_map,
@@ -142,6 +146,7 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
         tensor_parallel=tensor_parallel,
         max_memory=keywords.get("max_memory"),
         offload=offloads(keywords),
+        purpose=request.purpose,
     )
     attn = attention.choose_attention(
         machine,

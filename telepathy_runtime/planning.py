@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telepathy_runtime import (
     attention,
@@ -17,19 +17,24 @@ from telepathy_runtime import (
     precision,
     traits,
 )
+from telepathy_runtime import purpose as purposes
 from telepathy_runtime.choice import Choice
 from telepathy_runtime.environment import Machine
 from telepathy_runtime.plan import Facts, LoadPlan, Request
+
+if TYPE_CHECKING:
+    from telepathy_runtime.purpose import Purpose
 
 
 def plan_load(
     model_id: str | os.PathLike[str] | None,
     *,
     model_class: Any = None,
-    dtype: Any = precision.DEFAULT,
+    dtype: Any = precision.RESOLVE,
     device_map: Any = placement.RESOLVE,
     attn_implementation: Any = attention.RESOLVE,
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
     machine: Machine | None = None,
     **keywords: Any,
 ) -> LoadPlan:
@@ -43,7 +48,14 @@ def plan_load(
         "AutoModelForCausalLM" if model_class is None else getattr(model_class, "__name__", str(model_class))
     )
     request = Request(
-        identifier(model_id), named, dtype, device_map, attn_implementation, generation_config, keywords
+        identifier(model_id),
+        named,
+        dtype,
+        device_map,
+        attn_implementation,
+        generation_config,
+        keywords,
+        purpose,
     )
     if machine is None:
         # Looking at the GPUs starts CUDA; a call that decides nothing must do nothing.
@@ -65,7 +77,7 @@ def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[s
     if "torch_dtype" not in rest:
         return dtype, rest
     other = rest.pop("torch_dtype")
-    if dtype is not None and dtype != precision.DEFAULT:
+    if dtype is not None and not (isinstance(dtype, str) and dtype == precision.RESOLVE):
         if precision.dtype_name(dtype) != precision.dtype_name(other):
             raise TypeError(
                 f"dtype={dtype!r} and its older name torch_dtype={other!r} are both given and differ"
@@ -118,9 +130,9 @@ def _dtype_depends_on_model(request: Request, machine: Machine) -> bool:
 
 
 def _size_matters(request: Request, machine: Machine) -> bool:
-    return (
-        request.device_map == placement.RESOLVE and len(machine.devices) == 1 and machine.accelerator != "mps"
-    )
+    if request.device_map != placement.RESOLVE or machine.accelerator == "mps":
+        return False
+    return len(machine.devices) == 1 or (bool(machine.devices) and request.purpose in purposes.TRAINS)
 
 
 def weight_bytes(request: Request, machine: Machine) -> int | None:
@@ -166,7 +178,9 @@ def _item_size(request: Request, machine: Machine, model_type: str | None = None
     """Bytes a weight takes; without a dtype those of float32, which transformers 4 loads then. None: unknown."""
     if request.dtype is None:
         return precision.ITEM_SIZE["float32"]
-    name = precision.choose_dtype(machine, request.dtype, model_type=model_type).value
+    name = precision.choose_dtype(
+        machine, request.dtype, model_type=model_type, purpose=request.purpose
+    ).value
     return precision.ITEM_SIZE.get(name) if isinstance(name, str) else None
 
 
@@ -186,10 +200,17 @@ def _wants(quantization: Any, name: str) -> bool:
 
 
 def decide_device_map(
-    model_id: str | os.PathLike[str] | None, *, dtype: Any, keywords: Mapping[str, Any], explain: bool
+    model_id: str | os.PathLike[str] | None,
+    *,
+    dtype: Any,
+    purpose: str | None,
+    keywords: Mapping[str, Any],
+    explain: bool,
 ) -> Any:
     machine = environment.probe()
-    request = Request("" if model_id is None else os.fspath(model_id), dtype=dtype, keywords=keywords)
+    request = Request(
+        "" if model_id is None else os.fspath(model_id), dtype=dtype, keywords=keywords, purpose=purpose
+    )
     size = (
         weight_bytes(request, machine) if model_id is not None and _size_matters(request, machine) else None
     )
@@ -199,6 +220,7 @@ def decide_device_map(
         tensor_parallel=any(keywords.get(name) is not None for name in plan.TENSOR_PARALLEL),
         max_memory=keywords.get("max_memory"),
         offload=plan.offloads(keywords),
+        purpose=purpose,
     )
     return tell(choice, "device_map", explain)
 
@@ -229,13 +251,18 @@ def decide_attention(
 
 
 def decide_dtype(
-    asked: Any, *, model_id: str | os.PathLike[str] | None, keywords: Mapping[str, Any], explain: bool
+    asked: Any,
+    *,
+    model_id: str | os.PathLike[str] | None,
+    purpose: str | None,
+    keywords: Mapping[str, Any],
+    explain: bool,
 ) -> Any:
     machine = environment.probe()
     model_type = None
     if model_id is not None and not machine.bfloat16:
         model_type = getattr(traits.peek_config(model_id, keywords), "model_type", None)
-    choice = precision.choose_dtype(machine, asked, model_type=model_type)
+    choice = precision.choose_dtype(machine, asked, model_type=model_type, purpose=purpose)
     return torch_dtype(tell(choice, "dtype", explain))
 
 

@@ -25,7 +25,8 @@ class LoadReport:
 
     `requested` is what the caller wrote, `effective` what the loaded object has, both with the keys dtype,
     attn_implementation, device_map, model_class and revision. `parameter_bytes` counts shared tensors once, and is also
-    given by dtype and by device ("meta" is where offloaded weights are). `generation` is field -> [before, after].
+    given by dtype and by device ("meta" is where offloaded weights are). `generation` is field -> [before, after], and so is
+    `prepared`, what `purpose` changed of the model.
     `weights` says how many parameters there are and how many arrived from the checkpoint, and of the missing, mismatched,
     unexpected and newly_initialised ones, where there are any, the count and the first names; empty where transformers did
     not say.
@@ -43,6 +44,8 @@ class LoadReport:
     device_bytes: Mapping[str, int] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str | None = None
+    prepared: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @staticmethod
