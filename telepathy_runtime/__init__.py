@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         SpillError,
         WeightsError,
     )
+    from telepathy_runtime.fitting import FitReport, fit_tokenizer
     from telepathy_runtime.generation import apply_generation_config, default_generation_config
     from telepathy_runtime.loading import load_model, load_tokenizer
     from telepathy_runtime.memory import (
@@ -46,12 +47,17 @@ if TYPE_CHECKING:
     from telepathy_runtime.planning import plan_load
     from telepathy_runtime.precision import resolve_dtype
     from telepathy_runtime.report import LoadReport
+    from telepathy_runtime.together import load, load_processor
     from telepathy_runtime.tokenization import TokenizerReport
 
 # Public name -> module that defines it.
 _HOME = {
     "load_model": "loading",
     "load_tokenizer": "loading",
+    "load": "together",
+    "load_processor": "together",
+    "fit_tokenizer": "fitting",
+    "FitReport": "fitting",
     "plan_load": "planning",
     "resolve_device_map": "placement",
     "resolve_attn_implementation": "attention",
@@ -93,6 +99,7 @@ __all__ = [
     "DeviceMapError",
     "DeviceMemoryError",
     "DiskFullError",
+    "FitReport",
     "GatedModelError",
     "LauncherError",
     "LoadError",
@@ -115,7 +122,10 @@ __all__ = [
     "default_generation_config",
     "estimate",
     "estimate_pair",
+    "fit_tokenizer",
+    "load",
     "load_model",
+    "load_processor",
     "load_tokenizer",
     "max_batch",
     "plan_load",
