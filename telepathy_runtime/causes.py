@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from telepathy_runtime import caches, checkpoint, downloads, errors, hints
+from telepathy_runtime import adapters, caches, checkpoint, downloads, errors, hints, quantization
 from telepathy_runtime.errors import LoadError
 from telepathy_runtime.failure import Failure, failure_of
 from telepathy_runtime.plan import LoadPlan
@@ -317,6 +317,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _gated,
     hints.no_id,
     _no_such_folder,
+    quantization.explain,
     _missing_accelerate,
     _out_of_memory,
     _device_map,
@@ -325,6 +326,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _offline,
     hints.own_code,
     hints.unknown_architecture,
+    adapters.explain,
     _wrong_class,
     _not_found,
     _attention,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime import arrival, checkpoint, purpose, traits
+from telepathy_runtime import arrival, checkpoint, purpose, stored, traits
 from telepathy_runtime.arrival import Arrival
 from telepathy_runtime.plan import LoadPlan, plain
 from telepathy_runtime.precision import dtype_name
@@ -19,6 +20,8 @@ from telepathy_runtime.report import LoadReport
 
 _HOST = ("cpu", "disk", "meta")
 _SHOWN = 3
+# In the names of what an adapter adds to a model.
+_ADAPTED = (".lora_", ".modules_to_save.", "prompt_encoder.", ".ia3_", ".vera_")
 
 
 def inspect(
@@ -29,18 +32,20 @@ def inspect(
     generation: Mapping[str, Any] | None = None,
     arrived: Arrival | None = None,
     prepared: Mapping[str, Any] | None = None,
+    adapter: Mapping[str, Any] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> LoadReport:
     """The LoadReport of `model`, which was loaded by `load_plan` in `seconds`. Raises nothing: the model is there."""
     try:
-        return _inspect(model, load_plan, seconds, generation or {}, arrived, prepared or {}, warnings)
+        found = _inspect(model, load_plan, seconds, generation or {}, arrived, prepared or {}, warnings)
+        return replace(found, adapter=adapter or {})
     except Exception as error:
         request = load_plan.request
         return LoadReport(
             model_id=request.model_id,
             requested=_requested(load_plan),
             effective={
-                **dict.fromkeys(("dtype", "attn_implementation", "device_map", "revision")),
+                **dict.fromkeys(("dtype", "attn_implementation", "device_map", "revision", "quantization")),
                 "model_class": type(model).__name__,
             },
             parameters=0,
@@ -65,6 +70,7 @@ def _requested(load_plan: LoadPlan) -> dict[str, Any]:
         "device_map": plain(request.device_map),
         "model_class": request.class_name,
         "revision": plain(request.keywords.get("revision")),
+        "quantization": request.quantization,
     }
 
 
@@ -79,7 +85,7 @@ def _inspect(
 ) -> LoadReport:
     request = load_plan.request
     weights = list(_parameters(model))
-    by_dtype, by_device = _sums(weights, 1), _sums(weights, 2)
+    by_dtype, by_device = _by_dtype(weights), _sums(weights, 2)
     attention = effective_attention(model)
     dtype = _dtype(model, by_dtype)
     return LoadReport(
@@ -91,8 +97,9 @@ def _inspect(
             "device_map": _placement(model, by_device),
             "model_class": type(model).__name__,
             "revision": _commit(model, load_plan),
+            "quantization": _quantization(model),
         },
-        parameters=sum(tensor.numel() for _, _, _, tensor in weights),
+        parameters=sum(stored.numbers(tensor) for _, _, _, tensor in weights),
         parameter_bytes=sum(by_dtype.values()),
         bytes_by_dtype=by_dtype,
         bytes_by_device=by_device,
@@ -114,6 +121,13 @@ def _inspect(
             *purpose.warnings(model, request.purpose, dtype),
         ),
     )
+
+
+def _quantization(model: Any) -> str | None:
+    """The method by which the weights are quantised, as transformers calls it."""
+    found = getattr(getattr(model, "config", None), "quantization_config", None)
+    method = found.get("quant_method") if isinstance(found, Mapping) else getattr(found, "quant_method", None)
+    return None if method is None else str(getattr(method, "value", method))
 
 
 def _commit(model: Any, load_plan: LoadPlan) -> str | None:
@@ -143,7 +157,17 @@ def _sums(weights: list[tuple[str, str, str, Any]], column: int) -> dict[str, in
     for weight in weights:
         tensor = weight[3]
         key = str(weight[column])
-        sums[key] = sums.get(key, 0) + tensor.numel() * tensor.element_size()
+        sums[key] = sums.get(key, 0) + stored.size(tensor)
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def _by_dtype(weights: list[tuple[str, str, str, Any]]) -> dict[str, int]:
+    """Bytes by the dtype they are stored in."""
+    sums: dict[str, int] = {}
+    for *_, tensor in weights:
+        for part in stored.pieces(tensor):
+            key = str(part.dtype).removeprefix("torch.")
+            sums[key] = sums.get(key, 0) + int(part.numel()) * int(part.element_size())
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
@@ -184,7 +208,8 @@ def _dtype_warnings(load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]
     wanted = load_plan.dtype.value
     if not isinstance(wanted, str) or wanted == "auto":
         return
-    floating = [weight for weight in weights if weight[3].is_floating_point()]
+    # peft keeps the adapters themselves in float32, which is what their training wants.
+    floating = [w for w in weights if w[3].is_floating_point() and not any(part in w[0] for part in _ADAPTED)]
     other = [(name, dtype) for name, dtype, _, _ in floating if dtype != dtype_name(wanted)]
     if not other:
         return

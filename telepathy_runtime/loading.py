@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime import (
+    adapters,
     arguments,
     arrival,
     causes,
@@ -57,6 +58,10 @@ def load_model(
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
     purpose: Purpose | None = None,
+    quantization: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    adapter_revision: str | None = None,
+    merge_adapter: bool = False,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -73,6 +78,10 @@ def load_model(
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
     purpose: Purpose | None = None,
+    quantization: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    adapter_revision: str | None = None,
+    merge_adapter: bool = False,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -88,6 +97,10 @@ def load_model(
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
     purpose: Purpose | None = None,
+    quantization: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    adapter_revision: str | None = None,
+    merge_adapter: bool = False,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -113,6 +126,13 @@ def load_model(
     "finetune-adapters" also freezes the weights, stays in bfloat16, and lets gradients through the embeddings, which gradient
     checkpointing needs. Both warn of weights that training does not move, or that a GradScaler refuses.
 
+    `quantization` is the name of a way to quantise: "nf4", "fp4" or "int8" of bitsandbytes, "torchao-int8", "quanto-int8" or
+    "quanto-int4". It becomes the quantization_config of the package, where that is installed.
+
+    `adapter` is the id or folder of an adapter of PEFT, at `adapter_revision`, to load on the model: a PeftModel comes back, or
+    with `merge_adapter=True` the model with the adapter in its weights. With `merge_adapter=True` alone `model_id` is the
+    adapter, and names its base model.
+
     `report` receives the LoadReport: a path to which a JSON line is appended, or a callable. The report is also logged to
     "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it. `offload="error"` makes
     weights that did not fit on the accelerator an error instead of a warning. `explain=True` prints the plan first.
@@ -129,6 +149,9 @@ def load_model(
     if model_class is None:
         model_class = environment.need("transformers").AutoModelForCausalLM
     dtype, from_pretrained_kwargs = planning.dtype_argument(dtype, from_pretrained_kwargs)
+    model_id, put_on, base_keywords = adapters.asked(
+        model_id, adapter, adapter_revision, merge_adapter, from_pretrained_kwargs
+    )
     arguments.check(
         model_id=model_id,
         model_class=model_class,
@@ -150,7 +173,8 @@ def load_model(
         attn_implementation=attn_implementation,
         generation_config=generation_config,
         purpose=purpose,
-        **from_pretrained_kwargs,
+        quantization=quantization,
+        **base_keywords,
     )
     if explain:
         print(load_plan.describe())
@@ -173,6 +197,15 @@ def load_model(
         arrival.refuse(arrived, load_plan, weights)
     changed, warnings = _apply_generation(model, load_plan)
     prepared = purposes.prepare(model, purpose)
+    returned = model if asked_for_info else loaded
+    facts: Mapping[str, Any] = {}
+    if put_on is not None:
+        trainable = purpose in purposes.TRAINS
+        with causes.explained(adapters.plan_of(put_on, load_plan)), _LOADING:
+            model, facts, more = adapters.attach(
+                model, put_on, load_plan, trainable=trainable, weights=weights
+            )
+        returned, warnings = model, (*warnings, *more)
     finished = inspection.inspect(
         model,
         load_plan,
@@ -180,6 +213,7 @@ def load_model(
         generation=changed,
         arrived=arrived,
         prepared=prepared,
+        adapter=facts,
         warnings=warnings,
     )
     finished.attach(model)
@@ -190,7 +224,7 @@ def load_model(
             "; ".join(f"{len(modules)} modules on {device}" for device, modules in spilled.items()),
             "free the device, quantise, take more devices, or allow it with offload='warn'",
         )
-    return model if asked_for_info else loaded
+    return returned
 
 
 def _load(model_class: Any, model_id: Any, model_args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

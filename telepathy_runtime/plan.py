@@ -30,6 +30,7 @@ class Request:
     generation_config: Any = "default"
     keywords: Mapping[str, Any] = field(default_factory=dict)
     purpose: str | None = None
+    quantization: str | None = None
 
     @property
     def asked(self) -> str:
@@ -111,6 +112,7 @@ class LoadPlan:
             "model_id": self.request.model_id,
             "model_class": self.request.class_name,
             "purpose": self.request.purpose,
+            "quantization": self.request.quantization,
             "keywords": sorted(self.request.keywords),
             "download": None if self.download is None else self.download.describe(),
             **{

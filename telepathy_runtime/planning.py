@@ -18,6 +18,7 @@ from telepathy_runtime import (
     traits,
 )
 from telepathy_runtime import purpose as purposes
+from telepathy_runtime import quantization as quantizations
 from telepathy_runtime.choice import Choice
 from telepathy_runtime.environment import Machine
 from telepathy_runtime.plan import Facts, LoadPlan, Request
@@ -35,6 +36,7 @@ def plan_load(
     attn_implementation: Any = attention.RESOLVE,
     generation_config: Any = "default",
     purpose: Purpose | None = None,
+    quantization: str | None = None,
     machine: Machine | None = None,
     **keywords: Any,
 ) -> LoadPlan:
@@ -56,12 +58,31 @@ def plan_load(
         generation_config,
         keywords,
         purpose,
+        quantization,
     )
+    if quantization is not None:
+        quantizations.check(quantization, keywords)
     if machine is None:
         # Looking at the GPUs starts CUDA; a call that decides nothing must do nothing.
         decided = (request.dtype, request.device_map, request.attn_implementation)
         machine = Machine() if all(value is None for value in decided) else environment.probe()
+    if quantization is not None:
+        request = _quantized(request, machine, quantization)
     return plan.make_plan(request, machine, gather(request, model_class, machine))
+
+
+def _quantized(request: Request, machine: Machine, name: str) -> Request:
+    """The request with the config object of its quantisation among the keywords."""
+    chosen = precision.choose_dtype(machine, request.dtype, purpose=request.purpose).value
+    if not isinstance(chosen, str) or chosen == "auto":
+        chosen = "bfloat16" if machine.bfloat16 else "float16"
+    folder = checkpoint.located(request.model_id, request.keywords)
+    try:
+        shipped = checkpoint.config(folder) if folder is not None else None
+    except (checkpoint.UnreadableError, OSError):
+        shipped = None  # from_pretrained will meet the same damage, and its message is translated there
+    made = quantizations.config(name, torch_dtype(chosen), shipped)
+    return replace(request, keywords={**request.keywords, "quantization_config": made})
 
 
 def identifier(model_id: Any) -> str:
@@ -155,8 +176,8 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
     quantization = keywords.get("quantization_config")
     return found.bytes_in(
         _item_size(request, machine, shipped.get("model_type")),
-        four_bit=_wants(quantization, "load_in_4bit"),
-        eight_bit=_wants(quantization, "load_in_8bit"),
+        four_bit=_wants(quantization, "load_in_4bit") or quantizations.four_bit(request.quantization),
+        eight_bit=_wants(quantization, "load_in_8bit") or quantizations.eight_bit(request.quantization),
     )
 
 

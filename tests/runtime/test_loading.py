@@ -277,6 +277,7 @@ def test_report_as_json_lines_callable_and_log(
         "device_map": "resolve",
         "model_class": "AutoModelForCausalLM",
         "revision": None,
+        "quantization": None,
     }
     parameters = sum(tensor.numel() for tensor in model.parameters())
     assert first["parameters"] == second["parameters"] == parameters
