@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from telepathy_runtime import adapters, caches, checkpoint, downloads, errors, hints, quantization
+from telepathy_runtime import adapters, caches, checkpoint, downloads, errors, hints, mismatch, quantization
 from telepathy_runtime.errors import LoadError
 from telepathy_runtime.failure import Failure, failure_of
 from telepathy_runtime.plan import LoadPlan
@@ -227,7 +227,7 @@ def _wrong_class(failure: Failure) -> LoadError | None:
     if failure.says("size mismatch", "ignore_mismatched_sizes"):
         return errors.ModelClassError(
             failure.asked,
-            f"the weights have other shapes than the class: {failure.first_line}",
+            f"the weights have other shapes than the class: {mismatch.named(failure) or failure.first_line}",
             "check model_class and config=; ignore_mismatched_sizes=True makes those weights random",
         )
     return None

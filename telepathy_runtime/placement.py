@@ -65,7 +65,7 @@ def choose_device_map(
     if machine.launcher.distributed:
         return _own_device(machine)
     if machine.accelerator == "mps":
-        return Choice({"": "mps"}, "one process on Apple silicon")
+        return _on_mps(machine, weight_bytes)
     if max_memory is not None or offload:
         given = "max_memory" if max_memory is not None else "an offload argument"
         return Choice("auto", f"{given} was given, which only a computed map obeys")
@@ -131,6 +131,18 @@ def _fits(device: Device, weight_bytes: int | None) -> bool:
 def _whole(device: Device) -> dict[str, Any]:
     # An int for CUDA, as every script writes it; other backends need their name.
     return {"": 0 if device.kind == "cuda" else f"{device.kind}:{device.index}"}
+
+
+def _on_mps(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
+    room = _room(machine.devices[0]) if machine.devices else None
+    warnings: tuple[str, ...] = ()
+    if weight_bytes is not None and room is not None and weight_bytes > room:
+        # Metal refuses no allocation: macOS swaps, and each token takes minutes.
+        warnings = (
+            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that Metal recommends to use: it will swap; quantise, "
+            "or take a smaller model",
+        )
+    return Choice({"": "mps"}, "one process on Apple silicon", warnings)
 
 
 def _to_train(machine: Machine, weight_bytes: int | None) -> Choice[Any]:

@@ -14,6 +14,7 @@ from telepathy_runtime.environment import Machine
 if TYPE_CHECKING:
     from telepathy_runtime.downloads import Download
 
+_SECRET = ("token", "use_auth_token")  # logs and issues are no place for them
 # Keywords with which transformers shards the weights itself; a device map beside them is refused.
 TENSOR_PARALLEL = ("tp_plan", "tp_size", "distributed_config", "device_mesh")
 
@@ -88,7 +89,10 @@ class LoadPlan:
 
     def describe(self) -> str:
         """The plan for a reader: the call, and a line for each decision."""
-        shown = ", ".join(f"{name}={show(value)}" for name, value in self.keywords().items())
+        shown = ", ".join(
+            f"{name}={'...' if name in _SECRET and isinstance(value, str) else show(value)}"
+            for name, value in self.keywords().items()
+        )
         call = f"{self.request.class_name}.from_pretrained({self.request.model_id!r}{', ' if shown else ''}{shown})"
         decisions: tuple[str, ...] = (
             self.dtype.describe("dtype"),

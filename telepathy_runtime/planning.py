@@ -151,7 +151,7 @@ def _dtype_depends_on_model(request: Request, machine: Machine) -> bool:
 
 
 def _size_matters(request: Request, machine: Machine) -> bool:
-    if request.device_map != placement.RESOLVE or machine.accelerator == "mps":
+    if request.device_map != placement.RESOLVE:
         return False
     return len(machine.devices) == 1 or (bool(machine.devices) and request.purpose in purposes.TRAINS)
 
