@@ -32,13 +32,16 @@ if TYPE_CHECKING:
         ModelMissingError,
         NotGenerativeError,
         OfflineError,
+        QuantizationError,
         ReadOnlyCacheError,
         SpillError,
         WeightsError,
     )
+    from telepathy_runtime.loading.fitting import FitReport, fit_tokenizer
     from telepathy_runtime.loading.load import load_model, load_tokenizer
     from telepathy_runtime.loading.planning import plan_load
     from telepathy_runtime.loading.report import LoadReport
+    from telepathy_runtime.loading.together import load, load_processor
     from telepathy_runtime.memory import (
         Monitor,
         PerceiverBridge,
@@ -52,6 +55,10 @@ if TYPE_CHECKING:
 _HOME = {
     "load_model": "loading",
     "load_tokenizer": "loading",
+    "load": "together",
+    "load_processor": "together",
+    "fit_tokenizer": "fitting",
+    "FitReport": "fitting",
     "plan_load": "planning",
     "resolve_device_map": "placement",
     "resolve_attn_implementation": "attention",
@@ -80,6 +87,7 @@ _HOME = {
     "ModelMissingError": "errors",
     "NotGenerativeError": "errors",
     "OfflineError": "errors",
+    "QuantizationError": "errors",
     "SpillError": "errors",
     "ArgumentError": "errors",
     "ModelClassError": "errors",
@@ -93,6 +101,7 @@ __all__ = [
     "DeviceMapError",
     "DeviceMemoryError",
     "DiskFullError",
+    "FitReport",
     "GatedModelError",
     "LauncherError",
     "LoadError",
@@ -105,6 +114,7 @@ __all__ = [
     "NotGenerativeError",
     "OfflineError",
     "PerceiverBridge",
+    "QuantizationError",
     "ReadOnlyCacheError",
     "SpillError",
     "TokenizerReport",
@@ -115,7 +125,10 @@ __all__ = [
     "default_generation_config",
     "estimate",
     "estimate_pair",
+    "fit_tokenizer",
+    "load",
     "load_model",
+    "load_processor",
     "load_tokenizer",
     "max_batch",
     "plan_load",

@@ -239,7 +239,7 @@ def resolve_attn_implementation(
     model_id: str | os.PathLike[str] | None = None,
     *,
     model_class: Any = None,
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     explain: bool = False,
     **keywords: Any,
