@@ -29,13 +29,16 @@ if TYPE_CHECKING:
         ModelMissingError,
         NotGenerativeError,
         OfflineError,
+        QuantizationError,
         ReadOnlyCacheError,
         SpillError,
         WeightsError,
     )
+    from telepathy_runtime.loading.fitting import FitReport, fit_tokenizer
     from telepathy_runtime.loading.load import load_model, load_tokenizer
     from telepathy_runtime.loading.planning import plan_load
     from telepathy_runtime.loading.report import LoadReport
+    from telepathy_runtime.loading.together import load, load_processor
     from telepathy_runtime.memory import (
         Monitor,
         PerceiverBridge,
@@ -49,6 +52,10 @@ if TYPE_CHECKING:
 _HOME = {
     "load_model": "loading.load",
     "load_tokenizer": "loading.load",
+    "load": "loading.together",
+    "load_processor": "loading.together",
+    "fit_tokenizer": "loading.fitting",
+    "FitReport": "loading.fitting",
     "plan_load": "loading.planning",
     "resolve_device_map": "resolvers",
     "resolve_attn_implementation": "resolvers",
@@ -77,6 +84,7 @@ _HOME = {
     "ModelMissingError": "errors",
     "NotGenerativeError": "errors",
     "OfflineError": "errors",
+    "QuantizationError": "errors",
     "SpillError": "errors",
     "ArgumentError": "errors",
     "ModelClassError": "errors",
@@ -90,6 +98,7 @@ __all__ = [
     "DeviceMapError",
     "DeviceMemoryError",
     "DiskFullError",
+    "FitReport",
     "GatedModelError",
     "LauncherError",
     "LoadError",
@@ -102,6 +111,7 @@ __all__ = [
     "NotGenerativeError",
     "OfflineError",
     "PerceiverBridge",
+    "QuantizationError",
     "ReadOnlyCacheError",
     "SpillError",
     "TokenizerReport",
@@ -112,7 +122,10 @@ __all__ = [
     "default_generation_config",
     "estimate",
     "estimate_pair",
+    "fit_tokenizer",
+    "load",
     "load_model",
+    "load_processor",
     "load_tokenizer",
     "max_batch",
     "plan_load",

@@ -92,6 +92,10 @@ class DeviceMemoryError(LoadError, RuntimeError):
     """The device ran out of memory while the weights were being placed."""
 
 
+class QuantizationError(LoadError, ValueError):
+    """A quantisation was asked for that the checkpoint or this machine does not allow."""
+
+
 class NotGenerativeError(LoadError, ValueError):
     """A generation config was asked for, and the model cannot generate."""
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from telepathy_runtime.choose.precision import DEFAULT
+from telepathy_runtime.choose.precision import RESOLVE
 from telepathy_runtime.loading import planning
+
+if TYPE_CHECKING:
+    from telepathy_runtime.choose.purpose import Purpose
 
 
 def resolve_device_map(
     model_id: str | os.PathLike[str] | None = None,
     *,
-    dtype: Any = "bfloat16",
+    dtype: Any = RESOLVE,
+    purpose: Purpose | None = None,
     explain: bool = False,
     **keywords: Any,
 ) -> Any:
@@ -20,17 +24,19 @@ def resolve_device_map(
 
     None (CPU, ZeRO-3, FSDP), a one-device dict, or "auto". With `model_id` the size of the checkpoint is read from its
     index or safetensors headers, so that one GPU that is too small gives "auto" and a warning instead of running out.
-    `keywords` are those of from_pretrained (revision, cache_dir, subfolder, quantization_config, tp_plan ...).
+    `purpose` as in load_model: training wants the whole model on one device. `keywords` are those of from_pretrained (revision, cache_dir, subfolder, quantization_config, tp_plan ...).
     `explain=True` prints the choice and its reason.
     """
-    return planning.decide_device_map(model_id, dtype=dtype, keywords=keywords, explain=explain)
+    return planning.decide_device_map(
+        model_id, dtype=dtype, purpose=purpose, keywords=keywords, explain=explain
+    )
 
 
 def resolve_attn_implementation(
     model_id: str | os.PathLike[str] | None = None,
     *,
     model_class: Any = None,
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     explain: bool = False,
     **keywords: Any,
@@ -53,15 +59,19 @@ def resolve_attn_implementation(
 
 
 def resolve_dtype(
-    asked: Any = DEFAULT,
+    asked: Any = RESOLVE,
     *,
     model_id: str | os.PathLike[str] | None = None,
+    purpose: Purpose | None = None,
     explain: bool = False,
     **keywords: Any,
 ) -> Any:
     """The dtype for this machine as a torch.dtype, for `from_pretrained(dtype=resolve_dtype())`.
 
     bfloat16 where the hardware computes in it (CUDA capability 8.0, macOS 14, every CPU), else float16, or float32 for
-    models that overflow in float16 (known when `model_id` is given). "auto", None and dicts come back as they are.
+    models that overflow in float16 (known when `model_id` is given); float32 for `purpose="training"`. "auto", None and
+    dicts come back as they are.
     """
-    return planning.decide_dtype(asked, model_id=model_id, keywords=keywords, explain=explain)
+    return planning.decide_dtype(
+        asked, model_id=model_id, purpose=purpose, keywords=keywords, explain=explain
+    )

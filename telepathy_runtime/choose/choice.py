@@ -32,6 +32,8 @@ def show(value: object) -> str:
         return "(left to transformers)"
     if isinstance(value, type):
         return value.__name__
+    if type(value).__name__.endswith("Config") and hasattr(value, "to_dict"):
+        return f"{type(value).__name__}(...)"  # its repr is a page of JSON
     text = repr(value)
     return text[6:] if text.startswith("torch.") else text
 

@@ -182,7 +182,7 @@ def _merge_into(merged: Any, shipped: Any, asked: Mapping[str, Any], tokenizer: 
         if not merged.do_sample and "num_return_sequences" not in asked:
             merged.num_return_sequences = blank.num_return_sequences  # of one beam there is one sequence
     ids = _token_ids(tokenizer)
-    stops = _union(shipped.eos_token_id, asked.get("eos_token_id"), ids.get("eos_token_id"))
+    stops = union(shipped.eos_token_id, asked.get("eos_token_id"), ids.get("eos_token_id"))
     merged.eos_token_id = stops
     merged.pad_token_id = _first_known(
         asked.get("pad_token_id"), shipped.pad_token_id, ids.get("pad_token_id"), stops
@@ -210,7 +210,7 @@ def _asked(config: Any) -> dict[str, Any]:
     return differing | {name: getattr(config, name) for name in kept if name in fields}
 
 
-def _union(*found: Any) -> Any:
+def union(*found: Any) -> Any:
     """Stop ids in order of first appearance; a lone one stays an int, none stays None."""
     ids: list[int] = []
     for value in found:

@@ -16,6 +16,7 @@ from telepathy_runtime.machine.environment import Device, Machine
 if TYPE_CHECKING:
     pass
 
+
 RESOLVE = "resolve"
 # "auto" fills a GPU to 90 %; accelerate may also keep room there for the largest layer, by version and shape.
 USABLE_SHARE = 0.9
@@ -39,12 +40,14 @@ def choose_device_map(
     tensor_parallel: bool = False,
     max_memory: Mapping[Any, Any] | None = None,
     offload: bool = False,
+    purpose: str | None = None,
 ) -> Choice[Any]:
     """Decide the device map. Pure.
 
     `weight_bytes` is what the weights will take on the device in the dtype they are loaded in (None: unknown).
     `offload` says that the call has an `offload_...` argument. One process on one GPU gets a map onto the GPU only where
-    "auto" would give the same, and "auto" elsewhere.
+    "auto" would give the same, and "auto" elsewhere. One process that trains gets one GPU whole: a Trainer refuses weights
+    that "auto" spread or spilled, or trains on one GPU at a time.
     Raises DeviceMapError for an explicit map where ZeRO-3 places the weights. What tensor parallelism refuses differs
     between releases of transformers, and is left to them.
     """
@@ -52,7 +55,7 @@ def choose_device_map(
     if asked is None:
         return Choice(None, "asked to leave it to transformers")
     if not (isinstance(asked, str) and asked == RESOLVE):
-        return _explicit(machine, asked, owner)
+        return _explicit(machine, asked, owner, purpose)
     if owner is not None:
         return Choice(None, _OWNERS[owner])
     if machine.accelerator == "cpu":
@@ -60,16 +63,18 @@ def choose_device_map(
     if machine.launcher.distributed:
         return _own_device(machine)
     if machine.accelerator == "mps":
-        return Choice({"": "mps"}, "one process on Apple silicon")
+        return _on_mps(machine, weight_bytes)
     if max_memory is not None or offload:
         given = "max_memory" if max_memory is not None else "an offload argument"
         return Choice("auto", f"{given} was given, which only a computed map obeys")
+    if purpose == "training" or (purpose == "finetune-adapters" and _fits(machine.devices[0], weight_bytes)):
+        return _to_train(machine, weight_bytes)
     if len(machine.devices) > 1:
         return Choice("auto", f"one process and {len(machine.devices)} {machine.accelerator} devices")
     return _single(machine.devices[0], weight_bytes)
 
 
-def _explicit(machine: Machine, asked: Any, owner: str | None) -> Choice[Any]:
+def _explicit(machine: Machine, asked: Any, owner: str | None, purpose: str | None) -> Choice[Any]:
     if owner == "zero3":
         raise DeviceMapError(
             f"device_map={asked!r}",
@@ -81,6 +86,11 @@ def _explicit(machine: Machine, asked: Any, owner: str | None) -> Choice[Any]:
         warnings = (
             f'device_map="{asked}" in {machine.launcher.world_size} processes: each of them spreads a whole model over '
             f"every GPU it sees",
+        )
+    elif purpose == "training" and isinstance(asked, str) and asked in _SPREAD and machine.devices:
+        warnings = (
+            f'device_map="{asked}" for training: a Trainer refuses weights on the CPU or disk, and of several GPUs one '
+            "computes at a time; start one process for each GPU (torchrun, accelerate launch)",
         )
     return Choice(asked, "as given", warnings)
 
@@ -105,14 +115,58 @@ def _own_device(machine: Machine) -> Choice[Any]:
     return Choice({"": device}, f"{here.describe()}; one device a process", tuple(warnings))
 
 
-def _single(device: Device, weight_bytes: int | None) -> Choice[Any]:
-    # An int for CUDA, as every script writes it; other backends need their name.
-    whole: Any = {"": 0 if device.kind == "cuda" else f"{device.kind}:{device.index}"}
+def _room(device: Device) -> int | None:
+    """Bytes of `device` that weights may take."""
     room = device.free_bytes if device.free_bytes is not None else device.total_bytes
-    if weight_bytes is None or room is None:
+    return None if room is None else int(room * USABLE_SHARE)
+
+
+def _fits(device: Device, weight_bytes: int | None) -> bool:
+    room = _room(device)
+    return weight_bytes is not None and room is not None and weight_bytes <= room
+
+
+def _whole(device: Device) -> dict[str, Any]:
+    # An int for CUDA, as every script writes it; other backends need their name.
+    return {"": 0 if device.kind == "cuda" else f"{device.kind}:{device.index}"}
+
+
+def _on_mps(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
+    room = _room(machine.devices[0]) if machine.devices else None
+    warnings: tuple[str, ...] = ()
+    if weight_bytes is not None and room is not None and weight_bytes > room:
+        # Metal refuses no allocation: macOS swaps, and each token takes minutes.
+        warnings = (
+            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that Metal recommends to use: it will swap; quantise, "
+            "or take a smaller model",
+        )
+    return Choice({"": "mps"}, "one process on Apple silicon", warnings)
+
+
+def _to_train(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
+    device, warnings = machine.devices[0], []
+    if len(machine.devices) > 1:
+        warnings.append(
+            f"one process trains on one of {len(machine.devices)} {machine.accelerator} devices: start one process for "
+            "each (torchrun, accelerate launch)"
+        )
+    room = _room(device)
+    if weight_bytes is not None and room is not None and weight_bytes > room:
+        warnings.append(
+            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that are usable on one device, and training needs "
+            'gradients and optimizer states beside them: use FSDP or ZeRO-3, or purpose="finetune-adapters"'
+        )
+    return Choice(
+        _whole(device), f"training wants the whole model on one {device.kind} device", tuple(warnings)
+    )
+
+
+def _single(device: Device, weight_bytes: int | None) -> Choice[Any]:
+    whole: Any = _whole(device)
+    usable = _room(device)
+    if weight_bytes is None or usable is None:
         unknown = "checkpoint" if weight_bytes is None else "free memory"
         return Choice("auto", f"one {device.kind} device; size of the {unknown} unknown")
-    usable = int(room * USABLE_SHARE)
     if weight_bytes * _SURELY_FITS <= usable:
         return Choice(whole, f"one {device.kind} device; {gib(weight_bytes)} of weights fit in {gib(usable)}")
     if weight_bytes <= usable:

@@ -12,6 +12,7 @@ from telepathy_runtime.choose.attention import ClassTraits
 from telepathy_runtime.choose.choice import Choice, plain, show
 from telepathy_runtime.machine.environment import Machine
 
+_SECRET = ("token", "use_auth_token")  # logs and issues are no place for them
 # Keywords with which transformers shards the weights itself; a device map beside them is refused.
 TENSOR_PARALLEL = ("tp_plan", "tp_size", "distributed_config", "device_mesh")
 
@@ -22,11 +23,13 @@ class Request:
 
     model_id: str
     class_name: str = "AutoModelForCausalLM"
-    dtype: Any = precision.DEFAULT
+    dtype: Any = precision.RESOLVE
     device_map: Any = placement.RESOLVE
     attn_implementation: Any = attention.RESOLVE
     generation_config: Any = "default"
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str | None = None
+    quantization: str | None = None
 
     @property
     def asked(self) -> str:
@@ -84,7 +87,10 @@ class LoadPlan:
 
     def describe(self) -> str:
         """The plan for a reader: the call, and a line for each decision."""
-        shown = ", ".join(f"{name}={show(value)}" for name, value in self.keywords().items())
+        shown = ", ".join(
+            f"{name}={'...' if name in _SECRET and isinstance(value, str) else show(value)}"
+            for name, value in self.keywords().items()
+        )
         call = f"{self.request.class_name}.from_pretrained({self.request.model_id!r}{', ' if shown else ''}{shown})"
         decisions: tuple[str, ...] = (
             self.dtype.describe("dtype"),
@@ -107,6 +113,8 @@ class LoadPlan:
         return {
             "model_id": self.request.model_id,
             "model_class": self.request.class_name,
+            "purpose": self.request.purpose,
+            "quantization": self.request.quantization,
             "keywords": sorted(self.request.keywords),
             "download": None if self.download is None else self.download.describe(),
             **{
@@ -132,7 +140,9 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
     """
     keywords = request.keywords
     tensor_parallel = any(keywords.get(name) is not None for name in TENSOR_PARALLEL)
-    dtype = precision.choose_dtype(machine, request.dtype, model_type=facts.model_type)
+    dtype = precision.choose_dtype(
+        machine, request.dtype, model_type=facts.model_type, purpose=request.purpose
+    )
     device_map = placement.choose_device_map(
         machine,
         request.device_map,
@@ -140,6 +150,7 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
         tensor_parallel=tensor_parallel,
         max_memory=keywords.get("max_memory"),
         offload=offloads(keywords),
+        purpose=request.purpose,
     )
     attn = attention.choose_attention(
         machine,

@@ -10,7 +10,9 @@ from telepathy_runtime.machine.environment import Machine
 if TYPE_CHECKING:
     pass
 
+
 DEFAULT = "bfloat16"
+RESOLVE = "resolve"
 ITEM_SIZE = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
 # transformers only takes the names that torch has as attributes; scripts write these as well.
 _ALIASES = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
@@ -26,14 +28,21 @@ def dtype_name(asked: Any) -> Any:
     return _ALIASES.get(name, name)
 
 
-def choose_dtype(machine: Machine, asked: Any = DEFAULT, *, model_type: str | None = None) -> Choice[Any]:
+def choose_dtype(
+    machine: Machine, asked: Any = RESOLVE, *, model_type: str | None = None, purpose: str | None = None
+) -> Choice[Any]:
     """Decide the dtype, as a name. Pure.
 
-    The *name* "bfloat16" (the default) is a wish: without hardware for it another dtype is chosen, with a warning. A
-    torch.dtype is an order and stays what it is.
+    "resolve" is float32 for training, whose optimizer needs the small differences, and bfloat16 for everything else. The
+    *name* "bfloat16" is a wish: without hardware for it another dtype is chosen, with a warning. A torch.dtype is an order
+    and stays what it is.
     """
     if asked is None:
         return Choice(None, "asked to leave it to transformers")
+    if isinstance(asked, str) and asked == RESOLVE:
+        if purpose == "training":
+            return Choice("float32", "weights that are trained; bf16=True or autocast computes in bfloat16")
+        asked = DEFAULT
     name = dtype_name(asked)
     if isinstance(asked, dict) or name == "auto":
         return Choice(name, "as given")

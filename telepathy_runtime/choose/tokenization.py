@@ -98,6 +98,8 @@ def _encoder_decoder(model_id: str | os.PathLike[str], keywords: Mapping[str, An
 
 def finish(tokenizer: Any, asked: TokenizerRequest) -> TokenizerReport:
     """Give the loaded `tokenizer` the pad token that was asked for, and say what it has."""
+    if asked.padding_side not in (None, getattr(tokenizer, "padding_side", asked.padding_side)):
+        tokenizer.padding_side = asked.padding_side  # inside a processor that keeps its keywords to itself
     source, warnings = _set_pad_token(tokenizer, asked.pad_token)
     return TokenizerReport(
         model_id=asked.model_id,
@@ -111,6 +113,8 @@ def finish(tokenizer: Any, asked: TokenizerRequest) -> TokenizerReport:
 
 
 def _set_pad_token(tokenizer: Any, asked: Any) -> tuple[Source, tuple[str, ...]]:
+    if not hasattr(tokenizer, "pad_token"):
+        return "none", ()  # an image processor or a feature extractor
     if asked is None:
         return ("shipped" if tokenizer.pad_token is not None else "none"), ()
     if asked != RESOLVE:

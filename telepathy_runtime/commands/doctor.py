@@ -25,6 +25,7 @@ from telepathy_runtime.machine.environment import (
 
 # What this package is tested with; transformers' own windows for the others are read from its metadata.
 _WINDOWS = {"torch": ((2, 4), None), "transformers": ((4, 46), (6,))}
+_LABEL = 16  # columns
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
@@ -40,7 +41,8 @@ def add_parsers(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     found = examine(arguments)
-    print(json.dumps(found, indent=2) if arguments.json else text(found))
+    # Behind the longest label.
+    print(json.dumps(found, indent=2) if arguments.json else load_command.folded(text(found), indent=_LABEL))
     return 1 if "error" in (found.get("plan") or {}) else 0
 
 
@@ -148,44 +150,53 @@ def _cache() -> dict[str, Any]:
 
 
 def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
+    from telepathy_runtime.loading import prospects
+
     try:
         plan = load_command.planned(arguments)
     except LoadError as error:
         return {"error": type(error).__name__, "text": str(error)}
-    return {**plan.to_dict(), "text": plan.describe()}
+    found = {**plan.to_dict(), "text": plan.describe()}
+    try:
+        prospects.refuse_hopeless(plan, load_command.load_arguments(arguments).get("model_class"))
+    except LoadError as error:
+        found |= {"error": type(error).__name__, "text": f"{found['text']}\nThis load cannot work: {error}"}
+    return found
 
 
 def text(found: dict[str, Any]) -> str:
     """The findings for a reader."""
     here, cache = found["platform"], found["cache"]
-    lines = [f"platform     {here['system']}, Python {here['python']}, {here['cpus']} CPUs"]
+    lines = [f"platform        {here['system']}, Python {here['python']}, {here['cpus']} CPUs"]
     for row in found["packages"]:
         window = f" (wants {row['window']})" if row["window"] else ""
         outside = "" if row.get("supported", True) else "  outside the supported window"
         lines.append(f"{row['name']:<15} {row['version'] or 'not installed'}{window}{outside}")
     launcher = found["launcher"]
     lines.append(
-        f"launcher     {launcher['description']}{', ' + launcher['sharding'] if launcher['sharding'] else ''}"
+        f"launcher        {launcher['description']}{', ' + launcher['sharding'] if launcher['sharding'] else ''}"
     )
     if not found["devices"]:
-        lines.append(f"accelerator  {found['accelerator']}")
+        lines.append(f"accelerator     {found['accelerator']}")
     for device in found["devices"]:
         capability = ".".join(map(str, device["capability"])) if device["capability"] else "unknown"
         total = gib(device["total_bytes"]) if device["total_bytes"] else "unknown memory"
         free = f", {gib(device['free_bytes'])} free" if device["free_bytes"] else ""
         lines.append(
-            f"device       {device['device']} {device['name']}, capability {capability}, {total}{free}"
+            f"device          {device['device']} {device['name']}, capability {capability}, {total}{free}"
         )
-    lines.append(f"bfloat16     {'yes' if found['bfloat16'] else 'no: float16 or float32 is chosen instead'}")
+    lines.append(
+        f"bfloat16        {'yes' if found['bfloat16'] else 'no: float16 or float32 is chosen instead'}"
+    )
     for row in found["attention"]:
         lines.append(
-            f"attention    {row['name']}: {'usable' if row['usable'] else 'not usable'}, {row['because']}"
+            f"attention       {row['name']}: {'usable' if row['usable'] else 'not usable'}, {row['because']}"
         )
     state = "writable" if cache["writable"] else "NOT WRITABLE"
     free = gib(cache["free_bytes"]) + " free" if cache["free_bytes"] is not None else "free space unknown"
-    lines.append(f"cache        {cache['path']} (from {cache['chosen_by']}), {state}, {free}")
+    lines.append(f"cache           {cache['path']} (from {cache['chosen_by']}), {state}, {free}")
     lines.append(
-        f"network      {'forbidden by ' + cache['offline'] if cache['offline'] else 'allowed'}, token {cache['token']}"
+        f"network         {'forbidden by ' + cache['offline'] if cache['offline'] else 'allowed'}, token {cache['token']}"
     )
     if found["plan"] is not None:
         lines += ["", found["plan"]["text"]]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
 
 # Words on the command line for values that are none.
 _WORDS = {"none": None}
+# As in purpose.py, which is not imported for --help.
+_PURPOSES = ("inference", "training", "finetune-adapters")
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -26,12 +31,27 @@ def add_parsers(subparsers: Any) -> None:
 def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     """The settings of load_model; `none` leaves one to transformers."""
     parser.add_argument("--model-class", metavar="NAME", help="class of transformers (AutoModelForCausalLM)")
-    parser.add_argument("--dtype", default="bfloat16", metavar="DTYPE", help="precision of the weights")
+    parser.add_argument(
+        "--dtype", default="resolve", metavar="DTYPE", help="precision of the weights; resolve: by purpose"
+    )
     parser.add_argument(
         "--device-map", default="resolve", metavar="MAP", help="placement; resolve: by what is here"
     )
     parser.add_argument(
         "--attn-implementation", default="resolve", metavar="NAME", help="attention; resolve: by what is here"
+    )
+    parser.add_argument(
+        "--purpose",
+        choices=_PURPOSES,
+        metavar="PURPOSE",
+        help=f"what the model is for: {', '.join(_PURPOSES)}",
+    )
+    parser.add_argument("--quantization", metavar="NAME", help="way to quantise: nf4, int8, torchao-int8 ...")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run the model code that the repository brings"
+    )
+    parser.add_argument(
+        "--token", metavar="TOKEN", help="access token of the hub; HF_TOKEN keeps it out of ps"
     )
     parser.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of the checkpoint")
     parser.add_argument("--cache-dir", metavar="FOLDER", help="where downloads are kept")
@@ -52,8 +72,16 @@ def load_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     if arguments.model_class is not None:
         keywords["model_class"] = _class(arguments.model_class)
-    for name in ("revision", "cache_dir", "subfolder"):
-        if getattr(arguments, name) is not None:
+    for name in (
+        "revision",
+        "cache_dir",
+        "subfolder",
+        "purpose",
+        "quantization",
+        "token",
+        "trust_remote_code",
+    ):
+        if getattr(arguments, name):
             keywords[name] = getattr(arguments, name)
     return keywords
 
@@ -82,15 +110,28 @@ def _class(name: str) -> Any:
     return found
 
 
+def folded(text: str, indent: int = 4) -> str:
+    """`text` for a terminal, or for 80 columns where there is none: long lines go on below, further in."""
+    width = max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else 80
+    lines = []
+    for line in text.splitlines():
+        deeper = " " * (len(line) - len(line.lstrip()) + indent)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=deeper, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return "\n".join(lines)
+
+
 def run(arguments: argparse.Namespace) -> int:
     from telepathy_runtime import LoadReport, load_model
 
     if arguments.dry_run:
         plan = planned(arguments)
-        print(json.dumps(plan.to_dict(), indent=2) if arguments.json else plan.describe())
+        print(json.dumps(plan.to_dict(), indent=2) if arguments.json else folded(plan.describe()))
         return 0
     seen: list[LoadReport] = []
     load_model(arguments.model, report=seen.append, **load_arguments(arguments))
     report = seen[0]
-    print(json.dumps(report.to_dict(), indent=2) if arguments.json else report.describe())
+    # The warnings are logged, on standard error.
+    print(json.dumps(report.to_dict(), indent=2) if arguments.json else folded(report.describe()))
     return 0

@@ -18,7 +18,7 @@ from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.choose.tokenization import TokenizerRequest
 from telepathy_runtime.errors import LoadError
-from telepathy_runtime.failures import hints
+from telepathy_runtime.failures import hints, mismatch, options
 from telepathy_runtime.failures.failure import Failure, failure_of
 from telepathy_runtime.machine import caches
 
@@ -231,7 +231,7 @@ def _wrong_class(failure: Failure) -> LoadError | None:
     if failure.says("size mismatch", "ignore_mismatched_sizes"):
         return errors.ModelClassError(
             failure.asked,
-            f"the weights have other shapes than the class: {failure.first_line}",
+            f"the weights have other shapes than the class: {mismatch.named(failure) or failure.first_line}",
             "check model_class and config=; ignore_mismatched_sizes=True makes those weights random",
         )
     return None
@@ -321,6 +321,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _gated,
     hints.no_id,
     _no_such_folder,
+    options.quantisation,
     _missing_accelerate,
     _out_of_memory,
     _device_map,
@@ -329,6 +330,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _offline,
     hints.own_code,
     hints.unknown_architecture,
+    options.adapter,
     _wrong_class,
     _not_found,
     _attention,

@@ -23,6 +23,7 @@ class Failure:
     keywords: Mapping[str, Any]
     chain: tuple[BaseException, ...]
     tokenizer: bool = False
+    class_name: str = ""  # of the model, as transformers calls it
 
     @property
     def text(self) -> str:
@@ -71,4 +72,5 @@ def failure_of(asked: LoadPlan | TokenizerRequest, error: BaseException) -> Fail
         seen.add(id(following))
         chain.append(following)
         following = following.__cause__ or following.__context__
-    return Failure(what, model_id, keywords, tuple(chain), isinstance(asked, TokenizerRequest))
+    class_name = "" if isinstance(asked, TokenizerRequest) else asked.request.class_name
+    return Failure(what, model_id, keywords, tuple(chain), isinstance(asked, TokenizerRequest), class_name)

@@ -11,8 +11,8 @@ from telepathy_runtime.errors import LoadError
 from telepathy_runtime.failures.failure import Failure
 
 _REPLACED = {
-    "load_in_8bit": "pass quantization_config=BitsAndBytesConfig(load_in_8bit=True); without it the full model is loaded",
-    "load_in_4bit": "pass quantization_config=BitsAndBytesConfig(load_in_4bit=True); without it the full model is loaded",
+    "load_in_8bit": 'pass quantization="int8" or quantization_config=BitsAndBytesConfig(load_in_8bit=True); without it the full model is loaded',
+    "load_in_4bit": 'pass quantization="nf4" or quantization_config=BitsAndBytesConfig(load_in_4bit=True); without it the full model is loaded',
     "use_auth_token": "pass token=",
     "use_flash_attention_2": 'pass attn_implementation="flash_attention_2"',
     "device": "pass device_map=",

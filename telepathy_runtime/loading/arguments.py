@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from telepathy_runtime.choose import precision
+from telepathy_runtime.choose.purpose import PURPOSES
 from telepathy_runtime.errors import ArgumentError, of_kind
 from telepathy_runtime.machine.environment import need
 
@@ -25,14 +26,17 @@ def check(
     report: Any,
     offload: Any,
     weights: Any,
+    purpose: Any,
     raw: bool,
 ) -> None:
     """Raise ArgumentError, which is a ValueError or TypeError too, for the first argument that cannot be meant.
 
     With `raw` the call is from_pretrained and nothing else: only what from_pretrained does not see is looked at.
     """
-    _one_of("offload", offload, OFFLOAD)
-    _one_of("weights", weights, WEIGHTS)
+    one_of("offload", offload, OFFLOAD)
+    one_of("weights", weights, WEIGHTS)
+    if purpose is not None:
+        one_of("purpose", purpose, PURPOSES)
     if report is not None and not callable(report) and not isinstance(report, (str, os.PathLike)):
         raise _wrong_type("report", report, "a path or a callable")
     if raw:
@@ -54,7 +58,7 @@ def _dtype(dtype: Any) -> None:
         return
     torch = need("torch")
     name = precision.dtype_name(dtype)
-    if isinstance(dtype, torch.dtype) or name == "auto":
+    if isinstance(dtype, torch.dtype) or (isinstance(name, str) and name in ("auto", precision.RESOLVE)):
         return
     if not isinstance(dtype, str):
         raise _wrong_type("dtype", dtype, "a name such as 'bfloat16', a torch.dtype, 'auto' or None")
@@ -77,7 +81,7 @@ def _generation(asked: Any) -> None:
         raise _wrong_type("generation_config", asked, '"default", None or a GenerationConfig')
 
 
-def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         shown = " or ".join(f'"{word}"' for word in allowed)
         raise _wrong_value(name, value, "it is no setting", f"pass {shown}")

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.checkpoint import files as checkpoint
-from telepathy_runtime.choose import traits
+from telepathy_runtime.checkpoint import stored
+from telepathy_runtime.choose import purpose, traits
 from telepathy_runtime.choose.choice import plain
 from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.choose.precision import dtype_name
@@ -22,6 +24,8 @@ from telepathy_runtime.loading.report import LoadReport
 
 _HOST = ("cpu", "disk", "meta")
 _SHOWN = 3
+# In the names of what an adapter adds to a model.
+_ADAPTED = (".lora_", ".modules_to_save.", "prompt_encoder.", ".ia3_", ".vera_")
 
 
 def inspect(
@@ -31,18 +35,21 @@ def inspect(
     seconds: float,
     generation: Mapping[str, Any] | None = None,
     arrived: Arrival | None = None,
+    prepared: Mapping[str, Any] | None = None,
+    adapter: Mapping[str, Any] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> LoadReport:
     """The LoadReport of `model`, which was loaded by `load_plan` in `seconds`. Raises nothing: the model is there."""
     try:
-        return _inspect(model, load_plan, seconds, generation or {}, arrived, warnings)
+        found = _inspect(model, load_plan, seconds, generation or {}, arrived, prepared or {}, warnings)
+        return replace(found, adapter=adapter or {})
     except Exception as error:
         request = load_plan.request
         return LoadReport(
             model_id=request.model_id,
             requested=_requested(load_plan),
             effective={
-                **dict.fromkeys(("dtype", "attn_implementation", "device_map", "revision")),
+                **dict.fromkeys(("dtype", "attn_implementation", "device_map", "revision", "quantization")),
                 "model_class": type(model).__name__,
             },
             parameters=0,
@@ -50,6 +57,7 @@ def inspect(
             bytes_by_dtype={},
             bytes_by_device={},
             seconds=round(seconds, 4),
+            purpose=request.purpose,
             warnings=(
                 *load_plan.warnings,
                 *warnings,
@@ -66,6 +74,7 @@ def _requested(load_plan: LoadPlan) -> dict[str, Any]:
         "device_map": plain(request.device_map),
         "model_class": request.class_name,
         "revision": plain(request.keywords.get("revision")),
+        "quantization": request.quantization,
     }
 
 
@@ -75,23 +84,26 @@ def _inspect(
     seconds: float,
     generation: Mapping[str, Any],
     arrived: Arrival | None,
+    prepared: Mapping[str, Any],
     warnings: tuple[str, ...],
 ) -> LoadReport:
     request = load_plan.request
     weights = list(_parameters(model))
-    by_dtype, by_device = _sums(weights, 1), _sums(weights, 2)
+    by_dtype, by_device = _by_dtype(weights), _sums(weights, 2)
     attention = effective_attention(model)
+    dtype = _dtype(model, by_dtype)
     return LoadReport(
         model_id=request.model_id,
         requested=_requested(load_plan),
         effective={
-            "dtype": _dtype(model, by_dtype),
+            "dtype": dtype,
             "attn_implementation": attention,
             "device_map": _placement(model, by_device),
             "model_class": type(model).__name__,
             "revision": _commit(model, load_plan),
+            "quantization": _quantization(model),
         },
-        parameters=sum(tensor.numel() for _, _, _, tensor in weights),
+        parameters=sum(stored.numbers(tensor) for _, _, _, tensor in weights),
         parameter_bytes=sum(by_dtype.values()),
         bytes_by_dtype=by_dtype,
         bytes_by_device=by_device,
@@ -100,6 +112,8 @@ def _inspect(
         device_bytes=allocated_bytes(),
         generation={name: list(pair) for name, pair in generation.items()},
         weights={} if arrived is None else arrived.to_dict(),
+        purpose=request.purpose,
+        prepared=prepared,
         warnings=(
             *load_plan.warnings,
             *warnings,
@@ -108,8 +122,16 @@ def _inspect(
             *_soft_cap_warnings(model, attention),
             *_spill_warnings(model, load_plan, weights),
             *(() if arrived is None else arrival.warnings(arrived, load_plan, model)),
+            *purpose.warnings(model, request.purpose, dtype),
         ),
     )
+
+
+def _quantization(model: Any) -> str | None:
+    """The method by which the weights are quantised, as transformers calls it."""
+    found = getattr(getattr(model, "config", None), "quantization_config", None)
+    method = found.get("quant_method") if isinstance(found, Mapping) else getattr(found, "quant_method", None)
+    return None if method is None else str(getattr(method, "value", method))
 
 
 def _commit(model: Any, load_plan: LoadPlan) -> str | None:
@@ -139,7 +161,17 @@ def _sums(weights: list[tuple[str, str, str, Any]], column: int) -> dict[str, in
     for weight in weights:
         tensor = weight[3]
         key = str(weight[column])
-        sums[key] = sums.get(key, 0) + tensor.numel() * tensor.element_size()
+        sums[key] = sums.get(key, 0) + stored.size(tensor)
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def _by_dtype(weights: list[tuple[str, str, str, Any]]) -> dict[str, int]:
+    """Bytes by the dtype they are stored in."""
+    sums: dict[str, int] = {}
+    for *_, tensor in weights:
+        for part in stored.pieces(tensor):
+            key = str(part.dtype).removeprefix("torch.")
+            sums[key] = sums.get(key, 0) + int(part.numel()) * int(part.element_size())
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
@@ -180,7 +212,8 @@ def _dtype_warnings(load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]
     wanted = load_plan.dtype.value
     if not isinstance(wanted, str) or wanted == "auto":
         return
-    floating = [weight for weight in weights if weight[3].is_floating_point()]
+    # peft keeps the adapters themselves in float32, which is what their training wants.
+    floating = [w for w in weights if w[3].is_floating_point() and not any(part in w[0] for part in _ADAPTED)]
     other = [(name, dtype) for name, dtype, _, _ in floating if dtype != dtype_name(wanted)]
     if not other:
         return

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime.checkpoint import downloads
 from telepathy_runtime.choose import generation, tokenization
+from telepathy_runtime.choose import purpose as purposes
 from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.errors import NotGenerativeError, SpillError
 from telepathy_runtime.failures import causes
-from telepathy_runtime.loading import arguments, arrival, inspection, planning
+from telepathy_runtime.loading import adapters, arguments, arrival, inspection, planning
 from telepathy_runtime.loading.report import Target
 from telepathy_runtime.machine import environment
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
+
+    from telepathy_runtime.choose.purpose import Purpose
 
 M = TypeVar("M")
 
@@ -43,10 +46,15 @@ def load_model(
     model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: type[_BaseAutoModelClass] | None = None,
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
+    quantization: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    adapter_revision: str | None = None,
+    merge_adapter: bool = False,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -58,10 +66,15 @@ def load_model(
     model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: type[M],
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
+    quantization: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    adapter_revision: str | None = None,
+    merge_adapter: bool = False,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -72,10 +85,15 @@ def load_model(
     model_id: str | os.PathLike[str] | None,
     *model_args: Any,
     model_class: Any = None,
-    dtype: Any = "bfloat16",
+    dtype: Any = "resolve",
     device_map: Any = "resolve",
     attn_implementation: Any = "resolve",
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
+    quantization: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    adapter_revision: str | None = None,
+    merge_adapter: bool = False,
     report: Target = None,
     offload: Literal["warn", "error"] = "warn",
     weights: Literal["most", "partial", "strict"] = "most",
@@ -89,12 +107,24 @@ def load_model(
     setting to transformers and any other value is used as given; with None for all four this is
     `model_class.from_pretrained(model_id, *model_args, **from_pretrained_kwargs)` and nothing else.
 
-    - dtype: "bfloat16" means bfloat16 where the hardware computes in it, else another with a warning; a torch.dtype is
-      taken literally. `torch_dtype` is a synonym.
+    - dtype: "resolve" is bfloat16, and float32 for training. "bfloat16" means bfloat16 where the hardware computes in it,
+      else another with a warning; a torch.dtype is taken literally. `torch_dtype` is a synonym.
     - device_map: "resolve" chooses by launcher, devices and size, see resolve_device_map.
     - attn_implementation: "resolve" chooses by package, capability, dtype and class, see resolve_attn_implementation.
     - generation_config: "default" merges default_generation_config() into what the checkpoint ships (skipped for models
       that cannot generate); a GenerationConfig is merged the same way. See apply_generation_config.
+
+    `purpose` says what the model is for; what you state yourself goes before it. "inference" is what None is as well.
+    "training" keeps the weights in float32, puts one process on one device and switches the cache of keys and values off.
+    "finetune-adapters" also freezes the weights, stays in bfloat16, and lets gradients through the embeddings, which gradient
+    checkpointing needs. Both warn of weights that training does not move, or that a GradScaler refuses.
+
+    `quantization` is the name of a way to quantise: "nf4", "fp4" or "int8" of bitsandbytes, "torchao-int8", "quanto-int8" or
+    "quanto-int4". It becomes the quantization_config of the package, where that is installed.
+
+    `adapter` is the id or folder of an adapter of PEFT, at `adapter_revision`, to load on the model: a PeftModel comes back, or
+    with `merge_adapter=True` the model with the adapter in its weights. With `merge_adapter=True` alone `model_id` is the
+    adapter, and names its base model.
 
     `report` receives the LoadReport: a path to which a JSON line is appended, or a callable. The report is also logged to
     "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it. `offload="error"` makes
@@ -112,6 +142,9 @@ def load_model(
     if model_class is None:
         model_class = environment.need("transformers").AutoModelForCausalLM
     dtype, from_pretrained_kwargs = planning.dtype_argument(dtype, from_pretrained_kwargs)
+    model_id, put_on, base_keywords = adapters.asked(
+        model_id, adapter, adapter_revision, merge_adapter, from_pretrained_kwargs
+    )
     arguments.check(
         model_id=model_id,
         model_class=model_class,
@@ -122,6 +155,7 @@ def load_model(
         report=report,
         offload=offload,
         weights=weights,
+        purpose=purpose,
         raw=all(value is None for value in (dtype, device_map, attn_implementation, generation_config)),
     )
     load_plan = planning.plan_load(
@@ -131,7 +165,9 @@ def load_model(
         device_map=device_map,
         attn_implementation=attn_implementation,
         generation_config=generation_config,
-        **from_pretrained_kwargs,
+        purpose=purpose,
+        quantization=quantization,
+        **base_keywords,
     )
     if explain:
         print(load_plan.describe())
@@ -153,12 +189,24 @@ def load_model(
         arrived = arrival.arrival(model, info)
         arrival.refuse(arrived, load_plan, weights)
     changed, warnings = _apply_generation(model, load_plan)
+    prepared = purposes.prepare(model, purpose)
+    returned = model if asked_for_info else loaded
+    facts: Mapping[str, Any] = {}
+    if put_on is not None:
+        trainable = purpose in purposes.TRAINS
+        with causes.explained(adapters.plan_of(put_on, load_plan)), _LOADING:
+            model, facts, more = adapters.attach(
+                model, put_on, load_plan, trainable=trainable, weights=weights
+            )
+        returned, warnings = model, (*warnings, *more)
     finished = inspection.inspect(
         model,
         load_plan,
         seconds=time.perf_counter() - begun,
         generation=changed,
         arrived=arrived,
+        prepared=prepared,
+        adapter=facts,
         warnings=warnings,
     )
     finished.attach(model)
@@ -169,7 +217,7 @@ def load_model(
             "; ".join(f"{len(modules)} modules on {device}" for device, modules in spilled.items()),
             "free the device, quantise, take more devices, or allow it with offload='warn'",
         )
-    return model if asked_for_info else loaded
+    return returned
 
 
 def _load(model_class: Any, model_id: Any, model_args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -211,6 +259,7 @@ def load_tokenizer(
     *tokenizer_args: Any,
     padding_side: str | None = None,
     pad_token: Any = "resolve",
+    purpose: Purpose | None = None,
     tokenizer_class: Any = None,
     report: Any = None,
     **kwargs: Any,
@@ -220,12 +269,15 @@ def load_tokenizer(
     `pad_token`: "resolve" keeps a shipped one, else takes a reserved token of the vocabulary, else eos with a warning (a
     collator that masks pad also masks the real eos); None leaves it to transformers; a token is used as given.
     `padding_side`: None leaves it as shipped; "left" or "right" as given; "generation" is left (right for
-    encoder-decoder models), "training" is right.
+    encoder-decoder models), "training" is right. With a `purpose` the side that was left open is the one it wants.
 
     What was chosen is logged and handed to `report` as in load_model. Raises LoadError as load_model does.
     """
     if tokenizer_class is None:
         tokenizer_class = environment.need("transformers").AutoTokenizer
+    if purpose is not None:
+        arguments.one_of("purpose", purpose, purposes.PURPOSES)
+        padding_side = padding_side or ("training" if purpose in purposes.TRAINS else "generation")
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)

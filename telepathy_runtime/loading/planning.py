@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telepathy_runtime.checkpoint import downloads
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.choose import attention, placement, plan, precision, traits
+from telepathy_runtime.choose import purpose as purposes
 from telepathy_runtime.choose.choice import Choice
 from telepathy_runtime.choose.plan import Facts, LoadPlan, Request
+from telepathy_runtime.loading import quantization as quantizations
 from telepathy_runtime.machine import environment
 from telepathy_runtime.machine.environment import Machine
 from telepathy_runtime.publishing import LOGGER
+
+if TYPE_CHECKING:
+    from telepathy_runtime.choose.purpose import Purpose
 
 
 def plan_load(
     model_id: str | os.PathLike[str] | None,
     *,
     model_class: Any = None,
-    dtype: Any = precision.DEFAULT,
+    dtype: Any = precision.RESOLVE,
     device_map: Any = placement.RESOLVE,
     attn_implementation: Any = attention.RESOLVE,
     generation_config: Any = "default",
+    purpose: Purpose | None = None,
+    quantization: str | None = None,
     machine: Machine | None = None,
     **keywords: Any,
 ) -> LoadPlan:
@@ -38,13 +45,39 @@ def plan_load(
         "AutoModelForCausalLM" if model_class is None else getattr(model_class, "__name__", str(model_class))
     )
     request = Request(
-        identifier(model_id), named, dtype, device_map, attn_implementation, generation_config, keywords
+        identifier(model_id),
+        named,
+        dtype,
+        device_map,
+        attn_implementation,
+        generation_config,
+        keywords,
+        purpose,
+        quantization,
     )
+    if quantization is not None:
+        quantizations.check(quantization, keywords)
     if machine is None:
         # Looking at the GPUs starts CUDA; a call that decides nothing must do nothing.
         decided = (request.dtype, request.device_map, request.attn_implementation)
         machine = Machine() if all(value is None for value in decided) else environment.probe()
+    if quantization is not None:
+        request = _quantized(request, machine, quantization)
     return plan.make_plan(request, machine, gather(request, model_class, machine))
+
+
+def _quantized(request: Request, machine: Machine, name: str) -> Request:
+    """The request with the config object of its quantisation among the keywords."""
+    chosen = precision.choose_dtype(machine, request.dtype, purpose=request.purpose).value
+    if not isinstance(chosen, str) or chosen == "auto":
+        chosen = "bfloat16" if machine.bfloat16 else "float16"
+    folder = checkpoint.located(request.model_id, request.keywords)
+    try:
+        shipped = checkpoint.config(folder) if folder is not None else None
+    except (checkpoint.UnreadableError, OSError):
+        shipped = None  # from_pretrained will meet the same damage, and its message is translated there
+    made = quantizations.config(name, torch_dtype(chosen), shipped)
+    return replace(request, keywords={**request.keywords, "quantization_config": made})
 
 
 def identifier(model_id: Any) -> str:
@@ -60,7 +93,7 @@ def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[s
     if "torch_dtype" not in rest:
         return dtype, rest
     other = rest.pop("torch_dtype")
-    if dtype is not None and dtype != precision.DEFAULT:
+    if dtype is not None and not (isinstance(dtype, str) and dtype == precision.RESOLVE):
         if precision.dtype_name(dtype) != precision.dtype_name(other):
             raise TypeError(
                 f"dtype={dtype!r} and its older name torch_dtype={other!r} are both given and differ"
@@ -113,9 +146,9 @@ def _dtype_depends_on_model(request: Request, machine: Machine) -> bool:
 
 
 def _size_matters(request: Request, machine: Machine) -> bool:
-    return (
-        request.device_map == placement.RESOLVE and len(machine.devices) == 1 and machine.accelerator != "mps"
-    )
+    if request.device_map != placement.RESOLVE:
+        return False
+    return len(machine.devices) == 1 or (bool(machine.devices) and request.purpose in purposes.TRAINS)
 
 
 def weight_bytes(request: Request, machine: Machine) -> int | None:
@@ -138,8 +171,8 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
     quantization = keywords.get("quantization_config")
     return found.bytes_in(
         _item_size(request, machine, shipped.get("model_type")),
-        four_bit=_wants(quantization, "load_in_4bit"),
-        eight_bit=_wants(quantization, "load_in_8bit"),
+        four_bit=_wants(quantization, "load_in_4bit") or quantizations.four_bit(request.quantization),
+        eight_bit=_wants(quantization, "load_in_8bit") or quantizations.eight_bit(request.quantization),
     )
 
 
@@ -161,7 +194,9 @@ def _item_size(request: Request, machine: Machine, model_type: str | None = None
     """Bytes a weight takes; without a dtype those of float32, which transformers 4 loads then. None: unknown."""
     if request.dtype is None:
         return precision.ITEM_SIZE["float32"]
-    name = precision.choose_dtype(machine, request.dtype, model_type=model_type).value
+    name = precision.choose_dtype(
+        machine, request.dtype, model_type=model_type, purpose=request.purpose
+    ).value
     return precision.ITEM_SIZE.get(name) if isinstance(name, str) else None
 
 
@@ -181,10 +216,17 @@ def _wants(quantization: Any, name: str) -> bool:
 
 
 def decide_device_map(
-    model_id: str | os.PathLike[str] | None, *, dtype: Any, keywords: Mapping[str, Any], explain: bool
+    model_id: str | os.PathLike[str] | None,
+    *,
+    dtype: Any,
+    purpose: str | None,
+    keywords: Mapping[str, Any],
+    explain: bool,
 ) -> Any:
     machine = environment.probe()
-    request = Request("" if model_id is None else os.fspath(model_id), dtype=dtype, keywords=keywords)
+    request = Request(
+        "" if model_id is None else os.fspath(model_id), dtype=dtype, keywords=keywords, purpose=purpose
+    )
     size = (
         weight_bytes(request, machine) if model_id is not None and _size_matters(request, machine) else None
     )
@@ -194,6 +236,7 @@ def decide_device_map(
         tensor_parallel=any(keywords.get(name) is not None for name in plan.TENSOR_PARALLEL),
         max_memory=keywords.get("max_memory"),
         offload=plan.offloads(keywords),
+        purpose=purpose,
     )
     return tell(choice, "device_map", explain)
 
@@ -224,13 +267,18 @@ def decide_attention(
 
 
 def decide_dtype(
-    asked: Any, *, model_id: str | os.PathLike[str] | None, keywords: Mapping[str, Any], explain: bool
+    asked: Any,
+    *,
+    model_id: str | os.PathLike[str] | None,
+    purpose: str | None,
+    keywords: Mapping[str, Any],
+    explain: bool,
 ) -> Any:
     machine = environment.probe()
     model_type = None
     if model_id is not None and not machine.bfloat16:
         model_type = getattr(traits.peek_config(model_id, keywords), "model_type", None)
-    choice = precision.choose_dtype(machine, asked, model_type=model_type)
+    choice = precision.choose_dtype(machine, asked, model_type=model_type, purpose=purpose)
     return torch_dtype(tell(choice, "dtype", explain))
 
 

@@ -22,8 +22,10 @@ class LoadReport:
     """One load. Bytes are integers; None means that nothing was measured, never zero.
 
     `requested` is what the caller wrote, `effective` what the loaded object has, both with the keys dtype,
-    attn_implementation, device_map, model_class and revision. `parameter_bytes` counts shared tensors once, and is also
-    given by dtype and by device ("meta" is where offloaded weights are). `generation` is field -> [before, after].
+    attn_implementation, device_map, model_class, revision and quantization. `parameter_bytes` counts shared tensors once, and is also
+    given by dtype and by device ("meta" is where offloaded weights are). `generation` is field -> [before, after], and so is
+    `prepared`, what `purpose` changed of the model.
+    `adapter` says which one was loaded on the model, its base, whether it was merged, and how many of its weights arrived.
     `weights` says how many parameters there are and how many arrived from the checkpoint, and of the missing, mismatched,
     unexpected and newly_initialised ones, where there are any, the count and the first names; empty where transformers did
     not say.
@@ -41,6 +43,9 @@ class LoadReport:
     device_bytes: Mapping[str, int] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str | None = None
+    prepared: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @staticmethod
@@ -64,9 +69,10 @@ class LoadReport:
     def describe(self) -> str:
         """One line for a log."""
         got = self.effective
+        quantized = f"quantised with {got['quantization']}, " if got.get("quantization") else ""
         return (
             f"loaded {self.model_id or 'given weights'} as {got['model_class']}: {got['dtype']}, {got['attn_implementation']} attention, "
-            f"device_map {got['device_map']}, {self.parameter_bytes / 2**30:.2f} GiB, {self.seconds:.1f} s"
+            f"device_map {got['device_map']}, {quantized}{self.parameter_bytes / 2**30:.2f} GiB, {self.seconds:.1f} s"
         )
 
     def publish(self, target: Target = None) -> None:

@@ -93,3 +93,18 @@ def test_an_adapter_without_its_base_names_it(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(LoadError, match="its base model is 'nobody/base'"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("class_name", ["AutoModelForCausalLM", "LlamaForCausalLM"])
+def test_other_shapes_name_the_tensors(class_name: str, checkpoints: Checkpoints) -> None:
+    import transformers
+
+    error = failure(
+        ModelClassError,
+        lambda: load_model(
+            checkpoints("llama"), model_class=getattr(transformers, class_name), vocab_size=300
+        ),
+        "lm_head.weight is [264, 32] in the checkpoint and [300, 32] in the model",
+    )
+    assert "model.embed_tokens.weight is [264, 32]" in str(error)
+    assert "norm" not in str(error)

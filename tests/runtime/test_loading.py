@@ -272,11 +272,12 @@ def test_report_as_json_lines_callable_and_log(
     first, second = (json.loads(line) for line in lines.read_text().splitlines())
     assert first["event"] == "model_load"
     assert first["requested"] == {
-        "dtype": "bfloat16",
+        "dtype": "resolve",
         "attn_implementation": "resolve",
         "device_map": "resolve",
         "model_class": "AutoModelForCausalLM",
         "revision": None,
+        "quantization": None,
     }
     parameters = sum(tensor.numel() for tensor in model.parameters())
     assert first["parameters"] == second["parameters"] == parameters

@@ -102,3 +102,12 @@ def test_explicit_map_under_zero3_is_an_error(asked: Any) -> None:
         choose_device_map(cuda(sharding="zero3"), asked)
     # transformers takes tp_plan="auto" beside a map where nothing is distributed: the refusal is its own.
     assert choose_device_map(cuda(), asked, tensor_parallel=True).value == asked
+
+
+def test_a_mac_that_is_too_small_is_warned_of() -> None:
+    """Metal refuses nothing: it swaps."""
+    mac = Machine(accelerator="mps", devices=(Device("mps", 0, total_bytes=10 * GIB),))
+    assert not choose_device_map(mac, weight_bytes=9 * GIB).warnings
+    choice = choose_device_map(mac, weight_bytes=9 * GIB + 1)
+    assert choice.value == {"": "mps"}
+    assert "9.00 GiB that Metal recommends" in choice.warnings[0]
