@@ -346,9 +346,9 @@ def test_the_house_loaders_of_the_guide_run_what_fixes_write(tmp_path: Path, mod
     page = list(blocks(DOCS / "house-loader.md"))
     loader = [block for block in page if block.language == "python" and "def load(" in block.text][which]
     for name, text in (
-        ("house/__init__.py", ""),
-        ("house/loading.py", loader.text),
-        ("house/legacy.py", "from house.loading import load as fetch\n"),
+        ("mylab/__init__.py", ""),
+        ("mylab/loading.py", loader.text),
+        ("mylab/legacy.py", "from mylab.loading import load as fetch\n"),
         ("pyproject.toml", next(block.text for block in page if block.language == "toml")),
         ("train.py", next(block.text for block in page if block.file == "train.py").replace("gpt2", model)),
     ):
