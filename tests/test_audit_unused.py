@@ -13,7 +13,7 @@ import pytest
 from telepathy_lint import registry
 from telepathy_lint.audit import facts
 from telepathy_lint.cli import run
-from telepathy_lint.project import PROJECT_RULES
+from telepathy_lint.selection import PROJECT_RULES
 
 TABLES = """\
 BATCH_SIZE = {

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from telepathy_lint.config import Configs
 from telepathy_lint.files import Discovery
 from telepathy_lint.gitignore import Ignores
-from telepathy_lint.project import Project
+from telepathy_lint.project import check_files
+from telepathy_lint.selection import Selection
 from telepathy_lint.task import Task
 from telepathy_lint.writing import WriteRefusedError, write_back
 
@@ -115,7 +116,7 @@ def test_a_per_file_ignore_with_a_slash_at_its_end_is_for_what_a_folder_holds(he
         'select = ["TLP101"]\n[per-file-ignores]\n"tests/" = ["TLP101"]\n"tests.py/" = ["ALL"]\n'
     )
     configs = Configs()
-    results = Project(configs).run(Discovery(configs).find(["."]), Task())
+    results = check_files(Discovery(configs).find(["."]), Selection(configs), Task())
     assert [result.path for result in results if result.violations] == ["other/c.py", "tests.py"]
 
 

@@ -13,7 +13,8 @@ from telepathy_lint import engine, registry
 from telepathy_lint.fixes import apply
 from telepathy_lint.noqa_edits import added, unused
 from telepathy_lint.notebook import Notebook
-from telepathy_lint.one_file import Job, run
+from telepathy_lint.one_file import lint_file
+from telepathy_lint.selection import FilePlan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.suppress import unsuppressed
@@ -342,7 +343,9 @@ def test_unused_comments(text: str, expected: list[tuple[int, int, str, str | No
 def test_unused_comments_behind_one_another_all_go() -> None:
     comment = b"# telepathy-lint: disable-file=TLP101"
     data = b"x = 1  " + b" ".join([comment] * 3) + b"\ny = 2\n" + comment + b" " + comment + b"\n"
-    result = run(Job("x.py", data, registry.select(["TLP101"]), Settings()), Task(fix=True, unused_noqa=True))
+    result = lint_file(
+        FilePlan("x.py", registry.select(["TLP101"]), Settings(), Task(fix=True, unused_noqa=True)), data
+    )
     assert (result.output, result.violations) == (b"x = 1\ny = 2\n", ())
     assert len(result.applied) == 5
 
