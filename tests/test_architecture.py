@@ -28,6 +28,7 @@ LAYERS = (
     ("engine",),
     ("version_specifiers", "config_values", "config", "requirements", "gitignore", "vendored", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
+    ("selection",),
     ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "jupyter", "lsp", "language_server", "api", "__main__", "__init__"),
 )  # fmt: skip
