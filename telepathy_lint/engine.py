@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
-from telepathy_lint.findings.violation import ORDER, Edit, Fix, SiteRef, Span, Violation, place_in_words
+from telepathy_lint.findings.violation import (
+    ORDER,
+    Edit,
+    Fix,
+    Safety,
+    SiteRef,
+    Span,
+    Violation,
+    place_in_words,
+)
 from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.fixes.planner import Rewrite, Rewriter
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites import Modules, Scan, Site, scan
+from telepathy_lint.sites import Modules, Site, scan
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments as suppress
 
+#: The safeties of fixes that have edits.
+EVERY_FIX: tuple[Safety, ...] = ("safe", "unsafe")
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10
 
@@ -55,30 +67,135 @@ class _Found(NamedTuple):
         return self.reported.rule
 
 
+class Linted:
+    """One state of a source, scanned once: what rules find in it, silenced or not, and the fixes of that.
+
+    Close it (or use it in a `with` statement) when nothing more is asked.
+    """
+
+    def __init__(
+        self, source: Source, rules: Sequence[Rule], settings: Settings, project: Modules | None = None
+    ) -> None:
+        """Scan and look.
+
+        Raises:
+            SourceError: the source is not Python that this interpreter can read.
+            RuleError: a rule crashed.
+        """
+        self.source = source
+        self.rules = rules
+        self.settings = settings
+        self._scan = scan(source, settings, project)
+        sites = self._scan.of(kind for rule in rules for kind in rule.meta.kinds)
+        self._found = [_Found(violation_of(source, each), each) for each in reported(sites, rules, settings)]
+
+    def __enter__(self) -> Linted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the tree; only what was asked before is known from then on."""
+        self._scan.release()
+
+    @cached_property
+    def _rewriter(self) -> Rewriter:
+        return Rewriter(self._scan, self.settings)
+
+    @cached_property
+    def _kept(self) -> list[_Found]:
+        """Without what suppression comments silence."""
+        if not self._found:
+            return self._found
+        kept = {id(each) for each in suppress.unsuppressed(self.source, self.all_violations)}
+        return [each for each in self._found if id(each.violation) in kept]
+
+    @property
+    def all_violations(self) -> list[Violation]:
+        """What the rules found, also where a comment silences it; without fixes."""
+        return [each.violation for each in self._found]
+
+    def violations(
+        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True
+    ) -> list[Violation]:
+        """The violations, sorted, each with the fix of its site.
+
+        `edits` names the safeties of the fixes whose edits are wanted, which costs the import of LibCST; without it a Fix
+        only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none.
+        """
+        found = self._kept if noqa else self._found
+        if not offers:
+            return sorted([each.violation for each in found], key=ORDER)
+        violations: list[Violation] = []
+        for site, group in _by_site(found):
+            rewrites = [
+                self._with_edits(each) if each.fix.safety in edits else each
+                for each in self._rewriter.offers(site, _fixable(group, self.settings))
+            ]
+            answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
+            violations += [
+                each.violation._replace(fix=answers.get(id(each.violation)) or self._withheld(each))
+                for each in group
+            ]
+        return sorted(violations, key=ORDER)
+
+    def edits_of(self, violation: Violation) -> tuple[Edit, ...]:
+        """The edits of the fix of one violation that no comment silences; none where there is no fix."""
+        for site, group in _by_site(self._kept):
+            if not any(each.violation == violation for each in group):
+                continue
+            rewrites = self._rewriter.offers(site, _fixable(group, self.settings))
+            for answered, rewrite in _answered(group, rewrites):
+                if answered == violation:
+                    return self._with_edits(rewrite).fix.edits
+        return ()
+
+    def fixes(self, unsafe: bool, noqa: bool = True) -> tuple[list[Edit], list[Violation]]:
+        """The edits of all fixes that can be made together, and the violations that they answer, each with its fix."""
+        return self._planned(self._kept if noqa else self._found, unsafe)
+
+    def fixes_of(self, codes: Container[str], unsafe: bool) -> tuple[list[Edit], list[Violation]]:
+        """The same for some of the rules."""
+        return self._planned([each for each in self._kept if each.rule.meta.code in codes], unsafe)
+
+    def _planned(self, found: list[_Found], unsafe: bool) -> tuple[list[Edit], list[Violation]]:
+        chosen = [
+            rewrite
+            for site, group in _by_site(found)
+            for rewrite in self._rewriter.chosen(site, _fixable(group, self.settings), unsafe)
+        ]
+        edits, carried_out = self._rewriter.plan(chosen) if chosen else ([], [])
+        answered = _answered(found, carried_out)
+        return edits, [violation._replace(fix=rewrite.fix) for violation, rewrite in answered]
+
+    def _with_edits(self, rewrite: Rewrite) -> Rewrite:
+        edits = tuple(self._rewriter.plan([rewrite])[0])
+        return rewrite._replace(fix=rewrite.fix._replace(edits=edits))
+
+    def _withheld(self, found: _Found) -> Fix | None:
+        """Why a finding that may be fixed is not."""
+        return self._rewriter.withheld(found.site, found.rule) if _fixable([found], self.settings) else None
+
+
 def lint(
     source: Source,
     rules: Sequence[Rule],
     settings: Settings,
     *,
     noqa: bool = True,
-    edits: bool | Callable[[Fix], bool] = False,
+    edits: Container[Safety] = (),
     offers: bool = True,
     project: Modules | None = None,
 ) -> list[Violation]:
-    """The violations of one source, sorted.
-
-    `edits` asks for the edits of every fix, or of those it says yes to, which costs the import of LibCST; without it a
-    Fix only says that there is one and how safe it is. Without `offers` no fix is looked for: for doors that show none.
+    """The violations of one source, sorted; `edits` and `offers` are those of `Linted.violations`.
 
     Raises:
         SourceError: the source is not Python that this interpreter can read.
         RuleError: a rule crashed.
     """
-    found, scanned = _found(source, rules, settings, noqa, project)
-    plain = [each.violation for each in found]
-    violations = _with_fixes(found, scanned, settings, edits) if offers else sorted(plain, key=ORDER)
-    scanned.release()
-    return violations
+    with Linted(source, rules, settings, project) as linted:
+        return linted.violations(noqa=noqa, edits=edits, offers=offers)
 
 
 def fix(
@@ -96,23 +213,40 @@ def fix(
         SourceError, RuleError: as `lint`.
         FixError: a fix broke the file or the fixes do not settle.
     """
-    original = source
+    linted, applied = settled(source, rules, settings, unsafe=unsafe, noqa=noqa, project=project)
+    with linted:
+        text = linted.source.text
+        return Fixed(text, text != source.text, tuple(applied), tuple(linted.violations(noqa=noqa)))
+
+
+def settled(
+    source: Source,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    unsafe: bool = False,
+    noqa: bool = True,
+    project: Modules | None = None,
+) -> tuple[Linted, list[Violation]]:
+    """The state in which no fix is left to make, still open, and what was fixed on the way; each state is scanned once.
+
+    Raises:
+        SourceError, RuleError, FixError: as `fix`.
+    """
     applied: list[Violation] = []
     for _ in range(MAX_ROUNDS):
-        found, scanned = _found(source, rules, settings, noqa, project)
-        rewriter = Rewriter(scanned, settings)
-        chosen = _chosen(found, rewriter, unsafe)
-        planned, carried_out = rewriter.plan(chosen) if chosen else ([], [])
+        linted = Linted(source, rules, settings, project)
+        try:
+            planned, done = linted.fixes(unsafe, noqa)
+        except BaseException:
+            linted.close()
+            raise
         if not planned:
-            remaining = _with_fixes(found, scanned, settings, edits=False)
-            scanned.release()
-            return Fixed(source.text, source.text != original.text, tuple(applied), tuple(remaining))
-        scanned.release()
-        text = fixes.apply(source.text, planned)
-        done = [violation._replace(fix=rewrite.fix) for violation, rewrite in _answered(found, carried_out)]
+            return linted, applied
+        linted.close()
         codes = ", ".join(sorted({violation.code for violation in done}))
         try:
-            before, source = source, source.with_text(text)
+            before, source = source, source.with_text(fixes.apply(source.text, planned))
         except SourceError as error:
             raise FixError(f"the fix of {codes} {error.message}; nothing was changed") from error
         if (broken := _broken(before, source)) is not None:
@@ -136,26 +270,12 @@ def trial(
         SourceError, RuleError: as `lint`.
     """
     rules = {rule.meta.code: rule for chosen, _ in runs for rule in chosen}
-    found, scanned = _found(source, list(rules.values()), settings, True, project)
-    rewriter = Rewriter(scanned, settings)
     counts = []
-    for chosen, unsafe in runs:
-        codes = {rule.meta.code for rule in chosen}
-        wanted = [each for each in found if each.rule.meta.code in codes]
-        made = _chosen(wanted, rewriter, unsafe)
-        edits, carried_out = rewriter.plan(made) if made else ([], [])
-        counts.append(len(_answered(wanted, carried_out)) if edits and _holds(source, edits) else 0)
-    scanned.release()
+    with Linted(source, list(rules.values()), settings, project) as linted:
+        for chosen, unsafe in runs:
+            edits, made = linted.fixes_of({rule.meta.code for rule in chosen}, unsafe)
+            counts.append(len(made) if edits and _holds(source, edits) else 0)
     return counts
-
-
-def _chosen(found: list[_Found], rewriter: Rewriter, unsafe: bool) -> list[Rewrite]:
-    """The fixes to make, of all sites."""
-    return [
-        rewrite
-        for site, group in _by_site(found)
-        for rewrite in rewriter.chosen(site, _fixable(group, rewriter.settings), unsafe)
-    ]
 
 
 def _holds(source: Source, edits: Sequence[Edit]) -> bool:
@@ -175,22 +295,6 @@ def _broken(before: Source, after: Source) -> str | None:
     return after.problems[-1].message if len(after.problems) > len(before.problems) else None
 
 
-def _found(
-    source: Source, rules: Sequence[Rule], settings: Settings, noqa: bool, project: Modules | None
-) -> tuple[list[_Found], Scan]:
-    scanned = scan(source, settings, project)
-    kinds = (kind for rule in rules for kind in rule.meta.kinds)
-    found = [
-        _Found(violation_of(source, each), each) for each in reported(scanned.of(kinds), rules, settings)
-    ]
-    if noqa and found:
-        kept = {
-            id(violation) for violation in suppress.unsuppressed(source, [each.violation for each in found])
-        }
-        found = [each for each in found if id(each.violation) in kept]
-    return found, scanned
-
-
 def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -> list[Reported]:
     """What the rules find at sites, as strictly as the settings say.
 
@@ -198,10 +302,11 @@ def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -
         RuleError: a rule crashed.
     """
     found: list[Reported] = []
+    looking: dict[str, list[Rule]] = {}
     for site in sites:
-        for rule in rules:
-            if site.kind not in rule.meta.kinds:
-                continue
+        if site.kind not in looking:
+            looking[site.kind] = [rule for rule in rules if site.kind in rule.meta.kinds]
+        for rule in looking[site.kind]:
             try:
                 findings = list(rule.check(site, settings))
                 if findings and (settings.strict or rule.matters(site, settings)):
@@ -253,34 +358,6 @@ def _by_site(found: list[_Found]) -> list[tuple[Site, list[_Found]]]:
     return list(groups.values())
 
 
-def _with_fixes(
-    found: list[_Found], scanned: Scan, settings: Settings, edits: bool | Callable[[Fix], bool]
-) -> list[Violation]:
-    """The violations, each with its site's fix: one rewrite for all rules that reported the site."""
-    wanted = edits if callable(edits) else lambda fix: bool(edits)
-    rewriter = Rewriter(scanned, settings)
-    violations: list[Violation] = []
-    for site, group in _by_site(found):
-        rewrites = rewriter.offers(site, _fixable(group, settings))
-        rewrites = [
-            each._replace(fix=each.fix._replace(edits=tuple(rewriter.plan([each])[0])))
-            if wanted(each.fix)
-            else each
-            for each in rewrites
-        ]
-        answers = {id(violation): rewrite.fix for violation, rewrite in _answered(group, rewrites)}
-        violations += [
-            each.violation._replace(fix=answers.get(id(each.violation)) or _withheld(each, rewriter))
-            for each in group
-        ]
-    return sorted(violations, key=ORDER)
-
-
-def _withheld(found: _Found, rewriter: Rewriter) -> Fix | None:
-    """Why a finding that may be fixed is not."""
-    return rewriter.withheld(found.site, found.rule) if _fixable([found], rewriter.settings) else None
-
-
 def _fixable(group: list[_Found], settings: Settings) -> list[Reported]:
     """The findings at a site that may be fixed."""
     allows = settings.fixing.allows
@@ -297,4 +374,6 @@ def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violat
     ]
 
 
-__all__ = ["FixError", "Fixed", "RuleError", "fix", "lint", "reported", "trial", "violation_of"]
+__all__ = [
+    "EVERY_FIX", "FixError", "Fixed", "Linted", "RuleError", "fix", "lint", "reported", "settled", "trial", "violation_of",
+]  # fmt: skip

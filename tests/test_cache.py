@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from telepathy_lint.cache import contents, rows, store, versions
 from telepathy_lint.commands import cli
-from telepathy_lint.findings.result import FileResult, Note
+from telepathy_lint.findings.result import FileFinding, FileResult, Note
 from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 from telepathy_lint.output import FORMATS
 from telepathy_lint.run import batch as project
@@ -129,7 +129,7 @@ def test_a_crash_is_not_remembered(lint: Any, monkeypatch: pytest.MonkeyPatch) -
         raise KeyError("once")
 
     with monkeypatch.context() as broken:
-        broken.setattr(one_file, "_run", crash)
+        broken.setattr(one_file, "_lint_file", crash)
         assert "itself failed" in lint()[1]
     assert "TLP101" in lint()[1]
 
@@ -359,19 +359,19 @@ def test_a_file_that_changes_before_it_is_read_again(lint: Any, monkeypatch: pyt
     for name in ("a.py", "b.py", "c.py"):
         write(name, LOAD)
     monkeypatch.setattr(project, "_HELD", 0)
-    run = one_file.run
+    run = one_file.lint_file
 
-    def changing(job: Any, *rest: Any) -> FileResult:
-        if job.path == "a.py":
+    def changing(plan: Any, *rest: Any) -> FileResult:
+        if plan.path == "a.py":
             write("b.py", "x = 'from_pretrained'\n")
             os.unlink("c.py")
-        return run(job, *rest)
+        return run(plan, *rest)
 
-    monkeypatch.setattr(one_file, "run", changing)
+    monkeypatch.setattr(one_file, "lint_file", changing)
     code, out, _ = lint("--jobs", "1", "--output-format", "concise", ".")
     assert code == 2
     assert "a.py:2" in out and "b.py:" not in out and "c.py:1:1: TLP000 cannot be read" in out
-    monkeypatch.setattr(one_file, "run", run)
+    monkeypatch.setattr(one_file, "lint_file", run)
     write("b.py", LOAD)
     assert lint(".") == lint("--no-cache", ".")
 
@@ -683,11 +683,12 @@ def test_every_field_of_a_result_survives() -> None:
     plain = found._replace(site=None, fix=None)
     result = FileResult(
         "p.py",
-        (found, plain),
+        (
+            FileFinding(found, "left", "a"),
+            FileFinding(plain, "left", "b", "+ x"),
+            FileFinding(plain, "fixed"),
+        ),
         failed=True,
-        applied=(plain,),
-        snippets=("a", "b"),
-        diffs=("", "+ x"),
         lines={(2, 3): "text", (-1, 1): ""},
         file_lines={(2, 3): 17},
         patch="--- x",
@@ -699,8 +700,8 @@ def test_every_field_of_a_result_survives() -> None:
         if name not in ("path", "output", "comments", "passing"):  # these are never kept
             given = getattr(result, name)
             assert given != FileResult._field_defaults[name], f"{name}: give it a value here"
-    for one, other in zip(again.violations, result.violations, strict=True):
-        assert tuple(one) == tuple(other)
+    for one, other in zip(again.findings, result.findings, strict=True):
+        assert tuple(one.violation) == tuple(other.violation)
     assert rows.decoded(rows.encoded(FileResult("q")), "q") == FileResult("q")
 
 

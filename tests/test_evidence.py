@@ -9,7 +9,7 @@ import pytest
 from telepathy_lint import engine
 from telepathy_lint import rules as registry
 from telepathy_lint.facts import evidence
-from telepathy_lint.findings.result import FileResult
+from telepathy_lint.findings.result import FileFinding, FileResult
 from telepathy_lint.knowledge import input_casts
 from telepathy_lint.output import Report, render
 from telepathy_lint.settings import Settings
@@ -165,8 +165,8 @@ def test_models_that_do_not_bear_bfloat16(load: str, kind: str | None, dtype: st
 
 def test_every_format_names_the_line() -> None:
     source = Source("script.py", f"{HEAD}model.save_pretrained('out')\n".encode())
-    violations = tuple(engine.lint(source, registry.select(["TLP105"]), Settings(strict=True)))
-    result = FileResult("script.py", violations=violations)
+    violations = engine.lint(source, registry.select(["TLP105"]), Settings(strict=True))
+    result = FileResult("script.py", tuple(FileFinding(each) for each in violations))
     for name in (
         "full",
         "concise",

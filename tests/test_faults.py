@@ -377,16 +377,16 @@ def test_a_file_changed_while_it_is_fixed_is_left_alone_and_said(
 ) -> None:
     for name in ("a.py", "b.py", "c.py"):
         write(name)
-    original = one_file._run
+    original = one_file._lint_file
 
-    def meanwhile(job: Any, task: Any, modules: Any) -> Any:
-        result = original(job, task, modules)
-        if task.fix and job.path == "a.py":
+    def meanwhile(plan: Any, data: Any, modules: Any) -> Any:
+        result = original(plan, data, modules)
+        if plan.task.fix and plan.path == "a.py":
             write("a.py", LOAD + "# by an editor\n")
             Path("b.py").unlink()
         return result
 
-    monkeypatch.setattr(one_file, "_run", meanwhile)
+    monkeypatch.setattr(one_file, "_lint_file", meanwhile)
     assert cli.run([*FIX, "--jobs", "1", "."]) == 2
     out = capsys.readouterr().out
     assert "a.py:1:1: TLP000 was changed by something else since it was read, so it is not fixed" in out

@@ -17,8 +17,9 @@ from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.gitignore import Ignores
 from telepathy_lint.discovery.walk import Discovery
 from telepathy_lint.run.atomic_write import WriteRefusedError, write_back
-from telepathy_lint.run.batch import Project
+from telepathy_lint.run.batch import check_files
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import Selection
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git says what is right, and is not here")
 
@@ -115,7 +116,7 @@ def test_a_per_file_ignore_with_a_slash_at_its_end_is_for_what_a_folder_holds(he
         'select = ["TLP101"]\n[per-file-ignores]\n"tests/" = ["TLP101"]\n"tests.py/" = ["ALL"]\n'
     )
     configs = Configs()
-    results = Project(configs).run(Discovery(configs).find(["."]), Task())
+    results = check_files(Discovery(configs).find(["."]), Selection(configs), Task())
     assert [result.path for result in results if result.violations] == ["other/c.py", "tests.py"]
 
 

@@ -18,7 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from telepathy_lint.rules import all_rules
-from telepathy_lint.run.lint_file import Job, Task, run
+from telepathy_lint.run.lint_file import lint_file
+from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
 from tests.test_real_code_shapes import INLINE, LOADER, LOADS, check_surroundings, masked
 
@@ -206,9 +208,11 @@ def is_python(data: bytes) -> bool:
 
 def check(data: bytes) -> None:
     for style in (LOADER, INLINE):
-        linted = run(Job("x.py", data, all_rules(), style), Task(edits="all", unused_noqa=True, lines=True))
+        linted = lint_file(
+            FilePlan("x.py", all_rules(), style, Task(edits="all", unused_noqa=True, lines=True)), data
+        )
         for task in (Task(fix=True), Task(fix=True, unsafe=True, unused_noqa=True)):
-            fixed = run(Job("x.py", data, all_rules(), style), task)
+            fixed = lint_file(FilePlan("x.py", all_rules(), style, task), data)
             # A file that only our reading of a NUL or of its encoding refuses is said to be that.
             for failure in (*linted.failures, *fixed.failures):
                 assert not re.search("itself failed|crashed|would break|did not settle", failure.message), (
@@ -217,14 +221,14 @@ def check(data: bytes) -> None:
             if fixed.output is None:
                 continue
             assert is_python(fixed.output) or not is_python(data)
-            again = run(Job("x.py", fixed.output, all_rules(), style), task)
+            again = lint_file(FilePlan("x.py", all_rules(), style, task), fixed.output)
             assert again.output is None or again.output == fixed.output
     check_the_rest(data)
 
 
 def check_the_rest(data: bytes) -> None:
     """What stands outside the loads and their imports is as it was, in bytes and as a tree."""
-    result = run(Job("x.py", data, LOADS, Settings()), Task(fix=True, unsafe=True))
+    result = lint_file(FilePlan("x.py", LOADS, Settings(), Task(fix=True, unsafe=True)), data)
     if result.output is None or re.search(rb"^[^\n]*\n?[^\n]*coding", data) or data.startswith(b"\xef"):
         return
     assert masked(result.output) == masked(data)

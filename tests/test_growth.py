@@ -11,8 +11,9 @@ import pytest
 
 from telepathy_lint import rules as registry
 from telepathy_lint.rules import all_rules
-from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.lint_file import lint_file
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
 
 IMPORT = "from transformers import AutoModel\n"
@@ -30,10 +31,10 @@ def calls(text: str, task: Task, path: str = "x.py") -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
-    job = Job(path, text.encode(), all_rules(), Settings())
+    plan = FilePlan(path, all_rules(), Settings(), task)
     sys.setprofile(counted)
     try:
-        result = run(job, task)
+        result = lint_file(plan, text.encode())
     finally:
         sys.setprofile(None)
     assert not result.failures and (result.violations or result.applied or result.comments)
@@ -87,7 +88,7 @@ def test_a_notebook_that_imports_in_every_cell_is_fixed_at_a_cost_in_proportion(
 def test_what_can_be_hundreds_of_things_is_not_told_apart(count: int, reported: bool) -> None:
     places = ", ".join(f'"cuda:{index}"' for index in range(count))
     text = f'{IMPORT}for place in [{places}]:\n    AutoModel.from_pretrained("gpt2", device_map=place)\n'
-    result = run(Job("x.py", text.encode(), registry.select(["TLP101"]), Settings()), Task())
+    result = lint_file(FilePlan("x.py", registry.select(["TLP101"]), Settings()), text.encode())
     assert bool(result.violations) is reported
 
 

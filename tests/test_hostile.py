@@ -18,8 +18,9 @@ from telepathy_lint.discovery.requirements import target_of
 from telepathy_lint.findings.result import FileResult
 from telepathy_lint.rules import all_rules
 from telepathy_lint.run.baseline import Baseline
-from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.lint_file import lint_file
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.source.notebook import Notebook
 from telepathy_lint.source.text import SourceError
@@ -28,7 +29,7 @@ LOAD = b'from transformers import AutoModel\nm = AutoModel.from_pretrained("gpt2
 
 
 def fixed(data: bytes, how: Settings | None = None) -> FileResult:
-    return run(Job("x.py", data, all_rules(), how or Settings()), Task(fix=True, unsafe=True))
+    return lint_file(FilePlan("x.py", all_rules(), how or Settings(), Task(fix=True, unsafe=True)), data)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_what_is_no_baseline_is_said_to_be_none(tmp_path: Path, text: str) -> No
 
 def test_a_baseline_knows_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     path = os.path.join(tmp_path, "x\udcff.py")
-    result = run(Job(path, LOAD, all_rules(), Settings()), Task(snippets=True))
+    result = lint_file(FilePlan(path, all_rules(), Settings(), Task(snippets=True)), LOAD)
     baseline = Baseline(str(tmp_path / "b.json"), Counter())
     assert baseline.write([result], [path]) == len(result.violations) > 0
     assert not Baseline.read(baseline.path).filtered([result], [path]).results[0].violations
@@ -134,7 +135,7 @@ def test_versions_of_endless_digits(tmp_path: Path) -> None:
 def test_a_call_too_deep_to_be_rewritten_is_still_reported() -> None:
     data = LOAD.replace(b'"gpt2"', b" + ".join([b'"a"'] * 900))
     for task in (Task(fix=True, unsafe=True), Task(edits="shown")):
-        result = run(Job("x.py", data, all_rules(), Settings()), task)
+        result = lint_file(FilePlan("x.py", all_rules(), Settings(), task), data)
         assert result.output is None
         assert "TLP101" in {one.code for one in result.violations}
         assert [one.message for one in result.failures] == ["nested too deeply to be fixed"] * task.fix
@@ -153,7 +154,7 @@ def test_long_words_cost_no_more_than_their_length(line: str) -> None:
 def test_the_cost_of_many_loads_is_in_proportion() -> None:
     start = time.process_time()
     load = LOAD.split(b"\n", 1)
-    result = run(Job("x.py", load[0] + b"\n" + load[1] * 3000, all_rules(), Settings()), Task())
+    result = lint_file(FilePlan("x.py", all_rules(), Settings()), load[0] + b"\n" + load[1] * 3000)
     assert len(result.violations) > 3000
     assert time.process_time() - start < 20
 
@@ -179,7 +180,7 @@ _CALL = b'AutoModel.from_pretrained("gpt2", device_map="cuda")'
 def test_the_cost_of_what_stands_around_loads_is_in_proportion(repeated: Callable[[int], bytes]) -> None:
     def seconds(count: int) -> float:
         start = time.process_time()
-        result = run(Job("x.py", LOAD + repeated(count), all_rules(), Settings()), Task())
+        result = lint_file(FilePlan("x.py", all_rules(), Settings()), LOAD + repeated(count))
         assert len(result.violations) >= count
         return time.process_time() - start
 
@@ -193,7 +194,7 @@ def test_the_cost_of_what_stands_around_loads_is_in_proportion(repeated: Callabl
 def test_a_comment_in_what_is_not_python_stays() -> None:
     data = b"x = 1  # noqa: TLP101\ndef (:\n"
     for fix in (True, False):
-        result = run(Job("x.py", data, all_rules(), Settings()), Task(fix=fix, unused_noqa=True))
+        result = lint_file(FilePlan("x.py", all_rules(), Settings(), Task(fix=fix, unused_noqa=True)), data)
         assert result.output is None
         assert [one.code for one in result.violations] == ["TLP000"]
 

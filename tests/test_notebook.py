@@ -12,8 +12,9 @@ import pytest
 
 from telepathy_lint import engine
 from telepathy_lint.rules import all_rules, select
-from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.lint_file import lint_file
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.magics import hide_magics
 from telepathy_lint.source.notebook import Notebook
@@ -218,7 +219,7 @@ def test_a_cell_that_ends_in_a_backslash_is_no_python(add_noqa: bool) -> None:
     load = 'AutoModel.from_pretrained("gpt2", device_map="auto")'
     cells = ("from transformers import AutoModel", f"m = {load}\\", f"n = {load}")
     data = json.dumps(notebook(*cells)).encode()
-    result = run(Job("n.ipynb", data, all_rules(), Settings()), Task(add_noqa=add_noqa))
+    result = lint_file(FilePlan("n.ipynb", all_rules(), Settings(), Task(add_noqa=add_noqa)), data)
     assert {(one.cell, one.code) for one in result.violations if one.cell == 1} == {(1, "TLP000")}
     if add_noqa:
         assert result.output is not None
@@ -248,7 +249,7 @@ def test_what_two_cells_leave_open_holds_no_cell_between_them(above: str, below:
         f"{load}  # noqa: TLP9",
     )
     data = json.dumps(notebook(*cells)).encode()
-    result = run(Job("n.ipynb", data, all_rules(), Settings()), Task(unused_noqa=True))
+    result = lint_file(FilePlan("n.ipynb", all_rules(), Settings(), Task(unused_noqa=True)), data)
     found = {(one.cell, one.code) for one in result.violations}
     assert (2, "TLP101") in found
     assert (3, "TLP000") in found
@@ -258,7 +259,7 @@ def test_what_two_cells_leave_open_holds_no_cell_between_them(above: str, below:
 
 def test_a_comment_in_a_cell_that_is_not_python_stays() -> None:
     data = json.dumps(notebook("def (:  # noqa: TLP101", "x = 1  # noqa: TLP101")).encode()
-    result = run(Job("n.ipynb", data, all_rules(), Settings()), Task(unused_noqa=True))
+    result = lint_file(FilePlan("n.ipynb", all_rules(), Settings(), Task(unused_noqa=True)), data)
     assert [(one.cell, one.code) for one in result.violations] == [(0, "TLP000"), (1, "TLP001")]
 
 

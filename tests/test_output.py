@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from telepathy_lint.findings.result import FAILED_CODE, FileResult, failure
+from telepathy_lint.findings.result import FAILED_CODE, FileFinding, FileResult, failure
 from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 from telepathy_lint.output import FORMATS, Report, render
 from telepathy_lint.output.text import outlook, printable, statistics, summary
@@ -34,9 +34,10 @@ def result(*violations: Violation, path: str = "a.py", diffs: tuple[str, ...] = 
     cell = violations[0].cell if violations else -1
     return FileResult(
         path,
-        violations,
-        snippets=tuple('load("é", map="auto")' for _ in violations),
-        diffs=diffs or tuple("" for _ in violations),
+        tuple(
+            FileFinding(each, "left", 'load("é", map="auto")', diff)
+            for each, diff in zip(violations, diffs or [""] * len(violations), strict=True)
+        ),
         lines={(cell, number): line for number, line in enumerate(LINES, 1)},
         file_lines={(cell, number): number + 40 for number in range(1, 4)} if cell >= 0 else {},
     )
@@ -147,7 +148,7 @@ def test_full_leaves_out_the_lines_between_distant_findings_of_a_call() -> None:
     call = SiteRef("model", "f", None, Span(3, 1, 31, 2))
     near = Violation("a.py", -1, 3, 1, "TLP104", "n-n", "m", Span(3, 1, 3, 5), call)
     far = Violation("a.py", -1, 30, 1, "TLP101", "n-n", "m", Span(30, 1, 30, 5), call)
-    shown = text("full", FileResult("a.py", (near, far), diffs=("", ""), lines=lines)).splitlines()
+    shown = text("full", FileResult("a.py", (FileFinding(near), FileFinding(far)), lines=lines)).splitlines()
     assert shown[shown.index(" 5 | line 5") + 1 : shown.index("28 | line 28")] == ["..."]
     assert shown[shown.index("30 | line 30") + 1] == "   | ^^^^ TLP101"
 
@@ -173,14 +174,14 @@ def test_full_hides_unsafe_fixes_until_asked() -> None:
 def test_the_caret_stands_under_the_finding(line: str, column: int, end: int, caret: str) -> None:
     span = Span(1, column, 1, end)
     found = Violation("a.py", -1, 1, column, "TLP101", "n-n", "m", span)
-    shown = text("full", FileResult("a.py", (found,), diffs=("",), lines={(-1, 1): line})).splitlines()
+    shown = text("full", FileResult("a.py", (FileFinding(found),), lines={(-1, 1): line})).splitlines()
     assert shown[4] == f"  | {caret}"
 
 
 def test_a_long_line_is_cut_around_the_finding() -> None:
     line = "x" * 1000 + "LOAD" + "y" * 1000
     found = Violation("a.py", -1, 1, 1001, "TLP101", "n-n", "m", Span(1, 1001, 1, 1005))
-    shown = text("full", FileResult("a.py", (found,), diffs=("",), lines={(-1, 1): line})).splitlines()
+    shown = text("full", FileResult("a.py", (FileFinding(found),), lines={(-1, 1): line})).splitlines()
     assert max(map(len, shown)) < 200
     assert shown[3].index("LOAD") == shown[4].index("^^^^")
 
@@ -188,7 +189,7 @@ def test_a_long_line_is_cut_around_the_finding() -> None:
 def test_a_finding_over_lines_is_marked_to_the_end_of_its_first() -> None:
     lines = {(-1, number): f"line {number}" for number in range(1, 30)}
     found = Violation("a.py", -1, 3, 3, "TLP101", "n-n", "m", Span(3, 3, 20, 2))
-    shown = text("full", FileResult("a.py", (found,), diffs=("",), lines=lines)).splitlines()
+    shown = text("full", FileResult("a.py", (FileFinding(found),), lines=lines)).splitlines()
     assert " 3 | line 3" in shown
     assert "   |   ^^^^" in shown
     assert len(shown) < 18
@@ -437,7 +438,7 @@ def test_sarif_names_absolute_paths_as_file_uris() -> None:
         ([NOTEBOOK], {"unsafe": True}, ["Found 1 error.", "[*] 1 fixable with the `--fix` option."]),
         ([FAILED], {}, ["Found 1 error.", "1 file could not be linted."]),
         (
-            [FileResult("a.py", applied=(violation(), violation()))],
+            [FileResult("a.py", (FileFinding(violation(), "fixed"),) * 2)],
             {"fixing": True, "show_fixes": True},
             ["a.py:", "    2 × TLP101 (hardcoded-device-map)", "", "Found 2 errors (2 fixed, 0 remaining)."],
         ),

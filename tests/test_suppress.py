@@ -13,8 +13,9 @@ from telepathy_lint import engine
 from telepathy_lint import rules as registry
 from telepathy_lint.findings.violation import SiteRef, Violation
 from telepathy_lint.fixes.apply import apply
-from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.lint_file import lint_file
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.notebook import Notebook
 from telepathy_lint.source.text import Source
@@ -343,7 +344,9 @@ def test_unused_comments(text: str, expected: list[tuple[int, int, str, str | No
 def test_unused_comments_behind_one_another_all_go() -> None:
     comment = b"# telepathy-lint: disable-file=TLP101"
     data = b"x = 1  " + b" ".join([comment] * 3) + b"\ny = 2\n" + comment + b" " + comment + b"\n"
-    result = run(Job("x.py", data, registry.select(["TLP101"]), Settings()), Task(fix=True, unused_noqa=True))
+    result = lint_file(
+        FilePlan("x.py", registry.select(["TLP101"]), Settings(), Task(fix=True, unused_noqa=True)), data
+    )
     assert (result.output, result.violations) == (b"x = 1\ny = 2\n", ())
     assert len(result.applied) == 5
 

@@ -15,8 +15,9 @@ import pytest
 
 from telepathy_lint import rules as registry
 from telepathy_lint.findings.result import FileResult
-from telepathy_lint.run.lint_file import Job, open_source, run
+from telepathy_lint.run.lint_file import lint_file, open_source
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
 
 Outcome = Literal["fixed", "reported", "silent", "refused"]
@@ -28,8 +29,8 @@ LOAD = f"{CLASSES}m = {CALL}\n"
 
 def outcome(data: bytes, path: str = "x.py", style: Literal["loader", "inline"] = "loader") -> Outcome:
     settings = Settings(fix_style=style)
-    found = run(Job(path, data, RULES, settings), Task())
-    result = run(Job(path, data, RULES, settings), Task(fix=True, unsafe=True))
+    found = lint_file(FilePlan(path, RULES, settings), data)
+    result = lint_file(FilePlan(path, RULES, settings, Task(fix=True, unsafe=True)), data)
     assert not any("itself failed" in one.message for one in (*found.failures, *result.failures))
     if result.output is not None:
         settled(path, data, result)
@@ -45,7 +46,7 @@ def settled(path: str, data: bytes, result: FileResult) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ast.parse(open_source(path, result.output).text)
-    again = run(Job(path, result.output, RULES, Settings()), Task(fix=True, unsafe=True))
+    again = lint_file(FilePlan(path, RULES, Settings(), Task(fix=True, unsafe=True)), result.output)
     assert again.output is None and not again.applied
 
 
@@ -194,7 +195,7 @@ def test_syntax_of_a_newer_python_is_said_to_be_that() -> None:
         (3, 13): 'x = t"{y}"\n',
     }
     code = newest.get(sys.version_info[:2], "x = \N{SNOWMAN}\n")
-    (failure,) = run(Job("x.py", (LOAD + code).encode(), RULES, Settings()), Task()).failures
+    (failure,) = lint_file(FilePlan("x.py", RULES, Settings()), (LOAD + code).encode()).failures
     assert failure.message.startswith("syntax error: ")
     assert "newer syntax needs a newer interpreter" in failure.message
 
@@ -222,7 +223,7 @@ def test_a_load_in_a_t_string_is_left_alone() -> None:
 )
 def test_the_new_import_stands_where_that_of_transformers_stood(above: str) -> None:
     data = f"{above}{LOAD}".encode()
-    result = run(Job("x.py", data, RULES, Settings()), Task(fix=True, unsafe=True))
+    result = lint_file(FilePlan("x.py", RULES, Settings(), Task(fix=True, unsafe=True)), data)
     assert result.output is not None and result.output.startswith(above.encode() + b"from ")
     settled("x.py", data, result)
 
@@ -230,7 +231,7 @@ def test_the_new_import_stands_where_that_of_transformers_stood(above: str) -> N
 def test_a_name_that_is_taken_is_not_shadowed() -> None:
     for taken in ("def load_model(name):\n    return name\n", "load_model = 1\n", "import load_model\n"):
         data = f"{LOAD}{taken}print(load_model)\n".encode()
-        result = run(Job("x.py", data, RULES, Settings()), Task(fix=True, unsafe=True))
+        result = lint_file(FilePlan("x.py", RULES, Settings(), Task(fix=True, unsafe=True)), data)
         assert result.output is not None
         assert b"import load_model\n" not in result.output.replace(taken.encode(), b"")
         settled("x.py", data, result)
@@ -242,10 +243,12 @@ def test_a_noqa_that_the_fix_made_useless_is_said() -> None:
     data = (
         f"{CLASSES}m = AutoModel.from_pretrained(  # noqa: TLP103\n    'gpt2', device_map='auto')\n".encode()
     )
-    result = run(
-        Job("x.py", data, registry.select(["TLP1"]), Settings()),
-        Task(fix=True, unsafe=True, unused_noqa=True),
+    result = lint_file(
+        FilePlan(
+            "x.py", registry.select(["TLP1"]), Settings(), Task(fix=True, unsafe=True, unused_noqa=True)
+        ),
+        data,
     )
     assert result.output is not None and b"noqa" not in result.output
-    kept = run(Job("x.py", data, rules, Settings()), Task(fix=True, unsafe=True, unused_noqa=True))
+    kept = lint_file(FilePlan("x.py", rules, Settings(), Task(fix=True, unsafe=True, unused_noqa=True)), data)
     assert kept.output is not None and b"# noqa: TLP103" in kept.output  # that rule did not run: who knows

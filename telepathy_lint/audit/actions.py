@@ -14,8 +14,8 @@ from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.walk import Found, Patterns
 from telepathy_lint.engine import trial
 from telepathy_lint.rule import Rule
-from telepathy_lint.run.batch import Project
 from telepathy_lint.run.lint_file import open_source
+from telepathy_lint.run.selection import Selection
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules
 
@@ -164,7 +164,7 @@ class Planner:
         self, plans: Sequence[_Plan], files: Mapping[str, tuple[Found, bytes]], jobs: int | None
     ) -> list[Action]:
         """Each file is read and scanned once, for all commands that change it."""
-        projects = [Project(self.configs.with_options({"select": list(plan.codes)})) for plan in plans]
+        selections = [Selection(self.configs.with_options({"select": list(plan.codes)})) for plan in plans]
         left_out = [
             Patterns([self._pattern(one.place.path) for one in plan.spared], self.top) for plan in plans
         ]
@@ -176,10 +176,10 @@ class Planner:
                 if path in plan.paths and not left_out[index].match_file(
                     found.folder, os.path.basename(found.path)
                 ):
-                    job = projects[index].job(found, data)
-                    tried.append((index, job.rules, plan.safety == "unsafe"))
+                    chosen = selections[index].plan(found.path, found.folder)
+                    tried.append((index, chosen.rules, plan.safety == "unsafe"))
             if tried:
-                work.append(_Work(found.path, data, job.settings, tuple(tried)))
+                work.append(_Work(found.path, data, chosen.settings, tuple(tried)))
         made: dict[int, list[int]] = defaultdict(list)
         for counts in _run(work, jobs):
             for index, number in counts:

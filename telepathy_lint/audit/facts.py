@@ -25,7 +25,7 @@ from telepathy_lint.audit.unused import Area, areas, unused_models
 from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.walk import Discovery, Found, read_bytes
 from telepathy_lint.rules import all_rules
-from telepathy_lint.run.batch import Project
+from telepathy_lint.run.selection import Selection
 from telepathy_lint.settings import UnusedModel
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.prefilter import may_matter
@@ -44,7 +44,7 @@ def unused(
         root = area.root
         # A pipe that was given is left to whoever lints it: it can be read once.
         python = [each for each in Discovery(configs).find(area.paths) if not each.passing]
-        todo = [replace(job, rules=()) for job in _python_jobs(python, Project(configs), root, [])]
+        todo = [replace(job, rules=()) for job in _python_jobs(python, Selection(configs), root, [])]
         todo += _other_files(area.paths, root, configs)[0]
         files = _work(todo, root, jobs)
         if not any(facts.entries for facts in files):
@@ -70,8 +70,8 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None, given:
     discovery = Discovery(configs)
     python = discovery.find([path])
     problems = [(relative(found.path, root), found.problem) for found in python if found.problem is not None]
-    project = Project(configs)
-    todo = list(_python_jobs(python, project, root, problems))
+    selection = Selection(configs)
+    todo = list(_python_jobs(python, selection, root, problems))
     others, other_files = _other_files([path], root, configs)
     todo += others
     files = _with_callers(_work(todo, root, jobs), todo)
@@ -94,7 +94,7 @@ def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None, given:
 
 
 def _python_jobs(
-    files: Iterable[Found], project: Project, root: str, problems: list[tuple[str, str]]
+    files: Iterable[Found], selection: Selection, root: str, problems: list[tuple[str, str]]
 ) -> Iterator[Job]:
     for found in files:
         if found.problem is not None:
@@ -104,10 +104,10 @@ def _python_jobs(
         except OSError as error:
             problems.append((relative(found.path, root), f"cannot be read: {error.strerror}"))
             continue
-        words = project.configs.of(found.folder).loading_words
+        words = selection.configs.of(found.folder).loading_words
         if may_matter(data, words) or (b"/" in data and has_ids(data.decode("utf-8", "replace"))):
-            job = project.job(found, data)
-            yield Job(found.path, relative(found.path, root), data, job.rules, job.settings)
+            plan = selection.plan(found.path, found.folder)
+            yield Job(found.path, relative(found.path, root), data, plan.rules, plan.settings)
 
 
 def _other_files(paths: Iterable[str], root: str, configs: Configs) -> tuple[list[Job], int]:

@@ -84,14 +84,17 @@ class Cache:
         """Whether a result is kept under a key that starts like this."""
         return any(key.startswith(start) for key in self._stored.keys if isinstance(key, str))
 
-    def find(self, path: str, shown: str, key: Callable[[bool], str]) -> Hit | None:
-        """What is known of a file (its absolute path, and what the user calls it); None where it must be looked at.
-
-        `key` says what holds for the file: all of it, or only what makes it one that cannot matter.
-        """
+    def entry(self, path: str) -> Entry | None:
+        """What an earlier run kept of a file (its absolute path); it counts if its key is the one that holds now."""
         try:
-            entry = self._stored.entry(path)
-            if entry is None or entry.key != key(entry.idle) or entry.digest != self.contents.digest(path):
+            return self._stored.entry(path)
+        except _UNUSABLE:
+            return None
+
+    def find(self, path: str, entry: Entry, shown: str) -> Hit | None:
+        """What an entry says of a file, which users call `shown`; None where what it rests on is no longer so."""
+        try:
+            if entry.digest != self.contents.digest(path):
                 return None
             if not all(self._still_holds(fact) for fact in entry.facts):
                 return None

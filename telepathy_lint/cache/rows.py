@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
-from telepathy_lint.findings.result import FileResult, Note
+from telepathy_lint.findings.result import FileFinding, FileResult, Note, State
 from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 
 
@@ -15,14 +15,11 @@ class RowError(Exception):
 
 def encoded(result: FileResult) -> bytes:
     """Everything but the path, which is as the user names the file; empty where nothing was found."""
-    if not result.violations and not result.applied and not result.failed and not result.notes:
+    if not result.findings and not result.failed and not result.notes:
         return b""
     document = [
-        [_row(each) for each in result.violations],
+        [[_row(each.violation), *each[1:]] for each in result.findings],
         result.failed,
-        [_row(each) for each in result.applied],
-        result.snippets,
-        result.diffs,
         [(*key, text) for key, text in result.lines.items()],
         [(*key, line) for key, line in result.file_lines.items()],
         result.patch,
@@ -40,14 +37,11 @@ def decoded(data: bytes, path: str) -> FileResult:
     if not data:
         return FileResult(path)
     try:
-        violations, failed, applied, snippets, diffs, lines, file_lines, patch, notes = json.loads(data)
+        findings, failed, lines, file_lines, patch, notes = json.loads(data)
         result = FileResult(
             path,
-            violations=tuple([_violation(path, each) for each in violations]),
+            findings=tuple([_finding(path, each) for each in findings]),
             failed=failed,
-            applied=tuple([_violation(path, each) for each in applied]),
-            snippets=tuple(snippets),
-            diffs=tuple(diffs),
             lines={(cell, line): text for cell, line, text in lines},
             file_lines={(cell, line): physical for cell, line, physical in file_lines},
             patch=patch,
@@ -57,11 +51,17 @@ def decoded(data: bytes, path: str) -> FileResult:
         raise RowError(str(error)) from error
     numbers = [*result.lines, *result.file_lines, result.file_lines.values()]
     _must_be(int, *(each for key in numbers for each in key))
-    _must_be(str, patch, *result.snippets, *result.diffs, *result.lines.values())
+    _must_be(str, patch, *result.lines.values())
     _must_be(bool, failed)
-    if any(len(each) not in (0, len(result.violations)) for each in (result.snippets, result.diffs)):
-        raise RowError("not as many details as findings")
     return result
+
+
+def _finding(path: str, row: Any) -> FileFinding:
+    violation, state, snippet, diff = row
+    _must_be(str, snippet, diff)
+    if state not in get_args(State):
+        raise RowError(f"unknown state {state!r}")
+    return FileFinding(_violation(path, violation), state, snippet, diff)
 
 
 def _note(row: Any) -> Note:

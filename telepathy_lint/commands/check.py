@@ -14,8 +14,9 @@ from telepathy_lint.commands.options import Usage, configs_of, variable, variabl
 from telepathy_lint.discovery.config import ConfigError
 from telepathy_lint.discovery.walk import Discovery, Found
 from telepathy_lint.output import FORMATS, Report, streams
-from telepathy_lint.run.batch import Project, selection
+from telepathy_lint.run.batch import check_files
 from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import Selection, selection
 
 if TYPE_CHECKING:
     from telepathy_lint.cache import Cache
@@ -51,7 +52,7 @@ class Check:
         #: What concerns the run as a whole comes from the configuration where it was started.
         self.config = self.configs.of(os.getcwd())
         refuse_contradictions(options, self._baseline_path is not None)
-        self.project = Project(self.configs, self._unused)
+        self.selection = Selection(self.configs)
         self.format = FORMATS[self.config.output_format]
         self.fixing = (self.config.fix or options.fix_only or options.diff) and not options.add_noqa
         self.quiet = options.quiet or options.silent
@@ -76,7 +77,7 @@ class Check:
         """The rules that this run's options chose; None where the configuration chooses, as in every run."""
         if not self.selected:
             return None
-        return frozenset(rule.meta.code for rule in self.project.rules(self.config, Found("", os.getcwd())))
+        return frozenset(rule.meta.code for rule in self.selection.rules(os.getcwd()))
 
     def run(self) -> int:
         if self.options.show_settings:
@@ -114,8 +115,12 @@ class Check:
         task = self._task()
         cache = self._cache(task)
         self._refuse_unknown_rules(cache)
+        selection, known_from = self.selection, cache
+        if selection.needs_project(files):
+            # No cached result rests on the whole project.
+            selection, known_from = Selection(self.configs, self._unused()), None
         with Progress(self.quiet) as progress:
-            results = self.project.run(files, task, self.config.jobs, progress, cache)
+            results = check_files(files, selection, task, self.config.jobs, progress, known_from)
         self._note(results)
         if not files and not self.quiet:
             print("telepathy-lint: warning: no Python files under the given paths", file=sys.stderr)
@@ -151,7 +156,7 @@ class Check:
             return
         kept = cache is not None and not self._names_files and cache.has_key(selection(self.config))
         if not kept:
-            self.project.rules(self.config, Found("", os.getcwd()))
+            self.selection.rules(os.getcwd())
 
     @property
     def _names_files(self) -> bool:
@@ -194,7 +199,7 @@ class Check:
         except OSError as error:
             raise Usage(f"standard input cannot be read: {error.strerror}") from error
         found = Found(name, os.path.dirname(os.path.abspath(name)))
-        from telepathy_lint.run.lint_file import run
+        from telepathy_lint.run.lint_file import lint_file
         from telepathy_lint.sites import Modules
         from telepathy_lint.source.prefilter import may_matter, may_name_rules
 
@@ -202,8 +207,9 @@ class Check:
         task = self._task()
         matters = may_matter(data, self.configs.of(found.folder).loading_words)
         if matters or may_name_rules(data):
-            job = self.project.job(found, data)
-            result = run(job._replace(comments_only=not matters and not task.unused_noqa), task, Modules())
+            plan = self.selection.plan(name, found.folder, task)
+            plan = plan._replace(comments_only=not matters and not task.unused_noqa)
+            result = lint_file(plan, data, Modules())
         else:
             from telepathy_lint.findings.result import FileResult
 
@@ -225,9 +231,7 @@ class Check:
         if options.diff:
             return self._diff(results, fixed, failed)
         if options.fix_only:
-            results = [
-                result._replace(violations=result.failures, snippets=(), diffs=()) for result in results
-            ]
+            results = [result.without_findings() for result in results]
         found = any(result.violations for result in results)
         self._print(results, to)
         if failed:

@@ -11,9 +11,8 @@ from typing import Any
 from telepathy_lint.cache import place
 from telepathy_lint.commands.options import Usage, add_where, columns, configs_of
 from telepathy_lint.discovery.config import Config, Configs, keys
-from telepathy_lint.discovery.walk import Found
 from telepathy_lint.rule import Rule
-from telepathy_lint.run.batch import Project
+from telepathy_lint.run.selection import Selection
 from telepathy_lint.settings import Loader
 
 _CHOOSING = ("select", "extend-select", "ignore", "per-file-ignores", "extend-per-file-ignores")
@@ -44,7 +43,7 @@ def show(configs: Configs, path: str, form: str) -> int:
     is_folder = os.path.isdir(absolute)
     folder = absolute if is_folder else os.path.dirname(absolute)
     found = configs.of(folder)
-    rules = Project(configs).rules(found, Found("" if is_folder else absolute, folder))
+    rules = Selection(configs).rules(folder, "" if is_folder else absolute)
     rows = [*_rows(found, folder), *_effective(found, rules)]
     if form == "json":
         import json

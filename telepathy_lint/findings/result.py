@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from telepathy_lint.findings.violation import Span, Violation
+from telepathy_lint.findings.violation import ORDER, Span, Violation
 
 if TYPE_CHECKING:
     from telepathy_lint.engine import RuleError
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"
 FAILED_TEXT = "A file that could not be read, parsed or written."
+
+#: What became of a finding: it is to be reported, was fixed, or is known from the baseline.
+State = Literal["left", "fixed", "known"]
 
 
 class Note(NamedTuple):
@@ -25,18 +28,25 @@ class Note(NamedTuple):
     message: str
 
 
+class FileFinding(NamedTuple):
+    """One finding in a file, what became of it, and what the output shows of it."""
+
+    violation: Violation
+    state: State = "left"
+    #: The source it is about, in one line of single blanks, by which a baseline recognises it; empty unless asked for.
+    snippet: str = ""
+    #: What its fix would change, line by line; empty where it is not to be shown.
+    diff: str = ""
+
+
 class FileResult(NamedTuple):
-    """The outcome for one file; the tuples run parallel to `violations` and are empty where nobody asked for them."""
+    """The outcome for one file."""
 
     path: str
-    violations: tuple[Violation, ...] = ()
-    #: The file, or something about it, could not be done; `failures` say why.
+    #: Those to report come first, sorted; then those that were fixed, in the order in which that was done.
+    findings: tuple[FileFinding, ...] = ()
+    #: The file, or a part of it, could not be processed; `failures` say why.
     failed: bool = False
-    applied: tuple[Violation, ...] = ()
-    #: The source that each violation is about, in one line of single blanks: what a baseline recognises it by.
-    snippets: tuple[str, ...] = ()
-    #: What each violation's fix would change, line by line; empty where it is not to be shown.
-    diffs: tuple[str, ...] = ()
     #: Source lines around findings and fixes, by cell and line.
     lines: Mapping[tuple[int, int], str] = {}
     #: A notebook's lines in its file, by cell and line.
@@ -52,17 +62,37 @@ class FileResult(NamedTuple):
     notes: tuple[Note, ...] = ()
 
     @property
+    def left(self) -> tuple[FileFinding, ...]:
+        """The findings to report."""
+        return tuple([each for each in self.findings if each.state == "left"])
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """What is to be reported, as plain violations."""
+        return tuple([each.violation for each in self.findings if each.state == "left"])
+
+    @property
+    def applied(self) -> tuple[Violation, ...]:
+        """What was fixed."""
+        return tuple([each.violation for each in self.findings if each.state == "fixed"])
+
+    @property
     def failures(self) -> tuple[Violation, ...]:
-        return tuple(one for one in self.violations if one.code == FAILED_CODE)
+        return tuple([one for one in self.violations if one.code == FAILED_CODE])
+
+    def without_findings(self) -> FileResult:
+        """The result with nothing left to report but failures."""
+        kept = [one for one in self.findings if one.state != "left" or one.violation.code == FAILED_CODE]
+        return self._replace(findings=tuple(kept))
 
 
 def failure(
     path: str, message: str, line: int = 1, column: int = 1, cell: int = -1, *, passing: bool = False
 ) -> FileResult:
-    """A file that could not be done is a finding of its own."""
+    """The result for a file that could not be processed: that is a finding of its own."""
     span = Span(line, column, line, column, cell)
     found = Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span)
-    return FileResult(path, (found,), failed=True, passing=passing)
+    return FileResult(path, (FileFinding(found),), failed=True, passing=passing)
 
 
 def unreadable(path: str, error: SourceError) -> FileResult:
@@ -79,16 +109,7 @@ def with_failure(
     result: FileResult, message: str, line: int = 1, column: int = 1, cell: int = -1
 ) -> FileResult:
     """A file of which something could not be done, beside what was found in it."""
-    added = failure(result.path, message, line, column, cell).violations
-    violations = added + result.violations
-    order = sorted(range(len(violations)), key=violations.__getitem__)
-
-    def along(values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(("", *values)[number] for number in order) if values else ()
-
-    return result._replace(
-        failed=True,
-        violations=tuple(violations[number] for number in order),
-        snippets=along(result.snippets),
-        diffs=along(result.diffs),
-    )
+    left = [*result.left, *failure(result.path, message, line, column, cell).findings]
+    left.sort(key=lambda each: ORDER(each.violation))
+    others = [each for each in result.findings if each.state != "left"]
+    return result._replace(failed=True, findings=(*left, *others))

@@ -72,7 +72,7 @@ def lint(
     settings = _settings(settings or Settings(), fixable, unfixable)
     opened = open_source(path, _without_mark(source))
     try:
-        return engine.lint(opened, rules, settings, noqa=noqa, edits=edits)
+        return engine.lint(opened, rules, settings, noqa=noqa, edits=engine.EVERY_FIX if edits else ())
     except RecursionError as error:
         raise SourceError("nested too deeply to be linted") from error
 

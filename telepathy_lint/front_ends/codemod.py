@@ -7,7 +7,6 @@ only in files that are fixed.
 from __future__ import annotations
 
 import argparse
-import os
 from abc import ABC
 from collections.abc import Sequence
 from typing import ClassVar
@@ -17,8 +16,7 @@ from libcst.codemod import CodemodCommand, CodemodContext
 
 from telepathy_lint import engine
 from telepathy_lint.discovery.config import Configs
-from telepathy_lint.discovery.walk import Found
-from telepathy_lint.run.batch import Project
+from telepathy_lint.run.selection import Selection
 from telepathy_lint.settings import FixStyle
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.prefilter import may_matter
@@ -48,7 +46,7 @@ class _FixCommand(CodemodCommand, ABC):
         }
         given = {key: value for key, value in options.items() if value is not None}
         self.unsafe = unsafe_fixes
-        self.project = Project(Configs(given))
+        self.selection = Selection(Configs(given))
 
     @staticmethod
     def add_args(arg_parser: argparse.ArgumentParser) -> None:
@@ -69,13 +67,13 @@ class _FixCommand(CodemodCommand, ABC):
     def transform_module_impl(self, tree: libcst.Module) -> libcst.Module:
         path = self.context.filename or "<string>"
         data = tree.bytes
-        job = self.project.job(Found(path, os.path.dirname(os.path.abspath(path))), data)
-        if not may_matter(data, job.settings.loading_words):
+        plan = self.selection.plan(path)
+        if not may_matter(data, plan.settings.loading_words):
             return tree
         source = Source(path, data)
-        settings = job.settings._replace(fix_style=self.style)
+        settings = plan.settings._replace(fix_style=self.style)
         try:
-            fixed = engine.fix(source, job.rules, settings, unsafe=self.unsafe, project=Modules())
+            fixed = engine.fix(source, plan.rules, settings, unsafe=self.unsafe, project=Modules())
         except (SourceError, engine.RuleError, engine.FixError) as error:
             self.warn(f"{path}: TLP000 {error}")
             return tree

@@ -26,8 +26,7 @@ def render(report: Report) -> Iterator[str]:
 def _blocks(result: FileResult) -> Iterator[list[tuple[Violation, str]]]:
     """The findings of each call, by code, each with what its fix would change; calls in the order of their first finding."""
     blocks: dict[object, list[tuple[Violation, str]]] = {}
-    for number, violation in enumerate(result.violations):
-        diff = result.diffs[number] if number < len(result.diffs) else ""
+    for number, (violation, _, _, diff) in enumerate(result.left):
         call = violation.site.span if violation.site is not None else number
         blocks.setdefault(call, []).append((violation, diff))
     for block in blocks.values():

@@ -29,8 +29,7 @@ def fingerprinted(report: Report) -> Iterator[tuple[FileResult, Violation, str]]
     """Every finding with an identity made of file, rule and code, not of lines; equal ones are numbered."""
     seen: Counter[tuple[str, str, str]] = Counter()
     for result in report.results:
-        for number, violation in enumerate(result.violations):
-            snippet = result.snippets[number] if number < len(result.snippets) else ""
+        for violation, _, snippet, _ in result.left:
             key = (violation.path, violation.code, snippet)
             text = "\0".join((*key, str(seen[key])))
             seen[key] += 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from telepathy_lint.discovery.config import ConfigError
-from telepathy_lint.findings.result import FAILED_CODE, FileResult
+from telepathy_lint.findings.result import FAILED_CODE, FileFinding, FileResult
 
 _VERSION = 1
 _Key = tuple[str, str, str]
@@ -19,7 +19,7 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Results without the known findings, how many were known, and how many entries are of no use any more."""
+    """Results in which the known findings are marked, how many these are, and how many entries match nothing any more."""
 
     results: list[FileResult]
     known: int
@@ -56,33 +56,31 @@ class Baseline:
     def filtered(
         self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
     ) -> Filtered:
-        """Take the known findings out; `checked` are the files of this run, which may be a part of the project.
+        """Mark the known findings, which are then not reported.
+
+        `checked` are the files of this run, which may be a part of the project.
 
         `codes` are the rules that the run was narrowed to, if it was: nothing is said of the others' entries.
         """
         left = Counter(self.entries)
-        known = 0
-        kept: list[FileResult] = []
+        marked: list[FileResult] = []
         for result in results:
-            keep: list[int] = []
-            for number, violation in enumerate(result.violations):
-                if violation.code == FAILED_CODE:
-                    keep.append(number)
-                    continue
-                key = (self._relative(result.path), violation.code, result.snippets[number])
-                if left[key] > 0:
+            findings: list[FileFinding] = []
+            for each in result.findings:
+                key = (self._relative(result.path), each.violation.code, each.snippet)
+                if each.state == "left" and each.violation.code != FAILED_CODE and left[key] > 0:
                     left[key] -= 1
-                    known += 1
-                else:
-                    keep.append(number)
-            kept.append(_only(result, keep))
+                    each = each._replace(state="known")
+                findings.append(each)
+            marked.append(result._replace(findings=tuple(findings)))
+        known = sum(one.state == "known" for result in marked for one in result.findings)
         seen = {self._relative(path) for path in checked}
         stale = sum(
             count
             for (path, code, _), count in left.items()
             if path in seen and (codes is None or code in codes)
         )
-        return Filtered(kept, known, stale)
+        return Filtered(marked, known, stale)
 
     def write(
         self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
@@ -97,7 +95,7 @@ class Baseline:
             }
         )
         for result in results:
-            for violation, snippet in zip(result.violations, result.snippets, strict=False):
+            for violation, _, snippet, _ in result.left:
                 if violation.code != FAILED_CODE:
                     entries[self._relative(result.path), violation.code, snippet] += 1
         findings: list[dict[str, Any]] = [
@@ -128,11 +126,3 @@ def _entry(one: Any) -> tuple[_Key, int]:
         raise TypeError(f"{one!r} is no finding")
     "".join(key).encode("utf-8", "surrogateescape")  # what cannot be written again
     return key, count
-
-
-def _only(result: FileResult, keep: list[int]) -> FileResult:
-    return result._replace(
-        violations=tuple(result.violations[number] for number in keep),
-        snippets=tuple(result.snippets[number] for number in keep) if result.snippets else (),
-        diffs=tuple(result.diffs[number] for number in keep) if result.diffs else (),
-    )

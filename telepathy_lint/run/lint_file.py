@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Container, Sequence
 
 from telepathy_lint import engine
-from telepathy_lint.findings.result import FileResult, Note, crashed, failure, unreadable, with_failure
-from telepathy_lint.findings.violation import ORDER, Edit, Fix, Violation
-from telepathy_lint.rule import Rule
+from telepathy_lint.engine import Linted
+from telepathy_lint.findings.result import (
+    FileFinding,
+    FileResult,
+    Note,
+    crashed,
+    failure,
+    unreadable,
+    with_failure,
+)
+from telepathy_lint.findings.violation import ORDER, Edit, Fix, Safety, Violation
 from telepathy_lint.run.options import Task
-from telepathy_lint.settings import Settings
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression.comments import may_suppress
@@ -18,35 +25,29 @@ from telepathy_lint.suppression.comments import may_suppress
 CONTEXT_LINES = 2
 
 
-class Job(NamedTuple):
-    """One file, with the rules and settings that hold for it."""
+def lint_file(plan: FilePlan, data: bytes, modules: Modules | None = None) -> FileResult:
+    """What a plan gives for a file with this content; nothing is written. `modules` are the project's own.
 
-    path: str
-    data: bytes
-    rules: tuple[Rule, ...]
-    settings: Settings
-    #: Nothing but the file's suppression comments may be of interest.
-    comments_only: bool = False
-
-
-def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
-    """Never raises: whatever goes wrong with one file is that file's result. `modules` are the project's own."""
+    Never raises: whatever goes wrong with one file is that file's result.
+    """
+    task = plan.task
     try:
-        return _run(job, task, modules) if not job.comments_only else _comments_only(job, task)
+        return _lint_file(plan, data, modules) if not plan.comments_only else _comments_only(plan, data)
     except SourceError as error:
-        if job.comments_only:
-            return FileResult(job.path)  # of a file without loads that cannot be read nothing is said
-        return _placed(unreadable(job.path, error), job, task)
+        if plan.comments_only:
+            return FileResult(plan.path)  # of a file without loads that cannot be read nothing is said
+        return _placed(unreadable(plan.path, error), plan, data)
     except engine.RuleError as error:
-        return _placed(crashed(job.path, error), job, task)
+        return _placed(crashed(plan.path, error), plan, data)
     except engine.FixError as error:
-        return unfixed(job, task, str(error), modules)
+        return unfixed(plan, data, str(error), modules)
     except RecursionError:
         if task.fix:
-            return unfixed(job, task, "nested too deeply to be fixed", modules)
+            return unfixed(plan, data, "nested too deeply to be fixed", modules)
         if task.edits != "none":
-            return run(job, task._replace(edits="none"), modules)._replace(passing=True)
-        return failure(job.path, "nested too deeply to be linted", passing=True)
+            plain = plan._replace(task=task._replace(edits="none"))
+            return lint_file(plain, data, modules)._replace(passing=True)
+        return failure(plan.path, "nested too deeply to be linted", passing=True)
     except Exception as error:
         import traceback
 
@@ -56,12 +57,13 @@ def run(job: Job, task: Task, modules: Modules | None = None) -> FileResult:
             else "run with --verbose for the traceback, and please report it"
         )
         message = f"telepathy-lint itself failed: {type(error).__name__}: {error} ({detail})"
-        return failure(job.path, message, passing=True)
+        return failure(plan.path, message, passing=True)
 
 
-def unfixed(job: Job, task: Task, why: str, modules: Modules | None) -> FileResult:
+def unfixed(plan: FilePlan, data: bytes, why: str, modules: Modules | None) -> FileResult:
     """The result where a fix could not be made: the file is as it was, and what was found in it is worth saying."""
-    found = run(job, task._replace(fix=False, add_noqa=False), modules)
+    plain = plan._replace(task=plan.task._replace(fix=False, add_noqa=False))
+    found = lint_file(plain, data, modules)
     return (found if found.failed else with_failure(found, why))._replace(passing=True)
 
 
@@ -75,29 +77,43 @@ def open_source(path: str, content: bytes | str) -> Source:
     return kind(path, content) if isinstance(content, bytes) else kind.from_text(path, content)
 
 
-def _run(job: Job, task: Task, modules: Modules | None) -> FileResult:
-    source = open_source(job.path, job.data)
-    result = FileResult(job.path)
-    if task.fix:
-        result, source, violations = _fix(source, job, task, modules)
-    else:
-        violations = _lint(source, job, task, modules)
+def _lint_file(plan: FilePlan, data: bytes, modules: Modules | None) -> FileResult:
+    source, task = open_source(plan.path, data), plan.task
+    linted, applied = _opened(source, plan, modules)
+    if task.fix and task.unused_noqa:
+        linted, removed = _without_unused(linted, plan, modules)
+        applied += removed
+    after = linted.source
+    with linted:
+        left = linted.violations(noqa=task.noqa, edits=_wanted(task), offers=not task.add_noqa)
         if task.unused_noqa:
-            violations += _unused(source, job, modules)
+            left += _unused(linted)
     if task.add_noqa:
         from telepathy_lint.suppression.edits import added
 
-        text, comments = added(source, violations)
-        result = result._replace(comments=comments, output=source.encode(text) if comments else None)
+        text, comments = added(source, left)
+        result = FileResult(plan.path, comments=comments, output=source.encode(text) if comments else None)
     else:
-        result = _with_details(result._replace(violations=tuple(sorted(violations, key=ORDER))), source, task)
-    for problem in source.problems:
+        result = _with_details(FileResult(plan.path), sorted(left, key=ORDER), after, task)
+        fixed = tuple([FileFinding(each, "fixed") for each in applied])
+        result = _with_content(result._replace(findings=result.findings + fixed), source, after, task)
+    for problem in after.problems:
         result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
-    return _with_file_lines(result, source, task)._replace(notes=_notes(source, task))
+    return _with_file_lines(result, after, task)._replace(notes=_notes(after, task))
 
 
-def _comments_only(job: Job, task: Task) -> FileResult:
-    return FileResult(job.path, notes=_notes(open_source(job.path, job.data), task))
+def _opened(source: Source, plan: FilePlan, modules: Modules | None) -> tuple[Linted, list[Violation]]:
+    """The file as it is to be reported, still open, and what was fixed in it."""
+    task = plan.task
+    if not task.fix:
+        return Linted(source, plan.rules, plan.settings, modules), []
+    return engine.settled(
+        source, plan.rules, plan.settings, unsafe=task.unsafe, noqa=task.noqa, project=modules
+    )
+
+
+def _comments_only(plan: FilePlan, data: bytes) -> FileResult:
+    return FileResult(plan.path, notes=_notes(open_source(plan.path, data), plan.task))
 
 
 def _notes(source: Source, task: Task) -> tuple[Note, ...]:
@@ -115,58 +131,35 @@ def _notes(source: Source, task: Task) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def _placed(result: FileResult, job: Job, task: Task) -> FileResult:
+def _placed(result: FileResult, plan: FilePlan, data: bytes) -> FileResult:
     """A failure with its line in the file, for formats that know no cells."""
-    if task.lines and any(one.cell >= 0 for one in result.violations):
-        return _with_file_lines(result, open_source(job.path, job.data), task)
+    if plan.task.lines and any(one.cell >= 0 for one in result.violations):
+        return _with_file_lines(result, open_source(plan.path, data), plan.task)
     return result
 
 
-def _fix(
-    source: Source, job: Job, task: Task, modules: Modules | None
-) -> tuple[FileResult, Source, list[Violation]]:
-    """The file with its fixes made, and what is left to report in it."""
-    fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe, noqa=task.noqa, project=modules)
-    applied = list(fixed.applied)
-    after = source.with_text(fixed.text) if fixed.changed else source
-    left = list(fixed.remaining)
-    if task.unused_noqa:
-        after, removed = _without_unused(after, job, task, modules)
-        applied += removed
-        left = _lint(after, job, task, modules) + _unused(after, job, modules)
-    elif left and task.edits != "none":
-        left = _lint(after, job, task, modules)
-    result = FileResult(source.path, applied=tuple(applied))
-    if task.patch and after is not source:
-        from telepathy_lint.fixes.diff import unified
-
-        result = result._replace(patch=unified(source, after))
-    elif after is not source:
-        result = result._replace(output=after.data)
-    return result, after, left
-
-
-def _lint(source: Source, job: Job, task: Task, modules: Modules | None) -> list[Violation]:
-    """The findings, with the edits of the fixes that will be shown: LibCST is imported where there are any."""
-    edits = task.edits == "all" or (lambda fix: task.edits == "shown" and _is_shown(fix, task))
-    return engine.lint(source, job.rules, job.settings, noqa=task.noqa, edits=edits, project=modules)
+def _wanted(task: Task) -> Container[Safety]:
+    """The fixes whose edits will be shown; LibCST is imported where there are any."""
+    if task.edits == "shown" and not task.show_unsafe:
+        return ("safe",)
+    return engine.EVERY_FIX if task.edits != "none" else ()
 
 
 def _is_shown(fix: Fix, task: Task) -> bool:
     return fix.safety == "safe" or (task.show_unsafe and fix.safety == "unsafe")
 
 
-def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation]:
-    from telepathy_lint.suppression.edits import unused
-
+def _unused(linted: Linted) -> list[Violation]:
+    """The suppression comments that silence nothing."""
+    source = linted.source
     if not may_suppress(source):
         return []
-    found = unused(
-        source, engine.lint(source, job.rules, job.settings, noqa=False, project=modules), job.rules
-    )
+    from telepathy_lint.suppression.edits import unused
+
+    found = unused(source, linted.all_violations, linted.rules)
     if found:
         _ = source.tree  # a file without loads was not parsed: of one that is not Python nothing is said
-    fixing = job.settings.fixing
+    fixing = linted.settings.fixing
     return [
         one._replace(fix=fixing.of(one.code, one.name, one.fix)) if one.fix is not None else one
         for one in found
@@ -174,51 +167,63 @@ def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation
 
 
 def _without_unused(
-    source: Source, job: Job, task: Task, modules: Modules | None
-) -> tuple[Source, list[Violation]]:
+    linted: Linted, plan: FilePlan, modules: Modules | None
+) -> tuple[Linted, list[Violation]]:
+    """The file without the suppression comments that silence nothing, and what was taken out."""
     from telepathy_lint.fixes import apply as fixes
 
     removed: list[Violation] = []
     # What stood behind a comment that is gone can go in the next round.
     while found := [
         one
-        for one in _unused(source, job, modules)
-        if one.fix is not None and (one.fix.safety == "safe" or task.unsafe)
+        for one in _unused(linted)
+        if one.fix is not None and (one.fix.safety == "safe" or plan.task.unsafe)
     ]:
         removed += found
         edits = [edit for one in found if one.fix is not None for edit in one.fix.edits]
-        source = source.with_text(fixes.apply(source.text, edits))
-    return source, removed
+        source = linted.source
+        linted.close()
+        linted = Linted(source.with_text(fixes.apply(source.text, edits)), plan.rules, plan.settings, modules)
+    return linted, removed
 
 
-def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
-    """Add what the output wants to show; the source itself does not travel."""
-    if not result.violations or not (task.lines or task.snippets):
+def _with_content(result: FileResult, before: Source, after: Source, task: Task) -> FileResult:
+    """Add the new content where anything was fixed, or what changed where that is asked for."""
+    if after.text == before.text:
         return result
-    snippets = tuple(_snippet(source, one) for one in result.violations) if task.snippets else ()
-    if not task.lines:
-        return result._replace(snippets=snippets)
-    wanted: dict[tuple[int, int], int] = {}
-    diffs = []
-    for violation in result.violations:
-        _around(source, violation, wanted)
-        edits: Sequence[Edit] = violation.fix.edits if violation.fix is not None else ()
-        for edit in edits:
-            for number in (edit.span.line, edit.span.end_line):
-                wanted[edit.span.cell, number] = source.line_of(edit.start) + number - edit.span.line
-        if edits and violation.fix is not None and _is_shown(violation.fix, task):
-            from telepathy_lint.fixes.diff import of_fix
+    if task.patch:
+        from telepathy_lint.fixes.diff import unified
 
-            diffs.append(of_fix(source, edits))
-        else:
-            diffs.append("")
-    last = len(source.line_starts)
+        return result._replace(patch=unified(before, after))
+    return result._replace(output=before.encode(after.text))
+
+
+def _with_details(result: FileResult, left: Sequence[Violation], source: Source, task: Task) -> FileResult:
+    """Add what is to be reported, with what the output wants to show of it; the source itself does not travel."""
+    wanted: dict[tuple[int, int], int] = {}
+    findings = []
+    for violation in left:
+        snippet = _snippet(source, violation) if task.snippets else ""
+        diff = _diff(source, violation, wanted, task) if task.lines else ""
+        findings.append(FileFinding(violation, "left", snippet, diff))
+    last = len(source.line_starts) if wanted else 0
     lines = {key: source.line(number).rstrip("\r\n") for key, number in wanted.items() if 1 <= number <= last}
-    return result._replace(
-        snippets=snippets,
-        diffs=tuple(diffs),
-        lines=lines,
-    )
+    return result._replace(findings=tuple(findings), lines=lines)
+
+
+def _diff(source: Source, violation: Violation, wanted: dict[tuple[int, int], int], task: Task) -> str:
+    """What a fix would change, where that is to be shown; the lines of the finding and its fix are wanted then."""
+    _around(source, violation, wanted)
+    fix = violation.fix
+    edits: Sequence[Edit] = fix.edits if fix is not None else ()
+    for edit in edits:
+        for number in (edit.span.line, edit.span.end_line):
+            wanted[edit.span.cell, number] = source.line_of(edit.start) + number - edit.span.line
+    if fix is None or not edits or not _is_shown(fix, task):
+        return ""
+    from telepathy_lint.fixes.diff import of_fix
+
+    return of_fix(source, edits)
 
 
 def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], int]) -> None:

@@ -29,3 +29,7 @@ class Task(NamedTuple):
     def writes(self) -> bool:
         """Whether files may be written to."""
         return self.add_noqa or (self.fix and not self.patch)
+
+
+#: Lint and nothing else.
+PLAIN = Task()

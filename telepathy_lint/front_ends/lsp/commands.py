@@ -147,13 +147,13 @@ async def debug_information(actions: Actions, arguments: tuple[Any, ...]) -> str
         linter = session.linter(buffer)
         try:
             config = linter.config(buffer)
-            job = await session.run(lambda: linter.job(buffer))
+            plan = await session.run(lambda: linter.plan(buffer))
             files = config.files
             lines += [
                 f"configuration from: {', '.join(files) or 'defaults'}",
                 f"excluded: {'yes' if linter.excludes(buffer) else 'no'}",
-                f"rules: {', '.join(rule.meta.code for rule in job.rules)}",
-                f"settings of the rules: {job.settings}",
+                f"rules: {', '.join(rule.meta.code for rule in plan.rules)}",
+                f"settings of the rules: {plan.settings}",
             ]
         except ConfigError as error:
             lines.append(f"configuration: {error}")

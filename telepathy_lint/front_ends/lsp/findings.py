@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lsprotocol import types
 
 from telepathy_lint import engine
 from telepathy_lint.discovery.config import Config, ConfigError, Configs
-from telepathy_lint.discovery.walk import Found, Patterns
+from telepathy_lint.discovery.walk import Patterns
 from telepathy_lint.findings.result import FAILED_CODE, crashed, failure, unreadable
-from telepathy_lint.findings.violation import ORDER, Fix, Violation
+from telepathy_lint.findings.violation import ORDER, Edit, Violation
 from telepathy_lint.front_ends.lsp.documents import NO_CELL, Buffer, lines_of
 from telepathy_lint.front_ends.lsp.settings import EditorSettings
 from telepathy_lint.output import rule_url
-from telepathy_lint.run.batch import Project
-from telepathy_lint.run.lint_file import Job
+from telepathy_lint.run.selection import FilePlan, Selection
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.prefilter import may_matter
 from telepathy_lint.source.text import Source, SourceError
@@ -38,22 +37,22 @@ class Linter:
     def __init__(self, settings: EditorSettings) -> None:
         self.settings = settings
         self.modules = Modules()
-        self._project: Project | None = None
+        self._selection: Selection | None = None
 
     @property
-    def project(self) -> Project:
+    def selection(self) -> Selection:
         """Raises a ConfigError where the configuration file that the editor names cannot be used."""
-        if self._project is None:
-            self._project = Project(Configs(dict(self.settings.options), self.settings.configuration))
-        return self._project
+        if self._selection is None:
+            self._selection = Selection(Configs(dict(self.settings.options), self.settings.configuration))
+        return self._selection
 
-    def job(self, buffer: Buffer) -> Job:
+    def plan(self, buffer: Buffer) -> FilePlan:
         """The rules and settings for a buffer; a ConfigError says what is wrong with the configuration."""
-        return self.project.job(_found(buffer), buffer.data)
+        return self.selection.plan(buffer.path)
 
     def config(self, buffer: Buffer) -> Config:
         """The configuration of the buffer's folder; a ConfigError says what is wrong with it."""
-        return self.project.configs.of(_found(buffer).folder)
+        return self.selection.configs.of(os.path.dirname(os.path.abspath(buffer.path)))
 
     def excludes(self, buffer: Buffer) -> bool:
         """Whether `exclude` leaves the file out: its name, or a folder between it and the workspace's."""
@@ -69,18 +68,16 @@ class Linter:
             path, is_folder = folder, True
         return False
 
-    def lint(
-        self, buffer: Buffer, edits: bool | Callable[[Fix], bool] = False
-    ) -> tuple[list[Violation], frozenset[int]]:
+    def lint(self, buffer: Buffer) -> tuple[list[Violation], frozenset[int]]:
         """The findings, and the cells that could not be parsed; a file that cannot be linted is a finding too."""
         try:
             if not self.settings.enable or self.excludes(buffer):
                 return [], frozenset()
-            job = self.job(buffer)
-            if not may_matter(buffer.data, job.settings.loading_words):
+            plan = self.plan(buffer)
+            if not may_matter(buffer.data, plan.settings.loading_words):
                 return [], frozenset()
             source = buffer.source()
-            found = engine.lint(source, job.rules, job.settings, edits=edits, project=self.modules)
+            found = engine.lint(source, plan.rules, plan.settings, project=self.modules)
             for problem in source.problems:
                 found += unreadable(buffer.path, problem).violations
             return sorted(found, key=ORDER), frozenset(problem.cell for problem in source.problems)
@@ -96,6 +93,15 @@ class Linter:
             text = f"telepathy-lint itself failed: {type(error).__name__}: {error} (please report it)"
             return list(failure(buffer.path, text).violations), frozenset()
 
+    def edits_of(self, buffer: Buffer, violation: Violation) -> tuple[Edit, ...]:
+        """The edits of the fix of one finding; none where it can no longer be made."""
+        try:
+            plan = self.plan(buffer)
+            with engine.Linted(buffer.source(), plan.rules, plan.settings, self.modules) as linted:
+                return linted.edits_of(violation)
+        except Exception:  # `lint` has said what is wrong with the buffer
+            return ()
+
     def fix(self, buffer: Buffer, unsafe: bool) -> tuple[Source, int] | None:
         """The source with all its fixes, and how many there were; None where nothing changes.
 
@@ -104,19 +110,15 @@ class Linter:
         """
         if not self.settings.enable or self.excludes(buffer):
             return None
-        job = self.job(buffer)
-        if not may_matter(buffer.data, job.settings.loading_words):
+        plan = self.plan(buffer)
+        if not may_matter(buffer.data, plan.settings.loading_words):
             return None
         source = buffer.source()
         try:
-            fixed = engine.fix(source, job.rules, job.settings, unsafe=unsafe, project=self.modules)
+            fixed = engine.fix(source, plan.rules, plan.settings, unsafe=unsafe, project=self.modules)
         except RecursionError as error:
             raise engine.FixError("nested too deeply to be fixed; nothing was changed") from error
         return (source.with_text(fixed.text), len(fixed.applied)) if fixed.changed else None
-
-
-def _found(buffer: Buffer) -> Found:
-    return Found(buffer.path, os.path.dirname(os.path.abspath(buffer.path)))
 
 
 class Kept(NamedTuple):

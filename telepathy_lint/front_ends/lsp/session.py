@@ -125,13 +125,10 @@ class Session:
         return done
 
     async def edits_of(self, analysis: Analysis, violation: Violation) -> tuple[Edit, ...]:
-        """The edits of a finding's fix; only those of fixes that look the same are made for it."""
-        fix = violation.fix
-        if fix is None:
+        """The edits of a finding's fix; no other fix is worked out for it."""
+        if violation.fix is None:
             return ()
-        work = partial(analysis.linter.lint, analysis.buffer, edits=lambda other: other == fix)
-        found, _ = await self.run(work)
-        return next((one.fix.edits for one in found if one == violation and one.fix is not None), ())
+        return await self.run(partial(analysis.linter.edits_of, analysis.buffer, violation))
 
     # ---- for clients that do not ask
 
