@@ -38,6 +38,16 @@ _GENERATIVE_AUTO = frozenset(
 )
 _TOKENIZER = ("Tokenizer", "TokenizerFast")
 
+#: Stands for a class of transformers that loads a model and is looked up by a name that is not known.
+UNKNOWN_MODEL = "transformers.PreTrainedModel"
+#: Arguments that only a model's load has a use for.
+MODEL_ONLY = frozenset(
+    {
+        "device_map", "dtype", "torch_dtype", "attn_implementation", "load_in_8bit", "load_in_4bit", "quantization_config",
+        "low_cpu_mem_usage", "max_memory", "offload_folder",
+    }
+)  # fmt: skip
+
 #: Pipeline tasks that answer with generated text, in any of transformers 4.36 to 5.x.
 GENERATIVE_TASKS = frozenset(
     {
