@@ -90,6 +90,20 @@ PAD_SETTING_HELPERS = frozenset(
 )
 
 
+#: Libraries with classes of transformers' names and contracts of their own.
+_LOOKALIKES = frozenset(
+    {
+        "adapters", "bigdl", "ctransformers", "intel_extension_for_transformers", "ipex_llm", "mindformers", "mindnlp",
+        "modelscope", "openmind", "optimum", "paddlenlp",
+    }
+)  # fmt: skip
+
+
+def is_lookalike(symbol: str) -> bool:
+    """Whether an import is of a library that has classes of the same names."""
+    return symbol.partition(".")[0] in _LOOKALIKES
+
+
 def in_transformers(dotted: str) -> bool:
     return dotted.startswith("transformers.")
 

@@ -11,7 +11,7 @@ from telepathy_lint.scan import catalog, same_object
 from telepathy_lint.scan.bindings import default_of, given_for, written
 from telepathy_lint.scan.callgraph import is_static
 from telepathy_lint.scan.index import Function
-from telepathy_lint.scan.makers import UNKNOWN, Edge, Maker, Makers, Policy
+from telepathy_lint.scan.makers import UNFILLED, UNKNOWN, Edge, Maker, Makers, Policy
 from telepathy_lint.scan.same_object import Path
 from telepathy_lint.scan.scopes import Context, Scope
 
@@ -211,7 +211,7 @@ class Calls:
             if default is not None:
                 yield Edge(default, Context(scope.parent or self.tree.top, function), path)
         if not seen:
-            yield UNKNOWN
+            yield UNFILLED
 
     # ---- gradients
 

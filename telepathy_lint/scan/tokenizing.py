@@ -10,7 +10,8 @@ from functools import cached_property
 from telepathy_lint.scan import catalog, same_object
 from telepathy_lint.scan.bindings import dotted, targets_of
 from telepathy_lint.scan.file import File
-from telepathy_lint.scan.objects import SURELY_IS, UNKNOWN, Makers
+from telepathy_lint.scan.makers import are_open
+from telepathy_lint.scan.objects import SURELY_IS, Makers
 from telepathy_lint.scan.scopes import Context
 from telepathy_lint.scan.site import Argument, Site
 from telepathy_lint.scan.sites import surely
@@ -113,7 +114,7 @@ class Tokenizing:
         if site.unseen:
             return False
         for owner, value, stmt in self.written("padding_side"):
-            if site.call in owner or UNKNOWN in owner:
+            if site.call in owner or are_open(owner):
                 values += self.values.evaluate(value, self.tree.context_of(stmt))
         return bool(values) and all(value.kind == "const" and value.data == "right" for value in values)
 
@@ -126,7 +127,7 @@ class Tokenizing:
         lines = []
         for attribute in ("pad_token", "pad_token_id", "_pad_token"):
             for owner, value, stmt in self.written(attribute):
-                if site.call not in owner and UNKNOWN not in owner:
+                if site.call not in owner and not are_open(owner):
                     continue
                 if len(owner) > 1 or not _is_eos(value) or not self._is_run(stmt, site):
                     return None
