@@ -71,15 +71,15 @@ class _Follower(Calls):
 
     def __init__(self, file: File, policy: Policy) -> None:
         super().__init__(file, policy)
-        self._known: dict[tuple[ast.AST, ast.AST | None], Makers] = {}
-        self._steps: dict[tuple[ast.AST, ast.AST | None, Path], list[Maker | Edge]] = {}
+        self._known: dict[ast.AST, Makers] = {}
+        self._steps: dict[tuple[ast.AST, Path], list[Maker | Edge]] = {}
         self._families: dict[str, list[tuple[tuple[Binding, Scope], frozenset[ast.ClassDef] | None]]] = {}
 
     def makers(self, node: ast.expr, context: Context) -> Makers:
-        if (known := self._known.get((node, context.stmt))) is not None:
+        if (known := self._known.get(node)) is not None:
             return known
         result = self.reached([Edge(node, context)])
-        self._known[node, context.stmt] = result
+        self._known[node] = result
         return result
 
     def bound_to(self, binding: Binding, scope: Scope) -> Makers:
@@ -90,16 +90,16 @@ class _Follower(Calls):
     def reached(self, pending: list[Edge]) -> Makers:
         """Everything that is reached from expressions against the flow."""
         found: set[Maker] = set()
-        seen: set[tuple[ast.AST, ast.AST | None, Path]] = set()
+        seen: set[tuple[ast.AST, Path]] = set()
         while pending:
             edge = pending.pop()
-            key = edge.node, edge.context.stmt, edge.path[:_MAX_PATH]
+            key = edge.node, edge.path[:_MAX_PATH]
             if key in seen:
                 continue
             seen.add(key)
             steps = self._steps.get(key)
             if steps is None:
-                steps = self._steps[key] = list(self._step(edge.node, edge.context, key[2]))
+                steps = self._steps[key] = list(self._step(edge.node, edge.context, key[1]))
             for step in steps:
                 if isinstance(step, Edge):
                     pending.append(step)

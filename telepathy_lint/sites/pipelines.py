@@ -19,8 +19,15 @@ _POSITIONS = ("task", "model", "config", "tokenizer")
 #: Names by which people call a model's id or path when they pass it on.
 _ID_NAME = (
     r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
-    r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:model|checkpoint|id|path|name)$|^MODEL$|^checkpoint$"
+    r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:checkpoint|id|path|name)$|^checkpoint$"
 )
+#: Names that are an id in a configuration and may be a loaded model anywhere else.
+_CONFIGURED = (
+    r"(?i)(?:[\w.]*[._])?(?:config|cfg|conf|configs|settings|opts|options|params|hparams|flags|args)\d?"
+    r"(?:\.|\[[\"'])(?:\w+_)?model(?:[\"']\])?"
+)
+#: What a pipeline takes to load a model with, and has no use for where it is given one.
+_LOAD_ONLY = ("device_map", "dtype", "torch_dtype", "model_kwargs", "trust_remote_code", "revision")
 
 
 class Pipelines:
@@ -35,7 +42,7 @@ class Pipelines:
     def site(self, call: ast.Call, context: Context) -> Site | None:
         arguments, opaque = self.arguments.read(call, context, _POSITIONS)
         model = arguments.get("model")
-        if model is None or not self._is_model_id(model, context):
+        if model is None or not self._is_model_id(arguments, context):
             return None
         nested = arguments.get("model_kwargs")
         if nested is not None:
@@ -81,18 +88,33 @@ class Pipelines:
         tree.visit([value.node.lineno])
         return isinstance(tree.parent.get(value.node), (ast.Dict, ast.keyword))
 
-    def _is_model_id(self, argument: Argument, context: Context) -> bool:
+    def _is_model_id(self, arguments: dict[str, Argument], context: Context) -> bool:
         """Whether what a pipeline is given is surely an id or path, not a loaded object."""
+        argument = arguments["model"]
         node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
         if isinstance(node, ast.expr):
-            for origin in self.file.objects.makers(node, context):
-                name = dotted(getattr(origin, "func", origin)) or ""
+            for maker in self.file.objects.makers(node, context):
+                name = dotted(getattr(maker, "func", maker)) or ""
                 if name.endswith("from_pretrained") or (
                     "model" in name.lower() and "name" not in name.lower()
                 ):
                     return False
         text = ast.unparse(node) if isinstance(node, ast.expr) else ""
+        loads = any(name in arguments for name in _LOAD_ONLY) and not _is_an_object(
+            arguments.get("tokenizer")
+        )
+        if loads and re.fullmatch(_CONFIGURED, text):
+            return all(
+                value.kind in ("attribute", "choice") or _is_text(value, text) for value in argument.values
+            )
         return all(_is_text(value, re.split(r"[\[(]", text)[0]) for value in argument.values)
+
+
+def _is_an_object(argument: Argument | None) -> bool:
+    """Whether a tokenizer is given that is loaded already: the model beside it is, most likely."""
+    return argument is not None and not all(
+        value.is_none or _is_text(value, str(value.data)) for value in argument.values
+    )
 
 
 def _is_text(value: Value, chain: str) -> bool:
