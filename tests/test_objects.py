@@ -211,3 +211,176 @@ def is_either(shape: str, place: str) -> bool:
 def is_open(place: str) -> bool:
     """Whether others may call the reading function with other objects."""
     return place == "given to a function that is handed on"
+
+
+# ---- what is a load
+
+
+_PIPELINE = 'pipeline("text-generation", model={})'
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "is_load"),
+    [
+        ("from awq import AutoAWQForCausalLM\nm = AutoAWQForCausalLM.from_quantized(path)", "m", False),
+        ("m = torch.load(path)", "m", False),
+        ("from lib import load\nm, t = load(path)", "m, tokenizer=t", False),
+        ("from lib import load\nm, t = load(path)", 'm, tokenizer=t, device_map="auto"', False),
+        ("from lib import build_model", "build_model()", False),
+        ("from lib import build_model\nm = build_model()", "m", False),
+        ("m = M()", "m", False),
+        ("m = M()", 'm, device_map="auto"', False),
+        ("", "config.model", False),
+        ("", "config.model, torch_dtype=dtype", True),
+        ("", 'config.model, device_map="auto"', True),
+        ("", 'config.model, device_map="auto", tokenizer=config.tokenizer_name', True),
+        ("t = AutoTokenizer.from_pretrained(path)", 'config.model, device_map="auto", tokenizer=t', False),
+        ("", 'cfg["model"], device_map="auto"', True),
+        ("", 'lab.model, device_map="auto"', False),
+        ("", "args.model", True),
+        ("", "config.model_name", True),
+        ("", '"gpt2"', True),
+        ("t = AutoTokenizer.from_pretrained(path)", '"gpt2", tokenizer=t', True),
+    ],
+)
+def test_a_pipeline_loads_what_it_is_given_by_an_id(before: str, given: str, is_load: bool) -> None:
+    model = _MODEL.format(more=', attn_implementation="sdpa"')
+    code = f"from transformers import pipeline\n{before.replace('M()', model)}\npipe = {_PIPELINE.format(given)}\n"
+    assert reported(code, "TLP104") is is_load
+
+
+@pytest.mark.parametrize(
+    ("parameter", "is_load"), [("model", False), ("model: str", True), ("model_id", True)]
+)
+def test_a_parameter_of_a_pipeline_is_an_id_by_its_name_or_type(parameter: str, is_load: bool) -> None:
+    name = parameter.partition(":")[0]
+    code = f"from transformers import pipeline\ndef make({parameter}, tokenizer):\n    return {_PIPELINE.format(name)}\n"
+    assert reported(code, "TLP104") is is_load
+
+
+_TABLE = 'CLASSES = {"a": AutoModelForCausalLM, "b": AutoModel}\n'
+_PREPARE = 'def prepare(args, cls):\n    return cls.from_pretrained(args.path, device_map="auto")\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "is_load"),
+    [
+        ("def pick(n):\n    return AutoModel\npick(n).from_pretrained(n, device_map='auto')", True),
+        ("def pick(n):\n    if n:\n        return AutoModel\n    return other\npick(n).from_pretrained(n, device_map='auto')", False),
+        ("def pick(n):\n    return TABLE[n]\npick(n).from_pretrained(n, device_map='auto')", False),
+        (f"{_TABLE}def pick(n):\n    return CLASSES[n]\nc = pick(n)\nc.from_pretrained(n, device_map='auto')", True),
+        (f"{_TABLE}{_PREPARE}prepare(args, CLASSES[kind])", True),
+        (f"{_TABLE}{_PREPARE}prepare(args, cls=CLASSES[kind])", True),
+        (f"{_PREPARE}prepare(args, AutoModel)\nprepare(args, AutoModelForCausalLM)", True),
+        (f"{_PREPARE}prepare(args, AutoModel)\nprepare(args, other)", False),
+        (f"{_PREPARE}prepare(args, AutoModel)\nmap(prepare, everything)", False),
+        (_PREPARE, False),
+        ("getattr(transformers, name).from_pretrained(path, device_map='auto')", True),
+        ("c = getattr(transformers, f'{n}ForCausalLM')\nc.from_pretrained(path, device_map='auto')", True),
+        ("getattr(other, name).from_pretrained(path, device_map='auto')", False),
+        ("c = getattr(transformers, name)\nc.from_pretrained(path, padding_side='left')", False),
+    ],
+)  # fmt: skip
+def test_classes_that_arrive_by_functions_and_tables(code: str, is_load: bool) -> None:
+    code = f"import transformers\nfrom transformers import AutoModel\n{code}\n"
+    assert reported(code, "TLP104") is is_load
+    assert reported(code, "TLP101") is is_load
+
+
+@pytest.mark.parametrize(
+    ("body", "is_load"),
+    [
+        ("return AutoModel.from_pretrained(name, **more)", True),
+        ("if maybe():\n        return AutoModel.from_pretrained(name, **more)\n    return other(name)", False),
+        ("if maybe():\n        m = AutoModel.from_pretrained(name, **more)\n    else:\n        m = other()\n    return m", False),
+        (
+            "if maybe():\n        m = AutoModel.from_pretrained(name, **more)\n    else:\n"
+            "        m = AutoModelForCausalLM.from_pretrained(name, **more)\n    return m", True,
+        ),
+        ("if maybe():\n        return AutoModel.from_pretrained(name, **more)\n    return AutoModel.from_pretrained(name, **more)", True),
+        ("if maybe():\n        raise ValueError\n    return AutoModel.from_pretrained(name, **more)", True),
+        ("if maybe():\n        return None\n    return AutoModel.from_pretrained(name, **more)", False),
+        ("try:\n        return AutoModel.from_pretrained(name, **more)\n    except OSError:\n        raise", True),
+        ("return AutoModel.from_pretrained(name, **more) if maybe() else other()", False),
+        ("with torch.no_grad():\n        m = AutoModel.from_pretrained(name, **more)\n    return m", True),
+        ("for _ in some():\n        m = AutoModel.from_pretrained(name, **more)\n    return m", False),
+    ],
+)  # fmt: skip
+def test_a_function_is_a_load_where_it_surely_passes_its_arguments_on(body: str, is_load: bool) -> None:
+    code = f'from transformers import AutoModel\ndef load(name, **more):\n    {body}\nx = load("gpt2", device_map="auto")\n'
+    assert reported(code, "TLP101") is is_load
+
+
+@pytest.mark.parametrize(
+    ("event", "rule", "load"),
+    [
+        ("model.generation_config = cfg", "TLP105", _MODEL.format(more="")),
+        ("model.pad_token = model.eos_token", "TLP201", _TOKENIZER.format(more="")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("rest", "is_reported"),
+    [
+        ("x = {load}\nprint(x)", True),
+        ("x = {load}\nother.Trainer(x)", True),
+        ("x = {load}\nx.run()\nx(1)", True),
+        ("x = {load}\ntune(x, 1)", False),
+        ("x = {load}\nlater(tune)", False),
+        ("def load():\n    return {load}", False),
+        ("class Lab:\n    def __init__(self):\n        self.x = {load}", False),
+        ("class Lab:\n    def __init__(self, x):\n        self.x = x\nLab({load})", False),
+        ("x = {load}\nall_of_them.append(x)", False),
+    ],
+)
+def test_what_happens_in_a_function_that_nothing_calls(
+    event: str, rule: str, load: str, rest: str, is_reported: bool
+) -> None:
+    code = f"import other\ndef tune(model, cfg):\n    {event}\n{rest.format(load=load)}\n"
+    assert reported(_BESIDE + code, rule) is is_reported
+
+
+def test_marimo_s_cells_get_what_other_cells_import() -> None:
+    cell = '@app.cell\ndef _(AutoModel):\n    model = AutoModel.from_pretrained("gpt2", device_map="auto")\n    return (model,)\n'
+    made = "@app.cell\ndef _():\n    from {} import AutoModel\n    return (AutoModel,)\n"
+    head = "import marimo\napp = marimo.App()\n"
+    plain = Source("nb.py", (head + made.format("transformers") + cell).encode())
+    found = engine.lint(plain, registry.select(["TLP101", "TLP104"]), Settings())
+    assert [(each.code, each.line) for each in found] == [("TLP104", 9), ("TLP101", 9)]
+    assert not any(each.fix is not None and each.fix.edits for each in found)
+    for other in (head + made.format("elsewhere") + cell, head + cell):
+        assert not engine.lint(Source("nb.py", other.encode()), registry.select(["TLP101"]), Settings())
+
+
+@pytest.mark.parametrize(
+    ("library", "is_reported"),
+    [("import torch", True), ("from optimum.intel import OVModelForCausalLM", False)],
+)
+def test_a_name_that_nothing_binds_beside_a_library_that_has_it_too(library: str, is_reported: bool) -> None:
+    code = f'{library}\nm = AutoModelForCausalLM.from_pretrained("gpt2", use_auth_token=True)\n'
+    found = engine.lint(Source("a.py", code.encode()), registry.select(["TLP107"]), Settings())
+    assert bool(found) is is_reported
+
+
+_TRAINING = """\
+model = AutoModelForCausalLM.from_pretrained("gpt2").eval()
+bridge = torch.nn.Linear(16, 768)
+opt = torch.optim.AdamW(bridge.parameters())
+for batch in [torch.zeros(1, 4, 16)]:
+    model(inputs_embeds=bridge(batch)).logits.mean().backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("later", "is_reported"),
+    [
+        ("", True),
+        ('opt.add_param_group({"params": model.parameters()})', False),
+        ('later = opt.add_param_group\nlater({"params": model.parameters()})', False),
+        ("peft_model = get_peft_model(model, ids)", False),
+        ("model.train()", False),
+        ("torch.compile(model).train()", False),
+    ],
+)
+def test_a_model_that_is_trained_later_is_not_frozen(later: str, is_reported: bool) -> None:
+    assert reported(f"{_TRAINING}{later}\n", "TLP206") is is_reported

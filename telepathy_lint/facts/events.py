@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 
 from telepathy_lint.flow.bindings import dotted, filled_parameter, targets_of
 from telepathy_lint.flow.contents import Effect
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.objects import UNKNOWN, Makers
+from telepathy_lint.flow.handled import Use, handled
+from telepathy_lint.flow.makers import OUTSIDE, UNFILLED, UNKNOWN, Makers
 from telepathy_lint.flow.project import written_attributes
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge import transformers_names as catalog
@@ -51,7 +52,7 @@ class Events:
         """Whether the loaded model gets a generation config after the load."""
         if self._generation is None:
             self._generation = frozenset().union(*self._generation_events())
-        return _answer(site.call, self._generation)
+        return _answer(site, self._generation)
 
     def pad_token(self, site: Site) -> Known:
         """Whether the tokenizer gets a pad token after the load."""
@@ -59,7 +60,7 @@ class Events:
             self._pad = frozenset().union(*self._pad_events())
         if self._is_only_asked(site.call):
             return Known.UNDECIDED
-        return _answer(site.call, self._pad)
+        return _answer(site, self._pad)
 
     def _is_only_asked(self, call: ast.Call) -> bool:
         """Whether nothing is left of a tokenizer but its length or an attribute: it never comes to pad."""
@@ -78,7 +79,7 @@ class Events:
         if self._attention is None:
             self._attention = frozenset().union(*self._attention_events())
         passed = self.objects.makers(node, site.context)
-        if passed & self._attention - {UNKNOWN}:
+        if passed & self._attention - OUTSIDE:
             return Known.YES
         spread = [content for call in passed if isinstance(call, ast.Call) for content in self._spread(call)]
         if any(_ATTENTION_NAMES & content.changes.keys() for content in spread):
@@ -122,13 +123,13 @@ class Events:
             return  # the load itself, or a trainer, callback or arguments object: not counted
         if isinstance(func, ast.Attribute):
             yield self.objects.makers(func.value, context)
-            yield self.objects.makers(func, context) - {UNKNOWN}  # a pipeline kept there
+            yield self.objects.makers(func, context) - OUTSIDE  # a pipeline kept there
         elif isinstance(func, ast.Name):
             if list(self.file.calls.called(call, context)):
                 return  # a function of the file: what it does with it is seen there
             yield self.objects.makers(func, context)
             for argument in [*call.args, *(k.value for k in call.keywords if k.arg in ("model", None))]:
-                yield self.objects.makers(argument, context) - {UNKNOWN}
+                yield self.objects.makers(argument, context) - OUTSIDE
         else:
             yield self.objects.makers(func, context)  # pipes[0](...)
 
@@ -212,7 +213,7 @@ class Events:
             elif isinstance(node, ast.Call):
                 yield from self._pad_call(node)
         for call, argument in self._handed_to_helpers():
-            yield self.objects.makers(argument, self.tree.context_of(call)) - {UNKNOWN}
+            yield self.objects.makers(argument, self.tree.context_of(call)) - OUTSIDE
 
     def _pad_owner(self, owner: ast.expr) -> Makers:
         """Whose pad token is written: `model.config.pad_token_id` is the model's, not the tokenizer's."""
@@ -324,7 +325,25 @@ def _sets_pad_token(symbol: str) -> bool:
     return re.search(_HELPERS, name) is not None
 
 
-def _answer(call: ast.Call, origins: Makers) -> Known:
-    if call in origins:
+def _answer(site: Site, makers: Makers) -> Known:
+    """Whether one of the objects that something happens to is the site's."""
+    if site.call in makers:
         return Known.YES
-    return Known.UNDECIDED if UNKNOWN in origins else Known.NO
+    if UNKNOWN in makers:
+        return Known.UNDECIDED
+    # A function that nothing here calls gets this object only where it gets outside.
+    if UNFILLED not in makers:
+        return Known.NO
+    return Known.NO if handled(site, partial(_stays, site.file)) is not None else Known.UNDECIDED
+
+
+def _stays(file: File, use: Use) -> bool:
+    """Whether an object stays in its file by what is done with it: libraries do not hand it to functions of the file."""
+    if use.how != "argument" or use.call is None:
+        return True
+    values = file.values.evaluate(use.call.func, file.tree.context_of(use.call))
+    return all(
+        value.kind == "symbol"
+        and (file.modules is None or not file.modules.files(str(value.data), file.source.path))
+        for value in values
+    )

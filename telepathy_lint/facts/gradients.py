@@ -13,8 +13,8 @@ from functools import cached_property
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.makers import PARTS
-from telepathy_lint.flow.objects import GRADIENT, PARAMETERS, SURELY_IS, UNKNOWN, Maker, Makers
+from telepathy_lint.flow.makers import PARTS, are_open
+from telepathy_lint.flow.objects import GRADIENT, PARAMETERS, SURELY_IS, Maker, Makers
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.site import Site
@@ -55,9 +55,9 @@ class Gradients:
             return None
         load = site.call
         # The cheap questions first: most models are frozen, or never put in evaluation mode.
-        if load not in self._evaluated or load in self._trained or UNKNOWN in self._trained:
+        if load not in self._evaluated or load in self._trained or are_open(self._trained):
             return None
-        if self._freed & {load, UNKNOWN}:
+        if load in self._freed or are_open(self._freed):
             return None
         forward = [call for call, called in self._forward if called == {load}]
         if not forward:
@@ -199,14 +199,14 @@ class Gradients:
                 return None
             owners: set[Maker] = set()
             for each in self.objects.makers(given, context, PARAMETERS):
-                if each is UNKNOWN:
+                if not isinstance(each, ast.Call):
                     return None
                 if isinstance(each, ast.Call) and is_parameters(each):
                     assert isinstance(each.func, ast.Attribute)
                     owners |= self._of(each.func.value)
                 elif isinstance(each, ast.Call) and catalog.last(dotted(each.func) or "") == "Parameter":
                     owners.add(each)
-            if not owners or UNKNOWN in owners:
+            if not owners or are_open(frozenset(owners)):
                 return None
             found |= owners
         return frozenset(found) if found else None

@@ -11,7 +11,8 @@ from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted, targets_of
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.objects import SURELY_IS, UNKNOWN, Makers
+from telepathy_lint.flow.makers import are_open
+from telepathy_lint.flow.objects import SURELY_IS, Makers
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
@@ -114,7 +115,7 @@ class Tokenizing:
         if site.unseen:
             return False
         for owner, value, stmt in self.written("padding_side"):
-            if site.call in owner or UNKNOWN in owner:
+            if site.call in owner or are_open(owner):
                 values += self.values.evaluate(value, self.tree.context_of(stmt))
         return bool(values) and all(value.kind == "const" and value.data == "right" for value in values)
 
@@ -127,7 +128,7 @@ class Tokenizing:
         lines = []
         for attribute in ("pad_token", "pad_token_id", "_pad_token"):
             for owner, value, stmt in self.written(attribute):
-                if site.call not in owner and UNKNOWN not in owner:
+                if site.call not in owner and not are_open(owner):
                     continue
                 if len(owner) > 1 or not _is_eos(value) or not self._is_run(stmt, site):
                     return None

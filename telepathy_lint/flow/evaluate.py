@@ -149,7 +149,12 @@ class Evaluator:
                 yield from values
                 return
         if not stars and (
-            name == catalog.ROOT or (name.startswith("Auto") and catalog.is_known(f"{catalog.ROOT}.{name}"))
+            name == catalog.ROOT
+            or (
+                name.startswith("Auto")
+                and catalog.is_known(f"{catalog.ROOT}.{name}")
+                and not any(catalog.is_lookalike(b.symbol) for bs in tree.top.bindings.values() for b in bs)
+            )
         ):
             # A cell or file that was run before brought it; these names mean nothing else.
             yield Value("symbol", name if name == catalog.ROOT else f"{catalog.ROOT}.{name}", node, context)

@@ -42,12 +42,23 @@ PARAMETERS: Final = Policy(computes=True, ends=PARTS)
 
 
 class _Unknown(ast.expr):
-    """Stands for a maker outside the file: a parameter that no call in the file fills, an inherited attribute."""
+    """Stands for a maker outside the file, as of an inherited attribute."""
 
 
 UNKNOWN: Final = _Unknown()
+#: What a function gets that nothing in the file calls: another file's object, or one that has got outside.
+UNFILLED: Final = _Unknown()
 Maker = ast.Call | _Unknown
 Makers = frozenset[Maker]
+
+
+#: Everything that stands for makers outside the file.
+OUTSIDE: Final[Makers] = frozenset({UNKNOWN, UNFILLED})
+
+
+def are_open(makers: Makers) -> bool:
+    """Whether an object may come from outside of the file."""
+    return not OUTSIDE.isdisjoint(makers)
 
 
 class Edge(NamedTuple):

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from telepathy_lint.flow.bindings import Binding
+from telepathy_lint.flow.marimo import cells_of, is_cell
 from telepathy_lint.flow.reaching import reaching
 from telepathy_lint.flow.tree import Context, Scope
 
@@ -47,6 +48,10 @@ class Names:
             for other in self.writers(scope, name):
                 found.extend((binding, other) for binding in other.bindings[name])
         bindings = [binding for binding in scope.bindings[name] if binding.kind != "annotation"]
+        if "param" in {binding.kind for binding in bindings} and is_cell(scope.node):
+            found += self._of_cells(scope, name)
+            if found:
+                return found + [(binding, scope) for binding in bindings if binding.kind != "param"]
         if not (found or scope.is_class) and _are_one(bindings):
             return [(bindings[0], scope)]  # nothing else can arrive: no need to walk
         arrived = reaching(scope, name, stmt) if stmt is not None else None
@@ -57,6 +62,15 @@ class Names:
             if found:
                 return found
         return found + [(binding, scope) for binding in bindings]
+
+    def _of_cells(self, scope: Scope, name: str) -> list[tuple[Binding, Scope]]:
+        """What the other cells of a marimo notebook bind to a name that a cell gets."""
+        return [
+            (binding, cell)
+            for cell in cells_of(scope.tree)
+            for binding in cell.bindings.get(name, ())
+            if binding.kind not in ("param", "annotation")
+        ]
 
     def _before_all(self, scope: Scope, name: str) -> list[tuple[Binding, Scope]]:
         """What gives a name its value that is bound in a scope, before the first of its statements does."""

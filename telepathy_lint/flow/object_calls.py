@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import default_of, given_for, written
 from telepathy_lint.flow.calls import is_static
-from telepathy_lint.flow.makers import UNKNOWN, Edge, Maker, Makers, Policy
+from telepathy_lint.flow.makers import UNFILLED, UNKNOWN, Edge, Maker, Makers, Policy
 from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import Function
@@ -212,7 +212,7 @@ class Calls:
             if default is not None:
                 yield Edge(default, Context(scope.parent or self.tree.top, function), path)
         if not seen:
-            yield UNKNOWN
+            yield UNFILLED
 
     # ---- gradients
 

@@ -38,6 +38,16 @@ _GENERATIVE_AUTO = frozenset(
 )
 _TOKENIZER = ("Tokenizer", "TokenizerFast")
 
+#: Stands for a class of transformers that loads a model and is looked up by a name that is not known.
+UNKNOWN_MODEL = "transformers.PreTrainedModel"
+#: Arguments that only a model's load has a use for.
+MODEL_ONLY = frozenset(
+    {
+        "device_map", "dtype", "torch_dtype", "attn_implementation", "load_in_8bit", "load_in_4bit", "quantization_config",
+        "low_cpu_mem_usage", "max_memory", "offload_folder",
+    }
+)  # fmt: skip
+
 #: Pipeline tasks that answer with generated text, in any of transformers 4.36 to 5.x.
 GENERATIVE_TASKS = frozenset(
     {
@@ -78,6 +88,20 @@ _SHIPS_NO_PAD = r"""(?ix)^(?:openai-community/)?(?:
 PAD_SETTING_HELPERS = frozenset(
     {"trl.setup_chat_format", "trl.models.setup_chat_format", "trl.models.utils.setup_chat_format"}
 )
+
+
+#: Libraries with classes of transformers' names and contracts of their own.
+_LOOKALIKES = frozenset(
+    {
+        "adapters", "bigdl", "ctransformers", "intel_extension_for_transformers", "ipex_llm", "mindformers", "mindnlp",
+        "modelscope", "openmind", "optimum", "paddlenlp",
+    }
+)  # fmt: skip
+
+
+def is_lookalike(symbol: str) -> bool:
+    """Whether an import is of a library that has classes of the same names."""
+    return symbol.partition(".")[0] in _LOOKALIKES
 
 
 def in_transformers(dotted: str) -> bool:

@@ -133,7 +133,10 @@ class Loads:
                 or self._is_hidden(func.value, context)
             ):
                 return None
-            return self.load(call, context, loader)
+            site = self.load(call, context, loader)
+            # What is looked up by an unknown name may be a tokenizer's class as well.
+            unsure = catalog.UNKNOWN_MODEL in loader.classes and len(loader.classes) == 1
+            return site if not unsure or catalog.MODEL_ONLY & site.arguments.keys() else None
         name = dotted(func) or ""
         if name.endswith("pipeline") or name in self._pipeline_names:
             context = self.tree.context_of(call)

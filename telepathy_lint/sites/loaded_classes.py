@@ -47,8 +47,10 @@ class Callees:
                     continue
                 if value.kind == "symbol":
                     classes.append(self._known_class(str(value.data)))
-                elif isinstance(value.node, ast.ClassDef) and value.context.scope.tree is self.tree:
-                    classes.append(self._local_class(value.node, inherited=False))
+                elif isinstance(value.node, ast.ClassDef):
+                    classes.append(self._local_class(value.node, False, value.context.scope.tree))
+                elif self._is_looked_up(value):
+                    classes.append(Loader("model", (catalog.UNKNOWN_MODEL,), False))
                 else:
                     return None
         if not classes or None in classes:
@@ -67,8 +69,36 @@ class Callees:
                 yield from list(self.values.dicts.chosen(value)) or [value]
             elif value.kind == "param" and depth < 3:
                 yield from self._parameter_classes(value, depth)
+            elif value.kind == "call" and depth < 3:
+                yield from self._returned_classes(value, depth)
             else:
                 yield value
+
+    def _returned_classes(self, value: Value, depth: int) -> Iterator[Value]:
+        """What a plain function of the file gives where it is asked for a class."""
+        call = value.node
+        functions = (
+            list(self.file.calls.called(call, value.context))
+            if isinstance(call, ast.Call) and value.context.scope.tree is self.tree
+            else []
+        )
+        found: list[Value] = []
+        for function in functions:
+            scope = self.tree.scope_at(function)
+            scope.read()
+            for stmt in scope.exits:
+                if isinstance(stmt, ast.Return) and stmt.value is not None:
+                    given = self.values.evaluate(stmt.value, Context(scope, stmt))
+                    found += self.classes_of(given, depth + 1)
+        yield from found or [value]
+
+    def _is_looked_up(self, value: Value) -> bool:
+        """Whether a value is `getattr(transformers, name)` of a name that is not known."""
+        call = value.node
+        if not isinstance(call, ast.Call) or dotted(call.func) != "getattr" or len(call.args) != 2:
+            return False
+        owners = self.values.evaluate(call.args[0], value.context)
+        return all(owner.kind == "symbol" and owner.data == catalog.ROOT for owner in owners)
 
     def _parameter_classes(self, value: Value, depth: int) -> Iterator[Value]:
         """A class that a function receives: its default and what the calls in the file pass."""
@@ -76,12 +106,12 @@ class Callees:
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield value
             return
-        default = default_of(function, str(value.data))
-        outside = Context(value.context.scope.parent or self.tree.top, function)
-        if default is None:  # whoever calls it, here or elsewhere, may pass anything
+        if value.context.scope.tree is not self.tree:
             yield value
             return
-        found = list(self.values.evaluate(default, outside))
+        default = default_of(function, str(value.data))
+        outside = Context(value.context.scope.parent or self.tree.top, function)
+        found = list(self.values.evaluate(default, outside)) if default is not None else []
         owner = value.context.scope.parent
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         in_class = owner is not None and owner.is_class
@@ -95,6 +125,8 @@ class Callees:
             passed = next((k.value for k in call.keywords if k.arg == value.data), None)
             if passed is None and 0 <= position < len(call.args):
                 passed = call.args[position]
+            if passed is None and default is None:
+                found.append(value)
             if passed is not None:
                 found += self.classes_of(self.values.evaluate(passed, context), depth + 1)
         found = [each for each in found if not each.is_none]
