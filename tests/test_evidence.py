@@ -198,3 +198,15 @@ def test_the_table_of_inputs_says_one_thing_of_a_class() -> None:
     assert not {"BertModel", "LlamaForCausalLM", "T5ForConditionalGeneration"} & (
         input_casts.FAILING | input_casts.UNKNOWN
     )
+
+
+def test_the_loaders_call_takes_features_as_the_class_does() -> None:
+    """Found by benchmarks/broken_fixes.py: another finding's fix came first, and the class stood in an argument then."""
+    code = """\
+import torch
+from transformers import AutoModelForSpeechSeq2Seq
+from telepathy_runtime import load_model
+model = load_model("acme/model", model_class=AutoModelForSpeechSeq2Seq, torch_dtype=torch.float32)
+"""
+    lines = engine.lint(Source("x.py", code.encode()), registry.select(["TLP103"]), Settings(strict=True))
+    assert [(one.code, one.fix.safety) for one in lines if one.fix] == [("TLP103", "display")]

@@ -269,7 +269,6 @@ from transformers import AutoModelForCausalLM
 def load_model(): return AutoModelForCausalLM.from_pretrained("x")
 """,
         """\
-from transformers import AutoModelForCausalLM
 from telepathy_runtime import load_model as runtime_load_model
 def load_model(): return runtime_load_model("x", device_map=None)
 """,
@@ -382,11 +381,7 @@ m = load_model("x", model_class=LlamaForCausalLM, device_map=None)
             '\t\ttorch_dtype="float16", device_map="auto")\n'
             "\treturn m\n"
         ),
-        (
-            "from transformers import AutoModelForCausalLM\n"
-            "from telepathy_runtime import load_model\n"
-            'def f():\n\tm = load_model("x")\n\treturn m\n'
-        ),
+        ('from telepathy_runtime import load_model\ndef f():\n\tm = load_model("x")\n\treturn m\n'),
     ),
     "type checking": (
         """\
@@ -762,7 +757,8 @@ SHARED_CALL = 'm = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=dtyp
         (f'dtype = torch.float16  # half\nwhere = "auto"\n{SHARED_CALL}', ("dtype",)),
         (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}print(where)\n', ("where",)),
         (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}print("dtype")\n', ("dtype",)),
-        (f'dtype = torch.float16\nwhere = "auto"\nif m:\n    where = None\n{SHARED_CALL}', ("where",)),
+        (f'dtype = torch.float16\nwhere = "auto"\nif m:\n    where = None\n{SHARED_CALL}', ()),
+        (f'dtype = torch.float16\nwhere = "auto"\nif m:\n    where = pick()\n{SHARED_CALL}', ("where",)),
         (f'dtype = torch.float16\nwhere = "auto"\n{SHARED_CALL}print(globals())\n', ("dtype", "where")),
         (f'dtype, where = torch.float16, "auto"\n{SHARED_CALL}', ("dtype",)),
         (
@@ -786,3 +782,48 @@ def test_a_name_that_only_the_fixed_call_read_goes(code: str, kept: tuple[str, .
         == kept
     )
     compile(text, "script.py", "exec")
+
+
+IN_A_FUNCTION = """\
+import os
+from transformers import AutoModelForCausalLM
+def load(args):
+{}    return AutoModelForCausalLM.from_pretrained("gpt2", device_map=where)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('    if args.cpu:\n        where = "cpu"\n    else:\n        where = "auto"\n', ""),
+        (
+            '    if args.cpu:\n        where = "cpu"\n    else:  # or not\n        where = "auto"\n',
+            "    if args.cpu:\n        pass\n    else:  # or not\n        pass\n",
+        ),
+        (
+            '    where = "auto"\n    if args.several:\n        print(1)\n        where = {"": int(os.getenv("RANK"))}\n',
+            "    if args.several:\n        print(1)\n",
+        ),
+        ('    rank = int(os.environ.get("RANK", 0))\n    where = {"": rank}\n', ""),
+        # What asks something is asked still.
+        (
+            '    if args.ask():\n        where = "cpu"\n    else:\n        where = "auto"\n',
+            "    if args.ask():\n        pass\n    else:\n        pass\n",
+        ),
+    ],
+)
+def test_every_branch_loses_the_name(before: str, after: str) -> None:
+    source = Source("x.py", IN_A_FUNCTION.format(before).encode())
+    text = engine.fix(source, registry.select(["TLP101"]), Settings(), unsafe=True).text
+    assert text.partition("def load(args):\n")[2].rpartition("    return ")[0] == after
+
+
+def test_torch_may_be_something_else_behind_a_star() -> None:
+    code = "import torch\nfrom helpers import *\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x')\n"
+    settings = Settings()._replace(fix_style="inline")
+    for text, dtype in (
+        (code, '"bfloat16"'),
+        (code.replace("from helpers import *\n", ""), "torch.bfloat16"),
+    ):
+        fixed = engine.fix(Source("x.py", text.encode()), registry.select(["TLP102"]), settings, unsafe=True)
+        assert f"torch_dtype={dtype}" in fixed.text

@@ -111,7 +111,7 @@ def _by_name(site: Site, kind: str) -> bool:
         task = site.argument("task")
         tasks = [str(value.data) for value in task.values] if task is not None else []
         return not all(re.fullmatch(_TOKEN_PIPELINES, each) for each in tasks) or _is_of_features(site)
-    return any(_takes_features(name.rpartition(".")[2], site) for name in site.classes)
+    return any(_takes_features(name.rpartition(".")[2], site) for name in site.loaded)
 
 
 def _takes_features(name: str, site: Site) -> bool:

@@ -274,6 +274,9 @@ class ImportPlan:
                 else:
                     lines.append(import_text(module, new))
             edits += self._statement_edits(stmt, lines, gone)
+        for other, names, scope in unused.beside():
+            if other not in by_statement and (gone := unused.of(other, names, scope)):
+                edits += self._statement_edits(other, [], gone)
         return self._joined(edits)
 
     def _gap_between_names(self, stmt: ast.ImportFrom) -> str:
@@ -353,9 +356,9 @@ class ImportPlan:
         return edits
 
     def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
-        """Remove a statement that has its lines to itself in a module's body; elsewhere it might leave a block empty."""
+        """Remove a statement that has its lines to itself, but for one that would leave its block empty."""
         assert self.scan.file is not None
-        if not isinstance(self.scan.file.tree.parent.get(stmt), ast.Module):
+        if not isinstance(self.scan.file.tree.parent.get(stmt), ast.Module) and len(self._block(stmt)) < 2:
             return []
         text, starts = self.source.text, self.source.line_starts
         first = starts[self.source.line_of(self.source.start_of(stmt)) - 1]

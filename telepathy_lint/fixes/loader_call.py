@@ -75,7 +75,9 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     if "dtype" in reported:
         version = settings.target_version
         name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
-        change |= _given(site, "dtype", name, "torch.bfloat16" if site.has_torch else '"bfloat16"')
+        # Behind `from x import *` nobody can be sure what `torch` is.
+        torch = site.has_torch and "*" not in site.context.scope.tree.top.bindings
+        change |= _given(site, "dtype", name, "torch.bfloat16" if torch else '"bfloat16"')
     if "attn_implementation" in reported:
         value = f"{slot(loader.resolve_attn_implementation)}({_identity(site)})"
         change |= _given(site, "attn_implementation", "attn_implementation", value)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from telepathy_lint.findings.change import TARGET, Change, slot
 from telepathy_lint.findings.violation import Edit, Fix, Safety
+from telepathy_lint.fixes.effects import acts
 from telepathy_lint.fixes.import_names import Placed
 from telepathy_lint.fixes.imports import ImportPlan
 from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
@@ -269,26 +270,7 @@ def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
     values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
     # What is replaced may keep the value inside the new text.
     kept = "".join(text for _, text in change.replaced + change.added)
-    return "unsafe" if any(_acts(value) and ast.unparse(value) not in kept for value in values) else "safe"
-
-
-#: Calls that only look: where one goes, nothing is missed.
-_LOOKING = frozenset(
-    {
-        "bool", "dict", "float", "int", "len", "list", "max", "min", "os.environ.get", "os.getenv", "set", "str", "tuple",
-        "torch.cuda.current_device", "torch.cuda.device_count", "torch.cuda.is_available",
-        "torch.cuda.is_bf16_supported", "torch.device",
-    }
-)  # fmt: skip
-
-
-def _acts(value: ast.expr) -> bool:
-    """Whether evaluating an expression may do more than give its value."""
-    return any(
-        isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr))
-        or (isinstance(node, ast.Call) and ast.unparse(node.func) not in _LOOKING)
-        for node in ast.walk(value)
-    )
+    return "unsafe" if any(acts(value) and ast.unparse(value) not in kept for value in values) else "safe"
 
 
 def target_of(site: Site, scan: Scan) -> str | None:

@@ -1,0 +1,23 @@
+"""Whether evaluating an expression does something beside giving its value."""
+
+from __future__ import annotations
+
+import ast
+
+#: Calls that only look: where one goes, nothing is missed.
+_LOOKING = frozenset(
+    {
+        "bool", "dict", "float", "int", "len", "list", "max", "min", "os.environ.get", "os.getenv", "set", "str", "tuple",
+        "torch.cuda.current_device", "torch.cuda.device_count", "torch.cuda.is_available",
+        "torch.cuda.is_bf16_supported", "torch.device",
+    }
+)  # fmt: skip
+
+
+def acts(value: ast.expr) -> bool:
+    """Whether evaluating an expression may do more than give its value."""
+    return any(
+        isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr))
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) not in _LOOKING)
+        for node in ast.walk(value)
+    )
