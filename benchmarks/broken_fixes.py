@@ -140,17 +140,22 @@ def _fixed_codes(
 # ---- the texts
 
 
+def error_of(text: str) -> str | None:
+    try:
+        compile(text, "<file>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        return str(error)
+    return None
+
+
 def texts_broken(files: Sequence[File]) -> Iterator[Breakage]:
     """Fixed files that do not compile, or in which Ruff finds what it did not find before."""
     with tempfile.TemporaryDirectory() as base:
         names: dict[str, tuple[File, str]] = {}
         for index, file in enumerate(files):
             for style, text in {"": file.text, **file.fixed}.items():
-                if style:
-                    try:
-                        compile(text, file.path, "exec", dont_inherit=True)
-                    except SyntaxError as error:
-                        yield Breakage("does not compile", f"{_name(file)} {style}", str(error))
+                if style and (error := error_of(text)) is not None and error_of(file.text) is None:
+                    yield Breakage("does not compile", f"{_name(file)} {style}", error)
                 name = f"{index}-{style.replace(' ', '-')}.py"
                 (Path(base) / name).write_text(text, encoding="utf-8", errors="surrogatepass")
                 names[name] = file, style
@@ -168,6 +173,8 @@ def texts_broken(files: Sequence[File]) -> Iterator[Breakage]:
         for name, (file, style) in names.items():
             before = found[f"{name.partition('-')[0]}-.py"]
             for message, _ in (found[name] - before).items():
+                if message.startswith("F405") and message in before:
+                    continue  # the name is said once more, and comes from where it came from
                 yield Breakage(f"Ruff finds {message.partition(' ')[0]}", f"{_name(file)} {style}", message)
 
 

@@ -71,9 +71,9 @@ except ImportError:
 m = AutoModelForCausalLM.from_pretrained("x")
 """,
         """\
+from telepathy_runtime import load_model
 try:
     from transformers import AutoModelForCausalLM
-    from telepathy_runtime import load_model
 except ImportError:
     AutoModelForCausalLM = None
 m = load_model("x", device_map=None)
@@ -446,8 +446,8 @@ b = AutoModel.from_pretrained("x", device_map={"": 0}, attn_implementation="eage
         fixed(code, "TLP101")
         == """\
 import torch
-from transformers import AutoModel
 from telepathy_runtime import load_model
+from transformers import AutoModel
 
 a = load_model("x", attn_implementation=None, generation_config=None, torch_dtype=torch.float16)
 b = load_model(
@@ -525,8 +525,8 @@ model = AutoModelForCausalLM.from_pretrained(
         result.text
         == """\
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from telepathy_runtime import apply_generation_config, resolve_attn_implementation, resolve_device_map
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("x")
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -729,8 +729,8 @@ pipe = pipeline("text-generation", "x", torch_dtype=torch.float16, device_map="a
         fixed(code)
         == """\
 import torch
-from transformers import pipeline
 from telepathy_runtime import apply_generation_config, resolve_device_map
+from transformers import pipeline
 
 pipe = pipeline("text-generation", "x", torch_dtype=torch.bfloat16, device_map=resolve_device_map())
 apply_generation_config(pipe)

@@ -12,6 +12,7 @@ from telepathy_lint.settings import FixStyle, Settings
 from telepathy_lint.source.notebook import Notebook
 from telepathy_lint.source.text import Source
 
+LOADER = "from telepathy_runtime import load_model\n"
 IMPORT = "from transformers import AutoModelForCausalLM\n"
 LOAD = 'm = AutoModelForCausalLM.from_pretrained("x")\n'
 LOADED = 'm = load_model("x", device_map=None, attn_implementation=None, generation_config=None)\n'
@@ -196,8 +197,49 @@ def test_a_package_keeps_what_it_offers() -> None:
 def test_an_import_that_asks_whether_transformers_is_there_stays(code: str, stays: bool) -> None:
     text = fixed(code.format(IMPORT) + LOAD)
     assert (IMPORT in text) == stays
-    assert "    from telepathy_runtime import load_model\n" in text
+    # A handler of ImportError speaks of transformers, and would hide that the loader is missing.
+    assert text.startswith("from telepathy_runtime import load_model\ntry:\n    from transformers") == stays
+    assert ("    from telepathy_runtime import load_model\n" in text) != stays
     assert text.endswith(LOADED)
+
+
+IN_ORDER = "import torch\nfrom peft import PeftModel\nfrom torch import nn\nfrom transformers import AutoModelForCausalLM, T5Model\n"
+
+
+@pytest.mark.parametrize(
+    ("imports", "after"),
+    [
+        (
+            IN_ORDER,
+            IN_ORDER.replace("from torch", f"{LOADER}from torch").replace("AutoModelForCausalLM, ", ""),
+        ),
+        # Another order, another section on the next line, a line between, or no order in sight: behind what it replaces.
+        (
+            "import torch\nfrom transformers import AutoModelForCausalLM, T5Model\nimport peft\n",
+            f"import torch\nfrom transformers import T5Model\n{LOADER}import peft\n",
+        ),
+        (
+            "import os\nimport torch\nfrom transformers import AutoModelForCausalLM, T5Model\n",
+            f"import os\nimport torch\nfrom transformers import T5Model\n{LOADER}",
+        ),
+        (
+            "import torch\n\nfrom transformers import AutoModelForCausalLM, T5Model\n",
+            f"import torch\n\nfrom transformers import T5Model\n{LOADER}",
+        ),
+        (
+            "import x; import torch\nfrom transformers import AutoModelForCausalLM, T5Model\n",
+            f"import x; import torch\n{LOADER}from transformers import T5Model\n",
+        ),
+        (
+            "from accelerate import a\nfrom transformers import AutoModelForCausalLM, T5Model\nfrom trl import b\n",
+            f"from accelerate import a\n{LOADER}from transformers import T5Model\nfrom trl import b\n",
+        ),
+    ],
+)
+def test_among_sorted_imports_the_loaders_has_its_place(imports: str, after: str) -> None:
+    code = imports + "m = AutoModelForCausalLM.from_pretrained('x')\nn = T5Model, PeftModel, torch, nn\n"
+    text = fixed(code)
+    assert text.partition("m = ")[0] == after
 
 
 def test_imports_of_functions_are_looked_at_alone() -> None:
@@ -222,7 +264,6 @@ def test_what_the_rewritten_call_still_says_is_wanted(argument: str, stays: bool
 
 # ---- what is imported already
 
-LOADER = "from telepathy_runtime import load_model\n"
 PACKAGE = "import telepathy_runtime\n"
 
 

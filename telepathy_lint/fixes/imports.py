@@ -15,6 +15,7 @@ from functools import cached_property
 from telepathy_lint.findings.change import Name
 from telepathy_lint.findings.violation import Edit
 from telepathy_lint.fixes.import_names import Placed, import_names, import_text, without_names
+from telepathy_lint.fixes.import_order import place_of
 from telepathy_lint.fixes.name_capture import is_another, is_hidden, would_hide
 from telepathy_lint.fixes.unused_imports import UnusedNames
 from telepathy_lint.flow.bindings import Binding
@@ -347,13 +348,26 @@ class ImportPlan:
         rest = text[end:line_end].strip()
         # `if x: import a; import b`: another statement shares the line.
         separator = "; " if indent.strip() or (rest and not rest.startswith("#")) else source.newline + indent
+        elsewhere = self._sorted_place(stmt, lines) if lines and separator != "; " else None
+        above: list[Edit] = []
+        if elsewhere is not None and not (elsewhere == start and len(gone) == len(stmt.names)):
+            beside = text[elsewhere:].partition("\n")[0]
+            left = beside[: len(beside) - len(beside.lstrip())]
+            written = "".join(f"{left}{line}{source.newline}" for line in lines)
+            above, lines = [source.edit(elsewhere, elsewhere, written)], []
         if gone and len(gone) == len(stmt.names):
-            return [source.edit(start, end, separator.join(lines))] if lines else self._line_removed(stmt)
-        edits = without_names(source, stmt.names, gone) if gone else []
+            if lines:
+                return [source.edit(start, end, separator.join(lines))]
+            return [*above, *self._line_removed(stmt)]
+        edits = [*above, *(without_names(source, stmt.names, gone) if gone else [])]
         if lines:
             place = end if separator == "; " else end + len(text[end:line_end].rstrip("\r\n"))
             edits.append(source.edit(place, place, separator + separator.join(lines)))
         return edits
+
+    def _sorted_place(self, stmt: _Import, lines: list[str]) -> int | None:
+        assert self.scan.finder is not None
+        return place_of(stmt, lines[0], self._block(stmt), self.scan.finder.tree.parent, self.source)
 
     def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
         """Remove a statement that has its lines to itself, but for one that would leave its block empty."""

@@ -31,7 +31,6 @@ class NonBfloat16Dtype(Rule):
 
     Good:
 
-        import torch
         from telepathy_runtime import load_model
 
         model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
