@@ -150,7 +150,7 @@ CIRCLES = [
     ],
     [
         f"telepathy_lint.flow.{name}"
-        for name in ("contents", "dicts", "evaluate", "held", "names", "reaching", "sharing", "tree", "value")
+        for name in ("contents", "dicts", "evaluate", "held", "marimo", "names", "reaching", "sharing", "tree", "value")
     ],
 ]  # fmt: skip
 

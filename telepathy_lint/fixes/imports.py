@@ -366,8 +366,8 @@ class ImportPlan:
         return edits
 
     def _sorted_place(self, stmt: _Import, lines: list[str]) -> int | None:
-        assert self.scan.finder is not None
-        return place_of(stmt, lines[0], self._block(stmt), self.scan.finder.tree.parent, self.source)
+        assert self.scan.file is not None
+        return place_of(stmt, lines[0], self._block(stmt), self.scan.file.tree.parent, self.source)
 
     def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
         """Remove a statement that has its lines to itself, but for one that would leave its block empty."""

@@ -9,7 +9,7 @@ from itertools import islice
 from telepathy_lint.flow.bindings import Binding, dotted
 from telepathy_lint.flow.dicts import GIVES, Dicts
 from telepathy_lint.flow.held import Known
-from telepathy_lint.flow.names import Names, in_order
+from telepathy_lint.flow.names import Names, comprehension_of, in_order
 from telepathy_lint.flow.reaching import reaching
 from telepathy_lint.flow.tree import Context, Scope, Tree
 from telepathy_lint.flow.value import Value
@@ -20,7 +20,6 @@ _MAX_DEPTH = 24
 _MAX_ALTERNATIVES = 256
 #: Values that may be a dict or list whose content can be seen.
 _READABLE = frozenset({"dict", "sequence", "other", "call"})
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class Evaluator:
@@ -126,7 +125,7 @@ class Evaluator:
     # ---- names
 
     def name(self, node: ast.Name, context: Context) -> Iterator[Value]:
-        if context.inner and (generator := _binding(node, context)) is not None:
+        if context.inner and (generator := comprehension_of(node, context)) is not None:
             yield from self._element(generator.iter, node, context)
             return
         found = self.names.ways(node.id, context)
@@ -138,7 +137,7 @@ class Evaluator:
 
     def is_inner(self, node: ast.Name, context: Context) -> bool:
         """Whether a comprehension around a name binds it."""
-        return bool(context.inner) and _binding(node, context) is not None
+        return bool(context.inner) and comprehension_of(node, context) is not None
 
     def _unbound(self, node: ast.Name, context: Context) -> Iterator[Value]:
         """Something no statement binds: it comes from a star import or is a builtin."""
@@ -388,16 +387,6 @@ class Evaluator:
                 yield Value("choice", picked or None, node, context)
             else:
                 yield Value("choice", table, node, context)
-
-
-def _binding(node: ast.Name, context: Context) -> ast.comprehension | None:
-    """The part of a comprehension around a name that binds it."""
-    for inner in context.inner:
-        if isinstance(inner, _COMPREHENSIONS):
-            for generator in inner.generators:
-                if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
-                    return generator
-    return None
 
 
 __all__ = ["Evaluator", "Value"]

@@ -10,6 +10,8 @@ from telepathy_lint.flow.marimo import cells_of, is_cell
 from telepathy_lint.flow.reaching import reaching
 from telepathy_lint.flow.tree import Context, Scope
 
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
 
 class Names:
     """Looks names up, and remembers what it found."""
@@ -103,3 +105,13 @@ def in_order(arrived: Iterable[Binding | None]) -> list[Binding]:
 def _place(binding: Binding) -> tuple[int, tuple[int, ...]]:
     column = getattr(binding.value or binding.stmt, "col_offset", 0)
     return binding.line, (column, *(-1 if index is None else index for index in binding.path))
+
+
+def comprehension_of(node: ast.Name, context: Context) -> ast.comprehension | None:
+    """The part of a comprehension around a name that binds it."""
+    for inner in context.inner:
+        if isinstance(inner, _COMPREHENSIONS):
+            for generator in inner.generators:
+                if any(isinstance(t, ast.Name) and t.id == node.id for t in ast.walk(generator.target)):
+                    return generator
+    return None
