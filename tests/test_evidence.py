@@ -180,7 +180,7 @@ def test_every_format_names_the_line() -> None:
         "json-lines",
     ):
         text = "".join(render(name, Report([result])))
-        assert "line 7 saves, merges or reads out weights" in text, name
+        assert "line 7 saves, merges or reads weights" in text, name
     (entry,) = json.loads("".join(render("json", Report([result]))))
     assert entry["fix"] == {
         "safety": "display",
