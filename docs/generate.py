@@ -1,6 +1,6 @@
-"""Writes the generated documentation: `python docs/generate.py`; a test fails when it is stale.
+"""Writes the generated documentation: `python docs/generate.py`. A test fails when it is stale.
 
-What stands in the code (rules, options, configuration keys) is documented from there and nowhere else.
+The documentation of rules, options and configuration keys comes from the code and nowhere else.
 """
 
 from __future__ import annotations
@@ -35,47 +35,47 @@ RULES_HEAD = """\
 
 {written}
 
-Codes in the 100s concern loading, in the 200s generation and tokenizers, in the 300s models, paths and projects; the 900s,
-and what needs a look at the whole project, are off unless selected. What cannot be decided from the project's own files is not reported. A *safe* fix keeps the
-program's meaning; an *unsafe* one changes numbers or decoding and needs `--unsafe-fixes`.
+Codes in the 100s are about loading, in the 200s about generation and tokenizers, in the 300s about models, paths and projects. Rules in
+the 900s, and rules that look at the whole project, are off unless selected. The rules report only what can be decided from the
+project's own files. A *safe* fix keeps the program's meaning; an *unsafe* fix changes numbers or decoding and needs `--unsafe-fixes`.
 
-Every example below was run when these pages were written, and the tests run them again: the bad one is reported, fixing it
-gives the good one. What is said of transformers is run too, on 4.57 and on 5.x (`tests/test_claims.py` and
+Every example below was run when these pages were written, and the tests run them again: the bad example is reported, and fixing it
+gives the good one. Statements about transformers are tested too, on 4.57 and on 5.x (`tests/test_claims.py` and
 `tests/test_generation_claims.py`).
 """
 
-#: What the command line's help does not say of a configuration key, or says of an option only.
+#: Descriptions of configuration keys that the command line's help lacks or that differ from it.
 KEYS = {
-    "respect-gitignore": "leave out what git ignores",
-    "strict": "report by the letter of the rules, also what the file itself shows not to matter ([below](#what-is-worth-reading))",
-    "include-vendored": "lint copies of transformers, peft and trl in the project, too (they are left out and named otherwise)",
+    "respect-gitignore": "skip files that git ignores",
+    "strict": "also report findings that do not matter according to the file itself ([below](#findings-that-do-not-matter))",
+    "include-vendored": "also lint copies of transformers, peft and trl in the project (otherwise they are skipped, with a note)",
     "fix": "apply safe fixes on every run of `check`",
-    "unsafe-fixes": "count fixes that change numbers or decoding as safe",
-    "unsafe-fixes-despite": "kinds of evidence that hold no unsafe fix back ([below](#what-holds-an-unsafe-fix-back))",
-    "target-transformers": "lowest transformers version to support; without it, what `pyproject.toml`, `setup.cfg`, "
-    "requirement and lock files say",
-    "baseline": "the baseline file; paths count from the configuration's folder",
-    "loader": "the house loader that fixes rewrite to ([guide](house-loader.md))",
-    "wrappers": "dotted names of functions that load a model and pass keyword arguments on to `from_pretrained`: their "
+    "unsafe-fixes": "include unsafe fixes: fixes that change numbers or decoding",
+    "unsafe-fixes-despite": "kinds of evidence that do not block unsafe fixes ([below](#what-blocks-an-unsafe-fix))",
+    "target-transformers": "lowest transformers version to support; by default, read from `pyproject.toml`, `setup.cfg`, "
+    "requirement and lock files",
+    "baseline": "the baseline file, relative to the configuration's folder",
+    "loader": "the loader that fixes use ([guide](house-loader.md))",
+    "wrappers": "dotted names of functions that load a model and pass keyword arguments on to `from_pretrained`; their "
     "calls are linted like loads",
-    "gpu": "the GPU that batches and the audit's figures are compared with; `telepathy-runtime plan --help` lists the names. "
-    "`device` asks this machine: in the audit only, and it needs torch",
+    "gpu": "the GPU to compare batch sizes and the audit's figures with; `telepathy-runtime plan --help` lists the names. "
+    "`device` queries this machine; it works only in the audit and needs torch",
     "extend-safe-fixes": "rules whose unsafe fixes count as safe",
-    "extend-unsafe-fixes": "rules whose safe fixes count as unsafe; it wins over `extend-safe-fixes` where both are equally specific",
-    "extend": "the configuration file that this one builds on (below)",
-    "required-version": "refuse to run where another version of telepathy-lint is installed; a bare version means that one",
-    "cache-dir": "where results are kept between runs; counts from the configuration's folder",
-    "output-format": "as `--output-format`: [formats](output-formats.md)",
+    "extend-unsafe-fixes": "rules whose safe fixes count as unsafe; takes precedence over `extend-safe-fixes` if both are equally specific",
+    "extend": "a configuration file to build on (see above)",
+    "required-version": "fail if another version of telepathy-lint is installed; a bare version means exactly that version",
+    "cache-dir": "folder for cached results, relative to the configuration's folder",
+    "output-format": "the [output format](output-formats.md), like `--output-format`",
 }
 
-#: What the default leaves out, by rule.
+#: When the default settings drop findings, by rule.
 WORTH = {
-    "TLP102": "the loaded weights themselves are trained, or the id names an encoder of a small size",
-    "TLP103": "float32 weights are trained, or float16 is what an AWQ or GPTQ checkpoint or mixed precision wants",
+    "TLP102": "the loaded weights are trained, or the id names a small encoder",
+    "TLP103": "float32 weights are trained, or an AWQ or GPTQ checkpoint or mixed precision requires float16",
     "TLP104": "no other implementation could be used: float32, a CPU, attention that is read or replaced",
-    "TLP105": "the model never generates, or every call that generates states `do_sample` and a length",
-    "TLP201": "nothing pads with the tokenizer",
-    "TLP202": "nothing adds an end-of-sequence token to the texts",
+    "TLP105": "the model never generates, or every call that generates sets `do_sample` and a length",
+    "TLP201": "the tokenizer is never used for padding",
+    "TLP202": "no end-of-sequence token is added to the texts",
     "TLP203": "TLP105 is reported for the same model",
 }
 
@@ -84,10 +84,10 @@ CONFIGURATION_HEAD = """\
 
 {written}
 
-The nearest `pyproject.toml` with a `[tool.telepathy-lint]` section counts, or `telepathy-lint.toml` with the same keys at its
-top level, which goes before a `pyproject.toml` beside it. `--config FILE` names one file for everything, `--isolated` reads
-none. An unknown key is an error that names the nearest one there is; so is a section whose name is nearly right, such as
-`[tool.telepathy_lint]`.
+Settings are read from the nearest `pyproject.toml` with a `[tool.telepathy-lint]` section, or from `telepathy-lint.toml` with the same
+keys at its top level. If a folder has both, `telepathy-lint.toml` is used. `--config FILE` uses one file for everything, and
+`--isolated` ignores all files. An unknown key is an error that suggests the closest known key. A misspelled section such as
+`[tool.telepathy_lint]` is also an error.
 
 ```toml
 [tool.telepathy-lint]
@@ -100,24 +100,25 @@ unfixable = ["TLP105"]
 "tests/*" = ["TLP102", "TLP104"]
 ```
 
-## What goes before what
+## Precedence
 
-1. The options of the command line; among them `--config "key = value"` (TOML, may be given several times) goes after the
-   option that is made for the key.
-2. The environment: `TELEPATHY_LINT_OUTPUT_FORMAT`, `TELEPATHY_LINT_OUTPUT_FILE`, `TELEPATHY_LINT_CACHE_DIR` and
-   `TELEPATHY_LINT_NO_CACHE` (`true` or `false`). An empty variable says nothing.
+From highest to lowest:
+
+1. Command-line options. `--config "key = value"` (TOML, can be repeated) comes after the option with the same name as the key.
+2. Environment variables: `TELEPATHY_LINT_OUTPUT_FORMAT`, `TELEPATHY_LINT_OUTPUT_FILE`, `TELEPATHY_LINT_CACHE_DIR` and
+   `TELEPATHY_LINT_NO_CACHE` (`true` or `false`). Empty variables are ignored.
 3. The configuration file.
-4. The file that it names with `extend`, and so on. Paths and patterns count from the folder of the file that they stand in.
+4. The file that it names with `extend`, and so on. Paths and patterns are relative to the folder of the file that contains them.
 5. The default.
 
-A value replaces the one that goes after it, with the exceptions that Ruff makes. `ignore`, `unfixable` and all keys that begin
-with `extend-` are added to what is there. `select` begins anew: what goes after it neither selects nor ignores rules any more;
-`fixable` does the same for fixes. Where one place says both yes and no of a rule, the more specific selector counts: a code
-goes before a prefix, a prefix before `ALL`; where both are equally specific, the rule is left out, or not fixed.
+A value replaces values of lower precedence, with the same exceptions as in Ruff. `ignore`, `unfixable` and all keys that begin
+with `extend-` are added instead. `select` discards the `select`, `extend-select` and `ignore` of lower precedence; `fixable` does the
+same for fixes. If one source both enables and disables a rule, the more specific selector wins: a code wins over a prefix, and a
+prefix over `ALL`. If both are equally specific, the rule is disabled, or not fixed.
 
-Files of different folders are not merged: without `extend`, the nearest one counts alone. `telepathy-lint config [PATH]`
-prints what a run over the path would use, with the place of every value, the rules that are left and what is made of their
-fixes. `telepathy-lint check --show-settings` does the same with the other options of `check`.
+Files in different folders are not merged. Without `extend`, only the nearest file is used. `telepathy-lint config [PATH]`
+prints the settings for the path, the source of each value, the enabled rules, and how their fixes are treated.
+`telepathy-lint check --show-settings` does the same and respects the other options of `check`.
 
 ## Keys
 
@@ -128,10 +129,10 @@ CLI_HEAD = """\
 
 {written}
 
-`telepathy-lint` needs nothing but the linter; `telepathy-runtime` plans without torch and loads with it. Exit codes of
-`telepathy-lint check`: 0 nothing found, 1 something found, 2 something could not be done (the rest still was). In every
-command of both, output that cannot be written (a full disk) is one line on standard error and exit code 2. A reader that
-stops early (`| head`) changes neither what the command does nor its exit code.
+`telepathy-lint` needs only the linter. `telepathy-runtime` needs torch for loading, but not for planning. The exit code of
+`telepathy-lint check` is 0 if nothing was found, 1 if something was found, and 2 if something could not be processed (the rest still
+is). If output cannot be written (for example, on a full disk), all commands print one line to standard error and exit with 2. A reader
+that stops early (`| head`) changes neither what a command does nor its exit code.
 """
 
 
@@ -148,14 +149,14 @@ def rule_page(rule: Rule) -> str:
     said = ["", "## What is reported", "", "The bad example gives:", "", "```text", *lines, "```", ""]
     if safety in ("safe", "unsafe"):
         option = "" if safety == "safe" else " --unsafe-fixes"
-        said += [f"`--fix{option}` makes it the good one.", ""]
+        said += [f"`--fix{option}` turns it into the good example.", ""]
     switch = (
-        f'`ignore = ["{meta.code}"]` switches it off'
+        f'To turn off the rule, set `ignore = ["{meta.code}"]`'
         if meta.default
-        else f'It is off by default: `extend-select = ["{meta.code}"]` switches it on'
+        else f'The rule is off by default. To turn it on, set `extend-select = ["{meta.code}"]`'
     )
     said += [
-        f"A comment `# noqa: {meta.code}` at the line's end silences it ([suppression](../suppression.md)). {switch}"
+        f"To suppress a finding, add `# noqa: {meta.code}` at the end of the line ([suppression](../suppression.md)). {switch}"
         " ([configuration](../configuration.md)).",
         "",
     ]
@@ -163,7 +164,7 @@ def rule_page(rule: Rule) -> str:
 
 
 def reported(rule: Rule) -> list[dict[str, Any]]:
-    """What the command says of the bad example, in a project that holds nothing else."""
+    """The findings in the bad example, in a project without other files."""
     before, printed = os.getcwd(), io.StringIO()
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(printed):
         os.chdir(folder)
@@ -186,7 +187,7 @@ def rules_index() -> str:
         table.append(
             f"| [{meta.code}]({page_name(rule)}) | {meta.name} | {rule.summary()}{off} | {meta.fix or ''} |"
         )
-    others = ["", "Two codes are no rules:", "", "| code | name | says |", "| --- | --- | --- |"]
+    others = ["", "Two codes are not rules:", "", "| code | name | meaning |", "| --- | --- | --- |"]
     others += [f"| {code} | {name} | {text} |" for code, (name, text) in CODES_WITHOUT_RULE.items()]
     head = RULES_HEAD.format(written=WRITTEN.format(source="the rules' docstrings"))
     return "\n".join([head, *table, *others, ""])
@@ -216,13 +217,13 @@ def configuration() -> str:
     ]
     held = [
         "",
-        "## What holds an unsafe fix back",
+        "## What blocks an unsafe fix",
         "",
-        "An unsafe fix is not made where the file shows that it would break the program or change what it saves. The finding",
-        "stays and names the line. Evidence counts for the whole file, whatever object it is about. A kind that is listed in",
-        "`unsafe-fixes-despite` holds nothing back.",
+        "An unsafe fix is not applied if the file shows that it would break the program or change what it saves. The finding",
+        "is still reported and names the line. Evidence applies to the whole file, whatever object it is about. To ignore a kind",
+        "of evidence, list it in `unsafe-fixes-despite`.",
         "",
-        "| kind | a line that, or what is so of the load | holds back the fixes of |",
+        "| kind | a line that ... (or a fact about the load) | blocks the fixes of |",
         "| --- | --- | --- |",
         *(
             f"| `{kind}` | {what} | {', '.join(held_back_by(kind))} |"
@@ -231,19 +232,19 @@ def configuration() -> str:
     ]
     worth = [
         "",
-        "## What is worth reading",
+        "## Findings that do not matter",
         "",
-        "A finding that is true can be of no use. By default, what the file itself shows not to matter is left out; `strict`",
-        "reports it too. Evidence silences a finding, the lack of evidence never does: a script that loads a model and shows",
-        "nothing else gets every finding, and so does a model that leaves the file.",
+        "A finding can be true and still not matter. By default, a finding is dropped if the file itself shows that it does not",
+        "matter; `strict` reports it anyway. Findings are only dropped because of evidence, never because evidence is missing: a",
+        "script that just loads a model gets every finding, and so does a model that is passed on to other files.",
         "",
-        "| rule | is left out where the file shows that |",
+        "| rule | dropped if the file shows that |",
         "| --- | --- |",
         *(f"| {code} | {what} |" for code, what in WORTH.items()),
     ]
     excluded = [
         "",
-        "## What is left out by default",
+        "## Default excludes",
         "",
         ", ".join(f"`{name}`" for name in config.DEFAULT_EXCLUDE),
         "",
@@ -257,7 +258,7 @@ def configuration() -> str:
 
 
 def held_back_by(kind: str) -> list[str]:
-    """The rules whose fixes evidence of a kind holds back."""
+    """The rules whose fixes are blocked by a kind of evidence."""
     by_rule = {
         "TLP102": evidence.OF_DTYPE, "TLP103": evidence.OF_DTYPE, "TLP105": evidence.OF_GENERATION,
         "TLP201": evidence.OF_PAD_TOKEN,
@@ -267,7 +268,7 @@ def held_back_by(kind: str) -> list[str]:
 
 def default_of(key: str, value: Any) -> str:
     if key == "exclude":
-        return "[below](#what-is-left-out-by-default)"
+        return "[below](#default-excludes)"
     if key == "loader":
         return "[`telepathy_runtime`](#keys-of-loader)"
     if key == "select":
@@ -277,7 +278,7 @@ def default_of(key: str, value: Any) -> str:
     if key.endswith("per-file-ignores"):
         return "`{}`"
     if key == "cache-dir":
-        return f"`{CACHE}` beside the configuration"
+        return f"`{CACHE}` next to the configuration"
     if key == "gpu":
         return f'`"{Settings().gpu}"`'
     if value is None:
@@ -311,7 +312,7 @@ def subparser(name: str) -> argparse.ArgumentParser:
 
 
 def runtime_parsers() -> dict[str, tuple[argparse.ArgumentParser, str]]:
-    """telepathy-runtime's subcommands: the parser and what is said of it."""
+    """telepathy-runtime's subcommands: the parser and its description."""
     found: dict[str, tuple[argparse.ArgumentParser, str]] = {}
     for module, names in runtime_cli.COMMANDS.items():
         subparsers = argparse.ArgumentParser().add_subparsers()
@@ -337,7 +338,7 @@ def section(title: str, parser: argparse.ArgumentParser, text: str | None = None
             if not action.choices or action.metavar
             else "one of " + ", ".join(f"`{each}`" for each in action.choices)
         )
-        # Python 3.10 adds to the help of a flag that can be negated what later versions leave to the formatter.
+        # Python 3.10 appends the default to the help of a negatable flag; later versions leave it to the formatter.
         text = escaped(
             (action.help or "").removesuffix(" (default: %(default)s)") % {"default": action.default}
         )

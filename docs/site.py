@@ -1,7 +1,7 @@
-"""What mkdocs is told beside mkdocs.yml: the repository's own pages are pages of the site too.
+"""Hooks for mkdocs: adds the pages at the repository's root to the site.
 
-README, CHANGELOG and others stand at the repository's root, where hosts look for them, and nowhere else. Links are written
-so that they work on GitHub; here they are led to where the site has the same page.
+README, CHANGELOG and others are at the repository's root, where code hosts look for them. Their links work on GitHub;
+the hooks rewrite them to the pages of the site.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def on_config(config: Any) -> Any:
-    """The rules' pages are whatever pages there are."""
+    """Add all rule pages to the navigation."""
     folder = Path(config.docs_dir) / "rules"
     pages = ["rules/README.md", *sorted(f"rules/{page.name}" for page in folder.glob("tlp*.md"))]
     (reference,) = (section["Reference"] for section in config.nav if "Reference" in section)
@@ -51,7 +51,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return link.group()
         file = posixpath.normpath(posixpath.join(posixpath.dirname(written), path))
         goal = PAGES.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else None)
-        if goal is None:  # a file of the repository that is no page: its path says where it is
+        if goal is None:  # a file of the repository that is not a page: show its path
             return f"{text} (`{file}`)"
         relative = posixpath.relpath(goal, posixpath.dirname(own) or ".")
         return f"[{text}]({relative}{'#' + anchor if anchor else ''})"

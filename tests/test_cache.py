@@ -69,7 +69,7 @@ def cache_file() -> Path:
 
 def parsed(lint: Any, *arguments: str) -> int:
     """How many files a run parses."""
-    return int(lint(*arguments, "--verbose")[2].partition(" looked at, ")[2].split()[0])
+    return int(lint(*arguments, "--verbose")[2].partition(" files: ")[2].split()[0])
 
 
 # ---- the same as without

@@ -255,10 +255,10 @@ def test_stdin_notebook(here: Path) -> None:
     ("arguments", "said"),
     [
         (["--write-baseline"], "--write-baseline needs --baseline FILE"),
-        (["--add-noqa", "--fix"], "without --fix"),
+        (["--add-noqa", "--fix"], "cannot be used with --fix"),
         (["-", "a.py"], "cannot be linted together with files"),
         (["-", "--watch"], "--watch needs files"),
-        (["--stdin-filename", "x.py", "a.py"], "give - as the path"),
+        (["--stdin-filename", "x.py", "a.py"], "pass - as the path"),
         (["--select", "TLP1O1"], "--select: unknown rule selector 'TLP1O1'; did you mean 'TLP101'?"),
         (["--per-file-ignores", "x"], "expected pattern:CODE"),
         (["--target-transformers", "new"], "--target-transformers must be a version"),
@@ -411,7 +411,7 @@ def test_output_file(lint: Any) -> None:
 def test_quiet_and_verbose(lint: Any) -> None:
     write("good.py", GOOD)
     assert lint("-q").out == ""
-    assert "1 files looked at, 1 of them parsed" in lint("-v", "--no-cache").err
+    assert "checked 1 files: 1 parsed" in lint("-v", "--no-cache").err
     assert "no Python files" in lint("good.py", "--exclude", "good.py", "--force-exclude").err
 
 
@@ -477,7 +477,7 @@ def test_a_baseline_says_what_is_stale_and_keeps_files_not_looked_at(lint: Any) 
     arguments = ("--select", "TLP101", "--baseline", "base.json")
     assert lint(*arguments, "--write-baseline").out == "Wrote 2 findings to base.json.\n"
     write("a.py", GOOD)
-    assert "1 entry is gone from the code" in lint(*arguments, "a.py").err
+    assert "1 entry is no longer in the code" in lint(*arguments, "a.py").err
     assert "known" not in lint(*arguments, "a.py", "-q").err
     assert lint(*arguments, "--write-baseline", "a.py").out == "Wrote 1 finding to base.json.\n"
     assert lint(*arguments).code == 0
@@ -561,9 +561,9 @@ def test_help_and_documentation_fit_the_terminal(
         (["a.py"], "unknown command 'a.py'; did you mean 'telepathy-lint check a.py'?"),
         (["check", "--slect=TLP101"], "unexpected option '--slect=TLP101'; did you mean '--select'?"),
         (["server", "x"], "telepathy-lint server: error: unexpected argument 'x'"),
-        (["rule", "TLP000"], "TLP000 (unlintable-file) is no rule"),
-        (["rule", "E501"], "no rule 'E501'; `telepathy-lint rule --all` prints all there are"),
-        ([], "lint files, folders and notebooks"),
+        (["rule", "TLP000"], "TLP000 (unlintable-file) is not a rule"),
+        (["rule", "E501"], "no rule 'E501'; `telepathy-lint rule --all` prints all rules"),
+        ([], "lint and fix files, folders and notebooks"),
     ],
 )
 def test_typical_mistakes_are_answered(

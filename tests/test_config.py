@@ -135,7 +135,7 @@ def test_a_pyproject_about_others_is_not_even_parsed(tmp_path: Path) -> None:
             "extend = 'absent.toml'",
             r"absent.toml: no such configuration file \(.*telepathy-lint.toml extends it\)",
         ),
-        ("[tool.telepathy-lint]\nselect = []", "here the keys stand at the top level"),
+        ("[tool.telepathy-lint]\nselect = []", "write the keys at the top level"),
         ("unfixable = 'TLP1'", "'unfixable' must be a list of strings"),
         ("extend-per-file-ignores = []", "'extend-per-file-ignores' must be a table"),
         ("x = [", "not valid TOML"),
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_section_under_nearly_our_name_is_named(tmp_path: Path, header: str, also: str) -> None:
     path = write(tmp_path / "pyproject.toml", f"{also}[{header}]\nignore = ['TLP101']\n")
     with pytest.raises(
-        ConfigError, match=r"is not the name of our section; write \[tool.telepathy-lint\]"
+        ConfigError, match=r"unknown section \[.*\]; did you mean \[tool.telepathy-lint\]"
     ) as caught:
         Configs().of(str(tmp_path))
     assert str(path) in str(caught.value)
@@ -230,7 +230,7 @@ def test_files_that_extend_each_other_are_refused(tmp_path: Path, length: int) -
     names = ["telepathy-lint.toml", *(f"{number}.toml" for number in range(1, length))]
     for name, target in zip(names, [*names[1:], names[0]], strict=True):
         write(tmp_path / name, f"extend = '{target}'\n")
-    with pytest.raises(ConfigError, match=r"extend each other: .*telepathy-lint\.toml extends "):
+    with pytest.raises(ConfigError, match=r"circular extend: .*telepathy-lint\.toml extends "):
         Configs().of(str(tmp_path))
 
 
@@ -246,7 +246,7 @@ def test_a_home_and_a_variable_are_filled_in(tmp_path: Path, monkeypatch: pytest
 def test_a_pyproject_without_our_section_cannot_be_extended(tmp_path: Path) -> None:
     write(tmp_path / "b" / "pyproject.toml", "[project]\nname = 'x'\n")
     write(tmp_path / "telepathy-lint.toml", "extend = 'b/pyproject.toml'\n")
-    with pytest.raises(ConfigError, match=r"has no \[tool.telepathy-lint\] section \(.*extends it\)"):
+    with pytest.raises(ConfigError, match=r"no \[tool.telepathy-lint\] section \(.*extends it\)"):
         Configs().of(str(tmp_path))
 
 

@@ -113,7 +113,7 @@ def test_evidence_holds_back_the_fixes_that_it_is_about(line: str) -> None:
     assert {code for code, fix in fixes.items() if fix.safety == "display"} == held  # type: ignore[attr-defined]
     reasons = [fix.reason for fix in fixes.values() if fix.safety == "display"]  # type: ignore[attr-defined]
     assert all(
-        evidence.KINDS[kind] in reason or "line 7 " in reason or "wins over it" in reason
+        evidence.KINDS[kind] in reason or "line 7 " in reason or "would override it" in reason
         for reason in reasons
     )
     # The fix of what is not held back goes through, and takes nothing else along.
@@ -180,12 +180,12 @@ def test_every_format_names_the_line() -> None:
         "json-lines",
     ):
         text = "".join(render(name, Report([result])))
-        assert "line 7 saves, merges or reads out weights" in text, name
+        assert "line 7 saves, merges or reads weights" in text, name
     (entry,) = json.loads("".join(render("json", Report([result]))))
     assert entry["fix"] == {
         "safety": "display",
-        "message": "not fixed: line 7 saves, merges or reads out weights or settings",
-        "reason": "line 7 saves, merges or reads out weights or settings",
+        "message": "not fixed: line 7 saves, merges or reads weights or settings",
+        "reason": "line 7 saves, merges or reads weights or settings",
         "edits": [],
     }
 

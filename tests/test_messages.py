@@ -59,29 +59,29 @@ def test_a_device_map_that_is_not_written_out_is_not_reported(code: str) -> None
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (None, "transformers 4.x loads float32, 5.x what the checkpoint's config says"),
+        (None, "transformers 4.x loads float32, 5.x follows the checkpoint's config"),
         ("4.57", "transformers 4.57 loads float32"),
-        ("5.0", "transformers 5.0 loads what the checkpoint's config says"),
-        ("5.1", "transformers 5.1 loads what the checkpoint's config says"),
+        ("5.0", "transformers 5.0 follows the checkpoint's config"),
+        ("5.1", "transformers 5.1 follows the checkpoint's config"),
     ],
 )
 def test_a_missing_dtype_says_what_the_version_does(target: str | None, message: str) -> None:
-    assert said(load(""), "TLP102", target) == [f"no dtype is given: {message}"]
+    assert said(load(""), "TLP102", target) == [f"dtype is not set: {message}"]
 
 
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (None, "transformers 4.x loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x what the checkpoint's config says"),
+        (None, "transformers 4.x loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x follows the checkpoint's config"),
         ("4.57", "transformers 4.57 loads float32: 28.4 GiB instead of 14.2 for Qwen2.5-7B"),
-        ("5.0", "transformers 5.0 loads what the checkpoint's config says"),
+        ("5.0", "transformers 5.0 follows the checkpoint's config"),
     ],
 )  # fmt: skip
 def test_a_missing_dtype_says_what_it_costs_where_the_model_is_known(
     target: str | None, message: str
 ) -> None:
     code = 'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B")\n'
-    assert said(code, "TLP102", target) == [f"no dtype is given: {message}"]
+    assert said(code, "TLP102", target) == [f"dtype is not set: {message}"]
 
 
 def test_float32_says_what_it_costs_by_any_id_of_the_model() -> None:
@@ -108,7 +108,7 @@ def test_the_attention_that_transformers_picks_is_named_where_the_class_is_known
     transformers = pytest.importorskip("transformers")
     code = 'AutoModelForCausalLM.from_pretrained("mistralai/Mistral-7B-v0.3")\n'
     assert said(code, "TLP104") == [
-        "no attn_implementation is given: transformers picks sdpa for Mistral-7B-v0.3"
+        "attn_implementation is not set: transformers picks sdpa for Mistral-7B-v0.3"
     ]
     from telepathy_runtime.models.families import families
 
@@ -171,10 +171,10 @@ def test_a_dtype_that_is_fine_or_not_known_is_not_reported(arguments: str) -> No
 def test_what_is_absent_is_said() -> None:
     generative = 'AutoTokenizer.from_pretrained("x")\nAutoModelForCausalLM.from_pretrained("x")\n'
     assert said(generative, "TLP104") == [
-        "no attn_implementation is given: transformers picks sdpa or eager, by the class and the release"
+        "attn_implementation is not set: transformers picks sdpa or eager, depending on the class and the release"
     ]
     assert said(generative, "TLP105") == [
-        "no generation config is given: the checkpoint's own settings decide how it decodes"
+        "no generation config is set: decoding depends on the checkpoint's own settings"
     ]
     assert said(generative, "TLP201") == ["the tokenizer's pad token is never set"]
 

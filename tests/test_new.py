@@ -98,7 +98,7 @@ def test_the_nine_hundreds_are_off_by_default(checkout: Path) -> None:
         (["TLP177", "no-thing"], "must read after 'allow'"),
         (["TLP777", "some-thing"], "no rule code"),
         (["TLP1xx", "some-1"], "--argument"),
-        (["TLP1xx", "some-thing", "--kind", "path", "--argument", "x"], "is no call"),
+        (["TLP1xx", "some-thing", "--kind", "path", "--argument", "x"], "which is not a call"),
     ],
 )
 def test_refusals_write_nothing(
@@ -113,7 +113,7 @@ def test_refusals_write_nothing(
 def test_what_is_there_is_not_overwritten(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (checkout / "fixtures" / "rules" / "TLP177").mkdir()
     assert run(["new", "TLP177", "some-thing"]) == 2
-    assert "there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert not list((checkout / "telepathy_lint" / "rules").iterdir())
 
 

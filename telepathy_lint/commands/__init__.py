@@ -1,1 +1,1 @@
-"""One module a subcommand of the command line."""
+"""The subcommands of the command line, one module each."""

@@ -1,4 +1,4 @@
-"""`telepathy-lint audit`: the model configuration of a whole repository, as a document."""
+"""`telepathy-lint audit`: report the model configuration of a whole repository."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
 
 
 def add_options(sub: ArgumentParser) -> None:
-    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the folder or file to audit")
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder or file to audit")
     sub.add_argument("--format", choices=("markdown", "json", "html"), default="markdown")
-    sub.add_argument("--output", "-o", metavar="FILE", help="write the document there")
+    sub.add_argument("--output", "-o", metavar="FILE", help="write the report to FILE")
+    sub.add_argument("--gpu", metavar="NAME", help="GPU to compare memory with (default: H100-80GB)")
     sub.add_argument(
-        "--gpu", metavar="NAME", help="the GPU that memory is compared with (default: H100-80GB)"
-    )
-    sub.add_argument(
-        "--against", metavar="OLD", help="an audit kept as JSON: say what got better and worse since"
+        "--against", metavar="OLD", help="earlier audit as JSON: print what got better and worse since"
     )
     sub.add_argument(
         "--fail-on-worse", action="store_true", help="with --against: exit 1 if anything got worse"
     )
     sub.add_argument(
-        "--fail-under", type=float, metavar="PERCENT", help="exit 1 if fewer calls are without a finding"
+        "--fail-under",
+        type=float,
+        metavar="PERCENT",
+        help="exit 1 if less than PERCENT of the calls are without a finding",
     )
     sub.add_argument(
-        "--jobs", "-j", type=int, metavar="N", help="number of processes (default: what the work needs)"
+        "--jobs", "-j", type=int, metavar="N", help="number of processes (default: chosen automatically)"
     )
     add_where(sub)
 
@@ -44,7 +45,7 @@ def audit(options: Namespace) -> int:
     if not os.path.exists(options.path):
         raise Usage(f"{options.path}: no such file or folder")
     if options.fail_on_worse and options.against is None:
-        raise Usage("--fail-on-worse needs --against FILE: worse than what?")
+        raise Usage("--fail-on-worse needs --against FILE")
     configs = configs_of(options, {})
     here = configs.of(os.path.abspath(options.path) if os.path.isdir(options.path) else os.getcwd())
     gpu = options.gpu or here.gpu or "H100-80GB"
@@ -87,12 +88,12 @@ def _rendered(found: Audit, options: Namespace) -> str:
             return html(report(found), base)
         except NoTemplatesError as error:
             raise Usage(str(error)) from error
-    # On a terminal a path is enough: it opens with a click, and targets of links would only fill the screen.
+    # On a terminal a path is enough: terminals open it with a click, and link targets would only fill the screen.
     return markdown(report(found), base, links=options.output is not None or not sys.stdout.isatty())
 
 
 def _base(options: Namespace) -> str:
-    """The way from the document to the audited folder, for its links."""
+    """The relative path from the document to the audited folder, for links."""
     root = options.path if os.path.isdir(options.path) else os.path.dirname(options.path) or "."
     start = os.path.dirname(options.output) if options.output else ""
     base = os.path.relpath(root, start or ".").replace(os.sep, "/")
@@ -107,6 +108,6 @@ def _write(text: str, output: str | None) -> None:
         with open(output, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except BrokenPipeError:
-        pass  # `-o >(head -1)`: the reader has what it wanted
+        pass  # `-o >(head -1)`: the reader stopped early
     except OSError as error:
         raise Usage(f"{output}: cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""`telepathy-lint cache`: where results are kept between runs, and away with them."""
+"""`telepathy-lint cache`: print the location of the cache, or remove it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from telepathy_lint.commands.options import add_cache_dir, add_where, configs_of
 
 
 def add_options(sub: ArgumentParser) -> None:
-    sub.add_argument(
-        "action", choices=("clean", "dir"), help="remove the results of earlier runs, or print where they are"
-    )
+    sub.add_argument("action", choices=("clean", "dir"), help="remove the cache, or print its location")
     add_cache_dir(sub)
     add_where(sub)
 

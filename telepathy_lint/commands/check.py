@@ -1,4 +1,4 @@
-"""`telepathy-lint check`: lint, fix, and the ways into and out of an old repository."""
+"""`telepathy-lint check`: lint and fix files, suppress findings, and use baselines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from telepathy_lint.run.baseline import Baseline
     from telepathy_lint.settings import UnusedModel
 
-#: Options that are keys of the configuration too.
+#: Options that are also configuration keys.
 _KEYS = (
     "select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores", "fixable", "unfixable",
     "extend-fixable", "exclude", "extend-exclude", "force-exclude",
@@ -34,7 +34,7 @@ _KEYS = (
 )  # fmt: skip
 _CHOOSING = {"select", "ignore", "extend-select", "per-file-ignores", "extend-per-file-ignores"}
 _FIXING = {"fixable", "unfixable", "extend-fixable"}
-#: Seconds between two looks at the files under --watch.
+#: Seconds between two checks for changes under --watch.
 _PAUSE = 0.3
 
 
@@ -43,13 +43,13 @@ def check(options: Namespace) -> int:
 
 
 class Check:
-    """One run, from options to exit code."""
+    """One run of the command, from options to exit code."""
 
     def __init__(self, options: Namespace) -> None:
         self.options = options
         given = {key: value for key in _KEYS if (value := getattr(options, key)) is not None}
         self.configs = configs_of(options, given, "output-format", "cache-dir")
-        #: What concerns the run as a whole comes from the configuration where it was started.
+        #: Settings for the run as a whole come from the configuration of the current folder.
         self.config = self.configs.of(os.getcwd())
         refuse_contradictions(options, self._baseline_path is not None)
         self.selection = Selection(self.configs)
@@ -58,9 +58,9 @@ class Check:
         self.quiet = options.quiet or options.silent
         self.output_file: str | None = options.output_file or variable("output-file")
         self.cached = not (options.no_cache or variable_flag("no-cache"))
-        #: The copies of libraries that were said to be left out.
+        #: The excluded copies of libraries that were already mentioned.
         self._told: dict[str, str] = {}
-        #: Whether this run's options choose the rules, and whether they name any rules at all.
+        #: Whether the options select rules, and whether they name any rules at all.
         self.selected = bool(given.keys() & _CHOOSING)
         self.names_rules = self.selected or bool(given.keys() & _FIXING)
 
@@ -74,7 +74,7 @@ class Check:
 
     @property
     def _narrowed(self) -> frozenset[str] | None:
-        """The rules that this run's options chose; None where the configuration chooses, as in every run."""
+        """The rules selected by this run's options; None if the configuration selects them, as in every run."""
         if not self.selected:
             return None
         return frozenset(rule.meta.code for rule in self.selection.rules(os.getcwd()))
@@ -106,7 +106,7 @@ class Check:
             from telepathy_lint.discovery.vendored import told
 
             print(told(discovery.copies), file=sys.stderr)
-            self._told = discovery.copies  # a run that watches says it once
+            self._told = discovery.copies  # mentioned once under --watch
         return found
 
     def _once(self, files: Sequence[Found]) -> int:
@@ -127,7 +127,7 @@ class Check:
         if self.options.verbose:
             known = cache.hits if cache is not None else 0
             print(
-                f"{len(files)} files looked at, {len(results) - known} of them parsed, {known} known from the cache",
+                f"checked {len(files)} files: {len(results) - known} parsed, {known} from the cache",
                 file=sys.stderr,
             )
         if self.options.add_noqa:
@@ -138,7 +138,7 @@ class Check:
         return self._finish(results)
 
     def _cache(self, task: Task) -> Cache | None:
-        """The results of earlier runs of this kind; None where there are to be none."""
+        """The cache for runs like this one; None if it is turned off."""
         if not self.cached or task.add_noqa:
             return None
         from telepathy_lint.cache import Cache, place
@@ -146,12 +146,12 @@ class Check:
 
         folder = place.folder_of(self.config)
         root = place.root_of(self.config, os.getcwd())
-        # Runs with other rules and settings, as people make them in turn, do not drive out each other's results.
+        # Runs that alternate between different rules and settings must not evict each other's results.
         kind = f"{root} {selection(self.config)}{self.config.settings(None)!r}"
         return Cache(folder, kind, repr(task._replace(verbose=False)), versions)
 
     def _refuse_unknown_rules(self, cache: Cache | None = None) -> None:
-        """A wrong code must not pass because no file happens to need the rules."""
+        """Report an unknown code even if no file needs the rules."""
         if not self.names_rules:
             return
         kept = cache is not None and not self._names_files and cache.has_key(selection(self.config))
@@ -215,7 +215,7 @@ class Check:
 
             result = FileResult(name)
         if task.fix and not task.patch:
-            # The program gets the code, the person the findings.
+            # Standard output gets the code; findings go to standard error.
             sys.stdout.flush()
             sys.stdout.buffer.write(data if result.output is None else result.output)
             sys.stdout.buffer.flush()
@@ -224,7 +224,7 @@ class Check:
         return self._finish(results, to=sys.stderr if task.fix and not task.patch else None)
 
     def _finish(self, results: list[FileResult], to: Any = None) -> int:
-        """Print the report; the exit code."""
+        """Print the report and return the exit code."""
         options = self.options
         fixed = sum(len(result.applied) for result in results)
         failed = any(result.failed for result in results)
@@ -255,7 +255,7 @@ class Check:
         return 2 if failed else 1 if fixed and not self.options.exit_zero else 0
 
     def _note(self, results: Sequence[FileResult]) -> None:
-        """Say on standard error what is no finding."""
+        """Print notes, which are not findings, to standard error."""
         for result in results if not self.quiet else ():
             for note in result.notes:
                 from telepathy_lint.output.text import place_of, printable
@@ -277,7 +277,7 @@ class Check:
                 with open(self.output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
                     file.writelines(self._pieces(report))
             except BrokenPipeError:
-                pass  # `-o >(head -1)`: the reader has what it wanted
+                pass  # `-o >(head -1)`: the reader stopped early
             except OSError as error:
                 raise ConfigError(f"{self.output_file}: cannot be written: {error.strerror}") from error
             return
@@ -302,7 +302,7 @@ class Check:
         return render(self.config.output_format, report)
 
     def _command(self, more: str) -> str:
-        """A command line like this run's, with other options."""
+        """This run's command line with other options."""
         from shlex import join
 
         given = ["--isolated"] if self.options.isolated else []
@@ -325,8 +325,8 @@ class Check:
         filtered = Baseline.read(path).filtered(results, [found.path for found in files], self._narrowed)
         if not self.quiet and (filtered.known or filtered.stale):
             stale = (
-                f"; {filtered.stale} {'entry is' if filtered.stale == 1 else 'entries are'} gone from the code "
-                "(--write-baseline drops them)"
+                f"; {filtered.stale} {'entry is' if filtered.stale == 1 else 'entries are'} no longer in the code "
+                "(--write-baseline removes them)"
                 if filtered.stale
                 else ""
             )
@@ -348,7 +348,7 @@ class Check:
         return 2 if failed else 0
 
     def _watch(self, again: Callable[[int], bool] = lambda runs: True) -> int:
-        """Run whenever something changed, until interrupted or until the reader of the output is gone."""
+        """Run whenever a file changes, until interrupted or until standard output is closed."""
         seen: dict[str, tuple[int, int]] = {}
         runs = 0
         while again(runs):
@@ -358,18 +358,18 @@ class Check:
                 if sys.stdout.isatty():
                     sys.stdout.write("\x1b[2J\x1b[H")
                 self._once(files)
-                # What this run itself fixed is no reason for another.
+                # Ignore changes that this run's own fixes made.
                 seen = {path: stamp for path in now if (stamp := _stamp(path)) is not None}
                 runs += 1
             else:
                 time.sleep(_PAUSE)
             if streams.is_lost(sys.stdout):
-                break  # nobody reads what further runs would print
+                break  # standard output is closed
         return 0
 
 
 def _say(failures: Iterable[Violation]) -> None:
-    """Failures on standard error, where the report itself is something else than findings."""
+    """Print failures to standard error, for reports that do not list findings."""
     from telepathy_lint.output.text import place, printable
 
     for violation in failures:
@@ -385,7 +385,7 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 
 def _coloured(stream: Any, when: str = "auto") -> bool:
-    """As the option says; without it as the environment says, and otherwise only for people, on a terminal."""
+    """Whether to use colour: by the option, else by the environment, else only on a terminal."""
     if when != "auto":
         return when == "always"
     if os.environ.get("NO_COLOR"):

@@ -1,7 +1,7 @@
-"""The command line: arguments to options, and one function a subcommand.
+"""The command line: parses the arguments and runs the function of a subcommand.
 
-Exit codes: 0 nothing found, 1 something found, 2 could not do it. Whatever is not needed is not imported: a run over
-files that load no model costs little more than the interpreter and argparse.
+Exit codes: 0 if nothing was found, 1 if something was found, 2 for errors. Modules are imported only when they are
+needed: a run over files that load no model costs little more than the interpreter and argparse.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from telepathy_lint.commands.options import Usage as Usage
 from telepathy_lint.commands.options import columns as columns
 from telepathy_lint.output import streams
 
-#: Each is a module of `commands/` with a function of that name, and `add_options` where it has options.
+#: Each subcommand is a module of `commands/` with a function of that name, and `add_options` if it has options.
 SUBCOMMANDS = {
-    "check": "lint files, folders and notebooks, and fix them",
-    "audit": "write how a whole repository configures and loads its models",
-    "rule": "print a rule's documentation",
-    "linter": "list all rules: code, name, fix, whether it is on by default",
-    "config": "print what is configured and where it comes from",
-    "cache": "say where results are kept between runs, or remove them",
-    "server": "speak the language server protocol on standard input and output",
-    "new": "write the beginning of a rule, for contributors",
+    "check": "lint and fix files, folders and notebooks",
+    "audit": "report how a repository configures and loads its models",
+    "rule": "print the documentation of a rule",
+    "linter": "list all rules with code, name, fix and whether they are on by default",
+    "config": "print the settings and where they come from",
+    "cache": "print the location of the cache, or remove it",
+    "server": "run the language server on standard input and output",
+    "new": "create the skeleton of a rule, for contributors",
 }
-#: Where the options stand in a module of their own.
+#: Subcommands whose options are in another module.
 _OPTIONS = {"check": "check_options"}
 
 
 class _Help(argparse.HelpFormatter):
-    """argparse makes a formatter for every option it is given, and asks shutil, a slow import, how wide each may be."""
+    """Sets the width: argparse creates a formatter for every option and would import shutil, which is slow."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=max(columns(), 40) - 2)
@@ -65,9 +65,9 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; the exit code."""
+    """Run a command line and return the exit code."""
     collecting = gc.isenabled()
-    # Trees and values of a file are all dropped together with it: collections only cost time.
+    # All trees and values of a file are freed together: garbage collection would only cost time.
     gc.disable()
     try:
         return streams.run("telepathy-lint", lambda: _run(arguments))
@@ -110,7 +110,7 @@ def _command(name: str) -> Any:
 
 
 def parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser; only the named subcommand is built, since building all costs more than most runs."""
+    """The parser. Only the named subcommand is built, because building all of them takes longer than most runs."""
     top = _Parser(
         prog="telepathy-lint",
         description="Finds and rewrites the way experiment code loads Hugging Face models.",
@@ -124,7 +124,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         )
         if name == "check":
             sub.usage = "telepathy-lint check [OPTIONS] [PATH ...]"
-            sub.epilog = "exit status: 0 nothing found, 1 something found, 2 something could not be done"
+            sub.epilog = "exit codes: 0 nothing found, 1 something found, 2 something could not be processed"
         if command == name:
             module = importlib.import_module(f"telepathy_lint.commands.{_OPTIONS.get(name, name)}")
             if hasattr(module, "add_options"):

@@ -1,4 +1,4 @@
-"""`telepathy-lint config`: what a run would use, value by value, and where each comes from."""
+"""`telepathy-lint config`: print the settings that a run would use, and where each value comes from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _LIST_WIDTH = 36
 
 
 def add_options(sub: ArgumentParser) -> None:
-    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the file or folder to ask for")
+    sub.add_argument(
+        "path", nargs="?", default=".", metavar="PATH", help="file or folder to show the settings for"
+    )
     sub.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
     add_where(sub)
 
@@ -32,10 +34,10 @@ def config(options: Namespace) -> int:
 
 
 def show(configs: Configs, path: str, form: str) -> int:
-    """Print what a run over the path would use, as text or JSON.
+    """Print the settings that a run over the path would use, as text or JSON.
 
     Raises:
-        Usage, ConfigError: there is no such path, or its configuration cannot be used.
+        Usage, ConfigError: the path does not exist, or its configuration is invalid.
     """
     absolute = os.path.abspath(path)
     if not os.path.exists(absolute):
@@ -74,7 +76,7 @@ def _wrapped(title: str, codes: Sequence[str]) -> list[str]:
 
 
 def _effective(found: Config, rules: Sequence[Rule]) -> list[tuple[str, Any, str]]:
-    """The rules that a run would use, and what it would make of their fixes."""
+    """The rules that a run would use, and the safety of their fixes."""
     fixing = found.settings(None).fixing
     fixes = {}
     for rule in rules:
@@ -102,7 +104,7 @@ def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
         if key == "target-transformers" and value is None:
             target = Targets().of(folder)
             value, origin = (
-                (target.version, target.path) if target else (None, "default: no requirement file says")
+                (target.version, target.path) if target else (None, "default: not in any requirement file")
             )
         elif key == "cache-dir":
             value = place.folder_of(found)
@@ -123,7 +125,7 @@ def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
 
 
 def _telling(key: str, value: Any) -> Any:
-    """Of the loader, the module and the names that are not the usual ones."""
+    """For the loader, only the module and the names that differ from the default."""
     if key != "loader":
         return value
     usual = Loader()._asdict()
@@ -133,9 +135,9 @@ def _telling(key: str, value: Any) -> Any:
 
 
 def _shown(value: Any, key: str = "") -> str:
-    """As TOML would have it; what has no value is said in words."""
+    """The value as TOML, or words if there is no value."""
     if value is None:
-        return {"select": "(rules on by default)", "jobs": "(what the work needs)"}.get(key, "(none)")
+        return {"select": "(rules on by default)", "jobs": "(chosen automatically)"}.get(key, "(none)")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -148,7 +150,7 @@ def _shown(value: Any, key: str = "") -> str:
 
 
 def _some(items: list[str]) -> list[str]:
-    """As many as fit beside the key and the origin, and how many more there are; JSON has them all."""
+    """As many items as fit next to the key and the origin, and the number of the rest. JSON has all of them."""
     fitting = next(
         (end for end in range(len(items)) if len(", ".join(items[: end + 1])) > _LIST_WIDTH), len(items)
     )

@@ -1,4 +1,4 @@
-"""`telepathy-lint linter`: all rules in one table."""
+"""`telepathy-lint linter`: print a table of all rules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def linter(options: Namespace) -> int:
 
 
 def _table(rules: tuple[Rule, ...]) -> Iterator[str]:
-    """A line for each rule, and what it finds in the lines below it."""
+    """A line for each rule, followed by its summary."""
     width = max(len(rule.meta.name) for rule in rules)
     yield f"{'code':<6}  {'name':<{width}}  {'fix':<6}  default"
     for rule in rules:

@@ -1,4 +1,4 @@
-"""`telepathy-lint new`: a rule that runs, with fixtures, as the beginning of another one."""
+"""`telepathy-lint new`: create the skeleton of a rule that already works, with fixtures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from telepathy_lint.settings import Settings
 class {class_name}(Rule):
     """{summary}
 
-    Why that hurts, in two or three sentences: what happens, to whom, in which versions. What is not reported, and why.
+    Explain in two or three sentences why this is a problem: what happens, to whom, in which versions. Say what is not
+    reported, and why.
 
     Bad:
 
@@ -67,38 +68,38 @@ _LEFT = """\
 wrote {rule}
 wrote {fixtures}/bad_written.py and good_absent.py
 
-It runs already:
+The rule already works:
     telepathy-lint rule {code}
     python -m pytest tests/test_rules.py -k {code}
 
-What is left to do (docs/write-a-rule.md says how):
-  1. In the rule: the docstring, `meta` (kinds, fix, setting), `check`; `repair`
-     where there is a fix of its own.
-  2. In the fixtures: at least eight findings in bad_*.py, and eight loads in
-     good_*.py that look alike and are fine.
-  3. python -m pytest tests/test_rules.py -k {code} --bless
-     writes what is found beside the lines, and bad_*.fixed.py; read the diff.
-  4. telepathy-lint check --select {code} ~/src
-     on code you did not write; read every finding.
-  5. A test against the library for what the docstring says of it, beside those
-     in tests/test_*claims.py.
-  6. python docs/generate.py
-     writes the rule's page; a line in CHANGELOG.md.
+Next steps (see docs/write-a-rule.md):
+  1. In the rule, write the docstring, `meta` (kinds, fix, setting) and `check`;
+     add `repair` if the rule has its own fix.
+  2. In the fixtures, write at least eight findings in bad_*.py, and eight
+     similar loads that are fine in good_*.py.
+  3. Run: python -m pytest tests/test_rules.py -k {code} --bless
+     It writes the expectations and bad_*.fixed.py. Read the diff.
+  4. Run: telepathy-lint check --select {code} ~/src
+     on code you did not write. Read every finding.
+  5. Add a test to tests/test_*claims.py for what the docstring says about the
+     library.
+  6. Run: python docs/generate.py
+     It writes the rule's page. Add a line to CHANGELOG.md.
 """
 
 
 def add_options(sub: ArgumentParser) -> None:
-    sub.add_argument("code", metavar="CODE", help="TLP110, or TLP1xx for the first free one")
+    sub.add_argument("code", metavar="CODE", help="TLP110, or TLP1xx for the first free code")
     sub.add_argument("name", metavar="NAME", help="what is found; reads after 'allow': hardcoded-device-map")
     sub.add_argument(
         "--kind",
         choices=(*CALLS, *PLACES),
         default="model",
         metavar="KIND",
-        help=f"the kind of site it looks at: {', '.join((*CALLS, *PLACES))} (default: model)",
+        help=f"the kind of site the rule looks at: {', '.join((*CALLS, *PLACES))} (default: model)",
     )
     sub.add_argument(
-        "--argument", metavar="NAME", help="the argument it looks at (default: the name's last word)"
+        "--argument", metavar="NAME", help="the argument the rule looks at (default: the last word of NAME)"
     )
 
 
@@ -107,9 +108,9 @@ def new(options: Namespace) -> int:
     code = _free_code(options.code)
     argument = options.argument or options.name.rpartition("-")[2]
     if options.kind in PLACES and options.argument is not None:
-        raise Usage(f"a site of kind {options.kind} is no call: give no --argument")
+        raise Usage(f"--argument cannot be used with --kind {options.kind}, which is not a call")
     if options.kind in CALLS and not argument.isidentifier():
-        raise Usage(f"{argument!r} is no name of an argument: give one with --argument")
+        raise Usage(f"{argument!r} is not a valid argument name: pass one with --argument")
     texts = _texts(code, options.kind, argument)
     try:
         Meta(
@@ -136,7 +137,7 @@ def new(options: Namespace) -> int:
     rule = root / "telepathy_lint" / "rules" / f"{code.lower()}_{options.name.replace('-', '_')}.py"
     fixtures = root / "fixtures" / "rules" / code
     if fixtures.exists():
-        raise Usage(f"{fixtures} is there already, without a rule to it")
+        raise Usage(f"{fixtures} already exists, but its rule does not")
     fixtures.mkdir(parents=True)
     for path, text in (
         (rule, _RULE.format(**names).rstrip() + "\n"),
@@ -160,7 +161,7 @@ def _texts(code: str, kind: str, argument: str) -> dict[str, str]:
             if kind == "path"
             else (_CHECK_LITERAL, bad_line.index('"meta'))
         )
-        summary = "The script itself has this place."
+        summary = "The script hard-codes this place."
     else:
         shape = CALLS[kind]
         bad_line = shape.line.format(more=f', {argument}="x"')
@@ -170,7 +171,7 @@ def _texts(code: str, kind: str, argument: str) -> dict[str, str]:
         fine = f"{chosen}\n\n{shape.line.format(more='')}\n{shape.after}".replace("\n\ndef", "\n\n\ndef")
         message, check = f"{argument} is fixed", _CHECK_ARGUMENT.format(argument=argument)
         at = bad_line.index(f'{argument}="x"')
-        summary = f"The script itself fixes {argument}."
+        summary = f"The script hard-codes {argument}."
     return {
         "bad": f"{shape.before}{bad_line}\n{shape.after}",
         "expected": f"{shape.before}{bad_line}  # {code}: {at + 1}\n{shape.after}",
@@ -184,15 +185,21 @@ def _texts(code: str, kind: str, argument: str) -> dict[str, str]:
 
 
 def _checkout() -> Path:
-    """The checkout that the command stands in: an installed package is nobody's to add rules to."""
+    """The checkout that contains the current folder; rules cannot be added to an installed package."""
     for folder in (here := Path.cwd(), *here.parents):
         if (folder / "telepathy_lint" / "rules").is_dir() and (folder / "fixtures" / "rules").is_dir():
             return folder
-    raise Usage("run this in a checkout of telepathy-lint: there is no telepathy_lint/rules here or above")
+    raise Usage(
+        "run this in a checkout of telepathy-lint: telepathy_lint/rules is not in this folder or above"
+    )
 
 
 def _free_code(wanted: str) -> str:
-    """The code, or the first free one of its hundred for `TLP1xx`; taken ones are refused."""
+    """The code, or for `TLP1xx` the first free code from 100 on.
+
+    Raises:
+        Usage: the code is taken.
+    """
     from telepathy_lint.rules import all_rules
 
     taken = {rule.meta.code: rule.meta.name for rule in all_rules()}

@@ -1,4 +1,4 @@
-"""What the commands share: their options, what these say together with the environment, and the error for wrong ones."""
+"""Options shared by several commands, the environment variables behind them, and the error for invalid combinations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from telepathy_lint.discovery.config import Configs
 
-#: Environment variables that stand for options, by the option's name: what Ruff has, with our prefix.
+#: Environment variables for options, by the option's name: the same as Ruff's, with our prefix.
 VARIABLES = {
     "output-format": "TELEPATHY_LINT_OUTPUT_FORMAT",
     "output-file": "TELEPATHY_LINT_OUTPUT_FILE",
@@ -22,11 +22,11 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
-    """A combination of options that cannot be honoured."""
+    """Invalid options or an invalid combination of options."""
 
 
 def columns() -> int:
-    """How wide the terminal is; 80 where there is none."""
+    """Width of the terminal in columns; 80 without a terminal."""
     try:
         return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
     except (OSError, ValueError):
@@ -34,12 +34,12 @@ def columns() -> int:
 
 
 def codes(text: str) -> list[str]:
-    """Codes or patterns with commas or blanks between them."""
+    """Split codes or patterns at commas and spaces."""
     return [code for code in text.replace(",", " ").split() if code]
 
 
 def per_file(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """`pattern:CODE,CODE` pairs, as Ruff takes them."""
+    """Parse `pattern:CODE,CODE` pairs, as Ruff does."""
     pairs: dict[str, list[str]] = {}
     pattern = ""
     for part in text.replace(",", " ").split():
@@ -52,48 +52,48 @@ def per_file(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def flag(group: Any, key: str, text: str) -> None:
-    """An option and its opposite, None where neither is given."""
+    """Add an option and its `--no-` opposite; the value is None if neither is given."""
     group.add_argument(f"--{key}", dest=key, action="store_true", default=None, help=text)
     group.add_argument(f"--no-{key}", dest=key, action="store_false", default=None, help=argparse.SUPPRESS)
 
 
 def add_cache_dir(group: Any) -> None:
-    """The option for the cache's folder."""
+    """Add the option for the cache folder."""
     group.add_argument(
         "--cache-dir",
         dest="cache-dir",
         metavar="FOLDER",
-        help=f"where results are kept between runs ({VARIABLES['cache-dir']})",
+        help=f"folder for cached results ({VARIABLES['cache-dir']})",
     )
 
 
 def add_where(group: Any) -> None:
-    """The options that say which configuration counts."""
+    """Add the options that select the configuration."""
     group.add_argument(
         "--config",
         action="append",
         default=[],
         metavar="CONFIG",
-        help="use this configuration file for everything, or set one key: 'jobs = 2' (may be given several times)",
+        help="a configuration file to use for all files, or a key to set: 'jobs = 2' (can be repeated)",
     )
-    group.add_argument("--isolated", action="store_true", help="read no configuration file")
+    group.add_argument("--isolated", action="store_true", help="ignore all configuration files")
 
 
 def configs_of(options: argparse.Namespace, given: Mapping[str, Any], *variables: str) -> Configs:
-    """The configurations of a run: of the options `given` (keys of the configuration), `--config`, and the environment.
+    """The configurations of a run, from the options `given` (configuration keys), `--config` and the environment.
 
-    `variables` are the keys that an environment variable may say, where the command has them.
+    `variables` are the keys that the command reads from environment variables.
 
     Raises:
-        Usage, ConfigError: something of it cannot be used.
+        Usage, ConfigError: an option, a variable or a file is invalid.
     """
     from telepathy_lint.discovery.config import Configs, inline
 
     files = [text for text in options.config if os.path.isfile(text) or "=" not in text]
     if len(files) > 1:
-        raise Usage(f"--config names more than one configuration file: {', '.join(files)}")
+        raise Usage(f"--config: only one configuration file is allowed, got {', '.join(files)}")
     if files and options.isolated:
-        raise Usage(f"--config {files[0]} and --isolated contradict each other")
+        raise Usage(f"--config {files[0]} cannot be used with --isolated")
     given = {key: _from_here(key, value) for key, value in given.items()}
     environment = [
         (f"{VARIABLES[key]} (environment)", {key: _from_here(key, value)})
@@ -105,20 +105,20 @@ def configs_of(options: argparse.Namespace, given: Mapping[str, Any], *variables
 
 
 def _from_here(key: str, value: Any) -> Any:
-    """A folder that the command line or the environment names counts from the current one."""
+    """Make a folder from the command line or the environment absolute: it is relative to the current folder."""
     return os.path.abspath(value) if key == "cache-dir" and value else value
 
 
 def variable(option: str) -> str | None:
-    """What the environment says for an option; an empty variable says nothing."""
+    """The environment variable for an option; None if it is empty or not set."""
     return os.environ.get(VARIABLES[option]) or None
 
 
 def variable_flag(option: str) -> bool:
-    """What the environment says for an option without a value.
+    """The environment variable for an option without a value, as a bool.
 
     Raises:
-        Usage: the variable says neither yes nor no.
+        Usage: the variable is neither true nor false.
     """
     text = variable(option)
     if text is not None and text.lower() not in (*_TRUE, *_FALSE):

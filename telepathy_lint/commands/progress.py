@@ -1,4 +1,4 @@
-"""A progress line on a terminal, for runs that take long enough to wonder."""
+"""A progress bar on a terminal, for long runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 import time
 from types import TracebackType
 
-#: Seconds that pass in silence.
+#: Seconds before the bar appears.
 _PATIENCE = 1.0
 
 
 class Progress:
-    """Called with the number of files done; wipes its line when it is over."""
+    """Called with the number of finished files; clears its line at the end."""
 
     def __init__(self, quiet: bool) -> None:
         self.shows = not quiet and sys.stderr.isatty()

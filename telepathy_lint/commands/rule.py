@@ -1,4 +1,4 @@
-"""`telepathy-lint rule`: a rule's documentation in the terminal."""
+"""`telepathy-lint rule`: print the documentation of a rule."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rule(options: Namespace) -> int:
     from telepathy_lint.rules import all_rules
 
     if options.all == (options.rule is not None):
-        raise Usage("name one rule (a code or a name), or give --all")
+        raise Usage("pass one rule (a code or a name), or --all")
     rules = all_rules() if options.all else (_find(options.rule, all_rules()),)
     if options.output_format == "json":
         import json
@@ -48,14 +48,14 @@ def _find(wanted: str, rules: tuple[Rule, ...]) -> Rule:
             return one
     for code, (name, text) in CODES_WITHOUT_RULE.items():
         if wanted.lower() in (code.lower(), name):
-            raise Usage(f"{code} ({name}) is no rule, but what is reported of this: {text}")
+            raise Usage(f"{code} ({name}) is not a rule. It is reported for this: {text}")
     from difflib import get_close_matches
 
     known = [name for one in rules for name in (one.meta.code, one.meta.name)]
     near = get_close_matches(wanted.upper(), known, 1, 0.6) or get_close_matches(
         wanted.lower(), known, 1, 0.6
     )
-    hint = f"did you mean {near[0]!r}?" if near else "`telepathy-lint rule --all` prints all there are"
+    hint = f"did you mean {near[0]!r}?" if near else "`telepathy-lint rule --all` prints all rules"
     raise Usage(f"no rule {wanted!r}; {hint}")
 
 
@@ -68,7 +68,7 @@ def _text(one: Rule) -> Iterator[str]:
 
 
 def _wrapped(paragraph: str) -> list[str]:
-    """Prose as wide as the terminal; code stays as it is."""
+    """Wrap prose to the width of the terminal, but not code."""
     if paragraph.startswith(" "):
         return paragraph.split("\n")
     return wrap(paragraph, max(columns(), 40), break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""`telepathy-lint server`: the language server on standard input and output."""
+"""`telepathy-lint server`: run the language server on standard input and output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from telepathy_lint.commands.options import Usage
 
 
 def server(options: Namespace) -> int:
-    """Serve until the client says `exit` or goes away.
+    """Serve until the client sends `exit` or disconnects.
 
-    As the protocol has it: 0 where the client asked for the shutdown first, 1 where it did not.
+    As the protocol requires, return 0 if the client requested the shutdown first, and 1 otherwise.
     """
     del options
     try:
@@ -24,17 +24,17 @@ def server(options: Namespace) -> int:
         if error.name not in ("pygls", "lsprotocol"):
             raise
         raise Usage("the language server needs pygls: pip install 'telepathy-lint[server]'") from error
-    # A command ends before garbage matters; a server runs for days.
+    # Commands run without garbage collection, but a server runs for days.
     gc.enable()
-    # The protocol has a stream of its own, which pygls closes; what anything prints must not get between its messages.
+    # The protocol uses its own stream, which pygls closes, so that printed output cannot get between the messages.
     protocol = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr
-    # pygls prints a traceback for every request that is answered with an error, also for one that was only too late.
+    # pygls prints a traceback for every request that is answered with an error, even if it merely came too late.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     one = create()
     try:
         one.start_io(sys.stdin.buffer, protocol)
     finally:
-        with suppress(OSError):  # the client is gone, and so is whoever would read the rest
+        with suppress(OSError):  # the client is gone
             protocol.close()
     return 0 if one.asked_to_stop else 1

@@ -1,7 +1,7 @@
-"""`[tool.telepathy-lint]` of the nearest pyproject.toml, or telepathy-lint.toml, as one frozen Config.
+"""Reads `[tool.telepathy-lint]` of the nearest pyproject.toml, or telepathy-lint.toml, into an immutable Config.
 
-The command line goes before the environment, the environment before the file, the file before the one that it extends. An
-unknown key or a wrong value is an error that names the file and the nearest key there is.
+The command line takes precedence over the environment, the environment over the file, and the file over the one that it
+extends. An unknown key or an invalid value is an error that names the file and the closest known key.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ DEFAULT_EXCLUDE = (
 )  # fmt: skip
 _NAMES = ("telepathy-lint.toml", "pyproject.toml")
 SECTION = "telepathy-lint"
-#: The names in a file's headers: what is between the brackets, behind `tool.`.
+#: The names in a file's section headers: the text between the brackets, after `tool.`.
 _HEADERS = r"""(?m)^[ \t]*\[[ \t]*(?:["']?tool["']?[ \t]*\.[ \t]*)?["']?([\w-]+)"""
-#: Fields that are no keys.
+#: Fields that are not keys.
 _INTERNAL = ("root", "origins", "files", "rule_layers", "fix_layers")
-#: Keys whose values are added to those of the places that go after.
+#: Keys whose values are added to those of lower precedence.
 _ADDED = (
     "ignore", "extend-select", "unfixable", "extend-fixable", "extend-safe-fixes", "extend-unsafe-fixes",
     "extend-per-file-ignores", "extend-exclude",
 )  # fmt: skip
-#: Keys that start a choice anew, with those that go on from it.
+#: Keys that replace a selection, and the keys that modify it.
 _RULES = ("select", "extend-select", "ignore")
 _FIXES = ("fixable", "extend-fixable", "unfixable")
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message says where, what and what to do."""
+    """The configuration is invalid; the message says where, what is wrong and what to do."""
 
 
 class Config(NamedTuple):
-    """Everything that can be configured, and where each value came from."""
+    """All settings, and where each value comes from."""
 
-    #: The folder that relative patterns and paths count from.
+    #: The folder that patterns and paths are relative to.
     root: str = "."
     #: None for the rules that are on by default.
     select: tuple[str, ...] | None = None
@@ -79,16 +79,16 @@ class Config(NamedTuple):
     gpu: str | None = None
     extend: str | None = None
     required_version: str | None = None
-    #: Key as written -> the files, variables or options that say it; a key that is missing here has its default.
+    #: Key as written -> the files, variables or options that set it; a key that is missing here has its default.
     origins: Mapping[str, str] = {}
-    #: The configuration files that were read, the nearest first.
+    #: The configuration files that were read, nearest first.
     files: tuple[str, ...] = ()
-    #: What each place says about the rules to use, and about those to fix; a later one goes before.
+    #: The rule selections, and the fix selections, of each source; later ones take precedence.
     rule_layers: tuple[Layer, ...] = ()
     fix_layers: tuple[Layer, ...] = ()
 
     def settings(self, target: str | None) -> Settings:
-        """What rules and fixes may ask; `target` is what the project's requirements say."""
+        """The settings for rules and fixes; `target` is the transformers version from the project's requirements."""
         settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
         fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
         gpu = self.gpu if self.gpu is not None else settings.gpu
@@ -97,28 +97,30 @@ class Config(NamedTuple):
 
     @property
     def ignored(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Patterns of files, and the rules that are left out there."""
+        """File patterns, and the rules that are disabled there."""
         return (*self.per_file_ignores, *self.extend_per_file_ignores)
 
     @property
     def loading_words(self) -> tuple[str, ...]:
-        """Names of configured functions that load: a file that has one matters, whatever else it lacks."""
-        house = (self.loader.load_model, self.loader.load_tokenizer) if self.loader != Loader() else ()
-        return (*house, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+        """Names of configured loading functions: a file that contains one of them has to be scanned."""
+        own = (self.loader.load_model, self.loader.load_tokenizer) if self.loader != Loader() else ()
+        return (*own, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
 
     def with_options(self, options: Mapping[str, Any]) -> Config:
-        """The same with values given on the command line (keys as written).
+        """A copy with values from the command line (keys as written).
 
         Raises:
-            ConfigError: an option cannot have its value.
+            ConfigError: an option has an invalid value.
         """
         return self.with_values(options)
 
     def with_values(self, values: Mapping[str, Any], where: str | None = None) -> Config:
-        """The same with the values of a place that goes before (keys as written): an option each where none is named.
+        """A copy with values of higher precedence (keys as written).
+
+        `where` is the source of the values; without it, each value comes from its own option.
 
         Raises:
-            ConfigError: a key cannot have its value, or is not known.
+            ConfigError: a key is unknown or has an invalid value.
         """
         if not values:
             return self
@@ -155,7 +157,7 @@ def _attribute(key: str) -> str:
 
 
 class Configs:
-    """The configuration of each folder: the nearest file, and before it what was given to the run."""
+    """The configuration of each folder: the nearest file, overridden by the options of the run."""
 
     def __init__(
         self,
@@ -164,10 +166,10 @@ class Configs:
         isolated: bool = False,
         more: Sequence[tuple[str, Mapping[str, Any]]] = (),
     ) -> None:
-        """`more` are values that go before files and after options, with the place that says them; later ones go first.
+        """`more` are values that override files but not options, each with its source; later ones take precedence.
 
         Raises:
-            ConfigError: the file, or a value, cannot be used.
+            ConfigError: the file, or a value, is invalid.
         """
         self.options = dict(options or {})
         self.more = tuple(more)
@@ -186,7 +188,7 @@ class Configs:
         return config.with_options(self.options)
 
     def with_options(self, options: Mapping[str, Any]) -> Configs:
-        """The same files with more options given to the run."""
+        """A copy with more options."""
         more = Configs({**self.options, **options})
         more._fixed = self._fixed.with_options(more.options) if self._fixed is not None else None
         return more
@@ -210,12 +212,12 @@ class Configs:
 
 
 def read(path: str, must_have: bool = False, extending: tuple[str, ...] = ()) -> Config | None:
-    """The Config of one file; None where there is no such file or it has no section of ours.
+    """The Config of one file; None if the file does not exist or has no telepathy-lint section.
 
-    `extending` are the files whose `extend` led here.
+    `must_have` is true if the file was named explicitly. `extending` is the chain of files whose `extend` led here.
 
     Raises:
-        ConfigError: the file cannot be used, or is not there although it `must_have` been named by somebody.
+        ConfigError: the file is invalid, or it does not exist although it `must_have`.
     """
     try:
         with open(path, "rb") as file:
@@ -226,11 +228,11 @@ def read(path: str, must_have: bool = False, extending: tuple[str, ...] = ()) ->
         return None
     except OSError as error:
         if not must_have and not os.access(os.path.dirname(path), os.X_OK):
-            return None  # nothing in the folder can be read: whoever lists it says so
+            return None  # the folder is not readable, which is reported when it is listed
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{_extended_by(extending)}") from error
     ours = os.path.basename(path) != "pyproject.toml"
     section: Any = None
-    # Most are not about us: the TOML parser is not even imported.
+    # Most files have no section for us: do not even import the TOML parser.
     if ours or SECTION.encode() in data or _may_be_misnamed(data):
         document = parse_toml(path, data)
         if ours:
@@ -242,7 +244,7 @@ def read(path: str, must_have: bool = False, extending: tuple[str, ...] = ()) ->
             section = tool.get(SECTION)
     if section is None:
         if must_have:
-            raise ConfigError(f"{path}: has no [tool.{SECTION}] section{_extended_by(extending)}")
+            raise ConfigError(f"{path}: no [tool.{SECTION}] section{_extended_by(extending)}")
         return None
     if not isinstance(section, dict):
         raise ConfigError(f"{path}: [tool.{SECTION}] must be a table")
@@ -254,7 +256,7 @@ def _extended_by(extending: tuple[str, ...]) -> str:
 
 
 def _may_be_misnamed(data: bytes) -> bool:
-    """Whether a header of a pyproject.toml looks like a misspelling of our section's name."""
+    """Whether a header of a pyproject.toml looks like a misspelling of the section's name."""
     if b"[" not in data or b"tele" not in data.lower():
         return False
     import re
@@ -272,11 +274,11 @@ def _is_nearly_ours(name: str) -> bool:
 
 
 def _refuse_misnamed(path: str, document: Mapping[str, Any], tool: Mapping[str, Any]) -> None:
-    """A section under a wrong name would be left unread, and its owner would not know."""
+    """Raise an error for a section with a misspelled name, which would otherwise be ignored silently."""
     wrong = [f"tool.{name}" for name in tool if name != SECTION and _is_nearly_ours(name)]
     wrong += [name for name in document if name != "tool" and _is_nearly_ours(name)]
     if wrong:
-        raise ConfigError(f"{path}: [{wrong[0]}] is not the name of our section; write [tool.{SECTION}]")
+        raise ConfigError(f"{path}: unknown section [{wrong[0]}]; did you mean [tool.{SECTION}]?")
 
 
 def parse_toml(path: str, data: bytes) -> dict[str, Any]:
@@ -291,12 +293,12 @@ def parse_toml(path: str, data: bytes) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any], path: str, extending: tuple[str, ...] = ()) -> Config:
-    """A Config from a TOML table, over the file that it extends; every key is checked.
+    """A Config from a TOML table and the file that it extends; every key is checked.
 
     Raises:
-        ConfigError: says which key, in which file, and what is wrong.
+        ConfigError: a key is unknown or has an invalid value; the message names the key and the file.
     """
-    # First of all: another version may know other keys.
+    # Check this first: another version may know other keys.
     if "required-version" in table:
         checked("required-version", table["required-version"], path)
     root = os.path.dirname(os.path.abspath(path))
@@ -307,10 +309,10 @@ def from_table(table: Mapping[str, Any], path: str, extending: tuple[str, ...] =
 
 
 def checked(key: str, value: Any, where: str) -> Any:
-    """The value as the configuration keeps it.
+    """The value, converted to the type of the Config field.
 
     Raises:
-        ConfigError: the key cannot have the value; `where` it stands is named.
+        ConfigError: the value is invalid; the message names its source, `where`.
     """
     from telepathy_lint.discovery.config_values import CHECKS, STRINGS, Problem
 
@@ -325,20 +327,20 @@ def checked(key: str, value: Any, where: str) -> Any:
 
 
 def _extended(name: str, path: str, extending: tuple[str, ...]) -> Config:
-    """The configuration that a file builds on."""
+    """The configuration that a file extends."""
     chain = (*extending, os.path.abspath(path))
     target = os.path.expandvars(os.path.expanduser(name))
     target = os.path.normpath(os.path.join(os.path.dirname(chain[-1]), target))
     if target in chain:
         circle = " extends ".join((*chain[chain.index(target) :], target))
-        raise ConfigError(f"{path}: configuration files extend each other: {circle}")
+        raise ConfigError(f"{path}: circular extend: {circle}")
     base = read(target, must_have=True, extending=chain)
     assert base is not None
     return base
 
 
 def _moved(config: Config, root: str) -> Config:
-    """The same for a file in another folder: relative patterns and paths go on to count from the folder of their own file."""
+    """A copy for a file in another folder: patterns and paths stay relative to the folder of their own file."""
     if config.root == root:
         return config
     from glob import escape
@@ -365,23 +367,25 @@ def _moved(config: Config, root: str) -> Config:
 
 
 def refuse_unknown(names: Iterable[str], where: str) -> None:
-    """Refuse a key that there is not; the nearest one is named."""
+    """Raise ConfigError for an unknown key, with the closest known one."""
     allowed = keys()
     for name in names:
         if name in allowed:
             continue
         if name == "tool" and where.endswith(".toml"):
-            raise ConfigError(f"{where}: here the keys stand at the top level, without [tool.{SECTION}]")
+            raise ConfigError(
+                f"{where}: write the keys at the top level of this file, without [tool.{SECTION}]"
+            )
         from telepathy_lint.discovery.config_values import did_you_mean
 
         raise ConfigError(f"{where}: unknown key {name!r}{did_you_mean(name, allowed)}")
 
 
 def inline(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
-    """The values of `--config "key = value"` options, each with the place that says it.
+    """The values of `--config "key = value"` options, each with its source.
 
     Raises:
-        ConfigError: a text is not TOML, or names a key that only a file can have.
+        ConfigError: a text is not valid TOML, or sets a key that only a file can have.
     """
     found = []
     for text in texts:

@@ -1,4 +1,4 @@
-"""What a value of each configuration key may be: one table of checks. A run without any value does not import it."""
+"""Checks for the values of the configuration keys. Not imported in runs without any configured value."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from telepathy_lint.settings import Loader
 
 
 class Problem(str):
-    """What is wrong with a value, where more can be said than what is expected."""
+    """A description of what is wrong with a value, if it is more specific than the expected type."""
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """The nearest of the known words, as the end of a message; all of them where none is near."""
+    """The end of an error message: the closest known word, or all of them if none is close."""
     import difflib
 
     near = difflib.get_close_matches(word.lower().replace("_", "-"), known, 1, 0.6)
@@ -92,7 +92,7 @@ def _required(value: Any) -> str | Problem | None:
         return Problem(f"'required-version' must be a version specifier such as \">=0.4\": {error}")
     if not fits:
         return Problem(
-            f"'required-version' is {value!r}, but this is telepathy-lint {__version__}: install a version that fits"
+            f"'required-version' is {value!r}, but this is telepathy-lint {__version__}: install a matching version"
         )
     return value
 
@@ -112,7 +112,7 @@ def _despite(value: Any) -> tuple[str, ...] | Problem | None:
 def _gpu(value: Any) -> str | Problem | None:
     if not isinstance(value, str) or not value:
         return None
-    # Most configurations name no GPU: the table of them is not even imported.
+    # Most configurations name no GPU: do not even import the table.
     from telepathy_runtime.machine.gpu_names import DEVICE, canonical, unknown
 
     known = value if value == DEVICE else canonical(value)
@@ -122,7 +122,7 @@ def _gpu(value: Any) -> str | Problem | None:
 _FLAG = (_boolean, "true or false")
 _PATTERNS = (_patterns, 'a table of patterns and lists of codes, such as {"tests/*" = ["TLP102"]}')
 STRINGS: tuple[Callable[[Any], Any], str] = (_strings, "a list of strings")
-#: For each key what checks and converts its value, and what is expected, in words; other keys are lists of strings.
+#: For each key, a function that checks and converts its value, and the expected type in words. Other keys are lists of strings.
 CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "extend": (_string, "the name of a configuration file"),
     "required-version": (_required, 'a version specifier such as ">=0.4"'),
@@ -143,6 +143,6 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "cache-dir": (_string, "the name of a folder"),
     "fix-style": _choice("loader", "inline"),
     "target-transformers": (_version, 'a version such as "4.57"'),
-    "loader": (_loader, 'a table such as {module = "house.loading", load-model = "load"}'),
+    "loader": (_loader, 'a table such as {module = "mylab.loading", load-model = "load"}'),
     "gpu": (_gpu, "the name of a GPU"),
 }

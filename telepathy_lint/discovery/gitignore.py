@@ -1,14 +1,14 @@
-"""`.gitignore` files, read without git: what a folder walk leaves out in a repository."""
+"""Reads `.gitignore` files without git, to skip ignored files in a walk."""
 
 from __future__ import annotations
 
 import os
 import re
 
-#: The line up to its last blanks; one behind a backslash stays.
+#: A line without its trailing spaces; a space after a backslash stays.
 _WITHOUT_LAST_BLANKS = r"(?:[^\\ ]|\\.| +(?=[^ ]))*\\?"
 _NEVER = r"(?!)"
-#: The named classes, for the inside of a class.
+#: The named character classes, as the content of a character class.
 _CLASSES = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f", "digit": "0-9", "graph": "!-~",
     "lower": "a-z", "print": " -~", "punct": r"!-/:-@\[-`{-~", "space": r" \t-\r", "upper": "A-Z", "xdigit": "0-9A-Fa-f",
@@ -16,7 +16,10 @@ _CLASSES = {
 
 
 class _Block:
-    """Successive patterns of one sign; the common shapes as sets, since compiling 100 patterns costs more than the walk."""
+    """Consecutive patterns that are all negated or all not.
+
+    Common shapes are kept as sets, because compiling 100 patterns takes longer than the walk.
+    """
 
     def __init__(self, negated: bool) -> None:
         self.negated = negated
@@ -41,7 +44,7 @@ class _Block:
 
 
 class IgnoreFile:
-    """One file of patterns, a character for each byte; they count from the folder it stands in."""
+    """The patterns of one file, with a character for each byte; they are relative to the file's folder."""
 
     def __init__(self, text: str) -> None:
         self.blocks: list[_Block] = []
@@ -73,7 +76,7 @@ class IgnoreFile:
             (block.folder_names if only_folders else block.names).add(pattern)
 
     def verdict(self, relative: str, name: str, is_folder: bool) -> bool | None:
-        """True for ignored, False for taken back by `!`, None where no pattern speaks of it. The last one counts."""
+        """True for ignored, False for re-included by `!`, None if no pattern matches. The last matching pattern wins."""
         for block in reversed(self.blocks):
             if block.matches(relative, name, is_folder):
                 return not block.negated
@@ -81,18 +84,19 @@ class IgnoreFile:
 
 
 def to_regex(pattern: str) -> str:
-    """A gitignore pattern (without a last slash) as a regular expression for a path with slashes, as git's matcher has it."""
+    """Translate a gitignore pattern (without a final slash) into a regular expression for a path with slashes."""
     anchored = "/" in pattern
     pattern = pattern.removeprefix("/")
     literal = re.match(r"[^*?\[\\]*", pattern)
     assert literal is not None
-    # Runs of folders between `**/`, each of them pieces between `*`.
+    # Runs of folders between `**/`; each run is a list of pieces between `*`.
     runs, at = [[""]] if anchored else [[""], [""]], 0
     while at < len(pattern):
         character, pieces = pattern[at], runs[-1]
         if character == "*":
             before, at = at, at + len(pattern[at:]) - len(pattern[at:].lstrip("*"))
-            # Two at a folder's beginning stand for folders; so they do behind what git compares without its matcher.
+            # `**` at the beginning of a folder name matches folders. It also does after the literal prefix, which git
+            # compares without its matcher.
             several = at - before > 1 and (pattern[before - 1 : before] == "/" or before == literal.end())
             if several and anchored and at == len(pattern):
                 pieces[-1] += r"[\s\S]*"
@@ -101,7 +105,7 @@ def to_regex(pattern: str) -> str:
                 at += 1
             elif (
                 several and anchored and pattern.startswith("\\/", at)
-            ):  # a folder or more, where `**/` may be none
+            ):  # one folder or more, while `**/` also matches none
                 pieces.append("/")
                 runs.append([""])
                 at += 2
@@ -119,16 +123,16 @@ def to_regex(pattern: str) -> str:
         else:
             at += character == "\\"
             if at == len(pattern):
-                return _NEVER  # a backslash with nothing behind it
+                return _NEVER  # a backslash at the end
             pieces[-1] += re.escape(pattern[at])
             at += 1
     return _joined(runs) + r"\Z"
 
 
 def _joined(runs: list[list[str]]) -> str:
-    """One expression that takes the first place for each wildcard and never comes back to it, as none later is better.
+    """One expression that takes the first match for each wildcard and never backtracks, because a later one is not better.
 
-    Only the last run and its last piece must end where the path does. Without this, `*a*a*a*a*b` takes forever.
+    Only the last run and its last piece must match the end of the path. Without this, `*a*a*a*a*b` takes forever.
     """
     groups = 0
 
@@ -152,7 +156,7 @@ def _joined(runs: list[list[str]]) -> str:
 
 
 class Ignores:
-    """The ignore files that hold for a walk: those of the repository's folders down to the one walked."""
+    """The ignore files that apply in a walk: those from the repository's top folder down to the current one."""
 
     def __init__(self) -> None:
         self._roots: dict[str, str | None] = {}
@@ -160,7 +164,7 @@ class Ignores:
         self._chains: dict[str, list[tuple[str, IgnoreFile]]] = {}
 
     def ignored(self, folder: str, name: str, is_folder: bool) -> bool:
-        """Whether `name` in `folder` (an absolute path) is ignored; the folders above are taken to be not."""
+        """Whether `name` in `folder` (an absolute path) is ignored, assuming that its parent folders are not."""
         for above, file in self._chain(folder):
             path = f"{folder[len(above) + 1 :]}/{name}" if folder != above else name
             if path.isascii():
@@ -172,7 +176,7 @@ class Ignores:
         return False
 
     def ignored_above(self, folder: str) -> bool:
-        """Whether a folder or one above it is ignored."""
+        """Whether a folder or one of its parents is ignored."""
         root = self._root(folder)
         while root is not None and folder != root:
             parent = os.path.dirname(folder)
@@ -182,7 +186,7 @@ class Ignores:
         return False
 
     def _root(self, folder: str) -> str | None:
-        """The repository's top folder; outside a repository nothing is ignored, as git has it."""
+        """The repository's top folder, or None outside a repository, where nothing is ignored, as in git."""
         if folder not in self._roots:
             parent = os.path.dirname(folder)
             if os.path.lexists(os.path.join(folder, ".git")):
@@ -192,7 +196,7 @@ class Ignores:
         return self._roots[folder]
 
     def _chain(self, folder: str) -> list[tuple[str, IgnoreFile]]:
-        """Ignore files from the nearest outwards, each with its folder."""
+        """The ignore files with their folders, nearest first."""
         if folder not in self._chains:
             root = self._root(folder)
             own = self._read(os.path.join(folder, ".gitignore")) if root is not None else None
@@ -217,16 +221,16 @@ class Ignores:
 
 
 def _bytewise(path: str) -> str:
-    """A path with a character for each of its bytes, which is what git compares: `?` stands for one of them."""
+    """A path with a character for each byte, because git compares bytes: `?` matches one byte."""
     return os.fsencode(path).decode("latin-1")
 
 
 def _one_of(pattern: str, at: int) -> tuple[str, int] | None:
-    """The class behind the `[` before `at`, and where it ends; None for one that has no end or knows no such `[:name:]`."""
+    """The character class after the `[` before `at`, and its end; None if it is unterminated or has an unknown `[:name:]`."""
     negated = pattern[at : at + 1] in ("!", "^")
     at += negated
     parts: list[str] = []
-    previous = ""  # what a range may begin with
+    previous = ""  # the possible start of a range
     first = at
     while at == first or pattern[at : at + 1] != "]":
         character = pattern[at : at + 1]

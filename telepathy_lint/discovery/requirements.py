@@ -1,4 +1,4 @@
-"""The lowest transformers version that a project allows, read from its own requirement files."""
+"""Finds the lowest transformers version that a project allows, from its requirement files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
 
 class Target(NamedTuple):
-    """A version and the file that says it."""
+    """A version and the file that it comes from."""
 
     version: str
     path: str
@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
 
 class Targets:
-    """The target of each folder: the nearest folder upwards whose files speak of transformers, within the repository."""
+    """The target version of each folder, from the nearest parent folder in the repository whose files name transformers."""
 
     def __init__(self) -> None:
         self._found: dict[str, Target | None] = {}
@@ -48,7 +48,7 @@ class Targets:
 
 
 def target_of(folder: str) -> Target | None:
-    """The lowest bound that the folder's declarations give, else what its lock file holds."""
+    """The lowest bound in the folder's requirement files, else the version in its lock file."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -106,7 +106,7 @@ def _versions(path: str, text: str) -> Iterator[str]:
 
 
 def lower_bound(requirement: str) -> str | None:
-    """The lowest version that a requirement such as `transformers[torch]>=4.40,<5` allows; None where it sets none."""
+    """The lowest version that a requirement such as `transformers[torch]>=4.40,<5` allows; None if it sets no lower bound."""
     tagged = re.search(_TAG, requirement)
     if tagged:
         return tagged["version"]
@@ -125,7 +125,7 @@ def _from_pyproject(path: str, text: str) -> Iterator[str]:
     try:
         document = parse_toml(path, text.encode())
     except ConfigError:
-        return  # not ours to complain about
+        return  # not reported here: it is not our configuration file
     project = _table(document, "project")
     groups: list[Any] = [project.get("dependencies")]
     for table in (project.get("optional-dependencies"), document.get("dependency-groups")):

@@ -1,26 +1,26 @@
-"""Copies of libraries inside a project: found by their folders, and left out unless the configuration includes them."""
+"""Finds copies of libraries inside a project by their folders. They are skipped unless the configuration includes them."""
 
 from __future__ import annotations
 
 import os
 import re
 
-#: For each library a folder that its package has, beside `__init__.py`.
+#: For each library, a folder that its package contains besides `__init__.py`.
 LIBRARIES = {"transformers": "models", "peft": "tuners", "trl": "trainer"}
-#: Where a distribution states its name.
+#: Files in which a distribution declares its name.
 _DECLARING = ("setup.py", "pyproject.toml", "setup.cfg")
 
 
 class Copies:
-    """Answers whether a folder is a copy of a library; each folder is looked at once."""
+    """Tells whether a folder is a copy of a library; each folder is examined once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], str | None] = {}
 
     def at(self, folder: str, root: str) -> str | None:
-        """The library that a folder (absolute) below `root` is a copy of: its package, or the distribution around it.
+        """The library that a folder (absolute) below `root` is a copy of, as a package or as a whole distribution.
 
-        None where it is none, and where `root` lies in the library itself: that is what is to be looked at.
+        None if it is not a copy, or if `root` is inside the library itself, because then the user wants to lint it.
         """
         key = folder, root
         if key not in self._known:
@@ -44,7 +44,7 @@ class Copies:
             return None if _holds(_distribution(folder, name), root) else name
         for library in LIBRARIES:
             for package in (os.path.join(folder, "src", library), os.path.join(folder, library)):
-                # What lies around the package is part of the copy where it is the library's own repository.
+                # If this is the library's own repository, the files around the package are part of the copy.
                 if _is_package(package, library) and (
                     name.startswith(f"{library}-") or _distribution(package, library) == folder
                 ):
@@ -63,7 +63,7 @@ def _is_package(folder: str, library: str) -> bool:
 
 
 def _distribution(package: str, library: str) -> str:
-    """The folder whose files declare the library's own distribution; the package's where none does."""
+    """The folder whose files declare the library's distribution, or the package's folder if there is none."""
     folder = os.path.dirname(package)
     if os.path.basename(folder) == "src":
         folder = os.path.dirname(folder)
@@ -79,9 +79,9 @@ def _distribution(package: str, library: str) -> str:
 
 
 def told(copies: dict[str, str]) -> str:
-    """What to say of the copies that were left out: folders as the user sees them, and the library of each."""
+    """The message about skipped copies: their folders as shown to the user, and the library of each."""
     named = ", ".join(f"{folder or os.curdir} ({library})" for folder, library in sorted(copies.items()))
-    return f"telepathy-lint: copies of libraries are left out: {named}; include-vendored = true in the configuration includes them"
+    return f"telepathy-lint: skipped copies of libraries: {named}; to lint them, set include-vendored = true in the configuration"
 
 
 __all__ = ["LIBRARIES", "Copies", "told"]

@@ -1,4 +1,4 @@
-"""Files on disk: which ones to lint."""
+"""Finds the files to lint."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from telepathy_lint.discovery.vendored import Copies
 
 SUFFIXES = (".py", ".ipynb")
-#: Names of folders that a copy of a library has; only what holds one is looked at more closely.
+#: Folder names that occur in copies of libraries; only folders with one of them are examined further.
 _OF_COPIES = frozenset({"src", "transformers", "peft", "trl"})
 
 
 class Patterns:
-    """`exclude` and `per-file-ignores` patterns: a name, or a glob for names and for paths below the config's folder.
+    """Patterns of `exclude` and `per-file-ignores`: names, or globs for names and for paths below the config's folder.
 
-    One that ends with a slash is for folders only.
+    A pattern that ends with a slash matches only folders.
     """
 
     def __init__(self, patterns: Iterable[str], root: str) -> None:
         self.root = root
         self.names: set[str] = set()
         self.globs: list[str] = []
-        #: The patterns for folders only, without their slash; None where there is none.
+        #: The patterns for folders only, without their slash; None if there are none.
         self.folders: Patterns | None = None
         folders: list[str] = []
         for pattern in patterns:
@@ -42,7 +42,7 @@ class Patterns:
             while "//" in plain:
                 plain = plain.replace("//", "/")
             if plain.startswith("./"):
-                # The folder's own name is no glob, whatever it holds.
+                # The folder's own name is not a glob: escape it.
                 plain = f"{''.join(f'[{each}]' if each in '*?[' else each for each in root)}/{plain[2:]}"
             if any(character in plain for character in "*?[/"):
                 self.globs.append(plain)
@@ -52,7 +52,7 @@ class Patterns:
             self.folders = Patterns(folders, root)
 
     def match(self, folder: str, name: str, is_folder: bool) -> bool:
-        """Whether `name` in `folder` (an absolute path) is meant, by its name or its path."""
+        """Whether `name` in `folder` (an absolute path) matches, by its name or its path."""
         if name in self.names:
             return True
         if is_folder and self.folders is not None and self.folders.match(folder, name, True):
@@ -64,13 +64,13 @@ class Patterns:
         return any(pattern.match(text) for pattern in self._compiled for text in (name, inside, path))
 
     def match_file(self, folder: str, name: str) -> bool:
-        """Whether a file is meant, or, by a pattern for folders only, a folder that it lies in."""
+        """Whether a file matches, or one of its parent folders matches a pattern for folders only."""
         return self.match(folder, name, False) or (
             self.folders is not None and self.folders.match_above(folder, True)
         )
 
     def match_above(self, path: str, is_folder: bool) -> bool:
-        """Whether a file or any folder it lies in is meant, as a walk from the config's folder would have found."""
+        """Whether a file or any of its parent folders below the config's folder matches, as in a walk from there."""
         while len(path) > len(self.root):
             folder, name = os.path.split(path)
             if self.match(folder, name, is_folder):
@@ -89,17 +89,17 @@ class Patterns:
 
 
 class Found(NamedTuple):
-    """A file to lint, as the user will see it; `problem` instead of a file says why there is none."""
+    """A file to lint, with its path as shown to the user. If it cannot be read, `problem` says why."""
 
     path: str
     folder: str
     problem: str | None = None
-    #: A pipe or the like: it can be read once, and gives something else the next time.
+    #: A pipe or similar: it can be read only once.
     passing: bool = False
 
 
 class Discovery:
-    """Turns the paths of a command into files: sorted, each once, without what is excluded or ignored."""
+    """Turns the paths of a command into a sorted list of files, without duplicates and excluded or ignored files."""
 
     def __init__(
         self, configs: Configs, force_exclude: bool = False, suffixes: tuple[str, ...] = SUFFIXES
@@ -108,18 +108,18 @@ class Discovery:
         self.force_exclude = force_exclude
         self.suffixes = suffixes
         self._patterns: dict[int, Patterns] = {}
-        #: The copies of libraries that were left out, as the user will see their folders, and what each is a copy of.
+        #: The copies of libraries that were skipped: folder as shown to the user -> library.
         self.copies: dict[str, str] = {}
 
     @cached_property
     def _copies(self) -> Copies:
-        from telepathy_lint.discovery.vendored import Copies  # most projects hold none
+        from telepathy_lint.discovery.vendored import Copies  # most projects have none
 
         return Copies()
 
     @cached_property
     def ignores(self) -> Ignores:
-        from telepathy_lint.discovery.gitignore import Ignores  # files that are named need it not
+        from telepathy_lint.discovery.gitignore import Ignores  # not needed for files given by name
 
         return Ignores()
 
@@ -133,7 +133,7 @@ class Discovery:
                     links.setdefault(key, one)
                 else:
                     found.setdefault(key, one)
-        # A link to a file that is linted anyway would have it reported, and fixed, twice.
+        # Skip links to files that are linted anyway: they would be reported and fixed twice.
         reached = {os.path.realpath(key) for key in found} if links else set()
         for key, one in sorted(links.items()):
             target = os.path.realpath(key)
@@ -154,7 +154,7 @@ class Discovery:
             if not (self.force_exclude and self._left_out(absolute)):
                 yield from self._walk(path, absolute)
         elif not (self.force_exclude and self._left_out(absolute)):
-            # A file that is named is linted whatever its suffix, and even where a walk would leave it out.
+            # A file given by name is linted whatever its suffix, even if a walk would skip it.
             passing = not stat.S_ISREG(mode)
             yield Found(os.path.normpath(path), folder, passing=passing), os.path.islink(absolute)
 
@@ -178,7 +178,7 @@ class Discovery:
         return known
 
     def _walk(self, shown: str, absolute: str) -> Iterator[tuple[Found, bool]]:
-        """All files below a folder; links to folders are not followed, so that no loop can form."""
+        """All files below a folder; links to folders are not followed, to avoid loops."""
         root = absolute
         pending = [("" if shown == os.curdir else os.path.normpath(shown), absolute)]
         while pending:
@@ -217,7 +217,7 @@ class Discovery:
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:
-    """A file, or a link to one; an editor's lock file is a link to nowhere and no error."""
+    """Whether the entry is a file or a link to one. An editor's lock file is a dangling link and not an error."""
     try:
         return entry.is_file()
     except OSError:

@@ -19,20 +19,20 @@ from telepathy_lint.sites import Site
 
 #: What a line of each kind does, or what is so of the load itself. The keys are what `unsafe-fixes-despite` takes.
 KINDS = {
-    "numpy": "turns a tensor into a NumPy array, which has no bfloat16",
-    "float16-amp": "asks for float16 mixed precision, whose scaler fails on bfloat16 weights",
-    "training": "trains weights, for which float32 is a decision",
-    "saving": "saves, merges or reads out weights or settings",
-    "modules": "makes a module or tensor in float32 that may meet the model",
-    "hooks": "puts a hook into the model, which may bring in tensors of another dtype",
-    "products": "multiplies tensors, which must be of one dtype",
-    "floats-only": "computes what PyTorch cannot in bfloat16",
+    "numpy": "converts a tensor to a NumPy array, which does not support bfloat16",
+    "float16-amp": "uses float16 mixed precision, whose scaler fails on bfloat16 weights",
+    "training": "trains weights, for which float32 can be intended",
+    "saving": "saves, merges or reads weights or settings",
+    "modules": "creates a float32 module or tensor that may be used with the model",
+    "hooks": "adds a hook to the model, which may introduce tensors of another dtype",
+    "products": "multiplies tensors, which must have the same dtype",
+    "floats-only": "computes something that PyTorch does not support in bfloat16",
     "checks": "compares a dtype",
     "other-tensors": "uses the dtype for other tensors as well",
     "sampling": "passes sampling arguments without do_sample, which greedy decoding would turn off",
-    "length": "states the length of what is generated, and a config's max_new_tokens wins over it",
+    "length": "sets the length of the output, which a config's max_new_tokens would override",
     "inputs": "the model's inputs are float32 features, not token ids",
-    "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels want float16",
+    "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels need float16",
 }
 #: What holds back each setting's fix.
 OF_DTYPE = (

@@ -23,12 +23,12 @@ _GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cu
 
 
 class HardcodedDeviceMap(Rule):
-    """The script itself says on which devices the model's weights go.
+    """The script hard-codes the devices of the model's weights.
 
-    A device map that is right on one machine is wrong on the next: `"auto"` under torchrun makes every process fill
-    every GPU, and spills to CPU or disk without an error where memory is short; `{"": 0}` or `"cuda:0"` puts all ranks
-    on one GPU; any map at all is an error under DeepSpeed ZeRO-3. What belongs there depends on the platform and the
-    launcher, which the loader looks at. A value the caller chooses (a parameter, `args.device_map`, an accelerator's
+    A device map that is right on one machine is wrong on the next. Under torchrun, `"auto"` makes every process fill
+    every GPU, and it silently offloads to CPU or disk if memory is short. `{"": 0}` or `"cuda:0"` puts all ranks
+    on one GPU. Under DeepSpeed ZeRO-3, any device map is an error. The right value depends on the platform and the
+    launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
 
     Bad:
@@ -43,10 +43,10 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher and does not read `hf_device_map`: the
-    resolver gives the placement that transformers and accelerate give for "auto" (a test compares them on a CPU, one GPU,
-    several GPUs and a Mac). Every other value is unsafe: the script may place its inputs by it. A file that names two GPUs
-    has a layout of its own, and its maps are not fixed.
+    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher and does not read `hf_device_map`,
+    because the resolver chooses the same placement as transformers and accelerate do for "auto" (a test compares them on a
+    CPU, one GPU, several GPUs and a Mac). For every other value the fix is unsafe, because the script may place its inputs
+    to match. A file that names two GPUs has its own layout, so its device maps are not fixed.
     """
 
     meta = Meta(
@@ -82,7 +82,7 @@ class HardcodedDeviceMap(Rule):
         if second is None:
             return None
         line = line_name(site.source, site.source.line_of(second))
-        return f"{line} names another GPU, so the file lays its models out itself"
+        return f"{line} names another GPU, so the script places its models itself"
 
 
 #: Maps that accelerate computes.

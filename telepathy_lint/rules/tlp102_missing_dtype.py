@@ -11,10 +11,10 @@ from telepathy_lint.sites import Site
 
 
 class MissingDtype(Rule):
-    """A model is loaded without saying in which precision.
+    """A model is loaded without a dtype.
 
-    transformers 4.x then loads float32, whatever the checkpoint holds: twice the memory of bfloat16, before any `.half()`
-    or `.to(torch.bfloat16)` that follows. transformers 5.x takes what the checkpoint's config says, so the same script
+    transformers 4.x then loads float32, whatever the checkpoint contains. This takes twice the memory of bfloat16, even if
+    `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
     Bad:
@@ -29,14 +29,14 @@ class MissingDtype(Rule):
 
         model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the model computes in bfloat16 afterwards, so its numbers change. Training that wants float32 master
-    weights should pass `dtype=torch.float32` on purpose.
+    Fix safety: the model computes in bfloat16 afterwards, so its numbers change. Training that needs float32 master
+    weights should pass `dtype=torch.float32` explicitly.
     """
 
     meta = Meta(
         code="TLP102",
         name="missing-dtype",
-        message="no dtype is given",
+        message="dtype is not set",
         since="0.1.0",
         kinds=("model", "pipeline"),
         setting="dtype",
@@ -56,11 +56,11 @@ class MissingDtype(Rule):
 
 
 def default_dtype(settings: Settings, cost: str | None) -> str:
-    """What transformers does without a dtype, for the project's version, and what float32 costs where that is known."""
+    """What the project's transformers version does without a dtype, and the cost of float32 if it is known."""
     version = settings.target_version
     if version is None:
         aside = f" ({cost})" if cost else ""
-        return f"transformers 4.x loads float32{aside}, 5.x what the checkpoint's config says"
+        return f"transformers 4.x loads float32{aside}, 5.x follows the checkpoint's config"
     if version[0] < 5:
         return f"transformers {version[0]}.{version[1]} loads float32{f': {cost}' if cost else ''}"
-    return f"transformers {version[0]}.{version[1]} loads what the checkpoint's config says"
+    return f"transformers {version[0]}.{version[1]} follows the checkpoint's config"

@@ -16,11 +16,11 @@ _TORCH_DTYPE = (
 
 
 class NonBfloat16Dtype(Rule):
-    """A model is loaded in a precision that the script fixes to something other than bfloat16.
+    """A model is loaded with a hard-coded dtype other than bfloat16.
 
-    float16 overflows where bfloat16 does not, float32 takes twice the memory, and "auto" is whatever the checkpoint was
-    saved in. Experiments that are compared should load alike. A conditional with bfloat16 in one arm is fine, and so is a
-    value that comes from a parameter, a config or a helper.
+    float16 can overflow where bfloat16 does not, float32 takes twice the memory, and "auto" is whatever the checkpoint was
+    saved in. Experiments that are compared should load their models in the same way. A conditional expression with bfloat16
+    in one branch is fine, and so is a value that comes from a parameter, a config or a helper.
 
     Bad:
 
@@ -36,7 +36,7 @@ class NonBfloat16Dtype(Rule):
         model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
 
     Fix safety: the model computes in bfloat16 afterwards, so its numbers change. A checkpoint that needs float32 (an old
-    T5, some audio models) should say so: `# noqa: TLP103`.
+    T5, some audio models) should be marked with `# noqa: TLP103`.
     """
 
     meta = Meta(

@@ -11,11 +11,12 @@ from telepathy_lint.sites import Known, Site
 
 
 class MissingAttnImplementation(Rule):
-    """A model is loaded without saying which attention implementation it computes with.
+    """A model is loaded without an attention implementation.
 
-    transformers then takes SDPA where the class supports it and eager attention elsewhere, silently, and the answer
-    differs between releases (Gemma2 accepted SDPA up to 5.20, not in 5.23). FlashAttention is never chosen by itself. What
-    is usable depends on the class, the dtype, the GPU and what is installed, which the loader looks at together.
+    transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
+    between releases (Gemma2 accepted SDPA up to 5.20, but not in 5.23). FlashAttention is never chosen automatically.
+    Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
+    all of them.
 
     Bad:
 
@@ -29,15 +30,15 @@ class MissingAttnImplementation(Rule):
 
         model = load_model("gpt2", dtype=None, device_map=None, generation_config=None)
 
-    Fix safety: the resolver takes the fastest implementation that is usable, which may be another one than transformers'
-    own choice. Results then differ by rounding, 4D attention masks fail under FlashAttention, code that patches attention
+    Fix safety: the resolver picks the fastest implementation that can be used, which may differ from the choice of
+    transformers. Results then differ by rounding, 4D attention masks fail under FlashAttention, code that patches attention
     is bypassed, and only eager attention returns attention weights.
     """
 
     meta = Meta(
         code="TLP104",
         name="missing-attn-implementation",
-        message="no attn_implementation is given",
+        message="attn_implementation is not set",
         since="0.1.0",
         kinds=("model", "pipeline"),
         setting="attn_implementation",
@@ -63,4 +64,4 @@ def _chosen(site: Site) -> str:
         # The classes of every family that is known there (Llama, Mistral, Qwen2) have had sdpa since transformers 4.38.
         if canonical_id(site.model_id) is not None:
             return f"transformers picks sdpa for {site.model_id.rpartition('/')[2]}"
-    return "transformers picks sdpa or eager, by the class and the release"
+    return "transformers picks sdpa or eager, depending on the class and the release"

@@ -11,11 +11,12 @@ from telepathy_lint.sites import Known, Site
 
 
 class MissingGenerationConfig(Rule):
-    """A model that generates text is loaded and nothing in the file says how it decodes.
+    """A text-generating model is loaded, and the file does not say how it decodes.
 
-    The checkpoint's own `generation_config.json` then decides: chat models ship sampling with a temperature and a
-    repetition penalty, which differ from model to model and survive `do_sample=False`. Judged per model: a config passed
-    to the load, assigned or changed later, or passed to `generate` on it counts, through aliases, wrappers and attributes.
+    The checkpoint's own `generation_config.json` then decides. Chat models ship sampling settings with a temperature and a
+    repetition penalty; these differ from model to model, and the penalty stays in effect under `do_sample=False`. Each model
+    is checked separately. A config that is passed to the load, assigned or changed later, or passed to `generate` counts,
+    also through aliases, wrappers and attributes.
 
     Bad:
 
@@ -29,17 +30,17 @@ class MissingGenerationConfig(Rule):
 
         model = load_model("gpt2", dtype=None, device_map=None, attn_implementation=None)
 
-    Fix safety: the model decodes greedily afterwards, with at most 256 new tokens wherever no length is stated. The
-    shipped stop tokens are kept: the loader merges into the shipped config, and `save_pretrained` still writes the
-    shipped one. There is no fix where the file passes `max_length` to `generate` or to the pipeline (a config's
-    `max_new_tokens` wins over it), passes sampling arguments without `do_sample` (greedy decoding would turn them
+    Fix safety: the model decodes greedily afterwards, with at most 256 new tokens if no length is set. The
+    checkpoint's stop tokens are kept: the loader merges its config into the checkpoint's, and `save_pretrained` still
+    writes the checkpoint's. There is no fix if the file passes `max_length` to `generate` or to the pipeline (a config's
+    `max_new_tokens` would override it), passes sampling arguments without `do_sample` (greedy decoding would turn them
     off), or trains or saves models.
     """
 
     meta = Meta(
         code="TLP105",
         name="missing-generation-config",
-        message="no generation config is given",
+        message="no generation config is set",
         since="0.1.0",
         kinds=("model", "pipeline"),
         setting="generation_config",
@@ -51,7 +52,7 @@ class MissingGenerationConfig(Rule):
             return
         if not site.lacks("generation_config"):
             return
-        yield site.at_call("the checkpoint's own settings decide how it decodes")
+        yield site.at_call("decoding depends on the checkpoint's own settings")
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not relevance.decoding_is_settled(site)
@@ -59,7 +60,5 @@ class MissingGenerationConfig(Rule):
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite
         if "length" not in despite and facts.max_length_at_generate(site):
-            return (
-                "max_length is passed where the model generates, and a config's max_new_tokens wins over it"
-            )
+            return "max_length is passed when the model generates, and a config's max_new_tokens would override it"
         return evidence.withheld(site, evidence.OF_GENERATION, despite)

@@ -12,13 +12,13 @@ from telepathy_lint.sites import Argument, Site
 
 
 class DeprecatedLoadArgument(Rule):
-    """A load uses an argument, class or task that transformers renamed, removed or no longer looks at.
+    """A load uses an argument, class or task that transformers renamed, removed or ignores.
 
-    Most were removed with transformers 5, where a model refuses them with a TypeError, while a tokenizer or config takes
-    them silently (`use_auth_token` on a tokenizer: the token is not sent). What is reported depends on the lowest version
-    that the project allows (`target-transformers`, else its requirement files): `torch_dtype` only from 4.56, where
-    `dtype` is its new name; what only 5 refuses, only from 5. Without a version: what is deprecated whatever the version,
-    and fixes that hold for both majors.
+    Most were removed in transformers 5: a model rejects them with a TypeError, but a tokenizer or config silently ignores
+    them (with `use_auth_token` on a tokenizer, the token is not sent). What is reported depends on the lowest version
+    that the project allows (`target-transformers`, else its requirement files): `torch_dtype` is reported from 4.56 on,
+    where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
+    rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 
     Bad:
 
@@ -48,10 +48,10 @@ class DeprecatedLoadArgument(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if (new := new_class(site)) is not None:
-            instead = f"load {new[0]}" if new[0] else "load the Auto class of the model's kind"
+            instead = f"use {new[0]}" if new[0] else "use the Auto class for the kind of model"
             named = site.argument("model_class") if site.loader else None
             old_name = site.loaded[0].rpartition(".")[2]
-            detail = f"{old_name} is gone from transformers 5: {instead}"
+            detail = f"{old_name} was removed in transformers 5; {instead}"
             yield site.at(named or site.call.func, detail, fix=self.repair(site, settings, None))
         if (task := removed_task(site, settings)) is not None:
             yield site.at(site.arguments["task"], f"transformers 5 has no task {task!r}")

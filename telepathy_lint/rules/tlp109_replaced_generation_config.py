@@ -15,11 +15,12 @@ _STOPS = ("eos_token_id", "stop_strings")
 
 
 class ReplacedGenerationConfig(Rule):
-    """A new GenerationConfig is passed to `from_pretrained`: it replaces the one that the checkpoint ships.
+    """A new GenerationConfig passed to `from_pretrained` replaces the checkpoint's generation config.
 
-    It is not merged: the shipped stop, pad and begin ids are gone, and a greedy generation that ended at the end-of-turn
-    token runs to its cap. `generate(generation_config=...)` fills in what is missing from the model, and so does the
-    loader. A config that names its stop ids, or that comes from `GenerationConfig.from_pretrained`, is not reported.
+    The two are not merged. The checkpoint's stop, pad and begin ids are lost, and a greedy generation that used to end at
+    the end-of-turn token runs to the maximum length. `generate(generation_config=...)` fills in missing values from the
+    model, and so does the loader. A config that sets its stop ids, or that comes from `GenerationConfig.from_pretrained`, is
+    not reported.
 
     Bad:
 
@@ -37,14 +38,14 @@ class ReplacedGenerationConfig(Rule):
         model = AutoModelForCausalLM.from_pretrained("gpt2")
         apply_generation_config(model, greedy)
 
-    Fix safety: the config is merged into the shipped one: generation stops where the checkpoint says it does, so its texts
-    get shorter, and fields that the config leaves open come from the checkpoint.
+    Fix safety: the config is merged into the checkpoint's. Generation stops at the checkpoint's stop tokens, so texts
+    get shorter, and fields that the config does not set come from the checkpoint.
     """
 
     meta = Meta(
         code="TLP109",
         name="replaced-generation-config",
-        message="the shipped generation config is replaced, its stop ids included",
+        message="the checkpoint's generation config is replaced, including its stop ids",
         since="0.1.0",
         kinds=("model",),
         fix="unsafe",

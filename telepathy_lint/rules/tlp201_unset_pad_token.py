@@ -12,12 +12,12 @@ from telepathy_lint.sites import Known, Site
 
 
 class UnsetPadToken(Rule):
-    """A tokenizer for a text-generating model is loaded and its pad token is never set.
+    """A tokenizer for a text-generating model is loaded, and its pad token is never set.
 
-    Llama, Mistral and GPT-2 ship none, so `padding=True` raises, and every script that meets this picks another remedy.
-    Judged per tokenizer, in files that load a generative model. `generate(pad_token_id=...)` and
-    `model.config.pad_token_id` do not give the tokenizer one. Families known to ship a pad token (Qwen2.5, Gemma, T5, ...)
-    are not reported when the id is written in the file.
+    Llama, Mistral and GPT-2 have no pad token, so `padding=True` raises an error, and every script works around it
+    differently. Each tokenizer is checked separately, in files that load a generative model. `generate(pad_token_id=...)`
+    and `model.config.pad_token_id` do not set the tokenizer's pad token. Families that are known to have a pad token
+    (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
 
     Bad:
 
@@ -34,9 +34,9 @@ class UnsetPadToken(Rule):
         tokenizer = load_tokenizer("gpt2")
         model = AutoModelForCausalLM.from_pretrained("gpt2")
 
-    Fix safety: padded batches that raised an error work afterwards. Code that looks whether there is a pad token finds
-    one, and a collator that masks pad tokens also masks the token chosen; a reserved token of the vocabulary is preferred
-    to the end-of-sequence token for that reason.
+    Fix safety: padded batches that raised an error work afterwards. Code that checks for a pad token finds one, and a
+    collator that masks pad tokens also masks the chosen token. For that reason, a reserved token of the vocabulary is
+    preferred over the end-of-sequence token.
     """
 
     meta = Meta(

@@ -13,11 +13,11 @@ from telepathy_lint.sites import Site
 class EosPaddedTraining(Rule):
     """A language model is trained with its end-of-sequence token as padding, so it never learns to stop.
 
-    `DataCollatorForLanguageModeling` takes every pad token out of the loss. Where the pad token is the end-of-sequence
-    token, that includes the real end of every text: the model is never asked to predict it, and generates up to the cap
-    afterwards. Collators that pad labels themselves (`DataCollatorForSeq2Seq`, TRL's own) are not affected. Reported where
-    the tokenizer is surely this one: the pad token is set to `eos_token` unconditionally, or for a model known to ship
-    none, and `mlm` is False.
+    `DataCollatorForLanguageModeling` masks every pad token in the loss. If the pad token is the end-of-sequence
+    token, this includes the real end of every text: the model never learns to predict it, and later generates up to the
+    maximum length. Collators that pad labels themselves (`DataCollatorForSeq2Seq`, TRL's own) are not affected. The rule
+    reports a collator only if its tokenizer is certainly affected: the pad token is set to `eos_token` unconditionally, or
+    for a model that is known to have no pad token, and `mlm` is False.
 
     Bad:
 
@@ -41,7 +41,7 @@ class EosPaddedTraining(Rule):
     meta = Meta(
         code="TLP202",
         name="eos-padded-training",
-        message="the collator takes the real end-of-sequence tokens out of the loss",
+        message="the collator masks the real end-of-sequence tokens in the loss",
         since="0.1.0",
         kinds=("collator",),
     )

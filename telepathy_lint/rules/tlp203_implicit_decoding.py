@@ -12,12 +12,12 @@ _LENGTHS = ("max_new_tokens", "max_length")
 
 
 class ImplicitDecoding(Rule):
-    """`generate` is called without saying how to decode, so the checkpoint decides.
+    """`generate` is called without decoding settings, so the checkpoint decides.
 
-    Chat models ship sampling in their `generation_config.json`, base models do not: the same line gives other text on every
-    run with one model and the same text with another. Without a length it stops after 20 new tokens (transformers 4.46: 20
-    with the prompt). Reported where the model surely comes from a load in this file, nothing gives it a generation config,
-    and the call lacks `do_sample` or a length (or both).
+    Chat models enable sampling in their `generation_config.json`, and base models do not. The same line gives different text
+    on every run with one model, and the same text with another. Without a length, it stops after 20 new tokens
+    (transformers 4.46: 20 including the prompt). The rule reports a call if the model certainly comes from a load in this
+    file, nothing sets its generation config, and the call lacks `do_sample` or a length (or both).
 
     Bad:
 
@@ -41,7 +41,7 @@ class ImplicitDecoding(Rule):
     meta = Meta(
         code="TLP203",
         name="implicit-decoding",
-        message="the checkpoint decides how this decodes",
+        message="decoding depends on the checkpoint",
         since="0.1.0",
         kinds=("generate",),
         covered_by="TLP105",
@@ -60,4 +60,4 @@ class ImplicitDecoding(Rule):
         if site.argument(*_LENGTHS) is None:
             missing.append("max_new_tokens")
         if missing:
-            yield site.at_call(f"no {' and no '.join(missing)}")
+            yield site.at_call(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")

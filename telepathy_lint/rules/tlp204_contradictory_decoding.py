@@ -19,12 +19,12 @@ from telepathy_lint.sites import Argument, Site
 
 
 class ContradictoryDecoding(Rule):
-    """Decoding arguments that contradict each other: one of them is ignored, or the call raises.
+    """Decoding arguments contradict each other: one of them is ignored, or the call raises an error.
 
-    Greedy decoding (`do_sample=False`) ignores temperature, top_p, top_k, min_p and typical_p, with a warning a call; who
-    reads the script believes otherwise. `temperature=0` is an error as soon as the model samples, by `do_sample=True` or by
-    the checkpoint's own choice. A generation config written for sampling that carries a repetition penalty keeps it under
-    `do_sample=False`, and the output is no longer the plain greedy one.
+    Greedy decoding (`do_sample=False`) ignores temperature, top_p, top_k, min_p and typical_p, with a warning per call, so
+    the script is misleading. `temperature=0` is an error if the model samples, because of `do_sample=True` or because of
+    the checkpoint's settings. If a generation config for sampling sets a repetition penalty, the penalty also applies under
+    `do_sample=False`, and the output is no longer plain greedy decoding.
 
     Bad:
 
@@ -44,9 +44,9 @@ class ContradictoryDecoding(Rule):
         inputs = tokenizer("Once", return_tensors="pt")
         model.generate(**inputs, do_sample=False, max_new_tokens=40)
 
-    Fix safety: taking out what greedy decoding ignores changes nothing where the model comes from a load in the file;
-    elsewhere it may have a `generate` of its own, so the fix is unsafe. `temperature=0` is turned into `do_sample=False`,
-    which is what it means; as the call raised or sampled by chance before, that fix is unsafe.
+    Fix safety: if the model comes from a load in the file, removing arguments that greedy decoding ignores changes nothing.
+    Otherwise the model may have its own `generate`, so the fix is unsafe. `temperature=0` is replaced with
+    `do_sample=False`, which is what it means. This fix is unsafe, because the call raised an error or sampled before.
     """
 
     meta = Meta(
@@ -72,9 +72,9 @@ class ContradictoryDecoding(Rule):
                 yield from self._kept_penalty(site, do_sample)
         elif temperature is not None and is_zero(temperature):
             if is_always(do_sample, True):
-                detail = "temperature=0 raises with do_sample=True"
+                detail = "temperature=0 is an error with do_sample=True"
             elif do_sample is None and is_left_to_the_checkpoint(site):
-                detail = "temperature=0 raises where the checkpoint samples and is ignored elsewhere; say do_sample=False"
+                detail = "temperature=0 is an error if the checkpoint samples and is ignored otherwise; use do_sample=False"
             else:
                 return
             yield site.at(temperature, detail, fix=self._made_greedy(site, do_sample))
@@ -87,20 +87,22 @@ class ContradictoryDecoding(Rule):
         if penalty is None or is_always(config.argument("do_sample"), False) or not is_number(penalty, (1,)):
             return
         line = line_name(config.source, config.call.lineno)
-        detail = f"greedy, with the repetition_penalty={shown(penalty.values[0])} of the config on {line}"
+        detail = (
+            f"do_sample=False keeps repetition_penalty={shown(penalty.values[0])} of the config on {line}"
+        )
         yield site.at(do_sample, detail)
 
     def repair(self, site: Site, unused: Sequence[Argument]) -> Repair | None:
-        """Take out what greedy decoding does not look at."""
+        """Remove arguments that greedy decoding ignores."""
         if not unused or any(each.how != "keyword" for each in unused):
             return None
-        # Another library's `generate`, or a model's own, may demand what transformers ignores.
+        # Another library's `generate`, or a model's own, may need arguments that transformers ignores.
         safety: Safety = "safe" if site.about or site.kind != "generate" else "unsafe"
         names = tuple(each.name for each in unused)
         return Repair(safety, f"decode greedily without {', '.join(names)}", Change(removed=names))
 
     def _made_greedy(self, site: Site, do_sample: Argument | None) -> Repair | None:
-        """Say do_sample=False, and take out what only sampling looks at."""
+        """Set do_sample=False, and remove arguments that only affect sampling."""
         if do_sample is not None and do_sample.how != "keyword":
             return None
         without = self.repair(site, [each for name in SAMPLING if (each := site.argument(name)) is not None])

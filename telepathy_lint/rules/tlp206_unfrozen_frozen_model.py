@@ -16,12 +16,12 @@ def _adds_parameters(text: str) -> bool:
 
 
 class UnfrozenFrozenModel(Rule):
-    """A model that only passes gradients on collects gradients of its own, which nobody uses.
+    """A model that only passes gradients on also collects its own gradients, which are never used.
 
-    `.eval()` switches dropout off and nothing else: the first backward pass through the model allocates a gradient for
-    every parameter, as much memory again as the weights (14.5 GB for a 7B model in bfloat16), and keeps it. Reported where
-    the file shows all of it: the model is put in evaluation mode, trained modules feed it, a backward pass goes through
-    it, nothing sets `requires_grad`, and the optimizers get other parameters.
+    `.eval()` only turns off dropout. The first backward pass through the model allocates a gradient for every parameter,
+    which takes as much memory as the weights (14.5 GB for a 7B model in bfloat16), and keeps it. The rule reports a model if
+    the file shows all of the following: the model is in evaluation mode, trained modules feed it, a backward pass goes
+    through it, nothing sets `requires_grad`, and the optimizers get other parameters.
 
     Bad:
 
@@ -49,14 +49,14 @@ class UnfrozenFrozenModel(Rule):
             loss.backward()
             optimizer.step()
 
-    Fix safety: a frozen model cannot be trained. Where code outside the file hands its parameters to an optimizer (a later
-    phase, a callback, a subclass), that training does nothing from then on, without an error.
+    Fix safety: a frozen model cannot be trained. If code outside the file passes its parameters to an optimizer (in a later
+    phase, a callback or a subclass), that training silently stops working.
     """
 
     meta = Meta(
         code="TLP206",
         name="unfrozen-frozen-model",
-        message="gradients of its weights are allocated and never used",
+        message="gradients of the model's weights are allocated but never used",
         since="0.1.0",
         kinds=("model",),
         fix="unsafe",
@@ -67,7 +67,9 @@ class UnfrozenFrozenModel(Rule):
         if through is None or site.source.once(_adds_parameters):
             return
         line = line_name(site.source, through.lineno)
-        detail = f"in eval(), trained through on {line}, in no optimizer; requires_grad_(False) frees them"
+        detail = (
+            f"it is in eval() and in no optimizer, but trained through on {line}; use requires_grad_(False)"
+        )
         yield site.at_call(detail, fix=self.repair(site))
 
     def repair(self, site: Site) -> Repair:

@@ -13,12 +13,13 @@ from telepathy_lint.sites.written_ids import status_of
 
 
 class UnknownModelId(Rule):
-    """A model id that does not exist on the hub, in a family whose ids are known completely.
+    """A model id does not exist on the hub, in a family whose ids are all known.
 
-    Sizes and versions are easily mixed up: there is a Llama 3.1 in 8B and a Llama 3.2 in 1B and 3B, but no Llama 3.2 in 8B;
-    only Llama 3.0 is called "Meta-Llama" still; there is no Mistral 7B v0.4. The load fails, hours later if the id stands
-    in a table of experiments. Known completely: meta-llama's Llama 3.x, mistralai's 7B, Qwen's Qwen2.5. An id in another
-    case is reported too: the hub finds the model, but caches a second copy, and a gated one refuses access.
+    Sizes and versions are easily mixed up: there is a Llama 3.1 with 8B and a Llama 3.2 with 1B and 3B, but no Llama 3.2 with
+    8B; only Llama 3.0 is still called "Meta-Llama"; there is no Mistral 7B v0.4. The load fails, possibly hours later if the
+    id is in a table of experiments. All ids are known for meta-llama's Llama 3.x, mistralai's 7B and Qwen's Qwen2.5. An id
+    with different capitalization is reported too: the hub finds the model, but it is cached a second time, and a gated model
+    denies access.
 
     Bad:
 
@@ -32,9 +33,9 @@ class UnknownModelId(Rule):
 
         model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-3B")
 
-    Fix safety: only an id in another case is rewritten, to the one way the hub writes it. A machine that is offline may
-    have the model in its cache under the old spelling only. What was meant by an id that does not exist is for the author
-    to say.
+    Fix safety: only the capitalization of an id is fixed, to the hub's spelling. A machine that is offline may have the
+    model in its cache only under the old spelling. An id that does not exist is not fixed, because only the author knows what
+    was meant.
     """
 
     meta = Meta(
@@ -52,7 +53,7 @@ class UnknownModelId(Rule):
             if status.status != "unknown":
                 continue
             if other_case(str(value.data)) is not None:
-                detail = f"{value.data!r} is {other_case(str(value.data))!r} in another case"
+                detail = f"{value.data!r} is spelled {other_case(str(value.data))!r} on the hub"
             elif status.nearest:
                 detail = f"{value.data!r} does not exist; nearest: {', '.join(status.nearest[:2])}"
             else:
@@ -65,7 +66,7 @@ class UnknownModelId(Rule):
 
 
 def other_case(model_id: str) -> str | None:
-    """The id that exists and differs in nothing but upper and lower case."""
+    """The existing id that differs only in upper and lower case."""
     status = status_of(model_id)
     if status.status != "unknown":
         return None

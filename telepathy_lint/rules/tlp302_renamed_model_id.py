@@ -13,10 +13,10 @@ from telepathy_lint.sites.written_ids import status_of
 
 
 class RenamedModelId(Rule):
-    """A model id that the hub only redirects: the model has another name now.
+    """A model was renamed, and the hub only redirects the old id.
 
-    Old and new name are two models to the cache (16 GB downloaded twice for an 8B model), to tables that compare results by
-    name, and to every tool that does not follow redirects, offline mode among them.
+    The old and the new name are two different models for the cache (an 8B model is downloaded twice, 16 GB each), for tables
+    that compare results by name, and for everything that does not follow redirects, such as offline mode.
 
     Bad:
 
@@ -30,8 +30,8 @@ class RenamedModelId(Rule):
 
         tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B")
 
-    Fix safety: the new id gives the same files, but a machine that is offline may have them in its cache under the old id
-    only, and results and folders may be named by the old id.
+    Fix safety: the new id gives the same files, but a machine that is offline may have them in its cache only under the old
+    id, and results and folders may be named after the old id.
     """
 
     meta = Meta(
@@ -46,7 +46,7 @@ class RenamedModelId(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for node, value in literal_ids(site):
             if (name := present_name(str(value.data))) is not None:
-                detail = f"{value.data!r} is {name!r} now{origin(value, site)}"
+                detail = f"{value.data!r} is now {name!r}{origin(value, site)}"
                 yield site.at(node, detail, fix=self.repair(site, node, value, name))
 
     def repair(self, site: Site, node: ast.AST, value: Value, name: str) -> Repair | None:

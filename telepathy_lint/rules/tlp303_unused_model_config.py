@@ -10,23 +10,23 @@ from telepathy_lint.sites import Site
 
 
 class UnusedModelConfig(Rule):
-    """A model in a table or constant that nothing in the project can load.
+    """A model is listed in a table or constant, but nothing in the project can load it.
 
-    Such entries look like experiments that exist: their numbers are kept up, reviewed and cited, and no run stands behind
-    them. The rule reads the whole project, also where `check` is given a few of its files, so it is off unless selected
-    (`--select TLP303`); the project is the repository (`.git`), else the nearest folder with a `pyproject.toml`, `setup.cfg`
-    or `setup.py`, else no more than the files and folders that were given (`--verbose` says which it is). One finding a
-    model, at its first entry; the message lists every other place that names it.
+    Such entries look like existing experiments: people maintain, review and cite their numbers, but no run uses them. The
+    rule is off unless selected (`--select TLP303`), because it reads the whole project even if `check` is given only a few of
+    its files. The project is the repository (`.git`), else the nearest folder with a `pyproject.toml`, `setup.cfg`
+    or `setup.py`, else only the files and folders that were given (`--verbose` prints it). There is one finding per
+    model, at its first entry; the message lists all other places that name it.
 
-    It reports what it can show: each place that names the model, under any of its names, is an entry of a table or a
-    constant whose every use was followed through its file and ends in a look-up by the id, a comparison or a message, and no
-    other file takes the table. An id that goes anywhere else (an argument's default, a call that is not understood, a
-    command that is put together, a returned value) may be loaded, and so may what a script, a configuration file or a
-    command in the documentation names: not reported. A model that somebody could still type on a command line is reported,
-    since nothing in the project does. Modules in a folder `configs`, `conf` or `cfgs` count as configuration files; names
-    that services give to models, ids of datasets and the lists in copies of transformers' own files are left alone, and so
-    is a project that loads no model. Files that the configuration excludes are not read. flake8, editors and standard
-    input see one file at a time: there the rule is silent.
+    The rule reports only what it can prove. Each place that names the model, under any of its names, must be an entry of a
+    table or a constant; all uses must have been followed through the file and must end in a look-up by the id, a comparison or
+    a message; and no other file may use the table. An id that goes anywhere else (an argument's default, an unknown call, a
+    composed command, a returned value) may be loaded and is not reported. Neither is an id that is named in a script, a
+    configuration file or a command in the documentation. A model that users could type on a command line is reported,
+    because nothing in the project does so. Modules in a folder `configs`, `conf` or `cfgs` count as configuration files. The
+    rule ignores model names of online services, ids of datasets, the lists in copies of transformers' own files, and projects
+    that load no model. It does not read files that the configuration excludes. It does nothing in flake8, in editors and on
+    standard input, which process one file at a time.
 
     Bad:
 

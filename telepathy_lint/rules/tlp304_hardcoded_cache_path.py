@@ -18,12 +18,12 @@ _LOOKS = ("environ", "getenv", "exists", "is_dir", "isdir", "hostname", "platfor
 
 
 class HardcodedCachePath(Rule):
-    """Models are cached under a path that exists on one machine only.
+    """Models are cached under a machine-specific path.
 
-    `cache_dir="/home/me/models"` or `os.environ["HF_HOME"] = "/scratch/me"` fails, or fills another disk with a second
-    copy of every checkpoint, wherever the script runs next, and overrules what the user of that machine has set. The
-    place belongs into the environment: `HF_HOME`, set outside. Temporary folders, the fixed folders of hosted platforms
-    and containers, and paths that are chosen after a look at the machine are not reported.
+    On another machine, `cache_dir="/home/me/models"` or `os.environ["HF_HOME"] = "/scratch/me"` fails, or fills another disk
+    with a second copy of every checkpoint, and it overrides the settings of that machine's user. Set `HF_HOME` in the
+    environment, outside the script. Temporary folders, the fixed folders of hosted platforms and containers, and paths that
+    are chosen after a check of the machine are not reported.
 
     Bad:
 
@@ -41,7 +41,7 @@ class HardcodedCachePath(Rule):
     meta = Meta(
         code="TLP304",
         name="hardcoded-cache-path",
-        message="the cache lies under a path of one machine",
+        message="machine-specific cache path",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "path"),
     )

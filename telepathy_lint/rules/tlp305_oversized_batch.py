@@ -23,15 +23,16 @@ _HARMLESS = frozenset(
 
 
 class OversizedBatch(Rule):
-    """The batch is above what the planner finds safe for the model, its sequences and the GPU.
+    """The batch is larger than the planner considers safe for the model, its sequences and the GPU.
 
-    The job dies with an out-of-memory error, at the first long batch if not at once. Everything that the sum needs stands
-    in the file: one listed model, loaded in 16 bits and trained whole with AdamW, and sequences padded to a fixed length
-    (`padding="max_length"`) or cut to one (`max_seq_length` of TRL up to 0.19, counted as filled). What is not modelled is
-    not reported: adapters, quantization, sharding, checkpointing, other losses and optimizers, a device map that may
-    split the model, a model of which not even one sequence fits. Sharding that only a launcher's configuration names is
-    not seen. The GPU is the configuration's `gpu`, H100-80GB by default, with a tenth kept for fragmentation;
-    `telepathy-runtime plan ID --regime full --seq-len N --gpu NAME` tells more.
+    The job fails with an out-of-memory error, immediately or at the first long batch. The rule reports a batch only if the
+    file contains everything needed for the estimate: one listed model, loaded in 16 bits and fully trained with AdamW, and
+    sequences padded to a fixed length (`padding="max_length"`) or truncated to one (`max_seq_length` of TRL up to 0.19,
+    counted as filled). It does not report what is not modelled: adapters, quantization, sharding, checkpointing, other
+    losses and optimizers, a device map that may split the model, or a model that does not fit with even one sequence. It
+    cannot see sharding that is only set in a launcher's configuration. The GPU is the configuration's `gpu`, H100-80GB by
+    default, with a tenth reserved for fragmentation. For details, run
+    `telepathy-runtime plan ID --regime full --seq-len N --gpu NAME`.
 
     Bad:
 
@@ -59,7 +60,7 @@ class OversizedBatch(Rule):
     meta = Meta(
         code="TLP305",
         name="oversized-batch",
-        message="the batch is above the memory-safe size",
+        message="the batch is larger than the memory-safe size",
         since="0.1.0",
         kinds=("training",),
     )
@@ -91,8 +92,8 @@ class OversizedBatch(Rule):
             return
         yield site.at(
             argument,
-            f"{batch}{origin(argument.values[0], site)}; training {spec.id} on {length.data} tokens each needs"
-            f" {needed / 2**30:.1f} GiB, {card.name} has {fit.budget_bytes / 2**30:.1f} to plan with: {fit.batch} is safe",
+            f"{batch}{origin(argument.values[0], site)}; training {spec.id} with {length.data} tokens per sequence needs"
+            f" {needed / 2**30:.1f} GiB, {card.name} has {fit.budget_bytes / 2**30:.1f} to plan with; {fit.batch} is safe",
         )
 
 

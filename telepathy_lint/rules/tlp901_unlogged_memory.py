@@ -33,11 +33,11 @@ def _asks(text: str) -> bool:
 
 
 class UnloggedMemory(Rule):
-    """A model is loaded and nothing in the file says how much memory it takes.
+    """A model is loaded, and the file does not log how much memory it takes.
 
-    When a run dies of memory, the log of the last load is what tells whether the weights, the cache or the batch was too
-    big. The loader logs what a load took; by hand, `model.get_memory_footprint()` and
-    `torch.cuda.max_memory_allocated()` do.
+    When a run is out of memory, the log of the last load shows whether the weights, the cache or the batch was too
+    large. The loader logs the memory of each load. Without the loader, log `model.get_memory_footprint()` and
+    `torch.cuda.max_memory_allocated()`.
 
     Bad:
 
@@ -56,7 +56,7 @@ class UnloggedMemory(Rule):
     meta = Meta(
         code="TLP901",
         name="unlogged-memory",
-        message="nothing logs the memory that the load takes",
+        message="the memory of the load is not logged",
         since="0.1.0",
         kinds=("model", "pipeline"),
         default=False,

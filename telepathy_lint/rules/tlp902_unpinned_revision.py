@@ -27,10 +27,10 @@ _WRITTEN = r"(?:save\w{0,60}\(|_dir\s{0,60}=\s{0,60}|makedirs\()[\"']([\w./-]+)(
 
 
 class UnpinnedRevision(Rule):
-    """A checkpoint of the hub is loaded without `revision=`: tomorrow the same line may load something else.
+    """A checkpoint from the hub is loaded without `revision=`, so the same line may load something else tomorrow.
 
-    Owners push new weights, tokenizers and generation configs under the same id. A commit's hash (or a tag) makes a
-    result repeatable. Only ids written in the file are reported, not what may be a local folder.
+    Owners push new weights, tokenizers and generation configs under the same id. A commit hash (or a tag) makes a
+    result reproducible. Only ids that are written in the file are reported, and not if they may be a local folder.
 
     Bad:
 
@@ -48,7 +48,7 @@ class UnpinnedRevision(Rule):
     meta = Meta(
         code="TLP902",
         name="unpinned-revision",
-        message="no revision is given",
+        message="revision is not set",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config"),
         default=False,

@@ -9,10 +9,10 @@ from telepathy_lint.sites import Site
 
 
 class RemoteCode(Rule):
-    """`trust_remote_code=True`: Python code out of the checkpoint's repository runs with the script's rights.
+    """`trust_remote_code=True` runs Python code from the checkpoint's repository with the script's permissions.
 
-    Without a `revision` it is whatever the repository holds when the script runs. Most architectures have long been part
-    of transformers itself, where the argument is not needed any more; where it is, pin the revision whose code was read.
+    Without a `revision`, this is whatever code is in the repository when the script runs. Most architectures are now part
+    of transformers itself and no longer need the argument. If it is needed, pin a revision whose code you have read.
 
     Bad:
 
@@ -30,7 +30,7 @@ class RemoteCode(Rule):
     meta = Meta(
         code="TLP903",
         name="remote-code",
-        message="code of the checkpoint's repository is run",
+        message="code from the checkpoint's repository is executed",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline", "config", "processor"),
         default=False,
