@@ -131,7 +131,7 @@ def test_axolotl_2257_more_embeddings_than_tokens_stay(checkpoints: Checkpoints)
     assert model.get_input_embeddings().num_embeddings == before + 40
 
 
-def test_lighteval_1278_shipped_stop_tokens_are_not_replaced(checkpoints: Checkpoints) -> None:
+def test_lighteval_1279_shipped_stop_tokens_are_not_replaced(checkpoints: Checkpoints) -> None:
     model, tokenizer = load(checkpoints("llama"))
     assert tokenizer.eos_token_id == EOS_ID
     assert model.generation_config.eos_token_id == list(STOP_IDS)
@@ -237,7 +237,7 @@ def test_trl_3891_a_cache_beside_gradient_checkpointing(checkpoints: Checkpoints
     assert all(seen)
 
 
-def test_accelerate_2074_weights_on_the_disk_in_silence(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_llamafactory_4697_weights_on_the_disk_in_silence(checkpoints: Checkpoints, tmp_path: Path) -> None:
     folder = checkpoints("llama")
     blocks = {"model.embed_tokens": "cpu", "model.layers": "cpu", "model.norm": "cpu", "lm_head": "disk"}
     if hasattr(transformers.LlamaForCausalLM.from_pretrained(folder).model, "rotary_emb"):
