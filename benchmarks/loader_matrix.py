@@ -1,11 +1,12 @@
 """Does load_model load whatever from_pretrained loads? Every architecture that can be built tiny, by every setting.
 
-    python -m benchmarks.loader_matrix [--python INTERPRETER ...] [--only NAME ...] [--folder DIR] [--json FILE]
+    python -m benchmarks.loader_matrix [--python INTERPRETER ...] [--only NAME ...] [--folder DIR] [--rows FILE [--table]]
 
 For each model type of the installed transformers a tiny random checkpoint is built from its own config class, made smaller,
 and loaded with the class that an Auto class gives for it: by from_pretrained (`raw`), by load_model with four None
 (compared with raw: class, weights, buffers, configs, placement), with its defaults, and with each of the four settings
-alone. Nothing is downloaded. Give the interpreters of several environments to have a column for each release.
+alone. Those that generate come first. Nothing is downloaded. `--rows` keeps every row, and a later run with the same file
+goes on where it ended. Give the interpreters of several environments to have a column for each release.
 
 A model type is left out where its config cannot be made small by rule, or where from_pretrained does not load it again; both
 are counted. Exit code 1 where raw works and load_model does not, or where four None differs.
@@ -56,7 +57,7 @@ AUTO = (
     "AutoModelForPreTraining",
     "AutoModel",
 )
-LARGEST = 30_000_000  # parameters
+LARGEST = 4_000_000  # parameters
 SECONDS = 90  # for one model type
 
 #: The end or the whole of a config's field -> its small value. The first that fits counts.
@@ -118,15 +119,15 @@ def model_types() -> list[tuple[str, str]]:
 
     found = []
     for kind in sorted(CONFIG_MAPPING_NAMES):
-        for name in AUTO:
+        for order, name in enumerate(AUTO):
             auto = getattr(transformers, name, None)
             try:
                 if auto is not None and transformers.CONFIG_MAPPING[kind] in auto._model_mapping:
-                    found.append((kind, name))
+                    found.append((order, kind, name))
                     break
             except Exception:
                 break  # a config whose packages are missing
-    return found
+    return [(kind, name) for _, kind, name in sorted(found)]
 
 
 def build(kind: str, auto: str, folder: Path) -> str:
@@ -224,9 +225,6 @@ def _stop(number: int, frame: Any) -> None:
 
 def work(only: list[str], folder: Path, done: set[str]) -> None:
     """Print a line of JSON for each model type that is not `done`."""
-    import transformers
-
-    print(json.dumps({"transformers": transformers.__version__}), flush=True)
     signal.signal(signal.SIGALRM, _stop)
     for kind, auto in model_types():
         if kind in done or (only and kind not in only):
@@ -244,11 +242,26 @@ def work(only: list[str], folder: Path, done: set[str]) -> None:
         print(json.dumps(row), flush=True)
 
 
-def run(interpreter: str, only: list[str], folder: Path) -> tuple[str, list[dict[str, Any]]]:
+def run(
+    interpreter: str, only: list[str], folder: Path, kept: Path | None = None
+) -> tuple[str, list[dict[str, Any]]]:
     """The version of transformers of `interpreter` and its rows. A model type that kills the process is one that is not built."""
-    version, rows, last = "", [], ""
+    version = _version(interpreter)
+    rows: list[dict[str, Any]] = []
+    if kept is not None and kept.exists():
+        all_kept = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+        rows = [row for row in all_kept if row.pop("transformers") == version]
+    last = ""
+
+    def keep(row: dict[str, Any]) -> None:
+        rows.append(row)
+        if kept is not None:
+            with kept.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"transformers": version, **row}) + "\n")
+
     environ = {
         **os.environ,
+        "OMP_NUM_THREADS": "1",  # tiny tensors: threads would only wait for each other
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_VERBOSITY": "error",
         "PYTHONPATH": str(ROOT),
@@ -275,15 +288,22 @@ def run(interpreter: str, only: list[str], folder: Path) -> tuple[str, list[dict
                 if not line.startswith("{"):
                     continue  # what a model's own code prints
                 found = json.loads(line)
-                version = found.get("transformers", version)
                 last = found.get("begun", last)
                 if "model_type" in found:
-                    rows.append(found)
+                    keep(found)
         if process.returncode == 0:
             return version, rows
         if not last or last in {row["model_type"] for row in rows}:
             raise RuntimeError(f"{interpreter} ended with {process.returncode}")
-        rows.append({"model_type": last, "not built": f"the process ended with {process.returncode}"})
+        keep({"model_type": last, "not built": f"the process ended with {process.returncode}"})
+
+
+def _version(interpreter: str) -> str:
+    """The version of transformers that `interpreter` imports."""
+    code = "from importlib.metadata import version; print(version('transformers'))"
+    return subprocess.run(
+        [interpreter, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def failures(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
@@ -320,7 +340,8 @@ def main() -> int:
     parser.add_argument("--python", nargs="+", default=[sys.executable], metavar="INTERPRETER")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="model types")
     parser.add_argument("--folder", type=Path, help="where the checkpoints are built (a temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every row")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="keep every row, one line of JSON each")
+    parser.add_argument("--table", action="store_true", help="only the table of what --rows holds")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--done", nargs="*", default=[], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -328,12 +349,20 @@ def main() -> int:
         work(arguments.only, arguments.work, set(arguments.done))
         return 0
     found: dict[str, list[dict[str, Any]]] = {}
+    if arguments.table:
+        for line in arguments.rows.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found.setdefault(row.pop("transformers"), []).append(row)
+        return report(found)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for interpreter in arguments.python:
-            version, rows = run(interpreter, arguments.only, Path(folder))
+            version, rows = run(interpreter, arguments.only, Path(folder), arguments.rows)
             found[version] = rows
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return report(found)
+
+
+def report(found: dict[str, list[dict[str, Any]]]) -> int:
+    """Print the table and what failed; the exit code."""
     print(table(found))
     wrong = [(version, *failure) for version, rows in found.items() for failure in failures(rows)]
     for version, kind, case, what in wrong:

@@ -16,16 +16,17 @@ PURPOSES = ("inference", "training", "finetune-adapters")
 TRAINS = ("training", "finetune-adapters")
 
 
-def prepare(model: Any, purpose: str | None) -> dict[str, Any]:
-    """Make a loaded model ready for `purpose`: what changed, as name -> [before, after].
+def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
+    """Make a loaded model ready for `purpose`; `changed` receives what that changes, as name -> [before, after].
 
     Training switches the cache of keys and values off: nothing reads it, and gradient checkpointing cannot have it.
     generate() keeps its cache, its own config decides. Under "finetune-adapters" the weights that were loaded are frozen,
     and the embeddings hand out tensors with a gradient: without one, gradient checkpointing cuts the adapters off.
     """
     if purpose not in TRAINS or not hasattr(model, "named_parameters"):
-        return {}
-    changed = dict(_cache_off(getattr(model, "config", None)))
+        return
+    for name, change in _cache_off(getattr(model, "config", None)):
+        changed[name] = change
     if purpose == "finetune-adapters":
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         for parameter in trained:
@@ -34,7 +35,6 @@ def prepare(model: Any, purpose: str | None) -> dict[str, Any]:
             changed["trainable_parameters"] = [sum(parameter.numel() for parameter in trained), 0]
         if _inputs_with_gradient(model):
             changed["embeddings_require_grad"] = [False, True]
-    return changed
 
 
 def _cache_off(config: Any) -> Iterator[tuple[str, Any]]:

@@ -189,7 +189,11 @@ def load_model(
         arrived = arrival.arrival(model, info)
         arrival.refuse(arrived, load_plan, weights)
     changed, warnings = _apply_generation(model, load_plan)
-    prepared = purposes.prepare(model, purpose)
+    prepared: dict[str, Any] = {}
+    try:
+        purposes.prepare(model, purpose, prepared)
+    except Exception as error:  # the model is loaded, and can be made ready by hand
+        warnings = (*warnings, f"the model was not made ready for {purpose}: {error}")
     returned = model if asked_for_info else loaded
     facts: Mapping[str, Any] = {}
     if put_on is not None:

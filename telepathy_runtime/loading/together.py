@@ -93,8 +93,9 @@ def load(
     where = {name: load_model_arguments[name] for name in _SHARED if name in load_model_arguments}
     own = dict(tokenizer_arguments or {})
     if tokenizer_id is not None:
-        # Another place: the folder and the commit of the model's are not in it.
-        where = {name: value for name, value in where.items() if name not in ("revision", "subfolder")}
+        # Another place: the folder, the file and the commits of the model's are not in it.
+        own_place = ("revision", "code_revision", "subfolder", "gguf_file")
+        where = {name: value for name, value in where.items() if name not in own_place}
     tokenizer = loading.load_tokenizer(
         model_id if tokenizer_id is None else tokenizer_id,
         padding_side=padding_side,

@@ -26,6 +26,11 @@ Checkpoints = Callable[..., Path]
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
     collect_ignore = [
         "test_loading.py",
+        "test_purpose.py",
+        "test_together.py",
+        "test_adapters.py",
+        "test_quantization.py",
+        "test_reports.py",
         "test_generation.py",
         "test_tokenization.py",
         "test_failures.py",

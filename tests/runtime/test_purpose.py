@@ -201,3 +201,16 @@ def test_a_trained_model_saves_and_trains_under_the_trainer(checkpoints: Checkpo
     model.save_pretrained(tmp_path / "saved")
     again = load_model(tmp_path / "saved")
     assert again.generate(torch.tensor([[72]]), max_new_tokens=2).shape[1] <= 3
+
+
+def test_a_model_that_cannot_be_made_ready_is_still_returned(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Any) -> Any:
+        raise RuntimeError("no embeddings today")
+
+    monkeypatch.setattr(transformers.LlamaModel, "get_input_embeddings", refuse)
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "get_input_embeddings", refuse)
+    model = load_model(checkpoints("llama", dtype="float32"), purpose="finetune-adapters")
+    assert "was not made ready for finetune-adapters: no embeddings today" in report_of(model).warnings[0]
+    assert report_of(model).prepared["use_cache"] == [True, False]
