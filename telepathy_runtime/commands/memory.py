@@ -15,19 +15,28 @@ from typing import Any
 
 from telepathy_runtime.commands import models
 from telepathy_runtime.commands.models import find
-from telepathy_runtime.memory import log, render, review_text
+from telepathy_runtime.memory import log, render
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
 from telepathy_runtime.memory.held import held
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
-from telepathy_runtime.memory.review import MEMORY
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import CHOICES, Workload
 from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 
+#: What `plan` shows where no model is named: the sizes that most experiments use.
+_SHOWN = (
+    "meta-llama/Llama-3.2-1B",
+    "meta-llama/Llama-3.2-3B",
+    "meta-llama/Llama-3.1-8B",
+    "mistralai/Mistral-7B-v0.3",
+    "Qwen/Qwen2.5-1.5B",
+    "Qwen/Qwen2.5-3B",
+    "Qwen/Qwen2.5-7B",
+)
 HELP = {
     "seq_len": "tokens of one sequence, padding included",
     "batch": "sequences on one device in one forward",
@@ -87,9 +96,6 @@ def add_parsers(subparsers: Any) -> None:
     )
     plan.add_argument("--batch", type=int, default=1, help="with --context: sequences on one device")
     plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
-    plan.add_argument(
-        "--review", action="store_true", help="the hand-written review's tables, computed again"
-    )
     _traced_option(plan)
     plan.set_defaults(run=_guarded(_plan))
 
@@ -175,11 +181,8 @@ def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
 def _plan(args: argparse.Namespace) -> int:
     if args.trace:
         return _trace(args)
-    if args.review:
-        print(json.dumps(review_text.as_json(), indent=2) if args.json else review_text.as_text())
-        return 0
     work = _work(args)
-    specs = [find(args, args.model)] if args.model else [registry.get(row[0]) for row in MEMORY]
+    specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
     if args.plot:
         _draw_fits(args, fits, work)

@@ -119,7 +119,6 @@ TABLES = [
     ("plan", "--regime", "full", "--gpu", "T4"),
     ("plan", "mistralai/Mistral-7B-Instruct-v0.3", "--gpu", "all", "--context"),
     ("plan", "--gpu", "H200", "--gpu", "T4"),
-    ("plan", "--review"),
     ("compare", "memory.jsonl"),
 ]
 
@@ -182,14 +181,6 @@ def test_plan_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
         "--grad-accum", "2", "--no-keep-outputs",
     )  # fmt: skip
     assert (code, row["batch"]) == (0, 11)
-
-
-def test_plan_computes_the_reviews_tables_again(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "plan", "--review")
-    assert code == 0
-    assert "Single Llama-3B, batch 12: does not fit" in out and "-0.11%" in out
-    code, data = run_json(capsys, "plan", "--review")
-    assert len(data["batches"]) == len(data["memory"]) == 7
 
 
 STEP = """

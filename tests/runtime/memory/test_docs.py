@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import memory_review_text as review_text
 from telepathy_runtime.commands.memory import main
-from telepathy_runtime.memory import review_text
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "memory.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -17,9 +17,7 @@ COMMANDS = re.findall(r"^\$ telepathy-runtime (.+)$", TEXT, re.MULTILINE)
 
 
 def test_the_generated_tables_are_current() -> None:
-    assert review_text.document(TEXT) == TEXT, (
-        "run: python -m telepathy_runtime.memory.review_text docs/memory.md"
-    )
+    assert review_text.document(TEXT) == TEXT, "run: python -m benchmarks.memory_review_text docs/memory.md"
 
 
 def test_a_document_without_its_marks_is_an_error() -> None:

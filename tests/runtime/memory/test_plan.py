@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import memory_review as review
+from benchmarks import memory_review_text as review_text
 from telepathy_runtime.memory import (
     GPUS,
     Gpu,
@@ -14,8 +16,6 @@ from telepathy_runtime.memory import (
     max_batch,
     max_batch_pair,
     max_tokens,
-    review,
-    review_text,
 )
 from telepathy_runtime.memory.units import GIB, gib, parse
 from telepathy_runtime.models import registry

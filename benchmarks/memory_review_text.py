@@ -8,9 +8,9 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from benchmarks.memory_review import REGIMES, BatchRow, MemoryRow, batch_table, memory_table
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, RESERVE, gpu
 from telepathy_runtime.memory.render import table, width
-from telepathy_runtime.memory.review import REGIMES, BatchRow, MemoryRow, batch_table, memory_table
 from telepathy_runtime.memory.units import GIB
 
 BATCH_HEADER = ("row", "review", *(f"{r.key}: peak GiB / most / safe" for r in REGIMES), "verdict (assumed)")
