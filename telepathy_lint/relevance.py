@@ -12,7 +12,7 @@ from functools import partial
 
 from telepathy_lint import evidence, evidence_lines
 from telepathy_lint.rule import literal
-from telepathy_lint.scan import Site
+from telepathy_lint.scan import Site, same_object
 from telepathy_lint.scan.bindings import dotted
 from telepathy_lint.scan.handled import LOOKERS, Use, handled, seen
 from telepathy_lint.scan.scopes import Tree
@@ -36,11 +36,6 @@ _PLAIN_METHODS = frozenset({
 _PLAIN_ATTRIBUTES = frozenset({
     "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
     "transformer", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
-})  # fmt: skip
-#: Functions that give a model back prepared; what they give is followed too.
-_WRAPPERS = frozenset({
-    "DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "compile", "get_peft_model",
-    "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "from_pretrained", "prepare",
 })  # fmt: skip
 #: A trainer's own way to generate with the model that it holds.
 _GENERATES_ELSEWHERE = (
@@ -83,7 +78,9 @@ def _states_decoding(use: Use) -> bool:
 
 def _is_plain(use: Use) -> bool:
     if use.how == "argument":
-        return use.name in _LOSS_TRAINERS | _WRAPPERS | LOOKERS
+        return use.name in _LOSS_TRAINERS | LOOKERS or (
+            use.call is not None and same_object.gives_back(use.call)
+        )
     if use.how == "method":
         return use.name in _PLAIN_METHODS
     return use.how in ("call", "store") or use.name in _PLAIN_ATTRIBUTES

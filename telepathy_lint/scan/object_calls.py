@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog, same_object
-from telepathy_lint.scan.bindings import default_of, given_for, written
+from telepathy_lint.scan.bindings import default_of, written
 from telepathy_lint.scan.callgraph import is_static
 from telepathy_lint.scan.index import Function
 from telepathy_lint.scan.makers import UNFILLED, UNKNOWN, Edge, Maker, Makers, Policy
@@ -179,14 +179,10 @@ class Calls:
         return all(value.kind == "symbol" and catalog.in_transformers(str(value.data)) for value in values)
 
     def returned(self, function: Function, path: Path) -> Iterator[Edge]:
-        scope = self.tree.scope_at(function)
-        scope.read()
-        for stmt in scope.statements:
-            context = Context(scope, stmt)
-            if (isinstance(stmt, ast.Return) and stmt.value is not None) or (
-                isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom))
-            ):
-                yield Edge(stmt.value, context, path)
+        yield from (Edge(node, context, path) for node, context in self.calls.results(function))
+        for stmt in self.tree.scope_at(function).statements:
+            if isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom)):
+                yield Edge(stmt.value, Context(self.tree.scope_at(function), stmt), path)
 
     def passed(self, function: Function, parameter: str, scope: Scope, path: Path) -> Iterator[Maker | Edge]:
         """What the calls in the file pass for a parameter."""
@@ -196,16 +192,11 @@ class Calls:
         if in_class and names and parameter == names[0] and not is_static(function):
             return  # self
         seen = False
-        for call, context, bound in self.calls.callers(function, owner):
+        for given, context in self.calls.given(function, parameter):
             seen = True
-            if call is None:
+            if given is None:
                 yield UNKNOWN
                 continue
-            skip = 1 if in_class and bound and not is_static(function) else 0
-            position = names.index(parameter) - skip if parameter in names else None
-            if any(each.arg == parameter for each in function.args.kwonlyargs):
-                position = len(call.args)  # it has no place of its own
-            given = list(given_for(call, parameter, position))
             yield from (Edge(node, context, path) for node in given)
             default = default_of(function, parameter) if not given else None
             if default is not None:
