@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.scan import catalog, same_object
 from telepathy_lint.scan.bindings import default_of, written
-from telepathy_lint.scan.callgraph import is_static
+from telepathy_lint.scan.callgraph import CallGraph, is_static
 from telepathy_lint.scan.index import Function
 from telepathy_lint.scan.makers import UNFILLED, UNKNOWN, Edge, Maker, Makers, Policy
 from telepathy_lint.scan.same_object import Path
 from telepathy_lint.scan.scopes import Context, Scope
-
-if TYPE_CHECKING:
-    from telepathy_lint.scan.file import File
 
 _NO_GRADIENTS = ("no_grad", "inference_mode", "set_grad_enabled")
 #: Methods behind which no gradients flow.
@@ -26,12 +22,13 @@ _CUTS = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "si
 class Calls:
     """The steps against the flow that lead through calls."""
 
-    def __init__(self, file: File, policy: Policy) -> None:
+    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
         self.policy = policy
-        self.file = file
-        self.tree = file.tree
-        self.values = file.values
-        self.calls = file.calls
+        self.loading = loading
+        self.calls = calls
+        self.uses = calls.index
+        self.tree = calls.tree
+        self.values = calls.evaluator
         self._open: set[ast.AST] = set()
         self._stopping: dict[ast.expr, bool] = {}
 
@@ -72,7 +69,7 @@ class Calls:
     def _exact_call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Maker | Edge]:
         func = node.func
         functions = self._functions(node, context)
-        if node in self.file.loading and not path and not (functions and self._gives_others(functions, node)):
+        if node in self.loading and not path and not (functions and self._gives_others(functions, node)):
             yield node  # a load through a function of the file, as the caller sees it
             return
         if functions is None:
@@ -111,7 +108,7 @@ class Calls:
             named = list(self.calls.called(node, context))
             sure = len(named) == len(self.values.evaluate(func, context)) if named else True
             return (named or None) if sure else []
-        if not isinstance(func, ast.Attribute) or not (methods := self.file.uses.methods(func.attr)):
+        if not isinstance(func, ast.Attribute) or not (methods := self.uses.methods(func.attr)):
             return None
         if isinstance(func.value, ast.Name) and func.value.id in ("self", "cls"):
             owner = self.values.enclosing_class(context.scope)
@@ -143,7 +140,7 @@ class Calls:
         self._open.add(node)
         try:
             steps = [step for each in functions for step in self.returned(each, ())]
-            return not self.reached(steps) <= self.file.loading
+            return not self.reached(steps) <= self.loading
         finally:
             self._open.discard(node)
 
