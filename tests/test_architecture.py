@@ -297,3 +297,50 @@ def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> No
         "time",
         "random",
     }
+
+
+# ---- one follower of objects, one table of what gives an object back
+
+
+SCAN = LINT / "scan"
+DEVICES_AND_DTYPES = {"cpu", "cuda", "xpu", "npu", "half", "float", "double", "bfloat16"}
+FOLLOWER, ONWARD, TABLE = SCAN / "objects.py", SCAN / "onward.py", SCAN / "same_object.py"
+
+
+def words_together(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
+    """The strings of every set, list and tuple that is written out, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Set, ast.List, ast.Tuple)):
+            words = {each.value for each in node.elts if isinstance(each, ast.Constant)}
+            yield node.lineno, {each for each in words if isinstance(each, str)}
+
+
+def tables_of_the_same_object(path: Path) -> list[int]:
+    """The lines of a module where a table stands of methods, or functions, that give back the object they get."""
+    from telepathy_lint.flow import same_object
+
+    found = []
+    for line, words in words_together(ast.parse(path.read_text(encoding="utf-8"))):
+        methods = words & (same_object.METHODS - DEVICES_AND_DTYPES - {"type", "apply"})
+        if len(methods) > 1 or len(words & same_object._FUNCTIONS) > 2:
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_one_table_says_which_calls_give_the_same_object_back(path: Path) -> None:
+    assert bool(tables_of_the_same_object(path)) is (path == TABLE)
+
+
+def test_a_second_table_would_be_seen(tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text('_SAME = ("eval", "to")\n_WRAPS = {"DDP", "FSDP", "deepcopy"}\n')
+    assert tables_of_the_same_object(other) == [1, 2]
+
+
+def test_one_module_follows_objects_and_one_steps_onward() -> None:
+    """Another follower would look at what holds a node, or at what a name is bound to, by itself."""
+    for path in sorted(LINT.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert ("class _Follower(Calls)" in text) is (path == FOLLOWER), path
+        assert ("Step(" in text) is (path == ONWARD), path

@@ -10,9 +10,10 @@ import ast
 import re
 
 from telepathy_lint.audit.identifiers import names_models, names_services
-from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.bindings import dotted, filled_parameter
+from telepathy_lint.flow.onward import onward
 from telepathy_lint.flow.tree import Tree
-from telepathy_lint.flow.uses import FUNCTIONS, Function
+from telepathy_lint.flow.uses import FUNCTIONS
 from telepathy_lint.source.prefilter import CodeWords
 
 #: Calls that only look at what they are given.
@@ -45,6 +46,10 @@ _DATASETS = ("load_dataset", "list_datasets", "HfDatasets")
 #: Lists that transformers' modelling files, and copies of them, keep for documentation.
 _LIBRARY = re.compile("_ARCHIVE_(?:LIST|MAP)$|_FOR_DOC$|_START_DOCSTRING$")
 _CHANGES = frozenset({"append", "add", "update", "extend", "insert", "remove", "discard", "clear", "sort"})
+
+
+#: What lets an id out of what can be followed.
+_WAYS_OUT = frozenset({"attribute", "store", "called", "returned", "unseen"})
 
 
 class _WayOutError(Exception):
@@ -82,46 +87,28 @@ class Escapes:
 
     def _follow(self, node: ast.AST, key: bool) -> None:
         """Look at what is done with the value of `node`, which holds the id; only as a dict's `key` where that is said."""
-        parent = self.tree.parent.get(node)
-        if isinstance(parent, ast.Dict):
-            spread = any(
-                value is node and name is None for name, value in zip(parent.keys, parent.values, strict=True)
-            )
-            self._follow(parent, node in parent.keys or (key and spread))
-        elif isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
-            self._follow(parent, key=False)
-        elif isinstance(parent, (ast.BinOp, ast.BoolOp, ast.JoinedStr, ast.FormattedValue)):
-            self._follow(parent, key)
-        elif isinstance(parent, ast.IfExp):
-            if node is not parent.test:
-                self._follow(parent, key)
-        elif isinstance(parent, ast.Subscript):
-            self._subscript(node, parent, key)
-        elif isinstance(parent, ast.Attribute):
-            self._method(parent, key)
-        elif isinstance(parent, ast.Call):
-            self._call(node, parent, key)
-        elif isinstance(parent, ast.keyword):
-            self._call(parent, self.tree.parent[parent], key)
-        elif isinstance(parent, ast.Assign) and len(parent.targets) == 1:
-            self._bind(parent.targets[0], key)
-        elif isinstance(parent, (ast.AnnAssign, ast.AugAssign)):
-            self._bind(parent.target, key)
-        elif isinstance(parent, (ast.For, ast.comprehension)) and node is parent.iter:
-            self._bind(parent.target, key=False)
-        elif isinstance(parent, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
-            self._follow(parent, key=isinstance(parent, ast.DictComp) and node is parent.key)
-        elif not isinstance(
-            parent, (ast.Compare, ast.Expr, ast.If, ast.While, ast.Assert, ast.Delete, ast.UnaryOp, ast.Raise)
-        ):
+        step = onward(node, self.tree.parent)
+        how, holder = step.how, step.holder
+        if how in _WAYS_OUT or holder is None:
             raise _WayOutError
-
-    def _subscript(self, node: ast.AST, parent: ast.Subscript, key: bool) -> None:
-        if node is parent.value:
-            if isinstance(parent.ctx, ast.Load) and not key:
-                self._follow(parent, key=False)
-        elif isinstance(parent.ctx, ast.Store):  # known[model_id] = ...: the id is a key there now
-            self._bind(parent.value, key=True)
+        for target in step.targets:
+            self._bind(target, key and how != "looped")
+        if how == "method":
+            assert isinstance(holder, ast.Attribute)
+            self._method(holder, key)
+        elif how == "argument":
+            assert step.call is not None
+            self._call(node if step.keyword is None else holder, step.call, key)
+        elif how in ("same", "operand", "formatted"):
+            self._follow(holder, key)
+        elif how in ("key", "element"):
+            self._follow(holder, key=how == "key")
+        elif how in ("item", "spread"):
+            self._follow(holder, key and how == "spread")
+        elif how == "opened" and not key:
+            self._follow(holder, key=False)
+        elif how == "looked up" and isinstance(holder, ast.Subscript) and isinstance(holder.ctx, ast.Store):
+            self._bind(holder.value, key=True)  # known[model_id] = ...: the id is a key there now
 
     def _method(self, attribute: ast.Attribute, key: bool) -> None:
         call = self.tree.parent.get(attribute)
@@ -162,7 +149,7 @@ class Escapes:
         ]
         if len(found) != 1 or found[0].decorator_list:
             raise _WayOutError
-        name = _parameter_of(found[0], call, node)
+        name = filled_parameter(found[0], call, node)
         if name is None:
             raise _WayOutError
         self._uses(name, key)
@@ -198,14 +185,3 @@ class Escapes:
             ]
         for node in self._loads[name]:
             self._follow(node, key)
-
-
-def _parameter_of(function: Function, call: ast.Call, node: ast.AST) -> str | None:
-    """The parameter that gets `node`, an argument or keyword of the call."""
-    if isinstance(node, ast.keyword):
-        known = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-        return node.arg if any(each.arg == node.arg for each in known) else None
-    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-    index = next((at for at, each in enumerate(call.args) if each is node), len(names))
-    starred = any(isinstance(each, ast.Starred) for each in call.args[: index + 1])
-    return names[index] if index < len(names) and not starred else None

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from telepathy_lint.audit.data import Chosen, Place, Wanted
 from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.audit.objects import Objects
-from telepathy_lint.flow.bindings import dotted
-from telepathy_lint.flow.calls import CallGraph, is_static
+from telepathy_lint.flow.bindings import default_of, dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import FUNCTIONS, Function
@@ -52,7 +51,7 @@ class Follower:
     def __init__(self, file: File, path: str) -> None:
         self.file = file
         self.path = path
-        self.graph = CallGraph(file.uses, file.values)
+        self.graph = file.calls
         self.objects = Objects(file, self.graph)
         self._options: dict[str, list[ast.expr]] | None = None
         self._declared: set[str] = set()
@@ -203,17 +202,14 @@ class Follower:
         self._visited.add((id(function), name))
         self._want(function, name, scope.parent)
         known = False
-        default = _default_of(function, name)
+        default = default_of(function, name)
         if default is not None:
             context = Context(scope.parent or self.file.tree.top, function)
             found = self.file.values.evaluate(default, context)
             known = not (len(found) == 1 and found[0].is_none)
             yield from self._values(found, how, depth + 1, {*seen, id(function)})
-        for call, context, bound in self.graph.callers(function, scope.parent):
-            argument = _argument(
-                call, function, name, bound, scope.parent is not None and scope.parent.is_class
-            )
-            if argument is None:
+        for given, context in self.graph.given(function, name):
+            if given is None or len(given) != 1 or isinstance(argument := given[0], ast.Starred):
                 continue
             known = True
             found = self.file.values.evaluate(argument, context)
@@ -262,37 +258,6 @@ def _entry_of(value: Value) -> int:
     tree = value.context.scope.tree
     parent = tree.parent.get(value.node)
     return tree.source.start_of(parent) + 1 if isinstance(parent, (ast.Dict, ast.List, ast.Tuple)) else 0
-
-
-def _default_of(function: Function, name: str) -> ast.expr | None:
-    arguments = function.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    start = len(positional) - len(arguments.defaults)
-    for parameter, default in zip(positional[start:], arguments.defaults, strict=True):
-        if parameter.arg == name:
-            return default
-    for parameter, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if parameter.arg == name:
-            return keyword_default
-    return None
-
-
-def _argument(
-    call: ast.Call | None, function: Function, name: str, bound: bool, in_class: bool
-) -> ast.expr | None:
-    """What a call gives for a parameter; None where it gives nothing visible."""
-    if call is None:
-        return None
-    for keyword in call.keywords:
-        if keyword.arg == name:
-            return keyword.value
-    names = [parameter.arg for parameter in (*function.args.posonlyargs, *function.args.args)]
-    if in_class and bound and not is_static(function):
-        names = names[1:]
-    index = names.index(name) if name in names else len(call.args)
-    if index < len(call.args) and not any(isinstance(each, ast.Starred) for each in call.args[: index + 1]):
-        return call.args[index]
-    return None
 
 
 def written(site: Site) -> str:

@@ -58,13 +58,9 @@ class Objects:
 
     def _of_call(self, value: Value, call: ast.Call, depth: int) -> Iterator[Value]:
         for function in self.graph.called(call, value.context):
-            for stmt in self.tree.visit(range(function.lineno, (function.end_lineno or function.lineno) + 1)):
-                if not isinstance(stmt, ast.Return) or stmt.value is None:
-                    continue
-                context = self.tree.context_of(stmt.value)
-                if context.scope.node is function:
-                    for each in self.evaluator.evaluate(stmt.value, context):
-                        yield from self.of(each, depth + 1)
+            for node, _ in self.graph.results(function):
+                for each in self.evaluator.evaluate(node, self.tree.context_of(node)):
+                    yield from self.of(each, depth + 1)
 
     # ---- loops
 

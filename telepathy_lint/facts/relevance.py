@@ -11,6 +11,7 @@ import re
 from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
+from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.handled import LOOKERS, Use, handled, seen
 from telepathy_lint.flow.tree import Tree
@@ -28,19 +29,14 @@ _LOSS_TRAINERS = frozenset(
 #: Methods of a model that do not generate.
 _PLAIN_METHODS = frozenset({
     "parameters", "named_parameters", "modules", "named_modules", "buffers", "state_dict", "load_state_dict", "zero_grad",
-    "save_pretrained", "push_to_hub", "save_checkpoint", "merge_and_unload", "resize_token_embeddings", "forward",
+    "save_pretrained", "push_to_hub", "save_checkpoint", "resize_token_embeddings", "forward",
     "get_input_embeddings", "get_output_embeddings", "num_parameters", "print_trainable_parameters", "enable_input_require_grads",
     "gradient_checkpointing_enable", "gradient_checkpointing_disable", "get_nb_trainable_parameters", "get_memory_footprint",
-    "register_forward_hook", "apply", "named_children", "children", "set_input_embeddings", "get_submodule", "unload",
+    "register_forward_hook", "named_children", "children", "set_input_embeddings", "get_submodule",
 })  # fmt: skip
 _PLAIN_ATTRIBUTES = frozenset({
     "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
     "transformer", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
-})  # fmt: skip
-#: Functions that give a model back prepared; what they give is followed too.
-_WRAPPERS = frozenset({
-    "DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "compile", "get_peft_model",
-    "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "from_pretrained", "prepare",
 })  # fmt: skip
 #: A trainer's own way to generate with the model that it holds.
 _GENERATES_ELSEWHERE = (
@@ -83,7 +79,9 @@ def _states_decoding(use: Use) -> bool:
 
 def _is_plain(use: Use) -> bool:
     if use.how == "argument":
-        return use.name in _LOSS_TRAINERS | _WRAPPERS | LOOKERS
+        return use.name in _LOSS_TRAINERS | LOOKERS or (
+            use.call is not None and same_object.gives_back(use.call)
+        )
     if use.how == "method":
         return use.name in _PLAIN_METHODS
     return use.how in ("call", "store") or use.name in _PLAIN_ATTRIBUTES

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.flow.dicts import GIVES
 from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.onward import onward
 from telepathy_lint.flow.tree import Scope, Tree
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites import Argument, Site
@@ -72,21 +74,23 @@ def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constan
 
 def _used(tree: Tree, node: ast.Name, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
     """What one use of the dict's name spells of the key."""
-    parent = tree.parent.get(node)
-    if isinstance(parent, (ast.Assign, ast.AnnAssign)) and isinstance(node.ctx, ast.Store):
-        return
-    if isinstance(parent, ast.Subscript) and parent.value is node:
-        yield from _constant(parent.slice, key, new)
-    elif isinstance(parent, ast.keyword) and parent.arg is None:
-        if not _is_load(tree, tree.parent.get(parent)):
+    if isinstance(node.ctx, ast.Store):
+        if isinstance(tree.parent.get(node), (ast.Assign, ast.AnnAssign)):
+            return
+        raise _ElsewhereError
+    step = onward(node, tree.parent)
+    holder, call = step.holder, step.call
+    if isinstance(holder, ast.Subscript) and holder.value is node:
+        yield from _constant(holder.slice, key, new)
+    elif step.how == "spread" and call is not None:
+        if not _is_load(tree, call):
             raise _ElsewhereError
-    elif isinstance(parent, ast.Attribute) and parent.attr in ("get", "pop", "setdefault"):
-        call = tree.parent.get(parent)
-        if not isinstance(call, ast.Call) or call.func is not parent or not call.args:
+    elif step.how == "method" and isinstance(holder, ast.Attribute) and holder.attr in GIVES:
+        if call is None or not call.args:
             raise _ElsewhereError
         yield from _constant(call.args[0], key, new)
-    elif isinstance(parent, ast.Compare) and parent.comparators == [node]:
-        yield from _constant(parent.left, key, new)
+    elif isinstance(holder, ast.Compare) and holder.comparators == [node]:
+        yield from _constant(holder.left, key, new)
     else:
         raise _ElsewhereError
 

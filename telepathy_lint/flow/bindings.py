@@ -222,16 +222,21 @@ def given_for(call: ast.Call, parameter: str, position: int | None) -> Iterator[
         yield from (*call.args[starred:], *(k.value for k in call.keywords if k.arg is None))
 
 
-def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.expr) -> str | None:
-    """The parameter of `function` that a call's argument fills."""
+def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.AST) -> str | None:
+    """The parameter of `function` that an argument, or keyword, of a call fills; None where there is none of its own."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None
+    known = function.args
+    names = [each.arg for each in (*known.posonlyargs, *known.args)]
     for keyword in call.keywords:
-        if keyword.value is argument:
-            return keyword.arg
-    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-    index = next((i for i, each in enumerate(call.args) if each is argument), None)
-    return names[index] if index is not None and index < len(names) else None
+        if argument in (keyword, keyword.value):
+            return keyword.arg if keyword.arg in (*names, *(each.arg for each in known.kwonlyargs)) else None
+    for index, each in enumerate(call.args):
+        if isinstance(each, ast.Starred):
+            return None
+        if each is argument:
+            return names[index] if index < len(names) else None
+    return None
 
 
 def walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.bindings import dotted, given_for
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import FUNCTIONS, Function, Index
@@ -76,6 +76,32 @@ class CallGraph:
                         yield shifted, self.tree.context_of(parent), isinstance(use, ast.Attribute)
                     else:
                         yield None, self.tree.context_of(parent), True
+
+    def given(self, function: Function, parameter: str) -> Iterator[tuple[list[ast.expr] | None, Context]]:
+        """What each call of a function in the file gives for a parameter, with the context of the call.
+
+        Nothing where the call leaves it out, several where stars bring it; None where the function is handed on as an object.
+        """
+        owner = self.tree.scope_at(function).parent
+        in_class = owner is not None and owner.is_class
+        names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+        for call, context, bound in self.callers(function, owner):
+            if call is None:
+                yield None, context
+                continue
+            skip = 1 if in_class and bound and not is_static(function) else 0
+            position = names.index(parameter) - skip if parameter in names else None
+            if any(each.arg == parameter for each in function.args.kwonlyargs):
+                position = len(call.args)  # it has no place of its own
+            yield list(given_for(call, parameter, position)), context
+
+    def results(self, function: Function) -> Iterator[tuple[ast.expr, Context]]:
+        """What a function of the file returns."""
+        scope = self.tree.scope_at(function)
+        scope.read()
+        for stmt in scope.exits:
+            if isinstance(stmt, ast.Return) and stmt.value is not None:
+                yield stmt.value, Context(scope, stmt)
 
     def ancestors(self, owner: ast.ClassDef) -> frozenset[ast.ClassDef]:
         """A class of the file and the classes of the file it derives from."""

@@ -147,14 +147,7 @@ class Evaluator:
             if tree.importer is not None and (values := tree.importer(f"{star}.{name}")):
                 yield from values
                 return
-        if not stars and (
-            name == catalog.ROOT
-            or (
-                name.startswith("Auto")
-                and catalog.is_known(f"{catalog.ROOT}.{name}")
-                and not any(catalog.is_lookalike(b.symbol) for bs in tree.top.bindings.values() for b in bs)
-            )
-        ):
+        if not stars and catalog.needs_no_import(name, tree.top.bindings):
             # A cell or file that was run before brought it; these names mean nothing else.
             yield Value("symbol", name if name == catalog.ROOT else f"{catalog.ROOT}.{name}", node, context)
         elif catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from telepathy_lint.flow.arguments import Arguments
 from telepathy_lint.flow.calls import CallGraph
@@ -13,14 +12,12 @@ from telepathy_lint.flow.dicts import Dicts
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.names import Names
 from telepathy_lint.flow.objects import Objects
+from telepathy_lint.flow.project import Modules
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.uses import Index
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source
-
-if TYPE_CHECKING:
-    from telepathy_lint.flow.project import Modules
 
 Answer = TypeVar("Answer")
 
@@ -49,8 +46,6 @@ class File:
         else:
             self.tree = modules.tree_of(source) if modules is not None else Tree(source)
         self.values = Evaluator(self.tree)
-        #: The calls that load, once these have been found.
-        self.loading: frozenset[ast.AST] = frozenset()
         self._answers: dict[Hashable, Any] = {}
 
     @property
@@ -75,7 +70,7 @@ class File:
 
     @cached_property
     def objects(self) -> Objects:
-        return Objects(self)
+        return Objects(self.calls)
 
     def remember(self, key: Hashable, answer: Callable[[], Answer]) -> Answer:
         """The answer to a question about the file, worked out when it is first asked."""

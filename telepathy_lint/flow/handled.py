@@ -1,6 +1,6 @@
 """What a file does with a loaded object, where that can be seen: followed forward, from the load to each use.
 
-`OriginFinder` and `Identity` go from a use back to the load. A rule that wants to know that *nothing else* is done with an
+`objects.py` goes from a use back to the load. A rule that wants to know that *nothing else* is done with an
 object has to go the other way, and to know where it loses sight of it. Names are followed without their scopes: a name that
 means something else in another function only adds uses, so that less counts as known.
 """
@@ -13,20 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple
 
-from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow import same_object
+from telepathy_lint.flow.bindings import dotted, filled_parameter
+from telepathy_lint.flow.onward import Step, onward
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites.site import Site
 
-#: Methods that give back the object itself.
-_SAME_METHODS = frozenset(
-    {"to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16", "requires_grad_", "tie_weights"}
-)
-#: Functions that give back the model they get first, wrapped, prepared or compiled.
-_SAME_FUNCTIONS = frozenset({
-    "DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "compile", "get_peft_model",
-    "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "PeftModel.from_pretrained", "prepare",
-    "PeftModelForCausalLM.from_pretrained",
-})  # fmt: skip
 #: Functions that look at an object and keep nothing of it.
 LOOKERS = frozenset({"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del"})
 #: Ways to reach a name without writing it.
@@ -101,67 +93,62 @@ class _Follower:
 
     def _value(self, node: ast.expr) -> None:
         """Follow the value of an expression to what holds it."""
-        holder = self.tree.parent.get(node)
-        if isinstance(holder, ast.Attribute):
-            self._attribute(holder)
-        elif isinstance(holder, ast.Call):
-            if holder.func is node:
-                self._use(Use("call", "__call__", node, holder))
-            else:
-                self._argument(holder, node, None)
-        elif isinstance(holder, ast.keyword):
-            call = self.tree.parent.get(holder)
-            if isinstance(call, ast.Call) and holder.arg is not None:
-                self._argument(call, node, holder.arg)
-            else:
-                self._lose()
-        elif isinstance(holder, (ast.Assign, ast.AnnAssign)):
-            for target in holder.targets if isinstance(holder, ast.Assign) else [holder.target]:
-                self._target(target)
-        elif isinstance(holder, (ast.NamedExpr, ast.IfExp)):
-            if isinstance(holder, ast.NamedExpr):
-                self._target(holder.target)
-            if not (isinstance(holder, ast.IfExp) and holder.test is node):
-                self._value(holder)
-        elif isinstance(holder, ast.Tuple):
+        step = onward(node, self.tree.parent)
+        how, holder = step.how, step.holder
+        for target in step.targets if how != "looped" else ():
+            self._target(target)
+        if how in ("method", "attribute", "store"):
+            assert isinstance(holder, ast.Attribute)
+            self._attribute(holder, step)
+        elif how == "called":
+            self._use(Use("call", "__call__", node, step.call))
+        elif how == "argument":
+            assert step.call is not None
+            self._argument(step.call, node, step.keyword)
+        elif how == "same" and not isinstance(holder, (ast.BoolOp, ast.Await)):
+            assert isinstance(holder, ast.expr)
+            self._value(holder)
+        elif how == "item" and isinstance(holder, ast.Tuple):
             self._unpacked(holder, node)
-        elif isinstance(holder, ast.Compare):
+        elif how == "compared":
+            assert isinstance(holder, ast.Compare)
             others = [holder.left, *holder.comparators]
             if not any(isinstance(each, ast.Constant) and each.value is None for each in others):
                 self._lose()
-        elif not isinstance(holder, (ast.Expr, ast.Delete, ast.FormattedValue, ast.If)):
+        elif how != "bound" and not isinstance(
+            holder, (ast.Expr, ast.Delete, ast.FormattedValue, ast.If, ast.IfExp)
+        ):
             self._lose()  # returned, kept in a container, looped over ...
 
-    def _attribute(self, node: ast.Attribute) -> None:
-        call = self.tree.parent.get(node)
-        if isinstance(node.ctx, ast.Store):
+    def _attribute(self, node: ast.Attribute, step: Step) -> None:
+        if step.how == "store":
             self._use(Use("store", node.attr, node))
-        elif isinstance(call, ast.Call) and call.func is node:
-            if node.attr in _SAME_METHODS:
-                self._value(call)
+        elif step.call is not None:
+            if node.attr in same_object.METHODS:
+                self._value(step.call)
             else:
-                self._use(Use("method", node.attr, node, call))
-        elif node.attr in ("module", "base_model"):
+                self._use(Use("method", node.attr, node, step.call))
+        elif node.attr in same_object.WRAPPED:
             self._value(node)
         else:
             self._use(Use("attribute", node.attr, node))
 
     def _argument(self, call: ast.Call, node: ast.expr, keyword: str | None) -> None:
-        name = dotted(call.func) or ""
-        last = name.rpartition(".")[2]
+        last = (dotted(call.func) or "").rpartition(".")[2]
         function = self._function(call.func)
         if function is not None:
-            parameter = _parameter(function, call, node, keyword)
+            parameter = filled_parameter(function, call, node)
             if parameter is None:
                 self._lose()
             else:
                 self._name(parameter)
-            return
-        first = bool(call.args) and call.args[0] is node
-        if first and (last in _SAME_FUNCTIONS or ".".join(name.split(".")[-2:]) in _SAME_FUNCTIONS):
+        elif same_object.gives_first(call) and same_object.first_of(call) is node:
             self._use(Use("argument", last, node, call))
-            if last == "prepare" and len(call.args) > 1:
-                self._prepared(call)
+            self._value(call)
+        elif same_object.is_in_place(call) and keyword is None:
+            self._use(Use("argument", last, node, call))
+            if len(call.args) > 1:
+                self._prepared(call, call.args.index(node))
             else:
                 self._value(call)
         elif last or isinstance(call.func, ast.Attribute):
@@ -169,12 +156,12 @@ class _Follower:
         else:
             self._lose()
 
-    def _prepared(self, call: ast.Call) -> None:
+    def _prepared(self, call: ast.Call, place: int) -> None:
         """`model, optimizer = accelerator.prepare(model, optimizer)`: each object comes back in its place."""
         holder = self.tree.parent.get(call)
         target = holder.targets[0] if isinstance(holder, ast.Assign) else None
         if isinstance(target, ast.Tuple) and len(target.elts) == len(call.args):
-            self._target(target.elts[0])
+            self._target(target.elts[place])
         else:
             self._lose()
 
@@ -236,14 +223,3 @@ def _hides_names(text: str) -> bool:
                 return True
             at = text.find(word, at + 1)
     return False
-
-
-def _parameter(function: ast.FunctionDef, call: ast.Call, node: ast.expr, keyword: str | None) -> str | None:
-    given = function.args
-    positional = [each.arg for each in (*given.posonlyargs, *given.args)]
-    if keyword is not None:
-        return keyword if keyword in (*positional, *(each.arg for each in given.kwonlyargs)) else None
-    if any(isinstance(each, ast.Starred) for each in call.args):
-        return None
-    index = call.args.index(node)
-    return positional[index] if index < len(positional) else None

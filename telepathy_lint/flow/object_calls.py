@@ -5,19 +5,15 @@ from __future__ import annotations
 import ast
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow import same_object
-from telepathy_lint.flow.bindings import default_of, given_for, written
-from telepathy_lint.flow.calls import is_static
+from telepathy_lint.flow.bindings import default_of, written
+from telepathy_lint.flow.calls import CallGraph, is_static
 from telepathy_lint.flow.makers import UNFILLED, UNKNOWN, Edge, Maker, Makers, Policy
 from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import Function
 from telepathy_lint.knowledge import transformers_names as catalog
-
-if TYPE_CHECKING:
-    from telepathy_lint.flow.file import File
 
 _NO_GRADIENTS = ("no_grad", "inference_mode", "set_grad_enabled")
 #: Methods behind which no gradients flow.
@@ -27,12 +23,13 @@ _CUTS = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "si
 class Calls:
     """The steps against the flow that lead through calls."""
 
-    def __init__(self, file: File, policy: Policy) -> None:
+    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
         self.policy = policy
-        self.file = file
-        self.tree = file.tree
-        self.values = file.values
-        self.calls = file.calls
+        self.loading = loading
+        self.calls = calls
+        self.uses = calls.index
+        self.tree = calls.tree
+        self.values = calls.evaluator
         self._open: set[ast.AST] = set()
         self._stopping: dict[ast.expr, bool] = {}
 
@@ -73,7 +70,7 @@ class Calls:
     def _exact_call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Maker | Edge]:
         func = node.func
         functions = self._functions(node, context)
-        if node in self.file.loading and not path and not (functions and self._gives_others(functions, node)):
+        if node in self.loading and not path and not (functions and self._gives_others(functions, node)):
             yield node  # a load through a function of the file, as the caller sees it
             return
         if functions is None:
@@ -112,7 +109,7 @@ class Calls:
             named = list(self.calls.called(node, context))
             sure = len(named) == len(self.values.evaluate(func, context)) if named else True
             return (named or None) if sure else []
-        if not isinstance(func, ast.Attribute) or not (methods := self.file.uses.methods(func.attr)):
+        if not isinstance(func, ast.Attribute) or not (methods := self.uses.methods(func.attr)):
             return None
         if isinstance(func.value, ast.Name) and func.value.id in ("self", "cls"):
             owner = self.values.enclosing_class(context.scope)
@@ -144,7 +141,7 @@ class Calls:
         self._open.add(node)
         try:
             steps = [step for each in functions for step in self.returned(each, ())]
-            return not self.reached(steps) <= self.file.loading
+            return not self.reached(steps) <= self.loading
         finally:
             self._open.discard(node)
 
@@ -180,14 +177,10 @@ class Calls:
         return all(value.kind == "symbol" and catalog.in_transformers(str(value.data)) for value in values)
 
     def returned(self, function: Function, path: Path) -> Iterator[Edge]:
-        scope = self.tree.scope_at(function)
-        scope.read()
-        for stmt in scope.statements:
-            context = Context(scope, stmt)
-            if (isinstance(stmt, ast.Return) and stmt.value is not None) or (
-                isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom))
-            ):
-                yield Edge(stmt.value, context, path)
+        yield from (Edge(node, context, path) for node, context in self.calls.results(function))
+        for stmt in self.tree.scope_at(function).statements:
+            if isinstance(stmt, ast.Expr) and isinstance(stmt.value, (ast.Yield, ast.YieldFrom)):
+                yield Edge(stmt.value, Context(self.tree.scope_at(function), stmt), path)
 
     def passed(self, function: Function, parameter: str, scope: Scope, path: Path) -> Iterator[Maker | Edge]:
         """What the calls in the file pass for a parameter."""
@@ -197,16 +190,11 @@ class Calls:
         if in_class and names and parameter == names[0] and not is_static(function):
             return  # self
         seen = False
-        for call, context, bound in self.calls.callers(function, owner):
+        for given, context in self.calls.given(function, parameter):
             seen = True
-            if call is None:
+            if given is None:
                 yield UNKNOWN
                 continue
-            skip = 1 if in_class and bound and not is_static(function) else 0
-            position = names.index(parameter) - skip if parameter in names else None
-            if any(each.arg == parameter for each in function.args.kwonlyargs):
-                position = len(call.args)  # it has no place of its own
-            given = list(given_for(call, parameter, position))
             yield from (Edge(node, context, path) for node in given)
             default = default_of(function, parameter) if not given else None
             if default is not None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import Binding, dotted, targets_of
-from telepathy_lint.flow.calls import is_property
+from telepathy_lint.flow.calls import CallGraph, is_property
 from telepathy_lint.flow.makers import (
     GRADIENT,
     IS_ITSELF,
@@ -31,9 +30,6 @@ from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import FUNCTIONS
 
-if TYPE_CHECKING:
-    from telepathy_lint.flow.file import File
-
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _MAX_PATH = 3
 #: Attributes that hold no gradients.
@@ -43,13 +39,15 @@ _PLAIN = frozenset({"shape", "dtype", "device", "ndim", "data"})
 class Objects:
     """Follows the objects of one file."""
 
-    def __init__(self, file: File) -> None:
-        self.file = file
+    def __init__(self, calls: CallGraph) -> None:
+        self.calls = calls
+        #: The calls that load, once these have been found.
+        self.loading: frozenset[ast.AST] = frozenset()
         self._followers: dict[Policy, _Follower] = {}
 
     def makers(self, node: ast.expr, context: Context | None = None, policy: Policy = MIGHT_BE) -> Makers:
         """The calls that the object may have been made by; UNKNOWN among them where it may come from elsewhere."""
-        return self._by(policy).makers(node, context or self.file.tree.context_of(node))
+        return self._by(policy).makers(node, context or self.calls.tree.context_of(node))
 
     def bound(self, binding: Binding, scope: Scope, policy: Policy = MIGHT_BE) -> Makers:
         """The makers of what a binding gives its name."""
@@ -62,15 +60,15 @@ class Objects:
     def _by(self, policy: Policy) -> _Follower:
         follower = self._followers.get(policy)
         if follower is None:
-            follower = self._followers[policy] = _Follower(self.file, policy)
+            follower = self._followers[policy] = _Follower(self.calls, policy, self.loading)
         return follower
 
 
 class _Follower(Calls):
     """Follows objects by one policy, and remembers what it found."""
 
-    def __init__(self, file: File, policy: Policy) -> None:
-        super().__init__(file, policy)
+    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
+        super().__init__(calls, policy, loading)
         self._known: dict[ast.AST, Makers] = {}
         self._steps: dict[tuple[ast.AST, Path], list[Maker | Edge]] = {}
         self._families: dict[str, list[tuple[tuple[Binding, Scope], frozenset[ast.ClassDef] | None]]] = {}
@@ -219,7 +217,7 @@ class _Follower(Calls):
 
     def _written_items(self, name: str, path: Path) -> Iterator[Maker | Edge]:
         """What is put into the container called `name` after it was made: item writes, `append` and its like."""
-        for use in self.file.uses.of(name.rpartition(".")[2]):
+        for use in self.uses.of(name.rpartition(".")[2]):
             holder = self.tree.parent.get(use)
             if isinstance(holder, ast.Subscript) and holder.value is use:
                 stmt = self.tree.parent.get(holder)
@@ -253,7 +251,7 @@ class _Follower(Calls):
             yield Edge(base, context, path)
             return
         own = isinstance(base, ast.Name) and base.id in ("self", "cls")
-        stores = self._related(node.attr, context) if own else self.file.uses.stores().get(node.attr, [])
+        stores = self._related(node.attr, context) if own else self.uses.stores().get(node.attr, [])
         container = False
         stores = [
             each for each in stores if each[0].kind != "def"
@@ -263,7 +261,7 @@ class _Follower(Calls):
             container = container or _is_container(binding.value)
         if container:
             yield from self._written_items(node.attr, path)
-        properties = [each for each in self.file.uses.methods(node.attr) if is_property(each)]
+        properties = [each for each in self.uses.methods(node.attr) if is_property(each)]
         for method in properties:
             yield from self.returned(method, path)
         if policy.exact:
@@ -291,7 +289,7 @@ class _Follower(Calls):
     def _related(self, attribute: str, context: Context) -> list[tuple[Binding, Scope]]:
         """The stores that a `self.x` here can mean: those of this class and of what it shares ancestors with."""
         own = self.values.enclosing_class(context.scope)
-        stores = self.file.uses.stores().get(attribute, [])
+        stores = self.uses.stores().get(attribute, [])
         if own is None:
             return stores
         if attribute not in self._families:

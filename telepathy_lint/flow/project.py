@@ -9,7 +9,7 @@ import ast
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.evaluate import Evaluator, Value
@@ -17,9 +17,6 @@ from telepathy_lint.flow.import_resolution import ModuleFiles
 from telepathy_lint.flow.tree import Importer, Scope, Tree
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
-
-if TYPE_CHECKING:
-    from telepathy_lint.flow.file import File
 
 #: Always the installed packages, whatever lies beside the script.
 _NEVER_LOCAL = frozenset(
@@ -41,6 +38,13 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+class Forgets(Protocol):
+    """Something that is kept with a module, and points back to it."""
+
+    def forget(self) -> None:
+        """Let go of everything that points back."""
+
+
 class Modules:
     """Finds and reads the modules of the projects that linted files belong to."""
 
@@ -56,7 +60,7 @@ class Modules:
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         #: The modules whose loads were asked for, by path.
-        self.looked_into: dict[str, File] = {}
+        self.looked_into: dict[str, Forgets] = {}
 
     def importer(self, path: str) -> Importer:
         """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project."""

@@ -77,6 +77,11 @@ def gives_first(call: ast.Call) -> bool:
     )
 
 
+def gives_back(call: ast.Call) -> bool:
+    """Whether a call gives back what it is given, by whatever way."""
+    return gives_first(call) or is_in_place(call)
+
+
 def first_of(call: ast.Call) -> ast.expr | None:
     """The object that such a call gets."""
     if call.args:

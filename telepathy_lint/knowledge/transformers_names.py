@@ -7,6 +7,9 @@ The patterns were measured against every public name of transformers 4.57.6 and 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+
+from telepathy_lint.flow.bindings import Binding
 
 ROOT = "transformers"
 
@@ -99,9 +102,15 @@ _LOOKALIKES = frozenset(
 )  # fmt: skip
 
 
-def is_lookalike(symbol: str) -> bool:
-    """Whether an import is of a library that has classes of the same names."""
-    return symbol.partition(".")[0] in _LOOKALIKES
+def needs_no_import(name: str, bound: Mapping[str, Sequence[Binding]]) -> bool:
+    """Whether a name means transformers, or one of its classes, although nothing that is seen binds it.
+
+    `bound` is what the module binds: beside a library that has the same names it may be that one's.
+    """
+    if name == ROOT or not (name.startswith("Auto") and is_known(f"{ROOT}.{name}")):
+        return name == ROOT
+    symbols = (binding.symbol for bindings in bound.values() for binding in bindings)
+    return not any(symbol.partition(".")[0] in _LOOKALIKES for symbol in symbols)
 
 
 def in_transformers(dotted: str) -> bool:

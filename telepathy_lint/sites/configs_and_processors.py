@@ -18,7 +18,7 @@ def find(file: File) -> Iterator[Site]:
     found = file.fact(Loads)
     callees = found.callees
     for call in found.direct.others:
-        if call in file.loading:
+        if call in file.objects.loading:
             continue
         assert isinstance(call.func, ast.Attribute)
         context = file.tree.context_of(call)

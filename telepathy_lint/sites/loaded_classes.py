@@ -84,12 +84,8 @@ class Callees:
         )
         found: list[Value] = []
         for function in functions:
-            scope = self.tree.scope_at(function)
-            scope.read()
-            for stmt in scope.exits:
-                if isinstance(stmt, ast.Return) and stmt.value is not None:
-                    given = self.values.evaluate(stmt.value, Context(scope, stmt))
-                    found += self.classes_of(given, depth + 1)
+            for node, context in self.file.calls.results(function):
+                found += self.classes_of(self.values.evaluate(node, context), depth + 1)
         yield from found or [value]
 
     def _is_looked_up(self, value: Value) -> bool:
@@ -112,22 +108,10 @@ class Callees:
         default = default_of(function, str(value.data))
         outside = Context(value.context.scope.parent or self.tree.top, function)
         found = list(self.values.evaluate(default, outside)) if default is not None else []
-        owner = value.context.scope.parent
-        names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
-        in_class = owner is not None and owner.is_class
-        for call, context, bound in self.file.calls.callers(function, owner):
-            if call is None:
+        for given, context in self.file.calls.given(function, str(value.data)):
+            if given is None or len(given) > 1 or (not given and default is None):
                 found.append(value)
-                continue
-            position = (
-                names.index(str(value.data)) - (1 if in_class and bound else 0) if value.data in names else -1
-            )
-            passed = next((k.value for k in call.keywords if k.arg == value.data), None)
-            if passed is None and 0 <= position < len(call.args):
-                passed = call.args[position]
-            if passed is None and default is None:
-                found.append(value)
-            if passed is not None:
+            for passed in given or ():
                 found += self.classes_of(self.values.evaluate(passed, context), depth + 1)
         found = [each for each in found if not each.is_none]
         yield from found or [value]

@@ -18,7 +18,7 @@ def loads(file: File) -> tuple[Site, ...]:
     found = {site.call: site for site in file.fact(Loads).direct.sites}
     for site in Wrappers(file).find():
         found.setdefault(site.call, site)
-    file.loading = frozenset(found)
+    file.objects.loading = frozenset(found)
     return tuple(sorted(found.values(), key=lambda site: site.start))
 
 

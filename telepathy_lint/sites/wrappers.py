@@ -168,13 +168,14 @@ class Wrappers:
     def _forwarding(self, path: str) -> dict[Function, list[Site]]:
         """The functions of another module that pass their keyword arguments on to a load."""
         assert self.modules is not None
-        files = self.modules.looked_into
-        if path not in files:
+        module = self.modules.looked_into.get(path)
+        if not isinstance(module, File):
             tree = self.modules.tree(path)
             if tree is None:
                 return {}
-            files[path] = File(tree.source, self.file.settings, self.modules, CodeWords(tree.text), tree)
-        found = files[path].fact(Loads).forwarding
+            module = File(tree.source, self.file.settings, self.modules, CodeWords(tree.text), tree)
+            self.modules.looked_into[path] = module
+        found = module.fact(Loads).forwarding
         # `from_pretrained` of another module's class has that class's contract.
         return {function: loads for function, loads in found.items() if function.name != "from_pretrained"}
 
