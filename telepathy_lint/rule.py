@@ -11,7 +11,6 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 from telepathy_lint.finding import Finding
 from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.scan.site import LOADS, Kind
-from telepathy_lint.scan.value import by_identity
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.violation import Safety, place_in_words
@@ -21,6 +20,7 @@ _CODE = r"TLP[1239]\d\d"
 _GENERATOR = 0x20
 
 Setting = Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"]
+_KINDS, _SETTINGS = get_args(Kind), get_args(Setting)
 
 
 class Meta(NamedTuple):
@@ -58,7 +58,7 @@ class Meta(NamedTuple):
             raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
         if not self.message or self.message != self.message.strip(" .:\n"):
             raise ValueError(f"{self.code}: message {self.message!r} must be text without a stop or colon")
-        if not re.fullmatch(r"\d+\.\d+\.\d+(?:\.?\w+)*", self.since):
+        if not all(part.isdigit() for part in self.since.split(".")[:3]) or self.since.count(".") < 2:
             raise ValueError(f"{self.code}: since {self.since!r} is not a version such as 0.1.0")
         self._check_kinds()
         self._check_fix()
@@ -74,10 +74,9 @@ class Meta(NamedTuple):
     def _check_kinds(self) -> None:
         if not isinstance(self.kinds, tuple) or not self.kinds:
             raise ValueError(f"{self.code}: kinds must be a tuple with at least one kind of site")
-        known = get_args(Kind)
         for number, kind in enumerate(self.kinds):
-            if kind not in known:
-                raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(known)}")
+            if kind not in _KINDS:
+                raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(_KINDS)}")
             if kind in self.kinds[:number]:
                 raise ValueError(f"{self.code}: kind {kind!r} is named twice")
 
@@ -86,10 +85,9 @@ class Meta(NamedTuple):
             raise ValueError(f"{self.code}: unknown fix {self.fix!r}; a fix is 'safe' or 'unsafe'")
         if self.setting is None:
             return
-        known = get_args(Setting)
-        if self.setting not in known:
+        if self.setting not in _SETTINGS:
             raise ValueError(
-                f"{self.code}: unknown setting {self.setting!r}; settings are {', '.join(known)}"
+                f"{self.code}: unknown setting {self.setting!r}; settings are {', '.join(_SETTINGS)}"
             )
         if self.fix is None:
             raise ValueError(
@@ -195,13 +193,15 @@ def _check_fix(cls: type[Rule], own: Mapping[str, object], documentation: str) -
         raise TypeError(f"{name}: an unsafe fix demands a 'Fix safety:' paragraph")
 
 
-@by_identity
-class Reported(NamedTuple):
+class Reported:
     """One finding of a rule at a site."""
 
-    site: Site
-    rule: Rule
-    finding: Finding
+    __slots__ = ("finding", "rule", "site")
+
+    def __init__(self, site: Site, rule: Rule, finding: Finding) -> None:
+        self.site = site
+        self.rule = rule
+        self.finding = finding
 
     @property
     def message(self) -> str:
