@@ -1,0 +1,33 @@
+"""A rule's documentation as a page: for the terminal, the documentation site and hovers in editors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from telepathy_lint.rule import Rule
+
+
+def facts(one: Rule) -> str:
+    """Since when a rule is there, what its fix is like, and whether it is on."""
+    fix = f"{one.meta.fix} fix" if one.meta.fix is not None else "no fix"
+    return f"since {one.meta.since}, {fix}, {'on' if one.meta.default else 'off'} by default"
+
+
+def markdown(one: Rule) -> Iterator[str]:
+    """A rule's page, as in docs/rules/; examples are fenced."""
+    yield f"# {one.meta.code} {one.meta.name}"
+    yield ""
+    yield f"*{facts(one)}*"
+    yield ""
+    lines = one.documentation().split("\n")
+    while lines:
+        line = lines.pop(0)
+        if line not in ("Bad:", "Good:"):
+            yield line
+            continue
+        block: list[str] = []
+        while lines and (not lines[0] or lines[0].startswith("    ")):
+            block.append(lines.pop(0)[4:])
+        yield from (f"{line[:-1]}:", "", "```python", *"\n".join(block).strip("\n").split("\n"), "```")
+        if lines:
+            yield ""
