@@ -18,10 +18,9 @@ from typing import Any
 
 from telepathy_lint import cli, config, config_values, evidence
 from telepathy_lint.cache.place import NAME as CACHE
-from telepathy_lint.commands.rule import CODES_WITHOUT_RULE
+from telepathy_lint.commands.rule import CODES_WITHOUT_RULE, markdown
 from telepathy_lint.registry import all_rules
 from telepathy_lint.rule import Rule
-from telepathy_lint.rule_page import markdown
 from telepathy_lint.settings import Loader, Settings
 from telepathy_runtime import cli as runtime_cli
 

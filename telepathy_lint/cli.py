@@ -14,8 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from telepathy_lint import streams
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__, streams
 from telepathy_lint.commands.options import Usage as Usage
 from telepathy_lint.commands.options import columns as columns
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__
 from telepathy_lint.output import FORMATS
 from telepathy_lint.settings import Loader
 

@@ -14,15 +14,14 @@ from pygls.exceptions import FeatureRequestError, JsonRpcException, JsonRpcInter
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from telepathy_lint import registry
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__, registry
+from telepathy_lint.commands.rule import markdown
 from telepathy_lint.lsp import commands
 from telepathy_lint.lsp.actions import KINDS, Actions, touched
 from telepathy_lint.lsp.documents import Documents
 from telepathy_lint.lsp.findings import Analysis, result_id
 from telepathy_lint.lsp.session import Session
 from telepathy_lint.lsp.settings import SECTION, Store
-from telepathy_lint.rule_page import markdown
 
 #: The files that findings rest on beside the one that is open: configuration, requirements, imported modules.
 WATCHED = (

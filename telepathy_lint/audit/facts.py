@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__
 from telepathy_lint.audit import texts
 from telepathy_lint.audit.actions import Planner
 from telepathy_lint.audit.callers import may_call, wanted_of, with_ids

@@ -6,13 +6,14 @@ import os
 import sys
 from contextlib import suppress
 
-from telepathy_lint._version import __version__
+import telepathy_lint
+from telepathy_lint import __version__
 
 
 def versions() -> str:
     """One text that differs wherever a result might; a change of our own source makes another one without a new version."""
     parts = [__version__, sys.version]
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folder = os.path.dirname(os.path.abspath(telepathy_lint.__file__))
     # Where our files are not files, as in an archive, only the version tells.
     for package in (folder, os.path.join(os.path.dirname(folder), "telepathy_runtime")):
         with suppress(OSError):

@@ -10,6 +10,8 @@ from telepathy_lint.commands.options import columns
 from telepathy_lint.registry import all_rules
 from telepathy_lint.rule import Rule
 
+_FIXES = {None: "no", "display": "shown"}
+
 
 def add_options(sub: ArgumentParser) -> None:
     sub.add_argument("--output-format", choices=("text", "json"), default="text", help="default: text")
@@ -31,7 +33,7 @@ def _table(rules: tuple[Rule, ...]) -> Iterator[str]:
     yield f"{'code':<6}  {'name':<{width}}  {'fix':<6}  default"
     for rule in rules:
         meta = rule.meta
-        fix = meta.fix or "no"
+        fix = _FIXES.get(meta.fix, meta.fix)
         yield f"{meta.code:<6}  {meta.name:<{width}}  {fix:<6}  {'on' if meta.default else 'off'}"
         yield from wrap(rule.summary(), max(columns(), 40), initial_indent=" " * 8, subsequent_indent=" " * 8)
 

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from textwrap import indent
 
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__
 from telepathy_lint.commands.new_shapes import CALLS, PLACES
 from telepathy_lint.commands.options import Usage
 from telepathy_lint.rule import Meta

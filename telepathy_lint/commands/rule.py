@@ -11,7 +11,6 @@ from telepathy_lint.commands.options import Usage, columns
 from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
 from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FAILED_TEXT
 from telepathy_lint.rule import Rule
-from telepathy_lint.rule_page import facts, markdown
 
 #: Findings about a file or a comment in it rather than a call.
 CODES_WITHOUT_RULE = {FAILED_CODE: (FAILED_NAME, FAILED_TEXT), UNUSED_CODE: (UNUSED_NAME, UNUSED_TEXT)}
@@ -59,9 +58,14 @@ def _find(wanted: str, rules: tuple[Rule, ...]) -> Rule:
     raise Usage(f"no rule {wanted!r}; {hint}")
 
 
+def _facts(one: Rule) -> str:
+    fix = {None: "no fix", "display": "fix shown, not applied"}.get(one.meta.fix, f"{one.meta.fix} fix")
+    return f"since {one.meta.since}, {fix}, {'on' if one.meta.default else 'off'} by default"
+
+
 def _text(one: Rule) -> Iterator[str]:
     yield f"{one.meta.code} {one.meta.name}"
-    yield f"({facts(one)})"
+    yield f"({_facts(one)})"
     yield ""
     for paragraph in one.documentation().split("\n\n"):
         yield from [*_wrapped(paragraph), ""]
@@ -72,6 +76,26 @@ def _wrapped(paragraph: str) -> list[str]:
     if paragraph.startswith(" "):
         return paragraph.split("\n")
     return wrap(paragraph, max(columns(), 40), break_long_words=False, break_on_hyphens=False)
+
+
+def markdown(one: Rule) -> Iterator[str]:
+    """A rule's page, as in docs/rules/; examples are fenced."""
+    yield f"# {one.meta.code} {one.meta.name}"
+    yield ""
+    yield f"*{_facts(one)}*"
+    yield ""
+    lines = one.documentation().split("\n")
+    while lines:
+        line = lines.pop(0)
+        if line not in ("Bad:", "Good:"):
+            yield line
+            continue
+        block: list[str] = []
+        while lines and (not lines[0] or lines[0].startswith("    ")):
+            block.append(lines.pop(0)[4:])
+        yield from (f"{line[:-1]}:", "", "```python", *"\n".join(block).strip("\n").split("\n"), "```")
+        if lines:
+            yield ""
 
 
 def _as_dict(one: Rule) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.uris import to_fs_path
 
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__
 from telepathy_lint.config import ConfigError
 from telepathy_lint.lsp.actions import Actions, Unfixable, workspace_edit
 from telepathy_lint.lsp.settings import EditorSettings, plain

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from telepathy_lint._version import __version__
+from telepathy_lint import __version__
 from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
 from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, fingerprinted, message
