@@ -44,12 +44,9 @@ class Fixed(NamedTuple):
     remaining: tuple[Violation, ...]
 
 
-class _Found:
-    __slots__ = ("reported", "violation")
-
-    def __init__(self, violation: Violation, reported: Reported) -> None:
-        self.violation = violation
-        self.reported = reported
+class _Found(NamedTuple):
+    violation: Violation
+    reported: Reported
 
     @property
     def site(self) -> Site:
@@ -328,8 +325,7 @@ def _once(found: list[Reported]) -> list[Reported]:
 
 def violation_of(source: Source, reported: Reported) -> Violation:
     """A finding as plain data, without its fix."""
-    site, rule = reported.site, reported.rule
-    start, end = reported.finding.start, reported.finding.end
+    site, rule, (start, end, *_) = reported
     span = source.place(start, end)
     return Violation(
         path=source.path,

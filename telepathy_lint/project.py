@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from telepathy_lint.files import Found, read_bytes
 from telepathy_lint.selection import FilePlan, Selection
@@ -29,39 +29,27 @@ _HELD = 6_000_000
 Progress = Callable[[int, int], None]
 
 
-# In every run, so no named tuples: these take longer to define.
-class Outcome:
-    """What a run found out about one file.
+class Outcome(NamedTuple):
+    """What a run found out about one file."""
 
-    result   None where the file cannot hold anything of interest
-    work     what was done for it; None where nothing was
-    grounds  what the result rests on beside the file; None where it is not to be remembered
-    """
-
-    __slots__ = ("grounds", "result", "work")
-
-    def __init__(
-        self, result: FileResult | None, work: _Work | None = None, grounds: Grounds | None = None
-    ) -> None:
-        self.result = result
-        self.work = work
-        self.grounds = grounds
+    #: None where the file cannot hold anything of interest.
+    result: FileResult | None
+    plan: FilePlan | None = None
+    #: The content that was linted, where the file may have to be written.
+    data: bytes = b""
+    #: What the result rests on beside the file; None where it is not to be remembered.
+    grounds: Grounds | None = None
 
 
-class _Work:
-    """A file that matters.
+class _Work(NamedTuple):
+    """A file that matters."""
 
-    data    None where it is to be read again: a large tree would fill the memory of every process
-    digest  None where nothing is remembered
-    """
-
-    __slots__ = ("data", "digest", "plan", "size")
-
-    def __init__(self, plan: FilePlan, data: bytes | None, size: int, digest: str | None) -> None:
-        self.plan = plan
-        self.data = data
-        self.size = size
-        self.digest = digest
+    plan: FilePlan
+    #: None where it is to be read again: a large tree would fill the memory of every process.
+    data: bytes | None
+    size: int
+    #: None where nothing is remembered.
+    digest: str | None
 
 
 def check_files(
@@ -173,7 +161,10 @@ class Linting:
                 results.append(lint(item))
                 collector.add(size)
                 self.progress(len(results), len(work))
-        return [Outcome(result, item, grounds) for item, (result, grounds) in zip(work, results, strict=True)]
+        return [
+            Outcome(result, item.plan, item.data or b"", grounds)
+            for item, (result, grounds) in zip(work, results, strict=True)
+        ]
 
     def _linted(self, item: _Work, modules: Modules) -> tuple[FileResult, Grounds | None]:
         """The result of a file, and what it rests on where results are to be remembered."""
@@ -242,7 +233,7 @@ def _remember(found: Found, outcome: Outcome, linting: Linting, cache: Cache) ->
         cache.keep(path, cache.contents.digest(path), key, outcome.result, outcome.grounds)
 
 
-def written(outcomes: list[Outcome]) -> list[Outcome]:
+def written(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes, with the fixed files written.
 
     Only after everything was linted: what is found in one file may depend on another, which must not have changed meanwhile.
@@ -251,29 +242,26 @@ def written(outcomes: list[Outcome]) -> list[Outcome]:
         each.result.path for each in outcomes if each.result is not None and each.result.output is not None
     ]
     if not fixed:
-        return outcomes
+        return list(outcomes)
     from telepathy_lint.writing import remove_leftovers
 
     remove_leftovers(fixed)
-    for each in outcomes:
-        each.result = _written(each)
-    return outcomes
+    return [each._replace(result=_written(each)) for each in outcomes]
 
 
 def _written(outcome: Outcome) -> FileResult | None:
-    result, work = outcome.result, outcome.work
-    if result is None or result.output is None or work is None:
+    result, plan = outcome.result, outcome.plan
+    if result is None or result.output is None or plan is None:
         return result
-    plan, data = work.plan, work.data or b""
     from telepathy_lint.one_file import unfixed
     from telepathy_lint.writing import WriteRefusedError, write_back
 
     try:
-        write_back(plan.path, result.output, data)
+        write_back(plan.path, result.output, outcome.data)
     except WriteRefusedError as error:
         from telepathy_lint.scan import Modules
 
-        return unfixed(plan, data, str(error), Modules())
+        return unfixed(plan, outcome.data, str(error), Modules())
     return result._replace(output=None)
 
 

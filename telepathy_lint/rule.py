@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 from telepathy_lint.finding import Finding
 from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.scan.site import LOADS, Kind
+from telepathy_lint.scan.value import by_identity
 from telepathy_lint.settings import Settings
 from telepathy_lint.source import Source
 from telepathy_lint.violation import Safety, place_in_words
@@ -20,7 +21,6 @@ _CODE = r"TLP[1239]\d\d"
 _GENERATOR = 0x20
 
 Setting = Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"]
-_KINDS, _SETTINGS = get_args(Kind), get_args(Setting)
 
 
 class Meta(NamedTuple):
@@ -58,7 +58,7 @@ class Meta(NamedTuple):
             raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
         if not self.message or self.message != self.message.strip(" .:\n"):
             raise ValueError(f"{self.code}: message {self.message!r} must be text without a stop or colon")
-        if not all(part.isdigit() for part in self.since.split(".")[:3]) or self.since.count(".") < 2:
+        if not re.fullmatch(r"\d+\.\d+\.\d+(?:\.?\w+)*", self.since):
             raise ValueError(f"{self.code}: since {self.since!r} is not a version such as 0.1.0")
         self._check_kinds()
         self._check_fix()
@@ -74,9 +74,10 @@ class Meta(NamedTuple):
     def _check_kinds(self) -> None:
         if not isinstance(self.kinds, tuple) or not self.kinds:
             raise ValueError(f"{self.code}: kinds must be a tuple with at least one kind of site")
+        known = get_args(Kind)
         for number, kind in enumerate(self.kinds):
-            if kind not in _KINDS:
-                raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(_KINDS)}")
+            if kind not in known:
+                raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(known)}")
             if kind in self.kinds[:number]:
                 raise ValueError(f"{self.code}: kind {kind!r} is named twice")
 
@@ -85,9 +86,10 @@ class Meta(NamedTuple):
             raise ValueError(f"{self.code}: unknown fix {self.fix!r}; a fix is 'safe' or 'unsafe'")
         if self.setting is None:
             return
-        if self.setting not in _SETTINGS:
+        known = get_args(Setting)
+        if self.setting not in known:
             raise ValueError(
-                f"{self.code}: unknown setting {self.setting!r}; settings are {', '.join(_SETTINGS)}"
+                f"{self.code}: unknown setting {self.setting!r}; settings are {', '.join(known)}"
             )
         if self.fix is None:
             raise ValueError(
@@ -193,15 +195,13 @@ def _check_fix(cls: type[Rule], own: Mapping[str, object], documentation: str) -
         raise TypeError(f"{name}: an unsafe fix demands a 'Fix safety:' paragraph")
 
 
-class Reported:
+@by_identity
+class Reported(NamedTuple):
     """One finding of a rule at a site."""
 
-    __slots__ = ("finding", "rule", "site")
-
-    def __init__(self, site: Site, rule: Rule, finding: Finding) -> None:
-        self.site = site
-        self.rule = rule
-        self.finding = finding
+    site: Site
+    rule: Rule
+    finding: Finding
 
     @property
     def message(self) -> str:
