@@ -185,3 +185,9 @@ def test_a_place_that_is_no_call_is_what_stands_there() -> None:
     (one,) = engine.lint(Source("a.py", text), select(["TLP304"]), Settings())
     assert one.site is not None
     assert (one.column, one.site.span.column, one.site.span.end_column) == (25, 1, 42)
+
+
+def test_what_two_fixes_say_is_said_once() -> None:
+    one = Change(removed=("loud",), added=(("quiet", "True"),), after=("hush()",))
+    assert one | one == one
+    assert one | Change(removed=("noisy",)) == one._replace(removed=("loud", "noisy"))
