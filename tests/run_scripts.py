@@ -244,6 +244,17 @@ def digests(tensors: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def run_notebook(path: Path) -> None:
+    """Run the cells as Jupyter does, magics included; the first that fails ends the run."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell(user_ns={"__file__": str(path)})
+    shell.history_manager.enabled = False
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            shell.run_cell("".join(cell["source"]), store_history=True).raise_error()
+
+
 def run(job: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     path, work = Path(job["path"]), job.get("work")
     recorder.folder, recorder.changes = path.parent, job.get("changes") or {}
@@ -252,9 +263,12 @@ def run(job: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     with alone(path, job["model"]), inside(work, job.get("models")), contextlib.redirect_stdout(printed):
         namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
         try:
-            for number, code in enumerate(cells(path)):
-                filename = f"{path}#{number}" if path.suffix == ".ipynb" else str(path)
-                exec(compile(code, filename, "exec"), namespace)
+            if path.suffix == ".ipynb" and work is not None:
+                run_notebook(path)
+            else:
+                for number, code in enumerate(cells(path)):
+                    filename = f"{path}#{number}" if path.suffix == ".ipynb" else str(path)
+                    exec(compile(code, filename, "exec"), namespace)
         except SystemExit as stop:
             error = f"exit {stop.code}" if stop.code else None
         except BaseException:

@@ -95,8 +95,8 @@ def fixed_codes(folder: Path) -> dict[str, list[str]]:
     return places
 
 
-def run_all(jobs: Sequence[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    """All jobs in one process."""
+def run_all(jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None) -> list[dict[str, Any]]:
+    """All jobs in one process, of this interpreter or of another one."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -111,7 +111,7 @@ def run_all(jobs: Sequence[dict[str, Any]], folder: Path) -> list[dict[str, Any]
         "CUDA_VISIBLE_DEVICES": "",
     }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.run_scripts"],
+        [python or sys.executable, "-W", "ignore", "-m", "tests.run_scripts"],
         input=json.dumps({"scripts": list(jobs)}),
         capture_output=True,
         text=True,

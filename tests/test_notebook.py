@@ -407,3 +407,59 @@ def test_a_name_that_only_ipython_reads_keeps_its_import(use: str) -> None:
         "import AutoModelForCausalLM\n"
         not in engine.fix(opened(*cells, "!echo {name}"), select(["TLP102"]), Settings(), unsafe=True).text
     )
+
+
+TIMED = [
+    "from transformers import AutoModelForCausalLM",
+    "%time  model = AutoModelForCausalLM.from_pretrained('x', device_map='auto')  # slow\n%timeit model = 1\nx = 1",
+]
+
+
+def _notebook(cells: list[str]) -> Notebook:
+    book = {"cells": [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]}
+    return Notebook("x.ipynb", json.dumps(book).encode())
+
+
+def test_a_load_behind_time_is_a_load() -> None:
+    source = _notebook(TIMED)
+    (found,) = engine.lint(source, select(["TLP101"]), Settings())
+    assert (found.cell, found.line, found.column) == (1, 1, 1 + TIMED[1].index("device_map"))
+    assert source.line(source.line_of(found.start)).startswith("%time  model")
+    fixed = engine.fix(source, select(["TLP101"]), Settings())
+    cells = ["".join(cell["source"]) for cell in json.loads(source.with_text(fixed.text).data)["cells"]]
+    assert cells == [
+        "from telepathy_runtime import load_model",
+        "%time  model = load_model('x', dtype=None, attn_implementation=None, generation_config=None)  # slow\n"
+        "%timeit model = 1\nx = 1",
+    ]
+
+
+def test_a_timed_call_stays_on_its_line() -> None:
+    name = "a" * 90
+    source = _notebook(
+        [TIMED[0], f"%time model = AutoModelForCausalLM.from_pretrained('{name}', device_map='auto')"]
+    )
+    fixed = engine.fix(source, select(["TLP101"]), Settings())
+    assert fixed.changed
+    assert json.loads(source.with_text(fixed.text).data)["cells"][1]["source"] == [
+        f"%time model = load_model('{name}', dtype=None, attn_implementation=None, generation_config=None)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["%time for x in y: z = x", "%time x = (", "%time -o x = 1", "%time x", "%times x = 1"]
+)
+def test_what_is_no_timed_assignment_is_hidden(line: str) -> None:
+    source = _notebook([f"{line}\ny = 1"])
+    assert source.hidden == [line]
+    assert source.with_text(source.text).data == source.data
+
+
+def test_a_cell_shows_nothing_new() -> None:
+    """Found by running the programs in IPython: what `apply_generation_config` returns was the cell's value."""
+    load = "model = AutoModelForCausalLM.from_pretrained('x', torch_dtype='bfloat16')"
+    source = _notebook([TIMED[0], f"{load}\n", f"{load}\nx = 1"])
+    fixed = engine.fix(source, select(["TLP105"]), Settings()._replace(fix_style="inline"), unsafe=True)
+    cells = ["".join(cell["source"]) for cell in json.loads(source.with_text(fixed.text).data)["cells"]]
+    assert cells[1] == f"{load}\napply_generation_config(model);\n"
+    assert cells[2] == f"{load}\napply_generation_config(model)\nx = 1"

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import pickle
 import re
 import subprocess
@@ -46,7 +47,7 @@ STYLES = {
     for safety in ("safe", "unsafe")
 }
 #: Part of a program's name -> the library without which it does not run.
-_NEEDS = {"peft": "peft"}
+_NEEDS = {"peft": "peft", "notebook": "IPython"}
 
 
 #: Programs that a fix is known to break.
@@ -61,9 +62,13 @@ class Fixed(NamedTuple):
     texts: dict[tuple[str, str], str]
 
 
-def run_programs(names: tuple[str, ...], base: Path) -> Fixed:
+#: An interpreter with another transformers, on which the programs run as well: `TELEPATHY_OTHER_PYTHON=.../bin/python`.
+OTHER = os.environ.get("TELEPATHY_OTHER_PYTHON")
+
+
+def run_programs(names: tuple[str, ...], base: Path, python: str | None = None) -> Fixed:
     built = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.tiny_models", str(base / "models")],
+        [python or sys.executable, "-W", "ignore", "-m", "tests.tiny_models", str(base / "models")],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -92,7 +97,7 @@ def run_programs(names: tuple[str, ...], base: Path) -> Fixed:
             (folder / name).write_bytes(source.with_text(fixed.text).data)
             texts[name, style] = fixed.text
             jobs[name, style] = job(style, folder / name)
-    runs = dict(zip(jobs, run_all(list(jobs.values()), base), strict=True))
+    runs = dict(zip(jobs, run_all(list(jobs.values()), base, python), strict=True))
     before = {name: runs[name, ""] for name in names}
     return Fixed(before, {key: run for key, run in runs.items() if key[1]}, texts)
 
@@ -107,15 +112,20 @@ def everything(once: Once) -> Fixed:
     return _once(once, "programs", tuple(PROGRAMS))
 
 
-def _once(once: Once, name: str, names: tuple[str, ...]) -> Fixed:
+@pytest.fixture(scope="session")
+def elsewhere(once: Once) -> Fixed:
+    return _once(once, "programs-elsewhere", tuple(PROGRAMS), OTHER)
+
+
+def _once(once: Once, name: str, names: tuple[str, ...], python: str | None = None) -> Fixed:
     names = tuple(
         each
         for each in names
-        if all(word not in each or importlib.util.find_spec(module) for word, module in _NEEDS.items())
+        if all(word not in each or _has(module, python) for word, module in _NEEDS.items())
     )
 
     def make(folder: Path) -> None:
-        (folder / "runs.pickle").write_bytes(pickle.dumps(run_programs(names, folder)))
+        (folder / "runs.pickle").write_bytes(pickle.dumps(run_programs(names, folder, python)))
 
     made: Fixed = pickle.loads((once(name, make) / "runs.pickle").read_bytes())
     return made
@@ -144,8 +154,9 @@ def broken(name: str, runs: Fixed) -> list[str]:
 
 
 def printed(run: dict[str, Any]) -> list[str]:
-    """What the program itself printed: a Trainer prints how long it took."""
-    return [line for line in run["printed"].splitlines() if "runtime" not in line]
+    """What the program itself printed: a Trainer prints how long it took, as do magics."""
+    times = re.compile(r"runtime|CPU times|Wall time|per loop|^\d+ ns")
+    return [line for line in run["printed"].splitlines() if not times.search(line)]
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -165,6 +176,25 @@ def test_fixes_of_every_program_hold(name: str, everything: Fixed) -> None:
     assert broken(name, everything) == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    OTHER is None, reason="TELEPATHY_OTHER_PYTHON names no interpreter with another transformers"
+)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_fixes_hold_on_another_transformers(name: str, elsewhere: Fixed) -> None:
+    if name not in elsewhere.before:
+        pytest.skip("needs a library that is not there")
+    if elsewhere.before[name]["error"] is not None:
+        pytest.skip("the program itself needs another transformers")
+    assert broken(name, elsewhere) == []
+
+
+def _has(module: str, python: str | None) -> bool:
+    if python is None:
+        return importlib.util.find_spec(module) is not None
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
+
+
 def held(name: str) -> dict[str, str]:
     """The reason of each fix of a program that is held back, by code."""
     source = open_source(name, PROGRAMS[name].read_bytes())
@@ -177,7 +207,7 @@ def held(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_fix_that_is_held_back_names_its_evidence(name: str) -> None:
-    source = PROGRAMS[name].read_text(encoding="utf-8").splitlines()
+    source = open_source(name, PROGRAMS[name].read_bytes()).text.splitlines()
     for code, reason in held(name).items():
         numbers = re.findall(r"^line (\d+) ", reason)
         assert numbers or reason in evidence.KINDS.values() or reason.startswith("max_length"), (code, reason)

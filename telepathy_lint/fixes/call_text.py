@@ -237,7 +237,12 @@ class _Layout:
                 return whole
             if not trailing_comma and not self.same and width <= _JOINED_LINE:
                 return whole
-        return self._broken_up(codes) if len(codes) > 1 and self._is_too_long(text) else text
+        return self._broken_up(codes) if len(codes) > 1 and self._may_be_broken_up(text) else text
+
+    def _may_be_broken_up(self, text: str) -> bool:
+        # A magic ends with its line.
+        timed = self.site.source.line(self.site.call.lineno).lstrip().startswith("%")
+        return self._is_too_long(text) and not timed
 
     def _is_too_long(self, text: str) -> bool:
         """Whether a line is longer than lines should be, and not for having been so before."""

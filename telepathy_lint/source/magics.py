@@ -24,6 +24,10 @@ _TARGET = r"[\w.,\[\] \t*]+"
 #: `x: list = !ls`, `(x) = !ls`, `if y: x = !ls`: a target where Python would take one.
 _OTHER_TARGET = r"[\w.,\[\]() \t*:|'\"]+"
 _MAGIC_VALUE = r"[ \t]*(?:!|%[a-zA-Z_])"
+#: `%time model = load()` binds the name, as the statement without the magic does. `%timeit` binds nothing.
+_TIMED = r"([ \t]*)%time([ \t]+)(?=[^\s-])"
+#: What stands for `%time`, of the same width, and what tells its line apart.
+_TIMED_AS, _TIMED_END = "if 1:", "timed"
 #: Prompts that IPython takes off every line of a cell that begins with one.
 _PROMPT = r"\s*(?:>>>(?:[ \t]|\r?$)|In \[\d+\]:[ \t])"
 _LEXEME = (
@@ -35,7 +39,8 @@ _LEXEME = (
 def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
     """The cell as Python, or None for a cell of another language, or of a session that was pasted with its prompts.
 
-    A hidden line becomes one line that ends in `{marker} line N`; what it was goes to `hidden[N]`.
+    A hidden line becomes one line that ends in `{marker} line N`; what it was goes to `hidden[N]`. Of `%time x = load()` the
+    statement stays, behind an `if` of the same width: `show_magics` undoes both.
     """
     if re.match(_PROMPT, text, re.MULTILINE):
         return None
@@ -66,6 +71,9 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
         if state.in_magic:
             hide(line, "")
             state.in_magic = line.rstrip("\r\n").endswith("\\")
+        elif state.at_statement and (timed := _timed(line)) is not None:
+            body = line.rstrip("\r\n")
+            result.append(f"{timed}  {marker} {_TIMED_END}{line[len(body) :]}")
         elif state.at_statement and (replacement := _replacement(line)) is not None:
             hide(line, replacement)
             state.in_magic = line.rstrip("\r\n").endswith("\\")
@@ -73,6 +81,22 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
             result.append(line)
             state.read(line)
     return "".join(result)
+
+
+def show_magics(text: str, marker: str, hidden: list[str]) -> str:
+    """The text that `hide_magics` was given, with the changes since made to its Python."""
+    mark = re.escape(marker)
+    text = re.sub(rf"[^\r\n]*{mark} line (\d+)", lambda found: hidden[int(found.group(1))], text)
+    return re.sub(rf"(?m)^([ \t]*){_TIMED_AS}([^\r\n]*)  {mark} {_TIMED_END}(?=\r?$)", r"\1%time\2", text)
+
+
+def _timed(line: str) -> str | None:
+    """`%time x = load()` as Python of the same width, where the rest of the line is a statement that binds something."""
+    body = line.rstrip("\r\n")
+    found = re.match(_TIMED, body)
+    if found is None or "=" not in body or not _parses(f"{_TIMED_AS} {body[found.end() :]}"):
+        return None
+    return f"{found[1]}{_TIMED_AS}{body[found.end(1) + len('%time') :]}"
 
 
 def _is_of_another_language(lines: list[str]) -> bool:

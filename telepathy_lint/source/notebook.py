@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from telepathy_lint.findings.violation import Edit, Span
-from telepathy_lint.source.magics import hide_magics
+from telepathy_lint.source.magics import hide_magics, show_magics
 from telepathy_lint.source.notebook_json import Cell, JsonReader
 from telepathy_lint.source.text import Source, SourceError, parse
 
@@ -196,11 +196,16 @@ class Notebook(Source):
         return (codecs.BOM_UTF8 if self.bom else b"") + "".join(raw).encode("utf-8")
 
     def _unmask(self, chunk: str) -> str:
-        return re.sub(
-            rf"[^\r\n]*{re.escape(self.marker)} line (\d+)",
-            lambda found: self.hidden[int(found.group(1))],
-            chunk,
-        )
+        return show_magics(chunk, self.marker, self.hidden)
+
+    def ends_cell(self, offset: int) -> bool:
+        at = self._cell_at(offset)
+        return at is not None and not self.text[offset : self.cell_ends[at]].strip()
+
+    def line(self, number: int) -> str:
+        """Physical line `number` (1-based) with its newline, as the notebook has it."""
+        text = super().line(number)
+        return self._unmask(text) if self.marker in text else text
 
     def _written(self, cell: Cell, text: str) -> str:
         """The JSON of the cell's source for `text`, every unchanged line with its own spelling."""

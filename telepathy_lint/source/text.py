@@ -173,6 +173,10 @@ class Source:
         end = starts[number] if number < len(starts) else len(self.text)
         return self.text[starts[number - 1] : end]
 
+    def ends_cell(self, offset: int) -> bool:
+        """Whether only blanks stand between an offset and the end of its notebook cell; False in a plain file."""
+        return False
+
     def line_of(self, offset: int) -> int:
         """1-based physical line of an offset."""
         return bisect_right(self.line_starts, offset)
