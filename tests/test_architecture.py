@@ -55,7 +55,7 @@ LAYERS = {
     ),
 }
 #: Imports that still point up, to be mended; an entry that is no longer needed fails.
-POINTING_UP = {("findings", "engine"), ("findings", "source"), ("flow", "sites"), ("sites", "facts")}
+POINTING_UP: set[tuple[str, str]] = set()
 
 
 class Import(NamedTuple):
@@ -143,16 +143,7 @@ def circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 #: Modules that import each other in a circle, to be opened; an entry that is no longer needed fails.
-CIRCLES = [
-    [
-        *(f"telepathy_lint.flow.{name}" for name in ("arguments", "file", "object_calls", "objects", "project")),
-        "telepathy_lint.sites.site",
-    ],
-    [
-        f"telepathy_lint.flow.{name}"
-        for name in ("contents", "dicts", "evaluate", "held", "marimo", "names", "reaching", "sharing", "tree", "value")
-    ],
-]  # fmt: skip
+CIRCLES: list[list[str]] = []
 
 
 @pytest.mark.parametrize("package", LAYERS)
@@ -302,9 +293,8 @@ def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> No
 # ---- one follower of objects, one table of what gives an object back
 
 
-SCAN = LINT / "scan"
 DEVICES_AND_DTYPES = {"cpu", "cuda", "xpu", "npu", "half", "float", "double", "bfloat16"}
-FOLLOWER, ONWARD, TABLE = SCAN / "objects.py", SCAN / "onward.py", SCAN / "same_object.py"
+FOLLOWER, ONWARD, TABLE = (LINT / "flow" / f"{name}.py" for name in ("objects", "onward", "same_object"))
 
 
 def words_together(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:

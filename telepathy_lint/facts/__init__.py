@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 
+from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.value import Value
-from telepathy_lint.sites.site import Argument, Known, Site
+from telepathy_lint.sites.site import Known, Site
 
 
 def generation_config(site: Site) -> Known:
@@ -75,7 +76,7 @@ def trained_through(site: Site) -> ast.Call | None:
 
 def right_padded(site: Site) -> Argument | None:
     """The argument of a `generate` call with a batch that is visibly padded on the right; its value is the padding call."""
-    from telepathy_lint.facts.padding import Tokenizing
+    from telepathy_lint.sites.padding import Tokenizing
 
     return site.file.remember(
         ("right_padded", site), lambda: site.file.fact(Tokenizing).right_padded_by(site)
@@ -84,7 +85,7 @@ def right_padded(site: Site) -> Argument | None:
 
 def eos_padded(site: Site) -> int | None:
     """The line by which a collator's tokenizers pad with their end-of-sequence token."""
-    from telepathy_lint.facts.padding import Tokenizing
+    from telepathy_lint.sites.padding import Tokenizing
 
     lines = [site.file.fact(Tokenizing).eos_padded(each) for each in site.about]
     return lines[0] if lines and None not in lines else None

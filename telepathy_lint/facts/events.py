@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from functools import cache, partial
 
+from telepathy_lint.facts.handled import Use, handled
 from telepathy_lint.flow.bindings import dotted, filled_parameter, targets_of
 from telepathy_lint.flow.contents import Effect
 from telepathy_lint.flow.file import File
-from telepathy_lint.flow.handled import Use, handled
 from telepathy_lint.flow.makers import OUTSIDE, UNFILLED, UNKNOWN, Makers
 from telepathy_lint.flow.project import written_attributes
 from telepathy_lint.flow.tree import Context

@@ -11,9 +11,9 @@ import re
 from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
+from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
-from telepathy_lint.flow.handled import LOOKERS, Use, handled, seen
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from telepathy_lint.findings.violation import ORDER, Span, Violation
-
-if TYPE_CHECKING:
-    from telepathy_lint.engine import RuleError
-    from telepathy_lint.source.text import SourceError
 
 FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"
@@ -93,16 +89,6 @@ def failure(
     span = Span(line, column, line, column, cell)
     found = Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span)
     return FileResult(path, (FileFinding(found),), failed=True, passing=passing)
-
-
-def unreadable(path: str, error: SourceError) -> FileResult:
-    return failure(path, error.message, error.line, error.column, error.cell)
-
-
-def crashed(path: str, error: RuleError) -> FileResult:
-    """The result where a rule crashed: it stands at the call that the rule looked at."""
-    span = error.span
-    return failure(path, str(error), span.line, span.column, span.cell, passing=True)
 
 
 def with_failure(

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.tree import Context
-from telepathy_lint.sites.site import Argument, merged_values
+from telepathy_lint.flow.value import Value, by_identity
+
+How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
+
+
+@by_identity
+class Argument(NamedTuple):
+    """One argument a call gets, however it gets there."""
+
+    name: str
+    values: tuple[Value, ...]
+    how: How
+    #: The argument or spread in the call that brings it in: where a finding about it points.
+    node: ast.AST
+    #: True where only some ways through the code pass it.
+    optional: bool = False
 
 
 class Arguments:
@@ -52,3 +69,19 @@ class Arguments:
             for name, change in content.changes.items()
             if isinstance(name, str) and change.parts
         }, content.open
+
+
+def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """All alternatives of several groups, each node once."""
+    seen: dict[tuple[int, str], Value] = {}
+    for values in groups:
+        for value in values:
+            seen.setdefault((id(value.node), value.kind), value)
+    return tuple(seen.values())
+
+
+def single_string(values: tuple[Value, ...]) -> str | None:
+    """The string that all alternatives come down to, None where there is no such one."""
+    if len(values) == 1 and values[0].kind == "const" and isinstance(values[0].data, str):
+        return values[0].data
+    return None

@@ -26,7 +26,7 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.evaluate import Evaluator
+    from telepathy_lint.flow.asking import ValueReader
 
 _MAX_DEPTH = 20
 #: Under which names a dict of decoding arguments is passed on: spread, to a pipeline's `generate`, to a thread's target.
@@ -42,7 +42,7 @@ class Dicts:
 
     __slots__ = ("evaluator",)
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: ValueReader) -> None:
         self.evaluator = evaluator
 
     def content(self, node: ast.expr, context: Context) -> Effect:

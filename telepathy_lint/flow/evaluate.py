@@ -8,7 +8,7 @@ from itertools import islice
 
 from telepathy_lint.flow.bindings import Binding, dotted
 from telepathy_lint.flow.dicts import GIVES, Dicts
-from telepathy_lint.flow.held import Known
+from telepathy_lint.flow.known import Known
 from telepathy_lint.flow.names import Names, comprehension_of, in_order
 from telepathy_lint.flow.reaching import reaching
 from telepathy_lint.flow.tree import Context, Scope, Tree
@@ -147,7 +147,7 @@ class Evaluator:
             if tree.importer is not None and (values := tree.importer(f"{star}.{name}")):
                 yield from values
                 return
-        if not stars and catalog.needs_no_import(name, tree.top.bindings):
+        if not stars and catalog.needs_no_import(name, _imported(tree.top)):
             # A cell or file that was run before brought it; these names mean nothing else.
             yield Value("symbol", name if name == catalog.ROOT else f"{catalog.ROOT}.{name}", node, context)
         elif catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
@@ -380,6 +380,11 @@ class Evaluator:
                 yield Value("choice", picked or None, node, context)
             else:
                 yield Value("choice", table, node, context)
+
+
+def _imported(scope: Scope) -> Iterator[str]:
+    """The dotted names that a scope imports."""
+    return (binding.symbol for bindings in scope.bindings.values() for binding in bindings)
 
 
 __all__ = ["Evaluator", "Value"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import DEFINITIONS, Binding, dotted
@@ -31,7 +31,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.flow.writes import Write
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.dicts import Dicts
+    from telepathy_lint.flow.asking import DictReader
 
 #: More rounds of a loop than this until nothing new comes in, and nothing is claimed about what it writes.
 _MAX_ROUNDS = 6
@@ -41,30 +41,12 @@ _MAX_ROUNDS = 6
 _NO_VALUE = ("annotation", "augment")
 
 
-class Known:
-    """What the readers of one file's dicts remember."""
-
-    __slots__ = ("bound", "effects", "foreign", "latest", "outside", "reading", "steps", "touched")
-
-    def __init__(self) -> None:
-        self.reading: set[object] = set()
-        self.outside: set[tuple[ast.ClassDef, str]] = (
-            set()
-        )  # attributes whose places in a class are being read
-        self.bound: dict[Point, Effect | None] = {}
-        self.steps: dict[Point, Effect] = {}
-        self.effects: dict[Write, Effect] = {}
-        self.latest: dict[tuple[Scope, str], tuple[Point, Effect | None]] = {}
-        self.foreign: dict[tuple[Scope, str], tuple[tuple[Write, Context], ...]] = {}
-        self.touched: dict[tuple[Scope, str], frozenset[Hashable]] = {}
-
-
 class Held:
     """Reads the points of the flow for one reader of dicts."""
 
     __slots__ = ("_dicts", "_known", "_sharing")
 
-    def __init__(self, dicts: Dicts) -> None:
+    def __init__(self, dicts: DictReader) -> None:
         self._dicts = dicts
         self._known = dicts.evaluator.known
         self._sharing = Sharing(dicts.evaluator)

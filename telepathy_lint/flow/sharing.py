@@ -12,7 +12,7 @@ from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.writes import Write, of_use, uses_in
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.evaluate import Evaluator
+    from telepathy_lint.flow.asking import ValueReader
 
 _DEPTH = 4
 #: Methods that hand out an item of a dict.
@@ -26,7 +26,7 @@ class Sharing:
 
     __slots__ = ("_evaluator",)
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: ValueReader) -> None:
         self._evaluator = evaluator
 
     def foreign(self, scope: Scope, name: str) -> tuple[tuple[Write, Context], ...]:

@@ -17,8 +17,6 @@ from telepathy_lint.source.prefilter import find_words
 from telepathy_lint.source.text import Source
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.evaluate import Value
-    from telepathy_lint.flow.reaching import Walk
     from telepathy_lint.flow.writes import Write
 
 ScopeNode = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
@@ -85,8 +83,8 @@ def blocks_of(stmt: ast.stmt) -> Iterator[list[ast.stmt]]:
 class Importer(Protocol):
     """Follows a file's imports into the project's own modules; both answers are None for another's."""
 
-    def __call__(self, dotted: str) -> tuple[Value, ...] | None:
-        """What a dotted import ("pkg.module.NAME") is bound to."""
+    def __call__(self, dotted: str) -> tuple[Any, ...] | None:
+        """The values (value.py) that a dotted import ("pkg.module.NAME") is bound to."""
 
     def holder(self, dotted: str) -> Scope | None:
         """The scope of the module that it takes the name from."""
@@ -109,9 +107,8 @@ class Scope:
         self.jumps: list[ast.stmt] = []  # break and continue
         self.exits: list[ast.stmt] = []  # return and raise
         self._own_lines: tuple[list[int], list[int], list[ast.stmt]] | None = None
-        self.walks: dict[
-            tuple[str, bool], Walk
-        ] = {}  # by the name followed, with or without the writes into it
+        #: The walks of reaching.py, by the name followed, with or without the writes into it.
+        self.walks: dict[tuple[str, bool], Any] = {}
         self.writes: dict[tuple[ast.stmt, str], list[Write]] = {}  # of the dict called so
 
     @property

@@ -13,7 +13,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from telepathy_lint import __version__
+from telepathy_lint._version import __version__
 
 #: Line, 0-based column, text, and a class that flake8 does not look at.
 Finding = tuple[int, int, str, type[Any]]

@@ -14,8 +14,8 @@ from pygls.exceptions import FeatureRequestError, JsonRpcException, JsonRpcInter
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from telepathy_lint import __version__
 from telepathy_lint import rules as registry
+from telepathy_lint._version import __version__
 from telepathy_lint.front_ends.lsp import commands
 from telepathy_lint.front_ends.lsp.actions import KINDS, Actions, touched
 from telepathy_lint.front_ends.lsp.documents import Documents

@@ -7,9 +7,7 @@ The patterns were measured against every public name of transformers 4.57.6 and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-
-from telepathy_lint.flow.bindings import Binding
+from collections.abc import Iterable
 
 ROOT = "transformers"
 
@@ -102,14 +100,13 @@ _LOOKALIKES = frozenset(
 )  # fmt: skip
 
 
-def needs_no_import(name: str, bound: Mapping[str, Sequence[Binding]]) -> bool:
+def needs_no_import(name: str, symbols: Iterable[str]) -> bool:
     """Whether a name means transformers, or one of its classes, although nothing that is seen binds it.
 
-    `bound` is what the module binds: beside a library that has the same names it may be that one's.
+    `symbols` are what the module imports: beside a library that has the same names it may be that one's.
     """
     if name == ROOT or not (name.startswith("Auto") and is_known(f"{ROOT}.{name}")):
         return name == ROOT
-    symbols = (binding.symbol for bindings in bound.values() for binding in bindings)
     return not any(symbol.partition(".")[0] in _LOOKALIKES for symbol in symbols)
 
 

@@ -10,9 +10,7 @@ from telepathy_lint.findings.result import (
     FileFinding,
     FileResult,
     Note,
-    crashed,
     failure,
-    unreadable,
     with_failure,
 )
 from telepathy_lint.findings.violation import ORDER, Edit, Fix, Safety, Violation
@@ -260,3 +258,13 @@ def _with_file_lines(result: FileResult, source: Source, task: Task) -> FileResu
     assert isinstance(source, Notebook)
     wanted = [*result.lines, *((one.cell, one.line) for one in result.violations if one.cell >= 0)]
     return result._replace(file_lines=source.file_lines(dict.fromkeys(wanted)))
+
+
+def unreadable(path: str, error: SourceError) -> FileResult:
+    return failure(path, error.message, error.line, error.column, error.cell)
+
+
+def crashed(path: str, error: engine.RuleError) -> FileResult:
+    """The result where a rule crashed: it stands at the call that the rule looked at."""
+    span = error.span
+    return failure(path, str(error), span.line, span.column, span.cell, passing=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.project import Modules
 from telepathy_lint.flow.value import Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites.finders import KINDS, sites_of
-from telepathy_lint.sites.site import Argument, Kind, Known, Site
+from telepathy_lint.sites.site import Kind, Known, Site
 from telepathy_lint.sites.written_ids import wrong_ids
 from telepathy_lint.source.prefilter import DECODING_WORD, LOAD_WORDS, CodeWords, may_matter, may_set_cache
 from telepathy_lint.source.text import Source

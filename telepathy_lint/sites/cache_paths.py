@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.flow.arguments import Argument, merged_values
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Tree
-from telepathy_lint.sites.site import Argument, Site, merged_values
+from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import may_set_cache
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.flow.arguments import single_string
 from telepathy_lint.flow.file import File
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.direct_loads import Loads
-from telepathy_lint.sites.site import Kind, Site, single_string
+from telepathy_lint.sites.site import Kind, Site
 
 _IDENTITY = "pretrained_model_name_or_path"
 

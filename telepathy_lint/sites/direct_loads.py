@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from telepathy_lint.flow.arguments import single_string
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Scope
@@ -14,11 +15,11 @@ from telepathy_lint.flow.uses import Function
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loaded_classes import Callees, Loader
 from telepathy_lint.sites.pipelines import Pipelines
-from telepathy_lint.sites.site import Site, single_string
+from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import LOAD_WORDS, may_replace
 
 if TYPE_CHECKING:
-    from telepathy_lint.facts.monkeypatches import Replaced, ReplacedParts
+    from telepathy_lint.sites.monkeypatches import Replaced, ReplacedParts
 
 #: What a file imports, under its usual names, that puts things in others' places while a test runs.
 _PATCHING = ("unittest", "mock", "patch", "pytest")
@@ -160,7 +161,7 @@ class Loads:
         ]
         if not offsets:
             return None
-        from telepathy_lint.facts.monkeypatches import Replaced
+        from telepathy_lint.sites.monkeypatches import Replaced
 
         return Replaced(self.file, offsets)
 
@@ -192,7 +193,7 @@ class Loads:
         offsets = self.words.find("setattr", "patch", "modules")
         if not offsets and not self._assigns_parts:
             return None
-        from telepathy_lint.facts.monkeypatches import ReplacedParts
+        from telepathy_lint.sites.monkeypatches import ReplacedParts
 
         names = {name for name, symbol in self.file.uses.imports() if symbol == catalog.ROOT}
         offsets += self.words.find(catalog.ROOT, *sorted(names))

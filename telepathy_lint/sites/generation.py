@@ -6,7 +6,6 @@ import ast
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts.padding import Tokenizing
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted, written
 from telepathy_lint.flow.file import File
@@ -14,6 +13,7 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loads import surely
+from telepathy_lint.sites.padding import Tokenizing
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import DECODING_WORD
 

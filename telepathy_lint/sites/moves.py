@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.flow.arguments import Argument, merged_values
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.objects import IS_ITSELF
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites.loads import loads, surely
-from telepathy_lint.sites.site import Argument, Site, merged_values
+from telepathy_lint.sites.site import Site
 
 _MOVES = ("to", "cuda")
 #: What transformers refuses for every quantized model.

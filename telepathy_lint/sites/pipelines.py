@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 
+from telepathy_lint.flow.arguments import Argument, single_string
 from telepathy_lint.flow.bindings import dotted, parameters
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.site import Argument, Site, single_string
+from telepathy_lint.sites.site import Site
 
 _STRINGS = ("str", "Optional[str]", "str | None")
 _ARGUMENTS = ("args.", "opt.", "FLAGS.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.flow.evaluate import Value
+from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import by_identity
 from telepathy_lint.source.text import Source
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from telepathy_lint.flow.file import File
 
-How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
 Kind = Literal[
     "model",
     "tokenizer",
@@ -47,19 +45,6 @@ class Known(Enum):
     YES = "yes"
     NO = "no"
     UNDECIDED = "undecided"
-
-
-@by_identity
-class Argument(NamedTuple):
-    """One argument a call gets, however it gets there."""
-
-    name: str
-    values: tuple[Value, ...]
-    how: How
-    #: The argument or spread in the call that brings it in: where a finding about it points.
-    node: ast.AST
-    #: True where only some ways through the code pass it.
-    optional: bool = False
 
 
 class _SiteFields(NamedTuple):
@@ -222,19 +207,3 @@ class Site(_SiteFields):
         """Offsets of a part of the call, a keyword's name and a spread's stars included."""
         assert isinstance(node, (ast.expr, ast.keyword, ast.stmt))
         return self.source.start_of(node), self.source.end_of(node)
-
-
-def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
-    """All alternatives of several groups, each node once."""
-    seen: dict[tuple[int, str], Value] = {}
-    for values in groups:
-        for value in values:
-            seen.setdefault((id(value.node), value.kind), value)
-    return tuple(seen.values())
-
-
-def single_string(values: tuple[Value, ...]) -> str | None:
-    """The string that all alternatives come down to, None where there is no such one."""
-    if len(values) == 1 and values[0].kind == "const" and isinstance(values[0].data, str):
-        return values[0].data
-    return None

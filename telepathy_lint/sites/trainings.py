@@ -11,13 +11,14 @@ import ast
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.objects import SURELY_IS
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loads import with_companions
-from telepathy_lint.sites.site import Argument, Site
+from telepathy_lint.sites.site import Site
 
 BATCH = "per_device_train_batch_size"
 _CONFIGS = ("TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig")

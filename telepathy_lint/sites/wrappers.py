@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.flow.arguments import single_string
 from telepathy_lint.flow.bindings import dotted, parameters
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
@@ -16,7 +17,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.direct_loads import Loads
 from telepathy_lint.sites.loaded_classes import Loader
-from telepathy_lint.sites.site import Site, single_string
+from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import CodeWords
 
 _IDENTITY = "pretrained_model_name_or_path"

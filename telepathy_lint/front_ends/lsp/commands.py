@@ -13,8 +13,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.uris import to_fs_path
 
-import telepathy_lint
-from telepathy_lint import __version__
+from telepathy_lint._version import __version__
 from telepathy_lint.discovery.config import ConfigError
 from telepathy_lint.front_ends.lsp.actions import Actions, Unfixable, workspace_edit
 from telepathy_lint.front_ends.lsp.settings import EditorSettings, plain
@@ -23,6 +22,9 @@ APPLY_ALL = "telepathy-lint.applyAll"
 APPLY_ALL_UNSAFE = "telepathy-lint.applyAllUnsafe"
 REPORT = "telepathy-lint.report"
 DEBUG_INFORMATION = "telepathy-lint.debugInformation"
+
+#: Where the running linter is installed.
+_PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
 def refused(message: str) -> JsonRpcException:
@@ -132,7 +134,7 @@ async def debug_information(actions: Actions, arguments: tuple[Any, ...]) -> str
     session, documents = actions.session, actions.session.documents
     await session.wait_for_settings()
     lines = [
-        f"telepathy-lint {__version__} ({os.path.dirname(os.path.abspath(telepathy_lint.__file__))})",
+        f"telepathy-lint {__version__} ({_PACKAGE})",
         f"Python {platform.python_version()} ({sys.executable}), pygls {version('pygls')}",
         f"position encoding: {documents.encoding}",
         f"open: {len(documents.open_keys())}",

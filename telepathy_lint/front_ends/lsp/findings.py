@@ -12,11 +12,12 @@ from lsprotocol import types
 from telepathy_lint import engine
 from telepathy_lint.discovery.config import Config, ConfigError, Configs
 from telepathy_lint.discovery.walk import Patterns
-from telepathy_lint.findings.result import FAILED_CODE, crashed, failure, unreadable
+from telepathy_lint.findings.result import FAILED_CODE, failure
 from telepathy_lint.findings.violation import ORDER, Edit, Violation
 from telepathy_lint.front_ends.lsp.documents import NO_CELL, Buffer, lines_of
 from telepathy_lint.front_ends.lsp.settings import EditorSettings
 from telepathy_lint.output import rule_url
+from telepathy_lint.run.lint_file import crashed, unreadable
 from telepathy_lint.run.selection import FilePlan, Selection
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.prefilter import may_matter

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from telepathy_lint.flow import same_object
+from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.bindings import dotted, targets_of
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.file import File
@@ -17,7 +18,7 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loads import surely
-from telepathy_lint.sites.site import Argument, Site
+from telepathy_lint.sites.site import Site
 
 _PADS = (True, "longest", "max_length")
 #: Names of what holds several texts; one text alone is not padded.
