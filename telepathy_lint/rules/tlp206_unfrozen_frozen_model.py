@@ -60,8 +60,10 @@ class UnfrozenFrozenModel(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Report | None:
+        if site.source.once(_adds_parameters):
+            return None
         through = facts.trained_through(site)
-        if through is None or site.source.once(_adds_parameters):
+        if through is None:
             return None
         line = line_name(site.source, through.lineno)
         detail = f"in eval(), trained through on {line}, in no optimizer; requires_grad_(False) frees them"
