@@ -81,9 +81,13 @@ class _Follower(Calls):
         return result
 
     def bound_to(self, binding: Binding, scope: Scope) -> Makers:
-        steps = list(self._bound(binding, scope, ()))
-        found = self.reached([step for step in steps if isinstance(step, Edge)])
-        return found | {step for step in steps if not isinstance(step, Edge)}
+        found: set[Maker] = set()
+        for step in self._bound(binding, scope, ()):
+            if not isinstance(step, Edge):
+                found.add(step)
+            else:
+                found |= self.reached([step]) if step.path else self.makers(step.node, step.context)
+        return frozenset(found)
 
     def reached(self, pending: list[Edge]) -> Makers:
         """Everything that is reached from expressions against the flow."""

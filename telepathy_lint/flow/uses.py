@@ -59,6 +59,9 @@ class Index:
 
     def methods(self, name: str) -> list[Function]:
         """The methods of that name, of any class of the file."""
+        text = self.tree.text
+        if f"def {name}" not in text and "def  " not in text and "def\t" not in text:
+            return []  # most names are no method's here: not every scope has to be read for the answer
         if self._methods is None:
             self._methods = {}
             for scope in self.tree.all_scopes():

@@ -63,8 +63,10 @@ class UnfrozenFrozenModel(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        if site.source.once(_adds_parameters):
+            return
         through = facts.trained_through(site)
-        if through is None or site.source.once(_adds_parameters):
+        if through is None:
             return
         line = line_name(site.source, through.lineno)
         detail = (
