@@ -6,13 +6,23 @@ from collections.abc import Container, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from telepathy_lint import fixes, suppress
-from telepathy_lint.rewrite import Rewrite, Rewriter
+from telepathy_lint.findings.violation import (
+    ORDER,
+    Edit,
+    Fix,
+    Safety,
+    SiteRef,
+    Span,
+    Violation,
+    place_in_words,
+)
+from telepathy_lint.fixes import apply as fixes
+from telepathy_lint.fixes.planner import Rewrite, Rewriter
 from telepathy_lint.rule import Reported, Rule
-from telepathy_lint.scan import Modules, Site, scan
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import ORDER, Edit, Fix, Safety, SiteRef, Span, Violation, place_in_words
+from telepathy_lint.sites import Modules, Site, scan
+from telepathy_lint.source.text import Source, SourceError
+from telepathy_lint.suppression import comments as suppress
 
 #: The safeties of fixes that have edits.
 EVERY_FIX: tuple[Safety, ...] = ("safe", "unsafe")

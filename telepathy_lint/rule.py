@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, NamedTuple, get_args
 
-from telepathy_lint.finding import Finding
-from telepathy_lint.scan import Argument, Site, Value
-from telepathy_lint.scan.site import LOADS, Kind
-from telepathy_lint.scan.value import by_identity
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.findings.violation import Safety, place_in_words
+from telepathy_lint.flow.value import by_identity
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
-from telepathy_lint.violation import Safety, place_in_words
+from telepathy_lint.sites import Argument, Site, Value
+from telepathy_lint.sites.site import LOADS, Kind
+from telepathy_lint.source.text import Source
 
 _CODE = r"TLP[1239]\d\d"
 #: `inspect.CO_GENERATOR`, whose module takes longer to import than all rules.

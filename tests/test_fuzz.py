@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from telepathy_lint.one_file import lint_file
-from telepathy_lint.registry import all_rules
-from telepathy_lint.selection import FilePlan
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run.lint_file import lint_file
+from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
-from telepathy_lint.task import Task
 from tests.test_real_code_shapes import INLINE, LOADER, LOADS, check_surroundings, masked
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.one_file import lint_file
-from telepathy_lint.registry import all_rules, select
-from telepathy_lint.selection import FilePlan
+from telepathy_lint.rules import all_rules, select
+from telepathy_lint.run.lint_file import lint_file
+from telepathy_lint.run.options import Task
+from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
-from telepathy_lint.task import Task
 
 STALE = b"""\
 from transformers import AutoModel

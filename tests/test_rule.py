@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.change import Change, Repair
-from telepathy_lint.finding import Finding
-from telepathy_lint.registry import all_rules, select
+from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.findings.violation import Fix
 from telepathy_lint.rule import Meta, Rule
-from telepathy_lint.scan import Argument, Site
+from telepathy_lint.rules import all_rules, select
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
-from telepathy_lint.violation import Fix
+from telepathy_lint.sites import Argument, Site
+from telepathy_lint.source.text import Source
 
 EXAMPLES = "Something.\n\nBad:\n\n    a\n\nGood:\n\n    b\n"
 PROSE = f"{EXAMPLES}\nFix safety: it changes numbers.\n"

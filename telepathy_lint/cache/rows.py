@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
-from telepathy_lint.results import FileFinding, FileResult, Note, State
-from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
+from telepathy_lint.findings.result import FileFinding, FileResult, Note, State
+from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 
 
 class RowError(Exception):

@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.finding import Finding
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
-from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import Safety
+from telepathy_lint.sites import Site, Value
 
 #: A file with one of these may run in several processes, or owns the placement in another way. transformers' "auto" spreads
 #: every process over all GPUs there, the resolver gives each process its own.

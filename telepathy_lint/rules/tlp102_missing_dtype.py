@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint import evidence, relevance
-from telepathy_lint.finding import Finding
+from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts.weight_sizes import cost_of_float32
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.weight_sizes import cost_of_float32
+from telepathy_lint.sites import Site
 
 
 class MissingDtype(Rule):

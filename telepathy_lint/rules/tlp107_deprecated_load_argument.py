@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.change import Repair
-from telepathy_lint.finding import Finding
-from telepathy_lint.load_arguments import Old
-from telepathy_lint.outdated_arguments import new_class, old_arguments, removed_task
+from telepathy_lint.facts.outdated import new_class, old_arguments, removed_task
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.load_arguments import Old
 from telepathy_lint.rule import Meta, Rule, written
-from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site
 
 
 class DeprecatedLoadArgument(Rule):
@@ -61,7 +61,7 @@ class DeprecatedLoadArgument(Rule):
 
     def repair(self, site: Site, settings: Settings, old: tuple[Argument, Old] | None) -> Repair | None:
         """What replaces one argument, or the class."""
-        from telepathy_lint import replaced_arguments
+        from telepathy_lint.fixes import old_arguments as replaced_arguments
 
         if old is None:
             return replaced_arguments.class_repair(site, settings)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from telepathy_lint.change import Change, Repair
-from telepathy_lint.finding import Finding
-from telepathy_lint.ineffective_arguments import Problem, into_model_kwargs, problems_of
+from telepathy_lint.facts.ineffective import Problem, into_model_kwargs, problems_of
+from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class IneffectiveLoadArgument(Rule):

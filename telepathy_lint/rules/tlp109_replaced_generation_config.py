@@ -3,12 +3,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.change import TARGET, Change, Name, Repair, slot
-from telepathy_lint.finding import Finding
+from telepathy_lint.findings.change import TARGET, Change, Name, Repair, slot
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.rule import Meta, Rule, origin, value_text
-from telepathy_lint.scan import Argument, Site, Value
-from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site, Value
 
 #: With one of these the script says itself where generation stops.
 _STOPS = ("eos_token_id", "stop_strings")

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint import relevance
-from telepathy_lint.finding import Finding
+from telepathy_lint.facts import relevance
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class EosPaddedTraining(Rule):

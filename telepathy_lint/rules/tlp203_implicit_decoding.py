@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.decoding import decides_nothing
-from telepathy_lint.finding import Finding
+from telepathy_lint.facts.decoding import decides_nothing
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, literal
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 _LENGTHS = ("max_new_tokens", "max_length")
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from telepathy_lint.change import Change, Repair
-from telepathy_lint.decoding import (
+from telepathy_lint.facts.decoding import (
     SAMPLING,
     ignored_by,
     is_always,
@@ -11,11 +10,12 @@ from telepathy_lint.decoding import (
     is_number,
     is_zero,
 )
-from telepathy_lint.finding import Finding
+from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
-from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import Safety
+from telepathy_lint.sites import Argument, Site
 
 
 class ContradictoryDecoding(Rule):

@@ -3,13 +3,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.change import Repair
-from telepathy_lint.finding import Finding
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.fixes.model_ids import id_repair, literal_ids
 from telepathy_lint.rule import Meta, Rule, origin
-from telepathy_lint.scan import Site, Value
-from telepathy_lint.scan.identifiers import status_of
 from telepathy_lint.settings import Settings
-from telepathy_lint.written_ids import id_repair, literal_ids
+from telepathy_lint.sites import Site, Value
+from telepathy_lint.sites.written_ids import status_of
 
 
 class RenamedModelId(Rule):

@@ -3,10 +3,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.finding import Finding
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 #: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
 _ASKS = (

@@ -3,10 +3,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.finding import Finding
+from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 _HUB_ID = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 #: The ids without an organisation that the hub has kept from its first years; any other bare name may be a folder.
