@@ -42,10 +42,11 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher and does not read `hf_device_map`: the
+    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher: the
     resolver gives the placement that transformers and accelerate give for "auto" (a test compares them on a CPU, one GPU,
     several GPUs and a Mac). Every other value is unsafe: the script may place its inputs by it. A file that names two GPUs
-    has a layout of its own, and its maps are not fixed.
+    has a layout of its own, and its maps are not fixed. Nor are those of a file that reads `hf_device_map`: on a CPU the
+    resolver gives no map.
     """
 
     meta = Meta(
@@ -75,6 +76,10 @@ class HardcodedDeviceMap(Rule):
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         argument = site.argument("device_map")
+        read = site.source.once(_map_is_read)
+        if read is not None:
+            line = line_name(site.source, site.source.line_of(read))
+            return f"{line} reads {_READS_THE_MAP}, which a model has only where a device map placed it"
         if argument is None or all(value.data in _SPREADING for value in argument.values):
             return None
         second = site.source.once(_second_gpu)
@@ -89,7 +94,12 @@ _SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 
 
 def _may_be_placed_otherwise(text: str) -> bool:
-    return _READS_THE_MAP in text or any(word in text for word in _SEVERAL_PROCESSES)
+    return any(word in text for word in _SEVERAL_PROCESSES)
+
+
+def _map_is_read(text: str) -> int | None:
+    at = text.find(_READS_THE_MAP)
+    return at if at >= 0 else None
 
 
 def _second_gpu(text: str) -> int | None:
