@@ -195,7 +195,8 @@ class Models:
             return identity  # the part itself saved something there
         made = self.chosen.get(text)
         if made is None or (cls is not None and self._is_another(made, cls)):
-            made = self.chosen[text] = self._model(text, cls, task)
+            # The library asks again by the name that it is given here.
+            made = self.chosen[text] = self.chosen[name] = self._model(text, cls, task)
         if folder.is_symlink():
             folder.unlink()
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -827,3 +827,19 @@ def test_torch_may_be_something_else_behind_a_star() -> None:
     ):
         fixed = engine.fix(Source("x.py", text.encode()), registry.select(["TLP102"]), settings, unsafe=True)
         assert f"torch_dtype={dtype}" in fixed.text
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_the_loader_does_not_choose_what_a_dict_brings_in_at_times(sure: bool) -> None:
+    """Found by benchmarks/broken_fixes.py: the dtype of a `kw` without one became the loader's."""
+    code = (
+        "from transformers import AutoModelForCausalLM\n"
+        "kw = {'attn_implementation': 'sdpa'}\n"
+        f"{'' if sure else 'if given: '}kw['torch_dtype'] = dtype\n"
+        "m = AutoModelForCausalLM.from_pretrained('x', device_map=None, **kw)\n"
+    )
+    text = engine.fix(
+        Source("x.py", code.encode()), registry.select(["TLP105"]), Settings(), unsafe=True
+    ).text
+    assert ("= load_model('x', device_map=None, **kw)" in text) == sure
+    assert ("apply_generation_config(m)" in text) != sure

@@ -698,4 +698,10 @@ def test_an_import_for_type_checkers_is_none(rest: str) -> None:
 
 def test_of_several_imports_the_last_before_the_call_has_company() -> None:
     code = f"{IMPORT}import os\n{IMPORT}import sys\n{IMPORT}"
-    assert fixed(code + LOAD) == f"{code.removesuffix(IMPORT)}{LOADER}{LOADED}"
+    assert fixed(code + LOAD) == f"import os\nimport sys\n{LOADER}{LOADED}"
+
+
+def test_every_import_of_the_name_goes_that_nothing_reads() -> None:
+    """Found by benchmarks/broken_fixes.py: a cell further down imports the same, and had its use further up."""
+    text = fixed(f"{IMPORT}{LOAD}x = 1\n{IMPORT}y = 2\n")
+    assert text == f"from telepathy_runtime import load_model\n{LOADED}x = 1\ny = 2\n"

@@ -7,7 +7,7 @@ import ast
 #: Calls that only look: where one goes, nothing is missed.
 _LOOKING = frozenset(
     {
-        "bool", "dict", "float", "int", "len", "list", "max", "min", "os.environ.get", "os.getenv", "set", "str", "tuple",
+        "bool", "dict", "float", "getattr", "hasattr", "int", "isinstance", "len", "list", "max", "min", "os.environ.get", "os.getenv", "set", "str", "tuple",
         "torch.cuda.current_device", "torch.cuda.device_count", "torch.cuda.is_available",
         "torch.cuda.is_bf16_supported", "torch.device",
     }

@@ -33,11 +33,14 @@ def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edi
         own = scope.is_function or (program and name.islower())
         if not own or not stmts or any(find_words(text, name) for text in source.unread):
             continue
-        if any(find_words(text, name) for _, text in rewritten):
+        if any(_reads(text, offset, name) for _, text in rewritten for offset in find_words(text, name)):
             continue
         going = [*gone, *stmts]
         known = Ranges([*calls, *((source.start_of(stmt), source.end_of(stmt)) for stmt in going)])
-        if any(offset not in known for offset in find_words(source.text, name)):
+        if any(
+            offset not in known and _reads(source.text, offset, name) and not _in_comment(scan, offset)
+            for offset in _inside(scope, find_words(source.text, name), source)
+        ):
             continue
         if all(_lines_of(stmt, source) is not None for stmt in stmts):
             gone = going
@@ -45,6 +48,28 @@ def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edi
                 (read, scope) for stmt in stmts for read in _names(stmt.value) if read != name
             )
     yield from _removed(gone, rewritten, scan)
+
+
+def _inside(scope: Scope, offsets: Sequence[int], source: Source) -> Sequence[int]:
+    """Those of the offsets at which a name may be the scope's."""
+    if not isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return offsets
+    start, end = source.start_of(scope.node), source.end_of(scope.node)
+    return [offset for offset in offsets if start <= offset < end]
+
+
+def _reads(text: str, offset: int, name: str) -> bool:
+    """Whether a word is more than an attribute, or the name of an argument."""
+    before = text[max(offset - 200, 0) : offset].rstrip()[-1:]
+    behind = text[offset + len(name) : offset + len(name) + 40].lstrip()
+    names_argument = before in ("(", ",") and behind.startswith("=") and not behind.startswith("==")
+    return before != "." and not names_argument
+
+
+def _in_comment(scan: Scan, offset: int) -> bool:
+    assert scan.finder is not None
+    words, line = scan.finder.words, scan.source.line(scan.source.line_of(offset))
+    return "#" in line and not words.in_code(offset) and not words.in_string(offset)
 
 
 def _lines_of(stmt: ast.stmt, source: Source) -> tuple[int, int] | None:

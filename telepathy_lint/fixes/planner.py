@@ -100,6 +100,7 @@ class Rewriter:
             or site.opaque
             or site.kind == "pipeline"
             or self._names_nothing(site)
+            or _may_lack_settings(site)
         )
         if inline:
             included = tuple(rule for rule in included if self._can_inline(site, rule))
@@ -228,7 +229,7 @@ class Rewriter:
             edits += [source.edit(start, end, written) for start, end, written in change.texts]
             if change.keeps_call:
                 continue
-            imports.use(placed, site, text if change.func is not None else source.text[site.start : site.end])
+            imports.use(placed, site, text)
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))
                 rewritten.append((site, text))
@@ -273,6 +274,12 @@ def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
     # What is replaced may keep the value inside the new text.
     kept = "".join(text for _, text in change.replaced + change.added)
     return "unsafe" if any(acts(value) and ast.unparse(value) not in kept for value in values) else "safe"
+
+
+def _may_lack_settings(site: Site) -> bool:
+    """Whether a spread brings in a setting at times only: the loader would choose it where the spread has none."""
+    spelled = (site.argument(name) for names in SPELLINGS.values() for name in names)
+    return any(argument is not None and argument.optional for argument in spelled)
 
 
 def target_of(site: Site, scan: Scan) -> str | None:

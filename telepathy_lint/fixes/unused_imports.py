@@ -15,6 +15,9 @@ from telepathy_lint.source.text import Ranges
 
 _KEEP = r"(?i)#\s*noqa(?!\s*:\s*(?!.*F401))"
 
+#: Libraries whose names the arguments of a load are made of.
+_ROOTS = ("transformers", "torch", "accelerate", "os")
+
 
 class UnusedNames:
     """Asked after all calls of a file are rewritten: `used` are they, each with its new text."""
@@ -60,7 +63,7 @@ class UnusedNames:
         return alias.name in ("torch", "os") and (scope.is_function or self.is_program())
 
     def beside(self) -> Iterator[tuple[ast.Import | ast.ImportFrom, set[str], Scope]]:
-        """The imports that the calls read as arguments and no longer do: `torch` of `torch_dtype=torch.float16`."""
+        """The imports of all that the calls read and no longer do: `torch` of `torch_dtype=torch.float16`."""
         found: dict[tuple[ast.Import | ast.ImportFrom, Scope], set[str]] = {}
         for site, text in self.used:
             for node in ast.walk(site.call):
@@ -71,11 +74,7 @@ class UnusedNames:
                     scope = scope.parent
                 for binding in scope.bindings.get(node.id, ()) if scope is not None else ():
                     stmt, root = binding.stmt, binding.symbol.partition(".")[0]
-                    if isinstance(stmt, (ast.Import, ast.ImportFrom)) and root in (
-                        "torch",
-                        "accelerate",
-                        "os",
-                    ):
+                    if isinstance(stmt, (ast.Import, ast.ImportFrom)) and root in _ROOTS:
                         assert scope is not None
                         found.setdefault((stmt, scope), set()).add(node.id)
         for (stmt, scope), names in found.items():

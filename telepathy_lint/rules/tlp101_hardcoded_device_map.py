@@ -43,10 +43,11 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher and does not read `hf_device_map`,
-    because the resolver chooses the same placement as transformers and accelerate do for "auto" (a test compares them on a
-    CPU, one GPU, several GPUs and a Mac). For every other value the fix is unsafe, because the script may place its inputs
-    to match. A file that names two GPUs has its own layout, so its device maps are not fixed.
+    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher, because the resolver chooses the same
+    placement as transformers and accelerate do for "auto" (a test compares them on a CPU, one GPU, several GPUs and a Mac).
+    For every other value the fix is unsafe, because the script may place its inputs to match. A file that names two GPUs
+    has its own layout, so its device maps are not fixed. Neither are those of a file that reads `hf_device_map`: on a CPU
+    the resolver gives no map.
     """
 
     meta = Meta(
@@ -76,6 +77,10 @@ class HardcodedDeviceMap(Rule):
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         argument = site.argument("device_map")
+        read = site.source.once(_map_is_read)
+        if read is not None:
+            line = line_name(site.source, site.source.line_of(read))
+            return f"{line} reads {_READS_THE_MAP}, which a model has only where a device map placed it"
         if argument is None or all(value.data in _SPREADING for value in argument.values):
             return None
         second = site.source.once(_second_gpu)
@@ -90,7 +95,12 @@ _SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 
 
 def _may_be_placed_otherwise(text: str) -> bool:
-    return _READS_THE_MAP in text or any(word in text for word in _SEVERAL_PROCESSES)
+    return any(word in text for word in _SEVERAL_PROCESSES)
+
+
+def _map_is_read(text: str) -> int | None:
+    at = text.find(_READS_THE_MAP)
+    return at if at >= 0 else None
 
 
 def _second_gpu(text: str) -> int | None:
