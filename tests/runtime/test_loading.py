@@ -424,3 +424,18 @@ def test_a_class_that_does_not_load_in_bfloat16(checkpoints: Checkpoints) -> Non
     assert len(report.warnings) == 1
     with pytest.raises(RuntimeError, match="dtype"):
         load_model(folder, model_class=Multiplying, dtype="bfloat16")
+
+
+def test_a_part_whose_class_this_release_does_not_have(checkpoints: Checkpoints) -> None:
+    """As in voxtral_realtime of 5.24: the mapping names a class that is nowhere, and from_pretrained never asks."""
+    from telepathy_runtime import traits
+
+    class Mapping(dict[Any, Any]):
+        def __getitem__(self, key: Any) -> Any:
+            raise ValueError("Could not find NoSuchModel")
+
+    class Auto:
+        _model_mapping = Mapping({transformers.LlamaConfig: None})
+
+    config = transformers.AutoConfig.from_pretrained(checkpoints("llama"))
+    assert traits.concrete_class(Auto, config) is None
