@@ -209,6 +209,8 @@ def examine(kind: str, auto: str, folder: Path) -> dict[str, Any]:
         try:
             torch.manual_seed(1)
             ours = load_model(folder, model_class=cls, **arguments)
+        except TimeoutError:
+            raise  # says nothing of the case: the machine is busy, or the model is large
         except Exception as error:
             row[case] = f"{type(error).__name__}: {error}"[:300]
             continue

@@ -1,7 +1,7 @@
 """Do other projects' loading tests end the same when their loads go through load_model?
 
     python -m benchmarks.routed_tests.run SDIST [SDIST ...] [--python INTERPRETER ...] [-k EXPRESSION]
-    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_low_level_api.py -k from_pretrained
+    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub diffusers -k test
 
 SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers transformers==5.24.0`), one
 for each interpreter and of the version that it imports. Its `tests/test_modeling_common.py` is run on six tiny models
@@ -55,6 +55,17 @@ def prepare(sdist: Path, folder: Path) -> None:
     shutil.copy(HERE / "cases.py", folder / "tests" / "test_cases.py")
 
 
+def stub(folder: Path, names: list[str]) -> None:
+    """A folder of packages that the tests import and do not need: every name in them is an empty class."""
+    for name in names:
+        (folder / "stubs" / name).mkdir(parents=True)
+        (folder / "stubs" / name / "__init__.py").write_text(
+            "__version__ = '0'\n\n\ndef __getattr__(name):\n    if name.startswith('__'):\n"
+            "        raise AttributeError(name)\n    return type(name, (), {})\n",
+            encoding="utf-8",
+        )
+
+
 def outcomes(
     interpreter: str, folder: Path, routed: bool, expression: str, files: list[str]
 ) -> tuple[dict[str, str], int]:
@@ -62,7 +73,9 @@ def outcomes(
     counted, written = folder / "loads", folder / f"results-{routed}.xml"
     environ = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join((str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")]))),
+        "PYTHONPATH": os.pathsep.join(
+            (str(ROOT), str(folder / "stubs"), *filter(None, [os.environ.get("PYTHONPATH")]))
+        ),
         "TELEPATHY_ROUTE": "1" if routed else "0",
         "TELEPATHY_ROUTED": str(counted),
         "HF_HUB_OFFLINE": "1",
@@ -105,6 +118,7 @@ def main() -> int:
     parser.add_argument("sdist", nargs="+", type=Path)
     parser.add_argument("--python", nargs="+", default=[sys.executable], metavar="INTERPRETER")
     parser.add_argument("--files", nargs="+", default=["tests/test_cases.py"], help="which files of a FOLDER")
+    parser.add_argument("--stub", nargs="+", default=[], help="packages to put an empty one in place of")
     parser.add_argument("-k", default=LOADING, metavar="EXPRESSION", help="which tests, as pytest's -k")
     arguments = parser.parse_args()
     if len(arguments.sdist) != len(arguments.python):
@@ -118,6 +132,7 @@ def main() -> int:
                 shutil.copytree(sdist, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
             else:
                 prepare(sdist, Path(folder))
+            stub(Path(folder), arguments.stub)
             plain, loads = outcomes(interpreter, Path(folder), False, arguments.k, arguments.files)
             routed, _ = outcomes(interpreter, Path(folder), True, arguments.k, arguments.files)
         other = [name for name in sorted({*plain, *routed}) if plain.get(name) != routed.get(name)]

@@ -61,6 +61,21 @@ def choose_dtype(
     return Choice("float16", lacking, (f"float16 instead of bfloat16: {lacking}; watch for overflow",))
 
 
+def refused(error: Exception) -> bool:
+    """Whether a load failed because something in the class wants another dtype."""
+    said = str(error).lower()
+    return any(words in said for words in ("same dtype", "expected scalar type", "not implemented for '"))
+
+
+def left(choice: Choice[Any], error: Exception) -> Choice[Any]:
+    """The choice after the one that was `refused`: none."""
+    return Choice(
+        None,
+        f"the class does not load in {choice.value}",
+        (f"loaded without a dtype, the class does not load in {choice.value}: {str(error).splitlines()[0]}",),
+    )
+
+
 def _lacking(machine: Machine) -> str:
     old = [
         device for device in machine.devices if device.capability is not None and device.capability < (8, 0)

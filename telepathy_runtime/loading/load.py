@@ -6,10 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime.checkpoint import downloads
-from telepathy_runtime.choose import generation, tokenization
+from telepathy_runtime.choose import generation, precision, tokenization
 from telepathy_runtime.choose import purpose as purposes
 from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.errors import NotGenerativeError, SpillError
@@ -181,7 +182,15 @@ def load_model(
         keywords["output_loading_info"] = True
     begun = time.perf_counter()
     with causes.explained(load_plan), _LOADING:
-        loaded = _load(model_class, model_id, model_args, keywords)
+        try:
+            loaded = _load(model_class, model_id, model_args, keywords)
+        except RuntimeError as error:
+            # A class may compute while it is made, in a dtype that it expects. The loader's own choice gives way.
+            if load_plan.request.dtype != precision.RESOLVE or not precision.refused(error):
+                raise
+            load_plan = replace(load_plan, dtype=precision.left(load_plan.dtype, error))
+            keywords.pop(dtype_keyword)
+            loaded = _load(model_class, model_id, model_args, keywords)
     # output_loading_info=True makes it a pair; the caller gets back what the caller's own call would have given.
     model, info = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (loaded, None)
     arrived = None

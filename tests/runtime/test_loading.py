@@ -402,3 +402,40 @@ def test_weights_on_disk_are_reported_and_may_be_refused(checkpoints: Checkpoint
     assert any("1 modules to disk (lm_head)" in warning for warning in report.warnings)
     with pytest.raises(SpillError, match="1 modules on disk"):
         load_model(folder, offload="error", **arguments)
+
+
+def test_a_class_that_does_not_load_in_bfloat16(checkpoints: Checkpoints) -> None:
+    """As Nezha of 4.57: it multiplies by a float32 matrix while it is made. The loader's own choice of dtype gives way."""
+
+    class Multiplying(transformers.LlamaForCausalLM):
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            if torch.get_default_dtype() != torch.float32:
+                raise RuntimeError(
+                    "expected m1 and m2 to have the same dtype, but got: float != c10::BFloat16"
+                )
+
+    folder = checkpoints("llama", dtype="float32")
+    raw = Multiplying.from_pretrained(folder)
+    report = LoadReport.of(model := load_model(folder, model_class=Multiplying))
+    assert report is not None
+    assert model.dtype is raw.dtype is torch.float32
+    assert "the class does not load in bfloat16" in report.warnings[0]
+    assert len(report.warnings) == 1
+    with pytest.raises(RuntimeError, match="dtype"):
+        load_model(folder, model_class=Multiplying, dtype="bfloat16")
+
+
+def test_a_part_whose_class_this_release_does_not_have(checkpoints: Checkpoints) -> None:
+    """As in voxtral_realtime of 5.24: the mapping names a class that is nowhere, and from_pretrained never asks."""
+    from telepathy_runtime.choose import traits
+
+    class Mapping(dict[Any, Any]):
+        def __getitem__(self, key: Any) -> Any:
+            raise ValueError("Could not find NoSuchModel")
+
+    class Auto:
+        _model_mapping = Mapping({transformers.LlamaConfig: None})
+
+    config = transformers.AutoConfig.from_pretrained(checkpoints("llama"))
+    assert traits.concrete_class(Auto, config) is None
