@@ -387,7 +387,9 @@ def test_code_of_the_repository_and_its_revision(arguments: str, detail: str | N
     messages = [
         one.message for one in found(f'{HEADER}AutoTokenizer.from_pretrained("a/b", {arguments})\n', "TLP903")
     ]
-    assert messages == ([] if detail is None else [f"code from the checkpoint's repository is executed{detail}"])
+    assert messages == (
+        [] if detail is None else [f"code from the checkpoint's repository is executed{detail}"]
+    )
 
 
 def test_each_model_that_nothing_loads_is_named_with_its_places() -> None:

@@ -1,4 +1,4 @@
-"""What a run knows of one file: plain data that travels from worker processes to the output formats."""
+"""The result for one file: plain data that is passed from worker processes to the output formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILED_TEXT = "A file that could not be read, parsed or written."
 
 
 class Note(NamedTuple):
-    """Something about a file that is said on standard error and is no finding."""
+    """A message about a file that is printed to standard error and is not a finding."""
 
     cell: int
     line: int
@@ -26,28 +26,28 @@ class Note(NamedTuple):
 
 
 class FileResult(NamedTuple):
-    """The outcome for one file; the tuples run parallel to `violations` and are empty where nobody asked for them."""
+    """The result for one file. The tuples are parallel to `violations`, or empty if they were not requested."""
 
     path: str
     violations: tuple[Violation, ...] = ()
-    #: The file, or something about it, could not be done; `failures` say why.
+    #: The file could not be processed, at least in part; `failures` say why.
     failed: bool = False
     applied: tuple[Violation, ...] = ()
     #: The source that each violation is about, in one line of single blanks: what a baseline recognises it by.
     snippets: tuple[str, ...] = ()
-    #: What each violation's fix would change, line by line; empty where it is not to be shown.
+    #: The line diff of each violation's fix; empty if it is not shown.
     diffs: tuple[str, ...] = ()
     #: Source lines around findings and fixes, by cell and line.
     lines: Mapping[tuple[int, int], str] = {}
-    #: A notebook's lines in its file, by cell and line.
+    #: Line numbers in a notebook's file, by cell and line.
     file_lines: Mapping[tuple[int, int], int] = {}
     #: The unified diff of all fixes.
     patch: str = ""
-    #: The file's new content, None where nothing changed.
+    #: The file's new content; None if nothing changed.
     output: bytes | None = None
-    #: Suppression comments added.
+    #: The number of suppression comments added.
     comments: int = 0
-    #: The next run may have another one for the same file, as after a crash: not to be remembered.
+    #: The next run may have a different result for the same file, for example after a crash: do not cache it.
     passing: bool = False
     notes: tuple[Note, ...] = ()
 
@@ -59,7 +59,7 @@ class FileResult(NamedTuple):
 def failure(
     path: str, message: str, line: int = 1, column: int = 1, cell: int = -1, *, passing: bool = False
 ) -> FileResult:
-    """A file that could not be done is a finding of its own."""
+    """The result for a file that could not be processed, which is reported as a finding."""
     span = Span(line, column, line, column, cell)
     found = Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span)
     return FileResult(path, (found,), failed=True, passing=passing)
@@ -70,7 +70,7 @@ def unreadable(path: str, error: SourceError) -> FileResult:
 
 
 def crashed(path: str, error: RuleError) -> FileResult:
-    """The result where a rule crashed: it stands at the call that the rule looked at."""
+    """The result if a rule crashed, at the position of the call that the rule looked at."""
     span = error.span
     return failure(path, str(error), span.line, span.column, span.cell, passing=True)
 
@@ -78,7 +78,7 @@ def crashed(path: str, error: RuleError) -> FileResult:
 def with_failure(
     result: FileResult, message: str, line: int = 1, column: int = 1, cell: int = -1
 ) -> FileResult:
-    """A file of which something could not be done, beside what was found in it."""
+    """A result with an additional failure."""
     added = failure(result.path, message, line, column, cell).violations
     violations = added + result.violations
     order = sorted(range(len(violations)), key=violations.__getitem__)

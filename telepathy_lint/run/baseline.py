@@ -1,4 +1,4 @@
-"""A baseline: the findings an old repository starts with, known by file, rule and code instead of by line."""
+"""Baselines: the known findings of an old repository, identified by file, rule and source code instead of by line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Results without the known findings, how many were known, and how many entries are of no use any more."""
+    """Results without the known findings, the number of known findings, and the number of obsolete entries."""
 
     results: list[FileResult]
     known: int
@@ -56,9 +56,9 @@ class Baseline:
     def filtered(
         self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
     ) -> Filtered:
-        """Take the known findings out; `checked` are the files of this run, which may be a part of the project.
+        """Remove the known findings. `checked` are the files of this run, which may be only a part of the project.
 
-        `codes` are the rules that the run was narrowed to, if it was: nothing is said of the others' entries.
+        If the run is limited to some rules, `codes` are these; entries of other rules are never obsolete.
         """
         left = Counter(self.entries)
         known = 0
@@ -87,7 +87,7 @@ class Baseline:
     def write(
         self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
     ) -> int:
-        """Replace what is known of the checked files; entries of other files, and of other rules than `codes`, stay."""
+        """Replace the entries of the checked files; keep those of other files, and of rules other than `codes`."""
         seen = {self._relative(path) for path in checked}
         entries = Counter(
             {
@@ -122,11 +122,11 @@ class Baseline:
 
 
 def _entry(one: Any) -> tuple[_Key, int]:
-    """An entry as it is read: what a merge or a hand left of it may be anything."""
+    """Validate an entry: a merge or a manual edit may have left anything."""
     key, count = (one["path"], one["code"], one["snippet"]), one["count"]
     if not all(isinstance(each, str) for each in key) or type(count) is not int or count < 1:
-        raise TypeError(f"{one!r} is no finding")
-    "".join(key).encode("utf-8", "surrogateescape")  # what cannot be written again
+        raise TypeError(f"{one!r} is not a finding")
+    "".join(key).encode("utf-8", "surrogateescape")  # raises if it could not be written again
     return key, count
 
 

@@ -1,4 +1,4 @@
-"""One file from its bytes to its result: lint or fix, and whatever the output will want to show of it."""
+"""Lints or fixes one file: from its bytes to its result, with the details that the output format shows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CONTEXT_LINES = 2
 
 
 class Job(NamedTuple):
-    """One file, with the rules and settings that hold for it."""
+    """One file, with its rules and settings."""
 
     path: str
     data: bytes
     rules: tuple[Rule, ...]
     settings: Settings
-    #: Nothing but the file's suppression comments may be of interest.
+    #: Only the file's suppression comments are relevant.
     comments_only: bool = False
 
 
@@ -66,7 +66,7 @@ def unfixed(job: Job, task: Task, why: str, modules: Modules | None) -> FileResu
 
 
 def open_source(path: str, content: bytes | str) -> Source:
-    """A notebook by its suffix, Python otherwise."""
+    """Open a file as a notebook if its suffix is .ipynb, otherwise as Python."""
     kind = Source
     if path.endswith(".ipynb"):
         from telepathy_lint.source.notebook import Notebook
@@ -101,7 +101,7 @@ def _comments_only(job: Job, task: Task) -> FileResult:
 
 
 def _notes(source: Source, task: Task) -> tuple[Note, ...]:
-    """The suppression comments that name no rule, where they are not reported as unused."""
+    """Notes about suppression comments that name no known rule, unless they are reported as unused."""
     if not may_suppress(source):
         return ()
     from telepathy_lint.suppression.edits import no_such_rule, unknown
@@ -116,7 +116,7 @@ def _notes(source: Source, task: Task) -> tuple[Note, ...]:
 
 
 def _placed(result: FileResult, job: Job, task: Task) -> FileResult:
-    """A failure with its line in the file, for formats that know no cells."""
+    """A failure with its line in the file, for formats that do not support cells."""
     if task.lines and any(one.cell >= 0 for one in result.violations):
         return _with_file_lines(result, open_source(job.path, job.data), task)
     return result
@@ -125,7 +125,7 @@ def _placed(result: FileResult, job: Job, task: Task) -> FileResult:
 def _fix(
     source: Source, job: Job, task: Task, modules: Modules | None
 ) -> tuple[FileResult, Source, list[Violation]]:
-    """The file with its fixes made, and what is left to report in it."""
+    """The file with its fixes applied, and the remaining findings."""
     fixed = engine.fix(source, job.rules, job.settings, unsafe=task.unsafe, noqa=task.noqa, project=modules)
     applied = list(fixed.applied)
     after = source.with_text(fixed.text) if fixed.changed else source
@@ -147,7 +147,7 @@ def _fix(
 
 
 def _lint(source: Source, job: Job, task: Task, modules: Modules | None) -> list[Violation]:
-    """The findings, with the edits of the fixes that will be shown: LibCST is imported where there are any."""
+    """The findings, with the edits of the fixes that will be shown. Imports LibCST if there are any."""
     edits = task.edits == "all" or (lambda fix: task.edits == "shown" and _is_shown(fix, task))
     return engine.lint(source, job.rules, job.settings, noqa=task.noqa, edits=edits, project=modules)
 
@@ -165,7 +165,7 @@ def _unused(source: Source, job: Job, modules: Modules | None) -> list[Violation
         source, engine.lint(source, job.rules, job.settings, noqa=False, project=modules), job.rules
     )
     if found:
-        _ = source.tree  # a file without loads was not parsed: of one that is not Python nothing is said
+        _ = source.tree  # raises if the file is not valid Python; a file without loads was not parsed yet
     fixing = job.settings.fixing
     return [
         one._replace(fix=fixing.of(one.code, one.name, one.fix)) if one.fix is not None else one
@@ -179,7 +179,7 @@ def _without_unused(
     from telepathy_lint.fixes import apply as fixes
 
     removed: list[Violation] = []
-    # What stood behind a comment that is gone can go in the next round.
+    # A comment behind a removed one can be removed in the next round.
     while found := [
         one
         for one in _unused(source, job, modules)
@@ -192,7 +192,7 @@ def _without_unused(
 
 
 def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
-    """Add what the output wants to show; the source itself does not travel."""
+    """Add the details that the output shows; the source itself is not sent to the parent process."""
     if not result.violations or not (task.lines or task.snippets):
         return result
     snippets = tuple(_snippet(source, one) for one in result.violations) if task.snippets else ()
@@ -222,7 +222,7 @@ def _with_details(result: FileResult, source: Source, task: Task) -> FileResult:
 
 
 def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], int]) -> None:
-    """The lines of a finding and some around it, in its own cell."""
+    """The lines of a finding and some lines around it, within its cell."""
     span = violation.span
     physical = source.line_of(violation.start)
     above = physical - span.line
@@ -235,7 +235,7 @@ def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], 
 
 
 def _snippet(source: Source, violation: Violation) -> str:
-    """The call, or the place, in single blanks: it stays the same when lines move."""
+    """The source of the call, or of the finding, with single spaces, so that it does not change when lines move."""
     start, end = violation.start, violation.end
     if violation.site is not None:
         span = violation.site.span
@@ -247,7 +247,7 @@ def _snippet(source: Source, violation: Violation) -> str:
 
 
 def _with_file_lines(result: FileResult, source: Source, task: Task) -> FileResult:
-    """Add where the lines of a notebook's cells stand in its file: of what is shown, and of every finding."""
+    """Add the line numbers in the notebook's file for the lines that are shown and for every finding."""
     if not task.lines or not result.violations or not source.path.endswith(".ipynb"):
         return result
     from telepathy_lint.source.notebook import Notebook
