@@ -61,7 +61,7 @@ def add_parsers(subparsers: Any) -> None:
         "model", nargs="?", help="model id, or a folder or file with a config.json; default: all models"
     )
     listed.add_argument(
-        "--search", metavar="TEXT", help="list only models whose id or family contains these words"
+        "--search", metavar="TEXT", help="only models whose id or family contains these words"
     )
     models.add_source_options(listed)
     listed.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
@@ -120,9 +120,7 @@ def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
         " can be repeated",
     )
     models.add_source_options(parser)
-    parser.add_argument(
-        "--reserve", type=float, default=RESERVE, help="share of the memory to reserve for fragmentation"
-    )
+    parser.add_argument("--reserve", type=float, default=RESERVE, help="share to reserve for fragmentation")
     parser.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart as .svg or .png (needs matplotlib)")
 
@@ -134,16 +132,10 @@ def _traced_option(parser: argparse.ArgumentParser) -> None:
 
 def _pair_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a pair of models joined by a trained bridge")
-    group.add_argument(
-        "--target", help="the model that generates; MODEL is then the source, which only reads"
-    )
+    group.add_argument("--target", help="model that generates; MODEL is the source, which only reads")
     group.add_argument("--target-seq-len", type=int, help="tokens of the target, including soft tokens")
-    group.add_argument(
-        "--target-unfrozen", action="store_true", help="requires_grad of the target was not turned off"
-    )
-    group.add_argument(
-        "--latents", type=int, default=128, help="number of soft tokens of the Perceiver bridge"
-    )
+    group.add_argument("--target-unfrozen", action="store_true", help="the target still has requires_grad on")
+    group.add_argument("--latents", type=int, default=128, help="soft tokens of the Perceiver bridge")
     group.add_argument("--depth", type=int, default=4, help="number of layers of the Perceiver bridge")
     group.add_argument("--adapter-params", type=int, help="number of parameters of another kind of bridge")
 
