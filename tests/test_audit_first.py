@@ -267,9 +267,7 @@ def test_a_project_without_findings_has_ticks(tmp_path: Path) -> None:
     found = audited(tmp_path, {"x.py": body})
     assert found.findings == ()
     text = markdown(report(found))
-    assert (
-        "- [x] Every model load sets its dtype" in text and "- [x] No other rule reports anything" in text
-    )
+    assert "- [x] Every model load sets its dtype" in text and "- [x] No other rule reports anything" in text
     assert "no rule reports any of the 1 call" in first(found)
 
 
