@@ -1,4 +1,4 @@
-"""The hand-written review's two memory tables, computed again, each row with its regime and its errors named.
+"""The hand-written review's two memory tables, recomputed; each row names its regime and its errors.
 
 The review gave batch sizes that are "memory-safe" on an 80 GB H100 for training a bridge between two models
 (one model in both roles where it says "Single"), and a parameter and an activation figure for six models.

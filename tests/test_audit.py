@@ -121,7 +121,7 @@ def test_another_case_is_not_called_missing(project: Path) -> None:
         'from transformers import AutoModel\nAutoModel.from_pretrained("qwen/Qwen2.5-3B")\n'
     )
     text = markdown(report(audited(project)))
-    assert "`qwen/Qwen2.5-3B` is `Qwen/Qwen2.5-3B` in another case" in text
+    assert "`qwen/Qwen2.5-3B` is spelled `Qwen/Qwen2.5-3B` on the hub" in text
     assert "`meta-llama/Llama-3.2-8B` does not exist on the hub; nearest: `" in text
 
 
@@ -160,8 +160,8 @@ def test_the_markdown_has_every_section_and_evidence(project: Path) -> None:
     assert "[`train.py:15`]" in text and "\n[`train.py:15`]: ./train.py#L15\n" in text
     assert "14.185 GiB, 18.1 %" in text
     assert "telepathy-lint check --select TLP101" in text
-    assert "No load found does not mean never loaded" in text
-    assert "`HF_HOME` is set to `/scratch/me/hf` in 1 place: a path of one machine" in text
+    assert "A model without a load may still be loaded" in text
+    assert "`HF_HOME` is set to `/scratch/me/hf` in 1 place: a machine-specific path" in text
     assert "broken.py" in text
 
 

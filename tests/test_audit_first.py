@@ -110,7 +110,7 @@ def test_a_command_that_changes_nothing_is_not_shown(tmp_path: Path) -> None:
     found = audited(tmp_path, {"delta.py": DELTA})
     assert found.findings and found.actions == ()
     text = first(found)
-    assert "No command can fix what was found" in text
+    assert "No command can fix the findings" in text
     assert "`delta.py` computes with weights" in text and "--fix" not in text
     assert "--fix" not in markdown(report(found)).split("## Recommendations")[1].split("## ")[0]
 
@@ -249,9 +249,9 @@ def test_no_tick_stands_above_a_finding(tmp_path: Path) -> None:
     for code in {one.code for one in found.findings}:
         assert code in text and code not in ticked
     for right in (
-        "states its dtype",
-        "fixes its devices",
-        "states its attention",
+        "sets its dtype",
+        "hard-codes its devices",
+        "sets its attention",
         "generation config",
         "cache path",
     ):
@@ -267,9 +267,7 @@ def test_a_project_without_findings_has_ticks(tmp_path: Path) -> None:
     found = audited(tmp_path, {"x.py": body})
     assert found.findings == ()
     text = markdown(report(found))
-    assert (
-        "- [x] Every model load states its dtype" in text and "- [x] No other rule reports anything" in text
-    )
+    assert "- [x] Every model load sets its dtype" in text and "- [x] No other rule reports anything" in text
     assert "no rule reports any of the 1 call" in first(found)
 
 

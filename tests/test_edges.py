@@ -205,7 +205,7 @@ def test_a_fix_that_does_not_fit_on_the_disk_leaves_the_file(option: str, folder
     assert (folder / "a.py").read_bytes() == before
     assert (folder / "b.py").read_text() != SAFE, "the others are done"
     said = done.stdout + done.stderr
-    assert "a.py:1:1: TLP000 cannot be written, so it is not fixed" in said and "Traceback" not in said
+    assert "a.py:1:1: TLP000 not fixed: the file cannot be written" in said and "Traceback" not in said
     assert not list(folder.glob(".telepathy-lint-*"))
 
 
@@ -441,7 +441,7 @@ def test_a_code_of_no_rule_is_an_unused_suppression(folder: Path) -> None:
     unused = [(one["line"], one["message"]) for one in json.loads(done.stdout) if one["code"] == "TLP001"]
     assert [line for line, _ in unused] == [2, 4, 5, 7, 8]
     assert unused[0][1].startswith(
-        "suppression comment silences nothing: TLP999 (no such rule, did you mean TLP"
+        "suppression comment suppresses nothing: TLP999 (no such rule, did you mean TLP"
     )
     assert "E501" not in unused[0][1] and "ABC123" not in unused[0][1]
     assert warned(done) == [WARNED[3]], "an enable is no suppression"

@@ -305,7 +305,7 @@ def test_a_read_only_disk_is_linted_and_refuses_fixes(small_disk: Path) -> None:
     assert (ran.returncode, ran.stderr) == (1, "")
     ran = run(*FIX, "disk")
     assert ran.returncode == 2
-    assert "TLP101" in ran.stdout and "is not fixed" in ran.stdout
+    assert "TLP101" in ran.stdout and "TLP000 not fixed: " in ran.stdout
     assert Path("disk/a.py").read_text() == LOAD
     ran = run("check", "--select", "TLP101", ".", cwd=small_disk)  # no cache can be written
     assert (ran.returncode, ran.stderr) == (1, "")
@@ -317,7 +317,7 @@ def test_a_file_that_may_not_be_written_is_refused_and_the_others_are_fixed() ->
     write("b.py")
     ran = run(*FIX, ".", before=tuple(command))
     assert ran.returncode == 2
-    assert "a.py:1:1: TLP000 is not writable, so it is not fixed" in ran.stdout
+    assert "a.py:1:1: TLP000 not fixed: the file is not writable" in ran.stdout
     assert Path("a.py").read_text() == LOAD
     assert Path("b.py").read_text() == fixed()
 
@@ -389,8 +389,8 @@ def test_a_file_changed_while_it_is_fixed_is_left_alone_and_said(
     monkeypatch.setattr(one_file, "_lint_file", meanwhile)
     assert cli.run([*FIX, "--jobs", "1", "."]) == 2
     out = capsys.readouterr().out
-    assert "a.py:1:1: TLP000 was changed by something else since it was read, so it is not fixed" in out
-    assert "b.py:1:1: TLP000 cannot be written, so it is not fixed: No such file" in out
+    assert "a.py:1:1: TLP000 not fixed: the file was changed by another program" in out
+    assert "b.py:1:1: TLP000 not fixed: the file cannot be written: No such file" in out
     assert Path("a.py").read_text() == LOAD + "# by an editor\n"
     assert not Path("b.py").exists()
     assert Path("c.py").read_text() == fixed()

@@ -159,7 +159,7 @@ def test_the_guide_names_the_actions_inputs_with_their_defaults() -> None:
     assert rows.pop("version") == "the action's own" and defaults.pop("version") == ""
     assert {name: value.strip("`") for name, value in rows.items()} == defaults
     for name in action["outputs"]:
-        assert f"`{name}`" in section.partition("Outputs: ")[2]
+        assert f"`{name}`" in section.partition("The outputs are ")[2]
 
 
 # ---- GitLab

@@ -1,4 +1,4 @@
-"""The commands worth running first, each tried in memory: how many fixes it makes, in how many files, and what it leaves."""
+"""Recommends commands to run first. Each is tried in memory to count its fixes, files and remaining findings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPTIONS: dict[Literal["safe", "unsafe"], tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A command, and what it was seen to do; nothing was written."""
+    """A command, and its effect when it was tried; nothing was written."""
 
     codes: tuple[str, ...]
     safety: Literal["safe", "unsafe"]
@@ -72,7 +72,7 @@ class _Plan:
 
 
 class Planner:
-    """Chooses commands by what the rules offer, then tries them."""
+    """Chooses commands by the fixes that the rules offer, then tries them."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Planner:
         return _Plan(codes, safety, tuple(sorted(set(changed))), spared, len(changed)) if changed else None
 
     def rule_command(self, code: str) -> RuleCommand:
-        """The command for one rule: the safe fixes where there are any, else the unsafe ones, else a list."""
+        """The command for one rule: for its safe fixes if there are any, else the unsafe ones, else to list the findings."""
         offered: dict[str, int] = {}
         command = self.command((code,), ())
         for safety in reversed(_OPTIONS):
@@ -142,7 +142,7 @@ class Planner:
         return RuleCommand(code, command, safe, offered.get("unsafe", 0) - safe)
 
     def command(self, codes: Sequence[str], options: Sequence[str], spared: Iterable[Conversion] = ()) -> str:
-        """A command line that leaves some files out."""
+        """A command line that excludes some files."""
         left_out = [self._pattern(one.place.path) for one in spared]
         parts = [
             "telepathy-lint", "check", "--select", ",".join(codes), *options,
@@ -151,7 +151,7 @@ class Planner:
         return shlex.join(parts)
 
     def _pattern(self, path: str) -> str:
-        """A glob for one file; blanks and commas would divide it."""
+        """A glob for one file; spaces and commas would split it."""
         full = os.path.join(self.root, *path.split("/"))
         inside = os.path.relpath(full, self.top).replace(os.sep, "/")
         name = f"./{inside}" if not inside.startswith("../") else full
@@ -224,7 +224,7 @@ def _run(work: Sequence[_Work], jobs: int | None) -> list[list[tuple[int, int]]]
 
 
 def _try(work: _Work, modules: Modules) -> list[tuple[int, int]]:
-    """What cannot be tried is not counted: the file's own finding says why."""
+    """Files that cannot be processed are not counted; their own finding says why."""
     try:
         source = open_source(work.path, work.data)
         made = trial(

@@ -1,4 +1,4 @@
-"""What to do about it: recommendations with the command that carries each out, a checklist, next steps."""
+"""Recommendations with their commands, a checklist, and next steps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def recommendations(audit: Audit) -> Iterator[Block]:
     if any(one.safe or one.unsafe for one in audit.commands):
         yield Statement(
             "note",
-            "Commands with `--fix` change files: add `--diff` to see what they would do. Where a fix may change what the program "
-            "computes, it needs `--unsafe-fixes`.",
+            "Commands with `--fix` change files: add `--diff` to preview the changes. Fixes that may change what the program "
+            "computes need `--unsafe-fixes`.",
         )
     ranked = sorted(audit.rules, key=lambda rule: (-len(audit.found(rule[0])), rule[0]))
     for code, name, _, _ in ranked:
@@ -52,7 +52,7 @@ def recommendations(audit: Audit) -> Iterator[Block]:
         )
     if any(not one.agrees for one in audit.checked):
         yield Command(
-            "Take model dimensions from the registry instead of a table in the code",
+            "Use model dimensions from the registry instead of a table in the code",
             "telepathy-runtime models",
         )
     sized = [model for model in audit.models if model.weight_bytes and model.loads]
@@ -69,7 +69,7 @@ def _fixable(one: RuleCommand) -> str:
         return f"{one.safe:,} safe to fix" + (
             f", {one.unsafe:,} more with `--unsafe-fixes`" if one.unsafe else ""
         )
-    return f"{one.unsafe:,} with an unsafe fix" if one.unsafe else "by hand, the command lists them"
+    return f"{one.unsafe:,} with an unsafe fix" if one.unsafe else "to fix by hand; the command lists them"
 
 
 #: The rules that judge a setting, and what is right. A box is ticked only where none of them reports anything.
@@ -81,9 +81,9 @@ SETTING_RULES = {
     "pad token": ("TLP201",),
 }
 _RIGHT = {
-    "dtype": "Every model load states its dtype, and loads of one kind agree",
-    "device_map": "No model load fixes its devices, and loads of one kind agree",
-    "attention": "Every model load states its attention, and loads of one kind agree",
+    "dtype": "Every model load sets its dtype, and loads of one kind agree",
+    "device_map": "No model load hard-codes its devices, and loads of one kind agree",
+    "attention": "Every model load sets its attention, and loads of one kind agree",
     "generation config": "Every generating model has a generation config",
     "pad token": "Every tokenizer that needs a pad token has one",
 }
@@ -107,7 +107,9 @@ def checklist(audit: Audit) -> Iterator[Block]:
     if checked or ids:
         yield Check(
             len(right) == len(checked) and not ids,
-            _joined(f"Model ids exist under the name written: {len(right)} of {len(checked)} verified", ids),
+            _joined(
+                f"Model ids exist under the name as written: {len(right)} of {len(checked)} verified", ids
+            ),
         )
     configured = [model for model in audit.models if model.configured]
     unused = found("TLP303")
@@ -139,7 +141,7 @@ def checklist(audit: Audit) -> Iterator[Block]:
         notes = [
             reported,
             f"{one.odd:,} of {counted(one.total, 'load')} unlike the others" if one.odd else "",
-            f"{silent:,} say nothing" if silent and not reported else "",
+            f"{silent:,} do not set it" if silent and not reported else "",
             f"{one.undecided:,} of {one.total:,} decided elsewhere" if one.undecided else "",
         ]
         yield Check(not reported and not one.odd and not silent, _joined(_RIGHT[one.setting], *notes))
@@ -161,13 +163,13 @@ def checklist(audit: Audit) -> Iterator[Block]:
         logged = sum(1 for load in audit.loaders if load.logs_memory)
         yield Check(
             logged == len(audit.loaders) and not silent_loads,
-            f"Memory is asked for or logged where models are loaded: {logged:,} of {len(audit.loaders):,} loads",
+            f"Memory is queried or logged where models are loaded: {logged:,} of {len(audit.loaders):,} loads",
         )
     absolute = [cache for cache in audit.caches if cache.absolute]
     caches = found("TLP304")
     yield Check(
         not absolute and not caches,
-        _joined(f"No cache path of one machine is written down: {counted(len(absolute), 'place')}", caches),
+        _joined(f"No machine-specific cache path is hard-coded: {counted(len(absolute), 'place')}", caches),
     )
     others = found(*(code for code, *_ in audit.rules if code not in boxed))
     yield Check(not others, _joined("No other rule reports anything", others))
@@ -185,7 +187,7 @@ def next_steps(audit: Audit) -> Iterator[Block]:
     else:
         yield Command("See every finding with its line", f"telepathy-lint check {where}")
         yield Command(
-            "Accept what is left, so that only new findings are reported",
+            "Accept the remaining findings, so that only new ones are reported",
             f"telepathy-lint check --baseline telepathy-baseline.json --write-baseline {where}",
         )
     yield Command(

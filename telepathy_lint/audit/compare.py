@@ -1,4 +1,4 @@
-"""Two audits beside each other: what got better and what got worse."""
+"""Compares two audits: what got better and what got worse."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SCORE = "calls without a finding, percent"
 
 
 class NoAuditError(ValueError):
-    """The file to compare with is no audit of this schema."""
+    """The file to compare with is not an audit of this schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A measure that is not what it was."""
+    """A changed measure."""
 
     measure: str
     before: float
@@ -32,7 +32,7 @@ class Change:
 
 
 def measures(audit: Audit) -> dict[str, float]:
-    """The numbers that two audits are compared by; of all but the score, fewer is better."""
+    """The numbers by which audits are compared; except for the score, fewer is better."""
     found: dict[str, float] = {
         SCORE: round(audit.score, 2),
         "ids that do not exist": sum(1 for model in audit.models if model.status == "unknown"),
@@ -51,7 +51,7 @@ def measures(audit: Audit) -> dict[str, float]:
 
 
 def read(path: str) -> dict[str, float]:
-    """The measures of an audit that was kept as JSON.
+    """Read the measures of an audit in JSON format.
 
     Raises:
         NoAuditError: the file cannot be read, or is none.
@@ -66,7 +66,7 @@ def read(path: str) -> dict[str, float]:
     found = document.get("measures") if isinstance(document, dict) and document.get("schema") == 1 else None
     if not isinstance(found, dict) or not all(isinstance(value, (int, float)) for value in found.values()):
         raise NoAuditError(
-            f"{path}: no audit; write one with `telepathy-lint audit --format json --output FILE`"
+            f"{path}: not an audit; write one with `telepathy-lint audit --format json --output FILE`"
         )
     return {str(name): float(value) for name, value in found.items()}
 
@@ -83,7 +83,7 @@ def changes(before: Mapping[str, float], after: Mapping[str, float]) -> list[Cha
 
 
 def _comes_and_goes(name: str) -> bool:
-    """Whether an audit has a measure only where there is something to count."""
+    """Whether an audit omits this measure if there is nothing to count."""
     return name.startswith("findings: ") or " loads without the common choice: " in name
 
 

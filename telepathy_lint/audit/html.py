@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no files beside it."""
+"""A report as one self-contained HTML page, without network access or other files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NoTemplatesError(ValueError):
 
 
 def html(report: Report, base: str = "") -> str:
-    """The page; its links lead to the repository on the web where that is known, else, by way of `base`, to the files.
+    """The page; its links lead to the repository's web page if it is known, else to the files, relative to `base`.
 
     Raises:
         NoTemplatesError: jinja2 is not installed.
@@ -24,7 +24,7 @@ def html(report: Report, base: str = "") -> str:
         import jinja2
     except ImportError as error:
         raise NoTemplatesError(
-            "an HTML audit needs jinja2: `pip install 'telepathy-lint[audit]'`; markdown and json need nothing"
+            "an HTML audit needs jinja2: `pip install 'telepathy-lint[audit]'`; markdown and json work without it"
         ) from error
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -38,7 +38,7 @@ def html(report: Report, base: str = "") -> str:
         return {"text": str(place), "url": url}
 
     def breakable(text: str) -> Any:
-        """Text that may be broken at slashes and underscores, and before a line: paths and ids are wider than a narrow column."""
+        """Text with line-break opportunities at slashes, underscores and lines, for long paths and ids in narrow columns."""
         markup = jinja2.utils.markupsafe.Markup
         broken = markup.escape(text)
         for sign, place in (("/", "/<wbr>"), ("_", "_<wbr>"), (":", "<wbr>:")):

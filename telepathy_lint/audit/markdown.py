@@ -17,9 +17,9 @@ _IN_CELL = 2
 
 
 def markdown(report: Report, base: str = "", links: bool = True) -> str:
-    """The report's text; `base` leads from where it is read to the audited folder.
+    """The report's text; `base` is the path from the document to the audited folder.
 
-    A place is its path and line, as terminals and editors open them. With `links` it is a link too: the targets stand
+    A place is its path and line, which terminals and editors can open. With `links` it is also a link, with the targets
     at the end of the document, so that the text stays readable.
     """
     page = _Page(base, links)
@@ -113,13 +113,13 @@ class _Page:
 
 
 def _code(text: str) -> str:
-    """Text in backquotes, that a terminal takes for the end of a path."""
+    """Text in backquotes, which terminals treat as the end of a path."""
     plain = _one_line(text).replace("|", "\\|")
     return f"`{plain}`" if "`" not in plain else f"`` {plain} ``"
 
 
 def numeric_columns(table: Table) -> list[bool]:
-    """For every column whether it holds numbers: they are easier to compare where they end in one line."""
+    """Whether each column contains numbers, which are easier to compare if they are right-aligned."""
     return [
         any(cell.text[:1].isdigit() for cell in column) and all(_is_number(cell) for cell in column)
         for column in zip(*table.rows, strict=True)
@@ -135,14 +135,14 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def address(place: Place, base: str) -> str:
-    """A relative URL to the line; the leading `./` keeps a file name from being taken for a scheme."""
+    """A relative URL to the line; the leading `./` keeps a file name from being read as a scheme."""
     path = quote(f"{base}/{place.path}" if base else place.path, safe="/")
     anchor = f"#L{place.line}" if place.cell < 0 else ""
     return f"{path if path.startswith('../') else './' + path}{anchor}"
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is; `code` stays code."""
+    """Escape text for Markdown; `code` stays code."""
     parts = re.split(r"(`[^`]*`)", _one_line(text))
     return "".join(
         part.replace("|", "\\|") if part.startswith("`") and part.endswith("`") and len(part) > 1

@@ -1,4 +1,4 @@
-"""What the report says about memory: of each model, of models held together, and of the numbers that the code has for it."""
+"""The report's sections about memory: of each model, of models held together, and the numbers in the code."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _unlisted(audit: Audit) -> Iterator[Block]:
 
 
 def _logging(audit: Audit) -> Iterator[Block]:
-    """Whether the memory that a load takes is shown."""
+    """The statement about whether loads log their memory."""
     silent = tuple(load.place for load in audit.loaders if not load.logs_memory)
     total = len(audit.loaders)
     if total:
@@ -85,7 +85,7 @@ def _logging(audit: Audit) -> Iterator[Block]:
 
 
 def _size(size: int | None, card: Gpu, unknown: str = "not modelled") -> Cell:
-    """Bytes beside the GPU."""
+    """A size compared with the GPU."""
     if size is None:
         return Cell(unknown, sort=0.0)
     share = size / card.usable_bytes
@@ -94,7 +94,7 @@ def _size(size: int | None, card: Gpu, unknown: str = "not modelled") -> Cell:
 
 
 def held_together(audit: Audit) -> Iterator[Block]:
-    """Pairs and larger groups of models that one job has in memory."""
+    """Pairs and larger groups of models that one job holds in memory."""
     if not audit.together:
         return
     jobs = {job for one in audit.together for job in one.jobs}
@@ -148,7 +148,7 @@ def held_together(audit: Audit) -> Iterator[Block]:
 
 
 def written_batches(audit: Audit) -> Iterator[Block]:
-    """Batch sizes and memory figures beside the planner."""
+    """Batch sizes and memory figures in the code, compared with the planner."""
     batches = [one for one in audit.checked if one.quantity == "batch size"]
     if batches:
         large = [one for one in batches if one.verdict in TOO_LARGE]
@@ -204,7 +204,7 @@ def _rows(found: Iterable[Checked], verdicts: Mapping[str, str]) -> Iterator[tup
 
 
 def written_dimensions(audit: Audit) -> Iterator[Block]:
-    """Parameters, layers and dimensions beside the registry's."""
+    """Parameters, layers and dimensions in the code, compared with the registry."""
     found = [one for one in audit.checked if one.quantity not in ("batch size", "memory")]
     if not found:
         return

@@ -60,12 +60,12 @@ class Audit:
 
     @property
     def score(self) -> float:
-        """Percent of the calls that no rule finds fault with."""
+        """Percentage of the calls without a finding."""
         return 100.0 * self.clean / self.calls if self.calls else 100.0
 
     @property
     def unloaded(self) -> tuple[Model, ...]:
-        """Models configured whose load was not found, under any of their names."""
+        """Configured models for which no load was found under any of their names."""
         loaded = {model.canonical or model.model_id for model in self.models if model.loaded}
         return tuple(
             model
@@ -80,7 +80,7 @@ class Audit:
 
     @property
     def open_loads(self) -> tuple[Load, ...]:
-        """Loads of weights whose model can come from outside what was followed."""
+        """Loads of weights whose model can come from sources that were not followed."""
         return tuple(load for load in self.loads if load.kind != "tokenizer" and load.open)
 
     def found(self, *codes: str) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""The first screen: what to run, what is left by hand, which loads stand out, and what fits the GPU."""
+"""The first screen: what to run, what to do by hand, which loads are unusual, and what fits on the GPU."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ ADVICE = {
     "TLP107": "Replace arguments that transformers renamed or removed",
     "TLP108": "Remove arguments that are ignored or fail",
     "TLP109": "Keep the stop tokens that models ship",
-    "TLP201": "Set a pad token on every tokenizer",
+    "TLP201": "Set a pad token for every tokenizer",
     "TLP202": "Keep the end-of-sequence token in the labels",
-    "TLP203": "State how `generate` decodes",
+    "TLP203": "Set the decoding arguments of `generate`",
     "TLP204": "Resolve contradictory decoding arguments",
     "TLP205": "Pad on the left for generation",
     "TLP206": "Freeze the models that no optimizer trains",
     "TLP301": "Correct the ids that do not exist",
-    "TLP302": "Write the present names of renamed models",
+    "TLP302": "Use the new names of renamed models",
     "TLP303": "Use or remove the models that nothing loads",
-    "TLP304": "Take cache paths out of the code",
+    "TLP304": "Remove cache paths from the code",
     "TLP305": "Reduce batch sizes that do not fit the GPU",
 }
 #: Lines of one kind on the first screen; the tables have all.
@@ -43,7 +43,7 @@ _NAMES = 4
 
 
 def advice(code: str, audit: Audit) -> str:
-    """What to do about a rule's findings."""
+    """The advice for a rule's findings."""
     summary = next((summary for known, _, _, summary in audit.rules if known == code), code)
     return ADVICE.get(code, summary.rstrip("."))
 
@@ -58,7 +58,7 @@ def overview(audit: Audit) -> Iterator[Block]:
 
 def _score(audit: Audit) -> str:
     if not audit.calls:
-        return "No call was found that loads a model, loads a tokenizer or generates"
+        return "No calls were found that load a model, load a tokenizer or generate"
     calls = counted(audit.calls, "call")
     if audit.clean == audit.calls:
         return f"Score {audit.score:.1f} %: no rule reports any of the {calls} that load or generate"
@@ -81,10 +81,10 @@ def _actions(audit: Audit) -> Iterator[Block]:
         yield Statement(
             "note",
             "Each command was tried in memory, by itself; nothing was written. Add `--diff` to see its changes. Safe fixes "
-            "keep what the program does; unsafe fixes change numbers, decoding or memory, so read them before you keep them.",
+            "do not change what the program does; unsafe fixes change numbers, decoding or memory, so review them.",
         )
     elif audit.findings:
-        yield Statement("note", "No command can fix what was found: it is all left by hand")
+        yield Statement("note", "No command can fix the findings; fix them by hand")
 
 
 def _told(action: Action, audit: Audit) -> str:
@@ -125,7 +125,9 @@ def _by_hand(audit: Audit) -> Iterator[Block]:
             for code, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         )
         yield Statement(
-            "bad", f"{counted(len(left), 'finding')} left by hand: {parts}", tuple(one.place for one in left)
+            "bad",
+            f"{counted(len(left), 'finding')} to fix by hand: {parts}",
+            tuple(one.place for one in left),
         )
     apart = [one for one in audit.findings if one.place.path in spared]
     if apart:
@@ -171,11 +173,11 @@ def _odd_ones(audit: Audit) -> Iterator[Block]:
             "bad", odd_text(one, like), tuple(place for _, places in like.odd for place in places)
         )
     if not found and any(one.total > 1 for one in audit.consistency):
-        yield Statement("note", "No load stands out from a choice that most loads of its kind make")
+        yield Statement("note", "No load differs from a choice that most loads of its kind make")
 
 
 def odd_text(one: Consistency, like: Like) -> str:
-    """The odd ones out of one kind of loads."""
+    """The text about unusual loads of one kind."""
     value, places = like.decided[0]
     odd = ", ".join(f"{len(found):,} {_verb(value, len(found))}" for value, found in like.odd)
     return f"Odd ones out: {one.setting} is {value} in {len(places):,} of {like.total:,} {loads_of(like, one.kind)}, but {odd}"
@@ -236,5 +238,5 @@ def _memory(audit: Audit) -> Iterator[Block]:
 
 
 def unlisted_of(audit: Audit) -> list[Model]:
-    """The models of which the registry has no size."""
+    """The models whose size is not in the registry."""
     return [model for model in audit.models if not model.weight_bytes]

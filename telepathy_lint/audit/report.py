@@ -1,4 +1,4 @@
-"""An Audit said in sections, in the order of a review: what there is, what is wrong, what to do."""
+"""Converts an Audit to a report with sections, in the order of a review: what there is, what is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IN_MATRIX = 3
 
 
 def report(audit: Audit) -> Report:
-    """The report: one screen that says what to do first, then everything that shows why."""
+    """The report: one screen with what to do first, then the details."""
     sections = (
         (TITLE, overview(audit)),
         ("Models", _models(audit)),
@@ -123,12 +123,12 @@ def _ids(audit: Audit) -> Iterator[Block]:
     if checked:
         yield Statement(
             "good" if len(known) == checked else "note",
-            f"{len(known)} of {counted(checked, 'id')} of families that are known completely exist under the name written",
+            f"{len(known)} of {counted(checked, 'id')} in completely known families exist under the name as written",
         )
     for model in groups.get("renamed", []):
         yield Statement(
             "bad",
-            f"`{model.model_id}` is a redirect: the model is `{model.canonical}` now "
+            f"`{model.model_id}` is a redirect: the model is now `{model.canonical}` "
             f"({counted(len(model.mentions), 'place')})",
             where_chosen(model),
         )
@@ -136,7 +136,7 @@ def _ids(audit: Audit) -> Iterator[Block]:
         same = [name for name in model.nearest if name.casefold() == model.model_id.casefold()]
         nearest = ", ".join(f"`{name}`" for name in model.nearest)
         if same:
-            text = f"is `{same[0]}` in another case: the hub finds it, caches a second copy, and refuses it where it is gated"
+            text = f"is spelled `{same[0]}` on the hub: the wrong case is cached as a second copy, and denied for a gated model"
         else:
             text = f"does not exist on the hub{f'; nearest: {nearest}' if nearest else ''}"
         yield Statement("bad", f"`{model.model_id}` {text}", where_chosen(model))
@@ -178,14 +178,14 @@ def _unloaded(audit: Audit) -> Iterator[Block]:
                 )
                 for model in doubtful
             ),
-            f"{counted(len(doubtful), 'configured model')} of which no load was found, though something might load "
+            f"No load was found for {counted(len(doubtful), 'configured model')}, but something might load "
             f"{'it' if len(doubtful) == 1 else 'them'}",
         )
     if audit.open_loads:
         yield Statement(
             "note",
-            f"No load found does not mean never loaded: {counted(len(audit.open_loads), 'load')} can get the model from outside what was "
-            "followed (command lines typed by hand, other files, computed values), and loads by other libraries are not seen",
+            f"A model without a load may still be loaded: {counted(len(audit.open_loads), 'load')} can get the model from sources that were "
+            "not followed (command lines typed by hand, other files, computed values), and loads by other libraries are not seen",
             tuple(load.place for load in audit.open_loads),
         )
 
@@ -224,7 +224,7 @@ def _agreement(one: Consistency, audit: Audit) -> Iterator[Block]:
 
 
 def _about(one: Consistency, like: Like, reported: bool) -> Statement:
-    """One sentence about loads that are alike."""
+    """One sentence about loads that are compared with each other."""
     what = loads_of(like, one.kind)
     groups = like.groups
     if like.total == 1:
@@ -261,7 +261,7 @@ def _all(groups: Iterable[tuple[str, tuple[Place, ...]]]) -> tuple[Place, ...]:
 
 
 def _decoding(audit: Audit) -> Iterator[Block]:
-    """What the `generate` calls themselves say."""
+    """The decoding arguments of the `generate` calls."""
     total = len(audit.generates)
     if not total:
         return
@@ -286,7 +286,7 @@ def _decoding(audit: Audit) -> Iterator[Block]:
     yield Table(
         ("argument", "generate calls that pass it", "where"),
         tuple(rows),
-        f"{counted(total, 'generate call')} and the decoding they state",
+        f"{counted(total, 'generate call')} and the decoding arguments they set",
     )
 
 
@@ -307,13 +307,13 @@ def _caches(audit: Audit) -> Iterator[Block]:
         yield Statement(
             "bad" if absolute else "note",
             f"`{name}` is set to `{value}` in {counted(len(found), 'place')}"
-            + (": a path of one machine" if absolute else ""),
+            + (": a machine-specific path" if absolute else ""),
             tuple(cache.place for cache in found),
         )
     handed = tuple(cache.place for cache in audit.caches if not cache.literal)
     if handed:
         yield Statement(
-            "note", f"A caller or a setting gives the cache path in {counted(len(handed), 'place')}", handed
+            "note", f"A caller or a setting sets the cache path in {counted(len(handed), 'place')}", handed
         )
 
 

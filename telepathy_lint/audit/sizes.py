@@ -1,4 +1,4 @@
-"""What a model takes on a GPU, by the runtime's estimator, which needs no torch."""
+"""The memory of a model on a GPU, from the runtime's estimator, which needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REGIMES = ("inference", "frozen_grad", "full")
 
 
 def gpu_of(name: str) -> Gpu:
-    """A GPU of the runtime's table; a ValueError names the nearest."""
+    """A GPU from the runtime's table; a ValueError names the closest ones."""
     from telepathy_runtime.memory.gpus import gpu
 
     card = gpu(name)
@@ -40,7 +40,7 @@ def peaks(spec: ModelSpec) -> tuple[tuple[str, int], ...]:
 
 @cache
 def spec_of(model_id: str) -> ModelSpec | None:
-    """What the registry knows of a model."""
+    """The registry's entry of a model."""
     from telepathy_runtime.models.registry import UnknownModelError, get
 
     try:
@@ -51,7 +51,7 @@ def spec_of(model_id: str) -> ModelSpec | None:
 
 @cache
 def pair_peak(one: ModelSpec, other: ModelSpec, tokens: int = TOKENS) -> int | None:
-    """Peak bytes of two models of which one reads a sequence and the other passes gradients on; the dearer way round."""
+    """Peak bytes of two models, one reading a sequence and the other passing gradients on, for the larger assignment."""
     from telepathy_runtime.memory.pair import Adapter, estimate_pair
 
     try:
@@ -65,7 +65,7 @@ def pair_peak(one: ModelSpec, other: ModelSpec, tokens: int = TOKENS) -> int | N
 
 @cache
 def largest_pair_batch(one: ModelSpec, other: ModelSpec, gpu: str, tokens: int = TOKENS) -> int | None:
-    """The largest batch of such a pair that fits the GPU, either way round."""
+    """The largest batch of such a pair that fits on the GPU in both assignments."""
     from telepathy_runtime.memory.pair import Adapter
     from telepathy_runtime.memory.plan import max_batch_pair
 
@@ -87,7 +87,7 @@ def _pair_work(tokens: int) -> tuple[Workload, Workload]:
 
 @cache
 def largest_batch(spec: ModelSpec, regime: str, gpu: str, tokens: int = TOKENS) -> int | None:
-    """The largest batch of one model that fits the GPU, None where the architecture is not modelled."""
+    """The largest batch of one model that fits on the GPU; None if the architecture is not modelled."""
     from telepathy_runtime.memory.plan import max_batch
     from telepathy_runtime.memory.workload import Workload
 

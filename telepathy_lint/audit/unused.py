@@ -1,7 +1,7 @@
-"""Models that a project configures and nothing in it can load: what the audit counts and TLP303 reports.
+"""Finds models that a project configures but cannot load, for the audit and for TLP303.
 
-A model is reported only where every place that names it is an entry of a table or a constant that leads nowhere. Whoever
-runs a script, a configuration file or a command of the documentation loads what it names: those ids are taken for used.
+A model is reported only if every place that names it is an entry of a table or a constant without a path to a load. Ids
+in scripts, configuration files and commands in the documentation count as used, because running these loads the models.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _READ_BY_PATH = re.compile("(?:^|/)(?:configs?|conf|cfgs?)/")
 
 
 class Area(NamedTuple):
-    """What one project is: the files given in `paths`, and all below the folders; its places are named from `root`."""
+    """The extent of a project: the files in `paths`, and all files below the folders. Places are relative to `root`."""
 
     root: str
     paths: tuple[str, ...]
@@ -54,7 +54,7 @@ class Area(NamedTuple):
 
 
 def areas(paths: Iterable[str]) -> list[Area]:
-    """The projects that the paths of a command belong to: the repository, else the package, else what was given."""
+    """The projects of the paths in a command: the repository, else the package, else just the given paths."""
     roots: set[str] = set()
     without: list[str] = []
     for path in map(os.path.abspath, paths):
@@ -68,7 +68,7 @@ def areas(paths: Iterable[str]) -> list[Area]:
 
 
 def described(area: Area) -> str:
-    """What is taken for a project, for people."""
+    """A description of the project's extent for users."""
     if not area.is_unmarked:
         return f"the project: {area.root}"
     given = ", ".join(os.path.relpath(path, area.root) for path in area.paths)
@@ -84,7 +84,7 @@ def _project_root(path: str) -> str | None:
 
 
 def _unmarked(paths: Sequence[str]) -> Area:
-    """What was given, where nothing says how far the project goes; its neighbours may be anybody's, and any number."""
+    """Just the given paths, if nothing marks the project's extent: neighbouring files may belong to other projects."""
     here = os.getcwd()
     if all(here in _upwards(path) for path in paths):
         return Area(here, tuple(paths), True)
@@ -138,7 +138,7 @@ def unused_models(
 
 
 def _entries_only(group: Sequence[Model], entries: dict[Mention, Entry]) -> list[Entry] | None:
-    """The entries of a model under all its names, None where something loads it, or might."""
+    """The entries of a model under all its names; None if something loads it, or might load it."""
     found: list[Entry] = []
     for model in group:
         if model.loads or model.tokenizer_loads or model.model_id.startswith("openai/gpt-"):
@@ -153,7 +153,7 @@ def _entries_only(group: Sequence[Model], entries: dict[Mention, Entry]) -> list
 
 
 class _Elsewhere:
-    """What the project's other files say; read when first asked, which is seldom."""
+    """The contents of the project's other files, read on first use, which is rare."""
 
     def __init__(self, area: Area, python: Iterable[str], ids: Iterable[str]) -> None:
         self.root = area.root
@@ -196,7 +196,7 @@ class _Elsewhere:
 
 
 def _other_texts(paths: Iterable[str]) -> Iterator[str]:
-    """The files below folders that nobody else reads; none for the files among the paths."""
+    """The files below folders that are not read otherwise; none for paths that are files."""
     for path in paths:
         for folder, folders, names in os.walk(path):
             folders[:] = [each for each in folders if not each.startswith(".")]
@@ -204,7 +204,7 @@ def _other_texts(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _text(path: str) -> bytes | None:
-    """A file's bytes, None where it cannot be read, is no text or is too long to be written by hand."""
+    """A file's bytes; None if it cannot be read, is not text, or is too long to be written by hand."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:

@@ -1,8 +1,8 @@
-"""Results of earlier runs, for files of which nothing has changed that they rest on.
+"""Caches results between runs, for files whose dependencies have not changed.
 
-A result is known by the file's content, the settings and rules that held for it, what the run wanted, the versions of
-everything that worked on it, and the facts it rests on: where imports led (or that they led nowhere), and what the files
-held that were read there. Whatever goes wrong with the cache itself, a run does without it.
+A cached result depends on the file's content, its settings and rules, the options of the run, the versions of the
+software, and the imports that were followed: where they led (or that they led nowhere), and the content of the files
+there. Errors in the cache are never fatal; the run continues without it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from telepathy_lint.flow.import_resolution import ModuleFiles
 if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult
 
-#: What a damaged or forged file can make of its own entries.
+#: Errors that damaged or forged entries can cause.
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 
 class Grounds(NamedTuple):
-    """What one result rests on beside its own file: plain data that comes back from a worker process."""
+    """The dependencies of a result other than its own file: plain data that comes back from a worker process."""
 
     facts: tuple[Fact, ...] = ()
     stamps: tuple[tuple[str, Known], ...] = ()
@@ -38,7 +38,7 @@ NO_GROUNDS = Grounds()
 
 
 class Hit(NamedTuple):
-    """What is known of a file: its result, None where it cannot hold anything of interest."""
+    """A cached entry: the file's result, or None if the file cannot contain anything relevant."""
 
     result: FileResult | None
 
@@ -48,7 +48,7 @@ class Cache:
 
     def __init__(self, folder: str, kind: str, task: str, versions: Callable[[], str]) -> None:
         self._folder = folder
-        # Each linter that is used here, such as pre-commit's and the project's own, has its file.
+        # Each installed linter, such as pre-commit's and the project's own, has its own file.
         name = f"{kind} {task} {sys.version} {__file__}"
         self._path = os.path.join(folder, f"{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}.cache")
         self._task = task
@@ -77,11 +77,11 @@ class Cache:
 
     @cached_property
     def contents(self) -> Contents:
-        """What the run reads goes through here."""
+        """The file contents of this run; all reads go through it."""
         return Contents(self._stored.stamps)
 
     def has_key(self, start: str) -> bool:
-        """Whether a result is kept under a key that starts like this."""
+        """Whether there is a cached result whose key starts with this text."""
         return any(key.startswith(start) for key in self._stored.keys if isinstance(key, str))
 
     def entry(self, path: str) -> Entry | None:
@@ -129,7 +129,7 @@ class Cache:
     def keep(
         self, path: str, digest: str, key: str, result: FileResult | None, grounds: Grounds = NO_GROUNDS
     ) -> None:
-        """Remember the result of a file with this content (None: it cannot hold anything of interest)."""
+        """Store the result of a file with this content (None: it cannot contain anything relevant)."""
         from telepathy_lint.cache.rows import encoded
 
         self._changed = True
@@ -144,7 +144,7 @@ class Cache:
         self._entries[path] = Entry(digest, key, result is None, grounds.facts, data, store.today())
 
     def save(self) -> None:
-        """Write what this run found out, beside what other runs know of other files."""
+        """Write the results of this run, and keep those of other runs about other files."""
         if not self._changed and not self._entries:
             return  # nobody asked
         seen = {path: known for path, known in self.contents.seen.items() if known[1] is not None}
@@ -160,7 +160,7 @@ class Cache:
             store.write(self._path, self._purpose, entries, {**stored.stamps, **seen})
 
     def _other(self, stored: store.Stored, path: str) -> Entry | None:
-        """The entry of a file that this run has nothing to say about."""
+        """The entry of a file that was not part of this run."""
         if path in self._entries:
             return None
         try:
@@ -170,7 +170,7 @@ class Cache:
 
 
 def grounds(asked: Iterable[tuple[str, str, str | None]], contents: Contents) -> Grounds:
-    """What a result rests on, from the imports followed for it (`Modules.asked`)."""
+    """The dependencies of a result, from the imports that were followed for it (`Modules.asked`)."""
     facts: dict[Fact, None] = {}
     stamps: dict[str, Known] = {}
     for asker, module, found in asked:

@@ -1,4 +1,4 @@
-"""What files hold, told from their time stamps where these can be trusted, otherwise by reading them."""
+"""Tells whether files have changed: by their time stamps if these are reliable, otherwise by reading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Stamp = tuple[int, int, int, int]
 #: The digest of a content, and the stamp of the file that held it; no stamp where it proves nothing.
 Known = tuple[str, Stamp | None]
 
-#: The digest of what cannot be read.
+#: The digest of a file that cannot be read.
 UNREADABLE = ""
 #: A file may change again within the same tick of its file system's clock (two seconds on the coarsest): for so long
 #: after a change, its stamp proves nothing.
@@ -21,7 +21,7 @@ _TICK = 2_000_000_000
 
 
 class Contents:
-    """Digests of files as this run sees them; `known` is what an earlier run found out."""
+    """Digests of files in this run; `known` are the digests from an earlier run."""
 
     def __init__(self, known: Mapping[str, Known] | None = None) -> None:
         self.known = known or {}

@@ -1,4 +1,4 @@
-"""Where the cache lies, and what is removed when it is cleaned: only what was put there."""
+"""The location of the cache, and its removal. Only files that the cache created are removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OURS = r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?"
 
 
 def root_of(config: Config, folder: str) -> str:
-    """The folder that a run belongs to: the configuration's, else the project's around `folder`, else `folder` itself."""
+    """The root folder of a run: the configuration's folder, else the project that contains `folder`, else `folder` itself."""
     if config.files:
         return config.root
     current = folder
@@ -31,16 +31,16 @@ def root_of(config: Config, folder: str) -> str:
 
 
 def folder_of(config: Config) -> str:
-    """The cache's folder (an absolute path), where nothing is configured under its own name beside the configuration."""
+    """The cache folder (an absolute path); by default, it is next to the configuration."""
     if config.cache_dir is not None:
         return os.path.join(config.root, config.cache_dir)
     return os.path.join(root_of(config, os.getcwd()), NAME)
 
 
 def prepare(folder: str) -> bool:
-    """Make the folder where it is missing; False where there can be none.
+    """Create the folder if it does not exist. Return False if it cannot be created.
 
-    A link is not followed: a repository that brings one must not have us write elsewhere.
+    Links are not followed: a repository that contains one must not make the linter write elsewhere.
     """
     if os.path.islink(folder):
         return False
@@ -64,10 +64,10 @@ def files(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def clean(folder: str) -> int:
-    """Remove the cache's files, and the folder where nothing else is in it; how many bytes that were.
+    """Remove the cache's files, and the folder if it is then empty. Return the number of bytes freed.
 
     Raises:
-        OSError: something could not be removed.
+        OSError: a file could not be removed.
     """
     freed = 0
     if os.path.islink(folder):

@@ -1,4 +1,4 @@
-"""A file's result as rows of JSON and back; what is read is checked, since anybody can write a file."""
+"""Converts a file's result to rows of JSON and back. Rows are checked when they are read, because anyone can write the file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violatio
 
 
 class RowError(Exception):
-    """What was read is not what was written."""
+    """The data is not a valid result."""
 
 
 def encoded(result: FileResult) -> bytes:
-    """Everything but the path, which is as the user names the file; empty where nothing was found."""
+    """The result as rows, without the path, which depends on how the user names the file; empty without findings."""
     if not result.findings and not result.failed and not result.notes:
         return b""
     document = [
@@ -29,10 +29,10 @@ def encoded(result: FileResult) -> bytes:
 
 
 def decoded(data: bytes, path: str) -> FileResult:
-    """The result for a file that is called `path` this time.
+    """The result from its rows, for a file that is called `path` in this run.
 
     Raises:
-        RowError: the data is not a result.
+        RowError: the data is not a valid result.
     """
     if not data:
         return FileResult(path)

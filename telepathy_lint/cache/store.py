@@ -1,6 +1,6 @@
-"""A cache's file: a checksum, an index, and the results one after the other; written in one step.
+"""Reads and writes a cache file: a checksum, an index, and the results one after the other. It is written atomically.
 
-JSON and a checksum, nothing that could run code: a file that is torn, of another version or not ours is no cache.
+The file contains JSON and a checksum, nothing that could run code. A truncated, foreign or outdated file is ignored.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Fact = tuple[str, ...]
 
 
 class StoreError(Exception):
-    """The file is no cache of ours, or not of this purpose."""
+    """The file is not a valid cache file, or not for this kind of run."""
 
 
 class Entry(NamedTuple):
-    """What is known of one file: its digest when it was looked at, under which key, resting on what, with which result."""
+    """The entry of one file: its digest when it was linted, the key, the dependencies, and the result."""
 
     digest: str
     key: str
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A cache file's content; entries are taken out of their tables when they are asked for."""
+    """The content of a cache file; entries are decoded when they are needed."""
 
     keys: list[str]
     facts: list[Fact]
@@ -75,10 +75,10 @@ def today() -> int:
 
 
 def read(path: str, purpose: str) -> Stored:
-    """What a cache file holds for this purpose.
+    """Read a cache file for this kind of run.
 
     Raises:
-        OSError, StoreError: nothing of use.
+        OSError, StoreError: the file cannot be used.
     """
     import json  # most runs over a file or two do without
 
@@ -106,15 +106,15 @@ def read(path: str, purpose: str) -> Stored:
 
 
 def _plainly(path: str, flags: int) -> int:
-    """Open a file; a link is not followed, and nothing that is no file is waited for."""
+    """Open a regular file, without following links or waiting for pipes."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def write(path: str, purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -> None:
-    """Put a cache file in the place of an older one; those that lie unused are removed.
+    """Replace a cache file, and remove files that have not been used for long.
 
     Raises:
-        OSError: it cannot be written; the older one is as it was.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     oldest = today() - _MAX_DAYS
     kept = {path: each for path, each in entries.items() if each.day >= oldest}
@@ -173,7 +173,7 @@ def _packed(purpose: str, entries: dict[str, Entry], stamps: dict[str, Known]) -
 
 
 def _prune(folder: str, newest: str) -> None:
-    """Remove cache files that nobody used for long, and the oldest of those that are too many or too much."""
+    """Remove cache files that have not been used for long, and the oldest ones if there are too many or they are too large."""
     with suppress(OSError):
         found = [(entry.stat(), entry.path) for entry in place.files(folder) if entry.path != newest]
         found.sort(key=lambda each: -each[0].st_mtime)

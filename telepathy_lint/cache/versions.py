@@ -1,4 +1,4 @@
-"""What worked on a result: our own code as it is now, the Python that runs it, the LibCST that writes fixes."""
+"""The versions that a result depends on: our own code, the Python that runs it, and the LibCST that writes fixes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from telepathy_lint._version import __version__
 
 
 def versions() -> str:
-    """One text that differs wherever a result might; a change of our own source makes another one without a new version."""
+    """A text that differs if results may differ. It also changes with our own source code, without a new version."""
     parts = [__version__, sys.version]
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     # Where our files are not files, as in an archive, only the version tells.

@@ -1,1 +1,1 @@
-"""The plain data that travels between the stages."""
+"""The plain data that is passed between the stages."""

@@ -1,4 +1,4 @@
-"""What a run knows of one file: plain data that travels from worker processes to the output formats."""
+"""The result for one file: plain data that is passed from worker processes to the output formats."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"
 FAILED_TEXT = "A file that could not be read, parsed or written."
 
-#: What became of a finding: it is to be reported, was fixed, or is known from the baseline.
+#: The state of a finding: to be reported, fixed, or known from the baseline.
 State = Literal["left", "fixed", "known"]
 
 
 class Note(NamedTuple):
-    """Something about a file that is said on standard error and is no finding."""
+    """A message about a file that is printed to standard error and is not a finding."""
 
     cell: int
     line: int
@@ -25,35 +25,35 @@ class Note(NamedTuple):
 
 
 class FileFinding(NamedTuple):
-    """One finding in a file, what became of it, and what the output shows of it."""
+    """One finding in a file, with its state and what the output shows of it."""
 
     violation: Violation
     state: State = "left"
-    #: The source it is about, in one line of single blanks, by which a baseline recognises it; empty unless asked for.
+    #: The source of the finding, in one line of single blanks: what a baseline recognises it by; empty unless requested.
     snippet: str = ""
-    #: What its fix would change, line by line; empty where it is not to be shown.
+    #: The line diff of its fix; empty if it is not shown.
     diff: str = ""
 
 
 class FileResult(NamedTuple):
-    """The outcome for one file."""
+    """The result for one file."""
 
     path: str
-    #: Those to report come first, sorted; then those that were fixed, in the order in which that was done.
+    #: First those to report, sorted; then those that were fixed, in the order of fixing.
     findings: tuple[FileFinding, ...] = ()
     #: The file, or a part of it, could not be processed; `failures` say why.
     failed: bool = False
     #: Source lines around findings and fixes, by cell and line.
     lines: Mapping[tuple[int, int], str] = {}
-    #: A notebook's lines in its file, by cell and line.
+    #: Line numbers in a notebook's file, by cell and line.
     file_lines: Mapping[tuple[int, int], int] = {}
     #: The unified diff of all fixes.
     patch: str = ""
-    #: The file's new content, None where nothing changed.
+    #: The file's new content; None if nothing changed.
     output: bytes | None = None
-    #: Suppression comments added.
+    #: The number of suppression comments added.
     comments: int = 0
-    #: The next run may have another one for the same file, as after a crash: not to be remembered.
+    #: The next run may have a different result for the same file, for example after a crash: do not cache it.
     passing: bool = False
     notes: tuple[Note, ...] = ()
 
@@ -85,7 +85,7 @@ class FileResult(NamedTuple):
 def failure(
     path: str, message: str, line: int = 1, column: int = 1, cell: int = -1, *, passing: bool = False
 ) -> FileResult:
-    """The result for a file that could not be processed: that is a finding of its own."""
+    """The result for a file that could not be processed, which is reported as a finding."""
     span = Span(line, column, line, column, cell)
     found = Violation(path, cell, line, column, FAILED_CODE, FAILED_NAME, message, span)
     return FileResult(path, (FileFinding(found),), failed=True, passing=passing)
@@ -94,7 +94,7 @@ def failure(
 def with_failure(
     result: FileResult, message: str, line: int = 1, column: int = 1, cell: int = -1
 ) -> FileResult:
-    """A file of which something could not be done, beside what was found in it."""
+    """A result with an additional failure."""
     left = [*result.left, *failure(result.path, message, line, column, cell).findings]
     left.sort(key=lambda each: ORDER(each.violation))
     others = [each for each in result.findings if each.state != "left"]

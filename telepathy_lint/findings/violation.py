@@ -1,4 +1,4 @@
-"""The plain data that travels between the stages: frozen, sortable, picklable, without tree nodes."""
+"""The plain data that is passed between the stages: immutable, sortable, picklable, without tree nodes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Safety = Literal["safe", "unsafe", "display"]
 
 
 class Span(NamedTuple):
-    """A place as users see it: 1-based lines and columns, columns in characters; the end is exclusive.
+    """A position as users see it: 1-based lines and columns, columns in characters, exclusive end.
 
     `cell` is the 0-based index among a notebook's code cells and -1 elsewhere (so that spans sort);
-    lines then count inside the cell.
+    lines are then relative to the cell.
     """
 
     line: int
@@ -23,9 +23,9 @@ class Span(NamedTuple):
 
 
 def place_in_words(line: int, cell: int = -1) -> str:
-    """A place in prose: `line 3`, or `line 3 of the 10th code cell`.
+    """A position in words: `line 3`, or `line 3 of the 10th code cell`.
 
-    An ordinal has one meaning whether a format counts cells from 0, as JSON's `cell`, or from 1, as the formats for people.
+    The ordinal is unambiguous, although JSON's `cell` counts from 0 and the text formats count from 1.
     """
     if cell < 0:
         return f"line {line}"
@@ -44,10 +44,10 @@ class Edit(NamedTuple):
 
 
 class Fix(NamedTuple):
-    """What a fix would change, and how sure it is to keep the program's meaning.
+    """What a fix changes, and whether it keeps the program's meaning.
 
-    `edits` is empty until somebody asks for them: building them costs the import of LibCST. A "display" fix has none:
-    its message says "not fixed" and what in the file shows that a fix would break the program.
+    `edits` is empty unless edits are requested, because computing them imports LibCST. A "display" fix has no edits:
+    its message says "not fixed" and names the evidence in the file that a fix would break the program.
     """
 
     safety: Safety
@@ -56,12 +56,12 @@ class Fix(NamedTuple):
 
     @property
     def reason(self) -> str | None:
-        """Why the finding is not fixed; None where it can be."""
+        """Why the finding is not fixed; None if it can be fixed."""
         return self.message.removeprefix("not fixed: ") if self.safety == "display" else None
 
 
 class SiteRef(NamedTuple):
-    """The call that a violation is about, wherever in it the violation points."""
+    """The call that a violation is about; the violation itself may point to a part of it."""
 
     kind: str
     callee: str
@@ -70,7 +70,7 @@ class SiteRef(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """One finding: sorted by path, cell, line, column, code; the same finding whatever is known of its site and fix."""
+    """One finding. Findings are sorted and compared by path, cell, line, column and code, not by their site and fix."""
 
     path: str
     cell: int
@@ -88,7 +88,7 @@ class Violation(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The message, with why the finding is not fixed where something in the file shows that a fix would harm."""
+        """The message, with the reason if the finding is not fixed because a fix would do harm."""
         withheld = self.fix is not None and self.fix.safety == "display"
         return f"{self.message} ({self.fix.message})" if withheld and self.fix else self.message
 

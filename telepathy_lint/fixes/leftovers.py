@@ -67,8 +67,8 @@ def _reads(text: str, offset: int, name: str) -> bool:
 
 
 def _in_comment(scan: Scan, offset: int) -> bool:
-    assert scan.finder is not None
-    words, line = scan.finder.words, scan.source.line(scan.source.line_of(offset))
+    assert scan.file is not None
+    words, line = scan.file.words, scan.source.line(scan.source.line_of(offset))
     return "#" in line and not words.in_code(offset) and not words.in_string(offset)
 
 

@@ -1,1 +1,1 @@
-"""The same findings for other programs: flake8, LibCST codemods, editors, Python code."""
+"""The linter in other programs: flake8, LibCST codemods, editors, Python code."""

@@ -1,8 +1,7 @@
-"""The linter for programs: `lint` and `fix` for one source that is at hand as text or bytes.
+"""The Python API: `lint` and `fix` for one source, given as text or bytes.
 
-Both read no file and no configuration; what a run of the command line takes from there is given as arguments. What another
-module of the project defines is therefore not followed: for a whole repository, run the command with
-`--output-format json`.
+They do not read files or configuration; settings are arguments. Imports from other modules of the project are therefore
+not followed. For a whole repository, run the command with `--output-format json`.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 @dataclass(frozen=True)
 class FixResult(Generic[AnyStr]):
-    """What `fix` made of a source."""
+    """The result of `fix`."""
 
     #: The source afterwards, of the type that was given: text for text, bytes for bytes.
     source: AnyStr
     changed: bool
-    #: What was fixed, with the edits; lines and columns are those of the round of fixes that it was found in.
+    #: The fixed findings, with their edits; lines and columns are those at the time when each was found.
     applied: tuple[Violation, ...]
-    #: What is still found afterwards.
+    #: The remaining findings.
     remaining: tuple[Violation, ...]
 
 
@@ -50,22 +49,22 @@ def lint(
     noqa: bool = True,
     edits: bool = False,
 ) -> list[Violation]:
-    """The findings in one script or notebook, sorted by place.
+    """The findings in one script or notebook, sorted by position.
 
     Args:
-        source: Python code, or a notebook's JSON; bytes are decoded as Python does it.
-        path: what findings call the file; a notebook is known by its suffix, `.ipynb`.
-        settings: what rules and fixes may ask, such as the lowest transformers version to support.
+        source: Python code, or a notebook's JSON; bytes are decoded as Python decodes source files.
+        path: the path shown in findings; a path that ends in `.ipynb` is a notebook.
+        settings: settings of rules and fixes, such as the lowest transformers version to support.
         select, ignore, extend_select: codes, prefixes, names or "ALL", as on the command line. Without `select`, the
             rules that are on by default.
-        fixable, unfixable: rules that may be fixed, and rules that are reported and never fixed, beside what `settings` say;
-            without `fixable`, all.
-        noqa: whether suppression comments count.
-        edits: whether every finding's fix comes with its edits; LibCST is imported for them.
+        fixable, unfixable: rules that may be fixed (default: all), and rules that are reported but never fixed, in addition
+            to `settings`.
+        noqa: whether to respect suppression comments.
+        edits: whether every finding's fix includes its edits, which imports LibCST.
 
     Raises:
-        ValueError: a selector fits no rule, or no GPU has the name that the settings give.
-        SourceError: the source is not Python that this interpreter can read. A notebook's cells that are not are skipped.
+        ValueError: a selector matches no rule, or the GPU in the settings is unknown.
+        SourceError: the source is not valid Python for this interpreter. Invalid cells of a notebook are skipped.
         RuleError: a rule crashed.
     """
     rules = select_rules(select, ignore, extend_select)
@@ -90,14 +89,14 @@ def fix(
     noqa: bool = True,
     unsafe: bool = False,
 ) -> FixResult[AnyStr]:
-    """The source with the fixes of its findings made, until nothing changes; arguments are those of `lint`.
+    """Apply fixes until nothing changes. The other arguments are those of `lint`.
 
     Args:
-        unsafe: whether to make fixes too that change numbers or decoding.
+        unsafe: whether to apply fixes that change numbers or decoding, too.
 
     Raises:
-        ValueError, SourceError, RuleError: as `lint`.
-        FixError: a fix broke the file or the fixes do not settle; nothing was changed.
+        ValueError, SourceError, RuleError: as in `lint`.
+        FixError: a fix broke the file, or the fixes do not converge; nothing is changed.
     """
     rules = select_rules(select, ignore, extend_select)
     settings = _settings(settings or Settings(), fixable, unfixable)
@@ -111,7 +110,7 @@ def fix(
 
 
 def _settings(settings: Settings, fixable: Sequence[str] | None, unfixable: Sequence[str]) -> Settings:
-    """The settings with what the arguments add; what they name is checked."""
+    """The settings combined with the arguments, which are checked."""
     if settings.gpu != Settings().gpu:
         from telepathy_runtime.machine.gpu_names import DEVICE, canonical, unknown
 
@@ -126,12 +125,12 @@ def _settings(settings: Settings, fixable: Sequence[str] | None, unfixable: Sequ
 
 
 def _without_mark(source: str | bytes) -> str | bytes:
-    """Text as Python takes it; in bytes the mark says the encoding, and is seen to there."""
+    """Text without a byte order mark; in bytes, the mark determines the encoding and is handled elsewhere."""
     return source.removeprefix(_BYTE_ORDER_MARK) if isinstance(source, str) else source
 
 
 def _like(source: AnyStr, data: bytes) -> AnyStr:
-    """What was written, as text with its byte order mark where the source was text."""
+    """The new content in the type of the source; text keeps its byte order mark."""
     if isinstance(source, bytes):
         return data
     mark = _BYTE_ORDER_MARK if source.startswith(_BYTE_ORDER_MARK) else ""

@@ -1,7 +1,7 @@
 """LibCST codemods: `python -m libcst.tool codemod -x telepathy_lint.codemod.UseRuntimeLoader PATH`.
 
-The engine edits the text, so what LibCST would change by itself, such as a form feed before a statement, it changes
-only in files that are fixed.
+The engine edits the text itself. Changes that LibCST makes on its own, such as to a form feed before a statement, only
+occur in files that are fixed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from telepathy_lint.source.text import Source, SourceError
 
 
 class _FixCommand(CodemodCommand, ABC):
-    """What both codemods do; they differ in how the fix is written."""
+    """The base of both codemods, which differ in the fix style."""
 
     style: ClassVar[FixStyle]
 

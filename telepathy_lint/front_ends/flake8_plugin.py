@@ -1,7 +1,7 @@
-"""The flake8 plugin: flake8's tree and lines in, flake8's tuples out.
+"""The flake8 plugin: takes flake8's tree and lines, and returns flake8's tuples.
 
-Which codes count, and `noqa`, are flake8's business. What the rules ask about the project comes from
-`[tool.telepathy-lint]` and the requirement files, as on the command line, unless flake8's own options say otherwise.
+flake8 handles the selection of codes and `noqa`. The settings of the rules come from `[tool.telepathy-lint]` and the
+requirement files, as on the command line, unless flake8's own options override them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_KEPT = 60_000
 
 
 class Plugin:
-    """One instance a file."""
+    """The plugin; flake8 creates one instance per file."""
 
     name = "telepathy-lint"
     version = __version__
@@ -119,7 +119,7 @@ class Plugin:
             yield violation.line, violation.column - 1, f"{violation.code} {violation.message}", type(self)
 
     def _prepare(self, folder: str) -> tuple[Any, Any]:
-        """The rules whose findings flake8 would not throw away, and the settings that hold in a folder."""
+        """The rules whose findings flake8 would report, and the settings for a folder."""
         if folder not in _prepared:
             from telepathy_lint.discovery.requirements import Targets
             from telepathy_lint.rules import all_rules

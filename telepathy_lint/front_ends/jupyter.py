@@ -1,4 +1,4 @@
-"""JupyterLab finds the language server through this: an entry point of `jupyter-lsp`, which is not imported here."""
+"""An entry point for `jupyter-lsp`, through which JupyterLab finds the language server; `jupyter-lsp` is not imported."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
 
 
 class ServerSpec:
-    """What `jupyter-lsp` asks an entry point: whether the server can run, and how it is started."""
+    """The interface that `jupyter-lsp` expects: whether the server can run, and how to start it."""
 
     def is_installed(self, manager: Any) -> bool:
-        """Whether the `server` extra is there."""
+        """Whether the `server` extra is installed."""
         del manager
         return all(find_spec(name) is not None for name in ("pygls", "lsprotocol"))
 
     def __call__(self, manager: Any) -> dict[str, dict[str, Any]]:
-        """The server's description, version 2 of the schema of `jupyter-lsp`, under its name."""
+        """The server's description by name, in version 2 of the schema of `jupyter-lsp`."""
         del manager
         return {
             "telepathy-lint": {

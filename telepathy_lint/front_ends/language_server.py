@@ -1,6 +1,6 @@
 """The language server: diagnostics as you type, rule documentation on hover, quick fixes, fix-all, notebooks, commands.
 
-It translates between the protocol and the engine, like every other front-end; pygls speaks the protocol. The parts are in
+It translates between the protocol, which pygls implements, and the engine. The parts are in
 `telepathy_lint.front_ends.lsp`; this module connects them to the protocol's methods.
 """
 
@@ -40,7 +40,7 @@ _NOTEBOOKS = types.NotebookDocumentSyncOptions(
 
 
 class Server(LanguageServer):
-    """pygls's server with a session, which begins when the client has said what it can do."""
+    """pygls's server with a session, which begins when the client has sent its capabilities."""
 
     session: Session
     actions: Actions
@@ -52,7 +52,7 @@ class Server(LanguageServer):
         self._pulls_cells = False
 
     def begin(self, params: types.InitializeParams) -> None:
-        """Keep documents in our way, and the settings that come with the first message."""
+        """Set up our own workspace, and the settings from the first message."""
         known = self.protocol.workspace
         documents = Documents(
             known.root_uri,
@@ -64,7 +64,7 @@ class Server(LanguageServer):
         self.actions = Actions(self.session, params.capabilities)
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """What a request cannot do is its answer; anything else is a fault, and worth a line in the client's log."""
+        """Log unexpected errors in the client. Expected errors are the answer to the request."""
         if source is not FeatureRequestError or isinstance(error, JsonRpcInternalError):
             self.log(f"{type(error).__name__}: {error}", types.MessageType.Error)
 
@@ -78,19 +78,19 @@ class Server(LanguageServer):
 
     @property
     def pulls(self) -> bool:
-        """Whether the client asks for the diagnostics of text documents: it is then sent none."""
+        """Whether the client pulls the diagnostics of text documents; if so, none are pushed."""
         return self.can("text_document", "diagnostic")
 
     def pulls_of(self, key: str) -> bool:
-        """Whether the client asks for the diagnostics of this buffer.
+        """Whether the client pulls the diagnostics of this buffer.
 
-        For the cells of a notebook no capability says so, and clients differ: VS Code's library asks for them from its
-        version 10 on. They are sent until the client asks for one.
+        There is no capability for the cells of a notebook, and clients differ: VS Code's library pulls them from version
+        10 on. Diagnostics are pushed until the client pulls some.
         """
         return self._pulls_cells if key in self.workspace.notebook_documents else self.pulls
 
     def asked_for(self, analysis: Analysis) -> None:
-        """The client asked for diagnostics. Where it does so for a cell, what was sent of notebooks is taken back."""
+        """The client pulled diagnostics. If it did so for a cell, clear the pushed diagnostics of notebooks."""
         if not analysis.buffer.is_notebook or self._pulls_cells:
             return
         self._pulls_cells = True
@@ -101,7 +101,7 @@ class Server(LanguageServer):
             state.published = set()
 
     def can(self, *path: str) -> bool:
-        """Whether a capability of the client's, given by its path, is there and true."""
+        """Whether the client has a capability, given by its path."""
         value: Any = self.client_capabilities
         for name in path:
             value = getattr(value, name, None)
@@ -110,7 +110,7 @@ class Server(LanguageServer):
     # ---- settings
 
     async def ask_for_settings(self) -> None:
-        """The settings of every folder from the client; without such a client, those it sent at its start hold."""
+        """Request the settings of every folder. If the client does not support this, its initial settings apply."""
         if self.can("workspace", "configuration"):
             folders = {
                 path: folder.uri
@@ -133,7 +133,7 @@ class Server(LanguageServer):
         self.read_anew()
 
     async def register(self) -> None:
-        """Ask to be told of changed settings and files, where the client lets a server ask."""
+        """Register for changes of settings and files, if the client supports it."""
         wanted = []
         if self.can("workspace", "did_change_configuration", "dynamic_registration"):
             options: Any = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
@@ -157,7 +157,7 @@ class Server(LanguageServer):
     # ---- diagnostics
 
     def changed(self, uri: str, due: bool) -> None:
-        """A buffer was opened, edited or saved; `due` says that it is to be linted whatever the settings."""
+        """A buffer was opened, edited or saved. With `due`, it is linted whatever the settings."""
         key = self.session.documents.key_of(uri)
         if key is not None:
             self.session.state(key).due = due
@@ -165,7 +165,7 @@ class Server(LanguageServer):
                 self.session.schedule(key, self.publish)
 
     def read_anew(self) -> None:
-        """Something beside the buffers changed: the findings of all that is open may be others now."""
+        """Something other than the buffers changed: lint all open buffers again."""
         self.session.renew()
         for key in self.session.documents.open_keys():
             if not self.pulls_of(key):
@@ -174,7 +174,7 @@ class Server(LanguageServer):
             self.workspace_diagnostic_refresh(None)
 
     def publish(self, key: str) -> None:
-        """Send the diagnostics of a buffer as soon as they are known; one run of a buffer goes on at a time."""
+        """Push the diagnostics of a buffer as soon as they are known; each buffer has one run at a time."""
         state = self.session.state(key)
         if state.task is None or state.task.done():
             state.task = asyncio.ensure_future(self._publish(key))
@@ -194,7 +194,7 @@ class Server(LanguageServer):
             self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, diagnostics, version))
 
     def closed(self, key: str, uris: set[str]) -> None:
-        """Take back what was shown in documents that are closed."""
+        """Clear the diagnostics of closed documents."""
         published = self.session.forget(key).published
         self.clear(published if self.pulls else published | uris)
 
@@ -204,7 +204,7 @@ class Server(LanguageServer):
 
 
 def hover(analysis: Analysis, uri: str, position: types.Position) -> types.Hover | None:
-    """The documentation of the rules that report the place."""
+    """The documentation of the rules with findings at the position."""
     found = touched(analysis, uri, types.Range(position, position))
     codes = dict.fromkeys(one.code for one in found)
     texts = ["\n".join(markdown(rule)) for rule in registry.all_rules() if rule.meta.code in codes]
@@ -215,7 +215,7 @@ def hover(analysis: Analysis, uri: str, position: types.Position) -> types.Hover
 
 
 def create() -> Server:
-    """A server with all its features."""
+    """Create a server with all its features."""
     server = Server()
     _lifecycle(server)
     _documents(server)

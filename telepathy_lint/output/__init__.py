@@ -1,4 +1,4 @@
-"""Output formats: one table, one module a format, each a function `render(report)` that gives the text in pieces."""
+"""Output formats: a table of formats, and one module per format with a function `render(report)` that yields text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """What a format needs to be told of each finding; fixes cost LibCST, so only who shows them asks."""
+    """The data that a format needs. Computing fixes imports LibCST, so only formats that show them request them."""
 
     module: str
     edits: Literal["none", "shown", "all"] = "none"
@@ -39,7 +39,7 @@ FORMATS = {
 
 
 class Report(NamedTuple):
-    """Everything a format may say."""
+    """The input of a format."""
 
     results: Sequence[FileResult]
     colour: bool = False
@@ -58,7 +58,7 @@ class Report(NamedTuple):
 
 
 def render(name: str, report: Report) -> Iterator[str]:
-    """The report in the format of this name, in pieces."""
+    """The report in the named format, in pieces."""
     module = importlib.import_module(f"telepathy_lint.output.{FORMATS[name].module}")
     pieces: Iterator[str] = module.render(report)
     return pieces
@@ -70,10 +70,10 @@ DOCUMENTATION = ""
 
 
 def page_url(page: str = "") -> str | None:
-    """The address of a page; None while there is no site, since a path leads nowhere from another folder."""
+    """The URL of a page; None while there is no site, because a relative path would be useless in other folders."""
     return f"{DOCUMENTATION}{page}" if DOCUMENTATION else None
 
 
 def rule_url(code: str, name: str) -> str | None:
-    """The address of a rule's page."""
+    """The URL of a rule's page."""
     return page_url(f"rules/{code.lower()}-{name}/")

@@ -23,7 +23,7 @@ def render(report: Report) -> Iterator[str]:
 
 
 def _data(text: str) -> str:
-    """The agent reads these back; a line break would end the command."""
+    """Escape text for the agent: a line break would end the command."""
     return text.replace("%", "%AZP25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,4 +1,4 @@
-"""One line a finding: `path:line:column: CODE [*] message`."""
+"""One line per finding: `path:line:column: CODE [*] message`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The findings of each call with its source, carets under it, and what the fix would change."""
+"""The findings of each call with its source code, carets, and the diff of the fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult
     from telepathy_lint.findings.violation import Fix, Span, Violation
 
-#: A longer line is shown from a little before the finding on.
+#: Longer lines are shown from shortly before the finding.
 WIDTH = 160
 
 
@@ -24,7 +24,7 @@ def render(report: Report) -> Iterator[str]:
 
 
 def _blocks(result: FileResult) -> Iterator[list[tuple[Violation, str]]]:
-    """The findings of each call, by code, each with what its fix would change; calls in the order of their first finding."""
+    """The findings of each call, by code, each with the diff of its fix; calls are ordered by their first finding."""
     blocks: dict[object, list[tuple[Violation, str]]] = {}
     for number, (violation, _, _, diff) in enumerate(result.left):
         call = violation.site.span if violation.site is not None else number
@@ -55,7 +55,7 @@ def _block(report: Report, result: FileResult, block: list[tuple[Violation, str]
 
 
 def _helps(report: Report, block: list[tuple[Violation, str]]) -> Iterator[tuple[str, str]]:
-    """What to say of the fixes of a call, each once: what they would change first, then why others are not made."""
+    """The help texts for the fixes of a call, each once: first the diffs, then why other fixes are not applied."""
     shown: dict[Fix, str] = {}
     reasons: dict[str, list[str]] = {}
     for violation, diff in block:
@@ -68,7 +68,7 @@ def _helps(report: Report, block: list[tuple[Violation, str]]) -> Iterator[tuple
             shown.setdefault(fix, diff)
     unsafe = [fix for fix in shown if fix.safety == "unsafe"]
     for fix, diff in shown.items():
-        # The unsafe rewrite of a call does what the safe one does, and more.
+        # The unsafe rewrite of a call includes the safe one.
         if fix.safety == "unsafe" or not any(_overlap(fix, other) for other in unsafe):
             yield fix.message, diff
     for message, codes in reasons.items():
@@ -83,7 +83,7 @@ def _overlap(one: Fix, other: Fix) -> bool:
 def _source(
     report: Report, violations: list[Violation], lines: dict[int, str], width: int, bar: str
 ) -> Iterator[str]:
-    """The lines around the findings, with a line of carets for each place; codes stand there where places differ."""
+    """The lines around the findings, with a line of carets for each position, and codes if there are several positions."""
     places: dict[Span, list[str]] = {}
     for violation in violations:
         places.setdefault(violation.span, []).append(violation.code)
@@ -108,13 +108,13 @@ def _source(
 
 
 def _window(line: str, column: int) -> tuple[str, int]:
-    """A piece of the line that has the column in it, and how much was cut in front."""
+    """A part of the line that contains the column, and the number of characters cut off before it."""
     start = max(column - 40, 0) if len(line) > WIDTH else 0
     return line[start : start + WIDTH], start
 
 
 def _caret(text: str, start: int, end: int) -> str:
-    """Blanks as wide as what stands before the finding, and carets as wide as the finding."""
+    """Spaces up to the finding, and carets as wide as the finding."""
     before, found = text[:start], text[start : max(end, start)]
     if text.isascii() and text.isprintable():
         return " " * len(before) + "^" * max(len(found), 1)
@@ -123,7 +123,7 @@ def _caret(text: str, start: int, end: int) -> str:
 
 
 def _width(character: str) -> int:
-    """Columns that a terminal gives a character."""
+    """The width of a character on a terminal, in columns."""
     if character.isascii():
         return 1 if character.isprintable() or character == "\t" else 4  # shown as \x00
     if unicodedata.combining(character):

@@ -1,4 +1,4 @@
-"""Findings under the name of their file."""
+"""Findings grouped by file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One JSON object a line, the same objects as in `json`."""
+"""One JSON object per line, the same objects as in `json`."""
 
 from __future__ import annotations
 

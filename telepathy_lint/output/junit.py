@@ -1,4 +1,4 @@
-"""JUnit XML, which most continuous-integration services show."""
+"""JUnit XML, which most continuous-integration services support."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telepathy_lint.output import Report
 from telepathy_lint.output.places import file_line
 from telepathy_lint.output.text import place
 
-# XML 1.0 knows no way at all to write these.
+# Characters that XML 1.0 cannot represent.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

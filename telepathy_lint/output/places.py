@@ -1,4 +1,4 @@
-"""Places and identities as services want them: lines of the file, and a fingerprint that survives line shifts."""
+"""Positions and fingerprints for services: lines of the file, and a fingerprint that does not change when lines move."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from telepathy_lint.output import Report
 
 
 def file_line(result: FileResult, violation: Violation, line: int | None = None) -> int:
-    """The line in the file; a notebook's differ from those of its cells."""
+    """The line in the file, which differs from the line in the cell for notebooks."""
     line = violation.line if line is None else line
     return result.file_lines.get((violation.cell, line), line if violation.cell < 0 else 1)
 
 
 def message(violation: Violation) -> str:
-    """The message, with the place in the notebook for services that know no cells."""
+    """The message, with the position in the notebook for services that do not support cells."""
     if violation.cell < 0:
         return violation.text
     place = place_in_words(violation.line, violation.cell)
@@ -26,7 +26,7 @@ def message(violation: Violation) -> str:
 
 
 def fingerprinted(report: Report) -> Iterator[tuple[FileResult, Violation, str]]:
-    """Every finding with an identity made of file, rule and code, not of lines; equal ones are numbered."""
+    """Every finding with a fingerprint made of file, rule and code, not of lines; equal ones are numbered."""
     seen: Counter[tuple[str, str, str]] = Counter()
     for result in report.results:
         for violation, _, snippet, _ in result.left:

@@ -1,4 +1,4 @@
-"""The page of a rule, as in docs/rules/ and in the hover of an editor."""
+"""The documentation page of a rule, for docs/rules/ and for hovers in editors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from telepathy_lint.rule import Rule
 
 
 def facts(one: Rule) -> str:
-    """Since when there is the rule, whether it has a fix, whether it is on: one line."""
+    """One line with the version that added the rule, its fix, and whether it is on by default."""
     fix = {None: "no fix", "display": "fix shown, not applied"}.get(one.meta.fix, f"{one.meta.fix} fix")
     return f"since {one.meta.since}, {fix}, {'on' if one.meta.default else 'off'} by default"
 
 
 def markdown(one: Rule) -> Iterator[str]:
-    """A rule's page, as in docs/rules/; examples are fenced."""
+    """A rule's page as Markdown, as in docs/rules/; examples are fenced."""
     yield f"# {one.meta.code} {one.meta.name}"
     yield ""
     yield f"*{facts(one)}*"

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, with the rules' help, fixes, and fingerprints that survive line shifts."""
+"""SARIF 2.1.0, with the rules' help, fixes, and fingerprints that do not change when lines move."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Standard output and standard error of a command, where the reader may be gone or the disk full.
+"""Standard output and standard error of a command, which may be closed or on a full disk.
 
-A command runs to its end either way, so that what it changes on disk and its exit code do not depend on who reads:
-- the reader is gone (`| head -1`): what is left to print is dropped, and the exit code stays as it is;
-- the output cannot be written (a full disk): one line on standard error says so, and the exit code is 2;
-- standard error cannot be written: there is no other place to say it, so it is dropped.
+A command always runs to its end, so that its changes on disk and its exit code do not depend on the reader:
+- if the reader is gone (`| head -1`), the rest of the output is dropped and the exit code does not change;
+- if the output cannot be written (a full disk), one line is printed to standard error and the exit code is 2;
+- if standard error cannot be written, its output is dropped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FAILED = 2
 
 
 class _Raw(io.FileIO):
-    """A file descriptor that takes everything after its first error, and remembers the error."""
+    """A file descriptor that remembers its first error and accepts all writes after it."""
 
     error: OSError | None = None
 
@@ -42,9 +42,9 @@ def _wait_for(raw: _Raw) -> None:
 
 
 def run(program: str, command: Callable[[], int]) -> int:
-    """Run a command with guarded standard streams; its exit code, or 2 where standard output could not be written.
+    """Run a command with guarded standard streams. Return its exit code, or 2 if standard output could not be written.
 
-    A stream that is not a file, as a test or a notebook puts in place, is used as it is.
+    A stream that is not a file, such as one installed by a test or a notebook, is used unchanged.
     """
     _open_missing()
     before = sys.stdout, sys.stderr
@@ -66,13 +66,13 @@ def run(program: str, command: Callable[[], int]) -> int:
 
 
 def error_of(stream: Any) -> OSError | None:
-    """What went wrong when a guarded stream was written; None where nothing did."""
+    """The error from writing to a guarded stream; None if there was none."""
     raw = _raw_of(stream)
     return raw.error if isinstance(raw, _Raw) else None
 
 
 def is_lost(stream: Any) -> bool:
-    """Whether nothing that is written to a guarded stream arrives any more, also before anything is written."""
+    """Whether the reader of a guarded stream is gone; works even before anything is written."""
     raw = _raw_of(stream)
     if not isinstance(raw, _Raw) or raw.error is not None:
         return isinstance(raw, _Raw)
@@ -92,7 +92,7 @@ def _raw_of(stream: Any) -> Any:
 
 
 def _guarded(stream: Any) -> Any:
-    """A stream on the same descriptor, which a character that it cannot show does not stop either."""
+    """A guarded stream on the same descriptor, which also escapes characters that it cannot encode."""
     raw = _raw_of(stream)
     if not isinstance(raw, io.FileIO):
         if hasattr(stream, "reconfigure"):
@@ -113,7 +113,7 @@ def _guarded(stream: Any) -> Any:
 
 
 def _open_missing() -> None:
-    """Put the null device where the caller closed a standard stream (`>&-`): Python has None there."""
+    """Open the null device for standard streams that the caller closed (`>&-`), which are None in Python."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # The lowest free descriptor is taken, so this is the one that is missing.

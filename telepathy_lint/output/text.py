@@ -1,4 +1,4 @@
-"""What the formats for people share: places, colours, the summary."""
+"""Shared parts of the text formats: positions, colours, the summary."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def paint(text: str, code: str, report: Report) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would take for a command; a file's name or line may hold anything."""
+    """Escape control characters: file names and source lines may contain terminal commands."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one == "\t" else f"\\x{ord(one):02x}" for one in text)
 
 
 def place(violation: Violation) -> str:
-    """Where to look: `path:line:column`, in a notebook `path:cell 3:line:column` with cells counted from 1."""
+    """The position as `path:line:column`, or `path:cell 3:line:column` in a notebook, with cells counted from 1."""
     return place_of(violation.path, violation.cell, violation.line, violation.column)
 
 
 def place_of(path: str, cell: int, line: int, column: int) -> str:
-    """The same for what is not a finding."""
+    """The position of something that is not a finding."""
     return f"{printable(path)}{f':cell {cell + 1}' if cell >= 0 else ''}:{line}:{column}"
 
 
@@ -40,7 +40,7 @@ def count(number: int, noun: str) -> str:
 
 
 def summary(report: Report) -> Iterator[str]:
-    """How many, and how many of them a fix would take care of."""
+    """The number of findings, and how many of them can be fixed."""
     found = list(report.findings())
     applied = [one for result in report.results for one in result.applied]
     failed = sum(result.failed for result in report.results)
@@ -78,7 +78,7 @@ def _applied(report: Report) -> Iterator[str]:
 
 
 def statistics(report: Report) -> Iterator[str]:
-    """How often each rule was found, most often first."""
+    """The number of findings per rule, most frequent first."""
     found = Counter((one.code, one.name) for one in report.findings())
     fixable = Counter(one.code for one in report.findings() if report.is_fixable(one))
     width = max((len(str(number)) for number in found.values()), default=0)
@@ -88,9 +88,9 @@ def statistics(report: Report) -> Iterator[str]:
 
 
 def outlook(report: Report, command: Callable[[str], str]) -> Iterator[str]:
-    """What statistics come to: at how many calls, how many can be fixed, and one command to try next.
+    """A summary of statistics: the number of calls, the number of fixes, and a command to try next.
 
-    `command` makes a command line of the options of `check`.
+    `command` makes a command line from options of `check`.
     """
     found = [one for one in report.findings() if one.site is not None]
     if not found:

@@ -1,1 +1,1 @@
-"""Many files: options, processes, results, writing."""
+"""Runs over many files: options, processes, results and writing."""

@@ -1,4 +1,4 @@
-"""Writing a file back in one step: whatever happens meanwhile, there is the old content or the new one, and never half."""
+"""Writes files atomically: after an interruption, a file has either its old or its new content, never a part of it."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from io import FileIO
 
 from telepathy_lint.discovery.walk import read_bytes
 
-#: What file systems answer that have nothing to do with disks.
+#: Errors from file systems that do not support syncing.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
 
-#: A new content on its way into a file; worth nothing to anybody once the run that writes it is gone.
+#: The name of a temporary file with new content; useless once the run that writes it has ended.
 _UNFINISHED = r"\.telepathy-lint-[0-9a-f]{12}\.tmp"
 
 
 class WriteRefusedError(Exception):
-    """The file was left as it is; says why."""
+    """The file was not changed; the message says why."""
 
 
 def write_back(path: str, data: bytes, expected: bytes) -> None:
     """Replace a file's content, keeping its mode, owner, extended attributes, and links to it.
 
     Raises:
-        WriteRefusedError: the file is no longer what was read (`expected`), or may not be written.
+        WriteRefusedError: the file has changed since it was read (`expected`), or cannot be written.
     """
     target = os.path.realpath(path)
     try:
         if read_bytes(target) != expected:
             raise WriteRefusedError(
-                "was changed by something else since it was read, so it is not fixed; run again"
+                "not fixed: the file was changed by another program during the run; run again"
             )
         if not os.access(target, os.W_OK):
-            raise WriteRefusedError("is not writable, so it is not fixed")
+            raise WriteRefusedError("not fixed: the file is not writable")
         if not _replace(target, data):
             _overwrite(target, data, expected)
     except OSError as error:
-        raise WriteRefusedError(f"cannot be written, so it is not fixed: {error.strerror}") from error
+        raise WriteRefusedError(f"not fixed: the file cannot be written: {error.strerror}") from error
 
 
 def _replace(target: str, data: bytes) -> bool:
-    """By a new file in its place; False where that would lose something that writing into the old one keeps."""
+    """Replace the file with a new one. Return False if this would lose something that overwriting it would keep."""
     before = os.stat(target)
     if before.st_nlink > 1 or not stat.S_ISREG(before.st_mode):
         return False
@@ -57,7 +57,7 @@ def _replace(target: str, data: bytes) -> bool:
         with file:
             _write(file, data)
             if os.name == "nt":
-                file.close()  # an open file takes nobody's place there
+                file.close()  # Windows cannot rename an open file
             if not _take_over(target, temporary, before):
                 os.unlink(temporary)
                 return False
@@ -70,17 +70,17 @@ def _replace(target: str, data: bytes) -> bool:
 
 
 def _beside(target: str, ending: str) -> tuple[str, FileIO]:
-    """A new file in the same folder, which nobody else may read, and nobody takes for code; locked while it is open."""
+    """Create a private temporary file in the same folder, locked while it is open. Its name is not that of a code file."""
     while True:
         path = os.path.join(os.path.dirname(target), f".telepathy-lint-{os.urandom(6).hex()}.{ending}")
         file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         if _lock(file) is not False and os.fstat(file.fileno()).st_nlink:
             return path, file
-        file.close()  # another run took it for a leftover before it was locked
+        file.close()  # another run removed it as a leftover before it was locked
 
 
 def _lock(file: FileIO) -> bool | None:
-    """Say that the file is in use, as long as it is open: whether nobody else says so, None where nobody can."""
+    """Lock the file while it is open. Return False if another process has locked it, None if locks are not supported."""
     try:
         import fcntl
 
@@ -93,7 +93,7 @@ def _lock(file: FileIO) -> bool | None:
 
 
 def remove_leftovers(paths: Iterable[str]) -> None:
-    """Remove what runs that were killed left unfinished in the folders of these files."""
+    """Remove temporary files of killed runs from the folders of these files."""
     for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:
         with suppress(OSError):
             for name in os.listdir(folder):
@@ -102,9 +102,9 @@ def remove_leftovers(paths: Iterable[str]) -> None:
 
 
 def _remove_unused(path: str) -> None:
-    """Remove a file of ours that no living run holds open."""
+    """Remove a temporary file that no other run has open."""
     with suppress(OSError):
-        # Through no link, and waiting for no pipe: a name proves little.
+        # Do not follow links or wait for pipes: anything could have such a name.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         with FileIO(os.open(path, flags), "rb") as file:
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and _lock(file):
@@ -112,7 +112,7 @@ def _remove_unused(path: str) -> None:
 
 
 def _write(file: FileIO, data: bytes) -> None:
-    """All of the data, down to the disk."""
+    """Write all of the data and sync it to disk."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
@@ -125,7 +125,7 @@ def _write(file: FileIO, data: bytes) -> None:
 
 
 def _take_over(target: str, temporary: str, before: os.stat_result) -> bool:
-    """Owner, mode and extended attributes onto the new file; False where the owner cannot be kept."""
+    """Copy owner, mode and extended attributes to the new file. Return False if the owner cannot be kept."""
     new = os.stat(temporary)
     if hasattr(os, "chown") and (new.st_uid, new.st_gid) != (before.st_uid, before.st_gid):
         try:
@@ -136,13 +136,13 @@ def _take_over(target: str, temporary: str, before: os.stat_result) -> bool:
     if hasattr(os, "listxattr"):
         with suppress(OSError):
             for attribute in os.listxattr(target):
-                with suppress(OSError):  # some, such as security labels, are the system's to set
+                with suppress(OSError):  # some, such as security labels, can only be set by the system
                     os.setxattr(temporary, attribute, os.getxattr(target, attribute))
     return True
 
 
 def _overwrite(target: str, data: bytes, before: bytes) -> None:
-    """Into the file itself, which other names may have; its old content lies beside it until the new one is whole."""
+    """Overwrite the file in place, because it may have several hard links. Keep a copy of the old content until done."""
     copy = _saved(target, before)
     try:
         with FileIO(target, "r+b") as file:
@@ -150,7 +150,7 @@ def _overwrite(target: str, data: bytes, before: bytes) -> None:
                 _write(file, data)
             except BaseException:
                 file.seek(0)
-                _write(file, before)  # where it was, there is room for it
+                _write(file, before)  # there is space for it: it was there before
                 raise
     finally:
         if copy is not None and read_bytes(target) in (data, before):
@@ -158,9 +158,9 @@ def _overwrite(target: str, data: bytes, before: bytes) -> None:
 
 
 def _saved(target: str, data: bytes) -> str | None:
-    """The path of a copy in the same folder; None where nothing can be made there.
+    """Save a copy in the same folder and return its path; None if no file can be created there.
 
-    If the run is killed it may be all that is left of the file: it stays until somebody looks at it.
+    If the run is killed, the copy may be the only good version of the file, so it is not removed automatically.
     """
     try:
         path, file = _beside(target, "old")

@@ -1,4 +1,4 @@
-"""A baseline: the findings an old repository starts with, known by file, rule and code instead of by line."""
+"""Baselines: the known findings of an old repository, identified by file, rule and source code instead of by line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Results in which the known findings are marked, how many these are, and how many entries match nothing any more."""
+    """Results with the known findings marked, the number of known findings, and the number of obsolete entries."""
 
     results: list[FileResult]
     known: int
@@ -60,7 +60,7 @@ class Baseline:
 
         `checked` are the files of this run, which may be a part of the project.
 
-        `codes` are the rules that the run was narrowed to, if it was: nothing is said of the others' entries.
+        If the run is limited to some rules, `codes` are these; entries of other rules are never obsolete.
         """
         left = Counter(self.entries)
         marked: list[FileResult] = []
@@ -85,7 +85,7 @@ class Baseline:
     def write(
         self, results: Sequence[FileResult], checked: Iterable[str], codes: frozenset[str] | None = None
     ) -> int:
-        """Replace what is known of the checked files; entries of other files, and of other rules than `codes`, stay."""
+        """Replace the entries of the checked files; keep those of other files, and of rules other than `codes`."""
         seen = {self._relative(path) for path in checked}
         entries = Counter(
             {
@@ -120,9 +120,9 @@ class Baseline:
 
 
 def _entry(one: Any) -> tuple[_Key, int]:
-    """An entry as it is read: what a merge or a hand left of it may be anything."""
+    """Validate an entry: a merge or a manual edit may have left anything."""
     key, count = (one["path"], one["code"], one["snippet"]), one["count"]
     if not all(isinstance(each, str) for each in key) or type(count) is not int or count < 1:
-        raise TypeError(f"{one!r} is no finding")
-    "".join(key).encode("utf-8", "surrogateescape")  # what cannot be written again
+        raise TypeError(f"{one!r} is not a finding")
+    "".join(key).encode("utf-8", "surrogateescape")  # raises if it could not be written again
     return key, count

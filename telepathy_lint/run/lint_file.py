@@ -1,4 +1,4 @@
-"""One file from its bytes to its result: lint or fix, and whatever the output will want to show of it."""
+"""Lints or fixes one file: from its bytes to its result, with the details that the output format shows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def unfixed(plan: FilePlan, data: bytes, why: str, modules: Modules | None) -> F
 
 
 def open_source(path: str, content: bytes | str) -> Source:
-    """A notebook by its suffix, Python otherwise."""
+    """Open a file as a notebook if its suffix is .ipynb, otherwise as Python."""
     kind = Source
     if path.endswith(".ipynb"):
         from telepathy_lint.source.notebook import Notebook
@@ -115,7 +115,7 @@ def _comments_only(plan: FilePlan, data: bytes) -> FileResult:
 
 
 def _notes(source: Source, task: Task) -> tuple[Note, ...]:
-    """The suppression comments that name no rule, where they are not reported as unused."""
+    """Notes about suppression comments that name no known rule, unless they are reported as unused."""
     if not may_suppress(source):
         return ()
     from telepathy_lint.suppression.edits import no_such_rule, unknown
@@ -171,7 +171,7 @@ def _without_unused(
     from telepathy_lint.fixes import apply as fixes
 
     removed: list[Violation] = []
-    # What stood behind a comment that is gone can go in the next round.
+    # A comment behind a removed one can be removed in the next round.
     while found := [
         one
         for one in _unused(linted)
@@ -225,7 +225,7 @@ def _diff(source: Source, violation: Violation, wanted: dict[tuple[int, int], in
 
 
 def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], int]) -> None:
-    """The lines of a finding and some around it, in its own cell."""
+    """The lines of a finding and some lines around it, within its cell."""
     span = violation.span
     physical = source.line_of(violation.start)
     above = physical - span.line
@@ -238,7 +238,7 @@ def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], 
 
 
 def _snippet(source: Source, violation: Violation) -> str:
-    """The call, or the place, in single blanks: it stays the same when lines move."""
+    """The source of the call, or of the finding, with single spaces, so that it does not change when lines move."""
     start, end = violation.start, violation.end
     if violation.site is not None:
         span = violation.site.span
@@ -250,7 +250,7 @@ def _snippet(source: Source, violation: Violation) -> str:
 
 
 def _with_file_lines(result: FileResult, source: Source, task: Task) -> FileResult:
-    """Add where the lines of a notebook's cells stand in its file: of what is shown, and of every finding."""
+    """Add the line numbers in the notebook's file for the lines that are shown and for every finding."""
     if not task.lines or not result.violations or not source.path.endswith(".ipynb"):
         return result
     from telepathy_lint.source.notebook import Notebook

@@ -1,4 +1,4 @@
-"""What a run wants of every file: said before anything is parsed, and part of what a cached result is known by."""
+"""Options that apply to every file in a run. They are fixed before anything is parsed, and are part of the cache key."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ Edits = Literal["none", "shown", "all"]
 
 
 class Task(NamedTuple):
-    """What is to be done with every file."""
+    """What to do with every file."""
 
     fix: bool = False
     unsafe: bool = False
-    #: Describe what was fixed instead of giving the new content.
+    #: Return a diff instead of the new content.
     patch: bool = False
     add_noqa: bool = False
-    #: Whether suppression comments count.
+    #: Whether to respect suppression comments.
     noqa: bool = True
     unused_noqa: bool = False
-    #: Which fixes to work out: LibCST is imported for them. "shown" are the safe ones (with `show_unsafe`, all).
+    #: The fixes whose edits to compute, which imports LibCST. "shown" means the safe ones (with `show_unsafe`, all).
     edits: Edits = "none"
     show_unsafe: bool = False
     lines: bool = False

@@ -1,4 +1,4 @@
-"""Work spread over forked processes, with a result for every item even where a process dies."""
+"""Spreads work over forked processes, and returns a result for every item even if a process dies."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, BinaryIO, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Bytes of Python below which a second process costs more than it saves.
+#: Bytes of Python code below which a second process costs more than it saves.
 WORTH_FORKING = 300_000
 
 
 def processes(wanted: int | None, items: int, size: int) -> int:
-    """How many processes to use for `items` files of `size` bytes together; one where forking is not to be had."""
+    """The number of processes for `items` files with `size` bytes in total; 1 if the system cannot fork."""
     if not hasattr(os, "fork") or items < 2:
         return 1
     if wanted is not None:
@@ -28,12 +28,12 @@ def processes(wanted: int | None, items: int, size: int) -> int:
 
 
 class Collector:
-    """Stands in for Python's garbage collection, which is off: trees of many files together would fill the memory.
+    """Replaces Python's garbage collection, which is off: without it, the trees of many files would fill the memory.
 
-    What survives is kept for good, such as what was read of the project's modules, so it is not looked through again.
+    Objects that survive, such as the project's modules, are frozen so that later collections skip them.
     """
 
-    #: Bytes of source whose remains are worth a collection.
+    #: Bytes of source after which a collection is worthwhile.
     STEP = 16_000_000
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class Collector:
 
 
 class Pool(Generic[Item, Result]):
-    """Runs `work` on every item; the parent works too, and `lost` stands in for a result that died.
+    """Runs `work` on every item in several processes, including the parent. `lost` makes the result if a process died.
 
-    Whoever is done with a share takes the next one: a file's size does not tell how long it takes.
+    A process takes the next share when it has finished one, because the size of a file does not predict its time.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Pool(Generic[Item, Result]):
                 self.done(len(self.results))
         for child in children:
             self._finish(child)
-        # A child that died before it could say what it had taken leaves a whole share.
+        # A child that died before it reported its share leaves all of it undone.
         while left := [index for index in range(len(items)) if index not in self.results]:
             self._do_apart(left)
         return [self.results[index] for index in range(len(items))]
 
     def _start(self, shares: list[list[int]], turns: _Turns) -> _Child:
-        gc.freeze()  # what exists now stays shared with the child instead of being copied by its collections
+        gc.freeze()  # so that collections in the child do not copy shared memory
         reading, writing = os.pipe()
         pid = os.fork()
         if pid:
@@ -105,10 +105,10 @@ class Pool(Generic[Item, Result]):
                         collector.add(self.sizes[index])
             status = 0
         finally:
-            os._exit(status)  # no cleanup, no buffers and no exit handlers of the parent's
+            os._exit(status)  # skip the parent's cleanup, buffers and exit handlers
 
     def _finish(self, child: _Child) -> None:
-        """Wait for a child; where it died, the item it was at is lost and another child does the rest of its share."""
+        """Wait for a child. If it died, its current item is lost, and another child does the rest of its share."""
         while child.drain(self.results, wait=True):
             self.done(len(self.results))
         _, status = os.waitpid(child.pid, 0)
@@ -127,7 +127,7 @@ class Pool(Generic[Item, Result]):
 
 
 class _Turns:
-    """The numbers from 0 to `count` - 1, each handed to one of the processes that ask for them: a pipe filled before the fork."""
+    """Hands out the numbers from 0 to `count` - 1, each to one process, through a pipe that is filled before the fork."""
 
     def __init__(self, count: int) -> None:
         self._reading, writing = os.pipe()
@@ -146,12 +146,12 @@ class _Child:
     def __init__(self, pid: int, reading: int) -> None:
         self.pid = pid
         self.reading = reading
-        self.taken: list[int] = []  # the share it is at
+        self.taken: list[int] = []  # its current share
         self.buffer = bytearray()
         self.open = True
 
     def drain(self, results: dict[int, Any], wait: bool) -> bool:
-        """Take what the child has sent; False when there is no more to come (or, without `wait`, nothing yet)."""
+        """Read the child's results. Return False at the end (or, without `wait`, if there is nothing yet)."""
         import pickle
 
         while self.open and (wait or select.select([self.reading], [], [], 0)[0]):
@@ -183,14 +183,14 @@ def _send(pipe: BinaryIO, message: object) -> None:
     pipe.flush()
 
 
-#: Shares a process, so that none is left waiting long for the last; and in all, so that their numbers fit into a pipe.
+#: Shares per process, so that no process waits long for the last one; and the maximum in total, to fit into a pipe.
 _SHARES, _MOST_SHARES = 32, 4096
 
 
 def _shares(sizes: Sequence[int], count: int) -> list[list[int]]:
-    """Indices in shares of about as many bytes: large files by themselves and first, then neighbours together.
+    """Split the indices into shares of about equal size: large files alone and first, then neighbours together.
 
-    Neighbours import the same modules, which whoever has them both reads once.
+    Neighbouring files import the same modules, which a process reads only once.
     """
     limit = sum(sizes) // min(count * _SHARES, _MOST_SHARES) + 1
     large = sorted(

@@ -1,4 +1,4 @@
-"""What rules and fixes may ask about the run: frozen, picklable, independent of where it was configured."""
+"""The settings of rules and fixes: immutable, picklable, and independent of the source of the configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FixStyle = Literal["loader", "inline"]
 
 
 class Loader(NamedTuple):
-    """The house loader that fixes rewrite to: a module and the names it offers."""
+    """The loader that fixes use: a module and the names of its functions."""
 
     module: str = "telepathy_runtime"
     load_model: str = "load_model"
@@ -22,7 +22,7 @@ class Loader(NamedTuple):
 
 
 class UnusedModel(NamedTuple):
-    """A model that a file configures and nothing in the project can load, by its id as written there."""
+    """A model that is configured in a file but cannot be loaded by the project, by its id as written there."""
 
     model_id: str
     #: The other places that name it: path from the project's root, line, and a notebook's cell or -1.
@@ -38,9 +38,9 @@ class Settings(NamedTuple):
     wrappers: tuple[str, ...] = ()
     #: The GPU that memory is compared with, by its name in the planner's table.
     gpu: str = "H100-80GB"
-    #: Kinds of evidence (`telepathy_lint.facts.evidence.KINDS`) that hold no unsafe fix back.
+    #: Kinds of evidence (`telepathy_lint.facts.evidence.KINDS`) that do not block unsafe fixes.
     unsafe_fixes_despite: tuple[str, ...] = ()
-    #: Whether to report by the letter of the rules, also what the file shows not to matter.
+    #: Whether to report findings that do not matter according to the file.
     strict: bool = False
     #: What a look at the whole project found for this file; empty where nobody looked.
     unused_models: tuple[UnusedModel, ...] = ()

@@ -1,4 +1,4 @@
-"""Selectors of rules (codes, prefixes, names, ALL), and what several places that use them decide together."""
+"""Selectors of rules (codes, prefixes, names, ALL), and how selectors from several sources are combined."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Layer(NamedTuple):
-    """What one place (a configuration file, the command line) says about a choice of rules."""
+    """The selectors of one source (a configuration file, the command line)."""
 
     #: Selectors that replace everything that earlier layers chose; None keeps it.
     only: tuple[str, ...] | None = None
@@ -19,7 +19,7 @@ class Layer(NamedTuple):
 
 
 def specificity(selector: str, code: str, name: str) -> int | None:
-    """How precisely a selector names a rule (more is more precise); None where it does not name it."""
+    """How precisely a selector names a rule (higher is more precise); None if it does not match."""
     if selector == "ALL":
         return 0
     if selector == name:
@@ -28,9 +28,9 @@ def specificity(selector: str, code: str, name: str) -> int | None:
 
 
 def chosen(layers: Iterable[Layer], code: str, name: str, default: bool) -> bool:
-    """Whether a rule is chosen: in a layer, the most specific selector decides; a later layer goes before an earlier one.
+    """Whether a rule is selected. In a layer, the most specific selector wins; later layers override earlier ones.
 
-    Of two equally specific selectors in one layer, the one that takes the rule away counts.
+    If two selectors in one layer are equally specific, the rule is not selected.
     """
     wanted = default
     for layer in layers:
@@ -46,7 +46,7 @@ def chosen(layers: Iterable[Layer], code: str, name: str, default: bool) -> bool
 
 
 class Fixing(NamedTuple):
-    """Which rules may be fixed, and how safe their fixes count."""
+    """Which rules may be fixed, and how safe their fixes are considered."""
 
     layers: tuple[Layer, ...] = ()
     #: Rules whose unsafe fixes count as safe, and rules whose safe fixes count as unsafe.
@@ -58,7 +58,7 @@ class Fixing(NamedTuple):
         return chosen(self.layers, code, name, True)
 
     def safety(self, code: str, name: str, given: Safety) -> Safety:
-        """How safe a fix counts; a fix that is only shown is never applied, whatever is configured."""
+        """The safety of a fix; a fix that is only displayed is never applied, whatever the configuration."""
         if given == "display" or not (self.safe or self.unsafe):
             return given
         safer = _strongest(self.safe, code, name)
@@ -68,7 +68,7 @@ class Fixing(NamedTuple):
         return "unsafe" if riskier >= safer else "safe"
 
     def of(self, code: str, name: str, fix: Fix) -> Fix | None:
-        """The fix of a finding as far as it may be had."""
+        """The fix of a finding, as far as the configuration allows it."""
         return fix._replace(safety=self.safety(code, name, fix.safety)) if self.allows(code, name) else None
 
     @property

@@ -1,1 +1,1 @@
-"""A file as text: decoding, positions, notebooks, magics, and the words that decide whether it is parsed at all."""
+"""Source files as text: decoding, positions, notebooks, magics, and the words that decide whether a file is parsed."""

@@ -1,4 +1,4 @@
-"""Hides from a notebook cell what IPython reads and Python does not: magics, shell lines, help requests."""
+"""Hides IPython syntax in a notebook cell that is not Python: magics, shell lines, help requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LEXEME = (
 
 
 def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
-    """The cell as Python, or None for a cell of another language, or of a session that was pasted with its prompts.
+    """The cell as Python, or None for a cell in another language or a session pasted with its prompts.
 
     A hidden line becomes one line that ends in `{marker} line N`; what it was goes to `hidden[N]`. Of `%time x = load()` the
     statement stays, behind an `if` of the same width: `show_magics` undoes both.
@@ -100,7 +100,7 @@ def _timed(line: str) -> str | None:
 
 
 def _is_of_another_language(lines: list[str]) -> bool:
-    """Whether a cell is one of a Databricks notebook that is not Python."""
+    """Whether a cell of a Databricks notebook is not Python."""
     if re.match(_OTHER_CELLS, lines[0]):
         return True
     rest = "".join(lines[1:])
@@ -108,7 +108,7 @@ def _is_of_another_language(lines: list[str]) -> bool:
 
 
 def _replacement(line: str) -> str | None:
-    """What stands for a line at the start of a statement that only IPython understands; None for Python."""
+    """The replacement for a line at the start of a statement that only IPython understands; None for Python."""
     body = line.rstrip("\r\n")
     code = body.lstrip(" \t")
     indent = body[: len(body) - len(code)]
@@ -138,7 +138,7 @@ def _parses(statement: str) -> bool:
 
 
 class _State:
-    """Whether the next line begins a statement: just enough of Python's lexer."""
+    """Tracks whether the next line begins a statement, with a minimal part of Python's lexer."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -171,7 +171,7 @@ class _State:
                 self.continued = True
 
     def _string(self, line: str, position: int) -> int:
-        """The offset behind the end of the triple-quoted string, or of the line."""
+        """The offset after the triple-quoted string, or after the line."""
         end = re.compile(rf"(?:\\.|[^\\])*?{self.quote}", re.DOTALL).match(line, position)
         if end is None:
             return len(line)

@@ -1,7 +1,7 @@
-"""A Jupyter notebook as a Source: its code cells joined, magics hidden, positions given by cell, written back byte-exact.
+"""A Jupyter notebook as a Source: code cells are joined, magics hidden, positions are per cell, writing is byte-exact.
 
-`text` holds every visible code cell followed by one separator comment, so an edit cannot cross cells unnoticed and
-`encode` finds the cells again. A hidden line stays one line, so nothing else shifts.
+`text` contains every visible code cell followed by a separator comment, so that edits across cells are detected and
+`encode` can find the cells again. A hidden line stays one line, so that other lines do not move.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Notebook(Source):
 
     @classmethod
     def from_text(cls, path: str, text: str) -> Notebook:
-        """A notebook from its JSON text."""
+        """Create a notebook from its JSON text."""
         return cls(path, text.encode("utf-8", "surrogatepass"))
 
     def _join(self) -> str:
@@ -72,7 +72,7 @@ class Notebook(Source):
         return "".join(parts)
 
     def _header(self, masked: str) -> str:
-        """IPython takes the indentation off a cell that begins indented; here a statement above justifies it."""
+        """A statement that allows an indented cell after it, because IPython removes the indentation of such cells."""
         first = next(
             (line for line in masked.split("\n") if line.strip() and not line.lstrip().startswith("#")), ""
         )
@@ -91,7 +91,7 @@ class Notebook(Source):
         return [self.line_of(start) for start in self.cell_starts]
 
     def place(self, start: int, end: int) -> Span:
-        """The range as users see it: the cell's index, lines counted inside it."""
+        """The range as users see it: the cell's index, and lines relative to the cell."""
         at = self._cell_at(start)
         if at is None:
             return super().place(start, end)
@@ -119,7 +119,7 @@ class Notebook(Source):
 
     @property
     def problems(self) -> tuple[SourceError, ...]:
-        """One error for each cell that is not Python; Jupyter runs cells one by one, so the others still count."""
+        """One error for each cell that is not valid Python. Jupyter runs cells one by one, so the others are linted."""
         return self._parsed[1]
 
     @cached_property
@@ -135,7 +135,7 @@ class Notebook(Source):
             raise self._placed(error) from error  # every cell parses, the whole does not
 
     def _runs_on(self, tree: ast.Module) -> bool:
-        """Whether what a cell leaves open is closed by what stands behind it here, which Jupyter does not read with it."""
+        """Whether the text after a cell completes it here, although Jupyter runs the cell alone."""
         ends = [self.line_of(end) for end in self.cell_ends]
         return any(cell.text.endswith("\\") for cell in self.visible) or any(
             bisect_right(ends, min(each.lineno for each in (stmt, *getattr(stmt, "decorator_list", ()))))
@@ -144,7 +144,7 @@ class Notebook(Source):
         )
 
     def _without_broken_cells(self) -> tuple[str, list[SourceError]]:
-        """The text with the cells that do not parse by themselves blanked, so that nothing moves."""
+        """The text, with cells that do not parse on their own replaced with blanks, so that offsets stay the same."""
         text, problems = self.text, []
         for number, (start, end) in enumerate(zip(self.cell_starts, self.cell_ends, strict=True)):
             begin = self.text.index("\n", self.cell_ends[number - 1]) + 1 if number else 0
@@ -165,7 +165,7 @@ class Notebook(Source):
         return text, problems
 
     def _placed(self, error: SourceError) -> SourceError:
-        """The error as users see it: in its cell."""
+        """The error with its position in the cell."""
         line = min(error.line, len(self.line_starts))
         at = self._cell_at(self.line_starts[line - 1])
         if at is None:
@@ -175,7 +175,7 @@ class Notebook(Source):
         )
 
     def encode(self, text: str) -> bytes:
-        """The notebook's bytes with the changed lines of `text` in place; everything else as it was."""
+        """The notebook's bytes with the changed lines of `text`; everything else is unchanged."""
         raw, written, position = [], 0, 0
         for number, cell in enumerate(self.visible):
             separator = self._separator(cell)
@@ -208,7 +208,7 @@ class Notebook(Source):
         return self._unmask(text) if self.marker in text else text
 
     def _written(self, cell: Cell, text: str) -> str:
-        """The JSON of the cell's source for `text`, every unchanged line with its own spelling."""
+        """The JSON of the cell's source for `text`; unchanged lines keep their spelling."""
         import difflib
 
         old = [piece for literal in cell.literals for piece in self._pieces(*literal)]
@@ -246,7 +246,7 @@ class Notebook(Source):
         return head + between.join(f'"{item}"' for item in items) + tail
 
     def file_lines(self, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
-        """Where lines of cells stand in the file, for reports that know no cells."""
+        """The line numbers in the file of lines in cells, for formats that do not support cells."""
         cells = {cell.number: cell for cell in self.cells}
         found: dict[tuple[int, int], int] = {}
         for cell, line in keys:
@@ -270,7 +270,7 @@ class Notebook(Source):
         return found
 
     def _pieces(self, start: int, end: int) -> list[_Piece]:
-        """One string literal cut into its lines."""
+        """Split one string literal into its lines."""
         raw = self.raw[start + 1 : end - 1]
         cuts = [found.end() for found in _ESCAPED_NEWLINE.finditer(raw) if found["newline"]]
         if not cuts or cuts[-1] != len(raw):
@@ -279,7 +279,7 @@ class Notebook(Source):
         return [_Piece(json.loads(f'"{part}"'), part, number == 0) for number, part in enumerate(parts)]
 
     def _escapes_non_ascii(self, cell: Cell) -> bool:
-        """Whether this notebook's writer spelled non-ASCII characters as escapes; the cell's own habit first."""
+        """Whether non-ASCII characters are escaped in this notebook; the cell's own style takes precedence."""
         first, last = (cell.literals[0][0], cell.literals[-1][1]) if cell.literals else (0, 0)
         own = _habit(self.raw[first:last])
         return self._habit if own is None else own
@@ -290,7 +290,7 @@ class Notebook(Source):
 
 
 class _Piece(NamedTuple):
-    """One line of a cell: as text, as it is spelled in the JSON, and whether it begins a string literal."""
+    """One line of a cell: its text, its spelling in the JSON, and whether it begins a string literal."""
 
     text: str
     raw: str
@@ -298,7 +298,7 @@ class _Piece(NamedTuple):
 
 
 def _habit(raw: str) -> bool | None:
-    """Whether non-ASCII characters are escaped in a piece of JSON; None where it has none."""
+    """Whether non-ASCII characters are escaped in a piece of JSON; None if it has none."""
     if not raw.isascii():
         return False
     return True if _ESCAPED_NON_ASCII.search(raw) else None
@@ -309,7 +309,7 @@ def _plain(text: str) -> bool:
 
 
 def _is_python(text: str) -> bool:
-    """Whether a cell that an editor marked as plain text is code all the same: VS Code does so without its Python plugin."""
+    """Whether a cell that is marked as plain text is still code: VS Code marks cells so without its Python extension."""
     try:
         parse(text)
     except SourceError:

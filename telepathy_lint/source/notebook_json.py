@@ -1,4 +1,4 @@
-"""Reads a notebook's JSON by hand, to know where in the file each code cell's source stands."""
+"""Parses a notebook's JSON and records where in the file the source of each code cell is."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class Cell(NamedTuple):
-    """A code cell: where its source's string literals stand in the JSON, quotes included."""
+    """A code cell: the positions of its source's string literals in the JSON, including quotes."""
 
     number: int
     literals: tuple[tuple[int, int], ...]
     text: str
-    #: The span of the JSON array; None where the source is one string.
+    #: The span of the JSON array; None if the source is one string.
     array: tuple[int, int] | None
     language: str
 
 
 class JsonReader:
-    """Walks the JSON for the places of the code cells' sources; all else is skipped by json's C scanner."""
+    """Walks the JSON to find the sources of the code cells; everything else is skipped by json's C scanner."""
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
@@ -65,7 +65,7 @@ class JsonReader:
         return self._skip(at + 1)
 
     def _object(self, at: int, on: dict[str, Callable[[int], int]]) -> int:
-        """Walk an object, handing the values of some keys to `on`; the offset behind it."""
+        """Walk an object, pass the values of some keys to `on`, and return the offset after it."""
         at = self._expect("{", at)
         if self.raw.startswith("}", at):
             return at + 1
@@ -147,7 +147,7 @@ class JsonReader:
 
 
 def _language(metadata: dict[str, Any]) -> str:
-    """The kernel's language, however old the notebook; empty where it does not say."""
+    """The kernel's language, for all versions of the format; empty if it is not given."""
     for key, name in (("language_info", "name"), ("kernelspec", "language")):
         value = metadata.get(key)
         if isinstance(value, dict) and isinstance(value.get(name), str):
@@ -156,7 +156,7 @@ def _language(metadata: dict[str, Any]) -> str:
 
 
 def _cell_language(cell: dict[str, Any]) -> str:
-    """A cell's own language: nbformat 3 writes it at the cell, VS Code into its metadata."""
+    """A cell's own language: nbformat 3 stores it in the cell, VS Code in the cell's metadata."""
     metadata = cell.get("metadata")
     vscode = metadata.get("vscode") if isinstance(metadata, dict) else None
     language = vscode.get("languageId") if isinstance(vscode, dict) else cell.get("language")

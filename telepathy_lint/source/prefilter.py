@@ -1,7 +1,7 @@
-"""The cheap questions asked before anything is parsed: does this file matter, and where.
+"""Cheap tests before anything is parsed: whether a file is relevant, and where.
 
-First on bytes, before decoding; then, for the files left, one lexical pass at regular-expression speed that tells a
-word in code from one in a string or comment (most mentions of `from_pretrained` in libraries stand in docstrings).
+The first tests use the undecoded bytes. For the remaining files, one fast lexical pass distinguishes words in code
+from words in strings and comments (most mentions of `from_pretrained` in libraries are in docstrings).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 LOAD_WORDS = ("from_pretrained", "pipeline")
-#: Environment variables that say where Hugging Face keeps models.
+#: Environment variables for the location of Hugging Face models.
 CACHE_VARIABLES = ("HF_HOME", "TRANSFORMERS_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
-#: How the ids begin whose families the model registry knows completely.
+#: Prefixes of the ids in families that the model registry knows completely.
 ID_PREFIXES = ("meta-llama/", "mistralai/", "Qwen/", "qwen/", "Mistralai/", "Meta-Llama/")
 #: An argument that only calls of transformers' generation have, which may stand in a file that loads nothing.
 DECODING_WORD = "do_sample"
@@ -36,9 +36,9 @@ _ID_END_BYTES = tuple(end.encode() for end in _ID_ENDS)
 
 
 def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
-    """Whether a file can hold a call of interest; False lets it go unread by everything behind.
+    """Whether a file can contain a call of interest; if False, it is not processed further.
 
-    `words` are the names of further functions that load (`Settings.loading_words`).
+    `words` are the names of other loading functions (`Settings.loading_words`).
     """
     return (
         b"from_pretrained" in data
@@ -52,19 +52,19 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
 
 
 def may_name_rules(data: bytes) -> bool:
-    """Whether a suppression comment may name a rule of ours, in a file that may hold no call of interest."""
+    """Whether a suppression comment may name one of our rules, in a file that may have no call of interest."""
     return b"telepathy-lint:" in data or (
         (b"noqa" in data or b"NOQA" in data) and (b"TLP" in data or b"tlp" in data)
     )
 
 
 def may_set_cache(text: str) -> bool:
-    """Whether one of the environment variables may be set that say where models are kept."""
+    """Whether the file may set one of the environment variables for the location of models."""
     return "environ" in text and any(name in text for name in CACHE_VARIABLES)
 
 
 def ids_in(text: str) -> Iterator[int]:
-    """The offsets at which a literal begins like an id of a family that the model registry knows."""
+    """The offsets of literals that begin like an id of a family in the model registry."""
     for end in _ID_ENDS:
         for offset in find_words(text, end, whole=False):
             for prefix in ID_PREFIXES:
@@ -74,16 +74,16 @@ def ids_in(text: str) -> Iterator[int]:
 
 
 def may_replace(text: str, offset: int) -> bool:
-    """Whether a mention of `from_pretrained` may put another function in its place: it ends a string, or is assigned to."""
+    """Whether a mention of `from_pretrained` may replace the function: it is at the end of a string, or assigned to."""
     end = offset + len("from_pretrained")
     behind = text[end : end + 4].lstrip()
     return behind[:1] in ('"', "'") or (behind[:1] == "=" and behind[1:2] != "=")
 
 
 class CodeWords:
-    """Where words stand in a file, and whether in its code as opposed to its strings and comments.
+    """Finds words in a file, and tells whether they are in code or in strings and comments.
 
-    The text is read no further than somebody asks: often its first load is all that has to be seen.
+    The text is only read as far as needed: often the first load is enough.
     """
 
     def __init__(self, text: str) -> None:
@@ -113,16 +113,16 @@ class CodeWords:
         return index < 0 or self._ends[index] <= offset
 
     def in_string(self, offset: int) -> bool:
-        """Whether the place is inside a string: quiet, but not in a comment."""
+        """Whether the position is inside a string, and not in a comment."""
         index = self._before(offset)
         return not self.in_code(offset) and self._text[self._starts[index]] != "#"
 
     def has(self, *words: str, whole: bool = True) -> bool:
-        """Whether one of the words stands in code, as a whole word unless told otherwise."""
+        """Whether one of the words occurs in code, by default as a whole word."""
         return any(self.in_code(offset) for word in words for offset in self.find(word, whole=whole))
 
     def find(self, *words: str, whole: bool = True) -> list[int]:
-        """Offsets at which one of the words stands, in code or not: for those who look at the nodes there."""
+        """Offsets of the words, in code or not, for callers that look at the nodes there."""
         if len(words) > 1:
             return [offset for word in words for offset in self.find(word, whole=whole)]
         key = words[0], whole
@@ -132,9 +132,9 @@ class CodeWords:
 
 
 def find_words(text: str, word: str, *, whole: bool = True) -> list[int]:
-    """Offsets of a word anywhere in the text, strings and comments included.
+    """Offsets of a word anywhere in the text, including strings and comments.
 
-    `str.find` and a look at the neighbours: ten times the speed of a regular expression with word boundaries.
+    `str.find` with a check of the neighbouring characters is ten times as fast as a regular expression.
     """
     offsets: list[int] = []
     length, offset = len(word), text.find(word)

@@ -1,4 +1,4 @@
-"""A file as text: encoding, byte order mark, newlines, positions, and the one `ast` parse."""
+"""A source file as text: encoding, byte order mark, newlines, positions, and its `ast` tree, parsed once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
 class SourceError(Exception):
-    """The file cannot be linted; says why, and where when that is known (1-based line and column)."""
+    """The file cannot be linted; says why, and where if that is known (1-based line and column)."""
 
     def __init__(self, message: str, line: int = 1, column: int = 1, cell: int = -1) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class SourceError(Exception):
 
 
 class Ranges:
-    """Ranges of numbers, the end of each not in it; asked which numbers they hold."""
+    """Half-open ranges of numbers, and which numbers are in them."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self.starts: list[int] = []
@@ -55,9 +55,9 @@ class Ranges:
 
 
 class Source:
-    """One Python file: `text` is exactly what the bytes say, without the byte order mark.
+    """One Python file: `text` is the decoded content, without the byte order mark.
 
-    Offsets count characters of `text`; lines end at LF, CR or CRLF and nowhere else, as Python's tokenizer has it.
+    Offsets count characters of `text`. Lines end at LF, CR or CRLF only, as in Python's tokenizer.
     """
 
     is_text = False
@@ -85,12 +85,12 @@ class Source:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """What is no Python for us and may use the file's names: a notebook's magics, and its cells of other languages."""
+        """Text that is not Python but may use the file's names: a notebook's magics, and cells in other languages."""
         return ()
 
     @classmethod
     def from_text(cls, path: str, text: str) -> Source:
-        """A source that never was bytes: an editor's buffer, or the lines flake8 hands over."""
+        """Create a source from text, such as an editor's buffer or the lines from flake8."""
         source = cls.__new__(cls)
         source.path = path
         source.bom = False
@@ -101,7 +101,7 @@ class Source:
         return source
 
     def with_text(self, text: str) -> Source:
-        """The same file with another text; encoding, byte order mark and newlines stay."""
+        """A copy with another text; encoding, byte order mark and newlines stay the same."""
         # What never was bytes is in no encoding, whatever its first lines declare.
         return self.from_text(self.path, text) if self.is_text else type(self)(self.path, self.encode(text))
 
@@ -109,7 +109,7 @@ class Source:
         """The bytes to write for `text`.
 
         Raises:
-            SourceError: the encoding cannot write it, or would write what is not changed in another way.
+            SourceError: the encoding cannot represent it, or would change unchanged parts.
         """
         mark = codecs.BOM_UTF8 if self.bom else b""
         if self.encoding == "utf-8":
@@ -124,7 +124,7 @@ class Source:
 
     @cached_property
     def newline(self) -> str:
-        """The newline of the first line, which added lines take over."""
+        """The newline of the first line, which is used for added lines."""
         found = _NEWLINE.search(self.text)
         return found.group() if found else "\n"
 
@@ -143,21 +143,21 @@ class Source:
 
     @cached_property
     def folded(self) -> bytes:
-        """The text in UTF-8 with ASCII letters in lower case, to look for words whatever their case.
+        """The text in UTF-8 with ASCII letters in lower case, for case-insensitive searches.
 
-        Where a text has other characters, `str.lower` takes many times as long.
+        If a text has non-ASCII characters, `str.lower` takes many times as long.
         """
         return self.text.encode("utf-8", "surrogatepass").lower()
 
     def once(self, ask: Callable[[str], _Answer]) -> _Answer:
-        """What a module's function says of the whole text, asked once however many calls want to know."""
+        """The cached result of a function of the whole text."""
         if ask not in self._answers:
             self._answers[ask] = ask(self.text)
         answer: _Answer = self._answers[ask]
         return answer
 
     def remember(self, key: Hashable, ask: Callable[[], _Answer]) -> _Answer:
-        """What is asked of this text under a key, asked once. An answer must not lead back here: that would be a cycle."""
+        """A cached value for this text. It must not refer back to the source: that would be a reference cycle."""
         if key not in self._answers:
             self._answers[key] = ask()
         answer: _Answer = self._answers[key]
@@ -189,7 +189,7 @@ class Source:
         return start + utf8_column - bisect_left(self._within(lineno), utf8_column)
 
     def _within(self, lineno: int) -> list[int]:
-        """Where in the UTF-8 of a line the bytes stand that begin no character; found once, however long the line."""
+        """The positions of UTF-8 continuation bytes in a line, computed once per line."""
         known = self._within_lines.get(lineno)
         if known is None:
             line = self.line(lineno)
@@ -220,23 +220,23 @@ class Source:
 
     @cached_property
     def tree(self) -> ast.Module:
-        """The one `ast` parse; a SourceError says what is wrong with the file."""
+        """The `ast` tree, parsed once; raises SourceError if the file is not valid."""
         return parse(self.text)
 
     @property
     def code(self) -> str:
-        """What `tree` was parsed from: `text`, without parts that had to be left out; offsets are the same."""
+        """The text that `tree` was parsed from: `text` without the parts that cannot be parsed, with the same offsets."""
         return self.text
 
     @property
     def problems(self) -> tuple[SourceError, ...]:
-        """Parts that had to be left out because they cannot be parsed; only a notebook has such parts."""
+        """Errors for the parts that cannot be parsed and were left out; only notebooks have such parts."""
         return ()
 
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """A tree is all live objects: collections while it grows find nothing and cost a quarter of the time."""
+    """Turn off garbage collection while a tree is built: collections would find nothing and take a quarter of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -247,7 +247,7 @@ def without_collections() -> Iterator[None]:
 
 
 def parse(text: str) -> ast.Module:
-    """`ast.parse` with every way it fails turned into a SourceError."""
+    """`ast.parse`, with all errors converted to SourceError."""
     try:
         with without_collections(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings are not our business
@@ -299,7 +299,7 @@ def _declaration(data: bytes) -> str | None:
 
 
 def declared_encoding(data: bytes) -> str:
-    """The codec's name by PEP 263; a SourceError where the declaration cannot be honoured."""
+    """The codec's name by PEP 263; raises SourceError if the declaration is invalid."""
     name = _declaration(data)
     if name is None:
         return "utf-8"

@@ -1,1 +1,1 @@
-"""Comments that suppress findings: reading, adding and removing them."""
+"""Suppression comments: reading, adding and removing them."""

@@ -1,4 +1,4 @@
-"""Suppression comments, read exactly as flake8 reads them, and the file and range forms beside them.
+"""Suppression comments, read exactly as flake8 reads them, and our own comments for files and ranges.
 
 model = load(ID, device_map="auto")  # noqa: TLP101     this line (flake8's rules: first match, codes are prefixes)
 # flake8: noqa                                          the whole file
@@ -38,7 +38,7 @@ Kind = Literal["line", "file", "range"]
 
 
 class Directive(NamedTuple):
-    """One comment: where it stands in the text, the physical lines it covers and for which codes."""
+    """One comment: its position in the text, the physical lines it covers, and its codes."""
 
     kind: Kind
     start: int
@@ -59,7 +59,7 @@ def selects(selector: str, violation: Violation) -> bool:
 
 
 def unsuppressed(source: Source, violations: Sequence[Violation]) -> list[Violation]:
-    """The violations that no comment silences, in the order given."""
+    """The violations that no comment suppresses, in the given order."""
     if not violations or not may_suppress(source):
         return list(violations)
     found = Suppressions(source, violations)
@@ -67,14 +67,14 @@ def unsuppressed(source: Source, violations: Sequence[Violation]) -> list[Violat
 
 
 def may_suppress(source: Source) -> bool:
-    """A cheap look: without one of these words nothing is tokenized."""
+    """A cheap test: a file without one of these words is not tokenized."""
     return b"noqa" in source.folded or b"telepathy-lint:" in source.folded
 
 
 class Suppressions:
-    """The comments of one file and what they make of its `violations`.
+    """The comments of one file, applied to its `violations`.
 
-    A file has few kinds of violations, however many there are: what a comment names is compared with each kind once.
+    Even with many violations, a file has few kinds of them: a comment is compared with each kind only once.
     """
 
     def __init__(self, source: Source, violations: Sequence[Violation], every: bool = False) -> None:
@@ -98,7 +98,7 @@ class Suppressions:
         return any(code.startswith(prefixes) for code in self._kinds)
 
     def silence(self, violation: Violation) -> bool:
-        """Whether any comment silences this violation."""
+        """Whether any comment suppresses this violation."""
         lines = noqa_lines(self.source, violation)
         silenced = self._silenced.get(violation.code)
         if silenced is None:
@@ -111,7 +111,7 @@ class Suppressions:
         return any(each is not None and each.covers(violation) for each in noqa)
 
     def serves(self, directive: Directive, selector: str | None) -> bool:
-        """Whether a comment, by one of the codes it names (None: it names none), silences any violation."""
+        """Whether a comment suppresses any violation, through one of its codes (None: it has no codes)."""
         return any(
             self._any_on(code, directive.first_line, directive.last_line)
             for code, (one, *_) in self._kinds.items()
@@ -119,7 +119,7 @@ class Suppressions:
         )
 
     def _any_on(self, code: str, first: int, last: int) -> bool:
-        """Whether a comment on these lines counts for any violation of the code."""
+        """Whether a comment on these lines applies to any violation of the code."""
         lines = self._lines.get(code)
         if lines is None:
             found = {line for each in self._kinds[code] for line in noqa_lines(self.source, each)}
@@ -128,7 +128,7 @@ class Suppressions:
         return at < len(lines) and lines[at] <= last
 
     def all_directives(self) -> list[Directive]:
-        """Every comment of the file, in the order of the text."""
+        """All comments of the file, in order."""
         lines = {self.source.line_of(match.start()): None for match in self.noqa}
         inline = [self.groups.directive(line) for line in lines] if self.groups is not None else []
         found = dict.fromkeys([*(each for each in inline if each is not None), *self.directives])
@@ -136,7 +136,7 @@ class Suppressions:
 
 
 def noqa_lines(source: Source, violation: Violation) -> tuple[int, ...]:
-    """Physical lines on which a `noqa` counts: the finding's, and the first and last of the call it is about."""
+    """Physical lines on which a `noqa` takes effect: the finding's line, and the first and last line of its call."""
     line = source.line_of(violation.start)
     if violation.site is None:
         return (line,)
@@ -147,7 +147,7 @@ def noqa_lines(source: Source, violation: Violation) -> tuple[int, ...]:
 
 
 class LineGroups:
-    """Physical lines that flake8 joins before it looks for `noqa`: multi-line strings, backslash continuations."""
+    """Groups of physical lines that flake8 joins before it searches for `noqa`: multi-line strings, continuations."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -180,7 +180,7 @@ class LineGroups:
         return self.groups.get(line, (line, line))
 
     def directive(self, line: int) -> Directive | None:
-        """The first `noqa` of the line's group; flake8 looks at no other."""
+        """The first `noqa` of the line's group; flake8 ignores any others."""
         first, last = self.bounds(line)
         if first not in self.found:
             self.found[first] = self._find(first, last)
@@ -196,7 +196,7 @@ class LineGroups:
 
 
 def physical_lines(source: Source) -> Iterator[str]:
-    """Lines as Python's tokenizer and flake8 see them: every newline is LF. Cells that are not Python are blank."""
+    """Lines as Python's tokenizer and flake8 see them: all newlines are LF. Cells that are not Python are blank."""
     starts, text = source.line_starts, source.code
     if "\r" not in text:
         return (
@@ -218,7 +218,7 @@ def _cut(text: str, starts: Sequence[int]) -> list[str]:
 
 
 def _directive(kind: Kind, match: re.Match[str], first: int, last: int) -> Directive:
-    """A directive with the codes of the match, each with its place."""
+    """A directive with the codes of the match and their positions."""
     if match["codes"] is None:
         return Directive(kind, match.start(), match.end(), first, last, None)
     codes, places = [], []
@@ -245,7 +245,7 @@ def selector_lists(source: Source) -> Iterator[tuple[re.Match[str], bool, bool]]
 
 
 class Comments:
-    """Where a file's comments stand; `noqa`, as flake8 reads it, may also stand in a string."""
+    """The positions of a file's comments. A `noqa` can also be in a string, because flake8 accepts that."""
 
     def __init__(self, source: Source) -> None:
         import tokenize
@@ -264,7 +264,7 @@ class Comments:
 
 
 def _comments(source: Source) -> Iterator[re.Match[str]]:
-    """Our own comments; unlike `noqa`, which flake8 reads anywhere, only where they are comments."""
+    """Our own comments. Unlike `noqa`, which flake8 reads anywhere, they must be real comments."""
     matches = list(re.finditer(_OURS, source.text))
     if matches:
         comments = Comments(source)

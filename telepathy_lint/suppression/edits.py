@@ -1,4 +1,4 @@
-"""Writing suppression comments: reporting and removing the unused ones, adding new ones."""
+"""Reports and removes unused suppression comments, and adds new ones."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from telepathy_lint.suppression.comments import (
 UNUSED_CODE = "TLP001"
 UNUSED_NAME = "unused-suppression"
 _MAY_COUNT = r"(?i)noqa|telepathy-lint:"
-UNUSED_TEXT = "A suppression comment that silences nothing."
+UNUSED_TEXT = "A suppression comment that suppresses nothing."
 
 
 class Unknown(NamedTuple):
-    """A code or name in a suppression comment that is none of ours."""
+    """An unknown code or name in a suppression comment."""
 
     start: int
     end: int
     selector: str
-    #: It stands in an `enable`, which silences nothing and so is never an unused suppression.
+    #: It stands in an `enable`, which suppresses nothing and so is never an unused suppression.
     enables: bool
 
 
 def unknown(source: Source) -> list[Unknown]:
-    """Selectors of suppression comments that name no rule, in the order of the text.
+    """Selectors in suppression comments that match no rule, in order.
 
-    `noqa` belongs to other tools too: there only what begins like our codes is looked at.
+    Other tools use `noqa` too, so only selectors that begin like our codes are checked there.
     """
     if not may_suppress(source):
         return []
@@ -57,12 +57,12 @@ def unknown(source: Source) -> list[Unknown]:
 
 
 def is_known(selector: str) -> bool:
-    """Whether a selector of a suppression comment fits anything that can be reported."""
+    """Whether a selector in a suppression comment matches anything that can be reported."""
     return any(code.startswith(selector) or selector in (name, "ALL") for code, name in _all_codes())
 
 
 def no_such_rule(selector: str) -> str:
-    """What is said of an unknown selector."""
+    """The message about an unknown selector."""
     from difflib import get_close_matches
 
     names = [name for pair in _all_codes() for name in pair]
@@ -74,7 +74,7 @@ def no_such_rule(selector: str) -> str:
 
 @cache
 def _all_codes() -> tuple[tuple[str, str], ...]:
-    """Codes and names of everything that is reported."""
+    """Codes and names of everything that can be reported."""
     from telepathy_lint.rules import all_rules
 
     rules = ((rule.meta.code, rule.meta.name) for rule in all_rules())
@@ -82,10 +82,10 @@ def _all_codes() -> tuple[tuple[str, str], ...]:
 
 
 def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Rule]) -> list[Violation]:
-    """Comments that silence nothing; `violations` are those of all `enabled` rules, silenced or not.
+    """Comments that suppress nothing; `violations` are those of all `enabled` rules, suppressed or not.
 
-    Codes of other tools, bare `noqa` (who knows for whom) and rules that did not run are left alone. A code that begins
-    like ours and is no rule silences nothing.
+    Codes of other tools, bare `noqa` (which may be meant for other tools) and rules that did not run are ignored. An
+    unknown code that begins like ours suppresses nothing.
     """
     if not may_suppress(source):
         return []
@@ -122,7 +122,7 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
 
 
 def _ran(selector: str, enabled: Iterable[Rule]) -> bool:
-    """Whether the selector names rules of ours that took part."""
+    """Whether the selector matches rules that ran."""
     return any(rule.meta.code.startswith(selector) or rule.meta.name == selector for rule in enabled)
 
 
@@ -137,7 +137,7 @@ def _violation(
         column=span.column,
         code=UNUSED_CODE,
         name=UNUSED_NAME,
-        message=f"suppression comment silences nothing: {what}",
+        message=f"suppression comment suppresses nothing: {what}",
         span=span,
         fix=fix,
         start=start,
@@ -170,7 +170,7 @@ def _removal(source: Source, directive: Directive, idle: Sequence[str]) -> Fix |
 
 
 def _whole(source: Source, directive: Directive) -> Edit:
-    """The comment away, with the blanks in front of it; prose behind it stays a comment, an empty line goes too."""
+    """The edit that removes a comment and the spaces before it. Text after it stays a comment; an empty line is removed."""
     text = source.text
     start, end = directive.start, directive.end
     while start and text[start - 1] in " \t":
@@ -189,7 +189,7 @@ def _whole(source: Source, directive: Directive) -> Edit:
 
 
 def added(source: Source, violations: Sequence[Violation]) -> tuple[str, int]:
-    """The text with a `noqa` comment for every violation, and how many comments that took."""
+    """The text with a `noqa` comment for every violation, and the number of comments added."""
     groups = LineGroups(source)
     codes: dict[int, set[str]] = {}
     for violation in violations:
@@ -200,7 +200,7 @@ def added(source: Source, violations: Sequence[Violation]) -> tuple[str, int]:
 
 
 def _with_comment(source: Source, groups: LineGroups, line: int, wanted: set[str]) -> Edit:
-    """Add to the comment that flake8 will look at, where there is one: it reads no second."""
+    """Add codes to the comment that flake8 reads, if there is one, because flake8 ignores a second one."""
     known = groups.directive(line)
     if known is not None and known.selectors is not None:
         last = known.places[-1][1]

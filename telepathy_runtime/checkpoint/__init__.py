@@ -1,1 +1,1 @@
-"""Checkpoints on disk, read from their headers."""
+"""Reads the headers of checkpoints on disk."""

@@ -1,4 +1,4 @@
-"""What a load will have to download, and whether the cache can take it: asked before the long download, not after it."""
+"""Checks before a download how much has to be downloaded, and whether the cache has space for it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TIMEOUT = 10.0  # seconds; without an answer the load goes on and meets the sam
 
 @dataclass(frozen=True)
 class Download:
-    """`size` of the `total` bytes of weights are not in `cache` yet; None: the hub did not say.
+    """`size` of the `total` bytes of weights are not in `cache` yet; None if the hub did not report sizes.
 
-    `begun` says that the cache holds something of the repository. With an unknown size it may be all that is wanted: an
-    adapter, a GGUF file.
+    `begun` is true if the cache contains any file of the repository. If the size is unknown, this may already be all that
+    is needed, for example an adapter or a GGUF file.
     """
 
     model_id: str
@@ -37,7 +37,7 @@ class Download:
 
 
 def needed(model_id: str, keywords: Mapping[str, Any]) -> Download | None:
-    """What is missing of the weights of a hub repository; None where nothing is, or nothing may be fetched.
+    """The missing weights of a hub repository; None if nothing is missing, or nothing may be downloaded.
 
     `keywords` are those of from_pretrained.
     """
@@ -54,7 +54,7 @@ def needed(model_id: str, keywords: Mapping[str, Any]) -> Download | None:
 
 
 def refuse_hopeless(download: Download | None) -> None:
-    """Raise ReadOnlyCacheError or DiskFullError for a download that cannot end well."""
+    """Raise ReadOnlyCacheError or DiskFullError if the download cannot succeed."""
     if download is None:
         return
     cache = download.cache
@@ -79,7 +79,7 @@ def refuse_hopeless(download: Download | None) -> None:
 
 
 def is_hub_id(model_id: str) -> bool:
-    """Whether this can only be a repository: no folder of that name, and not spelled like one."""
+    """Whether this must be a repository: there is no folder with this name, and it does not look like a path."""
     return not looks_like_path(model_id) and not Path(model_id).exists()
 
 
@@ -89,7 +89,7 @@ def looks_like_path(model_id: str) -> bool:
 
 
 def _present(model_id: str, keywords: Mapping[str, Any]) -> int | None:
-    """Bytes of the weights that are in the cache already; None when all of them are."""
+    """Bytes of the weights that are already in the cache; None if all of them are."""
     folder = checkpoint.located(model_id, keywords)
     if folder is None:
         return 0
@@ -104,7 +104,7 @@ def _present(model_id: str, keywords: Mapping[str, Any]) -> int | None:
 
 
 def _remote_size(model_id: str, keywords: Mapping[str, Any]) -> int | None:
-    """Bytes of the weight files that transformers would choose, as the hub lists them."""
+    """Bytes of the weight files that transformers would choose, from the hub's file list."""
     try:
         from huggingface_hub import HfApi
 

@@ -1,7 +1,7 @@
-"""A checkpoint on disk: its files, and every tensor's dtype and shape from the headers. Standard library only.
+"""A checkpoint on disk: its files, and the dtype and shape of every tensor from the headers. Standard library only.
 
-A safetensors file begins with the length of its header (8 bytes, little endian) and the header as JSON, so that sizes are
-known exactly for the price of a few kilobytes read, without torch.
+A safetensors file begins with the length of its header (8 bytes, little endian) and the header as JSON. Exact sizes can
+therefore be read from a few kilobytes, without torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LONGEST_HEADER = 100_000_000  # safetensors' own limit
 
 
 class UnreadableError(ValueError):
-    """A header or index that is not what its format says; the message names the file."""
+    """A header or index is damaged; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` is None where only the size of the files is known (pickled weights, shards that are not here yet)."""
+    """`tensors` is None if only the size of the files is known (pickled weights, shards that are not downloaded yet)."""
 
     directory: Path
     files: tuple[Path, ...]
@@ -90,7 +90,7 @@ def locate(
     cache_dir: str | os.PathLike[str] | None = None,
     subfolder: str = "",
 ) -> Path | None:
-    """The folder that holds the files of `model_id`: itself, or its snapshot in the hub cache. None: not here."""
+    """The folder with the files of `model_id`: the folder itself, or its snapshot in the hub cache. None if not found."""
     if not os.fspath(model_id):
         return None  # no id: the weights are given as they are, and Path("") would be the working directory
     folder: Path | None = Path(model_id).expanduser() if isinstance(model_id, os.PathLike) else Path(model_id)
@@ -102,7 +102,7 @@ def locate(
 
 
 def located(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -> Path | None:
-    """`locate`, with what the keywords of from_pretrained say of the place."""
+    """`locate`, with the location from the keywords of from_pretrained."""
     return locate(
         model_id,
         revision=keywords.get("revision"),
@@ -112,9 +112,9 @@ def located(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -> Pa
 
 
 def read(directory: Path, *, variant: str | None = None) -> Checkpoint | None:
-    """The weights in `directory`, preferring the files that transformers prefers; None where there are none.
+    """The weights in `directory`, from the files that transformers prefers; None if there are none.
 
-    Raises UnreadableError for an index or header that is damaged.
+    Raises UnreadableError if an index or header is damaged.
     """
     infix = f".{variant}" if variant else ""
     single = directory / f"model{infix}.safetensors"
@@ -191,14 +191,14 @@ def _refuse_pointer(file: Path) -> None:
 
 
 def tokenizer_files(directory: Path) -> None:
-    """Raise UnreadableError for the first file of a tokenizer that is no JSON."""
+    """Raise UnreadableError for the first file of a tokenizer that is not valid JSON."""
     for name in ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json"):
         if (directory / name).is_file():
             _json(directory / name)
 
 
 def config(directory: Path) -> dict[str, Any] | None:
-    """config.json as a dict; None where there is none. Raises UnreadableError when it is damaged."""
+    """config.json as a dict; None if there is none. Raises UnreadableError if it is damaged."""
     file = directory / "config.json"
     return _json(file) if file.is_file() else None
 

@@ -1,4 +1,4 @@
-"""The header of a GGUF file: what the model is, and every tensor's size as stored. Standard library only."""
+"""Reads the header of a GGUF file: the model's metadata, and the stored size of every tensor. Standard library only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST = 100_000_000  # entries or bytes of one value: more is a damaged file
 
 
 class Header(NamedTuple):
-    """Metadata by its keys (of lists only the length), parameters, and bytes as stored."""
+    """Metadata by key (for lists, only the length), number of parameters, and stored bytes."""
 
     metadata: dict[str, Any]
     parameters: int
@@ -32,7 +32,7 @@ class Header(NamedTuple):
 
 
 def header(file: Path) -> Header:
-    """Raises UnreadableError when the file is no GGUF file, is cut short, or has a tensor type that is not known."""
+    """Read the header. Raises UnreadableError if the file is not a GGUF file, is truncated, or has an unknown tensor type."""
     with file.open("rb") as stream:
         try:
             return _header(stream, file)
@@ -100,7 +100,7 @@ def _value(stream: BinaryIO, kind: int) -> Any:
 
 
 def config_of(found: Header) -> dict[str, Any]:
-    """The dimensions in a header, under the names that a config.json has for them."""
+    """The dimensions in a header, under the names used in config.json."""
     metadata = found.metadata
     kind = metadata.get("general.architecture", "")
     names = {

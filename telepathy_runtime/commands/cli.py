@@ -1,4 +1,4 @@
-"""`telepathy-runtime`: one line a subcommand; each is a module that adds its parser and is imported when asked for."""
+"""`telepathy-runtime`: dispatches to subcommands. Their modules add the parsers and are imported only when needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from telepathy_runtime.errors import LoadError
 
 PROGRAM = "telepathy-runtime"
 
-# Module -> subcommands it brings. A module has add_parsers(subparsers); each sets `run` (arguments -> exit code).
+# Module -> its subcommands. A module has add_parsers(subparsers); each parser sets `run` (arguments -> exit code).
 COMMANDS: dict[str, tuple[str, ...]] = {
     "telepathy_runtime.commands.doctor": ("doctor",),
     "telepathy_runtime.commands.load": ("load",),
@@ -24,8 +24,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
-    Exit code 0: done; 1: a load cannot work as asked, said on standard error; 2: misused, or a file that cannot be
-    read or written, standard output included. The parser ends the program itself for --help, --version and misuse.
+    Exit code 0: success; 1: a load cannot work as requested (the message is on standard error); 2: invalid arguments, or
+    a file (or standard output) that cannot be read or written. For --help, --version and invalid arguments, the parser
+    itself exits.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     parsed: list[argparse.Namespace] = []
@@ -61,13 +62,13 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="What the loader would do here, why, and what memory it takes."
+        prog=PROGRAM, description="Show what the loader does on this machine and why, and plan memory."
     )
     parser.add_argument("--version", "-V", action="version", version=f"{PROGRAM} {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     wanted = next((word for word in given if not word.startswith("-")), None)
     for module, names in COMMANDS.items():
-        # For one command only its own module is imported; for help, or a misspelling, all of them.
+        # Import only the module of the given command, or all of them for help or a misspelled command.
         if wanted in names or not any(wanted in others for others in COMMANDS.values()):
             importlib.import_module(module).add_parsers(subparsers)
     return parser

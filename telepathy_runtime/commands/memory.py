@@ -1,4 +1,4 @@
-"""`telepathy-runtime models | estimate | plan | compare`: arguments in, tables, JSON or a picture out.
+"""`telepathy-runtime models | estimate | plan | compare`: print tables or JSON, or draw a chart.
 
 Exit codes: 0 fine, 1 does not fit or something was found, 2 could not do it.
 """
@@ -38,70 +38,72 @@ _SHOWN = (
     "Qwen/Qwen2.5-7B",
 )
 HELP = {
-    "seq_len": "tokens of one sequence, padding included",
-    "batch": "sequences on one device in one forward",
-    "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, every weight",
-    "dtype": "the weights' dtype",
-    "mixed_precision": "float32 weights, gradients and states, the forward in dtype (Trainer's bf16=True)",
+    "seq_len": "tokens per sequence, including padding",
+    "batch": "sequences per device and forward pass",
+    "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, or all weights",
+    "dtype": "dtype of the weights",
+    "mixed_precision": "float32 weights, gradients and states, forward pass in dtype (Trainer's bf16=True)",
     "attn": "attention implementation",
     "padded": "some sequences are padded",
     "checkpointing": "gradient checkpointing",
-    "optimizer": "of what is trained; its states are in the weights' dtype",
+    "optimizer": "optimizer; its states are in the weights' dtype",
     "opt_impl": "implementation of the optimizer's step",
-    "grad_accum": "forward and backward passes before a step",
-    "use_cache": "the forward keeps keys and values",
-    "logits": "positions whose logits are computed",
-    "hidden_states": "every layer's output is kept",
-    "keep_outputs": "the caller's outputs live through backward (Trainer drops them)",
-    "new_tokens": "tokens generated after seq_len",
-    "ranks": "devices that share the job",
+    "grad_accum": "forward and backward passes per optimizer step",
+    "use_cache": "the forward pass keeps keys and values",
+    "logits": "positions for which logits are computed",
+    "hidden_states": "keep the output of every layer",
+    "keep_outputs": "the outputs stay alive during backward (Trainer drops them)",
+    "new_tokens": "tokens to generate after seq_len",
+    "ranks": "number of devices that share the job",
     "lora_rank": "rank of the adapters",
-    "lora_targets": "comma-separated names of the adapted matrices",
+    "lora_targets": "comma-separated names of the matrices with adapters",
     "lora_dtype": "dtype of the adapters",
-    "shard": "what is divided among the ranks",
-    "transformers": "the version whose behaviour is counted",
+    "shard": "sharding scheme: what is divided among the ranks",
+    "transformers": "transformers version to model",
 }
 
 
 def add_parsers(subparsers: Any) -> None:
-    """Registers the four commands; each parser's `run` takes the parsed arguments and returns the exit code."""
-    listed = subparsers.add_parser("models", help="the models whose dimensions are known exactly")
+    """Register the four commands; each parser's `run` takes the parsed arguments and returns the exit code."""
+    listed = subparsers.add_parser("models", help="list the models with known dimensions")
     listed.add_argument(
-        "model", nargs="?", help="an id, or a folder or file of a config.json; all when left out"
+        "model", nargs="?", help="model id, or a folder or file with a config.json; default: all models"
     )
-    listed.add_argument("--search", metavar="TEXT", help="only models whose id or family holds these words")
+    listed.add_argument(
+        "--search", metavar="TEXT", help="only models whose id or family contains these words"
+    )
     models.add_source_options(listed)
-    listed.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    listed.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
     listed.set_defaults(run=_guarded(models.run))
 
-    one = subparsers.add_parser("estimate", help="peak memory of one job, and where it goes")
+    one = subparsers.add_parser("estimate", help="estimate the peak memory of a job, by component")
     one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
-    one.add_argument("model", help="an id, or a folder or file of a config.json")
+    one.add_argument("model", help="model id, or a folder or file with a config.json")
     _job_options(one)
     _pair_options(one)
     _traced_option(one)
     one.set_defaults(run=_guarded(_estimate))
 
-    plan = subparsers.add_parser("plan", help="the largest batch that fits a GPU")
+    plan = subparsers.add_parser("plan", help="find the largest batch that fits on a GPU")
     plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
     plan.add_argument(
         "model",
         nargs="?",
-        help="an id or a config.json; seven models of 1 to 8 billion parameters when left out",
+        help="model id or config.json; default: seven models with 1 to 8 billion parameters",
     )
     _job_options(plan, batch=False)
     _pair_options(plan)
     plan.add_argument(
-        "--context", action="store_true", help="search the longest sequence instead of the batch"
+        "--context", action="store_true", help="find the longest sequence instead of the largest batch"
     )
-    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences on one device")
+    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences per device")
     plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
     _traced_option(plan)
     plan.set_defaults(run=_guarded(_plan))
 
-    compare = subparsers.add_parser("compare", help="estimate against measured over a monitor's log")
-    compare.add_argument("log", help="a JSON-lines file that the monitor wrote")
-    compare.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    compare = subparsers.add_parser("compare", help="compare estimates and measurements in a monitor's log")
+    compare.add_argument("log", help="JSON-lines file written by the monitor")
+    compare.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
     compare.set_defaults(run=_guarded(_compare))
 
 
@@ -123,33 +125,33 @@ def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
         "--gpu",
         action="append",
         help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
-        " may be given several times",
+        " can be repeated",
     )
     models.add_source_options(parser)
-    parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
-    parser.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
-    parser.add_argument("--plot", metavar="FILE", help="stacked bars as .svg or .png (needs matplotlib)")
+    parser.add_argument("--reserve", type=float, default=RESERVE, help="share to reserve for fragmentation")
+    parser.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
+    parser.add_argument("--plot", metavar="FILE", help="draw a bar chart as .svg or .png (needs matplotlib)")
 
 
 def _traced_option(parser: argparse.ArgumentParser) -> None:
-    text = "trace transformers' own model instead of the closed form: any architecture, seconds (needs torch)"
+    text = "trace transformers' own model instead of the closed form: for any architecture, takes seconds (needs torch)"
     parser.add_argument("--traced", action="store_true", help=text)
 
 
 def _pair_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a pair of models joined by a trained bridge")
-    group.add_argument("--target", help="the model that writes; MODEL is then the source that only reads")
-    group.add_argument("--target-seq-len", type=int, help="tokens of the target, soft tokens included")
-    group.add_argument("--target-unfrozen", action="store_true", help="requires_grad was never switched off")
+    group.add_argument("--target", help="model that generates; MODEL is the source, which only reads")
+    group.add_argument("--target-seq-len", type=int, help="tokens of the target, including soft tokens")
+    group.add_argument("--target-unfrozen", action="store_true", help="the target still has requires_grad on")
     group.add_argument("--latents", type=int, default=128, help="soft tokens of the Perceiver bridge")
-    group.add_argument("--depth", type=int, default=4, help="layers of the Perceiver bridge")
-    group.add_argument("--adapter-params", type=int, help="another bridge, by its number of parameters")
+    group.add_argument("--depth", type=int, default=4, help="number of layers of the Perceiver bridge")
+    group.add_argument("--adapter-params", type=int, help="number of parameters of another kind of bridge")
 
 
 def _estimate(args: argparse.Namespace) -> int:
     work, cards = _work(args), _cards(args)
     if args.plot and len(cards) > 1:
-        raise UnknownOptionError("--plot draws the limits of one GPU: name one with --gpu")
+        raise UnknownOptionError("--plot needs exactly one GPU: pass one with --gpu")
     result = _estimated(args, work)
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
@@ -163,7 +165,7 @@ def _estimate(args: argparse.Namespace) -> int:
 
 
 def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
-    """The estimate, or what is held for certain where there is no closed form of one model's activations."""
+    """The estimate, or a lower bound if the model's activations have no closed form."""
     spec = find(args, args.model)
     try:
         return _at(args, spec, work)
@@ -174,7 +176,7 @@ def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
 
 
 def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
-    """The exit code: 0 where `size` bytes fit every card."""
+    """The exit code: 0 if `size` bytes fit on every card."""
     return 0 if all(size <= card.budget(reserve) for card in cards) else 1
 
 
@@ -199,7 +201,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _searched(args: argparse.Namespace, work: Workload) -> str:
-    """The job in words, without the number that is searched for."""
+    """The job in words, without the number that is being searched."""
     text = render.workload_text(work)
     return text.replace(f", {work.seq_len} tokens" if args.context else f", batch {work.batch}", "")
 
@@ -230,10 +232,10 @@ def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -
 
 
 def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
-    """The estimate of one job, of a pair where a target is named; its trace where that was asked for."""
+    """The estimate of one job, or of a pair if there is a target; its trace if requested."""
     if args.traced:
         if args.target:
-            raise UnknownOptionError("--traced does not know pairs; trace your own step with plan --trace")
+            raise UnknownOptionError("--traced does not support pairs; trace your own step with plan --trace")
         return _traced(args, spec, work)
     if not args.target:
         return estimate(spec, work)
@@ -266,7 +268,7 @@ def _traced(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estima
 
 
 def _traceable(args: argparse.Namespace, spec: ModelSpec) -> ModelSpec | Path:
-    """Where a model's whole config.json lies, else the spec, for a listed model."""
+    """The path of the model's config.json, or the spec of a listed model."""
     if not args.model:
         return spec
     path = Path(args.model)
@@ -280,7 +282,7 @@ def _trace(args: argparse.Namespace) -> int:
 
     module, _, function = args.trace.partition(":")
     if not function:
-        raise UnknownOptionError(f"--trace wants MODULE:FUNCTION, not {args.trace!r}")
+        raise UnknownOptionError(f"--trace must be MODULE:FUNCTION, not {args.trace!r}")
     sys.path.insert(0, str(Path.cwd()))
     build = getattr(import_module(module), function, None)
     if build is None:
@@ -339,7 +341,7 @@ def _work(args: argparse.Namespace) -> Workload:
     values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
     if args.ranks > 1 and args.shard == "none":
         raise UnknownOptionError(
-            f"--ranks {args.ranks} needs --shard: without it every rank holds everything"
+            f"--ranks {args.ranks} needs --shard: without it, every rank holds everything"
         )
     counts = {card.count for card in _cards(args)}
     if counts != {1}:
@@ -348,14 +350,14 @@ def _work(args: argparse.Namespace) -> Workload:
 
 
 def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
-    """The number of cards in `--gpu 2x48GiB`, where the options say how they share the job."""
+    """The number of cards in `--gpu 2x48GiB`; checks that the options say how they share the job."""
     if len(counts) > 1:
-        raise UnknownOptionError("--gpu: one number of cards at a time")
+        raise UnknownOptionError("--gpu: all values must have the same number of cards")
     (count,) = counts
     if args.shard == "none":
-        raise UnknownOptionError(f"--gpu with {count} cards needs --shard: how do they share the job?")
+        raise UnknownOptionError(f"--gpu with {count} cards needs --shard, which says how they share the job")
     if args.ranks not in (1, count):
-        raise UnknownOptionError(f"--gpu names {count} cards, --ranks {args.ranks}")
+        raise UnknownOptionError(f"--gpu has {count} cards, but --ranks is {args.ranks}")
     return count
 
 
@@ -365,7 +367,7 @@ def _cards(args: argparse.Namespace) -> list[Gpu]:
 
 
 def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Turns the errors that a user can cause into one line and exit code 2."""
+    """Print errors that a user can cause as one line, and return exit code 2."""
 
     def run(args: argparse.Namespace) -> int:
         try:
@@ -388,7 +390,7 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The four commands by themselves."""
+    """Run the four commands on their own."""
     parser = argparse.ArgumentParser(prog="telepathy-runtime", description=__doc__)
     add_parsers(parser.add_subparsers(required=True, metavar="COMMAND"))
     args = parser.parse_args(arguments)

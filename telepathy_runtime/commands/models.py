@@ -1,4 +1,4 @@
-"""`telepathy-runtime models`: the models whose dimensions are known exactly."""
+"""`telepathy-runtime models`: list the models with known dimensions."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ NARROW = ("model", "parameters", "weights", "KV/token", "context")
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """The options that say where to look for a model beside the registry."""
-    parser.add_argument("--registry", metavar="FILE", help="a TOML file with models of your own")
+    """Add the options for other sources of models than the registry."""
+    parser.add_argument("--registry", metavar="FILE", help="TOML file with your own models")
     parser.add_argument(
         "--online",
         action="store_true",
-        help="fetch config.json from the hub for an id that is not known here",
+        help="fetch config.json from the hub for unknown ids",
     )
 
 
 def find(args: argparse.Namespace, model: str) -> ModelSpec:
-    """A spec by id or path, looked up as the options say."""
+    """Find a spec by id or path, in the sources given by the options."""
     return lookup.find(model, lookup.Sources(args.registry, args.online))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one model in full, or a table of all, or of those that a search finds."""
+    """Print one model in full, or a table of all models or of the search results."""
     if args.model and args.search:
-        raise registry.UnknownOptionError("give a model or --search, not both")
+        raise registry.UnknownOptionError("pass a model or --search, not both")
     own = registry.read_toml(args.registry)[0] if args.registry else ()
     specs = [find(args, args.model)] if args.model else [*own, *registry.all_models()]
     if args.search:
         specs = lookup.search(args.search, specs)
         if not specs:
-            raise registry.UnknownModelError(f"no known model holds {args.search!r} in its id or family")
+            raise registry.UnknownModelError(f"no known model has {args.search!r} in its id or family")
     if args.json:
         shown = [dataclasses.asdict(s) | {"params": s.params, "params_bytes": s.params_bytes} for s in specs]
         print(json.dumps(shown, indent=2))

@@ -1,1 +1,1 @@
-"""The machine: accelerators, launchers, caches."""
+"""Information about the machine: accelerators, launchers, caches."""

@@ -1,6 +1,7 @@
-"""Where Hugging Face keeps its files: the folders its variables name, whether they accept files, and how many.
+"""The cache folders of Hugging Face: their locations, whether they are writable, and their free space.
 
-Read with the same precedence as huggingface_hub and transformers, without importing them. Nothing is created.
+The environment variables are read with the same precedence as in huggingface_hub and transformers, without importing
+them. Nothing is created.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ VARIABLES = (
 
 @dataclass(frozen=True)
 class Cache:
-    """The hub cache folder, which variable chose it, and what the disk under it allows. Bytes are integers."""
+    """The hub cache folder, the variable that set it, and the state of its disk. Bytes are integers."""
 
     path: Path
     chosen_by: str
@@ -50,7 +51,7 @@ def hub_cache(
 def _hub_path(environ: Mapping[str, str], cache_dir: str | os.PathLike[str] | None) -> tuple[Path, str]:
     if cache_dir is not None:
         return Path(cache_dir).expanduser(), "cache_dir"
-    # TRANSFORMERS_CACHE wins over the hub's own variables for as long as transformers 4 reads it.
+    # In transformers 4, TRANSFORMERS_CACHE overrides the hub's own variables.
     for name in ("TRANSFORMERS_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if environ.get(name) and (name != "TRANSFORMERS_CACHE" or _reads_transformers_cache()):
             return Path(environ[name]).expanduser(), name
@@ -76,7 +77,7 @@ def _nearest_existing(path: Path) -> Path:
 
 
 def _accepts_files(folder: Path) -> bool:
-    """Permissions and mount flags. os.access alone says yes to root on a read-only file system on some kernels."""
+    """Check permissions and mount flags. On some kernels, os.access is true for root on a read-only file system."""
     if not os.access(folder, os.W_OK | os.X_OK):
         return False
     read_only = getattr(os, "ST_RDONLY", 1)
@@ -87,7 +88,7 @@ def _accepts_files(folder: Path) -> bool:
 
 
 def offline(environ: Mapping[str, str] | None = None) -> str | None:
-    """The variable that forbids the network, None when none does."""
+    """The variable that turns off network access; None if there is none."""
     environ = os.environ if environ is None else environ
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if environ.get(name, "").strip().upper() in {"1", "ON", "YES", "TRUE"}:
@@ -102,7 +103,7 @@ def snapshot(
     cache_dir: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Path | None:
-    """The folder of a hub repository that is already in the cache, None when it is not there."""
+    """The folder of a hub repository in the cache; None if it is not cached."""
     root = _hub_path(os.environ if environ is None else environ, cache_dir)[0]
     repository = root / ("models--" + model_id.replace("/", "--"))
     wanted = revision or "main"

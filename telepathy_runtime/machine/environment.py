@@ -1,7 +1,7 @@
-"""The machine as the plan sees it: accelerator, launcher, packages. Gathering it is the only impure step of a plan.
+"""The machine as seen by the plan: accelerator, launcher, packages. Probing it is the only impure step of a plan.
 
-`Machine` is plain data, so every decision can be tested for a machine that is not there. `probe()` fills it in: it
-imports torch, which a load needs anyway, and neither starts a process group nor writes to the environment.
+`Machine` is plain data, so decisions can be tested for any machine. `probe()` fills it in: it imports torch, which a
+load needs anyway, but it does not start a process group or write to the environment.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LIBRARY_DISTRIBUTIONS = (
 
 @dataclass(frozen=True)
 class Device:
-    """One accelerator. Bytes are integers; None where the backend does not say."""
+    """One accelerator. Bytes are integers; None if the backend does not report them."""
 
     kind: Accelerator
     index: int
@@ -46,7 +46,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything outside the checkpoint and the request that a decision may depend on."""
+    """Everything that a decision may depend on, other than the checkpoint and the request."""
 
     accelerator: Accelerator = "cpu"
     devices: tuple[Device, ...] = ()
@@ -71,7 +71,7 @@ class Machine:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numeric part of a version: "2.13.0+cpu" -> (2, 13, 0); release candidates count as their release."""
+    """The numeric part of a version: "2.13.0+cpu" -> (2, 13, 0); a release candidate is treated as its release."""
     numbers = []
     for part in version.split("+")[0].split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]
@@ -85,7 +85,7 @@ def release(version: str) -> tuple[int, ...]:
 
 @functools.cache
 def installed_versions(names: tuple[str, ...] = LIBRARY_DISTRIBUTIONS) -> Mapping[str, str]:
-    """Versions of distributions that are installed. Read once: what is installed does not change in a process."""
+    """The versions of installed distributions, read once per process."""
     found = {}
     for name in names:
         try:
@@ -96,7 +96,7 @@ def installed_versions(names: tuple[str, ...] = LIBRARY_DISTRIBUTIONS) -> Mappin
 
 
 def need(name: str) -> Any:
-    """Import torch, transformers or accelerate, or say how to get it."""
+    """Import torch, transformers or accelerate; the error says how to install it."""
     import importlib
 
     try:
@@ -110,15 +110,15 @@ def need(name: str) -> Any:
 
 
 def dtype_keyword() -> str:
-    """What this transformers calls the dtype argument: `dtype` since 4.56, `torch_dtype` before.
+    """The name of the dtype argument in this transformers version: `dtype` since 4.56, `torch_dtype` before.
 
-    The one place that asks for a version: 4.55 accepts `dtype=` for some checkpoints and silently loads float32.
+    This is the only check of a version number: 4.55 accepts `dtype=` for some checkpoints and silently loads float32.
     """
     return "dtype" if release(need("transformers").__version__) >= (4, 56) else "torch_dtype"
 
 
 def probe(environ: Mapping[str, str] | None = None) -> Machine:
-    """Look at this process: devices, launcher, packages. Imports torch and transformers, changes nothing."""
+    """Gather devices, launcher and packages of this process. Imports torch and transformers, but changes nothing."""
     environ = os.environ if environ is None else environ
     torch = need("torch")
     # `accelerate launch --cpu` on a machine with GPUs: the processes compute on the CPU.
@@ -141,7 +141,7 @@ def probe(environ: Mapping[str, str] | None = None) -> Machine:
 def _versions(torch: Any, accelerator: Accelerator) -> Mapping[str, str]:
     # The modules know their own versions; the metadata of the two takes 10 ms to parse, it contains their READMEs.
     own = {"torch": str(torch.__version__), "transformers": str(need("transformers").__version__)}
-    # Without a GPU no attention package can be used, and looking for them costs more than the rest of the plan.
+    # Without a GPU, no attention package can be used, and searching for them takes longer than the rest of the plan.
     return own if accelerator == "cpu" else {**own, **installed_versions(ATTENTION_DISTRIBUTIONS)}
 
 
@@ -158,7 +158,7 @@ def _devices(torch: Any) -> tuple[Accelerator, tuple[Device, ...]]:
 
 def _cuda_device(torch: Any, index: int) -> Device:
     properties = torch.cuda.get_device_properties(index)
-    # Asking for free memory creates a context of some 500 MB on that device: only ask about the one that is alone.
+    # Querying free memory creates a context of about 500 MB on the device, so only query a single device.
     free = torch.cuda.mem_get_info(index)[0] if torch.cuda.device_count() == 1 else None
     capability = (properties.major, properties.minor)
     return Device("cuda", index, properties.name, capability, free, properties.total_memory)
@@ -176,7 +176,7 @@ def _mps_total(torch: Any) -> int | None:
 
 def _has_bfloat16(torch: Any, accelerator: Accelerator, devices: tuple[Device, ...]) -> bool:
     if accelerator == "cuda":
-        # Not torch.cuda.is_bf16_supported(): it says yes to emulation, which is slower than float16.
+        # Do not use torch.cuda.is_bf16_supported(): it is true for emulation, which is slower than float16.
         if getattr(torch.version, "hip", None) is not None:
             return True
         return all(device.capability is not None and device.capability >= (8, 0) for device in devices)
@@ -187,23 +187,23 @@ def _has_bfloat16(torch: Any, accelerator: Accelerator, devices: tuple[Device, .
 
 
 def _process_group(torch: Any) -> Launcher | None:
-    """A process group that is already running, for processes that no launcher announced (torch.multiprocessing.spawn)."""
+    """A running process group, for processes without a detectable launcher (torch.multiprocessing.spawn)."""
     if "WORLD_SIZE" in os.environ or not torch.distributed.is_available():
         return None
     if not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 1:
         return None
     rank = torch.distributed.get_rank()
     announced = launcher.detect(os.environ)
-    # A spawned process that chose its device has said what its local rank is; device 0 says nothing.
+    # If a spawned process selected a device, this is its local rank; device 0 may just be the default.
     current = torch.cuda.current_device() if torch.cuda.is_available() else 0
     local = announced.local_rank if announced.distributed else (current or None)
     return Launcher("torch.distributed", torch.distributed.get_world_size(), rank, local, None)
 
 
 def _live_sharding() -> Sharding | None:
-    """What objects already made in this process say: a DeepSpeed config, accelerate plugins in a live Accelerator.
+    """Sharding set by existing objects in this process: a DeepSpeed config, accelerate plugins in a live Accelerator.
 
-    Only modules that are already imported are asked: if nobody imported them, nobody configured them.
+    Only modules that are already imported are checked, because the others cannot have been configured.
     """
     deepspeed = sys.modules.get("transformers.integrations.deepspeed")
     if deepspeed is not None and deepspeed.is_deepspeed_zero3_enabled():
@@ -237,7 +237,7 @@ def _attention_names(accelerator: Accelerator) -> tuple[frozenset[str], frozense
         if available is None:
             continue
         known.add(name)
-        # On a CPU these say no without looking, and importing what they import costs time.
+        # On a CPU these always return False, and their imports take time.
         if accelerator != "cpu" and available():
             packaged.add(name)
     return frozenset(known), frozenset(packaged)

@@ -1,8 +1,8 @@
-"""The GPUs that are known by name. The linter checks its configuration against them: this module imports nothing heavy."""
+"""The GPUs that are known by name. The linter checks its configuration with this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
-#: GiB that the driver reports, at the low end of what public out-of-memory messages say for each name.
+#: GiB reported by the driver: the low end of the values in public out-of-memory messages for each name.
 _SEEN = {
     "H200": 139.72,
     "H100-80GB": 79.10,
@@ -15,7 +15,7 @@ _SEEN = {
     "V100-16GB": 15.77,
     "T4": 14.75,
 }
-#: GiB of the maker's data sheet, of cards whose driver has not been seen to report a total.
+#: GiB from the data sheet, for cards without a known value from the driver.
 _SHEETS = {
     "A10": 24, "A10G": 24, "A30": 24, "A16": 16, "A2": 16, "L4": 24, "V100-32GB": 32, "P100-16GB": 16, "P40": 24,
     "RTX-A4000": 16, "RTX-A4500": 20, "RTX-A5000": 24, "RTX-A5500": 24, "RTX-A6000": 48, "RTX-4000-Ada": 20,
@@ -24,20 +24,20 @@ _SHEETS = {
     "RTX-4070-Ti-Super": 16, "RTX-4080": 16, "RTX-5070": 12, "RTX-5070-Ti": 16, "RTX-5080": 16, "RTX-5090": 32,
     "TITAN-RTX": 24, "MI210": 64, "MI300X": 192,
 }  # fmt: skip
-#: What the driver leaves of the sheet's: 0.92 on T4, L40S and A40 with error correction on, 0.99 on others; the low end.
+#: The share of the data sheet's value that the driver reports: 0.92 on T4, L40S and A40 with ECC, 0.99 on others; the low end.
 _LEFT = 0.91
 GIB_TOTALS = _SEEN | {name: size * _LEFT for name, size in _SHEETS.items()}
-#: The name that stands for the GPU of this machine.
+#: The name for the GPU of this machine.
 DEVICE = "device"
 
 
 def canonical(name: str) -> str | None:
-    """The name as the table has it, in whatever case it was written; None for one that is not there."""
+    """The name as in the table, for any capitalization; None if it is not there."""
     return {known.casefold(): known for known in GIB_TOTALS}.get(name.casefold())
 
 
 def sized(name: str) -> tuple[int, int] | None:
-    """(number of cards, bytes of each) of "24GiB" or "2x48GiB"; None for what is no size."""
+    """(number of cards, bytes of each) for "24GiB" or "2x48GiB"; None for other text."""
     import re
 
     match = re.fullmatch(r"(?:([1-9]\d{0,3})x)?(\d{1,5}(?:\.\d+)?)(GiB|GB|G)", name, re.IGNORECASE)
@@ -49,7 +49,7 @@ def sized(name: str) -> tuple[int, int] | None:
 
 
 def unknown(name: str) -> str:
-    """What to say about a name that is not in the table: the nearest ones."""
+    """The error message for an unknown name, with the closest known ones."""
     import difflib
 
     by_lower = {known.casefold(): known for known in GIB_TOTALS}

@@ -1,7 +1,7 @@
-"""Which launcher started this process, and which of its processes this is. Pure: reads a mapping, imports nothing.
+"""Detects the launcher of this process, and its rank. Pure: reads a mapping, imports nothing.
 
-The local rank is what chooses a device. It is never replaced by the global rank: on a second node that names a GPU that
-does not exist (huggingface/trl issue 3748), and it is what the hint printed by transformers gets wrong.
+The local rank selects the device. It is never replaced by the global rank: on a second node, that would be a GPU that
+does not exist (huggingface/trl issue 3748). The hint printed by transformers gets this wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Sharding = Literal["zero3", "fsdp", "megatron", "tensor-parallel"]
 
 @dataclass(frozen=True)
 class Launcher:
-    """`world_size` processes; this is number `rank`, and number `local_rank` on its node (None: nobody says)."""
+    """`world_size` processes; this is number `rank`, and number `local_rank` on its node (None: unknown)."""
 
     name: str = "none"
     world_size: int = 1
@@ -31,7 +31,7 @@ class Launcher:
 
     @property
     def binds_devices(self) -> bool:
-        """Whether this launcher can show each process a device of its own, as srun and mpirun do when told to."""
+        """Whether this launcher can give each process its own device, as srun and mpirun do if configured so."""
         return self.name in _BINDING
 
     def describe(self) -> str:
@@ -77,9 +77,9 @@ _LOCAL_RANKS = tuple(variables.local_rank for variables in (_TORCH, *_OTHERS))
 
 
 def detect(environ: Mapping[str, str]) -> Launcher:
-    """The launcher that `environ` shows: torchrun and everything that sets its variables, mpirun, srun, or none.
+    """The launcher according to `environ`: torchrun (or anything that sets its variables), mpirun, srun, or none.
 
-    Raises LauncherError when a variable is not a number or a rank is outside its world.
+    Raises LauncherError if a variable is not a number or a rank is not below the world size.
     """
     if _TORCH.world_size in environ and (_TORCH.rank in environ or _TORCH.local_rank in environ):
         return _read(environ, _TORCH, _torch_style_name(environ))
@@ -140,7 +140,7 @@ def _misread(name: str, environ: Mapping[str, str], what: str = "not a usable nu
 
 
 def sharding(environ: Mapping[str, str]) -> Sharding | None:
-    """What `accelerate launch` and the Trainer announced in the environment as the owner of the placement."""
+    """The sharding that `accelerate launch` or the Trainer set in the environment, which then places the weights."""
     if _true(environ, "ACCELERATE_USE_DEEPSPEED") and _zero_stage(environ) == 3:
         return "zero3"
     if _true(environ, "ACCELERATE_USE_FSDP"):
@@ -163,7 +163,7 @@ def _zero_stage(environ: Mapping[str, str]) -> int | None:
 
 
 def zero_stage_of_file(path: str) -> int | None:
-    """The ZeRO stage that a DeepSpeed JSON config asks for; None where it says nothing or cannot be read."""
+    """The ZeRO stage in a DeepSpeed JSON config; None if it is not set or the file cannot be read."""
     import json
     from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""GPU memory: what a job needs, what fits, what was true.
+"""GPU memory: estimates how much a job needs and what fits, and compares the estimate with measurements.
 
 `estimate` and `estimate_pair` are closed forms, `max_batch` searches over them, `trace` runs real code on the
-meta device, `monitor` measures and compares. Bytes are integers everywhere and formatted only for people,
-always in GiB. Importing this package imports no torch.
+meta device, and `monitor` measures and compares. Bytes are integers everywhere and formatted only for display,
+always in GiB. Importing this package does not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one layer keeps for its backward: the closed form of activations, in bytes.
+"""The closed form of activations: the bytes that one layer keeps for its backward.
 
 T = batch * seq_len tokens, e = bytes of an element, h hidden, i intermediate, q and kv the widths of all query
 and all key heads, a heads. Read off transformers' own modelling code (RMSNorm computes in float32, SwiGLU
@@ -61,7 +61,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
 
 
 def _unmodelled(spec: ModelSpec, work: Workload) -> str:
-    """What about a model or a job has no closed form; empty where nothing does."""
+    """The properties of a model or a job without a closed form; empty if there are none."""
     if work.dtype == "float32":
         return "float32 weights"
     if work.mixed_precision and work.shard != "fsdp":

@@ -1,4 +1,4 @@
-"""A picture of where the memory goes: stacked bars against what the GPU really has. Needs matplotlib."""
+"""A chart of the memory: stacked bars compared with the GPU's capacity. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ROOM = 1.03
 def draw(
     path: str | os.PathLike[str], bars: Sequence[tuple[str, Instant]], card: Gpu, reserve: float, title: str
 ) -> None:
-    """Writes an SVG or PNG: one bar an instant, stacked by component, with the card's budget and capacity.
+    """Write an SVG or PNG with one bar per instant, stacked by component, and the card's budget and capacity.
 
-    Raises UnknownOptionError for another suffix, and without matplotlib, saying how to install it; OSError where the
+    Raises UnknownOptionError for another suffix, or without matplotlib (with the command to install it); OSError if the
     file cannot be written.
     """
     file = Path(path)
@@ -87,7 +87,7 @@ def _bars(axes: Any, bars: Sequence[tuple[str, Instant]]) -> None:
 
 
 def _limits(axes: Any, bars: Sequence[tuple[str, Instant]], card: Gpu, reserve: float) -> None:
-    """Two lines above the bars: what to plan with, and what the card has."""
+    """Two lines above the bars: the memory to plan with, and the card's capacity."""
     highest = max(instant.total for _, instant in bars) / GIB
     budget, total = card.budget(reserve) / GIB, card.total_bytes / GIB
     # A card many times larger than the bars would squeeze them to nothing; then only the text names it.

@@ -1,4 +1,4 @@
-"""What can be measured on this machine, device by device; None where a device cannot say, never 0 for it.
+"""Measures the memory of each device on this machine; None, never 0, if a device cannot report a value.
 
 CUDA and XPU keep the allocator's own peaks. MPS has no peak, so it is sampled. On a CPU only the process's
 resident set is known, and mapped checkpoint files count in it or not as the system pleases: tensors' exact
@@ -19,7 +19,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """Memory of one device in bytes; None: this device cannot tell."""
+    """Memory of one device in bytes; None if the device cannot report it."""
 
     device: str
     name: str
@@ -51,7 +51,7 @@ def device_names() -> tuple[str, ...]:
 
 
 def measure(device: str, sampler: Sampler | None = None) -> Measured:
-    """What `device` holds now and held at most since the last `reset_peaks`."""
+    """Current memory of `device`, and its peak since the last `reset_peaks`."""
     kind = device.partition(":")[0]
     if kind == "cuda":
         return _cuda(device)

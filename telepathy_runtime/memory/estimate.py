@@ -1,7 +1,7 @@
 """Peak memory of one model's job on one device, in closed form: no torch, microseconds, exact integers.
 
-The peak is the highest of a few instants of a step. Each instant says what lives then, so the answer carries
-its own explanation. Formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
+The peak is the maximum over a few instants of a step. Each instant lists what is in memory then, which explains the
+result. Formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
 shards of FSDP; not modelled, and refused where asked for by name: autocast over whole float32 weights, quantised
 weights, torch.compile, fused losses. What no estimate here contains: the CUDA context, kernels' workspaces and
 fragmentation; `gpus` keeps room for those.
@@ -20,7 +20,7 @@ COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_
 
 @dataclass(frozen=True)
 class Instant:
-    """One moment of a step and the bytes that live then, by component."""
+    """One moment of a step, and the bytes in memory then, by component."""
 
     name: str
     weights: int = 0
@@ -46,7 +46,7 @@ class Instant:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes of one job on one device; `peak_allocated` is to be compared with max_memory_allocated."""
+    """Bytes of one job on one device; compare `peak_allocated` with max_memory_allocated."""
 
     models: tuple[str, ...]
     workloads: tuple[Workload, ...]
@@ -58,7 +58,7 @@ class Estimate:
 
     @property
     def peak(self) -> Instant:
-        """The instant at which most is alive."""
+        """The instant with the most memory."""
         return max(self.instants, key=lambda instant: instant.total)
 
     @property
@@ -69,7 +69,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class States:
-    """What a job holds on one device whatever its batch, in bytes."""
+    """Bytes of a job on one device that do not depend on the batch."""
 
     weights: int
     gradients: int  # once a backward is done

@@ -1,4 +1,4 @@
-"""What is wrong with a job's memory, said in a sentence each, with the bytes it costs."""
+"""Findings about a job's memory, one sentence each, with their cost in bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNDER, OVER = 0.95, 1.15
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know; `bytes` is what it costs, where that is known."""
+    """One finding; `bytes` is its cost, if known."""
 
     code: str
     message: str
@@ -32,10 +32,10 @@ class Finding:
 
 
 def training_findings(model: Any, optimizers: Iterable[Any] = (), *, name: str = "model") -> list[Finding]:
-    """Parameters that take gradients no optimizer will use.
+    """Parameters whose gradients are not used by any optimizer.
 
-    Each costs its own size from the first backward on, for good: `zero_grad` of an optimizer that does not
-    know a parameter does not free its gradient. The usual cause is `.eval()` taken for freezing.
+    Each gradient takes the size of its parameter permanently, from the first backward on, because an optimizer's
+    `zero_grad` only frees the gradients of its own parameters. The usual cause is mistaking `.eval()` for freezing.
     """
     known = optimized(optimizers)
     stray = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
@@ -79,7 +79,7 @@ def load_findings(
 def plan_findings(
     model: Any, work: Workload, optimizers: Iterable[Any] = (), *, name: str = "model"
 ) -> list[Finding]:
-    """Where a run is not the one that was planned: its weights' dtype, what it trains, its optimizer."""
+    """Differences between the run and the plan: the weights' dtype, the trained parameters, the optimizer."""
     parameters = list(model.parameters())
     trained = sum(p.numel() for p in parameters if p.requires_grad)
     every = sum(p.numel() for p in parameters)

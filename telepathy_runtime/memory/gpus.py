@@ -1,4 +1,4 @@
-"""What a GPU really offers: bytes that PyTorch sees, less what never reaches a tensor.
+"""The usable memory of GPUs: the bytes that PyTorch sees, minus those that are not available to tensors.
 
 Totals (`gpu_names`) are the low end of what public out-of-memory messages report as "total capacity" for each name
 ("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card; where only the data sheet is known, nine

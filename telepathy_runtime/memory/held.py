@@ -1,4 +1,4 @@
-"""What a job holds for certain where the activations have no closed form: a lower bound, exact in what it counts."""
+"""A lower bound for jobs whose activations have no closed form; the parts that it counts are exact."""
 
 from __future__ import annotations
 

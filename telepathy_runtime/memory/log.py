@@ -1,4 +1,4 @@
-"""Reading a monitor's log: estimate against measured, and what was found."""
+"""Reads a monitor's log: estimates compared with measurements, and findings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BAD = ("under", "over")
 
 
 class LogError(ValueError):
-    """A line that is not a record of a known schema; the message names it."""
+    """A line is not a record of a known schema; the message names the line."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Was the plan true? After the load and after steps: one JSON line a device, estimate against measured.
+"""Compares the plan with measurements after the load and after steps, and writes one JSON line per device.
 
     monitor = Monitor("memory.jsonl", estimate=estimate(spec, work))
     monitor.after_load(model, requested="meta-llama/Meta-Llama-3.1-8B", dtype="bfloat16")
     with monitor.step(model, optimizer):
         ...                                  # forward, backward, optimizer.step(), zero_grad()
 
-Devices are never summed; what was not measured is null. Peaks count from the start of a step. A verdict comes
-after two steps, because the first one runs before the optimizer has states.
+Values are never summed over devices; values that were not measured are null. Peaks are relative to the start of a step.
+The verdict needs two steps, because the optimizer has no states during the first.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ def is_oom(error: BaseException) -> bool:
 
 
 def model_facts(model: Any, requested: str | None = None) -> dict[str, Any]:
-    """What a model is and where its bytes lie, tied parameters once."""
+    """A model's properties and its bytes per device, counting tied parameters once."""
     config = getattr(model, "config", None)
     name = requested or getattr(config, "_name_or_path", None) or None
     dtypes: dict[str, int] = {}
@@ -316,7 +316,7 @@ def gradient_facts(model: Any, optimizers: Sequence[Any]) -> dict[str, dict[str,
 
 
 def _spread(facts: dict[str, Any] | None) -> bool:
-    """Whether a model lies on several devices; an estimate is of one, so it says nothing about the parts."""
+    """Whether a model is on several devices; an estimate is for one device and cannot be compared with the parts."""
     return facts is not None and len(facts["bytes_by_device"]) > 1
 
 

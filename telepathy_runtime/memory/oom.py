@@ -1,4 +1,4 @@
-"""What an out-of-memory message says, in bytes."""
+"""Parses the sizes in out-of-memory messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an estimate to a decision: the largest batch that fits a GPU, and by how much the next one does not."""
+"""Finds the largest batch that fits on a GPU, and by how much the next one does not fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 2**20
 
 @dataclass(frozen=True)
 class Fit:
-    """The answer of a search: `batch` is 0 where not even one sequence fits."""
+    """The result of a search: `batch` is 0 if not even one sequence fits."""
 
     batch: int
     gpu: Gpu

@@ -102,7 +102,7 @@ def cards_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
 
 
 def _bound_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
-    """What a lower bound says of each card: that it does not fit, or what it leaves for the rest."""
+    """The lower bound compared with each card: it does not fit, or how much it leaves for the rest."""
     lines = []
     for card in cards:
         left = card.budget(reserve) - size
@@ -198,7 +198,7 @@ def gpu_json(card: Gpu, reserve: float) -> dict[str, Any]:
 
 
 def fits_table(fits: Sequence[tuple[str, Fit]], what: str, reserve: float) -> str:
-    """What fits, with how much, and what the next would take: a row a model on one card, else a table a model."""
+    """The largest fitting job, its memory and that of the next: one row per model on one card, else one table per model."""
     cards = list(dict.fromkeys(fit.gpu for _, fit in fits))
     if len(cards) == 1:
         rows = [(label, *_fit_cells(fit)) for label, fit in fits]

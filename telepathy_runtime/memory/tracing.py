@@ -1,4 +1,4 @@
-"""A step of real code run on the meta device: every allocation counted, nothing computed, no GPU needed.
+"""Runs a step of real code on the meta device: every allocation is counted, nothing is computed, no GPU is needed.
 
 The tracer watches each tensor that PyTorch creates and frees, autograd's saved tensors included, and keeps
 the peak. Scaled dot product attention has no meta kernel of its own, so it is sent to the operators that
@@ -26,7 +26,7 @@ BLOCK = 512
 
 
 class TraceError(RuntimeError):
-    """The step reads tensor values, which the meta device does not have."""
+    """The step reads tensor values, which do not exist on the meta device."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Bytes for people: GiB with two decimals, MiB or KiB below; the only place where bytes become text."""
+"""Formats bytes for display: GiB with two decimals, or MiB or KiB. Bytes are formatted only here."""
 
 from __future__ import annotations
 

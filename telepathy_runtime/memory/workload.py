@@ -1,4 +1,4 @@
-"""What a job does with a model: the lengths, the regime, and every choice that moves bytes."""
+"""The description of a job: lengths, regime, and every option that affects memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The dimensions that any `config.json` states, whatever its architecture calls them, for models without a closed form.
+"""Reads the dimensions from any `config.json`, whatever their names, for models without a closed form.
 
-The parameters of such a model are counted, not computed; its dimensions here serve the size of its cache and the tables.
+The parameters of such a model are counted, not computed; the dimensions are used for the size of its cache and in tables.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a ModelSpec that `config` states; 0 for what it does not.
+    """The fields of a ModelSpec from `config`; 0 if a field is not given.
 
-    Of a model with several parts, such as sight and text, the dimensions are those of the text.
+    For a model with several parts, such as vision and text, these are the dimensions of the text part.
     """
     text = _text(config)
     found = {field: _count(text, names) for field, names in _NAMES.items()}
@@ -52,7 +52,7 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:
-    """Which layers keep keys and values, and how many of these forget those beyond a window."""
+    """The number of layers that keep keys and values, and how many of these use a sliding window."""
     name = next(iter(config.get("architectures") or ()), "")
     kinds = list(text.get("layer_types") or ())
     if name and not name.endswith(_GENERATES):

@@ -1,9 +1,9 @@
-"""From a model's own `config.json` to a `ModelSpec`: one small reader an architecture.
+"""Converts a model's `config.json` to a `ModelSpec`: one small reader per architecture.
 
-Every reader states what sets its architecture apart; what a config leaves out takes the default that
-transformers' config class documents, but the dimensions themselves must be there. Anything else that
-would change a count (experts, quantised storage, cross-attention in GPT-2) is refused by name.
-Each reader is proved against transformers' own meta-device build in `tests/runtime/memory`.
+Every reader handles what is specific to its architecture. If a config lacks a value, the default documented in
+transformers' config class is used, but the dimensions themselves are required. Anything else that
+would change a count (experts, quantised storage, cross-attention in GPT-2) is an error that names it.
+Each reader is tested against transformers' own meta-device build in `tests/runtime/memory`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Fields = dict[str, Any]
 
 
 class ConfigError(ValueError):
-    """A config.json that lacks a dimension or holds something that is not counted."""
+    """A config.json lacks a dimension or has a feature that cannot be counted."""
 
 
 def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
-    """The dimensions that a parsed `config.json` describes.
+    """The dimensions in a parsed `config.json`.
 
-    Raises ConfigError when a dimension is missing or a feature would make the count wrong,
-    UnknownOptionError when the architecture or dtype is not modelled.
+    Raises ConfigError if a dimension is missing or a feature would make the count wrong,
+    UnknownOptionError if the architecture or dtype is not modelled.
     """
     name = config.get("model_type")
     if name not in READERS:
@@ -41,7 +41,7 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
 
 
 def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int = 0) -> ModelSpec:
-    """The dimensions of a model whose `params` were counted elsewhere; what its config does not say is 0.
+    """The dimensions of a model whose `params` were counted elsewhere; values that its config lacks are 0.
 
     Raises UnknownOptionError for a dtype that is not modelled.
     """
@@ -144,7 +144,7 @@ def _llama(c: _Strict) -> Fields:
 
 
 def _sliding(c: _Strict, layers: int, on: bool) -> Fields:
-    """Which layers forget: `layer_types` where the config has it, else all when the window is on."""
+    """The layers with a sliding window: from `layer_types` if the config has it, else all if the window is on."""
     kinds = c.values("layer_types")
     sliding = kinds.count("sliding_attention") if kinds else layers * on
     window = c.count_or("sliding_window", 0) if sliding else 0

@@ -1,4 +1,4 @@
-"""What a model holds by transformers' own build on the meta device: exact parameters of every architecture it knows.
+"""Counts the exact parameters of any architecture that transformers knows, by building the model on the meta device.
 
 No weight is allocated; a build takes a fifth of a second. Needs torch and transformers.
 """
@@ -15,17 +15,17 @@ from telepathy_runtime.models.spec import UnknownOptionError, element_size
 
 
 class Count(NamedTuple):
-    """Parameters, tied ones once, and the bytes of quantised weights (0: none are)."""
+    """Number of parameters (tied ones once), and bytes of quantised weights (0 if there are none)."""
 
     params: int
     stored_bytes: int
 
 
 def count(config: Mapping[str, Any]) -> Count:
-    """Parameters of the model that a parsed config.json describes, with the head that its `architectures` names.
+    """Count the parameters of the model in a parsed config.json, with the head that its `architectures` names.
 
     Raises ModuleNotFoundError without torch or transformers, UnknownOptionError for an architecture that the installed
-    transformers does not build or a quantisation that is not modelled, ConfigError where the config is not one.
+    transformers cannot build or a quantisation that is not modelled, ConfigError if the config is invalid.
     """
     import torch
 
@@ -40,7 +40,7 @@ def count(config: Mapping[str, Any]) -> Count:
 
 
 def build(config: Mapping[str, Any]) -> Any:
-    """The model, on the device that is current."""
+    """Build the model on the current device."""
     import transformers
 
     name = config.get("model_type")

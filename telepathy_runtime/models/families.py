@@ -1,7 +1,7 @@
-"""The families of models whose ids are known completely, old names included: does an id exist, and what is it called now?
+"""The model families whose ids are all known, including old names: whether an id exists, and its present name.
 
-Apart from the registry's dimensions, and written in Python, because the linter asks whenever a file mentions an id: the
-import of a TOML parser and the reading took 4 ms, a tenth of such a run.
+This is separate from the registry's dimensions and written in Python, because the linter needs it whenever a file mentions
+an id: importing a TOML parser and reading a file took 4 ms, a tenth of such a run.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _FAMILIES: tuple[dict[str, Any], ...] = (
 
 
 class Family(NamedTuple):
-    """The ids of one organisation that match `pattern`, all of them."""
+    """All ids of one organisation that match `pattern`."""
 
     name: str
     organisation: str
@@ -78,14 +78,14 @@ class Family(NamedTuple):
     renamed: tuple[tuple[str, str], ...]  # (old id, present id), full ids
 
     def claims(self, model_id: str) -> bool:
-        """Whether `model_id` reads as one of this family, whatever its case, existing or not."""
+        """Whether `model_id` looks like an id of this family, in any case, whether or not it exists."""
         organisation, _, name = model_id.partition("/")
         same = organisation.casefold() == self.organisation.casefold()
         return same and re.fullmatch(self.pattern, name, re.IGNORECASE) is not None
 
 
 class IdStatus(NamedTuple):
-    """What is known about an id: it exists, was renamed, does not exist, or is outside every family."""
+    """The status of an id: it exists, was renamed, does not exist, or is in no known family."""
 
     requested: str
     status: Literal["known", "renamed", "unknown", "outside"]
@@ -95,7 +95,7 @@ class IdStatus(NamedTuple):
 
 @cache
 def families() -> tuple[Family, ...]:
-    """The families whose ids are known completely."""
+    """The families whose ids are all known."""
     return tuple(family_of(entry) for entry in _FAMILIES)
 
 
@@ -111,7 +111,7 @@ def canonical_id(model_id: str, known: Sequence[Family] | None = None) -> str | 
 
 
 def check_id(model_id: str, known: Sequence[Family] | None = None) -> IdStatus:
-    """Whether an id exists, as far as families in `known` (all by default) tell; ids in their exact case."""
+    """Whether an id exists according to the families in `known` (default: all); ids are case-sensitive."""
     known = families() if known is None else known
     present = canonical_id(model_id, known)
     if present is not None:
@@ -134,7 +134,7 @@ def nearest_ids(model_id: str, known: list[str]) -> list[str]:
 
 
 def family_of(entry: dict[str, Any]) -> Family:
-    """A family from an entry as above, which a TOML file may write too."""
+    """A family from an entry as above, or from a TOML file."""
     names = list(entry["members"])
     for shape in entry.get("size_members", ()):
         names += [shape.format(size=size) for size in entry["sizes"]]

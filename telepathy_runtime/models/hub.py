@@ -1,4 +1,4 @@
-"""`config.json` alone from the hub, for `--online`. Standard library only; nothing is stored."""
+"""Fetches only `config.json` from the hub, for `--online`. Standard library only; nothing is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def fetch_config(model_id: str) -> dict[str, Any]:
-    """The parsed config.json of a model on the hub (`HF_ENDPOINT`), with the token of `HF_TOKEN` or of a login.
+    """The parsed config.json of a model on the hub (`HF_ENDPOINT`), using the token from `HF_TOKEN` or a login.
 
     Raises UnknownModelError with what to do: offline, gated, no such model, no config.json, no connection.
     """

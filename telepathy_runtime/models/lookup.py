@@ -1,6 +1,6 @@
-"""Where a model's dimensions come from: a path, the project's own file, the registry, the hub cache, the hub when asked.
+"""Looks up a model's dimensions: in a path, the project's own file, the registry, the hub cache, and on request the hub.
 
-A path comes first, as it does in `from_pretrained`. Weights are never read, only headers.
+A path takes precedence, as in `from_pretrained`. Weights are never read, only headers.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 class Sources(NamedTuple):
-    """Where to look beside the shipped registry."""
+    """Sources of models in addition to the built-in registry."""
 
     registry: str | None = None  # the project's own TOML file
     online: bool = False  # fetch config.json from the hub as the last resort
 
 
 def find(model: str, sources: Sources = Sources()) -> ModelSpec:  # noqa: B008 (a tuple of constants)
-    """A spec by id, or of a path: a folder, a config.json, a .safetensors or a .gguf file.
+    """The spec of an id or of a path: a folder, a config.json, a .safetensors or a .gguf file.
 
-    Raises UnknownModelError where nothing is known, and what `read_path` raises.
+    Raises UnknownModelError if the model is unknown, and the errors of `read_path`.
     """
     if Path(model).exists():
         return read_path(Path(model))
@@ -54,7 +54,7 @@ def find(model: str, sources: Sources = Sources()) -> ModelSpec:  # noqa: B008 (
 
 
 def cached(model: str) -> Path | None:
-    """The snapshot of a model in the hub cache that holds its config.json."""
+    """The snapshot of a model in the hub cache that contains its config.json."""
     folder = caches.snapshot(model)
     return folder if folder is not None and (folder / "config.json").is_file() else None
 
@@ -62,7 +62,7 @@ def cached(model: str) -> Path | None:
 def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
     """The dimensions of a model on disk: `path` is its folder, its `config.json`, or a .safetensors or .gguf file.
 
-    What has no closed form is counted in transformers' own build, where that is installed.
+    Models without a closed form are counted by building them with transformers, if it is installed.
     Raises FileNotFoundError, ConfigError (a dimension is missing), UnknownOptionError (architecture, dtype) or
     checkpoint.UnreadableError (a damaged header).
     """
@@ -70,7 +70,7 @@ def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> Mo
 
 
 def read_path(path: Path, model_id: str = "") -> ModelSpec:
-    """The dimensions of a model on disk, from its config.json, or from the headers of its weights where only they exist.
+    """The dimensions of a model on disk, from its config.json, or from the headers of its weights if there is none.
 
     Raises FileNotFoundError, ConfigError, UnknownOptionError, or checkpoint.UnreadableError for a damaged header.
     """
@@ -94,9 +94,9 @@ def read_path(path: Path, model_id: str = "") -> ModelSpec:
 
 
 def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = None) -> ModelSpec:
-    """The dimensions that a config.json describes: in closed form, else counted in transformers' own build.
+    """The dimensions in a config.json: in closed form, or counted by building the model with transformers.
 
-    Quantised weights are counted in the headers of `folder` where they are there, else by their method's layout.
+    Quantised weights are read from the headers in `folder` if they exist, else computed from their method's layout.
     Raises ConfigError, UnknownOptionError.
     """
     if not config.get("quantization_config"):
@@ -157,7 +157,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def search(text: str, specs: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """The models whose id or family holds every word of `text`, whatever the case."""
+    """The models whose id or family contains every word of `text`, ignoring case."""
     words = text.casefold().split()
     return [
         s for s in specs if all(word in f"{s.id} {s.family} {s.architecture}".casefold() for word in words)

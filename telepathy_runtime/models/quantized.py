@@ -1,7 +1,7 @@
-"""Bytes of quantised weights, by each method's own layout: the packed values, their scales, and what stays as it was.
+"""Bytes of quantised weights, from each method's layout: packed values, their scales, and weights that stay unquantised.
 
 Sources: the packing code of bitsandbytes, GPTQ and AWQ checkpoints, and the layouts that transformers documents for
-block-wise fp8 and mxfp4. Every other method is refused by name.
+block-wise fp8 and mxfp4. Any other method is an error that names it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _packs(method: str, matrix: Matrix) -> bool:
 
 
 def _kept(config: Mapping[str, Any]) -> Callable[[str], bool]:
-    """Whether a parameter is of a module that the config leaves as it is."""
+    """Whether a parameter belongs to a module that the config leaves unquantised."""
     names = config.get("modules_to_not_convert") or config.get("llm_int8_skip_modules") or ()
     patterns = [re.escape(name).replace(r"\*", ".*") for name in names]
     skip = re.compile(rf"(^|.*\.)({'|'.join(patterns)})(\..*|$)") if patterns else None

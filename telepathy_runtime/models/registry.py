@@ -1,7 +1,7 @@
-"""The known models: exact dimensions, old names, and the families whose ids are known completely.
+"""The known models: exact dimensions, old names, and the families whose ids are all known.
 
-Reads `models.json` once, when first asked; imports neither torch nor transformers, so the linter can use it (for ids,
-`families` alone), and what only its rarer questions need is imported when they are asked.
+`models.json` is read once, on first use. The module does not import torch or transformers, so the linter can use it (for
+ids, only `families`); imports that are rarely needed are inside functions.
 A model that is not listed is read from its own `config.json` with `lookup.from_config`.
 """
 
@@ -49,13 +49,13 @@ _SHIPPED = os.path.join(os.path.dirname(__file__), "models.json")
 
 
 class UnknownModelError(ValueError):
-    """A model id without known dimensions; the message names the nearest ids that have them."""
+    """The dimensions of a model id are unknown; the message names the closest known ids."""
 
 
 def get(model_id: str) -> ModelSpec:
-    """The dimensions of a listed model; `spec.id` is the present id where an old one was given.
+    """The dimensions of a listed model; `spec.id` is the present id, even if an old one was given.
 
-    Raises UnknownModelError with the nearest listed ids.
+    Raises UnknownModelError with the closest listed ids.
     """
     present = _present(model_id)
     if present in _index():
@@ -85,7 +85,7 @@ def entries() -> tuple[tuple[str, ...], ...]:
 
 
 def listed_config(model_id: str) -> dict[str, Any]:
-    """What the registry holds of a listed model's config.json: all that decides its sizes.
+    """The part of a listed model's config.json that determines its sizes.
 
     Raises UnknownModelError.
     """
@@ -95,7 +95,7 @@ def listed_config(model_id: str) -> dict[str, Any]:
 
 
 def published_params(model_id: str) -> int | str:
-    """Parameters as the hub or the model's card states them, exact or rounded ("6.74B"); not computed."""
+    """The number of parameters from the hub or the model card, exact or rounded ("6.74B"); not computed."""
     published: int | str = _index()[get(model_id).id][1]["published"]
     return published
 
@@ -104,7 +104,7 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
     """Models and families of a project's own TOML file: `[[model]]` with the fields of `ModelSpec`, and `ids` in place of
     `id`; `[[family]]` as in `families.py`.
 
-    Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing, unknown or no such number.
+    Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing, unknown or invalid.
     """
     import sys
     from importlib import import_module

@@ -1,7 +1,7 @@
-"""What a transformer is made of, in numbers: the dimensions from which every byte is counted.
+"""The dimensions of a transformer model, from which all sizes are computed.
 
-No torch, no network, no guesses: a `ModelSpec` comes from `models.json` or from a model's own
-`config.json`, and its parameter count equals that of the model transformers would build.
+A `ModelSpec` comes from `models.json` or from a model's own `config.json`, without torch, network access or guesses. Its
+parameter count equals that of the model that transformers would build.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 class UnknownOptionError(ValueError):
-    """An option, dtype, architecture or GPU that is not modelled; the message says what is."""
+    """An option, dtype, architecture or GPU is not modelled; the message lists what is."""
 
 
 class NotModelledError(UnknownOptionError):
-    """A job whose activations have no closed form; what it holds beside them is known."""
+    """The activations of a job have no closed form; its other memory is known."""
 
 
 def element_size(dtype: str) -> int:

@@ -1,6 +1,6 @@
-"""Holds the shipped registry against transformers' own builds and against what was published.
+"""Checks the built-in registry against models built by transformers and against recorded parameter counts.
 
-`python -m telepathy_runtime.models.verification [TEXT]` builds every listed model whose id holds the text.
+`python -m telepathy_runtime.models.verification [TEXT]` builds every listed model whose id contains the text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from telepathy_runtime.models.counting import count
 
 
 def main() -> int:
-    """Builds every listed model and holds its count against the registry."""
+    """Build every listed model and compare its count with the registry."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     wrong = 0
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def difference(model_id: str) -> str | None:
-    """How a listed model differs from the build, or from what was published; None where all agree."""
+    """How a listed model differs from the build or from the recorded count; None if all agree."""
     spec, published = registry.get(model_id), registry.published_params(model_id)
     built = count(registry.listed_config(model_id))
     if (built.params, built.stored_bytes) != (spec.params, spec.stored_bytes):
@@ -39,7 +39,7 @@ def difference(model_id: str) -> str | None:
 
 
 def agrees(params: int, published: int | str) -> bool:
-    """Whether a count is the published one, to the digits that were published ("6.74B")."""
+    """Whether a count equals the recorded one, to the recorded number of digits ("6.74B")."""
     if isinstance(published, int):
         return params == published
     digits = len(published[:-1].partition(".")[2])

@@ -1,4 +1,4 @@
-"""Code actions: quick fixes for what stands in a range, a way to silence it, and fixing everything."""
+"""Code actions: quick fixes for the findings in a range, suppressing them, and fixing everything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Unfixable = (SourceError, engine.FixError, engine.RuleError, ConfigError)
 
 
 def asks_for(only: Sequence[str | types.CodeActionKind] | None, kind: str) -> bool:
-    """Whether a client wants this kind: kinds are a hierarchy whose levels dots separate."""
+    """Whether a client requests this kind; kinds are hierarchical, separated by dots."""
     if only is None:
         return True
     wanted = [str(getattr(each, "value", each)) for each in only]
@@ -36,7 +36,7 @@ def asks_for(only: Sequence[str | types.CodeActionKind] | None, kind: str) -> bo
 
 
 def resolves_edits(client: types.ClientCapabilities) -> bool:
-    """Whether the client can ask for an action's edit later."""
+    """Whether the client can request an action's edit later."""
     action = client.text_document.code_action if client.text_document is not None else None
     support = action.resolve_support if action is not None else None
     return support is not None and "edit" in support.properties
@@ -45,7 +45,7 @@ def resolves_edits(client: types.ClientCapabilities) -> bool:
 def workspace_edit(
     buffer: Buffer, edits: Iterable[tuple[int, types.TextEdit]], client: types.ClientCapabilities
 ) -> types.WorkspaceEdit:
-    """Edits by cell as one edit; with the versions they are for, where the client knows these, so that it can refuse."""
+    """Edits by cell as one workspace edit, with document versions if the client supports them, so that it can reject it."""
     changes: dict[str, list[types.TextEdit]] = {}
     for cell, edit in edits:
         changes.setdefault(buffer.uris[cell], []).append(edit)
@@ -69,7 +69,7 @@ def _touches(outer: types.Range, inner: types.Range) -> bool:
 
 
 def touched(analysis: Analysis, uri: str, wanted: types.Range) -> list[Violation]:
-    """The findings of the present text in a range of one document."""
+    """The findings of the current text in a range of one document."""
     cell = analysis.buffer.cell_of(uri)
     return [
         one
@@ -79,14 +79,14 @@ def touched(analysis: Analysis, uri: str, wanted: types.Range) -> list[Violation
 
 
 class Actions:
-    """Lists the actions of a range, and makes their edits when they are wanted."""
+    """Lists the actions for a range, and computes their edits when they are requested."""
 
     def __init__(self, session: Session, client: types.ClientCapabilities) -> None:
         self.session = session
         self.client = client
 
     async def offered(self, params: types.CodeActionParams) -> list[types.CodeAction]:
-        """The actions for a range; without their edits where the client asks for these once an action is chosen."""
+        """The actions for a range, without their edits if the client requests these when an action is chosen."""
         uri, only = params.text_document.uri, params.context.only
         analysis = await self.session.analysis(uri, now=True)
         if analysis is None:
@@ -142,7 +142,7 @@ class Actions:
         """The action with its edit.
 
         Raises:
-            JsonRpcException: the document is another than when the action was listed, or cannot be fixed.
+            JsonRpcException: the document has changed since the action was listed, or cannot be fixed.
         """
         data: dict[str, Any] = action.data if isinstance(action.data, dict) else {}
         documents = self.session.documents
@@ -181,10 +181,10 @@ class Actions:
     async def all_edits(
         self, uri: str, unsafe: bool = False
     ) -> tuple[Buffer | None, list[tuple[int, types.TextEdit]], int]:
-        """The edits of all fixes of the present text, and how many fixes there are.
+        """The edits of all fixes in the current text, and the number of fixes.
 
         Raises:
-            SourceError, FixError, RuleError, ConfigError: it cannot be fixed.
+            SourceError, FixError, RuleError, ConfigError: the text cannot be fixed.
         """
         await self.session.wait_for_settings()
         buffer = self.session.documents.buffer(uri)
@@ -211,7 +211,7 @@ def _applies(violation: Violation, unsafe: bool) -> bool:
 
 
 def _data(buffer: Buffer, uri: str, what: str, violation: Violation | None = None) -> dict[str, Any]:
-    """What finds an action again, in the same state of the same document."""
+    """Data that identifies an action, in the same state of the same document."""
     data: dict[str, Any] = {"uri": uri, "version": buffer.version, "what": what}
     if violation is not None:
         data |= {"line": violation.line, "column": violation.column, "code": violation.code}

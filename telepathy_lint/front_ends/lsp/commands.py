@@ -1,4 +1,4 @@
-"""What a client can have done by name: apply all fixes, report, say what the server works with."""
+"""Commands for clients: apply all fixes, report, debug information."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
 def refused(message: str) -> JsonRpcException:
-    """The error that a client shows for a request that cannot be met."""
+    """The error that a client shows for a failed request."""
     return JsonRpcException(message, types.ErrorCodes.InvalidParams)
 
 
 def document_of(arguments: tuple[Any, ...]) -> tuple[str | None, int | None]:
-    """The document a command is for, and its version: `{"uri": ..., "version": ...}`, or the URI alone.
+    """The document of a command, and its version, from `{"uri": ..., "version": ...}` or just the URI.
 
     Raises:
-        JsonRpcException: the argument is neither.
+        JsonRpcException: the argument has another form.
     """
     if not arguments:
         return None, None
@@ -55,10 +55,10 @@ def document_of(arguments: tuple[Any, ...]) -> tuple[str | None, int | None]:
 async def fixes(
     actions: Actions, arguments: tuple[Any, ...], unsafe: bool
 ) -> tuple[types.WorkspaceEdit | None, int]:
-    """The edit that makes all fixes of a document or notebook, and how many fixes that are.
+    """The edit that applies all fixes in a document or notebook, and the number of fixes.
 
     Raises:
-        JsonRpcException: there is no such document, it changed meanwhile, or it cannot be fixed.
+        JsonRpcException: the document does not exist, has changed, or cannot be fixed.
     """
     uri, number = document_of(arguments)
     if uri is None:
@@ -83,7 +83,7 @@ async def report(actions: Actions, arguments: tuple[Any, ...]) -> str:
     """A report in Markdown: the findings of a document, or the audit of a folder (by default the workspace's first).
 
     Raises:
-        JsonRpcException: there is nothing of this name, or the audit failed.
+        JsonRpcException: the document or folder does not exist, or the audit failed.
     """
     uri, _ = document_of(arguments)
     if uri is not None and (analysis := await actions.session.analysis(uri, now=True)) is not None:
@@ -107,7 +107,7 @@ async def report(actions: Actions, arguments: tuple[Any, ...]) -> str:
 
 
 async def _audit(folder: str, settings: EditorSettings) -> str:
-    """The audit by a process of its own: it takes seconds on a large project, and typing must not wait for it."""
+    """Run the audit in a separate process: it takes seconds on a large project and must not block typing."""
     options = ["--config", settings.configuration] if settings.configuration is not None else []
     command = [sys.executable, "-m", "telepathy_lint", "audit", *options, "."]
     process = await asyncio.create_subprocess_exec(
@@ -129,7 +129,7 @@ async def _audit(folder: str, settings: EditorSettings) -> str:
 
 
 async def debug_information(actions: Actions, arguments: tuple[Any, ...]) -> str:
-    """What the server works with, and, where a document is named, what holds for that."""
+    """The versions and settings of the server, and of a document if one is given."""
     uri, _ = document_of(arguments)
     session, documents = actions.session, actions.session.documents
     await session.wait_for_settings()

@@ -25,12 +25,12 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines with their newlines. Lines end where the protocol and Python end them, not where `splitlines` does."""
+    """The lines with their newlines. Lines end as in the protocol and in Python, not as in `splitlines`."""
     return _LINE.findall(text)
 
 
 def units(text: str, encoding: str) -> int:
-    """The length of a text in the units that the client counts: `utf-8`, `utf-16` or `utf-32`."""
+    """The length of a text in the client's units: `utf-8`, `utf-16` or `utf-32`."""
     if encoding == "utf-32" or text.isascii():
         return len(text)
     if encoding == "utf-8":
@@ -39,7 +39,7 @@ def units(text: str, encoding: str) -> int:
 
 
 def characters(line: str, count: int, encoding: str) -> int:
-    """How many characters of a line stand before `count` units; a position inside a character is before it."""
+    """The number of characters before `count` units in a line; a position inside a character is before it."""
     if encoding == "utf-32" or line.isascii():
         return min(count, len(line))
     ends = list(accumulate(units(each, encoding) for each in line))
@@ -49,7 +49,7 @@ def characters(line: str, count: int, encoding: str) -> int:
 class Document(TextDocument):
     """A text document whose changes are applied at the protocol's positions.
 
-    pygls splits lines at form feeds and other separators too, so that its changes go to the wrong line below one.
+    pygls also splits lines at form feeds and other separators, and would change the wrong line below one.
     """
 
     def apply_change(self, change: types.TextDocumentContentChangeEvent) -> None:
@@ -69,7 +69,7 @@ class Document(TextDocument):
 
 
 class Documents(Workspace):
-    """pygls's workspace, which keeps our kind of document."""
+    """pygls's workspace with our own document class."""
 
     def _create_text_document(
         self,
@@ -91,17 +91,17 @@ class Documents(Workspace):
         return [path for uri in uris if (path := to_fs_path(uri))]
 
     def root_of(self, path: str) -> str | None:
-        """The innermost folder of the workspace that a file lies in."""
+        """The innermost workspace folder that contains a file."""
         around = [root for root in self.roots() if path.startswith(os.path.join(root, ""))]
         return max(around, key=len, default=None)
 
     @staticmethod
     def normal(uri: str) -> str:
-        """The one spelling of a URI that documents are known by; editors differ in what they escape."""
+        """The normal form of a URI; editors escape different characters."""
         return unquote(uri)
 
     def key_of(self, uri: str) -> str | None:
-        """What a document belongs to: the URI of its notebook, or its own; None where it is not open."""
+        """The URI of a document's notebook, or its own URI; None if it is not open."""
         uri = unquote(uri)
         if uri in self.notebook_documents:
             return uri
@@ -111,12 +111,12 @@ class Documents(Workspace):
         return uri if uri in self.text_documents else None
 
     def open_keys(self) -> list[str]:
-        """Everything that is open: notebooks, and text documents that are not cells."""
+        """All open notebooks, and all open text documents that are not cells."""
         plain = [uri for uri in self.text_documents if self.get_notebook_document(cell_uri=uri) is None]
         return [*self.notebook_documents, *plain]
 
     def buffer(self, uri: str) -> Buffer | None:
-        """The present text of what a document belongs to; None where it is not open."""
+        """The current text of a document or its notebook; None if it is not open."""
         key = self.key_of(uri)
         if key is None:
             return None
@@ -130,7 +130,7 @@ class Documents(Workspace):
         return Buffer(self, key, notebook.uri, cells, notebook.version, notebook=True)
 
     def are_at(self, buffer: Buffer) -> bool:
-        """Whether nothing was typed or closed since the buffer was taken. It only looks: the linting thread asks too."""
+        """Whether the buffer is still current. This is read-only, because the linting thread calls it too."""
         found = [self.text_documents.get(unquote(uri)) for uri in buffer.uris.values()]
         notebook = self.notebook_documents.get(buffer.key)
         if buffer.is_notebook and (notebook is None or notebook.version != buffer.version):
@@ -140,7 +140,7 @@ class Documents(Workspace):
         ]
 
     def path_of(self, uri: str) -> str:
-        """Where a document lies, or, of one that has no file yet, where it would: in the first folder."""
+        """The path of a document. A document without a file gets a path in the first folder."""
         path = to_fs_path(uri)
         if path:
             return str(path)
@@ -149,7 +149,7 @@ class Documents(Workspace):
 
 
 class Buffer:
-    """One state of a text document, or of the code cells of a notebook, each a document of its own. It never changes."""
+    """An immutable state of a text document, or of the code cells of a notebook, each of which is a document."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class Buffer:
         self._lines: dict[int, list[str]] = {}
 
     def same_text(self, other: Buffer) -> bool:
-        """Whether findings of the one are findings of the other."""
+        """Whether both buffers have the same text, and therefore the same findings."""
         return self.uris == other.uris and self.texts == other.texts and self.encoding == other.encoding
 
     @cached_property
@@ -188,7 +188,7 @@ class Buffer:
         return json.dumps({"cells": cells}).encode()
 
     def source(self) -> Source:
-        """What the engine lints.
+        """The source for the engine.
 
         Raises:
             SourceError: the text cannot be read.
@@ -208,7 +208,7 @@ class Buffer:
         return self._lines[cell]
 
     def range(self, span: Span) -> types.Range:
-        """A place as the protocol counts it."""
+        """A position in the protocol's units."""
         return types.Range(
             self._position(span.cell, span.line, span.column),
             self._position(span.cell, span.end_line, span.end_column),
@@ -220,7 +220,7 @@ class Buffer:
         return types.Position(line - 1, units(before, self.encoding))
 
     def edits(self, after: Source) -> Iterator[tuple[int, types.TextEdit]]:
-        """The edits that lead to another state of the source, by cell: whole lines, so that cursors stay where they are."""
+        """The edits that turn the buffer into another source, by cell. They replace whole lines, so that cursors stay put."""
         import difflib
 
         texts = {NO_CELL: after.text}
@@ -238,7 +238,7 @@ class Buffer:
                     yield cell, types.TextEdit(place, "".join(new[new_first:new_last]))
 
     def _line_start(self, cell: int, number: int) -> types.Position:
-        """Where a line begins (counted from 0); behind the last one, where the text ends."""
+        """The start of a line (counted from 0), or the end of the text after the last line."""
         lines = self.lines(cell)
         if number < len(lines) or not lines or lines[-1].endswith(("\r", "\n")):
             return types.Position(number, 0)

@@ -1,4 +1,4 @@
-"""What is found in a buffer, and how the protocol says it."""
+"""The findings in a buffer, and their form in the protocol."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_CHANGED = 2_000
 class Linter:
     """Lints and fixes the buffers of one folder; it reads configuration and imported modules once.
 
-    The session makes a new one when something was saved or changed on the disk.
+    The session creates a new one when files were saved or changed on disk.
     """
 
     def __init__(self, settings: EditorSettings) -> None:
@@ -42,21 +42,21 @@ class Linter:
 
     @property
     def selection(self) -> Selection:
-        """Raises a ConfigError where the configuration file that the editor names cannot be used."""
+        """Raises ConfigError if the configuration file set in the editor is invalid."""
         if self._selection is None:
             self._selection = Selection(Configs(dict(self.settings.options), self.settings.configuration))
         return self._selection
 
     def plan(self, buffer: Buffer) -> FilePlan:
-        """The rules and settings for a buffer; a ConfigError says what is wrong with the configuration."""
+        """The rules and settings for a buffer. Raises ConfigError if the configuration is invalid."""
         return self.selection.plan(buffer.path)
 
     def config(self, buffer: Buffer) -> Config:
-        """The configuration of the buffer's folder; a ConfigError says what is wrong with it."""
+        """The configuration of the buffer's folder. Raises ConfigError if it is invalid."""
         return self.selection.configs.of(os.path.dirname(os.path.abspath(buffer.path)))
 
     def excludes(self, buffer: Buffer) -> bool:
-        """Whether `exclude` leaves the file out: its name, or a folder between it and the workspace's."""
+        """Whether `exclude` matches the file, or a folder between it and the workspace folder."""
         config = self.config(buffer)
         patterns = Patterns((*config.exclude, *config.extend_exclude), config.root)
         path, is_folder = os.path.abspath(buffer.path), False
@@ -70,7 +70,7 @@ class Linter:
         return False
 
     def lint(self, buffer: Buffer) -> tuple[list[Violation], frozenset[int]]:
-        """The findings, and the cells that could not be parsed; a file that cannot be linted is a finding too."""
+        """The findings, and the cells that could not be parsed. A file that cannot be linted is reported as a finding."""
         try:
             if not self.settings.enable or self.excludes(buffer):
                 return [], frozenset()
@@ -104,7 +104,7 @@ class Linter:
             return ()
 
     def fix(self, buffer: Buffer, unsafe: bool) -> tuple[Source, int] | None:
-        """The source with all its fixes, and how many there were; None where nothing changes.
+        """The source with all fixes applied, and the number of fixes; None if nothing changes.
 
         Raises:
             SourceError, FixError, RuleError, ConfigError: the buffer cannot be fixed.
@@ -123,7 +123,7 @@ class Linter:
 
 
 class Kept(NamedTuple):
-    """A document as it was when it could be parsed last, with what was found in it."""
+    """The last state of a document that could be parsed, with its findings."""
 
     text: str
     violations: tuple[Violation, ...]
@@ -143,7 +143,7 @@ class Analysis(NamedTuple):
     linted: bool = True
 
     def diagnostics(self, client: types.ClientCapabilities) -> dict[str, list[types.Diagnostic]]:
-        """What to show in each document of the buffer, also in those where there is nothing."""
+        """The diagnostics of each document of the buffer, including documents without any."""
         shown: dict[int, list[types.Diagnostic]] = {cell: [] for cell in self.buffer.uris}
         for violation in sorted((*self.found, *self.carried), key=ORDER):
             cell = violation.cell if violation.cell in shown else min(shown, default=NO_CELL)
@@ -155,7 +155,7 @@ class Analysis(NamedTuple):
 def analyse(buffer: Buffer, linter: Linter, before: Analysis | None, wait: bool = False) -> Analysis:
     """The findings of a buffer; `before` is the last analysis of an earlier state of it.
 
-    With `wait` it is not linted: the findings from before are shown where their lines are now.
+    With `wait`, it is not linted; the earlier findings are moved to the current position of their lines.
     """
     known = before.kept if before is not None else {}
     if wait:
@@ -175,7 +175,7 @@ def analyse(buffer: Buffer, linter: Linter, before: Analysis | None, wait: bool 
 
 
 def _moved(kept: Kept | None, buffer: Buffer, cell: int) -> Iterator[Violation]:
-    """The findings of an earlier text whose lines are still there, at the place where these stand now."""
+    """The findings of an earlier text whose lines still exist, moved to their current position."""
     if kept is None or not kept.violations:
         return
     places = _new_lines(lines_of(kept.text), buffer.lines(cell))
@@ -190,7 +190,7 @@ def _moved(kept: Kept | None, buffer: Buffer, cell: int) -> Iterator[Violation]:
 
 
 def _new_lines(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
-    """Where the lines of a text (counted from 1) stand in a later one, as far as they are in it."""
+    """The positions of the lines of a text (counted from 1) in a later text, for lines that still exist."""
     shorter = min(len(old), len(new))
     head = next((number for number in range(shorter) if old[number] != new[number]), shorter)
     rest = shorter - head
@@ -209,7 +209,7 @@ def _new_lines(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
 
 
 def diagnostic(buffer: Buffer, violation: Violation, client: types.ClientCapabilities) -> types.Diagnostic:
-    """A finding as the protocol says it, with no more than the client understands."""
+    """A finding as a diagnostic, limited to the features that the client supports."""
     failed, url = violation.code == FAILED_CODE, rule_url(violation.code, violation.name)
     shown = client.text_document.publish_diagnostics if client.text_document is not None else None
     tag = TAGS.get(violation.code)
@@ -227,6 +227,6 @@ def diagnostic(buffer: Buffer, violation: Violation, client: types.ClientCapabil
 
 
 def result_id(diagnostics: Sequence[types.Diagnostic]) -> str:
-    """Names what is shown in a document: two states with the same diagnostics have the same."""
+    """An id of the diagnostics of a document; equal diagnostics have equal ids."""
     text = repr(diagnostics).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What the server knows of each open buffer, and the one thread that lints: typing never waits for a rule."""
+"""The state of each open buffer, and the linting thread, which keeps linting from blocking the editor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Answer = TypeVar("_Answer")
 
 
 class State:
-    """One open buffer: its last findings, and what was sent of them."""
+    """One open buffer: its last findings, and which of them were published."""
 
     def __init__(self) -> None:
         self.analysis: Analysis | None = None
@@ -37,7 +37,7 @@ class State:
 
 
 class Session:
-    """The analyses of all open buffers. Its methods are called in the event loop; only `_work` runs in the thread."""
+    """The analyses of all open buffers. Methods are called in the event loop; only `_work` runs in the thread."""
 
     def __init__(self, documents: Documents, settings: Store) -> None:
         self.documents = documents
@@ -59,13 +59,13 @@ class Session:
         return self.settings.of(buffer.root)
 
     def linter(self, buffer: Buffer) -> Linter:
-        """The linter for the buffer's workspace folder, with the settings that hold now."""
+        """The linter for the buffer's workspace folder, with the current settings."""
         if buffer.root not in self._linters:
             self._linters[buffer.root] = Linter(self.settings_of(buffer))
         return self._linters[buffer.root]
 
     def renew(self) -> None:
-        """Something was saved, changed on the disk or set in another way: read everything again."""
+        """Discard everything that was read, after files or settings have changed."""
         self._linters.clear()
 
     def state(self, key: str) -> State:
@@ -79,12 +79,12 @@ class Session:
 
     @staticmethod
     def stop(state: State) -> None:
-        """Call off what was scheduled."""
+        """Cancel scheduled work."""
         if state.timer is not None:
             state.timer.cancel()
 
     async def wait_for_settings(self) -> None:
-        """A client that never answers must not keep its diagnostics."""
+        """Wait for the client's settings, with a limit for clients that never answer."""
         if not self.settled.is_set():
             try:
                 await asyncio.wait_for(self.settled.wait(), PATIENCE)
@@ -92,13 +92,13 @@ class Session:
                 self.settled.set()
 
     async def run(self, work: Callable[[], _Answer]) -> _Answer:
-        """Do something in the linting thread; a request that is cancelled before its turn is not begun."""
+        """Run a function in the linting thread; a request that is cancelled in the queue is not started."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def analysis(self, uri: str, now: bool = False) -> Analysis | None:
-        """The findings of the newest text; None where the document was closed.
+        """The findings of the newest text; None if the document was closed.
 
-        With `now` the text is linted even where that is to wait until it is saved.
+        With `now`, the text is linted even if linting is set to happen on save.
         """
         await self.wait_for_settings()
         while (buffer := self.documents.buffer(uri)) is not None:
@@ -113,7 +113,7 @@ class Session:
         return None
 
     def _work(self, buffer: Buffer, linter: Linter, state: State, wait: bool) -> Analysis | None:
-        """None where the text changed while the work waited for its turn, or was done: it is then of no use."""
+        """Analyse a buffer in the thread; None if the text changed in the meantime."""
         if (known := state.analysis) is not None and _holds(known, buffer, linter, wait):
             return known  # done meanwhile for somebody else
         if not self.documents.are_at(buffer):
@@ -125,7 +125,7 @@ class Session:
         return done
 
     async def edits_of(self, analysis: Analysis, violation: Violation) -> tuple[Edit, ...]:
-        """The edits of a finding's fix; no other fix is worked out for it."""
+        """The edits of a finding's fix; no other fix is computed."""
         if violation.fix is None:
             return ()
         return await self.run(partial(analysis.linter.edits_of, analysis.buffer, violation))
@@ -133,12 +133,12 @@ class Session:
     # ---- for clients that do not ask
 
     def schedule(self, key: str, then: Callable[[str], object], pause: float = PAUSE) -> None:
-        """Call `then` once nothing was typed for a moment."""
+        """Call `then` after a short pause in typing."""
         state = self.state(key)
         self.stop(state)
         state.timer = asyncio.get_running_loop().call_later(pause, then, key)
 
 
 def _holds(known: Analysis, buffer: Buffer, linter: Linter, wait: bool) -> bool:
-    """Whether findings are those of this text, these settings and this state of the disk."""
+    """Whether findings are valid for this text, these settings and this state of the disk."""
     return known.linter is linter and (known.linted or wait) and known.buffer.same_text(buffer)

@@ -1,4 +1,4 @@
-"""What an editor is configured to do: the section `telepathy-lint` of its settings, for each folder of the workspace."""
+"""The editor's settings: the section `telepathy-lint`, for each workspace folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SELECTORS = ("select", "ignore", "extendSelect")
 
 
 class EditorSettings(NamedTuple):
-    """The settings that hold for a folder; what is not set is left to the configuration files."""
+    """The settings for a folder; unset ones are read from the configuration files."""
 
     enable: bool = True
     #: Whether "fix all" applies unsafe fixes too.
@@ -38,7 +38,7 @@ class EditorSettings(NamedTuple):
 
 
 def plain(value: Any) -> Any:
-    """JSON as dicts and lists; pygls makes named tuples of objects whose shape it does not know."""
+    """Convert JSON to dicts and lists; pygls creates named tuples for objects of unknown type."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
 
 
 def section(value: Any) -> dict[str, Any]:
-    """Our settings in what a client sends: the section itself, or an object that holds it, or Ruff's `settings`."""
+    """Extract our settings from a client's message: the section itself, an object with it, or Ruff's `settings`."""
     value = plain(value)
     for name in (SECTION, "telepathy_lint", "settings"):
         if isinstance(value, dict) and isinstance(value.get(name), dict):
@@ -56,9 +56,9 @@ def section(value: Any) -> dict[str, Any]:
 
 
 def read(given: dict[str, Any], folder: str | None) -> tuple[EditorSettings, list[str]]:
-    """The settings, and a warning for each value that cannot be used; the default holds in its place.
+    """The settings, and a warning for each invalid value, which is replaced with the default.
 
-    Settings that are not ours are passed over: an extension keeps its own in the same section.
+    Unknown settings are ignored, because an extension keeps its own in the same section.
     """
     warnings: list[str] = []
 
@@ -101,7 +101,7 @@ def read(given: dict[str, Any], folder: str | None) -> tuple[EditorSettings, lis
 
 
 def _problem(name: str, key: str, value: Any) -> str | None:
-    """Why a value cannot be used, None where it can."""
+    """Why a value is invalid; None if it is valid."""
     try:
         Config().with_options({key: value})
     except ConfigError as error:
@@ -115,7 +115,7 @@ def _problem(name: str, key: str, value: Any) -> str | None:
 
 
 class Store:
-    """The settings of each folder: what the client answered for it, on top of what it sent at its start."""
+    """The settings of each folder: the client's answer for it, on top of its initial settings."""
 
     def __init__(self, initial: Any = None) -> None:
         self._initial = section(initial)
@@ -125,19 +125,19 @@ class Store:
         self._told: set[str] = set()
 
     def put(self, everywhere: Any, folders: dict[str, Any] | None = None) -> None:
-        """New answers of the client."""
+        """Store new answers of the client."""
         self._everywhere = section(everywhere)
         self._folders = {root: section(value) for root, value in (folders or {}).items()}
         self._read.clear()
 
     def of(self, root: str | None) -> EditorSettings:
-        """The settings of a workspace folder, or, with None, of files outside all of them."""
+        """The settings of a workspace folder, or of files outside all folders if None."""
         if root not in self._read:
             self._read[root] = self._settings(root)[0]
         return self._read[root]
 
     def new_warnings(self, roots: list[str]) -> list[str]:
-        """What is wrong with the settings, and was not said before."""
+        """Warnings about the settings that were not shown before."""
         found = [text for root in (None, *roots) for text in self._settings(root)[1]]
         new = [text for text in dict.fromkeys(found) if text not in self._told]
         self._told = set(found)

@@ -106,7 +106,7 @@ def test_estimate_compares_with_every_card(capsys: pytest.CaptureFixture[str]) -
     assert code == 1 and "gpu" not in data and "fits" not in data
     assert [(each["name"], each["fits"]) for each in data["gpus"]] == [("H200", True), ("T4", False)]
     code, _, err = run(capsys, *job, "--gpu", "all", "--plot", "x.svg")
-    assert code == 2 and "name one with --gpu" in err
+    assert code == 2 and "pass one with --gpu" in err
 
 
 LINE = {"schema": 1, "event": "after_step", "device": "cuda:0", "step": 3, "label": None, "findings": []}
@@ -320,7 +320,7 @@ def test_what_cannot_be_traced_says_so(capsys: pytest.CaptureFixture[str]) -> No
     for more, message in (
         (("--shard", "zero3"), "cannot be traced in one process"),
         (("--attn", "flash_attention_2"), "flash_attention_2 has no meta kernel"),
-        (("--target", "Qwen/Qwen2.5-3B"), "does not know pairs"),
+        (("--target", "Qwen/Qwen2.5-3B"), "does not support pairs"),
     ):
         code, _, err = run(capsys, *one, *more)
         assert code == 2 and message in err
@@ -345,8 +345,8 @@ def test_float32_weights_are_counted_and_their_activations_are_not(
         (("--mixed-precision", "--shard", "zero3", "--ranks", "2"), "DeepSpeed's ZeRO is not modelled"),
         (("--gpu", "2x48GiB"), "needs --shard"),
         (("--ranks", "2"), "--ranks 2 needs --shard"),
-        (("--gpu", "2x48GiB", "--gpu", "T4", "--shard", "fsdp"), "one number of cards"),
-        (("--gpu", "2x48GiB", "--shard", "fsdp", "--ranks", "4"), "names 2 cards, --ranks 4"),
+        (("--gpu", "2x48GiB", "--gpu", "T4", "--shard", "fsdp"), "the same number of cards"),
+        (("--gpu", "2x48GiB", "--shard", "fsdp", "--ranks", "4"), "has 2 cards, but --ranks is 4"),
         (("--gpu", "0GiB"), "no capacity known for GPU '0GiB'"),
         (("--gpu", "24MiB"), "no capacity known for GPU '24MiB'"),
     ],

@@ -84,7 +84,7 @@ def test_the_options_reach_the_commands(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["models", "--registry", str(own), "--search", "TINY house", "--json"]) == 0
     assert [one["id"] for one in json.loads(capsys.readouterr().out)] == ["house/tiny"]
     assert main(["models", "--search", "no such"]) == 2
-    assert "no known model holds 'no such'" in capsys.readouterr().err
+    assert "no known model has 'no such'" in capsys.readouterr().err
     assert main(["models", "--registry", str(tmp_path / "absent.toml")]) == 2
     assert "absent.toml" in capsys.readouterr().err
 
