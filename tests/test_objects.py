@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from telepathy_lint import engine, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 from tests.object_programs import uses
 
 IMPORTS = """\

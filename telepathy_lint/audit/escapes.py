@@ -10,11 +10,11 @@ import ast
 import re
 
 from telepathy_lint.audit.identifiers import names_models, names_services
-from telepathy_lint.scan.bindings import dotted, filled_parameter
-from telepathy_lint.scan.index import FUNCTIONS
-from telepathy_lint.scan.onward import onward
-from telepathy_lint.scan.scopes import Tree
-from telepathy_lint.triggers import CodeWords
+from telepathy_lint.flow.bindings import dotted, filled_parameter
+from telepathy_lint.flow.onward import onward
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.flow.uses import FUNCTIONS
+from telepathy_lint.source.prefilter import CodeWords
 
 #: Calls that only look at what they are given.
 _LOOKS = frozenset(

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from telepathy_lint.audit.data import Chosen, Place, Wanted
 from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.audit.objects import Objects
-from telepathy_lint.scan import Site, Value
-from telepathy_lint.scan.bindings import default_of, dotted
-from telepathy_lint.scan.file import File
-from telepathy_lint.scan.index import FUNCTIONS, Function
-from telepathy_lint.scan.scopes import Context, Scope
+from telepathy_lint.flow.bindings import default_of, dotted
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.tree import Context, Scope
+from telepathy_lint.flow.uses import FUNCTIONS, Function
+from telepathy_lint.sites import Site, Value
 
 _DEPTH = 5
 #: Objects whose attributes are what the command line or a configuration says.

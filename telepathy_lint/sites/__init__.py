@@ -1,0 +1,59 @@
+"""The scan: one `ast` parse of a file finds the calls of interest and what every argument can be.
+
+`scan(source)` gives the file's Sites, each kind found when it is first asked for. Nothing is imported or run from the code
+that is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.project import Modules
+from telepathy_lint.flow.value import Value
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites.finders import KINDS, sites_of
+from telepathy_lint.sites.site import Argument, Kind, Known, Site
+from telepathy_lint.sites.written_ids import wrong_ids
+from telepathy_lint.source.prefilter import DECODING_WORD, LOAD_WORDS, CodeWords, may_matter, may_set_cache
+from telepathy_lint.source.text import Source
+
+__all__ = ["Argument", "File", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
+
+
+class Scan:
+    """One file's sites, and the file itself (the fixes ask it); no file where it holds nothing of interest."""
+
+    __slots__ = ("file", "source")
+
+    def __init__(self, source: Source, file: File | None) -> None:
+        self.source = source
+        self.file = file
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site of the file, in reading order."""
+        return self.of(KINDS)
+
+    def of(self, kinds: Iterable[Kind]) -> tuple[Site, ...]:
+        """The sites of these kinds, in reading order."""
+        return sites_of(self.file, frozenset(kinds)) if self.file is not None else ()
+
+    def release(self) -> None:
+        """Let go of the file's tree; the sites must not be asked anything afterwards."""
+        if self.file is not None:
+            self.file.release()
+
+
+def scan(source: Source, settings: Settings | None = None, modules: Modules | None = None) -> Scan:
+    """Look at one file; a SourceError where it is not Python.
+
+    With `modules`, imports from the project's own modules are followed.
+    """
+    words = CodeWords(source.code)
+    settings = settings or Settings()
+    paths = may_set_cache(source.text) and words.has("environ")
+    beside = paths or source.once(wrong_ids) or settings.unused_models
+    if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
+        return Scan(source, None)
+    return Scan(source, File(source, settings, modules, words))

@@ -1,0 +1,50 @@
+"""Loads of what comes with a model: configs, generation configs, processors. No weights, so kinds of their own."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.file import File
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.direct_loads import Loads
+from telepathy_lint.sites.site import Kind, Site, single_string
+
+_IDENTITY = "pretrained_model_name_or_path"
+
+
+def find(file: File) -> Iterator[Site]:
+    """Sites of the `X.from_pretrained(...)` whose X is a class of transformers without weights; the loads are found before."""
+    found = file.fact(Loads)
+    callees = found.callees
+    for call in found.direct.others:
+        if call in file.objects.loading:
+            continue
+        assert isinstance(call.func, ast.Attribute)
+        context = file.tree.context_of(call)
+        values = list(callees.classes_of(file.values.evaluate(call.func.value, context)))
+        if not all(value.kind == "symbol" for value in values):
+            continue
+        classes = tuple(dict.fromkeys(str(value.data) for value in values))
+        kinds = {kind_of(name) for name in classes}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind is None:
+            continue
+        given, opaque = file.arguments.read(call, context, (_IDENTITY,))
+        identity = given.get(_IDENTITY)
+        model_id = single_string(identity.values) if identity is not None else None
+        yield Site(kind, file, call, context, classes, given, opaque, model_id)
+
+
+def kind_of(dotted: str) -> Kind | None:
+    """What a class of transformers loads, if it loads no weights and is no tokenizer."""
+    name = catalog.last(dotted)
+    if not catalog.in_transformers(dotted):
+        return None
+    if name == "GenerationConfig":
+        return "generation_config"
+    if name.endswith("Config"):
+        return "config"
+    if name.endswith(("Processor", "ProcessorFast", "ProcessorPil", "FeatureExtractor")):
+        return "processor"
+    return None

@@ -1,0 +1,51 @@
+"""Which finder makes the sites of which kind, each imported and run when its kinds are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+
+from telepathy_lint.flow.file import File
+from telepathy_lint.sites.site import LOADS, Kind, Site
+
+#: The modules with a `find(file)`, by the kinds of the sites that they make.
+_FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
+    ("sites", LOADS),
+    ("companions", ("config", "processor", "generation_config")),
+    ("moves", ("move",)),
+    ("paths", ("path",)),
+    ("generation", ("generate", "decoding", "collator")),
+    ("identifiers", ("identifier",)),
+    ("batches", ("training",)),
+    ("entries", ("entry",)),
+)
+KINDS: frozenset[Kind] = frozenset(kind for _, kinds in _FINDERS for kind in kinds)
+
+
+def sites_of(file: File, kinds: frozenset[Kind]) -> tuple[Site, ...]:
+    """The sites of some kinds in a file, in reading order."""
+    file.fact(_finder("sites"))  # all others rest on the loads
+    found = [
+        site
+        for name, made in _FINDERS
+        if not kinds.isdisjoint(made)
+        for site in file.fact(_finder(name))
+        if site.kind in kinds
+    ]
+    return tuple(sorted(found, key=lambda site: site.start))
+
+
+def _finder(name: str) -> Callable[[File], Iterable[Site]]:
+    """The function of a module that finds sites, so that its answer is remembered."""
+    finder = _LOADED.get(name)
+    if finder is None:
+        find: Callable[[File], Iterable[Site]] = import_module(f"telepathy_lint.sites.{name}").find
+
+        def finder(file: File) -> tuple[Site, ...]:
+            return tuple(find(file))
+
+        _LOADED[name] = finder
+    return finder
+
+
+_LOADED: dict[str, Callable[[File], Iterable[Site]]] = {}

@@ -1,0 +1,52 @@
+"""Every load of a file, and the questions that those ask who look at what becomes of one."""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.objects import SURELY_IS, Policy
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.sites import configs_and_processors as companions
+from telepathy_lint.sites.direct_loads import Loads
+from telepathy_lint.sites.site import LOADS, Kind, Site
+from telepathy_lint.sites.wrappers import Wrappers
+
+
+def loads(file: File) -> tuple[Site, ...]:
+    """Every load of a file, in reading order, those through functions of the project included."""
+    found = {site.call: site for site in file.fact(Loads).direct.sites}
+    for site in Wrappers(file).find():
+        found.setdefault(site.call, site)
+    file.objects.loading = frozenset(found)
+    return tuple(sorted(found.values(), key=lambda site: site.start))
+
+
+def find(file: File) -> tuple[Site, ...]:
+    """The same, for those who look for sites of some kind."""
+    return file.fact(loads)
+
+
+def with_companions(file: File) -> tuple[Site, ...]:
+    """Everything that a file loads: models, tokenizers, pipelines, and what comes with them."""
+    return (*file.fact(loads), *companions.find(file))
+
+
+def _by_call(file: File) -> dict[ast.AST, Site]:
+    return {site.call: site for site in file.fact(loads)}
+
+
+def _all_by_call(file: File) -> dict[ast.AST, Site]:
+    return {site.call: site for site in file.fact(with_companions)}
+
+
+def surely(
+    file: File, node: ast.expr, context: Context, *kinds: Kind, policy: Policy = SURELY_IS
+) -> tuple[Site, ...]:
+    """The loads of these kinds of which an object surely is one; none where it may be another."""
+    made_by = file.objects.makers(node, context, policy)
+    known = file.fact(_by_call if set(LOADS).issuperset(kinds) else _all_by_call)
+    found = [known[each] for each in made_by if each in known]
+    if len(found) < len(made_by) or any(site.kind not in kinds for site in found):
+        return ()
+    return tuple(sorted(found, key=lambda site: site.start))
