@@ -29,7 +29,7 @@ _LOSS_TRAINERS = frozenset(
 #: Methods of a model that do not generate.
 _PLAIN_METHODS = frozenset({
     "parameters", "named_parameters", "modules", "named_modules", "buffers", "state_dict", "load_state_dict", "zero_grad",
-    "save_pretrained", "push_to_hub", "save_checkpoint", "resize_token_embeddings", "forward",
+    "save_pretrained", "push_to_hub", "save_checkpoint", "resize_token_embeddings", "forward", "tie_weights",
     "get_input_embeddings", "get_output_embeddings", "num_parameters", "print_trainable_parameters", "enable_input_require_grads",
     "gradient_checkpointing_enable", "gradient_checkpointing_disable", "get_nb_trainable_parameters", "get_memory_footprint",
     "register_forward_hook", "named_children", "children", "set_input_embeddings", "get_submodule",
