@@ -118,7 +118,7 @@ def test_a_folder_that_holds_an_adapter_is_left_to_transformers(adapter: Path) -
 def test_the_base_and_its_revision_come_from_the_adapter(
     adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from telepathy_runtime import adapters
+    from telepathy_runtime.loading import adapters
 
     file = adapter / "adapter_config.json"
     content = json.loads(file.read_text()) | {"base_model_name_or_path": "org/base", "revision": "abc"}

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import telepathy_runtime
-from telepathy_runtime import LoadReport, cli
+from telepathy_runtime import LoadReport
+from telepathy_runtime.commands import cli
 from tests.runtime.conftest import Checkpoints
 
 ROOT = Path(telepathy_runtime.__file__).parent.parent
@@ -112,7 +113,8 @@ def test_doctor_is_1_for_a_load_that_cannot_work(
 
 def test_what_doctor_calls_hopeless_fails(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """The same error, from the load itself."""
-    from telepathy_runtime import LoadError, load_model, plan_load, prospects
+    from telepathy_runtime import LoadError, load_model, plan_load
+    from telepathy_runtime.loading import prospects
 
     broken = Path(shutil.copytree(checkpoints("llama"), tmp_path / "broken"))
     prospects.refuse_hopeless(plan_load(broken))
@@ -155,7 +157,8 @@ def test_the_settings_of_load(checkpoints: Checkpoints, capsys: pytest.CaptureFi
 
 
 def test_the_help_knows_every_purpose() -> None:
-    from telepathy_runtime import load_command, purpose
+    from telepathy_runtime.choose import purpose
+    from telepathy_runtime.commands import load as load_command
 
     assert load_command._PURPOSES == purpose.PURPOSES
 
@@ -201,7 +204,7 @@ def test_every_command_of_the_table_is_there(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("command", [["--help"], ["doctor", "--help"], ["models", "--help"]])
 def test_help_needs_no_torch(command: list[str]) -> None:
     code = (
-        f"import sys, telepathy_runtime.cli as c\ntry: c.main({command!r})\nexcept SystemExit: pass\n"
+        f"import sys, telepathy_runtime.commands.cli as c\ntry: c.main({command!r})\nexcept SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)

@@ -22,7 +22,7 @@ from telepathy_runtime import (
     resolve_device_map,
     resolve_dtype,
 )
-from telepathy_runtime.environment import dtype_keyword
+from telepathy_runtime.machine.environment import dtype_keyword
 from tests.checkpoints import CLASSES
 from tests.runtime.conftest import Checkpoints
 
@@ -428,7 +428,7 @@ def test_a_class_that_does_not_load_in_bfloat16(checkpoints: Checkpoints) -> Non
 
 def test_a_part_whose_class_this_release_does_not_have(checkpoints: Checkpoints) -> None:
     """As in voxtral_realtime of 5.24: the mapping names a class that is nowhere, and from_pretrained never asks."""
-    from telepathy_runtime import traits
+    from telepathy_runtime.choose import traits
 
     class Mapping(dict[Any, Any]):
         def __getitem__(self, key: Any) -> Any:

@@ -11,9 +11,9 @@ import torch
 import transformers
 
 from telepathy_runtime import ArgumentError, LoadReport, load_model, load_tokenizer, resolve_dtype
-from telepathy_runtime.launcher import Launcher
-from telepathy_runtime.placement import choose_device_map
-from telepathy_runtime.precision import choose_dtype
+from telepathy_runtime.choose.placement import choose_device_map
+from telepathy_runtime.choose.precision import choose_dtype
+from telepathy_runtime.machine.launcher import Launcher
 from tests.runtime.conftest import Checkpoints
 from tests.runtime.machines import CPU, GIB, cuda
 

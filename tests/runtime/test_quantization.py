@@ -18,11 +18,11 @@ from telepathy_runtime import (
     QuantizationError,
     load_model,
     plan_load,
-    quantization,
-    stored,
 )
-from telepathy_runtime.planning import weight_bytes
-from telepathy_runtime.quantization import QUANTIZATIONS
+from telepathy_runtime.checkpoint import stored
+from telepathy_runtime.loading import quantization
+from telepathy_runtime.loading.planning import weight_bytes
+from telepathy_runtime.loading.quantization import QUANTIZATIONS
 from tests.runtime.conftest import Checkpoints
 from tests.runtime.machines import cuda
 

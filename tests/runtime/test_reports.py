@@ -26,10 +26,10 @@ from telepathy_runtime import (
     load,
     load_model,
 )
-from telepathy_runtime.attention import ClassTraits, choose_attention
-from telepathy_runtime.launcher import Launcher
-from telepathy_runtime.placement import choose_device_map
-from telepathy_runtime.precision import choose_dtype
+from telepathy_runtime.choose.attention import ClassTraits, choose_attention
+from telepathy_runtime.choose.placement import choose_device_map
+from telepathy_runtime.choose.precision import choose_dtype
+from telepathy_runtime.machine.launcher import Launcher
 from tests.checkpoints import EOS_ID, STOP_IDS, TURN_ID, UNUSED
 from tests.runtime.conftest import Checkpoints
 from tests.runtime.machines import GIB, cuda

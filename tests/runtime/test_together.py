@@ -160,7 +160,7 @@ def test_the_tokenizer_of_another_place(checkpoints: Checkpoints, tmp_path: Path
 
 
 def test_a_missing_tokenizer_costs_no_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from telepathy_runtime import loading
+    from telepathy_runtime.loading import load as loading
 
     monkeypatch.setattr(loading, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
     with pytest.raises(ModelMissingError):

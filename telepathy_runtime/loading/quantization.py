@@ -1,0 +1,131 @@
+"""Quantisation by name: "nf4" to the config object of the installed package, or an error that says what to install."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from telepathy_runtime.errors import ArgumentError, LoadError, MissingPackageError, QuantizationError, of_kind
+from telepathy_runtime.failures.failure import Failure
+from telepathy_runtime.machine.environment import need
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """One way to quantise: the import name and the distribution of its package, bits a weight, and its config object."""
+
+    package: str
+    distribution: str
+    bits: int
+    config: Callable[[Any], Any]  # compute dtype, as torch has it -> object for quantization_config=
+
+
+def _bits_and_bytes_4(kind: str) -> Callable[[Any], Any]:
+    return lambda dtype: need("transformers").BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _bits_and_bytes_8(dtype: Any) -> Any:
+    return need("transformers").BitsAndBytesConfig(load_in_8bit=True)
+
+
+def _torchao_8(dtype: Any) -> Any:
+    config = need("transformers").TorchAoConfig
+    kinds = importlib.import_module("torchao.quantization")
+    try:
+        return config(kinds.Int8WeightOnlyConfig())
+    except (AttributeError, TypeError, ValueError):
+        return config("int8_weight_only")  # how transformers before 4.49, and torchao before 0.7, call it
+
+
+def _quanto(bits: str) -> Callable[[Any], Any]:
+    return lambda dtype: need("transformers").QuantoConfig(weights=bits)
+
+
+QUANTIZATIONS: Mapping[str, Quantization] = {
+    "nf4": Quantization("bitsandbytes", "bitsandbytes", 4, _bits_and_bytes_4("nf4")),
+    "fp4": Quantization("bitsandbytes", "bitsandbytes", 4, _bits_and_bytes_4("fp4")),
+    "int8": Quantization("bitsandbytes", "bitsandbytes", 8, _bits_and_bytes_8),
+    "torchao-int8": Quantization("torchao", "torchao", 8, _torchao_8),
+    "quanto-int8": Quantization("optimum.quanto", "optimum-quanto", 8, _quanto("int8")),
+    "quanto-int4": Quantization("optimum.quanto", "optimum-quanto", 4, _quanto("int4")),
+}
+
+
+def check(name: Any, keywords: Mapping[str, Any]) -> None:
+    """Raise for a name that is none, for two quantisations at once, and where the package is missing."""
+    asked = f"quantization={name!r}"
+    if not isinstance(name, str) or name not in QUANTIZATIONS:
+        near = difflib.get_close_matches(str(name), QUANTIZATIONS, n=1, cutoff=0.5)
+        shown = f'"{near[0]}"' if near else " or ".join(f'"{known}"' for known in QUANTIZATIONS)
+        raise of_kind(
+            ArgumentError(asked, "it is no setting", f"pass {shown}, or quantization_config="), ValueError
+        )
+    for other in ("quantization_config", "load_in_8bit", "load_in_4bit"):
+        if keywords.get(other):
+            raise ArgumentError(
+                asked, f"{other} is given as well", f"leave one of them out: {other} says more"
+            )
+    found = QUANTIZATIONS[name]
+    if not _installed(found.package):
+        raise MissingPackageError(
+            asked, f"{found.distribution} is not installed", f"pip install {found.distribution}"
+        )
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
+
+
+def config(name: str, dtype: Any, shipped: Mapping[str, Any] | None) -> Any:
+    """The object for quantization_config=. `dtype` is what to compute in, `shipped` the config of the checkpoint if known.
+
+    Raises QuantizationError where the checkpoint is quantised already, and MissingPackageError where transformers refuses
+    the version of the package.
+    """
+    own = (shipped or {}).get("quantization_config")
+    if own:
+        method = own.get("quant_method", "a method of its own") if isinstance(own, Mapping) else "its own"
+        raise QuantizationError(
+            f"quantization={name!r}",
+            f"the checkpoint is quantised already ({method})",
+            "leave it out, or name the checkpoint that is not quantised",
+        )
+    found = QUANTIZATIONS[name]
+    try:
+        return found.config(dtype)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"quantization={name!r}", str(error), f"pip install -U {found.distribution} transformers"
+        ) from error
+
+
+def four_bit(name: str | None) -> bool:
+    return name is not None and QUANTIZATIONS[name].bits == 4
+
+
+def eight_bit(name: str | None) -> bool:
+    return name is not None and QUANTIZATIONS[name].bits == 8
+
+
+def explain(failure: Failure) -> LoadError | None:
+    """A quantised load that this machine cannot make."""
+    if failure.says("a gpu( or xpu)? is needed for .*quantization", "no gpu( or xpu)? found"):
+        return QuantizationError(
+            failure.asked,
+            f"this way to quantise needs a GPU and there is none: {failure.first_line}",
+            "leave the quantisation out, or take one that runs here (quanto-int8)",
+        )
+    if failure.keywords.get("quantization_config") is not None and failure.says(
+        "pip install", "requires the"
+    ):
+        return MissingPackageError(failure.asked, failure.first_line, "install it")
+    return None
