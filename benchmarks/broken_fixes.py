@@ -38,11 +38,11 @@ import load_parts
 from compared_loads import compared, is_run
 
 from telepathy_lint import engine
-from telepathy_lint.one_file import open_source
-from telepathy_lint.registry import select
+from telepathy_lint.discovery.vendored import Copies
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source, SourceError
-from telepathy_lint.vendored import Copies
+from telepathy_lint.source.text import Source, SourceError
 
 HERE = Path(__file__).resolve().parent
 STYLES = {

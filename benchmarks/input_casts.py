@@ -5,7 +5,7 @@ builds one random model of each model type of the installed transformers that ta
 its default config with fewer layers, and calls it: first in float32, to find inputs that it takes, then with bfloat16
 weights. The other classes of the same module with the same main input share the answer, for they share the embedding.
 
-    python benchmarks/input_casts.py --write    # writes telepathy_lint/input_casts.py
+    python benchmarks/input_casts.py --write    # writes telepathy_lint/knowledge/input_casts.py
     python benchmarks/input_casts.py            # says what differs from it, exit 1 if something does
     python benchmarks/input_casts.py vit clip   # only modules whose names begin so, printed
 """

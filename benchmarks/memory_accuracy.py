@@ -18,9 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.standard_step import hub_config, traced
+from telepathy_runtime.models import registry
 from tests.runtime.memory.test_estimate import LOOSE, MODELS, REGIMES, pair_error, pair_jobs, version
 
 HEADER = (

@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 import transformers
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.review import MEMORY
 from telepathy_runtime.memory.standard_step import hub_config, traced
-from telepathy_runtime.model_spec import ModelSpec
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import ModelSpec
 
 GIB = 2**30
 TRAIN = Workload(seq_len=1536, regime="full", transformers=transformers.__version__)

@@ -16,13 +16,15 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from telepathy_lint import cli, config, config_values, evidence
 from telepathy_lint.cache.place import NAME as CACHE
+from telepathy_lint.commands import cli
 from telepathy_lint.commands.rule import CODES_WITHOUT_RULE, markdown
-from telepathy_lint.registry import all_rules
+from telepathy_lint.discovery import config, config_values
+from telepathy_lint.facts import evidence
 from telepathy_lint.rule import Rule
+from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Loader, Settings
-from telepathy_runtime import cli as runtime_cli
+from telepathy_runtime.commands import cli as runtime_cli
 
 FOLDER = Path(__file__).parent
 WRITTEN = "<!-- Written by docs/generate.py: change {source} instead. -->"
@@ -246,7 +248,9 @@ def configuration() -> str:
         "",
     ]
     head = CONFIGURATION_HEAD.format(
-        written=WRITTEN.format(source="telepathy_lint/config.py, commands/ or the texts in docs/generate.py")
+        written=WRITTEN.format(
+            source="telepathy_lint/discovery/config.py, commands/ or the texts in docs/generate.py"
+        )
     )
     return "\n".join([head.rstrip("\n"), "", *rows, *loader, *worth, *held, *excluded])
 

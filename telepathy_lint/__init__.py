@@ -8,7 +8,7 @@ from telepathy_lint._version import __version__
 TYPE_CHECKING = False  # what typing has, without importing it: every run of the command passes here
 
 if TYPE_CHECKING:
-    from telepathy_lint.api import (
+    from telepathy_lint.front_ends.api import (
         Edit,
         Fix,
         FixError,
@@ -47,7 +47,7 @@ if not TYPE_CHECKING:  # a type checker has the names from above, and shall know
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from telepathy_lint import api
+        from telepathy_lint.front_ends import api
 
         return getattr(api, name)
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 def main() -> int:
-    from telepathy_lint.cli import run
+    from telepathy_lint.commands.cli import run
 
     return run(sys.argv[1:])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from telepathy_lint import fixes, suppress
-from telepathy_lint.rewrite import Rewrite, Rewriter
+from telepathy_lint.findings.violation import ORDER, Edit, Fix, SiteRef, Span, Violation, place_in_words
+from telepathy_lint.fixes import apply as fixes
+from telepathy_lint.fixes.planner import Rewrite, Rewriter
 from telepathy_lint.rule import Report, Rule
-from telepathy_lint.scan import Modules, Scan, Site, scan
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source, SourceError
-from telepathy_lint.violation import ORDER, Edit, Fix, SiteRef, Span, Violation, place_in_words
+from telepathy_lint.sites import Modules, Scan, Site, scan
+from telepathy_lint.source.text import Source, SourceError
+from telepathy_lint.suppression import comments as suppress
 
 #: Fixes that do not settle in this many rounds are fighting each other.
 MAX_ROUNDS = 10

@@ -7,12 +7,12 @@ import os
 import re
 from typing import ClassVar, Literal, NamedTuple
 
-from telepathy_lint.change import Repair
-from telepathy_lint.scan import Argument, Site, Value
-from telepathy_lint.scan.site import Kind
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.violation import Safety, place_in_words
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
-from telepathy_lint.violation import Safety, place_in_words
+from telepathy_lint.sites import Argument, Site, Value
+from telepathy_lint.sites.site import Kind
+from telepathy_lint.source.text import Source
 
 
 class Meta(NamedTuple):

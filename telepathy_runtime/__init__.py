@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from telepathy_lint._version import __version__
 
 if TYPE_CHECKING:
-    from telepathy_runtime.attention import resolve_attn_implementation
+    from telepathy_runtime.choose.attention import resolve_attn_implementation
+    from telepathy_runtime.choose.generation import apply_generation_config, default_generation_config
+    from telepathy_runtime.choose.placement import resolve_device_map
+    from telepathy_runtime.choose.precision import resolve_dtype
+    from telepathy_runtime.choose.tokenization import TokenizerReport
     from telepathy_runtime.errors import (
         ArgumentError,
         AttentionError,
@@ -32,8 +36,9 @@ if TYPE_CHECKING:
         SpillError,
         WeightsError,
     )
-    from telepathy_runtime.generation import apply_generation_config, default_generation_config
-    from telepathy_runtime.loading import load_model, load_tokenizer
+    from telepathy_runtime.loading.load import load_model, load_tokenizer
+    from telepathy_runtime.loading.planning import plan_load
+    from telepathy_runtime.loading.report import LoadReport
     from telepathy_runtime.memory import (
         Monitor,
         PerceiverBridge,
@@ -42,11 +47,6 @@ if TYPE_CHECKING:
         estimate_pair,
         max_batch,
     )
-    from telepathy_runtime.placement import resolve_device_map
-    from telepathy_runtime.planning import plan_load
-    from telepathy_runtime.precision import resolve_dtype
-    from telepathy_runtime.report import LoadReport
-    from telepathy_runtime.tokenization import TokenizerReport
 
 # Public name -> module that defines it.
 _HOME = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.one_file import open_source
-from telepathy_lint.registry import all_rules, select
+from telepathy_lint.rules import all_rules, select
+from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
 
 RULES = Path(__file__).resolve().parent.parent / "fixtures" / "rules"

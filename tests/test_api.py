@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import telepathy_lint
-from telepathy_lint import cli
+from telepathy_lint.commands import cli
 
 ROOT = Path(__file__).parents[1]
 LOAD = """\
@@ -125,7 +125,7 @@ def test_what_is_not_python_says_so(source: str | bytes) -> None:
 def test_importing_the_package_imports_nothing_behind_it() -> None:
     script = (
         "import sys; before = set(sys.modules); import telepathy_lint;"
-        "print(sorted(set(sys.modules) - before)); telepathy_lint.lint; print('telepathy_lint.api' in sys.modules)"
+        "print(sorted(set(sys.modules) - before)); telepathy_lint.lint; print('telepathy_lint.front_ends.api' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
@@ -136,7 +136,7 @@ def test_importing_the_package_imports_nothing_behind_it() -> None:
 def test_the_public_names_are_there_and_others_are_not() -> None:
     assert all(getattr(telepathy_lint, name) is not None for name in telepathy_lint.__all__)
     assert set(telepathy_lint.__all__) <= set(dir(telepathy_lint))
-    from telepathy_lint import api
+    from telepathy_lint.front_ends import api
 
     assert set(api.__all__) | {"__version__"} == set(telepathy_lint.__all__)
     with pytest.raises(AttributeError, match="no attribute 'lnt'"):

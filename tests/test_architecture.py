@@ -92,7 +92,7 @@ def loaded_after(code: str) -> set[str]:
 
 
 def test_importing_every_rule_and_the_cli_stays_light() -> None:
-    loaded = loaded_after("import telepathy_lint.cli, telepathy_lint.registry as r; r.all_rules()")
+    loaded = loaded_after("import telepathy_lint.commands.cli, telepathy_lint.rules as r; r.all_rules()")
     assert not loaded & {*HEAVY, "libcst"}
 
 
@@ -101,9 +101,7 @@ def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
     script.write_text(
         'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto")\n'
     )
-    code = (
-        f"from telepathy_lint.cli import run; run(['check', '--output-format', 'concise', {str(script)!r}])"
-    )
+    code = f"from telepathy_lint.commands.cli import run; run(['check', '--output-format', 'concise', {str(script)!r}])"
     loaded = loaded_after(code)
     assert "telepathy_lint.rules.tlp101_hardcoded_device_map" in loaded
     assert not loaded & {*HEAVY, "libcst"}
@@ -132,7 +130,7 @@ def test_a_check_imports_nothing_slow(name: str, tmp_path: Path) -> None:
         slow = SLOW_TO_IMPORT - ({"json"} if more == kept or name == "book.ipynb" else set())
         loaded_after(
             "import sys; before = set(sys.modules)\n"
-            f"from telepathy_lint.cli import run; status = run({['check', *options, *more, str(script)]!r})\n"
+            f"from telepathy_lint.commands.cli import run; status = run({['check', *options, *more, str(script)]!r})\n"
             f"assert status == 1 and not (found := (set(sys.modules) - before) & {slow!r}), found"
         )
 
@@ -140,8 +138,8 @@ def test_a_check_imports_nothing_slow(name: str, tmp_path: Path) -> None:
 def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("print('nothing of interest')\n")
-    loaded = loaded_after(f"from telepathy_lint.cli import run; run(['check', {str(script)!r}])")
-    assert not {name for name in loaded if name.startswith(("telepathy_lint.scan", "telepathy_lint.rules"))}
+    loaded = loaded_after(f"from telepathy_lint.commands.cli import run; run(['check', {str(script)!r}])")
+    assert not {name for name in loaded if name.startswith(("telepathy_lint.sites", "telepathy_lint.rules"))}
 
 
 def test_our_own_code_passes_our_own_rules() -> None:

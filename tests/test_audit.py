@@ -20,8 +20,8 @@ from telepathy_lint.audit.facts import audit
 from telepathy_lint.audit.html import html
 from telepathy_lint.audit.markdown import address, escaped, markdown
 from telepathy_lint.audit.report import report
-from telepathy_lint.cli import run
-from telepathy_lint.config import Configs
+from telepathy_lint.commands.cli import run
+from telepathy_lint.discovery.config import Configs
 
 TRAIN = """\
 import argparse
@@ -315,7 +315,7 @@ def test_an_empty_folder_has_an_audit(tmp_path: Path) -> None:
 
 def test_an_audit_imports_no_torch(project: Path) -> None:
     script = (
-        f"import sys; from telepathy_lint.cli import run; code = run(['audit', '--isolated', {str(project)!r}, '-o', "
+        f"import sys; from telepathy_lint.commands.cli import run; code = run(['audit', '--isolated', {str(project)!r}, '-o', "
         f"{str(project / 'a.md')!r}]); assert code == 0; "
         "assert not {'torch', 'transformers', 'numpy', 'jinja2'} & set(sys.modules)"
     )

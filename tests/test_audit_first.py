@@ -16,8 +16,8 @@ from telepathy_lint.audit.html import html
 from telepathy_lint.audit.markdown import markdown
 from telepathy_lint.audit.report import report
 from telepathy_lint.audit.texts import without_comments
-from telepathy_lint.cli import run
-from telepathy_lint.config import Configs
+from telepathy_lint.commands.cli import run
+from telepathy_lint.discovery.config import Configs
 
 AUTO = '"auto"'
 HEAD = "import torch\nfrom transformers import *\n"

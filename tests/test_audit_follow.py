@@ -8,7 +8,7 @@ import pytest
 
 from telepathy_lint.audit.data import Audit
 from telepathy_lint.audit.facts import audit
-from telepathy_lint.config import Configs
+from telepathy_lint.discovery.config import Configs
 
 HEAD = "import os\nfrom transformers import AutoModel\n"
 A, B = "Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-7B"

@@ -10,9 +10,9 @@ from telepathy_lint.audit.data import Audit
 from telepathy_lint.audit.facts import audit
 from telepathy_lint.audit.markdown import markdown
 from telepathy_lint.audit.report import report
-from telepathy_lint.config import Configs
-from telepathy_runtime import registry
+from telepathy_lint.discovery.config import Configs
 from telepathy_runtime.memory import Workload, max_batch
+from telepathy_runtime.models import registry
 
 HEAD = "from transformers import AutoModel, AutoModelForCausalLM, pipeline\n"
 

@@ -15,7 +15,7 @@ import pytest
 from telepathy_lint.audit.facts import audit
 from telepathy_lint.audit.html import html
 from telepathy_lint.audit.report import report
-from telepathy_lint.config import Configs
+from telepathy_lint.discovery.config import Configs
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import registry
+from telepathy_lint import rules as registry
 from telepathy_lint.audit import facts
-from telepathy_lint.cli import run
-from telepathy_lint.project import PROJECT_RULES
+from telepathy_lint.commands.cli import run
+from telepathy_lint.run.batch import PROJECT_RULES
 
 TABLES = """\
 BATCH_SIZE = {
@@ -151,7 +151,7 @@ def test_a_notebook_is_a_file_like_others(project: Path, capsys: pytest.CaptureF
 
 def test_nothing_is_paid_where_it_is_not_selected(project: Path) -> None:
     code = (
-        "from telepathy_lint.cli import run; import sys\n"
+        "from telepathy_lint.commands.cli import run; import sys\n"
         f"run(['check', {str(project / 'train.py')!r}])\n"
         "print('audit' in ' '.join(sys.modules))"
     )
@@ -221,7 +221,9 @@ def test_neighbours_of_what_is_given_are_not_opened(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("telepathy_lint.audit.unused.os.walk", lambda path: opened.append(path) or iter(()))
-    monkeypatch.setattr("telepathy_lint.files.os.scandir", lambda path: pytest.fail(f"{path} was listed"))
+    monkeypatch.setattr(
+        "telepathy_lint.discovery.walk.os.scandir", lambda path: pytest.fail(f"{path} was listed")
+    )
     assert len(check(capsys, "--select", "ALL", "--ignore", "TLP1,TLP2,TLP9", "alone.py")) == 1
     assert opened == [str(scratch / "alone.py")]
 
@@ -260,7 +262,7 @@ def test_of_binary_and_large_files_little_is_read(project: Path) -> None:
         (project / f"weights{number}.bin").write_bytes(b"\0" * 1_900_000)
     (project / "log.txt").write_bytes(b"x" * 2_100_000)
     code = (
-        "from telepathy_lint.audit.facts import unused\nfrom telepathy_lint.config import Configs\n"
+        "from telepathy_lint.audit.facts import unused\nfrom telepathy_lint.discovery.config import Configs\n"
         "def read(): return int(open('/proc/self/io').readline().split()[1])\n"
         "before = read()\nassert unused(['.'], Configs())\nprint(read() - before)"
     )

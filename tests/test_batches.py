@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.config import from_table
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
+from telepathy_lint.discovery.config import from_table
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 from telepathy_runtime.memory import Workload, max_batch
-from telepathy_runtime.registry import get
+from telepathy_runtime.models.registry import get
 
 ROOT = Path(__file__).parents[1]
 TRAINING = """\
@@ -102,7 +103,7 @@ def test_the_planner_is_imported_for_trainings_only_and_without_torch(tmp_path: 
         script = tmp_path / f"{name}.py"
         script.write_text(code.replace("BATCH", "4096"))
         run = (
-            "import json, sys\nfrom telepathy_lint.cli import run\n"
+            "import json, sys\nfrom telepathy_lint.commands.cli import run\n"
             f"run(['check', '--isolated', '--select', 'TLP305', {str(script)!r}])\n"
             "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
         )

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from telepathy_lint import cli, one_file, project
 from telepathy_lint.cache import contents, rows, store, versions
+from telepathy_lint.commands import cli
+from telepathy_lint.findings.result import FileResult, Note
+from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 from telepathy_lint.output import FORMATS
-from telepathy_lint.results import FileResult, Note
-from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
+from telepathy_lint.run import batch as project
+from telepathy_lint.run import lint_file as one_file
 
 ROOT = Path(__file__).parents[1]
 IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
@@ -413,7 +415,7 @@ def test_a_run_with_nothing_new_imports_neither_scan_nor_rules() -> None:
     write("a.py", LOAD)
     write("b.py", BY_CONSTANT)
     script = (
-        "import sys; from telepathy_lint.cli import run; from telepathy_lint.cache import versions; "
+        "import sys; from telepathy_lint.commands.cli import run; from telepathy_lint.cache import versions; "
         "versions.versions = lambda: 'as it is now'; sys.stdout = open('/dev/null', 'w'); code = run(sys.argv[1:]); "
         "print(*sys.modules, file=sys.stderr)"
     )
@@ -535,7 +537,7 @@ def test_a_full_disk_leaves_the_older_cache_as_it_was(lint: Any) -> None:
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "from telepathy_lint.cli import run; sys.exit(run(['check']))"
+        "from telepathy_lint.commands.cli import run; sys.exit(run(['check']))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == lint("--no-cache")

@@ -1,6 +1,6 @@
 """What the rules say of transformers, asked of the transformers that is installed.
 
-`telepathy_lint/load_arguments.py` has one column for 4.57 and one for 5; each test takes the column of the installed
+`telepathy_lint/knowledge/load_arguments.py` has one column for 4.57 and one for 5; each test takes the column of the installed
 version, so the suite runs once in an environment of each major.
 """
 
@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import load_arguments
-from telepathy_lint.load_arguments import OLD, Old, Outcome, Place
+from telepathy_lint.knowledge import load_arguments
+from telepathy_lint.knowledge.load_arguments import OLD, Old, Outcome, Place
 from tests import checkpoints
 from tests.probing import described, listening
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import cli, one_file, workers
+from telepathy_lint.commands import cli
 from telepathy_lint.commands.check import Check
-from telepathy_lint.registry import all_rules
-from telepathy_lint.results import FileResult
+from telepathy_lint.findings.result import FileResult
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run import lint_file as one_file
+from telepathy_lint.run import processes as workers
 
 IMPORT = "from transformers import AutoModelForCausalLM\n"
 CALL = 'AutoModelForCausalLM.from_pretrained("gpt2", {})'
@@ -607,7 +609,7 @@ HEAVY = {
 
 def imported(*arguments: str) -> set[str]:
     script = (
-        "import sys; from telepathy_lint.cli import run; sys.stdout = open('/dev/null', 'w'); code = run(sys.argv[1:]); "
+        "import sys; from telepathy_lint.commands.cli import run; sys.stdout = open('/dev/null', 'w'); code = run(sys.argv[1:]); "
         "print(*sys.modules, file=sys.stderr)"
     )
     ran = subprocess.run(
@@ -622,8 +624,8 @@ def test_a_run_that_finds_no_loads_imports_next_to_nothing() -> None:
     assert not modules & HEAVY
     assert not modules & {
         "telepathy_lint.engine",
-        "telepathy_lint.registry",
-        "telepathy_lint.notebook",
+        "telepathy_lint.rules",
+        "telepathy_lint.source.notebook",
         "torch",
     }
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import cli
-from telepathy_lint.config import keys
+from telepathy_lint.commands import cli
+from telepathy_lint.discovery.config import keys
 
 PAGE = (Path(__file__).parents[1] / "docs" / "compared-with-ruff.md").read_text(encoding="utf-8")
 OPTION = r"`(--?[a-zA-Z][\w-]*)`"
@@ -39,7 +39,7 @@ def subparser(command: str) -> argparse.ArgumentParser:
 
 def estimate() -> argparse.ArgumentParser:
     subparsers = argparse.ArgumentParser().add_subparsers()
-    importlib.import_module("telepathy_runtime.memory.commands").add_parsers(subparsers)
+    importlib.import_module("telepathy_runtime.commands.memory").add_parsers(subparsers)
     parser: argparse.ArgumentParser = subparsers.choices["estimate"]
     return parser
 

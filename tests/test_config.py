@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.config import DEFAULT_EXCLUDE, Config, ConfigError, Configs, from_table, keys
-from telepathy_lint.requirements import Targets, lower_bound, target_of
+from telepathy_lint.discovery.config import DEFAULT_EXCLUDE, Config, ConfigError, Configs, from_table, keys
+from telepathy_lint.discovery.requirements import Targets, lower_bound, target_of
 from telepathy_lint.settings import Loader
 
 FULL = """

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from telepathy_lint.scan.contents import Change, Effect
-from telepathy_lint.scan.scopes import Context, Tree
-from telepathy_lint.scan.value import Value
-from telepathy_lint.scan.values import Evaluator
-from telepathy_lint.source import Source
+from telepathy_lint.flow.contents import Change, Effect
+from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.flow.value import Value
+from telepathy_lint.source.text import Source
 from tests.dict_programs import UNSEEN, outcomes
 
 #: More, in a longer campaign: `DICT_EXAMPLES=20000 pytest tests/test_dict_flow.py`.

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.scan import Modules
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.sites import Modules
+from telepathy_lint.source.text import Source
 from tests.dict_programs import UNSEEN, outcomes
 
 #: How `cfg` is made. K is the key that the rule looks at, V what the rule reports.

@@ -27,8 +27,8 @@ from typing import Any
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.one_file import open_source
-from telepathy_lint.registry import select
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
 from tests.checkpoints import STOP_IDS
 from tests.conftest import Once

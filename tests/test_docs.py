@@ -21,15 +21,17 @@ from typing import Any
 import pytest
 
 import telepathy_lint
-from telepathy_lint import cli, config, output
-from telepathy_lint.registry import all_rules
+from telepathy_lint import output
+from telepathy_lint.commands import cli
+from telepathy_lint.discovery import config
 from telepathy_lint.rule import Rule
+from telepathy_lint.rules import all_rules
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md"), *ROOT.glob("benchmarks/**/*.md")])
 SHOWN = ("adopt", "house-loader", "output-formats", "plan-memory", "suppression")
-PROGRAMS = {"telepathy-lint": "telepathy_lint", "telepathy-runtime": "telepathy_runtime.cli"}
+PROGRAMS = {"telepathy-lint": "telepathy_lint", "telepathy-runtime": "telepathy_runtime.commands.cli"}
 HAS_LIBRARY = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LINT = [sys.executable, "-m", "telepathy_lint"]
-RUNTIME = [sys.executable, "-m", "telepathy_runtime.cli"]
+RUNTIME = [sys.executable, "-m", "telepathy_runtime.commands.cli"]
 BAD = 'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto")\n'
 SAFE = (
     "import torch\n"
@@ -355,7 +355,8 @@ def test_a_failure_beside_other_output_names_the_cell(folder: Path) -> None:
 def test_a_rule_that_crashes_names_the_cell_and_its_line(
     jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from telepathy_lint import cli, registry
+    from telepathy_lint import rules as registry
+    from telepathy_lint.commands import cli
 
     def crash(*_: Any) -> None:
         raise KeyError("gone")
@@ -384,7 +385,7 @@ def test_a_rule_that_crashes_names_the_cell_and_its_line(
      (110, "line 7 of the 111th code cell")],
 )  # fmt: skip
 def test_places_in_words(cell: int, words: str) -> None:
-    from telepathy_lint.violation import place_in_words
+    from telepathy_lint.findings.violation import place_in_words
 
     assert place_in_words(7, cell) == words
 

@@ -6,11 +6,14 @@ import json
 
 import pytest
 
-from telepathy_lint import engine, evidence, input_casts, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
+from telepathy_lint.facts import evidence
+from telepathy_lint.findings.result import FileResult
+from telepathy_lint.knowledge import input_casts
 from telepathy_lint.output import Report, render
-from telepathy_lint.results import FileResult
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 HEAD = """\
 import torch

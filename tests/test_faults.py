@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import cli, one_file, writing
+from telepathy_lint.commands import cli
+from telepathy_lint.run import atomic_write as writing
+from telepathy_lint.run import lint_file as one_file
 
 ROOT = Path(__file__).parents[1]
 LOAD = 'from transformers import AutoModel\nm = AutoModel.from_pretrained("gpt2", device_map="auto", torch_dtype=1)\n'

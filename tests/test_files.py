@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from telepathy_lint.config import Configs
-from telepathy_lint.files import Discovery
-from telepathy_lint.gitignore import Ignores
-from telepathy_lint.project import Project
-from telepathy_lint.task import Task
-from telepathy_lint.writing import WriteRefusedError, write_back
+from telepathy_lint.discovery.config import Configs
+from telepathy_lint.discovery.gitignore import Ignores
+from telepathy_lint.discovery.walk import Discovery
+from telepathy_lint.run.atomic_write import WriteRefusedError, write_back
+from telepathy_lint.run.batch import Project
+from telepathy_lint.run.options import Task
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git says what is right, and is not here")
 

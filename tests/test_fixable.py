@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import telepathy_lint
-from telepathy_lint import cli
-from telepathy_lint.registry import all_rules
-from telepathy_lint.selectors import Fixing, Layer, chosen, specificity
+from telepathy_lint.commands import cli
+from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Settings
+from telepathy_lint.settings.selectors import Fixing, Layer, chosen, specificity
 
 #: TLP101 and TLP104 can be fixed safely, TLP102 unsafely.
 CODE = (

@@ -17,10 +17,10 @@ import pytest
 from libcst import parse_module
 from libcst.codemod import CodemodContext
 
-from telepathy_lint import cli
 from telepathy_lint.codemod import InlineLoadSettings, UseRuntimeLoader
-from telepathy_lint.flake8_plugin import Plugin
-from telepathy_lint.registry import all_rules
+from telepathy_lint.commands import cli
+from telepathy_lint.front_ends.flake8_plugin import Plugin
+from telepathy_lint.rules import all_rules
 
 ROOT = Path(__file__).parent.parent
 Finding = tuple[str, int, int, str, str]

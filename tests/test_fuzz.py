@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from telepathy_lint.one_file import Job, Task, run
-from telepathy_lint.registry import all_rules
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run.lint_file import Job, Task, run
 from telepathy_lint.settings import Settings
 from tests.test_real_code_shapes import INLINE, LOADER, LOADS, check_surroundings, masked
 

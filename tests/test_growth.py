@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import registry
-from telepathy_lint.one_file import Job, run
-from telepathy_lint.registry import all_rules
+from telepathy_lint import rules as registry
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.options import Task
 from telepathy_lint.settings import Settings
-from telepathy_lint.task import Task
 
 IMPORT = "from transformers import AutoModel\n"
 CALL = 'AutoModel.from_pretrained("gpt2", device_map="cuda")'

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.baseline import Baseline
-from telepathy_lint.config import ConfigError, from_table, parse_toml
-from telepathy_lint.gitignore import IgnoreFile
-from telepathy_lint.notebook import Notebook
-from telepathy_lint.one_file import Job, run
-from telepathy_lint.registry import all_rules
-from telepathy_lint.requirements import target_of
-from telepathy_lint.results import FileResult
+from telepathy_lint.discovery.config import ConfigError, from_table, parse_toml
+from telepathy_lint.discovery.gitignore import IgnoreFile
+from telepathy_lint.discovery.requirements import target_of
+from telepathy_lint.findings.result import FileResult
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run.baseline import Baseline
+from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.options import Task
 from telepathy_lint.settings import Loader, Settings
-from telepathy_lint.source import SourceError
-from telepathy_lint.task import Task
+from telepathy_lint.source.notebook import Notebook
+from telepathy_lint.source.text import SourceError
 
 LOAD = b'from transformers import AutoModel\nm = AutoModel.from_pretrained("gpt2", device_map="cuda")\n'
 

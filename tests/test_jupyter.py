@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import jupyter
+from telepathy_lint.front_ends import jupyter
 
 ROOT = Path(__file__).parents[1]
 EXTENSION = ROOT / "editors" / "jupyter" / "labextension"
@@ -33,7 +33,7 @@ def test_the_server_is_announced_under_the_name_that_the_extension_asks_for() ->
 
 def test_looking_for_the_server_imports_nothing_of_it() -> None:
     code = (
-        "import sys\nfrom telepathy_lint.jupyter import spec\nspec.is_installed(None), spec(None)\n"
+        "import sys\nfrom telepathy_lint.front_ends.jupyter import spec\nspec.is_installed(None), spec(None)\n"
         "print({'pygls', 'lsprotocol', 'jupyter_lsp', 'libcst', 'ast'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import telepathy_lint
-from telepathy_lint import engine, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 HEAD = "import numpy, torch\nfrom transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer\n"
 
@@ -109,7 +110,7 @@ def test_the_attention_that_transformers_picks_is_named_where_the_class_is_known
     assert said(code, "TLP104") == [
         "no attn_implementation is given: transformers picks sdpa for Mistral-7B-v0.3"
     ]
-    from telepathy_runtime.families import families
+    from telepathy_runtime.models.families import families
 
     assert {each.name for each in families()} == {"llama-3", "mistral-7b", "qwen2.5"}
     for name in ("Llama", "Mistral", "Qwen2"):

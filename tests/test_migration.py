@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import cli, engine, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
+from telepathy_lint.commands import cli
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 from tests import checkpoints
 from tests.probing import described, listening
 
@@ -55,7 +57,7 @@ def test_the_first_command_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_table_names_what_the_rule_knows() -> None:
-    from telepathy_lint.load_arguments import OLD, OLD_CLASSES
+    from telepathy_lint.knowledge.load_arguments import OLD, OLD_CLASSES
 
     text = GUIDE.read_text(encoding="utf-8")
     named = [old.name for old in OLD if not old.generative] + list(OLD_CLASSES)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.cli import run
-from telepathy_lint.registry import all_rules
+from telepathy_lint.commands.cli import run
 from telepathy_lint.rule import Rule
+from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.magics import hide_magics
-from telepathy_lint.notebook import Notebook
-from telepathy_lint.one_file import Job, run
-from telepathy_lint.registry import all_rules, select
+from telepathy_lint.rules import all_rules, select
+from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.options import Task
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import SourceError
-from telepathy_lint.task import Task
+from telepathy_lint.source.magics import hide_magics
+from telepathy_lint.source.notebook import Notebook
+from telepathy_lint.source.text import SourceError
 
 LOAD = 'm = A.from_pretrained("x")'
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_lint import engine, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.rule import Rule
-from telepathy_lint.scan import scan
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
-from telepathy_lint.triggers import may_matter
+from telepathy_lint.sites import scan
+from telepathy_lint.source.prefilter import may_matter
+from telepathy_lint.source.text import Source
 
 SETTINGS_RULES = ("TLP101", "TLP102", "TLP103", "TLP104", "TLP105", "TLP201")
 

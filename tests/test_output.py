@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from telepathy_lint.findings.result import FAILED_CODE, FileResult, failure
+from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 from telepathy_lint.output import FORMATS, Report, render
 from telepathy_lint.output.text import outlook, printable, statistics, summary
-from telepathy_lint.results import FAILED_CODE, FileResult, failure
-from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
 
 LINES = ["import a", 'm = load("é", map="auto")', "x = 1"]
 ODD = 'odd, <name>: 100%\n"&.py'

@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from telepathy_lint import engine, evidence
-from telepathy_lint.one_file import open_source
-from telepathy_lint.registry import select
+from telepathy_lint import engine
+from telepathy_lint.facts import evidence
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
 from tests.conftest import Once
 from tests.test_differential import run_all, transformers_before

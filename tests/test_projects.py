@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.scan import Modules
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.sites import Modules
+from telepathy_lint.source.text import Source
 
 RULES = registry.select(["TLP101", "TLP102", "TLP103", "TLP104", "TLP105", "TLP201"])
 

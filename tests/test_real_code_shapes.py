@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from telepathy_lint import engine
-from telepathy_lint.registry import all_rules, select
 from telepathy_lint.rule import Rule
+from telepathy_lint.rules import all_rules, select
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 FILES = sorted(

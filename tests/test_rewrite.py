@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from telepathy_lint import engine, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import FixStyle, Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 
 def fixed(code: str, *select: str) -> str:

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.notebook import Notebook
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import FixStyle, Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.notebook import Notebook
+from telepathy_lint.source.text import Source
 
 LOADER = "from telepathy_runtime import load_model\n"
 IMPORT = "from transformers import AutoModelForCausalLM\n"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_lint import engine, registry
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import FixStyle, Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 IMPORT = "from transformers import AutoModelForCausalLM\n"
 NAME = "AutoModelForCausalLM.from_pretrained"

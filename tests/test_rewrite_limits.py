@@ -7,10 +7,11 @@ from inspect import signature
 import pytest
 
 import telepathy_runtime
-from telepathy_lint import engine, registry
-from telepathy_lint.rewrite.styles import OF_THE_LOADER
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
+from telepathy_lint.fixes.loader_call import OF_THE_LOADER
 from telepathy_lint.settings import FixStyle, Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 HEAD = "import torch\nfrom transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM\n"
 BFLOAT16 = 'torch_dtype=torch.bfloat16, attn_implementation="sdpa"'

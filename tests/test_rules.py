@@ -20,11 +20,11 @@ import pytest
 
 from telepathy_lint import engine
 from telepathy_lint.audit.facts import unused
-from telepathy_lint.config import Configs
-from telepathy_lint.registry import all_rules, select
+from telepathy_lint.discovery.config import Configs
 from telepathy_lint.rule import Rule
+from telepathy_lint.rules import all_rules, select
 from telepathy_lint.settings import FixStyle, Settings, UnusedModel
-from telepathy_lint.source import Source
+from telepathy_lint.source.text import Source
 
 _TARGET = re.compile(r"\A# target-transformers: (\S+)")
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "rules"

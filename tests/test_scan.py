@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.scan import Site, scan
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.sites import Site, scan
+from telepathy_lint.source.text import Source
 
 IMPORTS = "from transformers import AutoModelForCausalLM as M, AutoProcessor, AutoTokenizer, GenerationConfig, pipeline\n"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import cli
+from telepathy_lint.commands import cli
 from telepathy_lint.commands.options import VARIABLES
-from telepathy_lint.registry import all_rules
+from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Settings
 
 CODE = (
@@ -363,11 +363,11 @@ def test_a_program_gets_an_error_for_a_gpu_that_is_not_known() -> None:
 def test_a_gpu_is_checked_without_the_planner() -> None:
     configure("gpu = 'H200'\n")
     Path("a.py").write_text("x = 1\n")
-    script = "import sys; from telepathy_lint.cli import run; code = run(['check', 'a.py']); print(code, *sys.modules)"
+    script = "import sys; from telepathy_lint.commands.cli import run; code = run(['check', 'a.py']); print(code, *sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     code, *loaded = ran.stdout.splitlines()[-1].split()
     assert code == "0"
-    assert "telepathy_runtime.gpu_names" in loaded
+    assert "telepathy_runtime.machine.gpu_names" in loaded
     assert not {"telepathy_runtime.memory", "torch", "difflib", "dataclasses"} & set(loaded)
 
 

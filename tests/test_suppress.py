@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.fixes import apply
-from telepathy_lint.noqa_edits import added, unused
-from telepathy_lint.notebook import Notebook
-from telepathy_lint.one_file import Job, run
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
+from telepathy_lint.findings.violation import SiteRef, Violation
+from telepathy_lint.fixes.apply import apply
+from telepathy_lint.run.lint_file import Job, run
+from telepathy_lint.run.options import Task
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
-from telepathy_lint.suppress import unsuppressed
-from telepathy_lint.task import Task
-from telepathy_lint.violation import SiteRef, Violation
+from telepathy_lint.source.notebook import Notebook
+from telepathy_lint.source.text import Source
+from telepathy_lint.suppression.comments import unsuppressed
+from telepathy_lint.suppression.edits import added, unused
 
 MARK = "LOAD"
 

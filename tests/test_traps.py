@@ -13,11 +13,11 @@ from typing import Literal
 
 import pytest
 
-from telepathy_lint import registry
-from telepathy_lint.one_file import Job, open_source, run
-from telepathy_lint.results import FileResult
+from telepathy_lint import rules as registry
+from telepathy_lint.findings.result import FileResult
+from telepathy_lint.run.lint_file import Job, open_source, run
+from telepathy_lint.run.options import Task
 from telepathy_lint.settings import Settings
-from telepathy_lint.task import Task
 
 Outcome = Literal["fixed", "reported", "silent", "refused"]
 RULES = registry.select(["TLP101"])

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.notebook import Notebook
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
+from telepathy_lint.findings.violation import Violation
 from telepathy_lint.settings import Settings, UnusedModel
-from telepathy_lint.source import Source
-from telepathy_lint.triggers import ID_PREFIXES, may_matter
-from telepathy_lint.violation import Violation
-from telepathy_runtime.registry import families
+from telepathy_lint.source.notebook import Notebook
+from telepathy_lint.source.prefilter import ID_PREFIXES, may_matter
+from telepathy_lint.source.text import Source
+from telepathy_runtime.models.registry import families
 
 ROOT = Path(__file__).parents[1]
 HEADER = "from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig\n"
@@ -60,7 +61,7 @@ def test_the_registry_is_read_only_where_an_id_is_mentioned(tmp_path: Path) -> N
     loaded = {}
     for name in ("other", "id"):
         script = (
-            "import json, sys\nfrom telepathy_lint.cli import run\n"
+            "import json, sys\nfrom telepathy_lint.commands.cli import run\n"
             f"run(['check', '--isolated', '--select', 'TLP3', {str(tmp_path / name)!r} + '.py'])\n"
             "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
         )
@@ -68,8 +69,8 @@ def test_the_registry_is_read_only_where_an_id_is_mentioned(tmp_path: Path) -> N
             [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
         )
         loaded[name] = set(json.loads(done.stderr.splitlines()[-1]))
-    assert "telepathy_runtime.families" not in loaded["other"]
-    assert "telepathy_runtime.families" in loaded["id"]
+    assert "telepathy_runtime.models.families" not in loaded["other"]
+    assert "telepathy_runtime.models.families" in loaded["id"]
     assert not loaded["id"] & {"torch", "transformers"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_lint.version_specifiers import SpecifierError, matches
+from telepathy_lint.discovery.version_specifiers import SpecifierError, matches
 
 packaging = pytest.importorskip("packaging.specifiers")
 versions = pytest.importorskip("packaging.version")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint import workers
-from telepathy_lint.workers import WORTH_FORKING, Collector, Pool, processes
+from telepathy_lint.run import processes as workers
+from telepathy_lint.run.processes import WORTH_FORKING, Collector, Pool, processes
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 LARGE = 100 * WORTH_FORKING

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import telepathy_lint
-from telepathy_lint import cli
+from telepathy_lint.commands import cli
 from tests.installing import copy_project, offline
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads workflows and templates")

@@ -22,7 +22,7 @@ MODEL = "mistralai/Mistral-7B-Instruct-v0.3"
 #: Programs of this project, and how to run them from the checkout.
 PROGRAMS = {
     "telepathy-lint": [sys.executable, "-m", "telepathy_lint"],
-    "telepathy-runtime": [sys.executable, "-m", "telepathy_runtime.cli"],
+    "telepathy-runtime": [sys.executable, "-m", "telepathy_runtime.commands.cli"],
     "python": [sys.executable],
     "python3": [sys.executable],
 }

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from telepathy_lint.audit.data import Conversion, Finding
-from telepathy_lint.config import Configs
+from telepathy_lint.discovery.config import Configs
+from telepathy_lint.discovery.walk import Found, Patterns
 from telepathy_lint.engine import trial
-from telepathy_lint.files import Found, Patterns
-from telepathy_lint.one_file import open_source
-from telepathy_lint.project import Project
 from telepathy_lint.rule import Rule
-from telepathy_lint.scan import Modules
+from telepathy_lint.run.batch import Project
+from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Modules
 
 #: How many commands are tried and shown.
 MOST = 3
@@ -212,7 +212,7 @@ class _Work(NamedTuple):
 
 def _run(work: Sequence[_Work], jobs: int | None) -> list[list[tuple[int, int]]]:
     """For every file the commands with the number of fixes that each makes there."""
-    from telepathy_lint.workers import Pool, processes
+    from telepathy_lint.run.processes import Pool, processes
 
     modules = Modules()
     sizes = [len(each.data) for each in work]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from telepathy_lint.audit.data import FileFacts, Given, Load, Wanted
 from telepathy_lint.audit.follow import Follower
 from telepathy_lint.audit.options import Options
-from telepathy_lint.scan.bindings import dotted
+from telepathy_lint.flow.bindings import dotted
 
 
 def wanted_of(files: Iterable[FileFacts]) -> tuple[Wanted, ...]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from telepathy_lint import suppress
 from telepathy_lint.audit import identifiers, texts
 from telepathy_lint.audit.callers import given_by
 from telepathy_lint.audit.commands import passed_by
@@ -32,16 +31,17 @@ from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.audit.tables import numbers_in
 from telepathy_lint.audit.together import groups
 from telepathy_lint.engine import reported
-from telepathy_lint.one_file import open_source
-from telepathy_lint.registry import select
-from telepathy_lint.rewrite import Rewriter
+from telepathy_lint.findings.violation import Violation, place_in_words
+from telepathy_lint.fixes.planner import Rewriter
 from telepathy_lint.rule import Rule, shown
-from telepathy_lint.scan import Modules, Scan, Site, scan
-from telepathy_lint.scan.sites import IDENTITY, SiteFinder
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source, SourceError
-from telepathy_lint.triggers import CACHE_VARIABLES, CodeWords
-from telepathy_lint.violation import Violation, place_in_words
+from telepathy_lint.sites import Modules, Scan, Site, scan
+from telepathy_lint.sites.loads import IDENTITY, SiteFinder
+from telepathy_lint.source.prefilter import CACHE_VARIABLES, CodeWords
+from telepathy_lint.source.text import Source, SourceError
+from telepathy_lint.suppression import comments as suppress
 
 #: The calls that the share of clean calls is counted over.
 _COUNTED = ("model", "tokenizer", "pipeline", "generate")

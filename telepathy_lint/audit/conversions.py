@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from telepathy_lint.audit.data import Conversion, Place
-from telepathy_lint.source import Source
-from telepathy_lint.triggers import CodeWords
+from telepathy_lint.source.prefilter import CodeWords
+from telepathy_lint.source.text import Source
 
 #: Also in the file: what it makes is written, so it is no merge for one run only.
 _MERGES = re.compile(r"\.(?:merge_and_unload|merge_adapter|add_weighted_adapter)\s*\(")

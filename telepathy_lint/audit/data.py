@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from telepathy_lint.audit.consistency import Consistency
     from telepathy_lint.audit.host import Host
 
-from telepathy_lint.violation import place_in_words
+from telepathy_lint.findings.violation import place_in_words
 
 #: Where a model id is written. "compared", "data", "dataset" and "service" choose no model of the hub: an `if`, a results file,
 #: a dataset's id, what a service calls what it sells.

@@ -10,10 +10,10 @@ import ast
 import re
 
 from telepathy_lint.audit.identifiers import names_models, names_services
-from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.index import FUNCTIONS, Function
-from telepathy_lint.scan.scopes import Tree
-from telepathy_lint.triggers import CodeWords
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.flow.uses import FUNCTIONS, Function
+from telepathy_lint.source.prefilter import CodeWords
 
 #: Calls that only look at what they are given.
 _LOOKS = frozenset(

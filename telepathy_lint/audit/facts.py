@@ -30,13 +30,13 @@ from telepathy_lint.audit.options import Options
 from telepathy_lint.audit.pairs import together
 from telepathy_lint.audit.sizes import gpu_of, peaks
 from telepathy_lint.audit.unused import Area, areas, unused_models
-from telepathy_lint.config import Configs
-from telepathy_lint.files import Discovery, Found, read_bytes
-from telepathy_lint.project import Project
-from telepathy_lint.registry import all_rules
-from telepathy_lint.scan import Modules
+from telepathy_lint.discovery.config import Configs
+from telepathy_lint.discovery.walk import Discovery, Found, read_bytes
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run.batch import Project
 from telepathy_lint.settings import UnusedModel
-from telepathy_lint.triggers import may_matter
+from telepathy_lint.sites import Modules
+from telepathy_lint.source.prefilter import may_matter
 
 
 def unused(
@@ -141,7 +141,7 @@ def _other_files(paths: Iterable[str], root: str, configs: Configs) -> tuple[lis
 
 
 def _work(todo: Sequence[Job], root: str, jobs: int | None) -> list[FileFacts]:
-    from telepathy_lint.workers import Pool, processes
+    from telepathy_lint.run.processes import Pool, processes
 
     modules = Modules()
     sizes = [len(job.data) for job in todo]
@@ -269,7 +269,7 @@ def _names_no_model(roles: set[Role]) -> bool:
 def _model(
     model_id: str, mentions: tuple[Mention, ...], loads: tuple[Place, ...], tokenizers: tuple[Place, ...]
 ) -> Model:
-    from telepathy_runtime.registry import UnknownModelError, check_id, get
+    from telepathy_runtime.models.registry import UnknownModelError, check_id, get
 
     status = check_id(model_id)
     model = Model(model_id, status.status, status.canonical, status.nearest, mentions, loads, tokenizers)

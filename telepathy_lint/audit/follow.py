@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from telepathy_lint.audit.data import Chosen, Place, Wanted
 from telepathy_lint.audit.identifiers import looks_like_an_id, place_of
 from telepathy_lint.audit.objects import Objects
-from telepathy_lint.scan import Site, Value
-from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.callgraph import CallGraph, is_static
-from telepathy_lint.scan.index import FUNCTIONS, Function
-from telepathy_lint.scan.scopes import Context, Scope
-from telepathy_lint.scan.sites import SiteFinder
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.calls import CallGraph, is_static
+from telepathy_lint.flow.tree import Context, Scope
+from telepathy_lint.flow.uses import FUNCTIONS, Function
+from telepathy_lint.sites import Site, Value
+from telepathy_lint.sites.loads import SiteFinder
 
 _DEPTH = 5
 #: Objects whose attributes are what the command line or a configuration says.

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.audit.data import Mention, Place, Role
-from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.scopes import Tree
-from telepathy_lint.triggers import CodeWords
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.source.prefilter import CodeWords
 
 #: Organisations whose names, before a slash, surely begin a model id.
 _ORGANISATIONS = (

@@ -6,8 +6,9 @@ import ast
 
 from telepathy_lint.audit.consistency import ABSENT, CALLER, COMPUTED, HIDDEN, LOADER, OR, SET, SHIPPED
 from telepathy_lint.audit.data import Setting
+from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import shown
-from telepathy_lint.scan import Argument, Known, Site, Value, catalog
+from telepathy_lint.sites import Argument, Known, Site, Value
 
 #: What the companion loader decides where a call does not say.
 _LOADER_CHOOSES = ("dtype", "device_map", "attn_implementation")

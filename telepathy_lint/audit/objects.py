@@ -6,11 +6,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.scan import Value
-from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.callgraph import CallGraph
-from telepathy_lint.scan.scopes import Context
-from telepathy_lint.scan.sites import SiteFinder
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.calls import CallGraph
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.sites import Value
+from telepathy_lint.sites.loads import SiteFinder
 
 _DEPTH = 4
 #: Calls that hand on what they are given, in another order or beside numbers.

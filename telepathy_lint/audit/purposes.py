@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from telepathy_lint.audit.data import Load
-from telepathy_lint.scan import catalog
+from telepathy_lint.knowledge import transformers_names as catalog
 
 GENERATIVE, VISION_LANGUAGE = "generative", "vision-language"
 ENCODER, EMBEDDER, AUDIO, VISION = "encoder", "embedder", "audio", "vision"

@@ -9,7 +9,7 @@ from telepathy_lint.audit.data import Gpu
 
 if TYPE_CHECKING:
     from telepathy_runtime.memory.workload import Workload
-    from telepathy_runtime.registry import ModelSpec
+    from telepathy_runtime.models.registry import ModelSpec
 
 #: Tokens of the one sequence that peaks are given for: a prompt of 1024 and an answer of 512.
 TOKENS = 1536
@@ -41,7 +41,7 @@ def peaks(spec: ModelSpec) -> tuple[tuple[str, int], ...]:
 @cache
 def spec_of(model_id: str) -> ModelSpec | None:
     """What the registry knows of a model."""
-    from telepathy_runtime.registry import UnknownModelError, get
+    from telepathy_runtime.models.registry import UnknownModelError, get
 
     try:
         return get(model_id)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from telepathy_lint.audit.data import Number, Place
 from telepathy_lint.audit.identifiers import is_id, place_of
-from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.index import FUNCTIONS
-from telepathy_lint.scan.scopes import Tree
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.flow.uses import FUNCTIONS
 
 #: Lines on which a chain can begin: a look at a size or a name.
 _CHAIN = re.compile(r"^[ \t]*if\b[^\n]*(?:param|size|name|model|_id)", re.MULTILINE)

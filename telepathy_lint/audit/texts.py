@@ -16,7 +16,7 @@ from telepathy_lint.audit.identifiers import (
     names_data,
     names_models,
 )
-from telepathy_lint.triggers import CACHE_VARIABLES
+from telepathy_lint.source.prefilter import CACHE_VARIABLES
 
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
 CONFIGS = (".yaml", ".yml", ".toml")

@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from telepathy_lint.scan import Site
-from telepathy_lint.scan.bindings import dotted
-from telepathy_lint.scan.scopes import Tree
-from telepathy_lint.triggers import CodeWords
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.sites import Site
+from telepathy_lint.source.prefilter import CodeWords
 
 #: A function with more loads is a test or a generated file.
 _MOST = 24

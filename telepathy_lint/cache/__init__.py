@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from telepathy_lint.cache import place, store
 from telepathy_lint.cache.contents import UNREADABLE, Contents, Known
 from telepathy_lint.cache.store import Entry, Fact
-from telepathy_lint.module_files import ModuleFiles
+from telepathy_lint.flow.import_resolution import ModuleFiles
 
 if TYPE_CHECKING:
-    from telepathy_lint.results import FileResult
+    from telepathy_lint.findings.result import FileResult
 
 #: What a damaged or forged file can make of its own entries.
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)

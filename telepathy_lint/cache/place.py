@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from telepathy_lint.config import Config
-from telepathy_lint.module_files import ROOT_MARKERS
+from telepathy_lint.discovery.config import Config
+from telepathy_lint.flow.import_resolution import ROOT_MARKERS
 
 NAME = ".telepathy_lint_cache"
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of telepathy-lint; it may be deleted at any time.\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from telepathy_lint.results import FileResult, Note
-from telepathy_lint.violation import Edit, Fix, SiteRef, Span, Violation
+from telepathy_lint.findings.result import FileResult, Note
+from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 
 
 class RowError(Exception):

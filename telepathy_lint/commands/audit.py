@@ -39,7 +39,7 @@ def audit(options: Namespace) -> int:
     from telepathy_lint.audit import compare
     from telepathy_lint.audit.facts import audit as gather
     from telepathy_lint.audit.sizes import gpu_of
-    from telepathy_lint.vendored import told
+    from telepathy_lint.discovery.vendored import told
 
     if not os.path.exists(options.path):
         raise Usage(f"{options.path}: no such file or folder")

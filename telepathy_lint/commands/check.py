@@ -9,21 +9,20 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from telepathy_lint import streams
 from telepathy_lint.commands.check_options import STDIN, refuse_contradictions
 from telepathy_lint.commands.options import Usage, configs_of, variable, variable_flag
-from telepathy_lint.config import ConfigError
-from telepathy_lint.files import Discovery, Found
-from telepathy_lint.output import FORMATS, Report
-from telepathy_lint.project import Project, selection
-from telepathy_lint.task import Task
+from telepathy_lint.discovery.config import ConfigError
+from telepathy_lint.discovery.walk import Discovery, Found
+from telepathy_lint.output import FORMATS, Report, streams
+from telepathy_lint.run.batch import Project, selection
+from telepathy_lint.run.options import Task
 
 if TYPE_CHECKING:
-    from telepathy_lint.baseline import Baseline
     from telepathy_lint.cache import Cache
-    from telepathy_lint.results import FileResult
+    from telepathy_lint.findings.result import FileResult
+    from telepathy_lint.findings.violation import Violation
+    from telepathy_lint.run.baseline import Baseline
     from telepathy_lint.settings import UnusedModel
-    from telepathy_lint.violation import Violation
 
 #: Options that are keys of the configuration too.
 _KEYS = (
@@ -103,7 +102,7 @@ class Check:
         discovery = Discovery(self.configs, self.config.force_exclude)
         found = discovery.find(self.options.paths)
         if discovery.copies and not self.quiet and discovery.copies != self._told:
-            from telepathy_lint.vendored import told
+            from telepathy_lint.discovery.vendored import told
 
             print(told(discovery.copies), file=sys.stderr)
             self._told = discovery.copies  # a run that watches says it once
@@ -195,9 +194,9 @@ class Check:
         except OSError as error:
             raise Usage(f"standard input cannot be read: {error.strerror}") from error
         found = Found(name, os.path.dirname(os.path.abspath(name)))
-        from telepathy_lint.one_file import run
-        from telepathy_lint.scan import Modules
-        from telepathy_lint.triggers import may_matter, may_name_rules
+        from telepathy_lint.run.lint_file import run
+        from telepathy_lint.sites import Modules
+        from telepathy_lint.source.prefilter import may_matter, may_name_rules
 
         self._refuse_unknown_rules()
         task = self._task()
@@ -206,7 +205,7 @@ class Check:
             job = self.project.job(found, data)
             result = run(job._replace(comments_only=not matters and not task.unused_noqa), task, Modules())
         else:
-            from telepathy_lint.results import FileResult
+            from telepathy_lint.findings.result import FileResult
 
             result = FileResult(name)
         if task.fix and not task.patch:
@@ -317,7 +316,7 @@ class Check:
         path = self._baseline_path
         if path is None:
             return results
-        from telepathy_lint.baseline import Baseline
+        from telepathy_lint.run.baseline import Baseline
 
         filtered = Baseline.read(path).filtered(results, [found.path for found in files], self._narrowed)
         if not self.quiet and (filtered.known or filtered.stale):
@@ -333,7 +332,7 @@ class Check:
     def _write_baseline(self, results: Sequence[FileResult], files: Sequence[Found]) -> int:
         from collections import Counter
 
-        from telepathy_lint.baseline import Baseline
+        from telepathy_lint.run.baseline import Baseline
 
         path = self._baseline_path
         assert path is not None

@@ -10,10 +10,10 @@ from typing import Any
 
 from telepathy_lint.cache import place
 from telepathy_lint.commands.options import Usage, add_where, columns, configs_of
-from telepathy_lint.config import Config, Configs, keys
-from telepathy_lint.files import Found
-from telepathy_lint.project import Project
+from telepathy_lint.discovery.config import Config, Configs, keys
+from telepathy_lint.discovery.walk import Found
 from telepathy_lint.rule import Rule
+from telepathy_lint.run.batch import Project
 from telepathy_lint.settings import Loader
 
 _CHOOSING = ("select", "extend-select", "ignore", "per-file-ignores", "extend-per-file-ignores")
@@ -94,7 +94,7 @@ def _origins(found: Config, keys: Sequence[str]) -> str:
 
 
 def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
-    from telepathy_lint.requirements import Targets
+    from telepathy_lint.discovery.requirements import Targets
 
     rows: list[tuple[str, Any, str]] = []
     for key in keys():

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from telepathy_lint.commands.options import columns
-from telepathy_lint.registry import all_rules
 from telepathy_lint.rule import Rule
+from telepathy_lint.rules import all_rules
 
 _FIXES = {None: "no", "display": "shown"}
 

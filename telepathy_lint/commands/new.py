@@ -150,7 +150,7 @@ def _checkout() -> Path:
 
 def _free_code(wanted: str) -> str:
     """The code, or the first free one of its hundred for `TLP1xx`; taken ones are refused."""
-    from telepathy_lint.registry import all_rules
+    from telepathy_lint.rules import all_rules
 
     taken = {rule.meta.code: rule.meta.name for rule in all_rules()}
     code = wanted.upper()

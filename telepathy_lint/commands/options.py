@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from telepathy_lint.config import Configs
+    from telepathy_lint.discovery.config import Configs
 
 #: Environment variables that stand for options, by the option's name: what Ruff has, with our prefix.
 VARIABLES = {
@@ -87,7 +87,7 @@ def configs_of(options: argparse.Namespace, given: Mapping[str, Any], *variables
     Raises:
         Usage, ConfigError: something of it cannot be used.
     """
-    from telepathy_lint.config import Configs, inline
+    from telepathy_lint.discovery.config import Configs, inline
 
     files = [text for text in options.config if os.path.isfile(text) or "=" not in text]
     if len(files) > 1:

@@ -8,9 +8,9 @@ from textwrap import wrap
 from typing import Any
 
 from telepathy_lint.commands.options import Usage, columns
-from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
-from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FAILED_TEXT
+from telepathy_lint.findings.result import FAILED_CODE, FAILED_NAME, FAILED_TEXT
 from telepathy_lint.rule import Rule
+from telepathy_lint.suppression.edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
 
 #: Findings about a file or a comment in it rather than a call.
 CODES_WITHOUT_RULE = {FAILED_CODE: (FAILED_NAME, FAILED_TEXT), UNUSED_CODE: (UNUSED_NAME, UNUSED_TEXT)}
@@ -25,7 +25,7 @@ def add_options(sub: ArgumentParser) -> None:
 
 
 def rule(options: Namespace) -> int:
-    from telepathy_lint.registry import all_rules
+    from telepathy_lint.rules import all_rules
 
     if options.all == (options.rule is not None):
         raise Usage("name one rule (a code or a name), or give --all")

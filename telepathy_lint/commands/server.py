@@ -19,7 +19,7 @@ def server(options: Namespace) -> int:
     """
     del options
     try:
-        from telepathy_lint.language_server import create
+        from telepathy_lint.front_ends.language_server import create
     except ModuleNotFoundError as error:
         if error.name not in ("pygls", "lsprotocol"):
             raise

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from telepathy_lint.results import FileResult
-    from telepathy_lint.violation import Violation
+    from telepathy_lint.findings.result import FileResult
+    from telepathy_lint.findings.violation import Violation
 
 
 class Format(NamedTuple):

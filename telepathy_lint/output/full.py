@@ -10,8 +10,8 @@ from telepathy_lint.output import Report
 from telepathy_lint.output.text import BLUE, BOLD, CYAN, GREEN, RED, paint, place, printable
 
 if TYPE_CHECKING:
-    from telepathy_lint.results import FileResult
-    from telepathy_lint.violation import Fix, Span, Violation
+    from telepathy_lint.findings.result import FileResult
+    from telepathy_lint.findings.violation import Fix, Span, Violation
 
 #: A longer line is shown from a little before the finding on.
 WIDTH = 160

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from telepathy_lint.findings.result import FAILED_CODE
 from telepathy_lint.output import Report
 from telepathy_lint.output.places import file_line, fingerprinted, message
-from telepathy_lint.results import FAILED_CODE
 
 
 def render(report: Report) -> Iterator[str]:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Violation
 from telepathy_lint.output import Report, rule_url
-from telepathy_lint.violation import Edit, Fix, SiteRef, Violation
 
 
 def render(report: Report) -> Iterator[str]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
+from telepathy_lint.findings.result import FAILED_CODE
 from telepathy_lint.output import Report
 from telepathy_lint.output.places import file_line
 from telepathy_lint.output.text import place
-from telepathy_lint.results import FAILED_CODE
 
 # XML 1.0 knows no way at all to write these.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,9 +6,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 
+from telepathy_lint.findings.result import FileResult
+from telepathy_lint.findings.violation import Violation, place_in_words
 from telepathy_lint.output import Report
-from telepathy_lint.results import FileResult
-from telepathy_lint.violation import Violation, place_in_words
 
 
 def file_line(result: FileResult, violation: Violation, line: int | None = None) -> int:

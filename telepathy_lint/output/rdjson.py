@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from telepathy_lint.findings.result import FAILED_CODE, FileResult
+from telepathy_lint.findings.violation import Edit, Span, Violation
 from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, message
-from telepathy_lint.results import FAILED_CODE, FileResult
-from telepathy_lint.violation import Edit, Span, Violation
 
 
 def render(report: Report) -> Iterator[str]:

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from telepathy_lint import __version__
-from telepathy_lint.noqa_edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
+from telepathy_lint.findings.result import FAILED_CODE, FAILED_NAME, FAILED_TEXT, FileResult
+from telepathy_lint.findings.violation import Edit, Violation
 from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, fingerprinted, message
-from telepathy_lint.registry import all_rules
-from telepathy_lint.results import FAILED_CODE, FAILED_NAME, FAILED_TEXT, FileResult
-from telepathy_lint.violation import Edit, Violation
+from telepathy_lint.rules import all_rules
+from telepathy_lint.suppression.edits import UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from telepathy_lint.output import Report
 
 if TYPE_CHECKING:
-    from telepathy_lint.violation import Violation
+    from telepathy_lint.findings.violation import Violation
 
 BOLD, RED, GREEN, CYAN, BLUE = "1", "1;31", "32", "36", "1;34"
 

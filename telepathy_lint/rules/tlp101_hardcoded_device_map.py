@@ -4,10 +4,10 @@ import ast
 import re
 from collections.abc import Iterable
 
+from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
-from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import Safety
+from telepathy_lint.sites import Site, Value
 
 #: A file with one of these may run in several processes, or owns the placement in another way. transformers' "auto" spreads
 #: every process over all GPUs there, the resolver gives each process its own.

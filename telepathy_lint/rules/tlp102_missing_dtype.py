@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence, relevance
+from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.weight_sizes import cost_of_float32
+from telepathy_lint.sites import Site
 
 
 class MissingDtype(Rule):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import re
 
-from telepathy_lint import evidence, relevance
+from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.rule import Meta, Report, Rule, origin
-from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
-from telepathy_lint.weight_sizes import cost_of_float32
+from telepathy_lint.sites import Site, Value
 
 _TORCH_DTYPE = (
     r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint import relevance
+from telepathy_lint.facts import relevance
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Known, Site
 
 
 class MissingAttnImplementation(Rule):
@@ -54,7 +54,7 @@ class MissingAttnImplementation(Rule):
 def _chosen(site: Site) -> str:
     """What transformers picks, by itself, for the class of the model."""
     if site.model_id is not None and "/" in site.model_id:
-        from telepathy_runtime.families import canonical_id  # only where there is a finding
+        from telepathy_runtime.models.families import canonical_id  # only where there is a finding
 
         # The classes of every family that is known there (Llama, Mistral, Qwen2) have had sdpa since transformers 4.38.
         if canonical_id(site.model_id) is not None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence, relevance
+from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Known, Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Known, Site
 
 
 class MissingGenerationConfig(Rule):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.change import Change, Repair
+from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.rule import Meta, Report, Rule, shown
-from telepathy_lint.scan import Site, Value
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site, Value
 
 #: Maps that spread a model over devices as they find room, to CPU and disk where there is none; the loader's may.
 _SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential", "resolve"})

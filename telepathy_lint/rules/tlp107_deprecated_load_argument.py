@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.change import Repair
-from telepathy_lint.outdated_arguments import new_class, old_arguments, removed_task
+from telepathy_lint.facts.outdated import new_class, old_arguments, removed_task
+from telepathy_lint.findings.change import Repair
 from telepathy_lint.rule import Meta, Report, Rule, written
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class DeprecatedLoadArgument(Rule):
@@ -65,6 +65,6 @@ class DeprecatedLoadArgument(Rule):
         return self.at(site, node, f"{detail}; also {', '.join(others)}" if others else detail)
 
     def repair(self, site: Site, settings: Settings) -> Repair | None:
-        from telepathy_lint import replaced_arguments
+        from telepathy_lint.fixes import old_arguments as replaced_arguments
 
         return replaced_arguments.repair(site, settings)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from telepathy_lint.change import Change, Repair
-from telepathy_lint.ineffective_arguments import into_model_kwargs, problems_of
+from telepathy_lint.facts.ineffective import into_model_kwargs, problems_of
+from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class IneffectiveLoadArgument(Rule):

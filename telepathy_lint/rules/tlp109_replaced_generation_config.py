@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.change import TARGET, Change, Name, Repair, slot
+from telepathy_lint.findings.change import TARGET, Change, Name, Repair, slot
+from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.rule import Meta, Report, Rule, origin, value_text
-from telepathy_lint.scan import Site, Value
-from telepathy_lint.scan.values import Evaluator
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site, Value
 
 #: With one of these the script says itself where generation stops.
 _STOPS = ("eos_token_id", "stop_strings")

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from telepathy_lint import evidence, relevance
+from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Known, Site, catalog
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Known, Site
 
 
 class UnsetPadToken(Rule):

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint import relevance
+from telepathy_lint.facts import relevance
 from telepathy_lint.rule import Meta, Report, Rule, line_name
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class EosPaddedTraining(Rule):

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint.decoding import decides_nothing
+from telepathy_lint.facts.decoding import decides_nothing
 from telepathy_lint.rule import Meta, Report, Rule, literal
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 _LENGTHS = ("max_new_tokens", "max_length")
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from telepathy_lint.change import Change, Repair
-from telepathy_lint.decoding import (
+from telepathy_lint.facts.decoding import (
     SAMPLING,
     ignored_by,
     is_always,
@@ -9,10 +8,11 @@ from telepathy_lint.decoding import (
     is_number,
     is_zero,
 )
+from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Report, Rule, line_name, origin, shown
-from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import Safety
+from telepathy_lint.sites import Argument, Site
 
 
 class ContradictoryDecoding(Rule):

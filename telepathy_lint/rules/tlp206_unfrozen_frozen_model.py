@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from telepathy_lint.change import Change, Repair
+from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.rule import Meta, Report, Rule, line_name
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 def _adds_parameters(text: str) -> bool:

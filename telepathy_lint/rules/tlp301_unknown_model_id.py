@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from telepathy_lint.change import Repair
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.fixes.model_ids import id_repair, literal_ids
 from telepathy_lint.rule import Meta, Report, Rule, origin
-from telepathy_lint.scan import Site
-from telepathy_lint.scan.identifiers import status_of
 from telepathy_lint.settings import Settings
-from telepathy_lint.written_ids import id_repair, literal_ids
+from telepathy_lint.sites import Site
+from telepathy_lint.sites.written_ids import status_of
 
 
 class UnknownModelId(Rule):

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from telepathy_lint.findings.violation import place_in_words
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
-from telepathy_lint.violation import place_in_words
+from telepathy_lint.sites import Site
 
 
 class UnusedModelConfig(Rule):

@@ -4,9 +4,9 @@ import ast
 import re
 
 from telepathy_lint.rule import Meta, Report, Rule, origin, shown
-from telepathy_lint.scan import Argument, Site, Value
 from telepathy_lint.settings import Settings
-from telepathy_lint.triggers import CACHE_VARIABLES
+from telepathy_lint.sites import Argument, Site, Value
+from telepathy_lint.source.prefilter import CACHE_VARIABLES
 
 _ABSOLUTE = r"/(?!/)|[A-Za-z]:[\\/]|\\\\\w"
 #: Folders that every machine, or every machine of a hosted platform or a container, has in the same place.

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from telepathy_lint.rule import Meta, Report, Rule, literal, origin
-from telepathy_lint.scan import Argument, Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site
 
 _DTYPES = {"torch.bfloat16": "bfloat16", "torch.float16": "float16", "torch.half": "float16"}
 _ATTENTION = ("sdpa", "flash_attention_2", "eager")
@@ -70,8 +70,8 @@ class OversizedBatch(Rule):
         if type(batch) is not int or batch < 1 or options is None:
             return None
         # Here and not above: most files train nothing, and start-up is to stay light.
-        from telepathy_runtime import registry
         from telepathy_runtime.memory import GPUS, UnknownOptionError, Workload, estimate, max_batch
+        from telepathy_runtime.models import registry
 
         # Only the names of the table: "device" would ask this machine, which needs torch.
         card = {name.casefold(): gpu for name, gpu in GPUS.items()}.get(settings.gpu.casefold())

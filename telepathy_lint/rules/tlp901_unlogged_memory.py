@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 #: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
 _ASKS = (

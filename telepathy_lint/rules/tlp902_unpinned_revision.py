@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 
 from telepathy_lint.rule import Meta, Report, Rule
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 _HUB_ID = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 #: The ids without an organisation that the hub has kept from its first years; any other bare name may be a folder.

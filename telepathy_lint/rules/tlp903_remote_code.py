@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from telepathy_lint.rule import Meta, Report, Rule, origin
-from telepathy_lint.scan import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class RemoteCode(Rule):

@@ -14,7 +14,7 @@ from telepathy_runtime.memory.gpus import GPUS, Gpu, gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import Fit, max_batch, max_batch_pair, max_tokens
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.models.spec import UnknownOptionError
 
 if TYPE_CHECKING:
     from telepathy_runtime.memory.monitor import Monitor as Monitor

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
-from telepathy_runtime.model_spec import ModelSpec, NotModelledError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose activations have a closed form; the tracer measures any other."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from telepathy_runtime.memory.estimate import COMPONENTS, Instant
 from telepathy_runtime.memory.gpus import GIB, Gpu
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.models.spec import UnknownOptionError
 
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from telepathy_runtime.memory.blocks import Block, block, lora_params, repeats_keys
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec, element_size
+from telepathy_runtime.models.spec import ModelSpec, element_size
 
 COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime.gpu_names import DEVICE, GIB_TOTALS, canonical, sized, unknown
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.machine.gpu_names import DEVICE, GIB_TOTALS, canonical, sized, unknown
+from telepathy_runtime.models.spec import UnknownOptionError
 
 GIB = 2**30
 CONTEXT_BYTES = 6 * GIB // 10

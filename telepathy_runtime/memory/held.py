@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from telepathy_runtime.memory.estimate import Estimate, Instant, dtype_note, states
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:

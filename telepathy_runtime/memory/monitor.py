@@ -21,7 +21,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory.devices import (
     Measured,
     Sampler,
@@ -42,6 +41,7 @@ from telepathy_runtime.memory.findings import (
 )
 from telepathy_runtime.memory.oom import parse_oom
 from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models import registry
 
 SCHEMA = 1
 STEPS_BEFORE_VERDICT = 2

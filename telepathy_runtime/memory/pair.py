@@ -13,7 +13,7 @@ from telepathy_runtime.memory.blocks import block
 from telepathy_runtime.memory.estimate import Estimate, Instant, logits_bytes, step_transient
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError, element_size
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
 
 @dataclass(frozen=True)

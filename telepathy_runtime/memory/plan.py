@@ -9,7 +9,7 @@ from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, RESERVE, Gpu, gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec
+from telepathy_runtime.models.spec import ModelSpec
 
 MOST = 2**20
 """No batch above this is looked for."""

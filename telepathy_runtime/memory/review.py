@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory.blocks import block
 from telepathy_runtime.memory.estimate import estimate
 from telepathy_runtime.memory.gpus import Gpu, gpu
 from telepathy_runtime.memory.pair import PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import max_batch_pair
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import ModelSpec
 
 LLAMA_1B, LLAMA_3B = "meta-llama/Llama-3.2-1B", "meta-llama/Llama-3.2-3B"
 LLAMA_8B, MISTRAL_7B = "meta-llama/Llama-3.1-8B", "mistralai/Mistral-7B-v0.3"

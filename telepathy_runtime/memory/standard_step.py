@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import Estimate, Instant
 from telepathy_runtime.memory.tracing import Trace, trace
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) -> Estimate:

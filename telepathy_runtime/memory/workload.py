@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.models.spec import UnknownOptionError
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "regime": ("inference", "frozen_grad", "lora", "full"),

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import engine, registry
-from telepathy_lint.notebook import Notebook
+from telepathy_lint import engine
+from telepathy_lint import rules as registry
 from telepathy_lint.settings import Settings
-from telepathy_lint.source import Source
+from telepathy_lint.source.notebook import Notebook
+from telepathy_lint.source.text import Source
 from tests.precision.cases import CASES, NOTEBOOKS
 
 RULES = registry.select(["TLP101", "TLP102", "TLP103", "TLP104", "TLP105", "TLP201"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from telepathy_runtime.environment import Device, Machine
+from telepathy_runtime.machine.environment import Device, Machine
 
 GIB = 2**30
 FLASH = {

@@ -10,18 +10,12 @@ import pytest
 import torch
 import transformers
 
-from telepathy_runtime import (
-    ArgumentError,
-    LoadError,
-    LoadReport,
-    downloads,
-    inspection,
-    load_model,
-    load_tokenizer,
-)
-from telepathy_runtime.caches import Cache
-from telepathy_runtime.downloads import Download
+from telepathy_runtime import ArgumentError, LoadError, LoadReport, load_model, load_tokenizer
+from telepathy_runtime.checkpoint import downloads
+from telepathy_runtime.checkpoint.downloads import Download
 from telepathy_runtime.errors import ReadOnlyCacheError
+from telepathy_runtime.loading import inspection
+from telepathy_runtime.machine.caches import Cache
 from tests.runtime.conftest import Checkpoints
 
 
@@ -121,7 +115,7 @@ def test_a_generation_config_that_cannot_be_merged_is_a_warning(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ValueError("num_return_sequences")
 
-    monkeypatch.setattr("telepathy_runtime.generation.merge", broken)
+    monkeypatch.setattr("telepathy_runtime.choose.generation.merge", broken)
     model = load_model(checkpoints("llama"))
     report = LoadReport.of(model)
     assert report is not None
@@ -156,7 +150,7 @@ def test_a_processor_holds_the_tokenizer(checkpoints: Checkpoints) -> None:
 def test_the_command_line_has_no_traceback(
     checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from telepathy_runtime import cli
+    from telepathy_runtime.commands import cli
 
     assert cli.main(["load", str(checkpoints("llama")), "--dtype", "bogus"]) == 1
     assert "torch has no such dtype" in capsys.readouterr().err

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime.attention import ClassTraits, choose_attention
-from telepathy_runtime.environment import Device, Machine
+from telepathy_runtime.choose.attention import ClassTraits, choose_attention
 from telepathy_runtime.errors import AttentionError
-from telepathy_runtime.launcher import Launcher
+from telepathy_runtime.machine.environment import Device, Machine
+from telepathy_runtime.machine.launcher import Launcher
 from tests.runtime.machines import CPU, FLASH, cuda
 
 LLAMA = ClassTraits("LlamaForCausalLM")

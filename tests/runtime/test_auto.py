@@ -19,8 +19,8 @@ accelerate = pytest.importorskip("accelerate")
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
-from telepathy_runtime.environment import Device, Machine  # noqa: E402
-from telepathy_runtime.placement import choose_device_map  # noqa: E402
+from telepathy_runtime.choose.placement import choose_device_map  # noqa: E402
+from telepathy_runtime.machine.environment import Device, Machine  # noqa: E402
 from tests.runtime.machines import GIB  # noqa: E402
 
 #: Shapes in which the largest layer is much, little, and nearly all of the model.

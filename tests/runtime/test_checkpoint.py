@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telepathy_runtime import caches, checkpoint
-from telepathy_runtime.checkpoint import Tensor, UnreadableError
-from telepathy_runtime.plan import Facts, Request, make_plan
-from telepathy_runtime.planning import weight_bytes
+from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.checkpoint.files import Tensor, UnreadableError
+from telepathy_runtime.choose.plan import Facts, Request, make_plan
+from telepathy_runtime.loading.planning import weight_bytes
+from telepathy_runtime.machine import caches
 from tests.runtime.machines import GIB, cuda
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import telepathy_runtime
-from telepathy_runtime import LoadReport, cli
+from telepathy_runtime import LoadReport
+from telepathy_runtime.commands import cli
 from tests.runtime.conftest import Checkpoints
 
 ROOT = Path(telepathy_runtime.__file__).parent.parent
@@ -113,7 +114,7 @@ def test_every_command_of_the_table_is_there(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("command", [["--help"], ["doctor", "--help"], ["models", "--help"]])
 def test_help_needs_no_torch(command: list[str]) -> None:
     code = (
-        f"import sys, telepathy_runtime.cli as c\ntry: c.main({command!r})\nexcept SystemExit: pass\n"
+        f"import sys, telepathy_runtime.commands.cli as c\ntry: c.main({command!r})\nexcept SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)

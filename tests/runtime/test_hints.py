@@ -15,10 +15,10 @@ from telepathy_runtime import (
     LoadError,
     ModelClassError,
     ModelMissingError,
-    hints,
     load_model,
     load_tokenizer,
 )
+from telepathy_runtime.failures import hints
 from tests.runtime.conftest import Checkpoints
 from tests.runtime.test_failures import cut, failure, lfs_pointer
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import telepathy_runtime
-from telepathy_runtime import caches
+from telepathy_runtime.machine import caches
 from tests.runtime.conftest import Checkpoints
 from tests.runtime.hub import COMMIT, serve
 

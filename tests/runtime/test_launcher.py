@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_runtime import launcher
 from telepathy_runtime.errors import LauncherError
-from telepathy_runtime.launcher import Launcher
+from telepathy_runtime.machine import launcher
+from telepathy_runtime.machine.launcher import Launcher
 
 TORCHRUN = {
     "WORLD_SIZE": "16",

@@ -22,7 +22,7 @@ from telepathy_runtime import (
     resolve_device_map,
     resolve_dtype,
 )
-from telepathy_runtime.environment import dtype_keyword
+from telepathy_runtime.machine.environment import dtype_keyword
 from tests.checkpoints import CLASSES
 from tests.runtime.conftest import Checkpoints
 

@@ -105,7 +105,7 @@ def test_the_linter_is_not_imported() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("telepathy_lint"):
                 names = {f"{node.module}.{name.name}" for name in node.names}
-                assert names <= {"telepathy_lint._version.__version__", "telepathy_lint.streams"}, path
+                assert names <= {"telepathy_lint._version.__version__", "telepathy_lint.output.streams"}, path
             if isinstance(node, ast.Import):
                 assert not any(name.name.startswith("telepathy_lint") for name in node.names), path
 

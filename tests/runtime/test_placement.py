@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime.choice import Choice
-from telepathy_runtime.environment import Device, Machine
+from telepathy_runtime.choose.choice import Choice
+from telepathy_runtime.choose.placement import choose_device_map
 from telepathy_runtime.errors import DeviceMapError
-from telepathy_runtime.launcher import Launcher
-from telepathy_runtime.placement import choose_device_map
+from telepathy_runtime.machine.environment import Device, Machine
+from telepathy_runtime.machine.launcher import Launcher
 from tests.runtime.machines import CPU, GIB, cuda
 
 MPS = Machine(accelerator="mps", devices=(Device("mps", 0),))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime.environment import Device, Machine
-from telepathy_runtime.precision import choose_dtype
+from telepathy_runtime.choose.precision import choose_dtype
+from telepathy_runtime.machine.environment import Device, Machine
 from tests.runtime.machines import CPU, cuda
 
 OLD_MAC = Machine(accelerator="mps", devices=(Device("mps", 0),), bfloat16=False)

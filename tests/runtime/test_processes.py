@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import telepathy_runtime
-from telepathy_runtime import environment, load_model
+from telepathy_runtime import load_model
+from telepathy_runtime.machine import environment
 from tests.runtime.conftest import Checkpoints
 
 ROOT = Path(telepathy_runtime.__file__).parent.parent

@@ -15,7 +15,8 @@ from accelerate.utils import DeepSpeedPlugin, DistributedType, FullyShardedDataP
 from accelerate.utils.deepspeed import HfDeepSpeedConfig
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
-from telepathy_runtime import DeviceMapError, environment, plan_load, resolve_device_map
+from telepathy_runtime import DeviceMapError, plan_load, resolve_device_map
+from telepathy_runtime.machine import environment
 from tests.runtime.conftest import Checkpoints
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from telepathy_runtime import LoadReport, environment, load_model, plan_load, resolve_device_map
-from telepathy_runtime.environment import Device
+from telepathy_runtime import LoadReport, load_model, plan_load, resolve_device_map
+from telepathy_runtime.machine import environment
+from telepathy_runtime.machine.environment import Device
 
 
 def train_ddp(model: Any, batch: dict[str, Any]) -> float:

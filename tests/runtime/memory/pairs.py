@@ -17,7 +17,7 @@ from telepathy_runtime.memory.pair import PerceiverBridge
 from telepathy_runtime.memory.standard_step import hub_config, optimizer_of
 from telepathy_runtime.memory.tracing import Trace, trace
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.model_spec import ModelSpec
+from telepathy_runtime.models.spec import ModelSpec
 
 
 class Layer(nn.Module):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import registry
-from telepathy_runtime.architectures import READERS, ConfigError, spec_from_config
 from telepathy_runtime.memory import review
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.architectures import READERS, ConfigError, spec_from_config
+from telepathy_runtime.models.spec import UnknownOptionError
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

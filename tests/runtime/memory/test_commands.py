@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import registry
+from telepathy_runtime.commands.memory import main
 from telepathy_runtime.memory import render
-from telepathy_runtime.memory.commands import main
 from telepathy_runtime.memory.gpus import GPUS
+from telepathy_runtime.models import registry
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from telepathy_runtime.commands.memory import main
 from telepathy_runtime.memory import review_text
-from telepathy_runtime.memory.commands import main
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "memory.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import COMPONENTS, estimate
 from telepathy_runtime.memory.gpus import gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import max_batch
 from telepathy_runtime.memory.workload import LORA_TARGETS, Workload
-from telepathy_runtime.model_spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from telepathy_runtime.memory import Monitor, Workload, estimate
-from telepathy_runtime.model_spec import ModelSpec
+from telepathy_runtime.models.spec import ModelSpec
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

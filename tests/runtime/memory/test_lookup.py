@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import checkpoint, gguf, registry
-from telepathy_runtime.cli import main
-from telepathy_runtime.memory.lookup import Sources, find, read_path, search
-from telepathy_runtime.model_spec import UnknownOptionError
-from telepathy_runtime.registry import ConfigError, UnknownModelError
+from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.checkpoint import gguf
+from telepathy_runtime.commands.cli import main
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.lookup import Sources, find, read_path, search
+from telepathy_runtime.models.registry import ConfigError, UnknownModelError
+from telepathy_runtime.models.spec import UnknownOptionError
 from tests.runtime.memory.test_registry import OWN
 
 LLAMA = {

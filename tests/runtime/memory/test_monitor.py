@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory import Monitor, Workload, estimate, log
 from telepathy_runtime.memory import devices as devices_module
 from telepathy_runtime.memory import monitor as monitor_module
@@ -20,6 +19,7 @@ from telepathy_runtime.memory.findings import (
     used_share,
     verdict,
 )
+from telepathy_runtime.models import registry
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory import (
     GPUS,
     Gpu,
@@ -19,7 +18,8 @@ from telepathy_runtime.memory import (
     review_text,
 )
 from telepathy_runtime.memory.units import GIB, gib, parse
-from telepathy_runtime.model_spec import UnknownOptionError
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import UnknownOptionError
 
 LLAMA_8B = "meta-llama/Llama-3.1-8B"
 FULL = Workload(seq_len=1536, regime="full")

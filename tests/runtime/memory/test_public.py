@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from telepathy_runtime import registry
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.estimate import states
 from telepathy_runtime.memory.oom import parse_oom
 from telepathy_runtime.memory.units import GIB
+from telepathy_runtime.models import registry
 
 # SujeethJinesh/LatentWire, preserved_data/2025-10-10_hpc_embedding_smoke/logs/training.log, lines 14 and 17:
 # four H100, Llama-3.1-8B in bfloat16, device_map="auto" with 5, 10, 10 and 7 layers; decimal GB, one digit.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime import registry
-from telepathy_runtime.registry import UnknownModelError
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.registry import UnknownModelError
 
 SEED_IDS = {
     "meta-llama/Llama-3.2-1B": 1_235_814_400,
@@ -59,7 +59,7 @@ def test_old_names_lead_to_the_present_ones(old: str, present: str, params: int)
 
 
 def test_every_count_is_the_published_one() -> None:
-    from telepathy_runtime.memory.counting import agrees
+    from telepathy_runtime.models.counting import agrees
 
     wrong = [s.id for s in registry.all_models() if not agrees(s.params, registry.published_params(s.id))]
     assert wrong == []
@@ -77,7 +77,7 @@ SAMPLE = [
 @pytest.mark.parametrize("model_id", SAMPLE)
 def test_a_listed_model_is_what_transformers_builds(model_id: str) -> None:
     pytest.importorskip("transformers")
-    from telepathy_runtime.memory.counting import difference
+    from telepathy_runtime.models.counting import difference
 
     if registry.get(model_id).architecture not in known_types():
         pytest.skip("this transformers does not know the architecture")
@@ -90,7 +90,7 @@ def test_a_listed_model_is_what_transformers_builds(model_id: str) -> None:
 )
 def test_every_listed_model_is_what_transformers_builds(model_id: str) -> None:
     pytest.importorskip("transformers")
-    from telepathy_runtime.memory.counting import difference
+    from telepathy_runtime.models.counting import difference
 
     if registry.get(model_id).architecture not in known_types():
         pytest.skip("this transformers does not know the architecture")
@@ -196,7 +196,7 @@ def test_every_listed_model_belongs_to_its_family() -> None:
 def test_it_imports_nothing_heavy() -> None:
     code = (
         "import sys; from telepathy_runtime import registry, memory; registry.get('Qwen/Qwen2.5-3B');"
-        "memory.max_batch; import telepathy_runtime.memory.commands;"
+        "memory.max_batch; import telepathy_runtime.commands.memory;"
         "heavy = {'torch', 'transformers', 'accelerate', 'numpy', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

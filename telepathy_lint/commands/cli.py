@@ -1,0 +1,132 @@
+"""The command line: arguments to options, and one function a subcommand.
+
+Exit codes: 0 nothing found, 1 something found, 2 could not do it. Whatever is not needed is not imported: a run over
+files that load no model costs little more than the interpreter and argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from telepathy_lint import __version__
+from telepathy_lint.commands.options import Usage as Usage
+from telepathy_lint.commands.options import columns as columns
+from telepathy_lint.output import streams
+
+#: Each is a module of `commands/` with a function of that name, and `add_options` where it has options.
+SUBCOMMANDS = {
+    "check": "lint files, folders and notebooks, and fix them",
+    "audit": "write how a whole repository configures and loads its models",
+    "rule": "print a rule's documentation",
+    "linter": "list all rules: code, name, fix, whether it is on by default",
+    "config": "print what is configured and where it comes from",
+    "cache": "say where results are kept between runs, or remove them",
+    "server": "speak the language server protocol on standard input and output",
+    "new": "write the beginning of a rule, for contributors",
+}
+#: Where the options stand in a module of their own.
+_OPTIONS = {"check": "check_options"}
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse makes a formatter for every option it is given, and asks shutil, a slow import, how wide each may be."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=max(columns(), 40) - 2)
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = _near(unknown[0].partition("=")[0], self._option_string_actions)
+            what = "option" if unknown[0].startswith("-") else "argument"
+            self.error(f"unexpected {what} {unknown[0]!r}{near}")
+        return parsed, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\nFor more information, try '{self.prog} --help'.\n")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; the exit code."""
+    collecting = gc.isenabled()
+    # Trees and values of a file are all dropped together with it: collections only cost time.
+    gc.disable()
+    try:
+        return streams.run("telepathy-lint", lambda: _run(arguments))
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command = arguments[0] if arguments else ""
+    top = parser(command)
+    try:
+        if not command:
+            top.print_help(sys.stderr)
+            return 2
+        if command not in SUBCOMMANDS and not command.startswith("-"):
+            meant = f"; did you mean 'telepathy-lint check {command}'?" if os.path.exists(command) else ""
+            top.error(f"unknown command {command!r}{meant or _near(command, SUBCOMMANDS)}")
+        options = top.parse_args(list(arguments))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    from telepathy_lint.discovery.config import ConfigError
+
+    try:
+        return int(_command(options.command)(options))
+    except (ConfigError, Usage) as error:
+        print(f"telepathy-lint: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"telepathy-lint: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("telepathy-lint: interrupted", file=sys.stderr)
+        return 130
+
+
+def _command(name: str) -> Any:
+    return getattr(importlib.import_module(f"telepathy_lint.commands.{name}"), name)
+
+
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser; only the named subcommand is built, since building all costs more than most runs."""
+    top = _Parser(
+        prog="telepathy-lint",
+        description="Finds and rewrites the way experiment code loads Hugging Face models.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", "-V", action="version", version=f"telepathy-lint {__version__}")
+    subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
+    for name in (command,) if command in SUBCOMMANDS else SUBCOMMANDS:
+        sub = subcommands.add_parser(
+            name, help=SUBCOMMANDS[name], description=SUBCOMMANDS[name], allow_abbrev=False
+        )
+        if name == "check":
+            sub.usage = "telepathy-lint check [OPTIONS] [PATH ...]"
+            sub.epilog = "exit status: 0 nothing found, 1 something found, 2 something could not be done"
+        if command == name:
+            module = importlib.import_module(f"telepathy_lint.commands.{_OPTIONS.get(name, name)}")
+            if hasattr(module, "add_options"):
+                module.add_options(sub)
+    return top

@@ -1,0 +1,1 @@
+"""Which files to lint, and with which configuration."""

@@ -1,0 +1,393 @@
+"""`[tool.telepathy-lint]` of the nearest pyproject.toml, or telepathy-lint.toml, as one frozen Config.
+
+The command line goes before the environment, the environment before the file, the file before the one that it extends. An
+unknown key or a wrong value is an error that names the file and the nearest key there is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from telepathy_lint.settings import FixStyle, Loader, Settings
+from telepathy_lint.settings.selectors import Fixing, Layer
+
+DEFAULT_EXCLUDE = (
+    ".bzr", ".direnv", ".eggs", ".git", ".git-rewrite", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
+    ".pyenv", ".pytest_cache", ".pytype", ".ruff_cache", ".svn", ".telepathy_lint_cache", ".tox", ".venv", ".vscode",
+    "__pycache__", "__pypackages__", "_build", "buck-out", "build", "dist", "node_modules", "site-packages", "venv",
+)  # fmt: skip
+_NAMES = ("telepathy-lint.toml", "pyproject.toml")
+SECTION = "telepathy-lint"
+#: The names in a file's headers: what is between the brackets, behind `tool.`.
+_HEADERS = r"""(?m)^[ \t]*\[[ \t]*(?:["']?tool["']?[ \t]*\.[ \t]*)?["']?([\w-]+)"""
+#: Fields that are no keys.
+_INTERNAL = ("root", "origins", "files", "rule_layers", "fix_layers")
+#: Keys whose values are added to those of the places that go after.
+_ADDED = (
+    "ignore", "extend-select", "unfixable", "extend-fixable", "extend-safe-fixes", "extend-unsafe-fixes",
+    "extend-per-file-ignores", "extend-exclude",
+)  # fmt: skip
+#: Keys that start a choice anew, with those that go on from it.
+_RULES = ("select", "extend-select", "ignore")
+_FIXES = ("fixable", "extend-fixable", "unfixable")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says where, what and what to do."""
+
+
+class Config(NamedTuple):
+    """Everything that can be configured, and where each value came from."""
+
+    #: The folder that relative patterns and paths count from.
+    root: str = "."
+    #: None for the rules that are on by default.
+    select: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
+    #: None for all rules.
+    fixable: tuple[str, ...] | None = None
+    unfixable: tuple[str, ...] = ()
+    extend_fixable: tuple[str, ...] = ()
+    extend_safe_fixes: tuple[str, ...] = ()
+    extend_unsafe_fixes: tuple[str, ...] = ()
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    extend_per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    extend_exclude: tuple[str, ...] = ()
+    force_exclude: bool = False
+    respect_gitignore: bool = True
+    include_vendored: bool = False
+    strict: bool = False
+    fix: bool = False
+    unsafe_fixes: bool = False
+    unsafe_fixes_despite: tuple[str, ...] = ()
+    show_fixes: bool = False
+    report_unused_noqa: bool = False
+    output_format: str = "full"
+    jobs: int | None = None
+    baseline: str | None = None
+    cache_dir: str | None = None
+    fix_style: FixStyle = "loader"
+    target_transformers: str | None = None
+    loader: Loader = Loader()
+    wrappers: tuple[str, ...] = ()
+    gpu: str | None = None
+    extend: str | None = None
+    required_version: str | None = None
+    #: Key as written -> the files, variables or options that say it; a key that is missing here has its default.
+    origins: Mapping[str, str] = {}
+    #: The configuration files that were read, the nearest first.
+    files: tuple[str, ...] = ()
+    #: What each place says about the rules to use, and about those to fix; a later one goes before.
+    rule_layers: tuple[Layer, ...] = ()
+    fix_layers: tuple[Layer, ...] = ()
+
+    def settings(self, target: str | None) -> Settings:
+        """What rules and fixes may ask; `target` is what the project's requirements say."""
+        settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
+        fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
+        gpu = self.gpu if self.gpu is not None else settings.gpu
+        settings = settings._replace(fixing=fixing, gpu=gpu, strict=self.strict)
+        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite)
+
+    @property
+    def ignored(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Patterns of files, and the rules that are left out there."""
+        return (*self.per_file_ignores, *self.extend_per_file_ignores)
+
+    @property
+    def loading_words(self) -> tuple[str, ...]:
+        """Names of configured functions that load: a file that has one matters, whatever else it lacks."""
+        house = (self.loader.load_model, self.loader.load_tokenizer) if self.loader != Loader() else ()
+        return (*house, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+
+    def with_options(self, options: Mapping[str, Any]) -> Config:
+        """The same with values given on the command line (keys as written).
+
+        Raises:
+            ConfigError: an option cannot have its value.
+        """
+        return self.with_values(options)
+
+    def with_values(self, values: Mapping[str, Any], where: str | None = None) -> Config:
+        """The same with the values of a place that goes before (keys as written): an option each where none is named.
+
+        Raises:
+            ConfigError: a key cannot have its value, or is not known.
+        """
+        if not values:
+            return self
+        places = {key: where or f"--{key}" for key in values}
+        refuse_unknown(values, where or "")
+        given = {key: checked(key, value, places[key]) for key, value in values.items()}
+        origins, before = dict(self.origins), self
+        layers: list[tuple[Layer, ...]] = []
+        for (only, more, less), known in ((_RULES, self.rule_layers), (_FIXES, self.fix_layers)):
+            if only in given:
+                known = ()
+                started: dict[str, Any] = {_attribute(key): () for key in (more, less)}
+                before = before._replace(**started)
+                origins = {key: origin for key, origin in origins.items() if key not in (more, less)}
+            if any(key in given for key in (only, more, less)):
+                known = (*known, Layer(given.get(only), given.get(more, ()), given.get(less, ())))
+            layers.append(known)
+        for key, place in places.items():
+            if key in _ADDED and key in origins:
+                given[key] = (*getattr(before, _attribute(key)), *given[key])
+                place = f"{origins[key]}, {place}" if place not in origins[key].split(", ") else origins[key]
+            origins[key] = place
+        fields = {_attribute(key): value for key, value in given.items()}
+        return before._replace(**fields, origins=origins, rule_layers=layers[0], fix_layers=layers[1])
+
+
+def keys() -> list[str]:
+    """Every key as users write it."""
+    return [name.replace("_", "-") for name in Config._fields if name not in _INTERNAL]
+
+
+def _attribute(key: str) -> str:
+    return key.replace("-", "_")
+
+
+class Configs:
+    """The configuration of each folder: the nearest file, and before it what was given to the run."""
+
+    def __init__(
+        self,
+        options: Mapping[str, Any] | None = None,
+        file: str | None = None,
+        isolated: bool = False,
+        more: Sequence[tuple[str, Mapping[str, Any]]] = (),
+    ) -> None:
+        """`more` are values that go before files and after options, with the place that says them; later ones go first.
+
+        Raises:
+            ConfigError: the file, or a value, cannot be used.
+        """
+        self.options = dict(options or {})
+        self.more = tuple(more)
+        self._found: dict[str, Config] = {}
+        self._fixed: Config | None = None
+        if file is not None:
+            loaded = read(file, must_have=True)
+            assert loaded is not None
+            self._fixed = self._with_given(loaded)
+        elif isolated:
+            self._fixed = self._with_given(Config(os.getcwd()))
+
+    def _with_given(self, config: Config) -> Config:
+        for where, values in self.more:
+            config = config.with_values(values, where)
+        return config.with_options(self.options)
+
+    def with_options(self, options: Mapping[str, Any]) -> Configs:
+        """The same files with more options given to the run."""
+        more = Configs({**self.options, **options})
+        more._fixed = self._fixed.with_options(more.options) if self._fixed is not None else None
+        return more
+
+    def of(self, folder: str) -> Config:
+        """The configuration for files in `folder` (an absolute path)."""
+        if self._fixed is not None:
+            return self._fixed
+        known = self._found.get(folder)
+        if known is None:
+            known = self._found[folder] = self._look(folder)
+        return known
+
+    def _look(self, folder: str) -> Config:
+        for name in _NAMES:
+            found = read(os.path.join(folder, name))
+            if found is not None:
+                return self._with_given(found)
+        parent = os.path.dirname(folder)
+        return self.of(parent) if parent != folder else self._with_given(Config(os.getcwd()))
+
+
+def read(path: str, must_have: bool = False, extending: tuple[str, ...] = ()) -> Config | None:
+    """The Config of one file; None where there is no such file or it has no section of ours.
+
+    `extending` are the files whose `extend` led here.
+
+    Raises:
+        ConfigError: the file cannot be used, or is not there although it `must_have` been named by somebody.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if must_have:
+            raise ConfigError(f"{path}: no such configuration file{_extended_by(extending)}") from error
+        return None
+    except OSError as error:
+        if not must_have and not os.access(os.path.dirname(path), os.X_OK):
+            return None  # nothing in the folder can be read: whoever lists it says so
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{_extended_by(extending)}") from error
+    ours = os.path.basename(path) != "pyproject.toml"
+    section: Any = None
+    # Most are not about us: the TOML parser is not even imported.
+    if ours or SECTION.encode() in data or _may_be_misnamed(data):
+        document = parse_toml(path, data)
+        if ours:
+            section = document
+        else:
+            tool = document.get("tool")
+            tool = tool if isinstance(tool, dict) else {}
+            _refuse_misnamed(path, document, tool)
+            section = tool.get(SECTION)
+    if section is None:
+        if must_have:
+            raise ConfigError(f"{path}: has no [tool.{SECTION}] section{_extended_by(extending)}")
+        return None
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path}: [tool.{SECTION}] must be a table")
+    return from_table(section, path, extending)
+
+
+def _extended_by(extending: tuple[str, ...]) -> str:
+    return f" ({extending[-1]} extends it)" if extending else ""
+
+
+def _may_be_misnamed(data: bytes) -> bool:
+    """Whether a header of a pyproject.toml looks like a misspelling of our section's name."""
+    if b"[" not in data or b"tele" not in data.lower():
+        return False
+    import re
+
+    return any(_is_nearly_ours(name) for name in re.findall(_HEADERS, data.decode("utf-8", "replace")))
+
+
+def _is_nearly_ours(name: str) -> bool:
+    plain, ours = ("".join(filter(str.isalnum, word.lower())) for word in (name, SECTION))
+    if plain == ours:
+        return True
+    import difflib
+
+    return difflib.SequenceMatcher(None, plain, ours).ratio() >= 0.85
+
+
+def _refuse_misnamed(path: str, document: Mapping[str, Any], tool: Mapping[str, Any]) -> None:
+    """A section under a wrong name would be left unread, and its owner would not know."""
+    wrong = [f"tool.{name}" for name in tool if name != SECTION and _is_nearly_ours(name)]
+    wrong += [name for name in document if name != "tool" and _is_nearly_ours(name)]
+    if wrong:
+        raise ConfigError(f"{path}: [{wrong[0]}] is not the name of our section; write [tool.{SECTION}]")
+
+
+def parse_toml(path: str, data: bytes) -> dict[str, Any]:
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        document: dict[str, Any] = toml.loads(data.decode("utf-8"))
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
+    return document
+
+
+def from_table(table: Mapping[str, Any], path: str, extending: tuple[str, ...] = ()) -> Config:
+    """A Config from a TOML table, over the file that it extends; every key is checked.
+
+    Raises:
+        ConfigError: says which key, in which file, and what is wrong.
+    """
+    # First of all: another version may know other keys.
+    if "required-version" in table:
+        checked("required-version", table["required-version"], path)
+    root = os.path.dirname(os.path.abspath(path))
+    config = Config(root)
+    if "extend" in table:
+        config = _moved(_extended(checked("extend", table["extend"], path), path, extending), root)
+    return config.with_values(table, path)._replace(root=root, files=(path, *config.files))
+
+
+def checked(key: str, value: Any, where: str) -> Any:
+    """The value as the configuration keeps it.
+
+    Raises:
+        ConfigError: the key cannot have the value; `where` it stands is named.
+    """
+    from telepathy_lint.discovery.config_values import CHECKS, STRINGS, Problem
+
+    check, expected = CHECKS.get(key, STRINGS)
+    result = check(value)
+    if result is None:
+        what = where if where == f"--{key}" else f"{where}: {key!r}"
+        raise ConfigError(f"{what} must be {expected}, not {value!r}")
+    if isinstance(result, Problem):
+        raise ConfigError(f"{where}: {result}")
+    return result
+
+
+def _extended(name: str, path: str, extending: tuple[str, ...]) -> Config:
+    """The configuration that a file builds on."""
+    chain = (*extending, os.path.abspath(path))
+    target = os.path.expandvars(os.path.expanduser(name))
+    target = os.path.normpath(os.path.join(os.path.dirname(chain[-1]), target))
+    if target in chain:
+        circle = " extends ".join((*chain[chain.index(target) :], target))
+        raise ConfigError(f"{path}: configuration files extend each other: {circle}")
+    base = read(target, must_have=True, extending=chain)
+    assert base is not None
+    return base
+
+
+def _moved(config: Config, root: str) -> Config:
+    """The same for a file in another folder: relative patterns and paths go on to count from the folder of their own file."""
+    if config.root == root:
+        return config
+    from glob import escape
+
+    def moved(pattern: str) -> str:
+        if "/" not in pattern.rstrip("/") or pattern.startswith(("/", "*")):
+            return pattern
+        return f"{escape(config.root)}/{pattern.removeprefix('./')}"
+
+    def paired(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return tuple((moved(pattern), codes) for pattern, codes in pairs)
+
+    def joined(name: str | None) -> str | None:
+        return os.path.join(config.root, name) if name is not None else None
+
+    return config._replace(
+        exclude=tuple(map(moved, config.exclude)),
+        extend_exclude=tuple(map(moved, config.extend_exclude)),
+        per_file_ignores=paired(config.per_file_ignores),
+        extend_per_file_ignores=paired(config.extend_per_file_ignores),
+        baseline=joined(config.baseline),
+        cache_dir=joined(config.cache_dir),
+    )
+
+
+def refuse_unknown(names: Iterable[str], where: str) -> None:
+    """Refuse a key that there is not; the nearest one is named."""
+    allowed = keys()
+    for name in names:
+        if name in allowed:
+            continue
+        if name == "tool" and where.endswith(".toml"):
+            raise ConfigError(f"{where}: here the keys stand at the top level, without [tool.{SECTION}]")
+        from telepathy_lint.discovery.config_values import did_you_mean
+
+        raise ConfigError(f"{where}: unknown key {name!r}{did_you_mean(name, allowed)}")
+
+
+def inline(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The values of `--config "key = value"` options, each with the place that says it.
+
+    Raises:
+        ConfigError: a text is not TOML, or names a key that only a file can have.
+    """
+    found = []
+    for text in texts:
+        where = f"--config {text!r}"
+        values = parse_toml(where, text.encode("utf-8", "surrogateescape"))
+        if "extend" in values:
+            raise ConfigError(f"{where}: only a configuration file can extend another")
+        found.append((where, values))
+    return found

@@ -1,0 +1,229 @@
+"""Files on disk: which ones to lint."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from telepathy_lint.discovery.config import Config, Configs
+
+if TYPE_CHECKING:
+    import re
+
+    from telepathy_lint.discovery.gitignore import Ignores
+    from telepathy_lint.discovery.vendored import Copies
+
+SUFFIXES = (".py", ".ipynb")
+#: Names of folders that a copy of a library has; only what holds one is looked at more closely.
+_OF_COPIES = frozenset({"src", "transformers", "peft", "trl"})
+
+
+class Patterns:
+    """`exclude` and `per-file-ignores` patterns: a name, or a glob for names and for paths below the config's folder.
+
+    One that ends with a slash is for folders only.
+    """
+
+    def __init__(self, patterns: Iterable[str], root: str) -> None:
+        self.root = root
+        self.names: set[str] = set()
+        self.globs: list[str] = []
+        #: The patterns for folders only, without their slash; None where there is none.
+        self.folders: Patterns | None = None
+        folders: list[str] = []
+        for pattern in patterns:
+            plain = pattern.rstrip("/")
+            if plain != pattern:
+                folders.append(plain)
+                continue
+            while "//" in plain:
+                plain = plain.replace("//", "/")
+            if plain.startswith("./"):
+                # The folder's own name is no glob, whatever it holds.
+                plain = f"{''.join(f'[{each}]' if each in '*?[' else each for each in root)}/{plain[2:]}"
+            if any(character in plain for character in "*?[/"):
+                self.globs.append(plain)
+            else:
+                self.names.add(plain)
+        if folders:
+            self.folders = Patterns(folders, root)
+
+    def match(self, folder: str, name: str, is_folder: bool) -> bool:
+        """Whether `name` in `folder` (an absolute path) is meant, by its name or its path."""
+        if name in self.names:
+            return True
+        if is_folder and self.folders is not None and self.folders.match(folder, name, True):
+            return True
+        if not self.globs:
+            return False
+        path = os.path.join(folder, name)
+        inside = path[len(self.root) + 1 :] if path.startswith(self.root + os.sep) else path
+        return any(pattern.match(text) for pattern in self._compiled for text in (name, inside, path))
+
+    def match_file(self, folder: str, name: str) -> bool:
+        """Whether a file is meant, or, by a pattern for folders only, a folder that it lies in."""
+        return self.match(folder, name, False) or (
+            self.folders is not None and self.folders.match_above(folder, True)
+        )
+
+    def match_above(self, path: str, is_folder: bool) -> bool:
+        """Whether a file or any folder it lies in is meant, as a walk from the config's folder would have found."""
+        while len(path) > len(self.root):
+            folder, name = os.path.split(path)
+            if self.match(folder, name, is_folder):
+                return True
+            if folder == path:
+                break
+            path, is_folder = folder, True
+        return False
+
+    @cached_property
+    def _compiled(self) -> list[re.Pattern[str]]:
+        import fnmatch
+        import re
+
+        return [re.compile(fnmatch.translate(pattern)) for pattern in self.globs]
+
+
+class Found(NamedTuple):
+    """A file to lint, as the user will see it; `problem` instead of a file says why there is none."""
+
+    path: str
+    folder: str
+    problem: str | None = None
+    #: A pipe or the like: it can be read once, and gives something else the next time.
+    passing: bool = False
+
+
+class Discovery:
+    """Turns the paths of a command into files: sorted, each once, without what is excluded or ignored."""
+
+    def __init__(
+        self, configs: Configs, force_exclude: bool = False, suffixes: tuple[str, ...] = SUFFIXES
+    ) -> None:
+        self.configs = configs
+        self.force_exclude = force_exclude
+        self.suffixes = suffixes
+        self._patterns: dict[int, Patterns] = {}
+        #: The copies of libraries that were left out, as the user will see their folders, and what each is a copy of.
+        self.copies: dict[str, str] = {}
+
+    @cached_property
+    def _copies(self) -> Copies:
+        from telepathy_lint.discovery.vendored import Copies  # most projects hold none
+
+        return Copies()
+
+    @cached_property
+    def ignores(self) -> Ignores:
+        from telepathy_lint.discovery.gitignore import Ignores  # files that are named need it not
+
+        return Ignores()
+
+    def find(self, paths: Iterable[str]) -> list[Found]:
+        found: dict[str, Found] = {}
+        links: dict[str, Found] = {}
+        for path in paths:
+            for one, is_link in self._below(path):
+                key = os.path.abspath(one.path)
+                if is_link:
+                    links.setdefault(key, one)
+                else:
+                    found.setdefault(key, one)
+        # A link to a file that is linted anyway would have it reported, and fixed, twice.
+        reached = {os.path.realpath(key) for key in found} if links else set()
+        for key, one in sorted(links.items()):
+            target = os.path.realpath(key)
+            if target not in reached:
+                reached.add(target)
+                found.setdefault(key, one)
+        return sorted(found.values(), key=lambda one: one.path)
+
+    def _below(self, path: str) -> Iterator[tuple[Found, bool]]:
+        absolute = os.path.abspath(path)
+        folder = os.path.dirname(absolute)
+        try:
+            mode = os.stat(absolute).st_mode
+        except OSError as error:
+            yield Found(path, folder, f"cannot be read: {error.strerror}"), False
+            return
+        if stat.S_ISDIR(mode):
+            if not (self.force_exclude and self._left_out(absolute)):
+                yield from self._walk(path, absolute)
+        elif not (self.force_exclude and self._left_out(absolute)):
+            # A file that is named is linted whatever its suffix, and even where a walk would leave it out.
+            passing = not stat.S_ISREG(mode)
+            yield Found(os.path.normpath(path), folder, passing=passing), os.path.islink(absolute)
+
+    def _left_out(self, absolute: str) -> bool:
+        folder, name = os.path.split(absolute)
+        config = self.configs.of(folder)
+        is_folder = os.path.isdir(absolute)
+        if self._excludes(config).match_above(absolute, is_folder):
+            return True
+        if not config.include_vendored and self._copies.above(absolute, config.root):
+            return True
+        return config.respect_gitignore and (
+            self.ignores.ignored(folder, name, is_folder) or self.ignores.ignored_above(folder)
+        )
+
+    def _excludes(self, config: Config) -> Patterns:
+        known = self._patterns.get(id(config))
+        if known is None:
+            known = Patterns((*config.exclude, *config.extend_exclude), config.root)
+            self._patterns[id(config)] = known
+        return known
+
+    def _walk(self, shown: str, absolute: str) -> Iterator[tuple[Found, bool]]:
+        """All files below a folder; links to folders are not followed, so that no loop can form."""
+        root = absolute
+        pending = [("" if shown == os.curdir else os.path.normpath(shown), absolute)]
+        while pending:
+            shown, folder = pending.pop()
+            config = self.configs.of(folder)
+            excludes = self._excludes(config)
+            try:
+                with os.scandir(folder) as entries:
+                    listed = list(entries)
+            except OSError as error:
+                yield Found(shown or os.curdir, folder, f"cannot be read: {error.strerror}"), False
+                continue
+            below: list[tuple[str, str]] = []
+            here: list[tuple[Found, bool]] = []
+            may_be_copy = os.path.basename(folder) in _OF_COPIES
+            for entry in listed:
+                name = entry.name
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if not is_folder and not name.endswith(self.suffixes):
+                    continue
+                if excludes.match(folder, name, is_folder):
+                    continue
+                if config.respect_gitignore and self.ignores.ignored(folder, name, is_folder):
+                    continue
+                path = os.path.join(shown, name)
+                if is_folder:
+                    below.append((path, entry.path))
+                    may_be_copy = may_be_copy or name in _OF_COPIES
+                elif _is_regular(entry):
+                    here.append((Found(path, folder), entry.is_symlink()))
+            if may_be_copy and not config.include_vendored and (library := self._copies.at(folder, root)):
+                self.copies[shown] = library
+                continue
+            pending += below
+            yield from here
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    """A file, or a link to one; an editor's lock file is a link to nowhere and no error."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def read_bytes(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()

@@ -1,0 +1,1 @@
+"""Questions about sites, answered when they are asked."""

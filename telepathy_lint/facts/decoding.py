@@ -1,0 +1,92 @@
+"""How a call of transformers' generation decodes, as far as its arguments and the load of its model say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from telepathy_lint.rule import literal
+from telepathy_lint.sites import Argument, Known, Site
+
+#: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
+_ONE_TASK = (
+    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
+    r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)"
+)
+#: What only sampling looks at, with the values that change nothing even then.
+SAMPLING: dict[str, tuple[float, ...]] = {
+    "temperature": (1,), "top_p": (1,), "top_k": (50, 0), "min_p": (), "typical_p": (1,),
+}  # fmt: skip
+
+
+def decides_nothing(load: Site) -> bool:
+    """Whether nothing in the file says how the loaded model decodes; None leaves that to the checkpoint."""
+    given = load.argument("generation_config")
+    left_open = given is not None and literal(given) is None
+    if given is None:
+        left_open = not load.loader  # which decodes greedily unless told otherwise
+    return (
+        left_open
+        and load.kind == "model"
+        and load.generative
+        and (load.loader or not load.opaque)
+        and not load.configured
+        and load.generation_config is Known.NO
+        and not any(map(_does_one_task, (*load.classes, load.model_id or "")))
+    )
+
+
+@cache
+def _does_one_task(name: str) -> bool:
+    """Whether a class or a model, by its name, is made for one task that its checkpoint's decoding fits."""
+    return re.search(_ONE_TASK, name) is not None
+
+
+def _samples(text: str) -> bool:
+    return "do_sample=True" in text.replace(" ", "")
+
+
+def ignored_by(site: Site) -> list[Argument]:
+    """The sampling arguments that a greedy call gets and does not look at."""
+    if site.kind == "decoding" and site.source.once(_samples):
+        return []  # the config may be one that a call turns into sampling
+    return [
+        each
+        for name, neutral in SAMPLING.items()
+        if (each := site.argument(name)) is not None
+        and is_number(each, neutral)
+        # Contrastive search takes its candidates by top_k.
+        and not (name == "top_k" and site.argument("penalty_alpha") is not None)
+    ]
+
+
+def is_always(argument: Argument | None, wanted: bool) -> bool:
+    return (
+        argument is not None
+        and not argument.optional
+        and all(value.kind == "const" and value.data is wanted for value in argument.values)
+    )
+
+
+def is_number(argument: Argument, but: Iterable[float]) -> bool:
+    """Whether every alternative is a number that is written out, and none is one of the given."""
+    return all(
+        value.kind == "const" and isinstance(value.data, (int, float)) and not isinstance(value.data, bool)
+        and value.data not in but
+        for value in argument.values
+    )  # fmt: skip
+
+
+def is_zero(argument: Argument) -> bool:
+    return not argument.optional and is_number(argument, ()) and all(v.data == 0 for v in argument.values)
+
+
+def is_left_to_the_checkpoint(site: Site) -> bool:
+    return (
+        site.kind == "generate"
+        and bool(site.about)
+        and not site.opaque
+        and site.argument("generation_config", "num_beams") is None
+        and all(decides_nothing(load) for load in site.about)
+    )

@@ -1,0 +1,166 @@
+"""What a file shows of its models that makes an unsafe fix break the program, or change what the program saves.
+
+Evidence holds a fix back and never makes a finding go: it may be about another object of the file, and then costs a fix that
+a person can still make. So it is looked for in the whole file, without following objects.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from telepathy_lint.facts.evidence_lines import WORDS, kinds_of
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.rule import line_name
+from telepathy_lint.sites import Site
+
+#: What a line of each kind does, or what is so of the load itself. The keys are what `unsafe-fixes-despite` takes.
+KINDS = {
+    "numpy": "turns a tensor into a NumPy array, which has no bfloat16",
+    "float16-amp": "asks for float16 mixed precision, whose scaler fails on bfloat16 weights",
+    "training": "trains weights, for which float32 is a decision",
+    "saving": "saves, merges or reads out weights or settings",
+    "modules": "makes a module or tensor in float32 that may meet the model",
+    "hooks": "puts a hook into the model, which may bring in tensors of another dtype",
+    "products": "multiplies tensors, which must be of one dtype",
+    "floats-only": "computes what PyTorch cannot in bfloat16",
+    "checks": "compares a dtype",
+    "other-tensors": "uses the dtype for other tensors as well",
+    "sampling": "passes sampling arguments without do_sample, which greedy decoding would turn off",
+    "length": "states the length of what is generated, and a config's max_new_tokens wins over it",
+    "inputs": "the model's inputs are float32 features, not token ids",
+    "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels want float16",
+}
+#: What holds back each setting's fix.
+OF_DTYPE = (
+    "inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "hooks", "products", "floats-only",
+    "checks", "other-tensors",
+)  # fmt: skip
+OF_GENERATION = ("saving", "training", "sampling", "length")
+OF_PAD_TOKEN = ("saving",)
+
+#: Auto classes whose models are given token ids.
+_TOKEN_TASKS = (
+    "CausalLM", "Seq2SeqLM", "MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering",
+    "MultipleChoice", "NextSentencePrediction", "TextEncoding",
+)  # fmt: skip
+#: Auto classes whose models may be given either; those for images and text cast what they are given, nearly all.
+_ANY_TASKS = ("", "PreTraining", "ImageTextToText", "Vision2Seq", "MultimodalLM")
+#: Pipelines that make token ids of what they are given.
+_TOKEN_PIPELINES = (
+    r"text-generation|text2text-generation|summarization|translation\w*|fill-mask|text-classification|sentiment-analysis"
+    r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
+    r"|conversational|image-text-to-text|any-to-any"
+)
+#: What stands in a file that makes features or pixels.
+_MAKES_FEATURES = r"\b(?:pixel_values|input_values|input_features|past_values|\w*FeatureExtractor|\w*ImageProcessor\w*|torchaudio|librosa|soundfile)\b"
+#: Ids of models that are given features or pixels.
+_FEATURES = (
+    r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
+    r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
+)
+_QUANTIZED = r"(?i)awq|gptq"
+
+
+def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
+    """Why a fix of the site is held back, by the first of the kinds that the file shows; None where none is shown."""
+    tree = site.context.scope.tree
+    for kind in kinds:
+        if kind in despite:
+            continue
+        if kind in ("inputs", "quantized"):
+            if _by_name(site, kind):
+                return KINDS[kind]
+        elif kind == "other-tensors":
+            line = _other_use(site)
+            if line is not None:
+                return f"{line_name(site.source, line)} {KINDS[kind]}"
+        elif (line := site.source.remember(("evidence", kind), partial(_first, tree, kind))) is not None:
+            return f"{line_name(site.source, line)} {KINDS[kind]}"
+    return None
+
+
+def _first(tree: Tree, kind: str) -> int | None:
+    """The line of the first evidence of a kind."""
+    for line in tree.lines_of(_offsets(tree.text, WORDS[kind])):
+        for node in tree.visit([line]):
+            if kind in kinds_of(node):
+                return getattr(node, "lineno", line)
+    return None
+
+
+def _offsets(text: str, words: tuple[str, ...] | str) -> Iterator[int]:
+    """Where the text has one of the words, or something of a regular expression."""
+    if isinstance(words, str):
+        yield from (match.start() for match in re.finditer(words, text))
+        return
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            yield at
+            at = text.find(word, at + 1)
+
+
+def _by_name(site: Site, kind: str) -> bool:
+    if kind == "quantized":
+        return bool(re.search(_QUANTIZED, site.model_id or ""))
+    if site.kind == "pipeline":
+        task = site.argument("task")
+        tasks = [str(value.data) for value in task.values] if task is not None else []
+        return not all(re.fullmatch(_TOKEN_PIPELINES, each) for each in tasks) or _is_of_features(site)
+    return any(_takes_features(name.rpartition(".")[2], site) for name in site.loaded)
+
+
+def _takes_features(name: str, site: Site) -> bool:
+    """Whether the models of a class are given features or pixels that they do not cast."""
+    from telepathy_lint.knowledge import input_casts as table  # only where a dtype is reported
+
+    if name in table.CASTING:
+        return False
+    if name in table.FAILING or name in table.UNKNOWN:
+        return True
+    if not name.startswith("AutoModel"):
+        return False  # the table has all of transformers' own that are not given token ids
+    task = name.removeprefix("AutoModel").removeprefix("For")
+    if task in _TOKEN_TASKS:
+        return False
+    if task in _ANY_TASKS:
+        return _is_of_features(site) or (not task and bool(site.source.once(_makes_features)))
+    return True
+
+
+def _is_of_features(site: Site) -> bool:
+    return re.search(_FEATURES, site.model_id or "") is not None
+
+
+def _makes_features(text: str) -> bool:
+    return re.search(_MAKES_FEATURES, text) is not None
+
+
+def _other_use(site: Site) -> int | None:
+    """The line on which the dtype of the call is used for something that is no load."""
+    argument = site.argument("dtype", "torch_dtype")
+    if argument is None or not isinstance(argument.node, ast.keyword):
+        return None
+    text = ast.unparse(argument.node.value)
+    if isinstance(argument.node.value, ast.Constant):
+        return None  # a string names a dtype for a load only
+    tree = site.context.scope.tree
+    pattern = re.compile(rf"(?<![\w.]){re.escape(text)}(?!\w)")
+    lines = tree.lines_of(match.start() for match in pattern.finditer(site.source.text))
+    for node in tree.visit(lines):
+        if isinstance(node, (ast.Name, ast.Attribute)) and ast.unparse(node) == text:
+            holder = tree.parent.get(node)
+            call = tree.parent.get(holder) if isinstance(holder, ast.keyword) else holder
+            if isinstance(call, ast.Call) and call.func is not node and not _loads(call):
+                return node.lineno
+    return None
+
+
+def _loads(call: ast.Call) -> bool:
+    """Whether a call loads a model, or collects arguments for one that does."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
+    return name in ("from_pretrained", "from_config", "pipeline", "load_model", "dict", "update")

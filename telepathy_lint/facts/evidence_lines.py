@@ -1,0 +1,221 @@
+"""Which kinds of evidence one piece of a file's syntax is (see evidence.py, which asks for whole files)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Set
+
+from telepathy_lint.flow.bindings import dotted
+
+#: Text that a line with evidence of a kind has: words, or a regular expression, which takes many times as long. The lines
+#: are then looked at as syntax. No pattern may take in the rest of a word: long words would cost their square.
+WORDS: dict[str, tuple[str, ...] | str] = {
+    "numpy": (".numpy(", "np.", "numpy."),
+    "float16-amp": ("fp16", "GradScaler", "autocast", "precision"),
+    "training": (
+        "Trainer(", "optim.", "torch.optim", "import optim", "Adam", "SGD(", "Adafactor", "Lion", "Muon(", "RMSprop",
+        "Adagrad",
+    ),
+    "saving": (
+        "save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict", "torch.save",
+        "jit.save", "export", "dump", "Trainer(",
+    ),
+    "modules": r"nn\.|torch\.nn|Module\b|inputs_embeds|load_state_dict|torch\.(?:rand\w*|normal|from_numpy|FloatTensor|load)\(",
+    "hooks": ("hook",),
+    "products": (
+        r" @=? |mm\(|matmul\(|einsum\(|tensordot\(|\.linear\(|\.bilinear\(|\.conv|attention\(|dot\(|\.mv\(|outer\(|inner\("
+        r"|cdist\(|index_|scatter"
+    ),
+    "floats-only": r"linalg|quantile\(|svd|lowrank|qr\(|geqrf|hist|\.fft|stft|cholesky|lobpcg|inverse\(|logdet|\bdet\(|\.det\(|eig",
+    "checks": (".dtype",),
+    "sampling": ("generate(", "temperature", "top_p", "top_k", "min_p", "typical_p", "num_return_sequences"),
+    "length": ("max_length",),
+}  # fmt: skip
+
+_SAVES = frozenset(
+    {"save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict"}
+)
+_WRITERS = r"torch\.save|torch\.jit\.save|torch\.onnx\.export|torch\.export\.save|(?:c?[Pp]ickle|joblib|dill|cloudpickle)\.dumps?"
+OPTIMIZERS = (
+    r"(?:.*\.)?(?:\w*Adam\w*|SGD|Adafactor|Lion|Muon|RMSprop|Adagrad)(?:8bit)?|(?:torch\.)?optim\.[A-Z]\w*"
+)
+#: A tensor that one of these made has a type that NumPy knows, as have Python's own numbers.
+_CASTS = frozenset(
+    {
+        "float", "double", "int", "long", "bool", "argmax", "argmin", "argsort", "numel", "tolist", "item", "numpy", "size",
+        "len", "str", "range", "round", "encode", "split",
+    }
+)  # fmt: skip
+_SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p", "num_return_sequences"})
+#: NumPy functions that turn what they are given into an array.
+_ARRAYS = (
+    r"(?:np|numpy)\.(?:array|asarray|asanyarray|ascontiguousarray|asfarray|stack|[vhd]stack|column_stack|concatenate|save\w*"
+    r"|copy|ravel|squeeze|dot|matmul|float32|float64|linalg\.\w+|testing\.\w+|allclose)"
+)
+#: Functions whose tensors must have the same dtype, where sums and comparisons take any two.
+_PRODUCTS = (
+    r"(?:.*\.)?(?:matmul|mm|bmm|mv|addmm|baddbmm|addbmm|einsum|tensordot|cdist|outer|index_(?:add|copy|put)_?|scatter(?:_add|_reduce)?_?)"
+    r"|(?:torch\.)?(?:dot|inner|vdot|chain_matmul)|(?:.*\.)?(?:F|functional)\.(?:linear|bilinear|conv\w+|scaled_dot_product_attention)"
+)
+#: What PyTorch computes in float32 and float64 only.
+_FLOATS_ONLY = (
+    r"(?:.*\.)?linalg\.(?!norm|vector_norm|multi_dot|vecdot|matmul|cross|diagonal)\w+|(?:.*\.)?(?:svd_lowrank|pca_lowrank|lobpcg)"
+    r"|(?:torch\.|\w+\.)?(?:nan)?quantile|torch\.(?:svd|qr|geqrf|histc|histogram|cholesky\w*|inverse|pinverse|slogdet|logdet|det|eig\w*)"
+    r"|torch\.(?:fft\.\w+|stft)"
+)
+#: Makers of tensors and modules, float32 unless told otherwise.
+_MAKERS = r"(?:torch\.)?nn\.[A-Z]\w*|torch\.(?:randn?|normal|from_numpy|FloatTensor|load)"
+
+
+def kinds_of(node: ast.AST) -> Iterator[str]:
+    """The kinds of evidence that a node is, by itself."""
+    if isinstance(node, ast.Call):
+        yield from _kinds_of_call(node)
+    elif isinstance(node, ast.ClassDef):
+        if any((dotted(base) or "").endswith("Module") for base in node.bases):
+            yield "modules"
+    elif isinstance(node, ast.Dict):
+        keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        # DeepSpeed's {"fp16": {"enabled": True}}.
+        if "fp16" in keys:
+            yield "float16-amp"
+        yield from _kinds_of_settings(keys)
+    elif isinstance(node, ast.Constant):
+        if node.value == "inputs_embeds":
+            yield "modules"
+        elif isinstance(node.value, str) and node.value in _SAVES:
+            yield "saving"
+    elif isinstance(node, ast.ImportFrom):
+        names = [alias.name for alias in node.names]
+        if node.module == "torch.nn" and any(name[:1].isupper() for name in names):
+            yield "modules"
+        if node.module == "torch.optim" or (node.module == "torch" and "optim" in names):
+            yield "training"
+    elif isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.MatMult) and _may_differ([node.left, node.right]):
+            yield "products"
+    elif isinstance(node, ast.Compare) and any(
+        isinstance(each, ast.Attribute) and each.attr == "dtype" for each in (node.left, *node.comparators)
+    ):
+        yield "checks"
+
+
+def _kinds_of_call(node: ast.Call) -> Iterator[str]:
+    func = dotted(node.func) or ""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else func
+    given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+    if name == "numpy" and isinstance(node.func, ast.Attribute) and not _is_cast(node.func.value):
+        yield "numpy"
+    if re.fullmatch(_ARRAYS, func) and any(_may_be_tensor(argument) for argument in node.args):
+        yield "numpy"
+    if name in _SAVES or re.fullmatch(_WRITERS, func):
+        yield "saving"
+    if name.endswith("Trainer"):
+        yield from ("training", "saving")
+    if re.fullmatch(OPTIMIZERS, func) or any(dotted(argument) == "torch.optim" for argument in node.args):
+        yield "training"
+    if name == "GradScaler" or _is_float16_amp(name, node, given):
+        yield "float16-amp"
+    if re.fullmatch(_MAKERS, func) and "dtype" not in given:
+        yield "modules"
+    if "inputs_embeds" in given or name == "load_state_dict":
+        yield "modules"
+    if re.fullmatch(r"register_\w*hook", name):
+        yield "hooks"
+    if re.fullmatch(_PRODUCTS, func or name) and _may_differ(_operands(node)):
+        yield "products"
+    if re.fullmatch(_FLOATS_ONLY, func or f".{name}") and not all(
+        _is_cast(each) for each in _operands(node)[:1]
+    ):
+        yield "floats-only"
+    # Beams may return several sequences, greedy decoding one.
+    asked = (_SAMPLING & given.keys()) - ({"num_return_sequences"} if "num_beams" in given else set())
+    if name == "generate" and asked and "do_sample" not in given:
+        yield "sampling"
+    if func == "dict":
+        yield from _kinds_of_settings(set(given))
+    if "generation_max_length" in given or (name.endswith(("Arguments", "Config")) and "max_length" in given):
+        yield "length"
+
+
+def _kinds_of_settings(keys: Set[object]) -> Iterator[str]:
+    """What a dict is evidence of that may be passed on to `generate`."""
+    if _SAMPLING & keys and "do_sample" not in keys:
+        yield "sampling"
+    if "max_length" in keys and not keys & {"truncation", "padding", "return_tensors", "add_special_tokens"}:
+        yield "length"
+
+
+def _operands(call: ast.Call) -> list[ast.expr]:
+    """What a function or method works on."""
+    plain = [argument for argument in call.args if not isinstance(argument, ast.Constant)]
+    if isinstance(call.func, ast.Attribute) and not re.match(
+        r"(?:torch|np|numpy|F|nn|functional)\b", dotted(call.func) or ""
+    ):
+        return [call.func.value, *plain]
+    return plain
+
+
+def _may_differ(operands: list[ast.expr]) -> bool:
+    """Whether tensors may have different dtypes: not those that come from one object, or are all cast."""
+    roots = {_root(each) for each in operands}
+    return len(roots) > 1 and not all(_is_cast(each) for each in operands)
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ast.unparse(node)
+
+
+def _may_be_tensor(node: ast.expr) -> bool:
+    """Whether an expression may give a tensor, or hold some, whose type its text does not say."""
+    if isinstance(node, (ast.Constant, ast.Dict, ast.JoinedStr, ast.Compare, ast.BoolOp)):
+        return False
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        return any(_may_be_tensor(element) for element in node.elts)
+    if isinstance(node, (ast.ListComp, ast.GeneratorExp, ast.SetComp)):
+        return _may_be_tensor(node.elt)
+    if isinstance(node, ast.BinOp):
+        return _may_be_tensor(node.left) or _may_be_tensor(node.right)
+    if isinstance(node, ast.Call) and (dotted(node.func) or "").startswith(("np.", "numpy.")):
+        return False
+    return not _is_cast(node)
+
+
+def _is_float16_amp(name: str, call: ast.Call, given: dict[str, ast.expr]) -> bool:
+    values = {key: value.value for key, value in given.items() if isinstance(value, ast.Constant)}
+    if values.get("fp16") is True or values.get("mixed_precision") == "fp16":
+        return True
+    if "fp16" in given and "fp16" not in values:
+        return True  # decided when the script runs
+    if values.get("precision") in (16, "16", "16-mixed"):
+        return True
+    if name != "autocast":
+        return False
+    dtype = given.get("dtype")
+    # CUDA's autocast computes in float16 where it is not told otherwise.
+    return dtype is None or ast.unparse(dtype).rpartition(".")[2] in ("float16", "half")
+
+
+def _is_cast(node: ast.expr) -> bool:
+    """Whether a chain of calls makes a type that NumPy knows."""
+    while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
+        if isinstance(node, ast.Call):
+            func = node.func
+            name = (
+                func.attr
+                if isinstance(func, ast.Attribute)
+                else func.id
+                if isinstance(func, ast.Name)
+                else ""
+            )
+            if name in _CASTS:
+                return True
+            if name in ("to", "type") and re.search(r"float32|float64|int|bool|double", ast.unparse(node)):
+                return True
+            node = func
+        else:
+            node = node.value
+    return False

@@ -1,0 +1,240 @@
+"""Models in evaluation mode whose parameters collect gradients that nobody uses.
+
+A backward pass through a model allocates a gradient for every parameter that requires one, which all do after a load:
+as much memory as the weights, kept until the process ends. `eval()` does not change that.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.identity import Computation, Identity
+from telepathy_lint.flow.origins import UNKNOWN, Edge, Origin, Origins, Path
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Site
+
+_OPTIMIZER = r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
+_OPTIMIZERS = ("Adam", "SGD", "Optim", "optim", "Adafactor")
+_PARAMETERS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
+#: Expressions that can hand an object on.
+_HANDS_ON = (
+    ast.Name, ast.Attribute, ast.Call, ast.IfExp, ast.BoolOp, ast.Subscript, ast.Tuple, ast.List, ast.NamedExpr, ast.Await,
+)  # fmt: skip
+#: Functions that look at a model and keep nothing of it.
+_LOOKERS = frozenset(
+    {"print", "len", "isinstance", "hasattr", "getattr", "id", "type", "next", "str", "sum", "del"}
+)
+
+
+class Gradients:
+    """Finds, for the loads of one file, the call through which unused gradients are allocated.
+
+    What the file does to any model is collected once, when a first load needs it.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self.tree = identity.tree
+        self.words = identity.words
+        self.identity = identity
+        self.behind = Computation(identity.index, identity.evaluator)
+        self.sources = _Sources(identity.index, identity.evaluator)
+
+    def wanted(self) -> bool:
+        """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
+        words = self.words
+        return words.has("backward") and words.has("eval") and words.has(*_OPTIMIZERS, whole=False)
+
+    def trained_through(self, site: Site) -> ast.Call | None:
+        """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
+        if site.unseen or site.indirect or self._is_quantized(site):
+            return None
+        load = site.call
+        # The cheap questions first: most models are frozen, or never put in evaluation mode.
+        if load not in self._evaluated or load in self._trained or UNKNOWN in self._trained:
+            return None
+        if self._freed & {load, UNKNOWN}:
+            return None
+        forward = [call for call, called in self._forward if called == {load}]
+        if not forward:
+            return None
+        trained = self._optimized
+        if trained is None or load in trained:
+            return None
+        for call in forward:
+            calls = self._inputs(call)
+            if calls & trained or any(
+                isinstance(each, ast.Call) and self._called(each) & trained for each in calls
+            ):
+                return None if self._is_handed_over(load) else call
+        return None
+
+    # ---- the parts of the question
+
+    def _is_quantized(self, site: Site) -> bool:
+        return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
+
+    @cached_property
+    def _evaluated(self) -> Origins:
+        """The objects that `eval()` is called on."""
+        return frozenset().union(*self._owners_of_calls("eval"))
+
+    @cached_property
+    def _trained(self) -> Origins:
+        """The objects that `train()` is called on."""
+        return frozenset().union(*self._owners_of_calls("train"))
+
+    def _owners_of_calls(self, method: str) -> Iterator[Origins]:
+        for use in self.identity.uses(method):
+            call = self.tree.parent.get(use)
+            if isinstance(use, ast.Attribute) and isinstance(call, ast.Call) and call.func is use:
+                yield self._of(use.value)
+
+    @cached_property
+    def _forward(self) -> list[tuple[ast.Call, Origins]]:
+        """The calls behind everything that `backward` is called on, in reading order, each with what it calls."""
+        found: dict[ast.Call, None] = {}
+        for use in self.identity.uses("backward"):
+            call = self.tree.parent.get(use)
+            if not isinstance(use, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not use:
+                continue
+            if any(keyword.arg == "inputs" for keyword in call.keywords):
+                continue  # gradients go to the named inputs only
+            context = self.tree.context_of(call)
+            for node in [use.value, *call.args]:
+                for each in self.behind.calls_behind(node, context):
+                    if isinstance(each, ast.Call) and isinstance(each.func, (ast.Name, ast.Attribute)):
+                        found[each] = None
+        ordered = sorted(found, key=lambda each: (each.lineno, each.col_offset))
+        return [(call, self._called(call)) for call in ordered]
+
+    def _inputs(self, call: ast.Call) -> Origins:
+        """The calls behind what a forward pass is given."""
+        context = self.tree.context_of(call)
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        return frozenset().union(*(self.behind.calls_behind(node, context) for node in given))
+
+    @cached_property
+    def _freed(self) -> Origins:
+        """The objects that a write of `requires_grad` may concern, or whose gradients are looked at."""
+        found: set[Origin] = set()
+        for word in ("requires_grad", "requires_grad_", "grad"):
+            for use in self.identity.uses(word):
+                if not isinstance(use, ast.Attribute) or (
+                    word == "requires_grad" and not isinstance(use.ctx, ast.Store)
+                ):
+                    continue
+                if word == "grad" and dotted(use) in ("torch.grad", "autograd.grad", "torch.autograd.grad"):
+                    continue
+                found |= self._owners(use.value)
+        return frozenset(found)
+
+    def _owners(self, node: ast.expr, depth: int = 0) -> Origins:
+        """The objects whose parameters, or parts, an expression may be."""
+        found: set[Origin] = set()
+        for each in self._of(node):
+            if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and depth < 4:
+                found |= self._owners(each.func.value, depth + 1)
+            found.add(each)
+        return frozenset(found)
+
+    def _is_handed_over(self, load: ast.Call) -> bool:
+        """Whether the model itself is given to code that cannot be seen, or kept as a part of another object."""
+        if load in self._kept:
+            return True
+        for name in self._names.get(load, ()):
+            for use in self.identity.uses(name):
+                child, holder = use, self.tree.parent.get(use)
+                while isinstance(holder, (ast.keyword, ast.Tuple, ast.List, ast.Dict, ast.Starred)):
+                    child, holder = holder, self.tree.parent.get(holder)
+                if not isinstance(holder, ast.Call) or child is holder.func or not isinstance(use, ast.expr):
+                    continue
+                if load in self._of(use) and not self._only_looks(holder):
+                    return True
+        return False
+
+    @cached_property
+    def _kept(self) -> Origins:
+        """The objects that are kept in an attribute."""
+        found: set[Origin] = set()
+        for entries in self.identity.index.stores().values():
+            for binding, scope in entries:
+                if binding.kind == "assign" and isinstance(binding.value, _HANDS_ON):
+                    found |= self.identity.made_by(binding.value, Context(scope, binding.stmt))
+        return frozenset(found)
+
+    @cached_property
+    def _names(self) -> dict[Origin, list[str]]:
+        """The names that each object goes by, in any scope."""
+        found: dict[Origin, dict[str, None]] = {}
+        for scope in self.tree.all_scopes():
+            for name, bindings in scope.bindings.items():
+                for binding in bindings if "." not in name else ():
+                    if binding.kind == "param" or isinstance(binding.value, _HANDS_ON):
+                        for origin in self.identity.bound_to(binding, scope):
+                            found.setdefault(origin, {})[name] = None
+        return {origin: list(names) for origin, names in found.items()}
+
+    def _only_looks(self, call: ast.Call) -> bool:
+        name = dotted(call.func) or ""
+        if name in _LOOKERS or name == "torch.compile":
+            return True
+        return isinstance(call.func, ast.Name) and bool(
+            list(self.identity.called(call, self.tree.context_of(call)))
+        )
+
+    @cached_property
+    def _optimized(self) -> Origins | None:
+        """The objects whose parameters the file's optimizers get; None where that cannot be told."""
+        found: set[Origin] = set()
+        for call in self._calls_of_optimizers():
+            context = self.tree.context_of(call)
+            given = call.args[0] if call.args else None
+            given = given or next((k.value for k in call.keywords if k.arg in ("params", "model")), None)
+            if given is None:
+                return None
+            owners: set[Origin] = set()
+            for each in self.sources.calls_behind(given, context):
+                if each is UNKNOWN:
+                    return None
+                if isinstance(each, ast.Call) and is_parameters(each):
+                    assert isinstance(each.func, ast.Attribute)
+                    owners |= self._of(each.func.value)
+                elif isinstance(each, ast.Call) and catalog.last(dotted(each.func) or "") == "Parameter":
+                    owners.add(each)
+            if not owners or UNKNOWN in owners:
+                return None
+            found |= owners
+        return frozenset(found) if found else None
+
+    def _calls_of_optimizers(self) -> Iterator[ast.Call]:
+        for node in self.tree.visit(self.tree.lines_of(self.words.find(*_OPTIMIZERS, whole=False))):
+            if isinstance(node, ast.Call) and re.fullmatch(_OPTIMIZER, catalog.last(dotted(node.func) or "")):
+                yield node
+
+    def _called(self, call: ast.Call) -> Origins:
+        """The module whose forward pass a call is."""
+        func = call.func
+        return self._of(func.value if isinstance(func, ast.Attribute) and func.attr == "forward" else func)
+
+    def _of(self, node: ast.expr) -> Origins:
+        return self.identity.made_by(node, self.tree.context_of(node))
+
+
+def is_parameters(call: ast.Call) -> bool:
+    """Whether a call hands out the parameters, or parts, of the object it is made on."""
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _PARAMETERS
+
+
+class _Sources(Computation):
+    """The calls behind a list of parameters, each object's own parameters not looked into."""
+
+    def _call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Origin | Edge]:
+        if is_parameters(node):
+            yield node
+        else:
+            yield from super()._call(node, context, path)

@@ -1,0 +1,249 @@
+"""What a file does with a loaded object, where that can be seen: followed forward, from the load to each use.
+
+`OriginFinder` and `Identity` go from a use back to the load. A rule that wants to know that *nothing else* is done with an
+object has to go the other way, and to know where it loses sight of it. Names are followed without their scopes: a name that
+means something else in another function only adds uses, so that less counts as known.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.sites.site import Site
+
+#: Methods that give back the object itself.
+_SAME_METHODS = frozenset(
+    {"to", "cuda", "cpu", "eval", "train", "half", "float", "bfloat16", "requires_grad_", "tie_weights"}
+)
+#: Functions that give back the model they get first, wrapped, prepared or compiled.
+_SAME_FUNCTIONS = frozenset({
+    "DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "compile", "get_peft_model",
+    "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "PeftModel.from_pretrained", "prepare",
+    "PeftModelForCausalLM.from_pretrained",
+})  # fmt: skip
+#: Functions that look at an object and keep nothing of it.
+LOOKERS = frozenset({"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del"})
+#: Ways to reach a name without writing it.
+_HIDDEN = ("globals(", "locals(", "vars(", "exec(", "eval(")
+
+
+#: A name that is read more often is not followed: what is said of a file must not grow with the square of its length.
+_MOST_READS = 200
+
+
+class Use(NamedTuple):
+    """One thing that is done with an object."""
+
+    how: Literal["call", "method", "attribute", "store", "argument"]
+    #: The method's or attribute's name, or the last part of the called function's.
+    name: str
+    node: ast.expr
+    #: The call that the object, or its method, is used in.
+    call: ast.Call | None = None
+
+    def keyword(self, name: str) -> ast.expr | None:
+        """What the call gives for a keyword."""
+        given = self.call.keywords if self.call is not None else []
+        return next((each.value for each in given if each.arg == name), None)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the call gets keywords that are not written in it."""
+        return self.call is not None and any(each.arg is None for each in self.call.keywords)
+
+
+class _LostError(Exception):
+    """The object goes where it cannot be followed, or is used in a way that was not asked for."""
+
+
+def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None:
+    """All that is done with the object that a site loads; None where there may be more, or something `accept` refuses."""
+    follower = _Follower(site.context.scope.tree, accept)
+    try:
+        follower.follow(site.call)
+    except _LostError:
+        return None
+    return tuple(follower.uses)
+
+
+def seen(site: Site) -> tuple[Use, ...]:
+    """What is seen to be done with the object that a site loads, whatever else may be."""
+    follower = _Follower(site.context.scope.tree, None)
+    follower.follow(site.call)
+    return tuple(follower.uses)
+
+
+class _Follower:
+    def __init__(self, tree: Tree, accept: Callable[[Use], bool] | None) -> None:
+        self.tree = tree
+        self.accept = accept
+        self.uses: list[Use] = []
+        self.names: set[str] = set()
+
+    def follow(self, call: ast.Call) -> None:
+        self.tree.context_of(call)  # its parents are known from here on
+        self._value(call)
+
+    def _use(self, use: Use) -> None:
+        if self.accept is not None and not self.accept(use):
+            raise _LostError
+        self.uses.append(use)
+
+    def _lose(self) -> None:
+        if self.accept is not None:
+            raise _LostError
+
+    def _value(self, node: ast.expr) -> None:
+        """Follow the value of an expression to what holds it."""
+        holder = self.tree.parent.get(node)
+        if isinstance(holder, ast.Attribute):
+            self._attribute(holder)
+        elif isinstance(holder, ast.Call):
+            if holder.func is node:
+                self._use(Use("call", "__call__", node, holder))
+            else:
+                self._argument(holder, node, None)
+        elif isinstance(holder, ast.keyword):
+            call = self.tree.parent.get(holder)
+            if isinstance(call, ast.Call) and holder.arg is not None:
+                self._argument(call, node, holder.arg)
+            else:
+                self._lose()
+        elif isinstance(holder, (ast.Assign, ast.AnnAssign)):
+            for target in holder.targets if isinstance(holder, ast.Assign) else [holder.target]:
+                self._target(target)
+        elif isinstance(holder, (ast.NamedExpr, ast.IfExp)):
+            if isinstance(holder, ast.NamedExpr):
+                self._target(holder.target)
+            if not (isinstance(holder, ast.IfExp) and holder.test is node):
+                self._value(holder)
+        elif isinstance(holder, ast.Tuple):
+            self._unpacked(holder, node)
+        elif isinstance(holder, ast.Compare):
+            others = [holder.left, *holder.comparators]
+            if not any(isinstance(each, ast.Constant) and each.value is None for each in others):
+                self._lose()
+        elif not isinstance(holder, (ast.Expr, ast.Delete, ast.FormattedValue, ast.If)):
+            self._lose()  # returned, kept in a container, looped over ...
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        call = self.tree.parent.get(node)
+        if isinstance(node.ctx, ast.Store):
+            self._use(Use("store", node.attr, node))
+        elif isinstance(call, ast.Call) and call.func is node:
+            if node.attr in _SAME_METHODS:
+                self._value(call)
+            else:
+                self._use(Use("method", node.attr, node, call))
+        elif node.attr in ("module", "base_model"):
+            self._value(node)
+        else:
+            self._use(Use("attribute", node.attr, node))
+
+    def _argument(self, call: ast.Call, node: ast.expr, keyword: str | None) -> None:
+        name = dotted(call.func) or ""
+        last = name.rpartition(".")[2]
+        function = self._function(call.func)
+        if function is not None:
+            parameter = _parameter(function, call, node, keyword)
+            if parameter is None:
+                self._lose()
+            else:
+                self._name(parameter)
+            return
+        first = bool(call.args) and call.args[0] is node
+        if first and (last in _SAME_FUNCTIONS or ".".join(name.split(".")[-2:]) in _SAME_FUNCTIONS):
+            self._use(Use("argument", last, node, call))
+            if last == "prepare" and len(call.args) > 1:
+                self._prepared(call)
+            else:
+                self._value(call)
+        elif last or isinstance(call.func, ast.Attribute):
+            self._use(Use("argument", last or call.func.attr, node, call))  # type: ignore[attr-defined]
+        else:
+            self._lose()
+
+    def _prepared(self, call: ast.Call) -> None:
+        """`model, optimizer = accelerator.prepare(model, optimizer)`: each object comes back in its place."""
+        holder = self.tree.parent.get(call)
+        target = holder.targets[0] if isinstance(holder, ast.Assign) else None
+        if isinstance(target, ast.Tuple) and len(target.elts) == len(call.args):
+            self._target(target.elts[0])
+        else:
+            self._lose()
+
+    def _unpacked(self, values: ast.Tuple, node: ast.expr) -> None:
+        holder = self.tree.parent.get(values)
+        target = holder.targets[0] if isinstance(holder, ast.Assign) and len(holder.targets) == 1 else None
+        if isinstance(target, ast.Tuple) and len(target.elts) == len(values.elts):
+            self._target(target.elts[values.elts.index(node)])
+        else:
+            self._lose()
+
+    def _target(self, target: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            self._name(target.id)
+        else:
+            self._lose()  # an attribute can be read anywhere
+
+    def _name(self, name: str) -> None:
+        if name in self.names:
+            return
+        self.names.add(name)
+        if self.tree.source.once(_hides_names) or (
+            self.tree.source.path.endswith(".ipynb")
+            and re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", self.tree.text)
+        ):
+            self._lose()  # a notebook's magics use names, too
+        reads = self.tree.source.remember(("reads", name), partial(_reads, self.tree, name))
+        if reads is None or len(reads) > _MOST_READS:
+            self._lose()
+        for node in (reads or [])[:_MOST_READS]:
+            self._value(node)
+
+    def _function(self, node: ast.expr) -> ast.FunctionDef | None:
+        """The function of the file that is called, where it is sure to be the one."""
+        if not isinstance(node, ast.Name):
+            return None
+        bound = self.tree.top.bindings.get(node.id, [])
+        stmt = bound[0].stmt if len(bound) == 1 else None
+        return stmt if isinstance(stmt, ast.FunctionDef) and not stmt.decorator_list else None
+
+
+def _reads(tree: Tree, name: str) -> list[ast.Name] | None:
+    """Where a name is read, in any scope; None where a function declares it as another's."""
+    found = []
+    for node in tree.visit(tree.lines_with(name)):
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+            found.append(node)
+        elif isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names:
+            return None
+    return found
+
+
+def _hides_names(text: str) -> bool:
+    # Plain searches: one expression for all words takes several times as long. `model.eval()` is another function.
+    for word in _HIDDEN:
+        at = text.find(word)
+        while at >= 0:
+            if not at or not (text[at - 1].isalnum() or text[at - 1] in "_."):
+                return True
+            at = text.find(word, at + 1)
+    return False
+
+
+def _parameter(function: ast.FunctionDef, call: ast.Call, node: ast.expr, keyword: str | None) -> str | None:
+    given = function.args
+    positional = [each.arg for each in (*given.posonlyargs, *given.args)]
+    if keyword is not None:
+        return keyword if keyword in (*positional, *(each.arg for each in given.kwonlyargs)) else None
+    if any(isinstance(each, ast.Starred) for each in call.args):
+        return None
+    index = call.args.index(node)
+    return positional[index] if index < len(positional) else None

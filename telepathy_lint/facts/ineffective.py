@@ -1,0 +1,187 @@
+"""Arguments of a loading call that do not do what they say: nothing looks at them, or the call fails because of them."""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from telepathy_lint.facts.outdated import may_know_more
+from telepathy_lint.findings.change import Change, Name, slot
+from telepathy_lint.findings.violation import Safety
+from telepathy_lint.knowledge import load_arguments as table
+from telepathy_lint.rule import literal, value_text, written
+from telepathy_lint.sites import Argument, Site
+
+#: A file with these registers attention functions of its own.
+_REGISTERS = ("AttentionInterface", "ALL_ATTENTION_FUNCTIONS", "ALL_MASK_ATTENTION_FUNCTIONS")
+#: A file with these may compute in half precision although it loads float32.
+_HALVES = (
+    "autocast", "Trainer", "mixed_precision", "bf16", "fp16", "Accelerator", "deepspeed", "ightning", ".half()",
+    "bfloat16", "float16", "dtype=",
+)  # fmt: skip
+_FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
+
+
+class Problem(NamedTuple):
+    """One argument that does not do what it says; what a fix removes or replaces, or moves into `model_kwargs`."""
+
+    argument: Argument
+    detail: str
+    change: Change | None = None
+    moved: str = ""
+    safety: Safety = "safe"
+
+
+def problems_of(site: Site) -> list[Problem]:
+    """All problems of a call, in reading order."""
+    found = [_judged(site, argument) for argument in site.arguments.values()]
+    problems = [problem for problem in found if problem is not None]
+    return sorted(problems, key=lambda problem: site.range_of(problem.argument.node))
+
+
+def _judged(site: Site, argument: Argument) -> Problem | None:
+    name = argument.name
+    if name in site.inherited or argument.how == "positional":
+        return None
+    if site.kind == "tokenizer":
+        if name in table.MODEL_ARGUMENTS and not may_know_more(site):
+            return Problem(argument, "is a model's argument: a tokenizer ignores it", Change(removed=(name,)))
+        return None
+    if site.kind == "pipeline" and argument.how != "model_kwargs" and name in table.PIPELINE_ARGUMENTS:
+        return _kept_by_pipeline(site, argument)
+    if name in ("dtype", "torch_dtype"):
+        return _wrong_dtype(site, argument)
+    if name == "attn_implementation":
+        return _wrong_attention(site, argument)
+    if site.kind != "model" or site.unseen or "config" in site.arguments:
+        return None
+    if name == "max_memory" and not _placed(site) and literal(argument) is not None:
+        detail = "means nothing without a device_map"
+        return Problem(argument, detail, Change(removed=(name,)))
+    if name == "output_attentions" and literal(argument) is True and not may_know_more(site):
+        return _eager(site, argument)
+    return None
+
+
+def _placed(site: Site) -> bool:
+    """Whether something other than max_memory may say where the weights go."""
+    if site.loader and not site.lacks("device_map"):
+        return True  # the loader's own choice
+    return any(
+        site.argument(name) is not None and not site.lacks(name)
+        for name in ("device_map", "quantization_config", "load_in_8bit", "load_in_4bit", "tp_plan")
+    )
+
+
+def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
+    name, value = argument.name, literal(argument)
+    if value is None or argument.optional:
+        return None  # None is as if it were not there
+    how, detail = table.PIPELINE_ARGUMENTS[name], "does not reach the model: it belongs into model_kwargs"
+    if how == "remove":
+        return Problem(argument, "does not reach the model and is not needed", Change(removed=(name,)))
+    if how == "rename":
+        new = None if "token" in site.arguments else Change(renamed=((name, "token"),))
+        return Problem(argument, "does not reach the hub: the name is token", new)
+    if argument.how != "keyword":
+        return Problem(argument, detail)
+    if how == "model_kwargs":
+        return Problem(argument, detail, moved=f'"{name}": {value_text(site, argument)}', safety="unsafe")
+    value = written(argument)
+    if value is False:
+        return Problem(argument, "does not reach the model and is the default", Change(removed=(name,)))
+    if value is not True:
+        return Problem(argument, detail)
+    if how == "attention":
+        return Problem(argument, detail, moved='"attn_implementation": "flash_attention_2"', safety="unsafe")
+    if {"load_in_8bit", "load_in_4bit", "quantization_config"} & set(site.arguments) != {name}:
+        return Problem(argument, detail)
+    needs = Change(needs=(Name("transformers", "BitsAndBytesConfig"),))
+    moved = f'"quantization_config": {slot("BitsAndBytesConfig")}({name}=True)'
+    return Problem(argument, detail, needs, moved, "unsafe")
+
+
+def into_model_kwargs(site: Site, moved: dict[str, str]) -> Change | None:
+    """Arguments as entries of the pipeline's `model_kwargs`; None where these are not written out in the call."""
+    given, (first, *others) = site.arguments.get("model_kwargs"), moved
+    entries = list(moved.values())
+    if given is None:
+        # The dict takes the place of the first argument that moves into it.
+        new = ((first, f"{{{', '.join(entries)}}}"),)
+        change = Change(removed=tuple(others), renamed=((first, "model_kwargs"),), replaced=new)
+        return None if site.opaque else change
+    if given.how != "keyword" or not isinstance(given.node, ast.keyword):
+        return None
+    text = value_text(site, given)
+    if not isinstance(given.node.value, ast.Dict) or "#" in text or "\n" in text:
+        return None
+    inside = text[1:-1].strip().rstrip(",")
+    whole = ", ".join([inside, *entries] if inside else entries)
+    return Change(removed=tuple(moved), replaced=(("model_kwargs", f"{{{whole}}}"),))
+
+
+def _wrong_dtype(site: Site, argument: Argument) -> Problem | None:
+    for value in argument.values:
+        meant = table.DTYPE_NAMES.get(value.data) if value.kind == "const" else None
+        if meant is None:
+            continue
+        written = (
+            isinstance(argument.node, ast.keyword)
+            and value.node is argument.node.value
+            and argument.how == "keyword"
+        )
+        torch = site.has_torch
+        new = f"torch.{meant}" if torch else f'"{meant}"'
+        change = Change(replaced=((argument.name, new),)) if written else None
+        return Problem(argument, f"has no value {value.data!r}: write {new}", change)
+    return None
+
+
+def _wrong_attention(site: Site, argument: Argument) -> Problem | None:
+    value = literal(argument)
+    if value in table.ATTENTION_NAMES:
+        if may_know_more(site) or site.source.once(_registers):
+            return None
+        meant = table.ATTENTION_NAMES[str(value)]
+        if not meant:
+            return Problem(argument, f"has no value {value!r}")
+        written = argument.how == "keyword" and value_text(site, argument)[1:-1] == value
+        change = Change(replaced=((argument.name, f'"{meant}"'),)) if written else None
+        return Problem(argument, f"has no value {value!r}: write {meant!r}", change, safety="unsafe")
+    if value in _FLASH and _float32(site) and not any(word in _rest(site) for word in _HALVES):
+        return Problem(argument, f"{value!r} computes in float16 and bfloat16 only, the model is float32")
+    return None
+
+
+def _registers(text: str) -> bool:
+    return any(word in text for word in _REGISTERS)
+
+
+def _float32(site: Site) -> bool:
+    argument = site.argument("dtype", "torch_dtype")
+    return (
+        argument is not None
+        and not argument.optional
+        and all(
+            (value.kind == "symbol" and value.data in ("torch.float32", "torch.float"))
+            or (value.kind == "const" and value.data == "float32")
+            for value in argument.values
+        )
+    )
+
+
+def _rest(site: Site) -> str:
+    """The file without the call."""
+    return site.source.text[: site.start] + site.source.text[site.end :]
+
+
+def _eager(site: Site, argument: Argument) -> Problem | None:
+    given = site.argument("attn_implementation")
+    if given is None or site.lacks("attn_implementation"):
+        detail = "silently selects eager attention: say so"
+        said = (("attn_implementation", '"eager"'),)
+        return Problem(argument, detail, Change(added=said) if given is None else Change(replaced=said))
+    value = literal(given)
+    if isinstance(value, str) and value != "eager" and value not in table.ATTENTION_NAMES:
+        return Problem(argument, f"raises with {value!r}: only eager attention gives the weights")
+    return None

@@ -1,0 +1,68 @@
+"""Where a file says by `max_length` how long a model generates: a config's `max_new_tokens` would win over it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+
+from telepathy_lint.flow.origins import OriginFinder
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Site
+
+
+class Lengths:
+    """The calls of one file that give a `max_length` to `generate`, by themselves or through a pipeline."""
+
+    def __init__(self, origins: OriginFinder) -> None:
+        self.origins = origins
+        self.tree = origins.tree
+
+    def given(self, site: Site) -> bool:
+        """Whether the load itself gets one, some `generate` of the file, or a pipeline made of the model."""
+        return (
+            self._says(site.call) or self._at_generate or any(self._pipes(call, site) for call in self._piped)
+        )
+
+    def _says(self, call: ast.Call) -> bool:
+        return self.origins.evaluator.dicts.gives(call, "max_length", self.tree.context_of(call))
+
+    @cached_property
+    def _at_generate(self) -> bool:
+        return any(self._says(call) for call in self._generating())
+
+    def _generating(self) -> Iterator[ast.Call]:
+        """The calls of some `generate`, and those that are handed one: a thread's, `partial`."""
+        for use in self.origins.uses("generate"):
+            parent = self.tree.parent.get(use)
+            if isinstance(parent, ast.keyword):
+                parent = self.tree.parent.get(parent)
+            if isinstance(parent, ast.Call):
+                yield parent
+
+    @cached_property
+    def _piped(self) -> list[ast.Call]:
+        """The calls that may be a pipeline's, or make one, and say `max_length`."""
+        if "ipeline" not in self.tree.text:
+            return []
+        words = self.origins.words
+        offsets = words.find("max_length", "generate_kwargs") + words.find("**", whole=False)
+        calls = [node for node in self.tree.visit(self.tree.lines_of(offsets)) if isinstance(node, ast.Call)]
+        return [call for call in calls if self._says(call)]
+
+    def _pipes(self, call: ast.Call, site: Site) -> bool:
+        """Whether a call makes a pipeline of the model, or calls one."""
+        origins, context = self.origins, self.tree.context_of(call)
+        if self._makes_pipeline(call):
+            given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "model")]
+            return any(site.call in origins.origins(each, context) for each in given)
+        called = origins.origins(call.func, context)
+        return site.call in called and any(
+            isinstance(each, ast.Call) and self._makes_pipeline(each) for each in called
+        )
+
+    def _makes_pipeline(self, call: ast.Call) -> bool:
+        """Whether `pipeline` or the class of one is called."""
+        values = self.origins.evaluator.evaluate(call.func, self.tree.context_of(call))
+        names = [str(value.data) for value in values if value.kind == "symbol"]
+        return any(catalog.in_transformers(name) and name.lower().endswith("pipeline") for name in names)

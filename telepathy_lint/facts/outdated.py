@@ -1,0 +1,79 @@
+"""What a loading call has that transformers left behind: arguments, classes, tasks; decided from `load_arguments`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from telepathy_lint.knowledge import load_arguments as table
+from telepathy_lint.knowledge.transformers_names import last
+from telepathy_lint.rule import literal
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site
+
+_STATUS = {
+    ("warns", "warns"): "is deprecated",
+    ("warns", "error"): "is deprecated in transformers 4 and an error in 5",
+    ("warns", "ignored"): "is deprecated in transformers 4 and silently ignored by 5",
+    ("error", "error"): "is an error since transformers 4.53",
+    ("ignored", "ignored"): "has no effect",
+    ("ignored", "error"): "has no effect in transformers 4 and is an error in 5",
+    ("works", "error"): "is an error in transformers 5",
+    ("works", "ignored"): "is silently ignored by transformers 5",
+}
+
+
+def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, table.Old, str]]:
+    """The call's arguments that are old for the project's version, and what becomes of them."""
+    elsewhere = site.unseen or "config" in site.arguments or may_know_more(site)
+    for old in table.OLD:
+        argument = site.arguments.get(old.name)
+        if argument is None or argument.name in site.inherited or argument.how == "positional":
+            continue
+        if site.loader and argument.name == "torch_dtype":
+            continue  # the loader takes both names
+        outcomes = old.outcome(table.place_of(site.kind, argument.how))
+        if outcomes is None or not table.fits(old, settings.target_version):
+            continue
+        if (old.known_elsewhere and elsewhere) or (old.generative and not _decoder(site)):
+            continue
+        yield argument, old, _STATUS[outcomes]
+
+
+def new_class(site: Site) -> tuple[str, table.Version] | None:
+    """The successor of the one class that is loaded."""
+    if len(site.classes) != 1 or site.kind != "model" or site.indirect or len(site.loaded) != 1:
+        return None
+    return table.OLD_CLASSES.get(last(site.loaded[0]))
+
+
+def may_miss(site: Site, settings: Settings) -> bool:
+    """Whether the new class may not know the model: in transformers 4 two families of video models are left out."""
+    return not allows(settings, (5, 0)) and (site.model_id is None or "video" in site.model_id.lower())
+
+
+def removed_task(site: Site, settings: Settings) -> str | None:
+    task = site.argument("task")
+    value = literal(task) if task is not None and site.kind == "pipeline" else None
+    if not isinstance(value, str) or not allows(settings, (5, 0)):
+        return None
+    return value if value in table.REMOVED_TASKS or value.startswith("translation_") else None
+
+
+def allows(settings: Settings, since: table.Version) -> bool:
+    return settings.target_version is not None and settings.target_version >= since
+
+
+def may_know_more(site: Site) -> bool:
+    """Whether code that is not transformers' own may take the argument: a local class, or the checkpoint's."""
+    return is_remote(site) or any(not name.startswith("transformers.") for name in site.loaded)
+
+
+def is_remote(site: Site) -> bool:
+    """Whether the checkpoint may bring its own code, which knows the Auto classes by their old names."""
+    remote = site.argument("trust_remote_code")
+    return remote is not None and literal(remote) is not False
+
+
+def _decoder(site: Site) -> bool:
+    """Whether the class is one that never had the generation parameters as settings of its own."""
+    return all(last(name).endswith(("ForCausalLM", "LMHeadModel")) for name in site.loaded)

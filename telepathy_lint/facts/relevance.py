@@ -1,0 +1,282 @@
+"""What a file shows of a load that makes a finding true and of no use: the default leaves such findings out, `strict` does not.
+
+Evidence silences a finding; the lack of evidence never does. Each answer is sure or it is no: an object that leaves the
+file, or that is used in a way not listed here, is one of which anything may be true.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import partial
+
+from telepathy_lint.facts import evidence, evidence_lines
+from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.rule import literal
+from telepathy_lint.sites import Site
+
+# ---- decoding
+
+#: Where text is generated, or may be by something that gets the model.
+_GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
+#: Trainers that only compute losses, without `predict_with_generate` and its like (which are looked for in the text).
+_LOSS_TRAINERS = frozenset(
+    {"Trainer", "SFTTrainer", "DPOTrainer", "KTOTrainer", "ORPOTrainer", "CPOTrainer", "RewardTrainer"}
+)
+#: Methods of a model that do not generate.
+_PLAIN_METHODS = frozenset({
+    "parameters", "named_parameters", "modules", "named_modules", "buffers", "state_dict", "load_state_dict", "zero_grad",
+    "save_pretrained", "push_to_hub", "save_checkpoint", "merge_and_unload", "resize_token_embeddings", "forward",
+    "get_input_embeddings", "get_output_embeddings", "num_parameters", "print_trainable_parameters", "enable_input_require_grads",
+    "gradient_checkpointing_enable", "gradient_checkpointing_disable", "get_nb_trainable_parameters", "get_memory_footprint",
+    "register_forward_hook", "apply", "named_children", "children", "set_input_embeddings", "get_submodule", "unload",
+})  # fmt: skip
+_PLAIN_ATTRIBUTES = frozenset({
+    "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
+    "transformer", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
+})  # fmt: skip
+#: Functions that give a model back prepared; what they give is followed too.
+_WRAPPERS = frozenset({
+    "DataParallel", "DistributedDataParallel", "DDP", "FSDP", "FullyShardedDataParallel", "compile", "get_peft_model",
+    "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "from_pretrained", "prepare",
+})  # fmt: skip
+#: A trainer's own way to generate with the model that it holds.
+_GENERATES_ELSEWHERE = (
+    r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
+)
+_LENGTHS = ("max_new_tokens", "max_length")
+
+
+def decoding_is_settled(site: Site) -> bool:
+    """Whether the loaded model surely never generates, or every call by which it does states how."""
+    text = site.source.text
+    generates = site.source.once(_may_generate)
+    if generates and ("do_sample" not in text or site.source.once(_generates_elsewhere)):
+        return False
+    if site.kind == "pipeline":
+        uses = handled(site, lambda use: use.how == "call" and _states_decoding(use))
+        return bool(uses)
+    uses = handled(site, _leaves_decoding_settled)
+    if not uses:
+        return False
+    if any(use.name == "generate" for use in uses):
+        return True
+    return not generates and any(map(_tells_a_purpose, uses))
+
+
+def _leaves_decoding_settled(use: Use) -> bool:
+    if use.how == "method" and use.name == "generate":
+        return _states_decoding(use)
+    return _is_plain(use)
+
+
+def _states_decoding(use: Use) -> bool:
+    sampling = use.keyword("do_sample")
+    return (
+        sampling is not None
+        and not (isinstance(sampling, ast.Constant) and sampling.value is None)
+        and any(use.keyword(name) is not None for name in _LENGTHS)
+    )
+
+
+def _is_plain(use: Use) -> bool:
+    if use.how == "argument":
+        return use.name in _LOSS_TRAINERS | _WRAPPERS | LOOKERS
+    if use.how == "method":
+        return use.name in _PLAIN_METHODS
+    return use.how in ("call", "store") or use.name in _PLAIN_ATTRIBUTES
+
+
+def _tells_a_purpose(use: Use) -> bool:
+    """Whether the use shows what the model is for, not only how it is prepared."""
+    if use.how == "argument":
+        return use.name in _LOSS_TRAINERS
+    return use.how == "call" or (use.how == "method" and use.name in _PLAIN_METHODS)
+
+
+def _generates_elsewhere(text: str) -> bool:
+    return re.search(_GENERATES_ELSEWHERE, text) is not None
+
+
+def _may_generate(text: str) -> bool:
+    return re.search(_GENERATES, text) is not None
+
+
+# ---- precision
+
+#: Ids that say of themselves that they are small: at most 0.4 GB in bfloat16.
+_SMALL = (
+    r"(?i)(?:^|[/_-])(?:(?:distil|tiny|mobile)?(?:bert|roberta)|distilgpt2|electra|albert|mpnet|minilm|bge|e5|gte)\b"
+    r"(?:.*[-_](?:tiny|mini|small|base|l6|l12)\b.*|.*v2$)"
+)
+_TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
+
+
+def trains_its_weights(site: Site) -> bool:
+    """Whether the file surely trains the loaded weights themselves, for which float32 is a decision."""
+    if site.kind != "model" or site.source.once(_trains_a_part):
+        return False
+    tree = site.context.scope.tree
+    return any(_trains(use, tree) for use in seen(site))
+
+
+def _trains_a_part(text: str) -> bool:
+    return re.search(_TRAINS_A_PART, text) is not None
+
+
+def _trains(use: Use, tree: Tree) -> bool:
+    if use.how == "argument" and use.name.endswith("Trainer") and use.call is not None:
+        first = bool(use.call.args) and use.call.args[0] is use.node
+        return (first or use.keyword("model") is use.node) and ".train(" in tree.text
+    return use.how == "method" and use.name in ("parameters", "named_parameters") and _optimized(use, tree)
+
+
+def _optimized(use: Use, tree: Tree) -> bool:
+    """Whether parameters go to an optimizer, directly or through one name."""
+    node: ast.AST | None = use.node
+    while node is not None and not isinstance(node, ast.stmt):
+        if isinstance(node, ast.Call) and _is_optimizer(node):
+            return True
+        node = tree.parent.get(node)
+    if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        return False
+    name = node.targets[0].id
+    return any(
+        isinstance(each, ast.Call)
+        and _is_optimizer(each)
+        and any(
+            isinstance(one, ast.Name) and one.id == name for given in each.args for one in ast.walk(given)
+        )
+        for each in tree.visit(tree.lines_with(name))
+    )
+
+
+def _is_optimizer(call: ast.Call) -> bool:
+    return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
+
+
+def is_small_encoder(site: Site) -> bool:
+    """Whether the id names an encoder that is small whatever its dtype."""
+    return not site.generative and site.model_id is not None and re.search(_SMALL, site.model_id) is not None
+
+
+def wants_float16(site: Site) -> bool:
+    """Whether float16 is what the checkpoint's kernels want, or another rule's subject."""
+    return evidence.withheld(site, ("quantized", "float16-amp")) is not None
+
+
+# ---- attention
+
+#: Text where attention weights may be read, or attention be replaced; the lines are then looked at as syntax.
+_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
+_WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
+_ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
+
+
+def attention_is_settled(site: Site) -> bool:
+    """Whether no other implementation could be used than the one that transformers chooses."""
+    if site.argument("use_flash_attention_2") is not None:
+        return True  # the rule about outdated arguments speaks of attention there
+    return (
+        _is_in_float32(site)
+        or _is_on_the_cpu(site)
+        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
+    )
+
+
+def _is_in_float32(site: Site) -> bool:
+    argument = site.argument("dtype", "torch_dtype")
+    if argument is None or argument.optional:
+        return False
+    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
+
+
+def _is_on_the_cpu(site: Site) -> bool:
+    argument = site.argument("device_map")
+    if argument is None and site.kind == "pipeline":
+        argument = site.argument("device")
+    if argument is None or argument.optional or len(argument.values) != 1:
+        return False
+    value = argument.values[0]
+    if isinstance(value.node, ast.Dict):
+        places = value.node.values
+        return bool(places) and all(isinstance(each, ast.Constant) and each.value == "cpu" for each in places)
+    return literal(argument) == "cpu"
+
+
+def _looks_at_attention(tree: Tree) -> bool:
+    """Whether a line reads attention weights, which one implementation gives, or puts code in the place of attention's own."""
+    if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
+        return False
+    lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
+    return any(map(_is_about_attention, tree.visit(lines)))
+
+
+def _is_about_attention(node: ast.AST) -> bool:
+    if isinstance(node, ast.keyword):
+        return (
+            node.arg == "output_attentions"
+            and isinstance(node.value, ast.Constant)
+            and node.value.value is True
+        )
+    if isinstance(node, ast.Attribute):
+        if isinstance(node.ctx, ast.Store):
+            owner = (dotted(node.value) or "").rpartition(".")[2]
+            return node.attr == "forward" and re.fullmatch(_ATTENTION_CLASS, owner) is not None
+        return node.attr in _WEIGHTS
+    if isinstance(node, ast.Call):
+        name = (dotted(node.func) or "").rpartition(".")[2]
+        return re.match(r"(?:replace|patch)_\w*att(?:n|ention)", name) is not None
+    return False
+
+
+# ---- tokenizers
+
+_PLAIN_TOKENIZING = frozenset({
+    "encode", "encode_plus", "batch_encode_plus", "tokenize", "decode", "batch_decode", "convert_tokens_to_ids",
+    "convert_ids_to_tokens", "convert_tokens_to_string", "apply_chat_template", "get_vocab", "save_pretrained", "push_to_hub",
+    "num_special_tokens_to_add", "build_inputs_with_special_tokens", "get_added_vocab",
+})  # fmt: skip
+_PLAIN_OF_TOKENIZERS = frozenset({
+    "eos_token", "eos_token_id", "bos_token", "bos_token_id", "unk_token", "unk_token_id", "vocab_size", "chat_template",
+    "model_max_length", "name_or_path", "is_fast", "vocab", "all_special_ids", "all_special_tokens", "mask_token",
+    "mask_token_id", "sep_token", "sep_token_id", "cls_token", "cls_token_id",
+})  # fmt: skip
+_NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
+
+
+def nothing_pads(site: Site) -> bool:
+    """Whether nothing surely pads with the loaded tokenizer."""
+    return bool(handled(site, _pads_nothing))
+
+
+def _pads_nothing(use: Use) -> bool:
+    if use.how == "argument":
+        # TRL's trainer gives a tokenizer without one the end-of-sequence token.
+        return use.name in LOOKERS | _NO_PADDING or use.name == "SFTTrainer"
+    if use.how in ("attribute", "store"):
+        return use.name in _PLAIN_OF_TOKENIZERS
+    if use.how == "method" and use.name not in _PLAIN_TOKENIZING:
+        return False
+    padding = use.keyword("padding")
+    none = padding is None or (isinstance(padding, ast.Constant) and padding.value is False)
+    return none and use.keyword("pad_to_max_length") is None and not use.spreads
+
+
+#: A real end of a text: the token is added to what is trained on, by its name or by its text.
+_EOS = (
+    r"eos_token\b|add_eos_token\s*=\s*True|</s>|<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>"
+)
+#: Where the token is padding, or stops generation, and not the end of a text.
+_NO_END = r"pad_token(?:_id)?[\"']?\s*[=:].*|eos_token(?:_id)?\s*=.*|\bif\b.*|(?:warn|print|log)\w*\(.*"
+
+
+def has_real_ends(text: str) -> bool:
+    """Whether a text shows that the end-of-sequence token ends what is trained on."""
+    for line in text.splitlines():
+        code = line.partition("#")[0]
+        if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""The plain data that travels between the stages."""

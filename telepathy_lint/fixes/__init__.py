@@ -1,0 +1,1 @@
+"""From what rules reported to new text: changes, edits, imports."""

@@ -1,0 +1,122 @@
+"""Where a key of a dict stands that is spread into loads, for dicts that serve nothing else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.tree import Scope, Tree
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites import Argument, Site
+
+
+class _ElsewhereError(Exception):
+    """The dict goes somewhere that cannot be followed."""
+
+
+def key_places(site: Site, argument: Argument, new: str) -> tuple[tuple[int, int, str], ...]:
+    """The edits that give the argument another name in the dict of this file that brings it in; none where unsure."""
+    node = argument.node
+    if argument.how != "spread" or not isinstance(node, ast.keyword) or not isinstance(node.value, ast.Name):
+        return ()
+    scope = _owner(site.context.scope, node.value.id)
+    # What a module binds, other modules may use.
+    if scope is None or not scope.is_function:
+        return ()
+    try:
+        places = list(_places(scope, node.value.id, argument.name, new))
+    except _ElsewhereError:
+        return ()
+    source = site.source
+    edits = []
+    for place in places:
+        start = source.start_of(place)
+        if isinstance(place, ast.keyword):
+            edits.append((start, start + len(argument.name), new))
+            continue
+        end = source.end_of(place)
+        quoted = source.text[start:end]
+        if quoted[1:-1] != argument.name:
+            return ()
+        edits.append((start + 1, end - 1, new))
+    return tuple(dict.fromkeys(edits))
+
+
+def _owner(scope: Scope | None, name: str) -> Scope | None:
+    while scope is not None and not scope.binds(name):
+        scope = scope.parent
+    return scope
+
+
+def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
+    """The nodes that spell the key of the dict called `name`."""
+    tree = scope.tree
+    for node in tree.visit(tree.lines_with(name)):
+        if (
+            not isinstance(node, ast.Name)
+            or node.id != name
+            or _owner(tree.scope_of(node), name) is not scope
+        ):
+            continue
+        if tree.scope_of(node) is not scope:
+            raise _ElsewhereError  # an inner function sees it
+        yield from _used(tree, node, key, new)
+    for binding in scope.bindings[name]:
+        value = binding.value
+        if binding.kind != "assign" or binding.path or value is None:
+            raise _ElsewhereError
+        tree.visit(range(value.lineno, (value.end_lineno or value.lineno) + 1))
+        yield from _written(value, key, new)
+
+
+def _used(tree: Tree, node: ast.Name, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
+    """What one use of the dict's name spells of the key."""
+    parent = tree.parent.get(node)
+    if isinstance(parent, (ast.Assign, ast.AnnAssign)) and isinstance(node.ctx, ast.Store):
+        return
+    if isinstance(parent, ast.Subscript) and parent.value is node:
+        yield from _constant(parent.slice, key, new)
+    elif isinstance(parent, ast.keyword) and parent.arg is None:
+        if not _is_load(tree, tree.parent.get(parent)):
+            raise _ElsewhereError
+    elif isinstance(parent, ast.Attribute) and parent.attr in ("get", "pop", "setdefault"):
+        call = tree.parent.get(parent)
+        if not isinstance(call, ast.Call) or call.func is not parent or not call.args:
+            raise _ElsewhereError
+        yield from _constant(call.args[0], key, new)
+    elif isinstance(parent, ast.Compare) and parent.comparators == [node]:
+        yield from _constant(parent.left, key, new)
+    else:
+        raise _ElsewhereError
+
+
+def _written(value: ast.expr, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
+    """What the dict's display spells of the key."""
+    if isinstance(value, ast.Dict):
+        for each in value.keys:
+            if each is None:
+                raise _ElsewhereError
+            yield from _constant(each, key, new)
+    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict":
+        if value.args or any(keyword.arg in (None, new) for keyword in value.keywords):
+            raise _ElsewhereError
+        yield from (keyword for keyword in value.keywords if keyword.arg == key)
+    else:
+        raise _ElsewhereError
+
+
+def _constant(node: ast.expr, key: str, new: str) -> Iterator[ast.Constant]:
+    if not isinstance(node, ast.Constant) or node.value == new:
+        raise _ElsewhereError
+    if node.value == key:
+        yield node
+
+
+def _is_load(tree: Tree, call: ast.AST | None) -> bool:
+    """Whether a call is a `from_pretrained` of transformers."""
+    func = call.func if isinstance(call, ast.Call) else None
+    if not isinstance(func, ast.Attribute) or func.attr != "from_pretrained":
+        return False
+    values = Evaluator(tree).evaluate(func.value, tree.context_of(func))
+    return all(value.kind == "symbol" and catalog.in_transformers(str(value.data)) for value in values)

@@ -1,0 +1,144 @@
+"""The two fix styles: what the rules that share a setting reported, as one change of the call.
+
+`loader` calls the loader instead and leaves to it what was reported; `inline` keeps the call and gives it the missing
+arguments. Either way a setting that was not reported stays as it was: by None in the loader's call, by not being
+touched in the other.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.findings.change import TARGET, Change, Name, slot
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
+
+#: Setting of the loader -> the argument names by which a script may give it.
+SPELLINGS = {
+    "dtype": ("dtype", "torch_dtype"),
+    "device_map": ("device_map",),
+    "attn_implementation": ("attn_implementation", "_attn_implementation"),
+    "generation_config": ("generation_config",),
+}
+#: Parameters of the loader that to `from_pretrained` are other things: a config's attribute, an argument of the class.
+OF_THE_LOADER = frozenset(
+    {"model_id", "model_class", "tokenizer_class", "report", "offload", "explain", "weights"}
+)
+_IDENTITY = "pretrained_model_name_or_path"
+_DEFAULT_CLASSES = {
+    "model": ("transformers.AutoModelForCausalLM",),
+    "tokenizer": ("transformers.AutoTokenizer",),
+}
+_CLASS_ARGUMENT = {"model": "model_class", "tokenizer": "tokenizer_class"}
+
+
+def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
+    """The call of the loader: reported settings are left to it, everything else is kept or None."""
+    loader = settings.loader
+    name = loader.load_tokenizer if site.kind == "tokenizer" else loader.load_model
+    keywords = {keyword.arg for keyword in site.call.keywords}
+    removed = tuple(
+        spelling
+        for setting in SPELLINGS
+        for spelling in SPELLINGS[setting]
+        if setting in reported and spelling in keywords
+    )
+    added: list[tuple[str, str]] = []
+    assert isinstance(site.call.func, ast.Attribute)
+    if site.classes != _DEFAULT_CLASSES[site.kind] or not _is_imported(site.call.func.value, site):
+        added.append((_CLASS_ARGUMENT[site.kind], ast.unparse(site.call.func.value)))
+    if site.kind == "model":
+        added += [
+            (setting, "None")
+            for setting in SPELLINGS
+            if setting not in reported and site.argument(*SPELLINGS[setting]) is None
+        ]
+    renamed: tuple[tuple[str, str], ...] = ()
+    if _IDENTITY in keywords:
+        first = next(keyword.arg for keyword in site.call.keywords if keyword.arg not in removed) == _IDENTITY
+        renamed = ((_IDENTITY, "" if first and not site.call.args else "model_id"),)
+    return Change(slot(name), removed, renamed, added=tuple(added), needs=(Name(loader.module, name),))
+
+
+def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
+    """The same call with the reported arguments replaced or added; the loader's own call does without them."""
+    if site.loader:
+        spellings = [spelling for setting in sorted(reported) for spelling in SPELLINGS.get(setting, ())]
+        return Change(removed=tuple(each for each in spellings if each in site.arguments))
+    loader = settings.loader
+    change = Change()
+    if "device_map" in reported:
+        value = f"{slot(loader.resolve_device_map)}({_weights(site, reported)})"
+        change |= Change(
+            replaced=(("device_map", value),), needs=(Name(loader.module, loader.resolve_device_map),)
+        )
+    if "dtype" in reported:
+        version = settings.target_version
+        name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
+        # Behind `from x import *` nobody can be sure what `torch` is.
+        torch = site.has_torch and "*" not in site.context.scope.tree.top.bindings
+        change |= _given(site, "dtype", name, "torch.bfloat16" if torch else '"bfloat16"')
+    if "attn_implementation" in reported:
+        value = f"{slot(loader.resolve_attn_implementation)}({_identity(site)})"
+        change |= _given(site, "attn_implementation", "attn_implementation", value)
+        change |= Change(needs=(Name(loader.module, loader.resolve_attn_implementation),))
+    if "generation_config" in reported:
+        statement = f"{slot(loader.apply_generation_config)}({TARGET})"
+        change |= Change(after=(statement,), needs=(Name(loader.module, loader.apply_generation_config),))
+    if "pad_token" in reported:
+        change |= Change(after=(f"{TARGET}.pad_token = {TARGET}.pad_token or {TARGET}.eos_token",))
+    return change
+
+
+def _is_imported(node: ast.expr, site: Site) -> bool:
+    """Whether the class is named as it was imported; a variable or `self.model_class` may come to hold another."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return False
+    scope = site.context.scope
+    while not scope.binds(node.id) and scope.parent is not None:
+        scope = scope.parent
+    # `except ImportError: AutoModel = None` binds no other class.
+    return all(
+        binding.kind == "import" or (isinstance(binding.value, ast.Constant) and binding.value.value is None)
+        for binding in scope.bindings.get(node.id, ())
+    )
+
+
+def _identity(site: Site) -> str:
+    """The id as the call has it, for the resolver to look at the checkpoint's class; "" where saying it twice would hurt."""
+    given = site.argument(_IDENTITY)
+    node = (
+        given.node.value
+        if given is not None and isinstance(given.node, ast.keyword)
+        else given and given.node
+    )
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+        return ""
+    start, end = site.range_of(node)
+    return site.source.text[start:end]
+
+
+def _weights(site: Site, reported: frozenset[str]) -> str:
+    """The id and the dtype as the call has them, for the resolver to see whether the weights fit on one GPU.
+
+    Without an id the resolver does not know, and leaves "auto" to transformers.
+    """
+    identity = _identity(site)
+    if not identity or "dtype" in reported:
+        return identity  # bfloat16, which the call gets, is what the resolver assumes
+    argument = site.argument(*SPELLINGS["dtype"])
+    if argument is None:
+        return f"{identity}, dtype=None"
+    node = argument.node.value if isinstance(argument.node, ast.keyword) and argument.node.arg else None
+    if not isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+        return ""
+    start, end = site.range_of(node)
+    return f"{identity}, dtype={site.source.text[start:end]}"
+
+
+def _given(site: Site, setting: str, name: str, value: str) -> Change:
+    """The setting's argument with another value, or a new argument."""
+    written = next((spelling for spelling in SPELLINGS[setting] if site.argument(spelling) is not None), None)
+    return Change(replaced=((written, value),)) if written is not None else Change(added=((name, value),))

@@ -1,0 +1,335 @@
+"""From a reported site to the text edits that rewrite it: the call itself, and the imports around it.
+
+`offer` says cheaply whether and how safely a site can be changed; `plan` builds the edits for a set of sites
+together, because whether an import is still used depends on all of them. Only `plan` needs LibCST.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from telepathy_lint.findings.change import TARGET, Change, slot
+from telepathy_lint.findings.violation import Edit, Fix, Safety
+from telepathy_lint.fixes.effects import acts
+from telepathy_lint.fixes.import_names import Placed
+from telepathy_lint.fixes.imports import ImportPlan
+from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
+from telepathy_lint.fixes.name_capture import without_hiding
+from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Scan, Site
+
+_ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
+
+
+class Rewrite(NamedTuple):
+    """One change of one site, the rules whose findings it answers, and how safe it is."""
+
+    site: Site
+    rules: tuple[Rule, ...]
+    change: Change
+    fix: Fix
+
+
+class Rewriter:
+    """Plans the fixes of one file."""
+
+    def __init__(self, scan: Scan, settings: Settings) -> None:
+        self.scan = scan
+        self.settings = settings
+        self.imports = ImportPlan(scan, settings)
+
+    def offers(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
+        """The fix of each rule that reported a site: the rules' own repairs, then the rewrites of the call.
+
+        The rules that share the loader's settings are answered by rewrites of the whole call: the safe ones by one that
+        leaves every other setting as it is, the others by one that does it all.
+        """
+        found = self._repairs(site, rules)
+        safe, whole = self._styled(site, rules, unsafe=False), self._styled(site, rules, unsafe=True)
+        if safe is not None:
+            found.append(safe)
+        if whole is not None:
+            answered = safe.rules if safe is not None else ()
+            others = tuple(rule for rule in whole.rules if rule not in answered)
+            if others:
+                found.append(whole._replace(rules=others))
+        return found
+
+    def chosen(self, site: Site, rules: Sequence[Rule], unsafe: bool) -> list[Rewrite]:
+        """What to do about the rules that reported a site: all that is safe, and what is unsafe where that is wanted."""
+        found = [each for each in self._repairs(site, rules) if unsafe or each.fix.safety == "safe"]
+        styled = self._styled(site, rules, unsafe)
+        return found if styled is None else [*found, styled]
+
+    def withheld(self, site: Site, rule: Rule) -> Fix | None:
+        """Why a finding that could be fixed is not; None where there is nothing to say."""
+        reason = rule.withheld(site, self.settings)
+        return None if reason is None else Fix("display", f"not fixed: {reason}")
+
+    def _repairs(self, site: Site, rules: Sequence[Rule]) -> list[Rewrite]:
+        """The repairs of the rules that have one of their own."""
+        found: list[Rewrite] = []
+        for rule in rules:
+            if rule.meta.setting is not None or rule.withheld(site, self.settings) is not None:
+                continue
+            repair = rule.repair(site, self.settings)
+            if repair is None or not (repair.change.keeps_call or self._is_plain(site)):
+                continue
+            if self._can_place(site, repair.change):
+                safety = self._configured(rule, _lowered(repair.safety, site, repair.change))
+                found.append(Rewrite(site, (rule,), repair.change, Fix(safety, repair.message)))
+        return found
+
+    def _styled(self, site: Site, rules: Sequence[Rule], unsafe: bool) -> Rewrite | None:
+        """One rewrite of the call for the rules with a setting; without `unsafe`, for those whose fix is safe."""
+        rules = [rule for rule in rules if rule.meta.setting is not None]
+        if not unsafe:
+            rules = [rule for rule in rules if self._safety(site, rule) == "safe"]
+        included = tuple(
+            rule for rule in rules if self._can_change(site, rule) and self._safety(site, rule) != "display"
+        )
+        # The loader makes no pipelines, and its call would have to say None for what unseen arguments may hold.
+        inline = (
+            self.settings.fix_style == "inline"
+            or site.opaque
+            or site.kind == "pipeline"
+            or self._names_nothing(site)
+            or _may_lack_settings(site)
+        )
+        if inline:
+            included = tuple(rule for rule in included if self._can_inline(site, rule))
+        if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
+            return None
+        reported = frozenset(rule.meta.setting for rule in included if rule.meta.setting is not None)
+        build = inline_change if inline else loader_change
+        change = build(site, reported, self.settings)
+        if not self._can_place(site, change):
+            return None
+        if not unsafe and _lowered("safe", site, change) != "safe":
+            return None
+        worst = max((self._safety(site, rule) for rule in included), key=_ORDER.index)
+        codes = ", ".join(rule.meta.code for rule in included)
+        names = ", ".join(dict.fromkeys(need.name for need in change.needs)) or "bfloat16"
+        message = f"load with {self.settings.loader.module}: {names} ({codes})"
+        return Rewrite(site, included, change, Fix(worst, message))
+
+    # ---- what can be done
+
+    def _can_rewrite(self, site: Site) -> bool:
+        """Whether the call has the shape that the loader's call can take over."""
+        call = site.call
+        if site.kind not in ("model", "tokenizer") or not self._is_plain(site):
+            return False
+        if not isinstance(call.func, ast.Attribute) or not isinstance(
+            call.func.value, (ast.Name, ast.Attribute)
+        ):
+            return False
+        if isinstance(call.func.value, ast.Name) and call.func.value.id == "cls":
+            return False
+        if not OF_THE_LOADER.isdisjoint(site.arguments):
+            return False
+        identity = site.argument("pretrained_model_name_or_path")
+        return identity is not None and identity.how in ("positional", "keyword")
+
+    @staticmethod
+    def _names_nothing(site: Site) -> bool:
+        """Whether the call loads from a config and weights of its own: `from_pretrained(None, config=, state_dict=)`."""
+        identity = site.argument("pretrained_model_name_or_path")
+        return (
+            identity is not None and bool(identity.values) and all(value.is_none for value in identity.values)
+        )
+
+    def _is_plain(self, site: Site) -> bool:
+        """Whether the call's text can be taken apart and put together again."""
+        if site.indirect or any(isinstance(argument, ast.Starred) for argument in site.call.args):
+            return False
+        if "#" in site.source.text[site.start : site.source.end_of(site.call.func)]:
+            return False
+        # Before Python 3.12 positions inside f-strings are not to be trusted.
+        return site.text.endswith(")") and not _in_formatted_string(site, self.scan)
+
+    def _can_change(self, site: Site, rule: Rule) -> bool:
+        """Whether what the rule reported stands in the call itself: a shared dict is not the call's to change."""
+        argument = site.argument(*SPELLINGS.get(rule.meta.setting or "", ()))
+        if argument is None:
+            return True
+        # A name that is bound in passing would go with the value.
+        return argument.how == "keyword" and not any(
+            isinstance(node, ast.NamedExpr) for node in ast.walk(argument.node)
+        )
+
+    def _can_inline(self, site: Site, rule: Rule) -> bool:
+        """Whether the inline style has a place for the rule's setting."""
+        if site.loader:
+            return True
+        if rule.meta.setting in ("generation_config", "pad_token"):
+            return target_of(site, self.scan) is not None
+        # A pipeline hands attention to the model through `model_kwargs` only.
+        return not (site.kind == "pipeline" and rule.meta.setting == "attn_implementation")
+
+    def _can_place(self, site: Site, change: Change) -> bool:
+        if change.after and target_of(site, self.scan) is None:
+            return False
+        return all(self.imports.place(site, need) is not None for need in change.needs)
+
+    def _safety(self, site: Site, rule: Rule) -> Safety:
+        if rule.withheld(site, self.settings) is not None:
+            return "display"
+        safety = rule.safety(site)
+        if (
+            safety == "safe"
+            and site.argument("generation_config") is not None
+            and self.settings.fix_style == "loader"
+        ):
+            # from_pretrained replaces the shipped generation config, the loader merges into it
+            safety = "unsafe"
+        return self._configured(rule, safety)
+
+    def _configured(self, rule: Rule, safety: Safety) -> Safety:
+        return self.settings.fixing.safety(rule.meta.code, rule.meta.name, safety)
+
+    # ---- doing it
+
+    def plan(self, rewrites: Iterable[Rewrite]) -> tuple[list[Edit], list[Rewrite]]:
+        """The edits that carry out rewrites together, and the rewrites that they carry out.
+
+        The others wait for the next round: a call with another inside, the loader's call of a site that has repairs, and a
+        call that would hide another's name.
+        """
+        from telepathy_lint.fixes.call_text import changed
+        from telepathy_lint.fixes.leftovers import leftovers
+
+        imports = self.imports.fresh()
+        edits: list[Edit] = []
+        source = self.scan.source
+        ready: list[tuple[Rewrite, list[Placed]]] = []
+        done: list[Rewrite] = []
+        rewritten: list[tuple[Site, str]] = []
+        for rewrite in _innermost(_merged(rewrites)):
+            site, needs = rewrite.site, rewrite.change.needs
+            placed = [found for need in needs if (found := imports.place(site, need)) is not None]
+            if len(placed) == len(needs):
+                ready.append((rewrite, placed))
+        together = without_hiding([(rewrite.site, placed) for rewrite, placed in ready])
+        for (rewrite, placed), goes in zip(ready, together, strict=True):
+            if not goes:
+                continue
+            site, change = rewrite.site, _spelled(rewrite.change, placed)
+            text = site.text if change.keeps_call else changed(site, change)
+            if text is None:
+                continue
+            done.append(rewrite)
+            edits += [source.edit(start, end, written) for start, end, written in change.texts]
+            if change.keeps_call:
+                continue
+            imports.use(placed, site, text)
+            if text != site.text:
+                edits.append(source.edit(site.start, site.end, text))
+                rewritten.append((site, text))
+            edits += [self._statement(site, statement) for statement in change.after]
+        edits += leftovers(self.scan, rewritten)
+        return sorted({*edits, *imports.edits()}), done
+
+    def _statement(self, site: Site, statement: str) -> Edit:
+        """A statement on a line of its own behind the one of the call."""
+        assert site.context.stmt is not None and isinstance(site.context.stmt, ast.stmt)
+        source = self.scan.source
+        start, end = source.start_of(site.context.stmt), source.end_of(site.context.stmt)
+        line = source.line_of(end)
+        line_end = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
+        while source.text[line_end - 1 : line_end] in ("\n", "\r") and line_end > end:
+            line_end -= 1
+        indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
+        text = statement.replace(TARGET, target_of(site, self.scan) or "")
+        if source.ends_cell(line_end) and isinstance(ast.parse(text).body[0], ast.Expr):
+            text += ";"  # Jupyter shows the value of a cell's last expression
+        return source.edit(line_end, line_end, f"{source.newline}{indent}{text}")
+
+
+def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
+    """The safety of a change that takes arguments out: evaluating one of them may do something that the program needs."""
+    if safety != "safe":
+        return safety
+    gone = {*change.removed, *(name for name, _ in change.replaced)}
+    values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
+    # What is replaced may keep the value inside the new text.
+    kept = "".join(text for _, text in change.replaced + change.added)
+    return "unsafe" if any(acts(value) and ast.unparse(value) not in kept for value in values) else "safe"
+
+
+def _may_lack_settings(site: Site) -> bool:
+    """Whether a spread brings in a setting at times only: the loader would choose it where the spread has none."""
+    spelled = (site.argument(name) for names in SPELLINGS.values() for name in names)
+    return any(argument is not None and argument.optional for argument in spelled)
+
+
+def target_of(site: Site, scan: Scan) -> str | None:
+    """The name that the call's result is assigned to, where the assignment has its lines to itself."""
+    stmt, source = site.context.stmt, scan.source
+    if not isinstance(stmt, ast.Assign) or stmt.value is not site.call or len(stmt.targets) != 1:
+        return None
+    if not isinstance(stmt.targets[0], (ast.Name, ast.Attribute)):
+        return None
+    start, end = source.start_of(stmt), source.end_of(stmt)
+    before = source.text[source.line_starts[source.line_of(start) - 1] : start]
+    line = source.line_of(end)
+    rest = source.text[end : source.line_starts[line] if line < len(source.line_starts) else len(source.text)]
+    if before.strip() or (rest.strip() and not rest.strip().startswith("#")):
+        return None
+    return ast.unparse(stmt.targets[0])
+
+
+def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
+    """The change with its names as the file can reach them."""
+
+    def spell(text: str) -> str:
+        for each in placed:
+            text = text.replace(slot(each.name), each.spelled)
+        return text
+
+    return change._replace(
+        func=spell(change.func) if change.func is not None else None,
+        replaced=tuple((name, spell(value)) for name, value in change.replaced),
+        added=tuple((name, spell(value)) for name, value in change.added),
+        after=tuple(spell(statement) for statement in change.after),
+    )
+
+
+def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
+    """One rewrite a site: repairs of several rules are one change; the loader's call waits until they are done."""
+    by_site: dict[int, list[Rewrite]] = {}
+    for rewrite in rewrites:
+        by_site.setdefault(id(rewrite.site), []).append(rewrite)
+    merged: list[Rewrite] = []
+    for group in by_site.values():
+        repairs = [each for each in group if all(rule.meta.setting is None for rule in each.rules)]
+        first, *others = repairs or group
+        for other in others:
+            first = first._replace(rules=first.rules + other.rules, change=first.change | other.change)
+        merged.append(first)
+    return merged
+
+
+def _innermost(rewrites: list[Rewrite]) -> list[Rewrite]:
+    """Those that hold no other. Calls are nested or apart: what a call holds comes next in the order of the text."""
+    ordered = sorted(rewrites, key=lambda rewrite: (rewrite.site.start, -rewrite.site.end))
+    holding = {id(outer) for outer, inner in pairwise(ordered) if inner.site.end <= outer.site.end}
+    return [rewrite for rewrite in rewrites if id(rewrite) not in holding]
+
+
+def _in_formatted_string(site: Site, scan: Scan) -> bool:
+    if scan.finder is None:
+        return True
+    node: ast.AST | None = site.call
+    while node is not None and not isinstance(node, ast.stmt):
+        if isinstance(node, ast.JoinedStr):
+            return True
+        node = scan.finder.tree.parent.get(node)
+    return False
+
+
+__all__ = ["Rewrite", "Rewriter"]

@@ -1,0 +1,170 @@
+"""Which imported names the rewritten calls leave unused."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Set
+
+from telepathy_lint.flow.tree import Scope
+from telepathy_lint.sites import Scan, Site
+from telepathy_lint.source.prefilter import find_words
+from telepathy_lint.source.text import Ranges
+
+_KEEP = r"(?i)#\s*noqa(?!\s*:\s*(?!.*F401))"
+
+#: Libraries whose names the arguments of a load are made of.
+_ROOTS = ("transformers", "torch", "accelerate", "os")
+
+
+class UnusedNames:
+    """Asked after all calls of a file are rewritten: `used` are they, each with its new text."""
+
+    def __init__(self, scan: Scan, used: list[tuple[Site, str]]) -> None:
+        self.scan = scan
+        self.source = scan.source
+        self.used = sorted(used, key=lambda each: each[0].start)
+        self._wanting: dict[tuple[str, Scope], list[int]] = {}
+
+    def of(self, stmt: ast.Import | ast.ImportFrom, replaced: Set[str], scope: Scope) -> list[ast.alias]:
+        """The names of an import that only the rewritten calls used, of those that they did use.
+
+        As Ruff has it, a package's `__init__.py` keeps all names, for it offers them, and every other file none.
+        """
+        if os.path.basename(self.source.path) == "__init__.py":
+            return []
+        assert self.scan.finder is not None
+        first, last = (
+            self.source.line_of(self.source.start_of(stmt)),
+            self.source.line_of(self.source.end_of(stmt)),
+        )
+        if any(re.search(_KEEP, self.source.line(number)) for number in range(first, last + 1)):
+            return []
+        if self.source.once(reads_namespaces):
+            return []
+        gone = [
+            alias
+            for alias in stmt.names
+            if alias.asname != alias.name
+            and (alias.asname or alias.name) in replaced
+            and (isinstance(stmt, ast.ImportFrom) or self._may_go(alias, scope))
+            and any(_mentions(site.text, alias.asname or alias.name) for site, _ in self.used)
+            and not self._is_wanted(alias.asname or alias.name, stmt, scope)
+        ]
+        parent = self.scan.finder.tree.parent.get(stmt)
+        if len(gone) == len(stmt.names) and isinstance(parent, ast.Try) and stmt in parent.body:
+            return []  # the import asks whether the library is there
+        return gone
+
+    def _may_go(self, alias: ast.alias, scope: Scope) -> bool:
+        """Whether a module that a file imports whole may go: other files get `torch` from it by `import *`, as public code shows."""
+        return alias.name in ("torch", "os") and (scope.is_function or self.is_program())
+
+    def beside(self) -> Iterator[tuple[ast.Import | ast.ImportFrom, set[str], Scope]]:
+        """The imports of all that the calls read and no longer do: `torch` of `torch_dtype=torch.float16`."""
+        found: dict[tuple[ast.Import | ast.ImportFrom, Scope], set[str]] = {}
+        for site, text in self.used:
+            for node in ast.walk(site.call):
+                if not isinstance(node, ast.Name) or _mentions(text, node.id):
+                    continue
+                scope: Scope | None = site.context.scope
+                while scope is not None and not scope.binds(node.id):
+                    scope = scope.parent
+                for binding in scope.bindings.get(node.id, ()) if scope is not None else ():
+                    stmt, root = binding.stmt, binding.symbol.partition(".")[0]
+                    if isinstance(stmt, (ast.Import, ast.ImportFrom)) and root in _ROOTS:
+                        assert scope is not None
+                        found.setdefault((stmt, scope), set()).add(node.id)
+        for (stmt, scope), names in found.items():
+            yield stmt, names, scope
+
+    def is_program(self) -> bool:
+        """Whether the file is run rather than imported: other files may import the names of a module, even by `*`."""
+        return (
+            "__main__" in self.source.text
+            or self.source.place(0, 0).cell >= 0
+            or any(site.context.scope.parent is None for site, _ in self.used)
+        )
+
+    def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
+        """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
+        key = name, scope
+        if any(_mentions(text, name) for text in self.source.unread):
+            return True
+        if key not in self._wanting:  # a notebook may import the same in every cell
+            self._wanting[key] = list(self._wanted_at(name, scope))
+        places, start, end = self._wanting[key], self.source.start_of(stmt), self.source.end_of(stmt)
+        others = self._again(name, stmt, scope)
+        if not others:
+            return bool(places) and (places[0] < start or places[-1] >= end)
+        # What runs behind another import of the same, or ran before this one, has its name from another one.
+        until = min((place for place, _ in others if place > start), default=len(self.source.text))
+        of_others = Ranges(others)
+        return any(
+            (end <= place < until or place < 0 or (place < start and self._runs_later(place)))
+            and place not in of_others
+            for place in places
+        )
+
+    def _again(self, name: str, stmt: ast.stmt, scope: Scope) -> list[tuple[int, int]]:
+        """Where the other imports of the same in the module's body are, each start with its end."""
+        assert self.scan.finder is not None
+        parent_of, bindings = self.scan.finder.tree.parent, scope.bindings.get(name, ())
+        symbols = {binding.symbol for binding in bindings}
+        if len(symbols) != 1 or not all(
+            binding.kind == "import" and isinstance(parent_of.get(binding.stmt), ast.Module)
+            for binding in bindings
+        ):
+            return []
+        stmts = [each.stmt for each in bindings if each.stmt is not stmt and isinstance(each.stmt, ast.stmt)]
+        return [(self.source.start_of(each), self.source.end_of(each)) for each in stmts]
+
+    def _runs_later(self, place: int) -> bool:
+        """Whether code runs when something is called, not where it stands."""
+        assert self.scan.finder is not None
+        return any(
+            self.source.start_of(scope.node) <= place < self.source.end_of(scope.node)
+            for scope in self.scan.finder.tree.all_scopes()
+            if isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        )
+
+    def _wanted_at(self, name: str, scope: Scope) -> Iterator[int]:
+        """Where the name stands once the calls are rewritten, imports included; first -1 if new calls have it."""
+        text, source = self.source.text, self.source
+        assert self.scan.finder is not None
+        if scope.is_function:
+            assert isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            seen = (source.start_of(scope.node), source.end_of(scope.node))
+            hidden = []
+        else:
+            seen = (0, len(text))
+            hidden = [
+                (source.start_of(other.node), source.end_of(other.node))
+                for other in self.scan.finder.tree.all_scopes()
+                if other.is_function and isinstance(other.node, ast.stmt) and other.binds(name)
+            ]
+        first = bisect_left(self.used, seen[0], key=lambda used: used[0].start)
+        last = bisect_left(self.used, seen[1], key=lambda used: used[0].start)
+        if any(_mentions(new, name) for _, new in self.used[first:last]):
+            yield -1
+        covered = Ranges([*hidden, *((site.start, site.end) for site, _ in self.used[first:last])])
+        for offset in find_words(text[seen[0] : seen[1]], name):
+            offset += seen[0]
+            if offset in covered:
+                continue
+            line = source.line(source.line_of(offset))
+            before = line[: offset - source.line_starts[source.line_of(offset) - 1]]
+            in_comment = "#" in before and not self.scan.finder.words.in_code(offset)
+            if in_comment and "type:" not in line and not self.scan.finder.words.in_string(offset):
+                continue
+            yield offset
+
+
+def reads_namespaces(text: str) -> bool:
+    return "globals()" in text or "locals()" in text
+
+
+def _mentions(text: str, name: str) -> bool:
+    return bool(find_words(text, name))

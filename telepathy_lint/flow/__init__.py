@@ -1,0 +1,1 @@
+"""Values, dicts, objects and calls of a file and of its project."""

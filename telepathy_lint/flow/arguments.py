@@ -1,0 +1,54 @@
+"""The arguments a call gets, by name: written in it, or brought in by dicts it spreads."""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.sites.site import Argument, merged_values
+
+
+class Arguments:
+    """Reads argument lists of one file."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def read(
+        self, call: ast.Call, context: Context, positions: tuple[str, ...]
+    ) -> tuple[dict[str, Argument], bool]:
+        """What the call gets, by name, and whether it gets more than can be seen."""
+        found: dict[str, Argument] = {}
+        opaque = False
+        for index, node in enumerate(call.args):
+            if isinstance(node, ast.Starred):
+                opaque = index < len(positions) > 1
+                break
+            if index < len(positions):
+                values = self.evaluator.evaluate(node, context)
+                found[positions[index]] = Argument(positions[index], values, "positional", node)
+        for keyword in call.keywords:
+            if keyword.arg is not None:
+                values = self.evaluator.evaluate(keyword.value, context)
+                found[keyword.arg] = Argument(keyword.arg, values, "keyword", keyword)
+            else:
+                inner, hidden = self.spread(keyword, context)
+                opaque = opaque or hidden
+                for name, argument in inner.items():
+                    found.setdefault(name, argument)
+        return found, opaque
+
+    def spread(self, node: ast.AST, context: Context) -> tuple[dict[str, Argument], bool]:
+        """The entries that a dict may bring in, and whether it may bring in others."""
+        expression = node.value if isinstance(node, ast.keyword) else node
+        assert isinstance(expression, ast.expr)
+        dicts = self.evaluator.dicts
+        content = dicts.content(expression, context)
+        return {
+            name: Argument(
+                name, merged_values([dicts.values(change)]), "spread", node, optional=change.absent
+            )
+            for name, change in content.changes.items()
+            if isinstance(name, str) and change.parts
+        }, content.open

@@ -1,0 +1,103 @@
+"""Who calls what in one file: uses of names, calls of functions, families of classes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.evaluate import Evaluator
+from telepathy_lint.flow.tree import Context, Scope
+from telepathy_lint.flow.uses import FUNCTIONS, Function, Index
+
+#: Bindings that cannot be a function of this file.
+_FOREIGN = frozenset({"import", "class", "param", "for", "with", "except", "other"})
+
+
+class CallGraph:
+    """Follows the calls of one file."""
+
+    def __init__(self, index: Index, evaluator: Evaluator) -> None:
+        self.index = index
+        self.tree = index.tree
+        self.words = index.words
+        self.evaluator = evaluator
+        self.uses = index.uses
+        self._ancestors: dict[ast.ClassDef, set[ast.ClassDef]] = {}
+
+    def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
+        """The functions of this file that a call may run; constructors are not followed."""
+        func = node.func
+        if isinstance(func, ast.Name):
+            found = self.evaluator.names.ways(func.id, context)
+            if found is None or all(binding.kind in _FOREIGN for binding, _ in found):
+                return  # somebody else's, whose module need not be read for it
+            for value in self.evaluator.evaluate(func, context):
+                if value.kind == "function" and isinstance(value.node, FUNCTIONS):
+                    yield value.node
+        elif isinstance(func, ast.Attribute):
+            base = func.value
+            if isinstance(base, ast.Name):
+                values = self.evaluator.evaluate(base, context)
+                if any(value.kind == "symbol" for value in values):
+                    return
+            yield from self.index.methods(func.attr)
+
+    def callers(
+        self, function: Function, owner: Scope | None
+    ) -> Iterator[tuple[ast.Call | None, Context, bool]]:
+        """Calls of a function in the file: the call, its context, and whether `self` is bound already.
+
+        None for the call where the function is handed on as an object.
+        """
+        in_class = owner is not None and isinstance(owner.node, ast.ClassDef)
+        name = function.name
+        constructor = in_class and name in ("__init__", "__post_init__", "setup")
+        names = [name]
+        if constructor:
+            assert owner is not None and isinstance(owner.node, ast.ClassDef)
+            names.append(owner.node.name)
+        elif in_class and name in ("__call__", "forward"):
+            return
+        for wanted in names:
+            for use in self.uses(wanted):
+                parent = self.tree.parent.get(use)
+                if isinstance(parent, ast.Call) and parent.func is use:
+                    if isinstance(use, ast.Name) and in_class and wanted == name:
+                        continue
+                    bound = isinstance(use, ast.Attribute) or wanted != name
+                    yield parent, self.tree.context_of(parent), bound
+                elif (
+                    isinstance(parent, ast.Call)
+                    and (use in parent.args)
+                    and isinstance(use, (ast.Name, ast.Attribute))
+                ):
+                    # partial(f, model), map(f, models), Process(target=f, args=...)
+                    if dotted(parent.func) in ("partial", "functools.partial"):
+                        shifted = ast.Call(func=use, args=parent.args[1:], keywords=parent.keywords)
+                        yield shifted, self.tree.context_of(parent), isinstance(use, ast.Attribute)
+                    else:
+                        yield None, self.tree.context_of(parent), True
+
+    def ancestors(self, owner: ast.ClassDef) -> frozenset[ast.ClassDef]:
+        """A class of the file and the classes of the file it derives from."""
+        if owner not in self._ancestors:
+            self._ancestors[owner] = found = {owner}
+            scope = self.tree.scope_at(owner)
+            for base in owner.bases:
+                for value in self.evaluator.evaluate(base, Context(scope.parent or self.tree.top, owner)):
+                    if isinstance(value.node, ast.ClassDef) and value.node in self.tree.parent:
+                        found |= self.ancestors(value.node)
+        return frozenset(self._ancestors[owner])
+
+
+def is_static(function: Function) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "staticmethod" for node in function.decorator_list)
+
+
+def is_property(function: Function) -> bool:
+    return any(
+        (isinstance(node, ast.Name) and node.id in ("property", "cached_property"))
+        or (isinstance(node, ast.Attribute) and node.attr == "cached_property")
+        for node in function.decorator_list
+    )

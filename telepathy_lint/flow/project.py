@@ -1,0 +1,251 @@
+"""The project's own modules, read when an import leads to them: constants, kwargs dicts, wrappers, re-exports.
+
+Each module is parsed once a process. What is found does not depend on which files are linted, or in which order.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.evaluate import Evaluator, Value
+from telepathy_lint.flow.import_resolution import ModuleFiles
+from telepathy_lint.flow.tree import Importer, Scope, Tree
+from telepathy_lint.source.prefilter import CodeWords
+from telepathy_lint.source.text import Source, SourceError
+
+if TYPE_CHECKING:
+    from telepathy_lint.sites.loads import SiteFinder
+
+#: Always the installed packages, whatever lies beside the script.
+_NEVER_LOCAL = frozenset(
+    {"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"}
+)
+#: How a function's parameters end.
+_PARAMETERS_END = re.compile(r"\)\s{0,80}(?:->[^\n]{0,300}?)?:")
+#: How the line begins that defines a function or a class.
+_DEFINITION = re.compile(rb"([ \t]*)(?:async +)?(def|class) +")
+#: What may stand behind the name that is defined.
+_BEHIND_NAME = b"(:[ \t\\\r\n"
+_MAX_BYTES = 1_000_000
+#: Bytes of source whose trees are kept for the next file that imports them.
+_MAX_KEPT = 1_800_000
+
+
+def read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Modules:
+    """Finds and reads the modules of the projects that linted files belong to."""
+
+    def __init__(self, read: Callable[[str], bytes] = read_bytes, most_kept: int = _MAX_KEPT) -> None:
+        self._most_kept = most_kept
+        self._read = read
+        self._module_files = ModuleFiles()
+        self._asked: dict[str, dict[str, str | None]] = {}
+        self._data: dict[str, bytes] = {}
+        self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
+        self._may_forward: dict[str, frozenset[str]] = {}
+        self._within: dict[tuple[str, bytes, bytes], bool] = {}
+        self._trees: dict[str, Tree | None] = {}
+        self._evaluators: dict[Tree, Evaluator] = {}
+        #: What the site finder keeps of the modules it was led to, by path.
+        self.finders: dict[str, SiteFinder] = {}
+
+    def importer(self, path: str) -> Importer:
+        """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project."""
+        return _Importer(self, os.path.abspath(path))
+
+    def holder(self, dotted: str, asker: str) -> Scope | None:
+        """The scope of the project's module that a dotted import takes a name from, as a file imports it."""
+        module, _, name = dotted.rpartition(".")
+        if not module.strip("."):
+            module = dotted[: len(dotted) - len(dotted.lstrip("."))]
+        if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
+            return None
+        path = self._file(module, asker)
+        tree = self._tree(path) if path is not None else None
+        return tree.top if tree is not None else None
+
+    def imported(self, dotted: str, asker: str) -> tuple[Value, ...] | None:
+        """What a dotted import is bound to, None where it is not of the project."""
+        top, name = self.holder(dotted, asker), dotted.rpartition(".")[2]
+        if top is None:
+            return None
+        key = (top.tree.source.path, name)
+        if key not in self._names:
+            self._names[key] = None  # modules that import a name from one another in a circle bind nothing
+            self._names[key] = self._evaluators[top.tree].module_name(name)
+        return self._names[key]
+
+    def may_forward(self, path: str) -> frozenset[str]:
+        """The names of a module's functions that may pass their `**kwargs` on to a load: only for them is it worth a parse."""
+        if path not in self._may_forward:
+            self._may_forward[path] = _with_open_keywords(self._bytes(path))
+        return self._may_forward[path]
+
+    def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
+        """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""
+        return any(
+            all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, path)
+        )
+
+    def may_write(self, symbol: str, path: str, name: str, needle: bytes) -> bool:
+        """Whether the function of this name in a module that an import leads to may write what the needle names.
+
+        As far as the text tells: a class does not, nor does a function in whose lines the needle is not. Nothing is parsed.
+        """
+        return any(self._holds_within(file, name.encode(), needle) for file in self.files(symbol, path))
+
+    def _holds_within(self, path: str, name: bytes, needle: bytes) -> bool:
+        key = path, name, needle
+        if key not in self._within:
+            self._within[key] = _may_hold_within(self._bytes(path), name, needle)
+        return self._within[key]
+
+    def files(self, symbol: str, path: str) -> list[str]:
+        """The module files that a symbol imported in a file can mean: the module it is in, or the one it is."""
+        if symbol.partition(".")[0] in _NEVER_LOCAL:
+            return []
+        module, _, _ = symbol.rpartition(".")
+        asker = os.path.abspath(path)
+        found = [self._file(each, asker) for each in (module, symbol) if each.strip(".")]
+        return [each for each in found if each is not None]
+
+    def tree_of(self, source: Source) -> Tree:
+        """The tree of a file that is linted: shared with whoever was led to the file before."""
+        self._trim()
+        path = os.path.abspath(source.path)
+        tree = self._trees.get(path)
+        if tree is not None and tree.source.data == source.data:
+            return tree
+        return Tree(source, self.importer(source.path))
+
+    def _trim(self) -> None:
+        """Forget everything once it has grown large: reading a module again costs time, not correctness."""
+        if sum(map(len, self._data.values())) > self._most_kept:
+            for tree, evaluator in self._evaluators.items():
+                tree.release()
+                evaluator.release()
+            for finder in self.finders.values():
+                finder.evaluator.release()
+            for kept in (self._data, self._trees, self._evaluators, self._names, self.finders):
+                kept.clear()
+
+    def keeps(self, tree: Tree) -> bool:
+        """Whether a tree is still wanted when the linting of its file is done."""
+        return tree in self._evaluators
+
+    def tree(self, path: str) -> Tree | None:
+        """The syntax tree of a module of the project."""
+        return self._tree(path)
+
+    def _bytes(self, path: str) -> bytes:
+        if path not in self._data:
+            try:
+                self._data[path] = self._read(path)[:_MAX_BYTES]
+            except OSError:
+                self._data[path] = b""
+        return self._data[path]
+
+    def _file(self, module: str, asker: str) -> str | None:
+        """The file of a module as a file of the project (its absolute path) imports it."""
+        found = self._module_files.find(module, os.path.dirname(asker))
+        self._asked.setdefault(asker, {})[module] = found
+        return found
+
+    def asked(self, path: str) -> Iterator[tuple[str, str, str | None]]:
+        """What a file's findings may rest on: every import followed for it, by itself and by the modules it led to.
+
+        Each is the asking file, the module it asked for, and the file that this led to, None where there is none.
+        """
+        seen, pending = set[str](), [os.path.abspath(path)]
+        while pending:
+            asker = pending.pop()
+            if asker not in seen:
+                seen.add(asker)
+                for module, found in self._asked.get(asker, {}).items():
+                    yield asker, module, found
+                    if found is not None:
+                        pending.append(found)
+
+    def _tree(self, path: str) -> Tree | None:
+        if path not in self._trees:
+            self._trees[path] = None  # an import circle ends here
+            try:
+                if (data := self._bytes(path)) and len(data) < _MAX_BYTES:
+                    tree = Tree(Source(path, data), self.importer(path))
+                    self._evaluators[tree] = Evaluator(tree)
+                    self._trees[path] = tree
+            except (OSError, SourceError):
+                pass  # a module that cannot be read tells nothing; linting it reports why
+        return self._trees[path]
+
+
+class _Importer:
+    """Follows the imports of one file."""
+
+    __slots__ = ("_asker", "_modules")
+
+    def __init__(self, modules: Modules, asker: str) -> None:
+        self._modules = modules
+        self._asker = asker
+
+    def __call__(self, dotted: str) -> tuple[Value, ...] | None:
+        return self._modules.imported(dotted, self._asker)
+
+    def holder(self, dotted: str) -> Scope | None:
+        return self._modules.holder(dotted, self._asker)
+
+
+def _with_open_keywords(data: bytes) -> frozenset[str]:
+    """The functions of a module that loads whose signature has a `**`, as far as the text tells."""
+    if b"from_pretrained" not in data or b"**" not in data:
+        return frozenset()
+    text = data.decode("utf-8", "replace")
+    if not CodeWords(text).has("from_pretrained"):
+        return frozenset()
+    found: set[str] = set()
+    for definition in text.split("def ")[1:]:
+        name, bracket, _ = definition.partition("(")
+        end = _PARAMETERS_END.search(definition)
+        if bracket and "**" in definition[: end.start() if end is not None else None]:
+            found.add(name.strip())
+    # The one has its class's contract, the other is called by another name.
+    return frozenset(found - {"from_pretrained", "__init__"})
+
+
+def _may_hold_within(data: bytes, name: bytes, needle: bytes) -> bool:
+    """Whether the lines of a module's function hold a needle; True for a name that the module got from elsewhere."""
+    defined, start = False, data.find(name)
+    while start >= 0:
+        end = start + len(name)
+        definition = _DEFINITION.fullmatch(data, data.rfind(b"\n", 0, start) + 1, start)
+        if definition is not None and data[end : end + 1] in _BEHIND_NAME:
+            defined = True
+            held = data.find(needle, end)
+            if held >= 0 and definition[2] != b"class":
+                # Whatever is defined next, and not inside, ends it.
+                behind = re.compile(rb"\n[ \t]{0,%d}(?:async|def|class) " % len(definition[1]))
+                if behind.search(data, end, held) is None:
+                    return True
+        start = data.find(name, end)
+    return not defined
+
+
+def written_attributes(function: ast.AST) -> frozenset[tuple[str, str]]:
+    """The attributes that a function assigns, each with the name that its owner, or what that is a part of, goes by."""
+    found: set[tuple[str, str]] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = dotted(node.value)
+            # `model.config.pad_token_id` is the config's, not the object's own.
+            if name is not None and not name.endswith("config"):
+                found.add((name.partition(".")[0], node.attr))
+    return frozenset(found)

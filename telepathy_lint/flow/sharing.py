@@ -1,0 +1,160 @@
+"""Who else may write into a dict: other names for it, functions that get it, other scopes, and what holds its inner dicts."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING
+
+from telepathy_lint.flow.bindings import dotted, filled_parameter
+from telepathy_lint.flow.reaching import walk_of
+from telepathy_lint.flow.tree import Context, Scope
+from telepathy_lint.flow.writes import Write, of_use, uses_in
+
+if TYPE_CHECKING:
+    from telepathy_lint.flow.evaluate import Evaluator
+
+_DEPTH = 4
+#: Methods that hand out an item of a dict.
+_HANDS_OUT = ("get", "pop", "setdefault")
+#: Stands for every key.
+ANY = object()
+
+
+class Sharing:
+    """Answers for the names of one file; what it finds is kept by the evaluator."""
+
+    __slots__ = ("_evaluator",)
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def foreign(self, scope: Scope, name: str) -> tuple[tuple[Write, Context], ...]:
+        """What other scopes do to the dict that `name` holds in `scope`: nobody knows when."""
+        known, key = self._evaluator.known.foreign, (scope, name)
+        if key not in known:
+            known[key] = ()  # a function that hands it to itself
+            found = []
+            for node, stmt, where in _foreign_uses(scope, name):
+                context = Context(where, stmt)
+                for write in of_use(node, stmt, scope.tree.parent):
+                    if self.is_harmless(write, context):
+                        continue
+                    if "." in name and dotted(node) != name:
+                        write = Write("unseen", stmt)  # perhaps into another object's
+                    found.append((write, context))
+            known[key] = tuple(found)
+        return known[key]
+
+    def is_harmless(self, write: Write, context: Context, depth: int = 0) -> bool:
+        """Whether a write leaves the dict as it is: another name that only reads it, a function that does."""
+        if write.kind == "shared":
+            return write.name is not None and not self.changed(context.scope, write.name, depth + 1)
+        if write.kind != "given" or depth > _DEPTH:
+            return False
+        assert write.call is not None and write.value is not None
+        for value in self._evaluator.evaluate(write.call.func, context):
+            function = value.node
+            name = filled_parameter(function, write.call, write.value)
+            if value.kind != "function" or name is None:
+                return False
+            if self.changed(value.context.scope.tree.scope_at(function), name, depth + 1):
+                return False
+        return True
+
+    def changed(self, scope: Scope, name: str, depth: int = 0) -> bool:
+        """Whether a dict may be written into by a name of the scope."""
+        if depth > _DEPTH:
+            return True
+        walk = walk_of(scope, name, writes=True)
+        for stmt in walk.writing:
+            for write in walk.writes_in(stmt):
+                if not self.is_harmless(write, Context(scope, stmt), depth):
+                    return True
+        return bool(self.foreign(scope, name))
+
+    def touched(self, scope: Scope, name: str) -> frozenset[Hashable]:
+        """The keys of a name's dict whose own dicts may be written into; `ANY` among them where that is not told apart."""
+        known, key = self._evaluator.known.touched, (scope, name)
+        if key not in known:
+            known[key] = frozenset()
+            known[key] = frozenset(self._touched(scope, name))
+        return known[key]
+
+    def _touched(self, scope: Scope, name: str) -> Iterator[Hashable]:
+        tree = scope.tree
+        walk = walk_of(scope, name, writes=True)
+        uses = [
+            (node, stmt, scope) for stmt in walk.writing for node in uses_in(tree.own_nodes(stmt), name)
+        ] + [*_foreign_uses(scope, name)]
+        for node, stmt, where in uses:
+            context = Context(where, stmt)
+            for item, key in _items(node, tree.parent):
+                if isinstance(item, str):
+                    if self.changed(where, item, 1):
+                        yield ANY
+                elif any(not self.is_harmless(w, context) for w in of_use(item, stmt, tree.parent)):
+                    yield key.value if isinstance(key, ast.Constant) else ANY
+
+
+def _items(
+    node: ast.expr, parent_of: dict[ast.AST, ast.AST]
+) -> Iterator[tuple[ast.expr | str, ast.expr | None]]:
+    """Where a use of a dict leads to what is in it: the expression that is an item, or a loop's name for each; its key."""
+    parent = parent_of.get(node)
+    if isinstance(parent, ast.Subscript) and parent.value is node and isinstance(parent.ctx, ast.Load):
+        yield parent, parent.slice
+    elif isinstance(parent, ast.Attribute):
+        call = parent_of.get(parent)
+        if isinstance(call, ast.Call) and call.func is parent:
+            if parent.attr in _HANDS_OUT and call.args:
+                yield call, call.args[0]
+            elif parent.attr in ("values", "items"):
+                yield from ((each, None) for each in _looped(call, parent_of))
+    else:
+        yield from ((each, None) for each in _looped(node, parent_of))
+
+
+def _looped(node: ast.expr, parent_of: dict[ast.AST, ast.AST]) -> Iterator[str]:
+    parent = parent_of.get(node)
+    if isinstance(parent, (ast.For, ast.AsyncFor)) and parent.iter is node:
+        yield from (each.id for each in ast.walk(parent.target) if isinstance(each, ast.Name))
+
+
+def _foreign_uses(scope: Scope, name: str) -> Iterator[tuple[ast.expr, ast.stmt, Scope]]:
+    """Uses of what a name of the scope holds in other scopes: inner functions, and methods for an attribute."""
+    tree = scope.tree
+    base, _, last = name.rpartition(".")
+    lines = tree.lines_with(last)
+    if base or scope.is_class:
+        wanted = f".{last}"
+    elif scope.is_function and not scope.definitions and "lambda" not in tree.text:
+        return
+    else:
+        wanted = ""
+        if scope is not tree.top:
+            first, end = scope.node.lineno, scope.node.end_lineno or 0  # type: ignore[union-attr]
+            lines = [line for line in lines if first <= line <= end]
+    for node in tree.visit(lines):
+        if wanted:
+            if type(node) is not ast.Attribute or node.attr != last:
+                continue
+        elif type(node) is not ast.Name or node.id != name or not isinstance(node.ctx, ast.Load):
+            continue
+        where = tree.scope_of(node)
+        if where is scope and (not base or dotted(node) == name):
+            continue
+        if not wanted and owner_of(where, name) is not scope:
+            continue
+        assert isinstance(node, ast.expr)
+        stmt = tree.context_of(node).stmt
+        if isinstance(stmt, ast.stmt):
+            yield node, stmt, where
+
+
+def owner_of(scope: Scope | None, name: str) -> Scope | None:
+    """The scope whose name it is."""
+    here = True
+    while scope is not None and not ((here or not scope.is_class) and scope.binds(name)):
+        scope, here = scope.parent, False
+    return scope

@@ -1,0 +1,68 @@
+"""Where the names of one file are used, imported and stored: looked up once, whoever asks."""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.flow.bindings import Binding, bindings_of
+from telepathy_lint.flow.tree import Scope, Tree
+from telepathy_lint.source.prefilter import CodeWords
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Index:
+    """One file's names; each is looked for by its word, so that nothing is walked that nobody asks about."""
+
+    def __init__(self, tree: Tree, words: CodeWords) -> None:
+        self.tree = tree
+        self.words = words
+        self._uses: dict[str, list[ast.AST]] = {}
+        self._imports: list[tuple[str, str]] | None = None
+        self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
+        self._methods: dict[str, list[Function]] | None = None
+
+    def uses(self, name: str) -> list[ast.AST]:
+        """The Name and Attribute nodes called `name` in the file's code."""
+        found = self._uses.get(name)
+        if found is None:
+            found = self._uses[name] = [
+                node
+                for node in self.tree.visit(self.tree.lines_of(self.words.find(name)))
+                if (type(node) is ast.Name and node.id == name)
+                or (type(node) is ast.Attribute and node.attr == name)
+            ]
+        return found
+
+    def imports(self) -> list[tuple[str, str]]:
+        """The names that the file's imports bind, in any scope, each with its dotted origin."""
+        if self._imports is None:
+            self._imports = [
+                (name, binding.symbol)
+                for node in self.tree.visit(self.tree.lines_of(self.words.find("import")))
+                if isinstance(node, (ast.Import, ast.ImportFrom))
+                for name, binding in bindings_of(node)
+            ]
+        return self._imports
+
+    def stores(self) -> dict[str, list[tuple[Binding, Scope]]]:
+        """Every store into an attribute, by the attribute's name; class bodies count."""
+        if self._stores is None:
+            self._stores = {}
+            for scope in self.tree.all_scopes():
+                for name, bindings in scope.bindings.items():
+                    if "." in name or scope.is_class:
+                        entries = self._stores.setdefault(name.rpartition(".")[2], [])
+                        entries.extend((binding, scope) for binding in bindings)
+        return self._stores
+
+    def methods(self, name: str) -> list[Function]:
+        """The methods of that name, of any class of the file."""
+        if self._methods is None:
+            self._methods = {}
+            for scope in self.tree.all_scopes():
+                for definition in scope.definitions if scope.is_class else ():
+                    if isinstance(definition, FUNCTIONS):
+                        self._methods.setdefault(definition.name, []).append(definition)
+        return self._methods.get(name, [])

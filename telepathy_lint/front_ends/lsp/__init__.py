@@ -1,0 +1,1 @@
+"""The parts of the language server; `telepathy_lint.front_ends.language_server` puts them together."""

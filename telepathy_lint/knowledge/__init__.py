@@ -1,0 +1,1 @@
+"""Facts about transformers and its releases, as plain tables."""

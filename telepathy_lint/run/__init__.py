@@ -1,0 +1,1 @@
+"""Many files: options, processes, results, writing."""

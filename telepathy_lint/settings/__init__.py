@@ -1,0 +1,62 @@
+"""What rules and fixes may ask about the run: frozen, picklable, independent of where it was configured."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from telepathy_lint.settings.selectors import Fixing
+
+FixStyle = Literal["loader", "inline"]
+
+
+class Loader(NamedTuple):
+    """The house loader that fixes rewrite to: a module and the names it offers."""
+
+    module: str = "telepathy_runtime"
+    load_model: str = "load_model"
+    load_tokenizer: str = "load_tokenizer"
+    resolve_device_map: str = "resolve_device_map"
+    resolve_dtype: str = "resolve_dtype"
+    resolve_attn_implementation: str = "resolve_attn_implementation"
+    apply_generation_config: str = "apply_generation_config"
+
+
+class UnusedModel(NamedTuple):
+    """A model that a file configures and nothing in the project can load, by its id as written there."""
+
+    model_id: str
+    #: The other places that name it: path from the project's root, line, and a notebook's cell or -1.
+    references: tuple[tuple[str, int, int], ...]
+
+
+class Settings(NamedTuple):
+    #: Lowest transformers version the code must run on ("4.57"), None where the project does not say.
+    target_transformers: str | None = None
+    fix_style: FixStyle = "loader"
+    loader: Loader = Loader()
+    #: Dotted names of functions known to load a model and to pass keyword arguments on to `from_pretrained`.
+    wrappers: tuple[str, ...] = ()
+    #: The GPU that memory is compared with, by its name in the planner's table.
+    gpu: str = "H100-80GB"
+    #: Kinds of evidence (`telepathy_lint.facts.evidence.KINDS`) that hold no unsafe fix back.
+    unsafe_fixes_despite: tuple[str, ...] = ()
+    #: Whether to report by the letter of the rules, also what the file shows not to matter.
+    strict: bool = False
+    #: What a look at the whole project found for this file; empty where nobody looked.
+    unused_models: tuple[UnusedModel, ...] = ()
+    #: Which rules may be fixed, and how safe their fixes count.
+    fixing: Fixing = Fixing()
+
+    @property
+    def loading_words(self) -> tuple[str, ...]:
+        """The bare names of functions beside transformers' own that load: the loader's, and configured wrappers."""
+        own = (self.loader.load_model, self.loader.load_tokenizer)
+        return (*own, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
+
+    @property
+    def target_version(self) -> tuple[int, int] | None:
+        """`target_transformers` as (major, minor)."""
+        if self.target_transformers is None:
+            return None
+        numbers = ([*self.target_transformers.split("."), "0"])[:2]
+        return int(numbers[0]), int(numbers[1])

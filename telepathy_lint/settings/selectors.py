@@ -1,0 +1,83 @@
+"""Selectors of rules (codes, prefixes, names, ALL), and what several places that use them decide together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from telepathy_lint.findings.violation import Fix, Safety
+
+
+class Layer(NamedTuple):
+    """What one place (a configuration file, the command line) says about a choice of rules."""
+
+    #: Selectors that replace everything that earlier layers chose; None keeps it.
+    only: tuple[str, ...] | None = None
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
+
+
+def specificity(selector: str, code: str, name: str) -> int | None:
+    """How precisely a selector names a rule (more is more precise); None where it does not name it."""
+    if selector == "ALL":
+        return 0
+    if selector == name:
+        return len(code)
+    return len(selector) if selector.startswith("T") and code.startswith(selector) else None
+
+
+def chosen(layers: Iterable[Layer], code: str, name: str, default: bool) -> bool:
+    """Whether a rule is chosen: in a layer, the most specific selector decides; a later layer goes before an earlier one.
+
+    Of two equally specific selectors in one layer, the one that takes the rule away counts.
+    """
+    wanted = default
+    for layer in layers:
+        strongest = 0
+        if layer.only is not None:
+            wanted = False
+        for selectors, says in ((layer.only or (), True), (layer.more, True), (layer.less, False)):
+            for selector in selectors:
+                strength = specificity(selector, code, name)
+                if strength is not None and strength >= strongest:
+                    strongest, wanted = strength, says
+    return wanted
+
+
+class Fixing(NamedTuple):
+    """Which rules may be fixed, and how safe their fixes count."""
+
+    layers: tuple[Layer, ...] = ()
+    #: Rules whose unsafe fixes count as safe, and rules whose safe fixes count as unsafe.
+    safe: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
+
+    def allows(self, code: str, name: str) -> bool:
+        """Whether a finding of the rule comes with its fix."""
+        return chosen(self.layers, code, name, True)
+
+    def safety(self, code: str, name: str, given: Safety) -> Safety:
+        """How safe a fix counts; a fix that is only shown is never applied, whatever is configured."""
+        if given == "display" or not (self.safe or self.unsafe):
+            return given
+        safer = _strongest(self.safe, code, name)
+        riskier = _strongest(self.unsafe, code, name)
+        if safer == riskier == -1:
+            return given
+        return "unsafe" if riskier >= safer else "safe"
+
+    def of(self, code: str, name: str, fix: Fix) -> Fix | None:
+        """The fix of a finding as far as it may be had."""
+        return fix._replace(safety=self.safety(code, name, fix.safety)) if self.allows(code, name) else None
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """Every selector, for a check that each names a rule."""
+        given = [each for layer in self.layers for each in ((layer.only or ()), layer.more, layer.less)]
+        return tuple(selector for group in (*given, self.safe, self.unsafe) for selector in group)
+
+
+def _strongest(selectors: Iterable[str], code: str, name: str) -> int:
+    found = (specificity(selector, code, name) for selector in selectors)
+    return max((each for each in found if each is not None), default=-1)

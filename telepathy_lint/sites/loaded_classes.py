@@ -1,0 +1,161 @@
+"""What `X.from_pretrained` loads: class expressions followed to classes of transformers, or to nothing sure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from telepathy_lint.flow.bindings import dotted, parameters
+from telepathy_lint.flow.evaluate import Evaluator, Value
+from telepathy_lint.flow.origins import OriginFinder
+from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Kind
+
+
+class Loader(NamedTuple):
+    """Classes whose `from_pretrained` is called, all of one kind."""
+
+    kind: Kind
+    classes: tuple[str, ...]
+    generative: bool
+
+
+class Callees:
+    """Resolves class expressions of one file."""
+
+    def __init__(self, tree: Tree, evaluator: Evaluator, origins: OriginFinder) -> None:
+        self.tree = tree
+        self.evaluator = evaluator
+        self.origins = origins
+
+    def loader(self, node: ast.expr, context: Context) -> Loader | None:
+        """What `node.from_pretrained` loads; None where it is not sure to be a class of transformers."""
+        if (isinstance(node, ast.Call) and dotted(node.func) == "super") or _is_own_class(
+            node, self.evaluator, context
+        ):
+            owner = self.evaluator.enclosing_class(context.scope)
+            if owner is None:
+                return None
+            own = isinstance(node, ast.Name)
+            classes = [self._local_class(owner, inherited=not own)]
+        else:
+            classes = []
+            for value in self.classes_of(self.evaluator.evaluate(node, context)):
+                if value.is_none:
+                    continue
+                if value.kind == "symbol":
+                    classes.append(self._known_class(str(value.data)))
+                elif isinstance(value.node, ast.ClassDef) and value.context.scope.tree is self.tree:
+                    classes.append(self._local_class(value.node, inherited=False))
+                else:
+                    return None
+        if not classes or None in classes:
+            return None
+        found = [each for each in classes if each is not None]
+        kinds = {each.kind for each in found}
+        if len(kinds) != 1:
+            return None
+        names = tuple(dict.fromkeys(name for each in found for name in each.classes))
+        return Loader(kinds.pop(), names, all(each.generative for each in found))
+
+    def classes_of(self, values: Iterable[Value], depth: int = 0) -> Iterator[Value]:
+        """The alternatives of a class expression, with tables and parameters' defaults opened."""
+        for value in values:
+            if value.kind == "choice":
+                yield from list(self.evaluator.dicts.chosen(value)) or [value]
+            elif value.kind == "param" and depth < 3:
+                yield from self._parameter_classes(value, depth)
+            else:
+                yield value
+
+    def _parameter_classes(self, value: Value, depth: int) -> Iterator[Value]:
+        """A class that a function receives: its default and what the calls in the file pass."""
+        function = value.node
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield value
+            return
+        default = default_of(function, str(value.data))
+        outside = Context(value.context.scope.parent or self.tree.top, function)
+        if default is None:  # whoever calls it, here or elsewhere, may pass anything
+            yield value
+            return
+        found = list(self.evaluator.evaluate(default, outside))
+        owner = value.context.scope.parent
+        names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+        in_class = owner is not None and owner.is_class
+        for call, context, bound in self.origins.callers(function, owner):
+            if call is None:
+                found.append(value)
+                continue
+            position = (
+                names.index(str(value.data)) - (1 if in_class and bound else 0) if value.data in names else -1
+            )
+            passed = next((k.value for k in call.keywords if k.arg == value.data), None)
+            if passed is None and 0 <= position < len(call.args):
+                passed = call.args[position]
+            if passed is not None:
+                found += self.classes_of(self.evaluator.evaluate(passed, context), depth + 1)
+        found = [each for each in found if not each.is_none]
+        yield from found or [value]
+
+    def _known_class(self, name: str) -> Loader | None:
+        if catalog.is_tokenizer_class(name):
+            return Loader("tokenizer", (name,), False)
+        if catalog.is_model_class(name):
+            return Loader("model", (name,), catalog.is_generative(catalog.last(name)))
+        return None
+
+    def _local_class(
+        self, owner: ast.ClassDef, inherited: bool, tree: Tree | None = None, depth: int = 0
+    ) -> Loader | None:
+        """A class of the file that derives from one of transformers and keeps its `from_pretrained`."""
+        tree = tree or self.tree
+        if depth > 5:
+            return None
+        scope = tree.scope_at(owner)
+        if not inherited and "from_pretrained" in scope.bindings:
+            return None  # its own contract; the call inside it is the load
+        outside = Context(scope.parent or tree.top, owner)
+        for base in owner.bases:
+            for value in self.evaluator.evaluate(base, outside):
+                found = None
+                if value.kind == "symbol":
+                    found = self._known_class(str(value.data))
+                elif isinstance(value.node, ast.ClassDef) and value.node is not owner:
+                    found = self._local_class(value.node, False, value.context.scope.tree, depth + 1)
+                if found is not None:
+                    generative = found.kind == "model" and (
+                        found.generative or catalog.is_generative(owner.name)
+                    )
+                    return Loader(found.kind, (owner.name,), generative)
+        return None
+
+
+def default_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.expr | None:
+    """The default of a parameter."""
+    positional = [*function.args.posonlyargs, *function.args.args]
+    offset = len(positional) - len(function.args.defaults)
+    for index, argument in enumerate(positional):
+        if argument.arg == name:
+            return function.args.defaults[index - offset] if index >= offset else None
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        if argument.arg == name:
+            return default
+    return None
+
+
+def _is_own_class(node: ast.expr, evaluator: Evaluator, context: Context) -> bool:
+    """Whether the expression is a classmethod's `cls`: its first parameter, not bound to anything else."""
+    if not isinstance(node, ast.Name) or evaluator.enclosing_class(context.scope) is None:
+        return False
+    values = evaluator.evaluate(node, context)
+    function = values[0].node
+    return (
+        len(values) == 1
+        and values[0].kind == "param"
+        and isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and next(parameters(function)).arg == node.id
+        and any(isinstance(each, ast.Name) and each.id == "classmethod" for each in function.decorator_list)
+    )

@@ -1,0 +1,199 @@
+"""What a file does with its tokenizers: on which side they pad, with which token, and the collators that get them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from telepathy_lint.flow.bindings import dotted, targets_of
+from telepathy_lint.flow.evaluate import Evaluator, Value
+from telepathy_lint.flow.identity import Identity
+from telepathy_lint.flow.origins import UNKNOWN, Origins
+from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Site
+from telepathy_lint.source.prefilter import CodeWords
+
+_PADS = (True, "longest", "max_length")
+#: Names of what holds several texts; one text alone is not padded.
+_SEVERAL = (
+    r"(?i)(?:\w*(?:prompts|texts|questions|sentences|queries|instructions|examples|messages)|\w*batch\w*)"
+)
+_COLLATOR = "DataCollatorForLanguageModeling"
+
+
+class Tokenizing:
+    """Answers about the tokenizers of one file; each kind of write is looked for when first asked about."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        words: CodeWords,
+        evaluator: Evaluator,
+        identity: Identity,
+        loads: dict[ast.AST, Site],
+    ) -> None:
+        self.tree = tree
+        self.words = words
+        self.evaluator = evaluator
+        self.identity = identity
+        self.loads = loads
+        self._writes: dict[str, list[tuple[Origins, ast.expr, ast.stmt]]] = {}
+
+    def written(self, attribute: str) -> list[tuple[Origins, ast.expr, ast.stmt]]:
+        """Every `x.attribute = value`: what x may be, the value, the statement."""
+        if attribute not in self._writes:
+            found: list[tuple[Origins, ast.expr, ast.stmt]] = []
+            for node in self.tree.visit(self.tree.lines_of(self.words.find(attribute))):
+                if isinstance(node, ast.Assign):
+                    for target in node.targets:
+                        for written, path in targets_of(target):
+                            if isinstance(written, ast.Attribute) and written.attr == attribute and not path:
+                                owner = self.identity.made_by(written.value, self.tree.context_of(written))
+                                found.append((owner, node.value, node))
+            self._writes[attribute] = found
+        return self._writes[attribute]
+
+    @cached_property
+    def _may_add_pad_token(self) -> bool:
+        """Whether a tokenizer may get a pad token by `add_special_tokens`."""
+        named = "pad_token" in self.tree.text.replace(".pad_token", "")
+        return named and self.words.has("add_special_tokens")
+
+    # ---- padding on the right
+
+    def right_padded(self, node: ast.expr, context: Context) -> Value | None:
+        """The tokenizer's call that makes a right-padded batch of several texts out of them, where that is sure."""
+        while True:
+            if isinstance(node, (ast.Attribute, ast.Subscript)):
+                node = node.value  # inputs.input_ids, inputs["input_ids"]
+            elif (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("to", "cuda")
+            ):
+                node = node.func.value
+            else:
+                break
+        values = self.evaluator.evaluate(node, context)
+        if len(values) != 1 or not isinstance(values[0].node, ast.Call):
+            return None
+        value = values[0]
+        call = values[0].node
+        assert isinstance(call, ast.Call)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("to", "cuda"):
+            return self.right_padded(call.func.value, value.context)
+        func = call.func
+        if isinstance(func, ast.Attribute) and func.attr == "batch_encode_plus":
+            func = func.value
+        tokenizers = self._tokenizers(func, value.context)
+        if not tokenizers or not all(self._pads_right(site) for site in tokenizers):
+            return None
+        return value if self._pads_several(call, value.context) else None
+
+    def _tokenizers(self, node: ast.expr, context: Context) -> list[Site]:
+        """The tokenizer loads that the object surely is of; none where it may be another."""
+        made_by = self.identity.made_by(node, context)
+        found = [self.loads[each] for each in made_by if each in self.loads]
+        same = len(found) == len(made_by) and all(site.kind == "tokenizer" for site in found)
+        return found if same else []
+
+    def _pads_several(self, call: ast.Call, context: Context) -> bool:
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        if None in keywords or "padding_side" in keywords or "padding" not in keywords or not call.args:
+            return False
+        padding = self.evaluator.evaluate(keywords["padding"], context)
+        if not all(value.kind == "const" and value.data in _PADS for value in padding):
+            return False
+        if all(value.data == "max_length" for value in padding):
+            return True
+        return _holds_several(call.args[0], self.evaluator, context)
+
+    def _pads_right(self, site: Site) -> bool:
+        argument = site.argument("padding_side")
+        values = list(argument.values) if argument is not None else []
+        if site.unseen:
+            return False
+        for owner, value, stmt in self.written("padding_side"):
+            if site.call in owner or UNKNOWN in owner:
+                values += self.evaluator.evaluate(value, self.tree.context_of(stmt))
+        return bool(values) and all(value.kind == "const" and value.data == "right" for value in values)
+
+    # ---- the end-of-sequence token as padding
+
+    def eos_padded(self, site: Site) -> int | None:
+        """The line that surely makes the tokenizer pad with its end-of-sequence token."""
+        if site.unseen or site.argument("pad_token") is not None:
+            return None
+        lines = []
+        for attribute in ("pad_token", "pad_token_id", "_pad_token"):
+            for owner, value, stmt in self.written(attribute):
+                if site.call not in owner and UNKNOWN not in owner:
+                    continue
+                if len(owner) > 1 or not _is_eos(value) or not self._is_run(stmt, site):
+                    return None
+                lines.append(stmt.lineno)
+        if self._may_add_pad_token:
+            return None  # it may get a pad token of its own there
+        return min(lines, default=None)
+
+    def _is_run(self, stmt: ast.stmt, site: Site) -> bool:
+        """Whether the statement is reached; one that only runs without a pad token, where the model ships none."""
+        child: ast.AST = stmt
+        while not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)):
+            parent = self.tree.parent.get(child)
+            if parent is None:
+                break
+            if isinstance(parent, ast.ExceptHandler):
+                return False
+            if isinstance(parent, ast.If):
+                guards = (
+                    "pad_token" in ast.unparse(parent.test) and child in parent.body and not parent.orelse
+                )
+                known = site.model_id is not None and catalog.ships_no_pad_token(site.model_id)
+                if not guards or not known:
+                    return False
+            child = parent
+        return True
+
+    # ---- collators
+
+    def collators(self) -> Iterator[tuple[ast.Call, Context, list[Site]]]:
+        """The calls of transformers' language-modelling collator with the tokenizers they surely get."""
+        named = {name for name, symbol in self.identity.index.imports() if catalog.last(symbol) == _COLLATOR}
+        named.add(_COLLATOR)
+        for node in self.tree.visit(self.tree.lines_of(self.words.find(*named))):
+            if not isinstance(node, ast.Call) or catalog.last(dotted(node.func) or "") not in named:
+                continue
+            context = self.tree.context_of(node)
+            values = self.evaluator.evaluate(node.func, context)
+            if not all(v.kind == "symbol" and catalog.in_transformers(str(v.data)) for v in values):
+                continue
+            given = next((k.value for k in node.keywords if k.arg == "tokenizer"), None)
+            given = given or (node.args[0] if node.args else None)
+            if given is not None and (tokenizers := self._tokenizers(given, context)):
+                yield node, context, tokenizers
+
+
+def _is_eos(value: ast.expr) -> bool:
+    return isinstance(value, ast.Attribute) and value.attr in ("eos_token", "eos_token_id")
+
+
+def _holds_several(node: ast.expr, evaluator: Evaluator, context: Context) -> bool:
+    """Whether what is tokenized is visibly more than one text."""
+    for value in evaluator.evaluate(node, context):
+        made = value.node
+        if isinstance(made, (ast.List, ast.Tuple)):
+            if len(made.elts) < 2:
+                return False
+        elif value.kind in ("const", "text"):
+            return False
+        elif not isinstance(made, ast.ListComp):
+            name = catalog.last(dotted(node.value if isinstance(node, ast.Subscript) else node) or "")
+            if not re.fullmatch(_SEVERAL, name):
+                return False
+            if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
+                return False
+    return True

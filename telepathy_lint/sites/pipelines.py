@@ -1,0 +1,130 @@
+"""`pipeline(...)` calls: a load where they are given a model id, none where they are given a loaded object."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from telepathy_lint.flow.arguments import Arguments
+from telepathy_lint.flow.bindings import dotted, parameters
+from telepathy_lint.flow.evaluate import Evaluator, Value
+from telepathy_lint.flow.origins import OriginFinder
+from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Argument, Site, single_string
+
+_STRINGS = ("str", "Optional[str]", "str | None")
+_ARGUMENTS = ("args.", "opt.", "FLAGS.")
+_BY_KEY = r"""\[["']model_kwargs["']\]"""
+_POSITIONS = ("task", "model", "config", "tokenizer")
+#: Names by which people call a model's id or path when they pass it on.
+_ID_NAME = (
+    r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
+    r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:model|checkpoint|id|path|name)$|^MODEL$|^checkpoint$"
+)
+
+
+class Pipelines:
+    """Makes sites of one file's pipeline calls."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        evaluator: Evaluator,
+        origins: OriginFinder,
+        arguments: Arguments,
+    ) -> None:
+        self.tree = tree
+        self.evaluator = evaluator
+        self.origins = origins
+        self.arguments = arguments
+
+    def site(self, call: ast.Call, context: Context) -> Site | None:
+        arguments, opaque = self.arguments.read(call, context, _POSITIONS)
+        model = arguments.get("model")
+        if model is None or not self._is_model_id(model, context):
+            return None
+        nested = arguments.get("model_kwargs")
+        if nested is not None:
+            inner, hidden = self._nested(nested, context)
+            opaque = opaque or hidden
+            arguments = {**{name: a._replace(how="model_kwargs") for name, a in inner.items()}, **arguments}
+        task = arguments.get("task")
+        tasks = [value.data for value in task.values] if task is not None else []
+        return Site(
+            kind="pipeline",
+            source=self.tree.source,
+            call=call,
+            context=context,
+            classes=("transformers.pipeline",),
+            arguments=arguments,
+            opaque=opaque,
+            model_id=single_string(model.values),
+            generative=bool(tasks)
+            and all(isinstance(t, str) and catalog.is_generative_task(t) for t in tasks),
+        )
+
+    def _nested(self, given: Argument, context: Context) -> tuple[dict[str, Argument], bool]:
+        """What `model_kwargs` holds, also where it is itself an entry of a dict that the call spreads."""
+        if given.how != "spread":
+            return self.arguments.spread(given.node, context)
+        found: dict[str, Argument] = {}
+        hidden = False
+        for value in given.values:
+            if value.is_none:
+                continue
+            if not self._is_in_place(value):
+                return {}, True
+            inner, more = self.arguments.spread(value.node, value.context)
+            found |= {name: argument._replace(node=given.node) for name, argument in inner.items()}
+            hidden = hidden or more or len(given.values) > 1
+        return found, hidden
+
+    def _is_in_place(self, value: Value) -> bool:
+        """Whether a dict is written where it is an entry, and stays so: under a name or a key it may be changed."""
+        tree = value.context.scope.tree
+        if value.kind != "dict" or not isinstance(value.node, ast.expr) or re.search(_BY_KEY, tree.text):
+            return False
+        tree.visit([value.node.lineno])
+        return isinstance(tree.parent.get(value.node), (ast.Dict, ast.keyword))
+
+    def _is_model_id(self, argument: Argument, context: Context) -> bool:
+        """Whether what a pipeline is given is surely an id or path, not a loaded object."""
+        node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
+        if isinstance(node, ast.expr):
+            for origin in self.origins.origins(node, context):
+                name = dotted(getattr(origin, "func", origin)) or ""
+                if name.endswith("from_pretrained") or (
+                    "model" in name.lower() and "name" not in name.lower()
+                ):
+                    return False
+        text = ast.unparse(node) if isinstance(node, ast.expr) else ""
+        return all(_is_text(value, re.split(r"[\[(]", text)[0]) for value in argument.values)
+
+
+def _is_text(value: Value, chain: str) -> bool:
+    """Whether a value is a string by itself or by how people name such things; `chain` is its expression."""
+    if value.kind == "const":
+        return isinstance(value.data, str)
+    if value.kind == "param":
+        name = str(value.data)
+        return annotation_of(value.node, name) in _STRINGS or re.search(_ID_NAME, name) is not None
+    if value.kind == "call":
+        called = str(value.data)
+        if catalog.last(called)[:1].isupper() and not called.endswith("Path"):
+            return False  # an object made here
+        if called.startswith(("os.environ", "os.getenv", "os.path")):
+            return True
+    if value.kind in ("attribute", "choice", "call"):
+        # `args.model` is what somebody typed; of a config only what is named like an id.
+        return chain.startswith(_ARGUMENTS) or re.search(_ID_NAME, chain) is not None
+    return value.kind == "text"
+
+
+def annotation_of(function: ast.AST, name: str) -> str:
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return ""
+    for argument in parameters(function):
+        if argument.arg == name and argument.annotation is not None:
+            return ast.unparse(argument.annotation)
+    return ""

@@ -1,0 +1,223 @@
+"""What a rule sees: one call of interest, with everything that is known about it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from telepathy_lint.flow.evaluate import Value
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.flow.value import by_identity
+from telepathy_lint.source.text import Source
+
+if TYPE_CHECKING:
+    import libcst
+
+How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
+Kind = Literal[
+    "model",
+    "tokenizer",
+    "pipeline",
+    "config",
+    "processor",
+    "generation_config",
+    "move",
+    "path",
+    "generate",
+    "decoding",
+    "collator",
+    "identifier",
+    "training",
+    "entry",
+]
+#: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
+LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
+
+
+class Known(Enum):
+    """An answer that may be missing: what cannot be decided is not reported."""
+
+    YES = "yes"
+    NO = "no"
+    UNDECIDED = "undecided"
+
+
+@by_identity
+class Argument(NamedTuple):
+    """One argument a call gets, however it gets there."""
+
+    name: str
+    values: tuple[Value, ...]
+    how: How
+    #: The argument or spread in the call that brings it in: where a finding about it points.
+    node: ast.AST
+    #: True where only some ways through the code pass it.
+    optional: bool = False
+
+
+class _SiteFields(NamedTuple):
+    """What is known of a site when it is made."""
+
+    kind: Kind
+    source: Source
+    call: ast.Call
+    context: Context
+    #: Dotted classes the call may load, or "transformers.pipeline"; a local subclass by its own name.
+    classes: tuple[str, ...]
+    arguments: dict[str, Argument]
+    #: Whether the call gets arguments that cannot be seen.
+    opaque: bool
+    model_id: str | None
+    generative: bool = False
+    #: Whether the model gets a generation config, the tokenizer a pad token, the passed config an attention.
+    generation_config: Known = Known.NO
+    pad_token: Known = Known.NO
+    config_attention: Known = Known.NO
+    #: Whether some `generate` call of the file, or a call of this pipeline, passes `max_length`, which a config's
+    #: `max_new_tokens` would override.
+    max_length_at_generate: bool = False
+    #: Whether the file loads a model that generates text.
+    beside_generative: bool = False
+    #: Whether the call reaches `from_pretrained` through a function or partial of the file.
+    indirect: bool = False
+    #: Whether the configuration names the called function as one that loads.
+    configured: bool = False
+    #: Whether the call is one of the companion loader's, which gives what is absent its own defaults.
+    loader: bool = False
+    #: What the companion loader's call loads, and whether it gets arguments that cannot be seen: to most rules all its
+    #: calls are opaque, for absent arguments get the loader's defaults.
+    loads: tuple[str, ...] = ()
+    spreads: bool = False
+    #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
+    inherited: frozenset[str] = frozenset()
+    #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers.
+    about: tuple[Site, ...] = ()
+    #: The generation config, built in the file, that a `generate` call gets.
+    config: Site | None = None
+    #: The argument of a `generate` call with a batch that is visibly padded on the right; its value is the padding call.
+    right_padded: Argument | None = None
+    #: The line by which a collator's tokenizer pads with its end-of-sequence token.
+    eos_padded: int | None = None
+    #: The call of a frozen model through which a backward pass allocates gradients that no optimizer uses.
+    trained_through: ast.Call | None = None
+    #: How long, in tokens, the sequences of a training are.
+    sequence_length: Value | None = None
+
+
+@by_identity
+class Site(_SiteFields):
+    """A load: of a model, of a tokenizer, or of a pipeline that is given a model id."""
+
+    @property
+    def callee(self) -> str:
+        """The dotted name of what is called, as JSON reports it."""
+        plain = (
+            self.kind
+            in (
+                "pipeline",
+                "move",
+                "path",
+                "generate",
+                "decoding",
+                "collator",
+                "identifier",
+                "training",
+                "entry",
+            )
+            or self.loader
+            or self.configured
+        )
+        return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The dotted classes that the call may load, also where the companion loader is what is called."""
+        return self.loads or self.classes
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the call gets arguments that cannot be seen, whatever is called."""
+        return self.spreads if self.loader else self.opaque
+
+    @property
+    def class_name(self) -> str:
+        return self.classes[0].rpartition(".")[2]
+
+    @cached_property
+    def start(self) -> int:
+        return self.source.start_of(self.call)
+
+    @cached_property
+    def end(self) -> int:
+        return self.source.end_of(self.call)
+
+    @cached_property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    @cached_property
+    def cst(self) -> libcst.Call:
+        """The call as concrete syntax; imports LibCST, so asked for only by what needs comments and layout."""
+        import libcst
+
+        # In parentheses a chain may go on in the next line, as it does where it stands.
+        node = libcst.parse_expression(f"({self.text})")
+        assert isinstance(node, libcst.Call)
+        return node.with_changes(lpar=node.lpar[1:], rpar=node.rpar[:-1])
+
+    def argument(self, *names: str) -> Argument | None:
+        """The first of the named arguments that the call gets."""
+        for name in names:
+            if (found := self.arguments.get(name)) is not None:
+                return found
+        return None
+
+    def lacks(self, *names: str) -> bool:
+        """Whether the call surely gets none of the arguments, or None, which says as much.
+
+        In the companion loader's call nothing is missing unless None says to leave it to transformers.
+        """
+        given = self.argument(*names)
+        if given is not None:
+            return given.how == "keyword" and all(value.is_none for value in given.values)
+        return not self.opaque and not self.loader
+
+    @property
+    def has_torch(self) -> bool:
+        """Whether `torch` is sure to be the module of that name when the call runs."""
+        tree, scope = self.context.scope.tree, self.context.scope
+        bindings = tree.top.bindings.get("torch", [])
+        if not all(each.kind == "import" and each.symbol == "torch" for each in bindings):
+            return False
+        while scope.is_class and scope.parent is not None:
+            scope = scope.parent
+        return any(
+            # A branch may not have run, nor a cell or line below the call; a function is called later.
+            tree.parent.get(each.stmt) is tree.top.node
+            and (scope.is_function or each.line < self.call.lineno)
+            for each in bindings
+        )
+
+    def range_of(self, node: ast.AST) -> tuple[int, int]:
+        """Offsets of a part of the call, a keyword's name and a spread's stars included."""
+        assert isinstance(node, (ast.expr, ast.keyword, ast.stmt))
+        return self.source.start_of(node), self.source.end_of(node)
+
+
+def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """All alternatives of several groups, each node once."""
+    seen: dict[tuple[int, str], Value] = {}
+    for values in groups:
+        for value in values:
+            seen.setdefault((id(value.node), value.kind), value)
+    return tuple(seen.values())
+
+
+def single_string(values: tuple[Value, ...]) -> str | None:
+    """The string that all alternatives come down to, None where there is no such one."""
+    if len(values) == 1 and values[0].kind == "const" and isinstance(values[0].data, str):
+        return values[0].data
+    return None

@@ -1,0 +1,156 @@
+"""Trainings whose batch, model and sequence length all stand in the file: what their memory can be computed from.
+
+A site is made only where one model is surely the one that is trained, all of it, on one device. Whatever may change
+what a step needs (adapters, sharding, checkpointing, other losses) is looked for as a word anywhere in the file, because
+a missed alarm is cheaper than a false one.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.evaluate import Value
+from telepathy_lint.flow.identity import Identity
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Argument, Site
+
+if TYPE_CHECKING:
+    from telepathy_lint.sites.loads import SiteFinder
+
+BATCH = "per_device_train_batch_size"
+_CONFIGS = ("TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig")
+_TRAINERS = ("Trainer", "Seq2SeqTrainer", "SFTTrainer")
+#: The name by which TRL's trainer takes the length up to 0.19. Later ones (`max_length`) checkpoint and cut the loss in
+#: chunks unless told otherwise, by version: nothing that can be computed here.
+_TRL_LENGTH = "max_seq_length"
+#: Signs that a step needs something else than training every weight in 16 bits needs.
+_OTHERWISE = (
+    r"(?i)peft|lora|adapter|prompt_tuning|bitsandbytes|bnb|load_in_|quant|gptq|awq|unsloth|deepspeed|fsdp|zero3|megatron"
+    r"|gradient_checkpointing|liger|packing|padding_free|flattening|offload|parallel(?!ism)|colossal|split_batches"
+    r"|auto_find_batch_size|torch_compile|torch\.compile|galore|lomo|badam|adafactor|apollo|freez|requires_grad|optimizers"
+    r"|create_optimizer|compute_loss|loss_type|chunked|logits_to_keep|block_size|group_texts|num_hidden_layers|from_config"
+    r"|no_cuda|use_cpu|torch_xla|torch_tpu|neuron|optimum|model_init|prune|collate|stage3|mixture"
+)
+
+
+class Batches:
+    """Finds the trainings of one file."""
+
+    def __init__(self, finder: SiteFinder, identity: Identity, loads: list[Site]) -> None:
+        self.finder = finder
+        self.tree = finder.tree
+        self.words = finder.words
+        self.evaluator = finder.evaluator
+        self.identity = identity
+        self.loads = loads
+
+    def find(self) -> Iterator[Site]:
+        """The training arguments of the file's only training, with the model and the length of its sequences."""
+        model = self._only_model()
+        if model is None:
+            return
+        configs = list(self._calls(_CONFIGS))
+        trainers = list(self._calls(_TRAINERS))
+        if len(configs) != 1 or len(trainers) != 1:
+            return
+        (config, name), (trainer, trained_by) = configs[0], trainers[0]
+        if not name or not trained_by:
+            return
+        given = {keyword.arg: keyword.value for keyword in trainer.keywords}
+        if None in given or "model" not in given or "args" not in given:
+            return
+        context = self.tree.context_of(trainer)
+        if self.identity.made_by(given["model"], context) != {model.call}:
+            return
+        if self.identity.made_by(given["args"], context) != {config}:
+            return
+        arguments, opaque = self.finder.arguments.read(config, self.tree.context_of(config), ())
+        # The one that is given by its place is the output folder.
+        if opaque or len(config.args) > 1 or any(isinstance(each, ast.Starred) for each in config.args):
+            return
+        sft = catalog.last(trained_by) == "SFTTrainer"
+        length = self._trl_length(trainer, arguments) if sft else self._padded_length()
+        if length is None:
+            return
+        yield Site(
+            kind="training",
+            source=self.finder.source,
+            call=config,
+            context=self.tree.context_of(config),
+            classes=(name,),
+            arguments=arguments,
+            opaque=opaque,
+            model_id=model.model_id,
+            about=(model,),
+            sequence_length=length,
+        )
+
+    def _only_model(self) -> Site | None:
+        """The model load of a file that loads one and nothing that is not known."""
+        models = [site for site in self.loads if site.kind in ("model", "pipeline")]
+        if len(models) != 1 or models[0].unseen or models[0].indirect or models[0].model_id is None:
+            return None
+        if not models[0].generative or re.search(_OTHERWISE, self.tree.text):
+            return None
+        known = {site.call for site in self.loads}
+        for node in self.tree.visit(self.tree.lines_of(self.words.find("from_pretrained"))):
+            named = isinstance(node, ast.Attribute) and node.attr == "from_pretrained"
+            if named and self.tree.parent.get(node) not in known:
+                return None
+        return models[0]
+
+    def _calls(self, names: tuple[str, ...]) -> Iterator[tuple[ast.Call, str]]:
+        """The calls of what has these names, each with the class of transformers or TRL that it is, "" for any other."""
+        for node in self.tree.visit(self.tree.lines_of(self.words.find(*names))):
+            if isinstance(node, ast.Call) and catalog.last(dotted(node.func) or "") in names:
+                values = self.evaluator.evaluate(node.func, self.tree.context_of(node))
+                symbol = str(values[0].data) if len(values) == 1 and values[0].kind == "symbol" else ""
+                root = symbol.partition(".")[0]
+                yield node, symbol if root in ("transformers", "trl") else ""
+
+    def _trl_length(self, trainer: ast.Call, arguments: dict[str, Argument]) -> Value | None:
+        """What TRL cuts sequences to, from the trainer's call or its arguments."""
+        given, _ = self.finder.arguments.read(trainer, self.tree.context_of(trainer), ())
+        found = [each[_TRL_LENGTH] for each in (given, arguments) if _TRL_LENGTH in each]
+        return _number(found[0].values) if len(found) == 1 and not found[0].optional else None
+
+    def _padded_length(self) -> Value | None:
+        """What the file's only call of a tokenizer pads every sequence to."""
+        calls: dict[ast.Call, ast.expr] = {}
+        for node in self.tree.visit(
+            self.tree.lines_of(self.words.find("padding", "max_length", "truncation"))
+        ):
+            keyword = node if isinstance(node, ast.keyword) else None
+            call = self.tree.parent.get(node) if keyword is not None else None
+            if keyword is None or keyword.arg not in ("padding", "max_length", "truncation"):
+                continue
+            if not isinstance(call, ast.Call):
+                return None
+            if not (isinstance(call.func, ast.Attribute) and call.func.attr == "generate"):
+                calls[call] = call.func
+        if len(calls) != 1:
+            return None
+        (call, func), *_ = calls.items()
+        context = self.tree.context_of(call)
+        made_by = self.identity.made_by(func, context)
+        tokenizers = {site.call for site in self.loads if site.kind == "tokenizer"}
+        if not made_by or not made_by <= tokenizers:
+            return None
+        arguments, opaque = self.finder.arguments.read(call, context, ())
+        padding, length = arguments.get("padding"), arguments.get("max_length")
+        if opaque or padding is None or length is None:
+            return None
+        if [value.data for value in padding.values if value.kind == "const"] != ["max_length"]:
+            return None
+        return _number(length.values)
+
+
+def _number(values: tuple[Value, ...]) -> Value | None:
+    """The whole number that all alternatives come down to."""
+    if len(values) != 1 or values[0].kind != "const" or type(values[0].data) is not int:
+        return None
+    return values[0] if values[0].data > 0 else None

@@ -1,0 +1,229 @@
+"""Loads that are called under another name: references, partials, and functions that pass their `**kwargs` on.
+
+The call of such a name is the load, and is reported there.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from telepathy_lint.flow.bindings import dotted, parameters
+from telepathy_lint.flow.evaluate import Value
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.loaded_classes import Loader
+from telepathy_lint.sites.site import Site, single_string
+
+if TYPE_CHECKING:
+    from telepathy_lint.sites.loads import SiteFinder
+
+_IDENTITY = "pretrained_model_name_or_path"
+_PARTIAL = ("partial", "functools.partial")
+
+
+class Wrappers:
+    """Finds the indirect loads of one file."""
+
+    def __init__(self, finder: SiteFinder) -> None:
+        self.finder = finder
+        self.tree = finder.tree
+        self.origins = finder.origins
+        self.modules = finder.modules
+
+    def find(self, sites: list[Site], references: list[ast.Attribute]) -> Iterator[Site]:
+        for reference in references:
+            yield from self._through_reference(reference)
+        for site in sites:
+            yield from self._through_function(site)
+        yield from self._through_imports()
+
+    # ---- references and partials
+
+    def _through_reference(self, reference: ast.Attribute) -> Iterator[Site]:
+        """`load = X.from_pretrained` or `partial(X.from_pretrained, ...)`: the calls of the name are the loads."""
+        context = self.tree.context_of(reference)
+        loader = self.finder.callees.loader(reference.value, context)
+        if loader is None:
+            return
+        holder = self.tree.parent.get(reference)
+        value: ast.AST = reference
+        partial: ast.Call | None = None
+        if isinstance(holder, ast.Call) and dotted(holder.func) in _PARTIAL:
+            if not holder.args or holder.args[0] is not reference:
+                return
+            value = partial = holder
+            holder = self.tree.parent.get(holder)
+        if isinstance(holder, ast.Call) and holder.func is value:
+            yield self._called(holder, loader, partial, context)
+        elif isinstance(holder, ast.Assign) and holder.value is value and len(holder.targets) == 1:
+            name = dotted(holder.targets[0])
+            for use in self.origins.uses(name.rpartition(".")[2]) if name is not None else ():
+                call = self.tree.parent.get(use)
+                if isinstance(call, ast.Call) and call.func is use and dotted(use) == name:
+                    values = self.finder.evaluator.evaluate(call.func, self.tree.context_of(call))
+                    if all(each.node is value for each in values):
+                        yield self._called(call, loader, partial, context)
+
+    def _called(self, call: ast.Call, loader: Loader, partial: ast.Call | None, context: Context) -> Site:
+        site = self.finder.load(call, self.tree.context_of(call), loader)
+        if partial is None:
+            return site._replace(indirect=True)
+        bound = ast.Call(func=partial.func, args=partial.args[1:], keywords=partial.keywords)
+        before, hidden = self.finder.arguments.read(bound, context, (_IDENTITY,))
+        given = dict(site.arguments)
+        if bound.args and call.args:
+            given.pop(_IDENTITY, None)  # the partial has filled the first position
+        arguments = {name: each._replace(node=call, how="wrapper") for name, each in before.items()} | given
+        identity = arguments.get(_IDENTITY)
+        return site._replace(
+            arguments=arguments,
+            opaque=site.opaque or hidden,
+            model_id=single_string(identity.values) if identity is not None else None,
+            indirect=True,
+        )
+
+    # ---- functions that pass their keyword arguments on
+
+    def _through_function(self, site: Site) -> Iterator[Site]:
+        function = self.finder.forwarded_by(site)
+        if function is None:
+            return
+        owner = self.tree.scope_at(function).parent
+        method_of = owner.node if owner is not None and isinstance(owner.node, ast.ClassDef) else None
+        for call, context, bound in self.origins.callers(function, owner):
+            if call is None or call not in self.tree.parent:
+                continue
+            if self._surely_calls(call, context, function, method_of):
+                yield self._forwarded(site, call, context, function, bound)
+
+    def _surely_calls(
+        self, call: ast.Call, context: Context, function: ast.AST, method_of: ast.ClassDef | None
+    ) -> bool:
+        """Whether a call by the function's name can mean nothing else: `json.load` is not the file's own `load`."""
+        func, evaluator = call.func, self.finder.evaluator
+        if method_of is None:
+            return isinstance(func, ast.Name) and all(
+                value.node is function for value in evaluator.evaluate(func, context)
+            )
+        if isinstance(func, ast.Name):  # the constructor
+            return all(self._is_a(value.node, method_of) for value in evaluator.evaluate(func, context))
+        if not isinstance(func, ast.Attribute):
+            return False
+        receiver = func.value
+        if isinstance(receiver, ast.Name) and receiver.id in ("self", "cls"):
+            own = evaluator.enclosing_class(context.scope)
+            return own is not None and self._is_a(own, method_of)
+        if all(self._is_a(value.node, method_of) for value in evaluator.evaluate(receiver, context)):
+            return True
+        made = self.origins.origins(receiver, context)
+        return bool(made) and all(
+            isinstance(origin, ast.Call)
+            and all(
+                self._is_a(value.node, method_of)
+                for value in evaluator.evaluate(origin.func, self.tree.context_of(origin))
+            )
+            for origin in made
+        )
+
+    def _is_a(self, node: ast.AST, owner: ast.ClassDef) -> bool:
+        """Whether a node is the class itself or one of the file that derives from it."""
+        return (
+            isinstance(node, ast.ClassDef)
+            and node in self.tree.parent
+            and owner in self.origins.ancestors(node)
+        )
+
+    def _through_imports(self) -> Iterator[Site]:
+        """Functions imported from the project's own modules."""
+        for name in sorted(self._imported_names()):
+            for use in self.origins.uses(name):
+                call = self.tree.parent.get(use)
+                if not isinstance(call, ast.Call) or call.func is not use:
+                    continue
+                context = self.tree.context_of(call)
+                values = self.finder.evaluator.evaluate(call.func, context)
+                function, where = values[0].node, values[0].context.scope.tree
+                if len(values) != 1 or values[0].kind != "function" or where is self.tree:
+                    continue
+                inner = self._finder_of(where.source.path).forwarding().get(function)
+                if inner is not None and isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    yield self._forwarded(inner, call, context, function, bound=False)
+
+    def _imported_names(self) -> set[str]:
+        """Names under which this file may call forwarding functions of other modules."""
+        names: set[str] = set()
+        modules, path = self.modules, self.tree.source.path
+        if modules is None:
+            return names
+        for bound, symbol in dict.fromkeys(self.finder.index.imports()):
+            for file in modules.files(symbol, path):
+                if not any(map(self.finder.words.has, modules.may_forward(file))):
+                    continue
+                forwarding = self._finder_of(file).forwarding() if modules.tree(file) else {}
+                functions = {getattr(function, "name", "") for function in forwarding}
+                names |= functions
+                if catalog.last(symbol) in functions:
+                    names.add(bound)
+        return names
+
+    def _finder_of(self, path: str) -> SiteFinder:
+        """The finder of another module, made once."""
+        from telepathy_lint.source.prefilter import CodeWords
+
+        assert self.modules is not None
+        finders = self.modules.finders
+        if path not in finders:
+            tree = self.modules.tree(path)
+            assert tree is not None
+            finder = type(self.finder)
+            finders[path] = finder(
+                tree.source, CodeWords(tree.text), self.finder.settings, self.modules, tree
+            )
+        return finders[path]
+
+    def _forwarded(
+        self,
+        inner: Site,
+        call: ast.Call,
+        context: Context,
+        function: ast.FunctionDef | ast.AsyncFunctionDef,
+        bound: bool,
+    ) -> Site:
+        """The load as the caller of the function sees it: the function's own arguments and what is passed through."""
+        owned = {argument.arg for argument in parameters(function)}
+        outer, opaque = self.finder.arguments.read(call, context, ())
+        passed = {name: argument for name, argument in outer.items() if name not in owned}
+        inherited = {name: each._replace(how="wrapper", node=call) for name, each in inner.arguments.items()}
+        return inner._replace(
+            source=self.tree.source,
+            call=call,
+            context=context,
+            arguments={**inherited, **passed},
+            opaque=opaque,
+            model_id=single_string(self._identity(inner, call, context, function, bound)),
+            indirect=True,
+            inherited=frozenset(inherited) - frozenset(passed),
+        )
+
+    def _identity(
+        self,
+        inner: Site,
+        call: ast.Call,
+        context: Context,
+        function: ast.FunctionDef | ast.AsyncFunctionDef,
+        bound: bool,
+    ) -> tuple[Value, ...]:
+        """What the caller passes for the id."""
+        argument = inner.arguments.get(_IDENTITY)
+        if argument is None or len(argument.values) != 1 or argument.values[0].kind != "param":
+            return argument.values if argument is not None else ()
+        name = str(argument.values[0].data)
+        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        if bound and names[:1] in (["self"], ["cls"]):
+            del names[0]
+        given = next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+        if given is None and name in names[: len(call.args)]:
+            given = call.args[names.index(name)]
+        return self.finder.evaluator.evaluate(given, context) if given is not None else ()

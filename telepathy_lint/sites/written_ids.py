@@ -1,0 +1,218 @@
+"""Model ids written anywhere in a file: defaults, tables, constants, beside those in the calls that load.
+
+Only ids of the families that the registry knows completely, and of these only the ones that are wrong or were renamed:
+the rest costs no look at the tree.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from telepathy_lint.flow.bindings import dotted, written
+from telepathy_lint.flow.calls import CallGraph
+from telepathy_lint.flow.evaluate import Value
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.sites.site import Site
+from telepathy_lint.source.prefilter import ID_PREFIXES, ids_in
+
+if TYPE_CHECKING:
+    from telepathy_runtime.models.families import IdStatus
+
+#: What the hub itself calls its models of these families; services that sell the same models have their own names.
+_PLAIN = (
+    r"meta-llama/(?:Meta-)?Llama-3(?:\.\d+)?-\d+B(?:-Instruct)?|mistralai/Mistral-7B(?:-Instruct)?-v\d\.\d"
+    r"|Qwen/Qwen2\.5-[\d.]+B(?:-Instruct)?"
+)
+#: What a literal may hold that starts like one of the families' ids, and what of it looks like an id.
+_WRITTEN = re.compile(r"[^\"'\n\\]*")
+_ID = re.compile(r"[\w./-]+")
+_MODEL_NAME = r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
+#: Clients of services that sell models under names of their own.
+SERVICES = (
+    b"openai", b"together", b"litellm", b"openrouter", b"groq", b"anthropic", b"deepinfra", b"fireworks", b"replicate", b"bedrock",
+    b"inferenceclient", b"hfapi", b"base_url", b"api_key",
+)  # fmt: skip
+_LOADING = frozenset(
+    {"from_pretrained", "snapshot_download", "hf_hub_download", "SentenceTransformer", "LLM"}
+)
+
+
+@cache
+def status_of(model_id: str) -> IdStatus:
+    """What the runtime knows of an id; imported when a file first mentions one."""
+    from telepathy_runtime.models.families import check_id
+
+    return check_id(model_id)
+
+
+def wrong_ids(text: str) -> list[int]:
+    """Where an id that Identifiers would look at may be written in a text: only then is it worth a parse."""
+    return [
+        start
+        for start in ids_in(text)
+        if any(
+            match is not None and status_of(match[0]).status in ("unknown", "renamed")
+            for match in (_WRITTEN.match(text, start), _ID.match(text, start))
+        )
+    ]
+
+
+class Identifiers:
+    """Makes sites of one file's wrong and outdated ids outside the calls that load with them."""
+
+    def __init__(self, tree: Tree, graph: CallGraph, loads: Iterable[Site]) -> None:
+        self.tree = tree
+        self.graph = graph
+        self.evaluator = graph.evaluator
+        self.loads = list(loads)
+
+    def find(self) -> Iterator[Site]:
+        offsets = self.tree.source.once(wrong_ids)
+        found = [
+            (node, status)
+            for node in self.tree.visit(self.tree.lines_of(offsets))
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node.value.startswith(ID_PREFIXES)
+            if (status := status_of(node.value)).status in ("unknown", "renamed")
+        ]
+        if not found:
+            return
+        direct = {id(value.node) for site in self.loads if not site.indirect for value in _identity(site)}
+        loaded = {id(value.node) for site in self.loads for value in self._opened(_identity(site))}
+        for node, status in found:
+            if id(node) in direct and self._is_argument(node):
+                continue  # the load's own rule looks at it
+            if id(node) in loaded or self._is_loaded(node):
+                sure = True
+            else:
+                plain = status.status == "renamed" or re.fullmatch(_PLAIN, str(node.value)) is not None
+                sure = plain and self._names_a_model(node) and not self._speaks_to_services
+            if sure:
+                yield self._site(node)
+
+    @cached_property
+    def _speaks_to_services(self) -> bool:
+        text = self.tree.source.folded
+        return any(name in text for name in SERVICES)
+
+    def _site(self, node: ast.Constant) -> Site:
+        # Not a call, but a place: the literal stands for one.
+        place = ast.copy_location(ast.Call(func=node, args=[], keywords=[]), node)
+        context = self.tree.context_of(node)
+        return Site(
+            "identifier",
+            self.tree.source,
+            place,
+            context,
+            ("",),
+            {},
+            False,
+            str(node.value),
+            indirect=True,
+        )
+
+    def _opened(self, values: Iterable[Value]) -> Iterator[Value]:
+        """Alternatives of an id, tables they are picked from opened."""
+        for value in values:
+            if value.kind == "choice" and isinstance(value.data, Value):
+                yield from self.evaluator.dicts.items(value.data)
+            yield value
+
+    def _is_argument(self, node: ast.AST) -> bool:
+        parent = self.tree.parent.get(node)
+        while isinstance(parent, (ast.keyword, ast.IfExp, ast.BoolOp)):
+            parent = self.tree.parent.get(parent)
+        return isinstance(parent, ast.Call)
+
+    def _is_loaded(self, node: ast.AST) -> bool:
+        """Whether the literal is what some hub function gets, whoever the function belongs to."""
+        parent = self.tree.parent.get(node)
+        if isinstance(parent, ast.keyword):
+            parent = self.tree.parent.get(parent)
+        if not isinstance(parent, ast.Call):
+            return False
+        func = parent.func
+        name = func.attr if isinstance(func, ast.Attribute) else dotted(func) or ""
+        return name in _LOADING
+
+    def _names_a_model(self, node: ast.AST) -> bool:
+        """Whether the literal stands where a model is chosen: a name's value, a default, an entry of a table."""
+        child, parent = node, self.tree.parent.get(node)
+        while parent is not None:
+            if isinstance(parent, (ast.Assign, ast.AnnAssign)):
+                targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+                if child is node and not self.loads and isinstance(parent, ast.Assign):
+                    return False  # a file that loads nothing and has no table: it may be a label or a folder
+                return child is parent.value and any(
+                    re.search(_MODEL_NAME, written(target)) is not None for target in targets
+                )
+            if isinstance(parent, ast.Dict):
+                if child in parent.values:
+                    key = parent.keys[parent.values.index(child)]
+                    if isinstance(key, ast.Constant) and re.search(_MODEL_NAME, str(key.value)):
+                        return True
+            elif isinstance(parent, ast.arguments):
+                return _default_name(parent, child) is not None
+            elif isinstance(parent, ast.keyword):
+                call = self.tree.parent.get(parent)
+                if not isinstance(call, ast.Call):
+                    return False
+                if _is_option(call):
+                    return parent.arg in ("default", "choices")
+                return parent.arg is not None and re.search(_MODEL_NAME, parent.arg) is not None
+            elif isinstance(parent, ast.Call):
+                return _is_fallback(parent, child)
+            elif isinstance(parent, (ast.For, ast.AsyncFor)):
+                return child is parent.iter
+            elif not isinstance(parent, (ast.Tuple, ast.List, ast.Set, ast.IfExp, ast.BoolOp)):
+                return False
+            child, parent = parent, self.tree.parent.get(parent)
+        return False
+
+
+def _identity(site: Site) -> tuple[Value, ...]:
+    argument = site.argument("pretrained_model_name_or_path", "model")
+    return argument.values if argument is not None else ()
+
+
+def _is_option(call: ast.Call) -> bool:
+    """Whether the call declares a command-line option that names a model."""
+    if catalog.last(dotted(call.func) or "") not in ("add_argument", "option"):
+        return False
+    return any(
+        isinstance(each, ast.Constant) and re.search(_MODEL_NAME, str(each.value)) is not None
+        for each in call.args
+    )
+
+
+def _is_fallback(call: ast.Call, node: ast.AST) -> bool:
+    """Whether the call looks a model's name up and takes the literal where there is none."""
+    func = call.func
+    name = func.attr if isinstance(func, ast.Attribute) else dotted(func)
+    key = call.args[0] if len(call.args) == 2 else None
+    return (
+        name in ("get", "getenv", "setdefault")
+        and isinstance(key, ast.Constant)
+        and node is call.args[1]
+        and re.search(_MODEL_NAME, str(key.value)) is not None
+    )
+
+
+def _default_name(arguments: ast.arguments, default: ast.AST) -> str | None:
+    """The parameter that a default belongs to, where its name says model."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = list(
+        zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)
+    )
+    pairs += [
+        (arg, value) for arg, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value
+    ]
+    return next(
+        (arg.arg for arg, value in pairs if value is default and re.search(_MODEL_NAME, arg.arg)), None
+    )

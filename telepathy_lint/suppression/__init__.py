@@ -1,0 +1,1 @@
+"""Comments that suppress findings: reading, adding and removing them."""

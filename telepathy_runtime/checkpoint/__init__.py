@@ -1,0 +1,1 @@
+"""Checkpoints on disk, read from their headers."""

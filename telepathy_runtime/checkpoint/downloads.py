@@ -1,0 +1,130 @@
+"""What a load will have to download, and whether the cache can take it: asked before the long download, not after it."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from telepathy_runtime.checkpoint import files as checkpoint
+from telepathy_runtime.choose.plan import Request
+from telepathy_runtime.errors import DiskFullError, ReadOnlyCacheError
+from telepathy_runtime.machine import caches
+from telepathy_runtime.machine.caches import Cache
+
+_TIMEOUT = 10.0  # seconds; without an answer the load goes on and meets the same hub itself
+
+
+@dataclass(frozen=True)
+class Download:
+    """`size` of the `total` bytes of weights are not in `cache` yet; None: the hub did not say.
+
+    `begun` says that the cache holds something of the repository. With an unknown size it may be all that is wanted: an
+    adapter, a GGUF file.
+    """
+
+    model_id: str
+    size: int | None
+    cache: Cache
+    total: int | None = None
+    begun: bool = False
+
+    def describe(self) -> str:
+        size = "an unknown size" if self.size is None else f"{self.size / 2**30:.2f} GiB"
+        free = "" if self.cache.free_bytes is None else f", {self.cache.free_bytes / 2**30:.2f} GiB free"
+        return f"download = {size} into {self.cache.path} (from {self.cache.chosen_by}{free})"
+
+
+def needed(request: Request) -> Download | None:
+    """What is missing of the weights of a hub repository; None where nothing is, or nothing may be fetched."""
+    keywords = request.keywords
+    if not is_hub_id(request.model_id) or caches.offline() or keywords.get("local_files_only"):
+        return None
+    present = _present(request)
+    if present is None:
+        return None
+    cache = caches.hub_cache(cache_dir=keywords.get("cache_dir"))
+    total = _remote_size(request)
+    size = None if total is None else max(0, total - present)
+    begun = checkpoint.located(request.model_id, keywords) is not None
+    return Download(request.model_id, size, cache, total, begun)
+
+
+def refuse_hopeless(download: Download | None) -> None:
+    """Raise ReadOnlyCacheError or DiskFullError for a download that cannot end well."""
+    if download is None:
+        return
+    cache = download.cache
+    asked = f"downloading {download.model_id!r}"
+    if not cache.writable and not (download.begun and not download.size):
+        error: Any = ReadOnlyCacheError(
+            asked,
+            f"the cache {cache.path} (from {cache.chosen_by}) accepts no files",
+            "point HF_HOME or cache_dir= at a folder that does, or download the files beforehand",
+        )
+        error.errno = errno.EACCES
+        raise error
+    if download.size is not None and cache.free_bytes is not None and download.size > cache.free_bytes:
+        error = DiskFullError(
+            asked,
+            f"it takes {download.size / 2**30:.2f} GiB and the disk of {cache.path} (from {cache.chosen_by}) has "
+            f"{cache.free_bytes / 2**30:.2f} GiB free",
+            "free some, or point HF_HOME or cache_dir= at a larger disk",
+        )
+        error.errno = errno.ENOSPC
+        raise error
+
+
+def is_hub_id(model_id: str) -> bool:
+    """Whether this can only be a repository: no folder of that name, and not spelled like one."""
+    return not looks_like_path(model_id) and not Path(model_id).exists()
+
+
+def looks_like_path(model_id: str) -> bool:
+    """A hub id has at most one slash, and starts with neither a dot nor a slash."""
+    return model_id.startswith((".", "/", "~")) or model_id.count("/") > 1 or "\\" in model_id
+
+
+def _present(request: Request) -> int | None:
+    """Bytes of the weights that are in the cache already; None when all of them are."""
+    keywords = request.keywords
+    folder = checkpoint.located(request.model_id, keywords)
+    if folder is None:
+        return 0
+    try:
+        found = checkpoint.read(folder, variant=keywords.get("variant"))
+    except (checkpoint.UnreadableError, OSError):
+        return None  # damaged: the load will say so
+    if found is None:
+        return 0
+    here = [file for file in found.files if file.is_file()]
+    return None if len(here) == len(found.files) else sum(file.stat().st_size for file in here)
+
+
+def _remote_size(request: Request) -> int | None:
+    """Bytes of the weight files that transformers would choose, as the hub lists them."""
+    keywords = request.keywords
+    try:
+        from huggingface_hub import HfApi
+
+        info = HfApi().model_info(
+            request.model_id,
+            revision=keywords.get("revision"),
+            files_metadata=True,
+            timeout=_TIMEOUT,
+            token=keywords.get("token"),
+        )
+        sizes = {str(entry.rfilename): int(entry.size or 0) for entry in info.siblings or ()}
+    except Exception:
+        return None  # gated, missing, unreachable: from_pretrained meets it too, and is explained there
+    prefix = f"{keywords['subfolder']}/" if keywords.get("subfolder") else ""
+    for start, end in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        chosen = [
+            size
+            for name, size in sizes.items()
+            if name.startswith(prefix + start) and name.endswith(end) and size
+        ]
+        if chosen:
+            return sum(chosen)
+    return None

@@ -1,0 +1,263 @@
+"""Which attention implementation: the best one that package, capability, dtype and class all allow.
+
+transformers checks package and class, and its check of the compute capability is never reached: FlashAttention 2 on a
+V100 is accepted and fails in the kernel. It also answers a missing package by downloading a kernel from the hub where
+it can. Here nothing is downloaded to find out, and a name the caller asked for is never replaced by another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from telepathy_runtime.choose.choice import Choice
+from telepathy_runtime.errors import AttentionError
+from telepathy_runtime.machine.environment import Machine
+
+if TYPE_CHECKING:
+    import os
+
+RESOLVE = "resolve"
+
+
+@dataclass(frozen=True)
+class ClassTraits:
+    """What a model class says about itself. `parts` are the models of a composite one, each with its own flags."""
+
+    name: str
+    sdpa: bool = True
+    flash: bool = True
+    flex: bool = True
+    generates: bool = True
+    # gpt-oss and a few others name the only flash kernels they work with; asking for another one is rewritten to those,
+    # and they are downloaded.
+    only_flash: tuple[str, ...] = ()
+    head_size: int | None = None
+    parts: tuple[ClassTraits, ...] = field(default=())
+
+    def all(self) -> tuple[ClassTraits, ...]:
+        return (self, *self.parts)
+
+
+@dataclass(frozen=True)
+class _Flash:
+    name: str
+    distribution: str
+    lowest: tuple[int, int]
+    highest: tuple[int, int]
+
+    def capability(self) -> str:
+        low = f"{self.lowest[0]}.{self.lowest[1]}"
+        if self.highest[0] == self.lowest[0]:
+            return f"{self.lowest[0]}.x"
+        return f"at least {low}"
+
+
+_ANY = (99, 9)
+# Best first for each capability: FA4 is written for 10 and runs on 9, FA3 is written for 9 and runs nowhere else.
+_FLASH = {
+    "flash_attention_4": _Flash("flash_attention_4", "flash-attn-4", (9, 0), _ANY),
+    "flash_attention_3": _Flash("flash_attention_3", "flash-attn-3", (9, 0), (9, 9)),
+    "flash_attention_2": _Flash("flash_attention_2", "flash-attn", (8, 0), _ANY),
+}
+_ORDER_HOPPER = ("flash_attention_3", "flash_attention_4", "flash_attention_2")
+_ORDER = ("flash_attention_4", "flash_attention_3", "flash_attention_2")
+_HALF = {"bfloat16", "float16"}
+_LARGEST_HEAD = 256  # of all three kernels
+
+
+def choose_attention(
+    machine: Machine,
+    asked: Any = RESOLVE,
+    *,
+    traits: ClassTraits | None = None,
+    dtype: str | None = "bfloat16",
+    on_accelerator: bool = True,
+    wants_attentions: bool = False,
+) -> Choice[Any]:
+    """Decide `attn_implementation`. Pure.
+
+    `traits` None means that the class is not known, `dtype` None that the dtype is not; `on_accelerator` says whether the
+    load puts the weights on a GPU. Raises
+    AttentionError when a flash attention was asked for by name and cannot work.
+    """
+    if asked is None:
+        return Choice(None, "asked to leave it to transformers")
+    if not (isinstance(asked, str) and asked == RESOLVE):
+        return _explicit(machine, asked, traits, dtype)
+    if wants_attentions:
+        return Choice(
+            "eager",
+            "output_attentions is wanted, and only eager attention returns attentions",
+            (
+                "output_attentions selects eager attention, which is slower and takes memory quadratic in the length",
+            ),
+        )
+    if traits is None:
+        return Choice(
+            None, "the class is not known here; transformers takes sdpa where the class has it, else eager"
+        )
+    if dtype is None:
+        return _without_flash(machine, traits, "the dtype is not known, and flash attention needs a half one")
+    if not on_accelerator and machine.accelerator != "cpu":
+        return _without_flash(machine, traits, "this load does not put the weights on a GPU")
+    refused = []
+    for name in _flash_order(machine):
+        obstacle = flash_obstacle(name, machine, traits, dtype)
+        if obstacle is None:
+            return Choice(name, f"installed, {_gpu(machine)}, {dtype}, supported by {traits.name}")
+        refused.append(f"no {name} ({obstacle})")
+    return _without_flash(machine, traits, "; ".join(refused) or "no GPU for flash attention")
+
+
+def _without_flash(machine: Machine, traits: ClassTraits, why: str) -> Choice[Any]:
+    if all(part.sdpa for part in traits.all()):
+        return Choice("sdpa", why, told=False)
+    if any(part.sdpa for part in traits.all()):
+        # One name for all parts would be refused by one of them; the default chooses for each part.
+        return Choice(
+            None, f"{why}; not every part of {traits.name} has sdpa, transformers chooses for each part"
+        )
+    if _flex_compiles(machine) and all(part.flex for part in traits.all()):
+        return Choice("flex_attention", f"{why}; {traits.name} has no sdpa")
+    return Choice("eager", f"{why}; {traits.name} has no sdpa", told=False)
+
+
+def _flex_compiles(machine: Machine) -> bool:
+    # Uncompiled, flex attention computes the whole score matrix: then eager is the honest name for it.
+    return (
+        machine.accelerator == "cuda"
+        and "flex_attention" in machine.packaged_attention
+        and "triton" in machine.versions
+    )
+
+
+def _flash_order(machine: Machine) -> tuple[str, ...]:
+    if machine.accelerator != "cuda":
+        return ()
+    lowest = _lowest_capability(machine)
+    return _ORDER_HOPPER if lowest is not None and lowest[0] == 9 else _ORDER
+
+
+def _capabilities(machine: Machine) -> list[tuple[int, int]]:
+    """Of the devices that this process will use: its own among several processes, else all."""
+    used = machine.devices
+    if machine.launcher.distributed and used:
+        used = (used[machine.device_index()],)
+    return [device.capability for device in used if device.capability is not None]
+
+
+def _lowest_capability(machine: Machine) -> tuple[int, int] | None:
+    return min(_capabilities(machine), default=None)
+
+
+def _gpu(machine: Machine) -> str:
+    lowest = _lowest_capability(machine)
+    return "ROCm" if machine.rocm else f"compute capability {lowest[0]}.{lowest[1]}" if lowest else "GPU"
+
+
+def flash_obstacle(
+    name: str, machine: Machine, traits: ClassTraits | None, dtype: str | None, *, from_hub: bool = False
+) -> str | None:
+    """Why a flash attention cannot be used: the first of device, package, capability, dtype, class. None: it can.
+
+    `from_hub` takes the package for granted: transformers will bring the kernel from the hub.
+    """
+    flash = _FLASH[name]
+    if machine.accelerator != "cuda":
+        return f"it runs on CUDA devices, this is {machine.accelerator}"
+    return (
+        (None if from_hub else _package_obstacle(flash, machine))
+        or _capability_obstacle(flash, machine)
+        or _dtype_obstacle(dtype)
+        or (_class_obstacle(flash, traits, from_hub) if traits is not None else None)
+    )
+
+
+def _package_obstacle(flash: _Flash, machine: Machine) -> str | None:
+    if flash.name not in machine.known_attention:
+        return f"transformers {machine.versions.get('transformers', '')} does not know it"
+    if flash.distribution not in machine.versions:
+        return f"package {flash.distribution} is not installed"
+    if flash.name not in machine.packaged_attention:
+        return (
+            f"transformers does not accept {flash.distribution} {machine.versions[flash.distribution]} here"
+        )
+    return None
+
+
+def _capability_obstacle(flash: _Flash, machine: Machine) -> str | None:
+    if machine.rocm:
+        return None  # AMD numbers its devices differently; its build of the package decides
+    for capability in _capabilities(machine):
+        if not flash.lowest <= capability <= flash.highest:
+            return f"it needs compute capability {flash.capability()}, found {capability[0]}.{capability[1]}"
+    return None
+
+
+def _dtype_obstacle(dtype: str | None) -> str | None:
+    if dtype is None or dtype in _HALF:
+        return None
+    return f"it needs float16 or bfloat16, not {dtype}"
+
+
+def _class_obstacle(flash: _Flash, traits: ClassTraits, from_hub: bool) -> str | None:
+    for part in traits.all():
+        if not part.flash:
+            return f"{part.name} does not support it"
+        if part.only_flash and flash.name not in part.only_flash and not from_hub:
+            return f"{part.name} only works with {', '.join(part.only_flash)}"
+        if part.head_size is not None and part.head_size > _LARGEST_HEAD:
+            return f"{part.name} has heads of {part.head_size}, the kernels stop at {_LARGEST_HEAD}"
+    return None
+
+
+def _explicit(machine: Machine, asked: Any, traits: ClassTraits | None, dtype: str | None) -> Choice[Any]:
+    for name in asked.values() if isinstance(asked, dict) else (asked,):
+        if not isinstance(name, str) or name not in _FLASH:
+            continue
+        # A missing package is not the end where `kernels` is installed: transformers then brings the same kernel from the
+        # hub. The caller asked for it by name, so that download is transformers' to make or to refuse.
+        from_hub = "kernels" in machine.versions and name in machine.known_attention
+        obstacle = flash_obstacle(name, machine, traits, dtype, from_hub=from_hub)
+        if obstacle is not None:
+            raise AttentionError(
+                f'attn_implementation="{name}"',
+                obstacle,
+                'leave attn_implementation out, or ask for "sdpa" or "eager"',
+            )
+    if isinstance(asked, str) and asked == "sdpa" and traits is not None and not traits.sdpa:
+        raise AttentionError(
+            'attn_implementation="sdpa"',
+            f"{traits.name} does not support it",
+            'leave attn_implementation out, or ask for "eager"',
+        )
+    return Choice(asked, "as given")
+
+
+def resolve_attn_implementation(
+    model_id: str | os.PathLike[str] | None = None,
+    *,
+    model_class: Any = None,
+    dtype: Any = "bfloat16",
+    device_map: Any = "resolve",
+    explain: bool = False,
+    **keywords: Any,
+) -> Any:
+    """The attention implementation for `from_pretrained(attn_implementation=resolve_attn_implementation(ID))`.
+
+    Reads the config of `model_id` to know the class (`model_class` as for load_model). Without an id nothing is known
+    about the class. None means that transformers decides by itself: sdpa where the class has it and eager elsewhere. A
+    name is given only for an attention that transformers would not take by itself. Give `dtype` and `device_map` if the load has others than the
+    loader would choose: flash attention needs a half dtype and a GPU. `explain=True` prints the choice and its reason.
+    """
+    from telepathy_runtime.loading.planning import decide_attention
+
+    return decide_attention(
+        model_id,
+        model_class=model_class,
+        dtype=dtype,
+        device_map=device_map,
+        keywords=keywords,
+        explain=explain,
+    )

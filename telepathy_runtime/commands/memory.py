@@ -1,0 +1,397 @@
+"""`telepathy-runtime models | estimate | plan | compare`: arguments in, tables, JSON or a picture out.
+
+Exit codes: 0 fine, 1 does not fit or something was found, 2 could not do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from telepathy_runtime.commands import models
+from telepathy_runtime.commands.models import find
+from telepathy_runtime.memory import log, render, review_text
+from telepathy_runtime.memory.chart import draw
+from telepathy_runtime.memory.estimate import Estimate, estimate
+from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
+from telepathy_runtime.memory.held import held
+from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
+from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
+from telepathy_runtime.memory.review import MEMORY
+from telepathy_runtime.memory.units import gib
+from telepathy_runtime.memory.workload import CHOICES, Workload
+from telepathy_runtime.models import lookup, registry
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
+
+HELP = {
+    "seq_len": "tokens of one sequence, padding included",
+    "batch": "sequences on one device in one forward",
+    "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, every weight",
+    "dtype": "the weights' dtype",
+    "mixed_precision": "float32 weights, gradients and states, the forward in dtype (Trainer's bf16=True)",
+    "attn": "attention implementation",
+    "padded": "some sequences are padded",
+    "checkpointing": "gradient checkpointing",
+    "optimizer": "of what is trained; its states are in the weights' dtype",
+    "opt_impl": "implementation of the optimizer's step",
+    "grad_accum": "forward and backward passes before a step",
+    "use_cache": "the forward keeps keys and values",
+    "logits": "positions whose logits are computed",
+    "hidden_states": "every layer's output is kept",
+    "keep_outputs": "the caller's outputs live through backward (Trainer drops them)",
+    "new_tokens": "tokens generated after seq_len",
+    "ranks": "devices that share the job",
+    "lora_rank": "rank of the adapters",
+    "lora_targets": "comma-separated names of the adapted matrices",
+    "lora_dtype": "dtype of the adapters",
+    "shard": "what is divided among the ranks",
+    "transformers": "the version whose behaviour is counted",
+}
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Registers the four commands; each parser's `run` takes the parsed arguments and returns the exit code."""
+    listed = subparsers.add_parser("models", help="the models whose dimensions are known exactly")
+    listed.add_argument(
+        "model", nargs="?", help="an id, or a folder or file of a config.json; all when left out"
+    )
+    listed.add_argument("--search", metavar="TEXT", help="only models whose id or family holds these words")
+    models.add_source_options(listed)
+    listed.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    listed.set_defaults(run=_guarded(models.run))
+
+    one = subparsers.add_parser("estimate", help="peak memory of one job, and where it goes")
+    one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
+    one.add_argument("model", help="an id, or a folder or file of a config.json")
+    _job_options(one)
+    _pair_options(one)
+    _traced_option(one)
+    one.set_defaults(run=_guarded(_estimate))
+
+    plan = subparsers.add_parser("plan", help="the largest batch that fits a GPU")
+    plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
+    plan.add_argument(
+        "model",
+        nargs="?",
+        help="an id or a config.json; seven models of 1 to 8 billion parameters when left out",
+    )
+    _job_options(plan, batch=False)
+    _pair_options(plan)
+    plan.add_argument(
+        "--context", action="store_true", help="search the longest sequence instead of the batch"
+    )
+    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences on one device")
+    plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
+    plan.add_argument(
+        "--review", action="store_true", help="the hand-written review's tables, computed again"
+    )
+    _traced_option(plan)
+    plan.set_defaults(run=_guarded(_plan))
+
+    compare = subparsers.add_parser("compare", help="estimate against measured over a monitor's log")
+    compare.add_argument("log", help="a JSON-lines file that the monitor wrote")
+    compare.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    compare.set_defaults(run=_guarded(_compare))
+
+
+def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
+    for field in dataclasses.fields(Workload):
+        name = field.name
+        if name == "batch" and not batch:
+            continue
+        flag, text = "--" + name.replace("_", "-"), HELP.get(name)
+        if isinstance(field.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
+        elif name == "lora_targets":
+            parser.add_argument(flag, default=",".join(Workload.lora_targets), help=text)
+        elif name in CHOICES:
+            parser.add_argument(flag, choices=CHOICES[name], default=field.default, help=text)
+        else:
+            parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+    parser.add_argument(
+        "--gpu",
+        action="append",
+        help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
+        " may be given several times",
+    )
+    models.add_source_options(parser)
+    parser.add_argument("--reserve", type=float, default=RESERVE, help="share kept for fragmentation")
+    parser.add_argument("--json", action="store_true", help="machine-readable, bytes throughout")
+    parser.add_argument("--plot", metavar="FILE", help="stacked bars as .svg or .png (needs matplotlib)")
+
+
+def _traced_option(parser: argparse.ArgumentParser) -> None:
+    text = "trace transformers' own model instead of the closed form: any architecture, seconds (needs torch)"
+    parser.add_argument("--traced", action="store_true", help=text)
+
+
+def _pair_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a pair of models joined by a trained bridge")
+    group.add_argument("--target", help="the model that writes; MODEL is then the source that only reads")
+    group.add_argument("--target-seq-len", type=int, help="tokens of the target, soft tokens included")
+    group.add_argument("--target-unfrozen", action="store_true", help="requires_grad was never switched off")
+    group.add_argument("--latents", type=int, default=128, help="soft tokens of the Perceiver bridge")
+    group.add_argument("--depth", type=int, default=4, help="layers of the Perceiver bridge")
+    group.add_argument("--adapter-params", type=int, help="another bridge, by its number of parameters")
+
+
+def _estimate(args: argparse.Namespace) -> int:
+    work, cards = _work(args), _cards(args)
+    if args.plot and len(cards) > 1:
+        raise UnknownOptionError("--plot draws the limits of one GPU: name one with --gpu")
+    result = _estimated(args, work)
+    if args.plot:
+        bars = [(instant.name, instant) for instant in result.instants]
+        title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
+        draw(args.plot, bars, cards[0], args.reserve, title)
+    if args.json:
+        print(json.dumps(render.estimate_json(result, cards, args.reserve), indent=2))
+    else:
+        print(render.estimate_text(result, cards, args.reserve))
+    return _fits(result.peak_allocated, cards, args.reserve)
+
+
+def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
+    """The estimate, or what is held for certain where there is no closed form of one model's activations."""
+    spec = find(args, args.model)
+    try:
+        return _at(args, spec, work)
+    except NotModelledError as error:
+        if args.target:
+            raise
+        return held(spec, work, str(error))
+
+
+def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
+    """The exit code: 0 where `size` bytes fit every card."""
+    return 0 if all(size <= card.budget(reserve) for card in cards) else 1
+
+
+def _plan(args: argparse.Namespace) -> int:
+    if args.trace:
+        return _trace(args)
+    if args.review:
+        print(json.dumps(review_text.as_json(), indent=2) if args.json else review_text.as_text())
+        return 0
+    work = _work(args)
+    specs = [find(args, args.model)] if args.model else [registry.get(row[0]) for row in MEMORY]
+    fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
+    if args.plot:
+        _draw_fits(args, fits, work)
+    if args.json:
+        print(
+            json.dumps(
+                [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits], indent=2
+            )
+        )
+    else:
+        print(_searched(args, work))
+        print(render.fits_table(fits, "tokens" if args.context else "batch", args.reserve))
+    return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def _searched(args: argparse.Namespace, work: Workload) -> str:
+    """The job in words, without the number that is searched for."""
+    text = render.workload_text(work)
+    return text.replace(f", {work.seq_len} tokens" if args.context else f", batch {work.batch}", "")
+
+
+def _draw_fits(args: argparse.Namespace, fits: list[tuple[str, Fit]], work: Workload) -> None:
+    card = fits[0][1].gpu  # one picture has one card's limits
+    what = "tokens" if args.context else "batch"
+    bars = [
+        (f"{label.rpartition('/')[2]}\n{what} {fit.batch}", fit.at.peak)
+        for label, fit in fits
+        if fit.at and fit.gpu == card
+    ]
+    if not bars:
+        raise UnknownOptionError(f"nothing fits {card.name}, so there is nothing to draw")
+    draw(args.plot, bars, card, args.reserve, f"Largest that fits: {_searched(args, work)}")
+
+
+def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -> Fit:
+    if args.target:
+        return search(lambda n: _at(args, spec, work.but(batch=n)), device=card, reserve=args.reserve)
+    if args.traced:
+        field, most = ("seq_len", spec.max_positions) if args.context else ("batch", MOST)
+        return search(
+            lambda n: _at(args, spec, work.but(**{field: n})), device=card, reserve=args.reserve, limit=most
+        )
+    find_most = max_tokens if args.context else max_batch
+    return find_most(spec, work, device=card, reserve=args.reserve)
+
+
+def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
+    """The estimate of one job, of a pair where a target is named; its trace where that was asked for."""
+    if args.traced:
+        if args.target:
+            raise UnknownOptionError("--traced does not know pairs; trace your own step with plan --trace")
+        return _traced(args, spec, work)
+    if not args.target:
+        return estimate(spec, work)
+    target = find(args, args.target)
+    bridge: PerceiverBridge | Adapter = PerceiverBridge(spec.hidden, target.hidden, args.latents, args.depth)
+    if args.adapter_params is not None:
+        bridge = Adapter(args.adapter_params)
+    read = Workload(seq_len=work.seq_len, batch=work.batch, dtype=work.dtype, hidden_states=True)
+    length = args.target_seq_len or work.seq_len
+    write = work.but(regime="frozen_grad", seq_len=length, hidden_states=False)
+    return estimate_pair(
+        spec,
+        target,
+        read,
+        write,
+        bridge,
+        target_frozen=not args.target_unfrozen,
+        share_weights=spec.id == target.id,
+    )
+
+
+def _traced(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
+    from telepathy_runtime.memory.standard_step import trace_workload
+    from telepathy_runtime.memory.tracing import TraceError
+
+    try:
+        return trace_workload(_traceable(args, spec), work)
+    except TraceError as error:
+        raise ValueError(str(error)) from error
+
+
+def _traceable(args: argparse.Namespace, spec: ModelSpec) -> ModelSpec | Path:
+    """Where a model's whole config.json lies, else the spec, for a listed model."""
+    if not args.model:
+        return spec
+    path = Path(args.model)
+    return path if path.exists() else lookup.cached(args.model) or spec
+
+
+def _trace(args: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    from telepathy_runtime.memory.tracing import TraceError, trace
+
+    module, _, function = args.trace.partition(":")
+    if not function:
+        raise UnknownOptionError(f"--trace wants MODULE:FUNCTION, not {args.trace!r}")
+    sys.path.insert(0, str(Path.cwd()))
+    build = getattr(import_module(module), function, None)
+    if build is None:
+        raise UnknownOptionError(f"--trace: module {module} has no function {function}")
+    try:
+        result = trace(build, padded=args.padded)
+    except TraceError as error:
+        raise ValueError(str(error)) from error
+    cards = _cards(args)
+    if args.json:
+        known = [render.gpu_json(card, args.reserve) for card in cards]
+        shown = dataclasses.asdict(result) | ({"gpu": known[0]} if len(known) == 1 else {"gpus": known})
+        print(json.dumps(shown, indent=2))
+    else:
+        print(f"built {gib(result.built)}, peak {gib(result.peak_allocated)} at: {result.peak_at}")
+        print("peak of each step: " + ", ".join(gib(peak) for peak in result.step_peaks))
+        print(render.cards_text(result.peak_allocated, cards, args.reserve))
+    return _fits(result.peak_allocated, cards, args.reserve)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    result = log.compare(args.log)
+    if args.json:
+        print(
+            json.dumps(dataclasses.asdict(result) | {"summary": result.summary, "bad": result.bad}, indent=2)
+        )
+        return int(result.bad)
+    header = ("event", "what", "device", "step", "estimate", "measured", "ratio", "verdict")
+    rows = [
+        (
+            row.event,
+            row.label or "-",
+            row.device,
+            row.step,
+            gib(row.estimated) if row.estimated is not None else "-",
+            gib(row.measured) if row.measured is not None else "not measured",
+            f"{row.ratio:.3f}" if row.ratio is not None else "-",
+            row.verdict,
+        )
+        for row in result.rows
+    ]
+    print(render.table(header, rows, left=3) if rows else "no record has an estimate to compare")
+    summary = result.summary
+    if summary["measured"]:
+        print(
+            f"\nestimate / measured over {summary['measured']} records:\nmin {summary['min']:.3f}, "
+            f"median {summary['median']:.3f}, max {summary['max']:.3f}, below 1: {summary['below_1']:.0%}"
+        )
+    for device, code, message in result.findings:
+        print(f"{device}: {code}: {message}")
+    return int(result.bad)
+
+
+def _work(args: argparse.Namespace) -> Workload:
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
+    values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
+    if args.ranks > 1 and args.shard == "none":
+        raise UnknownOptionError(
+            f"--ranks {args.ranks} needs --shard: without it every rank holds everything"
+        )
+    counts = {card.count for card in _cards(args)}
+    if counts != {1}:
+        values["ranks"] = _ranks(args, counts)
+    return Workload(**values)
+
+
+def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
+    """The number of cards in `--gpu 2x48GiB`, where the options say how they share the job."""
+    if len(counts) > 1:
+        raise UnknownOptionError("--gpu: one number of cards at a time")
+    (count,) = counts
+    if args.shard == "none":
+        raise UnknownOptionError(f"--gpu with {count} cards needs --shard: how do they share the job?")
+    if args.ranks not in (1, count):
+        raise UnknownOptionError(f"--gpu names {count} cards, --ranks {args.ranks}")
+    return count
+
+
+def _cards(args: argparse.Namespace) -> list[Gpu]:
+    names: Sequence[str] = args.gpu or [DEFAULT_GPU]
+    return [gpu(name) for name in (GPUS if "all" in names else names)]
+
+
+def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Turns the errors that a user can cause into one line and exit code 2."""
+
+    def run(args: argparse.Namespace) -> int:
+        try:
+            return command(args)
+        except ModuleNotFoundError as error:
+            extra = {"torch": "runtime", "transformers": "runtime", "matplotlib": "plot"}.get(
+                error.name or ""
+            )
+            hint = f": pip install 'telepathy-lint[{extra}]'" if extra else ""
+            print(f"telepathy-runtime: {error}{hint}", file=sys.stderr)
+            return 2
+        except (ValueError, OSError, ImportError) as error:
+            text = str(error)
+            if isinstance(error, OSError) and error.filename is not None:
+                text = f"{error.filename}: {error.strerror}"
+            print(f"telepathy-runtime: {text}", file=sys.stderr)
+            return 2
+
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The four commands by themselves."""
+    parser = argparse.ArgumentParser(prog="telepathy-runtime", description=__doc__)
+    add_parsers(parser.add_subparsers(required=True, metavar="COMMAND"))
+    args = parser.parse_args(arguments)
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

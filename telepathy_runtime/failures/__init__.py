@@ -1,0 +1,1 @@
+"""What went wrong in a load, and what to do about it."""

@@ -1,0 +1,1 @@
+"""A load: planned, carried out, inspected, reported."""

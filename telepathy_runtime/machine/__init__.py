@@ -1,0 +1,1 @@
+"""The machine: accelerators, launchers, caches."""

@@ -1,0 +1,323 @@
+"""From a model's own `config.json` to a `ModelSpec`: one small reader an architecture.
+
+Every reader states what sets its architecture apart; what a config leaves out takes the default that
+transformers' config class documents, but the dimensions themselves must be there. Anything else that
+would change a count (experts, quantised storage, cross-attention in GPT-2) is refused by name.
+Each reader is proved against transformers' own meta-device build in `tests/runtime/memory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
+
+Config = Mapping[str, Any]
+Fields = dict[str, Any]
+
+
+class ConfigError(ValueError):
+    """A config.json that lacks a dimension or holds something that is not counted."""
+
+
+def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
+    """The dimensions that a parsed `config.json` describes.
+
+    Raises ConfigError when a dimension is missing or a feature would make the count wrong,
+    UnknownOptionError when the architecture or dtype is not modelled.
+    """
+    name = config.get("model_type")
+    if name not in READERS:
+        known = ", ".join(sorted(READERS))
+        raise UnknownOptionError(f"architecture {name!r} is not modelled; known model_type values: {known}")
+    if config.get("quantization_config"):
+        raise ConfigError("quantization_config: the bytes of quantised weights are not modelled")
+    fields = READERS[name](_Strict(config))
+    rows = _head_rows(config)
+    if rows is not None:
+        fields |= {"head_rows": rows, "head_bias": False}
+    return ModelSpec(id=model_id, architecture=name, dtype=dtype_of(config), **fields)
+
+
+def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int = 0) -> ModelSpec:
+    """The dimensions of a model whose `params` were counted elsewhere; what its config does not say is 0.
+
+    Raises UnknownOptionError for a dtype that is not modelled.
+    """
+    from telepathy_runtime.models.any_config import dimensions
+
+    return ModelSpec(
+        id=model_id,
+        architecture=str(config.get("model_type")),
+        dtype=dtype_of(config),
+        counted=params,
+        stored_bytes=stored_bytes,
+        **dimensions(config),
+    )
+
+
+def dtype_of(config: Config) -> str:
+    """The dtype of a checkpoint's weights. Raises UnknownOptionError for one that is not modelled."""
+    dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    element_size(dtype)
+    return dtype
+
+
+def _head_rows(config: Config) -> int | None:
+    """Outputs of the head that `architectures` names: None for a language model's, 0 for no head.
+
+    Raises UnknownOptionError for a head that is neither, such as that of question answering.
+    """
+    name = next(iter(config.get("architectures") or ()), "")
+    if not name or name.endswith(("ForCausalLM", "LMHeadModel", "T5ForConditionalGeneration")):
+        return None
+    if name.endswith("Model") and config.get("model_type") != "t5":
+        return 0
+    # One matrix without a bias in all of these; a head's width is the number of its labels.
+    if name.endswith("ForSequenceClassification") and config.get("model_type") not in ("t5", "gptj"):
+        labels = config.get("id2label") or range(config.get("num_labels") or 2)
+        return len(labels)
+    raise UnknownOptionError(f"architectures: the head of {name} is not modelled")
+
+
+class _Strict:
+    """Reads keys of a config; a missing dimension is an error that names it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def count(self, key: str, least: int = 1) -> int:
+        """A dimension: there, whole and of at least `least`."""
+        value = self._config.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            wanted = "a positive integer" if least else "an integer of at least 0"
+            raise ConfigError(f"config.json: {key} must be {wanted}, not {value!r}")
+        return value
+
+    def count_or(self, key: str, default: int, least: int = 1) -> int:
+        """A dimension that transformers derives when the config leaves it out or null."""
+        return default if self._config.get(key) is None else self.count(key, least)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A switch; null and absent mean the documented default."""
+        value = self._config.get(key)
+        return default if value is None else bool(value)
+
+    def text(self, key: str, default: str) -> str:
+        """A name; null and absent mean the documented default."""
+        value = self._config.get(key)
+        return default if value is None else str(value)
+
+    def values(self, key: str) -> list[Any]:
+        """A list; null and absent mean empty."""
+        value = self._config.get(key)
+        return list(value) if value else []
+
+    def theta(self) -> float:
+        """Base of the rotary embedding; transformers 5 keeps it under rope_parameters."""
+        nested = self._config.get("rope_parameters") or {}
+        value = self._config.get(
+            "rope_theta", nested.get("rope_theta") if isinstance(nested, Mapping) else None
+        )
+        return float(value or 0.0)
+
+
+def _llama(c: _Strict) -> Fields:
+    heads, hidden = c.count("num_attention_heads"), c.count("hidden_size")
+    bias = c.flag("attention_bias", False)
+    return {
+        "layers": c.count("num_hidden_layers"),
+        "hidden": hidden,
+        "intermediate": c.count("intermediate_size"),
+        "heads": heads,
+        "kv_heads": c.count_or("num_key_value_heads", heads),
+        "head_dim": c.count_or("head_dim", hidden // heads),
+        "vocab": c.count("vocab_size"),
+        "tied": c.flag("tie_word_embeddings", False),
+        "max_positions": c.count("max_position_embeddings"),
+        "rope_theta": c.theta(),
+        "qkv_bias": bias,
+        "out_bias": bias,
+        "mlp_bias": c.flag("mlp_bias", False),
+    }
+
+
+def _sliding(c: _Strict, layers: int, on: bool) -> Fields:
+    """Which layers forget: `layer_types` where the config has it, else all when the window is on."""
+    kinds = c.values("layer_types")
+    sliding = kinds.count("sliding_attention") if kinds else layers * on
+    window = c.count_or("sliding_window", 0) if sliding else 0
+    return {"sliding_window": window, "sliding_layers": sliding if window else 0}
+
+
+def _mistral(c: _Strict) -> Fields:
+    fields = _llama(c) | {"qkv_bias": False, "out_bias": False, "mlp_bias": False}
+    return fields | _sliding(c, fields["layers"], on=True)
+
+
+def _qwen2(c: _Strict) -> Fields:
+    fields = _llama(c) | {"qkv_bias": True, "out_bias": False, "mlp_bias": False}
+    if not c.flag("use_sliding_window", False):
+        return fields
+    # Without layer_types, layers from max_window_layers on slide (Qwen2Config).
+    slid = max(fields["layers"] - c.count_or("max_window_layers", 28, least=0), 0)
+    return fields | _sliding(c, slid, on=True)
+
+
+def _qwen3(c: _Strict) -> Fields:
+    bias = c.flag("attention_bias", False)
+    fields = _qwen2(c) | {"qkv_bias": bias, "out_bias": bias, "qk_norm": True}
+    return fields | {"head_dim": c.count_or("head_dim", 128)}
+
+
+def _gemma(c: _Strict) -> Fields:
+    return _llama(c) | {
+        "head_dim": c.count_or("head_dim", 256),
+        "tied": c.flag("tie_word_embeddings", True),
+        "mlp_bias": False,
+    }
+
+
+def _gemma2(c: _Strict) -> Fields:
+    fields = _gemma(c) | {"norms_per_layer": 4}
+    # Every other layer slides, the first one does (Gemma2Config).
+    return fields | _sliding(c, (fields["layers"] + 1) // 2, on=True)
+
+
+def _gemma3(c: _Strict) -> Fields:
+    fields = _gemma(c) | {"norms_per_layer": 4, "qk_norm": True}
+    every = c.count_or("sliding_window_pattern", 6)
+    return fields | _sliding(c, fields["layers"] - fields["layers"] // every, on=True)
+
+
+def _phi(c: _Strict) -> Fields:
+    return _llama(c) | {
+        "gated_mlp": False,
+        "qkv_bias": True,
+        "out_bias": True,
+        "mlp_bias": True,
+        "head_bias": True,
+        "norm_bias": True,
+        "norms_per_layer": 1,
+        "qk_norm": c.flag("qk_layernorm", False),
+    }
+
+
+def _phi3(c: _Strict) -> Fields:
+    fields = _llama(c) | {"qkv_bias": False, "out_bias": False, "mlp_bias": False}
+    return fields | _sliding(c, fields["layers"], on=True)
+
+
+def _gpt2(c: _Strict) -> Fields:
+    if c.flag("add_cross_attention", False):
+        raise ConfigError("config.json: add_cross_attention is not modelled")
+    heads, hidden = c.count("n_head"), c.count("n_embd")
+    positions = c.count("n_positions")
+    return {
+        "layers": c.count("n_layer"),
+        "hidden": hidden,
+        "intermediate": c.count_or("n_inner", 4 * hidden),
+        "heads": heads,
+        "kv_heads": heads,
+        "head_dim": hidden // heads,
+        "vocab": c.count("vocab_size"),
+        "tied": c.flag("tie_word_embeddings", True),
+        "max_positions": positions,
+        "learned_positions": positions,
+        "gated_mlp": False,
+        "qkv_bias": True,
+        "out_bias": True,
+        "mlp_bias": True,
+        "norm_bias": True,
+    }
+
+
+def _gptj(c: _Strict) -> Fields:
+    return _gpt2(c) | {
+        "tied": c.flag("tie_word_embeddings", False),
+        "learned_positions": 0,
+        "qkv_bias": False,
+        "out_bias": False,
+        "head_bias": True,
+        "norms_per_layer": 1,
+    }
+
+
+def _gpt_neox(c: _Strict) -> Fields:
+    fields = _llama(c)
+    bias = c.flag("attention_bias", True)
+    return fields | {
+        "kv_heads": fields["heads"],
+        "gated_mlp": False,
+        "qkv_bias": bias,
+        "out_bias": bias,
+        "mlp_bias": True,
+        "norm_bias": True,
+    }
+
+
+def _opt(c: _Strict) -> Fields:
+    hidden, heads = c.count("hidden_size"), c.count("num_attention_heads")
+    bias = c.flag("enable_bias", True)
+    width = c.count_or("word_embed_proj_dim", hidden)
+    # OPT-350m normalises after the block and has no norm at the end.
+    final = c.flag("do_layer_norm_before", True) and not c.flag("_remove_final_layer_norm", False)
+    positions = c.count("max_position_embeddings")
+    return {
+        "layers": c.count("num_hidden_layers"),
+        "hidden": hidden,
+        "intermediate": c.count("ffn_dim"),
+        "heads": heads,
+        "kv_heads": heads,
+        "head_dim": hidden // heads,
+        "vocab": c.count("vocab_size"),
+        "tied": c.flag("tie_word_embeddings", True),
+        "max_positions": positions,
+        "learned_positions": positions + 2,  # OPT numbers positions from 2
+        "embed_dim": 0 if width == hidden else width,
+        "gated_mlp": False,
+        "qkv_bias": bias,
+        "out_bias": bias,
+        "mlp_bias": bias,
+        "norm_bias": True,
+        "norm_affine": c.flag("layer_norm_elementwise_affine", True),
+        "final_norms": int(final),
+    }
+
+
+def _t5(c: _Strict) -> Fields:
+    layers, heads = c.count("num_layers"), c.count("num_heads")
+    return {
+        "layers": c.count_or("num_decoder_layers", layers),
+        "encoder_layers": layers,
+        "hidden": c.count("d_model"),
+        "intermediate": c.count("d_ff"),
+        "heads": heads,
+        "kv_heads": heads,
+        "head_dim": c.count("d_kv"),
+        "vocab": c.count("vocab_size"),
+        "tied": c.flag("tie_word_embeddings", True),
+        "max_positions": c.count_or("n_positions", 512),
+        "gated_mlp": c.text("feed_forward_proj", "relu").startswith("gated-"),
+        "norms_per_layer": 3,
+        "relative_buckets": c.count_or("relative_attention_num_buckets", 32),
+    }
+
+
+READERS: dict[str, Callable[[_Strict], Fields]] = {
+    "llama": _llama,
+    "mistral": _mistral,
+    "qwen2": _qwen2,
+    "qwen3": _qwen3,
+    "gemma": _gemma,
+    "gemma2": _gemma2,
+    "gemma3_text": _gemma3,
+    "phi": _phi,
+    "phi3": _phi3,
+    "gpt2": _gpt2,
+    "gptj": _gptj,
+    "gpt_neox": _gpt_neox,
+    "opt": _opt,
+    "t5": _t5,
+}

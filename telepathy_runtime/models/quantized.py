@@ -1,0 +1,97 @@
+"""Bytes of quantised weights, by each method's own layout: the packed values, their scales, and what stays as it was.
+
+Sources: the packing code of bitsandbytes, GPTQ and AWQ checkpoints, and the layouts that transformers documents for
+block-wise fp8 and mxfp4. Every other method is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, prod
+from typing import Any, NamedTuple
+
+from telepathy_runtime.models.spec import UnknownOptionError
+
+
+class Matrix(NamedTuple):
+    """A parameter: `kind` is "linear", "head" (the output head), "experts" (all experts of a layer) or "other"."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+
+
+def weight_bytes(config: Mapping[str, Any], matrices: Sequence[Matrix], item_size: int) -> int:
+    """Bytes of all weights; those that are not quantised take `item_size` bytes an element.
+
+    Raises UnknownOptionError for a method that is not modelled.
+    """
+    name = str(
+        config.get("quant_method")
+        or ("bitsandbytes" if config.get("load_in_4bit") or config.get("load_in_8bit") else "")
+    )
+    method = _METHODS.get(name)
+    if method is None:
+        known = ", ".join(_METHODS)
+        raise UnknownOptionError(f"quantisation {name!r} is not modelled; known: {known}")
+    kept = _kept(config)
+    return sum(
+        method(config, m) if _packs(name, m) and not kept(m.name) else prod(m.shape) * item_size
+        for m in matrices
+    )
+
+
+def _packs(method: str, matrix: Matrix) -> bool:
+    if method == "mxfp4":
+        return matrix.kind == "experts"
+    return matrix.kind == "linear" or (matrix.kind == "experts" and method == "fp8")
+
+
+def _kept(config: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Whether a parameter is of a module that the config leaves as it is."""
+    names = config.get("modules_to_not_convert") or config.get("llm_int8_skip_modules") or ()
+    patterns = [re.escape(name).replace(r"\*", ".*") for name in names]
+    skip = re.compile(rf"(^|.*\.)({'|'.join(patterns)})(\..*|$)") if patterns else None
+    return lambda name: skip is not None and skip.match(name) is not None
+
+
+def _bitsandbytes(config: Mapping[str, Any], matrix: Matrix) -> int:
+    size = prod(matrix.shape)
+    if not config.get("load_in_4bit"):
+        return size + 4 * matrix.shape[0]  # int8 values, and a float32 scale a row
+    blocks = ceil(size / 64)
+    scales = blocks + 4 * ceil(blocks / 256) + 4 if config.get("bnb_4bit_use_double_quant") else 4 * blocks
+    tables = 4 * 16 + (4 * 256 if config.get("bnb_4bit_use_double_quant") else 0)
+    return ceil(size / 2) + scales + tables
+
+
+def _packed(config: Mapping[str, Any], matrix: Matrix, indexed: bool) -> int:
+    outputs, inputs = matrix.shape[-2:]
+    bits = int(config.get("bits") or config.get("w_bit") or 4)
+    size = int(config.get("group_size") or config.get("q_group_size") or 128)
+    groups = ceil(inputs / size) if size > 0 else 1
+    values = inputs * outputs * bits // 8
+    return values + groups * outputs * 2 + groups * outputs * bits // 8 + 4 * inputs * indexed
+
+
+def _fp8(config: Mapping[str, Any], matrix: Matrix) -> int:
+    block = config.get("weight_block_size")
+    if not block:
+        return prod(matrix.shape) + 4
+    tall, wide = (int(side) for side in block)
+    scales = ceil(matrix.shape[-2] / tall) * ceil(matrix.shape[-1] / wide)
+    return prod(matrix.shape) + 4 * scales * prod(matrix.shape[:-2])
+
+
+def _mxfp4(config: Mapping[str, Any], matrix: Matrix) -> int:
+    return prod(matrix.shape) // 2 + prod(matrix.shape) // 32
+
+
+_METHODS: dict[str, Callable[[Mapping[str, Any], Matrix], int]] = {
+    "bitsandbytes": _bitsandbytes,
+    "gptq": lambda config, matrix: _packed(config, matrix, indexed=True),
+    "awq": lambda config, matrix: _packed(config, matrix, indexed=False),
+    "fp8": _fp8,
+    "mxfp4": _mxfp4,
+}

@@ -1,0 +1,193 @@
+"""The known models: exact dimensions, old names, and the families whose ids are known completely.
+
+Reads `models.json` once, when first asked; imports neither torch nor transformers, so the linter can use it (for ids,
+`families` alone), and what only its rarer questions need is imported when they are asked.
+A model that is not listed is read from its own `config.json` with `from_config`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from telepathy_runtime.models.architectures import ConfigError, counted_spec, spec_from_config
+from telepathy_runtime.models.families import (
+    Family,
+    IdStatus,
+    canonical_id,
+    check_id,
+    families,
+    family_of,
+    nearest_ids,
+)
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+
+__all__ = [
+    "ConfigError",
+    "Family",
+    "IdStatus",
+    "ModelSpec",
+    "UnknownModelError",
+    "UnknownOptionError",
+    "all_models",
+    "canonical_id",
+    "check_id",
+    "entries",
+    "families",
+    "from_config",
+    "get",
+    "listed_config",
+    "listed_ids",
+    "nearest_ids",
+    "published_params",
+    "read_toml",
+]
+
+
+_SHIPPED = os.path.join(os.path.dirname(__file__), "models.json")
+
+
+class UnknownModelError(ValueError):
+    """A model id without known dimensions; the message names the nearest ids that have them."""
+
+
+def get(model_id: str) -> ModelSpec:
+    """The dimensions of a listed model; `spec.id` is the present id where an old one was given.
+
+    Raises UnknownModelError with the nearest listed ids.
+    """
+    present = _present(model_id)
+    if present in _index():
+        return _spec(present)
+    nearest = nearest_ids(model_id, [*_index(), *_shipped()["aliases"]])
+    hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
+    exists = " (the model exists, its dimensions are not listed)" if canonical_id(model_id) else ""
+    raise UnknownModelError(
+        f"no dimensions known for model {model_id!r}{exists}{hint}; "
+        "for any other model give the folder or file of its config.json"
+    )
+
+
+def all_models() -> tuple[ModelSpec, ...]:
+    """Every listed model, in the order of `models.json`."""
+    return tuple(_spec(model_id) for model_id in _index())
+
+
+def listed_ids() -> tuple[str, ...]:
+    """The present ids of every listed model, in the order of `models.json`."""
+    return tuple(_index())
+
+
+def entries() -> tuple[tuple[str, ...], ...]:
+    """The ids of each entry of `models.json`: models that share every dimension."""
+    return tuple(tuple(entry["ids"]) for group in _shipped()["groups"] for entry in group["models"])
+
+
+def listed_config(model_id: str) -> dict[str, Any]:
+    """What the registry holds of a listed model's config.json: all that decides its sizes.
+
+    Raises UnknownModelError.
+    """
+    group, entry = _index()[get(model_id).id]
+    config: dict[str, Any] = group["config"] | entry["config"]
+    return config
+
+
+def published_params(model_id: str) -> int | str:
+    """Parameters as the hub or the model's card states them, exact or rounded ("6.74B"); not computed."""
+    published: int | str = _index()[get(model_id).id][1]["published"]
+    return published
+
+
+def from_config(path: str | os.PathLike[str], model_id: str | None = None) -> ModelSpec:
+    """The dimensions of a model on disk: `path` is its folder, its `config.json`, or a .safetensors or .gguf file.
+
+    What has no closed form is counted in transformers' own build, where that is installed.
+    Raises FileNotFoundError, ConfigError (a dimension is missing), UnknownOptionError (architecture, dtype) or
+    checkpoint.UnreadableError (a damaged header).
+    """
+    from pathlib import Path
+
+    from telepathy_runtime.models.lookup import read_path
+
+    return read_path(Path(path), model_id or "")
+
+
+def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:
+    """Models and families of a project's own TOML file: `[[model]]` with the fields of `ModelSpec`, and `ids` in place of
+    `id`; `[[family]]` as in `families.py`.
+
+    Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing, unknown or no such number.
+    """
+    import sys
+    from importlib import import_module
+
+    # By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
+    tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        with open(path, "rb") as file:
+            data = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        models = tuple(spec for entry in data.get("model", ()) for spec in _models(entry))
+        return models, tuple(family_of(entry) for entry in data.get("family", ()))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: a model or family entry is incomplete or has an unknown key: {error}"
+        ) from error
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    import json
+
+    with open(_SHIPPED, encoding="utf-8") as file:
+        data: dict[str, Any] = json.load(file)
+    return data
+
+
+@cache
+def _index() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Present id -> its group and its entry in `models.json`."""
+    return {
+        model_id: (group, entry)
+        for group in _shipped()["groups"]
+        for entry in group["models"]
+        for model_id in entry["ids"]
+    }
+
+
+def _present(model_id: str) -> str:
+    renamed: str | None = _shipped()["aliases"].get(model_id)
+    return renamed or canonical_id(model_id) or model_id
+
+
+@cache
+def _spec(model_id: str) -> ModelSpec:
+    group, entry = _index()[model_id]
+    config = group["config"] | entry["config"]
+    if "counted" not in entry:
+        spec = spec_from_config(config, model_id)
+    else:
+        spec = counted_spec(config, model_id, entry["counted"], entry.get("stored_bytes", 0))
+    return replace(spec, family=group["family"])
+
+
+#: Fields of a ModelSpec that count something there must be at least one of.
+_POSITIVE = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocab", "max_positions")
+
+
+def _models(entry: dict[str, Any]) -> list[ModelSpec]:
+    fields = {key: value for key, value in entry.items() if key != "ids"}
+    specs = [ModelSpec(id=model_id, **fields) for model_id in entry["ids"]]
+    for name in _POSITIVE:
+        if type(fields[name]) is not int or fields[name] < 1:
+            raise ConfigError(
+                f"model {', '.join(entry['ids'])}: {name} must be a positive integer, not {fields[name]!r}"
+            )
+    return specs
