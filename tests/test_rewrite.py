@@ -641,7 +641,6 @@ def test_only_auto_is_replaced_safely(device_map: str, safety: str) -> None:
         "rank = int(os.environ['LOCAL_RANK'])",
         "torch.distributed.init_process_group('nccl')",
         "accelerator = Accelerator()",
-        "print(m.hf_device_map)",
         "trainer = Trainer(m)",
     ],
 )
@@ -649,6 +648,15 @@ def test_auto_is_unsafe_to_replace_where_the_file_may_place_models_otherwise(evi
     code = f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map='auto')\n{evidence}\n"
     (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
     assert found.fix is not None and found.fix.safety == "unsafe"
+
+
+@pytest.mark.parametrize("device_map", ["'auto'", "{'': 0}"])
+def test_a_map_that_the_file_reads_stays(device_map: str) -> None:
+    """Found on transformers 4.57, which gives every placed model the attribute: without a map there is none."""
+    code = f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map={device_map})\nprint(m.hf_device_map)\n"
+    (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
+    assert found.fix is not None and found.fix.safety == "display"
+    assert found.fix.reason is not None and found.fix.reason.startswith("line 3 reads hf_device_map")
 
 
 def test_two_pins_are_a_layout_that_no_fix_touches() -> None:
