@@ -29,13 +29,8 @@ from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOp
 
 #: What `plan` shows where no model is named: the sizes that most experiments use.
 _SHOWN = (
-    "meta-llama/Llama-3.2-1B",
-    "meta-llama/Llama-3.2-3B",
-    "meta-llama/Llama-3.1-8B",
-    "mistralai/Mistral-7B-v0.3",
-    "Qwen/Qwen2.5-1.5B",
-    "Qwen/Qwen2.5-3B",
-    "Qwen/Qwen2.5-7B",
+    *("meta-llama/Llama-3.2-1B", "meta-llama/Llama-3.2-3B", "meta-llama/Llama-3.1-8B"),
+    *("mistralai/Mistral-7B-v0.3", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-7B"),
 )
 HELP = {
     "seq_len": "tokens per sequence, including padding",
