@@ -59,12 +59,10 @@ class Gradients:
             return None
         if load in self._freed or are_open(self._freed):
             return None
-        forward = [call for call, called in self._forward if called == {load}]
-        if not forward:
-            return None
         trained = self._optimized
         if trained is None or load in trained:
             return None
+        forward = [call for call, called in self._forward if called == {load}]
         for call in forward:
             calls = self._inputs(call)
             if calls & trained or any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from telepathy_lint.flow.bindings import Binding, bindings_of
 from telepathy_lint.flow.tree import Scope, Tree
@@ -10,6 +11,8 @@ from telepathy_lint.source.prefilter import CodeWords
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+#: The names of functions, whatever stands between them and their keyword.
+_DEFINED = r"def(?:\s|\\\n)+(\w+)"
 
 
 class Index:
@@ -22,6 +25,7 @@ class Index:
         self._imports: list[tuple[str, str]] | None = None
         self._stores: dict[str, list[tuple[Binding, Scope]]] | None = None
         self._methods: dict[str, list[Function]] | None = None
+        self._defined: frozenset[str] | None = None
 
     def of(self, name: str) -> list[ast.AST]:
         """The Name and Attribute nodes called `name` in the file's code."""
@@ -59,8 +63,9 @@ class Index:
 
     def methods(self, name: str) -> list[Function]:
         """The methods of that name, of any class of the file."""
-        text = self.tree.text
-        if f"def {name}" not in text and "def  " not in text and "def\t" not in text:
+        if self._defined is None:
+            self._defined = frozenset(re.findall(_DEFINED, self.tree.text))
+        if name not in self._defined:
             return []  # most names are no method's here: not every scope has to be read for the answer
         if self._methods is None:
             self._methods = {}
