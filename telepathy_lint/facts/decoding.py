@@ -37,6 +37,17 @@ def decides_nothing(load: Site) -> bool:
     )
 
 
+def ships_no_beams(load: Site) -> bool:
+    """Whether the loaded model surely decodes one sequence at a time unless a call says otherwise."""
+    text = load.source.text
+    return (
+        load.kind == "model"
+        and all(name.endswith(("ForCausalLM", "LMHeadModel")) for name in load.loaded)
+        and not any(map(_does_one_task, (*load.loaded, load.model_id or "")))
+        and (decides_nothing(load) or not re.search(r"num_beams|generation_config\s*=[^=]", text))
+    )
+
+
 @cache
 def _does_one_task(name: str) -> bool:
     """Whether a class or a model, by its name, is made for one task that its checkpoint's decoding fits."""

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from telepathy_lint.facts.gradients import Gradients
 from telepathy_lint.flow.identity import Identity
+from telepathy_lint.sites.added_tokens import added_tokens
+from telepathy_lint.sites.arrays import arrays
+from telepathy_lint.sites.casts import casts
 from telepathy_lint.sites.generation import Generation
+from telepathy_lint.sites.mixed_precision import mixed_precision
+from telepathy_lint.sites.object_pipelines import object_pipelines
 from telepathy_lint.sites.site import Site
 from telepathy_lint.sites.trainings import BATCH, Batches
 from telepathy_lint.sites.written_ids import Identifiers, wrong_ids
@@ -36,4 +41,6 @@ def with_uses(finder: SiteFinder, loads: list[Site]) -> list[Site]:
         found += Identifiers(tree, identity, loads).find()
     if BATCH in tree.text:
         found += Batches(finder, identity, loads).find()
+    for find in (object_pipelines, casts, added_tokens, mixed_precision, arrays):
+        found += find(identity, finder.arguments, loads)
     return found
