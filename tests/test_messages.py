@@ -94,7 +94,6 @@ def test_float32_says_what_it_costs_by_any_id_of_the_model() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B", load_in_4bit=True)\n',
         'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B", quantization_config=x)\n',
         'AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B-Instruct-AWQ")\n',
         'AutoModel.from_pretrained("Qwen/Qwen2.5-7B")\n',  # without its head it is smaller

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from telepathy_lint.facts import placement
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
@@ -67,6 +68,9 @@ class HardcodedDeviceMap(Rule):
         if written is None:
             return
         yield site.at(argument, f"{shown(written)}{origin(written, site)}")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not placement.is_placed_alike(site)
 
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")

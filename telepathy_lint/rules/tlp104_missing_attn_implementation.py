@@ -48,6 +48,8 @@ class MissingAttnImplementation(Rule):
             return
         if site.config_attention is not Known.NO:
             return
+        if settings.target_version is not None and settings.target_version < (4, 36):
+            return  # which has no such argument
         yield site.at_call(_chosen(site))
 
     def matters(self, site: Site, settings: Settings) -> bool:

@@ -53,7 +53,7 @@ class MissingGenerationConfig(Rule):
         yield site.at_call("the checkpoint's own settings decide how it decodes")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not relevance.decoding_is_settled(site)
+        return not (relevance.ships_what_fits(site) or relevance.decoding_is_settled(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite
