@@ -44,7 +44,11 @@ def ships_no_beams(load: Site) -> bool:
         load.kind == "model"
         and all(name.endswith(("ForCausalLM", "LMHeadModel")) for name in load.loaded)
         and not any(map(does_one_task, (*load.loaded, load.model_id or "")))
-        and (decides_nothing(load) or not re.search(r"num_beams|generation_config\s*=[^=]", text))
+        and (
+            decides_nothing(load)
+            or (load.loader and load.argument("generation_config") is None)  # which decodes greedily
+            or not re.search(r"num_beams|generation_config\s*=[^=]", text)
+        )
     )
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 
 from telepathy_lint.flow.value import Value
+from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 
@@ -40,9 +41,35 @@ def is_placed_alike(site: Site) -> bool:
         return all(value.data in ("auto", None) for value in argument.values)
     if site.source.once(_launches):
         return False
-    return site.argument("dtype", "torch_dtype", "quantization_config") is not None or bool(
-        site.source.once(_places_by_hand)
+    return (
+        states_a_dtype(site)
+        or site.argument("quantization_config") is not None
+        or bool(site.source.once(_places_by_hand))
     )
+
+
+def states_a_dtype(site: Site) -> bool:
+    argument = site.argument("dtype", "torch_dtype")
+    return (
+        argument is not None and not argument.optional and not any(value.is_none for value in argument.values)
+    )
+
+
+def cost_under_a_launcher(site: Site) -> str | None:
+    """What the map does in each process of a launcher that the file shows; None where it shows none, or several maps."""
+    argument = site.argument("device_map")
+    if argument is None or len(argument.values) != 1 or not site.source.once(_launches):
+        return None
+    value = argument.values[0]
+    if value.kind == "const" and value.data in SPREADING_MAPS:
+        return "each process of a launcher would use every GPU"
+    if value.kind == "const" and str(value.data).startswith("cuda:"):
+        return f"all processes of a launcher would share GPU {str(value.data)[5:]}"
+    if isinstance(value.node, ast.Dict) and len(value.node.values) == 1:
+        place = value.node.values[0]
+        if isinstance(place, ast.Constant) and type(place.value) is int:
+            return f"all processes of a launcher would share GPU {place.value}"
+    return None
 
 
 def _means_several_gpus(text: str) -> bool:

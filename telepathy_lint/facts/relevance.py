@@ -12,7 +12,7 @@ from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.decoding import does_one_task
-from telepathy_lint.facts.placement import is_on_the_cpu
+from telepathy_lint.facts.placement import is_on_the_cpu, states_a_dtype
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.handled import LOOKERS, Use, handled, seen
 from telepathy_lint.flow.tree import Tree
@@ -169,8 +169,11 @@ _SMALL = (
     r"|xlnet|deberta|bigbird|camembert)\b"
     r"(?:.*[-_](?:tiny|mini|small|base|l6|l12)\b.*|.*v2$)"
 )
-#: Classes whose published checkpoints all are that small.
-_SMALL_CLASSES = r"\.(?:ConditionalDetr|DeformableDetr|Detr|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT)[A-Z]\w*"
+#: Classes whose published checkpoints are that small, or encoder-decoders of at most 1.6 billion parameters.
+_SMALL_CLASSES = (
+    r"For(?:TokenClassification|MaskedLM|QuestionAnswering)$|\.(?:VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr"
+    r"|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Whisper|Marian|Pegasus|LED)[A-Z]\w*"
+)
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
@@ -217,12 +220,11 @@ def _is_optimizer(call: ast.Call) -> bool:
     return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
 
 
-def is_small_encoder(site: Site) -> bool:
-    """Whether the id names an encoder that is small whatever its dtype."""
-    if site.generative:
-        return False
-    named = site.model_id is not None and re.search(_SMALL, site.model_id) is not None
-    return named or all(re.search(_SMALL_CLASSES, name) for name in site.loaded)
+def is_small(site: Site) -> bool:
+    """Whether the id names a small encoder, or the class has only models that are small whatever their dtype."""
+    if all(re.search(_SMALL_CLASSES, name) for name in site.loaded):
+        return True
+    return not site.generative and site.model_id is not None and re.search(_SMALL, site.model_id) is not None
 
 
 def is_quantized(site: Site) -> bool:
@@ -253,16 +255,11 @@ def attention_is_settled(site: Site) -> bool:
     """Whether no other implementation could be used than the one that transformers chooses."""
     if site.argument("use_flash_attention_2") is not None:
         return True  # the rule about outdated arguments speaks of attention there
-    if is_small_encoder(site) or _states_a_dtype(site) or is_quantized(site):
+    if is_small(site) or states_a_dtype(site) or is_quantized(site):
         return True  # somebody chose how the model loads, or its size makes no difference
     return is_on_the_cpu(site) or site.source.remember(
         "attention", partial(_looks_at_attention, site.context.scope.tree)
     )
-
-
-def _states_a_dtype(site: Site) -> bool:
-    argument = site.argument("dtype", "torch_dtype")
-    return argument is not None and not argument.optional
 
 
 def _looks_at_attention(tree: Tree) -> bool:

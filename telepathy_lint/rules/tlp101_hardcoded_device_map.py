@@ -67,7 +67,8 @@ class HardcodedDeviceMap(Rule):
         written = first_written(argument.values)
         if written is None:
             return
-        yield site.at(argument, f"{shown(written)}{origin(written, site)}")
+        cost = placement.cost_under_a_launcher(site)
+        yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not placement.is_placed_alike(site)

@@ -55,9 +55,7 @@ class MissingDtype(Rule):
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not (
-            relevance.is_small_encoder(site)
-            or relevance.is_quantized(site)
-            or relevance.trains_its_weights(site)
+            relevance.is_small(site) or relevance.is_quantized(site) or relevance.trains_its_weights(site)
         )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:

@@ -13,7 +13,7 @@ from telepathy_lint.sites.pipelines import POSITIONS
 from telepathy_lint.sites.site import Site
 
 #: Calls that give a model, whatever class they belong to.
-_GIVE_MODELS = frozenset({"from_pretrained", "from_quantized", "get_peft_model"})
+_GIVE_MODELS = frozenset({"from_pretrained", "from_quantized", "get_peft_model", "load_model"})
 
 
 def object_pipelines(identity: Identity, arguments: Arguments, loads: list[Site]) -> Iterator[Site]:
