@@ -25,8 +25,8 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)\s*=\s*["']cuda(
 def is_placed_alike(site: Site) -> bool:
     """Whether another map would change nothing in the one process that the file shows.
 
-    Such are a plain CPU; "auto" in a notebook; "auto" or the first GPU in a script without a launcher that states more of how
-    it loads, or that also puts its tensors on the GPU by hand.
+    Such are a plain CPU, and "auto" or the first GPU in a script without a launcher that also puts its tensors on that GPU
+    by hand.
     """
     argument = site.argument("device_map")
     if argument is None or argument.optional:
@@ -37,15 +37,7 @@ def is_placed_alike(site: Site) -> bool:
         return True  # as the loader places each process of a launcher
     if site.source.once(_means_several_gpus) or not all(map(_is_one_place, argument.values)):
         return False
-    if site.source.path.endswith(".ipynb"):
-        return all(value.data in ("auto", None) for value in argument.values)
-    if site.source.once(_launches):
-        return False
-    return (
-        states_a_dtype(site)
-        or site.argument("quantization_config") is not None
-        or bool(site.source.once(_places_by_hand))
-    )
+    return not site.source.once(_launches) and bool(site.source.once(_places_by_hand))
 
 
 def states_a_dtype(site: Site) -> bool:

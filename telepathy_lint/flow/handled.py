@@ -269,7 +269,7 @@ def _reads(tree: Tree, name: str) -> list[ast.Name] | None:
 
 def _is_script(text: str) -> bool:
     """Whether the file is run, so that nothing else has what its functions give back."""
-    return re.search(r"""(?m)^if __name__ == ["']__main__["']""", text) is not None
+    return re.search(r"""(?:^|[\r\n])if __name__ == ["']__main__["']""", text) is not None
 
 
 def _hides_names(text: str) -> bool:
