@@ -26,11 +26,14 @@ EVERY = [
 ANSWERED = {"TLP105": ("TLP203",), "TLP103": ("TLP108",)}
 
 #: A model whose `name_or_path` is given to another load: the loader's call counts as one that may set anything on it.
-HANDED_ON = {"bad_from_4_57.py": ("TLP105",)}
+#: A map that the loader chooses is no longer one beside which a pipeline's `device` surely loses.
+HANDED_ON = {"bad_from_4_57.py": ("TLP105",), "bad_object.py": ("TLP108",)}
 
 
 def counts(source: object) -> Counter[str]:
-    return Counter(each.code for each in engine.lint(source, select(EVERY), Settings()))  # type: ignore[arg-type]
+    """By the letter: what is left out by default depends on what the call states, and a fix states more."""
+    found = engine.lint(source, select(EVERY), Settings(strict=True))  # type: ignore[arg-type]
+    return Counter(each.code for each in found)
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -40,7 +43,7 @@ def test_the_loaders_call_keeps_what_was_not_fixed(path: Path) -> None:
     for code in SHARED:
         if code not in before:
             continue
-        fixed = engine.fix(source, select([code]), Settings(), unsafe=True)
+        fixed = engine.fix(source, select([code]), Settings(strict=True), unsafe=True)
         if fixed.changed:
             after = counts(source.with_text(fixed.text))
             lost = before - after

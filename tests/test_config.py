@@ -330,6 +330,15 @@ def test_the_files_that_say_it(tmp_path: Path, name: str, text: str, version: st
     assert found is None or found.path == str(tmp_path / name)
 
 
+def test_a_bound_below_the_first_release_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("transformers>=0.48\n")
+    assert target_of(str(tmp_path)) is None
+    (tmp_path / "setup.cfg").write_text("transformers>=4.40\n")
+    found = target_of(str(tmp_path))
+    assert found is not None
+    assert found.version == "4.40"
+
+
 def test_the_lowest_declaration_counts_and_a_lock_only_without_one(tmp_path: Path) -> None:
     write(tmp_path / "uv.lock", 'name = "transformers"\nversion = "4.10.0"\n')
     assert target_of(str(tmp_path)).version == "4.10.0"  # type: ignore[union-attr]

@@ -15,7 +15,9 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from telepathy_lint.knowledge import generate_arguments as table  # noqa: E402
 from tests import checkpoints  # noqa: E402
+from tests.probing import listening  # noqa: E402
 
 IGNORED = {"temperature": 0.7, "top_p": 0.5, "top_k": 3, "min_p": 0.4, "typical_p": 0.3}
 NEUTRAL = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "typical_p": 1.0}
@@ -197,3 +199,130 @@ def test_freezing_saves_them_and_changes_no_other_gradient(plain: Path) -> None:
     assert all(each.grad is None for each in frozen[0].parameters())
     assert torch.equal(unfrozen[1].weight.grad, frozen[1].weight.grad)
     assert frozen[1].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["GPT2TokenizerFast", "GPTNeoXTokenizerFast", "Qwen2TokenizerFast", "PreTrainedTokenizerFast"]
+)
+def test_the_tokenizers_of_these_families_pad_on_the_right_by_default(name: str) -> None:
+    """Llama 3's is a `PreTrainedTokenizerFast`."""
+    assert getattr(transformers, name).padding_side == "right"
+
+
+# ---- TLP207
+
+
+@pytest.mark.parametrize("name", table.UNKNOWN)
+def test_generate_has_no_argument_of_a_servers_api(name: str, plain: Path) -> None:
+    with pytest.raises(ValueError, match=f"not used by the model: \\['{name}'\\]"):
+        generated(load(plain), prompt(plain), do_sample=False, max_new_tokens=3, **{name: 1})
+
+
+def test_the_names_that_are_meant_exist() -> None:
+    config = transformers.GenerationConfig()
+    assert all(hasattr(config, meant) for meant in table.UNKNOWN.values() if meant)
+
+
+def test_several_sequences_raise_with_greedy_decoding_and_beyond_the_beams(plain: Path) -> None:
+    model, inputs = load(plain), prompt(plain)
+    for beams in ({}, {"num_beams": 1}):
+        with pytest.raises(ValueError, match="num_return_sequences"):
+            generated(model, inputs, do_sample=False, max_new_tokens=3, num_return_sequences=3, **beams)
+    with pytest.raises(ValueError, match="num_return_sequences"):
+        generated(model, inputs, do_sample=False, max_new_tokens=3, num_beams=2, num_return_sequences=3)
+    generated(model, inputs, do_sample=False, max_new_tokens=3, num_beams=3, num_return_sequences=3)
+
+
+@pytest.mark.parametrize("name", table.LENGTHS)
+def test_a_length_with_the_prompt_does_nothing_beside_one_without(name: str, plain: Path) -> None:
+    model, inputs = load(plain), prompt(plain)
+    given = {"max_new_tokens": 6, table.LENGTHS[name]: 6}
+    for length in (1, 200):
+        assert len(generated(model, inputs, do_sample=False, **given, **{name: length})) == 6
+
+
+@pytest.mark.parametrize("name", table.BEAMS)
+def test_without_beams_nothing_looks_at(name: str, plain: Path) -> None:
+    model, inputs = load(plain), prompt(plain)
+    value = {"early_stopping": True, "length_penalty": 9.0}[name]
+    for how in ({"do_sample": False}, {"do_sample": True}, {"do_sample": False, "num_beams": 1}):
+        before = generated(model, inputs, max_new_tokens=12, **how)
+        with listening() as seen:
+            assert generated(model, inputs, max_new_tokens=12, **how, **{name: value}) == before
+        assert name in seen
+
+
+@pytest.mark.parametrize("name", table.OUTPUTS)
+def test_outputs_are_dropped_without_a_dictionary_to_hold_them(name: str, plain: Path) -> None:
+    model, inputs = load(plain), prompt(plain)
+    model.set_attn_implementation("eager")
+    given = {"do_sample": False, "max_new_tokens": 3, "pad_token_id": checkpoints.EOS_ID, name: True}
+    assert isinstance(model.generate(**inputs, **given), torch.Tensor)
+    kept = model.generate(**inputs, **given, return_dict_in_generate=True)
+    # The models call attentions and hidden states of the decoder by these names.
+    assert kept[name.removeprefix("output_")] is not None
+
+
+# ---- TLP208
+
+
+def test_a_token_beyond_the_embeddings_raises_until_they_are_resized(tmp_path: Path) -> None:
+    folder = checkpoints.build("llama", tmp_path / "exact", dtype="float32")
+    model, tokenizer = load(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer))
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    batch = tokenizer(["Once", "Once upon a time"], padding=True, return_tensors="pt")
+    with pytest.raises(IndexError):
+        model(**batch)
+    model.resize_token_embeddings(len(tokenizer))
+    model(**batch)
+
+
+# ---- TLP209
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_the_scaler_refuses_gradients_of_float16_weights(dtype: str, plain: Path) -> None:
+    model = transformers.AutoModelForCausalLM.from_pretrained(plain, dtype=dtype)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    scaler = torch.amp.GradScaler("cpu")
+    with torch.autocast("cpu", torch.float16):
+        loss = model(**prompt(plain), labels=prompt(plain)["input_ids"]).loss
+    scaler.scale(loss).backward()
+    if dtype == "float32":
+        scaler.unscale_(optimizer)
+        return
+    with pytest.raises(ValueError, match="Attempting to unscale FP16 gradients"):
+        scaler.unscale_(optimizer)
+
+
+def test_fp16_gives_the_trainer_a_scaler() -> None:
+    source = inspect.getsource(pytest.importorskip("accelerate").Accelerator.__init__)
+    assert "get_grad_scaler" in source
+    assert 'mixed_precision == "fp16"' in source
+
+
+def test_adapters_of_a_float16_model_are_float32(plain: Path) -> None:
+    peft = pytest.importorskip("peft")
+    model = transformers.AutoModelForCausalLM.from_pretrained(plain, dtype="float16")
+    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"]))
+    trained = [each for each in adapted.parameters() if each.requires_grad]
+    assert trained
+    assert all(each.dtype == torch.float32 for each in trained)
+
+
+# ---- TLP210
+
+
+def test_numpy_has_no_bfloat16(plain: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(plain, dtype="bfloat16")
+    with torch.no_grad():
+        output = model(**prompt(plain), output_hidden_states=True)
+    for states in (
+        output.last_hidden_state,
+        output.hidden_states[-1],
+        output.last_hidden_state.mean(1).cpu(),
+    ):
+        with pytest.raises(TypeError, match="BFloat16"):
+            states.numpy()
+        states.float().numpy()

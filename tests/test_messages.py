@@ -14,9 +14,9 @@ HEAD = "import numpy, torch\nfrom transformers import AutoModel, AutoModelForCau
 
 
 def said(code: str, rule: str, target: str | None = None) -> list[str]:
-    """The messages of a rule, in the order of the text."""
+    """The messages of a rule by the letter, in the order of the text."""
     source = Source("script.py", (HEAD + code).encode())
-    found = engine.lint(source, registry.select([rule]), Settings(target_transformers=target))
+    found = engine.lint(source, registry.select([rule]), Settings(target_transformers=target, strict=True))
     return [one.message for one in found]
 
 
@@ -218,3 +218,35 @@ def test_what_a_wrapper_writes_is_reported_there_alone(rule: str, argument: str)
 def test_a_switch_that_is_off_is_only_to_be_left_out(argument: str, advice: str) -> None:
     (message,) = said(load(argument), "TLP107", target="5.0")
     assert message.endswith(f": {advice}")
+
+
+def test_what_is_known_of_a_checkpoints_decoding_is_said() -> None:
+    code = 'AutoModelForCausalLM.from_pretrained("{}")\n'
+    (llama,) = said(code.format("meta-llama/Llama-3.1-8B-Instruct"), "TLP105")
+    assert "Llama-3.1-8B-Instruct ships do_sample=True, temperature 0.6 and top_p 0.9" in llama
+    (other,) = said(code.format("acme/llm"), "TLP105")
+    assert "ships" not in other
+
+
+@pytest.mark.parametrize(
+    ("device_map", "cost"),
+    [
+        ('"auto"', "each process of a launcher would use every GPU"),
+        ('{"": 0}', "all processes of a launcher would share GPU 0"),
+        ('"cuda:1"', "all processes of a launcher would share GPU 1"),
+        ('{"a": 0, "b": 1}', ""),
+    ],
+)
+def test_what_a_map_does_in_each_process_is_said_where_a_launcher_is_in_sight(
+    device_map: str, cost: str
+) -> None:
+    load = f'AutoModelForCausalLM.from_pretrained("gpt2", device_map={device_map})\n'
+    assert said(load, "TLP101")[0].endswith(device_map.replace('"', "'"))
+    (message,) = said(f'import os\nos.environ["LOCAL_RANK"]\n{load}', "TLP101")
+    assert message.endswith(cost or device_map.replace('"', "'"))
+
+
+def test_quantized_weights_are_not_said_to_load_float32() -> None:
+    (message,) = said('AutoModelForCausalLM.from_pretrained("gpt2", load_in_4bit=True)\n', "TLP102")
+    assert "float32" not in message
+    assert "float16" in message

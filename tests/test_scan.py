@@ -19,8 +19,10 @@ def sites(code: str, *kinds: str) -> list[Site]:
 
 
 def kept(code: str, *select: str) -> list[int]:
-    """The lines, of the code alone, that the rules report."""
-    found = engine.lint(Source("s.py", (IMPORTS + code).encode()), registry.select(select), Settings())
+    """The lines, of the code alone, that the rules report by the letter."""
+    found = engine.lint(
+        Source("s.py", (IMPORTS + code).encode()), registry.select(select), Settings(strict=True)
+    )
     return [violation.line - IMPORTS.count("\n") for violation in found]
 
 

@@ -431,7 +431,7 @@ def test_config_in_words(run: Any) -> None:
     base = configure("unfixable = ['TLP104']\n", "base.toml")
     text = run("config").out
     assert f"Settings for {Path.cwd()}, from {path}, {base}\n" in text
-    assert "\nRules (18): TLP102, " in text
+    assert "\nRules (22): TLP102, " in text
     fixable = text[text.index("fixed by --fix (") :]
     assert "TLP104" not in fixable[: fixable.index("not fixed")]
     assert "TLP104" in fixable[fixable.index("not fixed") :]

@@ -28,6 +28,10 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
+#: The first release under the name of transformers: a lower bound is a slip, as in `transformers>=0.48`, and says nothing.
+_FIRST = (2,)
+
+
 class Targets:
     """The target version of each folder, from the nearest parent folder in the repository whose files name transformers."""
 
@@ -63,7 +67,7 @@ def target_of(folder: str) -> Target | None:
             locked += [Target(found["version"], path) for found in re.finditer(_LOCKED, text)]
         else:
             declared += [Target(version, path) for version in _versions(path, text)]
-    chosen = declared or locked
+    chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     return min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
 
 

@@ -13,7 +13,7 @@ from telepathy_lint.sites import Argument, Known, Site
 #: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
 _ONE_TASK = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
-    r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)"
+    r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)|BlipFor|GitFor|VisionEncoderDecoder"
 )
 #: What only sampling looks at, with the values that change nothing even then.
 SAMPLING: dict[str, tuple[float, ...]] = {
@@ -34,12 +34,27 @@ def decides_nothing(load: Site) -> bool:
         and (load.loader or not load.opaque)
         and not load.configured
         and facts.generation_config(load) is Known.NO
-        and not any(map(_does_one_task, (*load.classes, load.model_id or "")))
+        and not any(map(does_one_task, (*load.classes, load.model_id or "")))
+    )
+
+
+def ships_no_beams(load: Site) -> bool:
+    """Whether the loaded model surely decodes one sequence at a time unless a call says otherwise."""
+    text = load.source.text
+    return (
+        load.kind == "model"
+        and all(name.endswith(("ForCausalLM", "LMHeadModel")) for name in load.loaded)
+        and not any(map(does_one_task, (*load.loaded, load.model_id or "")))
+        and (
+            decides_nothing(load)
+            or (load.loader and load.argument("generation_config") is None)  # which decodes greedily
+            or not re.search(r"num_beams|generation_config\s*=[^=]", text)
+        )
     )
 
 
 @cache
-def _does_one_task(name: str) -> bool:
+def does_one_task(name: str) -> bool:
     """Whether a class or a model, by its name, is made for one task that its checkpoint's decoding fits."""
     return re.search(_ONE_TASK, name) is not None
 

@@ -93,6 +93,8 @@ class _Follower:
 
     def _value(self, node: ast.expr) -> None:
         """Follow the value of an expression to what holds it."""
+        if node not in self.tree.parent:
+            self.tree.context_of(node)  # remembered from an earlier scan of the file
         step = onward(node, self.tree.parent)
         how, holder = step.how, step.holder
         for target in step.targets if how != "looped" else ():
@@ -165,8 +167,44 @@ class _Follower:
         else:
             self._lose()
 
+    def _returned(self, stmt: ast.Return, place: int | None) -> None:
+        """Follow what a function of a script gives back, alone or at a place of a tuple, to where it is called."""
+        function = self._around(stmt)
+        if function is None or not self.tree.source.once(_is_script):
+            self._lose()
+            return
+        if f"{function.name}()" in self.names:
+            return
+        self.names.add(f"{function.name}()")
+        for node in _reads(self.tree, function.name) or ():
+            call = self.tree.parent.get(node)
+            if not isinstance(call, ast.Call) or call.func is not node:
+                self._lose()
+            elif place is None:
+                self._value(call)
+            else:
+                holder = self.tree.parent.get(call)
+                target = holder.targets[0] if isinstance(holder, ast.Assign) else None
+                if isinstance(target, ast.Tuple) and place < len(target.elts):
+                    self._target(target.elts[place])
+                else:
+                    self._lose()
+
+    def _around(self, stmt: ast.stmt) -> ast.FunctionDef | None:
+        """The function of the module itself that a statement stands in."""
+        node: ast.AST | None = stmt
+        while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            node = self.tree.parent.get(node)
+        if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+            return None
+        bound = self.tree.top.bindings.get(node.name, [])
+        return node if len(bound) == 1 and bound[0].stmt is node else None
+
     def _unpacked(self, values: ast.Tuple, node: ast.expr) -> None:
         holder = self.tree.parent.get(values)
+        if isinstance(holder, ast.Return):
+            self._returned(holder, values.elts.index(node))
+            return
         target = holder.targets[0] if isinstance(holder, ast.Assign) and len(holder.targets) == 1 else None
         if isinstance(target, ast.Tuple) and len(target.elts) == len(values.elts):
             self._target(target.elts[values.elts.index(node)])
@@ -212,6 +250,11 @@ def _reads(tree: Tree, name: str) -> list[ast.Name] | None:
         elif isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names:
             return None
     return found
+
+
+def _is_script(text: str) -> bool:
+    """Whether the file is run, so that nothing else has what its functions give back."""
+    return re.search(r"""(?:^|[\r\n])if __name__ == ["']__main__["']""", text) is not None
 
 
 def _hides_names(text: str) -> bool:

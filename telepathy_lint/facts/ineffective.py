@@ -9,7 +9,7 @@ from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change, Name, slot
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.knowledge import load_arguments as table
-from telepathy_lint.rule import literal, value_text, written
+from telepathy_lint.rule import line_name, literal, value_text, written
 from telepathy_lint.sites import Argument, Site
 
 #: A file with these registers attention functions of its own.
@@ -34,7 +34,10 @@ class Problem(NamedTuple):
 
 def problems_of(site: Site) -> list[Problem]:
     """All problems of a call, in reading order."""
-    found = [_judged(site, argument) for argument in site.arguments.values()]
+    if site.kind == "object_pipeline":
+        found = [_given_with_a_model(site, argument) for argument in site.arguments.values()]
+    else:
+        found = [_judged(site, argument) for argument in site.arguments.values()]
     problems = [problem for problem in found if problem is not None]
     return sorted(problems, key=lambda problem: site.range_of(problem.argument.node))
 
@@ -47,8 +50,11 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
         if name in table.MODEL_ARGUMENTS and not may_know_more(site):
             return Problem(argument, "is a model's argument: a tokenizer ignores it", Change(removed=(name,)))
         return None
-    if site.kind == "pipeline" and argument.how != "model_kwargs" and name in table.PIPELINE_ARGUMENTS:
-        return _kept_by_pipeline(site, argument)
+    if site.kind == "pipeline" and argument.how != "model_kwargs":
+        if name in table.PIPELINE_ARGUMENTS:
+            return _kept_by_pipeline(site, argument)
+        if (conflict := _conflict(site, argument)) is not None:
+            return conflict
     if name in ("dtype", "torch_dtype"):
         return _wrong_dtype(site, argument)
     if name == "attn_implementation":
@@ -99,6 +105,61 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
     needs = Change(needs=(Name("transformers", "BitsAndBytesConfig"),))
     moved = f'"quantization_config": {slot("BitsAndBytesConfig")}({name}=True)'
     return Problem(argument, detail, needs, moved, "unsafe")
+
+
+def _conflict(site: Site, argument: Argument) -> Problem | None:
+    """An argument of a pipeline beside another that says the same: the call raises, or one of them loses."""
+    name = argument.name
+    if name in ("dtype", "torch_dtype"):
+        inner = next((each for each in ("dtype", "torch_dtype") if each in _inside_model_kwargs(site)), None)
+        known = all(value.kind in ("const", "symbol") and not value.is_none for value in argument.values)
+        if inner is None or argument.how != "keyword" or not known:
+            return None
+        detail = f'raises beside model_kwargs["{inner}"]: give it once'
+        return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
+    placed = site.argument("device_map")
+    if name != "device" or argument.how != "keyword" or placed is None or placed.optional:
+        return None
+    if not all(value.kind == "const" and not value.is_none for value in (*argument.values, *placed.values)):
+        return None
+    detail = "is given beside device_map: transformers 4 raises, 5 moves the whole model there"
+    return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
+
+
+def _inside_model_kwargs(site: Site) -> set[str]:
+    """The keys of a `model_kwargs` that is written in the call."""
+    given = site.argument("model_kwargs")
+    node = given.node.value if given is not None and isinstance(given.node, ast.keyword) else None
+    if not isinstance(node, ast.Dict):
+        return set()
+    return {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+
+
+def _given_with_a_model(site: Site, argument: Argument) -> Problem | None:
+    """An argument of a pipeline that gets a loaded model, which it has nothing to say about any more."""
+    name = argument.name
+    if argument.how != "keyword" or argument.optional or any(value.is_none for value in argument.values):
+        return None
+    if name in table.LOADING_ARGUMENTS:
+        if name == "model_kwargs" and site.argument("tokenizer") is None:
+            return None  # they also go to the tokenizer that the pipeline then loads
+        return Problem(argument, "does nothing: the model is loaded already", Change(removed=(name,)))
+    if name != "device" or not site.about or not all(value.kind == "const" for value in argument.values):
+        return None
+    if all(_is_spread(load) for load in site.about):
+        line = line_name(site.about[0].source, site.about[0].call.lineno)
+        detail = f"cannot move the model, which the device_map on {line} has placed"
+        return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
+    return None
+
+
+def _is_spread(load: Site) -> bool:
+    argument = load.argument("device_map")
+    return (
+        argument is not None
+        and not argument.optional
+        and all(value.kind == "const" and value.data in table.SPREADING_MAPS for value in argument.values)
+    )
 
 
 def into_model_kwargs(site: Site, moved: dict[str, str]) -> Change | None:

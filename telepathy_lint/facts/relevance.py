@@ -11,7 +11,9 @@ import re
 from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
+from telepathy_lint.facts.decoding import does_one_task
 from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
+from telepathy_lint.facts.placement import is_on_the_cpu, states_a_dtype
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
@@ -43,12 +45,20 @@ _GENERATES_ELSEWHERE = (
     r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
 )
 _LENGTHS = ("max_new_tokens", "max_length")
+#: What is computed with a model that does not generate: losses, gradients, hidden states, probabilities.
+_COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
+#: Ways to generate that are no call of the model's `generate`.
+_OTHER_WAYS = r"text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
 def decoding_is_settled(site: Site) -> bool:
     """Whether the loaded model surely never generates, or every call by which it does states how."""
     text = site.source.text
     generates = site.source.once(_may_generate)
+    if not generates and site.source.once(_computes):
+        return True
+    if site.source.remember("decoding", partial(_every_call_states_decoding, site.context.scope.tree)):
+        return True
     if generates and ("do_sample" not in text or site.source.once(_generates_elsewhere)):
         return False
     if site.kind == "pipeline":
@@ -59,7 +69,36 @@ def decoding_is_settled(site: Site) -> bool:
         return False
     if any(use.name == "generate" for use in uses):
         return True
-    return not generates and any(map(_tells_a_purpose, uses))
+    if generates and any(use.how == "argument" and use.name not in LOOKERS for use in uses):
+        return False  # what gets the model may be what generates
+    return any(map(_tells_a_purpose, uses))
+
+
+def _computes(text: str) -> bool:
+    return re.search(_COMPUTES, text) is not None
+
+
+def _every_call_states_decoding(tree: Tree) -> bool:
+    """Whether the file generates by `.generate(...)` only, and each such call says how."""
+    text = tree.text
+    if "do_sample" not in text or re.search(_OTHER_WAYS, text) or _generates_elsewhere(text):
+        return False
+    calls = [
+        Use("method", "generate", node.func, node)
+        for node in tree.visit(tree.lines_of(match.start() for match in re.finditer(r"\.generate\(", text)))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "generate"
+    ]
+    in_a_dict = (
+        re.search(r"""["']do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample""", text) is not None
+    )
+    return bool(calls) and all(
+        _states_decoding(use)
+        or (use.spreads and in_a_dict)
+        or use.keyword("sampling_params") is not None  # of vLLM
+        for use in calls
+    )
 
 
 def _leaves_decoding_settled(use: Use) -> bool:
@@ -102,12 +141,36 @@ def _may_generate(text: str) -> bool:
     return re.search(_GENERATES, text) is not None
 
 
+def ships_what_fits(site: Site) -> bool:
+    """Whether the checkpoint's own decoding is a part of the model: encoder-decoders ship beams for their one task, and none samples."""
+    names = (*site.loaded, site.model_id or "")
+    task = site.argument("task")
+    tasks = [str(value.data) for value in task.values] if task is not None else []
+    return (
+        any(map(does_one_task, names))
+        or all(re.search(_WRITES_FROM_AN_ENCODER, name) for name in site.loaded)
+        or (bool(tasks) and all(re.fullmatch(_ONE_TASK_PIPELINES, each) for each in tasks))
+    )
+
+
+_WRITES_FROM_AN_ENCODER = r"Seq2SeqLM$|SpeechSeq2Seq$|(?:T5|UMT5|Blip|Git)For\w+$"
+_ONE_TASK_PIPELINES = (
+    r"summarization|translation\w*|text2text-generation|image-to-text|automatic-speech-recognition"
+)
+
+
 # ---- precision
 
 #: Ids that say of themselves that they are small: at most 0.4 GB in bfloat16.
 _SMALL = (
-    r"(?i)(?:^|[/_-])(?:(?:distil|tiny|mobile)?(?:bert|roberta)|distilgpt2|electra|albert|mpnet|minilm|bge|e5|gte)\b"
+    r"(?i)(?:^|[/_-])(?:(?:distil|tiny|mobile)?(?:bert|roberta)|distilgpt2|electra|albert|mpnet|minilm|bge|e5|gte|longformer"
+    r"|xlnet|deberta|bigbird|camembert)\b"
     r"(?:.*[-_](?:tiny|mini|small|base|l6|l12)\b.*|.*v2$)"
+)
+#: Classes whose published checkpoints are that small, or encoder-decoders of at most 1.6 billion parameters.
+_SMALL_CLASSES = (
+    r"For(?:TokenClassification|MaskedLM|QuestionAnswering)$|\.(?:VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr"
+    r"|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Whisper|Marian|Pegasus|LED)[A-Z]\w*"
 )
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
@@ -155,14 +218,27 @@ def _is_optimizer(call: ast.Call) -> bool:
     return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
 
 
-def is_small_encoder(site: Site) -> bool:
-    """Whether the id names an encoder that is small whatever its dtype."""
+def is_small(site: Site) -> bool:
+    """Whether the id names a small encoder, or the class has only models that are small whatever their dtype."""
+    if all(re.search(_SMALL_CLASSES, name) for name in site.loaded):
+        return True
     return not site.generative and site.model_id is not None and re.search(_SMALL, site.model_id) is not None
+
+
+def is_quantized(site: Site) -> bool:
+    """Whether most weights are surely in no floating type, so that the dtype is that of the few others."""
+    config = site.argument("quantization_config")
+    if config is not None and not config.optional:
+        return all(value.kind == "call" and str(value.data).endswith("Config") for value in config.values)
+    return any(
+        (given := site.argument(name)) is not None and literal(given) is True
+        for name in ("load_in_4bit", "load_in_8bit")
+    )
 
 
 def wants_float16(site: Site) -> bool:
     """Whether float16 is what the checkpoint's kernels want, or another rule's subject."""
-    return evidence.withheld(site, ("quantized", "float16-amp")) is not None
+    return is_quantized(site) or evidence.withheld(site, ("quantized", "inputs", "float16-amp")) is not None
 
 
 # ---- attention
@@ -177,31 +253,11 @@ def attention_is_settled(site: Site) -> bool:
     """Whether no other implementation could be used than the one that transformers chooses."""
     if site.argument("use_flash_attention_2") is not None:
         return True  # the rule about outdated arguments speaks of attention there
-    return (
-        _is_in_float32(site)
-        or _is_on_the_cpu(site)
-        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
+    if is_small(site) or states_a_dtype(site) or is_quantized(site):
+        return True  # somebody chose how the model loads, or its size makes no difference
+    return is_on_the_cpu(site) or site.source.remember(
+        "attention", partial(_looks_at_attention, site.context.scope.tree)
     )
-
-
-def _is_in_float32(site: Site) -> bool:
-    argument = site.argument("dtype", "torch_dtype")
-    if argument is None or argument.optional:
-        return False
-    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
-
-
-def _is_on_the_cpu(site: Site) -> bool:
-    argument = site.argument("device_map")
-    if argument is None and site.kind == "pipeline":
-        argument = site.argument("device")
-    if argument is None or argument.optional or len(argument.values) != 1:
-        return False
-    value = argument.values[0]
-    if isinstance(value.node, ast.Dict):
-        places = value.node.values
-        return bool(places) and all(isinstance(each, ast.Constant) and each.value == "cpu" for each in places)
-    return literal(argument) == "cpu"
 
 
 def _looks_at_attention(tree: Tree) -> bool:
@@ -243,6 +299,26 @@ _PLAIN_OF_TOKENIZERS = frozenset({
     "mask_token_id", "sep_token", "sep_token_id", "cls_token", "cls_token_id",
 })  # fmt: skip
 _NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
+
+
+#: Where a model may be a decoder, whose tokenizer may come without a pad token.
+_DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pipeline\("
+
+
+def pads_by_itself(site: Site) -> bool:
+    """Whether the file loads encoder-decoders only, whose tokenizers all ship a pad token, or hands one to something else."""
+    return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
+
+
+def _prepares_a_pad_token(text: str) -> bool:
+    return re.search(r"""\[["']pad_token["']\]\s*=""", text) is not None
+
+
+def _loads_encoder_decoders(text: str) -> bool:
+    return (
+        re.search(_DECODERS, text) is None
+        and re.search(r"Seq2Seq(?:LM\b|\b)|(?:T5|Bart|Pegasus|Marian)For", text) is not None
+    )
 
 
 def nothing_pads(site: Site) -> bool:

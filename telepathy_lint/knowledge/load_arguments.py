@@ -198,6 +198,10 @@ PIPELINE_ARGUMENTS: dict[str, How | Literal["model_kwargs"]] = {
     "use_auth_token": "rename",
     "use_flash_attention_2": "attention",
 }
+#: Arguments of a pipeline that say how to load, which nothing looks at where it is given a loaded model.
+LOADING_ARGUMENTS = ("device_map", "dtype", "torch_dtype", "model_kwargs")
+#: Maps by which accelerate spreads a model.
+SPREADING_MAPS = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 #: Names of dtypes that torch does not have -> the one that is meant.
 DTYPE_NAMES = {
     "bf16": "bfloat16",

@@ -85,6 +85,14 @@ _SHIPS_NO_PAD = r"""(?ix)^(?:openai-community/)?(?:
       | meta-llama/(?:meta-)?llama-[23][\w.-]* | codellama/codellama[\w.-]* | mistralai/mi[sx]tral-\d[\w.-]*
     )$"""
 
+#: Families whose tokenizers pad on the right unless told otherwise: their classes do, and their checkpoints say nothing else.
+#: Llama 2, Mistral, Gemma and Phi are left out: there it depends on the release or the checkpoint.
+_PADS_RIGHT = r"""(?ix)^(?:
+        (?:openai-community/)?(?:distil)?gpt2(?:-medium|-large|-xl)? | distilbert/distilgpt2
+      | microsoft/dialogpt-\w+ | eleutherai/(?:gpt-neo-|gpt-j-|gpt-neox-|pythia-)[\w.-]*
+      | meta-llama/(?:meta-)?llama-3(?:\.[123])?-\d+b(?:-instruct)? | qwen/qwen2(?:\.5)?-[\d.]+b(?:-instruct)?
+    )$"""
+
 #: Calls that set a pad token on the tokenizer they get, although their code is not in the project.
 PAD_SETTING_HELPERS = frozenset(
     {"trl.setup_chat_format", "trl.models.setup_chat_format", "trl.models.utils.setup_chat_format"}
@@ -156,6 +164,11 @@ def ships_pad_token(model_id: str) -> bool:
 def ships_no_pad_token(model_id: str) -> bool:
     """Whether a literal id belongs to a family whose tokenizer is known to come without a pad token."""
     return re.match(_SHIPS_NO_PAD, model_id) is not None
+
+
+def pads_on_the_right(model_id: str) -> bool:
+    """Whether a literal id belongs to a family whose tokenizer is known to pad on the right by default."""
+    return re.match(_PADS_RIGHT, model_id) is not None
 
 
 def class_ships_pad_token(class_name: str) -> bool:

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from telepathy_lint.facts import placement
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
@@ -67,7 +68,11 @@ class HardcodedDeviceMap(Rule):
         written = first_written(argument.values)
         if written is None:
             return
-        yield site.at(argument, f"{shown(written)}{origin(written, site)}")
+        cost = placement.cost_under_a_launcher(site)
+        yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not placement.is_placed_alike(site)
 
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")

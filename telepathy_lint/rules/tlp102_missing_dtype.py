@@ -46,10 +46,17 @@ class MissingDtype(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.lacks("dtype", "torch_dtype"):
             return
-        yield site.at_call(default_dtype(settings, cost_of_float32(site)))
+        if relevance.is_quantized(site):
+            yield site.at_call(
+                "what is not quantized loads float16 in transformers 4.x, as the config says in 5.x"
+            )
+        else:
+            yield site.at_call(default_dtype(settings, cost_of_float32(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (relevance.is_small_encoder(site) or relevance.trains_its_weights(site))
+        return not (
+            relevance.is_small(site) or relevance.is_quantized(site) or relevance.trains_its_weights(site)
+        )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)

@@ -68,7 +68,9 @@ class NonBfloat16Dtype(Rule):
         named = dtypes(site)
         if named <= {"float32", "float"} and relevance.trains_its_weights(site):
             return False
-        return not (named <= {"float16", "half"} and relevance.wants_float16(site))
+        either = named <= {"float16", "half", "float32", "float"} and bool(named & {"float16", "half"})
+        by_device = either and bool(named & {"float32", "float"})  # float16 on a GPU, float32 elsewhere
+        return not (by_device or (either and relevance.wants_float16(site)))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)

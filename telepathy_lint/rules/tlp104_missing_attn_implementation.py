@@ -50,6 +50,8 @@ class MissingAttnImplementation(Rule):
             return
         if facts.config_attention(site) is not Known.NO:
             return
+        if settings.target_version is not None and settings.target_version < (4, 36):
+            return  # which has no such argument
         yield site.at_call(_chosen(site))
 
     def matters(self, site: Site, settings: Settings) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.shipped_decoding import shipped_decoding
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
@@ -52,10 +53,14 @@ class MissingGenerationConfig(Rule):
             return
         if not site.lacks("generation_config"):
             return
-        yield site.at_call("decoding depends on the checkpoint's own settings")
+        shipped = shipped_decoding(site.model_id) if site.model_id is not None else None
+        if shipped is not None and site.model_id is not None:
+            yield site.at_call(f"{site.model_id.rpartition('/')[2]} ships {shipped}, so two runs differ")
+        else:
+            yield site.at_call("decoding depends on the checkpoint's own settings")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not relevance.decoding_is_settled(site)
+        return not (relevance.ships_what_fits(site) or relevance.decoding_is_settled(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite

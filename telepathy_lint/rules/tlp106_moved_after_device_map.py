@@ -1,31 +1,34 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.rule import Meta, Rule, shown
+from telepathy_lint.knowledge.transformers_names import last
+from telepathy_lint.rule import Meta, Rule, line_name, shown
 from telepathy_lint.settings import Settings
-from telepathy_lint.sites import Site, Value
+from telepathy_lint.sites import Argument, Site, Value
 
 #: Maps that spread a model over devices as they find room, to CPU and disk where there is none; the loader's may.
 _SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential", "resolve"})
-#: What names a dtype of PyTorch.
-_DTYPE = r"torch\.(?:b?float\d*|half|double)"
+_DTYPES = frozenset(
+    f"torch.{name}" for name in ("float16", "half", "bfloat16", "float32", "float", "float64")
+)
 #: A condition with one of these words knows of the map.
 _KNOWING = ("device_map", "load_in", "quant", "4bit", "8bit", "offload")
 
 
 class MovedAfterDeviceMap(Rule):
-    """A model that a device map has placed is moved again with `.to(device)` or `.cuda()`.
+    """A model that a device map has placed is moved again, or a quantized model is cast.
 
     With `device_map="auto"` (or another map of several devices) accelerate decides where each part goes. Where a part is
     offloaded to CPU or disk, the move raises `You can't move a model that has some modules offloaded`; where all parts
     are on GPUs, it gathers them on one, which is what the map was there to avoid. A map that names one device is not
-    reported: moving the model there changes nothing. A cast, `.half()`, `.float()` or `.to(dtype)`, is reported of a model
-    that bitsandbytes has quantized: transformers raises a ValueError.
+    reported: moving the model there changes nothing.
+
+    A quantized model has no dtype to change: `.half()` and `.float()` raise, and so does `.to(dtype)` with bitsandbytes.
+    The dtype to compute in is given to `from_pretrained`.
 
     Bad:
 
@@ -47,25 +50,34 @@ class MovedAfterDeviceMap(Rule):
     meta = Meta(
         code="TLP106",
         name="moved-after-device-map",
-        message="the model is moved although a device map has placed it",
+        message="the model cannot be moved or cast",
         since="0.1.0",
-        kinds=("move",),
+        kinds=("move", "cast"),
         fix="unsafe",
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        assert isinstance(site.call.func, ast.Attribute)
-        dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
-        if site.quantized and _is_a_cast(site) and not _is_guarded(site):
-            text = f"the model is cast although it is quantized: {site.call.func.attr}() raises"
-            yield site.at((dot, site.end), fix=self.repair(site))._replace(message=text)
+        if site.kind == "cast":
+            yield from self._cast(site)
             return
         argument = site.argument("device_map")
         if argument is None or argument.optional or not all(_spreads(value) for value in argument.values):
             return
         if not _to_an_accelerator(site) or _is_guarded(site):
             return
-        detail = f"device_map={shown(argument.values[0])}"
+        assert isinstance(site.call.func, ast.Attribute)
+        dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
+        detail = f"device_map={shown(argument.values[0])} has placed it"
+        yield site.at((dot, site.end), detail, fix=self.repair(site))
+
+    def _cast(self, site: Site) -> Iterator[Finding]:
+        assert isinstance(site.call.func, ast.Attribute)
+        name, given = site.call.func.attr, site.argument("quantization_config")
+        if given is None or _is_guarded(site) or (name == "to" and not _to_a_dtype(site, given)):
+            return
+        dot = site.source.end_of(site.call.func) - len(name) - 1
+        line = line_name(site.about[0].source, site.about[0].call.lineno)
+        detail = f"{line} loads it quantized, and .{name}({'dtype' if name == 'to' else ''}) raises"
         yield site.at((dot, site.end), detail, fix=self.repair(site))
 
     def repair(self, site: Site) -> Repair | None:
@@ -87,9 +99,21 @@ class MovedAfterDeviceMap(Rule):
                 return None
         if "#" in source.text[start:end]:
             return None
-        return Repair(
-            "unsafe", "leave the model where the device map has put it", Change(texts=((start, end, ""),))
-        )
+        stays = "as it was quantized" if site.kind == "cast" else "where the device map has put it"
+        return Repair("unsafe", f"leave the model {stays}", Change(texts=((start, end, ""),)))
+
+
+def _to_a_dtype(site: Site, given: Argument) -> bool:
+    """Whether a `.to(...)` asks for a dtype, of a model that bitsandbytes quantizes; others take it."""
+    bits = given.name != "quantization_config" or any(
+        last(str(value.data)) == "BitsAndBytesConfig" for value in given.values
+    )
+    asked = site.argument("dtype") or site.argument("device")
+    return (
+        bits
+        and asked is not None
+        and all(value.kind == "symbol" and value.data in _DTYPES for value in asked.values)
+    )
 
 
 def _has_company(stmt: ast.stmt, block: ast.AST | None) -> bool:
@@ -102,17 +126,6 @@ def _spreads(value: Value) -> bool:
     if isinstance(value.node, ast.Dict):
         return len(value.node.keys) > 1
     return value.kind == "const" and value.data in _SPREADING
-
-
-def _is_a_cast(site: Site) -> bool:
-    """Whether the call asks for another dtype: transformers refuses `half()`, `float()` and `to(dtype)` then."""
-    assert isinstance(site.call.func, ast.Attribute)
-    if site.call.func.attr != "to":
-        return site.call.func.attr in ("half", "float")
-    given = site.argument("dtype", "device")
-    return given is not None and all(
-        value.kind == "symbol" and re.fullmatch(_DTYPE, str(value.data)) is not None for value in given.values
-    )
 
 
 def _to_an_accelerator(site: Site) -> bool:
@@ -139,11 +152,13 @@ def _is_accelerator(value: Value) -> bool:
 
 
 def _is_guarded(site: Site) -> bool:
-    """Whether the move stands under a condition that knows of the map."""
+    """Whether the move stands under a condition that knows of the map, or the cast where its error may be caught."""
     parents = site.context.scope.tree.parent
     node: ast.AST | None = site.call
     while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         if isinstance(node, (ast.If, ast.IfExp)) and any(word in ast.unparse(node.test) for word in _KNOWING):
+            return True
+        if isinstance(node, ast.Try) and site.kind == "cast":
             return True
         node = parents.get(node)
     return False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.outdated import new_class, old_arguments, removed_task
@@ -56,6 +57,8 @@ class DeprecatedLoadArgument(Rule):
         if (task := removed_task(site, settings)) is not None:
             yield site.at(site.arguments["task"], f"transformers 5 has no task {task!r}")
         for argument, old, status in old_arguments(site, settings):
+            if old.new and _is_second_try(site):
+                continue
             detail = f"{old.name} {status}: {old.advice_for(written(argument))}"
             yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
 
@@ -66,3 +69,15 @@ class DeprecatedLoadArgument(Rule):
         if old is None:
             return replaced_arguments.class_repair(site, settings)
         return replaced_arguments.repair(site, *old)
+
+
+def _is_second_try(site: Site) -> bool:
+    """Whether the call stands where a first load has failed: in an older release, which wants the old name."""
+    tree = site.context.scope.tree
+    node: ast.AST | None = site.call
+    while node is not None:
+        above = tree.parent.get(node)
+        if isinstance(node, ast.ExceptHandler) and isinstance(above, ast.Try):
+            return any("from_pretrained" in ast.unparse(stmt) for stmt in above.body)
+        node = above
+    return False

@@ -17,7 +17,8 @@ class IneffectiveLoadArgument(Rule):
     itself, loads the model without them and raises when it generates (they belong into `model_kwargs`); `max_memory` means
     nothing without a `device_map`; `"bf16"`, `"torch.bfloat16"` and `"flash_attn"` are no names of dtypes and attention
     implementations; `output_attentions=True` selects eager attention, and raises next to another; FlashAttention cannot
-    compute in float32.
+    compute in float32. A pipeline that is given a loaded model does not look at `dtype`, `device_map` and `model_kwargs`; one
+    that loads raises where the dtype stands in `model_kwargs` too, or where `device` stands beside `device_map`.
 
     Bad:
 
@@ -41,7 +42,7 @@ class IneffectiveLoadArgument(Rule):
         name="ineffective-load-argument",
         message="misleading argument",
         since="0.1.0",
-        kinds=("model", "tokenizer", "pipeline"),
+        kinds=("model", "tokenizer", "pipeline", "object_pipeline"),
         fix="unsafe",
     )
 

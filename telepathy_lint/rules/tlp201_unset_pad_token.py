@@ -63,7 +63,7 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not relevance.nothing_pads(site)
+        return not (relevance.pads_by_itself(site) or relevance.nothing_pads(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

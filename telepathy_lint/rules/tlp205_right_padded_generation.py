@@ -16,7 +16,8 @@ class RightPaddedGeneration(Rule):
 
     The model continues behind the padding: every text of the batch but the longest gets a continuation that has little to
     do with it, and nothing but a line in the log says so. Training wants right padding, generation left. Reported where
-    the tokenizer that pads is visibly set to the right side and the call surely gets several texts.
+    the tokenizer that pads is visibly set to the right side, or nothing sets it for a family that pads there by default
+    (GPT-2, Pythia, Llama 3, Qwen2), and the call surely gets several texts.
 
     Bad:
 
@@ -52,4 +53,6 @@ class RightPaddedGeneration(Rule):
         if not all(name.endswith(_DECODER_ONLY) for load in site.about for name in load.loaded):
             return
         line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
-        yield site.at(padded, f"on {line}, by a tokenizer with padding_side='right'")
+        default = "padding_side" not in site.source.text
+        side = "that pads there unless told otherwise" if default else "with padding_side='right'"
+        yield site.at(padded, f"on {line}, by a tokenizer {side}")

@@ -18,6 +18,11 @@ _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("written_ids", ("identifier",)),
     ("trainings", ("training",)),
     ("unused_ids", ("entry",)),
+    ("object_pipelines", ("object_pipeline",)),
+    ("casts", ("cast",)),
+    ("added_tokens", ("added_token",)),
+    ("mixed_precision", ("mixed_precision",)),
+    ("arrays", ("array",)),
 )
 KINDS: frozenset[Kind] = frozenset(kind for _, kinds in _FINDERS for kind in kinds)
 

@@ -118,7 +118,15 @@ class Tokenizing:
         for owner, value, stmt in self.written("padding_side"):
             if site.call in owner or are_open(owner):
                 values += self.values.evaluate(value, self.tree.context_of(stmt))
-        return bool(values) and all(value.kind == "const" and value.data == "right" for value in values)
+        if not values:
+            return self._pads_right_by_default(site)
+        return all(value.kind == "const" and value.data == "right" for value in values)
+
+    def _pads_right_by_default(self, site: Site) -> bool:
+        """Whether the family's tokenizers pad on the right, in a file that says nothing of sides."""
+        if "padding_side" in self.tree.text or "setattr" in self.tree.text:
+            return False
+        return site.model_id is not None and catalog.pads_on_the_right(site.model_id)
 
     # ---- the end-of-sequence token as padding
 

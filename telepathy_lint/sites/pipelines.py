@@ -16,7 +16,8 @@ from telepathy_lint.sites.site import Site
 _STRINGS = ("str", "Optional[str]", "str | None")
 _ARGUMENTS = ("args.", "opt.", "FLAGS.")
 _BY_KEY = r"""\[["']model_kwargs["']\]"""
-_POSITIONS = ("task", "model", "config", "tokenizer")
+#: The arguments that a pipeline takes by position.
+POSITIONS = ("task", "model", "config", "tokenizer")
 #: Names by which people call a model's id or path when they pass it on.
 _ID_NAME = (
     r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
@@ -41,7 +42,7 @@ class Pipelines:
         self.arguments = file.arguments
 
     def site(self, call: ast.Call, context: Context) -> Site | None:
-        arguments, opaque = self.arguments.read(call, context, _POSITIONS)
+        arguments, opaque = self.arguments.read(call, context, POSITIONS)
         model = arguments.get("model")
         if model is None or not self._is_model_id(arguments, context):
             return None

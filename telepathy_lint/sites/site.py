@@ -34,9 +34,16 @@ Kind = Literal[
     "identifier",
     "training",
     "entry",
+    "object_pipeline",
+    "cast",
+    "added_token",
+    "mixed_precision",
+    "array",
 ]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
+#: What is loaded by a class's `from_pretrained`.
+_FROM_PRETRAINED = ("model", "tokenizer", "config", "processor", "generation_config")
 
 
 class Known(Enum):
@@ -74,12 +81,11 @@ class _SiteFields(NamedTuple):
     spreads: bool = False
     #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
     inherited: frozenset[str] = frozenset()
-    #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers.
+    #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers, the model that
+    #: is cast, trained or read.
     about: tuple[Site, ...] = ()
     #: The generation config, built in the file, that a `generate` call gets.
     config: Site | None = None
-    #: Whether what is moved surely is a model that bitsandbytes has quantized, with nothing wrapped around it.
-    quantized: bool = False
 
 
 @by_identity
@@ -116,23 +122,8 @@ class Site(_SiteFields):
     @property
     def callee(self) -> str:
         """The dotted name of what is called, as JSON reports it."""
-        plain = (
-            self.kind
-            in (
-                "pipeline",
-                "move",
-                "path",
-                "generate",
-                "decoding",
-                "collator",
-                "identifier",
-                "training",
-                "entry",
-            )
-            or self.loader
-            or self.configured
-        )
-        return self.classes[0] if plain else f"{self.classes[0]}.from_pretrained"
+        loads = self.kind in _FROM_PRETRAINED and not self.loader and not self.configured
+        return f"{self.classes[0]}.from_pretrained" if loads else self.classes[0]
 
     @property
     def loaded(self) -> tuple[str, ...]:

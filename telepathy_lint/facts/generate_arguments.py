@@ -1,0 +1,132 @@
+"""Arguments of a `generate` call that do nothing, or that make the call raise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from telepathy_lint.facts.decoding import is_always, ships_no_beams
+from telepathy_lint.facts.outdated import may_know_more
+from telepathy_lint.findings.change import Change
+from telepathy_lint.findings.violation import Safety
+from telepathy_lint.knowledge import generate_arguments as table
+from telepathy_lint.rule import shown
+from telepathy_lint.sites import Argument, Site
+
+#: Classes with a `generate` of their own.
+_OWN_GENERATE = (
+    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|Bark|Seamless|Moshi|Omni|Rag(?:Seq|Tok)|Dia(?:Model|For)|Csm"
+)
+
+
+class Problem(NamedTuple):
+    """One argument that does not do what it says, and what a fix would do about it."""
+
+    argument: Argument
+    detail: str
+    change: Change | None = None
+    safety: Safety = "safe"
+
+
+def problems_of(site: Site) -> list[Problem]:
+    """All problems of a call, in reading order."""
+    if site.kind == "decoding":
+        return [*_lengths(site)]
+    if not _is_plain(site):
+        return []
+    found = [*_lengths(site), *_unknown(site), *_sequences(site), *_beams(site), *_outputs(site)]
+    return sorted(found, key=lambda problem: site.range_of(problem.argument.node))
+
+
+def _is_plain(site: Site) -> bool:
+    """Whether the call surely runs transformers' own `generate`, of classes whose arguments are known."""
+    return bool(site.about) and not any(
+        may_know_more(load) or any(re.search(_OWN_GENERATE, name) for name in load.loaded)
+        for load in site.about
+    )
+
+
+def _unknown(site: Site) -> Iterator[Problem]:
+    for name, meant in table.UNKNOWN.items():
+        argument = site.argument(name)
+        if argument is None or argument.optional or any(load.kind != "model" for load in site.about):
+            continue
+        renamed = Change(renamed=((name, meant),)) if meant and site.argument(meant) is None else None
+        detail = f"generate() has no {name} and raises"
+        yield Problem(argument, f"{detail}: the name is {meant}" if meant else detail, renamed, "unsafe")
+
+
+def _lengths(site: Site) -> Iterator[Problem]:
+    for name, winner in table.LENGTHS.items():
+        argument, wins = site.argument(name), site.argument(winner)
+        if argument is None or wins is None or argument.optional or wins.optional:
+            continue
+        if not _is_number(wins) or any(value.is_none for value in argument.values):
+            continue
+        detail = f"{name}={shown(argument.values[0])} does nothing: {winner} wins"
+        yield Problem(argument, detail, Change(removed=(name,)))
+
+
+def _sequences(site: Site) -> Iterator[Problem]:
+    argument = site.argument("num_return_sequences")
+    if argument is None or argument.optional or not _is_number(argument) or site.argument(*table.OTHER_MODES):
+        return
+    wanted = min(value.data for value in argument.values)
+    if wanted < 2 or not is_always(site.argument("do_sample"), False):
+        return
+    beams = _beams_of(site)
+    if beams is not None and wanted > beams:
+        text = f"num_return_sequences={shown(argument.values[0])} raises"
+        if beams == 1:
+            detail = f"{text}: greedy decoding gives one sequence; set do_sample=True or num_beams"
+        else:
+            detail = f"{text}: {beams} beams give at most {beams} sequences"
+        yield Problem(argument, detail)
+
+
+def _beams(site: Site) -> Iterator[Problem]:
+    if _beams_of(site) != 1 or site.argument(*table.OTHER_MODES):
+        return
+    for name, defaults in table.BEAMS.items():
+        argument = site.argument(name)
+        if argument is None or argument.optional:
+            continue
+        if all(value.kind == "const" and value.data not in defaults for value in argument.values):
+            where = "num_beams is 1" if site.argument("num_beams") is not None else "num_beams is not set"
+            detail = f"{name} does nothing: only beam search looks at it, and {where}"
+            yield Problem(argument, detail, Change(removed=(name,)))
+
+
+def _outputs(site: Site) -> Iterator[Problem]:
+    if "return_dict_in_generate" in site.source.text or not _decided_in_sight(site):
+        return
+    for name in table.OUTPUTS:
+        argument = site.argument(name)
+        if is_always(argument, True):
+            assert argument is not None
+            yield Problem(argument, f"{name} does nothing without return_dict_in_generate=True")
+
+
+def _beams_of(site: Site) -> int | None:
+    """How many beams the call surely searches with; None where that cannot be told."""
+    argument = site.argument("num_beams")
+    if argument is not None:
+        numbers = {value.data for value in argument.values if value.kind == "const"}
+        sure = len(numbers) == len(argument.values) == 1 and not argument.optional
+        only = next(iter(numbers), None)
+        return only if sure and type(only) is int else None
+    return 1 if _decided_in_sight(site) else None
+
+
+def _decided_in_sight(site: Site) -> bool:
+    """Whether nothing but the call can say how it decodes: decoders ship no beams and no dictionaries."""
+    return (
+        not site.opaque
+        and site.argument("generation_config") is None
+        and all(map(ships_no_beams, site.about))
+    )
+
+
+def _is_number(argument: Argument) -> bool:
+    return all(value.kind == "const" and type(value.data) is int for value in argument.values)

@@ -1,0 +1,25 @@
+"""How checkpoints decode by themselves, for the few families whose `generation_config.json` on the hub is sure.
+
+From the files as published with the Llama 3 family (base models and instruction-tuned ones alike) and with Qwen2.5's larger
+instruction-tuned models; the smaller ones ship another penalty and are left out.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SHIPPED: tuple[tuple[str, str], ...] = (
+    (
+        r"meta-llama/(?:Meta-)?Llama-3(?:\.1|\.2|\.3)?-\d+B(?:-Instruct)?",
+        "do_sample=True, temperature 0.6 and top_p 0.9",
+    ),
+    (
+        r"Qwen/Qwen2\.5-(?:7B|14B|32B|72B)-Instruct",
+        "do_sample=True, temperature 0.7, top_p 0.8, top_k 20 and repetition_penalty 1.05",
+    ),
+)
+
+
+def shipped_decoding(model_id: str) -> str | None:
+    """What the checkpoint's own settings are, in words; None where they are not known."""
+    return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)

@@ -1,0 +1,80 @@
+"""Tokens that are surely new to a tokenizer, in a file that never resizes the embeddings of the model they are for."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.flow.arguments import Argument
+from telepathy_lint.flow.file import File
+from telepathy_lint.sites.loads import loads, surely
+from telepathy_lint.sites.site import Site
+
+_METHODS = ("add_special_tokens", "add_tokens")
+#: Words of a file in which something may give the model its new rows.
+_RESIZES = r"resize_|smart_tokenizer|setup_chat_format|clone_chat_template|\.vocab_size\s*=|set_input_embeddings|embed_tokens"
+#: Families whose embeddings have exactly one row for each token of their tokenizer, each with its own special tokens.
+#: Others have rows to spare (Qwen, Pythia, OPT, T5), so that a few new tokens need no resizing.
+_EXACT: tuple[tuple[str, str], ...] = (
+    (
+        r"(?:openai-community/)?(?:distil)?gpt2(?:-medium|-large|-xl)?|distilbert/distilgpt2",
+        r"<\|endoftext\|>",
+    ),
+    (r"microsoft/DialoGPT-(?:small|medium|large)", r"<\|endoftext\|>"),
+    (r"meta-llama/(?:Meta-)?Llama-3(?:\.[123])?-\d+B(?:-Instruct)?", r"<\|.*\|>"),
+    (r"meta-llama/Llama-2-\d+b(?:-chat)?-hf", r"</?s>|<unk>|<0x..>"),
+    (r"mistralai/Mistral-7B-(?:Instruct-)?v0\.[12]", r"</?s>|<unk>|<0x..>"),
+    (r"(?:google-bert/)?bert-(?:base|large)-(?:un)?cased", r"\[(?:PAD|UNK|CLS|SEP|MASK|unused\d+)\]"),
+    (r"(?:FacebookAI/)?roberta-(?:base|large)", r"</?s>|<pad>|<unk>|<mask>"),
+)
+#: Tokens that no vocabulary has by chance.
+_MARKED = r"<\S+>|\[\S+\]"
+
+
+def find(file: File) -> Iterator[Site]:
+    """The calls that add tokens; `about` has the models that have no row for them, `token` the first such token."""
+    tree, words = file.tree, file.words
+    if not words.has(*_METHODS) or re.search(_RESIZES, tree.text):
+        return
+    for node in tree.visit(tree.lines_of(words.find(*_METHODS))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if node.func.attr not in _METHODS:
+            continue
+        context = tree.context_of(node)
+        tokenizers = surely(file, node.func.value, context, "tokenizer")
+        ids = {site.model_id for site in tokenizers}
+        (name,) = ids if len(ids) == 1 else (None,)
+        own = next((tokens for family, tokens in _EXACT if re.fullmatch(family, name or "")), None)
+        models = tuple(site for site in file.fact(loads) if site.kind == "model" and site.model_id == name)
+        token = next(iter(_new(node, own)), None) if own is not None else None
+        if token is None or not models:
+            continue
+        given, opaque = file.arguments.read(node, context, ("tokens",))
+        given["token"] = Argument("token", file.values.evaluate(token, context), "keyword", token)
+        yield Site(
+            kind="added_token",
+            file=file,
+            node=node,
+            context=context,
+            classes=(f"{tokenizers[0].class_name}.{node.func.attr}",),
+            arguments=given,
+            opaque=opaque,
+            model_id=name,
+            about=models,
+        )
+
+
+def _new(call: ast.Call, own: str) -> Iterator[ast.Constant]:
+    """The tokens that the call writes out and that a family's tokenizer does not have."""
+    for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
+        values: list[ast.expr | None] = [given]
+        if isinstance(given, ast.Dict):
+            values = [*given.values]
+        for value in values:
+            for each in value.elts if isinstance(value, (ast.List, ast.Tuple)) else [value]:
+                if not isinstance(each, ast.Constant) or not isinstance(each.value, str):
+                    continue
+                if re.fullmatch(_MARKED, each.value) and not re.fullmatch(own, each.value):
+                    yield each

@@ -1,0 +1,82 @@
+"""`.half()`, `.float()` and `.to(dtype)` on a model that the file surely loads quantized."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.arguments import Argument
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.objects import IS_ITSELF
+from telepathy_lint.flow.value import Value
+from telepathy_lint.knowledge.transformers_names import last
+from telepathy_lint.sites.loads import loads, surely
+from telepathy_lint.sites.site import Site
+
+_SWITCHES = ("load_in_4bit", "load_in_8bit")
+#: What says that a model is quantized when it is loaded.
+QUANTIZING = ("quantization_config", *_SWITCHES)
+
+
+def find(file: File) -> Iterator[Site]:
+    """Each cast, with the argument that quantizes its model as `quantization_config`."""
+    tree, words = file.tree, file.words
+    quantized = {site: by for site in file.fact(loads) if (by := _quantized_by(site)) is not None}
+    if not quantized:
+        return
+    for node in tree.visit(tree.lines_of(words.find(".half(", ".float(", ".to(", whole=False))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        name = node.func.attr
+        if name not in ("half", "float", "to") or (name == "to" and not (node.args or node.keywords)):
+            continue
+        context = tree.context_of(node)
+        # What wraps the model, as PEFT does, may be cast: its own weights are not quantized.
+        about = surely(file, node.func.value, context, "model", policy=IS_ITSELF)
+        if not about or not all(each in quantized for each in about):
+            continue
+        given, opaque = file.arguments.read(node, context, ("device", "dtype"))
+        given["quantization_config"] = quantized[about[0]]
+        yield Site(
+            kind="cast",
+            file=file,
+            node=node,
+            context=context,
+            classes=(f"{about[0].class_name}.{name}",),
+            arguments=given,
+            opaque=opaque,
+            model_id=about[0].model_id if len(about) == 1 else None,
+            about=about,
+        )
+
+
+def _quantized_by(site: Site) -> Argument | None:
+    """The argument by which a model is surely quantized."""
+    if site.kind != "model":
+        return None
+    for name in QUANTIZING:
+        argument = site.argument(name)
+        if argument is None or argument.optional:
+            continue
+        quantizes = _is_on if name in _SWITCHES else _is_config
+        if all(map(quantizes, argument.values)):
+            return argument
+    return None
+
+
+def _is_on(value: Value) -> bool:
+    return value.kind == "const" and value.data is True
+
+
+def _is_config(value: Value) -> bool:
+    """Whether the value is a quantization config that is built in the file, and switched on."""
+    node = value.node
+    if value.kind != "call" or not isinstance(node, ast.Call):
+        return False
+    name = last(str(value.data))
+    if name != "BitsAndBytesConfig":
+        return name in ("GPTQConfig", "AwqConfig", "HqqConfig", "QuantoConfig", "TorchAoConfig")
+    return any(
+        keyword.arg in _SWITCHES and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        for keyword in node.keywords
+    )
