@@ -97,7 +97,7 @@ def test_configuration_is_read_anew(client: Client, tmp_path: Path) -> None:
 
 
 def test_unsafe_fixes_are_part_of_fix_all_where_the_client_says_so(tmp_path: Path) -> None:
-    text = TEXT.replace('device_map="auto"', 'device_map="cpu"')
+    text = TEXT.replace('device_map="auto"', 'device_map="mps"')
     uri = (tmp_path / "a.py").as_uri()
     for options, number in ((None, 0), ({"unsafeFixes": True}, 1)):
         client = Client(tmp_path, options)
@@ -209,7 +209,7 @@ def test_a_file_that_does_not_parse_keeps_its_last_findings(client: Client, tmp_
     assert places(after) == places(before, 2)
     assert client.actions(uri, 3, 60) == []  # no fix of what may not be so any more
     # A line that was changed has lost its finding; the others keep theirs, also those in front of the change.
-    client.change(uri, 3, {"text": f"import (\n\n{text}".replace("device_map='auto'", "device_map='cpu'")})
+    client.change(uri, 3, {"text": f"import (\n\n{text}".replace("device_map='auto'", "device_map='mps'")})
     failed, *after = client.wait(uri)
     gone = [each for each in before if each["range"]["start"]["line"] == 5]
     assert gone and places(after) == places([each for each in before if each not in gone], 2)
@@ -233,21 +233,21 @@ def test_positions_count_what_was_agreed(offered: list[str] | None, used: str, t
     unit = {"utf-8": len("😀".encode()), "utf-16": 2, "utf-32": 1}[used]
     column = line.index("device_map") - 1 + unit
     assert found["range"]["start"] == {"line": 3, "character": column}
-    # A change behind a surrogate pair, on a line below the odd ones: `auto` becomes `cpu`.
+    # A change behind a surrogate pair, on a line below the odd ones: `auto` becomes `mps`.
     start = column + len('device_map="')
     place = {"start": {"line": 3, "character": start}, "end": {"line": 3, "character": start + len("auto")}}
     client.change(
         uri,
         2,
-        {"range": place, "text": "cpu"},
+        {"range": place, "text": "mps"},
         {
             "range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}},
             "text": "# 😀\r\n",
         },
     )
     (found,) = client.wait(uri)
-    assert "'cpu'" in found["message"] and found["range"]["start"]["line"] == 4
-    place = {"start": {"line": 4, "character": start}, "end": {"line": 4, "character": start + len("cpu")}}
+    assert "'mps'" in found["message"] and found["range"]["start"]["line"] == 4
+    place = {"start": {"line": 4, "character": start}, "end": {"line": 4, "character": start + len("mps")}}
     client.change(uri, 3, {"range": place, "text": "auto"})
     changed = "# 😀\r\n" + above + TEXT
     (everything,) = client.actions(uri, 0, 0, ["source.fixAll"])

@@ -14,7 +14,7 @@ from telepathy_lint.source.text import Source
 
 def fixed(code: str, *select: str) -> str:
     source = Source("script.py", code.encode())
-    return engine.fix(source, registry.select(select or None), Settings(), unsafe=True).text
+    return engine.fix(source, registry.select(select or None), Settings(strict=True), unsafe=True).text
 
 
 CASES = {
@@ -478,7 +478,9 @@ from transformers import AutoModelForCausalLM
 SHARED = {"device_map": "auto", "torch_dtype": torch.bfloat16}
 m = AutoModelForCausalLM.from_pretrained("x", **SHARED)
 """
-    result = engine.fix(Source("script.py", code.encode()), registry.select(None), Settings(), unsafe=True)
+    result = engine.fix(
+        Source("script.py", code.encode()), registry.select(None), Settings(strict=True), unsafe=True
+    )
     assert 'm = load_model("x", **SHARED)' in result.text
     assert 'SHARED = {"device_map": "auto"' in result.text
 
@@ -518,7 +520,7 @@ model = AutoModelForCausalLM.from_pretrained(
     torch_dtype=torch.float16,
 )
 """
-    settings = Settings(fix_style="inline")
+    settings = Settings(fix_style="inline", strict=True)
     source = Source("script.py", code.encode())
     result = engine.fix(source, registry.select(None), settings, unsafe=True)
     assert (
@@ -552,12 +554,12 @@ a = AutoModel.from_pretrained("x", device_map="auto", torch_dtype=torch.bfloat16
 b = AutoModel.from_pretrained("x", device_map="auto")
 """
     source = Source("script.py", code.encode())
-    found = engine.lint(source, registry.select(None), Settings())
+    found = engine.lint(source, registry.select(None), Settings(strict=True))
     assert {(v.line, v.code, v.fix.safety) for v in found if v.fix} == {
         (4, "TLP101", "safe"), (4, "TLP104", "unsafe"),
         (5, "TLP101", "safe"), (5, "TLP102", "unsafe"), (5, "TLP104", "unsafe"),
     }  # fmt: skip
-    fixed = engine.fix(source, registry.select(None), Settings())
+    fixed = engine.fix(source, registry.select(None), Settings(strict=True))
     assert (
         'b = load_model(\n    "x", model_class=AutoModel, dtype=None, attn_implementation=None, generation_config=None\n)'
         in fixed.text.replace(",\n    ", ", ").replace(",\n)", "\n)")
@@ -574,8 +576,8 @@ from transformers import AutoModelForCausalLM
 m = AutoModelForCausalLM.from_pretrained("meta-llama/Meta-Llama-3.1-8B", dtype="bfloat16")
 """
     source = Source("script.py", code.encode())
-    found = engine.lint(source, registry.select(None), Settings())
-    fixed = engine.fix(source, registry.select(None), Settings(), unsafe=True)
+    found = engine.lint(source, registry.select(None), Settings(strict=True))
+    fixed = engine.fix(source, registry.select(None), Settings(strict=True), unsafe=True)
     assert sorted(v.code for v in found) == sorted(v.code for v in fixed.applied) and not fixed.remaining
 
 
@@ -588,7 +590,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 m = AutoModelForCausalLM.from_pretrained("x", generation_config=GenerationConfig(stop={text}), device_map="auto")
 """
-    settings = Settings(fix_style=style)
+    settings = Settings(fix_style=style, strict=True)
     fixed = engine.fix(Source("script.py", code.encode()), registry.select(None), settings, unsafe=True)
     assert text in fixed.text and "m, GenerationConfig(stop=" in fixed.text
 
@@ -601,9 +603,9 @@ a = AutoModelForCausalLM.from_pretrained("x", resume_download=prepare())
 b = AutoModelForCausalLM.from_pretrained("x", resume_download=bool(args.resume))
 """
     source = Source("script.py", code.encode())
-    found = engine.lint(source, registry.select(["TLP107"]), Settings())
+    found = engine.lint(source, registry.select(["TLP107"]), Settings(strict=True))
     assert [(v.line, v.fix.safety) for v in found if v.fix] == [(3, "unsafe"), (4, "safe")]
-    assert "prepare()" in engine.fix(source, registry.select(["TLP107"]), Settings()).text
+    assert "prepare()" in engine.fix(source, registry.select(["TLP107"]), Settings(strict=True)).text
 
 
 @pytest.mark.parametrize(
@@ -631,7 +633,9 @@ def test_only_auto_is_replaced_safely(device_map: str, safety: str) -> None:
     code = (
         f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map={device_map})\n"
     )
-    (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
+    (found,) = engine.lint(
+        Source("script.py", code.encode()), registry.select(["TLP101"]), Settings(strict=True)
+    )
     assert found.fix is not None and found.fix.safety == safety
 
 
@@ -646,7 +650,9 @@ def test_only_auto_is_replaced_safely(device_map: str, safety: str) -> None:
 )
 def test_auto_is_unsafe_to_replace_where_the_file_may_place_models_otherwise(evidence: str) -> None:
     code = f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map='auto')\n{evidence}\n"
-    (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
+    (found,) = engine.lint(
+        Source("script.py", code.encode()), registry.select(["TLP101"]), Settings(strict=True)
+    )
     assert found.fix is not None and found.fix.safety == "unsafe"
 
 
@@ -668,24 +674,26 @@ b = AutoModel.from_pretrained("x", device_map="cuda:1")
 c = AutoModel.from_pretrained("x", device_map="auto")
 """
     source = Source("script.py", code.encode())
-    found = engine.lint(source, registry.select(["TLP101"]), Settings())
+    found = engine.lint(source, registry.select(["TLP101"]), Settings(strict=True))
     assert [v.fix and v.fix.safety for v in found] == ["display", "display", "safe"]
     assert found[0].fix is not None and found[0].fix.reason is not None
     assert found[0].fix.reason.startswith("line 4 ")
-    text = engine.fix(source, registry.select(["TLP101"]), Settings(), unsafe=True).text
+    text = engine.fix(source, registry.select(["TLP101"]), Settings(strict=True), unsafe=True).text
     assert 'device_map={"": 0}' in text and 'device_map="cuda:1"' in text and "c = load_model(" in text
 
 
 def test_a_move_behind_a_map_is_still_found_when_the_map_is_gone() -> None:
     code = 'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto").eval().cuda()\n'
     source = Source("script.py", code.encode())
-    fixed = engine.fix(source, registry.select(["TLP101", "TLP106"]), Settings())
+    fixed = engine.fix(source, registry.select(["TLP101", "TLP106"]), Settings(strict=True))
     assert [v.code for v in fixed.applied] == ["TLP101"] and [v.code for v in fixed.remaining] == ["TLP106"]
-    both = engine.fix(source, registry.select(["TLP101", "TLP106"]), Settings(), unsafe=True)
+    both = engine.fix(source, registry.select(["TLP101", "TLP106"]), Settings(strict=True), unsafe=True)
     assert ".cuda()" not in both.text and not both.remaining
     for own in ('load_model("x", device_map=None)', "load_model(**options)"):
         script = f"from telepathy_runtime import load_model\nm = {own}.cuda()\n"
-        assert not engine.lint(Source("script.py", script.encode()), registry.select(["TLP106"]), Settings())
+        assert not engine.lint(
+            Source("script.py", script.encode()), registry.select(["TLP106"]), Settings(strict=True)
+        )
 
 
 def test_attention_weights_make_the_attention_fix_unsafe() -> None:
@@ -749,7 +757,7 @@ apply_generation_config(pipe)
 @pytest.mark.parametrize("style", ["inline", "loader"])
 def test_a_setting_of_the_loader_is_its_own_to_leave_out(style: FixStyle) -> None:
     code = "from telepathy_runtime import load_model\nuse(load_model('x', generation_config=None))\n"
-    rules, settings = registry.select(["TLP105"]), Settings(fix_style=style)
+    rules, settings = registry.select(["TLP105"]), Settings(fix_style=style, strict=True)
     after = engine.fix(Source("x.py", code.encode()), rules, settings, unsafe=True)
     assert after.text == code.replace(", generation_config=None", "")
 
@@ -783,7 +791,7 @@ SHARED_CALL = 'm = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=dtyp
 )
 def test_a_name_that_only_the_fixed_call_read_goes(code: str, kept: tuple[str, ...]) -> None:
     source = Source("script.py", f"{LEFT_OVER}{code}".encode())
-    text = engine.fix(source, registry.select(["TLP101", "TLP103"]), Settings(), unsafe=True).text
+    text = engine.fix(source, registry.select(["TLP101", "TLP103"]), Settings(strict=True), unsafe=True).text
     assert "load_model(" in text
     assert (
         tuple(name for name in ("dtype", "where", "DTYPE") if re.search(rf"(?m)^\s*{name}\b.*= ", text))
