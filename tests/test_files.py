@@ -316,7 +316,7 @@ def test_extended_attributes_stay(here: Path) -> None:
 
 def test_a_file_changed_meanwhile_is_left_alone(here: Path) -> None:
     make(here, "a.py", text="changed\n")
-    with pytest.raises(WriteRefusedError, match="changed by something else"):
+    with pytest.raises(WriteRefusedError, match="changed by another program"):
         write_back("a.py", b"y\n", b"x = 1\n")
     assert (here / "a.py").read_text() == "changed\n"
 

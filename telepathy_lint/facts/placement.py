@@ -19,7 +19,7 @@ _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|noteb
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
 _FIRST = ("cuda", "cuda:0")
 #: Tensors, or a default for them, on a GPU that the script names.
-_BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)\s*=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
+_BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
 
 
 def is_placed_alike(site: Site) -> bool:

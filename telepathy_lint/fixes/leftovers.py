@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 
 from telepathy_lint.findings.violation import Edit
 from telepathy_lint.fixes.effects import acts
@@ -17,37 +17,36 @@ from telepathy_lint.source.text import Ranges, Source
 def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edit]:
     """The edits that take out assignments whose last use was a rewritten call; `rewritten` has each with its new text.
 
-    Only plain values in the call's own scope, on lines of their own: anything else may be there for more than its name.
+    Only the one plain value that a name has in the call's own scope, in no branch, on lines of its own: anything else may
+    be there for more than its name.
     """
     source = scan.source
     if source.once(reads_namespaces):
         return
     program = UnusedNames(scan, list(rewritten)).is_program()
-    calls = [(site.start, site.end) for site, _ in rewritten]
-    gone: list[ast.stmt] = []
+    gone = [(site.start, site.end) for site, _ in rewritten]
     waiting = dict.fromkeys(_of_calls(rewritten))
     while waiting:
         name, scope = waiting.popitem()[0]
-        stmts = _assignments(name, scope)
         # What another file imports from a module is written in capitals.
-        own = scope.is_function or (program and name.islower())
-        if not own or not stmts or any(find_words(text, name) for text in source.unread):
+        if not (scope.is_function or (program and name.islower())):
+            continue
+        stmt = _assignment(name, scope)
+        if stmt is None or (lines := _lines_of(stmt, source)) is None:
+            continue
+        if any(find_words(text, name) for text in source.unread):
             continue
         if any(_reads(text, offset, name) for _, text in rewritten for offset in find_words(text, name)):
             continue
-        going = [*gone, *stmts]
-        known = Ranges([*calls, *((source.start_of(stmt), source.end_of(stmt)) for stmt in going)])
+        known = Ranges([*gone, (source.start_of(stmt), source.end_of(stmt))])
         if any(
             offset not in known and _reads(source.text, offset, name) and not _in_comment(scan, offset)
             for offset in _inside(scope, find_words(source.text, name), source)
         ):
             continue
-        if all(_lines_of(stmt, source) is not None for stmt in stmts):
-            gone = going
-            waiting |= dict.fromkeys(
-                (read, scope) for stmt in stmts for read in _names(stmt.value) if read != name
-            )
-    yield from _removed(gone, rewritten, scan)
+        gone.append((source.start_of(stmt), source.end_of(stmt)))
+        waiting |= dict.fromkeys((read, scope) for read in _names(stmt.value) if read != name)
+        yield source.edit(*lines, "")
 
 
 def _inside(scope: Scope, offsets: Sequence[int], source: Source) -> Sequence[int]:
@@ -81,52 +80,6 @@ def _lines_of(stmt: ast.stmt, source: Source) -> tuple[int, int] | None:
     return (first, line_end) if source.text[first:line_end].strip() == source.text[start:end] else None
 
 
-def _removed(gone: Sequence[ast.stmt], rewritten: Sequence[tuple[Site, str]], scan: Scan) -> Iterator[Edit]:
-    """The edits: a statement that is alone in its block leaves a `pass`, an `if` of nothing else goes as a whole."""
-    source, going = scan.source, {id(stmt) for stmt in gone}
-    parent_of = rewritten[0][0].context.scope.tree.parent if rewritten else {}
-    whole: dict[int, ast.If] = {}
-    for stmt in gone:
-        holder = parent_of.get(stmt)
-        blocks = _blocks(holder)
-        if (
-            isinstance(holder, ast.If)
-            and all(id(each) in going for block in blocks for each in block)
-            and _is_plain(holder.test)
-            and not _is_elif(holder, parent_of.get(holder))
-            and _lines_of(holder, source) is not None
-            and "#" not in source.text[source.start_of(holder) : source.end_of(holder)]
-        ):
-            whole[id(holder)] = holder
-    for holder in whole.values():
-        yield from _without(holder, _blocks(parent_of.get(holder)), {id(holder)}, source)
-    for stmt in gone:
-        holder = parent_of.get(stmt)
-        if id(holder) not in whole:
-            yield from _without(stmt, _blocks(holder), going, source)
-
-
-def _without(
-    stmt: ast.stmt, blocks: Sequence[list[ast.stmt]], going: Set[int], source: Source
-) -> Iterator[Edit]:
-    """Take out a statement; the last of a block that loses all leaves `pass`."""
-    block = next((each for each in blocks if any(one is stmt for one in each)), [])
-    if block and block[-1] is stmt and all(id(one) in going for one in block):
-        yield source.edit(source.start_of(stmt), source.end_of(stmt), "pass")
-    elif (lines := _lines_of(stmt, source)) is not None:
-        yield source.edit(*lines, "")
-
-
-def _blocks(holder: ast.AST | None) -> list[list[ast.stmt]]:
-    found = (getattr(holder, name, None) for name in ("body", "orelse", "finalbody"))
-    return [block for block in found if isinstance(block, list) and block]
-
-
-def _is_elif(stmt: ast.If, holder: ast.AST | None) -> bool:
-    """Whether an `if` may be the `elif` of another."""
-    return isinstance(holder, ast.If) and holder.orelse == [stmt]
-
-
 def _of_calls(rewritten: Sequence[tuple[Site, str]]) -> Iterator[tuple[str, Scope]]:
     """The names that are a whole argument of a call, each with the call's scope."""
     for site, _ in rewritten:
@@ -136,18 +89,19 @@ def _of_calls(rewritten: Sequence[tuple[Site, str]]) -> Iterator[tuple[str, Scop
                 yield keyword.value.id, scope
 
 
-def _assignments(name: str, scope: Scope) -> list[ast.Assign]:
-    """All that give a name its value in a scope, if each of them is a plain assignment."""
-    stmts = [binding.stmt for binding in scope.bindings.get(name, ())]
-    plain = [
-        stmt
-        for stmt in stmts
-        if isinstance(stmt, ast.Assign)
+def _assignment(name: str, scope: Scope) -> ast.Assign | None:
+    """The plain assignment that alone gives a name its value in a scope, and that no branch, loop or `with` holds."""
+    bindings = scope.bindings.get(name, ())
+    stmt = bindings[0].stmt if len(bindings) == 1 else None
+    if (
+        isinstance(stmt, ast.Assign)
         and len(stmt.targets) == 1
         and isinstance(stmt.targets[0], ast.Name)
+        and scope.tree.parent.get(stmt) is scope.node
         and _is_plain(stmt.value)
-    ]
-    return plain if len(plain) == len(stmts) else []
+    ):
+        return stmt
+    return None
 
 
 def _names(value: ast.expr) -> list[str]:

@@ -22,7 +22,20 @@ SPELLINGS = {
 }
 #: Parameters of the loader that to `from_pretrained` are other things: a config's attribute, an argument of the class.
 OF_THE_LOADER = frozenset(
-    {"model_id", "model_class", "tokenizer_class", "report", "offload", "explain", "weights"}
+    {
+        "model_id",
+        "model_class",
+        "tokenizer_class",
+        "report",
+        "offload",
+        "explain",
+        "weights",
+        "purpose",
+        "quantization",
+        "adapter",
+        "adapter_revision",
+        "merge_adapter",
+    }
 )
 _IDENTITY = "pretrained_model_name_or_path"
 _DEFAULT_CLASSES = {
