@@ -68,11 +68,22 @@ TOGETHER = {
 }
 
 Place = tuple[int, int, str, str]
-Modes = pytest.mark.parametrize(
-    ("strict", "unsafe"),
-    [(False, False), (False, True), (True, False), (True, True)],
-    ids=["default-plain", "default-unsafe", "strict-plain", "strict-unsafe"],
-)
+_MODES = {
+    "default-plain": (False, False), "default-unsafe": (False, True),
+    "strict-plain": (True, False), "strict-unsafe": (True, True),
+}  # fmt: skip
+Modes = pytest.mark.parametrize(("strict", "unsafe"), _MODES.values(), ids=_MODES)
+
+
+def modes(*quick: str) -> pytest.MarkDecorator:
+    """All modes, of which some are tried in every run."""
+    return pytest.mark.parametrize(
+        ("strict", "unsafe"),
+        [
+            pytest.param(*mode, id=name, marks=() if name in quick else pytest.mark.slow)
+            for name, mode in _MODES.items()
+        ],
+    )
 
 
 class Outcome(NamedTuple):
@@ -242,7 +253,7 @@ def test_a_source_gives_the_same_when_it_is_looked_at_twice() -> None:
 # ---- the front ends
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_the_command_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     wanted = expected(strict, unsafe)
     configured(folder, strict)
@@ -261,7 +272,7 @@ def test_the_command_says_the_same(folder: Path, strict: bool, unsafe: bool) -> 
     assert after == {name: one.left for name, one in wanted.items()}
 
 
-@Modes
+@modes("default-plain")
 def test_the_hooks_say_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     wanted = expected(strict, unsafe)
     configured(folder, strict)
@@ -275,7 +286,7 @@ def test_the_hooks_say_the_same(folder: Path, strict: bool, unsafe: bool) -> Non
     assert contents(folder) == {name: one.after for name, one in wanted.items()}
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     pytest.importorskip("flake8")
     wanted = expected(strict, unsafe)
@@ -305,7 +316,7 @@ def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     assert found() == {name: one.left for name, one in wanted.items()}
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_the_codemod_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     configured(folder, strict)
     for name, one in expected(strict, unsafe).items():
@@ -317,7 +328,7 @@ def test_the_codemod_says_the_same(folder: Path, strict: bool, unsafe: bool) -> 
         assert sorted(rows) == [row[:3] for row in one.left], name
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_the_language_server_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     pytest.importorskip("pygls")
     from lsprotocol import types

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import attrgetter
 
-from telepathy_lint.findings.violation import ORDER, Edit, Fix, Violation
+from telepathy_lint.findings.violation import ORDER, Edit, Fix, SiteRef, Violation
+
+_START = attrgetter("start")
+_PLACE = attrgetter("start", "end")
 
 
 def gone(
@@ -16,38 +22,63 @@ def gone(
     the same place, or a place in the text that replaced it. Each finding that is gone gets a fix that names the rules.
     """
     fixed = set(done)
+    moved = _Moves(edits)
     left: dict[str, list[Violation]] = {}
-    for each in after:
+    for each in sorted(after, key=_PLACE):
         left.setdefault(each.code, []).append(each)
     found = []
+    matched: set[Violation] = set()
     for each in sorted(before, key=ORDER):
         if each in fixed:
             continue
-        start, end = _moved(each.start, edits, first=True), _moved(each.end, edits, first=False)
+        start, end = moved.first(each.start), moved.last(each.end)
         candidates = left.get(each.code, [])
-        same = next((other for other in candidates if start <= other.start and other.end <= end), None)
-        if same is None:
-            found.append(each._replace(fix=_by(each, done)))
+        at = bisect_left(candidates, start, key=_START)
+        while at < len(candidates) and candidates[at].start <= end:
+            if candidates[at].end <= end and candidates[at] not in matched:
+                matched.add(candidates[at])
+                break
+            at += 1
         else:
-            candidates.remove(same)
-    return found
+            found.append(each)
+    return _with_fixes(found, done)
 
 
-def _moved(offset: int, edits: Iterable[Edit], *, first: bool) -> int:
-    """Where an offset is after the edits; inside replaced text, the first or last offset of what replaced it."""
-    shift = 0
-    for edit in edits:
-        if edit.start < offset < edit.end:
-            return edit.start + shift + (0 if first else len(edit.text))
-        if edit.end > offset or (first and edit.start == offset):
-            break
-        shift += len(edit.text) - (edit.end - edit.start)
-    return offset + shift
+class _Moves:
+    """Where offsets are after some edits; looked up, for a file can have as many findings as edits."""
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        self.edits = edits
+        self.ends = [edit.end for edit in edits]
+        grown = accumulate(len(edit.text) - (edit.end - edit.start) for edit in edits)
+        #: How far the text before each edit has moved, and that behind the last.
+        self.shifts = [0, *grown]
+
+    def first(self, offset: int) -> int:
+        """Where what begins at an offset begins; inside replaced text, at the start of what replaced it."""
+        at = bisect_right(self.ends, offset)
+        while at and self.edits[at - 1].start == offset:  # inserted here: it may belong to what begins here
+            at -= 1
+        inside = at < len(self.edits) and self.edits[at].start < offset
+        return (self.edits[at].start if inside else offset) + self.shifts[at]
+
+    def last(self, offset: int) -> int:
+        """Where what ends at an offset ends; inside replaced text, at the end of what replaced it."""
+        at = bisect_right(self.ends, offset)
+        if at < len(self.edits) and self.edits[at].start < offset:
+            return self.edits[at].start + self.shifts[at] + len(self.edits[at].text)
+        return offset + self.shifts[at]
 
 
-def _by(violation: Violation, done: Sequence[Violation]) -> Fix:
+def _with_fixes(found: list[Violation], done: Sequence[Violation]) -> list[Violation]:
+    by_site: dict[SiteRef | None, list[Violation]] = {}
+    for each in done if found else ():
+        by_site.setdefault(each.site, []).append(each)
+    return [each._replace(fix=_by(by_site.get(each.site) or done)) for each in found]
+
+
+def _by(done: Sequence[Violation]) -> Fix:
     """The fix that a finding went away with: of the same call if there is one, else any of the round."""
-    at_call = [each for each in done if each.site == violation.site] or done
-    codes = ", ".join(sorted({each.code for each in at_call}))
-    unsafe = any(each.fix is not None and each.fix.safety == "unsafe" for each in at_call)
+    codes = ", ".join(sorted({each.code for each in done}))
+    unsafe = any(each.fix is not None and each.fix.safety == "unsafe" for each in done)
     return Fix("unsafe" if unsafe else "safe", f"fixed together with {codes}")
