@@ -17,6 +17,7 @@ from telepathy_lint.findings.violation import (
     place_in_words,
 )
 from telepathy_lint.fixes import apply as fixes
+from telepathy_lint.fixes.answered import gone
 from telepathy_lint.fixes.planner import Rewrite, Rewriter
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
@@ -234,9 +235,16 @@ def settled(
         SourceError, RuleError, FixError: as `fix`.
     """
     applied: list[Violation] = []
+    known: list[Violation] = []
+    done: list[Violation] = []
+    planned: list[Edit] = []
     for _ in range(MAX_ROUNDS):
         linted = Linted(source, rules, settings, project)
         try:
+            found = linted.violations(noqa=noqa, offers=False)
+            if done:
+                applied += gone(known, done, planned, found)
+            known = found
             planned, done = linted.fixes(unsafe, noqa)
         except BaseException:
             linted.close()
@@ -262,28 +270,26 @@ def trial(
     *,
     project: Modules | None = None,
 ) -> list[int]:
-    """How many fixes each run would make in one source, in its first round; each is some rules, and whether unsafe fixes count.
+    """How many findings each run would fix in one source; each run is some rules, and whether unsafe fixes count.
 
-    0 where the fixes would break the file: `fix` refuses those. The source is scanned once for all runs.
+    0 where the fixes would break the file: `fix` refuses those. The source is scanned once for all runs that fix nothing.
 
     Raises:
         SourceError, RuleError: as `lint`.
     """
     rules = {rule.meta.code: rule for chosen, _ in runs for rule in chosen}
-    counts = []
     with Linted(source, list(rules.values()), settings, project) as linted:
-        for chosen, unsafe in runs:
-            edits, made = linted.fixes_of({rule.meta.code for rule in chosen}, unsafe)
-            counts.append(len(made) if edits and _holds(source, edits) else 0)
+        fixing = [
+            bool(linted.fixes_of({rule.meta.code for rule in chosen}, unsafe)[0]) for chosen, unsafe in runs
+        ]
+    counts = []
+    for (chosen, unsafe), fixes_some in zip(runs, fixing, strict=True):
+        try:
+            made = fix(source, chosen, settings, unsafe=unsafe, project=project).applied if fixes_some else ()
+        except FixError:
+            made = ()
+        counts.append(len(made))
     return counts
-
-
-def _holds(source: Source, edits: Sequence[Edit]) -> bool:
-    """Whether the source can be read after the edits."""
-    try:
-        return _broken(source, source.with_text(fixes.apply(source.text, edits))) is None
-    except SourceError:
-        return False
 
 
 def _broken(before: Source, after: Source) -> str | None:

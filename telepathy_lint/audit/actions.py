@@ -37,15 +37,13 @@ class Action:
     codes: tuple[str, ...]
     safety: Literal["safe", "unsafe"]
     command: str
-    #: Findings that it fixes in a first round; a fix can make room for another.
+    #: Findings that it fixes.
     fixes: int
     files: int
     #: Findings of these rules that it does not fix.
     left: int
     #: The files that the command leaves out, since they change or write weights.
     spared: tuple[Conversion, ...] = ()
-    #: Whether later rounds fix more.
-    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +193,8 @@ class Planner:
             command=self.command(plan.codes, _OPTIONS[plan.safety], plan.spared),
             fixes=fixes,
             files=sum(1 for number in made if number),
-            left=total - max(fixes, plan.offered),
+            left=total - fixes,
             spared=plan.spared,
-            more=fixes < plan.offered,
         )
 
 

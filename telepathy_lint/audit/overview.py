@@ -98,8 +98,7 @@ def _told(action: Action, audit: Audit) -> str:
     else:
         (code,) = action.codes
         what = f"{advice(code, audit)} ({code} {names[code]})"
-    least = "at least " if action.more else ""
-    return f"{what}: fixes {least}{counted(action.fixes, 'finding')} in {counted(action.files, 'file')}"
+    return f"{what}: fixes {counted(action.fixes, 'finding')} in {counted(action.files, 'file')}"
 
 
 def _details(action: Action, audit: Audit) -> Iterator[str]:

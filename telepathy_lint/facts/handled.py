@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Literal, NamedTuple
 
 from telepathy_lint.flow import same_object
@@ -226,7 +225,9 @@ class _Follower:
             and re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", self.tree.text)
         ):
             self._lose()  # a notebook's magics use names, too
-        reads = self.tree.source.remember(("reads", name), partial(_reads, self.tree, name))
+        if name not in self.tree.reads:
+            self.tree.reads[name] = _reads(self.tree, name)
+        reads = self.tree.reads[name]
         if reads is None or len(reads) > _MOST_READS:
             self._lose()
         for node in (reads or [])[:_MOST_READS]:

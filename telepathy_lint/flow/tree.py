@@ -220,6 +220,8 @@ class Tree:
         self._nodes: dict[ast.AST, list[ast.AST]] = {}
         self._scopes: dict[ast.AST, Scope] = {}
         self._lines_with: dict[str, list[int]] = {}
+        #: Where each name is read (handled.py). Kept here, not with the source: another tree of it knows other parents.
+        self.reads: dict[str, list[ast.Name] | None] = {}
         self.top = self._scope(module, None)
         self._all_scopes: list[Scope] | None = None
         self._declaring: dict[str, list[Scope]] | None = None
@@ -359,6 +361,7 @@ class Tree:
         self._all_scopes = self._declaring = None
         self.parent.clear()
         self._nodes.clear()
+        self.reads.clear()
         del self.top
 
     def declaring(self, name: str) -> list[Scope]:

@@ -30,7 +30,8 @@ class FixResult(Generic[AnyStr]):
     #: The source afterwards, of the type that was given: text for text, bytes for bytes.
     source: AnyStr
     changed: bool
-    #: The fixed findings, with their edits; lines and columns are those at the time when each was found.
+    #: The fixed findings; lines and columns are those at the time when each was found. This includes findings that went
+    #: away with the fix of another finding.
     applied: tuple[Violation, ...]
     #: The remaining findings.
     remaining: tuple[Violation, ...]
