@@ -303,6 +303,8 @@ def check_surroundings(data: bytes, rules: tuple[Rule, ...], how: Settings = LOA
     for node in ast.walk(source.tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)) and Masked.IMPORTED.search(ast.unparse(node)):
             spans.append((source.start_of(node), source.end_of(node)))
+    for stmt in leftovers(Masked().visit(ast.parse(source.text))):  # with their lines, where they go
+        spans.append((source.line_starts[stmt.lineno - 1], source.end_of(stmt) + 1))
     pieces, position = [], 0
     for start, end in sorted(spans):
         if start >= position:
@@ -341,8 +343,9 @@ class Masked(ast.NodeTransformer):
     LOADERS = re.compile(
         r"(?:.*\.)?(?:from_pretrained|(?:runtime_)?load_(?:model|tokenizer)(?:_\d)?|pipeline)$"
     )
-    MODULES = ("transformers", "telepathy_runtime")
-    IMPORTED = re.compile(r"\b(?:transformers|telepathy_runtime)\b")
+    #: What the fixes import, and what they no longer read: its import goes where nothing else reads it.
+    MODULES = ("transformers", "telepathy_runtime", "torch", "os")
+    IMPORTED = re.compile(r"\b(?:transformers|telepathy_runtime|torch|os)\b")
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if self.LOADERS.match(ast.unparse(node.func).replace("\n", "")):
@@ -362,8 +365,42 @@ class Masked(ast.NodeTransformer):
         return None if ast.unparse(node).startswith("apply_generation_config(") else self.generic_visit(node)
 
 
+def leftovers(tree: ast.AST) -> list[ast.Assign]:
+    """The assignments of one name each that nothing but loads reads, or other such assignments: they may go with the call."""
+    found: list[ast.Assign] = []
+    while True:
+        gone = {id(node) for stmt in found for node in ast.walk(stmt)}
+        read = {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in gone
+        }
+        more = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            and id(node) not in gone
+            and len(node.targets) == 1
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id not in read
+            and not any(isinstance(each, ast.Name) and each.id == "LOAD" for each in ast.walk(node.value))
+        ]
+        if not more:
+            return found
+        found += more
+
+
+class WithoutLeftovers(ast.NodeTransformer):
+    def __init__(self, gone: list[ast.Assign]) -> None:
+        self.gone = {id(stmt) for stmt in gone}
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        return None if id(node) in self.gone else node
+
+
 def masked(data: bytes) -> str:
-    return ast.dump(Masked().visit(ast.parse(data)))
+    tree = Masked().visit(ast.parse(data))
+    return ast.dump(WithoutLeftovers(leftovers(tree)).visit(tree))
 
 
 @EXAMPLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Set
 
 from telepathy_lint.flow.tree import Scope
@@ -27,6 +27,8 @@ class UnusedNames:
         self.source = scan.source
         self.used = sorted(used, key=lambda each: each[0].start)
         self._wanting: dict[tuple[str, Scope], list[int]] = {}
+        self._imported: dict[tuple[str, Scope], list[tuple[int, int]]] = {}
+        self._called_later: dict[tuple[str, Scope], list[int]] = {}
 
     def of(self, stmt: ast.Import | ast.ImportFrom, replaced: Set[str], scope: Scope) -> list[ast.alias]:
         """The names of an import that only the rewritten calls used, of those that they did use.
@@ -95,31 +97,45 @@ class UnusedNames:
             return True
         if key not in self._wanting:  # a notebook may import the same in every cell
             self._wanting[key] = list(self._wanted_at(name, scope))
-        places, start, end = self._wanting[key], self.source.start_of(stmt), self.source.end_of(stmt)
-        others = self._again(name, stmt, scope)
-        if not others:
+        start, end = self.source.start_of(stmt), self.source.end_of(stmt)
+        imports = self._imports(name, scope)
+        places = self._wanting[key]
+        if len(imports) < 2:
             return bool(places) and (places[0] < start or places[-1] >= end)
         # What runs behind another import of the same, or ran before this one, has its name from another one.
-        until = min((place for place, _ in others if place > start), default=len(self.source.text))
-        of_others = Ranges(others)
-        return any(
-            (end <= place < until or place < 0 or (place < start and self._runs_later(place)))
-            and place not in of_others
-            for place in places
-        )
+        if places and places[0] < 0:
+            return True
+        later = self._later(name, scope, places)
+        if later and later[0] < start:
+            return True
+        at = bisect_right(imports, (start, end))
+        until = imports[at][0] if at < len(imports) else len(self.source.text)
+        return bisect_left(places, end) < bisect_left(places, until)
 
-    def _again(self, name: str, stmt: ast.stmt, scope: Scope) -> list[tuple[int, int]]:
-        """Where the other imports of the same in the module's body are, each start with its end."""
-        assert self.scan.file is not None
-        parent_of, bindings = self.scan.file.tree.parent, scope.bindings.get(name, ())
-        symbols = {binding.symbol for binding in bindings}
-        if len(symbols) != 1 or not all(
-            binding.kind == "import" and isinstance(parent_of.get(binding.stmt), ast.Module)
-            for binding in bindings
-        ):
-            return []
-        stmts = [each.stmt for each in bindings if each.stmt is not stmt and isinstance(each.stmt, ast.stmt)]
-        return [(self.source.start_of(each), self.source.end_of(each)) for each in stmts]
+    def _imports(self, name: str, scope: Scope) -> list[tuple[int, int]]:
+        """Where the imports of a name are, each start with its end, if all of them are the same and in the module's body."""
+        key = name, scope
+        if key not in self._imported:
+            assert self.scan.file is not None
+            parent_of, bindings = self.scan.file.tree.parent, scope.bindings.get(name, ())
+            alike = len({binding.symbol for binding in bindings}) == 1 and all(
+                binding.kind == "import" and isinstance(parent_of.get(binding.stmt), ast.Module)
+                for binding in bindings
+            )
+            stmts = [each.stmt for each in bindings if isinstance(each.stmt, ast.stmt)] if alike else []
+            self._imported[key] = sorted(
+                {(self.source.start_of(each), self.source.end_of(each)) for each in stmts}
+            )
+            inside = Ranges(self._imported[key])
+            self._wanting[key] = [place for place in self._wanting[key] if not alike or place not in inside]
+        return self._imported[key]
+
+    def _later(self, name: str, scope: Scope, places: list[int]) -> list[int]:
+        """The places at which code runs when something is called, not where it stands."""
+        key = name, scope
+        if key not in self._called_later:
+            self._called_later[key] = [place for place in places if self._runs_later(place)]
+        return self._called_later[key]
 
     def _runs_later(self, place: int) -> bool:
         """Whether code runs when something is called, not where it stands."""
