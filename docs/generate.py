@@ -40,8 +40,8 @@ the 900s, and rules that look at the whole project, are off unless selected. The
 project's own files. A *safe* fix keeps the program's meaning; an *unsafe* fix changes numbers or decoding and needs `--unsafe-fixes`.
 
 Every example below was run when these pages were written, and the tests run them again: the bad example is reported, and fixing it
-gives the good one. Statements about transformers are tested too, on 4.57 and on 5.x (`tests/test_claims.py` and
-`tests/test_generation_claims.py`).
+gives the good one. Statements about transformers are tested too, on 4.57 and on 5.x (`tests/lint/knowledge/test_claims.py` and
+`tests/lint/knowledge/test_generation_claims.py`).
 """
 
 #: Descriptions of configuration keys that the command line's help lacks or that differ from it.

@@ -70,14 +70,14 @@ wrote {fixtures}/bad_written.py and good_absent.py
 
 The rule already works:
     telepathy-lint rule {code}
-    python -m pytest tests/test_rules.py -k {code}
+    python -m pytest tests/lint/rules/test_rules.py -k {code}
 
 Next steps (see docs/write-a-rule.md):
   1. In the rule, write the docstring, `meta` (kinds, fix, setting) and `check`;
      add `repair` if the rule has its own fix.
   2. In the fixtures, write at least eight findings in bad_*.py, and eight
      similar loads that are fine in good_*.py.
-  3. Run: python -m pytest tests/test_rules.py -k {code} --bless
+  3. Run: python -m pytest tests/lint/rules/test_rules.py -k {code} --bless
      It writes the expectations and bad_*.fixed.py. Read the diff.
   4. Run: telepathy-lint check --select {code} ~/src
      on code you did not write. Read every finding.

@@ -1,6 +1,6 @@
 """Arguments of `generate` that raise or that nothing looks at, in transformers 4.57 and 5: plain data, in one place.
 
-The rule reports from it and `tests/test_generation_claims.py` holds every entry against the installed library.
+The rule reports from it and `tests/lint/knowledge/test_generation_claims.py` holds every entry against the installed library.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What became of the arguments of loading calls between transformers 4.36 and 5: plain data, in one place.
 
-The rules report from it and the tests hold it against the library: `tests/test_claims.py` runs every entry on the
+The rules report from it and the tests hold it against the library: `tests/lint/knowledge/test_claims.py` runs every entry on the
 installed transformers and compares the outcome with the column of that version.
 """
 

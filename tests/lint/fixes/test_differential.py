@@ -1,0 +1,274 @@
+"""Original and rewritten scripts give the same results, or those that the rules' documentation promises.
+
+Every script of `fixtures/experiments`, the notebook included, runs on tiny saved models:
+
+- after the safe fixes (`--fix`): the same output, bit for bit; tensors are compared by fingerprints;
+- after the safe rules alone (`--fix --select TLP101,TLP104`), which reach more loads: the same;
+- after `--fix --unsafe-fixes`: what the *original* prints once the documented change is made to its loads by hand
+  (tests/lint/fixes/run_scripts.py), so the documented change and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telepathy_lint import engine
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
+from telepathy_lint.settings import Settings
+from tests.checkpoints import STOP_IDS
+from tests.conftest import Once
+
+if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
+    pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[3]
+EXPERIMENTS = ROOT / "fixtures" / "experiments"
+HELPERS = {"reporting.py", "memory_configs.py", "model_utils.py"}
+SCRIPTS = sorted(
+    path.name
+    for path in EXPERIMENTS.iterdir()
+    if path.suffix in (".py", ".ipynb") and path.name not in HELPERS
+)
+GOOD = sorted(f"good/{path.name}" for path in (EXPERIMENTS / "good").glob("*.py") if path.name not in HELPERS)
+KINDS = ("llama", "mistral", "qwen2")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of fixing the tree: which rules, and whether unsafe fixes are made."""
+
+    select: tuple[str, ...] | None
+    unsafe: bool
+
+
+VARIANTS = {
+    "safe": Variant(None, unsafe=False),
+    "unsafe": Variant(None, unsafe=True),
+}
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What every run gave, by (variant, script, kind); rewritten texts by (variant, script)."""
+
+    runs: dict[tuple[str, str, str], dict[str, Any]]
+    changed: dict[tuple[str, str], bool]
+    fixed: dict[str, dict[str, list[str]]]
+
+
+def fix_tree(folder: Path, variant: Variant) -> dict[str, bool]:
+    """Fix a copy of the experiments in place; whether each script, or a module it imports, was changed."""
+    changed = {}
+    for path in sorted(folder.glob("*.py")) + sorted(folder.glob("*.ipynb")):
+        source = open_source(path.name, path.read_bytes())
+        fixed = engine.fix(source, select(variant.select), Settings(strict=True), unsafe=variant.unsafe)
+        path.write_bytes(source.with_text(fixed.text).data)
+        changed[path.name] = fixed.changed
+    if changed["model_utils.py"]:
+        changed["relay_with_utils.py"] = True
+    return changed
+
+
+def fixed_codes(folder: Path) -> dict[str, list[str]]:
+    """`file:cell:line` of every load that `--unsafe-fixes` rewrites, with the codes that it is rewritten for."""
+    places: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*.py")) + sorted(folder.glob("*.ipynb")):
+        for found in engine.lint(open_source(path.name, path.read_bytes()), select(), Settings(strict=True)):
+            if found.fix is not None and found.fix.safety != "display" and found.site is not None:
+                span = found.site.span
+                places.setdefault(f"{path.name}:{max(span.cell, 0)}:{span.line}", []).append(found.code)
+    return places
+
+
+def run_all(jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None) -> list[dict[str, Any]]:
+    """All jobs in one process, of this interpreter or of another one."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LOCAL_", "RANK", "WORLD_SIZE", "SLURM_", "OMPI_", "ACCELERATE_", "HF_"))
+    }
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    done = subprocess.run(
+        [python or sys.executable, "-W", "ignore", "-m", "tests.lint.fixes.run_scripts"],
+        input=json.dumps({"scripts": list(jobs)}),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return list(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="session")
+def outcomes(once: Once) -> Outcomes:
+    """All runs, once for all test processes."""
+
+    def make(folder: Path) -> None:
+        (folder / "outcomes.pickle").write_bytes(pickle.dumps(run_everything(folder)))
+
+    made: Outcomes = pickle.loads((once("differential", make) / "outcomes.pickle").read_bytes())
+    return made
+
+
+def run_everything(base: Path) -> Outcomes:
+    builder = "from tests.checkpoints import build; import sys; [build(k, f'{sys.argv[1]}/{k}') for k in sys.argv[2:]]"
+    built = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", builder, str(base / "models"), *KINDS],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+    )
+    assert built.returncode == 0, built.stderr[-4000:]
+
+    folders = {"original": EXPERIMENTS}
+    changed: dict[tuple[str, str], bool] = {}
+    for name, variant in VARIANTS.items():
+        folders[name] = base / name
+        shutil.copytree(EXPERIMENTS, folders[name], ignore=shutil.ignore_patterns("__pycache__"))
+        for script, did in fix_tree(folders[name], variant).items():
+            changed[name, script] = did
+
+    places = fixed_codes(EXPERIMENTS)
+    jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for kind in KINDS:
+        model = str(base / "models" / kind)
+        for script in SCRIPTS:
+            path = str(EXPERIMENTS / script)
+            jobs["original", script, kind] = {"path": path, "model": model}
+            jobs["oracle", script, kind] = {"path": path, "model": model, "changes": places}
+            for name in VARIANTS:
+                if changed[name, script]:  # an unchanged text is the original
+                    jobs[name, script, kind] = {"path": str(folders[name] / script), "model": model}
+        if kind == KINDS[0]:
+            for script in GOOD:
+                jobs["good", script, kind] = {"path": str(EXPERIMENTS / script), "model": model}
+
+    written = [key for key in jobs if key[0] in ("original", "oracle")]
+    rewritten = [key for key in jobs if key[0] not in ("original", "oracle")]
+    with ThreadPoolExecutor(2) as pool:
+        halves = list(pool.map(lambda keys: run_all([jobs[key] for key in keys], base), (written, rewritten)))
+    runs = dict(zip([*written, *rewritten], [*halves[0], *halves[1]], strict=True))
+    return Outcomes(runs, changed, {"unsafe": places})
+
+
+def transformers_before(*version: int) -> bool:
+    """Whether the installed transformers is older: some scripts use what it does not have yet."""
+    installed = importlib.metadata.version("transformers").split(".")
+    return tuple(map(int, installed[:2])) < version
+
+
+def result(run: dict[str, Any]) -> str:
+    """What a run printed; its traceback where it failed."""
+    assert run["error"] is None, run["error"]
+    assert run["printed"].strip(), "the script printed nothing"
+    return str(run["printed"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_safe_fixes_keep_every_bit(outcomes: Outcomes, script: str, kind: str) -> None:
+    before = outcomes.runs["original", script, kind]
+    if outcomes.changed["safe", script]:
+        after = outcomes.runs["safe", script, kind]
+        assert result(after) == result(before)
+        assert after["models"] == before["models"]
+        assert after["tokenizers"] == before["tokenizers"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_unsafe_fixes_change_what_they_document_and_nothing_else(
+    outcomes: Outcomes, script: str, kind: str
+) -> None:
+    if not outcomes.changed["unsafe", script]:
+        assert result(outcomes.runs["original", script, kind])
+        return
+    after, oracle = outcomes.runs["unsafe", script, kind], outcomes.runs["oracle", script, kind]
+    assert result(after) == result(oracle)
+    assert after["tokenizers"] == oracle["tokenizers"]
+    for rewritten, expected in zip(after["models"], oracle["models"], strict=True):
+        for key in ("class", "dtype", "weights", "attention", "devices"):
+            assert rewritten[key] == expected[key], key
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_unsafe_fixes_promise(outcomes: Outcomes, kind: str) -> None:
+    """The oracle is ours too; so what the documentation says is also read off the loaded models."""
+    before = outcomes.runs["original", "class_table.py", kind]
+    after = outcomes.runs["unsafe", "class_table.py", kind]
+    (old,), (new,) = before["models"], after["models"]
+    assert (old["dtype"], new["dtype"]) == ("torch.float16", "torch.bfloat16")
+    assert old["class"] == new["class"]
+    assert old["generation"]["do_sample"]
+    assert old["generation"]["repetition_penalty"] != 1.0
+    assert not new["generation"].get("do_sample")
+    # The 256 new tokens are a default beside the config: any length that is stated wins over them.
+    assert new["generation"]["max_new_tokens"] is None
+    assert new["generation"].get("repetition_penalty", 1.0) == 1.0
+    assert new["generation"]["eos_token_id"] == list(STOP_IDS) == old["generation"]["eos_token_id"]
+    assert old["devices"] == new["devices"] == ["cpu"]
+    (old_tokenizer,), (new_tokenizer,) = before["tokenizers"], after["tokenizers"]
+    # transformers 5 makes a Qwen2Tokenizer of any tokenizer beside a Qwen2 config, which brings a pad token of its own.
+    assert old_tokenizer["pad"] is None or kind == "qwen2"
+    assert new_tokenizer["pad"] is not None
+    assert old_tokenizer["pad"] in (None, new_tokenizer["pad"])
+    assert new_tokenizer["size"] == old_tokenizer["size"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_of_precision_loads_the_same_weights(outcomes: Outcomes, kind: str) -> None:
+    (old,) = outcomes.runs["original", "eval_perplexity.py", kind]["models"]
+    (new,) = outcomes.runs["unsafe", "eval_perplexity.py", kind]["models"]
+    assert (old["dtype"], new["dtype"]) == ("torch.float32", "torch.bfloat16")
+    assert old["weights"] == new["weights"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_length_said_at_the_call_still_holds(outcomes: Outcomes, kind: str) -> None:
+    """mac_probe.py says `generate(max_length=48)`: the 256 new tokens of the default must not overrule it."""
+    if outcomes.runs["original", "mac_probe.py", kind]["error"] and transformers_before(4, 56):
+        pytest.skip("the script says dtype=, which transformers takes from 4.56 on")
+    for name in ("original", "unsafe"):
+        assert len(json.loads(result(outcomes.runs[name, "mac_probe.py", kind]))["text"]) <= 48, name
+
+
+def test_enough_is_compared(outcomes: Outcomes) -> None:
+    """The comparisons above do not pass for want of anything to compare."""
+    compared = {name: sum(outcomes.changed[name, script] for script in SCRIPTS) for name in VARIANTS}
+    assert compared["safe"] >= 8
+    assert compared["unsafe"] >= 14
+
+
+@pytest.mark.parametrize("script", GOOD)
+def test_the_good_counterparts_run(outcomes: Outcomes, script: str) -> None:
+    assert result(outcomes.runs["good", script, KINDS[0]])
+
+
+def test_the_linter_is_silent_on_the_good_counterparts() -> None:
+    for path in sorted((EXPERIMENTS / "good").glob("*.py")):
+        assert not engine.lint(open_source(path.name, path.read_bytes()), select(), Settings()), path.name

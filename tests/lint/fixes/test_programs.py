@@ -1,0 +1,224 @@
+"""Whole programs before and after every style of fixing: what they print, load, place and save.
+
+`fixtures/programs` holds small programs, each with a shape that a fix could break. Every one runs on tiny models
+(tests/tiny_models.py) as it is written and after each way of fixing it. The laws:
+
+- a safe fix changes nothing of what is recorded;
+- an unsafe fix makes no program fail that ran before, and changes nothing that is saved. Nor what is printed: the programs
+  print only what the fix's documentation does not say that it changes (shapes, types, lengths, what was said to the call);
+- a fix that is held back says why. A fault that is found enters as a program.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from telepathy_lint import engine
+from telepathy_lint.facts import evidence
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
+from telepathy_lint.settings import Settings
+from tests.conftest import Once
+from tests.lint.fixes.test_differential import run_all, transformers_before
+
+if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
+    pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").iterdir()) if path.is_file()}
+#: Those of the default suite: one of each kind, and what once broke in the most surprising way.
+QUICK = (
+    "audio_whisper.py", "decode_greedy.py", "embed_numpy.py", "fallback_os_error.py", "head_linear.py",
+    "hook_adds_vector.py", "none_with_state_dict.py", "peft_merge.py", "save_plain.py", "soft_prompt.py",
+    "train_loop_adamw.py", "vision_vit.py",
+)  # fmt: skip
+STYLES = {
+    f"{style} {safety}": (style, safety == "unsafe")
+    for style in ("loader", "inline")
+    for safety in ("safe", "unsafe")
+}
+#: Part of a program's name -> the library without which it does not run.
+_NEEDS = {"peft": "peft", "notebook": "IPython"}
+
+
+#: Programs that a fix is known to break.
+KNOWN: dict[str, str] = {}
+
+
+class Fixed(NamedTuple):
+    """Every program's run as it is written, and after each style that changed it."""
+
+    before: dict[str, dict[str, Any]]
+    after: dict[tuple[str, str], dict[str, Any]]
+    texts: dict[tuple[str, str], str]
+
+
+#: An interpreter with another transformers, on which the programs run as well: `TELEPATHY_OTHER_PYTHON=.../bin/python`.
+OTHER = os.environ.get("TELEPATHY_OTHER_PYTHON")
+
+
+def run_programs(names: tuple[str, ...], base: Path, python: str | None = None) -> Fixed:
+    built = subprocess.run(
+        [python or sys.executable, "-W", "ignore", "-m", "tests.tiny_models", str(base / "models")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+    )
+    assert built.returncode == 0, built.stderr[-4000:]
+    jobs: dict[tuple[str, str], dict[str, Any]] = {}
+    texts: dict[tuple[str, str], str] = {}
+
+    def job(style: str, path: Path) -> dict[str, Any]:
+        work = base / "work" / style.replace(" ", "-") / path.stem
+        return {"path": str(path), "model": "gpt2", "work": str(work), "models": str(base / "models")}
+
+    for name in names:
+        path = PROGRAMS[name]
+        source = open_source(name, path.read_bytes())
+        jobs[name, ""] = job("original", path)
+        for style, (fix_style, unsafe) in STYLES.items():
+            fixed = engine.fix(
+                source, select(), Settings(strict=True)._replace(fix_style=fix_style), unsafe=unsafe
+            )
+            if not fixed.changed:
+                continue
+            folder = base / "fixed" / style.replace(" ", "-")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(source.with_text(fixed.text).data)
+            texts[name, style] = fixed.text
+            jobs[name, style] = job(style, folder / name)
+    runs = dict(zip(jobs, run_all(list(jobs.values()), base, python), strict=True))
+    before = {name: runs[name, ""] for name in names}
+    return Fixed(before, {key: run for key, run in runs.items() if key[1]}, texts)
+
+
+@pytest.fixture(scope="session")
+def quick(once: Once) -> Fixed:
+    return _once(once, "programs-quick", QUICK)
+
+
+@pytest.fixture(scope="session")
+def everything(once: Once) -> Fixed:
+    return _once(once, "programs", tuple(PROGRAMS))
+
+
+@pytest.fixture(scope="session")
+def elsewhere(once: Once) -> Fixed:
+    return _once(once, "programs-elsewhere", tuple(PROGRAMS), OTHER)
+
+
+def _once(once: Once, name: str, names: tuple[str, ...], python: str | None = None) -> Fixed:
+    names = tuple(
+        each
+        for each in names
+        if all(word not in each or _has(module, python) for word, module in _NEEDS.items())
+    )
+
+    def make(folder: Path) -> None:
+        (folder / "runs.pickle").write_bytes(pickle.dumps(run_programs(names, folder, python)))
+
+    made: Fixed = pickle.loads((once(name, make) / "runs.pickle").read_bytes())
+    return made
+
+
+def broken(name: str, runs: Fixed) -> list[str]:
+    """What each style of fixing broke of a program."""
+    before = runs.before[name]
+    if before["error"] is not None and transformers_before(4, 56):
+        pytest.skip("the program itself needs a newer transformers")
+    assert before["error"] is None, before["error"]
+    assert before["printed"].strip(), "the program prints nothing"
+    wrong = []
+    for style, (_, unsafe) in STYLES.items():
+        after = runs.after.get((name, style))
+        if after is None:
+            continue
+        if after["error"] is not None:
+            wrong.append(f"{style}: {after['error'].strip().splitlines()[-1]}")
+            continue
+        kept = ("saved",) if unsafe else ("models", "tokenizers", "saved")
+        wrong += [f"{style}: {key} differs" for key in kept if after[key] != before[key]]
+        if printed(after) != printed(before):
+            wrong.append(f"{style}: prints something else")
+    return wrong
+
+
+def printed(run: dict[str, Any]) -> list[str]:
+    """What the program itself printed: a Trainer prints how long it took, as do magics."""
+    times = re.compile(r"runtime|CPU times|Wall time|per loop|^\d+ ns")
+    return [line for line in run["printed"].splitlines() if not times.search(line)]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_fixes_hold(name: str, quick: Fixed) -> None:
+    if name not in quick.before:
+        pytest.skip("needs a library that is not there")
+    assert broken(name, quick) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_fixes_of_every_program_hold(name: str, everything: Fixed) -> None:
+    if name not in everything.before:
+        pytest.skip("needs a library that is not there")
+    if name in KNOWN and broken(name, everything):
+        pytest.xfail(KNOWN[name])
+    assert broken(name, everything) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    OTHER is None, reason="TELEPATHY_OTHER_PYTHON names no interpreter with another transformers"
+)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_fixes_hold_on_another_transformers(name: str, elsewhere: Fixed) -> None:
+    if name not in elsewhere.before:
+        pytest.skip("needs a library that is not there")
+    if elsewhere.before[name]["error"] is not None:
+        pytest.skip("the program itself needs another transformers")
+    assert broken(name, elsewhere) == []
+
+
+def _has(module: str, python: str | None) -> bool:
+    if python is None:
+        return importlib.util.find_spec(module) is not None
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
+
+
+def held(name: str) -> dict[str, str]:
+    """The reason of each fix of a program that is held back, by code."""
+    source = open_source(name, PROGRAMS[name].read_bytes())
+    return {
+        each.code: each.fix.reason or ""
+        for each in engine.lint(source, select(), Settings(strict=True))
+        if each.fix is not None and each.fix.safety == "display"
+    }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_fix_that_is_held_back_names_its_evidence(name: str) -> None:
+    source = open_source(name, PROGRAMS[name].read_bytes()).text.splitlines()
+    for code, reason in held(name).items():
+        numbers = re.findall(r"^line (\d+) ", reason)
+        assert numbers or reason in evidence.KINDS.values() or reason.startswith("max_length"), (code, reason)
+        assert all(source[int(number) - 1].strip() for number in numbers), (code, reason)
+
+
+def test_every_kind_of_evidence_holds_a_program_together() -> None:
+    """A kind without a program has never been seen to be needed."""
+    reasons = " ".join(reason for name in PROGRAMS for reason in held(name).values())
+    assert [kind for kind, what in evidence.KINDS.items() if what not in reasons] == []
+
+
+def test_there_are_enough_programs() -> None:
+    assert len(PROGRAMS) >= 100

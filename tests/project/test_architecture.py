@@ -1,0 +1,336 @@
+"""The house: imports point one way, start-up stays light, and our own code passes our own rules."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINT = ROOT / "telepathy_lint"
+HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_runtime")
+
+#: Every folder and module at the top of the two packages, lower ones first. What stands in one line may not import each other.
+LAYERS = {
+    "telepathy_lint": (
+        ("_version",),
+        ("findings",),
+        ("settings", "source"),
+        ("knowledge",),
+        ("flow",),
+        ("sites",),
+        ("rule",),
+        ("facts",),
+        ("fixes",),
+        ("rules",),
+        ("suppression",),
+        ("engine",),
+        ("output",),
+        ("discovery",),
+        ("cache",),
+        ("run",),
+        ("audit",),
+        ("front_ends",),
+        ("commands", "codemod"),
+        ("__init__", "__main__"),
+    ),
+    "telepathy_runtime": (
+        ("errors", "publishing"),
+        ("machine",),
+        ("checkpoint",),
+        ("models",),
+        ("choose", "registry", "memory"),
+        ("failures",),
+        ("loading",),
+        ("resolvers",),
+        ("commands",),
+        ("__init__",),
+    ),
+}
+#: Imports that still point up, to be mended; an entry that is no longer needed fails.
+POINTING_UP: set[tuple[str, str]] = set()
+
+
+class Import(NamedTuple):
+    """One import of our own: from which module, which module, and whether it happens when the first is imported."""
+
+    user: str
+    used: str
+    at_once: bool
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for package in LAYERS for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
+    """Names that a file imports, and whether it does so when it is imported itself; lazy ones and those for types included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        top_level = node in tree.body
+        yield from ((name, top_level) for name in names)
+
+
+def our_imports(name: str) -> Iterator[Import]:
+    """What a module imports of both packages, each by the module that it means."""
+    for imported, at_once in imports_of(MODULES[name]):
+        used = imported
+        while used and used not in MODULES:
+            used = used.rpartition(".")[0]
+        if used and used != name:
+            yield Import(name, used, at_once)
+
+
+def layer_of(name: str) -> tuple[str, int]:
+    """The folder or module at the top of its package that a module belongs to, and how high that stands."""
+    package, _, rest = name.partition(".")
+    part = rest.partition(".")[0] or "__init__"
+    height = {each: index for index, layer in enumerate(LAYERS[package]) for each in layer}
+    assert part in height, f"{package}/{part} has no layer: add it to LAYERS"
+    return part, height[part]
+
+
+def test_imports_point_down() -> None:
+    """Imports in functions and for types count: a circle is one, whenever it closes."""
+    up = {}
+    for name in MODULES:
+        part, height = layer_of(name)
+        for each in our_imports(name):
+            # The linter's own names and the runtime's stand beside each other; what may cross is another test's.
+            if each.used.partition(".")[0] != name.partition(".")[0] or each.used in LAYERS:
+                continue
+            other, stands = layer_of(each.used)
+            if other != part and stands >= height:
+                up[part, other] = f"{name} imports {each.used}"
+    assert set(up) == POINTING_UP, {edge: up.get(edge, "no longer needed") for edge in set(up) ^ POINTING_UP}
+
+
+def circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of nodes each of which leads to all others."""
+    reached: dict[str, set[str]] = {}
+    for start in edges:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            waiting += [
+                each for each in edges.get(waiting.pop(), ()) if each not in found and not found.add(each)
+            ]  # type: ignore[func-returns-value]
+        reached[start] = found
+    groups = {
+        frozenset(other for other in reached[node] if node in reached.get(other, ()))
+        for node in edges
+        if node in reached[node]
+    }
+    return sorted(sorted(group) for group in groups)
+
+
+#: Modules that import each other in a circle, to be opened; an entry that is no longer needed fails.
+CIRCLES: list[list[str]] = []
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_module_leads_back_to_itself(package: str) -> None:
+    edges: dict[str, set[str]] = defaultdict(set)
+    for name in MODULES:
+        for each in our_imports(name):
+            # The package itself hands its public names out when they are asked for.
+            if name.startswith(package) and each.used != package and name != package:
+                edges[name].add(each.used)
+    assert circles(edges) == [group for group in CIRCLES if group[0].startswith(package)]
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
+    for module, _ in imports_of(path):
+        if module.startswith("telepathy_runtime"):
+            allowed = ["telepathy_runtime.models", "telepathy_runtime.machine.gpu_names"]
+            if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
+                allowed.append(
+                    "telepathy_runtime.memory"
+                )  # capacities and estimates: arithmetic, without torch
+            assert module.startswith(tuple(allowed)), module
+
+
+@pytest.mark.parametrize("path", sorted((LINT / "rules").glob("tlp*.py")), ids=lambda path: path.stem)
+def test_no_rule_imports_another(path: Path) -> None:
+    """What two rules need is a module of its own: a rule can be read, and taken out, by itself."""
+    assert not [module for module, _ in imports_of(path) if module.startswith("telepathy_lint.rules")]
+
+
+def loaded_after(code: str) -> set[str]:
+    """The modules in memory after running some code in a fresh interpreter."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_importing_every_rule_and_the_cli_stays_light() -> None:
+    loaded = loaded_after("import telepathy_lint.commands.cli, telepathy_lint.rules as r; r.all_rules()")
+    assert not loaded & {*HEAVY, "libcst"}
+
+
+def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        'from transformers import AutoModel\nm = AutoModel.from_pretrained("x", device_map="auto")\n'
+    )
+    code = f"from telepathy_lint.commands.cli import run; run(['check', '--output-format', 'concise', {str(script)!r}])"
+    loaded = loaded_after(code)
+    assert "telepathy_lint.rules.tlp101_hardcoded_device_map" in loaded
+    assert not loaded & {*HEAVY, "libcst"}
+
+
+#: Each takes milliseconds to import, by itself or by what it brings along, and most runs would have no use for it.
+SLOW_TO_IMPORT = {
+    "copy", "dataclasses", "datetime", "difflib", "dis", "inspect", "json", "subprocess", "tempfile", "tokenize", "tomllib",
+}  # fmt: skip
+LOAD = """\
+from transformers import AutoModel
+m = AutoModel.from_pretrained("meta-llama/Llama-3.1-8B", device_map="auto")
+"""
+
+
+@pytest.mark.parametrize("name", ["script.py", "book.ipynb"])
+def test_a_check_imports_nothing_slow(name: str, tmp_path: Path) -> None:
+    script = tmp_path / name
+    cell = {"cell_type": "code", "source": LOAD, "metadata": {}, "outputs": [], "execution_count": None}
+    book = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    script.write_text(LOAD if name == "script.py" else book)
+    options = ["--isolated", "--output-format", "concise"]
+    kept = ["--cache-dir", str(tmp_path / "kept")]
+    for more in (["--no-cache"], kept, kept):  # the last time from the cache
+        # A notebook and the cache are JSON.
+        slow = SLOW_TO_IMPORT - ({"json"} if more == kept or name == "book.ipynb" else set())
+        loaded_after(
+            "import sys; before = set(sys.modules)\n"
+            f"from telepathy_lint.commands.cli import run; status = run({['check', *options, *more, str(script)]!r})\n"
+            f"assert status == 1 and not (found := (set(sys.modules) - before) & {slow!r}), found"
+        )
+
+
+def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("print('nothing of interest')\n")
+    loaded = loaded_after(f"from telepathy_lint.commands.cli import run; run(['check', {str(script)!r}])")
+    assert not {name for name in loaded if name.startswith(("telepathy_lint.sites", "telepathy_lint.rules"))}
+
+
+def test_our_own_code_passes_our_own_rules() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "telepathy_lint",
+        "check",
+        "telepathy_lint",
+        "telepathy_runtime",
+        "benchmarks",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", ["telepathy_lint", "telepathy_runtime"])
+def test_modules_stay_readable(package: str) -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long, "split them by meaning"
+
+
+#: What may look at the disk or the environment. A finding that rested on what anything else saw there would be remembered
+#: wrongly: the cache knows a result by its file, its settings and what `Modules` was asked.
+LOOKS_OUTSIDE = {
+    "flow/import_resolution", "discovery/", "run/atomic_write", "run/baseline", "run/batch", "run/processes", "cache/",
+    "audit/", "commands/", "front_ends/", "__main__", "rules/__init__", "output/streams",
+}  # fmt: skip
+OUTSIDE = {
+    "open", "os.open", "os.environ", "os.getenv", "os.getcwd", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.lstat",
+    "os.access", "os.path.exists", "os.path.lexists", "os.path.isfile", "os.path.isdir", "os.path.islink",
+    "os.path.realpath", "os.path.getmtime", "os.path.getsize",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> None:
+    if path.relative_to(LINT).with_suffix("").as_posix().startswith(tuple(LOOKS_OUTSIDE)):
+        return
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    looked = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    looked |= {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    # The one door, through which the cache reads along.
+    allowed = {"open"} if path.relative_to(LINT) == Path("flow/project.py") else set()
+    assert looked & OUTSIDE == allowed
+    assert not {name.partition(".")[0] for name, _ in imports_of(path)} & {
+        "pathlib",
+        "glob",
+        "time",
+        "random",
+    }
+
+
+# ---- one follower of objects, one table of what gives an object back
+
+
+DEVICES_AND_DTYPES = {"cpu", "cuda", "xpu", "npu", "half", "float", "double", "bfloat16"}
+FOLLOWER, ONWARD, TABLE = (LINT / "flow" / f"{name}.py" for name in ("objects", "onward", "same_object"))
+
+
+def words_together(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
+    """The strings of every set, list and tuple that is written out, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Set, ast.List, ast.Tuple)):
+            words = {each.value for each in node.elts if isinstance(each, ast.Constant)}
+            yield node.lineno, {each for each in words if isinstance(each, str)}
+
+
+def tables_of_the_same_object(path: Path) -> list[int]:
+    """The lines of a module where a table stands of methods, or functions, that give back the object they get."""
+    from telepathy_lint.flow import same_object
+
+    found = []
+    for line, words in words_together(ast.parse(path.read_text(encoding="utf-8"))):
+        methods = words & (same_object.METHODS - DEVICES_AND_DTYPES - {"type", "apply"})
+        if len(methods) > 1 or len(words & same_object._FUNCTIONS) > 2:
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
+def test_one_table_says_which_calls_give_the_same_object_back(path: Path) -> None:
+    assert bool(tables_of_the_same_object(path)) is (path == TABLE)
+
+
+def test_a_second_table_would_be_seen(tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text('_SAME = ("eval", "to")\n_WRAPS = {"DDP", "FSDP", "deepcopy"}\n')
+    assert tables_of_the_same_object(other) == [1, 2]
+
+
+def test_one_module_follows_objects_and_one_steps_onward() -> None:
+    """Another follower would look at what holds a node, or at what a name is bound to, by itself."""
+    for path in sorted(LINT.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert ("class _Follower(Calls)" in text) is (path == FOLLOWER), path
+        assert ("Step(" in text) is (path == ONWARD), path
