@@ -168,7 +168,7 @@ class Linting:
 
     def _linted(self, item: _Work, modules: Modules) -> tuple[FileResult, Grounds | None]:
         """The result of a file, and what it rests on where results are to be remembered."""
-        from telepathy_lint.run import lint_file as one_file
+        from telepathy_lint.run import lint_file
 
         data, changed = item.data, False
         if data is None:
@@ -177,7 +177,7 @@ class Linting:
             except OSError as error:
                 return _unreadable(item.plan.path, f"cannot be read: {error.strerror}"), None
             changed = item.digest is not None and _digest_of(data) != item.digest
-        result = one_file.lint_file(item.plan, data, modules)
+        result = lint_file.lint_file(item.plan, data, modules)
         if self.contents is None or item.digest is None or changed:
             return result, None
         from telepathy_lint.cache import grounds

@@ -7,7 +7,7 @@ import ast
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.objects import SURELY_IS, Policy
 from telepathy_lint.flow.tree import Context
-from telepathy_lint.sites import configs_and_processors as companions
+from telepathy_lint.sites import configs_and_processors
 from telepathy_lint.sites.direct_loads import Loads
 from telepathy_lint.sites.site import LOADS, Kind, Site
 from telepathy_lint.sites.wrappers import Wrappers
@@ -29,7 +29,7 @@ def find(file: File) -> tuple[Site, ...]:
 
 def with_companions(file: File) -> tuple[Site, ...]:
     """Everything that a file loads: models, tokenizers, pipelines, and what comes with them."""
-    return (*file.fact(loads), *companions.find(file))
+    return (*file.fact(loads), *configs_and_processors.find(file))
 
 
 def _by_call(file: File) -> dict[ast.AST, Site]:

@@ -23,7 +23,7 @@ from telepathy_lint.findings.result import FileFinding, FileResult, Note
 from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
 from telepathy_lint.output import FORMATS
 from telepathy_lint.run import batch as project
-from telepathy_lint.run import lint_file as one_file
+from telepathy_lint.run import lint_file
 
 ROOT = Path(__file__).parents[3]
 IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
@@ -129,7 +129,7 @@ def test_a_crash_is_not_remembered(lint: Any, monkeypatch: pytest.MonkeyPatch) -
         raise KeyError("once")
 
     with monkeypatch.context() as broken:
-        broken.setattr(one_file, "_lint_file", crash)
+        broken.setattr(lint_file, "_lint_file", crash)
         assert "itself failed" in lint()[1]
     assert "TLP101" in lint()[1]
 
@@ -359,7 +359,7 @@ def test_a_file_that_changes_before_it_is_read_again(lint: Any, monkeypatch: pyt
     for name in ("a.py", "b.py", "c.py"):
         write(name, LOAD)
     monkeypatch.setattr(project, "_HELD", 0)
-    run = one_file.lint_file
+    run = lint_file.lint_file
 
     def changing(plan: Any, *rest: Any) -> FileResult:
         if plan.path == "a.py":
@@ -367,11 +367,11 @@ def test_a_file_that_changes_before_it_is_read_again(lint: Any, monkeypatch: pyt
             os.unlink("c.py")
         return run(plan, *rest)
 
-    monkeypatch.setattr(one_file, "lint_file", changing)
+    monkeypatch.setattr(lint_file, "lint_file", changing)
     code, out, _ = lint("--jobs", "1", "--output-format", "concise", ".")
     assert code == 2
     assert "a.py:2" in out and "b.py:" not in out and "c.py:1:1: TLP000 cannot be read" in out
-    monkeypatch.setattr(one_file, "lint_file", run)
+    monkeypatch.setattr(lint_file, "lint_file", run)
     write("b.py", LOAD)
     assert lint(".") == lint("--no-cache", ".")
 

@@ -16,7 +16,7 @@ from telepathy_lint.commands import cli
 from telepathy_lint.commands.check import Check
 from telepathy_lint.findings.result import FileResult
 from telepathy_lint.rules import all_rules
-from telepathy_lint.run import lint_file as one_file
+from telepathy_lint.run import lint_file
 from telepathy_lint.run import processes as workers
 
 IMPORT = "from transformers import AutoModelForCausalLM\n"
@@ -121,14 +121,14 @@ def test_an_unreadable_folder_is_named(lint: Any, monkeypatch: pytest.MonkeyPatc
 def test_a_crash_of_the_linter_is_one_files_finding(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     write("a.py")
     write("b.py")
-    original = one_file._lint_file
+    original = lint_file._lint_file
 
     def crash(plan: Any, data: Any, modules: Any) -> FileResult:
         if plan.path == "a.py":
             raise KeyError("oops")
         return original(plan, data, modules)
 
-    monkeypatch.setattr(one_file, "_lint_file", crash)
+    monkeypatch.setattr(lint_file, "_lint_file", crash)
     ran = lint(*JSON)
     assert (ran.code, ran.findings) == (2, [("a.py", 1, "TLP000"), ("b.py", 2, "TLP101")])
     assert "KeyError: 'oops'" in ran.out
@@ -320,7 +320,7 @@ def test_a_worker_that_dies_loses_one_file_only(
     names = [f"m{number:03}.py" for number in range(files)]
     for name in names:
         write(name)
-    original = one_file._lint_file
+    original = lint_file._lint_file
     parent = os.getpid()
     dead = Path("dead").absolute()
 
@@ -334,7 +334,7 @@ def test_a_worker_that_dies_loses_one_file_only(
         wait_for(dead)
         return original(plan, data, modules)
 
-    monkeypatch.setattr(one_file, "_lint_file", die)
+    monkeypatch.setattr(lint_file, "_lint_file", die)
     ran = lint(*JSON, "--jobs", str(jobs), "--no-cache")
     lost = os.readlink(dead)
     assert ran.code == 2
@@ -364,8 +364,8 @@ def test_a_worker_that_dies_with_files_it_had_not_begun_loses_none(
             wait_for(dead)
         return run(plan, data, modules)
 
-    run = one_file._lint_file
-    monkeypatch.setattr(one_file, "_lint_file", begun)
+    run = lint_file._lint_file
+    monkeypatch.setattr(lint_file, "_lint_file", begun)
     monkeypatch.setattr(workers, "_send", die)
     ran = lint(*JSON, "--jobs", "2", "--no-cache")
     assert [code for _, _, code in ran.findings] == ["TLP101"] * 300
@@ -677,14 +677,14 @@ def test_nothing_is_written_before_everything_is_read(lint: Any, monkeypatch: py
     """What is found in one file may depend on another, so no file may change while others are still being looked at."""
     for number in range(4):
         write(f"m{number}.py")
-    original = one_file._lint_file
+    original = lint_file._lint_file
     seen: list[bool] = []
 
     def look(plan: Any, data: Any, modules: Any) -> FileResult:
         seen.append(all(path.read_text() == BAD for path in Path().glob("*.py")))
         return original(plan, data, modules)
 
-    monkeypatch.setattr(one_file, "_lint_file", look)
+    monkeypatch.setattr(lint_file, "_lint_file", look)
     assert lint("--select", "TLP101", "--fix", "--jobs", "1").code == 0
     assert seen == [True] * 4
     assert all(path.read_text() != BAD for path in Path().glob("*.py"))

@@ -19,7 +19,7 @@ import pytest
 
 from telepathy_lint.commands import cli
 from telepathy_lint.run import atomic_write as writing
-from telepathy_lint.run import lint_file as one_file
+from telepathy_lint.run import lint_file
 
 ROOT = Path(__file__).parents[3]
 LOAD = 'from transformers import AutoModel\nm = AutoModel.from_pretrained("gpt2", device_map="auto", torch_dtype=1)\n'
@@ -377,7 +377,7 @@ def test_a_file_changed_while_it_is_fixed_is_left_alone_and_said(
 ) -> None:
     for name in ("a.py", "b.py", "c.py"):
         write(name)
-    original = one_file._lint_file
+    original = lint_file._lint_file
 
     def meanwhile(plan: Any, data: Any, modules: Any) -> Any:
         result = original(plan, data, modules)
@@ -386,7 +386,7 @@ def test_a_file_changed_while_it_is_fixed_is_left_alone_and_said(
             Path("b.py").unlink()
         return result
 
-    monkeypatch.setattr(one_file, "_lint_file", meanwhile)
+    monkeypatch.setattr(lint_file, "_lint_file", meanwhile)
     assert cli.run([*FIX, "--jobs", "1", "."]) == 2
     out = capsys.readouterr().out
     assert "a.py:1:1: TLP000 not fixed: the file was changed by another program" in out
