@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import Binding, bindings_of
 from telepathy_lint.flow.tree import Scope, Tree
@@ -38,6 +39,17 @@ class Index:
                 or (type(node) is ast.Attribute and node.attr == name)
             ]
         return found
+
+    def method_calls(self, *names: str) -> Iterator[tuple[ast.Call, ast.Attribute]]:
+        """The calls of methods of these names on whatever object, each with what is called."""
+        offsets = self.words.find(*(f".{name}(" for name in names), whole=False)
+        for node in self.tree.visit(self.tree.lines_of(offsets)):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in names
+            ):
+                yield node, node.func
 
     def imports(self) -> list[tuple[str, str]]:
         """The names that the file's imports bind, in any scope, each with its dotted origin."""

@@ -37,13 +37,9 @@ def find(file: File) -> Iterator[Site]:
     tree, words = file.tree, file.words
     if not words.has(*_METHODS) or re.search(_RESIZES, tree.text):
         return
-    for node in tree.visit(tree.lines_of(words.find(*_METHODS))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        if node.func.attr not in _METHODS:
-            continue
+    for node, method in file.uses.method_calls(*_METHODS):
         context = tree.context_of(node)
-        tokenizers = surely(file, node.func.value, context, "tokenizer")
+        tokenizers = surely(file, method.value, context, "tokenizer")
         ids = {site.model_id for site in tokenizers}
         (name,) = ids if len(ids) == 1 else (None,)
         own = next((tokens for family, tokens in _EXACT if re.fullmatch(family, name or "")), None)
@@ -58,7 +54,7 @@ def find(file: File) -> Iterator[Site]:
             file=file,
             node=node,
             context=context,
-            classes=(f"{tokenizers[0].class_name}.{node.func.attr}",),
+            classes=(f"{tokenizers[0].class_name}.{method.attr}",),
             arguments=given,
             opaque=opaque,
             model_id=name,

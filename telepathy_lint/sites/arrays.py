@@ -28,13 +28,11 @@ def find(file: File) -> Iterator[Site]:
     offsets = words.find(".numpy(", whole=False)
     if not offsets or "bfloat16" not in tree.text or re.search(_OTHERWISE, tree.text):
         return
-    for node in tree.visit(tree.lines_of(offsets)):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        if node.func.attr != "numpy" or node.args or node.keywords:
+    for node, method in file.uses.method_calls("numpy"):
+        if node.args or node.keywords:
             continue
         context = tree.context_of(node)
-        model = _computed_by(file, node.func.value, context, False)
+        model = _computed_by(file, method.value, context, False)
         if model is None:
             continue
         about = surely(file, model[0].func, model[1], "model")

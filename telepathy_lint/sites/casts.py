@@ -20,19 +20,16 @@ QUANTIZING = ("quantization_config", *_SWITCHES)
 
 def find(file: File) -> Iterator[Site]:
     """Each cast, with the argument that quantizes its model as `quantization_config`."""
-    tree, words = file.tree, file.words
     quantized = {site: by for site in file.fact(loads) if (by := _quantized_by(site)) is not None}
     if not quantized:
         return
-    for node in tree.visit(tree.lines_of(words.find(".half(", ".float(", ".to(", whole=False))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    for node, method in file.uses.method_calls("half", "float", "to"):
+        name = method.attr
+        if name == "to" and not (node.args or node.keywords):
             continue
-        name = node.func.attr
-        if name not in ("half", "float", "to") or (name == "to" and not (node.args or node.keywords)):
-            continue
-        context = tree.context_of(node)
+        context = file.tree.context_of(node)
         # What wraps the model, as PEFT does, may be cast: its own weights are not quantized.
-        about = surely(file, node.func.value, context, "model", policy=IS_ITSELF)
+        about = surely(file, method.value, context, "model", policy=IS_ITSELF)
         if not about or not all(each in quantized for each in about):
             continue
         given, opaque = file.arguments.read(node, context, ("device", "dtype"))

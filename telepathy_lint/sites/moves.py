@@ -20,14 +20,9 @@ def find(file: File) -> Iterator[Site]:
     mapped = {site: found for site in models if (found := _map_of(site)) is not None}
     if not mapped:
         return
-    tree = file.tree
-    for node in tree.visit(tree.lines_of(file.words.find(*(f".{name}(" for name in _MOVES), whole=False))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        if node.func.attr not in _MOVES:
-            continue
-        context = tree.context_of(node)
-        about = surely(file, node.func.value, context, "model")
+    for node, method in file.uses.method_calls(*_MOVES):
+        context = file.tree.context_of(node)
+        about = surely(file, method.value, context, "model")
         if not about or not all(each in mapped for each in about):
             continue
         given, opaque = file.arguments.read(node, context, ("device", "dtype"))
@@ -40,7 +35,7 @@ def find(file: File) -> Iterator[Site]:
             kind="move",
             node=node,
             context=context,
-            classes=(f"{first.class_name}.{node.func.attr}",),
+            classes=(f"{first.class_name}.{method.attr}",),
             arguments=given,
             opaque=opaque,
             generative=False,
