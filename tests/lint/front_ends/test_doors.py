@@ -76,7 +76,6 @@ _MODES = {
     "default-plain": (False, False), "default-unsafe": (False, True),
     "strict-plain": (True, False), "strict-unsafe": (True, True),
 }  # fmt: skip
-Modes = pytest.mark.parametrize(("strict", "unsafe"), _MODES.values(), ids=_MODES)
 
 
 def modes(*quick: str) -> pytest.MarkDecorator:
@@ -173,7 +172,7 @@ def fixed_in_text(text: str) -> dict[str, Counter[str]]:
 # ---- the numbers themselves
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_before_is_fixed_and_left(strict: bool, unsafe: bool) -> None:
     seen = 0
     for name, one in expected(strict, unsafe).items():
@@ -187,7 +186,7 @@ def test_before_is_fixed_and_left(strict: bool, unsafe: bool) -> None:
     assert seen > 100
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_what_is_fixed_together_with_another_is_known(strict: bool, unsafe: bool) -> None:
     for name, (_, fixed) in results(strict, unsafe).items():
         for one in fixed.applied:
@@ -201,6 +200,7 @@ def test_what_is_fixed_together_with_another_is_known(strict: bool, unsafe: bool
                 assert one.fix.safety == "safe" or unsafe
 
 
+@pytest.mark.slow
 def test_no_reason_is_out_of_date() -> None:
     """Every row of both tables is seen in some file."""
     appeared, together = set(), set()
@@ -217,7 +217,7 @@ def test_no_reason_is_out_of_date() -> None:
     assert together >= set(TOGETHER)
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_a_second_run_reports_what_is_left(strict: bool, unsafe: bool) -> None:
     settings = Settings(strict=strict)
     for name, one in expected(strict, unsafe).items():
@@ -227,7 +227,7 @@ def test_a_second_run_reports_what_is_left(strict: bool, unsafe: bool) -> None:
         assert places(telepathy_lint.lint(one.after, path=name, settings=settings)) == one.left, name
 
 
-@Modes
+@modes("default-plain", "strict-unsafe")
 def test_the_fix_of_one_rule_makes_no_room_for_another(strict: bool, unsafe: bool) -> None:
     """A rewritten call is followed as the call before: what is relevant of it stays relevant, and nothing else becomes so."""
     settings = Settings(strict=strict)
@@ -257,7 +257,7 @@ def test_a_source_gives_the_same_when_it_is_looked_at_twice() -> None:
 # ---- the front ends
 
 
-@modes("default-plain", "strict-unsafe")
+@modes("default-plain")
 def test_the_command_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     wanted = expected(strict, unsafe)
     configured(folder, strict)
@@ -290,7 +290,7 @@ def test_the_hooks_say_the_same(folder: Path, strict: bool, unsafe: bool) -> Non
     assert contents(folder) == {name: one.after for name, one in wanted.items()}
 
 
-@modes("default-plain", "strict-unsafe")
+@modes("default-plain")
 def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     pytest.importorskip("flake8")
     wanted = expected(strict, unsafe)
@@ -320,7 +320,7 @@ def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     assert found() == {name: one.left for name, one in wanted.items()}
 
 
-@modes("default-plain", "strict-unsafe")
+@modes("default-plain")
 def test_the_codemod_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     configured(folder, strict)
     for name, one in expected(strict, unsafe).items():
@@ -332,7 +332,7 @@ def test_the_codemod_says_the_same(folder: Path, strict: bool, unsafe: bool) -> 
         assert sorted(rows) == [row[:3] for row in one.left], name
 
 
-@modes("default-plain", "strict-unsafe")
+@modes("default-plain")
 def test_the_language_server_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     pytest.importorskip("pygls")
     from lsprotocol import types
@@ -361,7 +361,9 @@ def test_the_language_server_says_the_same(folder: Path, strict: bool, unsafe: b
         assert places(again) == one.left, name
 
 
-@pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
+@pytest.mark.parametrize(
+    "strict", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["default", "strict"]
+)
 def test_the_audit_says_the_same(folder: Path, strict: bool) -> None:
     configured(folder, strict)
     wanted = expected(strict, False)
