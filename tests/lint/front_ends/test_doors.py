@@ -276,7 +276,7 @@ def test_the_command_says_the_same(folder: Path, strict: bool, unsafe: bool) -> 
     assert after == {name: one.left for name, one in wanted.items()}
 
 
-@modes("default-plain")
+@modes()
 def test_the_hooks_say_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     wanted = expected(strict, unsafe)
     configured(folder, strict)
@@ -290,7 +290,7 @@ def test_the_hooks_say_the_same(folder: Path, strict: bool, unsafe: bool) -> Non
     assert contents(folder) == {name: one.after for name, one in wanted.items()}
 
 
-@modes("default-plain")
+@modes()
 def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     pytest.importorskip("flake8")
     wanted = expected(strict, unsafe)
@@ -320,7 +320,7 @@ def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     assert found() == {name: one.left for name, one in wanted.items()}
 
 
-@modes("default-plain")
+@modes()
 def test_the_codemod_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     configured(folder, strict)
     for name, one in expected(strict, unsafe).items():
@@ -361,9 +361,8 @@ def test_the_language_server_says_the_same(folder: Path, strict: bool, unsafe: b
         assert places(again) == one.left, name
 
 
-@pytest.mark.parametrize(
-    "strict", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["default", "strict"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("strict", [False, True], ids=["default", "strict"])
 def test_the_audit_says_the_same(folder: Path, strict: bool) -> None:
     configured(folder, strict)
     wanted = expected(strict, False)
