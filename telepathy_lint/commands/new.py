@@ -19,8 +19,8 @@ from collections.abc import Iterator
 
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule{helpers}
-from telepathy_lint.sites import Site
 from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
 
 
 class {class_name}(Rule):
@@ -81,7 +81,7 @@ Next steps (see docs/write-a-rule.md):
      It writes the expectations and bad_*.fixed.py. Read the diff.
   4. Run: telepathy-lint check --select {code} ~/src
      on code you did not write. Read every finding.
-  5. Add a test to tests/test_*claims.py for what the docstring says about the
+  5. Add a test to tests/lint/knowledge/test_*claims.py for what the docstring says about the
      library.
   6. Run: python docs/generate.py
      It writes the rule's page. Add a line to CHANGELOG.md.

@@ -125,7 +125,7 @@ def test_every_rule_has_fixtures(code: str) -> None:
     assert expectations >= 8, "at least eight bad shapes"
     good = [path.read_text(encoding="utf-8") for path in GOOD if path.parent.name == code]
     assert sum(text.count("from_") + text.count("pipeline(") for text in good) >= 8, (
-        "at least eight good ones"
+        "at least eight loads (from_... or pipeline) in the good files"
     )
 
 
