@@ -40,13 +40,6 @@ def is_placed_alike(site: Site) -> bool:
     return not site.source.once(_launches) and bool(site.source.once(_places_by_hand))
 
 
-def states_a_dtype(site: Site) -> bool:
-    argument = site.argument("dtype", "torch_dtype")
-    return (
-        argument is not None and not argument.optional and not any(value.is_none for value in argument.values)
-    )
-
-
 def cost_under_a_launcher(site: Site) -> str | None:
     """What the map does in each process of a launcher that the file shows; None where it shows none, or several maps."""
     argument = site.argument("device_map")

@@ -13,7 +13,7 @@ from functools import partial
 from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.decoding import does_one_task
 from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
-from telepathy_lint.facts.placement import is_on_the_cpu, states_a_dtype
+from telepathy_lint.facts.placement import is_on_the_cpu
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
@@ -253,11 +253,20 @@ def attention_is_settled(site: Site) -> bool:
     """Whether no other implementation could be used than the one that transformers chooses."""
     if site.argument("use_flash_attention_2") is not None:
         return True  # the rule about outdated arguments speaks of attention there
-    if is_small(site) or states_a_dtype(site) or is_quantized(site):
-        return True  # somebody chose how the model loads, or its size makes no difference
-    return is_on_the_cpu(site) or site.source.remember(
-        "attention", partial(_looks_at_attention, site.context.scope.tree)
+    if is_small(site):
+        return True  # its size makes no difference
+    return (
+        _is_in_float32(site)
+        or is_on_the_cpu(site)
+        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
     )
+
+
+def _is_in_float32(site: Site) -> bool:
+    argument = site.argument("dtype", "torch_dtype")
+    if argument is None or argument.optional:
+        return False
+    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
 
 
 def _looks_at_attention(tree: Tree) -> bool:
