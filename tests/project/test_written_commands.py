@@ -41,6 +41,7 @@ ELSEWHERE = {
     "code --install-extension": "it needs VS Code",
     "srun": "it needs a SLURM cluster; tests/runtime/machine/test_launcher.py has its variables",
     "torchrun": "tests/runtime/machine/test_processes.py",
+    "python benchmarks/broken_fixes.py": "it runs public code for an hour",
     "python benchmarks/precision.py": "it fetches public repositories",
     "python benchmarks/speed.py": "it measures for minutes",
     "python -m libcst.tool": "tests/project/test_docs.py runs these lines, with and without black",
