@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 import transformers
 
+from benchmarks.memory_review import MEMORY
 from telepathy_runtime.memory import Workload, estimate
-from telepathy_runtime.memory.review import MEMORY
 from telepathy_runtime.memory.standard_step import hub_config, traced
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec
