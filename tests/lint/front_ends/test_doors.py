@@ -64,7 +64,6 @@ TOGETHER = {
         "TLP109",
         "TLP102",
     ): "the loader merges the generation config that from_pretrained would have put in its place",
-    ("TLP104", "TLP102"): "a call that states a dtype is not reported by default",
     ("TLP108", "TLP101"): "the device_map that the pipeline ignores is taken out",
     ("TLP203", "TLP207"): "an argument that raises goes, and what is left states how the call decodes",
     ("TLP203", "TLP105"): "the loader's generation config says how every `generate` call decodes",
