@@ -26,6 +26,8 @@ from telepathy_runtime import (
 from tests.checkpoints import EOS_ID, PAD_ID, STOP_IDS, TURN_ID, UNUSED, VOCABULARY
 from tests.runtime.conftest import Checkpoints
 
+OLD = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 57)
+
 TEMPLATE = "{% for m in messages %}{{ m['role'] }}:{{ m['content'] }}TURN{% endfor %}"
 
 
@@ -111,6 +113,7 @@ def test_what_was_found_is_not_shipped(checkpoints: Checkpoints, tmp_path: Path)
     assert (saved["eos_token_id"], saved.get("pad_token_id")) == (shipped["eos_token_id"], None)
 
 
+@pytest.mark.skipif(OLD, reason="transformers 4.46 does not show the turn-ending token of every template")
 @pytest.mark.parametrize(("turn", "added"), [("<|eot_id|>", False), (UNUSED, True), ("", False)])
 def test_the_chat_template_is_noticed(
     turn: str, added: bool, checkpoints: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
