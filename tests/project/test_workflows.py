@@ -244,7 +244,7 @@ def test_the_gitlab_job_reports_and_fails_as_asked(shell: str, tmp_path: Path, i
         "src/load.py",
     )
     assert entry["location"]["positions"]["begin"] == {"line": 3, "column": 43} and entry["fingerprint"]
-    assert "src/load.py:3:43: TLP101" in found.stdout
+    assert "src/load.py:3:9: TLP101" in found.stdout
     assert (tmp_path / ".telepathy_lint_cache").is_dir()
     assert ran(args="--select TLP101", fail_on="errors").returncode == 0
     script.write_text("model = from_pretrained(\n", encoding="utf-8")
@@ -328,7 +328,7 @@ def test_pre_commit_builds_and_runs_the_hooks_of_a_tag(tmp_path: Path, project: 
     home = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
 
     report = module("pre_commit", "run", "telepathy-lint", "--all-files", folder=project, **home)
-    assert report.returncode == 1 and "load.py:3:43" in report.stdout, report.stdout + report.stderr
+    assert report.returncode == 1 and "load.py:3:9" in report.stdout, report.stdout + report.stderr
     assert "exit code: 1" in report.stdout and "text.md" not in report.stdout
     assert (project / "load.py").read_text(encoding="utf-8") == BAD
     fix = module("pre_commit", "run", "telepathy-lint-fix", "--all-files", folder=project, **home)
@@ -359,4 +359,4 @@ def test_a_mirror_as_the_release_notes_describe_it_works(tmp_path: Path, project
     links = f"{os.environ.get('PIP_FIND_LINKS', '')} {wheels}".strip()
     environment = {"PRE_COMMIT_HOME": str(tmp_path / "home"), "PIP_FIND_LINKS": links}
     report = module("pre_commit", "run", "telepathy-lint", "--all-files", folder=project, **environment)
-    assert report.returncode == 1 and "load.py:3:43" in report.stdout, report.stdout + report.stderr
+    assert report.returncode == 1 and "load.py:3:9" in report.stdout, report.stdout + report.stderr
