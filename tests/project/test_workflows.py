@@ -244,7 +244,7 @@ def test_the_gitlab_job_reports_and_fails_as_asked(shell: str, tmp_path: Path, i
         "src/load.py",
     )
     assert entry["location"]["positions"]["begin"] == {"line": 3, "column": 43} and entry["fingerprint"]
-    assert "src/load.py:3:9: TLP101" in found.stdout
+    assert "src/load.py:3:43: TLP101" in found.stdout
     assert (tmp_path / ".telepathy_lint_cache").is_dir()
     assert ran(args="--select TLP101", fail_on="errors").returncode == 0
     script.write_text("model = from_pretrained(\n", encoding="utf-8")
