@@ -16,10 +16,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from telepathy_lint.knowledge import generate_arguments as table  # noqa: E402
+from telepathy_runtime.machine.environment import dtype_keyword  # noqa: E402
 from tests import checkpoints  # noqa: E402
 from tests.probing import listening  # noqa: E402
-
-OLD = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 57)
 
 IGNORED = {"temperature": 0.7, "top_p": 0.5, "top_k": 3, "min_p": 0.4, "typical_p": 0.3}
 NEUTRAL = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "typical_p": 1.0}
@@ -254,11 +253,11 @@ def test_without_beams_nothing_looks_at(name: str, plain: Path) -> None:
         assert name in seen
 
 
-@pytest.mark.skipif(OLD, reason="written for dtype= and set_attn_implementation, which are newer")
 @pytest.mark.parametrize("name", table.OUTPUTS)
 def test_outputs_are_dropped_without_a_dictionary_to_hold_them(name: str, plain: Path) -> None:
-    model, inputs = load(plain), prompt(plain)
-    model.set_attn_implementation("eager")
+    # Attention weights are given by eager attention alone.
+    model = transformers.AutoModelForCausalLM.from_pretrained(plain, attn_implementation="eager")
+    inputs = prompt(plain)
     given = {"do_sample": False, "max_new_tokens": 3, "pad_token_id": checkpoints.EOS_ID, name: True}
     assert isinstance(model.generate(**inputs, **given), torch.Tensor)
     kept = model.generate(**inputs, **given, return_dict_in_generate=True)
@@ -284,10 +283,9 @@ def test_a_token_beyond_the_embeddings_raises_until_they_are_resized(tmp_path: P
 # ---- TLP209
 
 
-@pytest.mark.skipif(OLD, reason="written for dtype= and set_attn_implementation, which are newer")
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_the_scaler_refuses_gradients_of_float16_weights(dtype: str, plain: Path) -> None:
-    model = transformers.AutoModelForCausalLM.from_pretrained(plain, dtype=dtype)
+    model = transformers.AutoModelForCausalLM.from_pretrained(plain, **{dtype_keyword(): dtype})
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
     scaler = torch.amp.GradScaler("cpu")
     with torch.autocast("cpu", torch.float16):
@@ -306,10 +304,9 @@ def test_fp16_gives_the_trainer_a_scaler() -> None:
     assert 'mixed_precision == "fp16"' in source
 
 
-@pytest.mark.skipif(OLD, reason="written for dtype= and set_attn_implementation, which are newer")
 def test_adapters_of_a_float16_model_are_float32(plain: Path) -> None:
     peft = pytest.importorskip("peft")
-    model = transformers.AutoModelForCausalLM.from_pretrained(plain, dtype="float16")
+    model = transformers.AutoModelForCausalLM.from_pretrained(plain, **{dtype_keyword(): "float16"})
     adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"]))
     trained = [each for each in adapted.parameters() if each.requires_grad]
     assert trained
@@ -319,9 +316,8 @@ def test_adapters_of_a_float16_model_are_float32(plain: Path) -> None:
 # ---- TLP210
 
 
-@pytest.mark.skipif(OLD, reason="written for dtype= and set_attn_implementation, which are newer")
 def test_numpy_has_no_bfloat16(plain: Path) -> None:
-    model = transformers.AutoModel.from_pretrained(plain, dtype="bfloat16")
+    model = transformers.AutoModel.from_pretrained(plain, **{dtype_keyword(): "bfloat16"})
     with torch.no_grad():
         output = model(**prompt(plain), output_hidden_states=True)
     for states in (
