@@ -167,7 +167,7 @@ def _generation(
     config = model.generation_config
     # Not by setattr: what the caller did not say is not written into saved files.
     fields = vars(config)
-    turn = turn_end(tokenizer) if template else None
+    turn = turn_end(tokenizer, warnings) if template else None
     stops = generation.union(fields.get("eos_token_id"), getattr(tokenizer, "eos_token_id", None), turn)
     if turn is not None and stops != generation.union(fields.get("eos_token_id"), tokenizer.eos_token_id):
         warnings.append(
@@ -185,14 +185,20 @@ def _generation(
             yield f"generation_config.{name}", [before, value]
 
 
-def turn_end(tokenizer: Any) -> int | None:
-    """The id of the special token that the chat template puts behind an answer; None where there is none."""
+def turn_end(tokenizer: Any, warnings: list[str]) -> int | None:
+    """The id of the special token that the chat template puts behind an answer; None where there is none.
+
+    Adds a warning where the template cannot be rendered here at all.
+    """
     talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
     try:
         text = tokenizer.apply_chat_template(talk, tokenize=False)
         ids = tokenizer(text.rpartition(_MARK)[2], add_special_tokens=False)["input_ids"]
+    except ImportError as error:
+        warnings.append(f"the chat template was not read for its stop token: {error}")
+        return None
     except Exception:
-        return None  # a template is a program: this one wants other messages, or jinja2 is missing
+        return None  # a template is a program: this one wants other messages
     special = set(getattr(tokenizer, "all_special_ids", ()))
     special |= {int(index) for index in getattr(tokenizer, "added_tokens_decoder", None) or {}}
     return next((int(index) for index in ids if index in special), None)

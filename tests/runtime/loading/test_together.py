@@ -132,6 +132,18 @@ def test_a_template_that_refuses_does_no_harm(checkpoints: Checkpoints, tmp_path
     assert report.warnings == loaded(checkpoints("llama"))[2].warnings
 
 
+def test_a_template_that_cannot_be_rendered_is_said(
+    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> str:
+        raise ImportError("apply_chat_template requires jinja2>=3.1.0")
+
+    folder = with_template(checkpoints("llama"), tmp_path, UNUSED)
+    monkeypatch.setattr(transformers.PreTrainedTokenizerBase, "apply_chat_template", refused)
+    _, _, report = loaded(folder)
+    assert any("requires jinja2" in warning for warning in report.warnings)
+
+
 def test_an_encoder_decoder_keeps_the_pad_id_it_was_trained_with(checkpoints: Checkpoints) -> None:
     cls = transformers.T5ForConditionalGeneration
     model, tokenizer, report = loaded(checkpoints("t5", pad="present"), model_class=cls)
