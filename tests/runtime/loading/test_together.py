@@ -27,6 +27,7 @@ from tests.checkpoints import EOS_ID, PAD_ID, STOP_IDS, TURN_ID, UNUSED, VOCABUL
 from tests.runtime.conftest import Checkpoints
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] }}:{{ m['content'] }}TURN{% endfor %}"
+RENDERING = "3.1"  # of jinja2: transformers renders a chat template with no older one
 
 
 def loaded(folder: Path, **arguments: Any) -> tuple[Any, Any, FitReport]:
@@ -115,7 +116,7 @@ def test_what_was_found_is_not_shipped(checkpoints: Checkpoints, tmp_path: Path)
 def test_the_chat_template_is_noticed(
     turn: str, added: bool, checkpoints: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip("jinja2", minversion="3.1")  # transformers renders with no older one
+    pytest.importorskip("jinja2", minversion=RENDERING)
     folder = with_template(checkpoints("llama"), tmp_path, turn)
     model, tokenizer, report = loaded(folder)
     assert report.chat_template
@@ -126,6 +127,7 @@ def test_the_chat_template_is_noticed(
 
 
 def test_a_template_that_refuses_does_no_harm(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", minversion=RENDERING)
     folder = with_template(checkpoints("llama"), tmp_path, "{{ raise_exception('no') }}")
     _, _, report = loaded(folder)
     assert report.chat_template
