@@ -109,7 +109,7 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
     import sys
     from importlib import import_module
 
-    # By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
+    # Not an import statement: type checkers for 3.10 would look for tomli, those for 3.11 would not.
     tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         with open(path, "rb") as file:
@@ -163,7 +163,7 @@ def _spec(model_id: str) -> ModelSpec:
     return replace(spec, family=group["family"])
 
 
-#: Fields of a ModelSpec that count something there must be at least one of.
+#: Fields of a ModelSpec that must be at least 1.
 _POSITIVE = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocab", "max_positions")
 
 
