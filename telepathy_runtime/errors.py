@@ -77,13 +77,11 @@ class ArgumentError(LoadError, TypeError):
 
 
 class AttentionError(LoadError, ImportError, ValueError):
-    """An attention implementation was requested by name, but the package, GPU, dtype or class does not
-    support it."""
+    """An attention implementation was requested by name, but the package, GPU, dtype or class does not support it."""
 
 
 class DeviceMapError(LoadError, ValueError, RuntimeError):
-    """A device map was requested, but ZeRO-3 or tensor parallelism places the weights, or the device does not
-    exist."""
+    """A device map was requested, but ZeRO-3 or tensor parallelism places the weights, or the device does not exist."""
 
 
 class SpillError(LoadError, RuntimeError):

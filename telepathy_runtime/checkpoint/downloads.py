@@ -84,8 +84,7 @@ def is_hub_id(model_id: str) -> bool:
 
 
 def looks_like_path(model_id: str) -> bool:
-    """Whether `model_id` looks like a path: a hub id has at most one slash and does not begin with a dot or
-    slash."""
+    """Whether `model_id` looks like a path: a hub id has at most one slash and does not begin with a dot or slash."""
     return model_id.startswith((".", "/", "~")) or model_id.count("/") > 1 or "\\" in model_id
 
 

@@ -153,8 +153,7 @@ def _safetensors(directory: Path, files: tuple[Path, ...]) -> Checkpoint:
 
 
 def header(file: Path) -> dict[str, Tensor]:
-    """Return the dtype and shape of each tensor of a safetensors file, by name. Raises UnreadableError if
-    damaged."""
+    """Return the dtype and shape of each tensor of a safetensors file, by name. Raises UnreadableError if damaged."""
     with file.open("rb") as stream:
         start = stream.read(8)
         if start == _POINTER[:8]:

@@ -1,5 +1,4 @@
-"""The stored size of a parameter. A quantised parameter reports the dtype it stands for, not the one it is
-stored in."""
+"""The stored size of a parameter; a quantised one reports the dtype that it stands for, not the one it is stored in."""
 
 from __future__ import annotations
 
@@ -8,8 +7,7 @@ from typing import Any
 
 
 def pieces(tensor: Any) -> Iterator[Any]:
-    """The plain tensors that store `tensor`: itself, or those inside a torchao, quanto or bitsandbytes
-    tensor."""
+    """The plain tensors that store `tensor`: itself, or those inside a torchao, quanto or bitsandbytes tensor."""
     flatten = getattr(tensor, "__tensor_flatten__", None)
     inner = getattr(tensor, "data", None) if flatten is None else tensor
     flatten = flatten or getattr(inner, "__tensor_flatten__", None)

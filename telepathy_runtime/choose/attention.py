@@ -140,8 +140,7 @@ def _flash_order(machine: Machine) -> tuple[str, ...]:
 
 
 def _capabilities(machine: Machine) -> list[tuple[int, int]]:
-    """Compute capabilities of the devices that this process uses: its own if there are several processes,
-    else all."""
+    """Compute capabilities of the devices that this process uses: its own if there are several processes, else all."""
     used = machine.devices
     if machine.launcher.distributed and used:
         used = (used[machine.device_index()],)

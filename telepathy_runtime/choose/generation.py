@@ -196,15 +196,13 @@ def _merge_into(merged: Any, shipped: Any, asked: Mapping[str, Any], tokenizer: 
 
 
 def _stated(config: Any) -> frozenset[str]:
-    """The fields that the caller chose: those recorded in a request, else all that differ from an untouched
-    config."""
+    """The fields that the caller chose: those recorded in a request, else all that differ from an untouched config."""
     remembers = getattr(config, "stated", None)
     return frozenset(_asked(config)) if remembers is None else remembers
 
 
 def _asked(config: Any) -> dict[str, Any]:
-    """The fields that a GenerationConfig requests: those recorded in it, else those that differ from an
-    untouched config."""
+    """The fields that a GenerationConfig requests: those recorded in it, else those that differ from the defaults."""
     fields = {
         name: value
         for name, value in vars(config).items()
@@ -249,8 +247,7 @@ def _public(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def warnings(changed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Warnings about changes that greedy decoding does not imply: the beams that the checkpoint ships are
-    dropped."""
+    """Warnings about changes that greedy decoding does not imply: the beams that the checkpoint ships are dropped."""
     beams = (changed.get("num_beams") or (None, None))[0]
     if not beams or beams == 1:
         return ()

@@ -1,5 +1,4 @@
-"""A load plan: what was requested, what transformers will be given, and why. Immutable, printable, without
-torch."""
+"""A load plan: what was requested, what transformers will be given, and why. Immutable, printable, without torch."""
 
 from __future__ import annotations
 

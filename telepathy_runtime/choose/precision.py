@@ -21,8 +21,7 @@ _OVERFLOWS_IN_FLOAT16 = ("t5", "mt5", "umt5", "longt5", "gemma2", "gemma3", "gem
 
 
 def dtype_name(asked: Any) -> Any:
-    """ "torch.bfloat16", torch.bfloat16, "bf16" -> "bfloat16"; "auto", None and dicts are returned
-    unchanged."""
+    """ "torch.bfloat16", torch.bfloat16, "bf16" -> "bfloat16"; "auto", None and dicts are returned unchanged."""
     if asked is None or isinstance(asked, dict):
         return asked
     name = str(asked).removeprefix("torch.")

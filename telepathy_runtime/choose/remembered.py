@@ -75,8 +75,7 @@ def remembering() -> Any:
             return made
 
         def _sample_as_shipped(self) -> None:
-            """Restore the sampling fields that a greedy request cleared, so that sampling uses the
-            checkpoint's settings."""
+            """Restore the sampling fields that a greedy request cleared, to sample with the checkpoint's settings."""
             for name, value in sampling(getattr(self, "shipped", None)).items():
                 if name not in self.stated and hasattr(self, name):
                     object.__setattr__(self, name, value)
@@ -149,8 +148,7 @@ def sampling(shipped: Any) -> dict[str, Any]:
 
 
 def request(fields: Mapping[str, Any], stated: frozenset[str]) -> Any:
-    """Return a config with `fields`; the caller gave those in `stated`. A length not in `stated` is only a
-    default."""
+    """Return a config with `fields`; the caller gave those in `stated`. A length not in `stated` is only a default."""
     length = None if "max_new_tokens" in stated else fields.get("max_new_tokens")
     if "max_length" in stated:
         length = None
@@ -171,6 +169,5 @@ def merged(fields: Mapping[str, Any], *, shipped: Any, stated: frozenset[str], c
 
 
 def forgetful(config: Any) -> bool:
-    """Whether the class of `config` is neither transformers' GenerationConfig nor ours; such a class cannot
-    be replaced."""
+    """Whether `config` is of another class than transformers' GenerationConfig or ours; it cannot be replaced then."""
     return type(config) not in (need("transformers").GenerationConfig, remembering())

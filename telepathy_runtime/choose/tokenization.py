@@ -1,5 +1,4 @@
-"""Chooses a tokenizer's pad token and padding side, without resizing embeddings or masking tokens by
-accident."""
+"""Chooses a tokenizer's pad token and padding side, without resizing embeddings or masking tokens by accident."""
 
 from __future__ import annotations
 

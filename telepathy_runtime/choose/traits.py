@@ -105,8 +105,7 @@ def _traits(model: Any, config: Any, parts: tuple[ClassTraits, ...]) -> ClassTra
 
 
 def sub_configs(config: Any) -> tuple[str, ...]:
-    """The names of the configs inside a composite config. Some classes of transformers 4 compute them per
-    instance."""
+    """The names of the configs inside a composite config. Some classes of transformers 4 compute them per instance."""
     found = getattr(config, "sub_configs", None)
     return tuple(found) if isinstance(found, Mapping) else ()
 

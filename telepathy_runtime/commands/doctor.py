@@ -1,5 +1,4 @@
-"""`telepathy-runtime doctor [MODEL]`: shows what this machine has, what a load can use, and what it would
-choose."""
+"""`telepathy-runtime doctor [MODEL]`: shows what this machine has, what a load can use, and what it would choose."""
 
 from __future__ import annotations
 
@@ -110,8 +109,7 @@ def _requirements() -> dict[str, str]:
 
 
 def _attention(machine: Machine) -> list[dict[str, Any]]:
-    """Each attention implementation, and why this machine cannot use it. What the model class supports is not
-    checked."""
+    """Each attention implementation, and why this machine cannot use it; the model class is not considered."""
     rows: list[dict[str, Any]] = []
     for name in _FLASH:
         obstacle = flash_obstacle(name, machine, None, "bfloat16" if machine.bfloat16 else "float16")

@@ -87,8 +87,7 @@ def load_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def planned(arguments: argparse.Namespace) -> LoadPlan:
-    """Plan the load. Raises LoadError; a missing folder raises it here, because a plan alone does not notice
-    it."""
+    """Plan the load. Raises LoadError; a missing folder raises it here, because a plan alone does not notice it."""
     from telepathy_runtime import plan_load
     from telepathy_runtime.checkpoint import downloads
     from telepathy_runtime.errors import ModelMissingError

@@ -1,5 +1,4 @@
-"""Advice for common mistakes: ids that are not ids, arguments of other releases, models that need more
-arguments."""
+"""Advice for common mistakes: ids that are not ids, arguments of other releases, models that need more arguments."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Names the tensors of a checkpoint with other shapes than the model has; transformers 5 does not name
-them."""
+"""Names the tensors of a checkpoint with other shapes than the model has; transformers 5 does not name them."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ _SAID = re.compile(r"size mismatch for (\S+): .*?shape .*?(\[[\d, ]*\]).*?curren
 
 
 def named(failure: Failure) -> str:
-    """ "lm_head.weight is [264, 32] in the checkpoint and [300, 32] in the model" for the first few; "" if
-    unknown."""
+    """ "lm_head.weight is [264, 32] in the checkpoint and [300, 32] in the model" for the first few; "" if unknown."""
     try:
         found = _compared(failure)
     except Exception:  # the load has already failed for another reason

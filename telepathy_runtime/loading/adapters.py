@@ -1,5 +1,4 @@
-"""Loads PEFT adapters onto a loaded model, from a folder or the hub; checks the base model, merges on
-request."""
+"""Loads PEFT adapters onto a loaded model, from a folder or the hub; checks the base model, merges on request."""
 
 from __future__ import annotations
 

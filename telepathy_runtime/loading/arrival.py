@@ -32,8 +32,7 @@ _LAYER = re.compile(r"\.\d+\.")
 
 @dataclass(frozen=True)
 class Arrival:
-    """Which of the `total` parameters of a model were missing in the checkpoint or had another shape
-    there."""
+    """Which of the `total` parameters of a model were missing in the checkpoint or had another shape there."""
 
     total: int
     missing: tuple[str, ...]
@@ -53,8 +52,7 @@ class Arrival:
 
     @property
     def hardly(self) -> bool:
-        """Whether at most a tenth was loaded. Not zero, because names such as lm_head.weight are common to
-        most models."""
+        """Whether at most a tenth was loaded. Not none, because names such as lm_head.weight are in most models."""
         return not self.adapter and self.random > 0 and self.arrived * 10 <= self.total
 
     def to_dict(self) -> dict[str, Any]:

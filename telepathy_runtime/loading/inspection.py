@@ -39,8 +39,7 @@ def inspect(
     adapter: Mapping[str, Any] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> LoadReport:
-    """Return the LoadReport of `model`, loaded by `load_plan` in `seconds`. Never raises: the model is
-    usable."""
+    """Return the LoadReport of `model`, loaded by `load_plan` in `seconds`. Never raises: the model is usable."""
     try:
         found = _inspect(model, load_plan, seconds, generation or {}, arrived, prepared or {}, warnings)
         return replace(found, adapter=adapter or {})
@@ -136,8 +135,7 @@ def _quantization(model: Any) -> str | None:
 
 
 def _commit(model: Any, load_plan: LoadPlan) -> str | None:
-    """The commit loaded from the hub: transformers 4 keeps it in the config; otherwise it comes from the
-    cache."""
+    """The commit loaded from the hub: transformers 4 keeps it in the config; otherwise it comes from the cache."""
     kept = getattr(getattr(model, "config", None), "_commit_hash", None)
     folder = None if kept else _snapshot(load_plan)
     return folder.name if folder is not None and folder.parent.name == "snapshots" else kept
@@ -152,8 +150,7 @@ def _snapshot(load_plan: LoadPlan) -> Path | None:
 
 
 def _parameters(model: Any) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield (name, dtype, device, tensor) for each parameter, shared ones once; nothing if `model` is not a
-    module."""
+    """Yield (name, dtype, device, tensor) for each parameter, shared ones once; nothing if `model` is not a module."""
     named = getattr(model, "named_parameters", None)
     for name, tensor in named() if named is not None else ():
         yield name, str(tensor.dtype).removeprefix("torch."), str(tensor.device), tensor
@@ -239,8 +236,7 @@ def _attention_warnings(load_plan: LoadPlan, effective: Any) -> Iterator[str]:
 
 
 def spilled(model: Any) -> dict[str, list[str]]:
-    """Host device ("cpu", "disk") -> modules, for a model whose map also uses an accelerator, or any on
-    disk."""
+    """Host device ("cpu", "disk") -> modules, for a model whose map also uses an accelerator, or any on disk."""
     dispatched = getattr(model, "hf_device_map", None)
     if not isinstance(dispatched, Mapping):
         return {}
@@ -267,8 +263,7 @@ def _spill_warnings(
 
 
 def _soft_cap_warnings(model: Any, attention: Any) -> Iterator[str]:
-    """Some releases choose sdpa for a model with a soft cap, which sdpa ignores, so results differ from
-    eager's."""
+    """Some releases choose sdpa for a model with a soft cap, which sdpa ignores, so results differ from eager's."""
     config = getattr(model, "config", None)
     used = attention if isinstance(attention, Mapping) else {"": attention}
     for name in ("", *traits.sub_configs(config)):
@@ -289,8 +284,7 @@ def _some(names: Any) -> str:
 
 
 def resident_bytes() -> int | None:
-    """Resident memory of this process, without memory-mapped weights; None if the system does not report
-    it."""
+    """Resident memory of this process, without memory-mapped weights; None if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):

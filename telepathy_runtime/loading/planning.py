@@ -103,8 +103,7 @@ def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[s
 
 
 def attention_argument(asked: Any, keywords: Mapping[str, Any]) -> Any:
-    """Return None instead of "resolve" if the caller chose an attention with the old keyword or in a
-    config."""
+    """Return None instead of "resolve" if the caller chose an attention with the old keyword or in a config."""
     if not isinstance(asked, str) or asked != attention.RESOLVE:
         return asked
     on_config = getattr(keywords.get("config"), "_attn_implementation_internal", None)
@@ -153,8 +152,7 @@ def _size_matters(request: Request, machine: Machine) -> bool:
 
 
 def weight_bytes(request: Request, machine: Machine) -> int | None:
-    """Bytes of the weights in the requested dtype, from the headers of a local or cached checkpoint; None if
-    unknown."""
+    """Bytes of the weights in the requested dtype, from the headers of a local or cached checkpoint; None: unknown."""
     keywords = request.keywords
     folder = checkpoint.located(request.model_id, keywords)
     if folder is None:
@@ -203,8 +201,7 @@ def _item_size(request: Request, machine: Machine, model_type: str | None = None
 
 
 def _at_most(stored: int | None, request: Request, machine: Machine) -> int | None:
-    """An upper bound for the bytes of the weights in the requested dtype, if only the size of the files is
-    known."""
+    """An upper bound for the bytes of the weights in the requested dtype, if only the size of the files is known."""
     if stored is None:
         return None
     item_size = _item_size(request, machine)

@@ -15,8 +15,7 @@ from telepathy_runtime.machine.environment import need
 
 @dataclass(frozen=True)
 class Quantization:
-    """A quantisation method: import name and distribution of its package, bits per weight, and its config
-    object."""
+    """A quantisation method: import name and distribution of its package, bits per weight, and its config object."""
 
     package: str
     distribution: str

@@ -76,6 +76,5 @@ class LoadReport:
         )
 
     def publish(self, target: Target = None) -> None:
-        """Log the report and its warnings, and pass it to `target`: a path (a JSON line is appended) or a
-        callable."""
+        """Log the report and its warnings, and pass it to `target`: a path (a JSON line is appended) or a callable."""
         publish(self, target)

@@ -1,5 +1,4 @@
-"""load: loads a model and its tokenizer and makes them consistent. load_processor: load_tokenizer for
-processors."""
+"""load: loads a model and its tokenizer and makes them consistent. load_processor: load_tokenizer for processors."""
 
 from __future__ import annotations
 

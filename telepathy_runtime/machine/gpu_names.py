@@ -1,5 +1,4 @@
-"""The GPUs known by name. The linter uses this module to check its configuration, so it imports nothing
-heavy."""
+"""The GPUs known by name. The linter uses this module to check its configuration, so it imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -199,8 +199,7 @@ def resident() -> tuple[int | None, int | None]:
 
 
 def _ram() -> int | None:
-    """Bytes of memory that this process may use: the control group's limit if there is one, else all of
-    it."""
+    """Bytes of memory that this process may use: the control group's limit if there is one, else all of it."""
     with suppress(OSError, ValueError):  # not Linux, or "max"
         return int(Path("/sys/fs/cgroup/memory.max").read_text())
     with suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf

@@ -61,8 +61,7 @@ def optimized(optimizers: Iterable[Any]) -> set[int]:
 def load_findings(
     model: Any, *, dtype: str | None = None, attn: str | None = None, name: str = "model"
 ) -> list[Finding]:
-    """Findings about a dtype or attention that was not requested, and about layers on the CPU, disk or meta
-    device."""
+    """Findings about a dtype or attention that was not requested, and about layers on the CPU, disk or meta device."""
     wanted = (dtype or "").removeprefix("torch.")
     found = _other_dtypes(model.parameters(), wanted, f"{name}: {wanted} was asked for")
     actual = getattr(getattr(model, "config", None), "_attn_implementation", None)
@@ -119,8 +118,7 @@ def _other_dtypes(parameters: Iterable[Any], wanted: str, begin: str) -> list[Fi
 
 
 def device_findings(measured: Sequence[Measured]) -> list[tuple[str, Finding]]:
-    """(device, finding) for nearly full, fragmented or retrying devices; each device separately, never
-    summed."""
+    """(device, finding) for nearly full, fragmented or retrying devices; each device separately, never summed."""
     found: list[tuple[str, Finding]] = []
     used = {m.device: share for m in measured if (share := used_share(m)) is not None}
     for m in measured:

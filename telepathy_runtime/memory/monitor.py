@@ -57,8 +57,7 @@ class Monitor:
         estimate: Estimate | None = None,
         history: int = 0,
     ) -> None:
-        """`estimate` is compared with measured peaks; `history` is the number of allocator events kept for an
-        OOM dump."""
+        """`estimate` is compared with measured peaks; `history` is the number of events kept for an OOM dump."""
         self.records: list[dict[str, Any]] = []
         self._path = Path(path) if path is not None else None
         self._estimate = estimate

@@ -18,8 +18,7 @@ _PATTERNS = {
 
 
 def parse_oom(message: str) -> dict[str, int | None]:
-    """The bytes in an out-of-memory message of PyTorch 1.x or 2.x; None for values that it does not
-    contain."""
+    """The bytes in an out-of-memory message of PyTorch 1.x or 2.x; None for values that it does not contain."""
     found: dict[str, int | None] = {}
     for name, pattern in _PATTERNS.items():
         match = re.search(pattern, message)

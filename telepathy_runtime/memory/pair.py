@@ -33,15 +33,13 @@ class PerceiverBridge:
 
     @property
     def params(self) -> int:
-        """Parameters: 16 width^2 + 19 width per layer, latents, one scale, and a projection if the widths
-        differ."""
+        """Parameters: 16 width^2 + 19 width per layer, latents, one scale, and a projection if the widths differ."""
         width = self.target_width
         project = 0 if self.source_width == width else (self.source_width + 1) * width
         return self.latents * width + project + self.depth * (16 * width**2 + 19 * width) + 1
 
     def saved(self, batch: int, source_tokens: int, e: int) -> int:
-        """Bytes kept for the bridge's backward; `source_tokens` is the total number of source hidden
-        states."""
+        """Bytes kept for the bridge's backward; `source_tokens` is the total number of source hidden states."""
         width, rows = self.target_width, batch * self.latents
         # Keys and values of every layer; the hidden states that they are computed from are counted once.
         read = self.depth * 3 * e * source_tokens * width

@@ -54,8 +54,7 @@ def max_batch_pair(
     device: str | Gpu = DEFAULT_GPU,
     reserve: float = RESERVE,
 ) -> Fit:
-    """The largest batch of a pair, with both sides together. `saved_bytes` of an Adapter must not depend on
-    the batch."""
+    """The largest batch of a pair, both sides together. `saved_bytes` of an Adapter must not depend on the batch."""
 
     def at(batch: int) -> Estimate:
         return estimate_pair(

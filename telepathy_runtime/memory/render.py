@@ -17,8 +17,7 @@ BAR = 40
 
 
 def width() -> int:
-    """Columns of the terminal; 80 if the output is not a terminal, so that piped text does not depend on
-    it."""
+    """Columns of the terminal; 80 if the output is not a terminal, so that piped text does not depend on it."""
     return max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else 80
 
 
@@ -199,8 +198,7 @@ def gpu_json(card: Gpu, reserve: float) -> dict[str, Any]:
 
 
 def fits_table(fits: Sequence[tuple[str, Fit]], what: str, reserve: float) -> str:
-    """The largest job that fits, its memory and that of the next: one row per model for one card, else one
-    table per model."""
+    """The largest job that fits, its memory and the next job's: a row per model for one card, else a table per model."""
     cards = list(dict.fromkeys(fit.gpu for _, fit in fits))
     if len(cards) == 1:
         rows = [(label, *_fit_cells(fit)) for label, fit in fits]

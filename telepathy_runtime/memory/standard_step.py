@@ -100,8 +100,7 @@ def hub_config(spec: ModelSpec) -> Any:
 
 
 class Fused(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
-    """An optimizer with AdamW's states only: the fused kernel allocates nothing else and has no meta
-    version."""
+    """An optimizer with AdamW's states only: the fused kernel allocates nothing else and has no meta version."""
 
     def __init__(self, params: Any) -> None:
         super().__init__(params, {})

@@ -82,8 +82,7 @@ class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
 
 
 def _fit_bias(mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tensor | None:
-    """A mask as PyTorch passes it to the kernel: additive, padded to a multiple of 8, expanded to the
-    heads."""
+    """A mask as PyTorch passes it to the kernel: additive, padded to a multiple of 8, expanded to the heads."""
     if mask is None:
         return None
     if mask.dtype == torch.bool:
@@ -162,8 +161,7 @@ def _autocast() -> Iterator[None]:
 
 @contextmanager
 def _masks(padded: bool) -> Iterator[None]:
-    """Tell transformers whether a batch is padded; it reads the mask's values, which a meta tensor does not
-    have."""
+    """Tell transformers whether a batch is padded; it reads the mask's values, which a meta tensor does not have."""
     try:
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     except ImportError:  # transformers < 4.53 passes no mask if it gets none
