@@ -1,5 +1,4 @@
-"""Measures how consistent the loads of a project are: the values of each setting, their counts, and the
-exceptions.
+"""Measures how consistent the loads of a project are: the values of each setting, their counts, and the exceptions.
 
 Only similar loads are compared: a speech model in float32 is not unusual among language models in bfloat16.
 """
@@ -138,8 +137,7 @@ class Consistency:
 
 
 def consistency(loads: Iterable[Load], converting: Container[str] = ()) -> tuple[Consistency, ...]:
-    """Compare the calls that load directly; a call of a project function that loads is counted in that
-    function.
+    """Compare the calls that load directly; a call of a project function that loads is counted in that function.
 
     `converting` are the files that change or write weights: their precision determines their result.
     """

@@ -111,8 +111,7 @@ def _python_jobs(
 
 
 def _other_files(paths: Iterable[str], root: str, configs: Configs) -> tuple[list[Job], int]:
-    """Return jobs for the scripts and configuration files below folders that are not excluded, and the number
-    of files.
+    """Return jobs for the scripts and configuration files below folders that are not excluded, and the number of files.
 
     There are only jobs for files with facts, because a project may have any number of JSON files with
     results.

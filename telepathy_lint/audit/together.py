@@ -1,5 +1,4 @@
-"""Finds models that one job holds in memory at the same time: loads in one function, or at the top level of a
-script.
+"""Finds models that one job holds in memory at the same time: loads in one function, or at the top level of a script.
 
 The loads have different variables, none is deleted in between, and they are not in alternative branches.
 """

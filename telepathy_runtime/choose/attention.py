@@ -159,8 +159,7 @@ def _gpu(machine: Machine) -> str:
 def flash_obstacle(
     name: str, machine: Machine, traits: ClassTraits | None, dtype: str | None, *, from_hub: bool = False
 ) -> str | None:
-    """Return why a flash attention cannot be used (device, package, capability, dtype or class); None if it
-    can.
+    """Return why a flash attention cannot be used (device, package, capability, dtype or class); None if it can.
 
     With `from_hub`, the package is not checked: transformers gets the kernel from the hub.
     """

@@ -52,8 +52,7 @@ def __getattr__(name: str) -> Any:
 
 
 def default_generation_config(tokenizer: Any = None, **overrides: Any) -> Any:
-    """Return a GenerationConfig: greedy, at most 256 new tokens, no penalty, one beam, with `overrides`
-    applied.
+    """Return a GenerationConfig: greedy, at most 256 new tokens, no penalty, one beam, with `overrides` applied.
 
     With a tokenizer it also has its stop and pad ids. Pass it to load_model(generation_config=...),
     apply_generation_config(model, ...) or generate(generation_config=...). With `do_sample=True` alone,
@@ -81,8 +80,7 @@ def _token_ids(tokenizer: Any) -> dict[str, Any]:
 def apply_generation_config(
     model: Any, config: Any = None, *, tokenizer: Any = None, **overrides: Any
 ) -> dict[str, Any]:
-    """Merge `config` (default: default_generation_config(tokenizer)) and `overrides` into
-    model.generation_config.
+    """Merge `config` (default: default_generation_config(tokenizer)) and `overrides` into model.generation_config.
 
     The stop ids are those shipped, those requested and those of the tokenizer. A greedy request clears the
     sampling fields and neutralises inherited penalties. A missing pad id becomes the tokenizer's, else the
@@ -136,8 +134,7 @@ def generates(model: Any) -> bool:
 def merge(
     shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None, stated: frozenset[str] | None = None
 ) -> Any:
-    """Return a new GenerationConfig: `shipped` with the fields of `asked`, made consistent. Changes neither
-    argument.
+    """Return a new GenerationConfig: `shipped` with the fields of `asked`, made consistent. Changes neither argument.
 
     `stated` are the fields of `asked` that the caller chose (None: all); the others yield to later settings.
     """

@@ -1,5 +1,4 @@
-"""A GenerationConfig that records which settings the loader chose, so that the caller's settings take
-precedence.
+"""A GenerationConfig that records which settings the loader chose, so that the caller's settings take precedence.
 
 In transformers, `max_new_tokens` of a model overrides a `max_length` given to generate(), a pipeline or a
 trainer, and save_pretrained() writes every setting of the model. So this class keeps the loader's length

@@ -65,8 +65,7 @@ def fit_tokenizer(
     model_id: str = "",
     report: Target = None,
 ) -> FitReport:
-    """Make `model` and `tokenizer` consistent, and report the changes. For a processor, its tokenizer is
-    used.
+    """Make `model` and `tokenizer` consistent, and report the changes. For a processor, its tokenizer is used.
 
     - The pad id of the model's config and generation config becomes the tokenizer's: without one, classifying
       a batch raises. An encoder-decoder model keeps its own pad id, because training shifts labels with it.

@@ -85,11 +85,10 @@ def _installed(package: str) -> bool:
 
 
 def config(name: str, dtype: Any, shipped: Mapping[str, Any] | None) -> Any:
-    """Return the object for quantization_config=. `dtype` is the compute dtype; `shipped` is the checkpoint's
-    config, if known.
+    """Return the object for quantization_config=.
 
-    Raises QuantizationError if the checkpoint is already quantised, MissingPackageError if transformers does
-    not support the package's version.
+    `dtype` is the compute dtype; `shipped` is the checkpoint's config, if known. Raises QuantizationError if the
+    checkpoint is already quantised, MissingPackageError if transformers does not support the package's version.
     """
     own = (shipped or {}).get("quantization_config")
     if own:

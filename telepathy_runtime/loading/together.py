@@ -130,8 +130,7 @@ def load_processor(
     report: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Load a processor as AutoProcessor.from_pretrained does; its tokenizer gets a pad token as by
-    load_tokenizer.
+    """Load a processor as AutoProcessor.from_pretrained does; its tokenizer gets a pad token as by load_tokenizer.
 
     For a checkpoint without a processor, AutoProcessor returns its tokenizer, image processor or feature
     extractor. Arguments and errors are those of load_tokenizer.

@@ -101,8 +101,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
 
 def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
-    """(kept by outputs, alive in the loss's forward, alive in its backward) of logits; each byte counted
-    once.
+    """(kept by outputs, alive in the loss's forward, alive in its backward) of logits; each byte counted once.
 
     The loss computes in float32: a copy, the log-softmax, then two gradients of that size.
     """

@@ -62,8 +62,7 @@ def gpu(name: str) -> Gpu:
 
 
 def this_device() -> Gpu:
-    """The first accelerator of this machine, as reported by its driver; memory of other processes is not
-    subtracted.
+    """The first accelerator of this machine, as reported by its driver; memory of other processes is not subtracted.
 
     Raises UnknownOptionError if there is none.
     """

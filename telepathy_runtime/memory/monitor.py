@@ -81,8 +81,7 @@ class Monitor:
         dtype: str | None = None,
         attn: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Record where a load put the weights; a second model adds one "pair" line per device for both
-        models.
+        """Record where a load put the weights; a second model adds one "pair" line per device for both models.
 
         The estimate of a load is the exact size of the model's tensors on that device.
         """

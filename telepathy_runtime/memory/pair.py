@@ -1,5 +1,4 @@
-"""Peak memory of two models joined by a trained bridge: a source without gradients, and a target with
-gradients.
+"""Peak memory of two models joined by a trained bridge: a source without gradients, and a target with gradients.
 
 The source stores no activations; its caller keeps its hidden states, logits and cache. If the target is meant
 to be frozen but is not (`.eval()` without `requires_grad_(False)`), each of its weights also has a gradient
@@ -73,8 +72,7 @@ def estimate_pair(
     target_frozen: bool = True,
     share_weights: bool = False,
 ) -> Estimate:
-    """Peak bytes of one step: `read` is the source's job, `write` the target's (seq_len includes all its
-    tokens).
+    """Peak bytes of one step: `read` is the source's job, `write` the target's (seq_len includes all its tokens).
 
     `share_weights`: source and target are one copy in memory. `write.keep_outputs`: whether the outputs of
     source and target stay alive during backward; a step function that returns only the loss drops both.

@@ -1,5 +1,4 @@
-"""Builds the step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the
-tracer.
+"""Builds the step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the tracer.
 
 It is four orders of magnitude slower than the closed form but does not use its formulas: it covers every
 architecture that transformers builds from a config, and the closed form is tested against it. It downloads

@@ -140,8 +140,7 @@ def _meta_attention() -> Iterator[None]:
 
 @contextmanager
 def _autocast() -> Iterator[None]:
-    """Allow transformers 4 to turn autocast off on the meta device, which does not support it; refuse to turn
-    it on.
+    """Allow transformers 4 to turn autocast off on the meta device, which does not support it; refuse to turn it on.
 
     Autocast has no effect on meta tensors, so the trace would be wrong.
     """

@@ -1,5 +1,4 @@
-"""Bytes of quantised weights, from each method's layout: packed values, scales, and weights that are not
-quantised.
+"""Bytes of quantised weights, from each method's layout: packed values, scales, and weights that are not quantised.
 
 Sources: the packing code of bitsandbytes, GPTQ and AWQ checkpoints, and the layouts that transformers documents for
 block-wise fp8 and mxfp4. Any other method is an error that names it.

@@ -101,10 +101,10 @@ def published_params(model_id: str) -> int | str:
 
 
 def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:
-    """Models and families of a project's own TOML file: `[[model]]` with the fields of `ModelSpec`, and `ids` in place of
-    `id`; `[[family]]` as in `families.py`.
+    """Read models and families from a project's own TOML file.
 
-    Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing, unknown or invalid.
+    A `[[model]]` has the fields of `ModelSpec`, but `ids` instead of `id`; a `[[family]]` is as in `families.py`.
+    Raises FileNotFoundError, or ConfigError that names the entry and the missing, unknown or invalid key.
     """
     import sys
     from importlib import import_module
