@@ -73,7 +73,7 @@ def _fixable(one: RuleCommand) -> str:
 
 
 #: The rules about each setting, and the checklist's text. The box is checked only if none of them has a
-# finding.
+#: finding.
 SETTING_RULES = {
     "dtype": ("TLP102", "TLP103"),
     "device_map": ("TLP101", "TLP106"),

@@ -8,7 +8,7 @@ from typing import Literal
 from telepathy_lint.findings.violation import place_in_words
 
 #: The role of a written model id. "compared", "data", "dataset" and "service" do not select a hub model: an
-# `if`, a results file, a dataset's id, a service's model name.
+#: `if`, a results file, a dataset's id, a service's model name.
 Role = Literal[
     "load",
     "option",
@@ -62,7 +62,7 @@ class Chosen:
     place: Place
     via: str
     #: Offset of the innermost table entry that contains the id, 0 outside tables: the ids of an entry belong
-    # together.
+    #: together.
     entry: int = 0
 
 

@@ -12,7 +12,7 @@ from telepathy_lint.audit.data import Place
 _SECTION = re.compile(r'\s*\[\s*remote\s+"origin"\s*\]')
 _URL = re.compile(r"\s*url\s*=\s*(\S+)\s*$")
 #: `git@host:owner/name.git`, `ssh://git@host:22/owner/name`, `https://user:token@host/owner/name.git`. The
-# part before `@` may be secret and is never shown.
+#: part before `@` may be secret and is never shown.
 _REMOTE = re.compile(
     r"(?:(?:https?|ssh|git)://)?(?:[^@/\s]*@)?([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d+/|[:/])/?"
     r"((?:[\w.~-]+/)+[\w.~-]+?)(?:\.git)?/?"

@@ -56,7 +56,7 @@ _TASKS = (
     (ENCODER, "classification|answering|fill-mask|ner|sentiment"),
 )
 #: In billions of parameters: models below the first are small, from the second on large; these are loaded
-# differently.
+#: differently.
 _SMALL, _LARGE = 1.0, 30.0
 _WRITTEN_SIZE = re.compile(r"(?i)(?<![\w.])(?:\d+x)?(\d+(?:\.\d+)?)(b|m)(?![a-z\d])")
 

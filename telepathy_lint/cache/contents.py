@@ -16,7 +16,7 @@ Known = tuple[str, Stamp | None]
 #: The digest of a file that cannot be read.
 UNREADABLE = ""
 #: A file may change again within the same tick of its file system's clock (up to two seconds). A stamp is
-# unreliable if the change is not older than this.
+#: unreliable if the change is not older than this.
 _TICK = 2_000_000_000
 
 

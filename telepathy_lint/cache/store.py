@@ -21,12 +21,12 @@ _HEAD = len(_MAGIC) + 8
 MAX_BYTES = 64 << 20
 MAX_TOTAL = 256 << 20
 #: Maximum number of cache files in one folder (each version, format and set of options has its own), and days
-# until an unused one is removed.
+#: until an unused one is removed.
 _MAX_FILES = 32
 _MAX_DAYS = 30
 
 #: A dependency of a result: ("pkg", "/folder", "/folder/pkg.py") for an import from a folder ("" if nothing
-# was found), or ("/folder/pkg.py", "digest") for a file's content.
+#: was found), or ("/folder/pkg.py", "digest") for a file's content.
 Fact = tuple[str, ...]
 
 

@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
 
 #: transformers 2.0 was the first release with this name. A lower bound below it, as in `transformers>=0.48`,
-# is a mistake and is ignored.
+#: is a mistake and is ignored.
 _FIRST = (2,)
 
 

@@ -33,7 +33,7 @@ class Change(NamedTuple):
     #: Keyword arguments to remove.
     removed: tuple[str, ...] = ()
     #: Keyword arguments to rename. The new name "" makes an argument positional, which is only possible for
-    # the first one.
+    #: the first one.
     renamed: tuple[tuple[str, str], ...] = ()
     #: New values of keyword arguments.
     replaced: tuple[tuple[str, str], ...] = ()

@@ -30,7 +30,7 @@ class FileFinding(NamedTuple):
     violation: Violation
     state: State = "left"
     #: The finding's source code in one line with single spaces, by which a baseline identifies it; empty
-    # unless requested.
+    #: unless requested.
     snippet: str = ""
     #: The line diff of its fix; empty if it is not shown.
     diff: str = ""

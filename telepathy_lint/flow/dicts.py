@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from telepathy_lint.flow.asking import ValueReader
 
 _MAX_DEPTH = 20
-#: Keywords with which a dict of decoding arguments is passed on: a spread, a pipeline's, or a thread's
-# target's.
+#: Keywords that pass a dict of decoding arguments on: a spread, those of a pipeline, those of a thread.
 _PASSED_ON = (None, "generate_kwargs", "kwargs")
 _COPIES = ("copy.copy", "copy.deepcopy", "copy", "deepcopy")
 _MAKERS = ("dict", "OrderedDict", "collections.OrderedDict")

@@ -48,7 +48,7 @@ class _Unknown(ast.expr):
 
 UNKNOWN: Final = _Unknown()
 #: The argument of a function that nothing in the file calls: an object from another file, or one that left
-# this file.
+#: this file.
 UNFILLED: Final = _Unknown()
 Maker = ast.Call | _Unknown
 Makers = frozenset[Maker]

@@ -85,7 +85,7 @@ class Walk:
         self.writing = self._writing()
         self.matters = self._matters()
         #: For each block (by id): its relevant statements, the point before each of them, and the point after
-        # the last one.
+        #: the last one.
         self.inside: dict[int, list[ast.stmt]] = {}
         self.before: dict[ast.AST, Point] = {}
         self.behind: dict[int, Point] = {}

@@ -222,7 +222,7 @@ class Tree:
         self._scopes: dict[ast.AST, Scope] = {}
         self._lines_with: dict[str, list[int]] = {}
         #: Where each name is read (handled.py). Not stored with the source, because another tree would have
-        # other nodes.
+        #: other nodes.
         self.reads: dict[str, list[ast.Name] | None] = {}
         self.top = self._scope(module, None)
         self._all_scopes: list[Scope] | None = None

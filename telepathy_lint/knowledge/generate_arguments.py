@@ -7,7 +7,7 @@ installed library.
 from __future__ import annotations
 
 #: Unknown names -> the correct name, "" if `generate` has no equivalent. A call with one raises "The
-# following `model_kwargs` are not used by the model".
+#: following `model_kwargs` are not used by the model".
 UNKNOWN: dict[str, str] = {
     "max_tokens": "max_new_tokens",
     "max_new_token": "max_new_tokens",

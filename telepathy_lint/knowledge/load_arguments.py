@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 
 Version = tuple[int, int]
 #: The outcome of an argument: it works, it works with a deprecation warning, it has no effect, or the call
-# raises.
+#: raises.
 Outcome = Literal["works", "warns", "ignored", "error"]
 #: The receiver of the arguments: a model class, a tokenizer class, another class (config, processor), or
-# `pipeline`.
+#: `pipeline`.
 Place = Literal["model", "tokenizer", "other", "pipeline"]
 #: How a fix replaces it: by another name, by removing it, by a quantization config, by an attention
-# implementation.
+#: implementation.
 How = Literal["rename", "remove", "remove-false", "quantization", "attention", "by hand"]
 
 
@@ -153,7 +153,7 @@ OLD = (
 QUANTIZATION_PREFIXES = ("bnb_4bit_", "llm_int8_")
 
 #: Class of transformers 4 -> the replacement ("" if it depends on the checkpoint), and the version that added
-# it.
+#: it.
 OLD_CLASSES: dict[str, tuple[str, Version]] = {
     "AutoModelForVision2Seq": ("AutoModelForImageTextToText", (4, 46)),
     "AutoModelWithLMHead": ("", (4, 0)),
@@ -189,7 +189,7 @@ MODEL_ARGUMENTS = (
     "offload_folder",
 )
 #: Arguments of models that `pipeline` does not pass on, and how to fix it: if the model generates text, the
-# first call of the pipeline raises. "model_kwargs": move it there.
+#: first call of the pipeline raises. "model_kwargs": move it there.
 PIPELINE_ARGUMENTS: dict[str, How | Literal["model_kwargs"]] = {
     "attn_implementation": "model_kwargs",
     "cache_dir": "model_kwargs",

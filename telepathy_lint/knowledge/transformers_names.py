@@ -22,7 +22,7 @@ _NOT_A_MODEL = (
     "Retriever", "Output",
 )  # fmt: skip
 #: Without models that output speech or pixels (SpeechT5ForTextToSpeech, ImageGPTForCausalImageModeling), and
-# without AutoModelWithLMHead, which loads BERT as well as GPT-2.
+#: without AutoModelWithLMHead, which loads BERT as well as GPT-2.
 _GENERATIVE = (
     "ForCausalLM", "ForConditionalGeneration", "LMHeadModel", "ReformerModelWithLMHead", "ForVisionText2Text", "ForSpeechToText",
     "ForTextToText", "ForRNNT", "ForTDT", "ForGeneration", "ForBlockDiffusion", "ForProteinText2Text", "MTModel",
@@ -86,7 +86,7 @@ _SHIPS_NO_PAD = r"""(?ix)^(?:openai-community/)?(?:
     )$"""
 
 #: Families whose tokenizers pad on the right by default, by class and checkpoint. Not Llama 2, Mistral, Gemma
-# and Phi, where it depends on the release or checkpoint.
+#: and Phi, where it depends on the release or checkpoint.
 _PADS_RIGHT = r"""(?ix)^(?:
         (?:openai-community/)?(?:distil)?gpt2(?:-medium|-large|-xl)? | distilbert/distilgpt2
       | microsoft/dialogpt-\w+ | eleutherai/(?:gpt-neo-|gpt-j-|gpt-neox-|pythia-)[\w.-]*

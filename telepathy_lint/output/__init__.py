@@ -65,7 +65,7 @@ def render(name: str, report: Report) -> Iterator[str]:
 
 
 #: The URL of the documentation site with a final slash; "" if there is none. The output contains URLs once it
-# is set; `site_url` in mkdocs.yml must be the same.
+#: is set; `site_url` in mkdocs.yml must be the same.
 DOCUMENTATION = ""
 
 

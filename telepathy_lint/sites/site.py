@@ -63,7 +63,7 @@ class _SiteFields(NamedTuple):
     node: ast.expr | ast.stmt
     context: Context
     #: Dotted names of the classes that the call may load, or "transformers.pipeline"; a local subclass has
-    # its own name.
+    #: its own name.
     classes: tuple[str, ...]
     arguments: dict[str, Argument]
     #: Whether the call gets unknown arguments.
@@ -77,13 +77,13 @@ class _SiteFields(NamedTuple):
     #: Whether the call is one of the companion loader, which has its own defaults for missing arguments.
     loader: bool = False
     #: For the companion loader, the loaded classes, and whether the call gets unknown arguments. Most rules
-    # treat all its calls as opaque, because missing arguments have the loader's defaults.
+    #: treat all its calls as opaque, because missing arguments have the loader's defaults.
     loads: tuple[str, ...] = ()
     spreads: bool = False
     #: Names of `arguments` that the wrapped function sets itself; they are reported there.
     inherited: frozenset[str] = frozenset()
     #: The loads of the objects that the call certainly uses: the models of a `generate` call, the tokenizers
-    # of a collator, the model that is cast, trained or read.
+    #: of a collator, the model that is cast, trained or read.
     about: tuple[Site, ...] = ()
     #: The generation config, created in the file, that a `generate` call gets.
     config: Site | None = None

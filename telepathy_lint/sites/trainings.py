@@ -24,7 +24,7 @@ BATCH = "per_device_train_batch_size"
 _CONFIGS = ("TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig")
 _TRAINERS = ("Trainer", "Seq2SeqTrainer", "SFTTrainer")
 #: The name of the length argument in TRL's trainer up to 0.19. Later versions (`max_length`) use
-# checkpointing and a chunked loss by default, depending on the version, so their memory is not estimated.
+#: checkpointing and a chunked loss by default, depending on the version, so their memory is not estimated.
 _TRL_LENGTH = "max_seq_length"
 #: Words of code whose step needs other memory than training all weights in 16 bits.
 _OTHERWISE = (

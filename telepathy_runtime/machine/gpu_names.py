@@ -25,7 +25,7 @@ _SHEETS = {
     "TITAN-RTX": 24, "MI210": 64, "MI300X": 192,
 }  # fmt: skip
 #: The share of the data sheet's value that the driver reports: 0.92 on T4, L40S and A40 with ECC, 0.99 on
-# others. Rounded down.
+#: others. Rounded down.
 _LEFT = 0.91
 GIB_TOTALS = _SEEN | {name: size * _LEFT for name, size in _SHEETS.items()}
 #: The name for the GPU of this machine.

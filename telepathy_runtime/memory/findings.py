@@ -101,7 +101,7 @@ def plan_findings(
 
 
 #: How class names of optimizers begin that have the states of each planned optimizer; "fused" is the tracer's
-# own.
+#: own.
 _OPTIMIZERS = {"adamw": ("adam", "fused"), "sgd": ("sgd",), "sgd_momentum": ("sgd",)}
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 #: `pattern` matches the repository names of `organisation` that belong to the family; `members` lists all
-# that exist, so a matching name that is not listed does not exist. Listed names do not need dimensions.
+#: that exist, so a matching name that is not listed does not exist. Listed names do not need dimensions.
 #:
 #: `renamed` are old names that the hub redirects (huggingface/candle#2576, October 2024). Only Llama 3.1 was renamed:
 #: Meta-Llama-3-8B of Llama 3.0 keeps its prefix, and Llama-3-8B has never existed.

@@ -136,7 +136,7 @@ class Analysis(NamedTuple):
     linter: Linter
     found: tuple[Violation, ...]
     #: Findings of an earlier state in lines that still exist, for text that cannot be parsed now or is not
-    # linted yet.
+    #: linted yet.
     carried: tuple[Violation, ...]
     #: The last state of each document that could be parsed, by URI.
     kept: dict[str, Kept]
