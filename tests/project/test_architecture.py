@@ -37,7 +37,7 @@ LAYERS = {
         ("cache",),
         ("run",),
         ("audit",),
-        ("front_ends",),
+        ("front_ends", "batch"),
         ("commands", "codemod"),
         ("__init__", "__main__"),
     ),
