@@ -143,8 +143,7 @@ def _may_generate(text: str) -> bool:
 
 
 def ships_what_fits(site: Site) -> bool:
-    """Whether the checkpoint's decoding belongs to the model: encoder-decoders ship beams for their task and
-    do not sample."""
+    """Whether the checkpoint's decoding belongs to the model: encoder-decoders ship beams and do not sample."""
     names = (*site.loaded, site.model_id or "")
     task = site.argument("task")
     tasks = [str(value.data) for value in task.values] if task is not None else []
