@@ -61,7 +61,7 @@ class MissingAttnImplementation(Rule):
 def _chosen(site: Site) -> str:
     """What transformers picks, by itself, for the class of the model."""
     if site.model_id is not None and "/" in site.model_id:
-        from telepathy_runtime.models.families import canonical_id  # only where there is a finding
+        from telepathy_runtime.models.families import canonical_id  # only imported for a finding
 
         # The classes of every family that is known there (Llama, Mistral, Qwen2) have had sdpa since transformers 4.38.
         if canonical_id(site.model_id) is not None:

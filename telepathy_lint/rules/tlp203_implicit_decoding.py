@@ -53,7 +53,7 @@ class ImplicitDecoding(Rule):
         if not all(decides_nothing(load) for load in site.about):
             return
         top_k = site.argument("top_k")
-        # With a penalty_alpha it is contrastive search; of one candidate, sampling takes the greedy one.
+        # With penalty_alpha, it is contrastive search; with a single candidate, sampling is greedy.
         one_candidate = top_k is not None and literal(top_k) == 1
         decided = one_candidate or site.argument("do_sample", "penalty_alpha") is not None
         missing = [] if decided else ["do_sample"]
