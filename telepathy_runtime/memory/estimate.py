@@ -109,7 +109,8 @@ def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
     held = e * size * work.keep_outputs
     # Before 4.50 the loss also copies the shifted logits.
     shift = 4 * size if work.version < (4, 50) and work.batch > 1 else 0
-    return held, held + 8 * size + shift, held + 12 * size
+    # The model's call holds its own logits until it returns, whatever the caller keeps.
+    return held, e * size + 8 * size + shift, held + 12 * size
 
 
 def states(spec: ModelSpec, work: Workload) -> States:

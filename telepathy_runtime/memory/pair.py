@@ -109,9 +109,6 @@ def estimate_pair(
     old, given = cached * write.keep_outputs, 2 * row * write.keep_outputs
     base = {"weights": weights, "optimizer": optimizer}
     held = reading if write.keep_outputs else {"kv_cache": 0, "logits": 0, "hidden": 0}
-    forward = forward + (
-        0 if write.keep_outputs else e * write.tokens * target.vocab
-    )  # inside the model's call
     instants = (
         Instant(
             "source reads", **base, gradients=before, kv_cache=reading["kv_cache"] + held["kv_cache"] + old,

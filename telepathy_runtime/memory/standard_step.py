@@ -15,10 +15,13 @@ import torch
 
 from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import Estimate, Instant
-from telepathy_runtime.memory.tracing import Trace, trace
+from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+
+TRACED_FROM = (4, 57)
+"""The oldest transformers whose steps the tests trace."""
 
 
 def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) -> Estimate:
@@ -43,16 +46,44 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
     if getattr(config, "is_encoder_decoder", False):
         raise UnknownOptionError("encoder-decoder models have two lengths; trace your own step")
+    notes = ["traced, not estimated"]
+    attn = attention_for(config, work.attn)
+    if attn != work.attn:
+        notes.append(f"{config.model_type} has no {work.attn} in transformers; traced with attn='{attn}'")
+        work = work.but(attn=attn)
     seen = traced(config, work)
     peak = Instant(f"traced: {seen.peak_at}", weights=seen.built, transient=seen.peak_allocated - seen.built)
-    return Estimate((name,), (work,), seen.built, seen.end, (peak,), ("traced, not estimated",))
+    return Estimate((name,), (work,), seen.built, seen.end, (peak,), tuple(notes))
 
 
 def traced(config: Any, work: Workload) -> Trace:
-    """The trace of two steps of `work` over a model of a transformers config."""
+    """The trace of two steps of `work` over a model of a transformers config.
+
+    Raises TraceError where the model's code cannot run without values, whatever it raises itself.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return trace(build_step(config, work), padded=work.padded)
+        try:
+            return trace(build_step(config, work), padded=work.padded)
+        except (TraceError, UnknownOptionError, ModuleNotFoundError, MemoryError):
+            raise
+        except Exception as error:
+            old = _version() < TRACED_FROM
+            also = (
+                f"; traces are tested from transformers {'.'.join(map(str, TRACED_FROM))} on" if old else ""
+            )
+            raise TraceError(
+                f"transformers {'.'.join(map(str, _version()))} cannot run {config.model_type} on the meta device: "
+                f"{type(error).__name__}: {error}{also}"
+            ) from error
+
+
+def attention_for(config: Any, attn: str) -> str:
+    """The implementation that transformers chooses: eager attention for a model without sdpa, whatever was asked for."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    return "eager" if attn == "sdpa" and not getattr(model, "_supports_sdpa", True) else attn
 
 
 def hub_config(spec: ModelSpec) -> Any:
@@ -175,12 +206,16 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
     return build
 
 
-def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The keyword for a model's dtype: renamed in transformers 4.56."""
+def _version() -> tuple[int, int]:
     import transformers
 
     major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
-    return {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": dtype}
+    return major, minor
+
+
+def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The keyword for a model's dtype: renamed in transformers 4.56."""
+    return {"dtype" if _version() >= (4, 56) else "torch_dtype": dtype}
 
 
 def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:

@@ -80,8 +80,8 @@ def test_the_message_of_older_torch_is_read_too() -> None:
 # foundation-model-stack/fms-acceleration, scripts/benchmarks/refs: A100-80GB, HF Trainer with bf16=True under FSDP, flash
 # attention 2, checkpointing, 4096 tokens, transformers 4.48.1, Mistral-7B-v0.1; peak allocated in decimal GB. The flat
 # parameters are float32, so the optimizer step of few sequences holds 5 x 4 bytes a parameter. Where activations rule, the
-# closed form of 16-bit weights is more than was measured: 1.13 and 1.17.
-FSDP_MIXED = ((2, 4, 72.435, 1.0), (4, 4, 36.226, 1.0), (4, 8, 39.784, 1.127), (4, 16, 57.299, 1.171))
+# closed form of 16-bit weights is more than was measured: 1.18 and 1.24. Their runs had a fused cross entropy.
+FSDP_MIXED = ((2, 4, 72.435, 1.0), (4, 4, 36.226, 1.0), (4, 8, 39.784, 1.180), (4, 16, 57.299, 1.244))
 
 
 @pytest.mark.parametrize(("ranks", "batch", "measured", "ratio"), FSDP_MIXED)
