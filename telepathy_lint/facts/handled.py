@@ -19,7 +19,9 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites.site import Site
 
 #: Functions that look at an object and keep nothing of it.
-LOOKERS = frozenset({"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del"})
+LOOKERS = frozenset(
+    {"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del", "fit_tokenizer"}
+)
 #: Ways to reach a name without writing it.
 _HIDDEN = ("globals(", "locals(", "vars(", "exec(", "eval(")
 
@@ -57,7 +59,7 @@ def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None
     """All that is done with the object that a site loads; None where there may be more, or something `accept` refuses."""
     follower = _Follower(site.context.scope.tree, accept)
     try:
-        follower.follow(site.call)
+        follower.follow(site.call, site.pair)
     except _LostError:
         return None
     return tuple(follower.uses)
@@ -66,7 +68,7 @@ def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None
 def seen(site: Site) -> tuple[Use, ...]:
     """What is seen to be done with the object that a site loads, whatever else may be."""
     follower = _Follower(site.context.scope.tree, None)
-    follower.follow(site.call)
+    follower.follow(site.call, site.pair)
     return tuple(follower.uses)
 
 
@@ -77,9 +79,12 @@ class _Follower:
         self.uses: list[Use] = []
         self.names: set[str] = set()
 
-    def follow(self, call: ast.Call) -> None:
+    def follow(self, call: ast.Call, pair: bool) -> None:
         self.tree.context_of(call)  # its parents are known from here on
-        self._value(call)
+        if pair:
+            self._placed(call, 0)
+        else:
+            self._value(call)
 
     def _use(self, use: Use) -> None:
         if self.accept is not None and not self.accept(use):
@@ -182,12 +187,16 @@ class _Follower:
             elif place is None:
                 self._value(call)
             else:
-                holder = self.tree.parent.get(call)
-                target = holder.targets[0] if isinstance(holder, ast.Assign) else None
-                if isinstance(target, ast.Tuple) and place < len(target.elts):
-                    self._target(target.elts[place])
-                else:
-                    self._lose()
+                self._placed(call, place)
+
+    def _placed(self, call: ast.Call, place: int) -> None:
+        """Follow one of the objects that a call gives back."""
+        holder = self.tree.parent.get(call)
+        target = holder.targets[0] if isinstance(holder, ast.Assign) else None
+        if isinstance(target, ast.Tuple) and place < len(target.elts):
+            self._target(target.elts[place])
+        else:
+            self._lose()
 
     def _around(self, stmt: ast.stmt) -> ast.FunctionDef | None:
         """The function of the module itself that a statement stands in."""

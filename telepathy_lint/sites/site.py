@@ -79,6 +79,8 @@ class _SiteFields(NamedTuple):
     #: calls are opaque, for absent arguments get the loader's defaults.
     loads: tuple[str, ...] = ()
     spreads: bool = False
+    #: Whether the call gives back a model and its tokenizer, in this order.
+    pair: bool = False
     #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
     inherited: frozenset[str] = frozenset()
     #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers, the model that
