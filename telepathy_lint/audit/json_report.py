@@ -1,4 +1,4 @@
-"""An audit as JSON: the schema that docs/audit.md describes."""
+"""Converts an audit to JSON, in the schema described in docs/audit.md."""
 
 from __future__ import annotations
 

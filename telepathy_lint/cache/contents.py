@@ -8,15 +8,15 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-#: Modification time, change time, size, inode: another content under the same name has another one.
+#: Modification time, change time, size, inode; files with different contents have different stamps.
 Stamp = tuple[int, int, int, int]
-#: The digest of a content, and the stamp of the file that held it; no stamp where it proves nothing.
+#: The digest of a content, and the stamp of its file, or None if the stamp is not reliable.
 Known = tuple[str, Stamp | None]
 
 #: The digest of a file that cannot be read.
 UNREADABLE = ""
-#: A file may change again within the same tick of its file system's clock (two seconds on the coarsest): for so long
-#: after a change, its stamp proves nothing.
+#: A file may change again within the same tick of its file system's clock (up to two seconds). A stamp is
+#: unreliable if the change is not older than this.
 _TICK = 2_000_000_000
 
 
@@ -28,7 +28,7 @@ class Contents:
         self.seen: dict[str, Known] = {}
 
     def digest(self, path: str) -> str:
-        """The digest of a file's content (an absolute path), without reading it where its stamp is a known one."""
+        """Return the digest of a file's content (by absolute path), without reading it if its stamp is known."""
         seen = self.seen.get(path)
         if seen is None:
             known = self.known.get(path)
@@ -41,12 +41,12 @@ class Contents:
         return seen[0]
 
     def read(self, path: str) -> bytes:
-        """A file's bytes; their digest is remembered."""
+        """Read a file and remember its digest."""
         self.seen[path] = (UNREADABLE, None)
         with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())  # before reading: what is written meanwhile makes another stamp
+            status = os.fstat(file.fileno())  # before reading: a change during reading gives another stamp
             data = file.read()
-        if stat.S_ISREG(status.st_mode):  # a pipe gives its content once
+        if stat.S_ISREG(status.st_mode):  # a pipe can be read only once
             stamp = _stamp_of(status)
             self.seen[path] = (digest_of(data), stamp if _is_old(stamp) else None)
         return data
@@ -56,7 +56,7 @@ def digest_of(data: bytes) -> str:
     try:
         from _blake2 import (
             blake2b,
-        )  # hashlib's own, without the OpenSSL that it brings along: 4 MB and 3 ms
+        )  # not hashlib.blake2b, which would load OpenSSL: 4 MB and 3 ms
     except ImportError:
         from hashlib import blake2b
 

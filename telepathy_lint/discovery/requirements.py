@@ -28,7 +28,8 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
-#: The first release under the name of transformers: a lower bound is a slip, as in `transformers>=0.48`, and says nothing.
+#: transformers 2.0 was the first release with this name. A lower bound below it, as in `transformers>=0.48`,
+#: is a mistake and is ignored.
 _FIRST = (2,)
 
 

@@ -1,6 +1,6 @@
-"""Version specifiers of PEP 440 (`>=0.4,<0.6`), as far as one version has to be held against them.
+"""Compares a version with a PEP 440 specifier such as `>=0.4,<0.6`.
 
-The linter installs LibCST and nothing else, so `packaging` is not there to ask.
+The linter depends only on LibCST, so it cannot use `packaging`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _LOCAL = r"(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?"
 _CLAUSE = r"(?P<operator>===|~=|==|!=|<=|>=|<|>)?\s*(?P<version>\S+)"
 _PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 _LAST = 10**9
-#: Numbers are compared as they are; a longer one is no version.
+#: Maximum number of digits in a number of a version; longer ones are invalid.
 _LONGEST = 9
 
 Key = tuple[int, tuple[int, ...], tuple[str, int], int, int, tuple[tuple[int, str], ...]]
 
 
 class SpecifierError(ValueError):
-    """The text is no version specifier."""
+    """The text is not a valid version specifier."""
 
 
 def matches(specifier: str, version: str) -> bool:
-    """Whether a version is among those that a specifier allows; a bare version means exactly that one.
+    """Whether a specifier allows a version; a bare version allows exactly that one.
 
-    Pre-releases count like other versions: the question is what runs here, not what to install.
+    Pre-releases are treated as other versions, because the version is already installed.
 
     Raises:
-        SpecifierError: the specifier (or the version) is not one of PEP 440.
+        SpecifierError: the specifier or the version does not conform to PEP 440.
     """
     clauses = [clause.strip() for clause in specifier.split(",")]
-    # Every clause is read, also behind one that fails: what is wrong is said on every version.
+    # Evaluate all clauses, so that an invalid one is reported for every version.
     answers = [_clause(clause, version.strip().lower()) for clause in clauses if clause or len(clauses) == 1]
     return all(answers)
 
@@ -63,11 +63,11 @@ def _clause(clause: str, version: str) -> bool:
         epoch = f"{theirs[0]}!" if theirs[0] else ""
         return public >= theirs and _begins(version, epoch + ".".join(map(str, release[:-1])), clause)
     if operator == "<":
-        # `<0.5` does not mean 0.5rc1.
+        # `<0.5` does not allow 0.5rc1.
         before = _is_release(theirs) and mine[:2] == theirs[:2]
         return mine < theirs and not before
     if operator == ">":
-        # `>0.5` does not mean 0.5.post1.
+        # `>0.5` does not allow 0.5.post1.
         after = _is_release(theirs) and mine[:2] == theirs[:2]
         return public > theirs and not after
     return {
@@ -100,12 +100,12 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _is_release(key: Key) -> bool:
-    """Whether a version is neither before nor after its release."""
+    """Whether a version is a release, not a pre-release, development or post-release version."""
     return key[2:5] == (("z", 0), -1, _LAST)
 
 
 def _key(version: str) -> Key:
-    """What versions are ordered by: development versions before pre-releases before the release before its posts."""
+    """The sort key of versions: development versions, pre-releases, the release, post-releases."""
     found = _match(version)
     release = _release(version)
     while len(release) > 1 and release[-1] == 0:

@@ -1,7 +1,7 @@
-"""What a file shows of its models that makes an unsafe fix break the program, or change what the program saves.
+"""Evidence in a file that an unsafe fix would break the program, or change what the program saves.
 
-Evidence holds a fix back and never makes a finding go: it may be about another object of the file, and then costs a fix that
-a person can still make. So it is looked for in the whole file, without following objects.
+Evidence prevents a fix but never removes a finding. It may concern another object in the file; then only a
+fix is lost, which a person can still make. So the whole file is searched, without following objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Site
 
-#: What a line of each kind does, or what is so of the load itself. The keys are what `unsafe-fixes-despite` takes.
+#: A description of each kind: what a line does, or a property of the load. The keys are the values for
+#: `unsafe-fixes-despite`.
 KINDS = {
     "numpy": "converts a tensor to a NumPy array, which does not support bfloat16",
     "float16-amp": "uses float16 mixed precision, whose scaler fails on bfloat16 weights",
@@ -34,7 +35,7 @@ KINDS = {
     "inputs": "the model's inputs are float32 features, not token ids",
     "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels need float16",
 }
-#: What holds back each setting's fix.
+#: The kinds of evidence that prevent the fix of each setting.
 OF_DTYPE = (
     "inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "hooks", "products", "floats-only",
     "checks", "other-tensors",
@@ -42,22 +43,22 @@ OF_DTYPE = (
 OF_GENERATION = ("saving", "training", "sampling", "length")
 OF_PAD_TOKEN = ("saving",)
 
-#: Auto classes whose models are given token ids.
+#: Auto classes whose models get token ids.
 _TOKEN_TASKS = (
     "CausalLM", "Seq2SeqLM", "MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering",
     "MultipleChoice", "NextSentencePrediction", "TextEncoding",
 )  # fmt: skip
-#: Auto classes whose models may be given either; those for images and text cast what they are given, nearly all.
+#: Auto classes whose models may get either; nearly all for images and text cast their inputs.
 _ANY_TASKS = ("", "PreTraining", "ImageTextToText", "Vision2Seq", "MultimodalLM")
-#: Pipelines that make token ids of what they are given.
+#: Pipelines that convert their input to token ids.
 _TOKEN_PIPELINES = (
     r"text-generation|text2text-generation|summarization|translation\w*|fill-mask|text-classification|sentiment-analysis"
     r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
     r"|conversational|image-text-to-text|any-to-any"
 )
-#: What stands in a file that makes features or pixels.
+#: Code that creates features or pixels.
 _MAKES_FEATURES = r"\b(?:pixel_values|input_values|input_features|past_values|\w*FeatureExtractor|\w*ImageProcessor\w*|torchaudio|librosa|soundfile)\b"
-#: Ids of models that are given features or pixels.
+#: Ids of models that get features or pixels.
 _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
@@ -66,7 +67,7 @@ _QUANTIZED = r"(?i)awq|gptq"
 
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
-    """Why a fix of the site is held back, by the first of the kinds that the file shows; None where none is shown."""
+    """The reason why a fix of the site is prevented: the first kind of evidence in the file; None if there is none."""
     tree = site.context.scope.tree
     for kind in kinds:
         if kind in despite:
@@ -84,7 +85,7 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
 
 
 def _first(tree: Tree, kind: str) -> int | None:
-    """The line of the first evidence of a kind."""
+    """The line with the first evidence of a kind."""
     for line in tree.lines_of(_offsets(tree.text, WORDS[kind])):
         for node in tree.visit([line]):
             if kind in kinds_of(node):
@@ -93,7 +94,7 @@ def _first(tree: Tree, kind: str) -> int | None:
 
 
 def _offsets(text: str, words: tuple[str, ...] | str) -> Iterator[int]:
-    """Where the text has one of the words, or something of a regular expression."""
+    """The offsets of the words, or of the matches of a regular expression."""
     if isinstance(words, str):
         yield from (match.start() for match in re.finditer(words, text))
         return
@@ -115,15 +116,15 @@ def _by_name(site: Site, kind: str) -> bool:
 
 
 def _takes_features(name: str, site: Site) -> bool:
-    """Whether the models of a class are given features or pixels that they do not cast."""
-    from telepathy_lint.knowledge import input_casts as table  # only where a dtype is reported
+    """Whether the models of a class get features or pixels that they do not cast."""
+    from telepathy_lint.knowledge import input_casts as table  # only needed if a dtype is reported
 
     if name in table.CASTING:
         return False
     if name in table.FAILING or name in table.UNKNOWN:
         return True
     if not name.startswith("AutoModel"):
-        return False  # the table has all of transformers' own that are not given token ids
+        return False  # the table has all transformers classes that do not get token ids
     task = name.removeprefix("AutoModel").removeprefix("For")
     if task in _TOKEN_TASKS:
         return False
@@ -141,13 +142,13 @@ def _makes_features(text: str) -> bool:
 
 
 def _other_use(site: Site) -> int | None:
-    """The line on which the dtype of the call is used for something that is no load."""
+    """The line where the call's dtype is used for something other than a load."""
     argument = site.argument("dtype", "torch_dtype")
     if argument is None or not isinstance(argument.node, ast.keyword):
         return None
     text = ast.unparse(argument.node.value)
     if isinstance(argument.node.value, ast.Constant):
-        return None  # a string names a dtype for a load only
+        return None  # a string can only be the dtype of a load
     tree = site.context.scope.tree
     pattern = re.compile(rf"(?<![\w.]){re.escape(text)}(?!\w)")
     lines = tree.lines_of(match.start() for match in pattern.finditer(site.source.text))
@@ -161,6 +162,6 @@ def _other_use(site: Site) -> int | None:
 
 
 def _loads(call: ast.Call) -> bool:
-    """Whether a call loads a model, or collects arguments for one that does."""
+    """Whether a call loads a model, or collects arguments for a load."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
     return name in ("from_pretrained", "from_config", "pipeline", "load_model", "dict", "update")

@@ -1,4 +1,4 @@
-"""Arguments of a `generate` call that do nothing, or that make the call raise."""
+"""Finds arguments of a `generate` call that have no effect or make the call raise."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from telepathy_lint.knowledge import generate_arguments as table
 from telepathy_lint.rule import shown
 from telepathy_lint.sites import Argument, Site
 
-#: Classes with a `generate` of their own.
+#: Classes that define their own `generate`.
 _OWN_GENERATE = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|Bark|Seamless|Moshi|Omni|Rag(?:Seq|Tok)|Dia(?:Model|For)|Csm"
 )
 
 
 class Problem(NamedTuple):
-    """One argument that does not do what it says, and what a fix would do about it."""
+    """An argument that does not work, and the changes of its fix."""
 
     argument: Argument
     detail: str
@@ -40,7 +40,7 @@ def problems_of(site: Site) -> list[Problem]:
 
 
 def _is_plain(site: Site) -> bool:
-    """Whether the call surely runs transformers' own `generate`, of classes whose arguments are known."""
+    """Whether the call certainly runs transformers' own `generate`, with known arguments."""
     return bool(site.about) and not any(
         may_know_more(load) or any(re.search(_OWN_GENERATE, name) for name in load.loaded)
         for load in site.about
@@ -109,7 +109,7 @@ def _outputs(site: Site) -> Iterator[Problem]:
 
 
 def _beams_of(site: Site) -> int | None:
-    """How many beams the call surely searches with; None where that cannot be told."""
+    """The number of beams that the call certainly uses; None if unknown."""
     argument = site.argument("num_beams")
     if argument is not None:
         numbers = {value.data for value in argument.values if value.kind == "const"}
@@ -120,7 +120,7 @@ def _beams_of(site: Site) -> int | None:
 
 
 def _decided_in_sight(site: Site) -> bool:
-    """Whether nothing but the call can say how it decodes: decoders ship no beams and no dictionaries."""
+    """Whether only the call sets how it decodes: decoders ship neither beams nor return_dict_in_generate."""
     return (
         not site.opaque
         and site.argument("generation_config") is None

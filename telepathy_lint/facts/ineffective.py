@@ -1,4 +1,4 @@
-"""Arguments of a loading call that do not do what they say: nothing looks at them, or the call fails because of them."""
+"""Finds arguments of a loading call that have no effect or make the call fail."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from telepathy_lint.knowledge import load_arguments as table
 from telepathy_lint.rule import line_name, literal, value_text, written
 from telepathy_lint.sites import Argument, Site
 
-#: A file with these registers attention functions of its own.
+#: Names in files that register their own attention functions.
 _REGISTERS = ("AttentionInterface", "ALL_ATTENTION_FUNCTIONS", "ALL_MASK_ATTENTION_FUNCTIONS")
-#: A file with these may compute in half precision although it loads float32.
+#: Names in files that may compute in half precision although they load float32.
 _HALVES = (
     "autocast", "Trainer", "mixed_precision", "bf16", "fp16", "Accelerator", "deepspeed", "ightning", ".half()",
     "bfloat16", "float16", "dtype=",
@@ -23,7 +23,7 @@ _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
 class Problem(NamedTuple):
-    """One argument that does not do what it says; what a fix removes or replaces, or moves into `model_kwargs`."""
+    """An argument that does not work, and its fix: a removal, a replacement, or a move into `model_kwargs`."""
 
     argument: Argument
     detail: str
@@ -70,9 +70,9 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
 
 
 def _placed(site: Site) -> bool:
-    """Whether something other than max_memory may say where the weights go."""
+    """Whether something other than max_memory may place the weights."""
     if site.loader and not site.lacks("device_map"):
-        return True  # the loader's own choice
+        return True  # the loader's default
     return any(
         site.argument(name) is not None and not site.lacks(name)
         for name in ("device_map", "quantization_config", "load_in_8bit", "load_in_4bit", "tp_plan")
@@ -82,7 +82,7 @@ def _placed(site: Site) -> bool:
 def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
     name, value = argument.name, literal(argument)
     if value is None or argument.optional:
-        return None  # None is as if it were not there
+        return None  # None is the same as no argument
     how, detail = table.PIPELINE_ARGUMENTS[name], "does not reach the model: it belongs into model_kwargs"
     if how == "remove":
         return Problem(argument, "does not reach the model and is not needed", Change(removed=(name,)))
@@ -108,7 +108,7 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
 
 
 def _conflict(site: Site, argument: Argument) -> Problem | None:
-    """An argument of a pipeline beside another that says the same: the call raises, or one of them loses."""
+    """An argument of a pipeline that conflicts with another one: the call raises, or one is ignored."""
     name = argument.name
     if name in ("dtype", "torch_dtype"):
         inner = next((each for each in ("dtype", "torch_dtype") if each in _inside_model_kwargs(site)), None)
@@ -127,7 +127,7 @@ def _conflict(site: Site, argument: Argument) -> Problem | None:
 
 
 def _inside_model_kwargs(site: Site) -> set[str]:
-    """The keys of a `model_kwargs` that is written in the call."""
+    """The keys of a `model_kwargs` that is a literal in the call."""
     given = site.argument("model_kwargs")
     node = given.node.value if given is not None and isinstance(given.node, ast.keyword) else None
     if not isinstance(node, ast.Dict):
@@ -136,13 +136,13 @@ def _inside_model_kwargs(site: Site) -> set[str]:
 
 
 def _given_with_a_model(site: Site, argument: Argument) -> Problem | None:
-    """An argument of a pipeline that gets a loaded model, which it has nothing to say about any more."""
+    """An argument for loading in a pipeline that gets a loaded model."""
     name = argument.name
     if argument.how != "keyword" or argument.optional or any(value.is_none for value in argument.values):
         return None
     if name in table.LOADING_ARGUMENTS:
         if name == "model_kwargs" and site.argument("tokenizer") is None:
-            return None  # they also go to the tokenizer that the pipeline then loads
+            return None  # the pipeline also passes them to the tokenizer that it loads
         return Problem(argument, "does nothing: the model is loaded already", Change(removed=(name,)))
     if name != "device" or not site.about or not all(value.kind == "const" for value in argument.values):
         return None
@@ -163,11 +163,11 @@ def _is_spread(load: Site) -> bool:
 
 
 def into_model_kwargs(site: Site, moved: dict[str, str]) -> Change | None:
-    """Arguments as entries of the pipeline's `model_kwargs`; None where these are not written out in the call."""
+    """Move arguments into the pipeline's `model_kwargs`; None if it is not a literal in the call."""
     given, (first, *others) = site.arguments.get("model_kwargs"), moved
     entries = list(moved.values())
     if given is None:
-        # The dict takes the place of the first argument that moves into it.
+        # The dict replaces the first argument that moves into it.
         new = ((first, f"{{{', '.join(entries)}}}"),)
         change = Change(removed=tuple(others), renamed=((first, "model_kwargs"),), replaced=new)
         return None if site.opaque else change
@@ -232,7 +232,7 @@ def _float32(site: Site) -> bool:
 
 
 def _rest(site: Site) -> str:
-    """The file without the call."""
+    """The text of the file without the call."""
     return site.source.text[: site.start] + site.source.text[site.end :]
 
 

@@ -1,4 +1,4 @@
-"""Where a file places its models: whether another device map would change anything."""
+"""Decides whether another device map would make a difference in this file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 
-#: Signs that several processes may run the script, or that more than one GPU is meant.
+#: Signs that the script may run in several processes, or is written for several GPUs.
 _LAUNCHES = (
     r"(?i)torchrun|accelerator|accelerate launch|deepspeed|fsdp|mp\.spawn|local_rank|process_index|world_size|slurm"
     r"|torch\.distributed|Trainer\(|DataParallel"
@@ -18,30 +18,30 @@ _LAUNCHES = (
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
 _FIRST = ("cuda", "cuda:0")
-#: Tensors, or a default for them, on a GPU that the script names.
+#: Code that places tensors, or sets the default, on a GPU by name.
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
 
 
 def is_placed_alike(site: Site) -> bool:
-    """Whether another map would change nothing in the one process that the file shows.
+    """Whether another device map would make no difference in a single process.
 
-    Such are a plain CPU, and "auto" or the first GPU in a script without a launcher that also puts its tensors on that GPU
-    by hand.
+    This holds for the CPU, and for "auto" or the first GPU in a script without a launcher that also moves its
+    tensors to that GPU explicitly.
     """
     argument = site.argument("device_map")
     if argument is None or argument.optional:
         return False
     if is_on_the_cpu(site):
-        return True  # where nothing has to find room
+        return True  # there, placement does not depend on free memory
     if all(map(_is_own_gpu, argument.values)):
-        return True  # as the loader places each process of a launcher
+        return True  # the loader also places each process of a launcher like this
     if site.source.once(_means_several_gpus) or not all(map(_is_one_place, argument.values)):
         return False
     return not site.source.once(_launches) and bool(site.source.once(_places_by_hand))
 
 
 def cost_under_a_launcher(site: Site) -> str | None:
-    """What the map does in each process of a launcher that the file shows; None where it shows none, or several maps."""
+    """The effect of the map in each process of a launcher in the file; None if there is no launcher, or several maps."""
     argument = site.argument("device_map")
     if argument is None or len(argument.values) != 1 or not site.source.once(_launches):
         return None
@@ -62,7 +62,7 @@ def _means_several_gpus(text: str) -> bool:
 
 
 def _is_own_gpu(value: Value) -> bool:
-    """Whether a map puts all of the model on the GPU of its process: `{"": local_rank}`."""
+    """Whether a map puts the whole model on the GPU of its process: `{"": local_rank}`."""
     node = value.node
     if not isinstance(node, ast.Dict) or len(node.keys) != 1 or len(node.values) != 1:
         return False

@@ -1,7 +1,7 @@
-"""What a file shows of a load that makes a finding true and of no use: the default leaves such findings out, `strict` does not.
+"""Decides whether a true finding matters, according to the file; `strict` also reports those that do not.
 
-Evidence silences a finding; the lack of evidence never does. Each answer is sure or it is no: an object that leaves the
-file, or that is used in a way not listed here, is one of which anything may be true.
+Evidence removes a finding; lack of evidence never does. An answer is only yes if it is certain: an object
+that leaves the file, or that is used in a way not listed here, may be used for anything.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from telepathy_lint.sites import Site
 
 # ---- decoding
 
-#: Where text is generated, or may be by something that gets the model.
+#: Code that generates text, or passes the model to something that may.
 _GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
-#: Trainers that only compute losses, without `predict_with_generate` and its like (which are looked for in the text).
+#: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
+#: text).
 _LOSS_TRAINERS = frozenset(
     {"Trainer", "SFTTrainer", "DPOTrainer", "KTOTrainer", "ORPOTrainer", "CPOTrainer", "RewardTrainer"}
 )
@@ -40,19 +41,19 @@ _PLAIN_ATTRIBUTES = frozenset({
     "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
     "transformer", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
 })  # fmt: skip
-#: A trainer's own way to generate with the model that it holds.
+#: Options with which a trainer generates with its model.
 _GENERATES_ELSEWHERE = (
     r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
 )
 _LENGTHS = ("max_new_tokens", "max_length")
-#: What is computed with a model that does not generate: losses, gradients, hidden states, probabilities.
+#: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
-#: Ways to generate that are no call of the model's `generate`.
+#: Code that generates without calling the model's `generate`.
 _OTHER_WAYS = r"text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
 def decoding_is_settled(site: Site) -> bool:
-    """Whether the loaded model surely never generates, or every call by which it does states how."""
+    """Whether the loaded model certainly never generates, or each call that generates sets how it decodes."""
     text = site.source.text
     generates = site.source.once(_may_generate)
     if not generates and site.source.once(_computes):
@@ -70,7 +71,7 @@ def decoding_is_settled(site: Site) -> bool:
     if any(use.name == "generate" for use in uses):
         return True
     if generates and any(use.how == "argument" and use.name not in LOOKERS for use in uses):
-        return False  # what gets the model may be what generates
+        return False  # the model may be passed to code that generates
     return any(map(_tells_a_purpose, uses))
 
 
@@ -79,7 +80,7 @@ def _computes(text: str) -> bool:
 
 
 def _every_call_states_decoding(tree: Tree) -> bool:
-    """Whether the file generates by `.generate(...)` only, and each such call says how."""
+    """Whether the file only generates with `.generate(...)`, and each call sets how it decodes."""
     text = tree.text
     if "do_sample" not in text or re.search(_OTHER_WAYS, text) or _generates_elsewhere(text):
         return False
@@ -127,7 +128,7 @@ def _is_plain(use: Use) -> bool:
 
 
 def _tells_a_purpose(use: Use) -> bool:
-    """Whether the use shows what the model is for, not only how it is prepared."""
+    """Whether the use shows the purpose of the model, rather than its preparation."""
     if use.how == "argument":
         return use.name in _LOSS_TRAINERS
     return use.how == "call" or (use.how == "method" and use.name in _PLAIN_METHODS)
@@ -142,7 +143,8 @@ def _may_generate(text: str) -> bool:
 
 
 def ships_what_fits(site: Site) -> bool:
-    """Whether the checkpoint's own decoding is a part of the model: encoder-decoders ship beams for their one task, and none samples."""
+    """Whether the checkpoint's decoding belongs to the model: encoder-decoders ship beams for their task and
+    do not sample."""
     names = (*site.loaded, site.model_id or "")
     task = site.argument("task")
     tasks = [str(value.data) for value in task.values] if task is not None else []
@@ -161,13 +163,14 @@ _ONE_TASK_PIPELINES = (
 
 # ---- precision
 
-#: Ids that say of themselves that they are small: at most 0.4 GB in bfloat16.
+#: Ids whose names show that the model is small: at most 0.4 GB in bfloat16.
 _SMALL = (
     r"(?i)(?:^|[/_-])(?:(?:distil|tiny|mobile)?(?:bert|roberta)|distilgpt2|electra|albert|mpnet|minilm|bge|e5|gte|longformer"
     r"|xlnet|deberta|bigbird|camembert)\b"
     r"(?:.*[-_](?:tiny|mini|small|base|l6|l12)\b.*|.*v2$)"
 )
-#: Classes whose published checkpoints are that small, or encoder-decoders of at most 1.6 billion parameters.
+#: Classes whose published checkpoints are that small, or encoder-decoders with at most 1.6 billion
+#: parameters.
 _SMALL_CLASSES = (
     r"For(?:TokenClassification|MaskedLM|QuestionAnswering)$|\.(?:VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr"
     r"|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Whisper|Marian|Pegasus|LED)[A-Z]\w*"
@@ -176,7 +179,7 @@ _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
 def trains_its_weights(site: Site) -> bool:
-    """Whether the file surely trains the loaded weights themselves, for which float32 is a decision."""
+    """Whether the file certainly trains the loaded weights, so that float32 is a deliberate choice."""
     if site.kind != "model" or site.source.once(_trains_a_part):
         return False
     tree = site.context.scope.tree
@@ -196,7 +199,7 @@ def trains(use: Use, tree: Tree) -> bool:
 
 
 def _optimized(use: Use, tree: Tree) -> bool:
-    """Whether parameters go to an optimizer, directly or through one name."""
+    """Whether parameters are passed to an optimizer, directly or through one name."""
     node: ast.AST | None = use.node
     while node is not None and not isinstance(node, ast.stmt):
         if isinstance(node, ast.Call) and _is_optimizer(node):
@@ -220,14 +223,14 @@ def _is_optimizer(call: ast.Call) -> bool:
 
 
 def is_small(site: Site) -> bool:
-    """Whether the id names a small encoder, or the class has only models that are small whatever their dtype."""
+    """Whether the id names a small encoder, or the class only has models that are small in any dtype."""
     if all(re.search(_SMALL_CLASSES, name) for name in site.loaded):
         return True
     return not site.generative and site.model_id is not None and re.search(_SMALL, site.model_id) is not None
 
 
 def is_quantized(site: Site) -> bool:
-    """Whether most weights are surely in no floating type, so that the dtype is that of the few others."""
+    """Whether most weights are certainly quantized, so that the dtype only applies to the others."""
     config = site.argument("quantization_config")
     if config is not None and not config.optional:
         return all(value.kind == "call" and str(value.data).endswith("Config") for value in config.values)
@@ -238,24 +241,24 @@ def is_quantized(site: Site) -> bool:
 
 
 def wants_float16(site: Site) -> bool:
-    """Whether float16 is what the checkpoint's kernels want, or another rule's subject."""
+    """Whether the checkpoint's kernels need float16, or another rule reports the dtype."""
     return is_quantized(site) or evidence.withheld(site, ("quantized", "inputs", "float16-amp")) is not None
 
 
 # ---- attention
 
-#: Text where attention weights may be read, or attention be replaced; the lines are then looked at as syntax.
+#: Text on lines that may read attention weights or replace attention; the lines are then parsed.
 _ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
 _WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
 _ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
 
 
 def attention_is_settled(site: Site) -> bool:
-    """Whether no other implementation could be used than the one that transformers chooses."""
+    """Whether only the implementation that transformers chooses can be used."""
     if site.argument("use_flash_attention_2") is not None:
-        return True  # the rule about outdated arguments speaks of attention there
+        return True  # the rule about outdated arguments reports this attention argument
     if is_small(site):
-        return True  # its size makes no difference
+        return True  # the model is too small for a difference
     return (
         _is_in_float32(site)
         or is_on_the_cpu(site)
@@ -271,7 +274,7 @@ def _is_in_float32(site: Site) -> bool:
 
 
 def _looks_at_attention(tree: Tree) -> bool:
-    """Whether a line reads attention weights, which one implementation gives, or puts code in the place of attention's own."""
+    """Whether a line reads attention weights, which only eager attention returns, or replaces attention code."""
     if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
         return False
     lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
@@ -311,12 +314,12 @@ _PLAIN_OF_TOKENIZERS = frozenset({
 _NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
 
 
-#: Where a model may be a decoder, whose tokenizer may come without a pad token.
+#: Code for models that may be decoders, whose tokenizers may have no pad token.
 _DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pipeline\("
 
 
 def pads_by_itself(site: Site) -> bool:
-    """Whether the file loads encoder-decoders only, whose tokenizers all ship a pad token, or hands one to something else."""
+    """Whether the file only loads encoder-decoders, whose tokenizers ship a pad token, or writes one into a dict."""
     return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
 
 
@@ -332,13 +335,13 @@ def _loads_encoder_decoders(text: str) -> bool:
 
 
 def nothing_pads(site: Site) -> bool:
-    """Whether nothing surely pads with the loaded tokenizer."""
+    """Whether the loaded tokenizer is certainly never used for padding."""
     return bool(handled(site, _pads_nothing))
 
 
 def _pads_nothing(use: Use) -> bool:
     if use.how == "argument":
-        # TRL's trainer gives a tokenizer without one the end-of-sequence token.
+        # TRL's trainer sets the end-of-sequence token as the pad token if there is none.
         return use.name in LOOKERS | _NO_PADDING or use.name == "SFTTrainer"
     if use.how in ("attribute", "store"):
         return use.name in _PLAIN_OF_TOKENIZERS
@@ -349,16 +352,16 @@ def _pads_nothing(use: Use) -> bool:
     return none and use.keyword("pad_to_max_length") is None and not use.spreads
 
 
-#: A real end of a text: the token is added to what is trained on, by its name or by its text.
+#: Code that adds the end-of-sequence token to training texts, by its name or text.
 _EOS = (
     r"eos_token\b|add_eos_token\s*=\s*True|</s>|<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>"
 )
-#: Where the token is padding, or stops generation, and not the end of a text.
+#: Code where the token is used as padding or to stop generation, not as the end of a text.
 _NO_END = r"pad_token(?:_id)?[\"']?\s*[=:].*|eos_token(?:_id)?\s*=.*|\bif\b.*|(?:warn|print|log)\w*\(.*"
 
 
 def has_real_ends(text: str) -> bool:
-    """Whether a text shows that the end-of-sequence token ends what is trained on."""
+    """Whether the text shows that training texts end with the end-of-sequence token."""
     for line in text.splitlines():
         code = line.partition("#")[0]
         if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 from telepathy_lint._version import __version__
 
-#: Line, 0-based column, text, and a class that flake8 does not look at.
+#: Line, 0-based column, text, and a class that flake8 ignores.
 Finding = tuple[int, int, str, type[Any]]
-#: Bytes of imported modules whose trees are kept: with every tree that is, flake8's garbage collections take longer.
+#: Bytes of imported modules whose trees are kept. More trees make flake8's garbage collections slower.
 _MAX_KEPT = 60_000
 
 
@@ -27,7 +27,7 @@ class Plugin:
     name = "telepathy-lint"
     version = __version__
     options: ClassVar[dict[str, Any]] = {}
-    #: flake8's own answer to which codes it would report.
+    #: flake8's style guide decider, which knows the codes to report.
     decider: ClassVar[Any] = None
 
     def __init__(self, tree: ast.Module, lines: list[str], filename: str = "stdin") -> None:
@@ -77,13 +77,13 @@ class Plugin:
 
         cls.decider = DecisionEngine(options)
         if any(os.path.isdir(path) for path in options.filenames):
-            # Many files: what every worker needs is loaded once, before flake8 forks them.
+            # With many files, load what all workers need before flake8 forks them.
             from telepathy_lint.rules import all_rules
             from telepathy_runtime.models.families import families
 
             all_rules()
             families()
-            # flake8 collects garbage all the time: what stays for good need not be looked through.
+            # flake8 runs with garbage collection: exclude permanent objects from it.
             gc.collect()
             gc.freeze()
 

@@ -1,7 +1,7 @@
-"""The scan: one `ast` parse of a file finds the calls of interest and what every argument can be.
+"""The scan: parses a file once with `ast`, and finds the calls of interest and the possible values of their arguments.
 
-`scan(source)` gives the file's Sites, each kind found when it is first asked for. Nothing is imported or run from the code
-that is looked at.
+`scan(source)` returns the file's sites; each kind is searched for on first use. The scanned code is never
+imported or run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Argument", "File", "Known", "Modules", "Scan", "Site", "Value", "may
 
 
 class Scan:
-    """One file's sites, and the file itself (the fixes ask it); no file where it holds nothing of interest."""
+    """The sites of a file, and the `File` itself for the fixes (None if the file contains nothing relevant)."""
 
     __slots__ = ("file", "source")
 
@@ -40,7 +40,7 @@ class Scan:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Every site of the file, in reading order."""
+        """All sites of the file, in reading order."""
         return self.of(KINDS)
 
     def of(self, kinds: Iterable[Kind]) -> tuple[Site, ...]:
@@ -48,15 +48,15 @@ class Scan:
         return sites_of(self.file, frozenset(kinds)) if self.file is not None else ()
 
     def release(self) -> None:
-        """Let go of the file's tree; the sites must not be asked anything afterwards."""
+        """Free the file's tree; the sites must not be used afterwards."""
         if self.file is not None:
             self.file.release()
 
 
 def scan(source: Source, settings: Settings | None = None, modules: Modules | None = None) -> Scan:
-    """Look at one file; a SourceError where it is not Python.
+    """Scan one file. Raises SourceError if it is not valid Python.
 
-    With `modules`, imports from the project's own modules are followed.
+    With `modules`, imports from the project's modules are followed.
     """
     words = CodeWords(source.code)
     settings = settings or Settings()

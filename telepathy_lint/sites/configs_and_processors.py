@@ -1,4 +1,4 @@
-"""Loads of what comes with a model: configs, generation configs, processors. No weights, so kinds of their own."""
+"""Finds loads of configs, generation configs and processors. They load no weights, so they are separate kinds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from telepathy_lint.sites.site import Kind, Site
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of the `X.from_pretrained(...)` whose X is a class of transformers without weights; the loads are found before."""
+    """Yield sites for `X.from_pretrained(...)` where X is a transformers class without weights, and not a load."""
     found = file.fact(Loads)
     callees = found.callees
     for call in found.direct.others:
@@ -44,7 +44,7 @@ def _site(file: File, call: ast.Call, kind: Kind, classes: tuple[str, ...], load
 
 
 def kind_of(dotted: str) -> Kind | None:
-    """What a class of transformers loads, if it loads no weights and is no tokenizer."""
+    """The kind of site for a class, if it loads no weights and is not a tokenizer."""
     name = catalog.last(dotted)
     if not catalog.in_transformers(dotted):
         return None

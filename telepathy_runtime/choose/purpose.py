@@ -1,6 +1,6 @@
-"""What a load is for: what inference, training and the training of adapters each want of dtype, placement and the model.
+"""The purpose of a load (inference, training, training of adapters): prepares the model for it and warns.
 
-The choices are made in the plan; what has to be done to the loaded model, and what its weights will meet, is here.
+The plan uses the purpose for dtype and placement.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from telepathy_runtime.machine.environment import need
 
 Purpose = Literal["inference", "training", "finetune-adapters"]
 PURPOSES = ("inference", "training", "finetune-adapters")
-#: Those in which gradients flow through the model.
+#: The purposes for which gradients flow through the model.
 TRAINS = ("training", "finetune-adapters")
 
 
 def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
-    """Make a loaded model ready for `purpose`; `changed` receives what that changes, as name -> [before, after].
+    """Prepare a loaded model for `purpose`; record the changes in `changed`, as name -> [before, after].
 
-    A forward pass with gradients makes no cache of keys and values unless it asks for one: nothing reads it, and gradient
-    checkpointing cannot have it. The config stays as shipped, so that nothing of this is saved. Under "finetune-adapters" the
-    weights that were loaded are frozen, and the embeddings hand out tensors with a gradient: without one, gradient
-    checkpointing cuts the adapters off.
+    A forward pass with gradients makes no key-value cache unless the call asks for one: the cache is not used, and gradient
+    checkpointing does not work with it. The config stays as shipped, so saved files do not change. "finetune-adapters"
+    freezes the loaded weights and makes the embeddings output tensors that require gradients: otherwise gradient
+    checkpointing gives the adapters no gradient.
     """
     if purpose not in TRAINS or not hasattr(model, "named_parameters"):
         return
@@ -80,13 +80,14 @@ def _inputs_with_gradient(model: Any) -> bool:
 
 
 def _with_gradient(module: Any, inputs: Any, output: Any) -> None:
-    # A function of a module: that of enable_input_require_grads() is local to it, and such a model cannot be pickled.
+    # At module level, because the hook of enable_input_require_grads() is local and prevents pickling the
+    # model.
     if module.training and hasattr(output, "requires_grad_"):
         output.requires_grad_(True)
 
 
 def warnings(model: Any, purpose: str | None, dtype: str | None) -> Iterator[str]:
-    """What the loaded weights will meet in training. `dtype` is that of most of the model."""
+    """Warnings about training with the loaded weights. `dtype` is the dtype of most of them."""
     if purpose not in TRAINS:
         return
     if purpose == "training" and getattr(model, "is_quantized", False):

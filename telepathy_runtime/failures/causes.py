@@ -1,6 +1,6 @@
-"""From an exception of transformers, the hub or the file system to the LoadError that names its cause.
+"""Turns an exception of transformers, the hub or the file system into a LoadError that names its cause.
 
-An exception that matches no cause is left alone: a wrong explanation is worse than a raw traceback.
+An exception that matches no cause is not changed: a wrong explanation is worse than a traceback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from telepathy_runtime.machine import caches
 
 @contextmanager
 def explained(asked: LoadPlan | TokenizerRequest) -> Iterator[None]:
-    """Raise the LoadError for what goes wrong inside, with the original exception as its cause."""
+    """Raise the LoadError that explains an exception raised inside, with the exception as its cause."""
     try:
         yield
     except LoadError:
@@ -102,7 +102,7 @@ _UNREACHABLE = (
     "in offline mode",
     "offline mode is enabled",
     "cannot find the requested files in the",
-    "'NoneType' object has no attribute 'endswith'",  # how transformers 4 says that the weights are not in the cache
+    "'NoneType' object has no attribute 'endswith'",  # transformers 4, if the weights are not in the cache
 )
 _ABSENT = (
     "is not a valid model identifier",
@@ -123,7 +123,7 @@ def _offline(failure: Failure) -> LoadError | None:
     unreachable = failure.named("LocalEntryNotFoundError", "OfflineModeIsEnabled") or failure.says(
         *_UNREACHABLE
     )
-    # With part of the files in the cache, transformers speaks of a repository that lacks the others.
+    # If only some files are cached, transformers reports that the repository lacks the others.
     if not unreachable and not (forbidden and failure.says(*_ABSENT)):
         return None
     variable = caches.offline()
@@ -166,7 +166,7 @@ def _corrupt(failure: Failure) -> LoadError | None:
     ):
         return None
     culprit = damaged_file(failure)
-    # What torch says of a damaged pickle is advice to switch its safety off.
+    # For a damaged pickle, torch advises to turn its safety check off.
     found = culprit or ("a file of weights is not one that torch can read" if pickled else failure.first_line)
     return errors.CorruptCheckpointError(
         failure.asked, found, "fetch the file again (force_download=True), or save it again"
@@ -175,7 +175,7 @@ def _corrupt(failure: Failure) -> LoadError | None:
 
 def _missing_shard(failure: Failure) -> LoadError | None:
     if downloads.is_hub_id(failure.model_id):
-        return None  # part of a cached repository: the network is what is missing
+        return None  # some files of a cached repository are missing, because there is no network
     folder = failure.folder()
     index = folder / "model.safetensors.index.json" if folder is not None else None
     if folder is None or index is None or not index.is_file():
@@ -210,7 +210,7 @@ def _not_found(failure: Failure) -> LoadError | None:
             f"{failure.first_line} (the folder holds {holds})",
             "correct the folder, subfolder= or variant=",
         )
-    # "checkpoints/last" is spelled like an id.
+    # "checkpoints/last" looks like a hub id.
     folder = f", and there is no folder {Path(failure.model_id).absolute()}" if failure.model_id else ""
     return errors.ModelMissingError(
         failure.asked,
@@ -314,7 +314,7 @@ def _missing_package(failure: Failure) -> LoadError | None:
     return errors.MissingPackageError(failure.asked, failure.first_line, "install it")
 
 
-# In this order: an error often matches several, and the first is the nearest to the cause.
+# In order: an error often matches several causes, and the first one is the most specific.
 _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _disk_full,
     _not_writable,
@@ -340,14 +340,14 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
 
 
 def damaged_file(failure: Failure) -> str | None:
-    """The message about the first file of the checkpoint that does not hold what its format says."""
+    """Describe the first file of the checkpoint that is damaged; None if there is none."""
     folder = failure.folder()
     if folder is None:
         return None
     try:
         if failure.tokenizer:
             checkpoint.tokenizer_files(folder)
-            return None  # what is wrong with the weights beside it is no cause of this
+            return None  # an index or config that is damaged as well does not explain this error
         checkpoint.config(folder)
         checkpoint.read(folder, variant=failure.keywords.get("variant"))
     except checkpoint.UnreadableError as found:

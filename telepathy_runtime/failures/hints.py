@@ -1,4 +1,4 @@
-"""What to write instead: for an id that is none, for arguments of another release, for a model that needs more than its id."""
+"""Advice for common mistakes: ids that are not ids, arguments of other releases, models that need more arguments."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _REPLACED = {
 
 
 def replacement(name: str) -> str:
-    """What to do about an argument that this transformers does not take."""
+    """What to do about an argument that this version of transformers does not accept."""
     return _REPLACED.get(name, f"leave {name} out")
 
 
 def no_id(failure: Failure) -> LoadError | None:
-    """A file, a URL or a path with ~ where an id or a folder is wanted."""
+    """The error for a file, a URL or a path with ~ that was passed as an id or folder."""
     given = failure.model_id
     url = re.match(r"https?://[^/]+/([^/?#]+(?:/[^/?#]+)?)", given)
     if url is not None:
@@ -51,7 +51,7 @@ def no_id(failure: Failure) -> LoadError | None:
 
 
 def own_code(failure: Failure) -> LoadError | None:
-    """A repository that brings its own model code."""
+    """The error for a repository that has its own model code."""
     if not failure.says("trust_remote_code=True"):
         return None
     return errors.ModelClassError(
@@ -62,7 +62,7 @@ def own_code(failure: Failure) -> LoadError | None:
 
 
 def unknown_architecture(failure: Failure) -> LoadError | None:
-    """A config with a model_type that this transformers does not have, or with values that it refuses."""
+    """The error for a config with a model_type that transformers does not know, or with invalid values."""
     kind = re.search(r"model type `?([\w.-]+)`? but Transformers does not recognize", failure.text)
     if kind is not None:
         return errors.ModelClassError(
@@ -81,7 +81,7 @@ def unknown_architecture(failure: Failure) -> LoadError | None:
 
 
 def of_an_adapter(failure: Failure, found: LoadError) -> LoadError:
-    """An adapter is loaded on its base model: where that is what is missing, it is named."""
+    """For an adapter: add its base model to the error, in case that is what is missing."""
     folder = failure.folder()
     file = folder / "adapter_config.json" if folder is not None else None
     if file is None or not file.is_file():

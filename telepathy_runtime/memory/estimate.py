@@ -1,10 +1,10 @@
 """Peak memory of one model's job on one device, in closed form: no torch, microseconds, exact integers.
 
-The peak is the maximum over a few instants of a step. Each instant lists what is in memory then, which explains the
-result. Formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
-shards of FSDP; not modelled, and refused where asked for by name: autocast over whole float32 weights, quantised
-weights, torch.compile, fused losses. What no estimate here contains: the CUDA context, kernels' workspaces and
-fragmentation; `gpus` keeps room for those.
+The peak is the maximum over a few instants of a step. Each instant lists what is in memory, which explains
+the result. The formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
+shards of FSDP. Not modelled, and an error if requested: autocast over whole float32 weights, quantised
+weights, torch.compile, fused losses. Estimates do not include the CUDA context, workspaces of kernels and
+fragmentation; `gpus` reserves memory for them.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class States:
     """Bytes of a job on one device that do not depend on the batch."""
 
     weights: int
-    gradients: int  # once a backward is done
+    gradients: int  # after a backward pass
     optimizer: int
-    step_transient: int  # beside them, inside optimizer.step()
-    gathered: int = 0  # parameters that sharding brings together for one layer
+    step_transient: int  # in addition to gradients, inside optimizer.step()
+    gathered: int = 0  # parameters gathered for one layer under sharding
     bucket: int = 0  # DDP's copy of the gradients
 
 
@@ -101,7 +101,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
 
 def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
-    """(held by outputs, alive in the loss's forward, alive in its backward) of logits, without repeats.
+    """(kept by outputs, alive in the loss's forward, alive in its backward) of logits; each byte counted once.
 
     The loss computes in float32: a copy, the log-softmax, then two gradients of that size.
     """
@@ -113,7 +113,7 @@ def logits_bytes(work: Workload, vocab: int) -> tuple[int, int, int]:
 
 
 def states(spec: ModelSpec, work: Workload) -> States:
-    """Weights, gradients and optimizer of one device, sharded as the workload says."""
+    """Weights, gradients and optimizer states of one device, sharded according to the workload."""
     e = element_size(work.held_dtype)
     weights = spec.bytes_in(work.held_dtype)
     if work.regime == "full":
@@ -131,14 +131,14 @@ def states(spec: ModelSpec, work: Workload) -> States:
 
 
 def step_transient(work: Workload, gradients: int, largest: int) -> int:
-    """Bytes that optimizer.step() needs beside gradients and states."""
+    """Bytes that optimizer.step() needs in addition to gradients and states."""
     if work.opt_impl == "fused" or work.optimizer != "adamw":
         return 0
     return gradients if work.opt_impl == "foreach" else 2 * largest
 
 
 def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
-    """Divides what each scheme really divides; activations and logits are never divided."""
+    """Divide the parts that each scheme shards; activations and logits are never divided."""
     ranks, kind = work.ranks, work.shard
     if kind == "none" or ranks == 1:
         return whole
@@ -152,7 +152,7 @@ def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
     if kind in ("zero3", "fsdp"):
         weights = _part(weights, ranks)
         largest = max(spec.layer_params, spec.embedding_params) * element_size(work.dtype)
-        gathered = 2 * largest  # the unit at work and the next one, already on its way
+        gathered = 2 * largest  # the current unit and the next one, which is being gathered
     return States(
         weights, gradients, _part(whole.optimizer, ranks), _part(whole.step_transient, ranks), gathered
     )
@@ -174,7 +174,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     row = e * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
-    # The caller's inputs_embeds; checkpointing stores it anyway, as the first layer's input.
+    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer.
     given = row if embeds and not work.checkpointing else 0
     hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
@@ -185,13 +185,15 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     head = spec.embedding_params * e * full
     beside = held.gathered + held.bucket
     one_layer = hidden + layer.saved + (layer.stored_input if work.checkpointing else 0)
-    # Gradients of all layers but the first, whose own are not there yet while all of its saved tensors are.
+    # Gradients of all layers but the first: while all its saved tensors are alive, its gradients do not exist
+    # yet.
     later = held.gradients - full * e * spec.layer_params - head * (not spec.tied)
-    # Tied: the head's gradient waits for the embedding's, and their sum is a third tensor.
+    # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
+    # tensor.
     ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
     return (
-        # `outputs` still holds the last step's logits, cache and hidden states, and through its graph the
-        # inputs and their gradient, while this step's forward runs.
+        # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
+        # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=forward + kept,
             kv_cache=cache, transient=beside + row * (not full),
@@ -221,7 +223,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
 
 
 def _extra_hidden(spec: ModelSpec, work: Workload) -> int:
-    """How many of the layers + 1 hidden states nothing else keeps."""
+    """How many of the layers + 1 hidden states are kept only because of output_hidden_states."""
     kept = spec.layers if work.checkpointing else int(work.regime == "frozen_grad")
     return spec.layers + 1 - kept - (work.regime == "full")
 
@@ -234,7 +236,8 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     rows = work.batch if work.logits == "last" else tokens
     base = {"weights": held.weights, "kv_cache": cache}
     beside = held.gathered
-    # A layer's own transients hold the embeddings and its input already; logits hold the last hidden state.
+    # The working memory of a layer includes the embeddings and its input; the logits include the last hidden
+    # state.
     instants = [
         Instant(
             "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
@@ -248,8 +251,8 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     if work.new_tokens:
         total = work.seq_len + work.new_tokens - 1
         cache = spec.kv_bytes(work.batch, total, work.dtype)
-        # `generate` copies logits to float32 while it still holds the last token's copy; a layer's keys grow
-        # by concatenation, old beside new.
+        # `generate` copies logits to float32 while the copy of the last token is still alive. A layer's keys
+        # grow by concatenation, with old and new in memory.
         grown = cache // (2 * spec.layers)
         repeated = 2 * e * work.batch * total * (spec.query_dim - spec.kv_dim) * repeats_keys(work)
         name, logits = "last generated token", (e + 8) * work.batch * spec.vocab
@@ -264,7 +267,7 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
 
 
 def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
-    """Says that a float32 checkpoint is planned in 16 bits, which only a load with `dtype` gives."""
+    """A note that a float32 checkpoint is planned in 16 bits, which requires loading with `dtype`."""
     if spec.dtype != "float32" or work.held_dtype == "float32":
         return []
     return [f"the checkpoint is float32: without dtype={work.held_dtype} the weights may load as twice this"]

@@ -1,4 +1,4 @@
-"""A lower bound for jobs whose activations have no closed form; the parts that it counts are exact."""
+"""A lower bound for jobs whose activations have no closed form; the counted parts are exact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
-    """Weights, cache, gradients and optimizer states of `work`; `reason` says why there is no more.
+    """Weights, cache, gradients and optimizer states of `work`; `reason` says why the rest is not counted.
 
     Raises UnknownOptionError for an option whose bytes are not modelled.
     """

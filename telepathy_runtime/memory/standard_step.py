@@ -1,7 +1,8 @@
-"""The step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the tracer.
+"""Builds the step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the tracer.
 
-Slower than the closed form by four orders of magnitude and free of its formulas: it covers every architecture
-that transformers builds from a config, and is what the closed form is tested against. Nothing is downloaded.
+It is four orders of magnitude slower than the closed form but does not use its formulas: it covers every
+architecture that transformers builds from a config, and the closed form is tested against it. It downloads
+nothing.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) -> Estimate:
-    """The traced peak of `work` on a listed model, or on the folder or file of a config.json.
+    """Return the traced peak of `work` on a listed model, or on the folder or file of a config.json.
 
-    Raises UnknownOptionError for options that one process cannot show (sharding) and for encoder-decoders,
-    TraceError where the model's code reads tensor values.
+    Raises UnknownOptionError for options that one process cannot reproduce (sharding) and for encoder-decoder
+    models, TraceError if the model's code reads tensor values.
     """
     if work.mixed_precision:
         raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
@@ -49,16 +50,16 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
 
 
 def traced(config: Any, work: Workload) -> Trace:
-    """The trace of two steps of `work` over a model of a transformers config."""
+    """Trace two steps of `work` on a model built from a transformers config."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return trace(build_step(config, work), padded=work.padded)
 
 
 def hub_config(spec: ModelSpec) -> Any:
-    """The transformers config of a listed model, or of any other of the Llama family.
+    """Return the transformers config of a listed model, or of another model of the Llama family.
 
-    Raises UnknownOptionError for other families, whose configs hold more than a ModelSpec does.
+    Raises UnknownOptionError for other families, whose configs have more settings than a ModelSpec.
     """
     if spec.head_rows >= 0 or spec.stored_bytes:
         raise UnknownOptionError(f"{spec.id}: only language models in 16 or 32 bits are traced")
@@ -98,13 +99,13 @@ def hub_config(spec: ModelSpec) -> Any:
 
 
 class Fused(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
-    """AdamW's states and nothing else: the fused kernel allocates nothing, and has no meta version."""
+    """An optimizer with AdamW's states only: the fused kernel allocates nothing else and has no meta version."""
 
     def __init__(self, params: Any) -> None:
         super().__init__(params, {})
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override, unused-ignore]
-        """Makes the states of parameters that have a gradient."""
+        """Create the states of parameters that have a gradient."""
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None and not self.state[param]:
@@ -112,7 +113,7 @@ class Fused(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
 
 
 def optimizer_of(parameters: Any, work: Workload) -> torch.optim.Optimizer:
-    """The optimizer that a workload names."""
+    """Create the optimizer that a workload names."""
     params = list(parameters)
     foreach = work.opt_impl == "foreach"
     if work.optimizer == "adamw":
@@ -122,7 +123,7 @@ def optimizer_of(parameters: Any, work: Workload) -> torch.optim.Optimizer:
 
 
 def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
-    """One step of `work` over a model of `config`, for `trace`."""
+    """Return a function that builds the model and returns one step of `work`, for `trace`."""
 
     def build() -> Callable[[], object]:
         from transformers import AutoModelForCausalLM
@@ -184,7 +185,7 @@ def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
 
 
 def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:
-    """Prefill, and decoding steps at growing length where tokens are generated."""
+    """Run the prefill, and decoding steps with growing length if tokens are generated."""
     last = {"logits_to_keep": 1} if work.logits == "last" else {}
     with torch.no_grad():
         outputs = model(
@@ -196,7 +197,7 @@ def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) ->
         )
         cache = outputs.past_key_values
         for done in range(1, work.new_tokens):
-            scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)  # as `generate` keeps them
+            scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)  # `generate` keeps the same copy
             del outputs
             longer = torch.ones(work.batch, work.seq_len + done, dtype=torch.long)
             outputs = model(
@@ -208,7 +209,7 @@ def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) ->
 
 
 def _with_lora(model: Any, work: Workload) -> Any:
-    """PEFT's adapter as a workload describes it."""
+    """Add PEFT's adapter according to a workload."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -216,7 +217,7 @@ def _with_lora(model: Any, work: Workload) -> Any:
     )
     adapted = get_peft_model(model, config)
     for name, parameter in adapted.named_parameters():
-        if "lora_" in name:  # PEFT moves adapters to the base's dtype, but not on the meta device
+        if "lora_" in name:  # on other devices, PEFT converts adapters to the base model's dtype
             parameter.data = parameter.data.to(getattr(torch, work.lora_dtype))
     if work.checkpointing:
         adapted.enable_input_require_grads()

@@ -24,28 +24,29 @@ GQA_IN_SDPA = (4, 54)
 
 @dataclass(frozen=True)
 class Workload:
-    """One process's job on one device. Every field changes the bytes; an unknown value is an error.
+    """One process's job on one device. Every field affects memory; an unknown value is an error.
 
-    Regimes: `inference` (no gradient), `frozen_grad` (weights frozen, gradient flows through to a soft prompt
-    or a bridge), `lora` (PEFT adapters), `full` (every weight trains, states in the weights' dtype).
+    Regimes: `inference` (no gradients), `frozen_grad` (frozen weights, gradients pass through them to a soft
+    prompt or a bridge), `lora` (PEFT adapters), `full` (all weights are trained, states in the weights'
+    dtype).
     """
 
-    seq_len: int = 1024  # tokens of one sequence, padding included
-    batch: int = 1  # sequences on this device in one forward
+    seq_len: int = 1024  # tokens per sequence, including padding
+    batch: int = 1  # sequences on this device per forward pass
     regime: str = "inference"
     dtype: str = "bfloat16"
-    mixed_precision: bool = False  # float32 weights, gradients and states; the forward runs in `dtype`
+    mixed_precision: bool = False  # float32 weights, gradients and states; the forward pass runs in `dtype`
     attn: str = "sdpa"
-    padded: bool = False  # any zero in attention_mask: transformers then builds a 4-D mask
+    padded: bool = False  # attention_mask has a zero: transformers then builds a 4-D mask
     checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
     optimizer: str = "adamw"
     opt_impl: str = "foreach"  # PyTorch's default on CUDA
     grad_accum: int = 1
-    use_cache: bool = True  # transformers' default, in a plain forward too
-    logits: str = "all"  # `generate` keeps the last position only
+    use_cache: bool = True  # transformers' default, in a plain forward pass too
+    logits: str = "all"  # `generate` keeps only the last position
     hidden_states: bool = False  # output_hidden_states=True
     new_tokens: int = 0  # generated after seq_len
-    keep_outputs: bool = True  # the caller's `outputs` lives through backward; Trainer drops it
+    keep_outputs: bool = True  # the caller's `outputs` stays alive during backward; Trainer drops it
     lora_rank: int = 16
     lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
     lora_dtype: str = "float32"  # PEFT's autocast_adapter_dtype default
@@ -97,17 +98,17 @@ class Workload:
 
     @property
     def held_dtype(self) -> str:
-        """The dtype in which weights, gradients and states are held."""
+        """The dtype of weights, gradients and states."""
         return "float32" if self.mixed_precision else self.dtype
 
     @property
     def trains(self) -> bool:
-        """Whether a backward runs."""
+        """Whether there is a backward pass."""
         return self.regime != "inference"
 
     @property
     def version(self) -> tuple[int, int]:
-        """(major, minor) of transformers."""
+        """The (major, minor) version of transformers."""
         try:
             major, minor = self.transformers.split(".")[:2]
             return int(major), int(minor)

@@ -55,12 +55,12 @@ def build(config: Mapping[str, Any]) -> Any:
         return _class(config, parsed)(parsed)
     except (UnknownOptionError, ModuleNotFoundError, MemoryError):
         raise
-    except Exception as error:  # a model's own code may raise anything on values that do not go together
+    except Exception as error:  # a model's own code may raise any exception for inconsistent values
         raise ConfigError(f"transformers cannot build {name} from this config: {error}") from error
 
 
 def _class(config: Mapping[str, Any], parsed: Any) -> Any:
-    """The class that `architectures` names, else the language model of that type, else the bare one."""
+    """The class named in `architectures`, else the language model of that type, else the base model."""
     import transformers
 
     for name in config.get("architectures") or ():

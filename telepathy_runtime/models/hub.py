@@ -31,7 +31,7 @@ def fetch_config(model_id: str) -> dict[str, Any]:
     token = _token()
     address = f"{endpoint}/{model_id}/resolve/main/config.json"
     request = Request(address, headers={"User-Agent": "telepathy-runtime"})
-    if token:  # not to where the hub may redirect
+    if token:  # not sent to a host that the hub redirects to
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with urlopen(request, timeout=_TIMEOUT) as answer:

@@ -121,7 +121,7 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
     return counted_spec(config, model_id, counted.params, stored)
 
 
-#: safetensors' dtypes that are counted as the elements they hold, and what torch calls them.
+#: dtypes of safetensors with one element per weight, and their names in torch.
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 

@@ -23,7 +23,7 @@ APPLY_ALL_UNSAFE = "telepathy-lint.applyAllUnsafe"
 REPORT = "telepathy-lint.report"
 DEBUG_INFORMATION = "telepathy-lint.debugInformation"
 
-#: Where the running linter is installed.
+#: The folder of the running linter.
 _PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
