@@ -182,14 +182,15 @@ def trains_its_weights(site: Site) -> bool:
     if site.kind != "model" or site.source.once(_trains_a_part):
         return False
     tree = site.context.scope.tree
-    return any(_trains(use, tree) for use in seen(site))
+    return any(trains(use, tree) for use in seen(site))
 
 
 def _trains_a_part(text: str) -> bool:
     return re.search(_TRAINS_A_PART, text) is not None
 
 
-def _trains(use: Use, tree: Tree) -> bool:
+def trains(use: Use, tree: Tree) -> bool:
+    """Whether a use of a model hands its weights to what trains them."""
     if use.how == "argument" and use.name.endswith("Trainer") and use.call is not None:
         first = bool(use.call.args) and use.call.args[0] is use.node
         return (first or use.keyword("model") is use.node) and ".train(" in tree.text

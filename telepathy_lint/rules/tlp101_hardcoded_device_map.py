@@ -48,7 +48,8 @@ class HardcodedDeviceMap(Rule):
     placement as transformers and accelerate do for "auto" (a test compares them on a CPU, one GPU, several GPUs and a Mac).
     For every other value the fix is unsafe, because the script may place its inputs to match. A file that names two GPUs
     has its own layout, so its device maps are not fixed. Neither are those of a file that reads `hf_device_map`: on a CPU
-    the resolver gives no map.
+    the resolver gives no map. If the file trains the model, or adapters on it, an unsafe fix adds `purpose="training"` or
+    `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. Nothing that is saved changes.
     """
 
     meta = Meta(
