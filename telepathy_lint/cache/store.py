@@ -25,7 +25,8 @@ _MAX_FILES = 32
 _MAX_DAYS = 30
 
 #: What a result rests on beside its file: ("pkg", "/folder", "/folder/pkg.py") for an import followed from a folder ("" where
-#: it led nowhere), and ("/folder/pkg.py", "digest") for a content.
+#: it led nowhere), ("/folder/pkg.py", "digest") for a content, and ("*", "/folder", "digest") for all
+#: Python files of the project around a folder.
 Fact = tuple[str, ...]
 
 

@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     unsafe_fixes_despite: tuple[str, ...] = ()
     #: Whether to report findings that do not matter according to the file.
     strict: bool = False
+    #: Whether the project's requirements name FlashAttention; None where they do not list transformers, or do not exist.
+    flash_attention: bool | None = None
     #: What a look at the whole project found for this file; empty where nobody looked.
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and how safe their fixes count.
