@@ -32,6 +32,11 @@ class HardcodedDeviceMap(Rule):
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
 
+    Unless strict, the rule leaves out maps that change nothing in one process: "auto" or the first GPU in a notebook or in a script
+    with cells, with one visible GPU, or in a script without a launcher that moves its inputs to `model.device`, names the
+    GPU for its tensors or writes its results to a file. A script that several processes may run (torchrun, accelerate, a
+    trainer) is reported, and so is a module that such a script imports.
+
     Bad:
 
         from transformers import AutoModelForCausalLM

@@ -17,6 +17,8 @@ class MissingDtype(Rule):
     `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
+    Unless strict, the rule leaves out quantized models, models whose own weights are trained, and small encoders.
+
     Bad:
 
         from transformers import AutoModelForCausalLM
