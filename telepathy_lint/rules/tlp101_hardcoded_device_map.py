@@ -11,15 +11,15 @@ from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
 
-#: A file with one of these may run in several processes, or owns the placement in another way. transformers' "auto" spreads
-#: every process over all GPUs there, the resolver gives each process its own.
+#: With one of these names, the file may run in several processes, or places the weights in another way. Then
+#: "auto" would distribute each process over all GPUs, while the resolver gives each process its own GPU.
 _SEVERAL_PROCESSES = (
     "RANK", "WORLD_SIZE", "SLURM", "ccelerat", "eepspeed", "eepSpeed", "FSDP", "fsdp", "init_process_group",
     "local_rank", "process_index", "torch.distributed", "torchrun", "Trainer", "DataParallel", "tp_plan", "mpirun",
 )  # fmt: skip
-#: Only a model that a map has placed has this attribute; on a CPU the resolver gives no map.
+#: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 _READS_THE_MAP = "hf_device_map"
-#: Numbers of GPUs as scripts write them.
+#: GPU numbers in code.
 _GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cuda\(\s*(\d+)\s*\)"""
 
 
@@ -31,6 +31,11 @@ class HardcodedDeviceMap(Rule):
     on one GPU. Under DeepSpeed ZeRO-3, any device map is an error. The right value depends on the platform and the
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
+
+    Unless strict, the rule leaves out maps that change nothing in one process: "auto" or the first GPU in a notebook or in a script
+    with cells, with one visible GPU, or in a script without a launcher that moves its inputs to `model.device`, names the
+    GPU for its tensors or writes its results to a file. A script that several processes may run (torchrun, accelerate, a
+    trainer) is reported, and so is a module that such a script imports.
 
     Bad:
 
@@ -48,7 +53,8 @@ class HardcodedDeviceMap(Rule):
     placement as transformers and accelerate do for "auto" (a test compares them on a CPU, one GPU, several GPUs and a Mac).
     For every other value the fix is unsafe, because the script may place its inputs to match. A file that names two GPUs
     has its own layout, so its device maps are not fixed. Neither are those of a file that reads `hf_device_map`: on a CPU
-    the resolver gives no map.
+    the resolver gives no map. If the file trains the model, or adapters on it, an unsafe fix adds `purpose="training"` or
+    `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. Nothing that is saved changes.
     """
 
     meta = Meta(
@@ -109,7 +115,7 @@ def _map_is_read(text: str) -> int | None:
 
 
 def _second_gpu(text: str) -> int | None:
-    """Where the text names a second GPU by its number."""
+    """The position of a second GPU number in the text."""
     first = None
     for match in re.finditer(_GPU_NUMBER, text):
         number = match[1] or match[2] or match[3]
@@ -120,7 +126,7 @@ def _second_gpu(text: str) -> int | None:
 
 
 def first_written(values: Iterable[Value]) -> Value | None:
-    """The first value that the script writes out, when all alternatives are such values or None."""
+    """The first literal value, if all alternatives are literals or None."""
     found: Value | None = None
     for value in values:
         if value.is_none:
@@ -132,7 +138,7 @@ def first_written(values: Iterable[Value]) -> Value | None:
 
 
 def _is_filled_later(value: Value) -> bool:
-    """Whether the dict starts out empty: what code then puts into it was computed, not written."""
+    """Whether the dict is empty at first; entries that are added later are computed."""
     node = value.node
     return (isinstance(node, ast.Dict) and not node.keys) or (
         isinstance(node, ast.Call) and not node.args + node.keywords
