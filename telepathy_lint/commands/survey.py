@@ -92,14 +92,17 @@ def survey(options: Namespace) -> int:
         else:
             run.run_locally(job, left, min(options.jobs or _cpus(), len(left)), done)
     summary = summarize(job.output, options.year_column)
-    page = os.path.join(job.output, "index.html")
+    page = os.path.join(options.output, "index.html")
     with open(page, "w", encoding="utf-8", newline="\n") as file:
         file.write(html(summary, f"Survey of {', '.join(options.data)}"))
     loads = summary.models.loads + summary.tokenizers.loads
-    print(
-        f"{summary.rows:,} sources, {loads:,} loads, {sum(summary.findings.values()):,} findings, "
-        f"{summary.errors:,} sources that could not be read\n{page}"
+    counts = (
+        _counted(summary.rows, "source"),
+        _counted(loads, "load"),
+        _counted(sum(summary.findings.values()), "finding"),
+        f"{_counted(summary.errors, 'source')} with an error",
     )
+    print(f"{', '.join(counts)}\n{page}")
     return 0
 
 
@@ -121,6 +124,10 @@ def _job(options: Namespace) -> Job:
         options.max_bytes,
         options.timeout,
     )
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def _cpus() -> int:

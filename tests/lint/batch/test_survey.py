@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -306,3 +307,34 @@ def test_the_plan_can_be_sent() -> None:
     assert [rule.meta.code for rule in pickle.loads(pickle.dumps(plan)).rules] == [
         rule.meta.code for rule in plan.rules
     ]
+
+
+# ---- other tools
+
+
+def documented(tool: str) -> tuple[str, str]:
+    """The example of a tool in the guide, and the data of its first example."""
+    guide = (Path(__file__).parents[3] / "docs" / "surveys.md").read_text(encoding="utf-8")
+    example = guide.partition(f"<!-- {tool} -->\n```python\n")[2].partition("```")[0]
+    return example, guide.partition("```json\n")[2].partition("```")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["ray", "datasets", "dask", "spark"])
+def test_other_tools_as_the_guide_shows(tool: str, tmp_path: Path) -> None:
+    pytest.importorskip({"spark": "pyspark"}.get(tool, tool))
+    example, data = documented(tool)
+    (tmp_path / "sources.jsonl").write_text(data, encoding="utf-8")
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    error = "line 2: syntax error: '(' was never closed"
+    if tool == "dask":
+        assert done.stdout.startswith(f'["{error}')
+        return
+    found = [row for path in sorted(tmp_path.glob("found*")) for row in pq.read_table(path).to_pylist()]
+    assert [(row["error"] or "").partition(" (read")[0] for row in found] == ["", "", error, ""]
+    assert found[0]["loads"][0]["dtype"] == {"set": True, "value": "float16"}
