@@ -16,6 +16,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: What a line of each kind does, or what is so of the load itself. The keys are what `unsafe-fixes-despite` takes.
 KINDS = {
@@ -56,7 +57,10 @@ _TOKEN_PIPELINES = (
     r"|conversational|image-text-to-text|any-to-any"
 )
 #: What stands in a file that makes features or pixels.
-_MAKES_FEATURES = r"\b(?:pixel_values|input_values|input_features|past_values|\w*FeatureExtractor|\w*ImageProcessor\w*|torchaudio|librosa|soundfile)\b"
+_MAKES_FEATURES = (
+    r"\bpixel_values\b|\binput_values\b|\binput_features\b|\bpast_values\b|FeatureExtractor\b|ImageProcessor"
+    r"|\btorchaudio\b|\blibrosa\b|\bsoundfile\b"
+)
 #: Ids of models that are given features or pixels.
 _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
@@ -137,7 +141,7 @@ def _is_of_features(site: Site) -> bool:
 
 
 def _makes_features(text: str) -> bool:
-    return re.search(_MAKES_FEATURES, text) is not None
+    return occurs(_MAKES_FEATURES, text)
 
 
 def _other_use(site: Site) -> int | None:

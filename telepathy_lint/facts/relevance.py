@@ -19,6 +19,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 # ---- decoding
 
@@ -48,6 +49,7 @@ _LENGTHS = ("max_new_tokens", "max_length")
 #: What is computed with a model that does not generate: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
 #: Ways to generate that are no call of the model's `generate`.
+_SAMPLES_IN_A_DICT = r"""(?<=["'])do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample"""
 _OTHER_WAYS = r"text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
@@ -75,13 +77,13 @@ def decoding_is_settled(site: Site) -> bool:
 
 
 def _computes(text: str) -> bool:
-    return re.search(_COMPUTES, text) is not None
+    return occurs(_COMPUTES, text)
 
 
 def _every_call_states_decoding(tree: Tree) -> bool:
     """Whether the file generates by `.generate(...)` only, and each such call says how."""
     text = tree.text
-    if "do_sample" not in text or re.search(_OTHER_WAYS, text) or _generates_elsewhere(text):
+    if "do_sample" not in text or occurs(_OTHER_WAYS, text) or _generates_elsewhere(text):
         return False
     calls = [
         Use("method", "generate", node.func, node)
@@ -90,9 +92,7 @@ def _every_call_states_decoding(tree: Tree) -> bool:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "generate"
     ]
-    in_a_dict = (
-        re.search(r"""["']do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample""", text) is not None
-    )
+    in_a_dict = occurs(_SAMPLES_IN_A_DICT, text)
     return bool(calls) and all(
         _states_decoding(use)
         or (use.spreads and in_a_dict)
@@ -134,11 +134,11 @@ def _tells_a_purpose(use: Use) -> bool:
 
 
 def _generates_elsewhere(text: str) -> bool:
-    return re.search(_GENERATES_ELSEWHERE, text) is not None
+    return occurs(_GENERATES_ELSEWHERE, text)
 
 
 def _may_generate(text: str) -> bool:
-    return re.search(_GENERATES, text) is not None
+    return occurs(_GENERATES, text)
 
 
 def ships_what_fits(site: Site) -> bool:
@@ -184,7 +184,7 @@ def trains_its_weights(site: Site) -> bool:
 
 
 def _trains_a_part(text: str) -> bool:
-    return re.search(_TRAINS_A_PART, text) is not None
+    return occurs(_TRAINS_A_PART, text)
 
 
 def _trains(use: Use, tree: Tree) -> bool:
@@ -320,12 +320,12 @@ def pads_by_itself(site: Site) -> bool:
 
 
 def _prepares_a_pad_token(text: str) -> bool:
-    return re.search(r"""\[["']pad_token["']\]\s*=""", text) is not None
+    return occurs(r"""\[["']pad_token["']\]\s*=""", text)
 
 
 def _loads_encoder_decoders(text: str) -> bool:
     return (
-        re.search(_DECODERS, text) is None
+        not occurs(_DECODERS, text)
         and re.search(r"Seq2Seq(?:LM\b|\b)|(?:T5|Bart|Pegasus|Marian)For", text) is not None
     )
 
