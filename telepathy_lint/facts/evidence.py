@@ -16,6 +16,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: A description of each kind: what a line does, or a property of the load. The keys are the values for
 #: `unsafe-fixes-despite`.
@@ -56,9 +57,12 @@ _TOKEN_PIPELINES = (
     r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
     r"|conversational|image-text-to-text|any-to-any"
 )
-#: Code that creates features or pixels.
-_MAKES_FEATURES = r"\b(?:pixel_values|input_values|input_features|past_values|\w*FeatureExtractor|\w*ImageProcessor\w*|torchaudio|librosa|soundfile)\b"
-#: Ids of models that get features or pixels.
+#: What stands in a file that makes features or pixels.
+_MAKES_FEATURES = (
+    r"\bpixel_values\b|\binput_values\b|\binput_features\b|\bpast_values\b|FeatureExtractor\b|ImageProcessor"
+    r"|\btorchaudio\b|\blibrosa\b|\bsoundfile\b"
+)
+#: Ids of models that are given features or pixels.
 _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
@@ -138,7 +142,7 @@ def _is_of_features(site: Site) -> bool:
 
 
 def _makes_features(text: str) -> bool:
-    return re.search(_MAKES_FEATURES, text) is not None
+    return occurs(_MAKES_FEATURES, text)
 
 
 def _other_use(site: Site) -> int | None:

@@ -10,6 +10,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: Signs that the script may run in several processes, or is written for several GPUs.
 _LAUNCHES = (
@@ -110,7 +111,7 @@ def _is_a_program_of_one(text: str) -> bool:
 
 
 def _means_several_gpus(text: str) -> bool:
-    return re.search(_SEVERAL_GPUS, text) is not None
+    return occurs(_SEVERAL_GPUS, text)
 
 
 def _is_own_gpu(value: Value) -> bool:
@@ -124,7 +125,8 @@ def _is_own_gpu(value: Value) -> bool:
     found = re.findall(r"[A-Za-z_]\w*", given)
     text = value.context.scope.tree.text
     return any(
-        re.search(_RANKS, name) or re.search(rf"\b{re.escape(name)}\s*=[^=\n]*(?:{_RANKS})", text)
+        re.search(_RANKS, name)
+        or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\n]*(?:{_RANKS})", text))
         for name in found
     )
 
@@ -138,11 +140,11 @@ def _is_one_place(value: Value) -> bool:
 
 
 def _places_by_hand(text: str) -> bool:
-    return re.search(_BY_HAND, text) is not None
+    return occurs(_BY_HAND, text)
 
 
 def _launches(text: str) -> bool:
-    return re.search(_LAUNCHES, text) is not None
+    return occurs(_LAUNCHES, text)
 
 
 def is_on_the_cpu(site: Site) -> bool:
