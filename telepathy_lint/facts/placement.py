@@ -37,13 +37,20 @@ def is_placed_alike(site: Site) -> bool:
         return True  # as the loader places each process of a launcher
     if site.source.once(_means_several_gpus) or not all(map(_is_one_place, argument.values)):
         return False
-    return not site.source.once(_launches) and bool(site.source.once(_places_by_hand))
+    return not site.source.once(launches) and bool(site.source.once(_places_by_hand))
+
+
+def is_spread(site: Site) -> bool:
+    """Whether accelerate computes the map, so that the model lies on several GPUs as it is."""
+    argument = site.argument("device_map")
+    values = argument.values if argument is not None else ()
+    return all(value.is_none or value.data in SPREADING_MAPS for value in values)
 
 
 def cost_under_a_launcher(site: Site) -> str | None:
     """What the map does in each process of a launcher that the file shows; None where it shows none, or several maps."""
     argument = site.argument("device_map")
-    if argument is None or len(argument.values) != 1 or not site.source.once(_launches):
+    if argument is None or len(argument.values) != 1 or not site.source.once(launches):
         return None
     value = argument.values[0]
     if value.kind == "const" and value.data in SPREADING_MAPS:
@@ -86,7 +93,8 @@ def _places_by_hand(text: str) -> bool:
     return re.search(_BY_HAND, text) is not None
 
 
-def _launches(text: str) -> bool:
+def launches(text: str) -> bool:
+    """Whether a file shows signs that several processes may run it."""
     return re.search(_LAUNCHES, text) is not None
 
 
