@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "input_casts.py"
+TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "knowledge" / "input_casts.py"
 #: Larger ones are not tried; what is not known is treated as failing.
 MOST_PARAMETERS = 400_000_000
 #: Seconds for one model.

@@ -52,34 +52,20 @@ def is_placed_alike(site: Site) -> bool:
         return True  # as the loader places each process of a launcher
     if not all(map(_is_one_place, argument.values)):
         return False
-    if runs_as_one_process(site):
-        return True
-    if site.source.once(_means_several_gpus) or site.source.once(_launches):
-        return False
-    return bool(site.source.once(_places_by_hand))
+    return not site.source.once(launches) and bool(site.source.once(_places_by_hand))
 
 
-def runs_as_one_process(site: Site) -> bool:
-    """Whether the file surely is, or is a part of, one process that has its GPUs to itself."""
-    source = site.source
-    if source.once(_shows_one_gpu):
-        return True
-    if source.path.endswith(".ipynb") or source.once(_is_in_cells):
-        return not source.once(_starts_processes) and re.search(_STARTING_LINE, source.data) is None
-    if source.once(_launches):
-        return False
-    reach = reach_of(site)
-    if reach is not None and any(map(_launches, reach.texts)):
-        return False
-    if source.once(_is_a_program_of_one):
-        return True
-    return reach is not None and all(map(_is_a_program_of_one, reach.users))
+def is_spread(site: Site) -> bool:
+    """Whether accelerate computes the map, so that the model lies on several GPUs as it is."""
+    argument = site.argument("device_map")
+    values = argument.values if argument is not None else ()
+    return all(value.is_none or value.data in SPREADING_MAPS for value in values)
 
 
 def cost_under_a_launcher(site: Site) -> str | None:
     """The effect of the map in each process of a launcher in the file; None if there is no launcher, or several maps."""
     argument = site.argument("device_map")
-    if argument is None or len(argument.values) != 1 or not site.source.once(_launches):
+    if argument is None or len(argument.values) != 1 or not site.source.once(launches):
         return None
     value = argument.values[0]
     if value.kind == "const" and value.data in SPREADING_MAPS:
@@ -143,8 +129,9 @@ def _places_by_hand(text: str) -> bool:
     return occurs(_BY_HAND, text)
 
 
-def _launches(text: str) -> bool:
-    return occurs(_LAUNCHES, text)
+def launches(text: str) -> bool:
+    """Whether a file shows signs that several processes may run it."""
+    return re.search(_LAUNCHES, text) is not None
 
 
 def is_on_the_cpu(site: Site) -> bool:
