@@ -23,6 +23,7 @@ from telepathy_runtime.commands.job_options import (
 )
 from telepathy_runtime.commands.models import find
 from telepathy_runtime.memory import log, render
+from telepathy_runtime.memory.advice import Advice, advice
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import Gpu
@@ -74,7 +75,12 @@ def add_parsers(subparsers: Any) -> None:
     plan.add_argument(
         "--context", action="store_true", help="find the longest sequence instead of the largest batch"
     )
-    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences per device")
+    plan.add_argument(
+        "--batch", type=int, default=1, help="with --context and --explain: sequences per device"
+    )
+    plan.add_argument(
+        "--explain", action="store_true", help="show what to change to save memory, also if the job fits"
+    )
     plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
     traced_option(plan)
     plan.set_defaults(run=_guarded(_plan))
@@ -123,18 +129,39 @@ def _plan(args: argparse.Namespace) -> int:
     work = workload(args)
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
+    found = _advice(args, specs, work, fits)
     if args.plot:
         _draw_fits(args, fits, work)
     if args.json:
-        print(
-            json.dumps(
-                [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits], indent=2
-            )
-        )
+        shown = [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits]
+        if found is not None:
+            shown[0]["advice"] = render.advice_json(found)
+        print(json.dumps(shown, indent=2))
     else:
         print(_searched(args, work))
         print(render.fits_table(fits, "tokens" if args.context else "batch", args.reserve))
+        if found is not None:
+            print(f"\n{render.advice_text(found, fits[0][1].budget_bytes, work.batch)}")
     return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def _advice(
+    args: argparse.Namespace, specs: Sequence[ModelSpec], work: Workload, fits: Sequence[tuple[str, Fit]]
+) -> list[Advice] | None:
+    """What to change, if it was asked for, or if the one job that was asked about does not fit; None otherwise."""
+    possible = len(fits) == 1 and not (args.target or args.traced or args.context)
+    if args.explain and not possible:
+        raise UnknownOptionError(
+            "--explain is for one model on one GPU, without --target, --traced and --context"
+        )
+    if not args.explain and (not possible or fits[0][1].batch):
+        return None
+    spec, card = specs[0], fits[0][1].gpu
+    return advice(
+        work,
+        lambda job: estimate(spec, job),
+        lambda job: max_batch(spec, job, device=card, reserve=args.reserve),
+    )
 
 
 def _searched(args: argparse.Namespace, work: Workload) -> str:
