@@ -9,11 +9,12 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.commands import models
+from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
     cards_of,
     job_options,
@@ -53,7 +54,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     models.add_source_options(listed)
     listed.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    listed.set_defaults(run=_guarded(models.run))
+    listed.set_defaults(run=guarded(models.run))
 
     one = subparsers.add_parser("estimate", help="estimate the peak memory of a job, by component")
     one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
@@ -61,7 +62,7 @@ def add_parsers(subparsers: Any) -> None:
     job_options(one)
     pair_options(one)
     traced_option(one)
-    one.set_defaults(run=_guarded(_estimate))
+    one.set_defaults(run=guarded(_estimate))
 
     plan = subparsers.add_parser("plan", help="find the largest batch that fits on a GPU")
     plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
@@ -83,12 +84,12 @@ def add_parsers(subparsers: Any) -> None:
     )
     plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
     traced_option(plan)
-    plan.set_defaults(run=_guarded(_plan))
+    plan.set_defaults(run=guarded(_plan))
 
     compare = subparsers.add_parser("compare", help="compare estimates and measurements in a monitor's log")
     compare.add_argument("log", help="JSON-lines file written by the monitor")
     compare.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    compare.set_defaults(run=_guarded(_compare))
+    compare.set_defaults(run=guarded(_compare))
 
 
 def _estimate(args: argparse.Namespace) -> int:
@@ -298,29 +299,6 @@ def _compare(args: argparse.Namespace) -> int:
     for device, code, message in result.findings:
         print(f"{device}: {code}: {message}")
     return int(result.bad)
-
-
-def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Print errors that a user can cause as one line, and return exit code 2."""
-
-    def run(args: argparse.Namespace) -> int:
-        try:
-            return command(args)
-        except ModuleNotFoundError as error:
-            extra = {"torch": "runtime", "transformers": "runtime", "matplotlib": "plot"}.get(
-                error.name or ""
-            )
-            hint = f": pip install 'telepathy-lint[{extra}]'" if extra else ""
-            print(f"telepathy-runtime: {error}{hint}", file=sys.stderr)
-            return 2
-        except (ValueError, OSError, ImportError) as error:
-            text = str(error)
-            if isinstance(error, OSError) and error.filename is not None:
-                text = f"{error.filename}: {error.strerror}"
-            print(f"telepathy-runtime: {text}", file=sys.stderr)
-            return 2
-
-    return run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
