@@ -85,7 +85,7 @@ class HardcodedDeviceMap(Rule):
         read = site.source.once(_map_is_read)
         if read is not None:
             line = line_name(site.source, site.source.line_of(read))
-            return f"{line} reads {_READS_THE_MAP}, which a model has only where a device map placed it"
+            return f"{line} reads {_READS_THE_MAP}, which only a model with a device map has"
         if argument is None or all(value.data in _SPREADING for value in argument.values):
             return None
         second = site.source.once(_second_gpu)

@@ -55,7 +55,7 @@ KNOWN: dict[str, str] = {}
 
 
 class Fixed(NamedTuple):
-    """Every program's run as it is written, and after each style that changed it."""
+    """Each program's run before and after each fix style that changed it."""
 
     before: dict[str, dict[str, Any]]
     after: dict[tuple[str, str], dict[str, Any]]
@@ -132,7 +132,7 @@ def _once(once: Once, name: str, names: tuple[str, ...], python: str | None = No
 
 
 def broken(name: str, runs: Fixed) -> list[str]:
-    """What each style of fixing broke of a program."""
+    """What each fix style broke in a program."""
     before = runs.before[name]
     if before["error"] is not None and transformers_before(4, 56):
         pytest.skip("the program itself needs a newer transformers")
@@ -154,7 +154,7 @@ def broken(name: str, runs: Fixed) -> list[str]:
 
 
 def printed(run: dict[str, Any]) -> list[str]:
-    """What the program itself printed: a Trainer prints how long it took, as do magics."""
+    """The program's own output, without that of a Trainer or magic, which contains times."""
     times = re.compile(r"runtime|CPU times|Wall time|per loop|^\d+ ns")
     return [line for line in run["printed"].splitlines() if not times.search(line)]
 
@@ -196,7 +196,7 @@ def _has(module: str, python: str | None) -> bool:
 
 
 def held(name: str) -> dict[str, str]:
-    """The reason of each fix of a program that is held back, by code."""
+    """The reason of each prevented fix in a program, by code."""
     source = open_source(name, PROGRAMS[name].read_bytes())
     return {
         each.code: each.fix.reason or ""
@@ -215,7 +215,7 @@ def test_a_fix_that_is_held_back_names_its_evidence(name: str) -> None:
 
 
 def test_every_kind_of_evidence_holds_a_program_together() -> None:
-    """A kind without a program has never been seen to be needed."""
+    """Without a program, the kind may not be needed."""
     reasons = " ".join(reason for name in PROGRAMS for reason in held(name).values())
     assert [kind for kind, what in evidence.KINDS.items() if what not in reasons] == []
 
