@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 
+#: What a fact about all Python files of a project begins with: no module has this name.
+_ALL_FILES = "*"
+
+
 class Grounds(NamedTuple):
     """The dependencies of a result other than its own file: plain data that comes back from a worker process."""
 
@@ -118,7 +122,9 @@ class Cache:
 
     def _still_holds(self, fact: Fact) -> bool:
         if fact not in self._holds:
-            if len(fact) == 2:
+            if fact[0] == _ALL_FILES:
+                self._holds[fact] = self.contents.digest_around(fact[1]) == fact[2]
+            elif len(fact) == 2:
                 path, digest = fact
                 self._holds[fact] = self.contents.digest(path) == digest
             else:
@@ -169,8 +175,13 @@ class Cache:
             return None
 
 
-def grounds(asked: Iterable[tuple[str, str, str | None]], contents: Contents) -> Grounds:
-    """The dependencies of a result, from the imports that were followed for it (`Modules.asked`)."""
+def grounds(
+    asked: Iterable[tuple[str, str, str | None]], contents: Contents, folder: str | None = None
+) -> Grounds:
+    """The dependencies of a result, from the imports that were followed for it (`Modules.asked`).
+
+    `folder` is given where the result rests on all Python files of the project around it (`Modules.looked_around`).
+    """
     facts: dict[Fact, None] = {}
     stamps: dict[str, Known] = {}
     for asker, module, found in asked:
@@ -178,4 +189,6 @@ def grounds(asked: Iterable[tuple[str, str, str | None]], contents: Contents) ->
         if found is not None:
             facts[found, contents.digest(found)] = None
             stamps[found] = contents.seen[found]
+    if folder is not None:
+        facts[_ALL_FILES, folder, contents.digest_around(folder)] = None
     return Grounds(tuple(facts), tuple(stamps.items()))

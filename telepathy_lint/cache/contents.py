@@ -26,6 +26,7 @@ class Contents:
     def __init__(self, known: Mapping[str, Known] | None = None) -> None:
         self.known = known or {}
         self.seen: dict[str, Known] = {}
+        self._around: dict[str, str] = {}
 
     def digest(self, path: str) -> str:
         """Return the digest of a file's content (by absolute path), without reading it if its stamp is known."""
@@ -39,6 +40,17 @@ class Contents:
                     self.read(path)
                 seen = self.seen[path]
         return seen[0]
+
+    def digest_around(self, folder: str) -> str:
+        """A digest of all Python files of the project that a folder belongs to: of who imports whom, and of what they hold."""
+        if folder not in self._around:
+            from telepathy_lint.flow.import_resolution import project_root, python_files
+
+            root = project_root(folder)
+            files = python_files(root) if root is not None else None
+            lines = [str(root), *(f"{path} {self.digest(path)}" for path in files or ())]
+            self._around[folder] = digest_of("\n".join(lines).encode("utf-8", "surrogateescape"))
+        return self._around[folder]
 
     def read(self, path: str) -> bytes:
         """Read a file and remember its digest."""

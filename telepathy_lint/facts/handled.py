@@ -19,7 +19,9 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites.site import Site
 
 #: Functions that read an object and do not store it.
-LOOKERS = frozenset({"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del"})
+LOOKERS = frozenset(
+    {"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del", "fit_tokenizer"}
+)
 #: Ways to access a variable without writing its name.
 _HIDDEN = ("globals(", "locals(", "vars(", "exec(", "eval(")
 
@@ -57,7 +59,7 @@ def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None
     """All uses of the object that a site loads; None if there may be more, or `accept` refuses one."""
     follower = _Follower(site.context.scope.tree, accept)
     try:
-        follower.follow(site.call)
+        follower.follow(site.call, site.pair)
     except _LostError:
         return None
     return tuple(follower.uses)
@@ -66,7 +68,7 @@ def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None
 def seen(site: Site) -> tuple[Use, ...]:
     """The known uses of the object that a site loads; there may be more."""
     follower = _Follower(site.context.scope.tree, None)
-    follower.follow(site.call)
+    follower.follow(site.call, site.pair)
     return tuple(follower.uses)
 
 
@@ -77,9 +79,12 @@ class _Follower:
         self.uses: list[Use] = []
         self.names: set[str] = set()
 
-    def follow(self, call: ast.Call) -> None:
+    def follow(self, call: ast.Call, pair: bool) -> None:
         self.tree.context_of(call)  # sets the parents of the call
-        self._value(call)
+        if pair:
+            self._placed(call, 0)
+        else:
+            self._value(call)
 
     def _use(self, use: Use) -> None:
         if self.accept is not None and not self.accept(use):
@@ -182,12 +187,16 @@ class _Follower:
             elif place is None:
                 self._value(call)
             else:
-                holder = self.tree.parent.get(call)
-                target = holder.targets[0] if isinstance(holder, ast.Assign) else None
-                if isinstance(target, ast.Tuple) and place < len(target.elts):
-                    self._target(target.elts[place])
-                else:
-                    self._lose()
+                self._placed(call, place)
+
+    def _placed(self, call: ast.Call, place: int) -> None:
+        """Follow one of the objects that a call gives back."""
+        holder = self.tree.parent.get(call)
+        target = holder.targets[0] if isinstance(holder, ast.Assign) else None
+        if isinstance(target, ast.Tuple) and place < len(target.elts):
+            self._target(target.elts[place])
+        else:
+            self._lose()
 
     def _around(self, stmt: ast.stmt) -> ast.FunctionDef | None:
         """The module-level function that contains a statement."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
@@ -17,16 +18,29 @@ _LAUNCHES = (
 )
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
+#: What accelerate and the training arguments of transformers give each process.
+_OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b"
 _FIRST = ("cuda", "cuda:0")
-#: Code that places tensors, or sets the default, on a GPU by name.
+#: What starts processes from a notebook; its kernel is one process, whatever trains in it.
+_STARTS = r"(?i)notebook_launcher|mp\.spawn|init_process_group|DataParallel|local_rank"
+_STARTING_LINE = rb"[!%][^\n\"]*(?:torchrun|accelerate launch|deepspeed|srun|mpirun|torch\.distributed)"
+#: Results that are kept: the processes of a launcher would all write the same file.
+_KEEPS_RESULTS = (
+    r"json\.dump\(|pickle\.dump\(|torch\.save\(|np\.savez?\w*\(|savefig\(|csv\.(?:Dict)?[wW]riter\("
+    r"|\.(?:to_(?:csv|json|parquet|excel|pickle)|write|writelines|writerows?|write_text|write_jsonl|save_to_disk)\("
+)
+#: Tensors that go to where the map put the model.
+_FOLLOWS_THE_MODEL = r"(?:\.to\(|device\s*=)\s*(?:next\()?(?:\w+\.)*\w*(?:model|llm|lm|net)\w*(?:\.parameters\(\)\))?\.device\b"
+_ONE_VISIBLE_GPU = r"""CUDA_VISIBLE_DEVICES["']\]\s*=\s*["']\d+["']"""
+#: Tensors, or a default for them, on a GPU that the script names.
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
 
 
 def is_placed_alike(site: Site) -> bool:
     """Whether another device map would make no difference in a single process.
 
-    This holds for the CPU, and for "auto" or the first GPU in a script without a launcher that also moves its
-    tensors to that GPU explicitly.
+    Such are a plain CPU, and "auto" or the first GPU where one process is all that runs: in a notebook, with one visible
+    GPU, and in a script without a launcher that puts its tensors where the model is or keeps what it computes.
     """
     argument = site.argument("device_map")
     if argument is None or argument.optional:
@@ -34,10 +48,31 @@ def is_placed_alike(site: Site) -> bool:
     if is_on_the_cpu(site):
         return True  # there, placement does not depend on free memory
     if all(map(_is_own_gpu, argument.values)):
-        return True  # the loader also places each process of a launcher like this
-    if site.source.once(_means_several_gpus) or not all(map(_is_one_place, argument.values)):
+        return True  # as the loader places each process of a launcher
+    if not all(map(_is_one_place, argument.values)):
         return False
-    return not site.source.once(_launches) and bool(site.source.once(_places_by_hand))
+    if runs_as_one_process(site):
+        return True
+    if site.source.once(_means_several_gpus) or site.source.once(_launches):
+        return False
+    return bool(site.source.once(_places_by_hand))
+
+
+def runs_as_one_process(site: Site) -> bool:
+    """Whether the file surely is, or is a part of, one process that has its GPUs to itself."""
+    source = site.source
+    if source.once(_shows_one_gpu):
+        return True
+    if source.path.endswith(".ipynb") or source.once(_is_in_cells):
+        return not source.once(_starts_processes) and re.search(_STARTING_LINE, source.data) is None
+    if source.once(_launches):
+        return False
+    reach = reach_of(site)
+    if reach is not None and any(map(_launches, reach.texts)):
+        return False
+    if source.once(_is_a_program_of_one):
+        return True
+    return reach is not None and all(map(_is_a_program_of_one, reach.users))
 
 
 def cost_under_a_launcher(site: Site) -> str | None:
@@ -57,6 +92,23 @@ def cost_under_a_launcher(site: Site) -> str | None:
     return None
 
 
+def _shows_one_gpu(text: str) -> bool:
+    return re.search(_ONE_VISIBLE_GPU, text) is not None
+
+
+def _is_in_cells(text: str) -> bool:
+    """Whether a script is in cells, as editors send them to a kernel."""
+    return re.search(r"(?m)^# ?%%", text) is not None
+
+
+def _starts_processes(text: str) -> bool:
+    return re.search(_STARTS, text) is not None
+
+
+def _is_a_program_of_one(text: str) -> bool:
+    return re.search(_FOLLOWS_THE_MODEL, text) is not None or re.search(_KEEPS_RESULTS, text) is not None
+
+
 def _means_several_gpus(text: str) -> bool:
     return re.search(_SEVERAL_GPUS, text) is not None
 
@@ -66,7 +118,10 @@ def _is_own_gpu(value: Value) -> bool:
     node = value.node
     if not isinstance(node, ast.Dict) or len(node.keys) != 1 or len(node.values) != 1:
         return False
-    found = re.findall(r"[A-Za-z_]\w*", ast.unparse(node.values[0]))
+    given = ast.unparse(node.values[0])
+    if re.search(_OWN_DEVICE, given):
+        return True
+    found = re.findall(r"[A-Za-z_]\w*", given)
     text = value.context.scope.tree.text
     return any(
         re.search(_RANKS, name) or re.search(rf"\b{re.escape(name)}\s*=[^=\n]*(?:{_RANKS})", text)

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.decoding import does_one_task
 from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
-from telepathy_lint.facts.placement import is_on_the_cpu
+from telepathy_lint.facts.reach import reach_of, trees
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
+from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 
 # ---- decoding
 
-#: Code that generates text, or passes the model to something that may.
-_GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
-#: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
-#: text).
+#: Where text is generated, or may be by something that gets the model.
+_GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
+#: Trainers that only compute losses, without `predict_with_generate` and its like (which are looked for in the text).
 _LOSS_TRAINERS = frozenset(
     {"Trainer", "SFTTrainer", "DPOTrainer", "KTOTrainer", "ORPOTrainer", "CPOTrainer", "RewardTrainer"}
 )
@@ -39,44 +40,90 @@ _PLAIN_METHODS = frozenset({
 })  # fmt: skip
 _PLAIN_ATTRIBUTES = frozenset({
     "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
-    "transformer", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
+    "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
 })  # fmt: skip
-#: Options with which a trainer generates with its model.
+#: Parts of a model that are looked into, for their weights or to hook them.
+_PARTS = frozenset({"lm_head", "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm"})
+#: A trainer's own way to generate with the model that it holds.
 _GENERATES_ELSEWHERE = (
     r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
 )
 _LENGTHS = ("max_new_tokens", "max_length")
 #: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
-#: Code that generates without calling the model's `generate`.
-_OTHER_WAYS = r"text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
+#: Ways to generate that are no call of the model's `generate`.
+_OTHER_WAYS = r"text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
 def decoding_is_settled(site: Site) -> bool:
-    """Whether the loaded model certainly never generates, or each call that generates sets how it decodes."""
-    text = site.source.text
+    """Whether the loaded model surely never generates, or every call by which it does states how."""
+    if site.kind == "model" and site.model_id is not None and ships_greedy(site.model_id):
+        tree = site.context.scope.tree
+        if site.source.remember("lengths", partial(_every_call_states_a_length, tree)):
+            return True
+    return _is_settled_here(site) or (site.kind == "model" and _is_settled_in_the_project(site))
+
+
+def _is_settled_in_the_project(site: Site) -> bool:
+    """The same of a model that other modules of the project get, by what these modules do."""
+    reach = reach_of(site)
+    if reach is None:
+        return False
+    texts = (site.source.text, *reach.texts)
+    if not any(map(_may_generate, texts)):
+        return any(map(_computes, reach.users))
+    if any(re.search(_OTHER_WAYS, text) or _generates_elsewhere(text) for text in texts):
+        return False
+    generating = trees(site, reach, ".generate(")
+    if generating is None:
+        return False
+    if ".generate(" in site.source.text:
+        generating.append(site.context.scope.tree)
+    return bool(generating) and all(map(_every_call_states_decoding, generating))
+
+
+def _is_settled_here(site: Site) -> bool:
     generates = site.source.once(_may_generate)
     if not generates and site.source.once(_computes):
         return True
     if site.source.remember("decoding", partial(_every_call_states_decoding, site.context.scope.tree)):
         return True
-    if generates and ("do_sample" not in text or site.source.once(_generates_elsewhere)):
+    if generates and site.source.once(_generates_elsewhere):
         return False
     if site.kind == "pipeline":
         uses = handled(site, lambda use: use.how == "call" and _states_decoding(use))
         return bool(uses)
-    uses = handled(site, _leaves_decoding_settled)
+    uses = handled(site, partial(_leaves_decoding_settled, site))
     if not uses:
         return False
-    if any(use.name == "generate" for use in uses):
+    if any(use.name in ("generate", "pipeline") for use in uses):
         return True
     if generates and any(use.how == "argument" and use.name not in LOOKERS for use in uses):
-        return False  # the model may be passed to code that generates
-    return any(map(_tells_a_purpose, uses))
+        return False  # what gets the model may be what generates
+    return any(_tells_a_purpose(use) or _is_computed_with(site, use) for use in uses)
 
 
 def _computes(text: str) -> bool:
     return re.search(_COMPUTES, text) is not None
+
+
+def _generate_calls(tree: Tree) -> list[Use]:
+    lines = tree.lines_of(match.start() for match in re.finditer(r"\.generate\(", tree.text))
+    return [
+        Use("method", "generate", node.func, node)
+        for node in tree.visit(lines)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "generate"
+    ]
+
+
+def _every_call_states_a_length(tree: Tree) -> bool:
+    """Whether the file generates by `.generate(...)` only, and each such call says how long."""
+    if re.search(_OTHER_WAYS, tree.text) or _generates_elsewhere(tree.text):
+        return False
+    calls = _generate_calls(tree)
+    return bool(calls) and all(any(map(use.keyword, _LENGTHS)) for use in calls)
 
 
 def _every_call_states_decoding(tree: Tree) -> bool:
@@ -84,13 +131,7 @@ def _every_call_states_decoding(tree: Tree) -> bool:
     text = tree.text
     if "do_sample" not in text or re.search(_OTHER_WAYS, text) or _generates_elsewhere(text):
         return False
-    calls = [
-        Use("method", "generate", node.func, node)
-        for node in tree.visit(tree.lines_of(match.start() for match in re.finditer(r"\.generate\(", text)))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "generate"
-    ]
+    calls = _generate_calls(tree)
     in_a_dict = (
         re.search(r"""["']do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample""", text) is not None
     )
@@ -102,10 +143,24 @@ def _every_call_states_decoding(tree: Tree) -> bool:
     )
 
 
-def _leaves_decoding_settled(use: Use) -> bool:
-    if use.how == "method" and use.name == "generate":
+def _leaves_decoding_settled(site: Site, use: Use) -> bool:
+    if use.name == ("generate" if use.how == "method" else "pipeline") and use.how in ("method", "argument"):
         return _states_decoding(use)
-    return _is_plain(use)
+    return _is_plain(use) or _is_computed_with(site, use)
+
+
+def _is_computed_with(site: Site, use: Use) -> bool:
+    """Whether a function of another module of the project gets the model, and nothing in its module generates."""
+    modules = site.file.modules
+    if use.how != "argument" or use.call is None or modules is None:
+        return False
+    root, _, rest = (dotted(use.call.func) or "").partition(".")
+    bound = site.context.scope.tree.top.bindings.get(root, [])
+    if len(bound) != 1 or bound[0].kind != "import" or not bound[0].symbol:
+        return False
+    symbol = f"{bound[0].symbol}.{rest}" if rest else bound[0].symbol
+    texts = [modules.text(path) for path in modules.files(symbol, site.source.path)]
+    return bool(texts) and not any(map(_may_generate, texts)) and any(map(_computes, texts))
 
 
 def _states_decoding(use: Use) -> bool:
@@ -131,6 +186,8 @@ def _tells_a_purpose(use: Use) -> bool:
     """Whether the use shows the purpose of the model, rather than its preparation."""
     if use.how == "argument":
         return use.name in _LOSS_TRAINERS
+    if use.how == "attribute":
+        return use.name in _PARTS
     return use.how == "call" or (use.how == "method" and use.name in _PLAIN_METHODS)
 
 
@@ -172,6 +229,7 @@ _SMALL = (
 #: parameters.
 _SMALL_CLASSES = (
     r"For(?:TokenClassification|MaskedLM|QuestionAnswering)$|\.(?:VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr"
+    r"|Bert|Roberta|XLMRoberta(?!XL)|Camembert|Electra|MPNet|ViT|DeiT|Beit|Swin|ConvNext|ResNet|Segformer"
     r"|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Whisper|Marian|Pegasus|LED)[A-Z]\w*"
 )
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
@@ -182,14 +240,15 @@ def trains_its_weights(site: Site) -> bool:
     if site.kind != "model" or site.source.once(_trains_a_part):
         return False
     tree = site.context.scope.tree
-    return any(_trains(use, tree) for use in seen(site))
+    return any(trains(use, tree) for use in seen(site))
 
 
 def _trains_a_part(text: str) -> bool:
     return re.search(_TRAINS_A_PART, text) is not None
 
 
-def _trains(use: Use, tree: Tree) -> bool:
+def trains(use: Use, tree: Tree) -> bool:
+    """Whether a use of a model hands its weights to what trains them."""
     if use.how == "argument" and use.name.endswith("Trainer") and use.call is not None:
         first = bool(use.call.args) and use.call.args[0] is use.node
         return (first or use.keyword("model") is use.node) and ".train(" in tree.text
@@ -243,112 +302,7 @@ def wants_float16(site: Site) -> bool:
     return is_quantized(site) or evidence.withheld(site, ("quantized", "inputs", "float16-amp")) is not None
 
 
-# ---- attention
-
-#: Text on lines that may read attention weights or replace attention; the lines are then parsed.
-_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
-_WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
-_ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
-
-
-def attention_is_settled(site: Site) -> bool:
-    """Whether only the implementation that transformers chooses can be used."""
-    if site.argument("use_flash_attention_2") is not None:
-        return True  # the rule about outdated arguments reports this attention argument
-    if is_small(site):
-        return True  # the model is too small for a difference
-    return (
-        _is_in_float32(site)
-        or is_on_the_cpu(site)
-        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
-    )
-
-
-def _is_in_float32(site: Site) -> bool:
-    argument = site.argument("dtype", "torch_dtype")
-    if argument is None or argument.optional:
-        return False
-    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
-
-
-def _looks_at_attention(tree: Tree) -> bool:
-    """Whether a line reads attention weights, which only eager attention returns, or replaces attention code."""
-    if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
-        return False
-    lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
-    return any(map(_is_about_attention, tree.visit(lines)))
-
-
-def _is_about_attention(node: ast.AST) -> bool:
-    if isinstance(node, ast.keyword):
-        return (
-            node.arg == "output_attentions"
-            and isinstance(node.value, ast.Constant)
-            and node.value.value is True
-        )
-    if isinstance(node, ast.Attribute):
-        if isinstance(node.ctx, ast.Store):
-            owner = (dotted(node.value) or "").rpartition(".")[2]
-            return node.attr == "forward" and re.fullmatch(_ATTENTION_CLASS, owner) is not None
-        return node.attr in _WEIGHTS
-    if isinstance(node, ast.Call):
-        name = (dotted(node.func) or "").rpartition(".")[2]
-        return re.match(r"(?:replace|patch)_\w*att(?:n|ention)", name) is not None
-    return False
-
-
-# ---- tokenizers
-
-_PLAIN_TOKENIZING = frozenset({
-    "encode", "encode_plus", "batch_encode_plus", "tokenize", "decode", "batch_decode", "convert_tokens_to_ids",
-    "convert_ids_to_tokens", "convert_tokens_to_string", "apply_chat_template", "get_vocab", "save_pretrained", "push_to_hub",
-    "num_special_tokens_to_add", "build_inputs_with_special_tokens", "get_added_vocab",
-})  # fmt: skip
-_PLAIN_OF_TOKENIZERS = frozenset({
-    "eos_token", "eos_token_id", "bos_token", "bos_token_id", "unk_token", "unk_token_id", "vocab_size", "chat_template",
-    "model_max_length", "name_or_path", "is_fast", "vocab", "all_special_ids", "all_special_tokens", "mask_token",
-    "mask_token_id", "sep_token", "sep_token_id", "cls_token", "cls_token_id",
-})  # fmt: skip
-_NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
-
-
-#: Code for models that may be decoders, whose tokenizers may have no pad token.
-_DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pipeline\("
-
-
-def pads_by_itself(site: Site) -> bool:
-    """Whether the file only loads encoder-decoders, whose tokenizers ship a pad token, or writes one into a dict."""
-    return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
-
-
-def _prepares_a_pad_token(text: str) -> bool:
-    return re.search(r"""\[["']pad_token["']\]\s*=""", text) is not None
-
-
-def _loads_encoder_decoders(text: str) -> bool:
-    return (
-        re.search(_DECODERS, text) is None
-        and re.search(r"Seq2Seq(?:LM\b|\b)|(?:T5|Bart|Pegasus|Marian)For", text) is not None
-    )
-
-
-def nothing_pads(site: Site) -> bool:
-    """Whether the loaded tokenizer is certainly never used for padding."""
-    return bool(handled(site, _pads_nothing))
-
-
-def _pads_nothing(use: Use) -> bool:
-    if use.how == "argument":
-        # TRL's trainer sets the end-of-sequence token as the pad token if there is none.
-        return use.name in LOOKERS | _NO_PADDING or use.name == "SFTTrainer"
-    if use.how in ("attribute", "store"):
-        return use.name in _PLAIN_OF_TOKENIZERS
-    if use.how == "method" and use.name not in _PLAIN_TOKENIZING:
-        return False
-    padding = use.keyword("padding")
-    none = padding is None or (isinstance(padding, ast.Constant) and padding.value is False)
-    return none and use.keyword("pad_to_max_length") is None and not use.spreads
-
+# ---- texts
 
 #: Code that adds the end-of-sequence token to training texts, by its name or text.
 _EOS = (
@@ -365,3 +319,20 @@ def has_real_ends(text: str) -> bool:
         if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):
             return True
     return False
+
+
+# ---- ids
+
+#: What does not follow the hub's redirects.
+_OFFLINE = r"HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|HF_DATASETS_OFFLINE|local_files_only\s*=\s*True|models--"
+
+
+def is_redirected(site: Site, present_name: Callable[[str], str | None]) -> bool:
+    """Whether a written id is the only name that the project has for its model, and reaches the hub, which redirects it."""
+    if site.model_id is None or re.search(_OFFLINE, site.source.text) is not None:
+        return False
+    present = present_name(site.model_id)
+    modules = site.file.modules
+    if present is None or present in site.source.text:
+        return False
+    return modules is None or not modules.mentions(site.source.path, present.encode())

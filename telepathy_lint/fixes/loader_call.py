@@ -46,8 +46,13 @@ _DEFAULT_CLASSES = {
 _CLASS_ARGUMENT = {"model": "model_class", "tokenizer": "tokenizer_class"}
 
 
-def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
-    """The call of the loader: it chooses the reported settings; other arguments are kept or None."""
+def loader_change(
+    site: Site, reported: frozenset[str], settings: Settings, purpose: str | None = None
+) -> Change:
+    """The call of the loader: reported settings are left to it, everything else is kept or None.
+
+    A `purpose` is written where what is left to the loader depends on it.
+    """
     loader = settings.loader
     name = loader.load_tokenizer if site.kind == "tokenizer" else loader.load_model
     keywords = {keyword.arg for keyword in site.call.keywords}
@@ -67,6 +72,8 @@ def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> C
             for setting in SPELLINGS
             if setting not in reported and site.argument(*SPELLINGS[setting]) is None
         ]
+    if purpose is not None:
+        added.append(("purpose", f'"{purpose}"'))
     renamed: tuple[tuple[str, str], ...] = ()
     if _IDENTITY in keywords:
         first = next(keyword.arg for keyword in site.call.keywords if keyword.arg not in removed) == _IDENTITY

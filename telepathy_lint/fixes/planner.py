@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from telepathy_lint.facts import purposes
 from telepathy_lint.findings.change import TARGET, Change, slot
 from telepathy_lint.findings.violation import Edit, Fix, Safety
 from telepathy_lint.fixes.effects import acts
@@ -19,7 +20,7 @@ from telepathy_lint.fixes.imports import ImportPlan
 from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
 from telepathy_lint.fixes.name_capture import without_hiding
 from telepathy_lint.rule import Reported, Rule
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.sites import Scan, Site
 
 _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
@@ -108,8 +109,10 @@ class Rewriter:
         if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
             return None
         reported = frozenset(rule.meta.setting for rule in included if rule.meta.setting is not None)
-        build = inline_change if inline else loader_change
-        change = build(site, reported, self.settings)
+        if inline:
+            change = inline_change(site, reported, self.settings)
+        else:
+            change = loader_change(site, reported, self.settings, self._purpose(site, included))
         if not self._can_place(site, change):
             return None
         if not unsafe and _lowered("safe", site, change) != "safe":
@@ -121,7 +124,17 @@ class Rewriter:
         answers = tuple(each for each in found if each.rule in included)
         return Rewrite(site, answers, change, Fix(worst, message))
 
-    # ---- conditions
+    def _purpose(self, site: Site, rules: Sequence[Rule]) -> str | None:
+        """What the load is for, where the file shows it and the rewrite leaves a dtype or a placement of its own to the loader.
+
+        A fix that keeps the placement says nothing of it, nor does one to a house loader.
+        """
+        left = any(
+            rule.meta.setting in ("dtype", "device_map") and rule.safety(site) == "unsafe" for rule in rules
+        )
+        return purposes.shown(site) if left and self.settings.loader == Loader() else None
+
+    # ---- what can be done
 
     def _can_rewrite(self, site: Site) -> bool:
         """Whether the call can be converted to a call of the loader."""

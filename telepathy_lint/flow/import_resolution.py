@@ -7,6 +7,12 @@ import os
 #: Files and folders in the root of a project.
 ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
+#: What stands in the root of a repository, and what stands in that of a project without one in sight.
+_REPOSITORY = (".git", ".hg")
+_PROJECT = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "environment.yml")
+_SKIPPED = frozenset({"node_modules", "site-packages", "build", "dist", "venv", "env", "__pycache__"})
+#: Larger projects are not looked through.
+_MOST_FILES = 3_000
 
 
 class ModuleFiles:
@@ -80,3 +86,30 @@ def _module_at(root: str, parts: list[str]) -> str | None:
         if os.path.isfile(path):
             return path
     return None
+
+
+def python_files(root: str) -> tuple[str, ...] | None:
+    """The Python files and notebooks below a folder, sorted; None where there are too many."""
+    found: list[str] = []
+    for folder, names, files in os.walk(root):
+        names[:] = [each for each in names if each not in _SKIPPED and not each.startswith(".")]
+        found += [os.path.join(folder, each) for each in files if each.endswith((".py", ".ipynb"))]
+        if len(found) > _MOST_FILES:
+            return None
+    return tuple(sorted(found))
+
+
+def project_root(folder: str) -> str | None:
+    """The root of the project that a folder (absolute) belongs to: its repository, else where its requirements stand."""
+    project: str | None = None
+    current = folder
+    for _ in range(_MAX_ROOTS):
+        if any(os.path.lexists(os.path.join(current, each)) for each in _REPOSITORY):
+            return current
+        if project is None and any(os.path.exists(os.path.join(current, each)) for each in _PROJECT):
+            project = current
+        parent = os.path.dirname(current)
+        if parent == current:
+            break
+        current = parent
+    return project

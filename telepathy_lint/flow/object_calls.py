@@ -23,9 +23,16 @@ _CUTS = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "si
 class Calls:
     """The backward steps that lead through calls."""
 
-    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
+    def __init__(
+        self,
+        calls: CallGraph,
+        policy: Policy,
+        loading: frozenset[ast.AST],
+        pairs: dict[ast.Call, ast.Call],
+    ) -> None:
         self.policy = policy
         self.loading = loading
+        self.pairs = pairs
         self.calls = calls
         self.uses = calls.index
         self.tree = calls.tree
@@ -42,7 +49,14 @@ class Calls:
         """The calls that created the object."""
 
     def through_call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Maker | Edge]:
-        if self._is_load(node, context):
+        if node in self.pairs:
+            if path[:1] == (0,):
+                yield node
+            elif path[:1] == (1,):
+                yield self.pairs[node]
+            else:  # the tuple itself, or an unknown item
+                yield from (UNKNOWN,) if self.policy.exact else (node, self.pairs[node])
+        elif self._is_load(node, context):
             # An item of a model is not a model, unless the load returns a tuple.
             more = path and not any(keyword.arg == "output_loading_info" for keyword in node.keywords)
             yield UNKNOWN if more and self.policy.exact else node

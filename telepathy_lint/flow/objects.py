@@ -43,6 +43,8 @@ class Objects:
         self.calls = calls
         #: The calls that load, once they have been found.
         self.loading: frozenset[ast.AST] = frozenset()
+        #: Those of them that give back two objects: the call stands for the first, its value here for the second.
+        self.pairs: dict[ast.Call, ast.Call] = {}
         self._followers: dict[Policy, _Follower] = {}
 
     def makers(self, node: ast.expr, context: Context | None = None, policy: Policy = MIGHT_BE) -> Makers:
@@ -60,15 +62,21 @@ class Objects:
     def _by(self, policy: Policy) -> _Follower:
         follower = self._followers.get(policy)
         if follower is None:
-            follower = self._followers[policy] = _Follower(self.calls, policy, self.loading)
+            follower = self._followers[policy] = _Follower(self.calls, policy, self.loading, self.pairs)
         return follower
 
 
 class _Follower(Calls):
     """Follows objects according to one policy, and caches the results."""
 
-    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
-        super().__init__(calls, policy, loading)
+    def __init__(
+        self,
+        calls: CallGraph,
+        policy: Policy,
+        loading: frozenset[ast.AST],
+        pairs: dict[ast.Call, ast.Call],
+    ) -> None:
+        super().__init__(calls, policy, loading, pairs)
         self._known: dict[ast.AST, Makers] = {}
         self._steps: dict[tuple[ast.AST, Path], list[Maker | Edge]] = {}
         self._families: dict[str, list[tuple[tuple[Binding, Scope], frozenset[ast.ClassDef] | None]]] = {}

@@ -15,6 +15,7 @@ from typing import Protocol
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.evaluate import Evaluator, Value
 from telepathy_lint.flow.import_resolution import ModuleFiles
+from telepathy_lint.flow.importers import Importers
 from telepathy_lint.flow.tree import Importer, Scope, Tree
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
@@ -60,7 +61,10 @@ class Modules:
         self._within: dict[tuple[str, bytes, bytes], bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
-        #: Modules whose loads have been searched for, by path.
+        self._importers: Importers | None = None
+        #: The files for which the whole project was looked through.
+        self._looked_around: set[str] = set()
+        #: The modules whose loads were asked for, by path.
         self.looked_into: dict[str, Forgets] = {}
 
     def importer(self, path: str) -> Importer:
@@ -151,6 +155,35 @@ class Modules:
     def tree(self, path: str) -> Tree | None:
         """The syntax tree of a module in the project."""
         return self._tree(path)
+
+    def importers(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """The files that import a file's module themselves, and all that depend on it; None where that cannot be told."""
+        around = self._around(path)
+        path = os.path.abspath(path)
+        everybody = around.all_of(path) if around is not None else None
+        return (around.direct(path), everybody) if around is not None and everybody is not None else None
+
+    def mentions(self, path: str, word: bytes) -> bool:
+        """Whether a Python file of a file's project has a word in its text."""
+        around = self._around(path)
+        return around is not None and around.mentions(os.path.abspath(path), word)
+
+    def _around(self, path: str) -> Importers | None:
+        """What looks through a file's project; None where the file is in none."""
+        path = os.path.abspath(path)
+        if self._importers is None:
+            self._importers = Importers(self._read, self._module_files)
+        self._looked_around.add(path)
+        return self._importers if self._importers.root_of(path) is not None else None
+
+    def looked_around(self, path: str) -> str | None:
+        """The folder around which the findings of a file may rest on any file of the project; None where they do not."""
+        path = os.path.abspath(path)
+        return os.path.dirname(path) if path in self._looked_around else None
+
+    def text(self, path: str) -> str:
+        """The text of a file of the project, as far as its bytes tell: a notebook's is JSON."""
+        return self._bytes(path).decode("utf-8", "replace")
 
     def _bytes(self, path: str) -> bytes:
         if path not in self._data:

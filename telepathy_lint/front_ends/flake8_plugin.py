@@ -127,8 +127,7 @@ class Plugin:
 
             targets: Targets = _prepared.setdefault("targets", Targets())
             _prepared.setdefault("modules", Modules(most_kept=_MAX_KEPT))
-            target = targets.of(folder)
-            settings = _configs(self.options).of(folder).settings(target.version if target else None)
+            settings = targets.settings(_configs(self.options).of(folder), folder)
             rules = tuple(rule for rule in all_rules() if self._wants(rule.meta.code))
             _prepared[folder] = rules, settings
         rules, settings = _prepared[folder]

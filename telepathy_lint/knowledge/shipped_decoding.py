@@ -23,3 +23,15 @@ _SHIPPED: tuple[tuple[str, str], ...] = (
 def shipped_decoding(model_id: str) -> str | None:
     """Describe the checkpoint's own settings; None if unknown."""
     return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)
+
+
+#: Published without any setting of sampling, beams or penalties; the length is transformers' own.
+_GREEDY = (
+    r"EleutherAI/pythia-[\w.-]+|facebook/opt-[\d.]+[bm]|mistralai/Mistral-7B(?:-Instruct)?-v0\.\d|google/gemma-[27]b(?:-it)?"
+    r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2"
+)
+
+
+def ships_greedy(model_id: str) -> bool:
+    """Whether the checkpoint is known to decode greedily by itself."""
+    return re.fullmatch(_GREEDY, model_id) is not None

@@ -32,6 +32,11 @@ class HardcodedDeviceMap(Rule):
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
 
+    Unless strict, the rule leaves out maps that change nothing in one process: "auto" or the first GPU in a notebook or in a script
+    with cells, with one visible GPU, or in a script without a launcher that moves its inputs to `model.device`, names the
+    GPU for its tensors or writes its results to a file. A script that several processes may run (torchrun, accelerate, a
+    trainer) is reported, and so is a module that such a script imports.
+
     Bad:
 
         from transformers import AutoModelForCausalLM
@@ -48,7 +53,8 @@ class HardcodedDeviceMap(Rule):
     placement as transformers and accelerate do for "auto" (a test compares them on a CPU, one GPU, several GPUs and a Mac).
     For every other value the fix is unsafe, because the script may place its inputs to match. A file that names two GPUs
     has its own layout, so its device maps are not fixed. Neither are those of a file that reads `hf_device_map`: on a CPU
-    the resolver gives no map.
+    the resolver gives no map. If the file trains the model, or adapters on it, an unsafe fix adds `purpose="training"` or
+    `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. Nothing that is saved changes.
     """
 
     meta = Meta(

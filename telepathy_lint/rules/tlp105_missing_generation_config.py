@@ -19,6 +19,10 @@ class MissingGenerationConfig(Rule):
     is checked separately. A config that is passed to the load, assigned or changed later, or passed to `generate` counts,
     also through aliases, wrappers and attributes.
 
+    Unless strict, the rule leaves out models that visibly never generate and models whose calls state `do_sample` and a length,
+    in the file and in the modules of the project that import it. Checkpoints that are known to ship no sampling only need a
+    length.
+
     Bad:
 
         from transformers import AutoModelForCausalLM

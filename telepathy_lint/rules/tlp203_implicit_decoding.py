@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import decides_nothing
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import Meta, Rule, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -61,3 +62,7 @@ class ImplicitDecoding(Rule):
             missing.append("max_new_tokens")
         if missing:
             yield site.at_call(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        greedy = all(load.model_id is not None and ships_greedy(load.model_id) for load in site.about)
+        return not greedy or site.argument(*_LENGTHS) is None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from telepathy_lint import facts
+from telepathy_lint.facts import purposes
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, literal, origin
 from telepathy_lint.settings import Settings
@@ -17,7 +18,7 @@ _HARMLESS = frozenset(
     {
         "pretrained_model_name_or_path", "dtype", "torch_dtype", "attn_implementation", "device_map", "revision", "token",
         "trust_remote_code", "cache_dir", "low_cpu_mem_usage", "use_cache", "generation_config", "use_safetensors",
-        "local_files_only", "use_auth_token", "model_class",
+        "local_files_only", "use_auth_token", "model_class", "purpose",
     }
 )  # fmt: skip
 
@@ -103,7 +104,8 @@ def _options(site: Site) -> dict[str, Any] | None:
     if set(model.arguments) - _HARMLESS or not all(name.endswith("ForCausalLM") for name in model.loaded):
         return None
     given = model.argument("dtype", "torch_dtype")
-    dtype = "bfloat16" if model.loader and given is None else _dtype(given)
+    resolved = model.loader and given is None and not purposes.trains(model)  # float32 for training
+    dtype = "bfloat16" if resolved else _dtype(given)
     attention = model.argument("attn_implementation")
     attn = "sdpa" if attention is None or model.lacks("attn_implementation") else literal(attention)
     if dtype is None or attn not in _ATTENTION or not _stays_whole(model.argument("device_map")):

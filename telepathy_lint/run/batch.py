@@ -183,7 +183,9 @@ class Linting:
             return result, None
         from telepathy_lint.cache import grounds
 
-        return result, grounds(modules.asked(item.plan.path), self.contents)
+        return result, grounds(
+            modules.asked(item.plan.path), self.contents, modules.looked_around(item.plan.path)
+        )
 
 
 def remembering(linting: Linting, cache: Cache) -> Callable[[Sequence[Found]], list[Outcome]]:

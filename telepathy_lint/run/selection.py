@@ -40,9 +40,10 @@ class Selection:
         #: Unused models in the whole project, by absolute path; empty if they were not computed.
         self.unused = unused or {}
         self._targets: Targets | None = None
+        self._of_folder: dict[tuple[int, str], Settings] = {}
         self._rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
-        self._keys: dict[tuple[int, tuple[str, ...], str | None], str] = {}
+        self._keys: dict[tuple[int, tuple[str, ...], str | None, bool | None], str] = {}
 
     def plan(self, path: str, folder: str | None = None, task: Task = PLAIN) -> FilePlan:
         """Return the plan for a file. `folder`, by default the file's own, determines the configuration.
@@ -52,7 +53,7 @@ class Selection:
         """
         folder = os.path.dirname(os.path.abspath(path)) if folder is None else folder
         config = self.configs.of(folder)
-        settings = config.settings(self._target(config, folder))
+        settings = self._settings(config, folder)
         if self.unused and (unused := self.unused.get(os.path.abspath(path))):
             settings = settings._replace(unused_models=unused)
         return FilePlan(path, self.rules(folder, path), settings, task)
@@ -86,21 +87,22 @@ class Selection:
         config = self.configs.of(folder)
         if idle:
             return repr(config.loading_words)
-        more, target = self._ignored(config, folder, path), self._target(config, folder)
-        known = (id(config), more, target)
+        more, settings = self._ignored(config, folder, path), self._settings(config, folder)
+        known = (id(config), more, settings.target_transformers, settings.flash_attention)
         if known not in self._keys:
-            self._keys[known] = f"{selection(config)}{more!r}\n{config.settings(target)!r}"
+            self._keys[known] = f"{selection(config)}{more!r}\n{settings!r}"
         return self._keys[known]
 
-    def _target(self, config: Config, folder: str) -> str | None:
-        if config.target_transformers is not None:
-            return None
-        if self._targets is None:
-            from telepathy_lint.discovery.requirements import Targets
+    def _settings(self, config: Config, folder: str) -> Settings:
+        """The settings of a folder, with what the project's requirements say."""
+        known = (id(config), folder)
+        if known not in self._of_folder:
+            if self._targets is None:
+                from telepathy_lint.discovery.requirements import Targets
 
-            self._targets = Targets()
-        found = self._targets.of(folder)
-        return found.version if found is not None else None
+                self._targets = Targets()
+            self._of_folder[known] = self._targets.settings(config, folder)
+        return self._of_folder[known]
 
     def _ignored(self, config: Config, folder: str, path: str) -> tuple[str, ...]:
         """The selectors of rules that per-file-ignores disables for a file."""

@@ -42,7 +42,9 @@ class Settings(NamedTuple):
     unsafe_fixes_despite: tuple[str, ...] = ()
     #: Whether to report findings that do not matter according to the file.
     strict: bool = False
-    #: Unused models in this file, found in the whole project; empty if they were not computed.
+    #: Whether the project's requirements name FlashAttention; None where they do not list transformers, or do not exist.
+    flash_attention: bool | None = None
+    #: What a look at the whole project found for this file; empty where nobody looked.
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and overrides of the safety of their fixes.
     fixing: Fixing = Fixing()

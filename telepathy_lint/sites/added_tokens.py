@@ -13,7 +13,7 @@ from telepathy_lint.sites.site import Site
 
 _METHODS = ("add_special_tokens", "add_tokens")
 #: Words of code that may resize the model's embeddings.
-_RESIZES = r"resize_|smart_tokenizer|setup_chat_format|clone_chat_template|\.vocab_size\s*=|set_input_embeddings|embed_tokens"
+_RESIZES = r"resize_|resize=|smart_tokenizer|setup_chat_format|clone_chat_template|\.vocab_size\s*=|set_input_embeddings|embed_tokens"
 #: Families whose embeddings have exactly one row per token, with their own special tokens. Others have spare
 #: rows (Qwen, Pythia, OPT, T5), so a few new tokens need no resizing.
 _EXACT: tuple[tuple[str, str], ...] = (

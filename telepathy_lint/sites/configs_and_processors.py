@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from telepathy_lint.flow.arguments import single_string
 from telepathy_lint.flow.file import File
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.direct_loads import Loads
+from telepathy_lint.sites.direct_loads import IDENTITY, PROCESSOR, Loads
 from telepathy_lint.sites.site import Kind, Site
-
-_IDENTITY = "pretrained_model_name_or_path"
 
 
 def find(file: File) -> Iterator[Site]:
@@ -21,8 +19,11 @@ def find(file: File) -> Iterator[Site]:
     for call in found.direct.others:
         if call in file.objects.loading:
             continue
-        assert isinstance(call.func, ast.Attribute)
         context = file.tree.context_of(call)
+        if found.loads_processor(call):
+            yield _site(file, call, "processor", (PROCESSOR,), loader=True)
+            continue
+        assert isinstance(call.func, ast.Attribute)
         values = list(callees.classes_of(file.values.evaluate(call.func.value, context)))
         if not all(value.kind == "symbol" for value in values):
             continue
@@ -31,10 +32,15 @@ def find(file: File) -> Iterator[Site]:
         kind = kinds.pop() if len(kinds) == 1 else None
         if kind is None:
             continue
-        given, opaque = file.arguments.read(call, context, (_IDENTITY,))
-        identity = given.get(_IDENTITY)
-        model_id = single_string(identity.values) if identity is not None else None
-        yield Site(kind, file, call, context, classes, given, opaque, model_id)
+        yield _site(file, call, kind, classes)
+
+
+def _site(file: File, call: ast.Call, kind: Kind, classes: tuple[str, ...], loader: bool = False) -> Site:
+    context = file.tree.context_of(call)
+    given, opaque = file.arguments.read(call, context, (IDENTITY,))
+    identity = given.get(IDENTITY) or (given.get("model_id") if loader else None)
+    model_id = single_string(identity.values) if identity is not None else None
+    return Site(kind, file, call, context, classes, given, opaque, model_id, loader=loader, spreads=opaque)
 
 
 def kind_of(dotted: str) -> Kind | None:

@@ -16,7 +16,7 @@ from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loaded_classes import Callees, Loader
 from telepathy_lint.sites.pipelines import Pipelines
 from telepathy_lint.sites.site import Site
-from telepathy_lint.source.prefilter import LOAD_WORDS, may_replace
+from telepathy_lint.source.prefilter import COMPANION, LOAD_WORDS, may_replace
 
 if TYPE_CHECKING:
     from telepathy_lint.sites.monkeypatches import Replaced, ReplacedParts
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Imports with which tests replace objects.
 _PATCHING = ("unittest", "mock", "patch", "pytest")
 IDENTITY = "pretrained_model_name_or_path"
+#: What the companion loader has beside the functions that fixes write: no house loader need have them.
+PAIR = f"{COMPANION}.load"
+PROCESSOR = f"{COMPANION}.load_processor"
 
 
 class Direct(NamedTuple):
@@ -32,7 +35,7 @@ class Direct(NamedTuple):
     sites: list[Site]
     #: `X.from_pretrained` without a call.
     references: list[ast.Attribute]
-    #: Calls of `from_pretrained` that do not load a model or tokenizer.
+    #: Calls of `from_pretrained` that do not load a model or tokenizer, and of the companion's `load_processor`.
     others: list[ast.Call]
 
 
@@ -52,12 +55,16 @@ class Loads:
     def direct(self) -> Direct:
         """The calls of interest in the file, in reading order."""
         found = Direct([], [], [])
-        offsets = self.words.find(*LOAD_WORDS, *self._pipeline_names, *self._loading_names)
+        offsets = self.words.find(
+            *LOAD_WORDS, *self._pipeline_names, *self._loading_names, *self._processor_names
+        )
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Call):
                 if (site := self._site_of(node) or self._known_load(node)) is not None:
                     found.sites.append(site)
-                elif isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained":
+                elif (
+                    isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained"
+                ) or self.loads_processor(node):
                     found.others.append(node)
             elif isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
                 parent = self.tree.parent.get(node)
@@ -208,11 +215,11 @@ class Loads:
         values = self.values.evaluate(call.func, context)
         own = self.settings.loader
         called = {str(value.data) if value.kind == "symbol" else name for value in values}
-        if called == {f"{own.module}.{own.load_model}"}:
+        if called == {f"{own.module}.{own.load_model}"} or called == {PAIR}:
             loader = Loader("model", tuple(called), False)
             return self._loader_site(
                 call, context, loader, "model_class", "transformers.AutoModelForCausalLM"
-            )
+            )._replace(pair=called == {PAIR})
         if called == {f"{own.module}.{own.load_tokenizer}"}:
             loader = Loader("tokenizer", tuple(called), False)
             return self._loader_site(call, context, loader, "tokenizer_class", "transformers.AutoTokenizer")
@@ -250,12 +257,34 @@ class Loads:
         """The names by which the file may call loading functions, including `import load_model as ...`."""
         own, words = self.settings.loader, self.settings.loading_words
         wanted = {f"{own.module}.{own.load_model}", f"{own.module}.{own.load_tokenizer}"}
-        if not self.words.has(own.module.rpartition(".")[2]):
+        if self.words.has(COMPANION):
+            wanted.add(PAIR)
+            words = (*words, catalog.last(PAIR))
+        elif not self.words.has(own.module.rpartition(".")[2]):
             return words
         return (
             *words,
             *(name for name, symbol in self.file.uses.imports() if symbol in wanted and name not in words),
         )
+
+    @cached_property
+    def _processor_names(self) -> tuple[str, ...]:
+        """The bare names by which the file may call the companion's `load_processor`."""
+        own = catalog.last(PROCESSOR)
+        if not self.words.has(own):
+            return ()
+        return (
+            own,
+            *(name for name, symbol in self.file.uses.imports() if symbol == PROCESSOR and name != own),
+        )
+
+    def loads_processor(self, call: ast.Call) -> bool:
+        """Whether the call is one of the companion's `load_processor`."""
+        name = dotted(call.func)
+        if name is None or catalog.last(name) not in self._processor_names:
+            return False
+        values = self.values.evaluate(call.func, self.tree.context_of(call))
+        return all(value.kind == "symbol" and value.data == PROCESSOR for value in values)
 
     def load(self, call: ast.Call, context: Context, loader: Loader) -> Site:
         """The site of a call of `from_pretrained` of known classes."""

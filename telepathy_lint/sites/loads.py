@@ -19,7 +19,15 @@ def loads(file: File) -> tuple[Site, ...]:
     for site in Wrappers(file).find():
         found.setdefault(site.call, site)
     file.objects.loading = frozenset(found)
+    file.objects.pairs = {site.call: _second(file, site.call) for site in found.values() if site.pair}
     return tuple(sorted(found.values(), key=lambda site: site.start))
+
+
+def _second(file: File, call: ast.Call) -> ast.Call:
+    """What stands for the making of the second object that a call gives back."""
+    made = ast.copy_location(ast.Call(call.func, call.args, call.keywords), call)
+    file.tree.parent[made] = file.tree.parent[call]
+    return made
 
 
 def find(file: File) -> tuple[Site, ...]:
@@ -33,11 +41,17 @@ def with_companions(file: File) -> tuple[Site, ...]:
 
 
 def _by_call(file: File) -> dict[ast.AST, Site]:
-    return {site.call: site for site in file.fact(loads)}
+    found: dict[ast.AST, Site] = {site.call: site for site in file.fact(loads)}
+    for call, second in file.objects.pairs.items():
+        # No load of its own to the rules: what is said of the call is said of the model.
+        found[second] = found[call]._replace(
+            kind="tokenizer", node=second, loads=("transformers.AutoTokenizer",), generative=False
+        )
+    return found
 
 
 def _all_by_call(file: File) -> dict[ast.AST, Site]:
-    return {site.call: site for site in file.fact(with_companions)}
+    return {**file.fact(_by_call), **{site.call: site for site in file.fact(with_companions)}}
 
 
 def surely(

@@ -118,6 +118,8 @@ class Tokenizing:
         for owner, value, stmt in self.written("padding_side"):
             if site.call in owner or are_open(owner):
                 values += self.values.evaluate(value, self.tree.context_of(stmt))
+        if not values and site.loader and (site.pair or site.argument("purpose") is not None):
+            return _purpose(site) in TRAINS
         if not values:
             return self._pads_right_by_default(site)
         return all(value.kind == "const" and value.data == "right" for value in values)
@@ -182,6 +184,16 @@ class Tokenizing:
             given = given or (node.args[0] if node.args else None)
             if given is not None and (tokenizers := surely(self.file, given, context, "tokenizer")):
                 yield node, context, tokenizers
+
+
+#: Purposes of the companion loader for which it pads on the right.
+TRAINS = ("training", "finetune-adapters")
+
+
+def _purpose(site: Site) -> object:
+    """What a call of the companion loader says the load is for; None where that is not said, or not sure."""
+    given = site.argument("purpose")
+    return given.values[0].data if given is not None and len(given.values) == 1 else None
 
 
 def _is_eos(value: ast.expr) -> bool:

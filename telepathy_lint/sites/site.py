@@ -80,6 +80,8 @@ class _SiteFields(NamedTuple):
     #: treat all its calls as opaque, because missing arguments have the loader's defaults.
     loads: tuple[str, ...] = ()
     spreads: bool = False
+    #: Whether the call returns a model and its tokenizer, in this order.
+    pair: bool = False
     #: Names of `arguments` that the wrapped function sets itself; they are reported there.
     inherited: frozenset[str] = frozenset()
     #: The loads of the objects that the call certainly uses: the models of a `generate` call, the tokenizers

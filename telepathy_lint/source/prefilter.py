@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 LOAD_WORDS = ("from_pretrained", "pipeline")
+#: The module of the companion loader.
+COMPANION = "telepathy_runtime"
 #: Environment variables for the location of Hugging Face models.
 CACHE_VARIABLES = ("HF_HOME", "TRANSFORMERS_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 #: Prefixes of the ids in families that the model registry knows completely.
@@ -43,7 +45,7 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
     return (
         b"from_pretrained" in data
         or (b"pipeline" in data and b"transformers" in data)
-        or (b"telepathy_runtime" in data and (b"load_model" in data or b"load_tokenizer" in data))
+        or (b"telepathy_runtime" in data and b"load" in data)
         or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
         or (any(end in data for end in _ID_END_BYTES) and any(prefix in data for prefix in _ID_PREFIXES))

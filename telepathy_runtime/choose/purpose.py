@@ -5,10 +5,11 @@ The plan uses the purpose for dtype and placement.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from telepathy_runtime.choose import traits
+from telepathy_runtime.machine.environment import need
 
 Purpose = Literal["inference", "training", "finetune-adapters"]
 PURPOSES = ("inference", "training", "finetune-adapters")
@@ -19,15 +20,15 @@ TRAINS = ("training", "finetune-adapters")
 def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
     """Prepare a loaded model for `purpose`; record the changes in `changed`, as name -> [before, after].
 
-    Training switches the key-value cache off: it is not used, and gradient checkpointing does not work with
-    it. generate() still uses a cache, according to its own config. "finetune-adapters" freezes the loaded
-    weights and makes the embeddings output tensors that require gradients: otherwise gradient checkpointing
-    gives the adapters no gradient.
+    A forward pass with gradients makes no key-value cache unless the call asks for one: the cache is not used, and gradient
+    checkpointing does not work with it. The config stays as shipped, so saved files do not change. "finetune-adapters"
+    freezes the loaded weights and makes the embeddings output tensors that require gradients: otherwise gradient
+    checkpointing gives the adapters no gradient.
     """
     if purpose not in TRAINS or not hasattr(model, "named_parameters"):
         return
-    for name, change in _cache_off(getattr(model, "config", None)):
-        changed[name] = change
+    if _cache_off(model):
+        changed["use_cache"] = [True, False]
     if purpose == "finetune-adapters":
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         for parameter in trained:
@@ -38,12 +39,33 @@ def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
             changed["embeddings_require_grad"] = [False, True]
 
 
-def _cache_off(config: Any) -> Iterator[tuple[str, Any]]:
-    parts = {"": config, **{name: getattr(config, name, None) for name in traits.sub_configs(config)}}
-    for name, part in parts.items():
-        if getattr(part, "use_cache", None):
-            part.use_cache = False
-            yield (f"{name}.use_cache" if name else "use_cache"), [True, False]
+def _cache_off(model: Any) -> bool:
+    """Whether one of the model's parts made a cache that training does not want."""
+    found = False
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        # Every part decides for itself: a composite model may hand its arguments on without looking at them.
+        if getattr(config, "use_cache", None) and _position(type(module)) is not None:
+            module.register_forward_pre_hook(_without_cache, with_kwargs=True)
+            found = True
+    return found
+
+
+def _position(cls: Any) -> int | None:
+    """The place of `use_cache` among the arguments of a class's forward; None where it takes none."""
+    names = list(inspect.signature(cls.forward).parameters)
+    return names.index("use_cache") - 1 if "use_cache" in names else None
+
+
+def _without_cache(
+    module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]] | None:
+    if keywords.get("use_cache") is not None or not need("torch").is_grad_enabled():
+        return None  # asked for, or nothing is trained here: generate() and evaluation
+    position = _position(type(module))
+    if position is not None and len(inputs) > position:
+        return None
+    return inputs, {**keywords, "use_cache": False}
 
 
 def _inputs_with_gradient(model: Any) -> bool:

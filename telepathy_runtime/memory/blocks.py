@@ -8,10 +8,10 @@ keeps gate, silu(gate) and up) and compared with meta-device traces. The formula
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
-from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose activations have a closed form; others can be traced."""
@@ -40,20 +40,23 @@ def block(spec: ModelSpec, work: Workload) -> Block:
             f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} below their sliding "
             "window, in 16 bits; `--traced` measures what transformers builds"
         )
+    spec = divided(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
     h, wide, q, kv = spec.hidden, spec.intermediate, spec.query_dim, spec.kv_dim
     full = work.regime == "full"
-    norm = 4 * tokens * h + 4 * tokens + full * 2 * e * tokens * h
+    norm = norm_saved(spec, work)
     norms = 2 * norm
     if spec.qk_norm:
         rows = spec.heads + spec.kv_heads
         norms += 4 * tokens * (q + kv) + 4 * tokens * rows + full * e * tokens * (q + kv)
-    mlp = 3 * e * tokens * wide + full * e * tokens * wide
+    # Gate, its activation and up; Liger's kernel computes the activation again.
+    mlp = (2 if work.kernels == "liger" else 3) * e * tokens * wide + full * e * tokens * wide
     lora = _lora(spec, work)
     return Block(
         saved=norms + _attention(spec, work) + mlp + lora,
         unsaved_first=norm if work.regime == "lora" else 0,
-        working=e * tokens * (2 * wide + 2 * h),
+        # The gradients of product, gate and up, that of the residual stream, and down_proj's own; the product is then free.
+        working=e * tokens * ((2 if full else 3) * wide + h) + full * e * h * wide,
         infer=_infer(spec, work),
         stored_input=e * tokens * h,
         mask=work.batch * work.seq_len**2 * (1 if work.attn != "eager" else e) if has_mask(work) else 0,
@@ -66,8 +69,8 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         return "float32 weights"
     if work.mixed_precision and work.shard != "fsdp":
         return "autocast over float32 weights"
-    if spec.stored_bytes:
-        return "quantised weights"
+    if spec.stored_bytes and work.regime == "full":
+        return "quantised weights, which take no gradients,"
     if spec.head_rows >= 0:
         return f"{spec.architecture} with another head than a language model's"
     if spec.counted or spec.architecture not in ARCHITECTURES:
@@ -76,6 +79,43 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     if spec.sliding_layers and work.seq_len + work.new_tokens >= spec.sliding_window:
         return f"{spec.architecture} at or beyond its sliding window of {spec.sliding_window} tokens"
     return ""
+
+
+def norm_saved(spec: ModelSpec, work: Workload) -> int:
+    """Bytes that one RMSNorm keeps: its input in float32, and what the gradient of its scale needs.
+
+    A fused kernel keeps the input as it is, and a number for each row; both keep the output where weights train.
+    """
+    e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
+    if work.kernels != "plain":
+        return e * row + 4 * work.tokens + full * e * row
+    return 4 * row + 4 * work.tokens + full * 2 * e * row
+
+
+def norm_working(spec: ModelSpec, work: Workload) -> int:
+    """Bytes beside what is kept inside an RMSNorm's backward: four float32 copies of its input, less what is free by then."""
+    e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
+    return 2 * e * row if work.kernels != "plain" else 16 * row + 2 * e * row - full * 2 * e * row
+
+
+def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
+    """The part of a model whose activations one rank of tensor parallelism computes: heads and widths are split.
+
+    Raises UnknownOptionError where they do not divide.
+    """
+    if work.shard != "tp" or work.ranks == 1:
+        return spec
+    for name in ("heads", "kv_heads", "intermediate"):
+        if getattr(spec, name) % work.ranks:
+            raise UnknownOptionError(
+                f"shard='tp': {getattr(spec, name)} {name} of {spec.id} over {work.ranks} ranks"
+            )
+    return replace(
+        spec,
+        heads=spec.heads // work.ranks,
+        kv_heads=spec.kv_heads // work.ranks,
+        intermediate=spec.intermediate // work.ranks,
+    )
 
 
 def has_mask(work: Workload) -> bool:

@@ -100,9 +100,12 @@ def plan_findings(
     return found
 
 
-#: How class names of optimizers begin that have the states of each planned optimizer; "fused" is the tracer's
-#: own.
-_OPTIMIZERS = {"adamw": ("adam", "fused"), "sgd": ("sgd",), "sgd_momentum": ("sgd",)}
+#: How the class names begin of the optimizers that have the states of each planned one; onlystates: the tracer's own.
+_OPTIMIZERS = {
+    "adamw": ("adam", "onlystates"), "adamw_32bit": ("adam",), "adamw_8bit": ("adam",), "paged_adamw": ("adam", "pagedadam"),
+    "paged_adamw_8bit": ("adam", "pagedadam"), "adafactor": ("adafactor",), "lion": ("lion",), "lion_8bit": ("lion",),
+    "muon": ("muon", "adam"), "sgd": ("sgd",), "sgd_momentum": ("sgd",),
+}  # fmt: skip
 
 
 def _other_dtypes(parameters: Iterable[Any], wanted: str, begin: str) -> list[Finding]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from telepathy_runtime.memory.blocks import block
-from telepathy_runtime.memory.estimate import Estimate, Instant, logits_bytes, step_transient
+from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.losses import logits_bytes
+from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
@@ -95,11 +97,13 @@ def estimate_pair(
     trained = bridge.params * e
     # The embedding is read without gradient, so it has a gradient only if it is tied to the head.
     stray = 0 if target_frozen else (target.params - (0 if target.tied else target.embedding_params)) * e
-    optimizer = {"adamw": 2, "sgd": 0, "sgd_momentum": 1}[write.optimizer] * trained
+    # The shapes of the bridge's matrices are not known, so Adafactor and Muon are counted as if it had none.
+    tuned = Trained(bridge.params, e, 16 * target.hidden**2 // 4, (), ())
+    optimizer = optimizer_bytes(write.optimizer, tuned)
     before = stray + (trained if write.grad_accum > 1 else 0)
 
     row = e * write.tokens * target.hidden
-    kept, forward, backward = logits_bytes(job, target.vocab)
+    kept, forward, backward, _ = logits_bytes(job, target.vocab)
     saved = target.layers * (layer.stored_input if write.checkpointing else layer.saved)
     final = 4 * write.tokens * target.hidden + 4 * write.tokens + (0 if target_frozen else 2 * row)
     joined = 0 if write.checkpointing else row
@@ -110,9 +114,6 @@ def estimate_pair(
     old, given = cached * write.keep_outputs, 2 * row * write.keep_outputs
     base = {"weights": weights, "optimizer": optimizer}
     held = reading if write.keep_outputs else {"kv_cache": 0, "logits": 0, "hidden": 0}
-    forward = forward + (
-        0 if write.keep_outputs else e * write.tokens * target.vocab
-    )  # inside the model's call
     instants = (
         Instant(
             "source reads", **base, gradients=before, kv_cache=reading["kv_cache"] + held["kv_cache"] + old,
@@ -136,7 +137,7 @@ def estimate_pair(
         Instant(
             "optimizer step", **base, gradients=stray + trained, kv_cache=held["kv_cache"] + old,
             logits=held["logits"] + kept, activations=held["hidden"],
-            transient=step_transient(write, trained, 16 * target.hidden**2 * e // 4),
+            transient=step_transient(write, tuned),
         ),
     )  # fmt: skip
     models = (source.id, target.id)

@@ -14,6 +14,8 @@ from telepathy_runtime.memory.plan import Fit
 from telepathy_runtime.memory.units import gib
 
 BAR = 40
+SCHEMA = 1
+"""Of the JSON; raised when a key goes or changes its meaning, not when one is added."""
 
 
 def width() -> int:
@@ -152,6 +154,7 @@ def estimate_json(result: Estimate, cards: Sequence[Gpu], reserve: float) -> dic
     gpus = [gpu_json(card, reserve) | {"fits": _fits(result, card, reserve)} for card in cards]
     one = gpus[0].pop("fits") if len(gpus) == 1 else None
     return {
+        "schema": SCHEMA,
         "models": list(result.models),
         "workloads": [asdict(work) for work in result.workloads],
         "after_load_bytes": result.after_load,
@@ -175,6 +178,7 @@ def _fits(result: Estimate, card: Gpu, reserve: float) -> bool | None:
 def fit_json(fit: Fit, reserve: float) -> dict[str, Any]:
     """The result of a search as data, in bytes."""
     return {
+        "schema": SCHEMA,
         "batch": fit.batch,
         "limited_by_model": fit.limited,
         "gpu": gpu_json(fit.gpu, reserve),

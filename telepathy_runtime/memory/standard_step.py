@@ -16,10 +16,14 @@ import torch
 
 from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import Estimate, Instant
-from telepathy_runtime.memory.tracing import Trace, trace
+from telepathy_runtime.memory.optimizers import BNB, PAGED
+from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+
+TRACED_FROM = (4, 57)
+"""The oldest transformers whose steps the tests trace."""
 
 
 def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) -> Estimate:
@@ -32,6 +36,11 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
+    for name in ("quantized", "offload", "loss", "kernels"):
+        if getattr(work, name) != getattr(Workload, name):
+            raise UnknownOptionError(
+                f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
+            )
     if work.attn == "flash_attention_2":
         raise UnknownOptionError(
             "flash_attention_2 has no meta kernel; trace attn='sdpa', which saves the same"
@@ -44,16 +53,44 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
     if getattr(config, "is_encoder_decoder", False):
         raise UnknownOptionError("encoder-decoder models have two lengths; trace your own step")
+    notes = ["traced, not estimated"]
+    attn = attention_for(config, work.attn)
+    if attn != work.attn:
+        notes.append(f"{config.model_type} has no {work.attn} in transformers; traced with attn='{attn}'")
+        work = work.but(attn=attn)
     seen = traced(config, work)
     peak = Instant(f"traced: {seen.peak_at}", weights=seen.built, transient=seen.peak_allocated - seen.built)
-    return Estimate((name,), (work,), seen.built, seen.end, (peak,), ("traced, not estimated",))
+    return Estimate((name,), (work,), seen.built, seen.end, (peak,), tuple(notes))
 
 
 def traced(config: Any, work: Workload) -> Trace:
-    """Trace two steps of `work` on a model built from a transformers config."""
+    """The trace of two steps of `work` over a model of a transformers config.
+
+    Raises TraceError where the model's code cannot run without values, whatever it raises itself.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return trace(build_step(config, work), padded=work.padded)
+        try:
+            return trace(build_step(config, work), padded=work.padded)
+        except (TraceError, UnknownOptionError, ModuleNotFoundError, MemoryError):
+            raise
+        except Exception as error:
+            old = _version() < TRACED_FROM
+            also = (
+                f"; traces are tested from transformers {'.'.join(map(str, TRACED_FROM))} on" if old else ""
+            )
+            raise TraceError(
+                f"transformers {'.'.join(map(str, _version()))} cannot run {config.model_type} on the meta device: "
+                f"{type(error).__name__}: {error}{also}"
+            ) from error
+
+
+def attention_for(config: Any, attn: str) -> str:
+    """The implementation that transformers chooses: eager attention for a model without sdpa, whatever was asked for."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    return "eager" if attn == "sdpa" and not getattr(model, "_supports_sdpa", True) else attn
 
 
 def hub_config(spec: ModelSpec) -> Any:
@@ -98,28 +135,53 @@ def hub_config(spec: ModelSpec) -> Any:
     )
 
 
-class Fused(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
-    """An optimizer with AdamW's states only: the fused kernel allocates nothing else and has no meta version."""
+class OnlyStates(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
+    """An optimizer's states and nothing else: kernels that allocate nothing beside them, and have no meta version."""
 
-    def __init__(self, params: Any) -> None:
+    def __init__(self, params: Any, count: int = 2, element: int = 0) -> None:
         super().__init__(params, {})
+        self._count, self._element = count, element
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override, unused-ignore]
         """Create the states of parameters that have a gradient."""
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None and not self.state[param]:
-                    self.state[param] = {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
+                    self.state[param] = {str(number): self._new(param) for number in range(self._count)}
+
+    def _new(self, param: torch.Tensor) -> list[torch.Tensor]:
+        if not self._element:
+            return [torch.zeros_like(param)]
+        if self._element > 1:
+            return [torch.zeros_like(param, dtype=torch.float32)]
+        # bitsandbytes: a float32 scale for each block of 256.
+        return [torch.zeros_like(param, dtype=torch.uint8), torch.zeros(-(-param.numel() // 256))]
 
 
-def optimizer_of(parameters: Any, work: Workload) -> torch.optim.Optimizer:
-    """Create the optimizer that a workload names."""
-    params = list(parameters)
+def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer]:
+    """The optimizers that a workload names: one, or Muon for matrices of layers beside AdamW for the rest."""
+    named = list(parameters)
+    params = [parameter for _, parameter in named]
     foreach = work.opt_impl == "foreach"
     if work.optimizer == "adamw":
-        return Fused(params) if work.opt_impl == "fused" else torch.optim.AdamW(params, foreach=foreach)
+        fused = work.opt_impl == "fused"
+        return [OnlyStates(params) if fused else torch.optim.AdamW(params, foreach=foreach)]
+    if work.optimizer == "muon":
+        inside = [p for name, p in named if p.dim() == 2 and ".layers." in name]
+        kept = {id(p) for p in inside}
+        rest = [p for p in params if id(p) not in kept]
+        own = [torch.optim.Muon(inside)] if inside else []
+        return [*own, torch.optim.AdamW(rest, foreach=foreach)] if rest else own
+    if work.optimizer == "adafactor":
+        from transformers.optimization import Adafactor
+
+        return [Adafactor(params, lr=1e-3, scale_parameter=False, relative_step=False)]
+    if work.optimizer in BNB:
+        return [OnlyStates(params, *BNB[work.optimizer])]
+    if work.optimizer in PAGED:
+        return [OnlyStates(params, 0)]
     momentum = 0.9 if work.optimizer == "sgd_momentum" else 0.0
-    return torch.optim.SGD(params, lr=0.1, momentum=momentum, foreach=foreach)
+    return [torch.optim.SGD(params, lr=0.1, momentum=momentum, foreach=foreach)]
 
 
 def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
@@ -143,8 +205,10 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
             model = _with_lora(model, work)
         if work.checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = optimizer_of(trained, work) if trained else None
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        optimizers = [] if work.opt_in_backward or not trained else optimizers_of(trained, work)
+        if work.opt_in_backward:
+            _step_in_backward(trained, work)
         outputs: Any = None
         inputs: dict[str, Any] = {}
 
@@ -167,8 +231,9 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
                 if not work.keep_outputs:
                     outputs = None
                 loss.backward()
-            if optimizer is not None:
+            for optimizer in optimizers:
                 optimizer.step()
+            for optimizer in optimizers:
                 optimizer.zero_grad()
 
         return step
@@ -176,12 +241,29 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
     return build
 
 
-def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The keyword for a model's dtype: renamed in transformers 4.56."""
+def _step_in_backward(trained: list[tuple[str, Any]], work: Workload) -> None:
+    """Steps each weight by an optimizer of its own as soon as its gradient is there, and frees the gradient."""
+    for named in trained:
+        optimizers = optimizers_of([named], work)
+
+        def update(parameter: Any, optimizers: list[torch.optim.Optimizer] = optimizers) -> None:
+            for optimizer in optimizers:
+                optimizer.step()
+            parameter.grad = None
+
+        named[1].register_post_accumulate_grad_hook(update)
+
+
+def _version() -> tuple[int, int]:
     import transformers
 
     major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
-    return {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": dtype}
+    return major, minor
+
+
+def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The keyword for a model's dtype: renamed in transformers 4.56."""
+    return {"dtype" if _version() >= (4, 56) else "torch_dtype": dtype}
 
 
 def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:

@@ -106,7 +106,8 @@ def _cuda_attention(
     """The operators with meta kernels that CUDA runs for scaled_dot_product_attention."""
     aten = torch.ops.aten
     half = query.dtype in (torch.float16, torch.bfloat16)
-    if attn_mask is None and half:
+    # The flash kernel takes heads of one width, of 256 at most; latent attention has narrower values.
+    if attn_mask is None and half and query.shape[-1] == value.shape[-1] <= 256:
         flash = aten._scaled_dot_product_flash_attention
         return flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
     if enable_gqa:
@@ -171,7 +172,8 @@ def _masks(padded: bool) -> Iterator[None]:
     eager = shipped["eager"]
 
     def sdpa(*args: Any, **kwargs: Any) -> Any:
-        if not padded:
+        window = kwargs.get("local_size")
+        if not padded and not (window and kwargs.get("kv_length", 0) >= window):
             return None
         return shipped["sdpa"](*args, **{**kwargs, "allow_is_causal_skip": False})
 

@@ -17,6 +17,10 @@ Config = Mapping[str, Any]
 Fields = dict[str, Any]
 
 
+#: Numbers of experts. transformers builds a dense model from such a config, and says nothing.
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+
+
 class ConfigError(ValueError):
     """A config.json lacks a dimension or has a feature that cannot be counted."""
 
@@ -33,6 +37,12 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
         raise UnknownOptionError(f"architecture {name!r} is not modelled; known model_type values: {known}")
     if config.get("quantization_config"):
         raise ConfigError("quantization_config: the bytes of quantised weights are not modelled")
+    for key in _EXPERTS:
+        if isinstance(config.get(key), int) and config[key] > 1:
+            raise ConfigError(
+                f"config.json: {key} is {config[key]}, but model_type {name!r} has no experts in transformers, which "
+                "would ignore it; give the model_type of the architecture with experts"
+            )
     fields = READERS[name](_Strict(config))
     rows = _head_rows(config)
     if rows is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +119,21 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
     if stored and folder is not None:
         weights = checkpoint.read(folder)
         stored = weights.stored_bytes if weights is not None and weights.tensors else stored
-    return counted_spec(config, model_id, counted.params, stored)
+    return _with_dimensions(config, model_id, counted.params, stored)
+
+
+def _with_dimensions(config: dict[str, Any], model_id: str, params: int, stored: int) -> ModelSpec:
+    """The spec of a counted model; a quantised one of an architecture with a closed form has all dimensions too."""
+    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    if stored:
+        try:
+            spec = spec_from_config(plain, model_id)
+        except UnknownOptionError:
+            pass
+        else:
+            if spec.params == params:
+                return replace(spec, stored_bytes=stored)
+    return counted_spec(config, model_id, params, stored)
 
 
 #: dtypes of safetensors with one element per weight, and their names in torch.

@@ -169,6 +169,22 @@ def test_an_imported_constant_that_changes_is_seen(lint: Any) -> None:
     assert parsed(lint) == 0
 
 
+def test_a_module_that_comes_to_import_the_file_is_seen(lint: Any) -> None:
+    """Whether TLP105 matters rests on the modules that import a helper, none of which the helper names."""
+    write("models.py", f"{IMPORT}def load(name):\n    return AutoModelForCausalLM.from_pretrained(name)\n")
+    select = ("--select", "TLP105", "models.py")
+    assert "TLP105" in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("train.py", "from models import load\nload('x')(**batch).loss.backward()\n")
+    assert "TLP105" not in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("train.py", "from models import load\nload('x').generate(ids)\n")
+    assert "TLP105" in lint(*select)[1]
+    Path("train.py").unlink()
+    write("elsewhere/train.py", "from models import load\nload('x')(**batch).loss.backward()\n")
+    assert "TLP105" not in lint(*select)[1]
+
+
 def test_only_files_that_rest_on_what_changed_are_parsed(lint: Any) -> None:
     for number in range(5):
         write(f"own{number}.py", LOAD)

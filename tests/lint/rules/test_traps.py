@@ -211,7 +211,7 @@ def test_a_load_in_a_t_string_is_left_alone() -> None:
 @pytest.mark.parametrize(
     "above",
     [
-        'import os\nos.environ["CUDA_VISIBLE_DEVICES"] = "0"\n',
+        'import os\nos.environ["CUDA_VISIBLE_DEVICES"] = "0,1"\n',
         'import sys\nsys.path.insert(0, "src")\nimport mine\n',
         '"""Doc."""\nfrom __future__ import annotations\n',
         '__all__ = ["m"]\n',

@@ -15,10 +15,12 @@ import pytest
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.checkpoint import gguf
 from telepathy_runtime.commands.cli import main
+from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.blocks import lora_params
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.lookup import Sources, find, read_path, search
 from telepathy_runtime.models.registry import ConfigError, UnknownModelError
-from telepathy_runtime.models.spec import UnknownOptionError
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 from tests.runtime.models.test_registry import OWN
 
 LLAMA = {
@@ -185,6 +187,15 @@ def test_quantised_weights_are_counted_by_their_layout(
     spec = read_path(tmp_path)
     assert spec.params_bytes == stored + REST
     assert spec.params == LINEARS + REST // 2
+    # With all dimensions, so that a job on it has a closed form; its weights stay as they are stored.
+    job = Workload(regime="lora", seq_len=64)
+    assert estimate(spec, job).after_load == held_weights(spec, job)
+    with pytest.raises(NotModelledError, match="quantised weights, which take no gradients"):
+        estimate(spec, Workload(regime="full"))
+
+
+def held_weights(spec: ModelSpec, job: Workload) -> int:
+    return spec.stored_bytes + 4 * lora_params(spec, job)
 
 
 def write_safetensors(file: Path, shapes: dict[str, tuple[str, list[int]]]) -> int:
