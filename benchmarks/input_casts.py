@@ -1,13 +1,14 @@
-"""Which models cast the features and pixels that they are given, and which fail on float32 inputs under bfloat16 weights.
+"""Determines which models cast their features and pixels, and which fail with float32 inputs and bfloat16 weights.
 
-A processor makes float32 pixels and features. Some classes cast them to the dtype of their weights, others raise. This
-builds one random model of each model type of the installed transformers that takes something else than token ids, from
-its default config with fewer layers, and calls it: first in float32, to find inputs that it takes, then with bfloat16
-weights. The other classes of the same module with the same main input share the answer, for they share the embedding.
+Processors create float32 pixels and features. Some classes cast them to the dtype of their weights, others
+raise an error. This script builds a random model of each model type in the installed transformers whose main
+input is not token ids, from its default config with fewer layers, and calls it: first in float32, to find
+valid inputs, then with bfloat16 weights. The other classes in the module with the same main input get the
+same answer, because they share the embedding.
 
-    python benchmarks/input_casts.py --write    # writes telepathy_lint/knowledge/input_casts.py
-    python benchmarks/input_casts.py            # says what differs from it, exit 1 if something does
-    python benchmarks/input_casts.py vit clip   # only modules whose names begin so, printed
+    python benchmarks/input_casts.py --write    # write telepathy_lint/knowledge/input_casts.py
+    python benchmarks/input_casts.py            # print the differences from it; exit with 1 if there are any
+    python benchmarks/input_casts.py vit clip   # only modules whose names begin with these words, printed
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from typing import Any
 TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "knowledge" / "input_casts.py"
 #: Larger ones are not tried; what is not known is treated as failing.
 MOST_PARAMETERS = 400_000_000
-#: Seconds for one model.
+#: Timeout for one model, in seconds.
 LONGEST = 40
 _LAYERS = ("layers", "num_hidden_layers", "n_layer", "depth", "num_layers", "blocks")
 _TOKENS = ("input_ids", "decoder_input_ids", "text", "labels")
 
 
 def shrunk(config: Any) -> Any:
-    """The config with one layer of each kind, where it counts layers; the same in the configs inside it."""
+    """The config with one layer of each kind, including the configs inside it."""
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             shrunk(value)
@@ -48,13 +49,13 @@ def shrunk(config: Any) -> Any:
 
 
 def _set(config: Any, name: str, value: object) -> None:
-    # It may be a property, or be checked against the others.
+    # It may be a property, or be validated.
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         setattr(config, name, value)
 
 
 def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
-    """Shapes that an input of that name may have."""
+    """Possible shapes of the input with this name."""
     inner = next(
         (
             getattr(config, each)
@@ -95,7 +96,7 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
 
 
 def calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """What to call with which arguments; of a model that reads text as well, the part that reads the features."""
+    """What to call, with which arguments; for a model that also reads text, the part that reads the features."""
     import torch
 
     more: dict[str, Any] = {}
@@ -116,7 +117,7 @@ def calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def judged(cls: Any, name: str) -> str:
-    """`casts`, `fails` or `unknown` with why."""
+    """`casts`, `fails`, or `unknown` with the reason."""
     import torch
     from transformers import initialization
 
@@ -149,7 +150,7 @@ def judged(cls: Any, name: str) -> str:
 
 
 def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
-    """Each modeling module's public model classes."""
+    """The public model classes of each modeling module."""
     import transformers
     from transformers import models
 
@@ -164,7 +165,7 @@ def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
                 )
                 if each.name.startswith("modeling_")
             ]
-        except Exception as error:  # a module of a library that is not there
+        except Exception as error:  # the module needs a library that is not installed
             print(f"{package.name}: {error}", file=sys.stderr)
             continue
         for module in modules:
@@ -183,7 +184,7 @@ def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def main_input(cls: Any) -> str:
-    """The argument that holds what the model is about; a pixel argument where the class names token ids but takes none."""
+    """The name of the main input; a pixel argument if the class declares token ids but does not accept them."""
     name = str(cls.main_input_name)
     taken = inspect.signature(cls.forward).parameters
     others = [
@@ -195,14 +196,14 @@ def main_input(cls: Any) -> str:
 
 
 def logged(paths: list[Path]) -> dict[str, str]:
-    """What earlier runs printed to standard error, by the text before the answer: a run can go on where one was stopped."""
+    """The answers that earlier runs printed to standard error, to continue an interrupted run."""
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     matches = [re.fullmatch(r"(\w+: \w+ of [\w, ]+): ((?:casts|fails|unknown).*)", line) for line in lines]
     return {match[1]: match[2] for match in matches if match is not None}
 
 
 def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict[str, str]:
-    """Class name -> its answer, for every class that takes something else than token ids; "unknown" when the time is up."""
+    """Class name -> its answer, for each class whose main input is not token ids; "unknown" after the timeout."""
     found: dict[str, str] = {}
     end = time.monotonic() + seconds
 
@@ -220,7 +221,7 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
             what = f"{package}: {name} of {', '.join(cls.__name__ for cls in group)}"
             answer = known.get(what, "unknown: not run")
             untried = what not in known and time.monotonic() < end
-            # The bare model first: it has the embedding and the least beside it.
+            # The base model first: it has the embedding and the fewest other parts.
             order = sorted(group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__)))
             for cls in order[:3] if untried else ():
                 signal.alarm(LONGEST)
@@ -239,7 +240,7 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
 
 
 def table(found: dict[str, str], version: str) -> str:
-    """The module's text."""
+    """The source code of the module."""
 
     def lines(names: list[str]) -> str:
         rows, row = [], "   "

@@ -50,21 +50,23 @@ class Meta(NamedTuple):
         """Raise ValueError with an explanation if the values are invalid."""
         if not re.fullmatch(_CODE, self.code):
             raise ValueError(
-                f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9"
+                f"{self.code!r} is not a rule code: TLP and three digits, the first of which is 1, 2, 3 or 9"
             )
         if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+", self.name) or self.name.startswith(
             ("no-", "avoid-")
         ):
-            raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
+            raise ValueError(f"{self.name!r} does not name what is found: it must read well after 'allow'")
         if not self.message or self.message != self.message.strip(" .:\n"):
-            raise ValueError(f"{self.code}: message {self.message!r} must be text without a stop or colon")
+            raise ValueError(
+                f"{self.code}: message {self.message!r} must not be empty, or begin or end with a space, full stop or colon"
+            )
         if not re.fullmatch(r"\d+\.\d+\.\d+(?:\.?\w+)*", self.since):
             raise ValueError(f"{self.code}: since {self.since!r} is not a version such as 0.1.0")
         self._check_kinds()
         self._check_fix()
         if self.default == (self.code.startswith("TLP9") or self.project):
             raise ValueError(
-                f"{self.code}: the 900s and what needs the whole project are off by default, and only they"
+                f"{self.code}: exactly the 900s and the rules that need the whole project must be off by default"
             )
         if self.covered_by is not None and (
             self.covered_by == self.code or not re.fullmatch(_CODE, self.covered_by)
@@ -79,7 +81,7 @@ class Meta(NamedTuple):
             if kind not in known:
                 raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(known)}")
             if kind in self.kinds[:number]:
-                raise ValueError(f"{self.code}: kind {kind!r} is named twice")
+                raise ValueError(f"{self.code}: kind {kind!r} is listed twice")
 
     def _check_fix(self) -> None:
         if self.fix not in (None, "safe", "unsafe"):
@@ -93,7 +95,7 @@ class Meta(NamedTuple):
             )
         if self.fix is None:
             raise ValueError(
-                f"{self.code}: setting {self.setting!r} is there for a fix: give `fix`, or no `setting`"
+                f"{self.code}: setting {self.setting!r} needs a fix: set `fix`, or remove `setting`"
             )
         if other := [kind for kind in self.kinds if kind not in LOADS]:
             raise ValueError(
@@ -193,7 +195,7 @@ def _check_fix(cls: type[Rule], own: Mapping[str, object], documentation: str) -
     if meta.setting is not None and repairs:
         raise TypeError(f"{name}: a rule with a `setting` is fixed by the loader's rewrite, not by `repair`")
     if meta.fix == "unsafe" and "Fix safety: " not in documentation:
-        raise TypeError(f"{name}: an unsafe fix demands a 'Fix safety:' paragraph")
+        raise TypeError(f"{name}: an unsafe fix needs a 'Fix safety:' paragraph")
 
 
 @by_identity

@@ -79,7 +79,7 @@ def _logging(audit: Audit) -> Iterator[Block]:
     if total:
         yield Statement(
             "good" if not silent else "note",
-            f"Memory is asked for or logged in the files of {total - len(silent):,} of {counted(total, 'model load')}",
+            f"Memory is queried or logged in the files of {total - len(silent):,} of {counted(total, 'model load')}",
             silent,
         )
 

@@ -72,7 +72,7 @@ def described(area: Area) -> str:
     if not area.is_unmarked:
         return f"the project: {area.root}"
     given = ", ".join(os.path.relpath(path, area.root) for path in area.paths)
-    return f"the project: only {given} in {area.root}, since none of {', '.join((*_REPOSITORY, *_PACKAGE))} lies there or above"
+    return f"the project: only {given} in {area.root}, because it and its parents contain none of {', '.join((*_REPOSITORY, *_PACKAGE))}"
 
 
 def _project_root(path: str) -> str | None:

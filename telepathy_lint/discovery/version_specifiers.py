@@ -44,22 +44,22 @@ def matches(specifier: str, version: str) -> bool:
 def _clause(clause: str, version: str) -> bool:
     found = re.fullmatch(_CLAUSE, clause)
     if found is None:
-        raise SpecifierError(f"{clause!r} is no version specifier such as '>=0.4'")
+        raise SpecifierError(f"{clause!r} is not a version specifier such as '>=0.4'")
     operator, wanted = found["operator"] or "==", found["version"].lower()
     if operator == "===":
         return wanted == version
     if wanted.endswith(".*"):
         if operator not in ("==", "!="):
-            raise SpecifierError(f"{clause!r}: '.*' goes with == and != only")
+            raise SpecifierError(f"{clause!r}: '.*' is only allowed with == and !=")
         return _begins(version, wanted[:-2], clause) == (operator == "==")
     mine, theirs = _key(version), _key(wanted)
     if "+" in wanted and operator not in ("==", "!="):
-        raise SpecifierError(f"{clause!r}: a local version goes with == and != only")
+        raise SpecifierError(f"{clause!r}: a local version is only allowed with == and !=")
     public = mine if "+" in wanted else _key(version.partition("+")[0])
     if operator == "~=":
         release = _release(wanted)
         if len(release) < 2:
-            raise SpecifierError(f"{clause!r}: ~= needs two numbers at least, such as '~=0.4'")
+            raise SpecifierError(f"{clause!r}: ~= needs at least two numbers, such as '~=0.4'")
         epoch = f"{theirs[0]}!" if theirs[0] else ""
         return public >= theirs and _begins(version, epoch + ".".join(map(str, release[:-1])), clause)
     if operator == "<":
@@ -82,7 +82,7 @@ def _begins(version: str, prefix: str, clause: str) -> bool:
     """Whether a version's release begins with the numbers of a prefix."""
     wanted, given = _match(prefix), _match(version)
     if wanted.group() != (wanted["epoch"] or "") + ("!" if wanted["epoch"] else "") + wanted["release"]:
-        raise SpecifierError(f"{clause!r}: '.*' stands behind numbers only")
+        raise SpecifierError(f"{clause!r}: '.*' is only allowed after numbers")
     numbers, release = _release(prefix), _release(version)
     padded = (*release, *([0] * len(numbers)))
     return int(wanted["epoch"] or 0) == int(given["epoch"] or 0) and padded[: len(numbers)] == numbers
@@ -91,7 +91,7 @@ def _begins(version: str, prefix: str, clause: str) -> bool:
 def _match(version: str) -> re.Match[str]:
     found = re.fullmatch(f"v?{_VERSION}{_LOCAL}", version)
     if found is None or any(len(digits) > _LONGEST for digits in re.findall(r"\d+", version)):
-        raise SpecifierError(f"{version!r} is no version")
+        raise SpecifierError(f"{version!r} is not a version")
     return found
 
 

@@ -53,8 +53,8 @@ def _unknown(site: Site) -> Iterator[Problem]:
         if argument is None or argument.optional or any(load.kind != "model" for load in site.about):
             continue
         renamed = Change(renamed=((name, meant),)) if meant and site.argument(meant) is None else None
-        detail = f"generate() has no {name} and raises"
-        yield Problem(argument, f"{detail}: the name is {meant}" if meant else detail, renamed, "unsafe")
+        detail = f"generate() has no argument {name} and raises an error"
+        yield Problem(argument, f"{detail}; use {meant}" if meant else detail, renamed, "unsafe")
 
 
 def _lengths(site: Site) -> Iterator[Problem]:
@@ -64,7 +64,7 @@ def _lengths(site: Site) -> Iterator[Problem]:
             continue
         if not _is_number(wins) or any(value.is_none for value in argument.values):
             continue
-        detail = f"{name}={shown(argument.values[0])} does nothing: {winner} wins"
+        detail = f"{name}={shown(argument.values[0])} has no effect: {winner} takes precedence"
         yield Problem(argument, detail, Change(removed=(name,)))
 
 
@@ -77,11 +77,11 @@ def _sequences(site: Site) -> Iterator[Problem]:
         return
     beams = _beams_of(site)
     if beams is not None and wanted > beams:
-        text = f"num_return_sequences={shown(argument.values[0])} raises"
+        text = f"num_return_sequences={shown(argument.values[0])} is an error"
         if beams == 1:
-            detail = f"{text}: greedy decoding gives one sequence; set do_sample=True or num_beams"
+            detail = f"{text}: greedy decoding returns one sequence; set do_sample=True or num_beams"
         else:
-            detail = f"{text}: {beams} beams give at most {beams} sequences"
+            detail = f"{text}: {beams} beams return at most {beams} sequences"
         yield Problem(argument, detail)
 
 
@@ -94,7 +94,7 @@ def _beams(site: Site) -> Iterator[Problem]:
             continue
         if all(value.kind == "const" and value.data not in defaults for value in argument.values):
             where = "num_beams is 1" if site.argument("num_beams") is not None else "num_beams is not set"
-            detail = f"{name} does nothing: only beam search looks at it, and {where}"
+            detail = f"{name} has no effect: only beam search uses it, and {where}"
             yield Problem(argument, detail, Change(removed=(name,)))
 
 
@@ -105,7 +105,7 @@ def _outputs(site: Site) -> Iterator[Problem]:
         argument = site.argument(name)
         if is_always(argument, True):
             assert argument is not None
-            yield Problem(argument, f"{name} does nothing without return_dict_in_generate=True")
+            yield Problem(argument, f"{name} has no effect without return_dict_in_generate=True")
 
 
 def _beams_of(site: Site) -> int | None:

@@ -48,7 +48,9 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
         return None
     if site.kind == "tokenizer":
         if name in table.MODEL_ARGUMENTS and not may_know_more(site):
-            return Problem(argument, "is a model's argument: a tokenizer ignores it", Change(removed=(name,)))
+            return Problem(
+                argument, "is an argument of models; a tokenizer ignores it", Change(removed=(name,))
+            )
         return None
     if site.kind == "pipeline" and argument.how != "model_kwargs":
         if name in table.PIPELINE_ARGUMENTS:
@@ -62,7 +64,7 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
     if site.kind != "model" or site.unseen or "config" in site.arguments:
         return None
     if name == "max_memory" and not _placed(site) and literal(argument) is not None:
-        detail = "means nothing without a device_map"
+        detail = "has no effect without a device_map"
         return Problem(argument, detail, Change(removed=(name,)))
     if name == "output_attentions" and literal(argument) is True and not may_know_more(site):
         return _eager(site, argument)
@@ -83,19 +85,21 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
     name, value = argument.name, literal(argument)
     if value is None or argument.optional:
         return None  # None is the same as no argument
-    how, detail = table.PIPELINE_ARGUMENTS[name], "does not reach the model: it belongs into model_kwargs"
+    how, detail = table.PIPELINE_ARGUMENTS[name], "is not passed to the model; put it into model_kwargs"
     if how == "remove":
-        return Problem(argument, "does not reach the model and is not needed", Change(removed=(name,)))
+        return Problem(argument, "is not passed to the model and is not needed", Change(removed=(name,)))
     if how == "rename":
         new = None if "token" in site.arguments else Change(renamed=((name, "token"),))
-        return Problem(argument, "does not reach the hub: the name is token", new)
+        return Problem(argument, "is not passed to the hub; use token", new)
     if argument.how != "keyword":
         return Problem(argument, detail)
     if how == "model_kwargs":
         return Problem(argument, detail, moved=f'"{name}": {value_text(site, argument)}', safety="unsafe")
     value = written(argument)
     if value is False:
-        return Problem(argument, "does not reach the model and is the default", Change(removed=(name,)))
+        return Problem(
+            argument, "is not passed to the model and has the default value", Change(removed=(name,))
+        )
     if value is not True:
         return Problem(argument, detail)
     if how == "attention":
@@ -115,14 +119,16 @@ def _conflict(site: Site, argument: Argument) -> Problem | None:
         known = all(value.kind in ("const", "symbol") and not value.is_none for value in argument.values)
         if inner is None or argument.how != "keyword" or not known:
             return None
-        detail = f'raises beside model_kwargs["{inner}"]: give it once'
+        detail = f'is an error together with model_kwargs["{inner}"]; pass it once'
         return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
     placed = site.argument("device_map")
     if name != "device" or argument.how != "keyword" or placed is None or placed.optional:
         return None
     if not all(value.kind == "const" and not value.is_none for value in (*argument.values, *placed.values)):
         return None
-    detail = "is given beside device_map: transformers 4 raises, 5 moves the whole model there"
+    detail = (
+        "conflicts with device_map: transformers 4 raises an error, 5 moves the whole model to the device"
+    )
     return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
 
 
@@ -143,12 +149,12 @@ def _given_with_a_model(site: Site, argument: Argument) -> Problem | None:
     if name in table.LOADING_ARGUMENTS:
         if name == "model_kwargs" and site.argument("tokenizer") is None:
             return None  # the pipeline also passes them to the tokenizer that it loads
-        return Problem(argument, "does nothing: the model is loaded already", Change(removed=(name,)))
+        return Problem(argument, "has no effect: the model is already loaded", Change(removed=(name,)))
     if name != "device" or not site.about or not all(value.kind == "const" for value in argument.values):
         return None
     if all(_is_spread(load) for load in site.about):
         line = line_name(site.about[0].source, site.about[0].call.lineno)
-        detail = f"cannot move the model, which the device_map on {line} has placed"
+        detail = f"cannot move the model: the device_map on {line} has placed it"
         return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
     return None
 
@@ -194,7 +200,7 @@ def _wrong_dtype(site: Site, argument: Argument) -> Problem | None:
         torch = site.has_torch
         new = f"torch.{meant}" if torch else f'"{meant}"'
         change = Change(replaced=((argument.name, new),)) if written else None
-        return Problem(argument, f"has no value {value.data!r}: write {new}", change)
+        return Problem(argument, f"cannot be {value.data!r}; use {new}", change)
     return None
 
 
@@ -205,12 +211,12 @@ def _wrong_attention(site: Site, argument: Argument) -> Problem | None:
             return None
         meant = table.ATTENTION_NAMES[str(value)]
         if not meant:
-            return Problem(argument, f"has no value {value!r}")
+            return Problem(argument, f"cannot be {value!r}")
         written = argument.how == "keyword" and value_text(site, argument)[1:-1] == value
         change = Change(replaced=((argument.name, f'"{meant}"'),)) if written else None
-        return Problem(argument, f"has no value {value!r}: write {meant!r}", change, safety="unsafe")
+        return Problem(argument, f"cannot be {value!r}; use {meant!r}", change, safety="unsafe")
     if value in _FLASH and _float32(site) and not any(word in _rest(site) for word in _HALVES):
-        return Problem(argument, f"{value!r} computes in float16 and bfloat16 only, the model is float32")
+        return Problem(argument, f"{value!r} only supports float16 and bfloat16, but the model is float32")
     return None
 
 
@@ -239,10 +245,12 @@ def _rest(site: Site) -> str:
 def _eager(site: Site, argument: Argument) -> Problem | None:
     given = site.argument("attn_implementation")
     if given is None or site.lacks("attn_implementation"):
-        detail = "silently selects eager attention: say so"
+        detail = "silently selects eager attention; set attn_implementation"
         said = (("attn_implementation", '"eager"'),)
         return Problem(argument, detail, Change(added=said) if given is None else Change(replaced=said))
     value = literal(given)
     if isinstance(value, str) and value != "eager" and value not in table.ATTENTION_NAMES:
-        return Problem(argument, f"raises with {value!r}: only eager attention gives the weights")
+        return Problem(
+            argument, f"is an error with {value!r}: only eager attention returns attention weights"
+        )
     return None

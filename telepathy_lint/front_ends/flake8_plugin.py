@@ -41,7 +41,7 @@ class Plugin:
             "--telepathy-target-transformers",
             parse_from_config=True,
             metavar="VERSION",
-            help="lowest transformers version to support (default: what the project's requirements say)",
+            help="lowest transformers version to support (default: read from requirement files)",
         )
         manager.add_option(
             "--telepathy-wrappers",
@@ -54,7 +54,7 @@ class Plugin:
             "--telepathy-strict",
             parse_from_config=True,
             action="store_true",
-            help="report what the code itself shows not to matter, too",
+            help="also report findings that do not matter according to the code itself",
         )
         manager.extend_default_ignore(["TLP303", "TLP9"])
 

@@ -339,7 +339,7 @@ def _commands(server: Server) -> None:
         if edit is None:
             return {"applied": False, "fixes": 0}
         if not server.can("workspace", "apply_edit"):
-            raise commands.refused("this client applies no edits of a server")
+            raise commands.refused("this client does not apply edits from the server")
         params = types.ApplyWorkspaceEditParams(edit, "telepathy-lint: fix all")
         done = await server.workspace_apply_edit_async(params)
         if not done.applied:

@@ -53,14 +53,14 @@ def _model(four: Outcome, five: Outcome) -> tuple[tuple[Place, Outcome, Outcome]
 
 
 _QUANTIZATION = "pass quantization_config=BitsAndBytesConfig(...)"
-_NO_EFFECT = "leave it out"
+_NO_EFFECT = "remove it"
 _SWITCHES = ("remove-false", "quantization", "attention")
 
 OLD = (
     Old(
         "torch_dtype",
         (("model", "warns", "warns"), ("pipeline", "warns", "warns")),
-        "the name is dtype since 4.56",
+        "use dtype (since 4.56)",
         "rename",
         since=(4, 56),
         new="dtype",
@@ -70,7 +70,7 @@ OLD = (
     Old(
         "use_auth_token",
         (("model", "warns", "error"), ("other", "warns", "ignored")),
-        "the name is token",
+        "use token",
         "rename",
         new="token",
     ),
@@ -84,7 +84,7 @@ OLD = (
     Old(
         "resume_download",
         (("model", "ignored", "error"), ("other", "ignored", "ignored")),
-        "downloads always resume: leave it out",
+        "downloads always resume; remove it",
         "remove",
     ),
     Old("mirror", (("model", "ignored", "ignored"), ("other", "ignored", "ignored")), _NO_EFFECT, "remove"),
@@ -116,14 +116,14 @@ OLD = (
     Old(
         "use_fast",
         (("tokenizer", "works", "ignored"),),
-        "there are only fast tokenizers: leave it out",
+        "all tokenizers are fast; remove it",
         "remove",
         since=(5, 0),
     ),
     Old(
         "framework",
         (("pipeline", "works", "error"),),
-        "PyTorch is the only framework: leave it out",
+        "PyTorch is the only framework; remove it",
         "remove",
         since=(5, 0),
     ),

@@ -51,7 +51,7 @@ class MissingDtype(Rule):
             return
         if relevance.is_quantized(site):
             yield site.at_call(
-                "what is not quantized loads float16 in transformers 4.x, as the config says in 5.x"
+                "weights that are not quantized are float16 in transformers 4.x and follow the checkpoint's config in 5.x"
             )
         else:
             yield site.at_call(default_dtype(settings, cost_of_float32(site)))

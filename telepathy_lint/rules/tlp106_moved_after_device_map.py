@@ -79,7 +79,7 @@ class MovedAfterDeviceMap(Rule):
             return
         dot = site.source.end_of(site.call.func) - len(name) - 1
         line = line_name(site.about[0].source, site.about[0].call.lineno)
-        detail = f"{line} loads it quantized, and .{name}({'dtype' if name == 'to' else ''}) raises"
+        detail = f"{line} loads it quantized, and .{name}({'dtype' if name == 'to' else ''}) raises an error"
         yield site.at((dot, site.end), detail, fix=self.repair(site))
 
     def repair(self, site: Site) -> Repair | None:
@@ -101,7 +101,7 @@ class MovedAfterDeviceMap(Rule):
                 return None
         if "#" in source.text[start:end]:
             return None
-        stays = "as it was quantized" if site.kind == "cast" else "where the device map has put it"
+        stays = "in its quantized form" if site.kind == "cast" else "where the device map has put it"
         return Repair("unsafe", f"leave the model {stays}", Change(texts=((start, end, ""),)))
 
 

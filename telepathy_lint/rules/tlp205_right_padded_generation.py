@@ -55,5 +55,5 @@ class RightPaddedGeneration(Rule):
             return
         line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
         default = "padding_side" not in site.source.text
-        side = "that pads there unless told otherwise" if default else "with padding_side='right'"
+        side = "that pads on the right by default" if default else "with padding_side='right'"
         yield site.at(padded, f"on {line}, by a tokenizer {side}")

@@ -254,13 +254,13 @@ def parse(text: str) -> ast.Module:
             return ast.parse(text)
     except SyntaxError as error:
         if "\0" in text:  # Python's message and position differ between releases
-            raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
+            raise SourceError("cannot be parsed: it contains a NUL character", _line_of_nul(text)) from error
         raise SourceError(_syntax_message(error), error.lineno or 1, max(error.offset or 1, 1)) from error
     except UnicodeEncodeError as error:  # a lone surrogate, which only a notebook's JSON can contain
         line = text.count("\n", 0, error.start) + 1
-        raise SourceError("cannot be parsed: it holds a lone surrogate", line) from error
+        raise SourceError("cannot be parsed: it contains a lone surrogate", line) from error
     except ValueError as error:
-        raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
+        raise SourceError("cannot be parsed: it contains a NUL character", _line_of_nul(text)) from error
     except (RecursionError, MemoryError) as error:
         raise SourceError("cannot be parsed: nested too deeply for this Python") from error
 

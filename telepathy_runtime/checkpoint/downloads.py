@@ -62,17 +62,17 @@ def refuse_hopeless(download: Download | None) -> None:
     if not cache.writable and not (download.begun and not download.size):
         error: Any = ReadOnlyCacheError(
             asked,
-            f"the cache {cache.path} (from {cache.chosen_by}) accepts no files",
-            "point HF_HOME or cache_dir= at a folder that does, or download the files beforehand",
+            f"the cache {cache.path} (from {cache.chosen_by}) is not writable",
+            "point HF_HOME or cache_dir= at a writable folder, or download the files beforehand",
         )
         error.errno = errno.EACCES
         raise error
     if download.size is not None and cache.free_bytes is not None and download.size > cache.free_bytes:
         error = DiskFullError(
             asked,
-            f"it takes {download.size / 2**30:.2f} GiB and the disk of {cache.path} (from {cache.chosen_by}) has "
+            f"the download takes {download.size / 2**30:.2f} GiB and the disk of {cache.path} (from {cache.chosen_by}) has "
             f"{cache.free_bytes / 2**30:.2f} GiB free",
-            "free some, or point HF_HOME or cache_dir= at a larger disk",
+            "free some space, or point HF_HOME or cache_dir= at a larger disk",
         )
         error.errno = errno.ENOSPC
         raise error

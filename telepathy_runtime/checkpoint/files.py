@@ -178,7 +178,7 @@ def header(file: Path) -> dict[str, Tensor]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableError(f"{file} has a damaged header: {error}") from error
     if 8 + length + end > size:
-        raise UnreadableError(f"{file} is cut short: {size} bytes, its header promises {8 + length + end}")
+        raise UnreadableError(f"{file} is truncated: it has {size} of {8 + length + end} bytes")
     return found
 
 
@@ -186,7 +186,7 @@ def _refuse_pointer(file: Path) -> None:
     with file.open("rb") as stream:
         if stream.read(len(_POINTER)) == _POINTER:
             raise UnreadableError(
-                f"{file} is a Git LFS pointer, the file itself was not fetched: run `git lfs pull` in its folder"
+                f"{file} is a Git LFS pointer; run `git lfs pull` in its folder to fetch the file"
             )
 
 
@@ -209,5 +209,5 @@ def _json(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UnreadableError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise UnreadableError(f"{file} holds no JSON object")
+        raise UnreadableError(f"{file} does not contain a JSON object")
     return content

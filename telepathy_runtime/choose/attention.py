@@ -82,23 +82,25 @@ def choose_attention(
     Raises AttentionError if a flash attention was requested by name and cannot work.
     """
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if not (isinstance(asked, str) and asked == RESOLVE):
         return _explicit(machine, asked, traits, dtype)
     if wants_attentions:
         return Choice(
             "eager",
-            "output_attentions is wanted, and only eager attention returns attentions",
+            "output_attentions is set, and only eager attention returns attention weights",
             (
                 "output_attentions selects eager attention, which is slower and takes memory quadratic in the length",
             ),
         )
     if traits is None:
         return Choice(
-            None, "the class is not known here; transformers takes sdpa where the class has it, else eager"
+            None, "the class is unknown; transformers uses sdpa if the class supports it, else eager"
         )
     if dtype is None:
-        return _without_flash(machine, traits, "the dtype is not known, and flash attention needs a half one")
+        return _without_flash(
+            machine, traits, "the dtype is unknown, and flash attention needs a 16-bit dtype"
+        )
     if not on_accelerator and machine.accelerator != "cpu":
         return _without_flash(machine, traits, "this load does not put the weights on a GPU")
     refused = []
@@ -116,11 +118,12 @@ def _without_flash(machine: Machine, traits: ClassTraits, why: str) -> Choice[An
     if any(part.sdpa for part in traits.all()):
         # Some part would refuse a single name for all parts; the default chooses for each part.
         return Choice(
-            None, f"{why}; not every part of {traits.name} has sdpa, transformers chooses for each part"
+            None,
+            f"{why}; not every part of {traits.name} supports sdpa, so transformers chooses for each part",
         )
     if _flex_compiles(machine) and all(part.flex for part in traits.all()):
-        return Choice("flex_attention", f"{why}; {traits.name} has no sdpa")
-    return Choice("eager", f"{why}; {traits.name} has no sdpa", told=False)
+        return Choice("flex_attention", f"{why}; {traits.name} does not support sdpa")
+    return Choice("eager", f"{why}; {traits.name} does not support sdpa", told=False)
 
 
 def _flex_compiles(machine: Machine) -> bool:
@@ -165,7 +168,7 @@ def flash_obstacle(
     """
     flash = _FLASH[name]
     if machine.accelerator != "cuda":
-        return f"it runs on CUDA devices, this is {machine.accelerator}"
+        return f"it runs on CUDA devices, not on {machine.accelerator}"
     return (
         (None if from_hub else _package_obstacle(flash, machine))
         or _capability_obstacle(flash, machine)
@@ -176,7 +179,7 @@ def flash_obstacle(
 
 def _package_obstacle(flash: _Flash, machine: Machine) -> str | None:
     if flash.name not in machine.known_attention:
-        return f"transformers {machine.versions.get('transformers', '')} does not know it"
+        return f"transformers {machine.versions.get('transformers', '')} does not support it"
     if flash.distribution not in machine.versions:
         return f"package {flash.distribution} is not installed"
     if flash.name not in machine.packaged_attention:
@@ -208,7 +211,7 @@ def _class_obstacle(flash: _Flash, traits: ClassTraits, from_hub: bool) -> str |
         if part.only_flash and flash.name not in part.only_flash and not from_hub:
             return f"{part.name} only works with {', '.join(part.only_flash)}"
         if part.head_size is not None and part.head_size > _LARGEST_HEAD:
-            return f"{part.name} has heads of {part.head_size}, the kernels stop at {_LARGEST_HEAD}"
+            return f"{part.name} has heads of size {part.head_size}, but the kernels support at most {_LARGEST_HEAD}"
     return None
 
 
@@ -224,12 +227,12 @@ def _explicit(machine: Machine, asked: Any, traits: ClassTraits | None, dtype: s
             raise AttentionError(
                 f'attn_implementation="{name}"',
                 obstacle,
-                'leave attn_implementation out, or ask for "sdpa" or "eager"',
+                'omit attn_implementation, or pass "sdpa" or "eager"',
             )
     if isinstance(asked, str) and asked == "sdpa" and traits is not None and not traits.sdpa:
         raise AttentionError(
             'attn_implementation="sdpa"',
             f"{traits.name} does not support it",
-            'leave attn_implementation out, or ask for "eager"',
+            'omit attn_implementation, or pass "eager"',
         )
     return Choice(asked, "as given")

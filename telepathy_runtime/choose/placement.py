@@ -54,7 +54,7 @@ def choose_device_map(
     """
     owner = "tensor-parallel" if tensor_parallel else machine.sharding
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if not (isinstance(asked, str) and asked == RESOLVE):
         return _explicit(machine, asked, owner, purpose)
     if owner is not None:
@@ -80,12 +80,12 @@ def _explicit(machine: Machine, asked: Any, owner: str | None, purpose: str | No
         raise DeviceMapError(
             f"device_map={asked!r}",
             _OWNERS[owner],
-            'leave device_map out, or pass device_map="resolve" or None',
+            'omit device_map, or pass device_map="resolve" or None',
         )
     warnings: tuple[str, ...] = ()
     if machine.launcher.distributed and isinstance(asked, str) and asked in _SPREAD and machine.devices:
         warnings = (
-            f'device_map="{asked}" in {machine.launcher.world_size} processes: each of them spreads a whole model over '
+            f'device_map="{asked}" in {machine.launcher.world_size} processes: each of them distributes a whole model over '
             f"every GPU it sees",
         )
     elif purpose == "training" and isinstance(asked, str) and asked in _SPREAD and machine.devices:
@@ -104,16 +104,16 @@ def _own_device(machine: Machine) -> Choice[Any]:
     warnings = []
     if here.local_rank is None and len(machine.devices) > 1:
         warnings.append(
-            f"no launcher variable gives the local rank: took process {here.rank} modulo {len(machine.devices)} devices, "
-            "right where every node runs one process a device; set LOCAL_RANK"
+            f"no launcher variable gives the local rank, so it is rank {here.rank} modulo {len(machine.devices)} devices, "
+            "which is correct if every node runs one process per device; set LOCAL_RANK"
         )
     elif here.local_size is not None and here.local_size > len(machine.devices) and not here.binds_devices:
         warnings.append(
             f"{here.local_size} processes on this node see {len(machine.devices)} {machine.accelerator} "
-            f"device{'s' if len(machine.devices) > 1 else ''}: some share one"
+            f"device{'s' if len(machine.devices) > 1 else ''}: some share a device"
         )
     device = f"{machine.accelerator}:{index}"
-    return Choice({"": device}, f"{here.describe()}; one device a process", tuple(warnings))
+    return Choice({"": device}, f"{here.describe()}; one device per process", tuple(warnings))
 
 
 def _room(device: Device) -> int | None:
@@ -138,8 +138,8 @@ def _on_mps(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
     if weight_bytes is not None and room is not None and weight_bytes > room:
         # Metal never refuses an allocation: macOS swaps, and each token takes minutes.
         warnings = (
-            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that Metal recommends to use: it will swap; quantise, "
-            "or take a smaller model",
+            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that Metal recommends: macOS will swap; quantise, "
+            "or use a smaller model",
         )
     return Choice({"": "mps"}, "one process on Apple silicon", warnings)
 
@@ -158,7 +158,7 @@ def _to_train(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
             'gradients and optimizer states beside them: use FSDP or ZeRO-3, or purpose="finetune-adapters"'
         )
     return Choice(
-        _whole(device), f"training wants the whole model on one {device.kind} device", tuple(warnings)
+        _whole(device), f"training needs the whole model on one {device.kind} device", tuple(warnings)
     )
 
 
@@ -180,7 +180,7 @@ def _single(device: Device, weight_bytes: int | None) -> Choice[Any]:
         f"one {device.kind} device; {gib(weight_bytes)} of weights exceed the {gib(usable)} that are usable",
         (
             f"about {gib(weight_bytes - usable)} of {gib(weight_bytes)} will spill to CPU memory or disk, which is slow; "
-            "free the GPU, quantise, or take more GPUs",
+            "free the GPU, quantise, or use more GPUs",
         ),
     )
 

@@ -188,7 +188,7 @@ def _on_accelerator(device_map: Any, machine: Machine, tensor_parallel: bool) ->
 
 def _generation(asked: Any) -> Choice[Any]:
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if isinstance(asked, str):
         return Choice(
             "default", "merged into the shipped settings: greedy, at most 256 new tokens, stop ids kept"

@@ -38,10 +38,10 @@ def choose_dtype(
     a warning. A torch.dtype is never replaced.
     """
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if isinstance(asked, str) and asked == RESOLVE:
         if purpose == "training":
-            return Choice("float32", "weights that are trained; bf16=True or autocast computes in bfloat16")
+            return Choice("float32", "the weights are trained; bf16=True or autocast computes in bfloat16")
         asked = DEFAULT
     name = dtype_name(asked)
     if isinstance(asked, dict) or name == "auto":
@@ -49,11 +49,11 @@ def choose_dtype(
     if name != "bfloat16":
         return Choice(name, "as given")
     if machine.bfloat16:
-        return Choice(name, f"{machine.accelerator} computes in it")
+        return Choice(name, f"{machine.accelerator} supports it")
     lacking = _lacking(machine)
     if not isinstance(asked, str):
         return Choice(
-            name, "as given", (f"{lacking}: torch.bfloat16 was asked for and is emulated or refused",)
+            name, "as given", (f"{lacking}: torch.bfloat16 was requested and is emulated or fails",)
         )
     if model_type in _OVERFLOWS_IN_FLOAT16:
         because = f"{lacking}, and {model_type} overflows in float16"

@@ -59,7 +59,7 @@ class TokenizerReport:
         pad = (
             "no pad token" if self.pad_token is None else f"pads with {self.pad_token!r} ({self.pad_source})"
         )
-        use = "as batched generation needs" if self.padding_side == "left" else "as training wants"
+        use = "as batched generation needs" if self.padding_side == "left" else "as training needs"
         return f"loaded {self.model_id} tokenizer {self.tokenizer_class}: {pad} on the {self.padding_side}, {use}"
 
     def publish(self, target: Target = None) -> None:
@@ -134,7 +134,7 @@ def _set_pad_token(tokenizer: Any, asked: Any) -> tuple[Source, tuple[str, ...]]
         )
     tokenizer.pad_token = tokenizer.eos_token
     return "eos", (
-        f"pads with its eos token {tokenizer.eos_token!r}, for want of another: a collator that masks pad tokens "
+        f"pads with its eos token {tokenizer.eos_token!r}, because there is no other: a collator that masks pad tokens "
         "(DataCollatorForLanguageModeling) also masks the real eos from the loss",
     )
 
@@ -146,7 +146,7 @@ def _given(tokenizer: Any, asked: Any) -> tuple[Source, tuple[str, ...]]:
     tokenizer.add_special_tokens({"pad_token": asked})
     return "added", (
         f"pad token {asked!r} was not in the vocabulary and became id {tokenizer.pad_token_id}: "
-        "call model.resize_token_embeddings(len(tokenizer)), or padding is an index error",
+        "call model.resize_token_embeddings(len(tokenizer)), or padding raises an index error",
     )
 
 

@@ -169,8 +169,8 @@ def text(found: dict[str, Any]) -> str:
     here, cache = found["platform"], found["cache"]
     lines = [f"platform        {here['system']}, Python {here['python']}, {here['cpus']} CPUs"]
     for row in found["packages"]:
-        window = f" (wants {row['window']})" if row["window"] else ""
-        outside = "" if row.get("supported", True) else "  outside the supported window"
+        window = f" (needs {row['window']})" if row["window"] else ""
+        outside = "" if row.get("supported", True) else "  outside the supported range"
         lines.append(f"{row['name']:<15} {row['version'] or 'not installed'}{window}{outside}")
     launcher = found["launcher"]
     lines.append(

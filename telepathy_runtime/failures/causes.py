@@ -50,7 +50,7 @@ def _disk_full(failure: Failure) -> LoadError | None:
     return errors.DiskFullError(
         failure.asked,
         f"no space left on the disk of {where}{free}",
-        "free some, or point HF_HOME or cache_dir= (offload_folder= for spilled weights) at a larger disk",
+        "free some space, or point HF_HOME or cache_dir= (offload_folder= for spilled weights) at a larger disk",
     )
 
 
@@ -61,11 +61,11 @@ def _not_writable(failure: Failure) -> LoadError | None:
     cache = failure.cache()
     if Path(failure.model_id).is_dir():
         name = refused.filename if refused is not None else failure.model_id
-        return errors.ModelMissingError(failure.asked, f"{name} may not be read", "correct its permissions")
+        return errors.ModelMissingError(failure.asked, f"{name} is not readable", "correct its permissions")
     return errors.ReadOnlyCacheError(
         failure.asked,
-        f"the cache {cache.path} (from {cache.chosen_by}) accepts no files",
-        "point HF_HOME or cache_dir= at a folder that does, or download the files beforehand",
+        f"the cache {cache.path} (from {cache.chosen_by}) is not writable",
+        "point HF_HOME or cache_dir= at a writable folder, or download the files beforehand",
     )
 
 
@@ -136,11 +136,11 @@ def _offline(failure: Failure) -> LoadError | None:
         revision=failure.keywords.get("revision"),
         cache_dir=failure.keywords.get("cache_dir"),
     )
-    state = "only part of the files is" if found is not None else "nothing of it is"
+    state = "only some of the files are" if found is not None else "none of the files are"
     return errors.OfflineError(
         failure.asked,
         f"{why} and {state} in the cache {cache.path} (from {cache.chosen_by})",
-        f"download it where there is a network (`hf download {failure.model_id}`), or point HF_HOME or cache_dir= at it",
+        f"download it on a machine with network access (`hf download {failure.model_id}`), or point HF_HOME or cache_dir= at it",
     )
 
 
@@ -167,9 +167,9 @@ def _corrupt(failure: Failure) -> LoadError | None:
         return None
     culprit = damaged_file(failure)
     # For a damaged pickle, torch advises to turn its safety check off.
-    found = culprit or ("a file of weights is not one that torch can read" if pickled else failure.first_line)
+    found = culprit or ("torch cannot read a weight file" if pickled else failure.first_line)
     return errors.CorruptCheckpointError(
-        failure.asked, found, "fetch the file again (force_download=True), or save it again"
+        failure.asked, found, "download the file again (force_download=True), or save it again"
     )
 
 
@@ -191,7 +191,7 @@ def _missing_shard(failure: Failure) -> LoadError | None:
         return None
     return errors.CorruptCheckpointError(
         failure.asked,
-        f"{index} names {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}, which {'is' if len(missing) == 1 else 'are'} not there",
+        f"{index} names {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}, which {'is' if len(missing) == 1 else 'are'} missing",
         "copy or download the missing files",
     )
 
@@ -207,7 +207,7 @@ def _not_found(failure: Failure) -> LoadError | None:
         holds = ", ".join(present[:8]) if present else "nothing"
         return errors.ModelMissingError(
             failure.asked,
-            f"{failure.first_line} (the folder holds {holds})",
+            f"{failure.first_line} (the folder contains {holds})",
             "correct the folder, subfolder= or variant=",
         )
     # "checkpoints/last" looks like a hub id.
@@ -225,13 +225,13 @@ def _wrong_class(failure: Failure) -> LoadError | None:
         name = next((group for group in kind.groups() if group), "") if kind else ""
         return errors.ModelClassError(
             failure.asked,
-            f"it is a {name or 'different'} checkpoint, which this class does not hold",
+            f"it is a {name or 'different'} checkpoint, which this class cannot load",
             _fitting(failure),
         )
     if failure.says("size mismatch", "ignore_mismatched_sizes"):
         return errors.ModelClassError(
             failure.asked,
-            f"the weights have other shapes than the class: {mismatch.named(failure) or failure.first_line}",
+            f"weights have other shapes than in the class: {mismatch.named(failure) or failure.first_line}",
             "check model_class and config=; ignore_mismatched_sizes=True makes those weights random",
         )
     return None
@@ -257,7 +257,7 @@ def _attention(failure: Failure) -> LoadError | None:
     return errors.AttentionError(
         f"{failure.asked}, attn_implementation={wanted!r}",
         failure.first_line,
-        'leave it out, or ask for "sdpa" or "eager"',
+        'omit it, or pass "sdpa" or "eager"',
     )
 
 
@@ -268,7 +268,7 @@ def _device_map(failure: Failure) -> LoadError | None:
         return errors.SpillError(
             failure.asked,
             f"part of the weights would go to disk: {failure.first_line}",
-            "give it more memory (max_memory=) or pass offload_folder=; transformers 4.57 cannot read safetensors to disk",
+            "increase max_memory= or pass offload_folder=; transformers 4.57 cannot read safetensors to disk",
         )
     if failure.says(
         "cannot access accelerator device",
@@ -302,7 +302,7 @@ def _unsupported_argument(failure: Failure) -> LoadError | None:
         return None
     return errors.ArgumentError(
         failure.asked,
-        f"neither the loader nor this transformers takes {name[1]}=",
+        f"neither the loader nor this version of transformers accepts {name[1]}=",
         hints.replacement(name[1]),
     )
 

@@ -29,7 +29,7 @@ _REPLACED = {
 
 def replacement(name: str) -> str:
     """What to do about an argument that this version of transformers does not accept."""
-    return _REPLACED.get(name, f"leave {name} out")
+    return _REPLACED.get(name, f"remove {name}")
 
 
 def no_id(failure: Failure) -> LoadError | None:
@@ -46,7 +46,7 @@ def no_id(failure: Failure) -> LoadError | None:
         cure = f"pass its folder, {str(Path(given).parent)!r}"
         if given.endswith(".gguf"):
             cure += f", and gguf_file={Path(given).name!r}"
-        return errors.ModelMissingError(failure.asked, "it is a file, a folder is wanted", cure)
+        return errors.ModelMissingError(failure.asked, "it is a file, but a folder is needed", cure)
     return None
 
 
@@ -56,7 +56,7 @@ def own_code(failure: Failure) -> LoadError | None:
         return None
     return errors.ModelClassError(
         failure.asked,
-        "the checkpoint brings its own code, which is not run unasked",
+        "the checkpoint has its own code, which is not run by default",
         "read that code, then pass trust_remote_code=True and pin it with revision=",
     )
 
@@ -67,14 +67,14 @@ def unknown_architecture(failure: Failure) -> LoadError | None:
     if kind is not None:
         return errors.ModelClassError(
             failure.asked,
-            f"this transformers does not know model_type {kind[1]!r}",
+            f"this version of transformers does not support model_type {kind[1]!r}",
             "update transformers, correct model_type in config.json, or pass config=",
         )
     if failure.named("StrictDataclassError"):
         lines = [line.strip() for line in failure.text.splitlines() if line.strip()]
         return errors.CorruptCheckpointError(
             failure.asked,
-            f"the config has a value that cannot be: {' '.join(lines[:2])}",
+            f"the config has an invalid value: {' '.join(lines[:2])}",
             "correct config.json",
         )
     return None

@@ -14,8 +14,8 @@ def quantisation(failure: Failure) -> LoadError | None:
     if failure.says("a gpu( or xpu)? is needed for .*quantization", "no gpu( or xpu)? found"):
         return QuantizationError(
             failure.asked,
-            f"this way to quantise needs a GPU and there is none: {failure.first_line}",
-            "leave the quantisation out, or take one that runs here (quanto-int8)",
+            f"this quantisation needs a GPU, but there is none: {failure.first_line}",
+            "omit the quantisation, or use one that runs here (quanto-int8)",
         )
     if failure.keywords.get("quantization_config") is not None and failure.says(
         "pip install", "requires the"

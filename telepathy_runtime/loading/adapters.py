@@ -49,7 +49,7 @@ def asked(
     if not isinstance(base, str) or not base:
         raise ArgumentError(
             f"{name!r} with merge_adapter=True",
-            "no adapter is there" if config is None else "its adapter_config.json names no base model",
+            "there is no adapter" if config is None else "its adapter_config.json names no base model",
             "pass the base model as the id, and adapter= with the folder or id of the adapter",
         )
     rest = {key: value for key, value in keywords.items() if key not in ("revision", "subfolder")}

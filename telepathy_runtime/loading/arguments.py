@@ -72,7 +72,10 @@ def _generation(asked: Any) -> None:
     if asked is None or isinstance(asked, str):
         if asked not in (None, "default"):
             raise _wrong_value(
-                "generation_config", asked, "it is no setting", 'pass "default", None or a GenerationConfig'
+                "generation_config",
+                asked,
+                "it is not a valid value",
+                'pass "default", None or a GenerationConfig',
             )
         return
     if isinstance(asked, Mapping):
@@ -84,7 +87,7 @@ def _generation(asked: Any) -> None:
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         shown = " or ".join(f'"{word}"' for word in allowed)
-        raise _wrong_value(name, value, "it is no setting", f"pass {shown}")
+        raise _wrong_value(name, value, "it is not a valid value", f"pass {shown}")
 
 
 def _wrong_value(name: str, value: Any, found: str, remedy: str) -> ArgumentError:

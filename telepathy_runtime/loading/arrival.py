@@ -200,15 +200,15 @@ def _cause(found: Arrival, load_plan: LoadPlan) -> tuple[str, str]:
     adapters = [name for name in found.unexpected if ".lora_" in name]
     if adapters:
         return (
-            f"the checkpoint holds an adapter ({_some(adapters)})",
+            f"the checkpoint contains an adapter ({_some(adapters)})",
             "load the base model, then peft.PeftModel.from_pretrained(model, adapter)",
         )
     if found.mismatched and not found.missing:
-        return "they have other shapes there", "pass the config and class that it was saved with"
+        return "their shapes differ in the checkpoint", "pass the config and class that it was saved with"
     if found.hardly:
         saved = load_plan.model_type
         what = f"it is a {saved} checkpoint" if saved else "it was saved from another architecture"
-        holds = f", it holds {_some(found.unexpected)}" if found.unexpected else ""
+        holds = f", it contains {_some(found.unexpected)}" if found.unexpected else ""
         return what + holds, "pass the model_class it was saved with (config.json, architectures)"
     layered = [name for name in found.missing if _LAYER.search(name)]
     if not layered:
@@ -217,10 +217,13 @@ def _cause(found: Arrival, load_plan: LoadPlan) -> tuple[str, str]:
             "train it before you use it, or pass the model_class that the checkpoint was saved with",
         )
     if {_general(name) for name in layered} & {_general(name) for name in found.unexpected}:
-        return "the keys have other names there", "pass the model_class it was saved with, or key_mapping="
+        return (
+            "the keys have other names in the checkpoint",
+            "pass the model_class it was saved with, or key_mapping=",
+        )
     return (
         "the checkpoint is incomplete, or has fewer layers than the config says",
-        "fetch it again or correct the config",
+        "download it again or correct the config",
     )
 
 

@@ -86,7 +86,7 @@ def fit_tokenizer(
             model.resize_token_embeddings(vocabulary)
             changed["embeddings"] = [rows, vocabulary]
             warnings.append(
-                f"{vocabulary - rows} rows were added to the embeddings, with numbers that no training has seen: train them"
+                f"{vocabulary - rows} rows were added to the embeddings, with untrained values: train them"
             )
             rows = vocabulary
         else:

@@ -221,10 +221,10 @@ def _dtype_warnings(load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]
     cause = (
         "the class keeps some modules in float32"
         if len(other) < len(floating)
-        else "transformers or the checkpoint overruled it"
+        else "transformers or the checkpoint overrode it"
     )
     yield (
-        f"asked for {wanted}, {len(other)} of {len(floating)} tensors are {', '.join(found)} ({_some(n for n, _ in other)}): {cause}"
+        f"requested {wanted}, but {len(other)} of {len(floating)} tensors are {', '.join(found)} ({_some(n for n, _ in other)}): {cause}"
     )
 
 
@@ -232,7 +232,7 @@ def _attention_warnings(load_plan: LoadPlan, effective: Any) -> Iterator[str]:
     wanted = load_plan.attn_implementation.value if load_plan.attn_implementation.told else None
     if isinstance(wanted, str) and effective is not None and effective != wanted:
         # Only compare in this direction: a part without attention reports nothing.
-        yield f"asked for {wanted} attention, got {plain(effective)}: the class or transformers replaced it"
+        yield f"requested {wanted} attention, got {plain(effective)}: the class or transformers replaced it"
 
 
 def spilled(model: Any) -> dict[str, list[str]]:
@@ -271,8 +271,8 @@ def _soft_cap_warnings(model: Any, attention: Any) -> Iterator[str]:
         cap = getattr(part, "attn_logit_softcapping", None)
         if cap and used.get(name, used.get("")) == "sdpa":
             yield (
-                f"sdpa attention leaves out the soft cap of {cap} that this model was trained with: "
-                f'pass attn_implementation="eager" for its own numbers'
+                f"sdpa attention ignores the soft cap of {cap} that this model was trained with: "
+                f'pass attn_implementation="eager" for the intended results'
             )
             return
 

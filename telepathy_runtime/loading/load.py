@@ -209,7 +209,7 @@ def load_model(
     try:
         purposes.prepare(model, purpose, prepared)
     except Exception as error:  # the model is loaded and can be prepared by hand
-        warnings = (*warnings, f"the model was not made ready for {purpose}: {error}")
+        warnings = (*warnings, f"the model was not prepared for {purpose}: {error}")
     returned = model if asked_for_info else loaded
     facts: Mapping[str, Any] = {}
     if put_on is not None:
@@ -235,7 +235,7 @@ def load_model(
         raise SpillError(
             f"{load_plan.request.asked}, offload='error'",
             "; ".join(f"{len(modules)} modules on {device}" for device, modules in spilled.items()),
-            "free the device, quantise, take more devices, or allow it with offload='warn'",
+            "free the device, quantise, use more devices, or allow it with offload='warn'",
         )
     return returned
 

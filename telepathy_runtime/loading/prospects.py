@@ -73,7 +73,7 @@ def _class(plan: LoadPlan, config: Any, model_class: Any) -> None:
         saved = (getattr(config, "architectures", None) or ["the class it was saved with"])[0]
         raise ModelClassError(
             plan.request.asked,
-            f"it is a {config.model_type} checkpoint, which this class does not hold",
+            f"it is a {config.model_type} checkpoint, which this class cannot load",
             f"pass model_class={saved}",
         )
 
@@ -86,7 +86,7 @@ def _weights(plan: LoadPlan, folder: Any) -> None:
         found = checkpoint.read(folder)
     except (checkpoint.UnreadableError, OSError) as error:
         raise CorruptCheckpointError(
-            request.asked, str(error), "fetch the file again (force_download=True), or save it again"
+            request.asked, str(error), "download the file again (force_download=True), or save it again"
         ) from error
     missing = [] if found is None else [file.name for file in found.files if not file.is_file()]
     if found is not None and not missing:
@@ -103,8 +103,8 @@ def _weights(plan: LoadPlan, folder: Any) -> None:
             return  # the missing files will be downloaded
         raise OfflineError(
             request.asked,
-            f"only part of the files is in the cache {folder}, and the network is forbidden",
-            f"download it where there is a network (`hf download {request.model_id}`)",
+            f"only some of the files are in the cache {folder}, and the network is forbidden",
+            f"download it on a machine with network access (`hf download {request.model_id}`)",
         )
     if missing:
         raise CorruptCheckpointError(request.asked, f"{what} not in {folder}", "copy the missing files")

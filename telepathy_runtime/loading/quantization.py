@@ -63,12 +63,13 @@ def check(name: Any, keywords: Mapping[str, Any]) -> None:
         near = difflib.get_close_matches(str(name), QUANTIZATIONS, n=1, cutoff=0.5)
         shown = f'"{near[0]}"' if near else " or ".join(f'"{known}"' for known in QUANTIZATIONS)
         raise of_kind(
-            ArgumentError(asked, "it is no setting", f"pass {shown}, or quantization_config="), ValueError
+            ArgumentError(asked, "it is not a valid value", f"pass {shown}, or quantization_config="),
+            ValueError,
         )
     for other in ("quantization_config", "load_in_8bit", "load_in_4bit"):
         if keywords.get(other):
             raise ArgumentError(
-                asked, f"{other} is given as well", f"leave one of them out: {other} says more"
+                asked, f"{other} is given as well", f"pass only one of them; {other} is more specific"
             )
     found = QUANTIZATIONS[name]
     if not _installed(found.package):
@@ -95,8 +96,8 @@ def config(name: str, dtype: Any, shipped: Mapping[str, Any] | None) -> Any:
         method = own.get("quant_method", "a method of its own") if isinstance(own, Mapping) else "its own"
         raise QuantizationError(
             f"quantization={name!r}",
-            f"the checkpoint is quantised already ({method})",
-            "leave it out, or name the checkpoint that is not quantised",
+            f"the checkpoint is already quantised ({method})",
+            "omit it, or load the checkpoint that is not quantised",
         )
     found = QUANTIZATIONS[name]
     try:

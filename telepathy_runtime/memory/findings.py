@@ -63,10 +63,10 @@ def load_findings(
 ) -> list[Finding]:
     """Findings about a dtype or attention that was not requested, and about layers on the CPU, disk or meta device."""
     wanted = (dtype or "").removeprefix("torch.")
-    found = _other_dtypes(model.parameters(), wanted, f"{name}: {wanted} was asked for")
+    found = _other_dtypes(model.parameters(), wanted, f"{name}: {wanted} was requested")
     actual = getattr(getattr(model, "config", None), "_attn_implementation", None)
     if attn is not None and actual is not None and actual != attn:
-        found.append(Finding("attention-differs", f"{name}: attention {attn} was asked for, got {actual}"))
+        found.append(Finding("attention-differs", f"{name}: attention {attn} was requested, got {actual}"))
     placed = getattr(model, "hf_device_map", None) or {}
     spilled = sorted(part for part, where in placed.items() if str(where) in ("cpu", "disk", "meta"))
     if spilled and len({str(where) for where in placed.values()}) > 1:

@@ -45,7 +45,7 @@ def build(config: Mapping[str, Any]) -> Any:
 
     name = config.get("model_type")
     if name not in transformers.CONFIG_MAPPING:
-        hint = "; it has code of its own, which is not run" if config.get("auto_map") else ""
+        hint = "; it has its own code, which is not run" if config.get("auto_map") else ""
         raise UnknownOptionError(
             f"architecture {name!r} is not known to transformers {transformers.__version__}{hint}"
         )

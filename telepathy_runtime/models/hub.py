@@ -46,7 +46,7 @@ def fetch_config(model_id: str) -> dict[str, Any]:
     except ValueError as error:
         raise UnknownModelError(f"{address} holds no JSON: {error}") from error
     if not isinstance(config, dict):
-        raise UnknownModelError(f"{address} holds no JSON object")
+        raise UnknownModelError(f"{address} does not contain a JSON object")
     return config
 
 

@@ -89,7 +89,7 @@ def read_path(path: Path, model_id: str = "") -> ModelSpec:
         if len(found) == 1:
             return _gguf(found[0], model_id or path.resolve().name)
         if found:
-            raise ConfigError(f"{path} holds {len(found)} GGUF files: name one, such as {found[0].name}")
+            raise ConfigError(f"{path} contains {len(found)} GGUF files: name one, such as {found[0].name}")
     config = _json(file)
     return from_parsed(config, model_id or str(config.get("_name_or_path") or folder.resolve().name), folder)
 
@@ -167,7 +167,7 @@ def _json(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"{file}: not valid JSON: {error}") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"{file}: a config.json holds an object")
+        raise ConfigError(f"{file}: a config.json must contain a JSON object")
     return config
 
 

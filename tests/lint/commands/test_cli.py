@@ -1,4 +1,4 @@
-"""The command line as users have it: exit codes, options, files written, and what a cheap run must not import."""
+"""The command line: exit codes, options, written files, and modules that a cheap run must not import."""
 
 from __future__ import annotations
 
@@ -372,7 +372,7 @@ def test_a_worker_that_dies_with_files_it_had_not_begun_loses_none(
 
 
 def wait_for(path: Path) -> None:
-    """Until another process has made the file, which it does at once."""
+    """Wait until another process has created the file."""
     for _ in range(2000):
         if os.path.lexists(path):
             return
@@ -674,7 +674,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_nothing_is_written_before_everything_is_read(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is found in one file may depend on another, so no file may change while others are still being looked at."""
+    """Findings in one file may depend on another, so no file may change before all are linted."""
     for number in range(4):
         write(f"m{number}.py")
     original = lint_file._lint_file

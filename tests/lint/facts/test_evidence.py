@@ -1,4 +1,4 @@
-"""What a file shows that holds an unsafe fix back: the finding stays and names the line, in every format."""
+"""Evidence that prevents an unsafe fix: the finding is still reported and names the line, in each format."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ CODES = ("TLP101", "TLP103", "TLP105", "TLP201")
 
 
 def found(code: str, **settings: object) -> dict[str, object]:
-    """The fix of each finding at the two loads of HEAD, by code."""
+    """The fix of each finding at the two loads in HEAD, by code."""
     source = Source("script.py", code.encode())
     lines = engine.lint(source, registry.select(CODES), Settings(strict=True)._replace(**settings))
     return {one.code: one.fix for one in lines if one.line in (5, 6)}

@@ -31,7 +31,7 @@ NEUTRAL = {"temperature": None, "top_p": None, "top_k": None}
 
 
 def cells(path: Path) -> list[str]:
-    """The code of a script or a notebook's code cells; lines that only IPython understands are blanked."""
+    """The code of a script or of a notebook's code cells; lines that only IPython understands are blank."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
         return [text]
@@ -40,7 +40,7 @@ def cells(path: Path) -> list[str]:
 
 
 class Recorder:
-    """Stands in for every `from_pretrained` and notes what was loaded; with `changes`, alters it first."""
+    """Replaces each `from_pretrained` and records what is loaded; with `changes`, alters it first."""
 
     def __init__(self) -> None:
         self.loaded: list[tuple[Any, str, str, dict[str, str]]] = []
@@ -78,7 +78,7 @@ class Recorder:
         owner.from_pretrained = classmethod(from_pretrained)
 
     def _codes(self, frame: FrameType | None) -> list[str]:
-        """What is to be changed at the line of the script that asked for the load."""
+        """The changes for the line in the script that loads."""
         while frame is not None:
             file, _, cell = frame.f_code.co_filename.partition("#")
             if Path(file).parent == self.folder:
@@ -98,7 +98,7 @@ class Recorder:
         self.tokenizers.append(tokenizer)
 
     def taken(self) -> dict[str, Any]:
-        """What the script loaded, in the state in which it left it."""
+        """The loaded objects, in the state in which the script leaves them."""
         models = [
             {
                 "class": type(model).__name__,
@@ -121,7 +121,7 @@ class Recorder:
 
 
 def changed(kwargs: dict[str, Any], codes: list[str]) -> dict[str, Any]:
-    """The arguments that the documentation of `codes` promises, on a machine without an accelerator."""
+    """The arguments according to the documentation of `codes`, on a machine without an accelerator."""
     import torch
     import transformers
 
@@ -148,7 +148,7 @@ def decode_greedily(config: Any) -> None:
 
 
 def weights(model: Any) -> str:
-    """A digest of all weights as bfloat16, which is what the checkpoints hold: casts do not show, other weights do."""
+    """A digest of all weights as bfloat16, the dtype of the checkpoints: it ignores casts, but not other weights."""
     import torch
 
     digest = hashlib.sha256()
@@ -169,7 +169,7 @@ def placed(model: Any) -> dict[str, str]:
 
 @contextlib.contextmanager
 def alone(path: Path, model: str) -> Iterator[None]:
-    """The surroundings of a script that was started by itself; everything is put back afterwards."""
+    """The environment of a script that is run directly; everything is restored afterwards."""
     import torch
 
     argv, search, modules = sys.argv, list(sys.path), set(sys.modules)
@@ -214,7 +214,7 @@ def inside(work: str | None, models: str | None) -> Iterator[None]:
 
 
 def saved(work: Path) -> dict[str, Any]:
-    """What lies in the folder, as far as a later reader could tell a difference: settings, and weights by their digests."""
+    """The contents of the folder that matter to later readers: settings, and digests of weights."""
     found: dict[str, Any] = {}
     for path in sorted(path for path in work.rglob("*") if path.is_file()):
         name = path.relative_to(work).as_posix()

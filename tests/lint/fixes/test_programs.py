@@ -68,7 +68,7 @@ KNOWN: dict[str, str] = {}
 
 
 class Fixed(NamedTuple):
-    """Every program's run as it is written, and after each style that changed it."""
+    """Each program's run before and after each fix style that changed it."""
 
     before: dict[str, dict[str, Any]]
     after: dict[tuple[str, str], dict[str, Any]]
@@ -165,7 +165,7 @@ def on_machine(machine: str, programs: tuple[str, ...], once: Once) -> Fixed:
 
 
 def broken(name: str, runs: Fixed) -> list[str]:
-    """What each style of fixing broke of a program."""
+    """What each fix style broke in a program."""
     before = runs.before[name]
     if before["error"] is not None and transformers_before(4, 56):
         pytest.skip("the program itself needs a newer transformers")
@@ -187,7 +187,7 @@ def broken(name: str, runs: Fixed) -> list[str]:
 
 
 def printed(run: dict[str, Any]) -> list[str]:
-    """What the program itself printed: a Trainer prints how long it took, as do magics."""
+    """The program's own output, without that of a Trainer or magic, which contains times."""
     times = re.compile(r"runtime|CPU times|Wall time|per loop|^\d+ ns")
     return [line for line in run["printed"].splitlines() if not times.search(line)]
 

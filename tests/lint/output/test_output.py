@@ -1,4 +1,4 @@
-"""Every output format on the same hand-made findings: exact text, valid documents, right escaping."""
+"""All output formats with the same constructed findings: exact text, valid documents, correct escaping."""
 
 from __future__ import annotations
 

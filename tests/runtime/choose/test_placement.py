@@ -1,4 +1,4 @@
-"""The device map for every kind of machine and launcher, none of which is needed to test it."""
+"""The device map for each kind of machine and launcher, all of them simulated."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_explicit_map_under_zero3_is_an_error(asked: Any) -> None:
 
 
 def test_a_mac_that_is_too_small_is_warned_of() -> None:
-    """Metal refuses nothing: it swaps."""
+    """Metal never refuses an allocation, but swaps."""
     mac = Machine(accelerator="mps", devices=(Device("mps", 0, total_bytes=10 * GIB),))
     assert not choose_device_map(mac, weight_bytes=9 * GIB).warnings
     choice = choose_device_map(mac, weight_bytes=9 * GIB + 1)

@@ -234,5 +234,5 @@ def test_a_model_that_cannot_be_made_ready_is_still_returned(
     monkeypatch.setattr(transformers.LlamaModel, "get_input_embeddings", refuse)
     monkeypatch.setattr(transformers.LlamaForCausalLM, "get_input_embeddings", refuse)
     model = load_model(checkpoints("llama", dtype="float32"), purpose="finetune-adapters")
-    assert "was not made ready for finetune-adapters: no embeddings today" in report_of(model).warnings[0]
+    assert "was not prepared for finetune-adapters: no embeddings today" in report_of(model).warnings[0]
     assert report_of(model).prepared["use_cache"] == [True, False]

@@ -180,7 +180,7 @@ def test_a_config_that_is_not_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.json: not valid JSON"):
         lookup.from_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps([1]))
-    with pytest.raises(ConfigError, match="holds an object"):
+    with pytest.raises(ConfigError, match="must contain a JSON object"):
         lookup.from_config(tmp_path)
     with pytest.raises(FileNotFoundError):
         lookup.from_config(tmp_path / "absent")

@@ -148,7 +148,7 @@ def test_the_head_is_the_one_that_architectures_names(kind: str, tmp_path: Path)
     ("change", "message"),
     [
         ({"model_type": "no-such"}, "'no-such' is not known to transformers"),
-        ({"model_type": "no-such", "auto_map": {"AutoModel": "x.Y"}}, "code of its own, which is not run"),
+        ({"model_type": "no-such", "auto_map": {"AutoModel": "x.Y"}}, "its own code, which is not run"),
         (
             {"quantization_config": {"quant_method": "aqlm"}},
             "quantisation 'aqlm' is not modelled; known: bitsandbytes",
@@ -255,7 +255,7 @@ def test_a_gguf_file_says_its_sizes_in_its_header(tmp_path: Path) -> None:
         assert (spec.params, spec.params_bytes) == (256 * 4 + 64, 4 * 144 + 64 * 4)
         assert (spec.layers, spec.kv_heads, spec.head_dim, spec.vocab) == (3, 2, 16, 2)
     write_gguf(tmp_path / "other.gguf", [])
-    with pytest.raises(ConfigError, match="holds 2 GGUF files"):
+    with pytest.raises(ConfigError, match="contains 2 GGUF files"):
         read_path(tmp_path)
     file.write_bytes(file.read_bytes()[:80])
     with pytest.raises(checkpoint.UnreadableError, match="damaged GGUF header"):
