@@ -52,7 +52,28 @@ def is_placed_alike(site: Site) -> bool:
         return True  # as the loader places each process of a launcher
     if not all(map(_is_one_place, argument.values)):
         return False
-    return not site.source.once(launches) and bool(site.source.once(_places_by_hand))
+    if runs_as_one_process(site):
+        return True
+    if site.source.once(_means_several_gpus) or site.source.once(launches):
+        return False
+    return bool(site.source.once(_places_by_hand))
+
+
+def runs_as_one_process(site: Site) -> bool:
+    """Whether the file surely is, or is a part of, one process that has its GPUs to itself."""
+    source = site.source
+    if source.once(_shows_one_gpu):
+        return True
+    if source.path.endswith(".ipynb") or source.once(_is_in_cells):
+        return not source.once(_starts_processes) and re.search(_STARTING_LINE, source.data) is None
+    if source.once(launches):
+        return False
+    reach = reach_of(site)
+    if reach is not None and any(map(launches, reach.texts)):
+        return False
+    if source.once(_is_a_program_of_one):
+        return True
+    return reach is not None and all(map(_is_a_program_of_one, reach.users))
 
 
 def is_spread(site: Site) -> bool:
@@ -131,7 +152,7 @@ def _places_by_hand(text: str) -> bool:
 
 def launches(text: str) -> bool:
     """Whether a file shows signs that several processes may run it."""
-    return re.search(_LAUNCHES, text) is not None
+    return occurs(_LAUNCHES, text)
 
 
 def is_on_the_cpu(site: Site) -> bool:

@@ -52,9 +52,10 @@ _GENERATES_ELSEWHERE = (
 _LENGTHS = ("max_new_tokens", "max_length")
 #: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
-#: Ways to generate that are no call of the model's `generate`.
+#: Where a dict states how to decode.
 _SAMPLES_IN_A_DICT = r"""(?<=["'])do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample"""
-_OTHER_WAYS = r"text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
+#: Ways to generate that are no call of the model's `generate`.
+_OTHER_WAYS = r"text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
 def decoding_is_settled(site: Site) -> bool:
@@ -74,7 +75,7 @@ def _is_settled_in_the_project(site: Site) -> bool:
     texts = (site.source.text, *reach.texts)
     if not any(map(_may_generate, texts)):
         return any(map(_computes, reach.users))
-    if any(re.search(_OTHER_WAYS, text) or _generates_elsewhere(text) for text in texts):
+    if any(occurs(_OTHER_WAYS, text) or _generates_elsewhere(text) for text in texts):
         return False
     generating = trees(site, reach, ".generate(")
     if generating is None:
@@ -109,18 +110,31 @@ def _computes(text: str) -> bool:
     return occurs(_COMPUTES, text)
 
 
-def _every_call_states_decoding(tree: Tree) -> bool:
-    """Whether the file generates by `.generate(...)` only, and each such call says how."""
-    text = tree.text
-    if "do_sample" not in text or occurs(_OTHER_WAYS, text) or _generates_elsewhere(text):
-        return False
-    calls = [
+def _generate_calls(tree: Tree) -> list[Use]:
+    lines = tree.lines_of(match.start() for match in re.finditer(r"\.generate\(", tree.text))
+    return [
         Use("method", "generate", node.func, node)
         for node in tree.visit(lines)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "generate"
     ]
+
+
+def _every_call_states_a_length(tree: Tree) -> bool:
+    """Whether the file generates by `.generate(...)` only, and each such call says how long."""
+    if occurs(_OTHER_WAYS, tree.text) or _generates_elsewhere(tree.text):
+        return False
+    calls = _generate_calls(tree)
+    return bool(calls) and all(any(map(use.keyword, _LENGTHS)) for use in calls)
+
+
+def _every_call_states_decoding(tree: Tree) -> bool:
+    """Whether the file only generates with `.generate(...)`, and each call sets how it decodes."""
+    text = tree.text
+    if "do_sample" not in text or occurs(_OTHER_WAYS, text) or _generates_elsewhere(text):
+        return False
+    calls = _generate_calls(tree)
     in_a_dict = occurs(_SAMPLES_IN_A_DICT, text)
     return bool(calls) and all(
         _states_decoding(use)
@@ -291,112 +305,7 @@ def wants_float16(site: Site) -> bool:
 
 # ---- texts
 
-#: Text where attention weights may be read, or attention be replaced; the lines are then looked at as syntax.
-_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
-_WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
-_ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
-
-
-def attention_is_settled(site: Site) -> bool:
-    """Whether no other implementation could be used than the one that transformers chooses."""
-    if site.argument("use_flash_attention_2") is not None:
-        return True  # the rule about outdated arguments speaks of attention there
-    if is_small(site):
-        return True  # its size makes no difference
-    return (
-        _is_in_float32(site)
-        or is_on_the_cpu(site)
-        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
-    )
-
-
-def _is_in_float32(site: Site) -> bool:
-    argument = site.argument("dtype", "torch_dtype")
-    if argument is None or argument.optional:
-        return False
-    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
-
-
-def _looks_at_attention(tree: Tree) -> bool:
-    """Whether a line reads attention weights, which one implementation gives, or puts code in the place of attention's own."""
-    if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
-        return False
-    lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
-    return any(map(_is_about_attention, tree.visit(lines)))
-
-
-def _is_about_attention(node: ast.AST) -> bool:
-    if isinstance(node, ast.keyword):
-        return (
-            node.arg == "output_attentions"
-            and isinstance(node.value, ast.Constant)
-            and node.value.value is True
-        )
-    if isinstance(node, ast.Attribute):
-        if isinstance(node.ctx, ast.Store):
-            owner = (dotted(node.value) or "").rpartition(".")[2]
-            return node.attr == "forward" and re.fullmatch(_ATTENTION_CLASS, owner) is not None
-        return node.attr in _WEIGHTS
-    if isinstance(node, ast.Call):
-        name = (dotted(node.func) or "").rpartition(".")[2]
-        return re.match(r"(?:replace|patch)_\w*att(?:n|ention)", name) is not None
-    return False
-
-
-# ---- tokenizers
-
-_PLAIN_TOKENIZING = frozenset({
-    "encode", "encode_plus", "batch_encode_plus", "tokenize", "decode", "batch_decode", "convert_tokens_to_ids",
-    "convert_ids_to_tokens", "convert_tokens_to_string", "apply_chat_template", "get_vocab", "save_pretrained", "push_to_hub",
-    "num_special_tokens_to_add", "build_inputs_with_special_tokens", "get_added_vocab",
-})  # fmt: skip
-_PLAIN_OF_TOKENIZERS = frozenset({
-    "eos_token", "eos_token_id", "bos_token", "bos_token_id", "unk_token", "unk_token_id", "vocab_size", "chat_template",
-    "model_max_length", "name_or_path", "is_fast", "vocab", "all_special_ids", "all_special_tokens", "mask_token",
-    "mask_token_id", "sep_token", "sep_token_id", "cls_token", "cls_token_id",
-})  # fmt: skip
-_NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
-
-
-#: Where a model may be a decoder, whose tokenizer may come without a pad token.
-_DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pipeline\("
-
-
-def pads_by_itself(site: Site) -> bool:
-    """Whether the file loads encoder-decoders only, whose tokenizers all ship a pad token, or hands one to something else."""
-    return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
-
-
-def _prepares_a_pad_token(text: str) -> bool:
-    return occurs(r"""\[["']pad_token["']\]\s*=""", text)
-
-
-def _loads_encoder_decoders(text: str) -> bool:
-    return (
-        not occurs(_DECODERS, text)
-        and re.search(r"Seq2Seq(?:LM\b|\b)|(?:T5|Bart|Pegasus|Marian)For", text) is not None
-    )
-
-
-def nothing_pads(site: Site) -> bool:
-    """Whether nothing surely pads with the loaded tokenizer."""
-    return bool(handled(site, _pads_nothing))
-
-
-def _pads_nothing(use: Use) -> bool:
-    if use.how == "argument":
-        # TRL's trainer gives a tokenizer without one the end-of-sequence token.
-        return use.name in LOOKERS | _NO_PADDING or use.name == "SFTTrainer"
-    if use.how in ("attribute", "store"):
-        return use.name in _PLAIN_OF_TOKENIZERS
-    if use.how == "method" and use.name not in _PLAIN_TOKENIZING:
-        return False
-    padding = use.keyword("padding")
-    none = padding is None or (isinstance(padding, ast.Constant) and padding.value is False)
-    return none and use.keyword("pad_to_max_length") is None and not use.spreads
-
-
-#: A real end of a text: the token is added to what is trained on, by its name or by its text.
+#: Code that adds the end-of-sequence token to training texts, by its name or text.
 _EOS = (
     r"eos_token\b|add_eos_token\s*=\s*True|</s>|<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>"
 )
