@@ -118,16 +118,23 @@ class Linted:
         return [each.violation for each in self._found]
 
     def violations(
-        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True
+        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True, reasons: bool = False
     ) -> list[Violation]:
         """The violations, sorted, each with the fix of its site.
 
         `edits` names the safeties of the fixes whose edits are wanted, which costs the import of LibCST; without it a Fix
-        only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none.
+        only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none; with `reasons`
+        these still learn why a finding is not fixed.
         """
         found = self._kept if noqa else self._found
         if not offers:
-            return sorted([each.violation for each in found], key=ORDER)
+            return sorted(
+                [
+                    each.violation._replace(fix=self._withheld(each)) if reasons else each.violation
+                    for each in found
+                ],
+                key=ORDER,
+            )
         violations: list[Violation] = []
         for site, group in _by_site(found):
             rewrites = [
@@ -187,16 +194,17 @@ def lint(
     noqa: bool = True,
     edits: Container[Safety] = (),
     offers: bool = True,
+    reasons: bool = False,
     project: Modules | None = None,
 ) -> list[Violation]:
-    """The violations of one source, sorted; `edits` and `offers` are those of `Linted.violations`.
+    """The violations of one source, sorted; `edits`, `offers` and `reasons` are those of `Linted.violations`.
 
     Raises:
         SourceError: the source is not Python that this interpreter can read.
         RuleError: a rule crashed.
     """
     with Linted(source, rules, settings, project) as linted:
-        return linted.violations(noqa=noqa, edits=edits, offers=offers)
+        return linted.violations(noqa=noqa, edits=edits, offers=offers, reasons=reasons)
 
 
 def fix(

@@ -148,6 +148,8 @@ class Finding:
     place: Place
     #: How safe the fix is that this rule alone would make here; None where it makes none.
     fix: Literal["safe", "unsafe"] | None = None
+    #: What of the file holds the fix back.
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

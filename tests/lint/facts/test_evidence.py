@@ -11,7 +11,7 @@ from telepathy_lint import rules as registry
 from telepathy_lint.facts import evidence
 from telepathy_lint.findings.result import FileFinding, FileResult
 from telepathy_lint.knowledge import input_casts
-from telepathy_lint.output import Report, render
+from telepathy_lint.output import FORMATS, Report, render
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.text import Source
 
@@ -209,18 +209,7 @@ def test_every_format_names_the_line() -> None:
     source = Source("script.py", f"{HEAD}model.save_pretrained('out')\n".encode())
     violations = engine.lint(source, registry.select(["TLP103"]), Settings(strict=True))
     result = FileResult("script.py", tuple(FileFinding(each) for each in violations))
-    for name in (
-        "full",
-        "concise",
-        "grouped",
-        "github",
-        "gitlab",
-        "junit",
-        "rdjson",
-        "sarif",
-        "json",
-        "json-lines",
-    ):
+    for name in FORMATS:
         text = "".join(render(name, Report([result])))
         assert "line 7 saves, merges or reads weights" in text, name
     (entry,) = json.loads("".join(render("json", Report([result]))))
