@@ -36,7 +36,8 @@ _TOKENS = ("input_ids", "decoder_input_ids", "text", "labels")
 
 
 def shrunk(config: Any) -> Any:
-    """The config with one layer of each kind, including the configs inside it."""
+    """The config with one layer of each kind, and little behind the input; the same in the configs inside it."""
+    text = hasattr(config, "vocab_size") and hasattr(config, "num_attention_heads")
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             shrunk(value)
@@ -45,6 +46,19 @@ def shrunk(config: Any) -> Any:
                 _set(config, name, 1)
             elif name == "vocab_size":
                 _set(config, name, min(value, 1000))
+            elif re.search(r"(?:routed|local|num|n)_experts$|num_experts$", name):
+                _set(config, name, min(value, 8))
+            elif text and name.endswith(("intermediate_size", "ffn_dim")):
+                _set(config, name, min(value, 64))
+    vocabulary = getattr(config, "vocab_size", None)
+    if isinstance(vocabulary, int):
+        for name, value in list(vars(config).items()):
+            if name.endswith("_token_id") and isinstance(value, int) and value >= vocabulary:
+                _set(config, name, 0 if name == "pad_token_id" else vocabulary - 1)
+    types = getattr(config, "layer_types", None)
+    layers = getattr(config, "num_hidden_layers", None)
+    if isinstance(types, list) and isinstance(layers, int) and len(types) > layers:
+        _set(config, "layer_types", types[:layers])
     return config
 
 
@@ -69,12 +83,23 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
     height, width = (size, size) if isinstance(size, int) else tuple(size)[:2]
     frames = getattr(inner, "num_frames", 8) or 8
     bins = getattr(inner, "num_mel_bins", None) or getattr(inner, "feature_size", 80) or 80
+    patch, time_patch = getattr(inner, "patch_size", 16) or 16, getattr(inner, "temporal_patch_size", 1) or 1
+    patch = patch if isinstance(patch, int) else patch[0]
+    if name in ("pixel_values", "pixel_values_videos", "hidden_states"):
+        # Patches, one a row, of an image of eight by eight.
+        for count in dict.fromkeys((time_patch, 1)):
+            yield 64, channels * count * patch * patch
+            yield 64, channels, patch, patch
+        yield 1, 64, channels * patch * patch
+        yield 1, 64, channels, patch, patch
+        yield 1, 1, 64, channels * patch * patch
     if "video" in name:
         yield 1, frames, channels, height, width
     if "pixel" in name or "image" in name:
         yield 1, channels, height, width
         yield 1, channels, 224, 224
         yield 1, channels, 512, 512
+        yield 1, 1, channels, 224, 224
         yield 1, frames, channels, height, width
         yield 1, 1, channels, height, width
     if name in ("input_features", "input_values", "audio_values", "spectrogram", "audio_features"):
@@ -88,15 +113,62 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
         yield 1, 1, getattr(inner, "max_length", 1024) or 1024, getattr(inner, "num_mel_bins", 64)
         yield 1, 1, 1001, 64
         yield 1, 8, getattr(inner, "hidden_size", 768)
+        yield 1, getattr(inner, "num_mel_bins", 128) or 128, 3000
+        for width in (320, 160, 128, 64, 1024):
+            yield 1, 200, width
+            yield 1, width, 200
     if name in ("past_values", "inputs", "states", "waveform"):
         length = getattr(inner, "context_length", 32) or 32
         yield 1, length, getattr(inner, "num_input_channels", 1) or 1
+        yield 1, length, getattr(inner, "state_dim", 17) or 17
         yield 1, length
         yield 1, 16000
 
 
 def calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """What to call, with which arguments; for a model that also reads text, the part that reads the features."""
+    """What to call with which arguments; of a model that reads text as well, the part that reads the features."""
+    for call, arguments in _plain_calls(model, name):
+        yield call, arguments
+        beside = beside_the_input(call, arguments[name])
+        if beside:
+            yield call, {**arguments, **beside}
+
+
+def beside_the_input(call: Any, given: Any) -> dict[str, Any]:
+    """Sizes, masks and grids that a call takes beside its main input, where it takes such."""
+    import torch
+
+    function = call.forward if isinstance(call, torch.nn.Module) else call
+    taken = inspect.signature(function).parameters
+    side = 8 if given.dim() == 2 or given.shape[-2] == 64 else 0
+    ones = torch.ones(*given.shape[:2], dtype=torch.long)
+    known: dict[str, Any] = {
+        "grid_thw": torch.tensor([[1, 8, 8]]),
+        "image_grid_thw": torch.tensor([[1, 8, 8]]),
+        "grid_hw": torch.tensor([[8, 8]]),
+        "image_grid_hw": torch.tensor([[8, 8]]),
+        "target_sizes": torch.tensor([[8, 8]]),
+        "tgt_sizes": torch.tensor([[8, 8]]),
+        "spatial_shapes": torch.tensor([[side or 8, side or 8]]),
+        "pixel_position_ids": torch.stack(torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij"), -1).reshape(1, 64, 2),
+        "image_position_ids": torch.stack(torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij"), -1).reshape(1, 64, 2),
+        "image_sizes": torch.tensor([list(given.shape[-2:])]),
+        "pixel_attention_mask": ones,
+        "input_features_mask": ones.bool(),
+        "feature_attention_mask": ones,
+        "attention_mask": ones,
+        "padding_mask": ones.bool(),
+        "aspect_ratio_ids": torch.ones(1, 1, dtype=torch.long),
+        "aspect_ratio_mask": torch.ones(1, 1, 4, dtype=torch.long),
+        "feature_lens": torch.tensor([given.shape[-1]]),
+        "aftercnn_lens": torch.tensor([given.shape[-1] // 2]),
+        "qformer_input_ids": torch.ones(1, 4, dtype=torch.long),
+        "past_time_features": None,
+    }  # fmt: skip
+    return {name: value for name, value in known.items() if name in taken and value is not None}
+
+
+def _plain_calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     import torch
 
     more: dict[str, Any] = {}
@@ -196,10 +268,15 @@ def main_input(cls: Any) -> str:
 
 
 def logged(paths: list[Path]) -> dict[str, str]:
-    """The answers that earlier runs printed to standard error, to continue an interrupted run."""
+    """The answers that earlier runs printed to standard error: a run can go on where one was stopped.
+
+    What was unknown is tried again.
+    """
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     matches = [re.fullmatch(r"(\w+: \w+ of [\w, ]+): ((?:casts|fails|unknown).*)", line) for line in lines]
-    return {match[1]: match[2] for match in matches if match is not None}
+    return {
+        match[1]: match[2] for match in matches if match is not None and not match[2].startswith("unknown")
+    }
 
 
 def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict[str, str]:

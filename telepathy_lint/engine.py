@@ -125,17 +125,23 @@ class Linted:
         return self._scan.of(kinds)
 
     def violations(
-        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True
+        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True, reasons: bool = False
     ) -> list[Violation]:
         """Return the sorted violations, each with its fix.
 
-        `edits` are the safety levels of fixes to compute edits for, which imports LibCST; other fixes have
-        only a message and a safety level. Without `offers`, no fixes are computed, for front-ends that do not
-        show them.
+        `edits` names the safeties of the fixes whose edits are wanted, which costs the import of LibCST; without it a Fix
+        only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none; with `reasons`
+        these still learn why a finding is not fixed.
         """
         found = self._kept if noqa else self._found
         if not offers:
-            return sorted([each.violation for each in found], key=ORDER)
+            return sorted(
+                [
+                    each.violation._replace(fix=self._withheld(each)) if reasons else each.violation
+                    for each in found
+                ],
+                key=ORDER,
+            )
         violations: list[Violation] = []
         for site, group in _by_site(found):
             rewrites = [
@@ -195,16 +201,17 @@ def lint(
     noqa: bool = True,
     edits: Container[Safety] = (),
     offers: bool = True,
+    reasons: bool = False,
     project: Modules | None = None,
 ) -> list[Violation]:
-    """Return the sorted violations of one source; `edits` and `offers` as in `Linted.violations`.
+    """The violations of one source, sorted; `edits`, `offers` and `reasons` are those of `Linted.violations`.
 
     Raises:
         SourceError: the source is not valid Python for this interpreter.
         RuleError: a rule crashed.
     """
     with Linted(source, rules, settings, project) as linted:
-        return linted.violations(noqa=noqa, edits=edits, offers=offers)
+        return linted.violations(noqa=noqa, edits=edits, offers=offers, reasons=reasons)
 
 
 def fix(

@@ -221,27 +221,33 @@ def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...
         of_violation[id(violation)] = each
     kept = comments.unsuppressed(source, violations)
     faulty = {id(of_violation[id(violation)].site) for violation in kept}
-    fix_of = _fixes(scanned, job.settings) if kept else lambda found: None
+    fix_of = _fixes(scanned, job.settings) if kept else lambda found: (None, None)
     findings = tuple(
         Finding(
             one.code,
             one.name,
             one.message,
             Place(job.shown, one.line, one.cell),
-            fix_of(of_violation[id(one)]),
+            *fix_of(of_violation[id(one)]),
         )
         for one in kept
     )
     return findings, len(calls), sum(1 for site in calls if site not in faulty)
 
 
-def _fixes(scanned: Scan, settings: Settings) -> Callable[[Reported], Literal["safe", "unsafe"] | None]:
-    """Return a function that gives the safety of a single finding's fix."""
+_Fix = tuple[Literal["safe", "unsafe"] | None, str | None]
+
+
+def _fixes(scanned: Scan, settings: Settings) -> Callable[[Reported], _Fix]:
+    """How safe the fix of one finding by itself is, and what holds it back."""
     rewriter = Rewriter(scanned, settings)
 
-    def fix_of(found: Reported) -> Literal["safe", "unsafe"] | None:
+    def fix_of(found: Reported) -> _Fix:
         safeties = {offer.fix.safety for offer in rewriter.offers(found.site, [found])}
-        return "safe" if "safe" in safeties else "unsafe" if "unsafe" in safeties else None
+        if safeties:
+            return "safe" if "safe" in safeties else "unsafe" if "unsafe" in safeties else None, None
+        withheld = rewriter.withheld(found.site, found.rule)
+        return None, withheld.reason if withheld is not None else None
 
     return fix_of
 

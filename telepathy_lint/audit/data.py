@@ -148,6 +148,8 @@ class Finding:
     place: Place
     #: Safety of this rule's own fix here; None if there is none.
     fix: Literal["safe", "unsafe"] | None = None
+    #: What of the file holds the fix back.
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -103,6 +103,7 @@ def document(audit: Audit) -> dict[str, Any]:
                 "message": one.message,
                 "place": _place(one.place),
                 "fix": one.fix,
+                "reason": one.reason,
             }
             for one in audit.findings
         ],

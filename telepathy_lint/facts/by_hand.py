@@ -20,7 +20,9 @@ _RANKS = r"(?i)local_?rank|\brank\b|torchrun|init_process_group|world_size|proce
 _SETS_THE_DEVICE = r"set_device\(|\bAccelerator\(|\bPartialState\(|TrainingArguments\("
 #: Where tensors may be put, or weights reached.
 _PUTS = r"\.cuda\(|\.to\(|\bdevice\s*="
-_REACHES = r"\.weight\b|\.bias\b|named_parameters\("
+_REACHES = r"\.weight\b|\.bias\b"
+#: Modules of a model that may lie on any GPU.
+_INNER = r"lm_head|embed_out|get_output_embeddings|\blayers?\b|\bblocks?\b|\.h\["
 
 
 def map_is_read(site: Site) -> int | None:
@@ -93,9 +95,10 @@ def _device_is_set(text: str) -> bool:
 def _reach(site: Site) -> int | None:
     tree = site.context.scope.tree
     for node in _nodes(tree, _REACHES):
-        if isinstance(node, ast.Attribute) and node.attr in ("weight", "bias"):
-            return node.lineno
-        if isinstance(node, ast.Call) and (dotted(node.func) or "").endswith(".named_parameters"):
+        # The first GPU has the input embeddings, whatever spreads the rest.
+        if not isinstance(node, ast.Attribute) or node.attr not in ("weight", "bias"):
+            continue
+        if re.search(_INNER, ast.unparse(node.value)):
             return node.lineno
     return None
 

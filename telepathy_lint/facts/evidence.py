@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from telepathy_lint.facts import by_hand
-from telepathy_lint.facts.evidence_lines import WORDS, kinds_of
+from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, kinds_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
@@ -36,6 +36,7 @@ KINDS = {
     "length": "sets the length of the output, which a config's max_new_tokens would override",
     "inputs": "the model's inputs are float32 features, not token ids",
     "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels need float16",
+    "pickling": "pickles the model with the settings of the loader, which only the loader can read",
     "map-read": f"reads {by_hand.READS_THE_MAP}, which a model has only where a device map placed it",
     "layout": "names another GPU, so the script places its models itself",
     "weights": "reads a weight of a module, which may come to lie on another GPU",
@@ -46,7 +47,8 @@ OF_DTYPE = (
     "inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "hooks", "products", "floats-only",
     "checks", "other-tensors",
 )  # fmt: skip
-OF_GENERATION = ("saving", "training", "sampling", "length")
+#: `save_pretrained`, and what calls it, write what the checkpoint shipped: the loader's config remembers it.
+OF_GENERATION = ("pickling", "sampling", "length")
 OF_PAD_TOKEN = ("saving",)
 OF_DEVICE_MAP: tuple[str, ...] = ("map-read", "layout", "hooks", "weights", "devices")
 #: Of these, what matters only where the fix may spread a model over GPUs that was on one.
@@ -57,10 +59,17 @@ _OF_SITES: dict[str, Callable[[Site], int | None]] = {
     "layout": by_hand.second_gpu,
     "weights": by_hand.weights_reached,
     "devices": by_hand.own_device,
+    "pickling": lambda site: _pickled(site),
     "other-tensors": lambda site: _other_use(site),
 }
 
-#: Auto classes whose models get token ids.
+#: Text of lines that may pickle a model, or write its generation config.
+_PICKLES = ("torch.save", "ickle.dump", "joblib.dump", "dill.dump", "generation_config.to_")
+_WRITES_OUT = frozenset({"to_dict", "to_diff_dict", "to_json_string", "to_json_file"})
+_MODEL_NAMES = (
+    r"(?i)model|net(?:work)?$|^l?lm$|llm|gpt|llama|encoder|decoder|policy|agent|teacher|student|merged|pipe"
+)
+#: Auto classes whose models are given token ids.
 _TOKEN_TASKS = (
     "CausalLM", "Seq2SeqLM", "MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering",
     "MultipleChoice", "NextSentencePrediction", "TextEncoding",
@@ -178,6 +187,37 @@ def _other_use(site: Site) -> int | None:
             if isinstance(call, ast.Call) and call.func is not node and not _loads(call):
                 return node.lineno
     return None
+
+
+def _pickled(site: Site) -> int | None:
+    """The line that pickles a model, or writes out its generation config by other means than `save_pretrained`."""
+    tree, names = site.context.scope.tree, _targets(site)
+    for node in tree.visit(tree.lines_of(_offsets(tree.text, _PICKLES))):
+        written = node.value if isinstance(node, ast.Attribute) and node.attr in _WRITES_OUT else None
+        if written is not None and ast.unparse(written).endswith("generation_config"):
+            return written.lineno
+        if isinstance(node, ast.Call) and re.fullmatch(PICKLERS, dotted(node.func) or "") and node.args:
+            given = node.args[0]
+            held = given.values if isinstance(given, ast.Dict) else [given]
+            if any(
+                isinstance(each, (ast.Name, ast.Attribute)) and _may_be_model(each, names) for each in held
+            ):
+                return node.lineno
+    return None
+
+
+def _may_be_model(node: ast.expr, names: set[str]) -> bool:
+    text = ast.unparse(node)
+    return text in names or re.search(_MODEL_NAMES, text.rpartition(".")[2]) is not None
+
+
+def _targets(site: Site) -> set[str]:
+    """The names that the load is assigned to, also behind calls such as `.eval()`."""
+    tree = site.context.scope.tree
+    parent = tree.parent.get(site.call)
+    while isinstance(parent, (ast.Attribute, ast.Call, ast.Await)):
+        parent = tree.parent.get(parent)
+    return {ast.unparse(each) for each in parent.targets} if isinstance(parent, ast.Assign) else set()
 
 
 def _loads(call: ast.Call) -> bool:

@@ -36,7 +36,8 @@ WORDS: dict[str, tuple[str, ...] | str] = {
 _SAVES = frozenset(
     {"save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict"}
 )
-_WRITERS = r"torch\.save|torch\.jit\.save|torch\.onnx\.export|torch\.export\.save|(?:c?[Pp]ickle|joblib|dill|cloudpickle)\.dumps?"
+PICKLERS = r"torch\.save|(?:c?[Pp]ickle|joblib|dill|cloudpickle)\.dumps?"
+_WRITERS = rf"{PICKLERS}|torch\.jit\.save|torch\.onnx\.export|torch\.export\.save"
 OPTIMIZERS = (
     r"(?:.*\.)?(?:\w*Adam\w*|SGD|Adafactor|Lion|Muon|RMSprop|Adagrad)(?:8bit)?|(?:torch\.)?optim\.[A-Z]\w*"
 )

@@ -109,14 +109,20 @@ class Plugin:
             rules, settings = self._prepare(folder)
             with without_collections():
                 found = engine.lint(
-                    source, rules, settings, noqa=False, offers=False, project=_prepared["modules"]
+                    source,
+                    rules,
+                    settings,
+                    noqa=False,
+                    offers=False,
+                    reasons=True,
+                    project=_prepared["modules"],
                 )
         except (SourceError, engine.RuleError, RecursionError) as error:
             # An exception would stop flake8 for every file and plugin.
             yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)
             return
         for violation in found:
-            yield violation.line, violation.column - 1, f"{violation.code} {violation.message}", type(self)
+            yield violation.line, violation.column - 1, f"{violation.code} {violation.text}", type(self)
 
     def _prepare(self, folder: str) -> tuple[Any, Any]:
         """The rules whose findings flake8 would report, and the settings for a folder."""
