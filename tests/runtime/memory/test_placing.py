@@ -12,7 +12,6 @@ from telepathy_runtime.memory.device_map import CPU, parts_of, place
 from telepathy_runtime.memory.gpus import Gpu, gpu
 from telepathy_runtime.memory.serving import serve
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.spec import UnknownOptionError
 
 LLAMA = registry.get("meta-llama/Llama-3.1-8B")
 MODELS = (
@@ -51,7 +50,9 @@ def test_every_part_lies_where_transformers_puts_it(model_id: str) -> None:
         room = [int(spec.params_bytes * draw.uniform(0.1, 1.2)) for _ in range(draw.randint(1, 5))]
         allowed = dict(enumerate(room)) | {CPU: 10**15}
         if len(room) == 1:
-            allowed[0] = int(allowed[0] * 0.9)  # what it takes off itself where the sizes are the machine's own
+            allowed[0] = int(
+                allowed[0] * 0.9
+            )  # what it takes off itself where the sizes are the machine's own
         shipped = own._get_device_map(model, "auto", allowed, None)
         ours = {part.name: each.device for each in place(spec, room) for part in each.parts}
         for name, device in ours.items():
