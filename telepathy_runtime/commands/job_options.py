@@ -63,6 +63,11 @@ def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
         help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
         " can be repeated",
     )
+    parser.add_argument(
+        "--from-script",
+        metavar="FILE",
+        help="take the job from a training script; options given here come before it",
+    )
     models.add_source_options(parser)
     parser.add_argument("--reserve", type=float, default=RESERVE, help="share to reserve for fragmentation")
     parser.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime.commands import models
+from telepathy_runtime.commands import from_script, models
 from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
     cards_of,
@@ -57,8 +57,10 @@ def add_parsers(subparsers: Any) -> None:
     listed.set_defaults(run=guarded(models.run))
 
     one = subparsers.add_parser("estimate", help="estimate the peak memory of a job, by component")
-    one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
-    one.add_argument("model", help="model id, or a folder or file with a config.json")
+    one.usage = "telepathy-runtime estimate [OPTIONS] [MODEL]"
+    one.add_argument(
+        "model", nargs="?", help="model id, or a folder or file with a config.json; default: the script's"
+    )
     job_options(one)
     pair_options(one)
     traced_option(one)
@@ -93,10 +95,14 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _estimate(args: argparse.Namespace) -> int:
+    notes = from_script.apply(args)
+    if args.model is None:
+        raise UnknownOptionError("estimate needs a model, or a script with --from-script")
     work, cards = workload(args), cards_of(args)
     if args.plot and len(cards) > 1:
         raise UnknownOptionError("--plot needs exactly one GPU: pass one with --gpu")
     result = _estimated(args, work)
+    result = dataclasses.replace(result, notes=(*notes, *result.notes))
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
         title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
@@ -127,6 +133,7 @@ def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
 def _plan(args: argparse.Namespace) -> int:
     if args.trace:
         return _trace(args)
+    notes = from_script.apply(args)
     work = workload(args)
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
@@ -135,6 +142,8 @@ def _plan(args: argparse.Namespace) -> int:
         _draw_fits(args, fits, work)
     if args.json:
         shown = [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits]
+        if notes:
+            shown[0]["notes"] = notes
         if found is not None:
             shown[0]["advice"] = render.advice_json(found)
         print(json.dumps(shown, indent=2))
@@ -143,6 +152,8 @@ def _plan(args: argparse.Namespace) -> int:
         print(render.fits_table(fits, "tokens" if args.context else "batch", args.reserve))
         if found is not None:
             print(f"\n{render.advice_text(found, fits[0][1].budget_bytes, work.batch)}")
+        for note in notes:
+            print(f"note: {note}")
     return 0 if all(fit.batch for _, fit in fits) else 1
 
 

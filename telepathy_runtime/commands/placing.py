@@ -57,10 +57,10 @@ def add_parsers(subparsers: Any) -> None:
     )
     server.add_argument("--block-size", type=int, default=serving.BLOCK_SIZE, help="tokens in a block")
     server.add_argument(
-        "--scheduled", type=int, default=serving.SCHEDULED, help="tokens of a forward at most"
+        "--scheduled", type=int, default=0, help="tokens of a forward at most; default: vLLM's for the GPU"
     )
     server.add_argument(
-        "--sequences", type=int, default=serving.SEQUENCES, help="sequences of a forward at most"
+        "--sequences", type=int, default=0, help="sequences of a forward at most; default: vLLM's for the GPU"
     )
     models.add_source_options(server)
     server.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
@@ -161,7 +161,7 @@ def _serve(args: argparse.Namespace) -> int:
             (f"{args.utilization:.0%} of {card.name}", gib(found.budget)),
             ("weights", gib(found.weights)),
             ("a forward at most", gib(found.forward)),
-            ("context and graphs", gib(found.other)),
+            ("outside PyTorch", gib(found.other)),
             ("cache", gib(found.cache)),
         ]
         print(f"{spec.id}, {args.dtype}, {ranks} GPU{'s' if ranks > 1 else ''}: each holds")

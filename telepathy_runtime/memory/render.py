@@ -81,7 +81,8 @@ def estimate_text(result: Estimate, cards: Sequence[Gpu], reserve: float) -> str
         table(("instant", "alive"), [(i.name, gib(i.total)) for i in result.instants]),
         cards_text(peak.total, cards, reserve) if result.whole else _bound_text(peak.total, cards, reserve),
     ]
-    parts += [f"note: {note}" for note in result.notes]
+    if result.notes:
+        parts.append("\n".join(f"note: {note}" for note in result.notes))
     return "\n\n".join(parts)
 
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime.memory.gpus import Gpu
+from telepathy_runtime.memory.gpus import GIB, Gpu
 from telepathy_runtime.models.matrices import quantized_bytes
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
 UTILIZATION = 0.9
 BLOCK_SIZE = 16
 """Tokens in a block."""
-SCHEDULED = 8192
-"""Tokens of one forward at most, prefills and decodes together (`max_num_batched_tokens`)."""
-SEQUENCES = 256
-"""Sequences whose logits a forward makes at most (`max_num_seqs`)."""
+LARGE = 70 * GIB
+"""From this size on, but for A100s, vLLM's server schedules more: its own defaults, as of 0.11."""
+SCHEDULED = (2048, 8192)
+"""Tokens of one forward at most, prefills and decodes together (`max_num_batched_tokens`); on large cards."""
+SEQUENCES = (256, 1024)
+"""Sequences whose logits a forward makes at most (`max_num_seqs`); on large cards."""
+SAMPLER = 38
+"""Bytes that the sampler needs for a logit when it is warmed up with all sequences; from measurements of 0.11 on H100s
+(llm-d-planner, docs/empirical-vllm-memory-results.md: 37.9 to 38.2 for three models)."""
+OTHER = (13 * GIB // 100, 55 * GIB // 100)
+"""What is not PyTorch's, on one GPU and on each of several; from the same measurements. Graphs come on top: up to 1 GiB."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Serving:
     budget: int  # the share of the whole card
     weights: int
     forward: int  # the peak of a forward, without weights and cache
-    other: int  # context, communication, graphs: not PyTorch's
+    other: int  # not PyTorch's
     block: int  # bytes of a block, all layers of this rank
     blocks: int
     block_size: int
@@ -62,15 +69,18 @@ def serve(
     cache_dtype: str = "",
     quantized: str = "none",
     block_size: int = BLOCK_SIZE,
-    scheduled: int = SCHEDULED,
-    sequences: int = SEQUENCES,
+    scheduled: int = 0,
+    sequences: int = 0,
     other: int | None = None,
 ) -> Serving:
     """The cache of a server of `spec` on each of `tensor_parallel` cards; `max_len` 0 is the model's own length.
 
-    `cache_dtype` "fp8" takes one byte an element. `other` is what PyTorch does not know of, the card's context by default.
+    `cache_dtype` "fp8" takes one byte an element. `scheduled` and `sequences` 0 are vLLM's defaults for the card. `other` is
+    what PyTorch does not know of, as it was measured by default.
     Raises UnknownOptionError for values that cannot be, or a model without a cache.
     """
+    large = card.total_bytes >= LARGE and not card.name.startswith("A100")
+    scheduled, sequences = scheduled or SCHEDULED[large], sequences or SEQUENCES[large]
     _check(spec, tensor_parallel, utilization, block_size, scheduled, sequences)
     length = max_len or spec.max_positions
     if length > spec.max_positions > 0:
@@ -84,20 +94,19 @@ def serve(
     whole = spec.bytes_in(dtype) if quantized == "none" else quantized_bytes(spec, quantized, e)
     weights = -(-whole // tensor_parallel)
     budget = int(card.total_bytes * utilization)
-    beside = card.context_bytes if other is None else other
+    beside = OTHER[tensor_parallel > 1] if other is None else other
     forward = forward_bytes(spec, scheduled, sequences, tensor_parallel, e)
     blocks = max((budget - weights - forward - beside) // block, 0)
     return Serving(card, budget, weights, forward, beside, block, blocks, block_size, length)
 
 
 def forward_bytes(spec: ModelSpec, tokens: int, sequences: int, ranks: int, e: int) -> int:
-    """The peak of a forward without weights and cache: the feed-forward of a layer, or the logits of the sampler.
+    """The peak of a forward without weights and cache: the feed-forward of a layer, or the sampler.
 
-    A layer holds the residual stream, its input and output, and gate, up and their product (merged in one matrix, the
-    product beside it); the sampler turns logits to float32 and keeps their softmax.
+    A layer holds the residual stream, its input and output, and gate, up and their product.
     """
     widths = 4 * spec.hidden + (3 if spec.gated_mlp else 2) * spec.intermediate // ranks
-    return max(e * tokens * widths, sequences * spec.vocab * (e + 8) + e * tokens * 2 * spec.hidden)
+    return max(e * tokens * widths, sequences * spec.vocab * SAMPLER + e * tokens * 2 * spec.hidden)
 
 
 def _check(

@@ -45,7 +45,8 @@ __all__ = [
 ]
 
 
-_SHIPPED = os.path.join(os.path.dirname(__file__), "models.json")
+FILE = os.path.join(os.path.dirname(__file__), "models.json")
+"""The built-in registry."""
 
 
 class UnknownModelError(ValueError):
@@ -131,7 +132,7 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
 def _shipped() -> dict[str, Any]:
     import json
 
-    with open(_SHIPPED, encoding="utf-8") as file:
+    with open(FILE, encoding="utf-8") as file:
         data: dict[str, Any] = json.load(file)
     return data
 
