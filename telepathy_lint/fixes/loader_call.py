@@ -49,9 +49,9 @@ _CLASS_ARGUMENT = {"model": "model_class", "tokenizer": "tokenizer_class"}
 def loader_change(
     site: Site, reported: frozenset[str], settings: Settings, purpose: str | None = None
 ) -> Change:
-    """The call of the loader: reported settings are left to it, everything else is kept or None.
+    """The call of the loader: it chooses the reported settings; other arguments are kept or None.
 
-    A `purpose` is written where what is left to the loader depends on it.
+    A `purpose` is added if the loader's choices depend on it.
     """
     loader = settings.loader
     name = loader.load_tokenizer if site.kind == "tokenizer" else loader.load_model
