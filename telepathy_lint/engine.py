@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from telepathy_lint.fixes.planner import Rewrite, Rewriter
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Site, scan
+from telepathy_lint.sites.site import Kind
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments as suppress
 
@@ -118,6 +119,10 @@ class Linted:
     def all_violations(self) -> list[Violation]:
         """All violations, including suppressed ones, without fixes."""
         return [each.violation for each in self._found]
+
+    def sites(self, kinds: Iterable[Kind]) -> Sequence[Site]:
+        """Return the sites of these kinds, whether or not a rule asked for them."""
+        return self._scan.of(kinds)
 
     def violations(
         self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True

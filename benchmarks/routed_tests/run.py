@@ -1,8 +1,7 @@
 """Tests whether other projects' loading tests have the same outcomes when their loads are routed through load_model.
 
     python -m benchmarks.routed_tests.run SDIST [SDIST ...] [--python INTERPRETER ...] [-k EXPRESSION]
-    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub
-    diffusers -k test
+    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub diffusers datasets -k test
 
 SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers
 transformers==5.24.0`), one per interpreter, of the version that it imports. Its
@@ -132,6 +131,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             if sdist.is_dir():
                 shutil.copytree(sdist, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+                for each in arguments.files:  # a source distribution may be without it
+                    (Path(folder) / each).with_name("__init__.py").touch()
             else:
                 prepare(sdist, Path(folder))
             stub(Path(folder), arguments.stub)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
+from telepathy_lint.facts import by_hand
 from telepathy_lint.facts.evidence_lines import WORDS, kinds_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: A description of each kind: what a line does, or a property of the load. The keys are the values for
 #: `unsafe-fixes-despite`.
@@ -25,7 +27,7 @@ KINDS = {
     "training": "trains weights, for which float32 can be intended",
     "saving": "saves, merges or reads weights or settings",
     "modules": "creates a float32 module or tensor that may be used with the model",
-    "hooks": "adds a hook to the model, which may introduce tensors of another dtype",
+    "hooks": "adds a hook to the model, which may introduce tensors of another dtype or device",
     "products": "multiplies tensors, which must have the same dtype",
     "floats-only": "computes something that PyTorch does not support in bfloat16",
     "checks": "compares a dtype",
@@ -34,6 +36,10 @@ KINDS = {
     "length": "sets the length of the output, which a config's max_new_tokens would override",
     "inputs": "the model's inputs are float32 features, not token ids",
     "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels need float16",
+    "map-read": f"reads {by_hand.READS_THE_MAP}, which a model has only where a device map placed it",
+    "layout": "names another GPU, so the script places its models itself",
+    "weights": "reads a weight of a module, which may come to lie on another GPU",
+    "devices": "puts tensors on a device of its own choice, where the model may not lie afterwards",
 }
 #: The kinds of evidence that prevent the fix of each setting.
 OF_DTYPE = (
@@ -42,6 +48,17 @@ OF_DTYPE = (
 )  # fmt: skip
 OF_GENERATION = ("saving", "training", "sampling", "length")
 OF_PAD_TOKEN = ("saving",)
+OF_DEVICE_MAP: tuple[str, ...] = ("map-read", "layout", "hooks", "weights", "devices")
+#: Of these, what matters only where the fix may spread a model over GPUs that was on one.
+OF_ONE_GPU = ("layout", "hooks", "weights")
+#: What is asked of the site, not of the file alone.
+_OF_SITES: dict[str, Callable[[Site], int | None]] = {
+    "map-read": by_hand.map_is_read,
+    "layout": by_hand.second_gpu,
+    "weights": by_hand.weights_reached,
+    "devices": by_hand.own_device,
+    "other-tensors": lambda site: _other_use(site),
+}
 
 #: Auto classes whose models get token ids.
 _TOKEN_TASKS = (
@@ -56,9 +73,12 @@ _TOKEN_PIPELINES = (
     r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
     r"|conversational|image-text-to-text|any-to-any"
 )
-#: Code that creates features or pixels.
-_MAKES_FEATURES = r"\b(?:pixel_values|input_values|input_features|past_values|\w*FeatureExtractor|\w*ImageProcessor\w*|torchaudio|librosa|soundfile)\b"
-#: Ids of models that get features or pixels.
+#: What stands in a file that makes features or pixels.
+_MAKES_FEATURES = (
+    r"\bpixel_values\b|\binput_values\b|\binput_features\b|\bpast_values\b|FeatureExtractor\b|ImageProcessor"
+    r"|\btorchaudio\b|\blibrosa\b|\bsoundfile\b"
+)
+#: Ids of models that are given features or pixels.
 _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
@@ -75,9 +95,8 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
         if kind in ("inputs", "quantized"):
             if _by_name(site, kind):
                 return KINDS[kind]
-        elif kind == "other-tensors":
-            line = _other_use(site)
-            if line is not None:
+        elif kind in _OF_SITES:
+            if (line := _OF_SITES[kind](site)) is not None:
                 return f"{line_name(site.source, line)} {KINDS[kind]}"
         elif (line := site.source.remember(("evidence", kind), partial(_first, tree, kind))) is not None:
             return f"{line_name(site.source, line)} {KINDS[kind]}"
@@ -138,7 +157,7 @@ def _is_of_features(site: Site) -> bool:
 
 
 def _makes_features(text: str) -> bool:
-    return re.search(_MAKES_FEATURES, text) is not None
+    return occurs(_MAKES_FEATURES, text)
 
 
 def _other_use(site: Site) -> int | None:

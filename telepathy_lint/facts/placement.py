@@ -10,6 +10,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: Signs that the script may run in several processes, or is written for several GPUs.
 _LAUNCHES = (
@@ -54,7 +55,7 @@ def is_placed_alike(site: Site) -> bool:
         return False
     if runs_as_one_process(site):
         return True
-    if site.source.once(_means_several_gpus) or site.source.once(_launches):
+    if site.source.once(_means_several_gpus) or site.source.once(launches):
         return False
     return bool(site.source.once(_places_by_hand))
 
@@ -66,20 +67,27 @@ def runs_as_one_process(site: Site) -> bool:
         return True
     if source.path.endswith(".ipynb") or source.once(_is_in_cells):
         return not source.once(_starts_processes) and re.search(_STARTING_LINE, source.data) is None
-    if source.once(_launches):
+    if source.once(launches):
         return False
     reach = reach_of(site)
-    if reach is not None and any(map(_launches, reach.texts)):
+    if reach is not None and any(map(launches, reach.texts)):
         return False
     if source.once(_is_a_program_of_one):
         return True
     return reach is not None and all(map(_is_a_program_of_one, reach.users))
 
 
+def is_spread(site: Site) -> bool:
+    """Whether accelerate computes the map, so that the model lies on several GPUs as it is."""
+    argument = site.argument("device_map")
+    values = argument.values if argument is not None else ()
+    return all(value.is_none or value.data in SPREADING_MAPS for value in values)
+
+
 def cost_under_a_launcher(site: Site) -> str | None:
     """The effect of the map in each process of a launcher in the file; None if there is no launcher, or several maps."""
     argument = site.argument("device_map")
-    if argument is None or len(argument.values) != 1 or not site.source.once(_launches):
+    if argument is None or len(argument.values) != 1 or not site.source.once(launches):
         return None
     value = argument.values[0]
     if value.kind == "const" and value.data in SPREADING_MAPS:
@@ -111,7 +119,7 @@ def _is_a_program_of_one(text: str) -> bool:
 
 
 def _means_several_gpus(text: str) -> bool:
-    return re.search(_SEVERAL_GPUS, text) is not None
+    return occurs(_SEVERAL_GPUS, text)
 
 
 def _is_own_gpu(value: Value) -> bool:
@@ -125,7 +133,8 @@ def _is_own_gpu(value: Value) -> bool:
     found = re.findall(r"[A-Za-z_]\w*", given)
     text = value.context.scope.tree.text
     return any(
-        re.search(_RANKS, name) or re.search(rf"\b{re.escape(name)}\s*=[^=\n]*(?:{_RANKS})", text)
+        re.search(_RANKS, name)
+        or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\n]*(?:{_RANKS})", text))
         for name in found
     )
 
@@ -139,11 +148,12 @@ def _is_one_place(value: Value) -> bool:
 
 
 def _places_by_hand(text: str) -> bool:
-    return re.search(_BY_HAND, text) is not None
+    return occurs(_BY_HAND, text)
 
 
-def _launches(text: str) -> bool:
-    return re.search(_LAUNCHES, text) is not None
+def launches(text: str) -> bool:
+    """Whether a file shows signs that several processes may run it."""
+    return occurs(_LAUNCHES, text)
 
 
 def is_on_the_cpu(site: Site) -> bool:

@@ -21,6 +21,7 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 # ---- decoding
 
@@ -52,6 +53,8 @@ _GENERATES_ELSEWHERE = (
 _LENGTHS = ("max_new_tokens", "max_length")
 #: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
+#: Code that sets in a dict how to decode.
+_SAMPLES_IN_A_DICT = r"""(?<=["'])do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample"""
 #: Code that generates without calling the model's `generate`.
 _OTHER_WAYS = r"text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
@@ -73,7 +76,7 @@ def _is_settled_in_the_project(site: Site) -> bool:
     texts = (site.source.text, *reach.texts)
     if not any(map(_may_generate, texts)):
         return any(map(_computes, reach.users))
-    if any(re.search(_OTHER_WAYS, text) or _generates_elsewhere(text) for text in texts):
+    if any(occurs(_OTHER_WAYS, text) or _generates_elsewhere(text) for text in texts):
         return False
     generating = trees(site, reach, ".generate(")
     if generating is None:
@@ -105,7 +108,7 @@ def _is_settled_here(site: Site) -> bool:
 
 
 def _computes(text: str) -> bool:
-    return re.search(_COMPUTES, text) is not None
+    return occurs(_COMPUTES, text)
 
 
 def _generate_calls(tree: Tree) -> list[Use]:
@@ -121,7 +124,7 @@ def _generate_calls(tree: Tree) -> list[Use]:
 
 def _every_call_states_a_length(tree: Tree) -> bool:
     """Whether the file only generates with `.generate(...)`, and each call sets a length."""
-    if re.search(_OTHER_WAYS, tree.text) or _generates_elsewhere(tree.text):
+    if occurs(_OTHER_WAYS, tree.text) or _generates_elsewhere(tree.text):
         return False
     calls = _generate_calls(tree)
     return bool(calls) and all(any(map(use.keyword, _LENGTHS)) for use in calls)
@@ -130,12 +133,10 @@ def _every_call_states_a_length(tree: Tree) -> bool:
 def _every_call_states_decoding(tree: Tree) -> bool:
     """Whether the file only generates with `.generate(...)`, and each call sets how it decodes."""
     text = tree.text
-    if "do_sample" not in text or re.search(_OTHER_WAYS, text) or _generates_elsewhere(text):
+    if "do_sample" not in text or occurs(_OTHER_WAYS, text) or _generates_elsewhere(text):
         return False
     calls = _generate_calls(tree)
-    in_a_dict = (
-        re.search(r"""["']do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample""", text) is not None
-    )
+    in_a_dict = occurs(_SAMPLES_IN_A_DICT, text)
     return bool(calls) and all(
         _states_decoding(use)
         or (use.spreads and in_a_dict)
@@ -193,11 +194,11 @@ def _tells_a_purpose(use: Use) -> bool:
 
 
 def _generates_elsewhere(text: str) -> bool:
-    return re.search(_GENERATES_ELSEWHERE, text) is not None
+    return occurs(_GENERATES_ELSEWHERE, text)
 
 
 def _may_generate(text: str) -> bool:
-    return re.search(_GENERATES, text) is not None
+    return occurs(_GENERATES, text)
 
 
 def ships_what_fits(site: Site) -> bool:
@@ -245,7 +246,7 @@ def trains_its_weights(site: Site) -> bool:
 
 
 def _trains_a_part(text: str) -> bool:
-    return re.search(_TRAINS_A_PART, text) is not None
+    return occurs(_TRAINS_A_PART, text)
 
 
 def trains(use: Use, tree: Tree) -> bool:

@@ -142,21 +142,35 @@ def _identity(site: Site) -> str:
 
 
 def _weights(site: Site, reported: frozenset[str]) -> str:
-    """The id and dtype as written in the call, so that the resolver can tell whether the weights fit on one GPU.
+    """What the resolver has to know to see whether the weights fit on one GPU, as the call has it: id, dtype and memory.
 
     Without an id, the resolver does not know the size and leaves "auto" to transformers.
     """
-    identity = _identity(site)
-    if not identity or "dtype" in reported:
-        return identity  # the resolver assumes bfloat16, which the call gets
-    argument = site.argument(*SPELLINGS["dtype"])
-    if argument is None:
-        return f"{identity}, dtype=None"
-    node = argument.node.value if isinstance(argument.node, ast.keyword) and argument.node.arg else None
-    if not isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+    parts = [_identity(site)]
+    if parts[0] and "dtype" not in reported:  # bfloat16, which the call gets, is what the resolver assumes
+        argument = site.argument(*SPELLINGS["dtype"])
+        text = "None" if argument is None else _again(argument.node, site)
+        if not text:
+            return ""
+        parts.append(f"dtype={text}")
+    for name, argument in site.arguments.items():
+        if name == "max_memory" or name.startswith("offload_"):
+            text = _again(argument.node, site)
+            if not text:
+                return ""
+            parts.append(f"{name}={text}")
+    return ", ".join(filter(None, parts))
+
+
+def _again(node: ast.AST, site: Site) -> str:
+    """The text of a keyword's value; "" where saying it twice would hurt, or be long."""
+    value = node.value if isinstance(node, ast.keyword) and node.arg else None
+    plain = (ast.Name, ast.Attribute, ast.Constant, ast.Dict, ast.expr_context)
+    if value is None or not all(isinstance(each, plain) for each in ast.walk(value)):
         return ""
-    start, end = site.range_of(node)
-    return f"{identity}, dtype={site.source.text[start:end]}"
+    start, end = site.range_of(value)
+    text = site.source.text[start:end]
+    return "" if "\n" in text else text
 
 
 def _given(site: Site, setting: str, name: str, value: str) -> Change:

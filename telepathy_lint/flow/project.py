@@ -72,10 +72,8 @@ class Modules:
         return _Importer(self, os.path.abspath(path))
 
     def holder(self, dotted: str, asker: str) -> Scope | None:
-        """The scope of the project module that a dotted import in a file refers to."""
-        module, _, name = dotted.rpartition(".")
-        if not module.strip("."):
-            module = dotted[: len(dotted) - len(dotted.lstrip("."))]
+        """The scope of the project's module that a dotted import takes a name from, as a file imports it."""
+        module, name = _module_of(dotted), dotted.rpartition(".")[2]
         if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
             return None
         path = self._file(module, asker)
@@ -91,7 +89,10 @@ class Modules:
         if key not in self._names:
             self._names[key] = None  # circular imports of a name bind nothing
             self._names[key] = self._evaluators[top.tree].module_name(name)
-        return self._names[key]
+        values = self._names[key]
+        if values is None or not any(map(_is_relative, values)):
+            return values
+        return tuple(_from_outside(value, _module_of(dotted), top.tree.source.path) for value in values)
 
     def may_forward(self, path: str) -> frozenset[str]:
         """The names of functions in a module that may pass `**kwargs` to a load; only then is it worth parsing."""
@@ -241,6 +242,38 @@ class _Importer:
 
     def holder(self, dotted: str) -> Scope | None:
         return self._modules.holder(dotted, self._asker)
+
+
+def _module_of(dotted: str) -> str:
+    """The module that a dotted import takes its name from: "pkg.module" of "pkg.module.NAME", "." of ".NAME"."""
+    module = dotted.rpartition(".")[0]
+    return module if module.strip(".") else dotted[: len(dotted) - len(dotted.lstrip("."))]
+
+
+def _is_relative(value: Value) -> bool:
+    """Whether a value is a relative import that leads to no binding: a module of a package, most of the time."""
+    return value.kind == "symbol" and str(value.data).startswith(".")
+
+
+def _from_outside(value: Value, module: str, path: str) -> Value:
+    """A relative import of a module as a file spells it that imports from this module (at `path`).
+
+    Left as it is, it would lead to what lies beside that other file.
+    """
+    if not _is_relative(value):
+        return value
+    symbol = str(value.data)
+    level = len(symbol) - len(symbol.lstrip("."))
+    dots = len(module) - len(module.lstrip("."))
+    parts = module[dots:].split(".") if module[dots:] else []
+    up = level if os.path.basename(path) != "__init__.py" else level - 1
+    if up > len(parts):
+        if not dots:
+            return Value("other", None, value.node, value.context, value.via)
+        dots += up - len(parts)  # a relative import that starts further up
+    kept = parts[: max(0, len(parts) - up)]
+    named = "." * dots + ".".join([*kept, symbol[level:]])
+    return Value("symbol", named, value.node, value.context, value.via)
 
 
 def _with_open_keywords(data: bytes) -> frozenset[str]:

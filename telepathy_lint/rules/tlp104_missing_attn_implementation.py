@@ -17,7 +17,7 @@ class MissingAttnImplementation(Rule):
     transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
     between releases (Gemma2 accepted SDPA up to 5.20, but not in 5.23). FlashAttention is never chosen automatically.
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
-    all of them.
+    all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
 
     Unless strict, the rule leaves out models for which every release picks SDPA (Llama, Mistral, Qwen2 and similar models), projects
     whose requirements list transformers and do not mention FlashAttention, float32, the CPU, small encoders, and code that

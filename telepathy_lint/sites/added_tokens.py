@@ -10,6 +10,7 @@ from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.file import File
 from telepathy_lint.sites.loads import loads, surely
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import occurs
 
 _METHODS = ("add_special_tokens", "add_tokens")
 #: Words of code that may resize the model's embeddings.
@@ -35,7 +36,7 @@ _MARKED = r"<\S+>|\[\S+\]"
 def find(file: File) -> Iterator[Site]:
     """Yield the calls that add tokens; `about` are models without a row for them, `token` is the first such token."""
     tree, words = file.tree, file.words
-    if not words.has(*_METHODS) or re.search(_RESIZES, tree.text):
+    if not words.has(*_METHODS) or occurs(_RESIZES, tree.text):
         return
     for node, method in file.uses.method_calls(*_METHODS):
         context = tree.context_of(node)

@@ -10,6 +10,7 @@ from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.sites.loads import surely
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import occurs
 
 #: Methods of floating-point tensors that keep the dtype.
 _KEEP = frozenset({
@@ -26,7 +27,7 @@ def find(file: File) -> Iterator[Site]:
     """Yield the calls of `numpy`; `about` are the models that computed the tensor."""
     tree, words = file.tree, file.words
     offsets = words.find(".numpy(", whole=False)
-    if not offsets or "bfloat16" not in tree.text or re.search(_OTHERWISE, tree.text):
+    if not offsets or "bfloat16" not in tree.text or occurs(_OTHERWISE, tree.text):
         return
     for node, method in file.uses.method_calls("numpy"):
         if node.args or node.keywords:

@@ -12,6 +12,7 @@ from telepathy_lint.flow.objects import SURELY_IS
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.sites.loads import surely
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import occurs
 
 _CONFIG = r"(?:Seq2Seq)?TrainingArguments|(?:SFT|DPO|KTO|ORPO|CPO|Reward)Config"
 _TRAINER = r"(?:Seq2Seq|SFT|DPO|KTO|ORPO|CPO|Reward)?Trainer"
@@ -25,7 +26,7 @@ _OTHERWISE = (
 def find(file: File) -> Iterator[Site]:
     """Yield the training arguments with `fp16`; `about` is the model, all of whose weights are trained."""
     tree, words = file.tree, file.words
-    if not words.has("fp16") or not words.has("train") or re.search(_OTHERWISE, tree.text):
+    if not words.has("fp16") or not words.has("train") or occurs(_OTHERWISE, tree.text):
         return
     for trainer in tree.visit(tree.lines_of(words.find("Trainer", whole=False))):
         if not isinstance(trainer, ast.Call) or not re.fullmatch(_TRAINER, last(dotted(trainer.func) or "")):

@@ -6,7 +6,7 @@ import ast
 import re
 
 from telepathy_lint.flow.arguments import Argument, single_string
-from telepathy_lint.flow.bindings import dotted, parameters
+from telepathy_lint.flow.bindings import default_of, dotted, parameters
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
@@ -125,7 +125,11 @@ def _is_text(value: Value, chain: str) -> bool:
         return isinstance(value.data, str)
     if value.kind == "param":
         name = str(value.data)
-        return annotation_of(value.node, name) in _STRINGS or re.search(_ID_NAME, name) is not None
+        return (
+            annotation_of(value.node, name) in _STRINGS
+            or re.search(_ID_NAME, name) is not None
+            or _has_text_default(value.node, name)
+        )
     if value.kind == "call":
         called = str(value.data)
         if catalog.last(called)[:1].isupper() and not called.endswith("Path"):
@@ -136,6 +140,14 @@ def _is_text(value: Value, chain: str) -> bool:
         # `args.model` comes from a command line; a config's attribute must be named like an id.
         return chain.startswith(_ARGUMENTS) or re.search(_ID_NAME, chain) is not None
     return value.kind == "text"
+
+
+def _has_text_default(function: ast.AST, name: str) -> bool:
+    """Whether a parameter has an id as its default: what the callers pass instead is one, too."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return False
+    default = default_of(function, name)
+    return isinstance(default, ast.Constant) and isinstance(default.value, str) and default.value != ""
 
 
 def annotation_of(function: ast.AST, name: str) -> str:

@@ -8,7 +8,6 @@ anywhere in the file, because a missed alarm is cheaper than a false alarm.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from telepathy_lint.flow.arguments import Argument
@@ -19,6 +18,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loads import with_companions
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import occurs
 
 BATCH = "per_device_train_batch_size"
 _CONFIGS = ("TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig")
@@ -104,7 +104,7 @@ class Batches:
         models = [site for site in self.loads if site.kind in ("model", "pipeline")]
         if len(models) != 1 or models[0].unseen or models[0].indirect or models[0].model_id is None:
             return None
-        if not models[0].generative or re.search(_OTHERWISE, self.tree.text):
+        if not models[0].generative or occurs(_OTHERWISE, self.tree.text):
             return None
         known = {site.node for site in self.loads}
         for node in self.tree.visit(self.tree.lines_of(self.words.find("from_pretrained"))):

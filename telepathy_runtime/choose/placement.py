@@ -63,11 +63,11 @@ def choose_device_map(
         return Choice(None, "no accelerator, the weights stay on the CPU")
     if machine.launcher.distributed:
         return _own_device(machine)
-    if machine.accelerator == "mps":
-        return _on_mps(machine, weight_bytes)
     if max_memory is not None or offload:
         given = "max_memory" if max_memory is not None else "an offload argument"
-        return Choice("auto", f"{given} was given, which only a computed map respects")
+        return Choice("auto", f"{given} was given, which only a computed map obeys")
+    if machine.accelerator == "mps":
+        return _on_mps(machine, weight_bytes)
     if purpose == "training" or (purpose == "finetune-adapters" and _fits(machine.devices[0], weight_bytes)):
         return _to_train(machine, weight_bytes)
     if len(machine.devices) > 1:

@@ -9,11 +9,12 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.commands import models
+from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
     cards_of,
     job_options,
@@ -23,6 +24,7 @@ from telepathy_runtime.commands.job_options import (
 )
 from telepathy_runtime.commands.models import find
 from telepathy_runtime.memory import log, render
+from telepathy_runtime.memory.advice import Advice, advice
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import Gpu
@@ -52,7 +54,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     models.add_source_options(listed)
     listed.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    listed.set_defaults(run=_guarded(models.run))
+    listed.set_defaults(run=guarded(models.run))
 
     one = subparsers.add_parser("estimate", help="estimate the peak memory of a job, by component")
     one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
@@ -60,7 +62,7 @@ def add_parsers(subparsers: Any) -> None:
     job_options(one)
     pair_options(one)
     traced_option(one)
-    one.set_defaults(run=_guarded(_estimate))
+    one.set_defaults(run=guarded(_estimate))
 
     plan = subparsers.add_parser("plan", help="find the largest batch that fits on a GPU")
     plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
@@ -74,15 +76,20 @@ def add_parsers(subparsers: Any) -> None:
     plan.add_argument(
         "--context", action="store_true", help="find the longest sequence instead of the largest batch"
     )
-    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences per device")
+    plan.add_argument(
+        "--batch", type=int, default=1, help="with --context and --explain: sequences per device"
+    )
+    plan.add_argument(
+        "--explain", action="store_true", help="show what to change to save memory, also if the job fits"
+    )
     plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
     traced_option(plan)
-    plan.set_defaults(run=_guarded(_plan))
+    plan.set_defaults(run=guarded(_plan))
 
     compare = subparsers.add_parser("compare", help="compare estimates and measurements in a monitor's log")
     compare.add_argument("log", help="JSON-lines file written by the monitor")
     compare.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    compare.set_defaults(run=_guarded(_compare))
+    compare.set_defaults(run=guarded(_compare))
 
 
 def _estimate(args: argparse.Namespace) -> int:
@@ -123,18 +130,39 @@ def _plan(args: argparse.Namespace) -> int:
     work = workload(args)
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
+    found = _advice(args, specs, work, fits)
     if args.plot:
         _draw_fits(args, fits, work)
     if args.json:
-        print(
-            json.dumps(
-                [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits], indent=2
-            )
-        )
+        shown = [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits]
+        if found is not None:
+            shown[0]["advice"] = render.advice_json(found)
+        print(json.dumps(shown, indent=2))
     else:
         print(_searched(args, work))
         print(render.fits_table(fits, "tokens" if args.context else "batch", args.reserve))
+        if found is not None:
+            print(f"\n{render.advice_text(found, fits[0][1].budget_bytes, work.batch)}")
     return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def _advice(
+    args: argparse.Namespace, specs: Sequence[ModelSpec], work: Workload, fits: Sequence[tuple[str, Fit]]
+) -> list[Advice] | None:
+    """What to change, if it was asked for, or if the one job that was asked about does not fit; None otherwise."""
+    possible = len(fits) == 1 and not (args.target or args.traced or args.context)
+    if args.explain and not possible:
+        raise UnknownOptionError(
+            "--explain is for one model on one GPU, without --target, --traced and --context"
+        )
+    if not args.explain and (not possible or fits[0][1].batch):
+        return None
+    spec, card = specs[0], fits[0][1].gpu
+    return advice(
+        work,
+        lambda job: estimate(spec, job),
+        lambda job: max_batch(spec, job, device=card, reserve=args.reserve),
+    )
 
 
 def _searched(args: argparse.Namespace, work: Workload) -> str:
@@ -271,29 +299,6 @@ def _compare(args: argparse.Namespace) -> int:
     for device, code, message in result.findings:
         print(f"{device}: {code}: {message}")
     return int(result.bad)
-
-
-def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Print errors that a user can cause as one line, and return exit code 2."""
-
-    def run(args: argparse.Namespace) -> int:
-        try:
-            return command(args)
-        except ModuleNotFoundError as error:
-            extra = {"torch": "runtime", "transformers": "runtime", "matplotlib": "plot"}.get(
-                error.name or ""
-            )
-            hint = f": pip install 'telepathy-lint[{extra}]'" if extra else ""
-            print(f"telepathy-runtime: {error}{hint}", file=sys.stderr)
-            return 2
-        except (ValueError, OSError, ImportError) as error:
-            text = str(error)
-            if isinstance(error, OSError) and error.filename is not None:
-                text = f"{error.filename}: {error.strerror}"
-            print(f"telepathy-runtime: {text}", file=sys.stderr)
-            return 2
-
-    return run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from telepathy_runtime.memory.advice import Advice, options_of
 from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.plan import Fit
@@ -227,3 +228,40 @@ def _fit_cells(fit: Fit) -> tuple[object, ...]:
         fit.at.peak.name if fit.at else "does not fit",
         gib(fit.above.peak_allocated),
     )
+
+
+def advice_text(found: Sequence[Advice], budget: int, batch: int) -> str:
+    """What to change, one row a change, and the options of the first changes that fit together."""
+    if not found:
+        return "no change that the planner knows saves memory"
+    rows = [
+        (each.change.text, gib(each.saves), each.largest, gib(each.together), each.largest_together)
+        for each in found
+    ]
+    header = ("change", "saves alone", "batch", "with those above", "batch")
+    lines = [f"what to change, at batch {batch}; the batches are the largest that fit", table(header, rows)]
+    needed = next((index for index, each in enumerate(found) if each.together <= budget), None)
+    alone = next((each for each in found if each.peak <= budget), None)
+    if alone is not None:
+        lines.append(f"enough alone: {alone.change.options}")
+    elif needed is not None:
+        lines.append("enough together: " + options_of(found[: needed + 1]))
+    else:
+        lines.append("not even all of them together are enough")
+    return "\n".join(lines)
+
+
+def advice_json(found: Sequence[Advice]) -> list[dict[str, Any]]:
+    """The same as plain data, in bytes."""
+    return [
+        {
+            "change": each.change.text,
+            "options": each.change.options,
+            "peak_bytes": each.peak,
+            "saves_bytes": each.saves,
+            "batch": each.largest,
+            "together_bytes": each.together,
+            "together_batch": each.largest_together,
+        }
+        for each in found
+    ]

@@ -31,7 +31,7 @@ from telepathy_lint.rules import all_rules
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md"), *ROOT.glob("benchmarks/**/*.md")])
-SHOWN = ("adopt", "house-loader", "output-formats", "plan-memory", "suppression")
+SHOWN = ("adopt", "house-loader", "output-formats", "plan-memory", "suppression", "surveys")
 PROGRAMS = {"telepathy-lint": "telepathy_lint", "telepathy-runtime": "telepathy_runtime.commands.cli"}
 HAS_LIBRARY = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
 

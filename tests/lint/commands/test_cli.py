@@ -240,6 +240,7 @@ def test_stdin_notebook(here: Path) -> None:
         "-m",
         "telepathy_lint",
         "check",
+        "--strict",  # a notebook is one process
         "--select",
         "TLP101",
         "--stdin-filename",
@@ -699,7 +700,7 @@ def broken_notebook() -> str:
 @pytest.mark.parametrize("form", ["json", "sarif", "gitlab"])
 def test_cells_that_cannot_be_read_are_said_among_what_was_found_in_the_others(lint: Any, form: str) -> None:
     write("n.ipynb", broken_notebook())
-    ran = lint("--select", "TLP101", "--output-format", form)
+    ran = lint("--strict", "--select", "TLP101", "--output-format", form)
     assert ran.code == 2
     document = json.loads(ran.out)
     if form == "json":
@@ -719,7 +720,7 @@ def test_cells_that_cannot_be_read_are_said_among_what_was_found_in_the_others(l
 
 def test_cells_that_cannot_be_read_do_not_stop_fixes_baselines_and_comments(lint: Any) -> None:
     path = write("n.ipynb", broken_notebook())
-    arguments = ("--select", "TLP101", "--output-format", "json")
+    arguments = ("--strict", "--select", "TLP101", "--output-format", "json")
     written = lint(*arguments, "--baseline", "b.json", "--write-baseline")
     assert (written.code, written.err.count("TLP000")) == (2, 2)
     left = lint(*arguments, "--baseline", "b.json")
@@ -728,6 +729,6 @@ def test_cells_that_cannot_be_read_do_not_stop_fixes_baselines_and_comments(lint
     assert (fixed.code, [one["code"] for one in json.loads(fixed.out)]) == (2, ["TLP000", "TLP000"])
     assert [cell["source"] for cell in json.loads(path.read_text())["cells"]][1:3] == ["x = (", "y y"]
     write("n.ipynb", broken_notebook())
-    silenced = lint("--select", "TLP101", "--add-noqa")
+    silenced = lint("--strict", "--select", "TLP101", "--add-noqa")
     assert (silenced.code, silenced.out) == (2, "Added 2 noqa comments.\n")
     assert silenced.err.count("TLP000") == 2

@@ -125,13 +125,51 @@ def test_evidence_holds_back_the_fixes_that_it_is_about(line: str) -> None:
     assert ("load_tokenizer(" in text) == ("TLP201" not in held)
 
 
+#: What comes behind a load with a device map -> the kind of evidence against another map, None where it is none.
+PLACING = {
+    ('"cuda:0"', "model.register_forward_hook(steer)"): "hooks",
+    ('"cuda:0"', "w = model.lm_head.weight[3]"): "weights",
+    ('{"": 0}', "names = [n for n, p in model.named_parameters()]"): "weights",
+    ('"cuda:0"', "other = x.to('cuda:1')"): "layout",
+    ('"auto"', "print(model.hf_device_map)"): "map-read",
+    ('{"": 0}', "rank = int(os.environ['RANK']); x.to('cuda:0')"): "devices",
+    ('{"": 0}', "rank = int(os.environ['RANK']); x.cuda()"): "devices",
+    ('"auto"', "rank = int(os.environ['LOCAL_RANK']); x = torch.ones(3, device='cuda')"): "devices",
+    ('"auto"', "rank = int(os.environ['LOCAL_RANK']); x.to(f'cuda:{rank}')"): "devices",
+    ('"auto"', "device = 'cuda'; rank = 0; init_process_group()\ndevice = torch.device('cuda')\nx.to(device)"): "devices",
+    ('"cuda" if torch.cuda.is_available() else "cpu"', "x.to('cpu')"): "devices",
+    ('"auto" if torch.cuda.is_available() else None', "device = 'cpu'\nx.to(device)"): "devices",
+    ('"cuda:0"', "x.to('cuda:0')"): None,
+    ('"cuda" if torch.cuda.is_available() else "cpu"', "x.to(model.device)"): None,
+    ('"cuda" if torch.cuda.is_available() else "cpu"', "device = model.device\nx.to(device)"): None,
+    ('"auto"', "model.register_forward_hook(steer); w = model.lm_head.weight[3]"): None,
+    ('"auto"', "rank = int(os.environ['RANK']); x.to(model.device).to(torch.bfloat16)"): None,
+    ('"auto"', "accelerator = Accelerator(); rank = accelerator.process_index; x.to('cuda')"): None,
+    ('"auto"', "trainer = Trainer(model); x.to('cuda')"): None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("device_map", "line"), PLACING)
+def test_evidence_against_another_device_map(device_map: str, line: str) -> None:
+    kind = PLACING[device_map, line]
+    head = HEAD.replace('"auto"', device_map)
+    fix = found(f"{head}{line}\n")["TLP101"]
+    assert (fix.safety == "display") == (kind is not None), fix  # type: ignore[attr-defined]
+    if kind is not None:
+        assert evidence.KINDS[kind] in fix.reason  # type: ignore[attr-defined]
+        despite = found(f"{head}{line}\n", unsafe_fixes_despite=(kind,))["TLP101"]
+        assert despite.safety != "display"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("line", HARMLESS)
 def test_what_only_looks_like_evidence_holds_nothing_back(line: str) -> None:
     fixes = found(f"{HEAD}{line}\n")
     assert [code for code, fix in fixes.items() if fix.safety == "display"] == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in evidence.KINDS if kind not in ("inputs", "quantized")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in evidence.KINDS if kind in {shown for shown, _ in LINES.values()}]
+)
 def test_an_owner_can_overrule_one_kind(kind: str) -> None:
     # The line with the fewest other kinds beside this one.
     line = next(line for line, (shown, _) in LINES.items() if shown == kind and "Trainer" not in line)

@@ -95,8 +95,10 @@ def fixed_codes(folder: Path) -> dict[str, list[str]]:
     return places
 
 
-def run_all(jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None) -> list[dict[str, Any]]:
-    """All jobs in one process, of this interpreter or of another one."""
+def run_all(
+    jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None, machine: str | None = None
+) -> list[dict[str, Any]]:
+    """All jobs in one process, of this interpreter or of another one, on a machine of tests/runtime/machines.py."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -112,7 +114,7 @@ def run_all(jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = N
     }
     done = subprocess.run(
         [python or sys.executable, "-W", "ignore", "-m", "tests.lint.fixes.run_scripts"],
-        input=json.dumps({"scripts": list(jobs)}),
+        input=json.dumps({"scripts": list(jobs), "machine": machine}),
         capture_output=True,
         text=True,
         cwd=folder,

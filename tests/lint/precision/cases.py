@@ -432,6 +432,12 @@ pipeline("text-generation", model=load_model("x"))
 from transformers import pipeline
 def load(thing):
     return pipeline("text-generation", model=thing)
+=== pipeline given a parameter whose default is an id
+from transformers import pipeline
+def transcriber(model="openai/whisper-base.en", other=None, empty=""):
+    pipeline("automatic-speech-recognition", model=other)
+    pipeline("automatic-speech-recognition", model=empty)
+    return pipeline("automatic-speech-recognition", model=model, device_map={"": 0})  #> 101 102 104
 === pipeline with an id of a widget
 import streamlit as st
 from transformers import pipeline

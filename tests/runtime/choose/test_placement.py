@@ -35,6 +35,8 @@ CASES: dict[str, tuple[Machine, dict[str, Any], Any]] = {
     "one GPU and max_memory": (cuda(), {"weight_bytes": 1, "max_memory": {0: "4GiB"}}, "auto"),
     "two GPUs": (cuda(2), {"weight_bytes": GIB}, "auto"),
     "mps": (MPS, {"weight_bytes": 99 * GIB}, {"": "mps"}),
+    "mps and max_memory": (MPS, {"weight_bytes": 1, "max_memory": {"mps": "4GiB"}}, "auto"),
+    "mps, offload": (MPS, {"weight_bytes": 1, "offload": True}, "auto"),
     "xpu": (XPU, {"weight_bytes": GIB}, {"": "xpu:0"}),
     "second node: local rank, not global": (cuda(8, launcher=NODE_2), {}, {"": "cuda:1"}),
     "launcher that binds: every process sees one": (
