@@ -50,7 +50,7 @@ def is_placed_alike(site: Site) -> bool:
     if is_on_the_cpu(site):
         return True  # there, placement does not depend on free memory
     if all(map(_is_own_gpu, argument.values)):
-        return True  # the loader also places each process of a launcher like this
+        return True  # the loader would place each process of a launcher in the same way
     if not all(map(_is_one_place, argument.values)):
         return False
     if runs_as_one_process(site):
