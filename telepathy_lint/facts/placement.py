@@ -78,7 +78,7 @@ def runs_as_one_process(site: Site) -> bool:
 
 
 def is_spread(site: Site) -> bool:
-    """Whether accelerate computes the map, so that the model lies on several GPUs as it is."""
+    """Whether accelerate computes the map, so that the model may already be on several GPUs."""
     argument = site.argument("device_map")
     values = argument.values if argument is not None else ()
     return all(value.is_none or value.data in SPREADING_MAPS for value in values)
@@ -152,7 +152,7 @@ def _places_by_hand(text: str) -> bool:
 
 
 def launches(text: str) -> bool:
-    """Whether a file shows signs that several processes may run it."""
+    """Whether the file shows that several processes may run it."""
     return occurs(_LAUNCHES, text)
 
 

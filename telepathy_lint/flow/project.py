@@ -72,7 +72,7 @@ class Modules:
         return _Importer(self, os.path.abspath(path))
 
     def holder(self, dotted: str, asker: str) -> Scope | None:
-        """The scope of the project's module that a dotted import takes a name from, as a file imports it."""
+        """The scope of the project module that a dotted import in a file refers to."""
         module, name = _module_of(dotted), dotted.rpartition(".")[2]
         if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
             return None
@@ -245,20 +245,20 @@ class _Importer:
 
 
 def _module_of(dotted: str) -> str:
-    """The module that a dotted import takes its name from: "pkg.module" of "pkg.module.NAME", "." of ".NAME"."""
+    """The module in a dotted import: "pkg.module" in "pkg.module.NAME", "." in ".NAME"."""
     module = dotted.rpartition(".")[0]
     return module if module.strip(".") else dotted[: len(dotted) - len(dotted.lstrip("."))]
 
 
 def _is_relative(value: Value) -> bool:
-    """Whether a value is a relative import that leads to no binding: a module of a package, most of the time."""
+    """Whether a value is a relative import without a binding; usually it is a module of a package."""
     return value.kind == "symbol" and str(value.data).startswith(".")
 
 
 def _from_outside(value: Value, module: str, path: str) -> Value:
-    """A relative import of a module as a file spells it that imports from this module (at `path`).
+    """Convert a relative import in a module (at `path`) to the form that a file which imports the module would use.
 
-    Left as it is, it would lead to what lies beside that other file.
+    Without this, it would refer to files next to that other file.
     """
     if not _is_relative(value):
         return value
@@ -270,7 +270,7 @@ def _from_outside(value: Value, module: str, path: str) -> Value:
     if up > len(parts):
         if not dots:
             return Value("other", None, value.node, value.context, value.via)
-        dots += up - len(parts)  # a relative import that starts further up
+        dots += up - len(parts)  # a relative import that starts in a higher folder
     kept = parts[: max(0, len(parts) - up)]
     named = "." * dots + ".".join([*kept, symbol[level:]])
     return Value("symbol", named, value.node, value.context, value.via)

@@ -1,7 +1,8 @@
-"""How many tokens a server's key and value cache holds, by vLLM's arithmetic.
+"""Computes how many tokens a server's key-value cache can hold, in the same way as vLLM.
 
-vLLM takes a share of the GPU (`gpu_memory_utilization`), subtracts the weights, the peak of a forward over the largest batch
-of tokens that it schedules, and what is not PyTorch's, and cuts the rest into blocks of a few tokens for every layer.
+vLLM takes a share of the GPU (`gpu_memory_utilization`); subtracts the weights, the peak of a forward pass
+with the largest scheduled batch of tokens, and memory outside PyTorch; and divides the rest into blocks of a
+few tokens for each layer.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element
 
 UTILIZATION = 0.9
 BLOCK_SIZE = 16
-"""Tokens in a block."""
+"""Tokens per block."""
 SCHEDULED = 8192
-"""Tokens of one forward at most, prefills and decodes together (`max_num_batched_tokens`)."""
+"""Maximum number of tokens in a forward pass, in prefills and decodes (`max_num_batched_tokens`)."""
 SEQUENCES = 256
-"""Sequences whose logits a forward makes at most (`max_num_seqs`)."""
+"""Maximum number of sequences with logits in a forward pass (`max_num_seqs`)."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """Bytes on one GPU, and the cache that is left."""
+    """Bytes on one GPU, and the remaining cache."""
 
     gpu: Gpu
     budget: int  # the share of the whole card
     weights: int
-    forward: int  # the peak of a forward, without weights and cache
-    other: int  # context, communication, graphs: not PyTorch's
-    block: int  # bytes of a block, all layers of this rank
+    forward: int  # the peak of a forward pass, without weights and cache
+    other: int  # memory outside PyTorch: context, communication, graphs
+    block: int  # bytes of a block, for all layers of this rank
     blocks: int
     block_size: int
     max_len: int
@@ -42,12 +43,12 @@ class Serving:
 
     @property
     def tokens(self) -> int:
-        """Tokens that the cache holds."""
+        """Tokens that fit in the cache."""
         return self.blocks * self.block_size
 
     @property
     def concurrency(self) -> float:
-        """Sequences of the greatest length that the cache holds at once."""
+        """Sequences of the maximum length that fit in the cache at the same time."""
         return self.blocks / -(-self.max_len // self.block_size)
 
 
@@ -66,10 +67,10 @@ def serve(
     sequences: int = SEQUENCES,
     other: int | None = None,
 ) -> Serving:
-    """The cache of a server of `spec` on each of `tensor_parallel` cards; `max_len` 0 is the model's own length.
+    """The cache of a server for `spec` on each of `tensor_parallel` cards; `max_len` 0 is the model's own length.
 
-    `cache_dtype` "fp8" takes one byte an element. `other` is what PyTorch does not know of, the card's context by default.
-    Raises UnknownOptionError for values that cannot be, or a model without a cache.
+    `cache_dtype` "fp8" uses one byte per element. `other` is memory outside PyTorch, by default the card's
+    context. Raises UnknownOptionError for impossible values, or a model without a cache.
     """
     _check(spec, tensor_parallel, utilization, block_size, scheduled, sequences)
     length = max_len or spec.max_positions
@@ -77,7 +78,7 @@ def serve(
         raise UnknownOptionError(f"max_len {length}: {spec.id} was made for {spec.max_positions} tokens")
     e = element_size(dtype)
     element = 1 if cache_dtype == "fp8" else element_size(cache_dtype or dtype)
-    # Where there are fewer key heads than ranks, each rank holds one.
+    # If there are fewer key heads than ranks, each rank has one.
     heads = max(spec.kv_heads // tensor_parallel, 1)
     layers = spec.layers if spec.cached_layers < 0 else spec.cached_layers
     block = layers * block_size * heads * (spec.head_dim + (spec.value_dim or spec.head_dim)) * element
@@ -91,10 +92,10 @@ def serve(
 
 
 def forward_bytes(spec: ModelSpec, tokens: int, sequences: int, ranks: int, e: int) -> int:
-    """The peak of a forward without weights and cache: the feed-forward of a layer, or the logits of the sampler.
+    """The peak of a forward pass without weights and cache: in a layer's feed-forward, or in the sampler's logits.
 
-    A layer holds the residual stream, its input and output, and gate, up and their product (merged in one matrix, the
-    product beside it); the sampler turns logits to float32 and keeps their softmax.
+    A layer holds the residual stream, its input and output, and gate, up (in one matrix) and their product;
+    the sampler converts logits to float32 and keeps their softmax.
     """
     widths = 4 * spec.hidden + (3 if spec.gated_mlp else 2) * spec.intermediate // ranks
     return max(e * tokens * widths, sequences * spec.vocab * (e + 8) + e * tokens * 2 * spec.hidden)
