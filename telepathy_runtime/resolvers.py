@@ -46,8 +46,8 @@ def resolve_attn_implementation(
 
     The config of `model_id` gives the class (`model_class` as in load_model); without an id the class is
     unknown. None leaves the choice to transformers: sdpa if the class supports it, else eager. A name is
-    returned only if it differs from that choice. Pass `dtype` and `device_map` if the load does not use the
-    loader's: flash attention needs a 16-bit dtype and a GPU. `explain=True` prints the choice and its reason.
+    returned only if it differs from that choice. Pass the `dtype` and `device_map` of the load if they differ
+    from the loader's choices: flash attention needs a 16-bit dtype and a GPU. `explain=True` prints the choice and its reason.
     """
     return planning.decide_attention(
         model_id,

@@ -46,7 +46,7 @@ def checked(number: Number, gpu: str) -> Checked | None:
 
 
 def _memory(number: Number, exact: float) -> Checked | None:
-    """Compare a memory size with the weights: not less than them, or equal if the name says that it is the weights."""
+    """Compare a memory size with the weights: at least their size, or exactly, if its name says that it is the weights."""
     name = number.table.lower()
     weights = any(word in name for word in ("weight", "param", "model_size", "size_gb"))
     verdict: Verdict = "agrees"

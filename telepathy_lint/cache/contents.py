@@ -42,7 +42,7 @@ class Contents:
         return seen[0]
 
     def digest_around(self, folder: str) -> str:
-        """A digest of all Python files of the project that a folder belongs to: of who imports whom, and of what they hold."""
+        """A digest of all Python files in the project of a folder: their imports and their contents."""
         if folder not in self._around:
             from telepathy_lint.flow.import_resolution import project_root, python_files
 

@@ -25,8 +25,8 @@ MAX_TOTAL = 256 << 20
 _MAX_FILES = 32
 _MAX_DAYS = 30
 
-#: What a result rests on beside its file: ("pkg", "/folder", "/folder/pkg.py") for an import followed from a folder ("" where
-#: it led nowhere), ("/folder/pkg.py", "digest") for a content, and ("*", "/folder", "digest") for all
+#: A dependency of a result: ("pkg", "/folder", "/folder/pkg.py") for an import from a folder ("" if nothing
+#: was found), ("/folder/pkg.py", "digest") for a file's content, and ("*", "/folder", "digest") for all
 #: Python files of the project around a folder.
 Fact = tuple[str, ...]
 

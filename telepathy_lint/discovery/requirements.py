@@ -1,4 +1,4 @@
-"""Finds what a project says in its requirement files: the lowest transformers version it allows, and FlashAttention."""
+"""Reads a project's requirement files: the lowest transformers version that it allows, and FlashAttention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
 _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
-#: FlashAttention, or the package that brings kernels of it.
+#: FlashAttention, or the package that provides its kernels.
 _FLASH_ATTENTION = r"(?im)flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
@@ -37,22 +37,22 @@ _FIRST = (2,)
 
 
 class Declared(NamedTuple):
-    """What the requirement files of a folder say."""
+    """The contents of a folder's requirement files."""
 
     target: Target | None
-    #: Whether FlashAttention is named beside transformers, there or in what explains the installation; None where the files
-    #: do not list transformers.
+    #: Whether FlashAttention is mentioned, in files that list transformers or in installation instructions;
+    #: None if no file lists transformers.
     flash_attention: bool | None
 
 
 class Targets:
-    """What holds for each folder: from the nearest parent folder in the repository whose files name transformers."""
+    """The requirements for each folder, from its nearest parent in the repository whose files list transformers."""
 
     def __init__(self) -> None:
         self._found: dict[str, Declared] = {}
 
     def settings(self, config: Config, folder: str) -> Settings:
-        """A configuration's settings, with what the project's requirements say for the folder."""
+        """A configuration's settings, combined with the project's requirements for the folder."""
         found = self._of(folder)
         settings = config.settings(found.target.version if found.target is not None else None)
         return settings._replace(flash_attention=found.flash_attention)
@@ -82,7 +82,7 @@ def target_of(folder: str) -> Target | None:
 
 
 def declared_in(folder: str) -> Declared:
-    """What the requirement files of one folder say."""
+    """Read the requirement files of one folder."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -112,7 +112,7 @@ def _names_flash_attention(text: str) -> bool:
 
 
 def _explained(folder: str, names: list[str]) -> Iterator[str]:
-    """What says how to install the project: FlashAttention is often installed by hand, behind torch."""
+    """The installation instructions: FlashAttention is often installed separately, after torch."""
     for name in names:
         if name.lower().startswith(("readme", "install", "dockerfile")) or name.endswith(".sh"):
             yield _text(os.path.join(folder, name))

@@ -1,4 +1,4 @@
-"""Whether another attention implementation than the one that transformers chooses could be used, and would change anything."""
+"""Decides whether a different attention implementation could be used, and would make a difference."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from telepathy_lint.knowledge import sdpa
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
-#: Text where attention weights may be read, or attention be replaced; the lines are then looked at as syntax.
+#: Text on lines that may read attention weights or replace attention; the lines are then parsed.
 _ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
 _WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
 _ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
 
 
 def is_settled(site: Site, settings: Settings) -> bool:
-    """Whether no other implementation could be used than the one that transformers chooses, or it is the right one."""
+    """Whether only the implementation that transformers chooses can be used, or it is the right one."""
     if site.argument("use_flash_attention_2") is not None:
-        return True  # the rule about outdated arguments speaks of attention there
+        return True  # the rule about outdated arguments reports this attention argument
     if relevance.is_small(site):
-        return True  # its size makes no difference
+        return True  # the model is too small for a difference
     return (
         _is_in_float32(site)
         or is_on_the_cpu(site)
@@ -35,9 +35,10 @@ def is_settled(site: Site, settings: Settings) -> bool:
 
 
 def _is_the_only_choice(site: Site, settings: Settings) -> bool:
-    """Whether what is installed leaves no choice, or the model is one for which every release chooses SDPA.
+    """Whether the installed packages leave no choice, or every release chooses SDPA for the model.
 
-    The project's requirements (or those that a notebook installs) without FlashAttention leave what transformers picks.
+    If the project's requirements (or those that a notebook installs) do not include FlashAttention,
+    transformers' choice remains.
     """
     if settings.flash_attention or site.source.once(_speaks_of_flash_attention):
         return False
@@ -56,7 +57,7 @@ def _speaks_of_flash_attention(text: str) -> bool:
 
 
 def _installs(site: Site) -> bool:
-    """Whether a notebook lists what it installs, transformers among it, and FlashAttention not."""
+    """Whether a notebook installs transformers, but not FlashAttention."""
     if not site.source.path.endswith(".ipynb"):
         return False
     lines = re.findall(rb"[!%] ?(?:uv )?pip3? install[^\n\"]*", site.source.data)
@@ -73,7 +74,7 @@ def _is_in_float32(site: Site) -> bool:
 
 
 def _looks_at_attention(tree: Tree) -> bool:
-    """Whether a line reads attention weights, which one implementation gives, or puts code in the place of attention's own."""
+    """Whether a line reads attention weights, which only eager attention returns, or replaces attention code."""
     if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
         return False
     lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))

@@ -1,4 +1,4 @@
-"""Where a file puts tensors, or reaches into a model, itself: what another device map of the model may break."""
+"""Finds code that places tensors or accesses weights explicitly, which a different device map may break."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
 
-#: Only a model that a map has placed has this attribute; on a CPU the resolver gives no map.
+#: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
-#: Numbers of GPUs as scripts write them.
+#: GPU numbers in code.
 _GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cuda\(\s*(\d+)\s*\)"""
-#: Signs of a launcher that sets no device by itself, as a Trainer and an Accelerator do.
+#: Signs of a launcher that does not set the device itself, unlike a Trainer or an Accelerator.
 _RANKS = r"(?i)local_?rank|\brank\b|torchrun|init_process_group|world_size|process_index|slurm_|mp\.spawn|deepspeed"
 _SETS_THE_DEVICE = r"set_device\(|\bAccelerator\(|\bPartialState\(|TrainingArguments\("
-#: Where tensors may be put, or weights reached.
+#: Code that may place tensors, or access weights.
 _PUTS = r"\.cuda\(|\.to\(|\bdevice\s*="
 _REACHES = r"\.weight\b|\.bias\b"
 #: Modules of a model that may lie on any GPU.
@@ -32,21 +32,21 @@ def map_is_read(site: Site) -> int | None:
 
 
 def second_gpu(site: Site) -> int | None:
-    """The line that names a second GPU by its number."""
+    """The line with a second GPU number."""
     at = site.source.once(_second_gpu)
     return None if at is None else site.source.line_of(at)
 
 
 def weights_reached(site: Site) -> int | None:
-    """The line that takes a weight of a module: calls move what they are given to the module's GPU, this does not."""
+    """The line that accesses a weight of a module. A call moves its arguments to the module's GPU, but this does not."""
     return site.source.remember("weights reached", lambda: _reach(site))
 
 
 def own_device(site: Site) -> int | None:
-    """The line that puts tensors on a device of the script's choice, where the model may come to lie on another one.
+    """The line that places tensors on a device that the script chooses, if the model may be on a different one.
 
-    It may where a launcher starts several processes, and where the script stays on the CPU of a machine whose GPU is none
-    of those that it asks for.
+    That is possible if a launcher starts several processes, or if the script uses the CPU because the
+    machine's GPU is none of those that it checks for.
     """
     argument = site.argument("device_map")
     rest = site.source.once(_has_ranks)
@@ -58,7 +58,7 @@ def own_device(site: Site) -> int | None:
 
 
 def _may_stay_on_the_cpu(argument: Argument | None) -> bool:
-    """Whether one of several values leaves the model on the CPU."""
+    """Whether one of several values keeps the model on the CPU."""
     values = argument.values if argument is not None else ()
     return len(values) > 1 and any(_is_cpu(value) for value in values)
 
@@ -119,7 +119,7 @@ def _nodes(tree: Tree, pattern: str) -> Iterator[ast.AST]:
 
 
 def _device_of(call: ast.Call) -> ast.expr | None:
-    """The device that a call puts something on; `.cuda()` alone is "cuda"."""
+    """The device on which a call places something; `.cuda()` alone is "cuda"."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
     given = next((each.value for each in call.keywords if each.arg == "device"), None)
     if name in ("pipeline", "from_pretrained", "load_model"):
@@ -132,7 +132,7 @@ def _device_of(call: ast.Call) -> ast.expr | None:
 
 
 def _is_own(device: ast.expr, tree: Tree, by_number_only: bool) -> bool:
-    """Whether the script chooses the device, not the model, an accelerator or another tensor."""
+    """Whether the script chooses the device, rather than the model, an accelerator or another tensor."""
     if isinstance(device, ast.Constant):
         if isinstance(device.value, str):
             if by_number_only:

@@ -51,9 +51,9 @@ OF_DTYPE = (
 OF_GENERATION = ("pickling", "sampling", "length")
 OF_PAD_TOKEN = ("saving",)
 OF_DEVICE_MAP: tuple[str, ...] = ("map-read", "layout", "hooks", "weights", "devices")
-#: Of these, what matters only where the fix may spread a model over GPUs that was on one.
+#: Those that only matter if the fix may distribute a model over GPUs that was on one.
 OF_ONE_GPU = ("layout", "hooks", "weights")
-#: What is asked of the site, not of the file alone.
+#: Evidence that depends on the site, not only on the file.
 _OF_SITES: dict[str, Callable[[Site], int | None]] = {
     "map-read": by_hand.map_is_read,
     "layout": by_hand.second_gpu,
@@ -82,12 +82,12 @@ _TOKEN_PIPELINES = (
     r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
     r"|conversational|image-text-to-text|any-to-any"
 )
-#: What stands in a file that makes features or pixels.
+#: Code that creates features or pixels.
 _MAKES_FEATURES = (
     r"\bpixel_values\b|\binput_values\b|\binput_features\b|\bpast_values\b|FeatureExtractor\b|ImageProcessor"
     r"|\btorchaudio\b|\blibrosa\b|\bsoundfile\b"
 )
-#: Ids of models that are given features or pixels.
+#: Ids of models that get features or pixels.
 _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"

@@ -190,7 +190,7 @@ class _Follower:
                 self._placed(call, place)
 
     def _placed(self, call: ast.Call, place: int) -> None:
-        """Follow one of the objects that a call gives back."""
+        """Follow one of several objects that a call returns."""
         holder = self.tree.parent.get(call)
         target = holder.targets[0] if isinstance(holder, ast.Assign) else None
         if isinstance(target, ast.Tuple) and place < len(target.elts):

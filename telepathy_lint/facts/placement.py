@@ -19,29 +19,30 @@ _LAUNCHES = (
 )
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
-#: What accelerate and the training arguments of transformers give each process.
+#: The device of the process, from accelerate or the training arguments of transformers.
 _OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b"
 _FIRST = ("cuda", "cuda:0")
-#: What starts processes from a notebook; its kernel is one process, whatever trains in it.
+#: Code that starts processes from a notebook; otherwise its kernel is a single process.
 _STARTS = r"(?i)notebook_launcher|mp\.spawn|init_process_group|DataParallel|local_rank"
 _STARTING_LINE = rb"[!%][^\n\"]*(?:torchrun|accelerate launch|deepspeed|srun|mpirun|torch\.distributed)"
-#: Results that are kept: the processes of a launcher would all write the same file.
+#: Code that saves results; in a launcher, all processes would write the same file.
 _KEEPS_RESULTS = (
     r"json\.dump\(|pickle\.dump\(|torch\.save\(|np\.savez?\w*\(|savefig\(|csv\.(?:Dict)?[wW]riter\("
     r"|\.(?:to_(?:csv|json|parquet|excel|pickle)|write|writelines|writerows?|write_text|write_jsonl|save_to_disk)\("
 )
-#: Tensors that go to where the map put the model.
+#: Code that moves tensors to the device of the model.
 _FOLLOWS_THE_MODEL = r"(?:\.to\(|device\s*=)\s*(?:next\()?(?:\w+\.)*\w*(?:model|llm|lm|net)\w*(?:\.parameters\(\)\))?\.device\b"
 _ONE_VISIBLE_GPU = r"""CUDA_VISIBLE_DEVICES["']\]\s*=\s*["']\d+["']"""
-#: Tensors, or a default for them, on a GPU that the script names.
+#: Code that places tensors, or sets the default, on a GPU by name.
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
 
 
 def is_placed_alike(site: Site) -> bool:
     """Whether another device map would make no difference in a single process.
 
-    Such are a plain CPU, and "auto" or the first GPU where one process is all that runs: in a notebook, with one visible
-    GPU, and in a script without a launcher that puts its tensors where the model is or keeps what it computes.
+    This holds for the CPU, and for "auto" or the first GPU if there is only one process: in a notebook, with
+    one visible GPU, and in a script without a launcher that moves its tensors to the model's device or saves
+    results.
     """
     argument = site.argument("device_map")
     if argument is None or argument.optional:
@@ -49,7 +50,7 @@ def is_placed_alike(site: Site) -> bool:
     if is_on_the_cpu(site):
         return True  # there, placement does not depend on free memory
     if all(map(_is_own_gpu, argument.values)):
-        return True  # as the loader places each process of a launcher
+        return True  # the loader would place each process of a launcher in the same way
     if not all(map(_is_one_place, argument.values)):
         return False
     if runs_as_one_process(site):
@@ -60,7 +61,7 @@ def is_placed_alike(site: Site) -> bool:
 
 
 def runs_as_one_process(site: Site) -> bool:
-    """Whether the file surely is, or is a part of, one process that has its GPUs to itself."""
+    """Whether the file certainly runs in a single process that has its GPUs to itself."""
     source = site.source
     if source.once(_shows_one_gpu):
         return True
@@ -77,7 +78,7 @@ def runs_as_one_process(site: Site) -> bool:
 
 
 def is_spread(site: Site) -> bool:
-    """Whether accelerate computes the map, so that the model lies on several GPUs as it is."""
+    """Whether accelerate computes the map, so that the model may already be on several GPUs."""
     argument = site.argument("device_map")
     values = argument.values if argument is not None else ()
     return all(value.is_none or value.data in SPREADING_MAPS for value in values)
@@ -105,7 +106,7 @@ def _shows_one_gpu(text: str) -> bool:
 
 
 def _is_in_cells(text: str) -> bool:
-    """Whether a script is in cells, as editors send them to a kernel."""
+    """Whether a script has cells, which editors send to a kernel."""
     return re.search(r"(?m)^# ?%%", text) is not None
 
 
@@ -151,7 +152,7 @@ def _places_by_hand(text: str) -> bool:
 
 
 def launches(text: str) -> bool:
-    """Whether a file shows signs that several processes may run it."""
+    """Whether the file shows that several processes may run it."""
     return occurs(_LAUNCHES, text)
 
 

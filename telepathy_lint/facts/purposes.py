@@ -1,4 +1,4 @@
-"""What a load is for, as the file shows it: what the companion loader calls a purpose."""
+"""The purpose of a load according to the file, as defined by the companion loader."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 
 Purpose = Literal["training", "finetune-adapters"]
-#: Where a cache of keys and values is read, which a training does not make.
+#: Code that reads a key-value cache, which training does not create.
 _READS_THE_CACHE = r"past_key_values|use_cache"
-#: What sets which weights train in another way than by adapters on a frozen model.
+#: Code that selects the trained weights in another way than with adapters on a frozen model.
 _CHOOSES_WEIGHTS = r"requires_grad|modules_to_save|trainable_token"
 
 
 def shown(site: Site) -> Purpose | None:
-    """The purpose that the file surely shows; None where it shows none, or something that the loader would change.
+    """The purpose that the file certainly shows; None if it shows none, or the loader would change something.
 
-    Inference is what the loader takes a load for that says nothing.
+    The loader's default is inference.
     """
     if site.kind != "model" or site.source.once(_reads_the_cache):
         return None
@@ -35,7 +35,7 @@ def shown(site: Site) -> Purpose | None:
 
 
 def trains(site: Site) -> bool:
-    """Whether a call of the companion loader may say that it is for training."""
+    """Whether a call of the companion loader may have a training purpose."""
     argument = site.argument("purpose")
     return argument is not None and literal(argument) not in (None, "inference")
 

@@ -1,7 +1,8 @@
-"""What other modules of the project do with what a file loads: asked only where a finding depends on it.
+"""Finds the other modules of the project that may get a loaded object; only used if a finding depends on it.
 
-The modules that import the file's module and name the function or class around the load have its object; those that import
-them may get it. Their text is looked at, as that of the file itself is: what none of them has anywhere, none does with it.
+A module that imports the file and mentions the function or class around the load gets its object, and so may
+the modules that import it. Their text is searched like that of the file: code that occurs in none of them is
+not applied to the object.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from telepathy_lint.sites import Site
 
 
 class Reach(NamedTuple):
-    """The modules that an object may get to beside the file that loads it."""
+    """The other modules that an object may get to."""
 
-    #: Those that import the file and name what loads.
+    #: The texts of modules that import the file and mention the function or class around the load.
     users: tuple[str, ...]
-    #: Those, and all that import them.
+    #: The texts of these and of all modules that import them.
     texts: tuple[str, ...]
     #: The paths of `texts`.
     paths: tuple[str, ...]
 
 
 def reach_of(site: Site) -> Reach | None:
-    """The modules of the project that get what a site loads; None where there is none, or they cannot all be told."""
+    """The modules of the project that get the object of a site; None if there are none, or they are not all known."""
     modules = site.file.modules
     if modules is None or site.source.path.endswith(".ipynb"):
         return None
@@ -49,7 +50,7 @@ def _reach(site: Site, name: str) -> Reach | None:
 
 
 def _definition_around(site: Site) -> str | None:
-    """The name of the module's function or class that a load stands in."""
+    """The name of the module-level function or class that contains a load."""
     tree = site.context.scope.tree
     found: str | None = None
     node: ast.AST | None = site.node
@@ -61,7 +62,7 @@ def _definition_around(site: Site) -> str | None:
 
 
 def trees(site: Site, reach: Reach, word: str) -> list[Tree] | None:
-    """The trees of the modules reached that have a word; None where one is a notebook, or cannot be read."""
+    """The trees of these modules, if they contain a word; None if one is a notebook, or cannot be read."""
     modules = site.file.modules
     assert modules is not None
     found: list[Tree] = []

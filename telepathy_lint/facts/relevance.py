@@ -25,9 +25,10 @@ from telepathy_lint.source.occurs import occurs
 
 # ---- decoding
 
-#: Where text is generated, or may be by something that gets the model.
+#: Code that generates text, or passes the model to something that may.
 _GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
-#: Trainers that only compute losses, without `predict_with_generate` and its like (which are looked for in the text).
+#: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
+#: text).
 _LOSS_TRAINERS = frozenset(
     {"Trainer", "SFTTrainer", "DPOTrainer", "KTOTrainer", "ORPOTrainer", "CPOTrainer", "RewardTrainer"}
 )
@@ -43,23 +44,23 @@ _PLAIN_ATTRIBUTES = frozenset({
     "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
     "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
 })  # fmt: skip
-#: Parts of a model that are looked into, for their weights or to hook them.
+#: Parts of a model that code accesses for their weights or to add hooks.
 _PARTS = frozenset({"lm_head", "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm"})
-#: A trainer's own way to generate with the model that it holds.
+#: Options with which a trainer generates with its model.
 _GENERATES_ELSEWHERE = (
     r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
 )
 _LENGTHS = ("max_new_tokens", "max_length")
 #: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
-#: Where a dict states how to decode.
+#: Code that sets in a dict how to decode.
 _SAMPLES_IN_A_DICT = r"""(?<=["'])do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample"""
-#: Ways to generate that are no call of the model's `generate`.
+#: Code that generates without calling the model's `generate`.
 _OTHER_WAYS = r"text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
 def decoding_is_settled(site: Site) -> bool:
-    """Whether the loaded model surely never generates, or every call by which it does states how."""
+    """Whether the loaded model certainly never generates, or each call that generates sets how it decodes."""
     if site.kind == "model" and site.model_id is not None and ships_greedy(site.model_id):
         tree = site.context.scope.tree
         if site.source.remember("lengths", partial(_every_call_states_a_length, tree)):
@@ -68,7 +69,7 @@ def decoding_is_settled(site: Site) -> bool:
 
 
 def _is_settled_in_the_project(site: Site) -> bool:
-    """The same of a model that other modules of the project get, by what these modules do."""
+    """The same for a model that other modules of the project get, according to these modules."""
     reach = reach_of(site)
     if reach is None:
         return False
@@ -102,7 +103,7 @@ def _is_settled_here(site: Site) -> bool:
     if any(use.name in ("generate", "pipeline") for use in uses):
         return True
     if generates and any(use.how == "argument" and use.name not in LOOKERS for use in uses):
-        return False  # what gets the model may be what generates
+        return False  # the model may be passed to code that generates
     return any(_tells_a_purpose(use) or _is_computed_with(site, use) for use in uses)
 
 
@@ -122,7 +123,7 @@ def _generate_calls(tree: Tree) -> list[Use]:
 
 
 def _every_call_states_a_length(tree: Tree) -> bool:
-    """Whether the file generates by `.generate(...)` only, and each such call says how long."""
+    """Whether the file only generates with `.generate(...)`, and each call sets a length."""
     if occurs(_OTHER_WAYS, tree.text) or _generates_elsewhere(tree.text):
         return False
     calls = _generate_calls(tree)
@@ -151,7 +152,7 @@ def _leaves_decoding_settled(site: Site, use: Use) -> bool:
 
 
 def _is_computed_with(site: Site, use: Use) -> bool:
-    """Whether a function of another module of the project gets the model, and nothing in its module generates."""
+    """Whether a function in another module of the project gets the model, and nothing in that module generates."""
     modules = site.file.modules
     if use.how != "argument" or use.call is None or modules is None:
         return False
@@ -249,7 +250,7 @@ def _trains_a_part(text: str) -> bool:
 
 
 def trains(use: Use, tree: Tree) -> bool:
-    """Whether a use of a model hands its weights to what trains them."""
+    """Whether a use of a model passes its weights to code that trains them."""
     if use.how == "argument" and use.name.endswith("Trainer") and use.call is not None:
         first = bool(use.call.args) and use.call.args[0] is use.node
         return (first or use.keyword("model") is use.node) and ".train(" in tree.text
@@ -324,12 +325,12 @@ def has_real_ends(text: str) -> bool:
 
 # ---- ids
 
-#: What does not follow the hub's redirects.
+#: Code that does not follow the hub's redirects.
 _OFFLINE = r"HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|HF_DATASETS_OFFLINE|local_files_only\s*=\s*True|models--"
 
 
 def is_redirected(site: Site, present_name: Callable[[str], str | None]) -> bool:
-    """Whether a written id is the only name that the project has for its model, and reaches the hub, which redirects it."""
+    """Whether a literal id is the project's only name for the model, and is used with the hub, which redirects it."""
     if site.model_id is None or re.search(_OFFLINE, site.source.text) is not None:
         return False
     present = present_name(site.model_id)

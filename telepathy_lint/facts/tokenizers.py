@@ -1,4 +1,4 @@
-"""Whether anything pads with a tokenizer, as far as the file and the modules that get the tokenizer show."""
+"""Decides whether a tokenizer is used for padding, in the file and in the modules that get the tokenizer."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _PLAIN_OF_TOKENIZERS = frozenset({
 _NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
 
 
-#: Where a model may be a decoder, whose tokenizer may come without a pad token.
+#: Code for models that may be decoders, whose tokenizers may have no pad token.
 _DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pipeline\("
 
 
-#: Embedders and rerankers, whose tokenizers come from encoders and ship a pad token.
+#: Embedding models and rerankers, whose tokenizers come from encoders and ship a pad token.
 _ENCODERS = (
     r"(?i)(?:^|[/_-])(?:e5|gte|bge|minilm|mpnet|reranker|contriever|sbert|specter2?|colbert)(?:[_-]|$)"
 )
 
 
 def pads_by_itself(site: Site) -> bool:
-    """Whether the tokenizer is an encoder's, or the file loads encoder-decoders only, or hands a pad token to something else."""
+    """Whether the tokenizer is an encoder's, or the file only loads encoder-decoders or writes a pad token into a dict."""
     if site.model_id is not None and re.search(_ENCODERS, site.model_id) is not None:
         return True
     return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
@@ -51,26 +51,27 @@ def _loads_encoder_decoders(text: str) -> bool:
 
 
 def nothing_pads(site: Site) -> bool:
-    """Whether nothing surely pads with the loaded tokenizer, or the modules of the project that get it set its pad token."""
+    """Whether the tokenizer is certainly not used for padding, or modules of the project set its pad token."""
     return bool(handled(site, _pads_nothing)) or _is_prepared(site)
 
 
-#: What pads, or may pad, with a tokenizer that it is given.
+#: Code that pads, or may pad, with a tokenizer argument.
 _PADS = r"padding\s*=\s*(?!False)|\.pad\(|[Cc]ollat|pad_to_|batch_encode|\.pad_token(?:_id)?\b"
-#: The trainer of transformers pads with its tokenizer, and a pipeline its batches; one that the project wrote shows it.
+#: transformers' trainer pads with its tokenizer, and a pipeline pads its batches; a project's own trainer has
+#: such code.
 _BATCHES = (
     r"(?<![A-Za-z])(?:Seq2Seq)?Trainer\((?:[^()]|\([^()]{0,200}\)){0,3000}?\b(?:tokenizer|processing_class)\s*="
     r"|pipeline\([^)]{0,1000}batch_size"
 )
 _SETS_A_PAD_TOKEN = r"\.pad_token(?:_id)?\s*=(?!=)|add_special_tokens\([^)]*pad_token|\bpad_token\s*=(?!=)"
-#: A tokenizer at work on texts, or on chats.
+#: Code that tokenizes texts or chats.
 _TOKENIZES = (
     r"tok(?:enizer)?\w*(?:\(|\.(?:encode|tokenize|apply_chat_template|decode|convert_tokens_to_ids)\()"
 )
 
 
 def _is_prepared(site: Site) -> bool:
-    """Whether tokenizers visibly work without padding in the file and in the modules that get them, or these set a pad token."""
+    """Whether all tokenizers in the file, and in the modules that get them, work without padding, or get a pad token."""
     reach = reach_of(site)
     users = reach.users if reach is not None else ()
     if any(re.search(_SETS_A_PAD_TOKEN, text) for text in users):
@@ -91,7 +92,7 @@ def _tokenizes(text: str) -> bool:
 
 def _pads_nothing(use: Use) -> bool:
     if use.how == "argument":
-        # TRL's trainer gives a tokenizer without one the end-of-sequence token.
+        # TRL's trainer sets the end-of-sequence token as the pad token if there is none.
         return use.name in LOOKERS | _NO_PADDING or use.name == "SFTTrainer"
     if use.how in ("attribute", "store"):
         return use.name in _PLAIN_OF_TOKENIZERS

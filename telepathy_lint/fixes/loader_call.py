@@ -49,9 +49,9 @@ _CLASS_ARGUMENT = {"model": "model_class", "tokenizer": "tokenizer_class"}
 def loader_change(
     site: Site, reported: frozenset[str], settings: Settings, purpose: str | None = None
 ) -> Change:
-    """The call of the loader: reported settings are left to it, everything else is kept or None.
+    """The call of the loader: it chooses the reported settings; other arguments are kept or None.
 
-    A `purpose` is written where what is left to the loader depends on it.
+    A `purpose` is added if the loader's choices depend on it.
     """
     loader = settings.loader
     name = loader.load_tokenizer if site.kind == "tokenizer" else loader.load_model
@@ -142,12 +142,12 @@ def _identity(site: Site) -> str:
 
 
 def _weights(site: Site, reported: frozenset[str]) -> str:
-    """What the resolver has to know to see whether the weights fit on one GPU, as the call has it: id, dtype and memory.
+    """What the resolver needs to tell whether the weights fit on one GPU, as in the call: id, dtype and memory.
 
     Without an id, the resolver does not know the size and leaves "auto" to transformers.
     """
     parts = [_identity(site)]
-    if parts[0] and "dtype" not in reported:  # bfloat16, which the call gets, is what the resolver assumes
+    if parts[0] and "dtype" not in reported:  # the resolver assumes bfloat16, which the call gets
         argument = site.argument(*SPELLINGS["dtype"])
         text = "None" if argument is None else _again(argument.node, site)
         if not text:
@@ -163,7 +163,7 @@ def _weights(site: Site, reported: frozenset[str]) -> str:
 
 
 def _again(node: ast.AST, site: Site) -> str:
-    """The text of a keyword's value; "" where saying it twice would hurt, or be long."""
+    """The text of a keyword's value; "" if repeating it may have side effects, or it is long."""
     value = node.value if isinstance(node, ast.keyword) and node.arg else None
     plain = (ast.Name, ast.Attribute, ast.Constant, ast.Dict, ast.expr_context)
     if value is None or not all(isinstance(each, plain) for each in ast.walk(value)):

@@ -125,16 +125,16 @@ class Rewriter:
         return Rewrite(site, answers, change, Fix(worst, message))
 
     def _purpose(self, site: Site, rules: Sequence[Rule]) -> str | None:
-        """What the load is for, where the file shows it and the rewrite leaves a dtype or a placement of its own to the loader.
+        """The purpose of the load, if the file shows it and the rewrite leaves the dtype or placement to the loader.
 
-        A fix that keeps the placement says nothing of it, nor does one to a house loader.
+        Not for a fix that keeps the placement, and not for a project's own loader.
         """
         left = any(
             rule.meta.setting in ("dtype", "device_map") and rule.safety(site) == "unsafe" for rule in rules
         )
         return purposes.shown(site) if left and self.settings.loader == Loader() else None
 
-    # ---- what can be done
+    # ---- conditions
 
     def _can_rewrite(self, site: Site) -> bool:
         """Whether the call can be converted to a call of the loader."""

@@ -7,11 +7,11 @@ import os
 #: Files and folders in the root of a project.
 ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
-#: What stands in the root of a repository, and what stands in that of a project without one in sight.
+#: Files and folders in the root of a repository, and in that of a project outside a repository.
 _REPOSITORY = (".git", ".hg")
 _PROJECT = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "environment.yml")
 _SKIPPED = frozenset({"node_modules", "site-packages", "build", "dist", "venv", "env", "__pycache__"})
-#: Larger projects are not looked through.
+#: Projects with more files are not searched.
 _MOST_FILES = 3_000
 
 
@@ -89,7 +89,7 @@ def _module_at(root: str, parts: list[str]) -> str | None:
 
 
 def python_files(root: str) -> tuple[str, ...] | None:
-    """The Python files and notebooks below a folder, sorted; None where there are too many."""
+    """The Python files and notebooks below a folder, sorted; None if there are too many."""
     found: list[str] = []
     for folder, names, files in os.walk(root):
         names[:] = [each for each in names if each not in _SKIPPED and not each.startswith(".")]
@@ -100,7 +100,7 @@ def python_files(root: str) -> tuple[str, ...] | None:
 
 
 def project_root(folder: str) -> str | None:
-    """The root of the project that a folder (absolute) belongs to: its repository, else where its requirements stand."""
+    """The root of the project that contains a folder (absolute): its repository, else the folder of its requirements."""
     project: str | None = None
     current = folder
     for _ in range(_MAX_ROOTS):

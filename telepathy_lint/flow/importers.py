@@ -1,6 +1,7 @@
-"""Which files of a project import a module: the other direction of the imports that `project.py` follows.
+"""Finds the files in a project that import a module: the reverse of the imports that `project.py` follows.
 
-Nothing is parsed: import statements are looked for in the text. A file is only read where a finding depends on it.
+Nothing is parsed: import statements are searched for in the text. A file is only read if a finding depends on
+it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Callable, Iterator
 from telepathy_lint.flow.import_resolution import ModuleFiles, project_root, python_files
 
 _MOST_OF_A_FILE = 1_000_000
-#: Projects with more source are not looked through.
+#: Projects with more source are not searched.
 _MOST_BYTES = 30_000_000
-#: A module that more files depend on, by itself or through others, is everybody's.
+#: A module that more files depend on, directly or indirectly, is treated as used by unknown code.
 _MOST_IMPORTERS = 60
 _STATEMENT = re.compile(
     rb"(?:^|\\n|\n|\")[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]{0,4000}\)|[^\n#;\\\"]*)|import[ \t]+([\w., \t]+))"
@@ -22,33 +23,33 @@ _STATEMENT = re.compile(
 
 
 class Importers:
-    """Knows who imports whom, for each project that was asked about."""
+    """The importers of each module, for each project that was asked about."""
 
     def __init__(self, read: Callable[[str], bytes], module_files: ModuleFiles) -> None:
         self._read = read
         self._module_files = module_files
         self._roots: dict[str, str | None] = {}
-        #: By root: the last part of what is imported -> the importing files, each with the dotted name.
+        #: By root: the last part of an imported name -> the importing files, each with the dotted name.
         self._named: dict[str, dict[str, set[tuple[str, str]]] | None] = {}
         self._found: dict[str, tuple[str, ...]] = {}
         self._listed: dict[str, tuple[str, ...] | None] = {}
         self._mentioned: dict[tuple[str, bytes], bool] = {}
 
     def root_of(self, path: str) -> str | None:
-        """The root of the project that a file (its absolute path) belongs to; None where none is in sight."""
+        """The root of the project that contains a file (an absolute path); None if there is none."""
         folder = os.path.dirname(path)
         if folder not in self._roots:
             self._roots[folder] = project_root(folder)
         return self._roots[folder]
 
     def direct(self, path: str) -> tuple[str, ...]:
-        """The files that import a module itself."""
+        """The files that import a module directly."""
         if path not in self._found:
             self._found[path] = tuple(sorted(self._direct(path)))
         return self._found[path]
 
     def all_of(self, path: str) -> tuple[str, ...] | None:
-        """The files that import a module, by itself or through others; None where there are too many to look at."""
+        """The files that import a module directly or indirectly; None if there are too many."""
         seen, pending = {path}, [path]
         while pending:
             for each in self.direct(pending.pop()):
@@ -60,7 +61,7 @@ class Importers:
         return tuple(sorted(seen - {path}))
 
     def mentions(self, path: str, word: bytes) -> bool:
-        """Whether a Python file of the project of `path` has a word in its text."""
+        """Whether a Python file in the project of `path` contains a word."""
         root = self.root_of(path)
         if root is None:
             return False
@@ -95,7 +96,7 @@ class Importers:
         found = self._module_files.find(module, os.path.dirname(asker))
         if found is not None:
             return found == path
-        # A script that puts a folder on `sys.path` says only a part of the module's path.
+        # A script that adds a folder to `sys.path` uses only a part of the module's path.
         parts = module.strip(".").split(".")
         return os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
 
@@ -121,7 +122,7 @@ class Importers:
 
 
 def imported_by(data: bytes) -> Iterator[str]:
-    """The dotted names of what a file may import as a module, as far as its text tells."""
+    """The dotted names of modules that a file may import, according to its text."""
     for match in _STATEMENT.finditer(data):
         if match[3] is not None:
             for part in match[3].split(b","):

@@ -43,7 +43,8 @@ class Objects:
         self.calls = calls
         #: The calls that load, once they have been found.
         self.loading: frozenset[ast.AST] = frozenset()
-        #: Those of them that give back two objects: the call stands for the first, its value here for the second.
+        #: The loads that return two objects: the call stands for the first object, the value here for the
+        #: second.
         self.pairs: dict[ast.Call, ast.Call] = {}
         self._followers: dict[Policy, _Follower] = {}
 

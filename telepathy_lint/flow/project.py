@@ -62,9 +62,9 @@ class Modules:
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         self._importers: Importers | None = None
-        #: The files for which the whole project was looked through.
+        #: The files for which the whole project was searched.
         self._looked_around: set[str] = set()
-        #: The modules whose loads were asked for, by path.
+        #: The modules whose loads were searched for, by path.
         self.looked_into: dict[str, Forgets] = {}
 
     def importer(self, path: str) -> Importer:
@@ -72,7 +72,7 @@ class Modules:
         return _Importer(self, os.path.abspath(path))
 
     def holder(self, dotted: str, asker: str) -> Scope | None:
-        """The scope of the project's module that a dotted import takes a name from, as a file imports it."""
+        """The scope of the project module that a dotted import in a file refers to."""
         module, name = _module_of(dotted), dotted.rpartition(".")[2]
         if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
             return None
@@ -158,19 +158,19 @@ class Modules:
         return self._tree(path)
 
     def importers(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """The files that import a file's module themselves, and all that depend on it; None where that cannot be told."""
+        """The files that import a file's module directly, and all that depend on it; None if unknown."""
         around = self._around(path)
         path = os.path.abspath(path)
         everybody = around.all_of(path) if around is not None else None
         return (around.direct(path), everybody) if around is not None and everybody is not None else None
 
     def mentions(self, path: str, word: bytes) -> bool:
-        """Whether a Python file of a file's project has a word in its text."""
+        """Whether a Python file in a file's project contains a word."""
         around = self._around(path)
         return around is not None and around.mentions(os.path.abspath(path), word)
 
     def _around(self, path: str) -> Importers | None:
-        """What looks through a file's project; None where the file is in none."""
+        """The importers in a file's project; None if the file is in no project."""
         path = os.path.abspath(path)
         if self._importers is None:
             self._importers = Importers(self._read, self._module_files)
@@ -178,12 +178,12 @@ class Modules:
         return self._importers if self._importers.root_of(path) is not None else None
 
     def looked_around(self, path: str) -> str | None:
-        """The folder around which the findings of a file may rest on any file of the project; None where they do not."""
+        """The folder of the project if a file's findings may depend on any of its files; None if they do not."""
         path = os.path.abspath(path)
         return os.path.dirname(path) if path in self._looked_around else None
 
     def text(self, path: str) -> str:
-        """The text of a file of the project, as far as its bytes tell: a notebook's is JSON."""
+        """The text of a file in the project, decoded without its declaration; for a notebook, its JSON."""
         return self._bytes(path).decode("utf-8", "replace")
 
     def _bytes(self, path: str) -> bytes:
@@ -245,20 +245,20 @@ class _Importer:
 
 
 def _module_of(dotted: str) -> str:
-    """The module that a dotted import takes its name from: "pkg.module" of "pkg.module.NAME", "." of ".NAME"."""
+    """The module in a dotted import: "pkg.module" in "pkg.module.NAME", "." in ".NAME"."""
     module = dotted.rpartition(".")[0]
     return module if module.strip(".") else dotted[: len(dotted) - len(dotted.lstrip("."))]
 
 
 def _is_relative(value: Value) -> bool:
-    """Whether a value is a relative import that leads to no binding: a module of a package, most of the time."""
+    """Whether a value is a relative import without a binding; usually it is a module of a package."""
     return value.kind == "symbol" and str(value.data).startswith(".")
 
 
 def _from_outside(value: Value, module: str, path: str) -> Value:
-    """A relative import of a module as a file spells it that imports from this module (at `path`).
+    """Convert a relative import in a module (at `path`) to the form that a file which imports the module would use.
 
-    Left as it is, it would lead to what lies beside that other file.
+    Without this, it would refer to files next to that other file.
     """
     if not _is_relative(value):
         return value
@@ -270,7 +270,7 @@ def _from_outside(value: Value, module: str, path: str) -> Value:
     if up > len(parts):
         if not dots:
             return Value("other", None, value.node, value.context, value.via)
-        dots += up - len(parts)  # a relative import that starts further up
+        dots += up - len(parts)  # a relative import that starts in a higher folder
     kept = parts[: max(0, len(parts) - up)]
     named = "." * dots + ".".join([*kept, symbol[level:]])
     return Value("symbol", named, value.node, value.context, value.via)

@@ -25,7 +25,7 @@ def shipped_decoding(model_id: str) -> str | None:
     return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)
 
 
-#: Published without any setting of sampling, beams or penalties; the length is transformers' own.
+#: Checkpoints without settings for sampling, beams or penalties; the length is transformers' default.
 _GREEDY = (
     r"EleutherAI/pythia-[\w.-]+|facebook/opt-[\d.]+[bm]|mistralai/Mistral-7B(?:-Instruct)?-v0\.\d|google/gemma-[27]b(?:-it)?"
     r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2"
@@ -33,5 +33,5 @@ _GREEDY = (
 
 
 def ships_greedy(model_id: str) -> bool:
-    """Whether the checkpoint is known to decode greedily by itself."""
+    """Whether the checkpoint is known to decode greedily by default."""
     return re.fullmatch(_GREEDY, model_id) is not None

@@ -21,8 +21,8 @@ _NOT_A_MODEL = (
     "Config", "Tokenizer", "TokenizerFast", "Processor", "ProcessorFast", "ProcessorPil", "FeatureExtractor", "Pipeline",
     "Retriever", "Output",
 )  # fmt: skip
-#: Without models that output speech or pixels (SpeechT5ForTextToSpeech, ImageGPTForCausalImageModeling), and
-#: without AutoModelWithLMHead, which loads BERT as well as GPT-2.
+#: Excludes models that output speech or pixels (SpeechT5ForTextToSpeech, ImageGPTForCausalImageModeling), and
+#: AutoModelWithLMHead, which loads BERT as well as GPT-2.
 _GENERATIVE = (
     "ForCausalLM", "ForConditionalGeneration", "LMHeadModel", "ReformerModelWithLMHead", "ForVisionText2Text", "ForSpeechToText",
     "ForTextToText", "ForRNNT", "ForTDT", "ForGeneration", "ForBlockDiffusion", "ForProteinText2Text", "MTModel",

@@ -86,7 +86,7 @@ class HardcodedDeviceMap(Rule):
     def withheld(self, site: Site, settings: Settings) -> str | None:
         kinds = evidence.OF_DEVICE_MAP
         if placement.is_spread(site):
-            # accelerate spreads the model as it is
+            # accelerate may already have distributed the model over several GPUs
             kinds = tuple(kind for kind in kinds if kind not in evidence.OF_ONE_GPU)
         return evidence.withheld(site, kinds, settings.unsafe_fixes_despite)
 

@@ -19,7 +19,7 @@ class MissingAttnImplementation(Rule):
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
     all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
 
-    Unless strict, the rule leaves out models for which every release picks SDPA (Llama, Mistral, Qwen2 and their like), projects
+    Unless strict, the rule leaves out models for which every release picks SDPA (Llama, Mistral, Qwen2 and similar models), projects
     whose requirements list transformers and do not mention FlashAttention, float32, the CPU, small encoders, and code that
     reads or replaces attention. It always reports models for which the choice differs between releases.
 

@@ -18,7 +18,6 @@ class IneffectiveGenerateArgument(Rule):
     `max_new_tokens`. `early_stopping` and `length_penalty` only affect beam search. The outputs of
     `output_scores=True` and similar arguments are dropped without `return_dict_in_generate=True`. The rule
     reports a call if the model certainly comes from a load in the file.
-    dropped without `return_dict_in_generate=True`. Reported where the model surely comes from a load in the file.
 
     Bad:
 

@@ -94,7 +94,7 @@ class Selection:
         return self._keys[known]
 
     def _settings(self, config: Config, folder: str) -> Settings:
-        """The settings of a folder, with what the project's requirements say."""
+        """The settings of a folder, combined with the project's requirements."""
         known = (id(config), folder)
         if known not in self._of_folder:
             if self._targets is None:

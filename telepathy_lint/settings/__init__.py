@@ -42,9 +42,10 @@ class Settings(NamedTuple):
     unsafe_fixes_despite: tuple[str, ...] = ()
     #: Whether to report findings that do not matter according to the file.
     strict: bool = False
-    #: Whether the project's requirements name FlashAttention; None where they do not list transformers, or do not exist.
+    #: Whether the project's requirements mention FlashAttention; None if they do not list transformers, or do
+    #: not exist.
     flash_attention: bool | None = None
-    #: What a look at the whole project found for this file; empty where nobody looked.
+    #: Unused models in this file, found in the whole project; empty if they were not computed.
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and overrides of the safety of their fixes.
     fixing: Fixing = Fixing()

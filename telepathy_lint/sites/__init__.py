@@ -62,7 +62,8 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     settings = settings or Settings()
     paths = may_set_cache(source.text) and words.has("environ")
     beside = paths or source.once(wrong_ids) or settings.unused_models
-    # The loader's own module stands for those of its functions whose names say too little, as `load` does.
+    # The loader's module name is searched for, because some of its functions have common names, such as
+    # `load`.
     loading = (*LOAD_WORDS, DECODING_WORD, COMPANION, *settings.loading_words)
     if not beside and not words.has(*loading):
         return Scan(source, None)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Imports with which tests replace objects.
 _PATCHING = ("unittest", "mock", "patch", "pytest")
 IDENTITY = "pretrained_model_name_or_path"
-#: What the companion loader has beside the functions that fixes write: no house loader need have them.
+#: A function of the companion loader that fixes do not write, so a project's own loader need not have it.
 PAIR = f"{COMPANION}.load"
 PROCESSOR = f"{COMPANION}.load_processor"
 
@@ -35,7 +35,8 @@ class Direct(NamedTuple):
     sites: list[Site]
     #: `X.from_pretrained` without a call.
     references: list[ast.Attribute]
-    #: Calls of `from_pretrained` that do not load a model or tokenizer, and of the companion's `load_processor`.
+    #: Calls of `from_pretrained` that do not load a model or tokenizer, and of the companion's
+    #: `load_processor`.
     others: list[ast.Call]
 
 
@@ -269,7 +270,7 @@ class Loads:
 
     @cached_property
     def _processor_names(self) -> tuple[str, ...]:
-        """The bare names by which the file may call the companion's `load_processor`."""
+        """The names by which the file may call the companion's `load_processor`."""
         own = catalog.last(PROCESSOR)
         if not self.words.has(own):
             return ()

@@ -24,7 +24,7 @@ def loads(file: File) -> tuple[Site, ...]:
 
 
 def _second(file: File, call: ast.Call) -> ast.Call:
-    """What stands for the making of the second object that a call gives back."""
+    """The stand-in for the call that creates the second object, for a call that returns two."""
     made = ast.copy_location(ast.Call(call.func, call.args, call.keywords), call)
     file.tree.parent[made] = file.tree.parent[call]
     return made
@@ -43,7 +43,7 @@ def with_companions(file: File) -> tuple[Site, ...]:
 def _by_call(file: File) -> dict[ast.AST, Site]:
     found: dict[ast.AST, Site] = {site.call: site for site in file.fact(loads)}
     for call, second in file.objects.pairs.items():
-        # No load of its own to the rules: what is said of the call is said of the model.
+        # Not a separate load for the rules: findings about the call are reported for the model.
         found[second] = found[call]._replace(
             kind="tokenizer", node=second, loads=("transformers.AutoTokenizer",), generative=False
         )

@@ -186,12 +186,12 @@ class Tokenizing:
                 yield node, context, tokenizers
 
 
-#: Purposes of the companion loader for which it pads on the right.
+#: Purposes for which the companion loader pads on the right.
 TRAINS = ("training", "finetune-adapters")
 
 
 def _purpose(site: Site) -> object:
-    """What a call of the companion loader says the load is for; None where that is not said, or not sure."""
+    """The purpose in a call of the companion loader; None if there is none, or it is uncertain."""
     given = site.argument("purpose")
     return given.values[0].data if given is not None and len(given.values) == 1 else None
 

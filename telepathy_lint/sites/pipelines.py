@@ -143,7 +143,7 @@ def _is_text(value: Value, chain: str) -> bool:
 
 
 def _has_text_default(function: ast.AST, name: str) -> bool:
-    """Whether a parameter has an id as its default: what the callers pass instead is one, too."""
+    """Whether a parameter has an id as its default; then callers pass an id, too."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         return False
     default = default_of(function, name)

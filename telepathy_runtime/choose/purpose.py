@@ -40,11 +40,11 @@ def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
 
 
 def _cache_off(model: Any) -> bool:
-    """Whether one of the model's parts made a cache that training does not want."""
+    """Whether a part of the model would create a cache that training does not use."""
     found = False
     for module in model.modules():
         config = getattr(module, "config", None)
-        # Every part decides for itself: a composite model may hand its arguments on without looking at them.
+        # Each part has its own setting: a composite model may pass its arguments on unchanged.
         if getattr(config, "use_cache", None) and _position(type(module)) is not None:
             module.register_forward_pre_hook(_without_cache, with_kwargs=True)
             found = True
@@ -52,7 +52,7 @@ def _cache_off(model: Any) -> bool:
 
 
 def _position(cls: Any) -> int | None:
-    """The place of `use_cache` among the arguments of a class's forward; None where it takes none."""
+    """The position of `use_cache` among the parameters of a class's forward; None if it has none."""
     names = list(inspect.signature(cls.forward).parameters)
     return names.index("use_cache") - 1 if "use_cache" in names else None
 
@@ -61,7 +61,7 @@ def _without_cache(
     module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]] | None:
     if keywords.get("use_cache") is not None or not need("torch").is_grad_enabled():
-        return None  # asked for, or nothing is trained here: generate() and evaluation
+        return None  # requested, or not training: generate() and evaluation
     position = _position(type(module))
     if position is not None and len(inputs) > position:
         return None

@@ -1,4 +1,4 @@
-"""Errors that a user can cause, as one line and exit code 2."""
+"""Prints errors that a user can cause as one line, with exit code 2."""
 
 from __future__ import annotations
 

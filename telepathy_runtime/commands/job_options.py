@@ -43,7 +43,7 @@ HELP = {
 
 
 def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
-    """Add an option for every field of a Workload, and those of the GPUs."""
+    """Add an option for each field of a Workload, and the options for GPUs."""
     for field in dataclasses.fields(Workload):
         name = field.name
         if name == "batch" and not batch:
@@ -92,7 +92,7 @@ def pair_options(parser: argparse.ArgumentParser) -> None:
 
 
 def workload(args: argparse.Namespace) -> Workload:
-    """The job that the options describe. Raises UnknownOptionError."""
+    """The job described by the options. Raises UnknownOptionError."""
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
     for name in ("lora_targets", "offload"):
         values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
@@ -119,6 +119,6 @@ def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
 
 
 def cards_of(args: argparse.Namespace) -> list[Gpu]:
-    """The GPUs that were named, or the default one. Raises UnknownOptionError."""
+    """The GPUs in the options, or the default one. Raises UnknownOptionError."""
     names: Sequence[str] = args.gpu or [DEFAULT_GPU]
     return [gpu(name) for name in (GPUS if "all" in names else names)]

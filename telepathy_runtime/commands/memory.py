@@ -160,7 +160,7 @@ def _plan(args: argparse.Namespace) -> int:
 def _advice(
     args: argparse.Namespace, specs: Sequence[ModelSpec], work: Workload, fits: Sequence[tuple[str, Fit]]
 ) -> list[Advice] | None:
-    """What to change, if it was asked for, or if the one job that was asked about does not fit; None otherwise."""
+    """The advice, if it was requested, or if a single job does not fit; None otherwise."""
     possible = len(fits) == 1 and not (args.target or args.traced or args.context)
     if args.explain and not possible:
         raise UnknownOptionError(

@@ -1,4 +1,4 @@
-"""`telepathy-runtime place | serve`: which layer lies on which GPU, and how much cache a server has.
+"""`telepathy-runtime place | serve`: the GPU of each layer, and the size of a server's cache.
 
 Exit codes: 0 it fits, 1 it does not, 2 invalid input.
 """
@@ -102,7 +102,7 @@ def _place(args: argparse.Namespace) -> int:
 
 
 def _names(each: Placed) -> str:
-    """The parts of a device in short: "embed_tokens, layers 0-7"."""
+    """The parts on a device, abbreviated: "embed_tokens, layers 0-7"."""
     numbers = [int(part.name.rpartition(".")[2]) for part in each.parts if part.layers]
     others = [part.name.rpartition(".")[2] for part in each.parts if not part.layers and part.bytes]
     layers = f"layers {numbers[0]}-{numbers[-1]}" if numbers else ""

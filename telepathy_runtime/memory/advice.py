@@ -1,6 +1,7 @@
-"""What to change so that a job fits: one change at a time, each computed by the planner, in the order in which to try them.
+"""Recommends changes that make a job fit, each computed by the planner, in the order in which to try them.
 
-First what costs nothing in the result, then what costs time, then what changes what is trained, then more devices.
+First changes that cost nothing, then those that cost time, those that change what is trained, and more
+devices.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from telepathy_runtime.models.spec import UnknownOptionError
 
 
 class Change(NamedTuple):
-    """A change to a job, and the options that say it."""
+    """A change to a job, and the options for it."""
 
     text: str
     options: str
@@ -23,7 +24,7 @@ class Change(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """What a change gives: alone, and together with those before it. Bytes at the job's batch; batches at most."""
+    """The effect of a change: alone, and together with the previous ones. Bytes are for the job's batch."""
 
     change: Change
     peak: int
@@ -31,11 +32,11 @@ class Advice(NamedTuple):
     largest: int  # the largest batch with this change alone
     together: int  # the peak with this change and those before it
     largest_together: int
-    joined: bool  # whether it is among those taken together: it goes with them, and saves more
+    joined: bool  # whether it is one of the combined changes: it is compatible with them and saves more
 
 
 def changes(work: Workload) -> Iterator[Change]:
-    """The changes that apply to a job, first those to try first; none that it has already."""
+    """The changes that apply to a job, in the order in which to try them, without those that it already has."""
     if work.trains and (work.keep_outputs or (work.use_cache and not work.checkpointing)):
         text = "outputs and cache dropped (Trainer)"
         settings: dict[str, Any] = {"keep_outputs": False, "use_cache": False}
@@ -78,9 +79,9 @@ def advice(
     at: Callable[[Workload], Estimate],
     largest: Callable[[Workload], Fit],
 ) -> list[Advice]:
-    """What each change of a job gives; left out are those that save nothing, and those that its model or settings exclude.
+    """The effect of each change of a job, without those that save nothing or are incompatible with the job.
 
-    `at` estimates a job, `largest` searches for its largest batch.
+    `at` estimates a job, `largest` finds its largest batch.
     """
     peak, found = at(work).peak_allocated, []
     so_far, total, most = work, peak, largest(work).batch
@@ -97,14 +98,14 @@ def advice(
             both = so_far.but(**change.settings)
             if at(both).peak_allocated < total:
                 so_far, total, most, joined = both, at(both).peak_allocated, largest(both).batch, True
-        except UnknownOptionError:  # it does not go together with those before it
+        except UnknownOptionError:  # incompatible with the previous ones
             pass
         found.append(Advice(change, size, peak - size, batch, total, most, joined))
     return found
 
 
 def options_of(found: Sequence[Advice]) -> str:
-    """The options of the changes that go together, each option once."""
+    """The options of the combined changes, without duplicates."""
     values: dict[str, str] = {}
     for each in found:
         if each.joined:

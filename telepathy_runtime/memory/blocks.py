@@ -49,13 +49,14 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     if spec.qk_norm:
         rows = spec.heads + spec.kv_heads
         norms += 4 * tokens * (q + kv) + 4 * tokens * rows + full * e * tokens * (q + kv)
-    # Gate, its activation and up; Liger's kernel computes the activation again.
+    # Gate, its activation, and up; Liger's kernel recomputes the activation.
     mlp = (2 if work.kernels == "liger" else 3) * e * tokens * wide + full * e * tokens * wide
     lora = _lora(spec, work)
     return Block(
         saved=norms + _attention(spec, work) + mlp + lora,
         unsaved_first=norm if work.regime == "lora" else 0,
-        # The gradients of product, gate and up, that of the residual stream, and down_proj's own; the product is then free.
+        # The gradients of product, gate, up, the residual stream and down_proj; by then, the product is
+        # freed.
         working=e * tokens * ((2 if full else 3) * wide + h) + full * e * h * wide,
         infer=_infer(spec, work),
         stored_input=e * tokens * h,
@@ -84,7 +85,8 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
     """Bytes that one RMSNorm keeps: its input in float32, and what the gradient of its scale needs.
 
-    A fused kernel keeps the input as it is, and a number for each row; both keep the output where weights train.
+    A fused kernel keeps the input in its dtype, and one number per row; both keep the output if weights are
+    trained.
     """
     e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
     if work.kernels != "plain":
@@ -93,15 +95,15 @@ def norm_saved(spec: ModelSpec, work: Workload) -> int:
 
 
 def norm_working(spec: ModelSpec, work: Workload) -> int:
-    """Bytes beside what is kept inside an RMSNorm's backward: four float32 copies of its input, less what is free by then."""
+    """Additional bytes inside an RMSNorm's backward: four float32 copies of its input, minus what is freed by then."""
     e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
     return 2 * e * row if work.kernels != "plain" else 16 * row + 2 * e * row - full * 2 * e * row
 
 
 def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
-    """The part of a model whose activations one rank of tensor parallelism computes: heads and widths are split.
+    """The part of a model whose activations one rank of tensor parallelism computes: heads and widths are divided.
 
-    Raises UnknownOptionError where they do not divide.
+    Raises UnknownOptionError if they are not divisible.
     """
     if work.shard != "tp" or work.ranks == 1:
         return spec

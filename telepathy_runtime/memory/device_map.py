@@ -1,8 +1,9 @@
-"""Which layer `device_map="auto"` puts on which GPU: transformers' rules over a model's dimensions, without torch.
+"""Computes which layer `device_map="auto"` puts on which GPU, with transformers' rules and without torch.
 
-GPUs are filled one after the other and never gone back to. All but the last take at most an even share of the weights and
-a quarter more than the largest part; the first also keeps room for the largest part that comes after, in case
-something is left to the CPU. A decoder layer is not split; a tied head goes where the embedding is.
+GPUs are filled in order, and never revisited. All except the last get at most an equal share of the weights
+plus a quarter of the largest part; the first also reserves space for the largest later part, in case
+something is offloaded to the CPU. A decoder layer is not split; a tied head is on the same device as the
+embedding.
 """
 
 from __future__ import annotations
@@ -19,37 +20,37 @@ ONE_GPU = 0.9
 
 @dataclass(frozen=True)
 class Part:
-    """A part that is placed as a whole."""
+    """A part that is not split."""
 
     name: str
     bytes: int
     layers: int = 0
-    matrices: int = 0  # bytes of its largest single tensor
+    matrices: int = 0  # bytes of its largest tensor
 
 
 @dataclass(frozen=True)
 class Placed:
-    """One device and what lies on it."""
+    """A device and the parts on it."""
 
     device: int | str
-    limit: int  # bytes that it may take; 0 for the CPU, which takes the rest
+    limit: int  # maximum bytes; 0 for the CPU, which gets the rest
     parts: tuple[Part, ...]
 
     @property
     def bytes(self) -> int:
-        """Bytes of the weights on it."""
+        """Bytes of the weights on the device."""
         return sum(part.bytes for part in self.parts)
 
     @property
     def layers(self) -> int:
-        """Decoder layers on it."""
+        """Number of decoder layers on the device."""
         return sum(part.layers for part in self.parts)
 
 
 def parts_of(spec: ModelSpec, dtype: str = "bfloat16") -> list[Part]:
     """The parts of a decoder in the order in which transformers places them.
 
-    Raises UnknownOptionError for a model whose parts are not known one by one.
+    Raises UnknownOptionError for a model whose parts are not known.
     """
     if spec.counted or spec.encoder_layers or not spec.layers or spec.stored_bytes:
         raise UnknownOptionError(f"{spec.id}: the parts of {spec.architecture} are not known one by one")
@@ -62,14 +63,14 @@ def parts_of(spec: ModelSpec, dtype: str = "bfloat16") -> list[Part]:
     parts += [Part(f"model.layers.{number}", layer, 1, widest) for number in range(spec.layers)]
     parts.append(Part("model.norm", norm * e, matrices=norm * e))
     if spec.rope_theta or not spec.learned_positions:
-        # Its frequencies, twice, in float32.
+        # Two copies of its frequencies in float32.
         parts.append(Part("model.rotary_emb", 4 * spec.head_dim, matrices=2 * spec.head_dim))
     head = spec.head_params * e
     return [*parts, Part("lm_head", head, matrices=head)]
 
 
 def limits(parts: Sequence[Part], room: Sequence[int]) -> list[int]:
-    """Bytes that "auto" lets each GPU take, of the `room` on each."""
+    """The maximum bytes that "auto" puts on each GPU, given the `room` on each."""
     if len(room) == 1:
         return [int(room[0] * ONE_GPU)]
     total = sum(part.bytes for part in parts)
@@ -79,9 +80,10 @@ def limits(parts: Sequence[Part], room: Sequence[int]) -> list[int]:
 
 
 def place(spec: ModelSpec, room: Sequence[int], dtype: str = "bfloat16") -> list[Placed]:
-    """Where "auto" puts each part of `spec` on GPUs with `room` bytes each; what fits none is on the CPU, the last entry.
+    """The devices, with the parts of `spec` that "auto" puts on each; the last entry is the CPU, with the rest.
 
-    Raises UnknownOptionError for a model whose parts are not known, or without GPUs.
+    `room` is the number of bytes on each GPU. Raises UnknownOptionError for a model whose parts are not
+    known, or without GPUs.
     """
     if not room:
         raise UnknownOptionError("device_map='auto' needs at least one GPU")
@@ -92,7 +94,7 @@ def place(spec: ModelSpec, room: Sequence[int], dtype: str = "bfloat16") -> list
     device, used = 0, 0
     for index, part in enumerate(parts):
         if spec.tied and part.name == "lm_head":
-            break  # with the embedding
+            break  # on the device of the embedding
         kept = max((other.bytes for other in parts[index + 1 :]), default=0) if device == 0 else 0
         while device < len(allowed) and used + part.bytes > allowed[device] - kept:
             device, used, kept = device + 1, 0, 0

@@ -1,9 +1,10 @@
 """Peak memory of one model's job on one device, in closed form: no torch, microseconds, exact integers.
 
-The peak is the maximum over a few instants of a step. Each instant lists what is in memory then, which explains the
-result. Formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
-shards of FSDP; not modelled, and refused where asked for by name: autocast over whole float32 weights, torch.compile. What no estimate here contains: the CUDA context, kernels' workspaces and
-fragmentation; `gpus` keeps room for those.
+The peak is the maximum over a few instants of a step. Each instant lists what is in memory, which explains
+the result. The formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
+shards of FSDP. Not modelled, and an error if requested: autocast over whole float32 weights, torch.compile.
+Estimates do not include the CUDA context, workspaces of kernels and fragmentation; `gpus` reserves memory for
+them.
 """
 
 from __future__ import annotations
@@ -117,24 +118,27 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     head = spec.embedding_params * e * full
     beside = held.root + held.bucket
     tables = head * (not work.opt_in_backward)
-    # A step in the backward: beside each gradient stands what the step of its tensor needs.
+    # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
     at_work = beside + layer.working + held.unpacked + int(each * e * spec.hidden * spec.intermediate)
     recomputed = layer.saved if work.checkpointing else 0
     one_layer = hidden + layer.saved + (layer.stored_input if work.checkpointing else 0)
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
-        # FSDP hooks the inputs of frozen layers, which keeps each of them, and its gradient, to the end of the backward.
+        # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
+        # the backward.
         one_layer = activations + layer.saved + max(layers - 2, 0) * layer.stored_input
     if work.opt_in_backward:
         later = held.gradients
     else:
-        # Gradients of all layers but the first, whose own are not there yet while all of its saved tensors are.
+        # Gradients of all layers but the first: while all its saved tensors are alive, its gradients do not
+        # exist yet.
         later = held.gradients - full * e * spec.layer_params - head * (not spec.tied)
-    # Tied: the head's gradient waits for the embedding's, and their sum is a third tensor.
+    # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
+    # tensor.
     ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
     instants = (
-        # `outputs` still holds the last step's logits, cache and hidden states, and through its graph the
-        # inputs and their gradient, while this step's forward runs.
+        # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
+        # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
             kv_cache=cache, transient=beside + row * (not full),
@@ -186,9 +190,10 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     rows = work.batch if work.logits == "last" else tokens
     base = {"weights": held.weights, "kv_cache": cache}
     beside = held.root
-    # Before 4.46 the model makes float32 logits of its own.
+    # Before 4.46, the model creates float32 logits itself.
     element = e if work.version >= (4, 46) else e + 4
-    # A layer's own transients hold the embeddings and its input already; logits hold the last hidden state.
+    # The working memory of a layer includes the embeddings and its input; the logits include the last hidden
+    # state.
     instants = [
         Instant(
             "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
@@ -202,8 +207,8 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     if work.new_tokens:
         total = work.seq_len + work.new_tokens - 1
         cache = local.kv_bytes(work.batch, total, work.dtype)
-        # `generate` copies logits to float32 while it still holds the last token's copy; a layer's keys grow
-        # by concatenation, old beside new.
+        # `generate` copies logits to float32 while the copy of the last token is still alive. A layer's keys
+        # grow by concatenation, with old and new in memory.
         grown = cache // (2 * spec.layers)
         repeated = 2 * e * work.batch * total * (local.query_dim - local.kv_dim) * repeats_keys(work)
         name, logits = "last generated token", (e + 8) * work.batch * spec.vocab

@@ -100,7 +100,8 @@ def plan_findings(
     return found
 
 
-#: How the class names begin of the optimizers that have the states of each planned one; onlystates: the tracer's own.
+#: How class names of optimizers begin that have the states of each planned optimizer; "onlystates" is the
+#: tracer's own.
 _OPTIMIZERS = {
     "adamw": ("adam", "onlystates"), "adamw_32bit": ("adam",), "adamw_8bit": ("adam",), "paged_adamw": ("adam", "pagedadam"),
     "paged_adamw_8bit": ("adam", "pagedadam"), "adafactor": ("adafactor",), "lion": ("lion",), "lion_8bit": ("lion",),

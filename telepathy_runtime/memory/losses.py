@@ -1,4 +1,4 @@
-"""Bytes of logits and of the loss over them."""
+"""Bytes of the logits and of the loss."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from telepathy_runtime.models.spec import element_size
 class Logits(NamedTuple):
     """Bytes of logits at the instants around the loss."""
 
-    held: int  # by the caller's `outputs`, through backward and the next forward
-    forward: int  # alive in the loss's forward, the model's own logits among them
-    backward: int  # alive in its backward
-    gradient: int  # that of the logits, which the head's backward reads
+    held: int  # by the caller's `outputs`, during backward and the next forward
+    forward: int  # in the loss's forward, including the model's own logits
+    backward: int  # in the loss's backward
+    gradient: int  # of the logits, which the head's backward reads
 
 
 def logits_bytes(work: Workload, vocab: int, hidden: int = 0) -> Logits:
-    """Logits of a job, without repeats.
+    """The logits of a job; each byte is counted once.
 
-    The loss computes in float32: a copy, the log-softmax, then two gradients of that size. A fused kernel keeps the copy
-    alone and writes the gradient over it. A linear one never has all logits: it computes a chunk, and the gradient of the
-    hidden states with it, already in the forward; the chunks are Liger's.
+    The loss computes in float32: a copy, the log-softmax, then two gradients of that size. A fused kernel
+    keeps only the copy and overwrites it with the gradient. A linear loss never has all logits: it computes a
+    chunk, and already in the forward the gradient of the hidden states; the chunk size is Liger's.
     """
     e, size = element_size(work.dtype), work.tokens * vocab
     if work.loss == "linear":
@@ -30,7 +30,7 @@ def logits_bytes(work: Workload, vocab: int, hidden: int = 0) -> Logits:
         rows = min(_power_of_two(-(-work.tokens // factor)), work.tokens)
         gradient = e * work.tokens * hidden + e * vocab * hidden * (work.regime == "full")
         return Logits(0, gradient + e * rows * vocab, gradient, 0)
-    # Before 4.46 the model hands out float32 logits; since then its call holds its own until it returns.
+    # Before 4.46 the model returns float32 logits; since then, its call keeps its own until it returns.
     own = 4 if work.version < (4, 46) else e
     held = own * size * work.keep_outputs
     copy = 0 if work.version < (4, 46) else 4 * size

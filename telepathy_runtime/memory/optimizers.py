@@ -1,8 +1,8 @@
-"""Bytes of an optimizer's states, and what its step needs beside them.
+"""Bytes of an optimizer's states, and of the additional memory of its step.
 
-Sources: torch's AdamW, SGD and Muon, transformers' Adafactor, and bitsandbytes' optimizers, whose 32-bit states are float32
-and whose 8-bit states have a float32 scale for every 256 elements. Paged states lie in memory that the driver moves between
-machine and device; PyTorch's allocator does not count them.
+Sources: torch's AdamW, SGD and Muon, transformers' Adafactor, and bitsandbytes' optimizers, whose 32-bit
+states are float32 and whose 8-bit states have a float32 scale per 256 elements. Paged states are in memory
+that the driver moves between host and device; PyTorch's allocator does not count them.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ BNB = {"adamw_32bit": (2, 4), "adamw_8bit": (2, 1), "lion": (1, 4), "lion_8bit":
 
 
 class Trained(NamedTuple):
-    """What an optimizer updates; shapes are (rows, columns)."""
+    """The trained parameters; shapes are (rows, columns)."""
 
     params: int
     element: int  # bytes
-    largest: int  # parameters of the largest tensor
-    matrices: tuple[tuple[int, int], ...]  # of the layers; empty where they are not known
+    largest: int  # number of parameters in the largest tensor
+    matrices: tuple[tuple[int, int], ...]  # of the layers; empty if unknown
     tables: tuple[tuple[int, int], ...]  # embedding and head
 
     def one(self) -> Trained:
-        """Its largest tensor alone."""
+        """Only the largest tensor."""
         return self._replace(params=self.largest, matrices=(), tables=self.tables[:1] or self.matrices[:1])
 
 
 def optimizer_bytes(name: str, trained: Trained) -> int:
-    """Bytes of the states on the device, between two steps."""
+    """Bytes of the states on the device between two steps."""
     params = trained.params
     if name in _STATES:
         return _STATES[name] * params * trained.element
@@ -45,27 +45,28 @@ def optimizer_bytes(name: str, trained: Trained) -> int:
     if name in PAGED:
         return 0
     inside = sum(rows * columns for rows, columns in trained.matrices)
-    if name == "muon":  # a momentum for the layers' matrices, AdamW for the rest
+    if name == "muon":  # momentum for the layers' matrices, AdamW for the rest
         return (inside + 2 * (params - inside)) * trained.element
-    # Adafactor: the mean square of every row and column, and of every element of what is no matrix, in float32.
+    # Adafactor: in float32, the mean square of each row and column, and of each element of other tensors.
     every = (*trained.matrices, *trained.tables)
     vectors = params - sum(rows * columns for rows, columns in every)
     return 4 * (sum(rows + columns for rows, columns in every) + max(vectors, 0))
 
 
 def step_transient(work: Workload, trained: Trained) -> int:
-    """Bytes that optimizer.step() needs beside gradients and states."""
+    """Bytes that optimizer.step() needs in addition to gradients and states."""
     gradients, largest = trained.params * trained.element, trained.largest * trained.element
     if work.optimizer == "adamw" and work.opt_impl != "fused":
         return gradients if work.opt_impl == "foreach" else 2 * largest
     if work.optimizer == "adafactor":
-        # The gradient and the weight in float32, the update, and its square, of one tensor at a time; among the layers'
-        # matrices, the update of the one before is still there.
+        # For one tensor at a time: the gradient and the weight in float32, the update, and its square. For
+        # the layers' matrices, the previous update is still alive.
         inside = max((rows * columns for rows, columns in trained.matrices), default=0)
         return 4 * max(4 * trained.largest, 5 * inside)
     if work.optimizer == "muon":
         rest = trained.params - sum(rows * columns for rows, columns in trained.matrices)
-        # A matrix is orthogonalised in bfloat16: its update, two copies and two squares of its shorter side.
+        # A matrix is orthogonalised in bfloat16: its update, and two copies and two squares of its shorter
+        # side.
         turned = [
             2 * (3 * rows * columns + 2 * min(rows, columns) ** 2) for rows, columns in trained.matrices
         ]

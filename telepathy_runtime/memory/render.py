@@ -232,7 +232,7 @@ def _fit_cells(fit: Fit) -> tuple[object, ...]:
 
 
 def advice_text(found: Sequence[Advice], budget: int, batch: int) -> str:
-    """What to change, one row a change, and the options of the first changes that fit together."""
+    """The recommended changes, one per row, and the options of the first combined changes that fit."""
     if not found:
         return "no change that the planner knows saves memory"
     rows = [
@@ -253,7 +253,7 @@ def advice_text(found: Sequence[Advice], budget: int, batch: int) -> str:
 
 
 def advice_json(found: Sequence[Advice]) -> list[dict[str, Any]]:
-    """The same as plain data, in bytes."""
+    """The same as data, in bytes."""
     return [
         {
             "change": each.change.text,

@@ -1,7 +1,8 @@
-"""How many tokens a server's key and value cache holds, by vLLM's arithmetic.
+"""Computes how many tokens a server's key-value cache can hold, in the same way as vLLM.
 
-vLLM takes a share of the GPU (`gpu_memory_utilization`), subtracts the weights, the peak of a forward over the largest batch
-of tokens that it schedules, and what is not PyTorch's, and cuts the rest into blocks of a few tokens for every layer.
+vLLM takes a share of the GPU (`gpu_memory_utilization`); subtracts the weights, the peak of a forward pass
+with the largest scheduled batch of tokens, and memory outside PyTorch; and divides the rest into blocks of a
+few tokens for each layer.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ OTHER = (13 * GIB // 100, 55 * GIB // 100)
 
 @dataclass(frozen=True)
 class Serving:
-    """Bytes on one GPU, and the cache that is left."""
+    """Bytes on one GPU, and the remaining cache."""
 
     gpu: Gpu
     budget: int  # the share of the whole card
@@ -49,12 +50,12 @@ class Serving:
 
     @property
     def tokens(self) -> int:
-        """Tokens that the cache holds."""
+        """Tokens that fit in the cache."""
         return self.blocks * self.block_size
 
     @property
     def concurrency(self) -> float:
-        """Sequences of the greatest length that the cache holds at once."""
+        """Sequences of the maximum length that fit in the cache at the same time."""
         return self.blocks / -(-self.max_len // self.block_size)
 
 
@@ -73,7 +74,7 @@ def serve(
     sequences: int = 0,
     other: int | None = None,
 ) -> Serving:
-    """The cache of a server of `spec` on each of `tensor_parallel` cards; `max_len` 0 is the model's own length.
+    """The cache of a server for `spec` on each of `tensor_parallel` cards; `max_len` 0 is the model's own length.
 
     `cache_dtype` "fp8" takes one byte an element. `scheduled` and `sequences` 0 are vLLM's defaults for the card. `other` is
     what PyTorch does not know of, as it was measured by default.
@@ -87,7 +88,7 @@ def serve(
         raise UnknownOptionError(f"max_len {length}: {spec.id} was made for {spec.max_positions} tokens")
     e = element_size(dtype)
     element = 1 if cache_dtype == "fp8" else element_size(cache_dtype or dtype)
-    # Where there are fewer key heads than ranks, each rank holds one.
+    # If there are fewer key heads than ranks, each rank has one.
     heads = max(spec.kv_heads // tensor_parallel, 1)
     layers = spec.layers if spec.cached_layers < 0 else spec.cached_layers
     block = layers * block_size * heads * (spec.head_dim + (spec.value_dim or spec.head_dim)) * element

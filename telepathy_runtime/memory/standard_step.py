@@ -64,9 +64,9 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
 
 
 def traced(config: Any, work: Workload) -> Trace:
-    """The trace of two steps of `work` over a model of a transformers config.
+    """Trace two steps of `work` on a model built from a transformers config.
 
-    Raises TraceError where the model's code cannot run without values, whatever it raises itself.
+    Raises TraceError, for any error of the model's code, if it cannot run without values.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +86,7 @@ def traced(config: Any, work: Workload) -> Trace:
 
 
 def attention_for(config: Any, attn: str) -> str:
-    """The implementation that transformers chooses: eager attention for a model without sdpa, whatever was asked for."""
+    """The implementation that transformers uses: eager attention for a model without sdpa, whatever is requested."""
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM._model_mapping.get(type(config), None)
@@ -136,7 +136,7 @@ def hub_config(spec: ModelSpec) -> Any:
 
 
 class OnlyStates(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
-    """An optimizer's states and nothing else: kernels that allocate nothing beside them, and have no meta version."""
+    """An optimizer with states only, for kernels that allocate nothing else and have no meta version."""
 
     def __init__(self, params: Any, count: int = 2, element: int = 0) -> None:
         super().__init__(params, {})
@@ -154,12 +154,12 @@ class OnlyStates(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
             return [torch.zeros_like(param)]
         if self._element > 1:
             return [torch.zeros_like(param, dtype=torch.float32)]
-        # bitsandbytes: a float32 scale for each block of 256.
+        # bitsandbytes has a float32 scale per block of 256.
         return [torch.zeros_like(param, dtype=torch.uint8), torch.zeros(-(-param.numel() // 256))]
 
 
 def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer]:
-    """The optimizers that a workload names: one, or Muon for matrices of layers beside AdamW for the rest."""
+    """Create the optimizers that a workload names: one, or Muon for matrices of layers and AdamW for the rest."""
     named = list(parameters)
     params = [parameter for _, parameter in named]
     foreach = work.opt_impl == "foreach"
@@ -242,7 +242,7 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
 
 
 def _step_in_backward(trained: list[tuple[str, Any]], work: Workload) -> None:
-    """Steps each weight by an optimizer of its own as soon as its gradient is there, and frees the gradient."""
+    """Update each weight with its own optimizer as soon as its gradient is computed, and free the gradient."""
     for named in trained:
         optimizers = optimizers_of([named], work)
 

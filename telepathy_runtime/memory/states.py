@@ -1,4 +1,4 @@
-"""Bytes that do not depend on the batch: weights, gradients, optimizer states, and how shards and offloads divide them."""
+"""Bytes that do not depend on the batch: weights, gradients and optimizer states, with sharding and offloading."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class States:
     """Bytes of a job on one device that do not depend on the batch."""
 
     weights: int
-    gradients: int  # once a backward is done
+    gradients: int  # after a backward pass
     optimizer: int
-    step_transient: int  # beside them, inside optimizer.step()
+    step_transient: int  # in addition to gradients, inside optimizer.step()
     root: int = (
-        0  # gathered parameters of no layer (embedding, head), from the forward to the end of the backward
+        0  # gathered parameters outside layers (embedding, head), from the forward to the end of the backward
     )
     unit: int = 0  # gathered parameters of one layer
     bucket: int = 0  # DDP's copy of the gradients
-    unpacked: int = 0  # the largest quantised matrix in the dtype of the computation
+    unpacked: int = 0  # the largest quantised matrix in the compute dtype
 
 
 def states(spec: ModelSpec, work: Workload) -> States:
-    """Weights, gradients and optimizer of one device, sharded and offloaded as the workload says."""
+    """Weights, gradients and optimizer states of one device, sharded and offloaded according to the workload."""
     what = trained(spec, work)
     weights = weights_of(spec, work) + (what.params * what.element if work.regime == "lora" else 0)
     gradients = what.params * what.element
@@ -42,7 +42,7 @@ def states(spec: ModelSpec, work: Workload) -> States:
 
 
 def trained(spec: ModelSpec, work: Workload) -> Trained:
-    """What the optimizer updates: how many parameters, of which shapes."""
+    """The trained parameters and their shapes."""
     if work.regime == "full":
         e = element_size(work.held_dtype)
         per_layer = [] if spec.counted or not spec.layers or spec.encoder_layers else layer_matrices(spec)
@@ -61,31 +61,31 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
 
 
 def weights_of(spec: ModelSpec, work: Workload) -> int:
-    """Bytes of the model's own weights on one device that holds all of them."""
+    """Bytes of the model's weights on a device that has all of them."""
     if work.quantized != "none" and not spec.stored_bytes:
         return quantized_bytes(spec, work.quantized, element_size(work.dtype))
     return spec.bytes_in(work.held_dtype)
 
 
 def _unpacked(spec: ModelSpec, work: Workload) -> int:
-    """The largest matrix of a layer, which is brought back to the dtype of the computation for its product."""
+    """The largest matrix of a layer, which is converted to the compute dtype for its product."""
     if (work.quantized == "none" and not spec.stored_bytes) or not spec.layers or not spec.intermediate:
         return 0
     return element_size(work.dtype) * spec.hidden * max(spec.intermediate, spec.query_dim)
 
 
 def _offload(work: Workload, held: States) -> States:
-    """Takes off the device what lies in the machine's memory; the optimizer then steps there."""
+    """Remove the parts that are offloaded to host memory; the optimizer then steps there."""
     if "optimizer" in work.offload:
         held = replace(held, optimizer=0, step_transient=0)
     if "weights" in work.offload:
-        # FSDP's CPUOffload and ZeRO-3's parameter offload: gradients follow their weights.
+        # FSDP's CPUOffload and ZeRO-3's parameter offload: gradients are offloaded with their weights.
         held = replace(held, weights=0, gradients=0, optimizer=0, step_transient=0)
     return held
 
 
 def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
-    """Divides what each scheme really divides; activations and logits are never divided, but by tensor parallelism."""
+    """Divide the parts that each scheme shards; activations and logits are only divided by tensor parallelism."""
     ranks, kind = work.ranks, work.shard
     if kind == "none" or ranks == 1:
         return whole
@@ -100,7 +100,8 @@ def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
     if kind in ("zero3", "fsdp"):
         change["weights"] = _part(whole.weights, ranks)
         if kind == "fsdp":
-            # FSDP's root keeps what no layer holds for the whole step; it is gathered once.
+            # FSDP's root module keeps the parameters outside layers for the whole step; they are gathered
+            # once.
             change["unit"] = layer_bytes(spec, work.quantized, e) if spec.layer_params else 0
             change["root"] = (spec.embedding_params + spec.head_params) * e
         else:
@@ -110,7 +111,7 @@ def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
 
 
 def _tensor_parallel(spec: ModelSpec, work: Workload, whole: States) -> States:
-    """transformers' plans split every layer's matrices and the head; norms and the embedding stay whole."""
+    """transformers' plans split the matrices of each layer and the head; norms and the embedding are not split."""
     split = spec.layers * sum(outputs * inputs for outputs, inputs in layer_matrices(spec))
     split += 0 if spec.tied else spec.embedding_params
     share = split / max(spec.params, 1)

@@ -106,7 +106,7 @@ def _cuda_attention(
     """The operators with meta kernels that CUDA runs for scaled_dot_product_attention."""
     aten = torch.ops.aten
     half = query.dtype in (torch.float16, torch.bfloat16)
-    # The flash kernel takes heads of one width, of 256 at most; latent attention has narrower values.
+    # The flash kernel needs equal head sizes of at most 256; latent attention has narrower values.
     if attn_mask is None and half and query.shape[-1] == value.shape[-1] <= 256:
         flash = aten._scaled_dot_product_flash_attention
         return flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]

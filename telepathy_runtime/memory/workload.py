@@ -52,13 +52,13 @@ class Workload:
     )
     optimizer: str = "adamw"
     opt_impl: str = "foreach"  # PyTorch's default on CUDA
-    opt_in_backward: bool = False  # each weight is updated, and its gradient freed, as soon as it is there
-    offload: tuple[str, ...] = ()  # what lies in the machine's memory: optimizer, weights, activations
+    opt_in_backward: bool = False  # each weight is updated, and its gradient freed, as soon as it is computed
+    offload: tuple[str, ...] = ()  # what is in host memory: optimizer, weights, activations
     grad_accum: int = 1
     use_cache: bool = True  # transformers' default, in a plain forward too
     logits: str = "all"  # `generate` keeps the last position only
     loss: str = (
-        "plain"  # fused: a kernel that overwrites the logits; linear: by chunks, logits never exist whole
+        "plain"  # fused: the kernel overwrites the logits; linear: in chunks, without all logits at once
     )
     kernels: str = "plain"  # norms: a fused RMSNorm; liger: RMSNorm and SwiGLU
     hidden_states: bool = False  # output_hidden_states=True
@@ -141,7 +141,7 @@ class Workload:
 
 
 def _check_states(work: Workload) -> None:
-    """Raises UnknownOptionError for settings of the optimizer, the base and what is offloaded that exclude each other."""
+    """Raise UnknownOptionError if settings of the optimizer, the quantisation and offloading exclude each other."""
     unknown = [part for part in work.offload if part not in OFFLOADED]
     if unknown:
         raise UnknownOptionError(f"offload {', '.join(unknown)}: not modelled; known: {', '.join(OFFLOADED)}")

@@ -17,7 +17,7 @@ Config = Mapping[str, Any]
 Fields = dict[str, Any]
 
 
-#: Numbers of experts. transformers builds a dense model from such a config, and says nothing.
+#: Keys for the number of experts. transformers silently builds a dense model from such a config.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 

@@ -123,7 +123,7 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
 
 
 def _with_dimensions(config: dict[str, Any], model_id: str, params: int, stored: int) -> ModelSpec:
-    """The spec of a counted model; a quantised one of an architecture with a closed form has all dimensions too."""
+    """The spec of a counted model; a quantised model with a closed form gets all dimensions."""
     plain = {key: value for key, value in config.items() if key != "quantization_config"}
     if stored:
         try:

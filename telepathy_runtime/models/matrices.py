@@ -1,4 +1,4 @@
-"""The matrices of a model's layers: what quantisation packs, and what some optimizers keep rows and columns of."""
+"""The matrices of a model's layers, which quantisation packs, and of which some optimizers keep rows and columns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ METHODS = {
 
 
 def layer_matrices(spec: ModelSpec) -> list[tuple[int, int]]:
-    """(outputs, inputs) of each matrix of one decoder layer.
+    """(outputs, inputs) of each matrix in a decoder layer.
 
-    Raises UnknownOptionError for a model of which only the number of all parameters is known.
+    Raises UnknownOptionError for a model of which only the total number of parameters is known.
     """
     if spec.counted or spec.encoder_layers or not spec.layers:
         raise UnknownOptionError(
@@ -28,9 +28,9 @@ def layer_matrices(spec: ModelSpec) -> list[tuple[int, int]]:
 
 
 def quantized_bytes(spec: ModelSpec, how: str, item_size: int) -> int:
-    """Bytes of the weights with every layer's matrices quantised; the others take `item_size` bytes an element.
+    """Bytes of the weights with quantised layer matrices; others take `item_size` bytes per element.
 
-    Embeddings, norms and the head stay as they are, as transformers leaves them.
+    As in transformers, embeddings, norms and the head are not quantised.
     """
     shapes = layer_matrices(spec)
     packed = weight_bytes(METHODS[how], [Matrix("", shape, "linear") for shape in shapes], item_size)
@@ -39,7 +39,7 @@ def quantized_bytes(spec: ModelSpec, how: str, item_size: int) -> int:
 
 
 def layer_bytes(spec: ModelSpec, how: str, item_size: int) -> int:
-    """Bytes of one layer as it is stored."""
+    """Bytes of one layer in its stored form."""
     if how == "none":
         return spec.layer_params * item_size
     shapes = layer_matrices(spec)

@@ -45,7 +45,7 @@ def resolves_edits(client: types.ClientCapabilities) -> bool:
 def workspace_edit(
     buffer: Buffer, edits: Iterable[tuple[int, types.TextEdit]], client: types.ClientCapabilities
 ) -> types.WorkspaceEdit:
-    """Edits by cell as one workspace edit, with document versions if the client supports them, so that it can reject it."""
+    """Edits by cell as one workspace edit; document versions, if the client supports them, let it reject outdated edits."""
     changes: dict[str, list[types.TextEdit]] = {}
     for cell, edit in edits:
         changes.setdefault(buffer.uris[cell], []).append(edit)
