@@ -72,10 +72,7 @@ class _Found(NamedTuple):
 
 
 class Linted:
-    """The findings in one state of a source, scanned once: all, or without suppressed ones, and their fixes.
-
-    Close it, or use it in a `with` statement, to free the tree.
-    """
+    """The findings in one state of a source, scanned once; close it, or use it in a `with` statement, to free the tree."""
 
     def __init__(
         self, source: Source, rules: Sequence[Rule], settings: Settings, project: Modules | None = None
@@ -287,8 +284,7 @@ def trial(
 ) -> list[int]:
     """Return how many findings each run would fix in one source; a run has rules, with or without unsafe fixes.
 
-    The number is 0 if the fixes would break the file, because `fix` refuses them. The source is scanned only once for
-    all runs without fixes.
+    The number is 0 if the fixes would break the file. The source is scanned once for all runs without fixes.
 
     Raises:
         SourceError, RuleError: as in `lint`.

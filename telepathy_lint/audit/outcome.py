@@ -47,7 +47,7 @@ class Audit:
     conversions: tuple[Conversion, ...] = ()
     #: The commands with the most fixes, each tried in memory.
     actions: tuple[Action, ...] = ()
-    #: For each rule with findings.
+    #: The commands for the rules with findings.
     commands: tuple[RuleCommand, ...] = ()
     #: The end of each command line: the options that selected the configuration, and the path.
     where: str = "."

@@ -21,12 +21,12 @@ from telepathy_lint.flow.contents import (
     unseen,
     written,
 )
-from telepathy_lint.flow.held import Held
+from telepathy_lint.flow.dict_content import DictContent
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.asking import ValueReader
+    from telepathy_lint.flow.protocols import ValueReader
 
 _MAX_DEPTH = 20
 #: Keywords that pass a dict of decoding arguments on: a spread, those of a pipeline, those of a thread.
@@ -198,7 +198,7 @@ class Dicts:
             and (name := dotted(node)) is not None
             and context.stmt is not None
         ):
-            return Held(self).at(context.scope, name, context.stmt, node)
+            return DictContent(self).at(context.scope, name, context.stmt, node)
         if isinstance(node, ast.Subscript):
             change = self._under(node.value, node.slice, context)
             if change is not None and change.parts:
@@ -325,7 +325,7 @@ class Dicts:
         owner = names.owner(node.id, context)
         if owner is None:
             return self.of_values(self.evaluator.evaluate(node, context), node)
-        held = Held(self)
+        held = DictContent(self)
         found = [held.left(other, node.id) for other in names.writers(owner, node.id)]
         if owner is not context.scope:
             found.append(held.inside(owner, node.id, context.scope))
@@ -393,7 +393,7 @@ class Dicts:
         ):
             scope, name = value.context.scope, value.via[0] if value.via is not None else ""
             if any(each.value is value.node for each in scope.bindings.get(name, ())):
-                return Held(self).left(scope, name)  # includes later writes
+                return DictContent(self).left(scope, name)  # includes later writes
             found = self.read(value.node, value.context)
             return through(found, name) if name else found
         return opaque(value)

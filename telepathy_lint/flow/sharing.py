@@ -12,7 +12,7 @@ from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.writes import Write, of_use, uses_in
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.asking import ValueReader
+    from telepathy_lint.flow.protocols import ValueReader
 
 _DEPTH = 4
 #: Methods that return an item of a dict.

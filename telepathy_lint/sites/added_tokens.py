@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.file import File
-from telepathy_lint.sites.loads import loads, surely
+from telepathy_lint.sites.loads import loads, loads_of
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.occurs import occurs
 
@@ -40,7 +40,7 @@ def find(file: File) -> Iterator[Site]:
         return
     for node, method in file.uses.method_calls(*_METHODS):
         context = tree.context_of(node)
-        tokenizers = surely(file, method.value, context, "tokenizer")
+        tokenizers = loads_of(file, method.value, context, "tokenizer")
         ids = {site.model_id for site in tokenizers}
         (name,) = ids if len(ids) == 1 else (None,)
         own = next((tokens for family, tokens in _EXACT if re.fullmatch(family, name or "")), None)

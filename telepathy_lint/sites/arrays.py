@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
-from telepathy_lint.sites.loads import surely
+from telepathy_lint.sites.loads import loads_of
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.occurs import occurs
 
@@ -36,7 +36,7 @@ def find(file: File) -> Iterator[Site]:
         model = _computed_by(file, method.value, context, False)
         if model is None:
             continue
-        about = surely(file, model[0].func, model[1], "model")
+        about = loads_of(file, model[0].func, model[1], "model")
         if not about or _is_cast(file, model[0].func):
             continue
         yield Site(

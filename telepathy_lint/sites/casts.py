@@ -10,7 +10,7 @@ from telepathy_lint.flow.file import File
 from telepathy_lint.flow.objects import IS_ITSELF
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.transformers_names import last
-from telepathy_lint.sites.loads import loads, surely
+from telepathy_lint.sites.loads import loads, loads_of
 from telepathy_lint.sites.site import Site
 
 _SWITCHES = ("load_in_4bit", "load_in_8bit")
@@ -29,7 +29,7 @@ def find(file: File) -> Iterator[Site]:
             continue
         context = file.tree.context_of(node)
         # A wrapper such as PEFT's may be cast, because its own weights are not quantized.
-        about = surely(file, method.value, context, "model", policy=IS_ITSELF)
+        about = loads_of(file, method.value, context, "model", policy=IS_ITSELF)
         if not about or not all(each in quantized for each in about):
             continue
         given, opaque = file.arguments.read(node, context, ("device", "dtype"))

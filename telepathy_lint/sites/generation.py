@@ -12,7 +12,7 @@ from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.loads import surely
+from telepathy_lint.sites.loads import loads_of
 from telepathy_lint.sites.padding import Tokenizing
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import DECODING_WORD
@@ -96,7 +96,7 @@ class Generation:
 
     def _generate(self, call: ast.Call, receiver: ast.expr) -> Site | None:
         context = self.tree.context_of(call)
-        about = surely(self.file, receiver, context, "model")
+        about = loads_of(self.file, receiver, context, "model")
         if not about:
             name = catalog.last(dotted(receiver) or "")
             if self.foreign or not re.fullmatch(_MODEL_NAME, name):
@@ -108,7 +108,7 @@ class Generation:
         context = self.tree.context_of(call)
         if not isinstance(call.func, (ast.Name, ast.Attribute)):
             return None
-        about = surely(self.file, call.func, context, "pipeline")
+        about = loads_of(self.file, call.func, context, "pipeline")
         return self._site(call, context, about, written(call.func)) if about else None
 
     def _site(self, call: ast.Call, context: Context, about: tuple[Site, ...], callee: str) -> Site:
@@ -168,4 +168,4 @@ class Generation:
         name = func.attr if isinstance(func, ast.Attribute) else dotted(func) or ""
         if name in _ENCODING_METHODS or re.search(_ENCODERS, name) is not None:
             return True
-        return bool(surely(self.file, func, value.context, "tokenizer", "processor"))
+        return bool(loads_of(self.file, func, value.context, "tokenizer", "processor"))

@@ -54,7 +54,7 @@ def _all_by_call(file: File) -> dict[ast.AST, Site]:
     return {**file.fact(_by_call), **{site.call: site for site in file.fact(with_companions)}}
 
 
-def surely(
+def loads_of(
     file: File, node: ast.expr, context: Context, *kinds: Kind, policy: Policy = SURELY_IS
 ) -> tuple[Site, ...]:
     """The loads of the given kinds that an object certainly comes from; none if it may come from elsewhere."""

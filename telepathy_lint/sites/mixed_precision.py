@@ -10,7 +10,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.objects import SURELY_IS
 from telepathy_lint.knowledge.transformers_names import last
-from telepathy_lint.sites.loads import surely
+from telepathy_lint.sites.loads import loads_of
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.occurs import occurs
 
@@ -36,7 +36,7 @@ def find(file: File) -> Iterator[Site]:
         if None in trained or "model" not in trained or "args" not in trained:
             continue
         context = tree.context_of(trainer)
-        about = surely(file, trained["model"], context, "model")
+        about = loads_of(file, trained["model"], context, "model")
         configs = file.objects.makers(trained["args"], context, SURELY_IS)
         if not about or len(configs) != 1:
             continue

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from telepathy_lint.flow.arguments import Argument, merged_values
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.value import Value
-from telepathy_lint.sites.loads import loads, surely
+from telepathy_lint.sites.loads import loads, loads_of
 from telepathy_lint.sites.site import Site
 
 _MOVES = ("to", "cuda")
@@ -22,7 +22,7 @@ def find(file: File) -> Iterator[Site]:
         return
     for node, method in file.uses.method_calls(*_MOVES):
         context = file.tree.context_of(node)
-        about = surely(file, method.value, context, "model")
+        about = loads_of(file, method.value, context, "model")
         if not about or not all(each in mapped for each in about):
             continue
         given, opaque = file.arguments.read(node, context, ("device", "dtype"))

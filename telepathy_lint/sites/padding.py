@@ -17,7 +17,7 @@ from telepathy_lint.flow.objects import SURELY_IS, Makers
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.loads import surely
+from telepathy_lint.sites.loads import loads_of
 from telepathy_lint.sites.site import Site
 
 _PADS = (True, "longest", "max_length")
@@ -81,7 +81,7 @@ class Tokenizing:
         func = call.func
         if isinstance(func, ast.Attribute) and func.attr == "batch_encode_plus":
             func = func.value
-        tokenizers = surely(self.file, func, value.context, "tokenizer")
+        tokenizers = loads_of(self.file, func, value.context, "tokenizer")
         if not tokenizers or not all(self._pads_right(site) for site in tokenizers):
             return None
         return value if self._pads_several(call, value.context) else None
@@ -182,7 +182,7 @@ class Tokenizing:
                 continue
             given = next((k.value for k in node.keywords if k.arg == "tokenizer"), None)
             given = given or (node.args[0] if node.args else None)
-            if given is not None and (tokenizers := surely(self.file, given, context, "tokenizer")):
+            if given is not None and (tokenizers := loads_of(self.file, given, context, "tokenizer")):
                 yield node, context, tokenizers
 
 

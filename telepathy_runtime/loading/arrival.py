@@ -72,8 +72,7 @@ class Arrival:
 def asks(model_class: Any, load_plan: LoadPlan) -> bool:
     """Whether requesting the loading info from from_pretrained has no other effect.
 
-    That holds only for transformers' own from_pretrained: one that a class defines may take the returned pair
-    for its model.
+    That holds only for transformers' own from_pretrained: a class that overrides it may not expect to get a pair.
     """
     keywords = load_plan.request.keywords
     if "output_loading_info" in keywords or keywords.get("trust_remote_code"):

@@ -30,7 +30,7 @@ class ValueReader(Protocol):
 
 
 class DictReader(Protocol):
-    """The dict reader (dicts.py), as used by `Held`."""
+    """The dict reader (dicts.py), as used by `DictContent`."""
 
     evaluator: ValueReader
 

@@ -31,7 +31,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.flow.writes import Write
 
 if TYPE_CHECKING:
-    from telepathy_lint.flow.asking import DictReader
+    from telepathy_lint.flow.protocols import DictReader
 
 #: A loop whose effect does not converge in this many rounds is treated as unknown.
 _MAX_ROUNDS = 6
@@ -41,7 +41,7 @@ _MAX_ROUNDS = 6
 _NO_VALUE = ("annotation", "augment")
 
 
-class Held:
+class DictContent:
     """Computes contents at points of the control flow, for a reader of dicts."""
 
     __slots__ = ("_dicts", "_known", "_sharing")
