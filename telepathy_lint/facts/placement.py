@@ -69,7 +69,7 @@ def runs_as_one_process(site: Site) -> bool:
         return True
     if source.path.endswith(".ipynb") or source.once(_is_in_cells):
         return (
-            bool(source.once(_is_used))
+            bool(source.once(is_at_work))
             and not source.once(_starts_processes)
             and re.search(_STARTING_LINE, source.data) is None
         )
@@ -104,7 +104,8 @@ def _shows_one_gpu(text: str) -> bool:
     return re.search(_ONE_VISIBLE_GPU, text) is not None
 
 
-def _is_used(text: str) -> bool:
+def is_at_work(text: str) -> bool:
+    """Whether a file does something with a model, beside loading it."""
     return re.search(_USES, text) is not None
 
 

@@ -117,9 +117,14 @@ CASES = {
         ),
     ),
     # ---- attention
-    "a model for which every release picks SDPA": Case("TLP104", file(WITH_LLAMA), file(LOADS)),
+    "a model for which every release picks SDPA": Case(
+        "TLP104", file(WITH_LLAMA + "model.generate(ids)\n"), file(LOADS + "model.generate(ids)\n")
+    ),
+    "such a model, at work": Case("TLP104", file(WITH_LLAMA + "model.generate(ids)\n"), file(WITH_LLAMA)),
     "such a model, and FlashAttention": Case(
-        "TLP104", file(WITH_LLAMA), file(WITH_LLAMA + "# flash_attention_2 is faster\n")
+        "TLP104",
+        file(WITH_LLAMA + "model.generate(ids)\n"),
+        file(WITH_LLAMA + "model.generate(ids)  # flash_attention_2 is faster\n"),
     ),
     "the only ids of the file are of such models": Case(
         "TLP104",
