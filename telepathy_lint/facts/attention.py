@@ -7,7 +7,7 @@ import re
 from functools import partial
 
 from telepathy_lint.facts import relevance
-from telepathy_lint.facts.placement import is_on_the_cpu
+from telepathy_lint.facts.placement import is_at_work, is_on_the_cpu
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.knowledge import sdpa
@@ -46,7 +46,7 @@ def _is_the_only_choice(site: Site, settings: Settings) -> bool:
         return False
     return (
         settings.flash_attention is False
-        or sdpa.always(site.model_id or "", site.loaded)
+        or (sdpa.always(site.model_id or "", site.loaded) and bool(site.source.once(is_at_work)))
         or site.source.remember("installs", partial(_installs, site))
         or (site.model_id is None and site.source.once(sdpa.names_only_such))
     )

@@ -25,6 +25,10 @@ _FIRST = ("cuda", "cuda:0")
 #: Code that starts processes from a notebook; otherwise its kernel is a single process.
 _STARTS = r"(?i)notebook_launcher|mp\.spawn|init_process_group|DataParallel|local_rank"
 _STARTING_LINE = rb"[!%][^\n\"]*(?:torchrun|accelerate launch|deepspeed|srun|mpirun|torch\.distributed)"
+#: Code that uses a model, beside its load.
+_USES = (
+    r"\.generate\(|Trainer\(|\(\*\*|\.device\b|backward\(|[tT]okenizer\(|logits|hidden_states|\.eval\(\)|peft"
+)
 #: Code that saves results; in a launcher, all processes would write the same file.
 _KEEPS_RESULTS = (
     r"json\.dump\(|pickle\.dump\(|torch\.save\(|np\.savez?\w*\(|savefig\(|csv\.(?:Dict)?[wW]riter\("
@@ -45,7 +49,7 @@ def is_placed_alike(site: Site) -> bool:
     results.
     """
     argument = site.argument("device_map")
-    if argument is None or argument.optional:
+    if argument is None:
         return False
     if is_on_the_cpu(site):
         return True  # there, placement does not depend on free memory
@@ -66,7 +70,11 @@ def runs_as_one_process(site: Site) -> bool:
     if source.once(_shows_one_gpu):
         return True
     if source.path.endswith(".ipynb") or source.once(_is_in_cells):
-        return not source.once(_starts_processes) and re.search(_STARTING_LINE, source.data) is None
+        return (
+            bool(source.once(is_at_work))
+            and not source.once(_starts_processes)
+            and re.search(_STARTING_LINE, source.data) is None
+        )
     if source.once(launches):
         return False
     reach = reach_of(site)
@@ -105,6 +113,11 @@ def _shows_one_gpu(text: str) -> bool:
     return re.search(_ONE_VISIBLE_GPU, text) is not None
 
 
+def is_at_work(text: str) -> bool:
+    """Whether a file does something with a model, beside loading it."""
+    return re.search(_USES, text) is not None
+
+
 def _is_in_cells(text: str) -> bool:
     """Whether a script has cells, which editors send to a kernel."""
     return re.search(r"(?m)^# ?%%", text) is not None
@@ -140,11 +153,17 @@ def _is_own_gpu(value: Value) -> bool:
 
 
 def _is_one_place(value: Value) -> bool:
-    """Whether a map is "auto", None or the first GPU."""
-    if isinstance(value.node, ast.Dict):
-        places = value.node.values
-        return len(places) == 1 and isinstance(places[0], ast.Constant) and places[0].value in (0, *_FIRST)
-    return value.kind == "const" and value.data in ("auto", None, 0, *_FIRST)
+    """Whether a map is "auto", None, the first GPU or, where there is none, the CPU."""
+    node = value.node
+    if not isinstance(node, ast.Dict):
+        return value.kind == "const" and value.data in ("auto", None, 0, "cpu", *_FIRST)
+    if len(node.values) != 1:
+        return False
+    place = node.values[0]
+    if isinstance(place, ast.Name):
+        assigned = rf"\b{place.id}\s*=\s*(?:torch\.device\(\s*)?[\"']cuda(?::0)?[\"']"
+        return re.search(assigned, value.context.scope.tree.text) is not None
+    return isinstance(place, ast.Constant) and place.value in (0, *_FIRST)
 
 
 def _places_by_hand(text: str) -> bool:

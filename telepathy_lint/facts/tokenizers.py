@@ -65,9 +65,7 @@ _BATCHES = (
 )
 _SETS_A_PAD_TOKEN = r"\.pad_token(?:_id)?\s*=(?!=)|add_special_tokens\([^)]*pad_token|\bpad_token\s*=(?!=)"
 #: Code that tokenizes texts or chats.
-_TOKENIZES = (
-    r"tok(?:enizer)?\w*(?:\(|\.(?:encode|tokenize|apply_chat_template|decode|convert_tokens_to_ids)\()"
-)
+_TOKENIZES = r"pipeline\([^)]*tokenizer|tok(?:enizer)?\w*(?:\(|\.(?:encode|tokenize|apply_chat_template|decode|convert_tokens_to_ids)\()"
 
 
 def _is_prepared(site: Site) -> bool:
@@ -81,6 +79,8 @@ def _is_prepared(site: Site) -> bool:
 
 
 def _pads(text: str) -> bool:
+    # A pad token that is only handed to `generate`, for single texts, may as well be None.
+    text = re.sub(r"pad_token_id\s*=\s*[\w.]*\.pad_token_id", "", text)
     return re.search(_PADS, text) is not None or (
         "transformers" in text and re.search(_BATCHES, text) is not None
     )

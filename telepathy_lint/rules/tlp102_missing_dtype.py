@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.weight_sizes import cost_of_float32
+from telepathy_lint.facts.weight_sizes import cost_of_float32, has_few_parameters, ships_bfloat16
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
@@ -17,7 +17,8 @@ class MissingDtype(Rule):
     `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
-    Unless strict, the rule leaves out quantized models, models whose own weights are trained, and small encoders.
+    Unless strict, the rule leaves out quantized models, models whose own weights are trained, small encoders, models known to have at most
+    a billion parameters and, from transformers 5 on, checkpoints known to be in bfloat16.
 
     Bad:
 
@@ -57,6 +58,9 @@ class MissingDtype(Rule):
             yield site.at_call(default_dtype(settings, cost_of_float32(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        target = settings.target_version
+        if (target is not None and target >= (5, 0) and ships_bfloat16(site)) or has_few_parameters(site):
+            return False
         return not (
             relevance.is_small(site) or relevance.is_quantized(site) or relevance.trains_its_weights(site)
         )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.weight_sizes import cost_of_float32
+from telepathy_lint.facts.weight_sizes import cost_of_float32, ships_bfloat16
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
@@ -21,6 +21,9 @@ class NonBfloat16Dtype(Rule):
     float16 can overflow where bfloat16 does not, float32 takes twice the memory, and "auto" is whatever the checkpoint was
     saved in. Experiments that are compared should load their models in the same way. A conditional expression with bfloat16
     in one branch is fine, and so is a value that comes from a parameter, a config or a helper.
+
+    Unless strict, the rule leaves out float32 for weights that are trained, float16 for quantized models, float16 or float32 by
+    device, and "auto" for checkpoints known to be in bfloat16.
 
     Bad:
 
@@ -67,6 +70,8 @@ class NonBfloat16Dtype(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         named = dtypes(site)
         if named <= {"float32", "float"} and relevance.trains_its_weights(site):
+            return False
+        if named == {"auto"} and ships_bfloat16(site):
             return False
         either = named <= {"float16", "half", "float32", "float"} and bool(named & {"float16", "half"})
         by_device = either and bool(named & {"float32", "float"})  # float16 on a GPU, float32 elsewhere

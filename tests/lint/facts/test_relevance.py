@@ -48,6 +48,7 @@ def cells(*sources: str) -> str:
 
 WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
+BFLOAT16 = ", torch_dtype=torch.bfloat16"
 COMPUTES = "from main import load\nmodel, tokenizer = load('x')\nmodel(**batch).loss.backward()\n"
 GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate(ids{})\n"
 STATED = ", do_sample=False, max_new_tokens=5"
@@ -70,9 +71,25 @@ CASES = {
         file(f"os.environ['CUDA_VISIBLE_DEVICES'] = '0'\n{LOADS}Trainer(model).train()\n"),
         file(f"os.environ['CUDA_VISIBLE_DEVICES'] = '0,1'\n{LOADS}Trainer(model).train()\n"),
     ),
-    "cells of a script": Case("TLP101", file(f"# %%\n{LOADS}"), file(LOADS)),
+    "the first GPU by a name": Case(
+        "TLP101",
+        file("DEVICE = torch.device('cuda:0' if ok else 'cpu')\n" + LOADS.replace("'auto'", "{'': DEVICE}") + "json.dump(1, out)\n"),
+        file("DEVICE = torch.device('cuda:1' if ok else 'cpu')\n" + LOADS.replace("'auto'", "{'': DEVICE}") + "json.dump(1, out)\n"),
+    ),
+    "the first GPU, else the CPU": Case(
+        "TLP101",
+        file("PLACE = 'cuda:0' if ok else 'cpu'\n" + LOADS.replace("'auto'", "PLACE") + "json.dump(1, out)\n"),
+        file("PLACE = 'cuda:0' if ok else 'mps'\n" + LOADS.replace("'auto'", "PLACE") + "json.dump(1, out)\n"),
+    ),
+    "cells of a script": Case("TLP101", file(f"# %%\n{LOADS}model.generate(ids)\n"), file(f"{LOADS}model.generate(ids)\n")),
     "a notebook that starts a launcher": Case(
-        "TLP101", {NOTEBOOK: cells(LOADS)}, {NOTEBOOK: cells(LOADS, "!torchrun train.py")}, NOTEBOOK
+        "TLP101",
+        {NOTEBOOK: cells(LOADS, "model.generate(ids)")},
+        {NOTEBOOK: cells(LOADS, "!torchrun train.py", "model.generate(ids)")},
+        NOTEBOOK,
+    ),
+    "a notebook that uses what it loads": Case(
+        "TLP101", {NOTEBOOK: cells(LOADS, "model.generate(ids)")}, {NOTEBOOK: cells(LOADS)}, NOTEBOOK
     ),
     "a notebook's kernel": Case(
         "TLP101",
@@ -100,9 +117,14 @@ CASES = {
         ),
     ),
     # ---- attention
-    "a model for which every release picks SDPA": Case("TLP104", file(WITH_LLAMA), file(LOADS)),
+    "a model for which every release picks SDPA": Case(
+        "TLP104", file(WITH_LLAMA + "model.generate(ids)\n"), file(LOADS + "model.generate(ids)\n")
+    ),
+    "such a model, at work": Case("TLP104", file(WITH_LLAMA + "model.generate(ids)\n"), file(WITH_LLAMA)),
     "such a model, and FlashAttention": Case(
-        "TLP104", file(WITH_LLAMA), file(WITH_LLAMA + "# flash_attention_2 is faster\n")
+        "TLP104",
+        file(WITH_LLAMA + "model.generate(ids)\n"),
+        file(WITH_LLAMA + "model.generate(ids)  # flash_attention_2 is faster\n"),
     ),
     "the only ids of the file are of such models": Case(
         "TLP104",
@@ -187,6 +209,32 @@ CASES = {
         "TLP201",
         file(LOADS.replace("AutoTokenizer.from_pretrained(name", "AutoTokenizer.from_pretrained('thenlper/gte-small'")),
         file(LOADS),
+    ),
+    "a pad token for `generate` alone": Case(
+        "TLP201",
+        file(LOADS + "ids = tokenizer('x')\nsplit(tokenizer)\nmodel.generate(ids, pad_token_id=tokenizer.pad_token_id)\n"),
+        file(LOADS + "ids = tokenizer('x')\nsplit(tokenizer)\nrows = [i + [tokenizer.pad_token_id] for i in ids]\n"),
+    ),
+    "a pipeline of single texts": Case(
+        "TLP201",
+        file(LOADS + "pipe = pipeline('text-generation', model=model, tokenizer=tokenizer)\n"),
+        file(LOADS + "pipe = pipeline('text-generation', model=model, tokenizer=tokenizer, batch_size=8)\n"),
+    ),
+    # ---- precision
+    "the checkpoint's own bfloat16": Case(
+        "TLP103",
+        file(WITH_LLAMA.replace("torch.bfloat16", "'auto'")),
+        file(LOADS.replace("torch.bfloat16", "'auto'")),
+    ),
+    "a known small model": Case(
+        "TLP102",
+        file(WITH_LLAMA.replace(BFLOAT16, "").replace("meta-llama/Llama-3.1-8B", "Qwen/Qwen2.5-0.5B")),
+        file(WITH_LLAMA.replace(BFLOAT16, "")),
+    ),
+    "the checkpoint's own bfloat16, from transformers 5 on": Case(
+        "TLP102",
+        {**file(WITH_LLAMA.replace(BFLOAT16, "")), "requirements.txt": "transformers>=5.0\n"},
+        {**file(WITH_LLAMA.replace(BFLOAT16, "")), "requirements.txt": "transformers>=4.50\n"},
     ),
     # ---- small models, old names
     "an encoder's class": Case(
