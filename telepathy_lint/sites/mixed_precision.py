@@ -1,4 +1,4 @@
-"""Trainings in float16 mixed precision whose model is surely one that the file loads."""
+"""Finds training in float16 mixed precision with a model that the file certainly loads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from telepathy_lint.flow.objects import SURELY_IS
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.sites.loads import surely
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import occurs
 
 _CONFIG = r"(?:Seq2Seq)?TrainingArguments|(?:SFT|DPO|KTO|ORPO|CPO|Reward)Config"
 _TRAINER = r"(?:Seq2Seq|SFT|DPO|KTO|ORPO|CPO|Reward)?Trainer"
-#: Words of a file in which other weights than the loaded ones may be trained, or in another precision.
+#: Words of code that may train other weights or use another precision.
 _OTHERWISE = (
     r"(?i)peft|lora|adapter|requires_grad|freez|\.float\(\)|\.half\(\)|\.to\((?:dtype=)?torch\.|float32|upcast|deepspeed|fsdp"
     r"|load_in_|quant|bf16\s*=|model_init"
@@ -23,9 +24,9 @@ _OTHERWISE = (
 
 
 def find(file: File) -> Iterator[Site]:
-    """The training arguments with `fp16`; `about` has the model that is trained, all of it."""
+    """Yield the training arguments with `fp16`; `about` is the model, all of whose weights are trained."""
     tree, words = file.tree, file.words
-    if not words.has("fp16") or not words.has("train") or re.search(_OTHERWISE, tree.text):
+    if not words.has("fp16") or not words.has("train") or occurs(_OTHERWISE, tree.text):
         return
     for trainer in tree.visit(tree.lines_of(words.find("Trainer", whole=False))):
         if not isinstance(trainer, ast.Call) or not re.fullmatch(_TRAINER, last(dotted(trainer.func) or "")):

@@ -1,4 +1,4 @@
-"""Settings that come from other modules of the project, and functions known to load."""
+"""Settings from other modules of the project, and configured loading functions."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ t.AutoModel.from_pretrained("x")
 def test_what_is_said_does_not_depend_on_who_was_linted_before(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file linted under a relative path may have been read before, under its whole one, for a file that imports it."""
+    """A file may be linted by its relative path after it was read by its absolute path for an import."""
     load = "from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map=MAP)\n"
     (project / "first.py").write_text("from second import MAP\n" + load)
     (project / "second.py").write_text("MAP = 'auto'\n" + load)

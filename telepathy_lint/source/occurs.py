@@ -1,0 +1,102 @@
+"""Tests whether a regular expression occurs in a text, much faster than `re.search` for whole files."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+_IGNORING_CASE = "(?i)"
+#: Characters with a special meaning.
+_SPECIAL = frozenset(".^$*+?{}[]()|")
+#: Characters after which the preceding character is optional.
+_OPTIONAL = frozenset("*?{")
+#: Conditions on the text around a match, which match no text themselves.
+_CONDITIONS = r"(?:\\b|\(\?<?[=!][^()]*\))*"
+
+
+class _Alternative(NamedTuple):
+    """One alternative of a regular expression."""
+
+    #: The text with which every match begins.
+    word: str
+    #: The whole alternative; None if it is only the word.
+    pattern: str | None
+
+    def is_in(self, text: str) -> bool:
+        if self.pattern is None:
+            return self.word in text
+        if not self.word:
+            return re.search(self.pattern, text) is not None
+        at = text.find(self.word)
+        if at >= 0:
+            match = re.compile(self.pattern).match
+            while at >= 0:
+                if match(text, at) is not None:
+                    return True
+                at = text.find(self.word, at + 1)
+        return False
+
+
+def occurs(pattern: str, text: str) -> bool:
+    """Whether `re.search` finds the pattern in the text. The pattern must not have back references.
+
+    `re` tries each alternative at each character. Here, each is only tried where its first word occurs, which
+    `str.find` finds fifty times as fast; most of the words are not in the file.
+    """
+    if pattern.startswith(_IGNORING_CASE):
+        text = text.lower()
+    return any(alternative.is_in(text) for alternative in _alternatives(pattern))
+
+
+@cache
+def _alternatives(pattern: str) -> tuple[_Alternative, ...]:
+    flag = _IGNORING_CASE if pattern.startswith(_IGNORING_CASE) else ""
+    found = []
+    for each in _split(pattern[len(flag) :]):
+        word, is_all = _beginning(each)
+        found.append(_Alternative(word.lower() if flag else word, None if is_all else flag + each))
+    return tuple(found)
+
+
+def _split(pattern: str) -> list[str]:
+    """The alternatives of a pattern; those inside groups and sets are not split."""
+    if re.match(r"\(\?[A-Za-z]", pattern):
+        return [pattern]  # a flag for the whole pattern
+    found, start, depth, in_set, place = [], 0, 0, False, 0
+    while place < len(pattern):
+        character = pattern[place]
+        if character == "\\":
+            place += 1
+        elif in_set:
+            in_set = character != "]"
+        elif character == "[":
+            in_set = True
+            place += pattern.startswith("^", place + 1)
+            place += pattern.startswith("]", place + 1)  # the first one is an element of the set
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+        elif character == "|" and not depth:
+            found.append(pattern[start:place])
+            start = place + 1
+        place += 1
+    return [*found, pattern[start:]]
+
+
+def _beginning(alternative: str) -> tuple[str, bool]:
+    """The plain text with which an alternative begins, and whether it is the whole alternative."""
+    conditions = re.match(_CONDITIONS, alternative)
+    assert conditions is not None
+    word, place = "", conditions.end()
+    while place < len(alternative):
+        character = alternative[place]
+        if character == "\\":
+            character = alternative[place + 1]
+            if character.isalnum():
+                return word, False
+            place += 1
+        elif character in _SPECIAL:
+            return (word[:-1] if character in _OPTIONAL else word), False
+        word += character
+        place += 1
+    return word, not conditions.end()

@@ -1,0 +1,66 @@
+"""`occurs` answers as `re.search` does, for every pattern that the linter asks with it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import telepathy_lint
+from telepathy_lint.source.occurs import occurs
+
+ROOT = Path(telepathy_lint.__file__).parent
+
+
+def _asked() -> list[str]:
+    """The patterns of all calls of `occurs` in the package."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "import occurs" not in text:
+            continue
+        module = importlib.import_module(
+            ".".join(("telepathy_lint", *path.relative_to(ROOT).with_suffix("").parts))
+        )
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "occurs":
+                first = node.args[0]
+                found.append(
+                    first.value if isinstance(first, ast.Constant) else getattr(module, ast.unparse(first))
+                )
+    return found
+
+
+ASKED = _asked()
+#: Shapes that a pattern may have and that none asked today has.
+OTHERS = [
+    "a|b+c|de?f|g{2}", r"[|\]]x|y[^]|]|z", r"(?:a|b)|c", r"\|a|b\\|\(c", r"(?<!a)b|(?=c)cd|\bef\b", "", "a|", "(?m)^a|b$",
+    r"\d|x", r"(?i)K\(|É",
+]  # fmt: skip
+
+
+def test_patterns_are_found() -> None:
+    assert len(ASKED) > 10
+
+
+@pytest.mark.parametrize("pattern", [*ASKED, *OTHERS])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_occurs_answers_as_search_does(pattern: str, data: st.DataObject) -> None:
+    pieces = st.sampled_from([*"abcdefgxyz|]()\\ =.\n\"'", "Model", "_map", "dict"])
+    around = st.lists(pieces, max_size=4).map("".join)
+    matching = st.from_regex(re.compile(pattern, re.ASCII), alphabet=st.characters(max_codepoint=127))
+    text = data.draw(around) + data.draw(matching | around) + data.draw(around)
+    cut = data.draw(st.integers(0, len(text)))
+    for each in (text, text[:cut] + text[cut + 1 :], text.upper()):
+        assert occurs(pattern, each) == (re.search(pattern, each) is not None), each
+
+
+def test_words_are_tried_everywhere_and_not_only_first() -> None:
+    assert occurs(r"(?<!_)dict\(", "a_dict(b) dict(c)")
+    assert not occurs(r"(?<!_)dict\(", "a_dict(b) b_dict(c)")
