@@ -109,7 +109,30 @@ class Pipelines:
             return all(
                 value.kind in ("attribute", "choice") or _is_text(value, text) for value in argument.values
             )
-        return all(_is_text(value, re.split(r"[\[(]", text)[0]) for value in argument.values)
+        tested = isinstance(node, ast.Name) and self._is_tested(node)
+        return all(
+            (tested and value.kind == "param") or _is_text(value, re.split(r"[\[(]", text)[0])
+            for value in argument.values
+        )
+
+    def _is_tested(self, node: ast.Name) -> bool:
+        """Whether the name stands where `isinstance(name, str)` holds."""
+        if node not in self.tree.parent:
+            self.tree.context_of(node)  # its parents are known from here on
+        inner: ast.AST = node
+        outer = self.tree.parent.get(node)
+        test = f"isinstance({node.id}, str)"
+        while outer is not None and not isinstance(
+            outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        ):
+            if isinstance(outer, (ast.If, ast.IfExp)):
+                body = outer.body if isinstance(outer.body, list) else [outer.body]
+                both = isinstance(outer.test, ast.BoolOp) and isinstance(outer.test.op, ast.And)
+                conditions = outer.test.values if both else [outer.test]  # type: ignore[attr-defined]
+                if inner in body and test in map(ast.unparse, conditions):
+                    return True
+            inner, outer = outer, self.tree.parent.get(outer)
+        return False
 
 
 def _is_an_object(argument: Argument | None) -> bool:

@@ -438,6 +438,25 @@ def transcriber(model="openai/whisper-base.en", other=None, empty=""):
     pipeline("automatic-speech-recognition", model=other)
     pipeline("automatic-speech-recognition", model=empty)
     return pipeline("automatic-speech-recognition", model=model, device_map={"": 0})  #> 101 102 104
+=== pipeline given a parameter that is tested to be an id
+from transformers import Pipeline, pipeline
+class Captions:
+    def __init__(self, model, other):
+        if isinstance(model, Pipeline):
+            self.pipe = pipeline("image-to-text", model=model)
+        elif isinstance(model, str) and model:
+            self.pipe = pipeline("image-to-text", model=model)  #> 102 104 105
+        elif isinstance(other, str) or model:
+            self.pipe = pipeline("image-to-text", model=other)
+        else:
+            self.pipe = pipeline("image-to-text", model=model)
+def caption(model, built):
+    if isinstance(model, str):
+        built = build(model)
+        pipeline("image-to-text", model=built)
+    else:
+        pipeline("image-to-text", model=model)
+    return pipeline("image-to-text", model=model) if isinstance(model, str) else model  #> 102 104 105
 === pipeline with an id of a widget
 import streamlit as st
 from transformers import pipeline
