@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple
 
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
+from telepathy_lint.named_tuple import NamedTuple
 
 #: More values than this under one key are not told apart.
 _MAX_VALUES = 64

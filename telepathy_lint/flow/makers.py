@@ -12,10 +12,11 @@ PARAMETERS  the same for a list of parameters: each object's own are not looked 
 from __future__ import annotations
 
 import ast
-from typing import Final, NamedTuple
+from typing import Final
 
 from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context
+from telepathy_lint.named_tuple import NamedTuple
 
 #: Methods that hand out the parameters, or parts, of the object they are called on.
 PARTS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})

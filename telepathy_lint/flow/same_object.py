@@ -6,9 +6,10 @@ This table is the only one of its kind: whoever follows an object, in either dir
 from __future__ import annotations
 
 import ast
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.named_tuple import NamedTuple
 
 #: Methods that give back the object that they are called on. PyTorch's modules, and encodings of a tokenizer, have them.
 METHODS = frozenset({

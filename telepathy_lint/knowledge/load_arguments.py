@@ -6,7 +6,9 @@ installed transformers and compares the outcome with the column of that version.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from telepathy_lint.named_tuple import NamedTuple
 
 Version = tuple[int, int]
 #: What happens to an argument: it works, it works with a deprecation warning, nothing looks at it, the call raises.
