@@ -1,19 +1,25 @@
-"""How often a fix breaks the load that it changes, on public code.
+"""Measures how often a fix breaks the load that it changes, on public code.
 
-    python benchmarks/broken_fixes.py --code DIR                     the table; DIR holds one folder a repository
-    python benchmarks/broken_fixes.py --code DIR --calls 400         of so many calls, drawn with a fixed seed
-    python benchmarks/broken_fixes.py --code DIR --keep FOLDER       and keep the files, the parts and what they came to
+    python benchmarks/broken_fixes.py --code DIR                     the table; DIR has one folder per
+    repository
+    python benchmarks/broken_fixes.py --code DIR --calls 400         for this many calls, sampled with a fixed
+    seed
+    python benchmarks/broken_fixes.py --code DIR --keep FOLDER       and keep the files, the parts and their
+    outcomes
 
-Every file with findings is fixed in each style (loader and inline, safe and unsafe). Of each file:
+Each file with findings is fixed in each style (loader and inline, safe and unsafe). For each file:
 
-- the fixed text must compile, and Ruff must find nothing in it (`--select F,E9`) that it did not find before;
-- the part of the file around each fixed load (benchmarks/load_parts.py) is run as it was and as it is afterwards, on tiny
-  models in place of the ids (benchmarks/stand_ins.py). Compared are what raises, the class, dtype, placement, attention,
-  generation config and pad token of what is loaded, a forward pass and `generate` with typical inputs, what
-  `save_pretrained` writes, and the values that the statements behind the load give.
+- the fixed text must compile, and Ruff must not report anything new in it (`--select F,E9`);
+- the part of the file around each fixed load (benchmarks/load_parts.py) is run before and after the fix, on
+  tiny
+  models instead of the real ones (benchmarks/stand_ins.py). The comparison includes errors; the class, dtype,
+  placement, attention, generation config and pad token of the loaded object; a forward pass and `generate`
+  with
+  typical inputs; what `save_pretrained` writes; and the values of the statements after the load.
 
-What a fix's documentation says that it changes is no difference; everything else is a breakage. Exit 1 if there is one.
-The parts are other people's code: run this where it can do no harm (`--as-user` gives them another user's rights).
+Differences that the documentation of a fix mentions are allowed; all others are breakages. Exits with 1 if
+there is one. The parts are public code: run this in a safe environment (`--as-user` runs them as another
+user).
 """
 
 from __future__ import annotations
@@ -53,14 +59,14 @@ STYLES = {
 
 
 class File(NamedTuple):
-    """A file with something to fix."""
+    """A file with fixable findings."""
 
     repository: str
     path: str
     text: str
-    #: Style -> the text afterwards, where it is another.
+    #: Style -> the fixed text, if it differs.
     fixed: dict[str, str]
-    #: Number of a load -> style -> the codes that the style fixes of it.
+    #: Index of a load -> style -> the codes that the style fixes there.
     loads: dict[int, dict[str, frozenset[str]]]
 
 
@@ -71,7 +77,7 @@ class Breakage(NamedTuple):
 
 
 def paths_of(repository: Path) -> Iterator[Path]:
-    """The scripts and notebooks of a repository, without copies of libraries."""
+    """The scripts and notebooks in a repository, without copies of libraries."""
     copies = Copies()
     for path in sorted(repository.rglob("*")):
         if (
@@ -83,7 +89,7 @@ def paths_of(repository: Path) -> Iterator[Path]:
 
 
 def files_of(repository: Path, most: int) -> list[File]:
-    """The files with something to fix, of at most `most` that load something, drawn with a fixed seed."""
+    """The files with fixable findings, among at most `most` files with loads, sampled with a fixed seed."""
     rules, files = select(), []
     loading = [
         path for path in paths_of(repository) if re.search(rb"from_pretrained|pipeline\(", path.read_bytes())
@@ -117,7 +123,7 @@ def _name(file: File) -> str:
 
 
 def _loads(source: Source) -> dict[tuple[int, int, int], int]:
-    """Place of each load -> its number."""
+    """Position of each load -> its index."""
     found = {}
     for number, call in enumerate(load_parts.loads(ast.parse(source.text))):
         span = source.place(source.start_of(call), source.end_of(call))
@@ -149,7 +155,7 @@ def error_of(text: str) -> str | None:
 
 
 def texts_broken(files: Sequence[File]) -> Iterator[Breakage]:
-    """Fixed files that do not compile, or in which Ruff finds what it did not find before."""
+    """Fixed files that do not compile, or in which Ruff reports something new."""
     with tempfile.TemporaryDirectory() as base:
         names: dict[str, tuple[File, str]] = {}
         for index, file in enumerate(files):
@@ -167,14 +173,14 @@ def texts_broken(files: Sequence[File]) -> Iterator[Breakage]:
         )
         found: dict[str, Counter[str]] = defaultdict(Counter)
         for each in json.loads(done.stdout):
-            # Without the line numbers that some messages name.
+            # Without the line numbers in messages.
             message = re.sub(r"\bline \d+", "line", each["message"])
             found[Path(each["filename"]).name][f"{each['code']} {message}"] += 1
         for name, (file, style) in names.items():
             before = found[f"{name.partition('-')[0]}-.py"]
             for message, _ in (found[name] - before).items():
                 if message.startswith("F405") and message in before:
-                    continue  # the name is said once more, and comes from where it came from
+                    continue  # the name is only imported once more, from the same place
                 yield Breakage(f"Ruff finds {message.partition(' ')[0]}", f"{_name(file)} {style}", message)
 
 
@@ -184,11 +190,11 @@ def texts_broken(files: Sequence[File]) -> Iterator[Breakage]:
 def run_parts(
     jobs: Sequence[dict[str, Any]], folder: Path, processes: int, user: str | None
 ) -> dict[str, Any]:
-    """What each job came to, by its id."""
+    """The outcome of each job, by its id."""
     command = [sys.executable, "-W", "ignore", str(HERE / "run_load_parts.py")]
     if user is not None:
         command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
-    # The runs of one load follow one another: they share what stands in for an id.
+    # The runs of one load must follow each other, because they share the models that stand for ids.
     loads = list(dict.fromkeys(job["id"].rpartition(":")[0] for job in jobs))
     share_of = {load: number % processes for number, load in enumerate(loads)}
     waiting = [
@@ -205,7 +211,7 @@ def run_parts(
         for line in lines:
             found = json.loads(line)
             results[found["id"]] = found
-        if len(lines) < len(share):  # the process died in a job: the others go on without it
+        if len(lines) < len(share):  # the process died in a job; continue with the others
             died = share[len(lines)]["id"]
             results[died] = {"id": died, "crash": f"exit {process.returncode}"}
             rest = share[len(lines) + 1 :]
@@ -230,7 +236,7 @@ def _started(command: list[str], folder: Path, number: int, jobs: list[dict[str,
 
 
 def jobs_of(files: Sequence[File], drawn: set[tuple[int, int]]) -> Iterator[dict[str, Any]]:
-    """The parts of the drawn loads (file, number), as they were and in each style."""
+    """The jobs for the sampled loads (file, index): the parts before the fix and in each style."""
     for index, file in enumerate(files):
         numbers = [number for number in file.loads if (index, number) in drawn]
         trees = {style: ast.parse(text) for style, text in {"": file.text, **file.fixed}.items()}
@@ -256,7 +262,7 @@ def jobs_of(files: Sequence[File], drawn: set[tuple[int, int]]) -> Iterator[dict
 
 
 def draw(files: Sequence[File], calls: int, each: int) -> set[tuple[int, int]]:
-    """Loads (file, number) in turn from every repository, at most `each` of one, in an order with a fixed seed."""
+    """Sample loads (file, index) from all repositories in turn, at most `each` per repository, with a fixed seed."""
     chance = random.Random(20250101)
     pools: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for index, file in enumerate(files):
@@ -273,7 +279,7 @@ def draw(files: Sequence[File], calls: int, each: int) -> set[tuple[int, int]]:
 def loads_broken(
     jobs: Sequence[dict[str, Any]], results: dict[str, Any]
 ) -> tuple[list[Breakage], Counter[str], Counter[str]]:
-    """What broke of the parts; how many fixed calls there were of each style, and how many of them ran."""
+    """The breakages of the parts, and for each style the number of fixed calls and of those that ran."""
     found: list[Breakage] = []
     fixed, ran = Counter[str](), Counter[str]()
     for job in jobs:

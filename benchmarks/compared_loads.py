@@ -1,4 +1,4 @@
-"""What a fix broke of a load: the outcomes of benchmarks/run_load_parts.py before and after it, compared."""
+"""Compares the outcomes of benchmarks/run_load_parts.py before and after a fix, to find what it broke."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-#: Code of a finding -> what its fix may change of a model or tokenizer, after the rules' pages.
+#: Code of a finding -> the properties of a model or tokenizer that its fix may change, from the rules' pages.
 CHANGES = {
     "TLP101": {"devices"},
     "TLP102": {"dtypes"},
@@ -17,7 +17,7 @@ CHANGES = {
     "TLP105": {"generation"},
     "TLP201": {"pad"},
 }
-#: What is compared of a loaded object as it is.
+#: Properties of a loaded object that are compared directly.
 _PARTS = (
     "kind", "class", "pipeline", "dtypes", "devices", "training", "gradients", "attention", "generation", "pad", "side", "size",
     "ids",
@@ -29,7 +29,7 @@ _ADDED = re.compile(
 
 
 def is_run(outcome: dict[str, Any] | None) -> bool:
-    """Whether the load itself went through, and something was loaded."""
+    """Whether the load itself succeeded and returned an object."""
     return (
         bool(outcome) and (outcome or {}).get("loaded") is not None and _error_of_load(outcome or {}) is None
     )
@@ -42,7 +42,7 @@ def _error_of_load(outcome: dict[str, Any]) -> str | None:
 def compared(
     before: dict[str, Any], after: dict[str, Any], codes: frozenset[str], beside: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str]]:
-    """What broke: its kind and what was seen of it. `codes` were fixed at the load, `beside` at others of the file."""
+    """The breakages, as kind and description. `codes` were fixed at this load, `beside` at others in the file."""
     if "crash" in after:
         yield "crash", after["crash"][-200:]
         return
@@ -81,7 +81,7 @@ def _changed_by(codes: frozenset[str]) -> set[str]:
 
 
 def _numbered(statements: list[list[Any]]) -> Iterator[tuple[str, str | None, Any]]:
-    """The outcomes of statements, with keys that tell equal ones apart."""
+    """The outcomes of statements, with unique keys for equal statements."""
     seen: Counter[str] = Counter()
     for key, error, value in statements:
         seen[key] += 1
@@ -100,7 +100,9 @@ def _saved_differently(old: dict[str, Any], new: dict[str, Any], may: set[str]) 
             one, other = (_without(each, "dtype", "torch_dtype") for each in (one, other))
             if name.endswith(".safetensors"):
                 continue
-        if "pad" in may:  # `model.config.pad_token_id = tokenizer.pad_token_id`, and rows for a token
+        if (
+            "pad" in may
+        ):  # `model.config.pad_token_id = tokenizer.pad_token_id`, and an embedding for a new token
             one, other = (_without(each, "pad_token_id") for each in (one, other))
         if one != other:
             yield f"saves another {name.rpartition('.')[2]}: {name}", f"{_short(one)} -> {_short(other)}"

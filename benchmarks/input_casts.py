@@ -1,13 +1,14 @@
-"""Which models cast the features and pixels that they are given, and which fail on float32 inputs under bfloat16 weights.
+"""Determines which models cast their features and pixels, and which fail with float32 inputs and bfloat16 weights.
 
-A processor makes float32 pixels and features. Some classes cast them to the dtype of their weights, others raise. This
-builds one random model of each model type of the installed transformers that takes something else than token ids, from
-its default config with fewer layers, and calls it: first in float32, to find inputs that it takes, then with bfloat16
-weights. The other classes of the same module with the same main input share the answer, for they share the embedding.
+Processors create float32 pixels and features. Some classes cast them to the dtype of their weights, others
+raise an error. This script builds a random model of each model type in the installed transformers whose main
+input is not token ids, from its default config with fewer layers, and calls it: first in float32, to find
+valid inputs, then with bfloat16 weights. The other classes in the module with the same main input get the
+same answer, because they share the embedding.
 
-    python benchmarks/input_casts.py --write    # writes telepathy_lint/knowledge/input_casts.py
-    python benchmarks/input_casts.py            # says what differs from it, exit 1 if something does
-    python benchmarks/input_casts.py vit clip   # only modules whose names begin so, printed
+    python benchmarks/input_casts.py --write    # write telepathy_lint/knowledge/input_casts.py
+    python benchmarks/input_casts.py            # print the differences from it; exit with 1 if there are any
+    python benchmarks/input_casts.py vit clip   # only modules whose names begin with these words, printed
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "input_casts.py"
+TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "knowledge" / "input_casts.py"
 #: Larger ones are not tried; what is not known is treated as failing.
 MOST_PARAMETERS = 400_000_000
-#: Seconds for one model.
+#: Timeout for one model, in seconds.
 LONGEST = 40
 _LAYERS = ("layers", "num_hidden_layers", "n_layer", "depth", "num_layers", "blocks")
 _TOKENS = ("input_ids", "decoder_input_ids", "text", "labels")
 
 
 def shrunk(config: Any) -> Any:
-    """The config with one layer of each kind, where it counts layers; the same in the configs inside it."""
+    """The config with one layer of each kind, and little behind the input; the same in the configs inside it."""
+    text = hasattr(config, "vocab_size") and hasattr(config, "num_attention_heads")
     for name, value in list(vars(config).items()):
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
             shrunk(value)
@@ -44,17 +46,30 @@ def shrunk(config: Any) -> Any:
                 _set(config, name, 1)
             elif name == "vocab_size":
                 _set(config, name, min(value, 1000))
+            elif re.search(r"(?:routed|local|num|n)_experts$|num_experts$", name):
+                _set(config, name, min(value, 8))
+            elif text and name.endswith(("intermediate_size", "ffn_dim")):
+                _set(config, name, min(value, 64))
+    vocabulary = getattr(config, "vocab_size", None)
+    if isinstance(vocabulary, int):
+        for name, value in list(vars(config).items()):
+            if name.endswith("_token_id") and isinstance(value, int) and value >= vocabulary:
+                _set(config, name, 0 if name == "pad_token_id" else vocabulary - 1)
+    types = getattr(config, "layer_types", None)
+    layers = getattr(config, "num_hidden_layers", None)
+    if isinstance(types, list) and isinstance(layers, int) and len(types) > layers:
+        _set(config, "layer_types", types[:layers])
     return config
 
 
 def _set(config: Any, name: str, value: object) -> None:
-    # It may be a property, or be checked against the others.
+    # It may be a property, or be validated.
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         setattr(config, name, value)
 
 
 def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
-    """Shapes that an input of that name may have."""
+    """Possible shapes of the input with this name."""
     inner = next(
         (
             getattr(config, each)
@@ -68,12 +83,23 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
     height, width = (size, size) if isinstance(size, int) else tuple(size)[:2]
     frames = getattr(inner, "num_frames", 8) or 8
     bins = getattr(inner, "num_mel_bins", None) or getattr(inner, "feature_size", 80) or 80
+    patch, time_patch = getattr(inner, "patch_size", 16) or 16, getattr(inner, "temporal_patch_size", 1) or 1
+    patch = patch if isinstance(patch, int) else patch[0]
+    if name in ("pixel_values", "pixel_values_videos", "hidden_states"):
+        # Patches, one a row, of an image of eight by eight.
+        for count in dict.fromkeys((time_patch, 1)):
+            yield 64, channels * count * patch * patch
+            yield 64, channels, patch, patch
+        yield 1, 64, channels * patch * patch
+        yield 1, 64, channels, patch, patch
+        yield 1, 1, 64, channels * patch * patch
     if "video" in name:
         yield 1, frames, channels, height, width
     if "pixel" in name or "image" in name:
         yield 1, channels, height, width
         yield 1, channels, 224, 224
         yield 1, channels, 512, 512
+        yield 1, 1, channels, 224, 224
         yield 1, frames, channels, height, width
         yield 1, 1, channels, height, width
     if name in ("input_features", "input_values", "audio_values", "spectrogram", "audio_features"):
@@ -87,15 +113,62 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
         yield 1, 1, getattr(inner, "max_length", 1024) or 1024, getattr(inner, "num_mel_bins", 64)
         yield 1, 1, 1001, 64
         yield 1, 8, getattr(inner, "hidden_size", 768)
+        yield 1, getattr(inner, "num_mel_bins", 128) or 128, 3000
+        for width in (320, 160, 128, 64, 1024):
+            yield 1, 200, width
+            yield 1, width, 200
     if name in ("past_values", "inputs", "states", "waveform"):
         length = getattr(inner, "context_length", 32) or 32
         yield 1, length, getattr(inner, "num_input_channels", 1) or 1
+        yield 1, length, getattr(inner, "state_dim", 17) or 17
         yield 1, length
         yield 1, 16000
 
 
 def calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """What to call with which arguments; of a model that reads text as well, the part that reads the features."""
+    for call, arguments in _plain_calls(model, name):
+        yield call, arguments
+        beside = beside_the_input(call, arguments[name])
+        if beside:
+            yield call, {**arguments, **beside}
+
+
+def beside_the_input(call: Any, given: Any) -> dict[str, Any]:
+    """Sizes, masks and grids that a call takes beside its main input, where it takes such."""
+    import torch
+
+    function = call.forward if isinstance(call, torch.nn.Module) else call
+    taken = inspect.signature(function).parameters
+    side = 8 if given.dim() == 2 or given.shape[-2] == 64 else 0
+    ones = torch.ones(*given.shape[:2], dtype=torch.long)
+    known: dict[str, Any] = {
+        "grid_thw": torch.tensor([[1, 8, 8]]),
+        "image_grid_thw": torch.tensor([[1, 8, 8]]),
+        "grid_hw": torch.tensor([[8, 8]]),
+        "image_grid_hw": torch.tensor([[8, 8]]),
+        "target_sizes": torch.tensor([[8, 8]]),
+        "tgt_sizes": torch.tensor([[8, 8]]),
+        "spatial_shapes": torch.tensor([[side or 8, side or 8]]),
+        "pixel_position_ids": torch.stack(torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij"), -1).reshape(1, 64, 2),
+        "image_position_ids": torch.stack(torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij"), -1).reshape(1, 64, 2),
+        "image_sizes": torch.tensor([list(given.shape[-2:])]),
+        "pixel_attention_mask": ones,
+        "input_features_mask": ones.bool(),
+        "feature_attention_mask": ones,
+        "attention_mask": ones,
+        "padding_mask": ones.bool(),
+        "aspect_ratio_ids": torch.ones(1, 1, dtype=torch.long),
+        "aspect_ratio_mask": torch.ones(1, 1, 4, dtype=torch.long),
+        "feature_lens": torch.tensor([given.shape[-1]]),
+        "aftercnn_lens": torch.tensor([given.shape[-1] // 2]),
+        "qformer_input_ids": torch.ones(1, 4, dtype=torch.long),
+        "past_time_features": None,
+    }  # fmt: skip
+    return {name: value for name, value in known.items() if name in taken and value is not None}
+
+
+def _plain_calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     import torch
 
     more: dict[str, Any] = {}
@@ -116,7 +189,7 @@ def calls(model: Any, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def judged(cls: Any, name: str) -> str:
-    """`casts`, `fails` or `unknown` with why."""
+    """`casts`, `fails`, or `unknown` with the reason."""
     import torch
     from transformers import initialization
 
@@ -149,7 +222,7 @@ def judged(cls: Any, name: str) -> str:
 
 
 def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
-    """Each modeling module's public model classes."""
+    """The public model classes of each modeling module."""
     import transformers
     from transformers import models
 
@@ -164,7 +237,7 @@ def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
                 )
                 if each.name.startswith("modeling_")
             ]
-        except Exception as error:  # a module of a library that is not there
+        except Exception as error:  # the module needs a library that is not installed
             print(f"{package.name}: {error}", file=sys.stderr)
             continue
         for module in modules:
@@ -183,7 +256,7 @@ def classes_by_module(prefixes: list[str]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def main_input(cls: Any) -> str:
-    """The argument that holds what the model is about; a pixel argument where the class names token ids but takes none."""
+    """The name of the main input; a pixel argument if the class declares token ids but does not accept them."""
     name = str(cls.main_input_name)
     taken = inspect.signature(cls.forward).parameters
     others = [
@@ -195,14 +268,19 @@ def main_input(cls: Any) -> str:
 
 
 def logged(paths: list[Path]) -> dict[str, str]:
-    """What earlier runs printed to standard error, by the text before the answer: a run can go on where one was stopped."""
+    """The answers that earlier runs printed to standard error: a run can go on where one was stopped.
+
+    What was unknown is tried again.
+    """
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     matches = [re.fullmatch(r"(\w+: \w+ of [\w, ]+): ((?:casts|fails|unknown).*)", line) for line in lines]
-    return {match[1]: match[2] for match in matches if match is not None}
+    return {
+        match[1]: match[2] for match in matches if match is not None and not match[2].startswith("unknown")
+    }
 
 
 def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict[str, str]:
-    """Class name -> its answer, for every class that takes something else than token ids; "unknown" when the time is up."""
+    """Class name -> its answer, for each class whose main input is not token ids; "unknown" after the timeout."""
     found: dict[str, str] = {}
     end = time.monotonic() + seconds
 
@@ -220,7 +298,7 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
             what = f"{package}: {name} of {', '.join(cls.__name__ for cls in group)}"
             answer = known.get(what, "unknown: not run")
             untried = what not in known and time.monotonic() < end
-            # The bare model first: it has the embedding and the least beside it.
+            # The base model first: it has the embedding and the fewest other parts.
             order = sorted(group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__)))
             for cls in order[:3] if untried else ():
                 signal.alarm(LONGEST)
@@ -239,7 +317,7 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
 
 
 def table(found: dict[str, str], version: str) -> str:
-    """The module's text."""
+    """The source code of the module."""
 
     def lines(names: list[str]) -> str:
         rows, row = [], "   "

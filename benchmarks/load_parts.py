@@ -1,7 +1,7 @@
-"""Cuts the part of a file that loads something out of it: the call, what it needs, and what is done with the result.
+"""Extracts the part of a file that loads something: the call, what it needs, and what uses the result.
 
-Used by benchmarks/broken_fixes.py, on a file as it was and as the fixes left it. Whatever a file shows of one load becomes
-a list of statements that can run one after the other, at the top level, without the rest of the file.
+Used by benchmarks/broken_fixes.py on a file before and after the fixes. The code around a load becomes a list
+of statements that can run in order, at the top level, without the rest of the file.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-#: What the loader is called with; `from_pretrained` is found as a method.
+#: Names of loading functions; `from_pretrained` is found as a method.
 LOADS = ("pipeline", "load_model", "load_tokenizer", "runtime_load_model", "runtime_load_tokenizer")
-#: Statements that a fix adds, each on a line of its own.
+#: Statements that a fix adds, each on its own line.
 ADDED = r"\n *(?:(?:runtime_)?apply_generation_config\([\w.]+\)|([\w.]+)\.pad_token = \1\.pad_token or \1\.eos_token)(?=\n|$)"
-#: Around the load that is looked at; the runner takes the object from there.
+#: The function around the examined load, by which the runner gets the object.
 RECORD = "__record__"
-#: Statements behind the load that are kept, and statements of the module that it needs.
+#: Maximum numbers of statements after the load, and of module-level statements that it needs.
 MOST_BEHIND = 25
 MOST_BEFORE = 80
-#: Libraries that the statements may import; everything else is guessed or fails on both sides alike.
+#: Libraries that the statements may import; other names are guessed, or fail both before and after the fix.
 LIBRARIES = frozenset(
     [
         "transformers",
@@ -53,7 +53,7 @@ LIBRARIES = frozenset(
         "os",
     ]
 )
-#: Names of what must not run: the statements are other people's.
+#: Names that must not run, because the statements are untrusted.
 _REFUSED = frozenset(
     [
         "exec",
@@ -127,10 +127,10 @@ _REFUSED_ATTRIBUTES = frozenset(
 
 
 class Part(NamedTuple):
-    """The statements around one load: each with what identifies it on both sides of a fix."""
+    """The statements around one load, each with a key that is the same before and after a fix."""
 
     statements: list[tuple[str, str]]
-    #: Parameters of the functions around the call, and other names that nothing in the part binds.
+    #: Parameters of the enclosing functions, and other names that nothing in the part binds.
     imported: list[str]
 
 
@@ -149,7 +149,7 @@ def loads(tree: ast.AST) -> list[ast.Call]:
 
 
 def imported(tree: ast.AST) -> list[str]:
-    """The names that imports of the libraries bind anywhere in the file: nothing stands in for these."""
+    """The names that imports of the libraries bind anywhere in the file; nothing stands in for these."""
     return sorted(
         {
             (alias.asname or alias.name).partition(".")[0]
@@ -162,7 +162,7 @@ def imported(tree: ast.AST) -> list[str]:
 
 
 def cut(tree: ast.Module, number: int) -> Part | None:
-    """The part of the `number`th load; None where the call stands in no statement that can run by itself."""
+    """The part of the `number`th load; None if the call is in no statement that can run separately."""
     call = loads(tree)[number]
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     chain: list[ast.AST] = [call]
@@ -196,7 +196,7 @@ def cut(tree: ast.Module, number: int) -> Part | None:
             behind = [*block[at + 1 :], *behind]
     load = chain[own]
     if isinstance(load, (ast.If, ast.While, ast.For, ast.With, ast.Try, ast.Match)):
-        return None  # the call is in the head of a compound statement
+        return None  # the call is in the header of a compound statement
     assert isinstance(load, ast.stmt)
     recorded = _recorded(load, call)
     behind = _following(_names_bound(load), behind)
@@ -216,7 +216,7 @@ def _block_with(node: ast.AST, inner: ast.AST) -> list[ast.stmt] | None:
 
 
 def _entered(node: ast.AST) -> list[ast.stmt]:
-    """What entering a block binds, as statements."""
+    """The bindings from entering a block, as statements."""
     if isinstance(node, (ast.For, ast.AsyncFor)):
         value = ast.parse(f"next(iter({ast.unparse(node.iter)}))", mode="eval").body
         return [ast.Assign([node.target], value, lineno=node.lineno)]
@@ -238,7 +238,7 @@ def _entered(node: ast.AST) -> list[ast.stmt]:
 
 
 def _recorded(load: ast.stmt, call: ast.Call) -> str:
-    """The statement's text with the call inside RECORD(...)."""
+    """The text of the statement with the call wrapped in RECORD(...)."""
     copied = copy.deepcopy(load)
     target = loads(copied)[loads(load).index(call)]
 
@@ -257,16 +257,16 @@ def _text(stmt: ast.stmt) -> str:
 
 
 def _key(stmt: ast.stmt) -> str:
-    """The statement's text with the loads in it left out: the same before and after a fix."""
+    """The text of the statement without its loads, which is the same before and after a fix."""
     text = _text(stmt)
     for call in loads(stmt):
         text = text.replace(ast.unparse(call), "load()")
-    # A fix may add a statement inside the statement.
+    # A fix may add a statement inside this statement.
     return re.sub(ADDED, "", text) if isinstance(stmt, (ast.If, ast.For, ast.With, ast.Try)) else text
 
 
 def _names_bound(stmt: ast.AST) -> set[str]:
-    """Names and attributes that a statement binds, the latter as written."""
+    """Names and attributes that a statement binds; attributes as written."""
     found: set[str] = set()
     for node in ast.walk(stmt):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -293,7 +293,7 @@ def _names_read(stmt: ast.AST) -> set[str]:
 
 
 def _following(names: set[str], behind: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements that work with what was loaded, as far as they may run."""
+    """The statements that use what was loaded, if they may run."""
     names = set(names)
     kept = []
     for stmt in behind:
@@ -311,7 +311,7 @@ def _following(names: set[str], behind: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _needed(before: list[ast.stmt], users: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements that bind what others read, imports included."""
+    """The statements that bind what others read, including imports."""
     wanted: set[str] = set()
     for user in users:
         wanted |= _names_read(user)
@@ -345,7 +345,7 @@ def _roots(stmt: ast.Expr) -> set[str]:
 
 
 def _single_imports(stmt: ast.Import | ast.ImportFrom) -> list[ast.stmt]:
-    """One import for each name, so that one that is missing does not take the others along."""
+    """One import per name, so that a missing one does not affect the others."""
     if isinstance(stmt, ast.Import):
         return [ast.Import([alias]) for alias in stmt.names if alias.name.partition(".")[0] in LIBRARIES]
     if stmt.level or (stmt.module or "").partition(".")[0] not in LIBRARIES:
@@ -354,7 +354,7 @@ def _single_imports(stmt: ast.Import | ast.ImportFrom) -> list[ast.stmt]:
 
 
 def may_run(stmt: ast.stmt) -> bool:
-    """Whether a statement can run at the top level and is one that may."""
+    """Whether a statement can run at the top level, and is allowed to."""
     return not any(_is_refused(node) for node in _reached(stmt))
 
 

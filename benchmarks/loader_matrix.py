@@ -1,15 +1,16 @@
-"""Does load_model load whatever from_pretrained loads? Every architecture that can be built tiny, by every setting.
+"""Tests whether load_model loads everything that from_pretrained loads: every small architecture, with every setting.
 
-    python -m benchmarks.loader_matrix [--python INTERPRETER ...] [--only NAME ...] [--folder DIR] [--rows FILE [--table]]
+    python -m benchmarks.loader_matrix [--python INTERPRETER ...] [--only NAME ...] [--folder DIR] [--rows
+    FILE [--table]]
 
-For each model type of the installed transformers a tiny random checkpoint is built from its own config class, made smaller,
-and loaded with the class that an Auto class gives for it: by from_pretrained (`raw`), by load_model with four None
-(compared with raw: class, weights, buffers, configs, placement), with its defaults, and with each of the four settings
-alone. Those that generate come first. Nothing is downloaded. `--rows` keeps every row, and a later run with the same file
-goes on where it ended. Give the interpreters of several environments to have a column for each release.
+For each model type in the installed transformers, a tiny random checkpoint is built from its config class,
+and loaded with the class that an Auto class selects: by from_pretrained (`raw`), by load_model with four None
+(compared with raw: class, weights, buffers, configs, placement), with its defaults, and with each of the four
+settings alone. Generative classes come first. Nothing is downloaded. `--rows` saves all rows, and a later run
+with the same file continues there. Pass the interpreters of several environments to get a column per release.
 
-A model type is left out where its config cannot be made small by rule, or where from_pretrained does not load it again; both
-are counted. Exit code 1 where raw works and load_model does not, or where four None differs.
+A model type is left out if its config cannot be made small by rule, or if from_pretrained cannot load it;
+both are counted. Exits with 1 if raw works and load_model does not, or if the results with four None differ.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "training": {"purpose": "training"},
     "adapters": {"purpose": "finetune-adapters"},
 }
-#: Auto classes in the order in which a model type is looked for; a later one is for what the earlier do not have.
+#: Auto classes in the order of preference for a model type.
 AUTO = (
     "AutoModelForCausalLM",
     "AutoModelForSeq2SeqLM",
@@ -58,9 +59,9 @@ AUTO = (
     "AutoModel",
 )
 LARGEST = 4_000_000  # parameters
-SECONDS = 90  # for one model type
+SECONDS = 90  # timeout per model type
 
-#: The end or the whole of a config's field -> its small value. The first that fits counts.
+#: Name of a config field, or its end -> its small value. The first match counts.
 SMALL: tuple[tuple[tuple[str, ...], int], ...] = (
     (("num_key_value_heads", "num_kv_heads", "attention_kv_heads"), 2),
     (("vocab_size",), 256),
@@ -81,7 +82,7 @@ SMALL: tuple[tuple[tuple[str, ...], int], ...] = (
 
 
 def shrink(content: dict[str, Any]) -> dict[str, Any]:
-    """`content` of a config with small numbers, parts included."""
+    """Replace numbers in the `content` of a config by small ones, including nested configs."""
     small: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict) and ("model_type" in value or name.endswith("_config")):
@@ -113,7 +114,7 @@ def shrink(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_types() -> list[tuple[str, str]]:
-    """(model type, Auto class) of everything that the installed transformers has."""
+    """(model type, Auto class) for everything in the installed transformers."""
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
@@ -126,12 +127,12 @@ def model_types() -> list[tuple[str, str]]:
                     found.append((order, kind, name))
                     break
             except Exception:
-                break  # a config whose packages are missing
+                break  # the config needs packages that are not installed
     return [(kind, name) for _, kind, name in sorted(found)]
 
 
 def build(kind: str, auto: str, folder: Path) -> str:
-    """Save a tiny random checkpoint; the name of its class."""
+    """Save a tiny random checkpoint and return the name of its class."""
     import torch
     import transformers
 
@@ -152,7 +153,7 @@ def build(kind: str, auto: str, folder: Path) -> str:
 
 
 def differences(ours: Any, raw: Any) -> list[str]:
-    """In what two loaded models differ; nothing where they are equal bit for bit."""
+    """The differences between two loaded models; nothing if they are bitwise equal."""
     import torch
 
     found = []
@@ -186,7 +187,7 @@ def differences(ours: Any, raw: Any) -> list[str]:
 
 
 def examine(kind: str, auto: str, folder: Path) -> dict[str, Any]:
-    """One row: what became of the model type in every case ("same", "works" or the error)."""
+    """One row: the result for the model type in each case ("same", "works" or the error)."""
     import torch
     import transformers
 
@@ -210,7 +211,7 @@ def examine(kind: str, auto: str, folder: Path) -> dict[str, Any]:
             torch.manual_seed(1)
             ours = load_model(folder, model_class=cls, **arguments)
         except TimeoutError:
-            raise  # says nothing of the case: the machine is busy, or the model is large
+            raise  # not a result of this case: the machine is busy, or the model is large
         except Exception as error:
             row[case] = f"{type(error).__name__}: {error}"[:300]
             continue
@@ -247,7 +248,7 @@ def work(only: list[str], folder: Path, done: set[str]) -> None:
 def run(
     interpreter: str, only: list[str], folder: Path, kept: Path | None = None
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The version of transformers of `interpreter` and its rows. A model type that kills the process is one that is not built."""
+    """The transformers version of `interpreter`, and its rows; a model type that crashes the process is not built."""
     version = _version(interpreter)
     rows: list[dict[str, Any]] = []
     if kept is not None and kept.exists():
@@ -288,7 +289,7 @@ def run(
             assert process.stdout is not None
             for line in process.stdout:
                 if not line.startswith("{"):
-                    continue  # what a model's own code prints
+                    continue  # output of a model's own code
                 found = json.loads(line)
                 last = found.get("begun", last)
                 if "model_type" in found:
@@ -301,7 +302,7 @@ def run(
 
 
 def _version(interpreter: str) -> str:
-    """The version of transformers that `interpreter` imports."""
+    """The transformers version that `interpreter` imports."""
     code = "from importlib.metadata import version; print(version('transformers'))"
     return subprocess.run(
         [interpreter, "-c", code], capture_output=True, text=True, check=True
@@ -309,7 +310,7 @@ def _version(interpreter: str) -> str:
 
 
 def failures(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """(model type, case, what happened) where raw works and load_model does not, or four None differs."""
+    """(model type, case, result) if raw works and load_model does not, or the results with four None differ."""
     for row in rows:
         if row.get("raw") == "works":
             for case in CASES:
@@ -318,7 +319,7 @@ def failures(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> str:
-    """Markdown: a column for each release."""
+    """The Markdown table, with one column per release."""
     lines = [f"| | {' | '.join(found)} |", f"| --- |{' --- |' * len(found)}"]
 
     def line(name: str, counts: list[str]) -> None:
@@ -364,7 +365,7 @@ def main() -> int:
 
 
 def report(found: dict[str, list[dict[str, Any]]]) -> int:
-    """Print the table and what failed; the exit code."""
+    """Print the table and the failures, and return the exit code."""
     print(table(found))
     wrong = [(version, *failure) for version, rows in found.items() for failure in failures(rows)]
     for version, kind, case, what in wrong:

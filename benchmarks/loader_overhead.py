@@ -1,10 +1,12 @@
-"""What load_model costs over the same from_pretrained: time and peak memory, on a random checkpoint of 400M parameters.
+"""Measures the time and peak memory of load_model compared with from_pretrained, for a checkpoint of
+400M parameters.
 
     python -m benchmarks.loader_overhead [--repeats 7] [--folder DIR] [--json]
 
-Each load runs in a process of its own, so that peaks are its own; raw and loader take turns, so that a busy machine and a
-warm page cache favour neither. Reported are medians of the load itself (imports excluded) and of the peak resident
-memory. The bar is 3 % of the time and no extra peak memory. The first pair of loads warms the page cache and is dropped.
+Each load runs in its own process, so that it has its own peak. Raw and loader alternate, so that a busy
+machine and a warm page cache affect both equally. The results are medians of the load's time (without
+imports) and of the peak resident memory. The limit is 3 % of the time and no additional peak memory. The
+first pair of loads warms the page cache and is dropped.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ def one(folder: Path, how: str, dtype: str) -> dict[str, Any]:
 
 
 def measure(folder: Path, dtype: str, repeats: int) -> dict[str, Any]:
-    """Medians of both ways, and the overhead: of the medians, and the median of each pair's own difference."""
+    """Medians of both ways, and the overhead: of the medians, and the median of the differences within pairs."""
     pairs = [(one(folder, "raw", dtype), one(folder, "loader", dtype)) for _ in range(repeats + 1)][1:]
     row: dict[str, Any] = {
         "dtype": dtype,

@@ -1,9 +1,9 @@
-"""How true the closed form is: estimate over trace for models, regimes and shapes, as a Markdown table.
+"""Measures the accuracy of the closed form: estimate / trace for models, regimes and shapes, as a Markdown table.
 
     python benchmarks/memory_accuracy.py [--quick | --pairs] [--json FILE]
 
-Needs torch, transformers and peft; no GPU. The trace is a real transformers step on the meta device. The last
-row's shapes and regimes are drawn at random with a fixed seed; no formula was tuned on them.
+Needs torch, transformers and peft, but no GPU. The trace is a real transformers step on the meta device. The
+shapes and regimes of the last row are random with a fixed seed; no formula was tuned on them.
 """
 
 from __future__ import annotations

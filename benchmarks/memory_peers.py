@@ -1,13 +1,13 @@
-"""The same models through the public estimators and through this one, in one go, as Markdown tables.
+"""Compares the public memory estimators with this one on the same models, as Markdown tables.
 
-    pip install accelerate hf-mem deepspeed        # a tool that is missing leaves its column empty
+    pip install accelerate hf-mem deepspeed        # the column of a missing tool stays empty
     python benchmarks/memory_peers.py
 
-Runs without the hub: each tool's own code is given what it would have fetched, a folder with the model's
-config.json for accelerate (its look-up of the model's page answered here), the safetensors header for hf-mem,
-the parameter count and largest layer for DeepSpeed. The truth is not an estimate: the published bytes of
-the weights, and the traced peak of a real transformers training step on the meta device (batch 1, 1536
-tokens, bfloat16, AdamW).
+Runs without the hub: each tool's own code gets what it would have downloaded, which is a folder with the
+model's config.json for accelerate (its request for the model's page is answered here), the safetensors header
+for hf-mem, and the parameter count and largest layer for DeepSpeed. The reference is not an estimate: the
+published bytes of the weights, and the traced peak of a real transformers training step on the meta device
+(batch 1, 1536 tokens, bfloat16, AdamW).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def accelerate_bytes(config: Any) -> tuple[float, float] | None:
         from accelerate.commands import estimate as tool
     except ImportError:
         return None
-    # The tool asks the hub for the model's page first; only `config` of the answer is read.
+    # The tool first requests the model's page from the hub, but only reads its `config`.
     tool.verify_on_hub = lambda repo, token=None: SimpleNamespace(config={}, library_name="transformers")
     with tempfile.TemporaryDirectory() as folder:
         config.save_pretrained(folder)
@@ -56,7 +56,7 @@ def accelerate_bytes(config: Any) -> tuple[float, float] | None:
 
 
 def header(config: Any) -> dict[str, Any]:
-    """The safetensors header of the model's checkpoint: every tensor, a tied head not repeated."""
+    """The safetensors header of the model's checkpoint: every tensor, without a tied head."""
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     return {name: {"dtype": "BF16", "shape": list(p.shape)} for name, p in model.named_parameters()}
@@ -90,7 +90,7 @@ def deepspeed_bytes(spec: ModelSpec) -> tuple[int, int] | None:
 
 
 def off(size: float | None, truth: float) -> str:
-    """GiB and the error against the truth."""
+    """A size in GiB, and its error."""
     return "not installed" if size is None else f"{size / GIB:.3f} ({size / truth - 1:+.2%})"
 
 
@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def type_name(config: Any) -> str:
-    """The class a checkpoint of this config names."""
+    """The class named in this config."""
     return str(transformers.AutoModelForCausalLM._model_mapping[type(config)].__name__)
 
 

@@ -1,8 +1,8 @@
-"""The hand-written review's two memory tables, recomputed; each row names its regime and its errors.
+"""Recomputes the two memory tables of the hand-written review; each row has its regime and errors.
 
 The review gave batch sizes that are "memory-safe" on an 80 GB H100 for training a bridge between two models
-(one model in both roles where it says "Single"), and a parameter and an activation figure for six models.
-It stated neither sequence length nor regime for the batches; its script assumes 1536 tokens and frozen models.
+(one model in both roles for "Single"), and a parameter and an activation size for six models. It gave neither
+sequence length nor regime for the batches; its script assumes 1536 tokens and frozen models.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LLAMA_1B, LLAMA_3B = "meta-llama/Llama-3.2-1B", "meta-llama/Llama-3.2-3B"
 LLAMA_8B, MISTRAL_7B = "meta-llama/Llama-3.1-8B", "mistralai/Mistral-7B-v0.3"
 QWEN_1B, QWEN_3B, QWEN_7B = "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-7B"
 
-# (row of the review, source, target, batch size, gradient accumulation), as written there.
+# (row of the review, source, target, batch size, gradient accumulation), as in the review.
 BATCHES = (
     ("Llama-8B + Mistral-7B", LLAMA_8B, MISTRAL_7B, 2, 4),
     ("Llama-3B + Mistral-7B", LLAMA_3B, MISTRAL_7B, 3, 3),
@@ -33,7 +33,8 @@ BATCHES = (
     ("Single Llama-3B", LLAMA_3B, LLAMA_3B, 12, 1),
 )
 
-# (model, parameter GB, activation GB at batch 1 and 1536 tokens), as written there; None: row missing.
+# (model, parameter GB, activation GB with batch 1 and 1536 tokens), as in the review; None: not in the
+# review.
 MEMORY = (
     (LLAMA_1B, 2.48, 2.5),
     (LLAMA_3B, 6.42, 5.2),
@@ -47,7 +48,7 @@ MEMORY = (
 
 @dataclass(frozen=True)
 class Regime:
-    """Lengths and freezing under which a batch size is judged."""
+    """Sequence lengths and freezing for which a batch size is judged."""
 
     key: str
     source_tokens: int
@@ -73,11 +74,11 @@ REGIMES = (
 
 @dataclass(frozen=True)
 class Judged:
-    """One batch size in one regime; bytes."""
+    """One batch size in one regime, in bytes."""
 
     regime: Regime
     peak_allocated: int
-    most: int  # largest batch on the bare card
+    most: int  # largest batch without a reserve
     safe: int  # largest batch with the reserve for fragmentation
     verdict: str
 
@@ -94,32 +95,32 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """One row of the review's memory table beside what is true; bytes, batch 1, 1536 tokens, bfloat16."""
+    """One row of the review's memory table with the computed values, in bytes; batch 1, 1536 tokens, bfloat16."""
 
     spec: ModelSpec
     said_params: int | None
     said_activations: int | None
-    layers_full: int  # saved by the layers when every weight trains
-    layers_frozen: int  # saved when gradient only flows through
-    logits: int  # alive in the loss's backward
-    peak_frozen: int  # peak less weights, gradient through frozen weights
-    prefill: int  # alive at most without gradient, less weights and cache
+    layers_full: int  # saved by the layers when all weights are trained
+    layers_frozen: int  # saved when gradients only pass through
+    logits: int  # alive in the backward of the loss
+    peak_frozen: int  # peak minus weights, gradients pass through frozen weights
+    prefill: int  # maximum without gradients, minus weights and cache
     kv_cache: int
 
     @property
     def params_error(self) -> float | None:
-        """The review's parameter figure over the exact one, less one."""
+        """The relative error of the review's parameter size."""
         return None if self.said_params is None else self.said_params / self.spec.params_bytes - 1
 
     @property
     def activations_ratio(self) -> float | None:
-        """The review's activation figure over that of full training, logits included."""
+        """The review's activation size divided by that of full training, including logits."""
         true = self.layers_full + self.logits
         return None if self.said_activations is None else self.said_activations / true
 
 
 def jobs(regime: Regime, batch: int, grad_accum: int) -> tuple[Workload, Workload]:
-    """What source and target do in a regime; the step function returns only the loss."""
+    """The jobs of source and target in a regime; the step function returns only the loss."""
     read = Workload(seq_len=regime.source_tokens, batch=batch, hidden_states=True)
     write = Workload(
         seq_len=regime.target_tokens,
@@ -132,10 +133,10 @@ def jobs(regime: Regime, batch: int, grad_accum: int) -> tuple[Workload, Workloa
 
 
 def batch_table(device: str = "H100-80GB") -> tuple[BatchRow, ...]:
-    """The review's batch table on `device`, every row in every regime.
+    """The review's batch table on `device`, each row in each regime.
 
-    The bridge's gradients are counted as held between steps (grad_accum of at least 2), as they are in all
-    but two rows of the table.
+    The bridge's gradients count as kept between steps (grad_accum of at least 2), as in all rows of the table
+    except two.
     """
     return tuple(_batch_row(*row, card=gpu(device)) for row in BATCHES)
 
@@ -167,7 +168,7 @@ def _verdict(batch: int, most: int, safe: int) -> str:
 
 
 def memory_table() -> tuple[MemoryRow, ...]:
-    """The review's memory table and the missing row, computed."""
+    """The review's memory table including the missing row, computed."""
     return tuple(_memory_row(*row) for row in MEMORY)
 
 

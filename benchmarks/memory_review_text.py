@@ -1,4 +1,4 @@
-"""The review's tables as text, Markdown and data; the documentation's copies are generated from here."""
+"""Formats the review's tables as text, Markdown and data; the copies in the documentation are generated here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def batch_rows(rows: tuple[BatchRow, ...]) -> list[tuple[str, ...]]:
 
 
 def memory_rows(rows: tuple[MemoryRow, ...]) -> list[tuple[str, ...]]:
-    """Cells of the memory table: decimal GB, the review's own unit."""
+    """Cells of the memory table, in decimal GB as in the review."""
     return [
         (
             row.spec.id.partition("/")[2],
@@ -54,7 +54,7 @@ def _gb(size: int | None) -> str:
 
 
 def errors(rows: tuple[BatchRow, ...]) -> list[str]:
-    """The batch table's errors, one sentence a row that does not hold at the table's own length."""
+    """The batch table's errors: one sentence per row that does not hold for the table's own length."""
     card = gpu(DEFAULT_GPU)
     budget, usable = card.budget(RESERVE) / GIB, card.usable_bytes / GIB
     said = []
@@ -79,7 +79,7 @@ def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def as_text() -> str:
-    """Both tables for a terminal, with the regimes and the errors in words."""
+    """Both tables for a terminal, with explanations of regimes and errors."""
     batches = batch_table()
     regimes = "\n".join(_wrapped(f"{r.key}: {r.says}") for r in REGIMES)
     parts = [
@@ -98,7 +98,7 @@ def _wrapped(line: str) -> str:
 
 
 def document(text: str) -> str:
-    """`text` with its generated parts, between `<!-- review: NAME -->` and `<!-- end -->`, made anew."""
+    """Regenerate the parts of `text` between `<!-- review: NAME -->` and `<!-- end -->`."""
     batches = batch_table()
     parts = {
         "batches": markdown(BATCH_HEADER, batch_rows(batches)),
@@ -116,7 +116,7 @@ def document(text: str) -> str:
 
 
 def as_json() -> dict[str, Any]:
-    """Both tables as data; bytes throughout."""
+    """Both tables as data, in bytes."""
     return {
         "gpu": DEFAULT_GPU,
         "regimes": [asdict(regime) for regime in REGIMES],

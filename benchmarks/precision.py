@@ -1,12 +1,14 @@
-"""Precision and recall of the linter over hand-labelled calls of public code.
+"""Measures precision and recall of the linter on hand-labelled calls in public code.
 
-    python benchmarks/precision.py --code DIR              table over all label files in corpus/
-    python benchmarks/precision.py --code DIR --fetch      clone what is missing first (public git, pinned commits)
-    python benchmarks/precision.py --code DIR --errors     also list every disagreement
-    python benchmarks/precision.py --code DIR --save F     keep all findings over the code folder
+    python benchmarks/precision.py --code DIR              table for all label files in corpus/
+    python benchmarks/precision.py --code DIR --fetch      clone missing repositories first (public git,
+    pinned commits)
+    python benchmarks/precision.py --code DIR --errors     also list all disagreements
+    python benchmarks/precision.py --code DIR --save F     save all findings in the code folder
     python benchmarks/precision.py --code DIR --against F  what a change of the linter adds and removes
 
-DIR holds one folder a repository, `<owner>+<name>`. Nothing is fetched without --fetch. See corpus/README.md.
+DIR has one folder per repository, `<owner>+<name>`. Nothing is downloaded without --fetch. See
+corpus/README.md.
 """
 
 from __future__ import annotations
@@ -29,16 +31,17 @@ KINDS = ("model", "tokenizer", "pipeline", "other")
 CORPUS = Path(__file__).resolve().parent / "corpus"
 PATTERNS = ("*.py", "*.ipynb", "*.toml", "*.txt", "*.cfg", "*.yml", "*.yaml", "*.lock")
 HOST = "https://github.com"
+TARGET = "4.57"  # the labels judge the code alone, not the release that its requirements pin
 CHUNK = 500  # files named on one command line
 
 
 class CorpusError(Exception):
-    """Something the caller has to put right; its text is the message."""
+    """An error that the caller has to correct; the message describes it."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a call starts: file below the code folder, code cell of a notebook, line and column from 1."""
+    """The start of a call: file relative to the code folder, code cell of a notebook, 1-based line and column."""
 
     path: str
     cell: int | None
@@ -69,7 +72,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding of the linter: where it points, and the call that it is about (None: no call)."""
+    """A finding of the linter: its position, and the call that it is about (None: no call)."""
 
     code: str
     at: Place
@@ -82,7 +85,7 @@ class Finding:
 
 @dataclass
 class Count:
-    """Agreement of findings and labels for one rule."""
+    """The agreement of findings and labels for one rule."""
 
     agreed: int = 0
     false_alarms: int = 0
@@ -119,7 +122,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A code that only one of the two, linter and label, gives to a call."""
+    """A code that only the linter or only the label assigns to a call."""
 
     code: str
     missed: bool
@@ -141,7 +144,7 @@ class Disagreement:
 
 
 def folder_of(repo: str) -> str:
-    """The folder of a repository below the code folder."""
+    """The folder of a repository in the code folder."""
     return repo.replace("/", "+", 1)
 
 
@@ -149,7 +152,7 @@ def folder_of(repo: str) -> str:
 
 
 def parse_label(text: str, source: str) -> Label:
-    """One line of a label file."""
+    """Parse one line of a label file."""
     row = json.loads(text)
     codes, unsure = frozenset(row["codes"]), frozenset(row["unsure"])
     unknown = sorted((codes | unsure) - set(RULES))
@@ -161,7 +164,7 @@ def parse_label(text: str, source: str) -> Label:
 
 
 def read_labels(files: Iterable[Path]) -> list[Label]:
-    """All labels of these files; a call may be labelled once."""
+    """All labels in these files; a call may be labelled only once."""
     labels: list[Label] = []
     seen: set[Place] = set()
     for file in files:
@@ -194,7 +197,7 @@ def git(*arguments: str, cwd: Path) -> None:
 
 
 def fetch(commits: dict[str, str], code: Path) -> None:
-    """Check out what is missing: one commit deep, only the file types that the linter reads."""
+    """Check out missing repositories: one commit deep, only the file types that the linter reads."""
     for repo, commit in commits.items():
         folder = code / folder_of(repo)
         if folder.exists():
@@ -217,7 +220,7 @@ def fetch(commits: dict[str, str], code: Path) -> None:
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit that a checkout is at; None where it cannot be told (a plain copy)."""
+    """The commit of a checkout; None if it is unknown (a plain copy)."""
     if not (folder / ".git").exists():
         return None
     done = subprocess.run(
@@ -227,7 +230,7 @@ def commit_of(folder: Path) -> str | None:
 
 
 def present(labels: Sequence[Label], code: Path) -> list[Label]:
-    """The labels whose files are there at the labelled commit; says what is left out."""
+    """The labels whose files exist at the labelled commit; prints what is left out."""
     elsewhere: set[str] = set()
     for repo, commit in commits_of(labels).items():
         actual = commit_of(code / folder_of(repo))
@@ -251,7 +254,7 @@ def linter_command(given: str | None) -> list[str]:
 
 
 def place_below(code: Path, path: str, cell: int | None, line: int, column: int) -> Place:
-    """A place with its path below the code folder, however the linter wrote it."""
+    """A place with its path relative to the code folder, in whatever form the linter printed it."""
     below = Path(os.path.relpath(code / path, code)).as_posix()
     return Place(below, cell, line, column)
 
@@ -261,7 +264,7 @@ def parse_findings(text: str, code: Path) -> list[Finding]:
     findings: list[Finding] = []
     for row in json.loads(text):
         if row["code"] not in RULES:
-            continue  # TLP000: a file that could not be read
+            continue  # TLP000: an unreadable file
         path, cell, site = row["path"], row["cell"], row["site"]
         at = place_below(code, path, cell, row["line"], row["column"])
         call = None if site is None else place_below(code, path, cell, site["line"], site["column"])
@@ -270,7 +273,7 @@ def parse_findings(text: str, code: Path) -> list[Finding]:
 
 
 def lint(command: Sequence[str], code: Path, paths: Sequence[str]) -> list[Finding]:
-    """Findings over these paths below the code folder."""
+    """The findings in these paths of the code folder."""
     options = [
         "check",
         "--output-format",
@@ -279,6 +282,8 @@ def lint(command: Sequence[str], code: Path, paths: Sequence[str]) -> list[Findi
         "--isolated",
         "--strict",
         "--include-vendored",
+        "--target-transformers",
+        TARGET,
         "--select",
         ",".join(RULES),
     ]
@@ -297,7 +302,7 @@ def lint(command: Sequence[str], code: Path, paths: Sequence[str]) -> list[Findi
 
 
 def lint_labelled(command: Sequence[str], code: Path, labels: Iterable[Label]) -> list[Finding]:
-    """Findings over the labelled files only."""
+    """The findings in the labelled files only."""
     files = sorted({label.place.path for label in labels})
     parts = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     return [finding for part in parts for finding in lint(command, code, part)]
@@ -309,7 +314,7 @@ def lint_labelled(command: Sequence[str], code: Path, labels: Iterable[Label]) -
 def compare(
     labels: Iterable[Label], findings: Iterable[Finding]
 ) -> tuple[dict[str, Count], list[Disagreement]]:
-    """Counts for each rule and every disagreement. Findings on calls without a label are not looked at."""
+    """Counts for each rule, and all disagreements. Findings at calls without a label are ignored."""
     found: dict[Place, dict[str, str]] = {}
     for finding in findings:
         if finding.site is not None:
@@ -335,7 +340,7 @@ def compare(
 
 
 def misplaced(labels: Iterable[Label], findings: Iterable[Finding]) -> int:
-    """Findings on the line of a labelled call, but with another column: a sign of places counted differently."""
+    """Findings on the line of a labelled call but at another column, which indicates a different way of counting."""
     places = {label.place for label in labels}
     lines = {(place.path, place.cell, place.line) for place in places}
     return sum(
@@ -398,7 +403,7 @@ def print_repositories(labels: Sequence[Label], out: TextIO) -> None:
 
 
 def save(findings: Iterable[Finding], file: Path) -> None:
-    """Keep findings, one JSON object a line."""
+    """Save findings, one JSON object per line."""
     with file.open("w", encoding="utf-8") as out:
         for finding in sorted(findings, key=Finding.order):
             at = finding.at
@@ -414,7 +419,7 @@ def save(findings: Iterable[Finding], file: Path) -> None:
 
 
 def load(file: Path) -> list[Finding]:
-    """Findings kept by `save`."""
+    """Load findings saved by `save`."""
     findings: list[Finding] = []
     for text in file.read_text(encoding="utf-8").splitlines():
         row = json.loads(text)
@@ -424,7 +429,7 @@ def load(file: Path) -> list[Finding]:
 
 
 def print_difference(before: Iterable[Finding], after: Iterable[Finding], as_json: bool, out: TextIO) -> None:
-    """What was added and removed between two sets of findings."""
+    """Print the findings that were added and removed."""
     old = {(one.code, one.at): one for one in before}
     new = {(one.code, one.at): one for one in after}
     added = sorted((new[key] for key in new.keys() - old.keys()), key=Finding.order)
@@ -522,7 +527,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(parser().parse_args(arguments), sys.stdout)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: flush nowhere
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader has closed the pipe; discard the rest
     except (CorpusError, OSError) as error:
         print(f"precision.py: {error}", file=sys.stderr)
         return 2

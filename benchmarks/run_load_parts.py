@@ -1,8 +1,9 @@
-"""Runs load parts (benchmarks/load_parts.py) on stand-ins, one after the other, and says what each of them came to.
+"""Runs load parts (benchmarks/load_parts.py) on stand-ins one after the other, and prints their outcomes.
 
-Jobs are read from standard input, one JSON object a line: `{"id": ..., "statements": [[key, code], ...], "imported": [...]}`.
-For each a line is written: what raised, what was loaded, what a forward pass and `generate` with typical inputs gave,
-and what `save_pretrained` wrote. A statement that raises is passed over, and the next one runs.
+Jobs are read from standard input, one JSON object per line: `{"id": ..., "statements": [[key, code], ...],
+"imported": [...]}`. For each job, a line is written with errors, the loaded objects, the results of a forward
+pass and `generate` with typical inputs, and what `save_pretrained` wrote. After a statement that raises an
+error, the next one runs.
 
     python benchmarks/run_load_parts.py STORE WORK <jobs >results
 """
@@ -27,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Seconds for one statement.
+#: Timeout for one statement, in seconds.
 LONGEST = 20
-#: Names that the fixes bring in; nothing stands in for these.
+#: Names that the fixes add; nothing stands in for these.
 _OF_THE_FIX = re.compile(
     r"(?:runtime_)?(?:load_model|load_tokenizer|resolve_\w+|apply_generation_config)|telepathy_runtime"
 )
@@ -74,7 +75,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_in(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """The job's outcome, in a folder of its own."""
+    """The outcome of a job, run in its own folder."""
     import torch
 
     before = Path.cwd()
@@ -101,7 +102,7 @@ def read_names(code: Any) -> set[str]:
 
 
 def guarded(call: Callable[[], object]) -> str | None:
-    """The error of a call, as one line; None where there is none."""
+    """The error of a call as one line; None if there is none."""
     import torch
 
     def stop(*_: object) -> None:
@@ -125,7 +126,7 @@ def guarded(call: Callable[[], object]) -> str | None:
 
 
 def summary_of(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """What the plain names that the statement binds hold afterwards."""
+    """The values of the plain names that the statement binds, after it has run."""
     names = re.findall(r"^(\w+)(?:, (\w+))? = ", code)
     return {
         name: described(namespace.get(name)) for pair in names for name in pair if name and name in namespace
@@ -155,7 +156,7 @@ def digest(data: bytes) -> str:
 
 
 def examined(loaded: Any) -> dict[str, Any]:
-    """What was loaded, and how it behaves."""
+    """The loaded object, and its behaviour."""
     import torch
 
     loaded = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -202,14 +203,14 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def tried(call: Callable[[], Any]) -> list[Any]:
-    """[error or None, what the call gave]"""
+    """[error or None, the result of the call]"""
     given: list[Any] = []
     error = guarded(lambda: given.append(call()))
     return [error, given[0] if given else None]
 
 
 def inputs_of(model: Any) -> dict[str, Any]:
-    """What a tokenizer or a processor would give the model: token ids, and float32 features."""
+    """Inputs that a tokenizer or processor would create for the model: token ids, and float32 features."""
     import torch
     from transformers import PreTrainedModel
 
@@ -324,7 +325,7 @@ def main() -> None:
             load = job["id"].rpartition(":")[0]
             models.chosen.clear()
             chosen = None
-            # Which model stands for an id is settled when all loads of the part were seen once.
+            # The model that stands for an id is known when all loads of the part have run once.
             while chosen != models.chosen:
                 chosen = dict(models.chosen)
                 found = run_in(work / "part", job)

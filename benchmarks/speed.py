@@ -1,16 +1,18 @@
-"""How long the linter takes beside its peers, on the same files, in one run.
+"""Measures the speed of the linter and its peers on the same files, in one run.
 
-    python benchmarks/speed.py --code DIR [--code DIR ...] [--rounds 5] [--peers FOLDER] [--skip torchfix,fixit]
+    python benchmarks/speed.py --code DIR [--code DIR ...] [--rounds 5] [--peers FOLDER] [--skip
+    torchfix,fixit]
 
-Every tool is installed into a virtual environment of its own below FOLDER (made where it is missing) and run in turn, so
-that a machine whose speed drifts is unfair to none. What is printed are medians: wall and processor seconds of the whole
-process tree, the largest process's memory, and the wall time as a multiple of `ruff check --no-cache`. Semgrep, ast-grep
-and Fixit run three rules equivalent to ours (benchmarks/peers/); the others have no such rules and run their own.
-Each tool's exit status is not looked at: findings are expected.
+Each tool is installed into its own virtual environment in FOLDER (created if it does not exist). The tools
+run in turn, so that changes in the machine's speed affect all of them. The results are medians: wall and
+processor seconds of the whole process tree, the memory of the largest process, and the wall time as a
+multiple of `ruff check --no-cache`. Semgrep, ast-grep and Fixit run three rules that are equivalent to ours
+(benchmarks/peers/); the others have no such rules and run their own. Exit statuses are ignored, because
+findings are expected.
 
-Of each DIR there are two tables: all tools on all files without a cache, and the linter and Ruff in the ways people run
-them (again with a cache, after a change, on the files of a commit), on one core and on all. Of the first DIR there is a third:
-copies of it beside one another, which should take as much longer as there are more of them.
+For each DIR there are two tables: all tools on all files without a cache, and the linter and Ruff as people
+run them (again with a cache, after a change, on the files of a commit), on one core and on all. For the first
+DIR there is a third table for several copies of it, whose time should grow with their number.
 """
 
 from __future__ import annotations
@@ -34,12 +36,12 @@ ROOT = HERE.parent
 
 @dataclass(frozen=True)
 class Tool:
-    """A peer: what to install and how to call it; `{bin}` is its environment's bin folder, `{code}` the files."""
+    """A peer: its packages and command; `{bin}` is the bin folder of its environment, `{code}` the files."""
 
     name: str
     packages: tuple[str, ...]
     command: tuple[str, ...]
-    #: Runs once only: minutes on a large tree.
+    #: Whether to run it only once, because it takes minutes on a large tree.
     slow: bool = False
 
 
@@ -78,7 +80,7 @@ COPIES = (1, 3, 10)
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a whole process tree: seconds, seconds, MiB."""
+    """One run of a process tree: wall seconds, processor seconds, MiB."""
 
     wall: float
     cpu: float
@@ -91,7 +93,7 @@ def median(runs: Iterable[Run]) -> Run:
 
 
 def installed(tool: Tool, folder: Path) -> Path:
-    """The bin folder of the tool's environment, made where it is missing."""
+    """The bin folder of the tool's environment, created if it does not exist."""
     name = "".join(each if each.isalnum() else "-" for each in " ".join(tool.packages) or "system")[-60:]
     environment = folder / name
     pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q"]
@@ -100,17 +102,17 @@ def installed(tool: Tool, folder: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
         subprocess.run([*pip, *tool.packages], check=True)
         (environment / "ready").touch()
-    elif str(ROOT) in tool.packages:  # what is measured is the code as it is now
+    elif str(ROOT) in tool.packages:  # measure the current code
         subprocess.run([*pip, "--force-reinstall", "--no-deps", str(ROOT)], check=True)
     return environment / "bin"
 
 
-#: What a shell says to Python about its own work, such as to write no bytecode, is no business of the tools.
+#: The shell's settings for Python itself, such as not to write bytecode, must not affect the tools.
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def timed(command: Sequence[str], cores: int | None = None, folder: Path | None = None) -> Run:
-    """Run a command and ask the operating system what it and its children took."""
+    """Run a command, and get the resources used by it and its children from the operating system."""
 
     def narrow() -> None:
         if cores is not None:
@@ -144,7 +146,7 @@ HEAD = ["| | wall s | x ruff | cpu s | peak MiB |", "| --- | --- | --- | --- | -
 
 
 def measure(code: Path, tools: Sequence[tuple[Tool, Path]], rounds: int) -> dict[str, list[Run]]:
-    """Every tool in turn, round after round; one round more, first, that does not count."""
+    """Run all tools in turn, for several rounds; an additional first round does not count."""
     runs: dict[str, list[Run]] = {tool.name: [] for tool, _ in tools}
     for number in range(rounds + 1):
         for tool, bin_folder in tools:
@@ -166,12 +168,12 @@ def table(code: Path, runs: dict[str, list[Run]]) -> str:
     return "\n".join(rows) + "\n"
 
 
-# ---- the ways people run it
+# ---- typical uses
 
 
 @dataclass(frozen=True)
 class Way:
-    """A command, and what is done to the files before each of its runs."""
+    """A command, and the change to the files before each run."""
 
     name: str
     command: tuple[str, ...]
@@ -179,7 +181,7 @@ class Way:
 
 
 def loading_files(code: Path) -> list[Path]:
-    """Files that load models, those of usual length (445 lines, the median of our first users') first."""
+    """Files that load models, those of typical length first (445 lines, the median of our first users' files)."""
     found = []
     for path in code.rglob("*.py"):
         data = path.read_bytes()
@@ -189,7 +191,7 @@ def loading_files(code: Path) -> list[Path]:
 
 
 def ways(code: Path, ours: Path, ruff: Path) -> list[Way]:
-    """`code` is a copy: files in it are changed, and caches written."""
+    """The typical uses. `code` is a copy, because files in it are changed and caches are written."""
     files = [str(path) for path in loading_files(code)]
     caches = [code / ".telepathy_lint_cache", code / ".ruff_cache"]
     our_command = tuple(part.format(bin=ours) for part in OURS)
@@ -217,7 +219,7 @@ def ways(code: Path, ours: Path, ruff: Path) -> list[Way]:
             )
         if len(files) > 2:
             found.append(Way(f"{name}, a commit of three", (*command, "--no-cache", *files[:3])))
-    if len(files) > 2:  # the default output shows the fixes, for which LibCST is imported
+    if len(files) > 2:  # the default output shows fixes, for which it imports LibCST
         full = (*our_command, "--output-format", "full", "--no-cache")
         found += [
             Way("telepathy-lint, that file, fixes shown", (*full, files[0])),
@@ -233,13 +235,13 @@ def length(path: str) -> int:
 def measured_ways(
     code: Path, ours: Path, ruff: Path, rounds: int, cores: int | None
 ) -> tuple[dict[str, Run], float]:
-    """Medians of each way on so many cores, and Ruff's wall time without a cache."""
+    """Medians of each use on this many cores, and Ruff's wall time without a cache."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, code.name)
         shutil.copytree(code, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", ".*_cache"))
         runs: dict[str, list[Run]] = {}
         found = ways(copy, ours, ruff)
-        time.sleep(2.1)  # files of this second are read again whatever the cache knows
+        time.sleep(2.1)  # files changed within this second are read again in spite of the cache
         for number in range(rounds + 1):
             for way in found:
                 way.prepare()
@@ -254,7 +256,7 @@ def measured_ways(
 
 
 def growth(code: Path, ours: Path, ruff: Path, rounds: int) -> str:
-    """Copies of a tree beside one another: the time for each number of them, and that by the time for one."""
+    """The time for several copies of a tree, and as a multiple of the time for one."""
     rows = [
         f"{code.name}, copies of it beside one another",
         "",

@@ -1,8 +1,8 @@
-"""Tiny models, and guesses for what else a load needs, so that loads of public code run on any machine.
+"""Tiny models, and guesses for other values that a load needs, so that loads in public code run on any machine.
 
-`install(folder)` changes the running process: every id that something is loaded by becomes a folder of that name below the
-current one, with a random model of the class that the load asks for. What the machine does not have (GPUs, quantization,
-FlashAttention) is left out of the calls, with and without a fix alike.
+`install(folder)` changes the running process: each id that is loaded becomes a folder of that name in the
+current one, with a random model of the class that the load needs. Arguments for things that the machine lacks
+(GPUs, quantization, FlashAttention) are removed from the calls, both before and after a fix.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 VOCABULARY = 264
 SEED = 0
-#: Sizes of the configs, by the words that their attributes are called by.
+#: Small sizes for configs, by words in the names of their attributes.
 _SIZES: tuple[tuple[str, Any], ...] = (
     (r"vocab_size", VOCABULARY),
     (r"head_dim|qk_nope_head_dim|v_head_dim|d_kv", 8),
@@ -56,7 +56,7 @@ _BY_ID = (
     (r"wav2vec|xlsr", "wav2vec2"), (r"hubert", "hubert"), (r"clip", "clip"), (r"\bvit|deit", "vit"), (r"dino", "dinov2"),
     (r"resnet", "resnet"), (r"llama|vicuna|alpaca|yi-|deepseek|smollm|tinyllama", "llama"),
 )  # fmt: skip
-#: Auto class -> model type where the id says nothing that the class can load.
+#: Auto class -> model type, if the id does not indicate one that the class can load.
 _BY_CLASS = {
     "AutoModelForCausalLM": "llama", "AutoModelForSeq2SeqLM": "t5", "AutoModelForSpeechSeq2Seq": "whisper",
     "AutoModelForCTC": "wav2vec2", "AutoModelForImageClassification": "vit", "AutoModelForImageTextToText": "llava",
@@ -73,7 +73,7 @@ _TASKS = {
     "feature-extraction": "AutoModel", "automatic-speech-recognition": "AutoModelForSpeechSeq2Seq",
     "image-classification": "AutoModelForImageClassification", "image-text-to-text": "AutoModelForImageTextToText",
 }  # fmt: skip
-#: What this machine does not have.
+#: Arguments for things that this machine lacks.
 _LEFT_OUT = (
     "load_in_8bit", "load_in_4bit", "quantization_config", "use_flash_attention_2", "revision", "subfolder", "variant",
     "max_memory", "use_safetensors", "gguf_file", "cache_dir", "offload_folder", "offload_state_dict", "token",
@@ -82,7 +82,7 @@ _LEFT_OUT = (
 
 
 class Lenient:
-    """Stands in for `args`, `self` and configs: whatever is asked of it is guessed from its name."""
+    """Stands in for `args`, `self` and configs: each attribute is guessed from its name."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -100,7 +100,7 @@ class Lenient:
 
 
 def guess(name: str) -> Any:
-    """A value for a name that nothing in sight binds."""
+    """A value for a name that is not bound in the part."""
     import torch
 
     lower = name.lower()
@@ -130,7 +130,7 @@ def guess(name: str) -> Any:
 
 
 def tiny_config(model_type: str) -> Any:
-    """A config of the type, small enough for a model of some kilobytes."""
+    """A config of the type that is small enough for a model of a few kilobytes."""
     import transformers
 
     return shrunk(transformers.AutoConfig.for_model(model_type))
@@ -175,15 +175,15 @@ def shrunk(config: Any) -> Any:
 
 
 class Models:
-    """The folders that stand for ids, made when they are first asked for."""
+    """The folders that stand for ids, created on first use."""
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        #: Id -> the folder that stands for it, for all runs of one load.
+        #: Id -> the folder that stands for it, in all runs of one load.
         self.chosen: dict[str, Path] = {}
 
     def given(self, identity: Any, cls: Any, task: str | None = None) -> Any:
-        """The id of a load, with a folder behind it that the class can load."""
+        """The id of a load, with a folder that the class can load."""
         if not isinstance(identity, (str, Path)):
             return identity
         text = str(identity)
@@ -192,10 +192,10 @@ class Models:
         )
         folder = Path(name)
         if folder.exists() and not folder.is_symlink():
-            return identity  # the part itself saved something there
+            return identity  # the part itself has saved something there
         made = self.chosen.get(text)
         if made is None or (cls is not None and self._is_another(made, cls)):
-            # The library asks again by the name that it is given here.
+            # The library asks again with the name that it gets here.
             made = self.chosen[text] = self.chosen[name] = self._model(text, cls, task)
         if folder.is_symlink():
             folder.unlink()
@@ -222,7 +222,7 @@ class Models:
 
     @staticmethod
     def _is_another(folder: Path, cls: Any) -> bool:
-        """Whether a saved model is of a type that the class does not load."""
+        """Whether a saved model has a type that the class cannot load."""
         import transformers
 
         with (folder / "config.json").open(encoding="utf-8") as file:
@@ -232,7 +232,7 @@ class Models:
         return bool(model_type != cls.config_class.model_type)
 
     def _saved(self, model_type: str, cls: Any) -> Path:
-        """A saved model of the type: of the class, or of what an auto class makes of the type."""
+        """A saved model of the type: of the class, or of the class that an Auto class selects."""
         import torch
         import transformers
 
@@ -267,7 +267,7 @@ class Models:
 
 
 def save_tokenizers(store: Path) -> None:
-    """Two byte tokenizers: one without a pad token, as decoders have them, and one with."""
+    """Save two byte-level tokenizers: one without a pad token, as for decoders, and one with a pad token."""
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -292,7 +292,7 @@ def save_tokenizers(store: Path) -> None:
 
 
 def save_processors(model_type: str, folder: Path) -> None:
-    """The feature extractor or image processor that the type comes with."""
+    """Save the feature extractor or image processor of the type."""
     import transformers
 
     if model_type == "whisper":
@@ -307,7 +307,7 @@ def save_processors(model_type: str, folder: Path) -> None:
 
 
 def install(models: Models) -> None:
-    """Let every way to load something go to the stand-ins."""
+    """Redirect all loading functions to the stand-ins."""
     import torch
     import transformers
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
@@ -374,7 +374,7 @@ def _install_pipeline(models: Models, transformers: Any) -> None:
 
 
 def left_out(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments without what this machine does not have."""
+    """Remove arguments for things that this machine lacks."""
     kept = {name: value for name, value in kwargs.items() if name not in _LEFT_OUT}
     device_map = kept.get("device_map")
     if device_map is not None and device_map not in ("auto", "cpu"):
@@ -388,7 +388,7 @@ def left_out(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _install_devices(torch: Any) -> None:
-    """`.cuda()` and `.to("cuda")` stay on the CPU."""
+    """Make `.cuda()` and `.to("cuda")` keep tensors on the CPU."""
 
     def on_cpu(value: Any) -> Any:
         if isinstance(value, str) and re.match(r"cuda|mps", value):

@@ -260,7 +260,7 @@ def configuration() -> str:
 def held_back_by(kind: str) -> list[str]:
     """The rules whose fixes are blocked by a kind of evidence."""
     by_rule = {
-        "TLP102": evidence.OF_DTYPE, "TLP103": evidence.OF_DTYPE, "TLP105": evidence.OF_GENERATION,
+        "TLP101": evidence.OF_DEVICE_MAP, "TLP102": evidence.OF_DTYPE, "TLP103": evidence.OF_DTYPE, "TLP105": evidence.OF_GENERATION,
         "TLP201": evidence.OF_PAD_TOKEN,
     }  # fmt: skip
     return [code for code, kinds in by_rule.items() if kind in kinds]

@@ -1,11 +1,11 @@
 """Static checks and rewrites for code that loads Hugging Face models.
 
-`lint` and `fix` do for programs what the command does; they and the types they speak in are imported when first asked for.
+`lint` and `fix` are the API of the command; they and their types are imported on first use.
 """
 
 from telepathy_lint._version import __version__
 
-TYPE_CHECKING = False  # what typing has, without importing it: every run of the command passes here
+TYPE_CHECKING = False  # like typing's, without importing typing in every run of the command
 
 if TYPE_CHECKING:
     from telepathy_lint.front_ends.api import (
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker has the names from above, and shall know no others
+if not TYPE_CHECKING:  # type checkers must only know the names above
 
     def __getattr__(name: str) -> object:
         if name not in __all__:

@@ -1,4 +1,4 @@
-"""The codemods under the name that `python -m libcst.tool codemod -x telepathy_lint.codemod.NAME` takes."""
+"""The codemods under the name for `python -m libcst.tool codemod -x telepathy_lint.codemod.NAME`."""
 
 from telepathy_lint.front_ends.codemod import InlineLoadSettings, UseRuntimeLoader
 

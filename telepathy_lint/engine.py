@@ -1,8 +1,8 @@
-"""The engine: `lint` and `fix` for one source. Reads and writes no file, prints nothing."""
+"""The engine: `lint` and `fix` for one source. It accesses no files and prints nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 
 from telepathy_lint.findings.violation import (
@@ -22,32 +22,35 @@ from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Site, scan
+from telepathy_lint.sites.site import Kind
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments as suppress
 
-#: The safeties of fixes that have edits.
+#: The safety levels of fixes that have edits.
 EVERY_FIX: tuple[Safety, ...] = ("safe", "unsafe")
-#: Fixes that do not settle in this many rounds are fighting each other.
+#: Maximum number of rounds; fixes that need more undo each other.
 MAX_ROUNDS = 10
 
 
 class RuleError(Exception):
-    """A rule crashed at a call, whose place `span` is; the other files go on."""
+    """A rule crashed at a call (`span`); the run continues with other files."""
 
     def __init__(self, message: str, span: Span) -> None:
         super().__init__(message)
         self.span = span
 
-    def __reduce__(self) -> tuple[object, ...]:  # an exception is otherwise made again from its message alone
+    def __reduce__(
+        self,
+    ) -> tuple[object, ...]:  # by default, an exception is unpickled from its message alone
         return type(self), (str(self), self.span)
 
 
 class FixError(Exception):
-    """Fixes broke the file or did not settle; nothing of them is kept."""
+    """Fixes broke the file or did not converge; none are applied."""
 
 
 class Fixed(NamedTuple):
-    """The outcome of fixing one source."""
+    """The result of fixing one source."""
 
     text: str
     changed: bool
@@ -69,18 +72,18 @@ class _Found(NamedTuple):
 
 
 class Linted:
-    """One state of a source, scanned once: what rules find in it, silenced or not, and the fixes of that.
+    """The findings in one state of a source, scanned once: all, or without suppressed ones, and their fixes.
 
-    Close it (or use it in a `with` statement) when nothing more is asked.
+    Close it, or use it in a `with` statement, to free the tree.
     """
 
     def __init__(
         self, source: Source, rules: Sequence[Rule], settings: Settings, project: Modules | None = None
     ) -> None:
-        """Scan and look.
+        """Scan the source and run the rules.
 
         Raises:
-            SourceError: the source is not Python that this interpreter can read.
+            SourceError: the source is not valid Python for this interpreter.
             RuleError: a rule crashed.
         """
         self.source = source
@@ -97,7 +100,7 @@ class Linted:
         self.close()
 
     def close(self) -> None:
-        """Let go of the tree; only what was asked before is known from then on."""
+        """Free the tree; afterwards, only values that were computed before are available."""
         self._scan.release()
 
     @cached_property
@@ -106,7 +109,7 @@ class Linted:
 
     @cached_property
     def _kept(self) -> list[_Found]:
-        """Without what suppression comments silence."""
+        """The findings without suppressed ones."""
         if not self._found:
             return self._found
         kept = {id(each) for each in suppress.unsuppressed(self.source, self.all_violations)}
@@ -114,20 +117,31 @@ class Linted:
 
     @property
     def all_violations(self) -> list[Violation]:
-        """What the rules found, also where a comment silences it; without fixes."""
+        """All violations, including suppressed ones, without fixes."""
         return [each.violation for each in self._found]
 
+    def sites(self, kinds: Iterable[Kind]) -> Sequence[Site]:
+        """Return the sites of these kinds, whether or not a rule asked for them."""
+        return self._scan.of(kinds)
+
     def violations(
-        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True
+        self, *, noqa: bool = True, edits: Container[Safety] = (), offers: bool = True, reasons: bool = False
     ) -> list[Violation]:
-        """The violations, sorted, each with the fix of its site.
+        """Return the sorted violations, each with its fix.
 
         `edits` names the safeties of the fixes whose edits are wanted, which costs the import of LibCST; without it a Fix
-        only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none.
+        only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none; with `reasons`
+        these still learn why a finding is not fixed.
         """
         found = self._kept if noqa else self._found
         if not offers:
-            return sorted([each.violation for each in found], key=ORDER)
+            return sorted(
+                [
+                    each.violation._replace(fix=self._withheld(each)) if reasons else each.violation
+                    for each in found
+                ],
+                key=ORDER,
+            )
         violations: list[Violation] = []
         for site, group in _by_site(found):
             rewrites = [
@@ -142,7 +156,7 @@ class Linted:
         return sorted(violations, key=ORDER)
 
     def edits_of(self, violation: Violation) -> tuple[Edit, ...]:
-        """The edits of the fix of one violation that no comment silences; none where there is no fix."""
+        """Return the edits of the fix of one violation; none if it is suppressed or has no fix."""
         for site, group in _by_site(self._kept):
             if not any(each.violation == violation for each in group):
                 continue
@@ -153,11 +167,11 @@ class Linted:
         return ()
 
     def fixes(self, unsafe: bool, noqa: bool = True) -> tuple[list[Edit], list[Violation]]:
-        """The edits of all fixes that can be made together, and the violations that they answer, each with its fix."""
+        """Return the edits of all fixes that can be combined, and the fixed violations, each with its fix."""
         return self._planned(self._kept if noqa else self._found, unsafe)
 
     def fixes_of(self, codes: Container[str], unsafe: bool) -> tuple[list[Edit], list[Violation]]:
-        """The same for some of the rules."""
+        """The same as `fixes`, for some of the rules."""
         return self._planned([each for each in self._kept if each.rule.meta.code in codes], unsafe)
 
     def _planned(self, found: list[_Found], unsafe: bool) -> tuple[list[Edit], list[Violation]]:
@@ -175,7 +189,7 @@ class Linted:
         return rewrite._replace(fix=rewrite.fix._replace(edits=edits))
 
     def _withheld(self, found: _Found) -> Fix | None:
-        """Why a finding that may be fixed is not."""
+        """The reason why an allowed fix is not offered; None if there is none."""
         return self._rewriter.withheld(found.site, found.rule) if _fixable([found], self.settings) else None
 
 
@@ -187,16 +201,17 @@ def lint(
     noqa: bool = True,
     edits: Container[Safety] = (),
     offers: bool = True,
+    reasons: bool = False,
     project: Modules | None = None,
 ) -> list[Violation]:
-    """The violations of one source, sorted; `edits` and `offers` are those of `Linted.violations`.
+    """The violations of one source, sorted; `edits`, `offers` and `reasons` are those of `Linted.violations`.
 
     Raises:
-        SourceError: the source is not Python that this interpreter can read.
+        SourceError: the source is not valid Python for this interpreter.
         RuleError: a rule crashed.
     """
     with Linted(source, rules, settings, project) as linted:
-        return linted.violations(noqa=noqa, edits=edits, offers=offers)
+        return linted.violations(noqa=noqa, edits=edits, offers=offers, reasons=reasons)
 
 
 def fix(
@@ -208,11 +223,11 @@ def fix(
     noqa: bool = True,
     project: Modules | None = None,
 ) -> Fixed:
-    """Apply the fixes of one source until nothing changes.
+    """Apply the fixes to one source until nothing changes.
 
     Raises:
-        SourceError, RuleError: as `lint`.
-        FixError: a fix broke the file or the fixes do not settle.
+        SourceError, RuleError: as in `lint`.
+        FixError: a fix broke the file, or the fixes do not converge.
     """
     linted, applied = settled(source, rules, settings, unsafe=unsafe, noqa=noqa, project=project)
     with linted:
@@ -229,10 +244,10 @@ def settled(
     noqa: bool = True,
     project: Modules | None = None,
 ) -> tuple[Linted, list[Violation]]:
-    """The state in which no fix is left to make, still open, and what was fixed on the way; each state is scanned once.
+    """Return the state without further fixes, still open, and the fixed violations; each state is scanned once.
 
     Raises:
-        SourceError, RuleError, FixError: as `fix`.
+        SourceError, RuleError, FixError: as in `fix`.
     """
     applied: list[Violation] = []
     known: list[Violation] = []
@@ -270,12 +285,13 @@ def trial(
     *,
     project: Modules | None = None,
 ) -> list[int]:
-    """How many findings each run would fix in one source; each run is some rules, and whether unsafe fixes count.
+    """Return how many findings each run would fix in one source; a run has rules, with or without unsafe fixes.
 
-    0 where the fixes would break the file: `fix` refuses those. The source is scanned once for all runs that fix nothing.
+    The number is 0 if the fixes would break the file, because `fix` refuses them. The source is scanned only once for
+    all runs without fixes.
 
     Raises:
-        SourceError, RuleError: as `lint`.
+        SourceError, RuleError: as in `lint`.
     """
     rules = {rule.meta.code: rule for chosen, _ in runs for rule in chosen}
     with Linted(source, list(rules.values()), settings, project) as linted:
@@ -293,7 +309,7 @@ def trial(
 
 
 def _broken(before: Source, after: Source) -> str | None:
-    """What no longer parses after a fix, None where all does."""
+    """Describe the part that no longer parses after a fix; None if everything does."""
     try:
         _ = after.tree
     except SourceError as error:
@@ -302,7 +318,7 @@ def _broken(before: Source, after: Source) -> str | None:
 
 
 def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -> list[Reported]:
-    """What the rules find at sites, as strictly as the settings say.
+    """Run the rules on sites; without `strict`, leave out findings that do not matter.
 
     Raises:
         RuleError: a rule crashed.
@@ -327,7 +343,7 @@ def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -
 
 
 def _once(found: list[Reported]) -> list[Reported]:
-    """Without what another finding says of the same load already."""
+    """Remove findings that another finding about the same load covers."""
     if not any(each.rule.meta.covered_by and each.site.about for each in found):
         return found
     at = {(id(each.site.node), each.rule.meta.code) for each in found}
@@ -339,7 +355,7 @@ def _once(found: list[Reported]) -> list[Reported]:
 
 
 def violation_of(source: Source, reported: Reported) -> Violation:
-    """A finding as plain data, without its fix."""
+    """Convert a finding to a violation without a fix."""
     site, rule, (start, end, *_) = reported
     span = source.place(start, end)
     return Violation(
@@ -365,19 +381,16 @@ def _by_site(found: list[_Found]) -> list[tuple[Site, list[_Found]]]:
 
 
 def _fixable(group: list[_Found], settings: Settings) -> list[Reported]:
-    """The findings at a site that may be fixed."""
+    """The findings at a site that the configuration allows to be fixed."""
     allows = settings.fixing.allows
     return [each.reported for each in group if allows(each.rule.meta.code, each.rule.meta.name)]
 
 
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:
-    """The violations that rewrites answer."""
+    """The violations that the rewrites fix."""
     by_answer = {id(each): rewrite for rewrite in rewrites for each in rewrite.answers}
-    return [
-        (each.violation, rewrite)
-        for each in found
-        if (rewrite := by_answer.get(id(each.reported))) is not None
-    ]
+    pairs = ((each.violation, by_answer.get(id(each.reported))) for each in found)
+    return [(violation, rewrite) for violation, rewrite in pairs if rewrite is not None]
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The whole contract of a rule."""
+"""The interface of a rule: `Meta` and `Rule`, and functions for messages."""
 
 from __future__ import annotations
 
@@ -18,54 +18,56 @@ from telepathy_lint.sites.site import LOADS, Kind
 from telepathy_lint.source.text import Source
 
 _CODE = r"TLP[1239]\d\d"
-#: `inspect.CO_GENERATOR`, whose module takes longer to import than all rules.
+#: The value of `inspect.CO_GENERATOR`; importing inspect takes longer than importing all rules.
 _GENERATOR = 0x20
 
 Setting = Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"]
 
 
 class Meta(NamedTuple):
-    """What is known of a rule without running it."""
+    """Static information about a rule."""
 
     code: str
-    #: Reads after "allow": `allow hardcoded-device-map`.
+    #: A name that reads well after "allow": `allow hardcoded-device-map`.
     name: str
-    #: The finding in short; a finding's detail is put behind it.
+    #: The message; a finding's detail is appended to it.
     message: str
     #: First release with the rule.
     since: str
-    #: The kinds of Site that the rule looks at.
+    #: The kinds of site that the rule checks.
     kinds: tuple[Kind, ...]
-    #: What a rewrite to the loader changes when this rule reported it; such a rule has no `repair` of its own.
+    #: The loader setting that a rewrite changes for this rule's findings; such a rule has no `repair`.
     setting: Setting | None = None
-    #: Whether the fix keeps the program's meaning; None where there is none.
+    #: Whether the fix preserves the program's behaviour; None if there is no fix.
     fix: Literal["safe", "unsafe"] | None = None
-    #: Whether the rule is on unless told otherwise.
+    #: Whether the rule is on by default.
     default: bool = True
-    #: Whether the rule needs a look at the whole project first.
+    #: Whether the rule needs the whole project to be read first.
     project: bool = False
-    #: The code of a rule whose finding at the load says the same; this one is then left out.
+    #: The code of a rule whose finding at the same load makes this rule's finding redundant.
     covered_by: str | None = None
 
     def check(self) -> None:
-        """Raise a ValueError that says what is wrong where this cannot describe a rule."""
+        """Raise ValueError with an explanation if the values are invalid."""
         if not re.fullmatch(_CODE, self.code):
             raise ValueError(
-                f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9"
+                f"{self.code!r} is not a rule code: TLP and three digits, the first of which is 1, 2, 3 or 9"
             )
         if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+", self.name) or self.name.startswith(
             ("no-", "avoid-")
         ):
-            raise ValueError(f"{self.name!r} does not name the thing found: it must read after 'allow'")
+            raise ValueError(f"{self.name!r} does not name what is found: it must read well after 'allow'")
         if not self.message or self.message != self.message.strip(" .:\n"):
-            raise ValueError(f"{self.code}: message {self.message!r} must be text without a stop or colon")
+            raise ValueError(
+                f"{self.code}: message {self.message!r} must not be empty, or begin or end with a space, full stop or colon"
+            )
         if not re.fullmatch(r"\d+\.\d+\.\d+(?:\.?\w+)*", self.since):
             raise ValueError(f"{self.code}: since {self.since!r} is not a version such as 0.1.0")
         self._check_kinds()
         self._check_fix()
         if self.default == (self.code.startswith("TLP9") or self.project):
             raise ValueError(
-                f"{self.code}: the 900s and what needs the whole project are off by default, and only they"
+                f"{self.code}: exactly the 900s and the rules that need the whole project must be off by default"
             )
         if self.covered_by is not None and (
             self.covered_by == self.code or not re.fullmatch(_CODE, self.covered_by)
@@ -80,7 +82,7 @@ class Meta(NamedTuple):
             if kind not in known:
                 raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(known)}")
             if kind in self.kinds[:number]:
-                raise ValueError(f"{self.code}: kind {kind!r} is named twice")
+                raise ValueError(f"{self.code}: kind {kind!r} is listed twice")
 
     def _check_fix(self) -> None:
         if self.fix not in (None, "safe", "unsafe"):
@@ -94,7 +96,7 @@ class Meta(NamedTuple):
             )
         if self.fix is None:
             raise ValueError(
-                f"{self.code}: setting {self.setting!r} is there for a fix: give `fix`, or no `setting`"
+                f"{self.code}: setting {self.setting!r} needs a fix: set `fix`, or remove `setting`"
             )
         if other := [kind for kind in self.kinds if kind not in LOADS]:
             raise ValueError(
@@ -103,14 +105,15 @@ class Meta(NamedTuple):
 
 
 class Rule:
-    """A rule looks at one Site at a time and yields what it finds there; it touches nothing else.
+    """A rule checks one site at a time and yields findings; it has no side effects.
 
-    The class's docstring is its documentation: a summary line, why it hurts, a `Bad:` and a `Good:` example (the tests
-    run both), and a `Fix safety:` paragraph where the fix is unsafe.
+    The class's docstring is its documentation: a summary line, an explanation of the problem, a `Bad:` and a
+    `Good:` example (the tests run both), and a `Fix safety:` paragraph if the fix is unsafe.
 
-    `check` yields `site.at(argument, detail)` for what is written and `site.at_call(detail)` for what is absent. A rule
-    with a fix of its own builds it in a method `repair`, with parameters of its own choice, and yields it with the
-    finding: `site.at(argument, detail, fix=self.repair(argument))`. Fixes of one call are made together.
+    `check` yields `site.at(argument, detail)` for something that is written and `site.at_call(detail)` for
+    something that is missing. A rule with its own fix builds it in a method `repair`, with any parameters,
+    and yields it with the finding: `site.at(argument, detail, fix=self.repair(argument))`. Fixes of one call
+    are applied together.
     """
 
     meta: ClassVar[Meta]
@@ -129,30 +132,30 @@ class Rule:
         _check_fix(cls, own, documentation)
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        """Everything that is wrong with a site; never called for kinds the rule did not name."""
+        """Yield the findings at a site; only called for the kinds in `meta`."""
         raise NotImplementedError
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        """Whether a site that `check` reports is worth reading: not where the file itself shows that it does not matter.
+        """Whether a finding at a site matters; False if the file itself shows that it does not.
 
-        Asked only of what would be reported, and not under `strict`. What cannot be decided matters.
+        Only called for sites with findings, and not with `strict`. If in doubt, return True.
         """
         return True
 
     def safety(self, site: Site) -> Safety:
-        """How sure the shared rewrite is to keep this site's meaning, as far as this rule goes."""
+        """How safe the shared rewrite is for this site, from this rule's point of view."""
         return self.meta.fix or "display"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
-        """What in the file shows that the fix would break the program or change what it saves; None where nothing does.
+        """The evidence in the file that the fix would break the program or change what it saves; None if there is none.
 
-        The finding stays and names this reason, with the line that shows it: "line 41 saves the model".
+        The finding is still reported, with this reason and its line: "line 41 saves the model".
         """
         return None
 
     @classmethod
     def documentation(cls) -> str:
-        import inspect  # takes longer to import than all rules
+        import inspect  # importing it takes longer than importing all rules
 
         return inspect.cleandoc(cls.__doc__ or "")
 
@@ -173,7 +176,7 @@ class Rule:
 
 
 def _check_method(cls: type[Rule]) -> None:
-    """Refuse a `check` that cannot be called, or that yields nothing."""
+    """Check that `check` can be called and yields findings."""
     code = getattr(cls.__dict__.get("check"), "__code__", None)
     if code is None:
         raise TypeError(f"{cls.__name__} has no `check`")
@@ -184,7 +187,7 @@ def _check_method(cls: type[Rule]) -> None:
 
 
 def _check_fix(cls: type[Rule], own: Mapping[str, object], documentation: str) -> None:
-    """Refuse a fix that is announced and missing, or there and not announced."""
+    """Check that a declared fix is implemented, and that an implemented fix is declared."""
     name, meta, repairs = cls.__name__, cls.meta, "repair" in own
     if meta.fix is None and (extra := [each for each in ("repair", "safety", "withheld") if each in own]):
         raise TypeError(f"{name} has `{extra[0]}`, but its `meta` has no `fix`")
@@ -193,12 +196,12 @@ def _check_fix(cls: type[Rule], own: Mapping[str, object], documentation: str) -
     if meta.setting is not None and repairs:
         raise TypeError(f"{name}: a rule with a `setting` is fixed by the loader's rewrite, not by `repair`")
     if meta.fix == "unsafe" and "Fix safety: " not in documentation:
-        raise TypeError(f"{name}: an unsafe fix demands a 'Fix safety:' paragraph")
+        raise TypeError(f"{name}: an unsafe fix needs a 'Fix safety:' paragraph")
 
 
 @by_identity
 class Reported(NamedTuple):
-    """One finding of a rule at a site."""
+    """A rule's finding at a site."""
 
     site: Site
     rule: Rule
@@ -211,12 +214,12 @@ class Reported(NamedTuple):
 
 
 def origin(value: Value, site: Site) -> str:
-    """`, from NAME, line 12` where the value is not written in the call itself; with the file where it is another."""
+    """Return `, from NAME, line 12` for a value that is not written in the call; names the file if it is another one."""
     if value.via is None:
         return ""
     name, line = value.via
     source = value.context.scope.tree.source
-    # A file that another one imports is read under its whole path, and may be the very file of the call.
+    # An imported file is read by its absolute path, and may be the call's own file.
     elsewhere = os.path.abspath(source.path) != os.path.abspath(site.source.path)
     file = f" in {os.path.basename(source.path)}" if elsewhere else ""
     return f", from {name}{file}, {line_name(source, line)}"
@@ -225,34 +228,34 @@ def origin(value: Value, site: Site) -> str:
 def line_name(source: Source, line: int) -> str:
     """A line as users see it: `line 12`, or `line 2 of the 3rd code cell` in a notebook."""
     if line > len(source.line_starts):
-        return f"line {line}"  # a name of this file for a value of a shorter one
+        return f"line {line}"  # the name is bound in this file, the value comes from a shorter one
     start = source.line_starts[line - 1]
     span = source.place(start, start)
     return place_in_words(span.line, span.cell)
 
 
 def literal(argument: Argument) -> object:
-    """The constant that an argument is sure to be, `...` where it is not one (or may be several)."""
+    """Return the constant value of an argument; `...` if it is not certain to be one constant."""
     if len(argument.values) != 1 or argument.values[0].kind != "const" or argument.optional:
         return ...
     return argument.values[0].data
 
 
 def written(argument: Argument) -> object:
-    """The constant that stands in the call itself, `...` where it comes in through a name (which is there to be changed)."""
+    """Return the constant written in the call itself; `...` if it is passed through a name, which is easy to change."""
     value = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
     return value.value if argument.how == "keyword" and isinstance(value, ast.Constant) else ...
 
 
 def value_text(site: Site, argument: Argument) -> str:
-    """What a keyword argument is given, as the call has it."""
+    """Return the source text of a keyword argument's value."""
     assert isinstance(argument.node, ast.keyword)
     start, end = site.range_of(argument.node.value)
     return site.source.text[start:end]
 
 
 def shown(value: Value) -> str:
-    """The value as the script has it, shortened."""
+    """Return the value as written in the script, shortened."""
     text = ast.unparse(value.node) if isinstance(value.node, ast.expr) else str(value.data)
     text = " ".join(text.split())
     return text if len(text) <= 48 else f"{text[:45]}..."

@@ -1,7 +1,7 @@
-"""Loading Hugging Face models the same way everywhere: placement, precision, attention, generation, memory.
+"""Load Hugging Face models the same way everywhere: placement, precision, attention, generation, memory.
 
-Importing this package imports nothing heavy: every public name is loaded when it is first used, and torch and
-transformers only when a model is.
+Importing this package imports nothing heavy: each public name is imported on first use, torch and
+transformers only when a model is loaded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What can go wrong in a load, one class a cause.
+"""The errors of a load: one class for each cause.
 
-Every message says what was asked, what was found and what to do. An error that explains an exception of transformers is
-also of that exception's own class, so `except OSError:` around a rewritten call keeps catching what it caught.
+Each message says what was requested, what was found and what to do. An error that explains an exception of
+transformers also has that exception's class, so `except OSError:` around a rewritten call still catches it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ Error = TypeVar("Error", bound="LoadError")
 
 
 class LoadError(Exception):
-    """A model or tokenizer could not be loaded as asked.
+    """A model or tokenizer could not be loaded as requested.
 
     `asked`, `found` and `remedy` are the three parts of the message, for programs.
     """
 
     def __init__(self, asked: str, found: str, remedy: str) -> None:
         self.asked, self.found, self.remedy = asked, found, remedy
-        # Not super(): beside another exception's class that would be its __init__, with arguments of its own.
+        # super() would call the __init__ of the other exception's class, which takes other arguments.
         Exception.__init__(self, f"{asked}: {found}; {remedy}")
 
     def __str__(self) -> str:
-        # OSError and ImportError have a __str__ of their own, which three arguments would confuse.
+        # The __str__ of OSError and ImportError would misread three arguments.
         return f"{self.asked}: {self.found}; {self.remedy}"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -33,59 +33,59 @@ class LoadError(Exception):
 
 
 class MissingPackageError(LoadError, ImportError):
-    """torch, transformers or accelerate is not installed, or outside the window that transformers accepts."""
+    """torch, transformers or accelerate is not installed, or transformers does not support its version."""
 
 
 class MissingAccelerateError(MissingPackageError, ValueError):
-    """A device map was chosen or asked for, and accelerate is missing or too old."""
+    """A device map was chosen or requested, but accelerate is missing or too old."""
 
 
 class ModelMissingError(LoadError):
-    """No such repository, revision, folder or file, or one that the token cannot see."""
+    """The repository, revision, folder or file does not exist, or the token has no access to it."""
 
 
 class GatedModelError(LoadError):
-    """The repository exists and asks for its terms to be accepted, or for another token."""
+    """The repository exists, but its terms must be accepted first, or another token is needed."""
 
 
 class OfflineError(LoadError):
-    """The hub cannot be reached, or must not be, and the files are not in the cache."""
+    """The files are not in the cache, and the hub cannot be reached or must not be used."""
 
 
 class ReadOnlyCacheError(LoadError, OSError):
-    """Files have to be downloaded and the cache folder does not accept them."""
+    """Files have to be downloaded, but the cache folder is not writable."""
 
 
 class DiskFullError(LoadError, OSError):
-    """The disk of the cache, or of the offload folder, has no room for the files."""
+    """The disk of the cache or of the offload folder is full."""
 
 
 class CorruptCheckpointError(LoadError):
-    """A weight file, index or config is damaged, cut short or missing from its set."""
+    """A weight file, index or config is damaged, truncated or missing."""
 
 
 class ModelClassError(LoadError):
-    """The class asked for cannot hold this checkpoint."""
+    """The requested class cannot hold this checkpoint."""
 
 
 class WeightsError(ModelClassError, ValueError):
-    """Hardly any weight of the model is in the checkpoint, or with weights="strict" not exactly its weights are."""
+    """The checkpoint has almost none of the model's weights; with weights="strict", any difference."""
 
 
 class ArgumentError(LoadError, TypeError):
-    """An argument that neither the loader nor this version of transformers knows, or a value that it cannot take."""
+    """An argument is unknown to the loader and to this version of transformers, or has an invalid value."""
 
 
 class AttentionError(LoadError, ImportError, ValueError):
-    """An attention implementation was asked for by name, and package, capability, dtype or class refuse it."""
+    """An attention implementation was requested by name, but the package, GPU, dtype or class does not support it."""
 
 
 class DeviceMapError(LoadError, ValueError, RuntimeError):
-    """A device map was asked for that cannot be: ZeRO-3 or tensor parallelism places the weights, or no such device."""
+    """A device map was requested, but ZeRO-3 or tensor parallelism places the weights, or the device does not exist."""
 
 
 class SpillError(LoadError, RuntimeError):
-    """Weights landed on CPU or disk, and the caller asked for that to be an error."""
+    """Weights were placed on the CPU or disk, and the caller asked for an error in that case."""
 
 
 class DeviceMemoryError(LoadError, RuntimeError):
@@ -93,11 +93,11 @@ class DeviceMemoryError(LoadError, RuntimeError):
 
 
 class QuantizationError(LoadError, ValueError):
-    """A quantisation was asked for that the checkpoint or this machine does not allow."""
+    """The checkpoint or this machine does not support the requested quantisation."""
 
 
 class NotGenerativeError(LoadError, ValueError):
-    """A generation config was asked for, and the model cannot generate."""
+    """A generation config was requested, but the model cannot generate."""
 
 
 class LauncherError(LoadError, ValueError):
@@ -105,13 +105,13 @@ class LauncherError(LoadError, ValueError):
 
 
 def of_kind(error: Error, *kinds: type[BaseException]) -> Error:
-    """`error` as an instance of its own class and of `kinds` too, so that handlers of either catch it."""
+    """Return `error` as an instance of its own class and of `kinds`, so that handlers of either catch it."""
     found: Error = _again(type(error), kinds, error.asked, error.found, error.remedy)
     return found
 
 
 def explaining(error: Error, raised: Exception) -> Error:
-    """`error` as an instance of the class of `raised` too, with what `raised` carries beside its message."""
+    """Return `error` as an instance of the class of `raised` too, with the attributes of `raised`."""
     found = of_kind(error, type(raised))
     carried = {name: value for name, value in vars(raised).items() if name not in vars(found)}
     for name in (
@@ -127,7 +127,7 @@ def explaining(error: Error, raised: Exception) -> Error:
         if value is not None and getattr(found, name, None) is None:
             try:
                 setattr(found, name, value)
-            except (AttributeError, TypeError):  # a read-only property: its class computes it
+            except (AttributeError, TypeError):  # a read-only property, computed by its class
                 continue
     return found
 
@@ -152,11 +152,12 @@ def _combined(cause: type[LoadError], kinds: tuple[type[BaseException], ...]) ->
             }
             made = type(cause.__name__, (cause, *new), content) if new else cause
         except TypeError:
-            # Two built-in errors that keep their data in C, such as OSError and AttributeError, have no common heir.
+            # Two built-in errors with different memory layouts, such as OSError and AttributeError, have no
+            # common subclass.
             made = cause
         _HEIRS[cause, new] = made
     return made
 
 
-# Made when first met: the classes that transformers and its libraries raise are theirs to name.
+# Combined classes, created on first use: transformers and its libraries decide which classes they raise.
 _HEIRS: dict[tuple[type[LoadError], tuple[type[BaseException], ...]], type[LoadError]] = {}

@@ -1,4 +1,4 @@
-"""Reports of loads, to the log and to where the caller wants them."""
+"""Publishes the report of a load: to the log, and to a file or callable of the caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOGGER = logging.getLogger("telepathy_runtime")
 
 
 class Publishable(Protocol):
-    """What the reports of models and of tokenizers have in common."""
+    """The common interface of the reports."""
 
     @property
     def model_id(self) -> str: ...
@@ -23,10 +23,10 @@ class Publishable(Protocol):
 
 
 def publish(report: Publishable, target: str | os.PathLike[str] | Callable[[Any], object] | None) -> None:
-    """Log a report and its warnings, and hand it to `target`: a path (JSON lines are appended) or a callable.
+    """Log a report and its warnings, and pass it to `target`: a path (a JSON line is appended) or a callable.
 
-    A file that cannot be written is a warning: what was loaded is worth more than its report. What a callable raises is
-    the caller's own, and is left alone.
+    A file that cannot be written is only a warning, so that the loaded model is not lost. Exceptions of a
+    callable are not caught.
     """
     for warning in report.warnings:
         LOGGER.warning("%s: %s", report.model_id or "given weights", warning)
@@ -35,8 +35,8 @@ def publish(report: Publishable, target: str | os.PathLike[str] | Callable[[Any]
         target(report)
     elif target is not None:
         try:
-            # One write of one line: processes that append to the same file do not mix their lines.
+            # A single write per line, so that processes that append to the same file do not mix their lines.
             with Path(target).expanduser().open("a", encoding="utf-8") as stream:
                 stream.write(report.to_json() + "\n")
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: there is no such home folder
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: no such home folder
             LOGGER.warning("the report was not written to %s: %s", target, error)

@@ -1,4 +1,4 @@
-"""The known models, and models read from their own files: the names of `telepathy_runtime.models` for other programs."""
+"""The public names of `telepathy_runtime.models`: the known models, and models read from their own files."""
 
 from telepathy_runtime.models.lookup import from_config
 from telepathy_runtime.models.registry import (

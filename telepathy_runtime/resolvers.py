@@ -1,4 +1,4 @@
-"""The choices of a load, one at a time, for code that calls `from_pretrained` itself."""
+"""Functions that make a single choice of a load, for code that calls `from_pretrained` itself."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ def resolve_device_map(
     explain: bool = False,
     **keywords: Any,
 ) -> Any:
-    """The device map for this process, for `from_pretrained(device_map=resolve_device_map())`.
+    """Return the device map for this process: `from_pretrained(device_map=resolve_device_map())`.
 
-    None (CPU, ZeRO-3, FSDP), a one-device dict, or "auto". With `model_id` the size of the checkpoint is read from its
-    index or safetensors headers, so that one GPU that is too small gives "auto" and a warning instead of running out.
-    `purpose` as in load_model: training wants the whole model on one device. `keywords` are those of from_pretrained (revision, cache_dir, subfolder, quantization_config, tp_plan ...).
-    `explain=True` prints the choice and its reason.
+    The result is None (CPU, ZeRO-3, FSDP), a dict with one device, or "auto". With `model_id`, the size of
+    the checkpoint is read from its index or safetensors headers, so a GPU that is too small gives "auto" and
+    a warning instead of running out of memory. `purpose` is as in load_model: training needs the whole model
+    on one device. `keywords` are those of from_pretrained (revision, cache_dir, subfolder,
+    quantization_config, tp_plan ...). `explain=True` prints the choice and its reason.
     """
     return planning.decide_device_map(
         model_id, dtype=dtype, purpose=purpose, keywords=keywords, explain=explain
@@ -41,12 +42,12 @@ def resolve_attn_implementation(
     explain: bool = False,
     **keywords: Any,
 ) -> Any:
-    """The attention implementation for `from_pretrained(attn_implementation=resolve_attn_implementation(ID))`.
+    """Return the attention: `from_pretrained(attn_implementation=resolve_attn_implementation(ID))`.
 
-    Reads the config of `model_id` to know the class (`model_class` as for load_model). Without an id nothing is known
-    about the class. None means that transformers decides by itself: sdpa where the class has it and eager elsewhere. A
-    name is given only for an attention that transformers would not take by itself. Give `dtype` and `device_map` if the load has others than the
-    loader would choose: flash attention needs a half dtype and a GPU. `explain=True` prints the choice and its reason.
+    The config of `model_id` gives the class (`model_class` as in load_model); without an id the class is
+    unknown. None leaves the choice to transformers: sdpa if the class supports it, else eager. A name is
+    returned only if it differs from that choice. Pass the `dtype` and `device_map` of the load if they differ
+    from the loader's choices: flash attention needs a 16-bit dtype and a GPU. `explain=True` prints the choice and its reason.
     """
     return planning.decide_attention(
         model_id,
@@ -66,11 +67,11 @@ def resolve_dtype(
     explain: bool = False,
     **keywords: Any,
 ) -> Any:
-    """The dtype for this machine as a torch.dtype, for `from_pretrained(dtype=resolve_dtype())`.
+    """Return the torch.dtype for this machine: `from_pretrained(dtype=resolve_dtype())`.
 
-    bfloat16 where the hardware computes in it (CUDA capability 8.0, macOS 14, every CPU), else float16, or float32 for
-    models that overflow in float16 (known when `model_id` is given); float32 for `purpose="training"`. "auto", None and
-    dicts come back as they are.
+    bfloat16 if the hardware supports it (CUDA capability 8.0, macOS 14, any CPU), else float16, or float32
+    for models that overflow in float16 (known if `model_id` is given); float32 for `purpose="training"`.
+    "auto", None and dicts are returned unchanged.
     """
     return planning.decide_dtype(
         asked, model_id=model_id, purpose=purpose, keywords=keywords, explain=explain

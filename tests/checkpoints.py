@@ -197,10 +197,10 @@ def build(
 ) -> Path:
     """Save a tiny random model of `kind` (see KINDS) to `directory` and return it.
 
-    `sharded` splits the weights over several files with an index. `pad` says whether the tokenizer has a pad token
-    ("present"), only an unused reserved token fit for it ("reserved"), or nothing ("absent"). `stop_ids` and
-    `shipped` go into generation_config.json, which `generation=False` leaves out. `safe=False` saves pickled
-    `.bin` weights where the installed transformers still can.
+    `sharded` splits the weights into several files with an index. `pad`: the tokenizer has a pad token ("present"), only
+    an unused reserved token for it ("reserved"), or neither ("absent"). `stop_ids` and `shipped` are written to
+    generation_config.json, which `generation=False` leaves out. `safe=False` saves pickled `.bin` weights if the installed
+    transformers still can.
     """
     import torch
     import transformers

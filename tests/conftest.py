@@ -1,4 +1,4 @@
-"""Options of the whole suite, on how many processes it runs, and what these build once for all."""
+"""Options of the whole suite, the number of processes, and a fixture for files that all of them share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """`once(name, make)` -> a folder that `make(folder)` filled: in one of the processes of a run, for all of them.
+    """`once(name, make)` returns a folder filled by `make(folder)`, which only one of the processes of a run calls.
 
     The others wait. No test may write to it.
     """

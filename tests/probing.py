@@ -1,6 +1,6 @@
-"""What a call of transformers says and what it loads, for tests that hold claims against the installed library.
+"""Runs a call of transformers and returns what it logs and loads, for tests of claims about the installed library.
 
-transformers is imported inside the functions: collecting the tests of the linter must not pay for it.
+transformers is imported in functions, so that collecting the linter's tests does not import it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Seen:
-    """What a call logged and warned."""
+    """The log messages and warnings of a call."""
 
     def __init__(self) -> None:
         self.text = ""

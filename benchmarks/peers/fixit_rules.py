@@ -1,4 +1,4 @@
-"""The three rules that Semgrep and ast-grep run too, for Fixit."""
+"""The same three rules as for Semgrep and ast-grep, for Fixit."""
 
 import libcst as cst
 import libcst.matchers as m

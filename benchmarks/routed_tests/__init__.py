@@ -1,1 +1,1 @@
-"""Other projects' own loading tests, run as they are and with every load sent through load_model."""
+"""Runs the loading tests of other projects unchanged, and with all loads routed through load_model."""

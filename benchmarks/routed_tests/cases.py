@@ -1,6 +1,6 @@
 """transformers' own test mixin for models (tests/test_modeling_common.py of its source distribution) on six tiny models.
 
-Copied beside that file by `run.py`; it is no test of this project.
+`run.py` copies this file next to the mixin; it is not a test of this project.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""A pytest plugin that sends every `from_pretrained` of a model through load_model: `-p benchmarks.routed_tests.plugin`.
+"""A pytest plugin that routes all `from_pretrained` calls of models through load_model: `-p
+benchmarks.routed_tests.plugin`.
 
-Settings that a test states are passed on; the others are None, so that the call means what from_pretrained means. Without
-TELEPATHY_ROUTE=1 in the environment it does nothing but count, so that both runs are alike. The number of loads is
-written to the file that TELEPATHY_ROUTED names.
+Settings in the test are passed on; the others are None, so that the call is equivalent. Without
+TELEPATHY_ROUTE=1 in the environment, it only counts, so that both runs are alike. The number of loads is
+written to the file in TELEPATHY_ROUTED.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Do other projects' loading tests end the same when their loads go through load_model?
+"""Tests whether other projects' loading tests have the same outcomes when their loads are routed through load_model.
 
     python -m benchmarks.routed_tests.run SDIST [SDIST ...] [--python INTERPRETER ...] [-k EXPRESSION]
-    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub diffusers -k test
+    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub diffusers datasets -k test
 
-SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers transformers==5.24.0`), one
-for each interpreter and of the version that it imports. Its `tests/test_modeling_common.py` is run on six tiny models
-(cases.py), once as it is and once with plugin.py routing, and the outcome of every test is compared. A folder in place of a
-distribution, a checkout of peft for example, has its own `--files` run. Needs pytest and parameterized. Nothing of what is
-run is kept. Exit code 1 where an outcome differs.
+SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers
+transformers==5.24.0`), one per interpreter, of the version that it imports. Its
+`tests/test_modeling_common.py` is run on six tiny models (cases.py), once unchanged and once with plugin.py,
+and the outcomes of all tests are compared. For a folder instead of a distribution, such as a checkout of
+peft, the tests in `--files` are run. Needs pytest and parameterized. Keeps no files. Exits with 1 if an
+outcome differs.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from xml.etree import ElementTree
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-#: The tests that load: what they are about is in their names.
+#: Words in the names of tests that load.
 LOADING = (
     "load or save or tied or missing or mismatch or offload or dtype or attn_implementation or resize or init"
 )
-#: What the mixin imports from files that the distribution does not have.
+#: Modules that the mixin imports and the distribution does not contain.
 STUBS = {
     "generation/test_utils.py": "class GenerationTesterMixin: ...\n",
     "exporters/test_export.py": "class ExportTesterMixin: ...\n",
@@ -37,7 +38,7 @@ STUBS = {
 
 
 def prepare(sdist: Path, folder: Path) -> None:
-    """The distribution's tests, our cases beside them, and stubs for what is not in it."""
+    """Prepare the distribution's tests, our cases next to them, and stubs for missing modules."""
     with tarfile.open(sdist) as archive:
         for member in archive.getmembers():
             parts = Path(member.name).parts
@@ -56,7 +57,7 @@ def prepare(sdist: Path, folder: Path) -> None:
 
 
 def stub(folder: Path, names: list[str]) -> None:
-    """A folder of packages that the tests import and do not need: every name in them is an empty class."""
+    """Create packages that the tests import but do not need; each name in them is an empty class."""
     for name in names:
         (folder / "stubs" / name).mkdir(parents=True)
         (folder / "stubs" / name / "__init__.py").write_text(
@@ -69,7 +70,7 @@ def stub(folder: Path, names: list[str]) -> None:
 def outcomes(
     interpreter: str, folder: Path, routed: bool, expression: str, files: list[str]
 ) -> tuple[dict[str, str], int]:
-    """Test -> outcome, and how many loads there were."""
+    """Test -> outcome, and the number of loads."""
     counted, written = folder / "loads", folder / f"results-{routed}.xml"
     environ = {
         **os.environ,
@@ -106,7 +107,7 @@ def outcomes(
     for case in ElementTree.parse(written).iter("testcase") if written.exists() else ():
         name = f"{case.get('classname')}::{case.get('name')}"
         kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
-        # A test with a subtest that failed is there several times.
+        # A test with a failed subtest is listed several times.
         found[name] = "failed" if kinds - {"skipped"} else found.get(name, "skipped" if kinds else "passed")
     if not found:
         raise RuntimeError(f"no test ran:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
@@ -130,6 +131,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             if sdist.is_dir():
                 shutil.copytree(sdist, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+                for each in arguments.files:  # a source distribution may be without it
+                    (Path(folder) / each).with_name("__init__.py").touch()
             else:
                 prepare(sdist, Path(folder))
             stub(Path(folder), arguments.stub)

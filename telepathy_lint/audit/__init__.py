@@ -1,4 +1,5 @@
-"""The audit: how a whole repository configures and loads its models, with the place that shows each statement.
+"""The audit: how a repository configures and loads its models, with the source of each statement.
 
-`facts.audit` gathers an Audit, `report.report` says it in sections, and a module a format renders those.
+`facts.audit` collects an Audit, `report.report` converts it to sections, and one module per format renders
+those.
 """

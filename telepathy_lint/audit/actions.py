@@ -20,9 +20,9 @@ from telepathy_lint.run.selection import Selection
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules
 
-#: How many commands are tried and shown.
+#: The number of commands to try and show.
 MOST = 3
-#: What makes a program fail or ignores what it says comes before what makes it differ from others.
+#: Rules for code that fails or ignores arguments; their commands come before those about consistency.
 _URGENT = ("TLP301", "TLP106", "TLP107", "TLP108", "TLP109", "TLP204", "TLP205")
 
 _OPTIONS: dict[Literal["safe", "unsafe"], tuple[str, ...]] = {
@@ -38,18 +38,18 @@ class Action:
     codes: tuple[str, ...]
     safety: Literal["safe", "unsafe"]
     command: str
-    #: Findings that it fixes.
+    #: Number of findings that it fixes.
     fixes: int
     files: int
-    #: Findings of these rules that it does not fix.
+    #: Number of findings of these rules that it does not fix.
     left: int
-    #: The files that the command leaves out, since they change or write weights.
+    #: Files excluded from the command, because they change or write weights.
     spared: tuple[Conversion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RuleCommand:
-    """The command for the findings of one rule, and for how many of them a safe or an unsafe fix is offered."""
+    """The command for one rule, with the number of its findings that have a safe or an unsafe fix."""
 
     code: str
     command: str
@@ -63,10 +63,10 @@ class _Plan:
 
     codes: tuple[str, ...]
     safety: Literal["safe", "unsafe"]
-    #: The files that it changes, as the audit shows them.
+    #: The files that it changes, as shown by the audit.
     paths: tuple[str, ...]
     spared: tuple[Conversion, ...]
-    #: Findings for which a fix is offered there.
+    #: Number of findings with a fix.
     offered: int
 
 
@@ -94,7 +94,7 @@ class Planner:
     def actions(
         self, files: Mapping[str, tuple[Found, bytes]], jobs: int | None = None
     ) -> tuple[Action, ...]:
-        """The commands, safe ones first; `files` by the path that the audit shows."""
+        """Return the commands, safe ones first; `files` are keyed by the path that the audit shows."""
         found: list[Action] = []
         waiting = list(self._plans())
         while waiting and len(found) < MOST:
@@ -162,7 +162,7 @@ class Planner:
     def _tried(
         self, plans: Sequence[_Plan], files: Mapping[str, tuple[Found, bytes]], jobs: int | None
     ) -> list[Action]:
-        """Each file is read and scanned once, for all commands that change it."""
+        """Try the plans; each file is read and scanned once for all commands that change it."""
         selections = [Selection(self.configs.with_options({"select": list(plan.codes)})) for plan in plans]
         left_out = [
             Patterns([self._pattern(one.place.path) for one in plan.spared], self.top) for plan in plans
@@ -200,7 +200,7 @@ class Planner:
 
 
 class _Work(NamedTuple):
-    """A file, and the commands to try on it: which, with which rules, and whether with unsafe fixes."""
+    """A file and the commands to try on it, with their rules and whether they apply unsafe fixes."""
 
     path: str
     data: bytes
@@ -209,7 +209,7 @@ class _Work(NamedTuple):
 
 
 def _run(work: Sequence[_Work], jobs: int | None) -> list[list[tuple[int, int]]]:
-    """For every file the commands with the number of fixes that each makes there."""
+    """Return, for each file, the commands and the number of fixes that each makes there."""
     from telepathy_lint.run.processes import Pool, processes
 
     modules = Modules()
@@ -222,7 +222,7 @@ def _run(work: Sequence[_Work], jobs: int | None) -> list[list[tuple[int, int]]]
 
 
 def _try(work: _Work, modules: Modules) -> list[tuple[int, int]]:
-    """Files that cannot be processed are not counted; their own finding says why."""
+    """Try the commands on one file. A file that cannot be processed has no fixes; a finding reports the problem."""
     try:
         source = open_source(work.path, work.data)
         made = trial(

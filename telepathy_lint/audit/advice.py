@@ -72,7 +72,8 @@ def _fixable(one: RuleCommand) -> str:
     return f"{one.unsafe:,} with an unsafe fix" if one.unsafe else "to fix by hand; the command lists them"
 
 
-#: The rules that judge a setting, and what is right. A box is ticked only where none of them reports anything.
+#: The rules about each setting, and the checklist's text. The box is checked only if none of them has a
+#: finding.
 SETTING_RULES = {
     "dtype": ("TLP102", "TLP103"),
     "device_map": ("TLP101", "TLP106"),
@@ -87,16 +88,16 @@ _RIGHT = {
     "generation config": "Every generating model has a generation config",
     "pad token": "Every tokenizer that needs a pad token has one",
 }
-#: Settings of which nothing said is right, or right for some.
+#: Settings that may be left out.
 _OPTIONAL = ("device_map", "pad token")
 
 
 def checklist(audit: Audit) -> Iterator[Block]:
-    """A box for everything that can be told, with its count. No tick contradicts a finding: every rule has a box."""
+    """Return a checkbox for everything that can be verified, with its count. Every rule has a box."""
     boxed: set[str] = set()
 
     def found(*codes: str) -> str:
-        """What the rules of a box report, for its text."""
+        """The findings of the rules of a box, as text."""
         boxed.update(codes)
         counts = [(code, len(audit.found(code))) for code in codes]
         return ", ".join(f"{code}: {counted(count, 'finding')}" for code, count in counts if count)

@@ -1,4 +1,4 @@
-"""What a report is made of, before any format: sections of statements, tables, commands and checks."""
+"""The parts of a report, independent of the format: sections of statements, tables, commands and checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Mark = Literal["good", "bad", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One sentence and the places that show it."""
+    """A sentence, with the places in the code that support it."""
 
     mark: Mark
     text: str
@@ -24,7 +24,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table's cell; `sort` is what it sorts by where that is not the text, `share` draws a bar of 0 to 1."""
+    """A table cell. `sort` is the sort key if it is not the text; `share` draws a bar from 0 to 1."""
 
     text: str
     places: tuple[Place, ...] = ()
@@ -41,14 +41,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something to run, and what it does."""
+    """A command to run, with a description."""
 
     text: str
     command: str
     count: int = 0
-    #: What it does to the code, where that was tried.
+    #: Its effect on the code, if it was tried.
     safety: str = ""
-    #: More about it, a sentence each.
+    #: More about it, in full sentences.
     details: tuple[str, ...] = ()
 
 
@@ -72,9 +72,9 @@ class Report:
     title: str
     summary: str
     sections: tuple[Section, ...]
-    #: Percent of the calls without a finding; None where there is no call.
+    #: Percentage of calls without a finding; None if there are no calls.
     score: float | None = None
-    #: The repository on the web.
+    #: The repository's web page.
     host: Host | None = None
 
 
@@ -84,12 +84,12 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def places_cell(places: tuple[Place, ...]) -> Cell:
-    """A cell that counts places and links to them."""
+    """A cell with the number of places and links to them."""
     return Cell(counted(len(places), "place") if places else "none found", places, float(len(places)))
 
 
 def where_chosen(model: Model) -> tuple[Place, ...]:
-    """Where a model is written: where it is chosen first, results last."""
+    """The places that name a model: configuration first, results last."""
     return tuple(
         mention.place for mention in sorted(model.mentions, key=lambda one: (one.role == "data", one.place))
     )

@@ -1,4 +1,4 @@
-"""The ids that functions get from other files: `load(model_id)` defined in one file, called in another."""
+"""Follows model ids across files: `load(model_id)` defined in one file and called in another."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from telepathy_lint.flow.bindings import dotted
 
 
 def wanted_of(files: Iterable[FileFacts]) -> tuple[Wanted, ...]:
-    """The parameters through which the ids of loads come that can come from elsewhere."""
+    """The parameters through which loads get their ids from other files."""
     return tuple(
         sorted({each for facts in files for load in facts.loads if load.open for each in load.wanted})
     )
 
 
 def may_call(path: str, data: bytes, wanted: Iterable[Wanted]) -> bool:
-    """Whether a file's bytes have the names of a function and of the module it stands in."""
+    """Whether a file's bytes contain the names of a wanted function and of its module."""
     return path.endswith((".py", ".ipynb")) and any(
         each.path != path and each.function.encode() in data and _module_of(each.path).encode() in data
         for each in wanted
@@ -29,13 +29,13 @@ def may_call(path: str, data: bytes, wanted: Iterable[Wanted]) -> bool:
 
 
 def _module_of(path: str) -> str:
-    """The name by which a file is imported."""
+    """The module name with which a file is imported."""
     module = posixpath.splitext(posixpath.basename(path))[0]
     return posixpath.basename(posixpath.dirname(path)) if module == "__init__" else module
 
 
 def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
-    """What the calls of one file give for those parameters."""
+    """The values that the calls in one file pass for the wanted parameters."""
     file = follower.file
     for each in wanted:
         if each.path == follower.path:
@@ -67,7 +67,7 @@ def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
 
 
 def _names_of(wanted: Wanted, imports: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """How a file names a function of another: `load`, or `models.load`."""
+    """The names of another file's function in this file: `load`, or `models.load`."""
     module = _module_of(wanted.path)
     for name, symbol in imports:
         parts = symbol.split(".")
@@ -78,7 +78,7 @@ def _names_of(wanted: Wanted, imports: Iterable[tuple[str, str]]) -> Iterator[st
 
 
 def with_ids(loads: Iterable[Load], given: Iterable[Given], options: Options) -> tuple[Load, ...]:
-    """The loads with the ids that calls in other files give them, and what scripts give those."""
+    """The loads, with the ids that calls in other files and scripts pass to them."""
     by_wanted: dict[Wanted, list[Given]] = {}
     for each in given:
         by_wanted.setdefault(each.wanted, []).append(each)

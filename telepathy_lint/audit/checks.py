@@ -1,4 +1,4 @@
-"""The numbers that code gives for models, beside the registry's and the planner's."""
+"""Compares numbers that the code states for models with the registry and the planner."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from telepathy_lint.audit.data import Checked, Number, Verdict
 from telepathy_lint.audit.sizes import TOKENS, largest_batch, largest_pair_batch, spec_of
 from telepathy_lint.audit.tables import quantity_of
 
-#: Relative difference up to which a rounded number counts as right.
+#: Relative difference up to which a rounded number counts as equal.
 _TOLERANCE = 0.005
-#: A memory figure is rounded more coarsely, and GB and GiB are confused.
+#: The same for memory, which is rounded more, and given in GB or GiB.
 _ROUGH = 0.08
-#: Batch sizes of jobs that keep no gradients.
+#: Names of batch sizes of jobs without gradients.
 _READS = re.compile(r"(?i)eval|infer|gener|test|val_|predict")
-#: A batch this many times smaller than what fits leaves most of the GPU idle.
+#: A batch is "far below" if this many times as much fits.
 _IDLE = 4
 
 
 def checked(number: Number, gpu: str) -> Checked | None:
-    """What is exact for a number; None where its name does not say what it is, or a model is not listed."""
+    """Compare a number with its exact value; None if its name does not say what it is, or a model is not listed."""
     specs = [spec for model in number.models if (spec := spec_of(model)) is not None]
     quantity = quantity_of(number.table)
     if quantity is None or len(specs) != len(number.models):
@@ -35,7 +35,7 @@ def checked(number: Number, gpu: str) -> Checked | None:
     exact: float = {"layers": spec.layers, "hidden size": spec.hidden, "vocabulary": spec.vocab}.get(
         quantity, spec.params
     )
-    if not exact:  # a dimension that such a model does not have
+    if not exact:  # this model has no such dimension
         return None
     if quantity == "parameters":
         unit = "parameters"
@@ -46,7 +46,7 @@ def checked(number: Number, gpu: str) -> Checked | None:
 
 
 def _memory(number: Number, exact: float) -> Checked | None:
-    """A figure for a model's memory: never less than its weights; equal to them where the name speaks of weights."""
+    """Compare a memory size with the weights: at least their size, or exactly, if its name says that it is the weights."""
     name = number.table.lower()
     weights = any(word in name for word in ("weight", "param", "model_size", "size_gb"))
     verdict: Verdict = "agrees"
@@ -58,7 +58,7 @@ def _memory(number: Number, exact: float) -> Checked | None:
 
 
 def _batch(number: Number, gpu: str) -> Checked | None:
-    """A batch size beside the largest that the planner finds; what the job is the code seldom says, so for several."""
+    """Compare a batch size with the planner's largest, for several kinds of job: code seldom says which one it is."""
     tokens = number.tokens or TOKENS
     specs = [spec for model in number.models if (spec := spec_of(model)) is not None]
     loose: int | None

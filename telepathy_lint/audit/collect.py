@@ -1,4 +1,4 @@
-"""One file's facts: what the scan sees in it, what the rules say to it, and the ids written in it."""
+"""Collects the facts of one file: loads and other calls, findings of the rules, and model ids."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ from telepathy_lint.source.prefilter import CACHE_VARIABLES
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments
 
-#: The calls that the share of clean calls is counted over.
+#: The kinds of calls that count for the share of calls without findings.
 _COUNTED = ("model", "tokenizer", "pipeline", "generate")
 
-#: What a `generate` call can say of its decoding.
+#: The decoding arguments of a `generate` call.
 DECODING = ("max_new_tokens", "max_length", "do_sample", "temperature", "generation_config", "pad_token_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to look at; `rules` is empty for what is not Python."""
+    """One file to read; `rules` is empty for files that are not Python."""
 
     path: str
     shown: str
@@ -63,7 +63,7 @@ class Job:
 
 
 def collect(job: Job, modules: Modules, root: str) -> FileFacts:
-    """Never raises for what stands in the file: a problem is one of its facts."""
+    """Collect the facts of a file. Never raises for its contents: a problem is one of the facts."""
     if not job.path.endswith((".py", ".ipynb")):
         return texts.facts_of(job.shown, job.data.decode("utf-8", "replace"))
     try:
@@ -81,7 +81,7 @@ def collect(job: Job, modules: Modules, root: str) -> FileFacts:
 
 
 def with_given(facts: FileFacts, job: Job, modules: Modules, wanted: tuple[Wanted, ...]) -> FileFacts:
-    """A file's facts with what it gives to functions of other files."""
+    """Add to a file's facts what it passes to functions of other files."""
     try:
         file = _finder(open_source(job.path, job.data), job, modules)
         facts = replace(facts, given=tuple(given_by(Follower(file, job.shown), wanted)))
@@ -92,7 +92,7 @@ def with_given(facts: FileFacts, job: Job, modules: Modules, wanted: tuple[Wante
 
 
 def _finder(source: Source, job: Job, modules: Modules) -> File:
-    """What answers questions about a file's names, also where the scan finds nothing of interest."""
+    """The `File` that answers questions about names, even if the scan finds nothing relevant."""
     return File(source, job.settings, modules)
 
 
@@ -159,7 +159,7 @@ def _entries(found: list[tuple[ast.Constant, Mention]], escapes: Escapes) -> Ite
 
 def _load(site: Site, follower: Follower, root: str) -> Load:
     found = follower.of(site)
-    if site.loader:  # rules take every call of the loader for one with hidden arguments
+    if site.loader:  # the rules treat every call of the loader as one with hidden arguments
         _, opaque = follower.file.arguments.read(site.call, site.context, (IDENTITY,))
         site = site._replace(opaque=opaque)
     kinds: dict[str, LoadKind] = {"model": "model", "tokenizer": "tokenizer", "pipeline": "pipeline"}
@@ -200,7 +200,7 @@ def _unlogged() -> Rule:
 
 
 def relative(path: str, root: str) -> str:
-    """The path as the audit shows it: from the audited folder, with forward slashes."""
+    """The path as shown by the audit: relative to the audited folder, with forward slashes."""
     return os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
 
 
@@ -210,7 +210,7 @@ def _place(site: Site, path: str) -> Place:
 
 
 def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...], int, int]:
-    """The findings that no comment silences, the calls that count, and how many of them are clean."""
+    """The findings that are not suppressed, the number of counted calls, and the number of those without a finding."""
     violations: list[Violation] = []
     sites = scanned.sites
     calls: dict[int, Site] = {id(site): site for site in sites if site.kind in _COUNTED}
@@ -221,27 +221,33 @@ def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...
         of_violation[id(violation)] = each
     kept = comments.unsuppressed(source, violations)
     faulty = {id(of_violation[id(violation)].site) for violation in kept}
-    fix_of = _fixes(scanned, job.settings) if kept else lambda found: None
+    fix_of = _fixes(scanned, job.settings) if kept else lambda found: (None, None)
     findings = tuple(
         Finding(
             one.code,
             one.name,
             one.message,
             Place(job.shown, one.line, one.cell),
-            fix_of(of_violation[id(one)]),
+            *fix_of(of_violation[id(one)]),
         )
         for one in kept
     )
     return findings, len(calls), sum(1 for site in calls if site not in faulty)
 
 
-def _fixes(scanned: Scan, settings: Settings) -> Callable[[Reported], Literal["safe", "unsafe"] | None]:
-    """How safe the fix of one finding by itself is."""
+_Fix = tuple[Literal["safe", "unsafe"] | None, str | None]
+
+
+def _fixes(scanned: Scan, settings: Settings) -> Callable[[Reported], _Fix]:
+    """How safe the fix of one finding by itself is, and what holds it back."""
     rewriter = Rewriter(scanned, settings)
 
-    def fix_of(found: Reported) -> Literal["safe", "unsafe"] | None:
+    def fix_of(found: Reported) -> _Fix:
         safeties = {offer.fix.safety for offer in rewriter.offers(found.site, [found])}
-        return "safe" if "safe" in safeties else "unsafe" if "unsafe" in safeties else None
+        if safeties:
+            return "safe" if "safe" in safeties else "unsafe" if "unsafe" in safeties else None, None
+        withheld = rewriter.withheld(found.site, found.rule)
+        return None, withheld.reason if withheld is not None else None
 
     return fix_of
 

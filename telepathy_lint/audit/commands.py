@@ -1,4 +1,4 @@
-"""What Python code passes to other Python files on command lines that it puts together: f-strings and argument lists."""
+"""Finds arguments that Python code passes to other Python scripts, in command lines built from f-strings or lists."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from telepathy_lint.audit.follow import Follower
 from telepathy_lint.audit.identifiers import ids_in, place_of
 
 _SCRIPT = re.compile(r"[\w./-]+\.py\b")
-#: An option and its value; a part that is filled in stands as its number between NUL characters.
+#: An option and its value; a placeholder is its number between NUL characters.
 _OPTION = re.compile(r"--([A-Za-z][\w-]*)(?:=|\s+)[\"']?(\0(\d+)\0|[^\s\"'\\]+)")
 
 
 def passed_by(follower: Follower) -> Iterator[Passed]:
-    """The ids of every command."""
+    """The ids in each command."""
     tree = follower.file.tree
     if "--" not in tree.text or ".py" not in tree.text:
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from telepathy_lint.audit.data import TOO_LARGE
 from telepathy_lint.audit.outcome import Audit
 
-#: The one measure of which more is better.
+#: The only measure for which more is better.
 SCORE = "calls without a finding, percent"
 
 
@@ -32,7 +32,7 @@ class Change:
 
 
 def measures(audit: Audit) -> dict[str, float]:
-    """The numbers by which audits are compared; except for the score, fewer is better."""
+    """The numbers that are compared between audits; except for the score, less is better."""
     found: dict[str, float] = {
         SCORE: round(audit.score, 2),
         "ids that do not exist": sum(1 for model in audit.models if model.status == "unknown"),
@@ -54,7 +54,7 @@ def read(path: str) -> dict[str, float]:
     """Read the measures of an audit in JSON format.
 
     Raises:
-        NoAuditError: the file cannot be read, or is none.
+        NoAuditError: the file cannot be read, or is not an audit.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -72,8 +72,11 @@ def read(path: str) -> dict[str, float]:
 
 
 def changes(before: Mapping[str, float], after: Mapping[str, float]) -> list[Change]:
-    """What differs, worse first. A rule or setting that one of the two lacks counts as 0 there; what an audit of an earlier
-    release did not measure is not compared."""
+    """The differences, worse ones first.
+
+    A rule or setting that only one audit has counts as 0 in the other. Measures that an older release did not have
+    are not compared.
+    """
     found = [
         Change(name, before.get(name, 0.0), after.get(name, 0.0))
         for name in dict.fromkeys((*after, *before))
@@ -88,7 +91,7 @@ def _comes_and_goes(name: str) -> bool:
 
 
 def told(found: list[Change]) -> str:
-    """The changes for people."""
+    """Format the changes for people."""
     if not found:
         return "Nothing got better, nothing got worse.\n"
     lines = []

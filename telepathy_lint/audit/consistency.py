@@ -1,6 +1,6 @@
-"""How far the loads of a project agree: for every setting the values, their counts, and the odd ones out.
+"""Measures how consistent the loads of a project are: the values of each setting, their counts, and the exceptions.
 
-Only like is compared with like: a speech model in float32 is not odd beside language models in bfloat16.
+Only similar loads are compared: a speech model in float32 is not unusual among language models in bfloat16.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from telepathy_lint.audit.data import Load, Place
 from telepathy_lint.audit.purposes import CONVERSION, purpose_of, size_of
 
-#: A setting that a call of the companion loader leaves to it: it agrees with every other value.
+#: A setting that a call leaves to the companion loader; it counts as equal to any value.
 LOADER = "the loader's choice"
 HIDDEN = "cannot be seen"
 ABSENT = "not passed"
@@ -20,15 +20,15 @@ CALLER = "the caller's choice"
 COMPUTED = "computed"
 #: A pad token: set in the code, or part of the tokenizer's files.
 SET, SHIPPED = "set", "ships with the tokenizer"
-#: Between the values of a setting that is one or the other.
+#: Separator for a setting with several possible values.
 OR = " or "
-#: Groups of loads that choose nothing.
+#: Values of loads that do not set the setting.
 UNCHOSEN = (ABSENT, "not set")
-#: Groups of loads of which nothing can be said: they are never odd.
+#: Values that are unknown; such loads are never unusual.
 OPEN = (LOADER, HIDDEN, CALLER, COMPUTED)
-#: Settings that need no choice.
+#: Settings that are often left out.
 FREE = ("quantization", "revision", "padding side")
-#: Fewer loads than this have no common choice.
+#: With fewer loads than this, there is no common value.
 _FEW = 3
 
 MODEL_SETTINGS = ("dtype", "device_map", "attention", "generation config", "quantization", "revision")
@@ -39,7 +39,7 @@ Groups = tuple[tuple[str, tuple[Place, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """Loads of one kind, purpose and size, and the values that one setting has in them, most frequent first."""
+    """Loads of one kind, purpose and size, with their values of one setting, most frequent first."""
 
     purpose: str
     size: str
@@ -51,22 +51,22 @@ class Like:
 
     @property
     def decided(self) -> Groups:
-        """The groups whose loads say what they take."""
+        """The groups of loads whose value is known."""
         return tuple((value, places) for value, places in self.groups if not _is_open(value))
 
     @property
     def undecided(self) -> int:
-        """How many loads leave the value to their caller or to the loader, or cannot be seen through."""
+        """The number of loads whose value is left to the caller or loader, or unknown."""
         return self.total - sum(len(places) for _, places in self.decided)
 
     @property
     def common(self) -> str | None:
-        """The value that most loads have; None where none of them decides."""
+        """The most frequent value; None if no value is known."""
         return self.decided[0][0] if self.decided else None
 
     @property
     def odd(self) -> Groups:
-        """The groups whose loads never have the common value; where most choose nothing, a choice is not odd."""
+        """The groups that never have the common value. If most loads do not set the setting, setting it is not odd."""
         common = self.common
         if common is None or common in UNCHOSEN:
             return ()
@@ -77,7 +77,7 @@ class Like:
 
     @property
     def stands_out(self) -> bool:
-        """Whether the common value is a choice that most of several loads make, so that the others are worth a look."""
+        """Whether most of several loads set the same value, so that exceptions are worth reporting."""
         decided = self.decided
         return (
             bool(decided)
@@ -87,7 +87,7 @@ class Like:
         )
 
     def away(self, setting: str) -> int:
-        """How many loads are without the choice that most of those make which make one: what there is to do."""
+        """The number of loads without the value that most loads with a value have."""
         if setting in FREE:
             return sum(len(places) for _, places in self.odd)
         chosen = [len(places) for value, places in self.decided if value not in UNCHOSEN]
@@ -95,7 +95,7 @@ class Like:
 
 
 def _alternatives(value: str) -> set[str]:
-    """What a value can be; a pad token that the tokenizer ships is set."""
+    """The possible values; a pad token that ships with the tokenizer counts as set."""
     return {SET if part == SHIPPED else part for part in value.split(OR)}
 
 
@@ -106,7 +106,7 @@ def _is_open(value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """How the loads of one kind agree on one setting: all values, and apart those of loads that are alike."""
+    """How consistent the loads of one kind are in one setting: all values, and separately those of similar loads."""
 
     setting: str
     kind: str
@@ -123,12 +123,12 @@ class Consistency:
 
     @property
     def unchosen(self) -> int:
-        """How many loads say nothing at all."""
+        """The number of loads that do not set it."""
         return sum(len(places) for value, places in self.groups if value in UNCHOSEN)
 
     @property
     def odd(self) -> int:
-        """How many loads are visibly unlike most of their kind."""
+        """The number of loads that differ visibly from most loads of their kind."""
         return sum(len(places) for like in self.alike for _, places in like.odd)
 
     @property
@@ -137,9 +137,9 @@ class Consistency:
 
 
 def consistency(loads: Iterable[Load], converting: Container[str] = ()) -> tuple[Consistency, ...]:
-    """Over the calls that load themselves; a call through a function of the project is counted in that function.
+    """Compare the calls that load directly; a call of a project function that loads is counted in that function.
 
-    `converting` are the files that change or write weights: their precision is a part of what they do.
+    `converting` are the files that change or write weights: their precision determines their result.
     """
     direct = [load for load in loads if not load.indirect]
     found = []
@@ -148,7 +148,7 @@ def consistency(loads: Iterable[Load], converting: Container[str] = ()) -> tuple
         ("tokenizer", ("tokenizer",), TOKENIZER_SETTINGS),
     ):
         chosen = [load for load in direct if load.kind in kinds]
-        # A tokenizer is a tokenizer: its settings do not depend on what the model is for.
+        # Settings of tokenizers do not depend on the purpose of the model.
         likes = {
             id(load): (CONVERSION, "") if load.place.path in converting else (purpose_of(load), size_of(load))
             for load in chosen

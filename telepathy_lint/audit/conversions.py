@@ -1,6 +1,6 @@
-"""Scripts whose product is weights: they merge, add, subtract, convert or upload what they load.
+"""Finds scripts that produce weights: they merge, add, subtract, convert or upload loaded weights.
 
-What such a script writes depends on the dtype and the settings of its loads, so no command is recommended that rewrites it.
+Their result depends on the settings of the loads, so commands that would change those are not recommended.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from telepathy_lint.audit.data import Conversion, Place
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source
 
-#: Also in the file: what it makes is written, so it is no merge for one run only.
+#: Counts only if the file also saves the result: a merge may be for a single run.
 _MERGES = re.compile(r"\.(?:merge_and_unload|merge_adapter|add_weighted_adapter)\s*\(")
 #: `param.data += base[name]`, `state_dict[name] -= base`, `delta[name] = a[name] - b[name]`.
 _ARITHMETIC = re.compile(
@@ -22,15 +22,15 @@ _STATES = ("state_dict", "named_parameters")
 _SAVES = re.compile(r"\.(?:save_pretrained|push_to_hub)\s*\(|\bsave_file\s*\(|\btorch\.save\s*\(")
 _SAVING = ("save_pretrained", "push_to_hub", "save_file", "torch.save")
 _RECEIVER = re.compile(r"\w*$")
-#: What else is saved that way.
+#: Names of other things that are saved with the same method.
 _NO_WEIGHTS = re.compile(r"(?i)token|processor|config|extractor|dataset|^ds$|^data$|repo")
-#: A model's own weights are what a script saves that trains nothing.
+#: A script that saves loaded weights without training writes them unchanged or converted.
 _TRAINS = re.compile(r"\.backward\s*\(|Trainer\b|\.train\s*\(|optimizer\b|\.fit\s*\(|\btrain_step\b")
 _DEFINITION = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
 
 
 def conversion(source: Source, words: CodeWords, path: str) -> Conversion | None:
-    """Whether a file that loads models is such a script, and where that shows."""
+    """Return the place that shows that a file converts weights; None if it does not."""
     text = source.text
 
     def first(pattern: re.Pattern[str]) -> re.Match[str] | None:
@@ -56,7 +56,7 @@ def conversion(source: Source, words: CodeWords, path: str) -> Conversion | None
 
 
 def _saves_weights(match: re.Match[str], text: str, words: CodeWords) -> bool:
-    """Whether a script saves a model there; a class that can save itself is no script."""
+    """Whether a script saves weights at this match; `self.save_pretrained` in a class does not count."""
     start = text.rfind("\n", 0, match.start()) + 1
     before = text[start : match.start()]
     receiver = _RECEIVER.search(before)

@@ -1,4 +1,4 @@
-"""What an audit knows: plain frozen facts, each with the places that show it."""
+"""The data of an audit: immutable facts, each with the places that support it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal
 
 from telepathy_lint.findings.violation import place_in_words
 
-#: Where a model id is written. "compared", "data", "dataset" and "service" choose no model of the hub: an `if`, a results file,
-#: a dataset's id, what a service calls what it sells.
+#: The role of a written model id. "compared", "data", "dataset" and "service" do not select a hub model: an
+#: `if`, a results file, a dataset's id, a service's model name.
 Role = Literal[
     "load",
     "option",
@@ -24,7 +24,7 @@ Role = Literal[
     "dataset",
     "service",
 ]
-#: Roles by which a repository says which models it means to use.
+#: Roles with which a repository configures its models.
 CONFIGURING: frozenset[Role] = frozenset(
     {"load", "option", "parameter", "field", "constant", "table", "config", "script"}
 )
@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mention:
-    """A model id as it is written somewhere."""
+    """A place that names a model id."""
 
     model_id: str
     place: Place
@@ -56,19 +56,19 @@ class Mention:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Chosen:
-    """An id that a load can get, where it is written, and what leads from there to the load."""
+    """An id that a load may get: where it is written, and how it gets to the load."""
 
     model_id: str
     place: Place
     via: str
-    #: Where in its file the table's innermost entry begins that holds the id, 0 outside tables: ids of one entry belong
+    #: Offset of the innermost table entry that contains the id, 0 outside tables: the ids of an entry belong
     #: together.
     entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """An id that a command line gives to an option of a Python file, as written, or a configuration file ("") to a key."""
+    """An id that a command line passes to an option of a Python file, or a configuration file ("") sets for a key."""
 
     script: str
     option: str
@@ -79,7 +79,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Wanted:
-    """A parameter of a function or constructor that other files may call; `position` is -1 where only its name will do."""
+    """A parameter of a function or constructor that other files may call; `position` is -1 for keyword-only ones."""
 
     path: str
     function: str
@@ -89,7 +89,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting of a load: as written, and the kind of value that is counted."""
+    """One setting of a load: as written, and the value under which it is counted."""
 
     text: str
     group: str
@@ -103,23 +103,23 @@ class Load:
     kind: LoadKind
     callee: str
     ids: tuple[Chosen, ...]
-    #: Whether the id can come from outside what was followed: a command line, another file, a computed value.
+    #: Whether the id may come from elsewhere: a command line, another file, a computed value.
     open: bool
-    #: How the call names the model.
+    #: How the call writes the model.
     written: str
-    #: The option or field that the id is read from ("source_model"), which scripts can set.
+    #: The options or fields that contain the id ("source_model"); scripts may set them.
     options: tuple[str, ...]
-    #: Those of them that the file does not declare itself: a configuration file may set them.
+    #: Those that the file does not declare itself, so that a configuration file may set them.
     keys: tuple[str, ...]
     settings: tuple[tuple[str, Setting], ...]
     generative: bool
-    #: A call of a function of the project that loads: its settings are counted where that function loads.
+    #: A call of a project function that loads; its settings are counted in that function.
     indirect: bool
-    #: Whether something near the load says how much memory it takes (TLP901); the loader does.
+    #: Whether code near the load logs its memory (TLP901); the loader does.
     logs_memory: bool = True
-    #: The parameters that the id comes through.
+    #: The parameters through which the id comes.
     wanted: tuple[Wanted, ...] = ()
-    #: The task of a pipeline, where it is written.
+    #: The task of a pipeline, if it is written.
     task: str = ""
 
     def setting(self, name: str) -> Setting:
@@ -128,7 +128,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a call in another file gives for a parameter."""
+    """A value that a call in another file passes for a parameter."""
 
     wanted: Wanted
     path: str
@@ -140,19 +140,21 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found; the message is the rule's."""
+    """A rule's finding, with the rule's message."""
 
     code: str
     name: str
     message: str
     place: Place
-    #: How safe the fix is that this rule alone would make here; None where it makes none.
+    #: Safety of this rule's own fix here; None if there is none.
     fix: Literal["safe", "unsafe"] | None = None
+    #: What of the file holds the fix back.
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Conversion:
-    """A file that changes weights or writes loaded weights to disk: other load settings would change what it writes."""
+    """A file that changes weights or writes loaded weights to disk: other load settings would change its result."""
 
     place: Place
     why: str
@@ -160,23 +162,23 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that the code gives for a model, or for two together: parameters, a dimension, a batch size."""
+    """A number that the code states for a model or a pair: parameters, a dimension, a batch size."""
 
     table: str
     models: tuple[str, ...]
     value: float
     place: Place
-    #: The condition under which an `if` chain gives it.
+    #: Its condition in an `if` chain.
     when: str = ""
-    #: Whether the code takes a smaller one where it computes one: `min(computed, 6)`.
+    #: Whether it is only an upper limit: `min(computed, 6)`.
     bound: bool = False
-    #: The sequence length that the function around assumes, 0 where it says none.
+    #: The sequence length assumed by the enclosing function, 0 if there is none.
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An id in a table or constant that its file takes nowhere it could be loaded; `names` lead to it from other files."""
+    """An id in a table or constant that its own file does not load; other files may get it by one of `names`."""
 
     mention: Mention
     names: tuple[str, ...]
@@ -184,23 +186,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CachePath:
-    """A place that says where downloaded models are kept."""
+    """A place that sets the folder for downloaded models."""
 
     name: str
     value: str
     place: Place
-    #: Whether the value is written here, not handed on from somewhere else.
+    #: Whether the value is written here rather than passed in.
     literal: bool = True
 
     @property
     def absolute(self) -> bool:
-        """Whether it is a path of one machine."""
+        """Whether it is an absolute, machine-specific path."""
         return self.literal and self.value.strip("\"'").startswith(("/", "~"))
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """A `generate` call and the decoding it states; `hidden` where it gets arguments that cannot be seen."""
+    """A `generate` call and its decoding arguments; `hidden` if some arguments are unknown."""
 
     place: Place
     states: tuple[str, ...]
@@ -209,7 +211,7 @@ class Generate:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What one file shows; picklable, since files are looked at in several processes."""
+    """The facts of one file; picklable, because worker processes collect them."""
 
     path: str
     mentions: tuple[Mention, ...] = ()
@@ -220,12 +222,12 @@ class FileFacts:
     caches: tuple[CachePath, ...] = ()
     generates: tuple[Generate, ...] = ()
     passed: tuple[Passed, ...] = ()
-    #: Calls that rules look at, and how many of them no rule finds fault with.
+    #: Number of calls that rules check, and of those without a finding.
     calls: int = 0
     clean: int = 0
-    #: The places of loads whose models are in memory at the same time.
+    #: Places of loads whose models are in memory at the same time.
     together: tuple[tuple[Place, ...], ...] = ()
-    #: What the file's calls give to functions of other files that load.
+    #: Values that the file's calls pass to loading functions of other files.
     given: tuple[Given, ...] = ()
     conversion: Conversion | None = None
     problem: str | None = None
@@ -233,14 +235,14 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model id over the whole project."""
+    """A model id in the whole project."""
 
     model_id: str
     status: Literal["known", "renamed", "unknown", "outside"]
     canonical: str | None
     nearest: tuple[str, ...]
     mentions: tuple[Mention, ...]
-    #: Loads of weights that can get this id.
+    #: Loads of weights that may get this id.
     loads: tuple[Place, ...]
     tokenizer_loads: tuple[Place, ...]
     parameters: int | None = None
@@ -252,7 +254,7 @@ class Model:
 
     @property
     def loaded(self) -> bool:
-        """Whether something loads it: weights, its tokenizer, or a loading call of another library."""
+        """Whether anything loads it: weights, its tokenizer, or a call of another library."""
         return bool(self.loads or self.tokenizer_loads) or any(one.role == "load" for one in self.mentions)
 
     @property
@@ -271,15 +273,15 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Models that one job holds at the same time, over all such jobs; sizes in bytes, None where not listed."""
+    """Models that a job holds at the same time, over all such jobs; sizes in bytes, None if not listed."""
 
     models: tuple[str, ...]
-    #: The places of the loads, by job.
+    #: Places of the loads, per job.
     jobs: tuple[tuple[Place, ...], ...]
     weight_bytes: int | None
-    #: Two models, the one reading, the other passing gradients on: the larger peak of the two ways round.
+    #: For two models, one reading and one passing gradients on: the larger peak of both assignments.
     peak_bytes: int | None = None
-    #: The largest batch of that on the GPU.
+    #: The largest batch for that on the GPU.
     batch: int | None = None
 
 
@@ -290,14 +292,14 @@ TOO_LARGE = ("too large", "too large to train")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A number of the project's own beside what the registry or the planner says."""
+    """A number in the code, compared with the registry or the planner."""
 
     number: Number
     quantity: str
     unit: str
     exact: float
     verdict: Verdict
-    #: What the exact number holds for, where that needs saying.
+    #: The conditions for the exact number, if there are any.
     basis: str = ""
 
     @property

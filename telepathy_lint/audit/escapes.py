@@ -1,7 +1,7 @@
-"""Whether an id written in a table or a constant can get to where it might be loaded.
+"""Decides whether an id in a table or constant may reach a load.
 
-Followed forward through its file: names, loops, look-ups, parameters of the file's own functions. What compares, prints or
-looks something up by the id loads nothing; everything that is not understood might, and counts as a way out.
+Follows the id forward through its file: names, loops, subscripts, parameters of the file's functions.
+Comparing, printing or looking up the id does not load it; anything that is not understood might.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.uses import FUNCTIONS
 from telepathy_lint.source.prefilter import CodeWords
 
-#: Calls that only look at what they are given.
+#: Calls that only read their argument.
 _LOOKS = frozenset(
     {"print", "len", "isinstance", "hash", "id", "repr", "warn", "any", "all", "hasattr", "type"}
 )
@@ -35,7 +35,7 @@ _TELLERS = (
     "sys.stdout",
     "sys.stderr",
 )
-#: Calls that hand on what they are given, rearranged.
+#: Calls that return their argument's items.
 _PASSES = frozenset(
     {"sorted", "list", "set", "tuple", "dict", "reversed", "enumerate", "zip", "str", "min", "max"}
 )
@@ -43,21 +43,21 @@ _TESTS = frozenset({"startswith", "endswith", "index", "count", "isdigit", "find
 _TAKES = frozenset({"get", "pop", "setdefault"})
 _LISTS = frozenset({"items", "keys", "copy"})
 _DATASETS = ("load_dataset", "list_datasets", "HfDatasets")
-#: Lists that transformers' modelling files, and copies of them, keep for documentation.
+#: Documentation lists in transformers' modelling files and copies of them.
 _LIBRARY = re.compile("_ARCHIVE_(?:LIST|MAP)$|_FOR_DOC$|_START_DOCSTRING$")
 _CHANGES = frozenset({"append", "add", "update", "extend", "insert", "remove", "discard", "clear", "sort"})
 
 
-#: What lets an id out of what can be followed.
+#: Uses after which an id cannot be followed.
 _WAYS_OUT = frozenset({"attribute", "store", "called", "returned", "unseen"})
 
 
 class _WayOutError(Exception):
-    """A way out was found."""
+    """The id may leave the code that can be followed."""
 
 
 class Escapes:
-    """Follows the ids of one file."""
+    """Follows the ids in one file."""
 
     def __init__(self, tree: Tree, words: CodeWords) -> None:
         self.tree = tree
@@ -66,12 +66,12 @@ class Escapes:
         self._exported: set[str] = set()
         self._loads: dict[str, list[ast.Name]] = {}
         text = tree.text
-        #: Ids of services, which sell models under names of their own, and of datasets look like ids of models.
+        # Ids of services and datasets look like model ids.
         self._services = names_services(text)
         self._datasets = any(word in text for word in _DATASETS)
 
     def exports(self, node: ast.expr) -> tuple[str, ...] | None:
-        """The names under which other files could get at the id, None where this file lets it out itself."""
+        """The names through which other files may get the id; None if this file passes it on itself."""
         if self._services:
             return None
         self._followed, self._exported = set(), set()
@@ -86,7 +86,7 @@ class Escapes:
         return tuple(sorted(self._exported))
 
     def _follow(self, node: ast.AST, key: bool) -> None:
-        """Look at what is done with the value of `node`, which holds the id; only as a dict's `key` where that is said."""
+        """Follow the value of `node`, which contains the id; with `key`, only as a dict key."""
         step = onward(node, self.tree.parent)
         how, holder = step.how, step.holder
         if how in _WAYS_OUT or holder is None:
@@ -108,7 +108,7 @@ class Escapes:
         elif how == "opened" and not key:
             self._follow(holder, key=False)
         elif how == "looked up" and isinstance(holder, ast.Subscript) and isinstance(holder.ctx, ast.Store):
-            self._bind(holder.value, key=True)  # known[model_id] = ...: the id is a key there now
+            self._bind(holder.value, key=True)  # known[model_id] = ...: the id is a key here
 
     def _method(self, attribute: ast.Attribute, key: bool) -> None:
         call = self.tree.parent.get(attribute)
@@ -130,7 +130,7 @@ class Escapes:
         if not owner and last in _PASSES:
             self._follow(call, key and last == "dict")
         elif owner and last in _TAKES and call.args and node is call.args[0]:
-            return  # looked up by the id
+            return  # used as a key
         elif owner and last in _CHANGES and isinstance(call.func, ast.Attribute):
             self._bind(call.func.value, key=False)
         elif name == "print" or last == "join":
@@ -139,7 +139,7 @@ class Escapes:
             self._parameter(node, call, key)
 
     def _parameter(self, node: ast.AST, call: ast.Call, key: bool) -> None:
-        """Into the file's own function of that name, if there is just one."""
+        """Follow the argument into the file's function with this name, if there is exactly one."""
         found = [
             each
             for scope in self.tree.all_scopes()
@@ -173,7 +173,7 @@ class Escapes:
             raise _WayOutError
 
     def _uses(self, name: str, key: bool) -> None:
-        """Every use of the name in the file, whatever its scope: one too many costs a finding, no more."""
+        """Follow each use of the name in the file, in any scope: a wrong one only costs a finding."""
         if (name, key) in self._followed:
             return
         self._followed.add((name, key))

@@ -1,4 +1,4 @@
-"""The whole project: files found and read, their facts put together, followed from file to file."""
+"""Collects the facts of a whole project: finds and reads its files, and follows ids from file to file."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from telepathy_lint.source.prefilter import may_matter
 def unused(
     paths: Iterable[str], configs: Configs, jobs: int | None = None
 ) -> dict[str, tuple[UnusedModel, ...]]:
-    """The models that the projects of the given paths configure and never load, by the absolute path of the file.
+    """Return the models that projects configure but never load, by the file's absolute path.
 
     Raises:
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration is invalid.
     """
     found: dict[str, tuple[UnusedModel, ...]] = {}
     for area in areas(paths):
         root = area.root
-        # A pipe that was given is left to whoever lints it: it can be read once.
+        # A pipe can only be read once, by the linter.
         python = [each for each in Discovery(configs).find(area.paths) if not each.passing]
         todo = [replace(job, rules=()) for job in _python_jobs(python, Selection(configs), root, [])]
         todo += _other_files(area.paths, root, configs)[0]
         files = _work(todo, root, jobs)
         if not any(facts.entries for facts in files):
-            continue  # nothing is configured: the registry need not be read
+            continue  # no model is configured, so the registry is not needed
         files = _with_callers(files, todo)
         readable = (each.path for each in python if each.problem is None)
         for name, models in unused_models(files, _models(files, _loads(files)), area, readable).items():
@@ -57,13 +57,13 @@ def unused(
 
 
 def audit(path: str, configs: Configs, gpu: str, jobs: int | None = None, given: Sequence[str] = ()) -> Audit:
-    """The audit of a file or folder; `gpu` is a name of the runtime's table of GPUs.
+    """Audit a file or folder; `gpu` is a name in the runtime's table of GPUs.
 
-    `given` are the options by which the configuration was chosen: the commands that the audit recommends repeat them.
+    `given` are the options that selected the configuration; the recommended commands repeat them.
 
     Raises:
-        ConfigError: the configuration cannot be used.
-        ValueError: the GPU is not known.
+        ConfigError: the configuration is invalid.
+        ValueError: the GPU is unknown.
     """
     card = gpu_of(gpu)
     root = os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or ".")
@@ -111,9 +111,10 @@ def _python_jobs(
 
 
 def _other_files(paths: Iterable[str], root: str, configs: Configs) -> tuple[list[Job], int]:
-    """Scripts and configuration files below folders, without what Python files would be left out for; how many there are.
+    """Return jobs for the scripts and configuration files below folders that are not excluded, and the number of files.
 
-    Only those that have facts are kept: a project's results can be any number of JSON files.
+    There are only jobs for files with facts, because a project may have any number of JSON files with
+    results.
     """
     settings = configs.of(root).settings(None)
     jobs: list[Job] = []
@@ -148,7 +149,7 @@ def _work(todo: Sequence[Job], root: str, jobs: int | None) -> list[FileFacts]:
 
 
 def _with_callers(files: list[FileFacts], todo: Sequence[Job]) -> list[FileFacts]:
-    """The facts, with what calls give to functions of other files: a second look at the few files that have such calls."""
+    """Add what calls pass to functions of other files, by reading the few files with such calls again."""
     wanted = wanted_of(files)
     if not wanted:
         return files
@@ -215,7 +216,7 @@ def _assembled(
 
 
 def _loads(files: Sequence[FileFacts]) -> tuple[Load, ...]:
-    """All loads, with the ids that scripts and configuration files give them."""
+    """All loads, with the ids that scripts and configuration files pass to them."""
     options = Options(facts.passed for facts in files)
     given = [each for facts in files for each in facts.given]
     options.match((load for facts in files for load in facts.loads), given)
@@ -254,7 +255,7 @@ def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, .
 
 
 def _names_no_model(roles: set[Role]) -> bool:
-    """Whether an id is a dataset's, or only what a service calls a model."""
+    """Whether an id only names a dataset, or a model of a service."""
     return "dataset" in roles or ("service" in roles and roles <= {"service", "data", "compared"})
 
 

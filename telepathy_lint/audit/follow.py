@@ -1,4 +1,4 @@
-"""Which ids a load can get: its Values, and behind them options' defaults, fields, parameters and their callers."""
+"""Finds the ids that a load may get: its Values, defaults of options, fields, parameters and their callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from telepathy_lint.flow.uses import FUNCTIONS, Function
 from telepathy_lint.sites import Site, Value
 
 _DEPTH = 5
-#: Objects whose attributes are what the command line or a configuration says.
+#: Objects whose attributes come from the command line or a configuration file.
 _MARK = (
     "args",
     "opt",
@@ -31,13 +31,13 @@ _MARK = (
     "settings",
     "flags",
 )
-#: What a file mentions that reads YAML, JSON or TOML.
+#: Names that show that a file reads YAML, JSON or TOML.
 _READERS = ("yaml", "YAML", "json.load", "toml", "OmegaConf", "hydra", "HfArgumentParser")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The ids that were found, whether there may be others, the options they are read from, and the callers to look for."""
+    """The ids found, whether there may be others, the options that contain them, and the callers to look for."""
 
     chosen: tuple[Chosen, ...]
     is_open: bool
@@ -46,7 +46,7 @@ class Found:
 
 
 class Follower:
-    """Follows the ids of one file's loads as far as the file goes."""
+    """Follows the ids of one file's loads within the file."""
 
     def __init__(self, file: File, path: str) -> None:
         self.file = file
@@ -56,18 +56,18 @@ class Follower:
         self._options: dict[str, list[ast.expr]] | None = None
         self._declared: set[str] = set()
         self._wanted: dict[Wanted, None] = {}
-        #: Parameters that were followed already: eighty methods that call each other's are asked once each.
+        #: Parameters already followed, so that methods that call each other are followed once.
         self._visited: set[tuple[int, str]] = set()
 
     def of(self, site: Site) -> Found:
-        """What a load can get."""
+        """The ids that a load may get."""
         argument = site.argument("pretrained_model_name_or_path", "model")
         if argument is None:
             return Found((), True, (), ())
         return self.ids(argument.values)
 
     def ids(self, values: tuple[Value, ...]) -> Found:
-        """The ids that values can be."""
+        """The ids that the values may be."""
         self._wanted = {}
         self._visited = set()
         chosen: dict[tuple[str, Place], Chosen] = {}
@@ -91,13 +91,13 @@ class Follower:
         tree = value.context.scope.tree
         path = self.path
         if tree is not self.file.tree:
-            path = tree.source.path  # made relative by whoever knows the root
+            path = tree.source.path  # made relative by the caller, which knows the root
         return place_of(tree, value.node, path)
 
     def _values(
         self, values: tuple[Value, ...], via: str, depth: int, seen: set[int]
     ) -> Iterator[tuple[Value | None, str]]:
-        """Constants, options and None for what cannot be followed."""
+        """Constants, options, and None for a value that cannot be followed."""
         for value in values:
             how = via or (f"name {value.via[0]}" if value.via else "")
             if value.kind == "const":
@@ -105,7 +105,7 @@ class Follower:
             elif depth > _DEPTH or (id(value.node) in seen and value.kind != "param"):
                 yield None, how
             elif value.kind == "call" and (default := _default_given(value.node)) is not None:
-                yield None, how  # what the environment or a dict of settings says
+                yield None, how  # a value from the environment or a dict of settings
                 found = self.file.values.evaluate(default, value.context)
                 yield from self._values(found, how or "a default", depth + 1, {*seen, id(value.node)})
             elif value.kind in ("choice", "call", "other"):
@@ -126,7 +126,7 @@ class Follower:
             yield from self.file.values.dicts.chosen(value)
 
     def keys(self, options: tuple[str, ...]) -> tuple[str, ...]:
-        """The options that a configuration file may set: the file reads one and declares no such option itself."""
+        """The options that a configuration file may set: the file reads them but does not declare them itself."""
         text = self.file.source.text
         if not any(word in text for word in _READERS):
             return ()
@@ -150,7 +150,7 @@ class Follower:
             yield from self._values(found, via or f"default of {name}", depth + 1, {*seen, id(value.node)})
 
     def options(self) -> dict[str, list[ast.expr]]:
-        """Defaults and choices by the name under which the parsed arguments, or a dataclass, have them."""
+        """Defaults and choices of parsed arguments or dataclass fields, by name."""
         if self._options is None:
             self._options = {}
             tree = self.file.tree
@@ -220,7 +220,7 @@ class Follower:
     # ---- what callers in other files give
 
     def _want(self, function: Function, name: str, owner: Scope | None) -> None:
-        """Remember a parameter of a function, or of a class's constructor, that other files can call."""
+        """Record a parameter of a function or constructor that other files can call."""
         names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
         position = names.index(name) if name in names else -1
         if owner is self.file.tree.top:
@@ -231,7 +231,7 @@ class Follower:
             )
 
     def _want_field(self, name: str) -> None:
-        """Remember a field of the file's dataclasses, which their constructors take."""
+        """Record a field of the file's dataclasses, which their constructors take."""
         for scope in self.file.tree.all_scopes():
             if scope.is_class and isinstance(scope.node, ast.ClassDef):
                 fields = [
@@ -244,7 +244,7 @@ class Follower:
 
 
 def _default_given(node: ast.AST) -> ast.expr | None:
-    """The default of `settings.get(name, default)`, `os.environ.get`, `os.getenv`, `getattr`."""
+    """The default in `settings.get(name, default)`, `os.environ.get`, `os.getenv` or `getattr`."""
     if not isinstance(node, ast.Call) or node.keywords:
         return None
     name = (dotted(node.func) or "").rpartition(".")[2]
@@ -254,14 +254,14 @@ def _default_given(node: ast.AST) -> ast.expr | None:
 
 
 def _entry_of(value: Value) -> int:
-    """Where the innermost dict, list or tuple begins that a literal is an item of, 0 where it is none."""
+    """Offset of the innermost dict, list or tuple that contains a literal, 0 if there is none."""
     tree = value.context.scope.tree
     parent = tree.parent.get(value.node)
     return tree.source.start_of(parent) + 1 if isinstance(parent, (ast.Dict, ast.List, ast.Tuple)) else 0
 
 
 def written(site: Site) -> str:
-    """How the call names the model, shortened."""
+    """The model argument as written in the call, shortened."""
     argument = site.argument("pretrained_model_name_or_path", "model")
     if argument is None:
         return ""

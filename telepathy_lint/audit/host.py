@@ -1,4 +1,4 @@
-"""Where a repository can be read on the web: its remote and commit, read from `.git` without running git."""
+"""Finds a repository's web page: reads its remote and commit from `.git`, without running git."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from telepathy_lint.audit.data import Place
 
 _SECTION = re.compile(r'\s*\[\s*remote\s+"origin"\s*\]')
 _URL = re.compile(r"\s*url\s*=\s*(\S+)\s*$")
-#: `git@host:owner/name.git`, `ssh://git@host:22/owner/name`, `https://user:token@host/owner/name.git`: what stands
-#: before the `@` is never repeated.
+#: `git@host:owner/name.git`, `ssh://git@host:22/owner/name`, `https://user:token@host/owner/name.git`. The
+#: part before `@` may be secret and is never shown.
 _REMOTE = re.compile(
     r"(?:(?:https?|ssh|git)://)?(?:[^@/\s]*@)?([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d+/|[:/])/?"
     r"((?:[\w.~-]+/)+[\w.~-]+?)(?:\.git)?/?"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-#: By a word in the host's name: the way to a file at a commit, and to a line of it.
+#: By a word in the host's name: the URL of a file at a commit, and of a line in it.
 _FORMS = (
     ("github", "blob/{commit}/{path}", "#L{line}"),
     ("gitlab", "-/blob/{commit}/{path}", "#L{line}"),
@@ -32,14 +32,14 @@ _MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A repository on a host whose addresses are known; `prefix` leads from its top to the audited folder."""
+    """A repository on a known host; `prefix` is the path from the repository's root to the audited folder."""
 
     url: str
     commit: str
     prefix: str = ""
 
     def address(self, place: Place) -> str:
-        """The page that shows a line; notebooks are shown as a whole."""
+        """The URL of a line, or of a notebook."""
         file, line = next(
             (file, line)
             for word, file, line in _FORMS
@@ -51,7 +51,7 @@ class Host:
 
 
 def host_of(root: str) -> Host | None:
-    """The host of the repository that a folder lies in; None where there is none, or its addresses are not known."""
+    """The host of the repository that contains a folder; None if there is none or it is unknown."""
     top = os.path.abspath(root)
     while not os.path.exists(os.path.join(top, ".git")):
         above = os.path.dirname(top)
@@ -70,7 +70,7 @@ def host_of(root: str) -> Host | None:
 
 
 def _git_folder(path: str) -> str:
-    """The folder itself; in a worktree or submodule `.git` is a file that names it."""
+    """The `.git` folder; in a worktree or submodule, `.git` is a file with its path."""
     lines = _lines(path) if os.path.isfile(path) else []
     if lines and lines[0].startswith("gitdir:"):
         return os.path.normpath(os.path.join(os.path.dirname(path), lines[0].partition(":")[2].strip()))
@@ -88,7 +88,7 @@ def _url(config: list[str]) -> str | None:
 
 
 def web_address(remote: str) -> str | None:
-    """The web page of a remote, without user names and tokens; None where the host's addresses are not known."""
+    """The web page of a remote, without user names and tokens; None if the host is unknown."""
     match = _REMOTE.fullmatch(remote)
     if match is None:
         return None
@@ -99,7 +99,7 @@ def web_address(remote: str) -> str | None:
 
 
 def _commit(folder: str, shared: str) -> str | None:
-    """What HEAD stands at."""
+    """The commit of HEAD."""
     head = (_lines(os.path.join(folder, "HEAD")) or [""])[0].strip()
     if not head.startswith("ref:"):
         return head if _COMMIT.fullmatch(head) else None

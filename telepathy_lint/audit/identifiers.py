@@ -1,4 +1,4 @@
-"""What a model id looks like, and the ids written in Python and in other files."""
+"""Recognises model ids in Python and other files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.source.prefilter import CodeWords
 
-#: Organisations whose names, before a slash, surely begin a model id.
+#: Organisations whose name before a slash always begins a model id.
 _ORGANISATIONS = (
     "01-ai", "allenai", "BAAI", "bigcode", "bigscience", "bert-base", "codellama", "CohereForAI", "databricks",
     "deepseek-ai", "distilbert", "EleutherAI", "facebook", "FacebookAI", "google", "google-bert", "google-t5",
@@ -25,17 +25,17 @@ _ID = re.compile(
     + "|".join(map(re.escape, _ORGANISATIONS))
     + r")/[A-Za-z0-9][\w.-]*[A-Za-z0-9](?![\w/]|\.\w)"
 )
-#: Datasets and services share the organisations' names; what these words name is no model of transformers.
+#: Names of datasets and of services' models, which may begin with the same organisations.
 _NO_MODEL = re.compile(
     r"(?i)dataset|\.(?:py|git|json|md|sh|txt|ya?ml)$|^(?:openai|google|microsoft|facebook)/(?:api|docs)"
 )
-#: An id of whatever organisation, beside a key or an option that names models: `model_name_or_path: org/name`.
+#: An id of any organisation, after a key or option for models: `model_name_or_path: org/name`.
 _NAMED = re.compile(
     r"(?:model|tokenizer|backbone|pretrained)(?:[_-](?:id|name|path|or|repo))*[\"']?(?:[ \t]*[:=][ \t]*|[ \t]+)[\"']?"
     r"([A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*[A-Za-z0-9])(?=[\"'\s,}\\;)]|$)",
     re.IGNORECASE,
 )
-#: What such a value is instead, as its first part tells: a folder.
+#: Values of such keys that are folders.
 _FOLDER = re.compile(
     r"(?i)(?:out(?:puts?)?|checkpoints?|ckpts?|models?|data|datasets?|results?|runs?|exps?|experiments?|logs?|tmp|saves?|saved\w*|"
     r"weights?|pretrained\w*|work_dirs?|paths?|dir|home|src|scripts?|configs?|local|my|your|user|org|username|assets|trained\w*|"
@@ -45,19 +45,19 @@ _NO_ID = re.compile(
     r"(?i)\.(?:pt|pth|bin|ckpt|onnx|gguf|safetensors|ya?ml|json|toml|csv|sh|py|txt|tar|gz|zip|model)$"
 )
 _PREFIX = re.compile("|".join(re.escape(name) + "/" for name in _ORGANISATIONS))
-#: What torchaudio and others call their bundles.
+#: Names of bundles in torchaudio and other libraries.
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _LOADING = frozenset({"from_pretrained", "pipeline", "snapshot_download", "SentenceTransformer", "LLM"})
 
 
-#: Names of what holds datasets.
+#: Names of variables and keys for datasets.
 _DATA = re.compile(
     r"(?i)dataset|corpus|corpora|benchmark|mixer|eval_?sets?\b|data_?(?:path|name|dir|file|source)"
 )
 
 
-#: Files that talk to services, which sell models under names of their own.
+#: Files that use services, whose models have their own names.
 _SERVICE = re.compile(
     r"(?i)openrouter|litellm|api\.together|deepinfra|fireworks\.ai|InferenceClient|\bOpenAI\("
     r"|(?:^|\n)\s*(?:import|from)\s+(?:openai|together|groq|anthropic|replicate)\b"
@@ -65,7 +65,7 @@ _SERVICE = re.compile(
 
 
 def names_services(text: str) -> bool:
-    """Whether the ids of a file are rather a service's names; where it loads with transformers, they are the hub's."""
+    """Whether the ids in a file are probably a service's model names; not if it uses transformers."""
     return "from_pretrained" not in text and _SERVICE.search(text) is not None
 
 
@@ -73,17 +73,17 @@ _MODELS = re.compile(r"(?i)model|llm|ckpt|checkpoint|backbone|tokenizer")
 
 
 def names_data(name: str) -> bool:
-    """Whether what has this name holds datasets, not models."""
+    """Whether a variable or key with this name is for datasets."""
     return _DATA.search(name) is not None and not names_models(name)
 
 
 def names_models(name: str) -> bool:
-    """Whether what has this name holds models, or ids of them."""
+    """Whether a variable or key with this name is for models or their ids."""
     return _MODELS.search(name) is not None
 
 
 def looks_like_an_id(text: str) -> bool:
-    """Whether a string that is given to a load can be a hub id: `gpt2`, `org/name`, no path."""
+    """Whether a string passed to a load may be a hub id: `gpt2` or `org/name`, but not a path."""
     return (
         _HUB_ID.fullmatch(text) is not None
         and not text.endswith((".pt", ".bin", ".safetensors", ".json"))
@@ -96,15 +96,17 @@ def has_ids(text: str) -> bool:
 
 
 def ids_in(text: str) -> Iterator[tuple[str, int]]:
-    """The ids in any text with their offsets."""
+    """Yield the ids in any text, with their offsets."""
     for match in _ID.finditer(text):
         if _NO_MODEL.search(match.group()) is None:
             yield match.group(), match.start()
 
 
 def ids_written(text: str) -> Iterator[tuple[str, int]]:
-    """The ids of a script or configuration file with their offsets, in order: those of known organisations, and those that
-    stand beside a key or an option for models."""
+    """Yield the ids in a script or configuration file with their offsets, in order.
+
+    These are ids of known organisations, and any ids after a key or option for models.
+    """
     found = {offset: model_id for model_id, offset in ids_in(text)}
     for match in _NAMED.finditer(text):
         if is_other_id(match.group(1)):
@@ -113,7 +115,7 @@ def ids_written(text: str) -> Iterator[tuple[str, int]]:
 
 
 def is_other_id(text: str) -> bool:
-    """Whether a value that names a model can be an id of whatever organisation, and is no path."""
+    """Whether a value that names a model may be an id of any organisation, and is not a path."""
     return (
         "/" in text
         and _HUB_ID.fullmatch(text) is not None
@@ -122,12 +124,12 @@ def is_other_id(text: str) -> bool:
 
 
 def may_have_ids(text: str) -> bool:
-    """Whether `ids_written` can find anything."""
+    """Whether `ids_written` may find something."""
     return has_ids(text) or _NAMED.search(text) is not None
 
 
 def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Constant, Mention]]:
-    """The ids that are whole string literals of a file, with what each is for."""
+    """Yield the ids that are whole string literals of a file, with their roles."""
     services = names_services(tree.text)
     offsets = [match.start() for match in _PREFIX.finditer(tree.text) if words.in_string(match.start())]
     for node in tree.visit(tree.lines_of(offsets)):
@@ -141,7 +143,7 @@ def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Con
 
 
 def is_id(value: object) -> bool:
-    """Whether a literal's value is a model id, whole."""
+    """Whether a literal's value is exactly a model id."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None and _NO_MODEL.search(value) is None
 
 
@@ -153,7 +155,7 @@ def place_of(tree: Tree, node: ast.AST, path: str) -> Place:
 
 
 def _role(node: ast.AST, tree: Tree) -> Role | None:
-    """What a literal id is for, by what stands around it; None for a docstring."""
+    """The role of a literal id, from the code around it; None for a docstring."""
     if _is_dataset(node, tree):
         return "dataset"
     parent = tree.parent.get(node)
@@ -199,7 +201,7 @@ def _role(node: ast.AST, tree: Tree) -> Role | None:
 
 
 def _is_dataset(node: ast.AST, tree: Tree) -> bool:
-    """Whether something around an id, up to its statement, says that it lists datasets."""
+    """Whether the code around an id, up to its statement, indicates a list of datasets."""
     child, parent = node, tree.parent.get(node)
     while parent is not None:
         names: list[str | None] = []
@@ -232,7 +234,7 @@ def _is_dataset(node: ast.AST, tree: Tree) -> bool:
 
 
 def _parameter_with(arguments: ast.arguments, default: ast.AST) -> str | None:
-    """The parameter that has a default."""
+    """The name of the parameter with this default."""
     positional = [*arguments.posonlyargs, *arguments.args]
     start = len(positional) - len(arguments.defaults)
     pairs = [*zip(positional[start:], arguments.defaults, strict=True)]

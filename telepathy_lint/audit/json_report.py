@@ -1,4 +1,4 @@
-"""An audit as JSON: the schema that docs/audit.md describes."""
+"""Converts an audit to JSON, in the schema described in docs/audit.md."""
 
 from __future__ import annotations
 
@@ -103,6 +103,7 @@ def document(audit: Audit) -> dict[str, Any]:
                 "message": one.message,
                 "place": _place(one.place),
                 "fix": one.fix,
+                "reason": one.reason,
             }
             for one in audit.findings
         ],

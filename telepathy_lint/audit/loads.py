@@ -1,4 +1,4 @@
-"""A load's settings, as written and as the kind of value that is counted."""
+"""Reads the settings of a load: as written, and as the value under which they are counted."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import shown
 from telepathy_lint.sites import Argument, Known, Site, Value
 
-#: What the companion loader decides where a call does not say.
+#: Settings that the companion loader chooses if a call omits them.
 _LOADER_CHOOSES = ("dtype", "device_map", "attn_implementation")
-#: Other names of the same dtype.
+#: Synonyms of dtypes.
 _DTYPES = {
     "half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32", "double": "float64",
 }  # fmt: skip
@@ -43,7 +43,7 @@ def _value(site: Site, *names: str) -> Setting:
     argument = site.argument(*names)
     if argument is None:
         if site.loader:
-            # Whoever makes the audit has put right what `opaque` says of the loader's calls.
+            # The caller has corrected `opaque` for the loader's calls.
             text = HIDDEN if site.opaque else LOADER if names[0] in _LOADER_CHOOSES else ABSENT
         else:
             text = HIDDEN if site.opaque else ABSENT
@@ -53,7 +53,7 @@ def _value(site: Site, *names: str) -> Setting:
     if argument.optional:
         groups.add(ABSENT)
         text = f"{text} or {ABSENT}"
-    # In one order: `float16 if gpu else float32` and its opposite are the same choice.
+    # Sorted, because `float16 if gpu else float32` and its reverse are the same choice.
     return Setting(text, OR.join(sorted(groups, key=lambda group: (group == ABSENT, group))))
 
 
@@ -68,7 +68,7 @@ def _shown(value: Value) -> str:
 def _group(value: Value, name: str) -> str:
     if value.kind in ("const", "symbol"):
         if value.is_none or (value.data is False and name == "quantization_config"):
-            return ABSENT  # transformers takes it for no argument
+            return ABSENT  # transformers treats it as a missing argument
         if name == "dtype":
             plain = str(value.data).removeprefix("torch.")
             return _DTYPES.get(plain, plain)

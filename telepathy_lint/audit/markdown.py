@@ -1,4 +1,4 @@
-"""A report as Markdown, with links from every statement to the lines that show it."""
+"""Renders a report as Markdown; each statement links to the lines that support it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from telepathy_lint.audit.blocks import Block, Cell, Check, Command, Report, Sta
 from telepathy_lint.audit.data import Place
 
 _MARKS = {"good": "✅", "bad": "⚠️", "note": "ℹ️"}
-#: Links shown for one statement; the JSON has all.
+#: Links per statement; the JSON has all of them.
 _SHOWN = 4
 _IN_CELL = 2
 
 
 def markdown(report: Report, base: str = "", links: bool = True) -> str:
-    """The report's text; `base` is the path from the document to the audited folder.
+    """Render the report; `base` is the path from the document to the audited folder.
 
-    A place is its path and line, which terminals and editors can open. With `links` it is also a link, with the targets
-    at the end of the document, so that the text stays readable.
+    A place is shown as its path and line, which terminals and editors can open. With `links` it is also a
+    link, with the targets at the end of the document, so that the text stays readable.
     """
     page = _Page(base, links)
     lines = [f"# {escaped(report.title)}", "", escaped(report.summary), ""]
@@ -44,7 +44,7 @@ class _Page:
     def __init__(self, base: str, links: bool) -> None:
         self.base = base
         self.links = links
-        #: The target of every label used; Markdown does not tell the case of labels apart.
+        #: The target of each label; Markdown labels ignore case.
         self.targets: dict[str, str] = {}
         self._known: dict[str, str] = {}
 
@@ -79,7 +79,7 @@ class _Page:
         if len(cell.places) == 1 and str(cell.places[0]) == cell.text:
             return self._link(cell.places[0])
         if cell.places and cell.text == counted(len(cell.places), "place"):
-            # The places say how many they are, unless some are left out.
+            # Only show the number if some places are omitted.
             count = f"{cell.text}: " if len(cell.places) > _IN_CELL else ""
             return f"{count}{self._listed(cell.places, _IN_CELL)}"
         return f"{escaped(cell.text)}{self._places(cell.places, _IN_CELL)}"
@@ -106,7 +106,7 @@ class _Page:
             or "\\" in text
             or self._known.setdefault(text.casefold(), target) != target
         ):
-            # Markdown would not find the target of such a label.
+            # Markdown would not recognise a label with brackets.
             return f"[{escaped(str(place))}]({target})"
         self.targets[text] = target
         return f"[{text}]"

@@ -1,4 +1,4 @@
-"""The report's sections about memory: of each model, of models held together, and the numbers in the code."""
+"""The report's sections about memory: of each model, of models loaded together, and of numbers in the code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from telepathy_lint.audit.overview import unlisted_of
 from telepathy_lint.audit.sizes import REGIMES, TOKENS
 
 GIB = 2**30
-#: How a verdict reads, most urgent first.
+#: The texts for verdicts, most urgent first.
 _VERDICTS = {
     "too large": "too large",
     "too large to train": "too large to train",
@@ -61,7 +61,7 @@ def memory(audit: Audit) -> Iterator[Block]:
 
 
 def _unlisted(audit: Audit) -> Iterator[Block]:
-    """The models without a size, by name: what is not in the table is not forgotten."""
+    """List the models without a size, which are not in the table."""
     unlisted = unlisted_of(audit)
     if unlisted:
         names = ", ".join(f"`{model.model_id}`" for model in unlisted)
@@ -79,7 +79,7 @@ def _logging(audit: Audit) -> Iterator[Block]:
     if total:
         yield Statement(
             "good" if not silent else "note",
-            f"Memory is asked for or logged in the files of {total - len(silent):,} of {counted(total, 'model load')}",
+            f"Memory is queried or logged in the files of {total - len(silent):,} of {counted(total, 'model load')}",
             silent,
         )
 
@@ -94,7 +94,7 @@ def _size(size: int | None, card: Gpu, unknown: str = "not modelled") -> Cell:
 
 
 def held_together(audit: Audit) -> Iterator[Block]:
-    """Pairs and larger groups of models that one job holds in memory."""
+    """Report pairs and larger groups of models that one job holds in memory."""
     if not audit.together:
         return
     jobs = {job for one in audit.together for job in one.jobs}
@@ -181,7 +181,7 @@ def written_batches(audit: Audit) -> Iterator[Block]:
 
 
 def _rows(found: Iterable[Checked], verdicts: Mapping[str, str]) -> Iterator[tuple[Cell, ...]]:
-    """One row for all models that get one number at one place and of which the same is true."""
+    """Yield one row per number and place, for all models that share it and its verdict."""
     groups: dict[tuple[Place, str, float, float, str], list[Checked]] = defaultdict(list)
     for one in found:
         number = one.number

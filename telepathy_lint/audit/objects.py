@@ -1,5 +1,4 @@
-"""What the scan's rules leave alone because it is somebody's choice, and an audit wants to know: what a loop runs over, what
-a function of the file gives back."""
+"""Follows values that the rules do not follow, because they are choices: loop variables, and function results."""
 
 from __future__ import annotations
 
@@ -13,12 +12,12 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.sites import Value
 
 _DEPTH = 4
-#: Calls that hand on what they are given, in another order or beside numbers.
+#: Calls that return the items of their argument, possibly reordered or numbered.
 _PASSES = frozenset({"sorted", "list", "set", "tuple", "reversed", "tqdm", "iter"})
 
 
 class Objects:
-    """Finds what values may be, within one file."""
+    """Finds the possible values of an expression within one file."""
 
     def __init__(self, file: File, graph: CallGraph) -> None:
         self.tree = file.tree
@@ -26,7 +25,7 @@ class Objects:
         self.graph = graph
 
     def of(self, value: Value, depth: int = 0) -> Iterator[Value]:
-        """What a value may be that is a loop's variable, an item, or a function's result; nothing where that is not seen."""
+        """The possible values of a loop variable, an item, or a function's result; nothing if unknown."""
         if depth > _DEPTH:
             return
         if value.kind == "other" and isinstance(value.node, ast.Name):
@@ -71,7 +70,7 @@ class Objects:
                 yield from self._items(iterated, around, position, depth)
 
     def _loops(self, name: ast.Name, context: Context) -> Iterator[tuple[ast.expr, ast.expr, Context]]:
-        """The loops that bind a name where it is used: their target and what they run over."""
+        """The loops that bind a name at its use, as (target, iterable, context)."""
         for inner in context.inner:
             for each in getattr(inner, "generators", ()):
                 yield each.target, each.iter, context
@@ -89,7 +88,7 @@ class Objects:
     def _items(
         self, iterated: ast.expr, context: Context, position: tuple[int, ...], depth: int
     ) -> Iterator[Value]:
-        """What stands at a place of the items that are run over."""
+        """The values at one position of the items in an iterable."""
         if isinstance(iterated, ast.Call):
             name = (dotted(iterated.func) or "").rpartition(".")[2]
             if name in _PASSES and iterated.args:
@@ -142,7 +141,7 @@ class Objects:
 
 
 def _position(target: ast.expr, name: str) -> tuple[int, ...] | None:
-    """Where a loop's target has the name: () for the target itself, (1,) for the second of a tuple."""
+    """The position of a name in a loop's target: () for the target itself, (1,) for the second of a tuple."""
     if isinstance(target, ast.Name):
         return () if target.id == name else None
     if isinstance(target, (ast.Tuple, ast.List)):

@@ -1,4 +1,4 @@
-"""What scripts and configuration files give to the options of Python files."""
+"""Matches options of Python files with the values that scripts and configuration files give them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telepathy_lint.audit.data import Chosen, Given, Load, Passed
 
 
 class Options:
-    """The ids passed on command lines and in configuration files, by the file that gets them."""
+    """The ids in command lines and configuration files, by the Python file that receives them."""
 
     def __init__(self, groups: Iterable[tuple[Passed, ...]]) -> None:
         self._passed = [each for group in groups for each in group]
@@ -19,7 +19,7 @@ class Options:
         self._keys: dict[tuple[str, str], set[Chosen]] = defaultdict(set)
 
     def match(self, loads: Iterable[Load], given: Iterable[Given] = ()) -> None:
-        """Find the Python files that are meant, among those that load, or give others something to load."""
+        """Find the Python files that are meant, among those that load or pass values to loading functions."""
         readings = [(load.place.path, load.keys) for load in loads] + [
             (each.path, each.keys) for each in given
         ]
@@ -36,7 +36,7 @@ class Options:
                         Chosen(each.model_id, each.place, f"--{option}", each.entry)
                     )
             else:
-                # A configuration file is for the nearest folder above it that reads the key.
+                # A configuration file applies to the nearest folder above it that reads the key.
                 above = [
                     reader
                     for reader in readers[option]
@@ -48,7 +48,7 @@ class Options:
                     )
 
     def given(self, load: Load) -> Load:
-        """The load with the ids that reach the options it reads."""
+        """Return the load with the ids that scripts and configuration files pass to its options."""
         folder = posixpath.dirname(load.place.path)
         more: set[Chosen] = set()
         for option in load.options:
@@ -59,7 +59,7 @@ class Options:
 
 
 def _meant(script: str, folder: str, known: list[str]) -> list[str]:
-    """The files that a script's `python path/to/file.py` can mean: from the root, from its own folder, or by its end."""
+    """The files that a script's `python path/to/file.py` may mean: from the root or its folder, or by the end of it."""
     for path in (posixpath.normpath(script), posixpath.normpath(posixpath.join(folder, script))):
         if path in known:
             return [path]

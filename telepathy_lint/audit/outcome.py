@@ -1,4 +1,4 @@
-"""The outcome of an audit: what the renderers show."""
+"""The result of an audit, as used by the renderers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from telepathy_lint.audit.host import Host
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Everything, for the renderers."""
+    """The result of an audit."""
 
     root: str
     version: str
     python_files: int
     other_files: int
     models: tuple[Model, ...]
-    #: The ids of models that are configured and that nothing in the project can load.
+    #: Ids of configured models that nothing in the project can load.
     unused: frozenset[str]
     loads: tuple[Load, ...]
     consistency: tuple[Consistency, ...]
@@ -42,20 +42,20 @@ class Audit:
     gpu: Gpu
     calls: int
     clean: int
-    #: Whether each code's fix is safe, unsafe or missing, and the rule's first line.
+    #: For each rule: the safety of its fix, and its first line.
     rules: tuple[tuple[str, str, str, str], ...]
     conversions: tuple[Conversion, ...] = ()
-    #: The commands that change most, each tried in memory.
+    #: The commands with the most fixes, each tried in memory.
     actions: tuple[Action, ...] = ()
     #: For each rule with findings.
     commands: tuple[RuleCommand, ...] = ()
-    #: The end of every command line: the options that chose the configuration, and the path.
+    #: The end of each command line: the options that selected the configuration, and the path.
     where: str = "."
-    #: What was audited, as the command line named it.
+    #: The audited path, as on the command line.
     path: str = "."
-    #: Where the repository can be read on the web.
+    #: The repository's web page.
     host: Host | None = None
-    #: The copies of libraries that were left out, by folder from the current one, and what each is a copy of.
+    #: Excluded copies of libraries: the folder, relative to the current one, and the library.
     copies: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -75,7 +75,7 @@ class Audit:
 
     @property
     def loaders(self) -> tuple[Load, ...]:
-        """The calls that load weights themselves, not through a function of the project."""
+        """The calls that load weights directly, not through a project function."""
         return tuple(load for load in self.loads if load.kind != "tokenizer" and not load.indirect)
 
     @property

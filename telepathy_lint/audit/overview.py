@@ -14,7 +14,7 @@ from telepathy_lint.audit.purposes import CONVERSION
 
 TITLE = "What to do first"
 GIB = 2**30
-#: What a rule's findings ask for; the rule's own first line stands for the others.
+#: The advice for each rule; for other rules, it is the rule's first line.
 ADVICE = {
     "TLP101": "Let the platform choose the device map",
     "TLP102": "Choose the dtype of every load",
@@ -41,7 +41,7 @@ ADVICE = {
     "TLP304": "Remove cache paths from the code",
     "TLP305": "Reduce batch sizes that do not fit the GPU",
 }
-#: Lines of one kind on the first screen; the tables have all.
+#: Lines per kind on the first screen; the tables have all of them.
 _LINES = 5
 _NAMES = 4
 
@@ -166,7 +166,7 @@ def _odd_ones(audit: Audit) -> Iterator[Block]:
     found = [
         (one, like)
         for one in audit.consistency
-        # A device map is better left out than made the same everywhere.
+        # A device map should be removed rather than made consistent.
         if one.setting not in (*FREE, "device_map")
         for like in one.alike
         if like.stands_out and like.odd and like.purpose != CONVERSION

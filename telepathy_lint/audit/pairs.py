@@ -1,4 +1,4 @@
-"""Which models are in memory together, over all jobs of a project, and what that takes."""
+"""Finds models that are in memory together, over all jobs of a project, and estimates their memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from telepathy_lint.audit.data import Chosen, FileFacts, Load, Place, Together
 from telepathy_lint.audit.sizes import largest_pair_batch, pair_peak, spec_of
 
-#: More ways to combine the ids of one job than this say nothing.
+#: With more combinations of ids in one job than this, none is reported.
 _MOST = 4
 
 
@@ -28,7 +28,7 @@ def together(files: Iterable[FileFacts], loads: Iterable[Load], gpu: str) -> tup
 
 
 def _combinations(loads: Sequence[Load]) -> Iterator[tuple[str, ...]]:
-    """The models that the loads of one job get together: by one script, of one entry of a table, or by default."""
+    """The combinations of models that the loads of a job get from one script, one table entry, or the code itself."""
     options = [_by_source(load) for load in loads]
     special = dict.fromkeys(source for option in options for source in option if source)
     for source in (*special, ""):
@@ -36,7 +36,7 @@ def _combinations(loads: Sequence[Load]) -> Iterator[tuple[str, ...]]:
         if any(each is None for each in found):
             continue
         combined = list(itertools.product(*(each for each in found if each is not None)))
-        # One mention gives two loads their model only where nothing else could give it to one of them.
+        # A mention may only serve two loads if no other mention could serve one of them.
         apart = [
             each
             for each in combined
@@ -47,7 +47,7 @@ def _combinations(loads: Sequence[Load]) -> Iterator[tuple[str, ...]]:
 
 
 def _by_source(load: Load) -> dict[str, list[Chosen]]:
-    """A load's ids by what gives them: a script or configuration file, an entry of a table; "" for the code itself."""
+    """A load's ids by their source: a script, a configuration file or a table entry; "" for the code itself."""
     found: dict[str, dict[str, Chosen]] = defaultdict(dict)
     for chosen in load.ids:
         found[_source(chosen)].setdefault(_name(chosen), chosen)

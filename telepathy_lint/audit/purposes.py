@@ -1,4 +1,4 @@
-"""What a model is for, and whether it is small or large: loads are compared with loads of the same kind."""
+"""Classifies a load by the purpose and size of its model, so that only similar loads are compared."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from telepathy_lint.knowledge import transformers_names as catalog
 
 GENERATIVE, VISION_LANGUAGE = "generative", "vision-language"
 ENCODER, EMBEDDER, AUDIO, VISION = "encoder", "embedder", "audio", "vision"
-#: Whatever the model is for: its weights are changed or written to disk.
+#: The purpose of loads in scripts that change or write weights.
 CONVERSION = "converted"
 
-#: What the name of a class or task says, the first match counts.
+#: The purpose by a word in the class or task name; the first match counts.
 _CLASSES = (
     (
         AUDIO,
@@ -38,7 +38,7 @@ _CLASSES = (
     (ENCODER, r"(?:Bert|Roberta|Deberta|Electra|Albert|XLNet|Camembert|MPNet)\w*Model"),
     (GENERATIVE, r"(?:Llama|Mistral|Mixtral|Qwen|Gemma|GPT|Gpt|Phi|OPT|Falcon|Bloom|T5|Mamba)\w*Model"),
 )
-#: The same for the names of models, where the class is one for all of them (AutoModel).
+#: The same for model names, if the class is generic (AutoModel).
 _NAMES = (
     (AUDIO, r"whisper|wav2vec|hubert|wavlm|speech|audio|clap-"),
     (VISION_LANGUAGE, r"llava|-vl\b|-vl-|paligemma|idefics|internvl|blip|smolvlm|pixtral|minicpm-v"),
@@ -55,13 +55,14 @@ _TASKS = (
     (GENERATIVE, "generation|conversational|summarization|translation"),
     (ENCODER, "classification|answering|fill-mask|ner|sentiment"),
 )
-#: Parameters, in billions, below which a model is small, and from which it is large: those are loaded in other ways.
+#: In billions of parameters: models below the first are small, from the second on large; these are loaded
+#: differently.
 _SMALL, _LARGE = 1.0, 30.0
 _WRITTEN_SIZE = re.compile(r"(?i)(?<![\w.])(?:\d+x)?(\d+(?:\.\d+)?)(b|m)(?![a-z\d])")
 
 
 def purpose_of(load: Load) -> str:
-    """What the model of a load is for; what cannot be told is an embedder, as AutoModel without a head is one."""
+    """The purpose of a load's model; EMBEDDER if unknown, as for AutoModel without a head."""
     name = catalog.last(load.callee.removesuffix(".from_pretrained"))
     if load.kind == "pipeline":
         if (found := _first(_TASKS, load.task)) is not None:
@@ -79,7 +80,7 @@ def _first(table: tuple[tuple[str, str], ...], text: str) -> str | None:
 
 
 def size_of(load: Load) -> str:
-    """ "small" (below 1 billion parameters), "large" (from 30 billion), or "" for the others and what cannot be told."""
+    """ "small" (below 1 billion parameters), "large" (from 30 billion), or "" for others and unknown sizes."""
     sizes = {_size(one.model_id) for one in load.ids}
     return sizes.pop() if len(sizes) == 1 and not (load.open and not load.ids) else ""
 

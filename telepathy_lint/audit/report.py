@@ -24,7 +24,7 @@ from telepathy_lint.audit.memory import held_together, memory, written_batches, 
 from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.overview import TITLE, loads_of, overview
 
-#: Models named for one load; the table of models has them all.
+#: Models named per load; the table of models has all of them.
 _IN_MATRIX = 3
 
 
@@ -224,7 +224,7 @@ def _agreement(one: Consistency, audit: Audit) -> Iterator[Block]:
 
 
 def _about(one: Consistency, like: Like, reported: bool) -> Statement:
-    """One sentence about loads that are compared with each other."""
+    """One sentence about loads of a similar kind."""
     what = loads_of(like, one.kind)
     groups = like.groups
     if like.total == 1:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from telepathy_runtime.memory.workload import Workload
     from telepathy_runtime.models.registry import ModelSpec
 
-#: Tokens of the one sequence that peaks are given for: a prompt of 1024 and an answer of 512.
+#: The sequence length of the peaks: a prompt of 1024 and an answer of 512 tokens.
 TOKENS = 1536
 REGIMES = ("inference", "frozen_grad", "full")
 
@@ -25,7 +25,7 @@ def gpu_of(name: str) -> Gpu:
 
 
 def peaks(spec: ModelSpec) -> tuple[tuple[str, int], ...]:
-    """Peak bytes of one sequence in bfloat16, by regime; empty where the architecture is not modelled."""
+    """Peak bytes of one sequence in bfloat16, by regime; empty if the architecture is not modelled."""
     from telepathy_runtime.memory.estimate import estimate
     from telepathy_runtime.memory.workload import Workload
 

@@ -1,4 +1,4 @@
-"""Numbers that code gives for models: dicts by model id, rows of a table, `if` chains over a size or a name."""
+"""Finds numbers that code states for models: in dicts by model id, table rows, `if` chains over a size or name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.uses import FUNCTIONS
 
-#: Lines on which a chain can begin: a look at a size or a name.
+#: The first line of a chain: a test of a size or name.
 _CHAIN = re.compile(r"^[ \t]*if\b[^\n]*(?:param|size|name|model|_id)", re.MULTILINE)
 _SIZE = re.compile(r"(?i)param|billion|size_?b\b|model_size")
 _NAME = re.compile(r"(?i)model|name|_id$|^id$|path")
-#: What the last part of a name says that a number is.
+#: The quantity of a number, by the last part of its name.
 _QUANTITIES = (
     ("batch", re.compile(r"(?i)(?:^|_)(?:batch(?:_?size)?|bs)$")),
     ("layers", re.compile(r"(?i)^(?:(?:num|n|model|source|target|sender|receiver|total|hidden)_)*layers$")),
@@ -42,13 +42,13 @@ _OPERATORS = {ast.GtE: ">=", ast.Gt: ">", ast.Lt: "<", ast.LtE: "<="}
 
 
 def quantity_of(name: str) -> str | None:
-    """What a number of that name is, None where the name does not say."""
+    """The quantity of a number with this name; None if the name does not tell."""
     last = name.rpartition(".")[2]
     return next((quantity for quantity, pattern in _QUANTITIES if pattern.search(last)), None)
 
 
 def numbers_in(tree: Tree, ids: tuple[str, ...], path: str) -> Iterator[Number]:
-    """All numbers given for models; `ids` are the ids that the file writes."""
+    """All numbers stated for models; `ids` are the ids in the file."""
     pairs: dict[tuple[str, ...], None] = {}
     for node in list(tree.parent):
         if isinstance(node, ast.Dict):
@@ -79,8 +79,10 @@ def _ids_of(node: ast.Tuple | ast.List) -> tuple[str, ...]:
 
 
 def _dict(node: ast.Dict, tree: Tree, path: str) -> Iterator[Number]:
-    """`NAME = {"org/name": 1.24}`, `{"org/name": {"layers": 28}}`, `{("org/a", "org/b"): Settings(batch_size=2)}`, and
-    entries that name the model themselves."""
+    """The numbers in a dict with model ids as keys, or in an entry that contains a model id.
+
+    `NAME = {"org/name": 1.24}`, `{"org/name": {"layers": 28}}`, `{("org/a", "org/b"): Settings(batch_size=2)}`
+    """
     name = _name_of(node, tree)
     ids = tuple(
         str(value.value) for value in node.values if isinstance(value, ast.Constant) and is_id(value.value)
@@ -105,7 +107,7 @@ def _dict(node: ast.Dict, tree: Tree, path: str) -> Iterator[Number]:
 
 
 def _fields(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """The named numbers of an entry; a bare number has no name."""
+    """The numbers in an entry, with their names; a bare number has no name."""
     if isinstance(value, ast.Dict):
         for key, each in zip(value.keys, value.values, strict=True):
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
@@ -129,7 +131,7 @@ def _name_of(node: ast.Dict, tree: Tree) -> str | None:
 
 
 def _row(row: ast.Tuple | ast.List, ids: tuple[str, ...], tree: Tree, path: str) -> Iterator[Number]:
-    """`for name, sender, receiver, batch_size in [("3B", "org/a", "org/b", 4)]`: the loop names the columns."""
+    """`for name, sender, receiver, size in [("3B", "org/a", "org/b", 4)]`: the loop variables name the columns."""
     table = tree.parent.get(row)
     if not isinstance(table, (ast.List, ast.Tuple)):
         return
@@ -186,7 +188,7 @@ class _Chain:
                 yield Number(name, models, value, place, when, bound, self.tokens)
 
     def _taken(self, models: tuple[str, ...]) -> tuple[ast.expr | None, list[ast.stmt]] | None:
-        """The arm that runs for the models, None where that cannot be told."""
+        """The branch that runs for the models; None if unknown."""
         for test, body in self.arms:
             holds = True if test is None else _holds(test, models)
             if holds is None:
@@ -210,14 +212,14 @@ class _Chain:
 
 
 def _condition(test: ast.expr | None, last: ast.expr | None) -> str:
-    """The condition as it is written; of an `else` the test before it."""
+    """The condition as written; for an `else`, the last test before it."""
     if test is not None:
         return ast.unparse(test)
     return f"not {ast.unparse(last)}" if last is not None else ""
 
 
 def _operand(test: ast.expr) -> str | None:
-    """What a test looks at: a size ("params", "a + b"), or "name" for a look for text in one."""
+    """The operand of a test: a size ("params", "a + b"), or "name" for a substring test of a name."""
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return None
     left, right = test.left, test.comparators[0]
@@ -259,7 +261,7 @@ def _holds(test: ast.expr, models: tuple[str, ...]) -> bool | None:
 
 
 def _length_around(node: ast.AST, tree: Tree) -> int:
-    """The sequence length that the function around says by a parameter's default, 0 where it says none."""
+    """The sequence length in a parameter default of the enclosing function, 0 if there is none."""
     while (parent := tree.parent.get(node)) is not None:
         if isinstance(parent, FUNCTIONS):
             arguments = parent.args

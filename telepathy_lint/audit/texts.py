@@ -1,4 +1,4 @@
-"""Model ids in what is not Python: YAML, JSON and TOML files, shell and SLURM scripts; found by text search."""
+"""Finds model ids in other files by text search: YAML, JSON and TOML files, shell and SLURM scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from telepathy_lint.source.prefilter import CACHE_VARIABLES
 
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch")
 CONFIGS = (".yaml", ".yml", ".toml")
-#: Counted as configuration only where the path says so: most JSON files of an experiment are its results.
+#: Files that are configuration only if their path says so, because most JSON files are results.
 DATA = (".json", ".jsonl")
 SUFFIXES = (*SCRIPTS, *CONFIGS, *DATA)
 MAX_BYTES = 2_000_000
@@ -39,18 +39,18 @@ _TARGET = re.compile(r"([\w./-]+\.py)\b|-m[ \t]+([\w.]+)")
 _KEY = re.compile(r"""([A-Za-z_][\w-]*)["']?\s*[:=]\s*["']?$""")
 _CACHE = re.compile(r"\b(" + "|".join(CACHE_VARIABLES) + r")=(\"[^\"\n]*\"|'[^'\n]*'|[^\s;#]+)")
 
-#: A string, which may hold the sign, or a comment.
+#: A comment, or a string, which may contain the comment sign.
 _COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'[^'\n]*')|(?:^|(?<=[\s;]))#[^\n]*""", re.MULTILINE)
 
 
-#: Files of services, which name repositories and actions as models are named.
+#: Files for services, whose repositories and actions look like model ids.
 _SERVICE = re.compile(
     r"(?:^|/)(?:\.github/|\.gitlab|\.circleci/|(?:mkdocs|_config|\.pre-commit-config|docker-compose)\.ya?ml$)"
 )
 
 
 def may_have_facts(path: str, data: bytes) -> bool:
-    """Whether a file's bytes can hold anything that `facts_of` would find."""
+    """Whether a file's bytes may contain anything for `facts_of`."""
     may = has_ids if path.endswith(DATA) and not _configures(path) else may_have_ids
     return (b"/" in data and may(data.decode("utf-8", "replace"))) or any(
         name.encode() in data for name in CACHE_VARIABLES
@@ -58,7 +58,7 @@ def may_have_facts(path: str, data: bytes) -> bool:
 
 
 def facts_of(path: str, text: str) -> FileFacts:
-    """The facts of one file that is not Python."""
+    """The facts of a file that is not Python."""
     if _SERVICE.search(path):
         return FileFacts(path)
     if not path.endswith(DATA):
@@ -72,7 +72,7 @@ def facts_of(path: str, text: str) -> FileFacts:
     lines = _Lines(text)
     role: Role = "script" if script else "config" if configures else "data"
     mentions: list[Mention] = []
-    # Results name models under all kinds of keys; only ids of known organisations are looked for there.
+    # Results name models under arbitrary keys, so only ids of known organisations are found in them.
     for model_id, offset in ids_written(text) if role != "data" else ids_in(text):
         line = lines.text_at(offset)
         here: Role = "data" if role in ("script", "config") and _is_talk(line) else role
@@ -98,12 +98,12 @@ def _configures(path: str) -> bool:
 
 
 def _is_talk(line: str) -> bool:
-    """Whether a line of a script only speaks of what stands in it."""
+    """Whether a line of a script only prints text."""
     return line.lstrip().startswith(("echo ", "printf "))
 
 
 def without_comments(text: str) -> str:
-    """The text of a script, YAML or TOML file with blanks for its comments: what stands there is not in use."""
+    """Replace the comments of a script, YAML or TOML file by blanks."""
     return _COMMENT.sub(lambda match: match.group(1) or " " * len(match.group()), text)
 
 
@@ -116,7 +116,7 @@ class _Lines:
         return bisect_right(self.starts, offset)
 
     def keys_above(self, offset: int) -> Iterator[str]:
-        """The keys under which a place of a YAML file stands, innermost first."""
+        """The keys that contain a line of a YAML file, innermost first."""
         number = self.of(offset)
         indent, is_item = _indent(self._line(number))
         while number > 1 and (indent or is_item):
@@ -139,18 +139,18 @@ class _Lines:
 
 
 def _indent(line: str) -> tuple[int, bool]:
-    """How far a line is indented, and whether it is a list's item."""
+    """The indentation of a line, and whether it begins a list item."""
     text = line.lstrip(" ")
     return len(line) - len(text), text.startswith("- ")
 
 
 def _passed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
-    """What a script passes to Python files: `python train.py --model "$MODEL"` with the variable's values."""
+    """The ids that a script passes to Python files: `python train.py --model "$MODEL"`, with the variable's values."""
     variables: dict[str, list[tuple[str, int]]] = {}
     for match in _ASSIGNMENT.finditer(text):
         for model_id, at in _ids_of(match.group(1), match.group(2)):
             variables.setdefault(match.group(1), []).append((model_id, match.start(2) + at))
-    joined = re.sub(r"\\\r?\n", lambda match: " " * len(match.group()), text)  # offsets stay
+    joined = re.sub(r"\\\r?\n", lambda match: " " * len(match.group()), text)  # keeps the offsets
     for command in _PYTHON.finditer(joined):
         target = _TARGET.search(command.group())
         if target is None:
@@ -167,7 +167,7 @@ def _passed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
 
 
 def _ids_of(name: str, value: str) -> Iterator[tuple[str, int]]:
-    """The ids in the value of a variable or option; the whole value, where the name says that it is a model."""
+    """The ids in the value of a variable or option; the whole value, if the name says that it is a model."""
     found = list(ids_in(value))
     plain = value.strip("\"'")
     if not found and names_models(name) and is_other_id(plain):
@@ -176,7 +176,7 @@ def _ids_of(name: str, value: str) -> Iterator[tuple[str, int]]:
 
 
 def _keyed(path: str, text: str, lines: _Lines) -> Iterator[Passed]:
-    """What a configuration file says under a key, for whichever file reads it: "" as the script."""
+    """The ids that a configuration file sets, by key; the script is "", because any file may read it."""
     for model_id, offset in ids_written(text):
         before = lines.text_at(offset)[: offset - lines.starts[lines.of(offset) - 1]]
         if (key := _KEY.search(before)) is not None:

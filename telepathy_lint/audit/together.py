@@ -1,7 +1,6 @@
-"""Models that one job holds in memory at the same time: loads of one function, or of a script's own body.
+"""Finds models that one job holds in memory at the same time: loads in one function, or at the top level of a script.
 
-Together are loads whose objects are all still there: kept under different names, not deleted in between, and not in branches
-of which only one is taken.
+The loads have different variables, none is deleted in between, and they are not in alternative branches.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites import Site
 from telepathy_lint.source.prefilter import CodeWords
 
-#: A function with more loads is a test or a generated file.
+#: A function with more loads is probably a test or generated.
 _MOST = 24
-#: Statements of whose blocks only one runs.
+#: Statements with alternative blocks.
 _BRANCHING = (ast.If, ast.Try, ast.Match)
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A load and what keeps its object."""
+    """A load, and the variable that holds its result."""
 
     site: Site
     statement: ast.stmt
     name: str | None
-    #: The branches that it stands in: the statement, and which of its blocks.
+    #: The enclosing branches: the statement, and which of its blocks.
     branches: tuple[tuple[ast.AST, str], ...]
 
 
 def groups(sites: Iterable[Site], tree: Tree, words: CodeWords) -> Iterator[tuple[Site, ...]]:
-    """The largest sets of two and more loads that are held together."""
+    """Yield the largest sets of two or more loads that are held together."""
     by_scope: dict[ast.AST, list[_Held]] = defaultdict(list)
     for site in sites:
         if site.kind in ("model", "pipeline") and (held := _held(site, tree)) is not None:
@@ -48,7 +47,7 @@ def groups(sites: Iterable[Site], tree: Tree, words: CodeWords) -> Iterator[tupl
 
 
 def _largest(loads: list[_Held], freed: list[tuple[str, int]]) -> Iterator[tuple[Site, ...]]:
-    """Every two loads that are held together with all that are held with both."""
+    """Yield each pair of loads that are held together, extended by all loads that are held with both."""
     found: list[set[int]] = []
     for first, second in itertools.combinations(range(len(loads)), 2):
         group: list[int] = []
@@ -77,7 +76,7 @@ def _held(site: Site, tree: Tree) -> _Held | None:
 
 
 def _block(parent: ast.AST, node: ast.AST) -> str:
-    """Which block of a branching statement a node stands in; a `try`'s body and `else` run together."""
+    """The block of a branching statement that contains a node; the body and `else` of a `try` run together."""
     for name, value in ast.iter_fields(parent):
         if value is node:
             return name
@@ -89,7 +88,7 @@ def _block(parent: ast.AST, node: ast.AST) -> str:
 
 
 def _freed(scope: ast.AST, tree: Tree, words: CodeWords) -> Iterator[tuple[str, int]]:
-    """The names that a function lets go of, each with its line."""
+    """The names that a function deletes or rebinds to None, each with its line."""
     for node in tree.visit(tree.lines_of(words.find("del", "None"))):
         let_go = isinstance(node, ast.Delete) or (
             isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None

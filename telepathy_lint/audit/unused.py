@@ -16,9 +16,9 @@ from telepathy_lint.audit.data import Entry, FileFacts, Mention, Model, Place
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings import UnusedModel
 
-#: Mentions that load nothing, whatever becomes of them.
+#: Roles of mentions that never load anything.
 _QUIET = frozenset({"compared", "data", "dataset"})
-#: A line of documentation, a Makefile or the like that somebody runs.
+#: A command line in documentation, a Makefile or the like.
 _COMMAND = re.compile(
     rb"(?:^|\s)--?\w|\b(?:python|torchrun|accelerate|sbatch|bash|docker|huggingface-cli|hf)\b|="
 )
@@ -36,11 +36,11 @@ _READ_ALREADY = (
     ".jsonl",
 )
 _MAX_BYTES = 2_000_000
-#: Of a file that is no text, no more than this is read.
+#: Bytes to read of a file that is not text.
 _HEAD = 8192
-#: What lies in the folder of a repository, and in that of a package.
+#: Files or folders that mark a repository and a package.
 _REPOSITORY, _PACKAGE = (".git",), ("pyproject.toml", "setup.cfg", "setup.py")
-#: Folders whose modules frameworks read by their path, as configuration files.
+#: Folders whose modules frameworks read by path, as configuration files.
 _READ_BY_PATH = re.compile("(?:^|/)(?:configs?|conf|cfgs?)/")
 
 
@@ -49,7 +49,7 @@ class Area(NamedTuple):
 
     root: str
     paths: tuple[str, ...]
-    #: Whether nothing marks a project, so that it is no more than what was given.
+    #: Whether nothing marks a project, so that it consists only of the given paths.
     is_unmarked: bool = False
 
 
@@ -72,7 +72,7 @@ def described(area: Area) -> str:
     if not area.is_unmarked:
         return f"the project: {area.root}"
     given = ", ".join(os.path.relpath(path, area.root) for path in area.paths)
-    return f"the project: only {given} in {area.root}, since none of {', '.join((*_REPOSITORY, *_PACKAGE))} lies there or above"
+    return f"the project: only {given} in {area.root}, because it and its parents contain none of {', '.join((*_REPOSITORY, *_PACKAGE))}"
 
 
 def _project_root(path: str) -> str | None:
@@ -106,7 +106,7 @@ def unused_models(
 ) -> dict[str, tuple[UnusedModel, ...]]:
     """The unused models by the file of their first entry; `python` are the paths of all the project's Python files."""
     if not any(load.kind != "tokenizer" for facts in files for load in facts.loads):
-        return {}  # whatever the ids are for, it is not transformers
+        return {}  # without transformers, the ids have another purpose
     entries = {entry.mention: entry for facts in files for entry in facts.entries}
     groups: dict[str, list[Model]] = defaultdict(list)
     for model in models:
@@ -165,7 +165,7 @@ class _Elsewhere:
         self._told: dict[str, list[tuple[Place, bool]]] | None = None
 
     def named(self, name: str, path: str) -> bool:
-        """Whether a Python file other than `path` has the name, and that of the module it stands in."""
+        """Whether a Python file other than `path` contains the name and the name of its module."""
         if (name, path) not in self._named:
             stem = os.path.basename(path).removesuffix(".py")
             words = [name.encode()] if stem == "__init__" else [name.encode(), stem.encode()]
@@ -183,7 +183,7 @@ class _Elsewhere:
         return self._texts
 
     def told(self, model_id: str) -> list[tuple[Place, bool]]:
-        """The lines of documentation, Makefiles and the like that name the model, and whether somebody runs them."""
+        """The lines of documentation, Makefiles and the like that name the model, and whether they are commands."""
         if self._told is None:
             self._told = defaultdict(list)
             pattern = re.compile(b"|".join(re.escape(each.encode()) + rb"(?![\w.-]*\w)" for each in self.ids))
@@ -196,7 +196,7 @@ class _Elsewhere:
 
 
 def _other_texts(paths: Iterable[str]) -> Iterator[str]:
-    """The files below folders that are not read otherwise; none for paths that are files."""
+    """The files below folders that the audit does not read otherwise; none for paths that are files."""
     for path in paths:
         for folder, folders, names in os.walk(path):
             folders[:] = [each for each in folders if not each.startswith(".")]
@@ -204,7 +204,7 @@ def _other_texts(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _text(path: str) -> bytes | None:
-    """A file's bytes; None if it cannot be read, is not text, or is too long to be written by hand."""
+    """A file's bytes; None if it cannot be read, is not text, or is too long to be hand-written."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:

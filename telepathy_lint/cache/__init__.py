@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 
+#: The first element of a fact about all Python files of a project; no module has this name.
+_ALL_FILES = "*"
+
+
 class Grounds(NamedTuple):
     """The dependencies of a result other than its own file: plain data that comes back from a worker process."""
 
@@ -56,10 +60,10 @@ class Cache:
         self._versions = versions
         self._module_files = ModuleFiles()
         self._holds: dict[Fact, bool] = {}
-        #: What this run found out or found confirmed; None for what is not to be kept.
+        #: The entries of this run, found valid or new; None if a result must not be stored.
         self._entries: dict[str, Entry | None] = {}
         self._changed = False
-        #: Results that this run found here.
+        #: Number of results found in the cache.
         self.hits = 0
 
     @cached_property
@@ -86,14 +90,14 @@ class Cache:
         return any(key.startswith(start) for key in self._stored.keys if isinstance(key, str))
 
     def entry(self, path: str) -> Entry | None:
-        """What an earlier run kept of a file (its absolute path); it counts if its key is the one that holds now."""
+        """The stored entry of a file (by absolute path); the caller compares its key with the current one."""
         try:
             return self._stored.entry(path)
         except _UNUSABLE:
             return None
 
     def find(self, path: str, entry: Entry, shown: str) -> Hit | None:
-        """What an entry says of a file, which users call `shown`; None where what it rests on is no longer so."""
+        """Return the result in an entry, for a file that users call `shown`; None if its dependencies have changed."""
         try:
             if entry.digest != self.contents.digest(path):
                 return None
@@ -119,7 +123,9 @@ class Cache:
 
     def _still_holds(self, fact: Fact) -> bool:
         if fact not in self._holds:
-            if len(fact) == 2:
+            if fact[0] == _ALL_FILES:
+                self._holds[fact] = self.contents.digest_around(fact[1]) == fact[2]
+            elif len(fact) == 2:
                 path, digest = fact
                 self._holds[fact] = self.contents.digest(path) == digest
             else:
@@ -147,17 +153,17 @@ class Cache:
     def save(self) -> None:
         """Write the results of this run, and keep those of other runs about other files."""
         if not self._changed and not self._entries:
-            return  # nobody asked
+            return  # unused in this run
         seen = {path: known for path, known in self.contents.seen.items() if known[1] is not None}
         known = self.contents.known
         if not self._changed and all(known.get(path) == each for path, each in seen.items()):
             return
         if not place.prepare(self._folder):
             return
-        stored = self._read()  # once more: another run may have written meanwhile
+        stored = self._read()  # read again, because another run may have written it
         entries = {path: entry for path in stored.rows if (entry := self._other(stored, path)) is not None}
         entries.update((path, entry) for path, entry in self._entries.items() if entry is not None)
-        with suppress(OSError):  # a full disk, a read-only tree: the next run finds out anew
+        with suppress(OSError):  # a full disk or a read-only folder: the next run lints again
             store.write(self._path, self._purpose, entries, {**stored.stamps, **seen})
 
     def _other(self, stored: store.Stored, path: str) -> Entry | None:
@@ -170,8 +176,14 @@ class Cache:
             return None
 
 
-def grounds(asked: Iterable[tuple[str, str, str | None]], contents: Contents) -> Grounds:
-    """The dependencies of a result, from the imports that were followed for it (`Modules.asked`)."""
+def grounds(
+    asked: Iterable[tuple[str, str, str | None]], contents: Contents, folder: str | None = None
+) -> Grounds:
+    """The dependencies of a result, from the imports that were followed for it (`Modules.asked`).
+
+    `folder` is given if the result depends on all Python files of the project around it
+    (`Modules.looked_around`).
+    """
     facts: dict[Fact, None] = {}
     stamps: dict[str, Known] = {}
     for asker, module, found in asked:
@@ -179,4 +191,6 @@ def grounds(asked: Iterable[tuple[str, str, str | None]], contents: Contents) ->
         if found is not None:
             facts[found, contents.digest(found)] = None
             stamps[found] = contents.seen[found]
+    if folder is not None:
+        facts[_ALL_FILES, folder, contents.digest_around(folder)] = None
     return Grounds(tuple(facts), tuple(stamps.items()))

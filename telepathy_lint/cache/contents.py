@@ -8,15 +8,15 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-#: Modification time, change time, size, inode: another content under the same name has another one.
+#: Modification time, change time, size, inode; files with different contents have different stamps.
 Stamp = tuple[int, int, int, int]
-#: The digest of a content, and the stamp of the file that held it; no stamp where it proves nothing.
+#: The digest of a content, and the stamp of its file, or None if the stamp is not reliable.
 Known = tuple[str, Stamp | None]
 
 #: The digest of a file that cannot be read.
 UNREADABLE = ""
-#: A file may change again within the same tick of its file system's clock (two seconds on the coarsest): for so long
-#: after a change, its stamp proves nothing.
+#: A file may change again within the same tick of its file system's clock (up to two seconds). A stamp is
+#: unreliable if the change is not older than this.
 _TICK = 2_000_000_000
 
 
@@ -26,9 +26,10 @@ class Contents:
     def __init__(self, known: Mapping[str, Known] | None = None) -> None:
         self.known = known or {}
         self.seen: dict[str, Known] = {}
+        self._around: dict[str, str] = {}
 
     def digest(self, path: str) -> str:
-        """The digest of a file's content (an absolute path), without reading it where its stamp is a known one."""
+        """Return the digest of a file's content (by absolute path), without reading it if its stamp is known."""
         seen = self.seen.get(path)
         if seen is None:
             known = self.known.get(path)
@@ -40,13 +41,24 @@ class Contents:
                 seen = self.seen[path]
         return seen[0]
 
+    def digest_around(self, folder: str) -> str:
+        """A digest of all Python files in the project of a folder: their imports and their contents."""
+        if folder not in self._around:
+            from telepathy_lint.flow.import_resolution import project_root, python_files
+
+            root = project_root(folder)
+            files = python_files(root) if root is not None else None
+            lines = [str(root), *(f"{path} {self.digest(path)}" for path in files or ())]
+            self._around[folder] = digest_of("\n".join(lines).encode("utf-8", "surrogateescape"))
+        return self._around[folder]
+
     def read(self, path: str) -> bytes:
-        """A file's bytes; their digest is remembered."""
+        """Read a file and remember its digest."""
         self.seen[path] = (UNREADABLE, None)
         with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())  # before reading: what is written meanwhile makes another stamp
+            status = os.fstat(file.fileno())  # before reading: a change during reading gives another stamp
             data = file.read()
-        if stat.S_ISREG(status.st_mode):  # a pipe gives its content once
+        if stat.S_ISREG(status.st_mode):  # a pipe can be read only once
             stamp = _stamp_of(status)
             self.seen[path] = (digest_of(data), stamp if _is_old(stamp) else None)
         return data
@@ -56,7 +68,7 @@ def digest_of(data: bytes) -> str:
     try:
         from _blake2 import (
             blake2b,
-        )  # hashlib's own, without the OpenSSL that it brings along: 4 MB and 3 ms
+        )  # not hashlib.blake2b, which would load OpenSSL: 4 MB and 3 ms
     except ImportError:
         from hashlib import blake2b
 

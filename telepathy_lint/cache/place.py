@@ -12,7 +12,7 @@ from telepathy_lint.flow.import_resolution import ROOT_MARKERS
 
 NAME = ".telepathy_lint_cache"
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of telepathy-lint; it may be deleted at any time.\n"
-#: Files that say what the folder is: to git, and to programs that make backups.
+#: Files that describe the folder to git and to backup programs.
 _BESIDE = {".gitignore": "# A cache of telepathy-lint.\n*\n", "CACHEDIR.TAG": _TAG}
 _OURS = r"[0-9a-f]{8}\.cache(\.[0-9a-f]{8}\.tmp)?"
 
@@ -71,7 +71,7 @@ def clean(folder: str) -> int:
     """
     freed = 0
     if os.path.islink(folder):
-        return freed  # never ours: what it leads to is left alone
+        return freed  # not ours: a link is never followed
     for entry in files(folder):
         freed += entry.stat(follow_symlinks=False).st_size
         os.unlink(entry.path)
@@ -82,6 +82,6 @@ def clean(folder: str) -> int:
                 ours = file.read() == text
             if ours and set(os.listdir(folder)) <= _BESIDE.keys():
                 os.unlink(path)
-    with suppress(OSError):  # somebody else's files are in it, or it was not there
+    with suppress(OSError):  # the folder contains other files, or does not exist
         os.rmdir(folder)
     return freed

@@ -18,15 +18,17 @@ from telepathy_lint.named_tuple import NamedTuple
 
 _MAGIC = b"telepathy-lint cache 1\n"
 _HEAD = len(_MAGIC) + 8
-#: A larger file is not read, and none is written: what was used last stays.
+#: Larger files are not read. When writing, the most recently used entries are kept up to this size.
 MAX_BYTES = 64 << 20
 MAX_TOTAL = 256 << 20
-#: Cache files in one folder (every version, format and set of options has its own), and how long one may lie unused.
+#: Maximum number of cache files in one folder (each version, format and set of options has its own), and days
+#: until an unused one is removed.
 _MAX_FILES = 32
 _MAX_DAYS = 30
 
-#: What a result rests on beside its file: ("pkg", "/folder", "/folder/pkg.py") for an import followed from a folder ("" where
-#: it led nowhere), and ("/folder/pkg.py", "digest") for a content.
+#: A dependency of a result: ("pkg", "/folder", "/folder/pkg.py") for an import from a folder ("" if nothing
+#: was found), ("/folder/pkg.py", "digest") for a file's content, and ("*", "/folder", "digest") for all
+#: Python files of the project around a folder.
 Fact = tuple[str, ...]
 
 
@@ -39,11 +41,11 @@ class Entry(NamedTuple):
 
     digest: str
     key: str
-    #: The file cannot hold anything of interest; it has no result then.
+    #: The file cannot contain anything relevant, so there is no result.
     idle: bool
     facts: tuple[Fact, ...]
     result: bytes
-    #: The last day on which it was of use.
+    #: The day of last use.
     day: int
 
 
@@ -81,7 +83,7 @@ def read(path: str, purpose: str) -> Stored:
     Raises:
         OSError, StoreError: the file cannot be used.
     """
-    import json  # most runs over a file or two do without
+    import json  # most runs over one or two files do not need it
 
     with open(path, "rb", buffering=0, opener=_plainly) as file:
         status = os.fstat(file.fileno())

@@ -13,11 +13,11 @@ def versions() -> str:
     """A text that differs if results may differ. It also changes with our own source code, without a new version."""
     parts = [__version__, sys.version]
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    # Where our files are not files, as in an archive, only the version tells.
+    # If our files are not on disk, as in a zip archive, only the version number is used.
     for package in (folder, os.path.join(os.path.dirname(folder), "telepathy_runtime")):
         with suppress(OSError):
             parts += sorted(_stamps(package, package))
-    # As importlib.util.find_spec would, whose import takes longer than the search.
+    # The same as importlib.util.find_spec, whose import takes longer than the search.
     found = (finder.find_spec("libcst", None) for finder in sys.meta_path)
     libcst = next((spec for spec in found if spec is not None), None)
     if libcst is not None and libcst.origin is not None and os.path.exists(libcst.origin):

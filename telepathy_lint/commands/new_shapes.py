@@ -1,4 +1,4 @@
-"""Code in which each kind of site stands, for the rule and the fixtures that `telepathy-lint new` writes."""
+"""Code with one site of each kind, for the rule and fixtures that `telepathy-lint new` writes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ data = texts.map(lambda row: tokenizer(row["text"], padding="max_length", max_le
 
 
 class Shape(NamedTuple):
-    """A piece of code with one site of a kind."""
+    """Code that contains one site of a kind."""
 
-    #: The lines before it.
+    #: The lines before the site.
     before: str
-    #: The line of the site, with `{more}` where an argument goes.
+    #: The site's line, with `{more}` for additional arguments.
     line: str
-    #: The lines behind it.
+    #: The lines after the site.
     after: str = ""
 
 
-#: For each kind of call.
+#: Code for each kind of call.
 CALLS = {
     "model": Shape(
         "from transformers import AutoModelForCausalLM\n\n",
@@ -76,7 +76,7 @@ CALLS = {
         "Trainer(model=model, args=arguments, train_dataset=data).train()\n",
     ),
 }
-#: For each kind that is no call: code that has such a place, and code that has none.
+#: For each kind of site that is not a call: code with such a site, and code without one.
 PLACES = {
     "path": (Shape("import os\n\n", 'os.environ["HF_HOME"] = "x"'), 'os.environ.setdefault("HF_HOME", "x")'),
     "identifier": (

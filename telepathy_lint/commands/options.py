@@ -21,7 +21,7 @@ VARIABLES = {
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class Usage(Exception):  # noqa: N818 - not an error of the program but of how it was called
+class Usage(Exception):  # noqa: N818 - not an error of the program, but of its caller
     """Invalid options or an invalid combination of options."""
 
 

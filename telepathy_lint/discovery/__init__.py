@@ -1,1 +1,1 @@
-"""Which files to lint, and with which configuration."""
+"""Finds the files to lint and their configuration."""

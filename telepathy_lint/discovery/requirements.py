@@ -1,4 +1,4 @@
-"""Finds the lowest transformers version that a project allows, from its requirement files."""
+"""Reads a project's requirement files: the lowest transformers version that it allows, and FlashAttention."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from telepathy_lint.discovery.config import ConfigError, parse_toml
+from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.settings import Settings
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
 _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
+#: FlashAttention, or the package that provides its kernels.
+_FLASH_ATTENTION = r"(?im)flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
@@ -29,47 +32,91 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
-#: The first release under the name of transformers: a lower bound is a slip, as in `transformers>=0.48`, and says nothing.
+#: transformers 2.0 was the first release with this name. A lower bound below it, as in `transformers>=0.48`,
+#: is a mistake and is ignored.
 _FIRST = (2,)
 
 
+class Declared(NamedTuple):
+    """The contents of a folder's requirement files."""
+
+    target: Target | None
+    #: Whether FlashAttention is mentioned, in files that list transformers or in installation instructions;
+    #: None if no file lists transformers.
+    flash_attention: bool | None
+
+
 class Targets:
-    """The target version of each folder, from the nearest parent folder in the repository whose files name transformers."""
+    """The requirements for each folder, from its nearest parent in the repository whose files list transformers."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Target | None] = {}
+        self._found: dict[str, Declared] = {}
+
+    def settings(self, config: Config, folder: str) -> Settings:
+        """A configuration's settings, combined with the project's requirements for the folder."""
+        found = self._of(folder)
+        settings = config.settings(found.target.version if found.target is not None else None)
+        return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
+        """The target version."""
+        return self._of(folder).target
+
+    def _of(self, folder: str) -> Declared:
         if folder not in self._found:
             self._found[folder] = self._look(folder)
         return self._found[folder]
 
-    def _look(self, folder: str) -> Target | None:
-        found = target_of(folder)
+    def _look(self, folder: str) -> Declared:
+        found = declared_in(folder)
         parent = os.path.dirname(folder)
-        if found is not None or parent == folder or os.path.lexists(os.path.join(folder, ".git")):
+        if None not in found or parent == folder or os.path.lexists(os.path.join(folder, ".git")):
             return found
-        return self.of(parent)
+        above = self._of(parent)
+        flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
+        return Declared(found.target or above.target, flash)
 
 
 def target_of(folder: str) -> Target | None:
     """The lowest bound in the folder's requirement files, else the version in its lock file."""
+    return declared_in(folder).target
+
+
+def declared_in(folder: str) -> Declared:
+    """Read the requirement files of one folder."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
-        return None
+        return Declared(None, None)
     declared: list[Target] = []
     locked: list[Target] = []
+    lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
+        flash = flash or _names_flash_attention(text)
         if "transformers" not in text.lower():
             continue
         if path.endswith(".lock"):
             locked += [Target(found["version"], path) for found in re.finditer(_LOCKED, text)]
         else:
             declared += [Target(version, path) for version in _versions(path, text)]
+            lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
-    return min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
+    target = min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
+    if not lists:
+        return Declared(target, None)
+    return Declared(target, flash or any(map(_names_flash_attention, _explained(folder, names))))
+
+
+def _names_flash_attention(text: str) -> bool:
+    return re.search(_FLASH_ATTENTION, text) is not None
+
+
+def _explained(folder: str, names: list[str]) -> Iterator[str]:
+    """The installation instructions: FlashAttention is often installed separately, after torch."""
+    for name in names:
+        if name.lower().startswith(("readme", "install", "dockerfile")) or name.endswith(".sh"):
+            yield _text(os.path.join(folder, name))
 
 
 def _candidates(folder: str, names: list[str]) -> Iterator[str]:

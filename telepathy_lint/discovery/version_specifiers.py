@@ -1,6 +1,6 @@
-"""Version specifiers of PEP 440 (`>=0.4,<0.6`), as far as one version has to be held against them.
+"""Compares a version with a PEP 440 specifier such as `>=0.4,<0.6`.
 
-The linter installs LibCST and nothing else, so `packaging` is not there to ask.
+The linter depends only on LibCST, so it cannot use `packaging`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _LOCAL = r"(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?"
 _CLAUSE = r"(?P<operator>===|~=|==|!=|<=|>=|<|>)?\s*(?P<version>\S+)"
 _PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 _LAST = 10**9
-#: Numbers are compared as they are; a longer one is no version.
+#: Maximum number of digits in a number of a version; longer ones are invalid.
 _LONGEST = 9
 
 Key = tuple[int, tuple[int, ...], tuple[str, int], int, int, tuple[tuple[int, str], ...]]
 
 
 class SpecifierError(ValueError):
-    """The text is no version specifier."""
+    """The text is not a valid version specifier."""
 
 
 def matches(specifier: str, version: str) -> bool:
-    """Whether a version is among those that a specifier allows; a bare version means exactly that one.
+    """Whether a specifier allows a version; a bare version allows exactly that one.
 
-    Pre-releases count like other versions: the question is what runs here, not what to install.
+    Pre-releases are treated as other versions, because the version is already installed.
 
     Raises:
-        SpecifierError: the specifier (or the version) is not one of PEP 440.
+        SpecifierError: the specifier or the version does not conform to PEP 440.
     """
     clauses = [clause.strip() for clause in specifier.split(",")]
-    # Every clause is read, also behind one that fails: what is wrong is said on every version.
+    # Evaluate all clauses, so that an invalid one is reported for every version.
     answers = [_clause(clause, version.strip().lower()) for clause in clauses if clause or len(clauses) == 1]
     return all(answers)
 
@@ -44,30 +44,30 @@ def matches(specifier: str, version: str) -> bool:
 def _clause(clause: str, version: str) -> bool:
     found = re.fullmatch(_CLAUSE, clause)
     if found is None:
-        raise SpecifierError(f"{clause!r} is no version specifier such as '>=0.4'")
+        raise SpecifierError(f"{clause!r} is not a version specifier such as '>=0.4'")
     operator, wanted = found["operator"] or "==", found["version"].lower()
     if operator == "===":
         return wanted == version
     if wanted.endswith(".*"):
         if operator not in ("==", "!="):
-            raise SpecifierError(f"{clause!r}: '.*' goes with == and != only")
+            raise SpecifierError(f"{clause!r}: '.*' is only allowed with == and !=")
         return _begins(version, wanted[:-2], clause) == (operator == "==")
     mine, theirs = _key(version), _key(wanted)
     if "+" in wanted and operator not in ("==", "!="):
-        raise SpecifierError(f"{clause!r}: a local version goes with == and != only")
+        raise SpecifierError(f"{clause!r}: a local version is only allowed with == and !=")
     public = mine if "+" in wanted else _key(version.partition("+")[0])
     if operator == "~=":
         release = _release(wanted)
         if len(release) < 2:
-            raise SpecifierError(f"{clause!r}: ~= needs two numbers at least, such as '~=0.4'")
+            raise SpecifierError(f"{clause!r}: ~= needs at least two numbers, such as '~=0.4'")
         epoch = f"{theirs[0]}!" if theirs[0] else ""
         return public >= theirs and _begins(version, epoch + ".".join(map(str, release[:-1])), clause)
     if operator == "<":
-        # `<0.5` does not mean 0.5rc1.
+        # `<0.5` does not allow 0.5rc1.
         before = _is_release(theirs) and mine[:2] == theirs[:2]
         return mine < theirs and not before
     if operator == ">":
-        # `>0.5` does not mean 0.5.post1.
+        # `>0.5` does not allow 0.5.post1.
         after = _is_release(theirs) and mine[:2] == theirs[:2]
         return public > theirs and not after
     return {
@@ -82,7 +82,7 @@ def _begins(version: str, prefix: str, clause: str) -> bool:
     """Whether a version's release begins with the numbers of a prefix."""
     wanted, given = _match(prefix), _match(version)
     if wanted.group() != (wanted["epoch"] or "") + ("!" if wanted["epoch"] else "") + wanted["release"]:
-        raise SpecifierError(f"{clause!r}: '.*' stands behind numbers only")
+        raise SpecifierError(f"{clause!r}: '.*' is only allowed after numbers")
     numbers, release = _release(prefix), _release(version)
     padded = (*release, *([0] * len(numbers)))
     return int(wanted["epoch"] or 0) == int(given["epoch"] or 0) and padded[: len(numbers)] == numbers
@@ -91,7 +91,7 @@ def _begins(version: str, prefix: str, clause: str) -> bool:
 def _match(version: str) -> re.Match[str]:
     found = re.fullmatch(f"v?{_VERSION}{_LOCAL}", version)
     if found is None or any(len(digits) > _LONGEST for digits in re.findall(r"\d+", version)):
-        raise SpecifierError(f"{version!r} is no version")
+        raise SpecifierError(f"{version!r} is not a version")
     return found
 
 
@@ -100,12 +100,12 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _is_release(key: Key) -> bool:
-    """Whether a version is neither before nor after its release."""
+    """Whether a version is a release, not a pre-release, development or post-release version."""
     return key[2:5] == (("z", 0), -1, _LAST)
 
 
 def _key(version: str) -> Key:
-    """What versions are ordered by: development versions before pre-releases before the release before its posts."""
+    """The sort key of versions: development versions, pre-releases, the release, post-releases."""
     found = _match(version)
     release = _release(version)
     while len(release) > 1 and release[-1] == 0:

@@ -1,6 +1,6 @@
-"""Questions about sites: what happens to a loaded object later in the file, what a call is given.
+"""Questions about sites: what happens to a loaded object later in the file, and what a call gets.
 
-Each is answered when a rule first asks it, and remembered with the file: what nobody asks about costs nothing.
+An answer is computed when a rule first asks, and cached with the file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pad_token(site: Site) -> Known:
 
 
 def config_attention(site: Site) -> Known:
-    """Whether the config that is passed to the load visibly chooses an attention implementation."""
+    """Whether the config passed to the load certainly sets an attention implementation."""
     from telepathy_lint.facts.events import Events
 
     if "config" not in site.arguments:
@@ -43,9 +43,9 @@ def config_attention(site: Site) -> Known:
 
 
 def max_length_at_generate(site: Site) -> bool:
-    """Whether some `generate` call of the file, or a call of this pipeline, passes `max_length`.
+    """Whether a `generate` call in the file, or a call of this pipeline, passes `max_length`.
 
-    A config's `max_new_tokens` would win over it.
+    A config's `max_new_tokens` would take precedence over it.
     """
     from telepathy_lint.facts.max_length import Lengths
 
@@ -75,7 +75,7 @@ def trained_through(site: Site) -> ast.Call | None:
 
 
 def right_padded(site: Site) -> Argument | None:
-    """The argument of a `generate` call with a batch that is visibly padded on the right; its value is the padding call."""
+    """The argument of a `generate` call that is certainly a batch padded on the right; its value is the padding call."""
     from telepathy_lint.sites.padding import Tokenizing
 
     return site.file.remember(
@@ -84,7 +84,7 @@ def right_padded(site: Site) -> Argument | None:
 
 
 def eos_padded(site: Site) -> int | None:
-    """The line by which a collator's tokenizers pad with their end-of-sequence token."""
+    """The line that makes a collator's tokenizers pad with their end-of-sequence token."""
     from telepathy_lint.sites.padding import Tokenizing
 
     lines = [site.file.fact(Tokenizing).eos_padded(each) for each in site.about]
@@ -92,7 +92,7 @@ def eos_padded(site: Site) -> int | None:
 
 
 def sequence_length(site: Site) -> Value | None:
-    """How long, in tokens, the sequences of a training are."""
+    """The sequence length of a training run, in tokens."""
     from telepathy_lint.sites.trainings import length_of
 
     return site.file.remember(("sequence_length", site), lambda: length_of(site))

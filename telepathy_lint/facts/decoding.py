@@ -1,4 +1,4 @@
-"""How a call of transformers' generation decodes, as far as its arguments and the load of its model say."""
+"""How a generation call decodes, according to its arguments and the load of its model."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from telepathy_lint import facts
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Argument, Known, Site
 
-#: Made for one task: speech, translation, summaries. Their generation config is a part of the model, not a choice.
+#: Models for one task: speech, translation, summaries. Their generation config belongs to the model.
 _ONE_TASK = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
     r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)|BlipFor|GitFor|VisionEncoderDecoder"
 )
-#: What only sampling looks at, with the values that change nothing even then.
+#: Arguments that only affect sampling, with the values that have no effect.
 SAMPLING: dict[str, tuple[float, ...]] = {
     "temperature": (1,), "top_p": (1,), "top_k": (50, 0), "min_p": (), "typical_p": (1,),
 }  # fmt: skip
 
 
 def decides_nothing(load: Site) -> bool:
-    """Whether nothing in the file says how the loaded model decodes; None leaves that to the checkpoint."""
+    """Whether nothing in the file sets how the loaded model decodes; None leaves it to the checkpoint."""
     given = load.argument("generation_config")
     left_open = given is not None and literal(given) is None
     if given is None:
-        left_open = not load.loader  # which decodes greedily unless told otherwise
+        left_open = not load.loader  # the loader decodes greedily by default
     return (
         left_open
         and load.kind == "model"
@@ -39,7 +39,7 @@ def decides_nothing(load: Site) -> bool:
 
 
 def ships_no_beams(load: Site) -> bool:
-    """Whether the loaded model surely decodes one sequence at a time unless a call says otherwise."""
+    """Whether the loaded model certainly uses one beam by default."""
     text = load.source.text
     return (
         load.kind == "model"
@@ -47,7 +47,7 @@ def ships_no_beams(load: Site) -> bool:
         and not any(map(does_one_task, (*load.loaded, load.model_id or "")))
         and (
             decides_nothing(load)
-            or (load.loader and load.argument("generation_config") is None)  # which decodes greedily
+            or (load.loader and load.argument("generation_config") is None)  # the loader decodes greedily
             or not re.search(r"num_beams|generation_config\s*=[^=]", text)
         )
     )
@@ -55,7 +55,7 @@ def ships_no_beams(load: Site) -> bool:
 
 @cache
 def does_one_task(name: str) -> bool:
-    """Whether a class or a model, by its name, is made for one task that its checkpoint's decoding fits."""
+    """Whether a class or model, by its name, is for a single task, for which its checkpoint's decoding is suitable."""
     return re.search(_ONE_TASK, name) is not None
 
 
@@ -64,15 +64,15 @@ def _samples(text: str) -> bool:
 
 
 def ignored_by(site: Site) -> list[Argument]:
-    """The sampling arguments that a greedy call gets and does not look at."""
+    """The sampling arguments of a greedy call, which have no effect."""
     if site.kind == "decoding" and site.source.once(_samples):
-        return []  # the config may be one that a call turns into sampling
+        return []  # the config may be used for sampling by a later call
     return [
         each
         for name, neutral in SAMPLING.items()
         if (each := site.argument(name)) is not None
         and is_number(each, neutral)
-        # Contrastive search takes its candidates by top_k.
+        # Contrastive search selects its candidates with top_k.
         and not (name == "top_k" and site.argument("penalty_alpha") is not None)
     ]
 
@@ -86,7 +86,7 @@ def is_always(argument: Argument | None, wanted: bool) -> bool:
 
 
 def is_number(argument: Argument, but: Iterable[float]) -> bool:
-    """Whether every alternative is a number that is written out, and none is one of the given."""
+    """Whether all alternatives are literal numbers, and none is in `but`."""
     return all(
         value.kind == "const" and isinstance(value.data, (int, float)) and not isinstance(value.data, bool)
         and value.data not in but

@@ -1,7 +1,7 @@
-"""What happens to loaded objects later in the file: generation configs, pad tokens, attention set on a config.
+"""Events in the life of loaded objects: a generation config is set, a pad token is set, attention is set on a config.
 
-Each event is found by its words and followed back to the calls its object may come from. An event whose object comes
-from outside the file could concern any load, so it leaves those loads undecided.
+Each event is found by its words and followed back to the loads that its object may come from. If the object
+comes from outside the file, the event may concern any load, so these loads are undecided.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ATTENTION_NAMES = frozenset({"attn_implementation", "_attn_implementation", "_a
 
 
 class Events:
-    """The later events of one file, each kind collected when first asked for."""
+    """The later events in one file; each kind is collected on first use."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -46,7 +46,7 @@ class Events:
         self._attention: Makers | None = None
         self._written: dict[ast.AST, frozenset[tuple[str, str]]] = {}
 
-    # ---- the three questions
+    # ---- the questions
 
     def generation_config(self, site: Site) -> Known:
         """Whether the loaded model gets a generation config after the load."""
@@ -63,7 +63,7 @@ class Events:
         return _answer(site, self._pad)
 
     def _is_only_asked(self, call: ast.Call) -> bool:
-        """Whether nothing is left of a tokenizer but its length or an attribute: it never comes to pad."""
+        """Whether only the length or an attribute of a tokenizer is used, so that it never pads."""
         parent = self.tree.parent.get(call)
         if isinstance(parent, ast.Attribute):
             user = self.tree.parent.get(parent)
@@ -71,7 +71,7 @@ class Events:
         return isinstance(parent, ast.Call) and dotted(parent.func) == "len"
 
     def config_attention(self, site: Site) -> Known:
-        """Whether the config passed to the load visibly chooses an attention implementation."""
+        """Whether the config passed to the load certainly sets an attention implementation."""
         argument = site.arguments.get("config")
         if argument is None or not isinstance(argument.node, (ast.keyword, ast.expr)):
             return Known.NO
@@ -89,7 +89,7 @@ class Events:
     # ---- generation configs
 
     def _generation_events(self) -> Iterator[Makers]:
-        # Parts of words: `apply_generation_config` is found with the rest.
+        # Not whole words, to find `apply_generation_config` too.
         offsets = self.words.find("generation_config", whole=False) + self.words.find(
             "generate", "generate_kwargs", "setattr"
         )
@@ -120,13 +120,13 @@ class Events:
             return
         last = name.rpartition(".")[2] or getattr(func, "attr", "")
         if last in ("from_pretrained", "from_config") or last[:1].isupper():
-            return  # the load itself, or a trainer, callback or arguments object: not counted
+            return  # the load itself, or a trainer, callback or arguments object: does not count
         if isinstance(func, ast.Attribute):
             yield self.objects.makers(func.value, context)
-            yield self.objects.makers(func, context) - OUTSIDE  # a pipeline kept there
+            yield self.objects.makers(func, context) - OUTSIDE  # a pipeline stored there
         elif isinstance(func, ast.Name):
             if list(self.file.calls.called(call, context)):
-                return  # a function of the file: what it does with it is seen there
+                return  # a function in the file: its body is searched
             yield self.objects.makers(func, context)
             for argument in [*call.args, *(k.value for k in call.keywords if k.arg in ("model", None))]:
                 yield self.objects.makers(argument, context) - OUTSIDE
@@ -134,13 +134,13 @@ class Events:
             yield self.objects.makers(func, context)  # pipes[0](...)
 
     def _handed_on(self, call: ast.Call, context: Context) -> Iterator[Makers]:
-        """`Thread(target=model.generate, kwargs={...})`, `partial(model.generate, generation_config=...)`."""
+        """`Thread(target=model.generate, kwargs={...})` or `partial(model.generate, generation_config=...)`."""
         for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
             if isinstance(argument, ast.Attribute) and argument.attr == "generate":
                 yield self.objects.makers(argument.value, context)
 
     def _is_config(self, argument: ast.expr, context: Context) -> bool:
-        """Whether a second positional argument of `generate` may be a generation config; remote code has its own order."""
+        """Whether the second positional argument of `generate` may be a generation config; remote code may differ."""
         if isinstance(argument, ast.Starred):
             return False
         if re.search(r"(?i)config|cfg", ast.unparse(argument)):
@@ -152,7 +152,7 @@ class Events:
         )
 
     def _is_written(self, node: ast.Attribute) -> bool:
-        """Whether `x.generation_config` is assigned, changed, or taken under a name that is changed."""
+        """Whether `x.generation_config` is assigned or changed, or has an alias that is changed."""
         child: ast.AST = node
         parent = self.tree.parent.get(child)
         while isinstance(parent, (ast.Attribute, ast.Subscript)) and parent.value is child:
@@ -216,7 +216,7 @@ class Events:
             yield self.objects.makers(argument, self.tree.context_of(call)) - OUTSIDE
 
     def _pad_owner(self, owner: ast.expr) -> Makers:
-        """Whose pad token is written: `model.config.pad_token_id` is the model's, not the tokenizer's."""
+        """The owner of a written pad token: `model.config.pad_token_id` belongs to the model, not to the tokenizer."""
         if isinstance(owner, ast.Attribute) and owner.attr in ("config", "generation_config", "text_config"):
             return frozenset()
         return self._from(owner)
@@ -239,7 +239,7 @@ class Events:
                 yield self._from(call.args[0])
 
     def _handed_to_helpers(self) -> Iterator[tuple[ast.Call, ast.expr]]:
-        """What is handed to imported helpers that set a pad token on it, by their code or by their name."""
+        """The arguments of imported helpers that set a pad token on them, according to their code or name."""
         for name, symbol in dict.fromkeys(self.file.uses.imports()):
             by_name = _sets_pad_token(symbol)
             if by_name or self._leads_to(symbol, b"pad_token"):
@@ -255,7 +255,7 @@ class Events:
         return modules is not None and modules.holds(symbol, self.tree.source.path, needle)
 
     def _may_be_written_by(self, call: ast.Call, symbol: str, needle: bytes) -> bool:
-        """Whether what a call runs of an imported module is worth a parse."""
+        """Whether the functions of an imported module that a call runs are worth parsing."""
         function = call.func.attr if isinstance(call.func, ast.Attribute) else catalog.last(symbol)
         modules = self.modules
         return modules is not None and modules.may_write(symbol, self.tree.source.path, function, needle)
@@ -270,7 +270,7 @@ class Events:
                 yield parent
 
     def _is_written_by(self, call: ast.Call, argument: ast.expr, attributes: frozenset[str]) -> bool:
-        """Whether a function of another module of the project writes such an attribute of the argument."""
+        """Whether a function in another module of the project sets such an attribute on the argument."""
         for value in self.values.evaluate(call.func, self.tree.context_of(call)):
             if value.context.scope.tree is not self.tree:
                 parameter = filled_parameter(value.node, call, argument)
@@ -279,7 +279,7 @@ class Events:
         return False
 
     def _writes(self, function: ast.AST, parameter: str, attributes: frozenset[str]) -> bool:
-        """Whether a function assigns one of the attributes of what it gets for a parameter, or of a part of it."""
+        """Whether a function sets one of the attributes on its parameter, or on a part of it."""
         if function not in self._written:
             self._written[function] = written_attributes(function)
         return any((parameter, each) in self._written[function] for each in attributes)
@@ -287,7 +287,7 @@ class Events:
     # ---- attention on a config
 
     def _spread(self, call: ast.Call) -> Iterator[Effect]:
-        """What a config's own load gets by `**`."""
+        """The arguments that a config's load gets with `**`."""
         for keyword in call.keywords:
             if keyword.arg is None:
                 yield self.values.dicts.content(keyword.value, self.tree.context_of(call))
@@ -312,7 +312,7 @@ class Events:
 
 @cache
 def _sets_pad_token(symbol: str) -> bool:
-    """Whether an imported function is known, or named, to set a pad token on the tokenizer it gets."""
+    """Whether an imported function sets a pad token on its tokenizer argument, according to a table or its name."""
     if symbol in catalog.PAD_SETTING_HELPERS:
         return True
     name = catalog.last(symbol)
@@ -326,19 +326,19 @@ def _sets_pad_token(symbol: str) -> bool:
 
 
 def _answer(site: Site, makers: Makers) -> Known:
-    """Whether one of the objects that something happens to is the site's."""
+    """Whether one of the events' objects is the site's."""
     if site.call in makers:
         return Known.YES
     if UNKNOWN in makers:
         return Known.UNDECIDED
-    # A function that nothing here calls gets this object only where it gets outside.
+    # A function that nothing in the file calls can only get this object if the object leaves the file.
     if UNFILLED not in makers:
         return Known.NO
     return Known.NO if handled(site, partial(_stays, site.file)) is not None else Known.UNDECIDED
 
 
 def _stays(file: File, use: Use) -> bool:
-    """Whether an object stays in its file by what is done with it: libraries do not hand it to functions of the file."""
+    """Whether an object stays in the file with this use: libraries do not pass it on to functions in the file."""
     if use.how != "argument" or use.call is None:
         return True
     values = file.values.evaluate(use.call.func, file.tree.context_of(use.call))

@@ -1,31 +1,33 @@
-"""What a file shows of its models that makes an unsafe fix break the program, or change what the program saves.
+"""Evidence in a file that an unsafe fix would break the program, or change what the program saves.
 
-Evidence holds a fix back and never makes a finding go: it may be about another object of the file, and then costs a fix that
-a person can still make. So it is looked for in the whole file, without following objects.
+Evidence prevents a fix but never removes a finding. It may concern another object in the file; then only a
+fix is lost, which a person can still make. So the whole file is searched, without following objects.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
-from telepathy_lint.facts.evidence_lines import WORDS, kinds_of
+from telepathy_lint.facts import by_hand
+from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, kinds_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs
 
-#: What a line of each kind does, or what is so of the load itself. The keys are what `unsafe-fixes-despite` takes.
+#: A description of each kind: what a line does, or a property of the load. The keys are the values for
+#: `unsafe-fixes-despite`.
 KINDS = {
     "numpy": "converts a tensor to a NumPy array, which does not support bfloat16",
     "float16-amp": "uses float16 mixed precision, whose scaler fails on bfloat16 weights",
     "training": "trains weights, for which float32 can be intended",
     "saving": "saves, merges or reads weights or settings",
     "modules": "creates a float32 module or tensor that may be used with the model",
-    "hooks": "adds a hook to the model, which may introduce tensors of another dtype",
+    "hooks": "adds a hook to the model, which may introduce tensors of another dtype or device",
     "products": "multiplies tensors, which must have the same dtype",
     "floats-only": "computes something that PyTorch does not support in bfloat16",
     "checks": "compares a dtype",
@@ -34,34 +36,58 @@ KINDS = {
     "length": "sets the length of the output, which a config's max_new_tokens would override",
     "inputs": "the model's inputs are float32 features, not token ids",
     "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels need float16",
+    "pickling": "pickles the model with the settings of the loader, which only the loader can read",
+    "map-read": f"reads {by_hand.READS_THE_MAP}, which a model has only where a device map placed it",
+    "layout": "names another GPU, so the script places its models itself",
+    "weights": "reads a weight of a module, which may come to lie on another GPU",
+    "devices": "puts tensors on a device of its own choice, where the model may not lie afterwards",
 }
-#: What holds back each setting's fix.
+#: The kinds of evidence that prevent the fix of each setting.
 OF_DTYPE = (
     "inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "hooks", "products", "floats-only",
     "checks", "other-tensors",
 )  # fmt: skip
-OF_GENERATION = ("saving", "training", "sampling", "length")
+#: `save_pretrained`, and what calls it, write what the checkpoint shipped: the loader's config remembers it.
+OF_GENERATION = ("pickling", "sampling", "length")
 OF_PAD_TOKEN = ("saving",)
+OF_DEVICE_MAP: tuple[str, ...] = ("map-read", "layout", "hooks", "weights", "devices")
+#: Those that only matter if the fix may distribute a model over GPUs that was on one.
+OF_ONE_GPU = ("layout", "hooks", "weights")
+#: Evidence that depends on the site, not only on the file.
+_OF_SITES: dict[str, Callable[[Site], int | None]] = {
+    "map-read": by_hand.map_is_read,
+    "layout": by_hand.second_gpu,
+    "weights": by_hand.weights_reached,
+    "devices": by_hand.own_device,
+    "pickling": lambda site: _pickled(site),
+    "other-tensors": lambda site: _other_use(site),
+}
 
+#: Text of lines that may pickle a model, or write its generation config.
+_PICKLES = ("torch.save", "ickle.dump", "joblib.dump", "dill.dump", "generation_config.to_")
+_WRITES_OUT = frozenset({"to_dict", "to_diff_dict", "to_json_string", "to_json_file"})
+_MODEL_NAMES = (
+    r"(?i)model|net(?:work)?$|^l?lm$|llm|gpt|llama|encoder|decoder|policy|agent|teacher|student|merged|pipe"
+)
 #: Auto classes whose models are given token ids.
 _TOKEN_TASKS = (
     "CausalLM", "Seq2SeqLM", "MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering",
     "MultipleChoice", "NextSentencePrediction", "TextEncoding",
 )  # fmt: skip
-#: Auto classes whose models may be given either; those for images and text cast what they are given, nearly all.
+#: Auto classes whose models may get either; nearly all for images and text cast their inputs.
 _ANY_TASKS = ("", "PreTraining", "ImageTextToText", "Vision2Seq", "MultimodalLM")
-#: Pipelines that make token ids of what they are given.
+#: Pipelines that convert their input to token ids.
 _TOKEN_PIPELINES = (
     r"text-generation|text2text-generation|summarization|translation\w*|fill-mask|text-classification|sentiment-analysis"
     r"|token-classification|ner|question-answering|zero-shot-classification|feature-extraction|table-question-answering"
     r"|conversational|image-text-to-text|any-to-any"
 )
-#: What stands in a file that makes features or pixels.
+#: Code that creates features or pixels.
 _MAKES_FEATURES = (
     r"\bpixel_values\b|\binput_values\b|\binput_features\b|\bpast_values\b|FeatureExtractor\b|ImageProcessor"
     r"|\btorchaudio\b|\blibrosa\b|\bsoundfile\b"
 )
-#: Ids of models that are given features or pixels.
+#: Ids of models that get features or pixels.
 _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
@@ -70,7 +96,7 @@ _QUANTIZED = r"(?i)awq|gptq"
 
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
-    """Why a fix of the site is held back, by the first of the kinds that the file shows; None where none is shown."""
+    """The reason why a fix of the site is prevented: the first kind of evidence in the file; None if there is none."""
     tree = site.context.scope.tree
     for kind in kinds:
         if kind in despite:
@@ -78,9 +104,8 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
         if kind in ("inputs", "quantized"):
             if _by_name(site, kind):
                 return KINDS[kind]
-        elif kind == "other-tensors":
-            line = _other_use(site)
-            if line is not None:
+        elif kind in _OF_SITES:
+            if (line := _OF_SITES[kind](site)) is not None:
                 return f"{line_name(site.source, line)} {KINDS[kind]}"
         elif (line := site.source.remember(("evidence", kind), partial(_first, tree, kind))) is not None:
             return f"{line_name(site.source, line)} {KINDS[kind]}"
@@ -88,7 +113,7 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
 
 
 def _first(tree: Tree, kind: str) -> int | None:
-    """The line of the first evidence of a kind."""
+    """The line with the first evidence of a kind."""
     for line in tree.lines_of(_offsets(tree.text, WORDS[kind])):
         for node in tree.visit([line]):
             if kind in kinds_of(node):
@@ -97,7 +122,7 @@ def _first(tree: Tree, kind: str) -> int | None:
 
 
 def _offsets(text: str, words: tuple[str, ...] | str) -> Iterator[int]:
-    """Where the text has one of the words, or something of a regular expression."""
+    """The offsets of the words, or of the matches of a regular expression."""
     if isinstance(words, str):
         yield from (match.start() for match in re.finditer(words, text))
         return
@@ -119,15 +144,15 @@ def _by_name(site: Site, kind: str) -> bool:
 
 
 def _takes_features(name: str, site: Site) -> bool:
-    """Whether the models of a class are given features or pixels that they do not cast."""
-    from telepathy_lint.knowledge import input_casts as table  # only where a dtype is reported
+    """Whether the models of a class get features or pixels that they do not cast."""
+    from telepathy_lint.knowledge import input_casts as table  # only needed if a dtype is reported
 
     if name in table.CASTING:
         return False
     if name in table.FAILING or name in table.UNKNOWN:
         return True
     if not name.startswith("AutoModel"):
-        return False  # the table has all of transformers' own that are not given token ids
+        return False  # the table has all transformers classes that do not get token ids
     task = name.removeprefix("AutoModel").removeprefix("For")
     if task in _TOKEN_TASKS:
         return False
@@ -145,13 +170,13 @@ def _makes_features(text: str) -> bool:
 
 
 def _other_use(site: Site) -> int | None:
-    """The line on which the dtype of the call is used for something that is no load."""
+    """The line where the call's dtype is used for something other than a load."""
     argument = site.argument("dtype", "torch_dtype")
     if argument is None or not isinstance(argument.node, ast.keyword):
         return None
     text = ast.unparse(argument.node.value)
     if isinstance(argument.node.value, ast.Constant):
-        return None  # a string names a dtype for a load only
+        return None  # a string can only be the dtype of a load
     tree = site.context.scope.tree
     pattern = re.compile(rf"(?<![\w.]){re.escape(text)}(?!\w)")
     lines = tree.lines_of(match.start() for match in pattern.finditer(site.source.text))
@@ -164,7 +189,38 @@ def _other_use(site: Site) -> int | None:
     return None
 
 
+def _pickled(site: Site) -> int | None:
+    """The line that pickles a model, or writes out its generation config by other means than `save_pretrained`."""
+    tree, names = site.context.scope.tree, _targets(site)
+    for node in tree.visit(tree.lines_of(_offsets(tree.text, _PICKLES))):
+        written = node.value if isinstance(node, ast.Attribute) and node.attr in _WRITES_OUT else None
+        if written is not None and ast.unparse(written).endswith("generation_config"):
+            return written.lineno
+        if isinstance(node, ast.Call) and re.fullmatch(PICKLERS, dotted(node.func) or "") and node.args:
+            given = node.args[0]
+            held = given.values if isinstance(given, ast.Dict) else [given]
+            if any(
+                isinstance(each, (ast.Name, ast.Attribute)) and _may_be_model(each, names) for each in held
+            ):
+                return node.lineno
+    return None
+
+
+def _may_be_model(node: ast.expr, names: set[str]) -> bool:
+    text = ast.unparse(node)
+    return text in names or re.search(_MODEL_NAMES, text.rpartition(".")[2]) is not None
+
+
+def _targets(site: Site) -> set[str]:
+    """The names that the load is assigned to, also behind calls such as `.eval()`."""
+    tree = site.context.scope.tree
+    parent = tree.parent.get(site.call)
+    while isinstance(parent, (ast.Attribute, ast.Call, ast.Await)):
+        parent = tree.parent.get(parent)
+    return {ast.unparse(each) for each in parent.targets} if isinstance(parent, ast.Assign) else set()
+
+
 def _loads(call: ast.Call) -> bool:
-    """Whether a call loads a model, or collects arguments for one that does."""
+    """Whether a call loads a model, or collects arguments for a load."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
     return name in ("from_pretrained", "from_config", "pipeline", "load_model", "dict", "update")

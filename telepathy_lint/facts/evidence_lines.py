@@ -1,4 +1,4 @@
-"""Which kinds of evidence one piece of a file's syntax is (see evidence.py, which asks for whole files)."""
+"""Classifies a piece of syntax as evidence (evidence.py searches whole files)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Set
 
 from telepathy_lint.flow.bindings import dotted
 
-#: Text that a line with evidence of a kind has: words, or a regular expression, which takes many times as long. The lines
-#: are then looked at as syntax. No pattern may take in the rest of a word: long words would cost their square.
+#: Text on a line with evidence of a kind: words, or a regular expression, which is much slower. The lines are
+#: then parsed. No pattern may match the rest of a word, because that takes quadratic time for long words.
 WORDS: dict[str, tuple[str, ...] | str] = {
     "numpy": (".numpy(", "np.", "numpy."),
     "float16-amp": ("fp16", "GradScaler", "autocast", "precision"),
@@ -36,11 +36,12 @@ WORDS: dict[str, tuple[str, ...] | str] = {
 _SAVES = frozenset(
     {"save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict"}
 )
-_WRITERS = r"torch\.save|torch\.jit\.save|torch\.onnx\.export|torch\.export\.save|(?:c?[Pp]ickle|joblib|dill|cloudpickle)\.dumps?"
+PICKLERS = r"torch\.save|(?:c?[Pp]ickle|joblib|dill|cloudpickle)\.dumps?"
+_WRITERS = rf"{PICKLERS}|torch\.jit\.save|torch\.onnx\.export|torch\.export\.save"
 OPTIMIZERS = (
     r"(?:.*\.)?(?:\w*Adam\w*|SGD|Adafactor|Lion|Muon|RMSprop|Adagrad)(?:8bit)?|(?:torch\.)?optim\.[A-Z]\w*"
 )
-#: A tensor that one of these made has a type that NumPy knows, as have Python's own numbers.
+#: These calls return tensors or numbers of types that NumPy supports, as are Python's own numbers.
 _CASTS = frozenset(
     {
         "float", "double", "int", "long", "bool", "argmax", "argmin", "argsort", "numel", "tolist", "item", "numpy", "size",
@@ -48,28 +49,28 @@ _CASTS = frozenset(
     }
 )  # fmt: skip
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p", "num_return_sequences"})
-#: NumPy functions that turn what they are given into an array.
+#: NumPy functions that convert their argument to an array.
 _ARRAYS = (
     r"(?:np|numpy)\.(?:array|asarray|asanyarray|ascontiguousarray|asfarray|stack|[vhd]stack|column_stack|concatenate|save\w*"
     r"|copy|ravel|squeeze|dot|matmul|float32|float64|linalg\.\w+|testing\.\w+|allclose)"
 )
-#: Functions whose tensors must have the same dtype, where sums and comparisons take any two.
+#: Functions whose tensors must have the same dtype; sums and comparisons accept any two.
 _PRODUCTS = (
     r"(?:.*\.)?(?:matmul|mm|bmm|mv|addmm|baddbmm|addbmm|einsum|tensordot|cdist|outer|index_(?:add|copy|put)_?|scatter(?:_add|_reduce)?_?)"
     r"|(?:torch\.)?(?:dot|inner|vdot|chain_matmul)|(?:.*\.)?(?:F|functional)\.(?:linear|bilinear|conv\w+|scaled_dot_product_attention)"
 )
-#: What PyTorch computes in float32 and float64 only.
+#: Operations that PyTorch only supports in float32 and float64.
 _FLOATS_ONLY = (
     r"(?:.*\.)?linalg\.(?!norm|vector_norm|multi_dot|vecdot|matmul|cross|diagonal)\w+|(?:.*\.)?(?:svd_lowrank|pca_lowrank|lobpcg)"
     r"|(?:torch\.|\w+\.)?(?:nan)?quantile|torch\.(?:svd|qr|geqrf|histc|histogram|cholesky\w*|inverse|pinverse|slogdet|logdet|det|eig\w*)"
     r"|torch\.(?:fft\.\w+|stft)"
 )
-#: Makers of tensors and modules, float32 unless told otherwise.
+#: Functions and classes that create float32 tensors and modules by default.
 _MAKERS = r"(?:torch\.)?nn\.[A-Z]\w*|torch\.(?:randn?|normal|from_numpy|FloatTensor|load)"
 
 
 def kinds_of(node: ast.AST) -> Iterator[str]:
-    """The kinds of evidence that a node is, by itself."""
+    """The kinds of evidence that a node is, without its children."""
     if isinstance(node, ast.Call):
         yield from _kinds_of_call(node)
     elif isinstance(node, ast.ClassDef):
@@ -77,7 +78,7 @@ def kinds_of(node: ast.AST) -> Iterator[str]:
             yield "modules"
     elif isinstance(node, ast.Dict):
         keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
-        # DeepSpeed's {"fp16": {"enabled": True}}.
+        # DeepSpeed's {"fp16": {"enabled": True}}
         if "fp16" in keys:
             yield "float16-amp"
         yield from _kinds_of_settings(keys)
@@ -129,7 +130,7 @@ def _kinds_of_call(node: ast.Call) -> Iterator[str]:
         _is_cast(each) for each in _operands(node)[:1]
     ):
         yield "floats-only"
-    # Beams may return several sequences, greedy decoding one.
+    # Beam search may return several sequences; greedy decoding returns one.
     asked = (_SAMPLING & given.keys()) - ({"num_return_sequences"} if "num_beams" in given else set())
     if name == "generate" and asked and "do_sample" not in given:
         yield "sampling"
@@ -140,7 +141,7 @@ def _kinds_of_call(node: ast.Call) -> Iterator[str]:
 
 
 def _kinds_of_settings(keys: Set[object]) -> Iterator[str]:
-    """What a dict is evidence of that may be passed on to `generate`."""
+    """The evidence in a dict that may be passed to `generate`."""
     if _SAMPLING & keys and "do_sample" not in keys:
         yield "sampling"
     if "max_length" in keys and not keys & {"truncation", "padding", "return_tensors", "add_special_tokens"}:
@@ -148,7 +149,7 @@ def _kinds_of_settings(keys: Set[object]) -> Iterator[str]:
 
 
 def _operands(call: ast.Call) -> list[ast.expr]:
-    """What a function or method works on."""
+    """The operands of a function or method."""
     plain = [argument for argument in call.args if not isinstance(argument, ast.Constant)]
     if isinstance(call.func, ast.Attribute) and not re.match(
         r"(?:torch|np|numpy|F|nn|functional)\b", dotted(call.func) or ""
@@ -158,7 +159,7 @@ def _operands(call: ast.Call) -> list[ast.expr]:
 
 
 def _may_differ(operands: list[ast.expr]) -> bool:
-    """Whether tensors may have different dtypes: not those that come from one object, or are all cast."""
+    """Whether tensors may have different dtypes: not if they come from one object, or are all cast."""
     roots = {_root(each) for each in operands}
     return len(roots) > 1 and not all(_is_cast(each) for each in operands)
 
@@ -170,7 +171,7 @@ def _root(node: ast.expr) -> str:
 
 
 def _may_be_tensor(node: ast.expr) -> bool:
-    """Whether an expression may give a tensor, or hold some, whose type its text does not say."""
+    """Whether an expression may be or contain a tensor of unknown dtype."""
     if isinstance(node, (ast.Constant, ast.Dict, ast.JoinedStr, ast.Compare, ast.BoolOp)):
         return False
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
@@ -189,18 +190,18 @@ def _is_float16_amp(name: str, call: ast.Call, given: dict[str, ast.expr]) -> bo
     if values.get("fp16") is True or values.get("mixed_precision") == "fp16":
         return True
     if "fp16" in given and "fp16" not in values:
-        return True  # decided when the script runs
+        return True  # decided at run time
     if values.get("precision") in (16, "16", "16-mixed"):
         return True
     if name != "autocast":
         return False
     dtype = given.get("dtype")
-    # CUDA's autocast computes in float16 where it is not told otherwise.
+    # CUDA's autocast uses float16 by default.
     return dtype is None or ast.unparse(dtype).rpartition(".")[2] in ("float16", "half")
 
 
 def _is_cast(node: ast.expr) -> bool:
-    """Whether a chain of calls makes a type that NumPy knows."""
+    """Whether a chain of calls returns a type that NumPy supports."""
     while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
         if isinstance(node, ast.Call):
             func = node.func

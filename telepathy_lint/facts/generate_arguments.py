@@ -1,4 +1,4 @@
-"""Arguments of a `generate` call that do nothing, or that make the call raise."""
+"""Finds arguments of a `generate` call that have no effect or make the call raise."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import shown
 from telepathy_lint.sites import Argument, Site
 
-#: Classes with a `generate` of their own.
+#: Classes that define their own `generate`.
 _OWN_GENERATE = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|Bark|Seamless|Moshi|Omni|Rag(?:Seq|Tok)|Dia(?:Model|For)|Csm"
 )
 
 
 class Problem(NamedTuple):
-    """One argument that does not do what it says, and what a fix would do about it."""
+    """An argument that does not work, and the changes of its fix."""
 
     argument: Argument
     detail: str
@@ -40,7 +40,7 @@ def problems_of(site: Site) -> list[Problem]:
 
 
 def _is_plain(site: Site) -> bool:
-    """Whether the call surely runs transformers' own `generate`, of classes whose arguments are known."""
+    """Whether the call certainly runs transformers' own `generate`, with known arguments."""
     return bool(site.about) and not any(
         may_know_more(load) or any(re.search(_OWN_GENERATE, name) for name in load.loaded)
         for load in site.about
@@ -53,8 +53,8 @@ def _unknown(site: Site) -> Iterator[Problem]:
         if argument is None or argument.optional or any(load.kind != "model" for load in site.about):
             continue
         renamed = Change(renamed=((name, meant),)) if meant and site.argument(meant) is None else None
-        detail = f"generate() has no {name} and raises"
-        yield Problem(argument, f"{detail}: the name is {meant}" if meant else detail, renamed, "unsafe")
+        detail = f"generate() has no argument {name} and raises an error"
+        yield Problem(argument, f"{detail}; use {meant}" if meant else detail, renamed, "unsafe")
 
 
 def _lengths(site: Site) -> Iterator[Problem]:
@@ -64,7 +64,7 @@ def _lengths(site: Site) -> Iterator[Problem]:
             continue
         if not _is_number(wins) or any(value.is_none for value in argument.values):
             continue
-        detail = f"{name}={shown(argument.values[0])} does nothing: {winner} wins"
+        detail = f"{name}={shown(argument.values[0])} has no effect: {winner} takes precedence"
         yield Problem(argument, detail, Change(removed=(name,)))
 
 
@@ -77,11 +77,11 @@ def _sequences(site: Site) -> Iterator[Problem]:
         return
     beams = _beams_of(site)
     if beams is not None and wanted > beams:
-        text = f"num_return_sequences={shown(argument.values[0])} raises"
+        text = f"num_return_sequences={shown(argument.values[0])} is an error"
         if beams == 1:
-            detail = f"{text}: greedy decoding gives one sequence; set do_sample=True or num_beams"
+            detail = f"{text}: greedy decoding returns one sequence; set do_sample=True or num_beams"
         else:
-            detail = f"{text}: {beams} beams give at most {beams} sequences"
+            detail = f"{text}: {beams} beams return at most {beams} sequences"
         yield Problem(argument, detail)
 
 
@@ -94,7 +94,7 @@ def _beams(site: Site) -> Iterator[Problem]:
             continue
         if all(value.kind == "const" and value.data not in defaults for value in argument.values):
             where = "num_beams is 1" if site.argument("num_beams") is not None else "num_beams is not set"
-            detail = f"{name} does nothing: only beam search looks at it, and {where}"
+            detail = f"{name} has no effect: only beam search uses it, and {where}"
             yield Problem(argument, detail, Change(removed=(name,)))
 
 
@@ -105,11 +105,11 @@ def _outputs(site: Site) -> Iterator[Problem]:
         argument = site.argument(name)
         if is_always(argument, True):
             assert argument is not None
-            yield Problem(argument, f"{name} does nothing without return_dict_in_generate=True")
+            yield Problem(argument, f"{name} has no effect without return_dict_in_generate=True")
 
 
 def _beams_of(site: Site) -> int | None:
-    """How many beams the call surely searches with; None where that cannot be told."""
+    """The number of beams that the call certainly uses; None if unknown."""
     argument = site.argument("num_beams")
     if argument is not None:
         numbers = {value.data for value in argument.values if value.kind == "const"}
@@ -120,7 +120,7 @@ def _beams_of(site: Site) -> int | None:
 
 
 def _decided_in_sight(site: Site) -> bool:
-    """Whether nothing but the call can say how it decodes: decoders ship no beams and no dictionaries."""
+    """Whether only the call sets how it decodes: decoders ship neither beams nor return_dict_in_generate."""
     return (
         not site.opaque
         and site.argument("generation_config") is None

@@ -1,7 +1,7 @@
-"""Models in evaluation mode whose parameters collect gradients that nobody uses.
+"""Finds models in evaluation mode whose parameters collect unused gradients.
 
-A backward pass through a model allocates a gradient for every parameter that requires one, which all do after a load:
-as much memory as the weights, kept until the process ends. `eval()` does not change that.
+A backward pass through a model allocates a gradient for each parameter that requires one; after a load, all
+do. They take as much memory as the weights until the process ends. `eval()` does not change that.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from telepathy_lint.sites.site import Site
 
 _OPTIMIZER = r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
 _OPTIMIZERS = ("Adam", "SGD", "Optim", "optim", "Adafactor")
-#: Expressions that can hand an object on.
+#: Expressions that may return an object in them.
 _HANDS_ON = (
     ast.Name, ast.Attribute, ast.Call, ast.IfExp, ast.BoolOp, ast.Subscript, ast.Tuple, ast.List, ast.NamedExpr, ast.Await,
 )  # fmt: skip
-#: Functions that look at a model and keep nothing of it.
+#: Functions that read a model and do not store it.
 _LOOKERS = frozenset(
     {"print", "len", "isinstance", "hasattr", "getattr", "id", "type", "next", "str", "sum", "del"}
 )
 
 
 def may_train_through(file: File) -> bool:
-    """Whether the file has what it takes: an evaluation mode, a backward pass, an optimizer. Costs nothing to ask."""
+    """Whether the file has an evaluation mode, a backward pass and an optimizer; a cheap test."""
     words = file.words
     return words.has("backward") and words.has("eval") and words.has(*_OPTIMIZERS, whole=False)
 
 
 class Gradients:
-    """Finds, for the loads of one file, the call through which unused gradients are allocated.
+    """Finds, for the loads in one file, the call that allocates unused gradients.
 
-    What the file does to any model is collected once, when a first load needs it.
+    Facts about all models in the file are collected once, when the first load needs them.
     """
 
     def __init__(self, file: File) -> None:
@@ -50,11 +50,11 @@ class Gradients:
         self.objects = file.objects
 
     def trained_through(self, site: Site) -> ast.Call | None:
-        """The forward call of a frozen model that was not told so; None where anything about it is unsure."""
+        """The forward call of a model in evaluation mode that is not frozen; None if anything about it is uncertain."""
         if site.unseen or site.indirect or self._is_quantized(site):
             return None
         load = site.call
-        # The cheap questions first: most models are frozen, or never put in evaluation mode.
+        # Cheap tests first: most models are frozen, or never in evaluation mode.
         if load not in self._evaluated or load in self._trained or are_open(self._trained):
             return None
         if load in self._freed or are_open(self._freed):
@@ -71,19 +71,19 @@ class Gradients:
                 return None if self._is_handed_over(load) else call
         return None
 
-    # ---- the parts of the question
+    # ---- the parts of the answer
 
     def _is_quantized(self, site: Site) -> bool:
         return site.argument("load_in_4bit", "load_in_8bit", "quantization_config") is not None
 
     @cached_property
     def _evaluated(self) -> Makers:
-        """The objects that `eval()` is called on."""
+        """The objects on which `eval()` is called."""
         return frozenset().union(*self._owners_of_calls("eval"))
 
     @cached_property
     def _trained(self) -> Makers:
-        """The objects that `train()` is called on."""
+        """The objects on which `train()` is called."""
         return frozenset().union(*self._owners_of_calls("train"))
 
     def _owners_of_calls(self, method: str) -> Iterator[Makers]:
@@ -94,14 +94,14 @@ class Gradients:
 
     @cached_property
     def _forward(self) -> list[tuple[ast.Call, Makers]]:
-        """The calls behind everything that `backward` is called on, in reading order, each with what it calls."""
+        """The calls that lead to a `backward`, in reading order, each with the called object."""
         found: dict[ast.Call, None] = {}
         for use in self.file.uses.of("backward"):
             call = self.tree.parent.get(use)
             if not isinstance(use, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not use:
                 continue
             if any(keyword.arg == "inputs" for keyword in call.keywords):
-                continue  # gradients go to the named inputs only
+                continue  # gradients are only computed for the named inputs
             context = self.tree.context_of(call)
             for node in [use.value, *call.args]:
                 for each in self.objects.makers(node, context, GRADIENT):
@@ -111,14 +111,14 @@ class Gradients:
         return [(call, self._called(call)) for call in ordered]
 
     def _inputs(self, call: ast.Call) -> Makers:
-        """The calls behind what a forward pass is given."""
+        """The makers of the inputs of a forward pass."""
         context = self.tree.context_of(call)
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
         return frozenset().union(*(self.objects.makers(node, context, GRADIENT) for node in given))
 
     @cached_property
     def _freed(self) -> Makers:
-        """The objects that a write of `requires_grad` may concern, or whose gradients are looked at."""
+        """The objects whose `requires_grad` may be set, or whose gradients are read."""
         found: set[Maker] = set()
         for word in ("requires_grad", "requires_grad_", "grad"):
             for use in self.file.uses.of(word):
@@ -132,7 +132,7 @@ class Gradients:
         return frozenset(found)
 
     def _owners(self, node: ast.expr, depth: int = 0) -> Makers:
-        """The objects whose parameters, or parts, an expression may be."""
+        """The objects whose parameters or parts an expression may be."""
         found: set[Maker] = set()
         for each in self._of(node):
             if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and depth < 4:
@@ -141,7 +141,7 @@ class Gradients:
         return frozenset(found)
 
     def _is_handed_over(self, load: ast.Call) -> bool:
-        """Whether the model itself is given to code that cannot be seen, or kept as a part of another object."""
+        """Whether the model itself is passed to unknown code, or stored in another object."""
         if load in self._kept:
             return True
         for name in self._names.get(load, ()):
@@ -157,7 +157,7 @@ class Gradients:
 
     @cached_property
     def _kept(self) -> Makers:
-        """The objects that are kept in an attribute."""
+        """The objects that are stored in attributes."""
         found: set[Maker] = set()
         for entries in self.file.uses.stores().values():
             for binding, scope in entries:
@@ -167,7 +167,7 @@ class Gradients:
 
     @cached_property
     def _names(self) -> dict[Maker, list[str]]:
-        """The names that each object goes by, in any scope."""
+        """The names of each object, in any scope."""
         found: dict[Maker, dict[str, None]] = {}
         for scope in self.tree.all_scopes():
             for name, bindings in scope.bindings.items():
@@ -187,7 +187,7 @@ class Gradients:
 
     @cached_property
     def _optimized(self) -> Makers | None:
-        """The objects whose parameters the file's optimizers get; None where that cannot be told."""
+        """The objects whose parameters the file's optimizers get; None if unknown."""
         found: set[Maker] = set()
         for call in self._calls_of_optimizers():
             context = self.tree.context_of(call)
@@ -215,7 +215,7 @@ class Gradients:
                 yield node
 
     def _called(self, call: ast.Call) -> Makers:
-        """The module whose forward pass a call is."""
+        """The module whose forward pass a call runs."""
         func = call.func
         return self._of(func.value if isinstance(func, ast.Attribute) and func.attr == "forward" else func)
 
@@ -224,5 +224,5 @@ class Gradients:
 
 
 def is_parameters(call: ast.Call) -> bool:
-    """Whether a call hands out the parameters, or parts, of the object it is made on."""
+    """Whether a call returns the parameters or parts of its object."""
     return isinstance(call.func, ast.Attribute) and call.func.attr in PARTS

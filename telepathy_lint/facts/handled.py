@@ -1,8 +1,8 @@
-"""What a file does with a loaded object, where that can be seen: followed forward, from the load to each use.
+"""Finds all uses of a loaded object in a file, following it forwards from the load.
 
-`objects.py` goes from a use back to the load. A rule that wants to know that *nothing else* is done with an
-object has to go the other way, and to know where it loses sight of it. Names are followed without their scopes: a name that
-means something else in another function only adds uses, so that less counts as known.
+`objects.py` goes from a use back to the load. A rule that must know that *nothing else* is done with an
+object needs the other direction, and must know where the object can no longer be followed. Names are followed
+regardless of scopes: a different variable with the same name only adds uses, so that less counts as known.
 """
 
 from __future__ import annotations
@@ -19,55 +19,57 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites.site import Site
 
-#: Functions that look at an object and keep nothing of it.
-LOOKERS = frozenset({"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del"})
-#: Ways to reach a name without writing it.
+#: Functions that read an object and do not store it.
+LOOKERS = frozenset(
+    {"print", "len", "isinstance", "hasattr", "id", "type", "repr", "str", "del", "fit_tokenizer"}
+)
+#: Ways to access a variable without writing its name.
 _HIDDEN = ("globals(", "locals(", "vars(", "exec(", "eval(")
 
 
-#: A name that is read more often is not followed: what is said of a file must not grow with the square of its length.
+#: A name with more reads is not followed, so that the time stays linear in the length of the file.
 _MOST_READS = 200
 
 
 class Use(NamedTuple):
-    """One thing that is done with an object."""
+    """A use of an object."""
 
     how: Literal["call", "method", "attribute", "store", "argument"]
-    #: The method's or attribute's name, or the last part of the called function's.
+    #: The name of the method or attribute, or the last part of the function's name.
     name: str
     node: ast.expr
-    #: The call that the object, or its method, is used in.
+    #: The call that uses the object or its method.
     call: ast.Call | None = None
 
     def keyword(self, name: str) -> ast.expr | None:
-        """What the call gives for a keyword."""
+        """The value of a keyword argument in the call."""
         given = self.call.keywords if self.call is not None else []
         return next((each.value for each in given if each.arg == name), None)
 
     @property
     def spreads(self) -> bool:
-        """Whether the call gets keywords that are not written in it."""
+        """Whether the call spreads keyword arguments."""
         return self.call is not None and any(each.arg is None for each in self.call.keywords)
 
 
 class _LostError(Exception):
-    """The object goes where it cannot be followed, or is used in a way that was not asked for."""
+    """The object cannot be followed further, or is used in a way that is not accepted."""
 
 
 def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None:
-    """All that is done with the object that a site loads; None where there may be more, or something `accept` refuses."""
+    """All uses of the object that a site loads; None if there may be more, or `accept` refuses one."""
     follower = _Follower(site.context.scope.tree, accept)
     try:
-        follower.follow(site.call)
+        follower.follow(site.call, site.pair)
     except _LostError:
         return None
     return tuple(follower.uses)
 
 
 def seen(site: Site) -> tuple[Use, ...]:
-    """What is seen to be done with the object that a site loads, whatever else may be."""
+    """The known uses of the object that a site loads; there may be more."""
     follower = _Follower(site.context.scope.tree, None)
-    follower.follow(site.call)
+    follower.follow(site.call, site.pair)
     return tuple(follower.uses)
 
 
@@ -78,9 +80,12 @@ class _Follower:
         self.uses: list[Use] = []
         self.names: set[str] = set()
 
-    def follow(self, call: ast.Call) -> None:
-        self.tree.context_of(call)  # its parents are known from here on
-        self._value(call)
+    def follow(self, call: ast.Call, pair: bool) -> None:
+        self.tree.context_of(call)  # sets the parents of the call
+        if pair:
+            self._placed(call, 0)
+        else:
+            self._value(call)
 
     def _use(self, use: Use) -> None:
         if self.accept is not None and not self.accept(use):
@@ -92,9 +97,9 @@ class _Follower:
             raise _LostError
 
     def _value(self, node: ast.expr) -> None:
-        """Follow the value of an expression to what holds it."""
+        """Follow the value of an expression to the node that uses it."""
         if node not in self.tree.parent:
-            self.tree.context_of(node)  # remembered from an earlier scan of the file
+            self.tree.context_of(node)  # sets the parents, which an earlier scan may have dropped
         step = onward(node, self.tree.parent)
         how, holder = step.how, step.holder
         for target in step.targets if how != "looped" else ():
@@ -120,7 +125,7 @@ class _Follower:
         elif how != "bound" and not isinstance(
             holder, (ast.Expr, ast.Delete, ast.FormattedValue, ast.If, ast.IfExp)
         ):
-            self._lose()  # returned, kept in a container, looped over ...
+            self._lose()  # returned, stored in a container, iterated ...
 
     def _attribute(self, node: ast.Attribute, step: Step) -> None:
         if step.how == "store":
@@ -159,7 +164,7 @@ class _Follower:
             self._lose()
 
     def _prepared(self, call: ast.Call, place: int) -> None:
-        """`model, optimizer = accelerator.prepare(model, optimizer)`: each object comes back in its place."""
+        """`model, optimizer = accelerator.prepare(model, optimizer)`: returns each object at its own index."""
         holder = self.tree.parent.get(call)
         target = holder.targets[0] if isinstance(holder, ast.Assign) else None
         if isinstance(target, ast.Tuple) and len(target.elts) == len(call.args):
@@ -168,7 +173,7 @@ class _Follower:
             self._lose()
 
     def _returned(self, stmt: ast.Return, place: int | None) -> None:
-        """Follow what a function of a script gives back, alone or at a place of a tuple, to where it is called."""
+        """Follow the return value of a function in a script, alone or in a tuple, to its calls."""
         function = self._around(stmt)
         if function is None or not self.tree.source.once(_is_script):
             self._lose()
@@ -183,15 +188,19 @@ class _Follower:
             elif place is None:
                 self._value(call)
             else:
-                holder = self.tree.parent.get(call)
-                target = holder.targets[0] if isinstance(holder, ast.Assign) else None
-                if isinstance(target, ast.Tuple) and place < len(target.elts):
-                    self._target(target.elts[place])
-                else:
-                    self._lose()
+                self._placed(call, place)
+
+    def _placed(self, call: ast.Call, place: int) -> None:
+        """Follow one of several objects that a call returns."""
+        holder = self.tree.parent.get(call)
+        target = holder.targets[0] if isinstance(holder, ast.Assign) else None
+        if isinstance(target, ast.Tuple) and place < len(target.elts):
+            self._target(target.elts[place])
+        else:
+            self._lose()
 
     def _around(self, stmt: ast.stmt) -> ast.FunctionDef | None:
-        """The function of the module itself that a statement stands in."""
+        """The module-level function that contains a statement."""
         node: ast.AST | None = stmt
         while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             node = self.tree.parent.get(node)
@@ -215,7 +224,7 @@ class _Follower:
         if isinstance(target, ast.Name):
             self._name(target.id)
         else:
-            self._lose()  # an attribute can be read anywhere
+            self._lose()  # an attribute may be read anywhere
 
     def _name(self, name: str) -> None:
         if name in self.names:
@@ -225,7 +234,7 @@ class _Follower:
             self.tree.source.path.endswith(".ipynb")
             and re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", self.tree.text)
         ):
-            self._lose()  # a notebook's magics use names, too
+            self._lose()  # a notebook's magics may use names
         if name not in self.tree.reads:
             self.tree.reads[name] = _reads(self.tree, name)
         reads = self.tree.reads[name]
@@ -235,7 +244,7 @@ class _Follower:
             self._value(node)
 
     def _function(self, node: ast.expr) -> ast.FunctionDef | None:
-        """The function of the file that is called, where it is sure to be the one."""
+        """The function in the file that is certainly called."""
         if not isinstance(node, ast.Name):
             return None
         bound = self.tree.top.bindings.get(node.id, [])
@@ -244,7 +253,7 @@ class _Follower:
 
 
 def _reads(tree: Tree, name: str) -> list[ast.Name] | None:
-    """Where a name is read, in any scope; None where a function declares it as another's."""
+    """The reads of a name, in any scope; None if a function declares it global or nonlocal."""
     found = []
     for node in tree.visit(tree.lines_with(name)):
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
@@ -255,12 +264,13 @@ def _reads(tree: Tree, name: str) -> list[ast.Name] | None:
 
 
 def _is_script(text: str) -> bool:
-    """Whether the file is run, so that nothing else has what its functions give back."""
+    """Whether the file is run as a script, so that no other file gets the results of its functions."""
     return re.search(r"""(?:^|[\r\n])if __name__ == ["']__main__["']""", text) is not None
 
 
 def _hides_names(text: str) -> bool:
-    # Plain searches: one expression for all words takes several times as long. `model.eval()` is another function.
+    # Plain searches, because a regular expression for all words takes several times as long. `model.eval()`
+    # is not `eval()`.
     for word in _HIDDEN:
         at = text.find(word)
         while at >= 0:

@@ -1,4 +1,4 @@
-"""Arguments of a loading call that do not do what they say: nothing looks at them, or the call fails because of them."""
+"""Finds arguments of a loading call that have no effect or make the call fail."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import line_name, literal, value_text, written
 from telepathy_lint.sites import Argument, Site
 
-#: A file with these registers attention functions of its own.
+#: Names in files that register their own attention functions.
 _REGISTERS = ("AttentionInterface", "ALL_ATTENTION_FUNCTIONS", "ALL_MASK_ATTENTION_FUNCTIONS")
-#: A file with these may compute in half precision although it loads float32.
+#: Names in files that may compute in half precision although they load float32.
 _HALVES = (
     "autocast", "Trainer", "mixed_precision", "bf16", "fp16", "Accelerator", "deepspeed", "ightning", ".half()",
     "bfloat16", "float16", "dtype=",
@@ -23,7 +23,7 @@ _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
 class Problem(NamedTuple):
-    """One argument that does not do what it says; what a fix removes or replaces, or moves into `model_kwargs`."""
+    """An argument that does not work, and its fix: a removal, a replacement, or a move into `model_kwargs`."""
 
     argument: Argument
     detail: str
@@ -48,7 +48,9 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
         return None
     if site.kind == "tokenizer":
         if name in table.MODEL_ARGUMENTS and not may_know_more(site):
-            return Problem(argument, "is a model's argument: a tokenizer ignores it", Change(removed=(name,)))
+            return Problem(
+                argument, "is an argument of models; a tokenizer ignores it", Change(removed=(name,))
+            )
         return None
     if site.kind == "pipeline" and argument.how != "model_kwargs":
         if name in table.PIPELINE_ARGUMENTS:
@@ -62,7 +64,7 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
     if site.kind != "model" or site.unseen or "config" in site.arguments:
         return None
     if name == "max_memory" and not _placed(site) and literal(argument) is not None:
-        detail = "means nothing without a device_map"
+        detail = "has no effect without a device_map"
         return Problem(argument, detail, Change(removed=(name,)))
     if name == "output_attentions" and literal(argument) is True and not may_know_more(site):
         return _eager(site, argument)
@@ -70,9 +72,9 @@ def _judged(site: Site, argument: Argument) -> Problem | None:
 
 
 def _placed(site: Site) -> bool:
-    """Whether something other than max_memory may say where the weights go."""
+    """Whether something other than max_memory may place the weights."""
     if site.loader and not site.lacks("device_map"):
-        return True  # the loader's own choice
+        return True  # the loader's default
     return any(
         site.argument(name) is not None and not site.lacks(name)
         for name in ("device_map", "quantization_config", "load_in_8bit", "load_in_4bit", "tp_plan")
@@ -82,20 +84,22 @@ def _placed(site: Site) -> bool:
 def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
     name, value = argument.name, literal(argument)
     if value is None or argument.optional:
-        return None  # None is as if it were not there
-    how, detail = table.PIPELINE_ARGUMENTS[name], "does not reach the model: it belongs into model_kwargs"
+        return None  # None is the same as no argument
+    how, detail = table.PIPELINE_ARGUMENTS[name], "is not passed to the model; put it into model_kwargs"
     if how == "remove":
-        return Problem(argument, "does not reach the model and is not needed", Change(removed=(name,)))
+        return Problem(argument, "is not passed to the model and is not needed", Change(removed=(name,)))
     if how == "rename":
         new = None if "token" in site.arguments else Change(renamed=((name, "token"),))
-        return Problem(argument, "does not reach the hub: the name is token", new)
+        return Problem(argument, "is not passed to the hub; use token", new)
     if argument.how != "keyword":
         return Problem(argument, detail)
     if how == "model_kwargs":
         return Problem(argument, detail, moved=f'"{name}": {value_text(site, argument)}', safety="unsafe")
     value = written(argument)
     if value is False:
-        return Problem(argument, "does not reach the model and is the default", Change(removed=(name,)))
+        return Problem(
+            argument, "is not passed to the model and has the default value", Change(removed=(name,))
+        )
     if value is not True:
         return Problem(argument, detail)
     if how == "attention":
@@ -108,26 +112,28 @@ def _kept_by_pipeline(site: Site, argument: Argument) -> Problem | None:
 
 
 def _conflict(site: Site, argument: Argument) -> Problem | None:
-    """An argument of a pipeline beside another that says the same: the call raises, or one of them loses."""
+    """An argument of a pipeline that conflicts with another one: the call raises, or one is ignored."""
     name = argument.name
     if name in ("dtype", "torch_dtype"):
         inner = next((each for each in ("dtype", "torch_dtype") if each in _inside_model_kwargs(site)), None)
         known = all(value.kind in ("const", "symbol") and not value.is_none for value in argument.values)
         if inner is None or argument.how != "keyword" or not known:
             return None
-        detail = f'raises beside model_kwargs["{inner}"]: give it once'
+        detail = f'is an error together with model_kwargs["{inner}"]; pass it once'
         return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
     placed = site.argument("device_map")
     if name != "device" or argument.how != "keyword" or placed is None or placed.optional:
         return None
     if not all(value.kind == "const" and not value.is_none for value in (*argument.values, *placed.values)):
         return None
-    detail = "is given beside device_map: transformers 4 raises, 5 moves the whole model there"
+    detail = (
+        "conflicts with device_map: transformers 4 raises an error, 5 moves the whole model to the device"
+    )
     return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
 
 
 def _inside_model_kwargs(site: Site) -> set[str]:
-    """The keys of a `model_kwargs` that is written in the call."""
+    """The keys of a `model_kwargs` that is a literal in the call."""
     given = site.argument("model_kwargs")
     node = given.node.value if given is not None and isinstance(given.node, ast.keyword) else None
     if not isinstance(node, ast.Dict):
@@ -136,19 +142,19 @@ def _inside_model_kwargs(site: Site) -> set[str]:
 
 
 def _given_with_a_model(site: Site, argument: Argument) -> Problem | None:
-    """An argument of a pipeline that gets a loaded model, which it has nothing to say about any more."""
+    """An argument for loading in a pipeline that gets a loaded model."""
     name = argument.name
     if argument.how != "keyword" or argument.optional or any(value.is_none for value in argument.values):
         return None
     if name in table.LOADING_ARGUMENTS:
         if name == "model_kwargs" and site.argument("tokenizer") is None:
-            return None  # they also go to the tokenizer that the pipeline then loads
-        return Problem(argument, "does nothing: the model is loaded already", Change(removed=(name,)))
+            return None  # the pipeline also passes them to the tokenizer that it loads
+        return Problem(argument, "has no effect: the model is already loaded", Change(removed=(name,)))
     if name != "device" or not site.about or not all(value.kind == "const" for value in argument.values):
         return None
     if all(_is_spread(load) for load in site.about):
         line = line_name(site.about[0].source, site.about[0].call.lineno)
-        detail = f"cannot move the model, which the device_map on {line} has placed"
+        detail = f"cannot move the model: the device_map on {line} has placed it"
         return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
     return None
 
@@ -163,11 +169,11 @@ def _is_spread(load: Site) -> bool:
 
 
 def into_model_kwargs(site: Site, moved: dict[str, str]) -> Change | None:
-    """Arguments as entries of the pipeline's `model_kwargs`; None where these are not written out in the call."""
+    """Move arguments into the pipeline's `model_kwargs`; None if it is not a literal in the call."""
     given, (first, *others) = site.arguments.get("model_kwargs"), moved
     entries = list(moved.values())
     if given is None:
-        # The dict takes the place of the first argument that moves into it.
+        # The dict replaces the first argument that moves into it.
         new = ((first, f"{{{', '.join(entries)}}}"),)
         change = Change(removed=tuple(others), renamed=((first, "model_kwargs"),), replaced=new)
         return None if site.opaque else change
@@ -194,7 +200,7 @@ def _wrong_dtype(site: Site, argument: Argument) -> Problem | None:
         torch = site.has_torch
         new = f"torch.{meant}" if torch else f'"{meant}"'
         change = Change(replaced=((argument.name, new),)) if written else None
-        return Problem(argument, f"has no value {value.data!r}: write {new}", change)
+        return Problem(argument, f"cannot be {value.data!r}; use {new}", change)
     return None
 
 
@@ -205,12 +211,12 @@ def _wrong_attention(site: Site, argument: Argument) -> Problem | None:
             return None
         meant = table.ATTENTION_NAMES[str(value)]
         if not meant:
-            return Problem(argument, f"has no value {value!r}")
+            return Problem(argument, f"cannot be {value!r}")
         written = argument.how == "keyword" and value_text(site, argument)[1:-1] == value
         change = Change(replaced=((argument.name, f'"{meant}"'),)) if written else None
-        return Problem(argument, f"has no value {value!r}: write {meant!r}", change, safety="unsafe")
+        return Problem(argument, f"cannot be {value!r}; use {meant!r}", change, safety="unsafe")
     if value in _FLASH and _float32(site) and not any(word in _rest(site) for word in _HALVES):
-        return Problem(argument, f"{value!r} computes in float16 and bfloat16 only, the model is float32")
+        return Problem(argument, f"{value!r} only supports float16 and bfloat16, but the model is float32")
     return None
 
 
@@ -232,17 +238,19 @@ def _float32(site: Site) -> bool:
 
 
 def _rest(site: Site) -> str:
-    """The file without the call."""
+    """The text of the file without the call."""
     return site.source.text[: site.start] + site.source.text[site.end :]
 
 
 def _eager(site: Site, argument: Argument) -> Problem | None:
     given = site.argument("attn_implementation")
     if given is None or site.lacks("attn_implementation"):
-        detail = "silently selects eager attention: say so"
+        detail = "silently selects eager attention; set attn_implementation"
         said = (("attn_implementation", '"eager"'),)
         return Problem(argument, detail, Change(added=said) if given is None else Change(replaced=said))
     value = literal(given)
     if isinstance(value, str) and value != "eager" and value not in table.ATTENTION_NAMES:
-        return Problem(argument, f"raises with {value!r}: only eager attention gives the weights")
+        return Problem(
+            argument, f"is an error with {value!r}: only eager attention returns attention weights"
+        )
     return None

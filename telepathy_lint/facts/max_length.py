@@ -1,4 +1,4 @@
-"""Where a file says by `max_length` how long a model generates: a config's `max_new_tokens` would win over it."""
+"""Finds where a file passes `max_length` for generation; a config's `max_new_tokens` would take precedence over it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from telepathy_lint.sites.site import Site
 
 
 class Lengths:
-    """The calls of one file that give a `max_length` to `generate`, by themselves or through a pipeline."""
+    """The calls in one file that pass `max_length` to `generate`, directly or through a pipeline."""
 
     def __init__(self, file: File) -> None:
         self.file = file
         self.tree = file.tree
 
     def given(self, site: Site) -> bool:
-        """Whether the load itself gets one, some `generate` of the file, or a pipeline made of the model."""
+        """Whether the load itself gets one, or a `generate` call in the file, or a pipeline with the model."""
         return (
             self._says(site.call) or self._at_generate or any(self._pipes(call, site) for call in self._piped)
         )
@@ -32,7 +32,7 @@ class Lengths:
         return any(self._says(call) for call in self._generating())
 
     def _generating(self) -> Iterator[ast.Call]:
-        """The calls of some `generate`, and those that are handed one: a thread's, `partial`."""
+        """The calls of `generate`, and those that get it as an argument: threads, `partial`."""
         for use in self.file.uses.of("generate"):
             parent = self.tree.parent.get(use)
             if isinstance(parent, ast.keyword):
@@ -42,7 +42,7 @@ class Lengths:
 
     @cached_property
     def _piped(self) -> list[ast.Call]:
-        """The calls that may be a pipeline's, or make one, and say `max_length`."""
+        """The calls that may create or call a pipeline, and pass `max_length`."""
         if "ipeline" not in self.tree.text:
             return []
         words = self.file.words
@@ -51,7 +51,7 @@ class Lengths:
         return [call for call in calls if self._says(call)]
 
     def _pipes(self, call: ast.Call, site: Site) -> bool:
-        """Whether a call makes a pipeline of the model, or calls one."""
+        """Whether a call creates a pipeline with the model, or calls such a pipeline."""
         objects, context = self.file.objects, self.tree.context_of(call)
         if self._makes_pipeline(call):
             given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "model")]
@@ -62,7 +62,7 @@ class Lengths:
         )
 
     def _makes_pipeline(self, call: ast.Call) -> bool:
-        """Whether `pipeline` or the class of one is called."""
+        """Whether a call is one of `pipeline` or of a pipeline class."""
         values = self.file.values.evaluate(call.func, self.tree.context_of(call))
         names = [str(value.data) for value in values if value.kind == "symbol"]
         return any(catalog.in_transformers(name) and name.lower().endswith("pipeline") for name in names)

@@ -1,4 +1,4 @@
-"""What a loading call has that transformers left behind: arguments, classes, tasks; decided from `load_arguments`."""
+"""Finds arguments, classes and tasks of a loading call that transformers has renamed or removed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _STATUS = {
 
 
 def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, table.Old, str]]:
-    """The call's arguments that are old for the project's version, and what becomes of them."""
+    """The outdated arguments of the call for the project's version, with the consequence."""
     elsewhere = site.unseen or "config" in site.arguments or may_know_more(site)
     for old in table.OLD:
         argument = site.arguments.get(old.name)
         if argument is None or argument.name in site.inherited or argument.how == "positional":
             continue
         if site.loader and argument.name == "torch_dtype":
-            continue  # the loader takes both names
+            continue  # the loader accepts both names
         outcomes = old.outcome(table.place_of(site.kind, argument.how))
         if outcomes is None or not table.fits(old, settings.target_version):
             continue
@@ -40,14 +40,14 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
 
 
 def new_class(site: Site) -> tuple[str, table.Version] | None:
-    """The successor of the one class that is loaded."""
+    """The replacement of the loaded class, if there is exactly one."""
     if len(site.classes) != 1 or site.kind != "model" or site.indirect or len(site.loaded) != 1:
         return None
     return table.OLD_CLASSES.get(last(site.loaded[0]))
 
 
 def may_miss(site: Site, settings: Settings) -> bool:
-    """Whether the new class may not know the model: in transformers 4 two families of video models are left out."""
+    """Whether the new class may not support the model: in transformers 4 it lacks two families of video models."""
     return not allows(settings, (5, 0)) and (site.model_id is None or "video" in site.model_id.lower())
 
 
@@ -64,16 +64,16 @@ def allows(settings: Settings, since: table.Version) -> bool:
 
 
 def may_know_more(site: Site) -> bool:
-    """Whether code that is not transformers' own may take the argument: a local class, or the checkpoint's."""
+    """Whether code outside transformers may accept the argument: a local class, or the checkpoint's code."""
     return is_remote(site) or any(not name.startswith("transformers.") for name in site.loaded)
 
 
 def is_remote(site: Site) -> bool:
-    """Whether the checkpoint may bring its own code, which knows the Auto classes by their old names."""
+    """Whether the checkpoint may have its own code, which knows the Auto classes by their old names."""
     remote = site.argument("trust_remote_code")
     return remote is not None and literal(remote) is not False
 
 
 def _decoder(site: Site) -> bool:
-    """Whether the class is one that never had the generation parameters as settings of its own."""
+    """Whether the class never accepted generation parameters."""
     return all(last(name).endswith(("ForCausalLM", "LMHeadModel")) for name in site.loaded)

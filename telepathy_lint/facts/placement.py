@@ -1,50 +1,93 @@
-"""Where a file places its models: whether another device map would change anything."""
+"""Decides whether another device map would make a difference in this file."""
 
 from __future__ import annotations
 
 import ast
 import re
 
+from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs
 
-#: Signs that several processes may run the script, or that more than one GPU is meant.
+#: Signs that the script may run in several processes, or is written for several GPUs.
 _LAUNCHES = (
     r"(?i)torchrun|accelerator|accelerate launch|deepspeed|fsdp|mp\.spawn|local_rank|process_index|world_size|slurm"
     r"|torch\.distributed|Trainer\(|DataParallel"
 )
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
+#: The device of the process, from accelerate or the training arguments of transformers.
+_OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b"
 _FIRST = ("cuda", "cuda:0")
-#: Tensors, or a default for them, on a GPU that the script names.
+#: Code that starts processes from a notebook; otherwise its kernel is a single process.
+_STARTS = r"(?i)notebook_launcher|mp\.spawn|init_process_group|DataParallel|local_rank"
+_STARTING_LINE = rb"[!%][^\n\"]*(?:torchrun|accelerate launch|deepspeed|srun|mpirun|torch\.distributed)"
+#: Code that saves results; in a launcher, all processes would write the same file.
+_KEEPS_RESULTS = (
+    r"json\.dump\(|pickle\.dump\(|torch\.save\(|np\.savez?\w*\(|savefig\(|csv\.(?:Dict)?[wW]riter\("
+    r"|\.(?:to_(?:csv|json|parquet|excel|pickle)|write|writelines|writerows?|write_text|write_jsonl|save_to_disk)\("
+)
+#: Code that moves tensors to the device of the model.
+_FOLLOWS_THE_MODEL = r"(?:\.to\(|device\s*=)\s*(?:next\()?(?:\w+\.)*\w*(?:model|llm|lm|net)\w*(?:\.parameters\(\)\))?\.device\b"
+_ONE_VISIBLE_GPU = r"""CUDA_VISIBLE_DEVICES["']\]\s*=\s*["']\d+["']"""
+#: Code that places tensors, or sets the default, on a GPU by name.
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
 
 
 def is_placed_alike(site: Site) -> bool:
-    """Whether another map would change nothing in the one process that the file shows.
+    """Whether another device map would make no difference in a single process.
 
-    Such are a plain CPU, and "auto" or the first GPU in a script without a launcher that also puts its tensors on that GPU
-    by hand.
+    This holds for the CPU, and for "auto" or the first GPU if there is only one process: in a notebook, with
+    one visible GPU, and in a script without a launcher that moves its tensors to the model's device or saves
+    results.
     """
     argument = site.argument("device_map")
     if argument is None or argument.optional:
         return False
     if is_on_the_cpu(site):
-        return True  # where nothing has to find room
+        return True  # there, placement does not depend on free memory
     if all(map(_is_own_gpu, argument.values)):
-        return True  # as the loader places each process of a launcher
-    if site.source.once(_means_several_gpus) or not all(map(_is_one_place, argument.values)):
+        return True  # the loader would place each process of a launcher in the same way
+    if not all(map(_is_one_place, argument.values)):
         return False
-    return not site.source.once(_launches) and bool(site.source.once(_places_by_hand))
+    if runs_as_one_process(site):
+        return True
+    if site.source.once(_means_several_gpus) or site.source.once(launches):
+        return False
+    return bool(site.source.once(_places_by_hand))
+
+
+def runs_as_one_process(site: Site) -> bool:
+    """Whether the file certainly runs in a single process that has its GPUs to itself."""
+    source = site.source
+    if source.once(_shows_one_gpu):
+        return True
+    if source.path.endswith(".ipynb") or source.once(_is_in_cells):
+        return not source.once(_starts_processes) and re.search(_STARTING_LINE, source.data) is None
+    if source.once(launches):
+        return False
+    reach = reach_of(site)
+    if reach is not None and any(map(launches, reach.texts)):
+        return False
+    if source.once(_is_a_program_of_one):
+        return True
+    return reach is not None and all(map(_is_a_program_of_one, reach.users))
+
+
+def is_spread(site: Site) -> bool:
+    """Whether accelerate computes the map, so that the model may already be on several GPUs."""
+    argument = site.argument("device_map")
+    values = argument.values if argument is not None else ()
+    return all(value.is_none or value.data in SPREADING_MAPS for value in values)
 
 
 def cost_under_a_launcher(site: Site) -> str | None:
-    """What the map does in each process of a launcher that the file shows; None where it shows none, or several maps."""
+    """The effect of the map in each process of a launcher in the file; None if there is no launcher, or several maps."""
     argument = site.argument("device_map")
-    if argument is None or len(argument.values) != 1 or not site.source.once(_launches):
+    if argument is None or len(argument.values) != 1 or not site.source.once(launches):
         return None
     value = argument.values[0]
     if value.kind == "const" and value.data in SPREADING_MAPS:
@@ -58,16 +101,36 @@ def cost_under_a_launcher(site: Site) -> str | None:
     return None
 
 
+def _shows_one_gpu(text: str) -> bool:
+    return re.search(_ONE_VISIBLE_GPU, text) is not None
+
+
+def _is_in_cells(text: str) -> bool:
+    """Whether a script has cells, which editors send to a kernel."""
+    return re.search(r"(?m)^# ?%%", text) is not None
+
+
+def _starts_processes(text: str) -> bool:
+    return re.search(_STARTS, text) is not None
+
+
+def _is_a_program_of_one(text: str) -> bool:
+    return re.search(_FOLLOWS_THE_MODEL, text) is not None or re.search(_KEEPS_RESULTS, text) is not None
+
+
 def _means_several_gpus(text: str) -> bool:
     return occurs(_SEVERAL_GPUS, text)
 
 
 def _is_own_gpu(value: Value) -> bool:
-    """Whether a map puts all of the model on the GPU of its process: `{"": local_rank}`."""
+    """Whether a map puts the whole model on the GPU of its process: `{"": local_rank}`."""
     node = value.node
     if not isinstance(node, ast.Dict) or len(node.keys) != 1 or len(node.values) != 1:
         return False
-    found = re.findall(r"[A-Za-z_]\w*", ast.unparse(node.values[0]))
+    given = ast.unparse(node.values[0])
+    if re.search(_OWN_DEVICE, given):
+        return True
+    found = re.findall(r"[A-Za-z_]\w*", given)
     text = value.context.scope.tree.text
     return any(
         re.search(_RANKS, name)
@@ -88,7 +151,8 @@ def _places_by_hand(text: str) -> bool:
     return occurs(_BY_HAND, text)
 
 
-def _launches(text: str) -> bool:
+def launches(text: str) -> bool:
+    """Whether the file shows that several processes may run it."""
     return occurs(_LAUNCHES, text)
 
 

@@ -1,31 +1,34 @@
-"""What a file shows of a load that makes a finding true and of no use: the default leaves such findings out, `strict` does not.
+"""Decides whether a true finding matters, according to the file; `strict` also reports those that do not.
 
-Evidence silences a finding; the lack of evidence never does. Each answer is sure or it is no: an object that leaves the
-file, or that is used in a way not listed here, is one of which anything may be true.
+Evidence removes a finding; lack of evidence never does. An answer is only yes if it is certain: an object
+that leaves the file, or that is used in a way not listed here, may be used for anything.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.decoding import does_one_task
 from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
-from telepathy_lint.facts.placement import is_on_the_cpu
+from telepathy_lint.facts.reach import reach_of, trees
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
+from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs
 
 # ---- decoding
 
-#: Where text is generated, or may be by something that gets the model.
-_GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
-#: Trainers that only compute losses, without `predict_with_generate` and its like (which are looked for in the text).
+#: Code that generates text, or passes the model to something that may.
+_GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
+#: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
+#: text).
 _LOSS_TRAINERS = frozenset(
     {"Trainer", "SFTTrainer", "DPOTrainer", "KTOTrainer", "ORPOTrainer", "CPOTrainer", "RewardTrainer"}
 )
@@ -39,59 +42,100 @@ _PLAIN_METHODS = frozenset({
 })  # fmt: skip
 _PLAIN_ATTRIBUTES = frozenset({
     "config", "device", "dtype", "training", "hf_device_map", "is_parallelizable", "model_parallel", "lm_head", "model",
-    "transformer", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
+    "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm", "name_or_path", "is_quantized", "supports_gradient_checkpointing",
 })  # fmt: skip
-#: A trainer's own way to generate with the model that it holds.
+#: Parts of a model that code accesses for their weights or to add hooks.
+_PARTS = frozenset({"lm_head", "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm"})
+#: Options with which a trainer generates with its model.
 _GENERATES_ELSEWHERE = (
     r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
 )
 _LENGTHS = ("max_new_tokens", "max_length")
-#: What is computed with a model that does not generate: losses, gradients, hidden states, probabilities.
+#: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
 _COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
-#: Ways to generate that are no call of the model's `generate`.
+#: Code that sets in a dict how to decode.
 _SAMPLES_IN_A_DICT = r"""(?<=["'])do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample"""
-_OTHER_WAYS = r"text-generation|text2text|pipeline\(|lm_eval|simple_evaluate|\.chat\("
+#: Code that generates without calling the model's `generate`.
+_OTHER_WAYS = r"text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
 
 
 def decoding_is_settled(site: Site) -> bool:
-    """Whether the loaded model surely never generates, or every call by which it does states how."""
-    text = site.source.text
+    """Whether the loaded model certainly never generates, or each call that generates sets how it decodes."""
+    if site.kind == "model" and site.model_id is not None and ships_greedy(site.model_id):
+        tree = site.context.scope.tree
+        if site.source.remember("lengths", partial(_every_call_states_a_length, tree)):
+            return True
+    return _is_settled_here(site) or (site.kind == "model" and _is_settled_in_the_project(site))
+
+
+def _is_settled_in_the_project(site: Site) -> bool:
+    """The same for a model that other modules of the project get, according to these modules."""
+    reach = reach_of(site)
+    if reach is None:
+        return False
+    texts = (site.source.text, *reach.texts)
+    if not any(map(_may_generate, texts)):
+        return any(map(_computes, reach.users))
+    if any(occurs(_OTHER_WAYS, text) or _generates_elsewhere(text) for text in texts):
+        return False
+    generating = trees(site, reach, ".generate(")
+    if generating is None:
+        return False
+    if ".generate(" in site.source.text:
+        generating.append(site.context.scope.tree)
+    return bool(generating) and all(map(_every_call_states_decoding, generating))
+
+
+def _is_settled_here(site: Site) -> bool:
     generates = site.source.once(_may_generate)
     if not generates and site.source.once(_computes):
         return True
     if site.source.remember("decoding", partial(_every_call_states_decoding, site.context.scope.tree)):
         return True
-    if generates and ("do_sample" not in text or site.source.once(_generates_elsewhere)):
+    if generates and site.source.once(_generates_elsewhere):
         return False
     if site.kind == "pipeline":
         uses = handled(site, lambda use: use.how == "call" and _states_decoding(use))
         return bool(uses)
-    uses = handled(site, _leaves_decoding_settled)
+    uses = handled(site, partial(_leaves_decoding_settled, site))
     if not uses:
         return False
-    if any(use.name == "generate" for use in uses):
+    if any(use.name in ("generate", "pipeline") for use in uses):
         return True
     if generates and any(use.how == "argument" and use.name not in LOOKERS for use in uses):
-        return False  # what gets the model may be what generates
-    return any(map(_tells_a_purpose, uses))
+        return False  # the model may be passed to code that generates
+    return any(_tells_a_purpose(use) or _is_computed_with(site, use) for use in uses)
 
 
 def _computes(text: str) -> bool:
     return occurs(_COMPUTES, text)
 
 
-def _every_call_states_decoding(tree: Tree) -> bool:
-    """Whether the file generates by `.generate(...)` only, and each such call says how."""
-    text = tree.text
-    if "do_sample" not in text or occurs(_OTHER_WAYS, text) or _generates_elsewhere(text):
-        return False
-    calls = [
+def _generate_calls(tree: Tree) -> list[Use]:
+    lines = tree.lines_of(match.start() for match in re.finditer(r"\.generate\(", tree.text))
+    return [
         Use("method", "generate", node.func, node)
-        for node in tree.visit(tree.lines_of(match.start() for match in re.finditer(r"\.generate\(", text)))
+        for node in tree.visit(lines)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "generate"
     ]
+
+
+def _every_call_states_a_length(tree: Tree) -> bool:
+    """Whether the file only generates with `.generate(...)`, and each call sets a length."""
+    if occurs(_OTHER_WAYS, tree.text) or _generates_elsewhere(tree.text):
+        return False
+    calls = _generate_calls(tree)
+    return bool(calls) and all(any(map(use.keyword, _LENGTHS)) for use in calls)
+
+
+def _every_call_states_decoding(tree: Tree) -> bool:
+    """Whether the file only generates with `.generate(...)`, and each call sets how it decodes."""
+    text = tree.text
+    if "do_sample" not in text or occurs(_OTHER_WAYS, text) or _generates_elsewhere(text):
+        return False
+    calls = _generate_calls(tree)
     in_a_dict = occurs(_SAMPLES_IN_A_DICT, text)
     return bool(calls) and all(
         _states_decoding(use)
@@ -101,10 +145,24 @@ def _every_call_states_decoding(tree: Tree) -> bool:
     )
 
 
-def _leaves_decoding_settled(use: Use) -> bool:
-    if use.how == "method" and use.name == "generate":
+def _leaves_decoding_settled(site: Site, use: Use) -> bool:
+    if use.name == ("generate" if use.how == "method" else "pipeline") and use.how in ("method", "argument"):
         return _states_decoding(use)
-    return _is_plain(use)
+    return _is_plain(use) or _is_computed_with(site, use)
+
+
+def _is_computed_with(site: Site, use: Use) -> bool:
+    """Whether a function in another module of the project gets the model, and nothing in that module generates."""
+    modules = site.file.modules
+    if use.how != "argument" or use.call is None or modules is None:
+        return False
+    root, _, rest = (dotted(use.call.func) or "").partition(".")
+    bound = site.context.scope.tree.top.bindings.get(root, [])
+    if len(bound) != 1 or bound[0].kind != "import" or not bound[0].symbol:
+        return False
+    symbol = f"{bound[0].symbol}.{rest}" if rest else bound[0].symbol
+    texts = [modules.text(path) for path in modules.files(symbol, site.source.path)]
+    return bool(texts) and not any(map(_may_generate, texts)) and any(map(_computes, texts))
 
 
 def _states_decoding(use: Use) -> bool:
@@ -127,9 +185,11 @@ def _is_plain(use: Use) -> bool:
 
 
 def _tells_a_purpose(use: Use) -> bool:
-    """Whether the use shows what the model is for, not only how it is prepared."""
+    """Whether the use shows the purpose of the model, rather than its preparation."""
     if use.how == "argument":
         return use.name in _LOSS_TRAINERS
+    if use.how == "attribute":
+        return use.name in _PARTS
     return use.how == "call" or (use.how == "method" and use.name in _PLAIN_METHODS)
 
 
@@ -142,7 +202,7 @@ def _may_generate(text: str) -> bool:
 
 
 def ships_what_fits(site: Site) -> bool:
-    """Whether the checkpoint's own decoding is a part of the model: encoder-decoders ship beams for their one task, and none samples."""
+    """Whether the checkpoint's decoding belongs to the model: encoder-decoders ship beams and do not sample."""
     names = (*site.loaded, site.model_id or "")
     task = site.argument("task")
     tasks = [str(value.data) for value in task.values] if task is not None else []
@@ -161,33 +221,36 @@ _ONE_TASK_PIPELINES = (
 
 # ---- precision
 
-#: Ids that say of themselves that they are small: at most 0.4 GB in bfloat16.
+#: Ids whose names show that the model is small: at most 0.4 GB in bfloat16.
 _SMALL = (
     r"(?i)(?:^|[/_-])(?:(?:distil|tiny|mobile)?(?:bert|roberta)|distilgpt2|electra|albert|mpnet|minilm|bge|e5|gte|longformer"
     r"|xlnet|deberta|bigbird|camembert)\b"
     r"(?:.*[-_](?:tiny|mini|small|base|l6|l12)\b.*|.*v2$)"
 )
-#: Classes whose published checkpoints are that small, or encoder-decoders of at most 1.6 billion parameters.
+#: Classes whose published checkpoints are that small, or encoder-decoders with at most 1.6 billion
+#: parameters.
 _SMALL_CLASSES = (
     r"For(?:TokenClassification|MaskedLM|QuestionAnswering)$|\.(?:VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr"
+    r"|Bert|Roberta|XLMRoberta(?!XL)|Camembert|Electra|MPNet|ViT|DeiT|Beit|Swin|ConvNext|ResNet|Segformer"
     r"|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Whisper|Marian|Pegasus|LED)[A-Z]\w*"
 )
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
 def trains_its_weights(site: Site) -> bool:
-    """Whether the file surely trains the loaded weights themselves, for which float32 is a decision."""
+    """Whether the file certainly trains the loaded weights, so that float32 is a deliberate choice."""
     if site.kind != "model" or site.source.once(_trains_a_part):
         return False
     tree = site.context.scope.tree
-    return any(_trains(use, tree) for use in seen(site))
+    return any(trains(use, tree) for use in seen(site))
 
 
 def _trains_a_part(text: str) -> bool:
     return occurs(_TRAINS_A_PART, text)
 
 
-def _trains(use: Use, tree: Tree) -> bool:
+def trains(use: Use, tree: Tree) -> bool:
+    """Whether a use of a model passes its weights to code that trains them."""
     if use.how == "argument" and use.name.endswith("Trainer") and use.call is not None:
         first = bool(use.call.args) and use.call.args[0] is use.node
         return (first or use.keyword("model") is use.node) and ".train(" in tree.text
@@ -195,7 +258,7 @@ def _trains(use: Use, tree: Tree) -> bool:
 
 
 def _optimized(use: Use, tree: Tree) -> bool:
-    """Whether parameters go to an optimizer, directly or through one name."""
+    """Whether parameters are passed to an optimizer, directly or through one name."""
     node: ast.AST | None = use.node
     while node is not None and not isinstance(node, ast.stmt):
         if isinstance(node, ast.Call) and _is_optimizer(node):
@@ -219,14 +282,14 @@ def _is_optimizer(call: ast.Call) -> bool:
 
 
 def is_small(site: Site) -> bool:
-    """Whether the id names a small encoder, or the class has only models that are small whatever their dtype."""
+    """Whether the id names a small encoder, or the class only has models that are small in any dtype."""
     if all(re.search(_SMALL_CLASSES, name) for name in site.loaded):
         return True
     return not site.generative and site.model_id is not None and re.search(_SMALL, site.model_id) is not None
 
 
 def is_quantized(site: Site) -> bool:
-    """Whether most weights are surely in no floating type, so that the dtype is that of the few others."""
+    """Whether most weights are certainly quantized, so that the dtype only applies to the others."""
     config = site.argument("quantization_config")
     if config is not None and not config.optional:
         return all(value.kind == "call" and str(value.data).endswith("Config") for value in config.values)
@@ -237,129 +300,41 @@ def is_quantized(site: Site) -> bool:
 
 
 def wants_float16(site: Site) -> bool:
-    """Whether float16 is what the checkpoint's kernels want, or another rule's subject."""
+    """Whether the checkpoint's kernels need float16, or another rule reports the dtype."""
     return is_quantized(site) or evidence.withheld(site, ("quantized", "inputs", "float16-amp")) is not None
 
 
-# ---- attention
+# ---- texts
 
-#: Text where attention weights may be read, or attention be replaced; the lines are then looked at as syntax.
-_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
-_WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
-_ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
-
-
-def attention_is_settled(site: Site) -> bool:
-    """Whether no other implementation could be used than the one that transformers chooses."""
-    if site.argument("use_flash_attention_2") is not None:
-        return True  # the rule about outdated arguments speaks of attention there
-    if is_small(site):
-        return True  # its size makes no difference
-    return (
-        _is_in_float32(site)
-        or is_on_the_cpu(site)
-        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
-    )
-
-
-def _is_in_float32(site: Site) -> bool:
-    argument = site.argument("dtype", "torch_dtype")
-    if argument is None or argument.optional:
-        return False
-    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
-
-
-def _looks_at_attention(tree: Tree) -> bool:
-    """Whether a line reads attention weights, which one implementation gives, or puts code in the place of attention's own."""
-    if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
-        return False
-    lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
-    return any(map(_is_about_attention, tree.visit(lines)))
-
-
-def _is_about_attention(node: ast.AST) -> bool:
-    if isinstance(node, ast.keyword):
-        return (
-            node.arg == "output_attentions"
-            and isinstance(node.value, ast.Constant)
-            and node.value.value is True
-        )
-    if isinstance(node, ast.Attribute):
-        if isinstance(node.ctx, ast.Store):
-            owner = (dotted(node.value) or "").rpartition(".")[2]
-            return node.attr == "forward" and re.fullmatch(_ATTENTION_CLASS, owner) is not None
-        return node.attr in _WEIGHTS
-    if isinstance(node, ast.Call):
-        name = (dotted(node.func) or "").rpartition(".")[2]
-        return re.match(r"(?:replace|patch)_\w*att(?:n|ention)", name) is not None
-    return False
-
-
-# ---- tokenizers
-
-_PLAIN_TOKENIZING = frozenset({
-    "encode", "encode_plus", "batch_encode_plus", "tokenize", "decode", "batch_decode", "convert_tokens_to_ids",
-    "convert_ids_to_tokens", "convert_tokens_to_string", "apply_chat_template", "get_vocab", "save_pretrained", "push_to_hub",
-    "num_special_tokens_to_add", "build_inputs_with_special_tokens", "get_added_vocab",
-})  # fmt: skip
-_PLAIN_OF_TOKENIZERS = frozenset({
-    "eos_token", "eos_token_id", "bos_token", "bos_token_id", "unk_token", "unk_token_id", "vocab_size", "chat_template",
-    "model_max_length", "name_or_path", "is_fast", "vocab", "all_special_ids", "all_special_tokens", "mask_token",
-    "mask_token_id", "sep_token", "sep_token_id", "cls_token", "cls_token_id",
-})  # fmt: skip
-_NO_PADDING = frozenset({"TextStreamer", "TextIteratorStreamer"})
-
-
-#: Where a model may be a decoder, whose tokenizer may come without a pad token.
-_DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pipeline\("
-
-
-def pads_by_itself(site: Site) -> bool:
-    """Whether the file loads encoder-decoders only, whose tokenizers all ship a pad token, or hands one to something else."""
-    return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
-
-
-def _prepares_a_pad_token(text: str) -> bool:
-    return occurs(r"""\[["']pad_token["']\]\s*=""", text)
-
-
-def _loads_encoder_decoders(text: str) -> bool:
-    return (
-        not occurs(_DECODERS, text)
-        and re.search(r"Seq2Seq(?:LM\b|\b)|(?:T5|Bart|Pegasus|Marian)For", text) is not None
-    )
-
-
-def nothing_pads(site: Site) -> bool:
-    """Whether nothing surely pads with the loaded tokenizer."""
-    return bool(handled(site, _pads_nothing))
-
-
-def _pads_nothing(use: Use) -> bool:
-    if use.how == "argument":
-        # TRL's trainer gives a tokenizer without one the end-of-sequence token.
-        return use.name in LOOKERS | _NO_PADDING or use.name == "SFTTrainer"
-    if use.how in ("attribute", "store"):
-        return use.name in _PLAIN_OF_TOKENIZERS
-    if use.how == "method" and use.name not in _PLAIN_TOKENIZING:
-        return False
-    padding = use.keyword("padding")
-    none = padding is None or (isinstance(padding, ast.Constant) and padding.value is False)
-    return none and use.keyword("pad_to_max_length") is None and not use.spreads
-
-
-#: A real end of a text: the token is added to what is trained on, by its name or by its text.
+#: Code that adds the end-of-sequence token to training texts, by its name or text.
 _EOS = (
     r"eos_token\b|add_eos_token\s*=\s*True|</s>|<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>"
 )
-#: Where the token is padding, or stops generation, and not the end of a text.
+#: Code where the token is used as padding or to stop generation, not as the end of a text.
 _NO_END = r"pad_token(?:_id)?[\"']?\s*[=:].*|eos_token(?:_id)?\s*=.*|\bif\b.*|(?:warn|print|log)\w*\(.*"
 
 
 def has_real_ends(text: str) -> bool:
-    """Whether a text shows that the end-of-sequence token ends what is trained on."""
+    """Whether the text shows that training texts end with the end-of-sequence token."""
     for line in text.splitlines():
         code = line.partition("#")[0]
         if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):
             return True
     return False
+
+
+# ---- ids
+
+#: Code that does not follow the hub's redirects.
+_OFFLINE = r"HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|HF_DATASETS_OFFLINE|local_files_only\s*=\s*True|models--"
+
+
+def is_redirected(site: Site, present_name: Callable[[str], str | None]) -> bool:
+    """Whether a literal id is the project's only name for the model, and is used with the hub, which redirects it."""
+    if site.model_id is None or re.search(_OFFLINE, site.source.text) is not None:
+        return False
+    present = present_name(site.model_id)
+    modules = site.file.modules
+    if present is None or present in site.source.text:
+        return False
+    return modules is None or not modules.mentions(site.source.path, present.encode())

@@ -1,4 +1,4 @@
-"""What a fix does to one call, as plain data: built by rules and fix styles, carried out by `rewrite`."""
+"""Changes to a call as plain data: created by rules and fix styles, applied by `fixes`."""
 
 from __future__ import annotations
 
@@ -11,49 +11,50 @@ _Part = TypeVar("_Part")
 
 
 def slot(name: str) -> str:
-    """What stands for a name until the change is carried out. No Python source holds a NUL, so no text of a user is one."""
+    """Return the placeholder of a name. It contains a NUL, which cannot occur in Python source."""
     return f"\0{name}\0"
 
 
-#: The slot of the name that the call is assigned to.
+#: Placeholder of the name that the call is assigned to.
 TARGET = slot("target")
 
 
 class Name(NamedTuple):
-    """A name that a change needs imported: `slot(name)` in the change's texts stands for it, however it gets spelled."""
+    """A name that a change needs to import; in the change's texts, `slot(name)` stands for it."""
 
     module: str
     name: str
 
 
 class Change(NamedTuple):
-    """Changes to a call's arguments; whatever is not named stays as it is, with its comments and layout."""
+    """Changes to a call's arguments; everything else is kept, with comments and layout."""
 
-    #: The new callee, None to keep it.
+    #: The new callee; None to keep it.
     func: str | None = None
-    #: Keyword arguments to take out.
+    #: Keyword arguments to remove.
     removed: tuple[str, ...] = ()
-    #: Keywords to rename; the new name "" makes the argument positional, which only the first one can become.
+    #: Keyword arguments to rename. The new name "" makes an argument positional, which is only possible for
+    #: the first one.
     renamed: tuple[tuple[str, str], ...] = ()
     #: New values of keyword arguments.
     replaced: tuple[tuple[str, str], ...] = ()
-    #: Keyword arguments to put behind the positional ones.
+    #: Keyword arguments to add after the positional ones.
     added: tuple[tuple[str, str], ...] = ()
-    #: A statement to put behind the call's own; `TARGET` stands for the name the call is assigned to.
+    #: A statement to add after the call's; `TARGET` stands for the name that the call is assigned to.
     after: tuple[str, ...] = ()
     needs: tuple[Name, ...] = ()
     #: New values of positional arguments, by position.
     positional: tuple[tuple[int, str], ...] = ()
-    #: Text to write outside the call's argument list: from offset, to offset, what.
+    #: Replacements outside the call's arguments: start offset, end offset, new text.
     texts: tuple[tuple[int, int, str], ...] = ()
 
     @property
     def keeps_call(self) -> bool:
-        """Whether nothing inside the call changes."""
+        """Whether the call itself does not change."""
         return self == Change(texts=self.texts)
 
     def __or__(self, other: Change) -> Change:
-        """Both changes; what both say is said once."""
+        """Combine two changes; parts that are in both are included once."""
 
         def both(one: tuple[_Part, ...], more: tuple[_Part, ...]) -> tuple[_Part, ...]:
             return tuple(dict.fromkeys(one + more))
@@ -72,7 +73,7 @@ class Change(NamedTuple):
 
 
 class Repair(NamedTuple):
-    """A rule's own fix of one call: what it changes and how sure it is to keep the program's meaning."""
+    """A rule's own fix of one call: the change, and whether it is safe."""
 
     safety: Safety
     message: str

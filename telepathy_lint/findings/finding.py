@@ -1,4 +1,4 @@
-"""What a rule yields: one finding at one place, with its fix; plain data, like everything that travels between stages."""
+"""A finding as a rule yields it: a place and its fix, as plain data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from telepathy_lint.named_tuple import NamedTuple
 
 
 class Finding(NamedTuple):
-    """One thing that a rule found at a site. `Site.at` and `Site.at_call` make it."""
+    """A finding at a site, created by `Site.at` or `Site.at_call`."""
 
     #: Offsets into the source's text.
     start: int
     end: int
-    #: What this place shows, behind the rule's own message.
+    #: Details of this finding, appended to the rule's message.
     detail: str = ""
-    #: The fix of this finding alone; rules with a `setting` share the loader's rewrite instead.
+    #: The fix of this finding alone; rules with a `setting` share the rewrite to the loader instead.
     fix: Repair | None = None
-    #: Said in place of the rule's own message and the detail, where a rule reports two things.
+    #: A message that replaces the rule's message and the detail, for rules that report two things.
     message: str = ""

@@ -26,11 +26,12 @@ class Note(NamedTuple):
 
 
 class FileFinding(NamedTuple):
-    """One finding in a file, with its state and what the output shows of it."""
+    """One finding in a file, with its state and the details for the output."""
 
     violation: Violation
     state: State = "left"
-    #: The source of the finding, in one line of single blanks: what a baseline recognises it by; empty unless requested.
+    #: The finding's source code in one line with single spaces, by which a baseline identifies it; empty
+    #: unless requested.
     snippet: str = ""
     #: The line diff of its fix; empty if it is not shown.
     diff: str = ""
@@ -40,7 +41,7 @@ class FileResult(NamedTuple):
     """The result for one file."""
 
     path: str
-    #: First those to report, sorted; then those that were fixed, in the order of fixing.
+    #: Findings to report, sorted; then fixed ones, in the order of fixing.
     findings: tuple[FileFinding, ...] = ()
     #: The file, or a part of it, could not be processed; `failures` say why.
     failed: bool = False
@@ -65,12 +66,12 @@ class FileResult(NamedTuple):
 
     @property
     def violations(self) -> tuple[Violation, ...]:
-        """What is to be reported, as plain violations."""
+        """The violations to report."""
         return tuple([each.violation for each in self.findings if each.state == "left"])
 
     @property
     def applied(self) -> tuple[Violation, ...]:
-        """What was fixed."""
+        """The fixed violations."""
         return tuple([each.violation for each in self.findings if each.state == "fixed"])
 
     @property
@@ -78,7 +79,7 @@ class FileResult(NamedTuple):
         return tuple([one for one in self.violations if one.code == FAILED_CODE])
 
     def without_findings(self) -> FileResult:
-        """The result with nothing left to report but failures."""
+        """The result without findings to report, except failures."""
         kept = [one for one in self.findings if one.state != "left" or one.violation.code == FAILED_CODE]
         return self._replace(findings=tuple(kept))
 

@@ -94,7 +94,7 @@ class Violation(NamedTuple):
         withheld = self.fix is not None and self.fix.safety == "display"
         return f"{self.message} ({self.fix.message})" if withheld and self.fix else self.message
 
-    # Compared by everything before `site`: what comes behind says more of the same finding.
+    # The comparison uses the fields before `site`; the others only add details.
     def __eq__(self, other: object) -> bool:
         return self[:8] == other[:8] if isinstance(other, Violation) else NotImplemented
 
@@ -117,5 +117,5 @@ class Violation(NamedTuple):
         return self[:8] >= other[:8]
 
 
-#: For sorting: what a violation is compared by, found without asking each pair of violations.
+#: The sort key: the compared fields, without calling `__lt__` for each pair.
 ORDER = itemgetter(slice(8))

@@ -1,1 +1,1 @@
-"""From what rules reported to new text: changes, edits, imports."""
+"""Turns the findings of rules into new text: changes, edits, imports."""

@@ -1,4 +1,4 @@
-"""Findings that go away with the fix of another finding: they count as fixed, so that the numbers of a run add up."""
+"""Finds findings that disappear with the fix of another finding. They count as fixed, so that the totals are correct."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _PLACE = attrgetter("start", "end")
 def gone(
     before: Iterable[Violation], done: Sequence[Violation], edits: Sequence[Edit], after: Iterable[Violation]
 ) -> list[Violation]:
-    """The findings that are no longer there after a round of fixes, without those that the fixes were made for.
+    """Return the findings that disappeared in a round of fixes, without those that were fixed directly.
 
-    `done` are the findings with a fix in this round, and `edits` its edits. A finding is still there if the rule reports
-    the same place, or a place in the text that replaced it. Each finding that is gone gets a fix that names the rules.
+    `done` are the findings with a fix in this round, `edits` its edits. A finding still exists if the rule
+    reports the same place, or a place in the text that replaced it. Each returned finding has a fix that
+    names the other rules.
     """
     fixed = set(done)
     moved = _Moves(edits)
@@ -45,25 +46,25 @@ def gone(
 
 
 class _Moves:
-    """Where offsets are after some edits; looked up, for a file can have as many findings as edits."""
+    """Maps offsets to their positions after edits, with a binary search, because a file may have many findings."""
 
     def __init__(self, edits: Sequence[Edit]) -> None:
         self.edits = edits
         self.ends = [edit.end for edit in edits]
         grown = accumulate(len(edit.text) - (edit.end - edit.start) for edit in edits)
-        #: How far the text before each edit has moved, and that behind the last.
+        #: The shift of the text before each edit, and after the last one.
         self.shifts = [0, *grown]
 
     def first(self, offset: int) -> int:
-        """Where what begins at an offset begins; inside replaced text, at the start of what replaced it."""
+        """The new start of text that starts at an offset; in replaced text, the start of the replacement."""
         at = bisect_right(self.ends, offset)
-        while at and self.edits[at - 1].start == offset:  # inserted here: it may belong to what begins here
+        while at and self.edits[at - 1].start == offset:  # an insertion here may belong to the text after it
             at -= 1
         inside = at < len(self.edits) and self.edits[at].start < offset
         return (self.edits[at].start if inside else offset) + self.shifts[at]
 
     def last(self, offset: int) -> int:
-        """Where what ends at an offset ends; inside replaced text, at the end of what replaced it."""
+        """The new end of text that ends at an offset; in replaced text, the end of the replacement."""
         at = bisect_right(self.ends, offset)
         if at < len(self.edits) and self.edits[at].start < offset:
             return self.edits[at].start + self.shifts[at] + len(self.edits[at].text)
@@ -78,7 +79,7 @@ def _with_fixes(found: list[Violation], done: Sequence[Violation]) -> list[Viola
 
 
 def _by(done: Sequence[Violation]) -> Fix:
-    """The fix that a finding went away with: of the same call if there is one, else any of the round."""
+    """The fix with which a finding disappeared: one of the same call if there is one, else any of the round."""
     codes = ", ".join(sorted({each.code for each in done}))
     unsafe = any(each.fix is not None and each.fix.safety == "unsafe" for each in done)
     return Fix("unsafe" if unsafe else "safe", f"fixed together with {codes}")

@@ -1,4 +1,4 @@
-"""Apply edits to text: the only code that changes source."""
+"""Applies edits to text. Only this module changes source text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from telepathy_lint.findings.violation import Edit
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """`text` with the edits made; equal edits count once, overlapping ones are an error of whoever planned them."""
+    """Return `text` with the edits applied. Equal edits count once; overlapping edits are an error in the planner."""
     parts: list[str] = []
     position = 0
     for edit in sorted(set(edits)):

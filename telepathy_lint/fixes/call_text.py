@@ -1,4 +1,4 @@
-"""A change carried out on one call, in concrete syntax: order, comments and layout of what stays."""
+"""Applies a change to a call as a concrete syntax tree, keeping the order, comments and layout of the rest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from telepathy_lint.sites import Site
 from telepathy_lint.source.text import Source
 
 _LONG_LINE = 100
-#: Arguments on lines of their own are joined where the result keeps to what formatters allow by default.
+#: Arguments on separate lines are joined if the result is not longer than the default limit of formatters.
 _JOINED_LINE = 88
 
-#: Keywords that say what is loaded.
+#: Keywords of the argument that names the loaded model.
 _LOADED = frozenset({"task", "model", "pretrained_model_name_or_path", "model_id"})
 
 Gap = cst.BaseParenthesizableWhitespace
@@ -23,16 +23,16 @@ Gap = cst.BaseParenthesizableWhitespace
 
 @dataclass
 class _Item:
-    """An argument with the whitespace and comments that stand before it."""
+    """An argument with the whitespace and comments before it."""
 
     gap: Gap
     arg: cst.Arg
 
 
 def changed(site: Site, change: Change) -> str | None:
-    """The call's source after a change; what the change does not name is kept in order, with its comments.
+    """Return the source of the call after a change; the rest of the call keeps its order and comments.
 
-    None where LibCST does not read what Python does, such as thousands of strings side by side.
+    Returns None if LibCST cannot parse what Python can, such as thousands of adjacent strings.
     """
     try:
         call = site.cst
@@ -51,7 +51,7 @@ def changed(site: Site, change: Change) -> str | None:
         added = [_keyword(name, cst.parse_expression(value)) for name, value in change.added]
         kept, tail = _with_added(kept, added, tail)
     first_newline = re.search(r"\r\n|\r|\n", site.text)
-    # LibCST writes the newline it met first as "the default", which only a module knows.
+    # Only a module has LibCST's default newline, which is the first one in the source.
     printer = cst.Module([], default_newline=first_newline.group() if first_newline else site.source.newline)
     func = cst.parse_expression(change.func) if change.func is not None else call.func
     if change.func is not None:
@@ -73,7 +73,7 @@ def _altered(arg: cst.Arg, renamed: dict[str, str], replaced: dict[str, str], fi
 
 
 def _realigned(gap: Gap, site: Site, func: str) -> Gap:
-    """The gap, moved along where arguments were aligned with the opening parenthesis."""
+    """Shift a gap whose arguments are aligned with the opening parenthesis."""
     source = site.source
     column = _column(source, source.end_of(site.call.func)) + 1
     if not isinstance(gap, cst.ParenthesizedWhitespace) or len(gap.last_line.value) != column:
@@ -98,11 +98,11 @@ def _keyword(name: str, value: cst.BaseExpression) -> cst.Arg:
     )
 
 
-# ---- taking the argument list apart and putting it together
+# ---- splitting and joining the argument list
 
 
 def _taken_apart(call: cst.Call) -> tuple[list[_Item], Gap]:
-    """The arguments, each with the gap before it, and the gap before the closing parenthesis."""
+    """Return the arguments, each with the gap before it, and the gap before the closing parenthesis."""
     gap: Gap = call.whitespace_before_args
     items: list[_Item] = []
     for arg in call.args:
@@ -126,7 +126,7 @@ def _has_trailing_comma(call: cst.Call) -> bool:
 
 
 def _without(items: list[_Item], removed: set[str], tail: Gap) -> tuple[list[_Item], Gap]:
-    """The items that stay; comments around removed ones move into the gaps that stay."""
+    """Return the remaining items; comments around removed ones move to the remaining gaps."""
     kept: list[_Item] = []
     pending: Gap | None = None
     for item in items:
@@ -142,7 +142,7 @@ def _without(items: list[_Item], removed: set[str], tail: Gap) -> tuple[list[_It
 
 
 def _closed_up(before: Gap, after: Gap, last: bool = False) -> Gap:
-    """One gap for two, after what stood between them went: all comments, and the line break where either had one."""
+    """Combine two gaps after the text between them was removed: all comments, and a line break if either had one."""
     layout = after if last or isinstance(after, cst.ParenthesizedWhitespace) else before
     if not isinstance(before, cst.ParenthesizedWhitespace):
         return after if isinstance(after, cst.ParenthesizedWhitespace) or last else before
@@ -160,14 +160,14 @@ def _closed_up(before: Gap, after: Gap, last: bool = False) -> Gap:
 
 
 def _joined(before: Gap, after: Gap) -> Gap:
-    """The gap around a comma; what stood before the comma is rare and only kept where it holds comments."""
+    """Combine the gaps before and after a comma; the former is rare and only kept if it contains comments."""
     if isinstance(before, cst.ParenthesizedWhitespace) and _comments(before):
         return _closed_up(before, after)
     return after
 
 
 def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[list[_Item], Gap]:
-    """Put new arguments behind what says what is loaded, laid out as their neighbours are."""
+    """Add new arguments after the one that names the model, in the layout of the neighbouring arguments."""
     position = sum(1 for item in kept if item.arg.keyword is None and not item.arg.star)
     position = max(position, 1) if kept else 0
     while position < len(kept) and (name := kept[position].arg.keyword) is not None and name.value in _LOADED:
@@ -182,11 +182,11 @@ def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[lis
     else:
         plain = cst.SimpleWhitespace(" ")
     result = kept[:position]
-    # A comment behind the previous argument stays behind it: it lives in the gap that follows.
+    # A comment after the previous argument stays there: it is part of the next gap.
     if following is not None:
         gaps = [following] + [plain] * len(added)
         if isinstance(following, cst.ParenthesizedWhitespace):
-            # Lines above the following argument are about it.
+            # Comment lines above the next argument belong to it.
             gaps[0] = following.with_changes(empty_lines=[])
             gaps[-1] = plain.with_changes(empty_lines=following.empty_lines)
         result += [_Item(gap, arg) for gap, arg in zip(gaps, added, strict=False)]
@@ -212,18 +212,18 @@ def _sibling_gap(kept: list[_Item], tail: Gap) -> Gap:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A loader call about to be written."""
+    """The layout of a rewritten call."""
 
     site: Site
     printer: cst.Module
     func: cst.BaseExpression
     items: list[_Item]
     tail: Gap
-    #: Whether the call stays the one it was: then a line that was long before is nobody's business.
+    #: Whether the call keeps its function; then a line that was too long before may stay so.
     same: bool
 
     def text(self, trailing_comma: bool) -> str:
-        """As a careful colleague would lay it out: as it was, unless it now fits a line or no longer fits its own."""
+        """Lay out the call as before, unless it now fits on one line, or no longer fits on its line."""
         text = self._as_it_was(trailing_comma)
         gaps = [*(item.gap for item in self.items), self.tail]
         codes = [self.printer.code_for_node(item.arg) for item in self.items]
@@ -232,7 +232,7 @@ class _Layout:
             return text
         if any(isinstance(gap, cst.ParenthesizedWhitespace) for gap in gaps):
             width = len(self._before()) + len(whole) + len(self._behind())
-            # A comma behind the last of several arguments asks for one on each line.
+            # A trailing comma after several arguments asks formatters for one argument per line.
             if len(codes) == 1 and width <= _LONG_LINE:
                 return whole
             if not trailing_comma and not self.same and width <= _JOINED_LINE:
@@ -240,12 +240,12 @@ class _Layout:
         return self._broken_up(codes) if len(codes) > 1 and self._may_be_broken_up(text) else text
 
     def _may_be_broken_up(self, text: str) -> bool:
-        # A magic ends with its line.
+        # A magic cannot span several lines.
         timed = self.site.source.line(self.site.call.lineno).lstrip().startswith("%")
         return self._is_too_long(text) and not timed
 
     def _is_too_long(self, text: str) -> bool:
-        """Whether a line is longer than lines should be, and not for having been so before."""
+        """Whether a line is too long and was not before."""
         return self._width(text) > max(_LONG_LINE, self._width(self.site.text) if self.same else 0)
 
     def _width(self, call: str) -> int:
@@ -253,7 +253,7 @@ class _Layout:
         return max([len(self._before()) + len(first), *map(len, others)])
 
     def _behind(self) -> str:
-        """The line's text behind the call."""
+        """The text after the call on its line."""
         source = self.site.source
         line = source.line_of(self.site.end)
         end = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
@@ -272,13 +272,13 @@ class _Layout:
         return self.printer.code_for_node(cst.Call(func=self.func, args=args, whitespace_before_args=before))
 
     def _before(self) -> str:
-        """The line's text before the call."""
+        """The text before the call on its line."""
         source = self.site.source
         return source.text[source.line_starts[source.line_of(self.site.start) - 1] : self.site.start]
 
     def _broken_up(self, codes: list[str]) -> str:
         before = self._before()
-        # A form feed in the indentation sets the column back; it is not for the lines below to repeat.
+        # A form feed in the indentation resets the column; it must not be repeated on the next lines.
         indent = before[: len(before) - len(before.lstrip())].rpartition("\f")[2]
         step = "\t" if indent.startswith("\t") else "    "
         newline = self.site.source.newline
@@ -287,7 +287,7 @@ class _Layout:
 
 
 def _lines(text: str) -> list[str]:
-    return re.split(r"[\r\n]", text)  # an empty one between CR and LF does no harm
+    return re.split(r"[\r\n]", text)  # splitting CR LF gives an additional empty line, which is harmless
 
 
 def _comments(gap: Gap) -> list[str]:

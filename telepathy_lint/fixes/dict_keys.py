@@ -1,4 +1,4 @@
-"""Where a key of a dict stands that is spread into loads, for dicts that serve nothing else."""
+"""Finds the keys of a dict that is only spread into loads, to rename an argument there."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from telepathy_lint.sites import Argument, Site
 
 
 class _ElsewhereError(Exception):
-    """The dict goes somewhere that cannot be followed."""
+    """The dict is used in a way that cannot be followed."""
 
 
 def key_places(site: Site, argument: Argument, new: str) -> tuple[tuple[int, int, str], ...]:
-    """The edits that give the argument another name in the dict of this file that brings it in; none where unsure."""
+    """Return the edits that rename the argument in the dict in this file that contains it; none if unsure."""
     node = argument.node
     if argument.how != "spread" or not isinstance(node, ast.keyword) or not isinstance(node.value, ast.Name):
         return ()
     scope = _owner(site.context.scope, node.value.id)
-    # What a module binds, other modules may use.
+    # Other modules may use a name at module level.
     if scope is None or not scope.is_function:
         return ()
     try:
@@ -52,7 +52,7 @@ def _owner(scope: Scope | None, name: str) -> Scope | None:
 
 
 def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
-    """The nodes that spell the key of the dict called `name`."""
+    """The nodes that contain the key, for the dict called `name`."""
     tree = scope.tree
     for node in tree.visit(tree.lines_with(name)):
         if (
@@ -62,7 +62,7 @@ def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constan
         ):
             continue
         if tree.scope_of(node) is not scope:
-            raise _ElsewhereError  # an inner function sees it
+            raise _ElsewhereError  # an inner function uses it
         yield from _used(tree, node, key, new)
     for binding in scope.bindings[name]:
         value = binding.value
@@ -73,7 +73,7 @@ def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constan
 
 
 def _used(tree: Tree, node: ast.Name, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
-    """What one use of the dict's name spells of the key."""
+    """The nodes that contain the key, in one use of the dict's name."""
     if isinstance(node.ctx, ast.Store):
         if isinstance(tree.parent.get(node), (ast.Assign, ast.AnnAssign)):
             return
@@ -96,7 +96,7 @@ def _used(tree: Tree, node: ast.Name, key: str, new: str) -> Iterator[ast.Consta
 
 
 def _written(value: ast.expr, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
-    """What the dict's display spells of the key."""
+    """The nodes that contain the key, in the dict display."""
     if isinstance(value, ast.Dict):
         for each in value.keys:
             if each is None:

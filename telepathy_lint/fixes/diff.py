@@ -1,4 +1,4 @@
-"""Changes as people read them: the unified diff of a file, and the few lines that one fix touches."""
+"""Diffs for people: the unified diff of a file, and the changed lines of one fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 def unified(source: Source, fixed: Source) -> str:
-    """What changed, in a form that `patch` takes (a notebook's cells, which it does not, each by itself)."""
+    """The unified diff in a form that `patch` accepts (except for notebooks, which have one diff per cell)."""
     if not isinstance(source, Notebook) or not isinstance(fixed, Notebook):
         return _unified(source.path, source.text, fixed.text)
     return "".join(
@@ -33,7 +33,7 @@ def _unified(name: str, old: str, new: str) -> str:
 
 
 def of_fix(source: Source, edits: Sequence[Edit]) -> str:
-    """The lines that a fix takes away and puts in their place, with their numbers."""
+    """The removed and added lines of a fix, with their line numbers."""
     width = len(str(max((edit.span.end_line for edit in edits), default=0)))
     shown: list[str] = []
     for group in _neighbours(source, edits):
@@ -41,7 +41,7 @@ def of_fix(source: Source, edits: Sequence[Edit]) -> str:
         after = source.line_of(group[-1].end)
         last = source.line_starts[after] if after < len(source.line_starts) else len(source.text)
         if group[-1].end == source.line_starts[after - 1] and after > source.line_of(group[0].start):
-            last = group[-1].end  # whole lines go: the one behind them stays
+            last = group[-1].end  # whole lines are removed, so the next line does not change
         old = source.text[first:last]
         new, at = [], first
         for edit in group:
@@ -63,7 +63,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _neighbours(source: Source, edits: Sequence[Edit]) -> Iterator[list[Edit]]:
-    """Edits in order, those that share a line together."""
+    """Group the edits, in order, by the lines they share."""
     group: list[Edit] = []
     for edit in sorted(edits):
         if group and source.line_of(edit.start) > source.line_of(group[-1].end):

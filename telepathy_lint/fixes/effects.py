@@ -1,10 +1,10 @@
-"""Whether evaluating an expression does something beside giving its value."""
+"""Decides whether evaluating an expression has side effects."""
 
 from __future__ import annotations
 
 import ast
 
-#: Calls that only look: where one goes, nothing is missed.
+#: Calls without side effects, which can be removed.
 _LOOKING = frozenset(
     {
         "bool", "dict", "float", "getattr", "hasattr", "int", "isinstance", "len", "list", "max", "min", "os.environ.get", "os.getenv", "set", "str", "tuple",
@@ -15,7 +15,7 @@ _LOOKING = frozenset(
 
 
 def acts(value: ast.expr) -> bool:
-    """Whether evaluating an expression may do more than give its value."""
+    """Whether evaluating an expression may have side effects."""
     return any(
         isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr))
         or (isinstance(node, ast.Call) and ast.unparse(node.func) not in _LOOKING)

@@ -1,4 +1,4 @@
-"""The names of import statements: which one a call gets from where, new ones as text, and old ones taken out."""
+"""The names in import statements: the ones that calls need, new ones as text, and the removal of old ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from telepathy_lint.source.text import Source
 
 
 class Placed(NamedTuple):
-    """Where a site's loader name comes from and how the call spells it."""
+    """The origin of a site's loader name, and its spelling in the call."""
 
     spelled: str
     module: str
@@ -22,7 +22,7 @@ class Placed(NamedTuple):
     stmt: ast.Import | ast.ImportFrom
     binding: Binding
     scope: Scope
-    present: bool  # imported already
+    present: bool  # already imported
 
     @property
     def bound(self) -> str:
@@ -43,7 +43,7 @@ def import_names(wanted: list[Placed]) -> list[str]:
 
 
 def without_names(source: Source, names: list[ast.alias], gone: list[ast.alias]) -> list[Edit]:
-    """Take names out of an import that keeps others; comments behind them stay."""
+    """Remove names from an import that keeps others; comments stay."""
     text = source.text
     starts = [source.start_of(name) for name in names]
     ends = [source.end_of(name) for name in names]
@@ -58,7 +58,7 @@ def without_names(source: Source, names: list[ast.alias], gone: list[ast.alias])
     tail = text[ends[last_kept] : ends[-1]]
     if "#" not in tail:
         return [*edits, source.edit(ends[last_kept], ends[-1], "")]
-    # Comments stay, each on the line it has; the names between them go.
+    # Each comment stays on its line; the names between them are removed.
     comma = re.compile(r"[ \t]*,").match(text, ends[-1])
     end = comma.end() if comma is not None else ends[-1]
     stays = text[ends[last_kept] : starts[last_kept + 1]]
@@ -71,6 +71,6 @@ def without_names(source: Source, names: list[ast.alias], gone: list[ast.alias])
 
 
 def _comments_of(text: str) -> str:
-    """What stays of `Name,  # comment` and the line break behind it."""
+    """The rest of `Name,  # comment` and the line break after it."""
     comment = text.find("#")
     return text[comment:] if comment >= 0 else ""

@@ -1,4 +1,4 @@
-"""Where a new import goes: among sorted imports to its place in their order, out of a `try` that asks for transformers."""
+"""Finds the place of a new import: in the order of sorted imports, and outside a `try` around a transformers import."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _Import = ast.Import | ast.ImportFrom
 def place_of(
     stmt: _Import, line: str, block: Sequence[ast.stmt], parent_of: Mapping[ast.AST, ast.AST], source: Source
 ) -> int | None:
-    """The offset of the line before which the import belongs; None where it goes behind `stmt`.
+    """Return the offset of the line before which to add the import; None to add it after `stmt`.
 
-    `line` is the new import, `block` the statements beside `stmt`.
+    `line` is the new import, `block` contains the statements next to `stmt`.
     """
     holder = parent_of.get(stmt)
     if isinstance(holder, ast.Try) and stmt in holder.body and any(map(_catches_imports, holder.handlers)):
-        # The handler speaks of transformers, and would hide that the loader is missing.
+        # The handler is for a missing transformers, and would hide a missing loader.
         return _line_start(holder, source)
     if not isinstance(holder, ast.Module):
         return None
     run = list(_run_around(stmt, block, source))
     keys = [key for each in run if (key := _key(each)) is not None]
-    # A lone import shows no order.
+    # A single import has no order.
     if len(run) < 2 or len(keys) < len(run) or keys != sorted(keys):
         return None
     new = _key(ast.parse(line).body[0])
     behind = next((each for each, key in zip(run, keys, strict=True) if new is not None and key > new), None)
-    # What goes before the next import goes behind this one.
+    # The place before the next import is the place after this one.
     follows = behind is not None and run.index(behind) == run.index(stmt) + 1
     return None if behind is None or follows else _line_start(behind, source)
 
 
 def _line_start(stmt: ast.stmt, source: Source) -> int | None:
-    """Where the statement's line begins, if nothing stands before it there."""
+    """The start of the statement's line, if nothing else precedes it there."""
     start = source.start_of(stmt)
     first = source.line_starts[source.line_of(start) - 1]
     return first if not source.text[first:start].strip() else None
@@ -52,7 +52,7 @@ def _catches_imports(handler: ast.ExceptHandler) -> bool:
 
 
 def _run_around(stmt: _Import, block: Sequence[ast.stmt], source: Source) -> Iterator[_Import]:
-    """The imports on the lines around one, with nothing between them."""
+    """The imports on adjacent lines, with nothing between them."""
     at = block.index(stmt)
     first = last = at
     while first > 0 and _adjoin(block[first - 1], block[first], source):
@@ -77,7 +77,7 @@ def _adjoin(one: ast.stmt, other: ast.stmt, source: Source) -> bool:
 
 
 def _key(stmt: ast.stmt) -> tuple[str, str] | None:
-    """What isort and Ruff sort an import of another package by; None for one that stands in another section."""
+    """The sort key of isort and Ruff for an import of another package; None for one in another section."""
     if isinstance(stmt, ast.Import):
         module = stmt.names[0].name if len(stmt.names) == 1 else ""
         kind = "0"

@@ -1,8 +1,8 @@
-"""The import edits around rewritten calls.
+"""Plans the import edits for rewritten calls.
 
-The loader is imported directly behind the transformers import that brought the replaced class: in its scope and style,
-behind everything that stands before it on purpose (`os.environ[...]`, `sys.path`). A name that the rewrite leaves unused
-goes, unless anything may still want it.
+The loader is imported directly after the transformers import of the replaced class: in its scope and style,
+and after everything that must come before it (`os.environ[...]`, `sys.path`). A name that the rewrite leaves
+unused is removed, unless anything else may use it.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ _Import = ast.Import | ast.ImportFrom
 
 
 class ImportPlan:
-    """Collects the loader names that rewritten calls use and the class names they no longer do."""
+    """Collects the loader names that rewritten calls use, and the class names that they no longer use."""
 
     def __init__(self, scan: Scan, settings: Settings) -> None:
         self.scan = scan
         self.source = scan.source
         self.loader = settings.loader
         self._used: list[tuple[list[Placed], Site, str]] = []
-        # What is asked of the whole file for one call after the other.
+        # Answers about the whole file, cached for further calls.
         self._other_meaning: dict[tuple[str, str], bool] = {}
         self._bound_to: dict[tuple[ast.AST, str], list[Binding]] = {}
         self._repeated: dict[tuple[Scope, str, str], list[Binding]] = {}
 
     def fresh(self) -> ImportPlan:
-        """A plan for other calls of the same file."""
-        from copy import copy  # with weakref: only for edits
+        """Return a plan for other calls in the same file."""
+        from copy import copy  # imports weakref; only needed for edits
 
         plan = copy(self)
         plan._used = []
         return plan
 
-    # ---- where
+    # ---- places
 
     def place(self, site: Site, need: Name) -> Placed | None:
-        """How the site's call can reach a name; None where no import in the file is sure to have run before it."""
+        """How the site's call can refer to a name; None if no import in the file has certainly run before it."""
         module, name = need.module, need.name
         root: ast.expr = site.call.func
         while isinstance(root, ast.Attribute):
@@ -76,13 +76,13 @@ class ImportPlan:
         return self._new(Placed(asname or name, module, name, asname, stmt, binding, scope, False), site)
 
     def _new(self, placed: Placed, site: Site) -> Placed | None:
-        """A name to import, None where the call would not get it or another call would lose its own."""
+        """A name to import; None if the call would not get it, or another call would lose its own."""
         bound, scope = placed.bound, placed.scope
         lost = is_hidden(bound, scope, site) or would_hide(bound, scope, self.scan)
         return placed if placed.present or not lost else None
 
     def _import_of(self, name: str, site: Site) -> tuple[Binding, Scope] | None:
-        """The import that binds the class's (or module's) name at the site."""
+        """The import that binds the name of the class (or its module) at the site."""
         assert self.scan.file is not None
         found = self.scan.file.values.names.ways(name, site.context)
         if found is None:
@@ -100,7 +100,7 @@ class ImportPlan:
         return None
 
     def _nearest(self, binding: Binding, scope: Scope, site: Site) -> Binding | None:
-        """Of several imports of the same, as cells and branches may have, the last that is sure to run before the call."""
+        """Among equal imports in several cells or branches, the last one that certainly runs before the call."""
         key = (scope, binding.name, binding.symbol)
         if key not in self._repeated:
             others = scope.bindings.get(binding.name, ())
@@ -117,7 +117,7 @@ class ImportPlan:
         return next((each for each in places if self._runs_first(each, scope, site)), None)
 
     def _runs_first(self, binding: Binding, scope: Scope, site: Site) -> bool:
-        """Whether an import has run wherever the site's call is reached: it is in no branch but the call's."""
+        """Whether an import has always run when the call is reached: all its branches also contain the call."""
         assert self.scan.file is not None and isinstance(binding.stmt, ast.stmt)
         parent_of = self.scan.file.tree.parent
         if parent_of.get(binding.stmt) is scope.node:
@@ -128,7 +128,7 @@ class ImportPlan:
         return node is not None
 
     def _any_import(self, site: Site) -> tuple[Binding, Scope] | None:
-        """For a class that comes through a variable: the module's last import from transformers before the site."""
+        """For a class that comes from a variable: the module's last import from transformers before the site."""
         assert self.scan.file is not None
         top = self.scan.file.tree.top
         candidates = [
@@ -143,7 +143,7 @@ class ImportPlan:
         return (max(candidates, key=lambda binding: binding.line), top) if candidates else None
 
     def _is_runtime_import(self, binding: Binding) -> bool:
-        """Whether the import runs: not one under `if TYPE_CHECKING`."""
+        """Whether the import runs; not if it is under `if TYPE_CHECKING`."""
         assert self.scan.file is not None
         root = binding.symbol.partition(".")[0]
         if root != catalog.ROOT:
@@ -154,7 +154,7 @@ class ImportPlan:
     # ---- names
 
     def _imported_as(self, symbol: str, stmt: ast.stmt, scope: Scope, site: Site) -> str | None:
-        """The name under which something is sure to be imported in the scope or the module when the call runs."""
+        """The name under which something is certainly imported, in the scope or module, when the call runs."""
         assert self.scan.file is not None
         parent_of, top = self.scan.file.tree.parent, self.scan.file.tree.top
         for each in (scope, top):
@@ -168,7 +168,7 @@ class ImportPlan:
         return None
 
     def _imports_of(self, scope: Scope, symbol: str) -> list[Binding]:
-        """The imports of something in a scope, under names that mean nothing else there."""
+        """The imports of something in a scope, under names with no other binding there."""
         key = (scope.node, symbol)
         if key not in self._bound_to:
             self._bound_to[key] = [
@@ -180,7 +180,7 @@ class ImportPlan:
         return self._bound_to[key]
 
     def _block(self, stmt: ast.stmt) -> list[ast.stmt]:
-        """The statements that run where one does, but for what raises or returns between them."""
+        """The statements that run together with this one, without those after which the block may be left."""
         assert self.scan.file is not None
         parent = self.scan.file.tree.parent.get(stmt)
         if isinstance(parent, ast.Module):
@@ -189,7 +189,7 @@ class ImportPlan:
         return next((each for each in blocks if isinstance(each, list) and stmt in each), [stmt])
 
     def _means_something_else(self, name: str, symbol: str) -> bool:
-        """Whether any scope of the file binds `name` to anything but the loader."""
+        """Whether any scope in the file binds `name` to something else."""
         key = (name, symbol)
         if key not in self._other_meaning:
             self._other_meaning[key] = self._is_bound_otherwise(name, symbol)
@@ -209,7 +209,7 @@ class ImportPlan:
         )
 
     def _free_name(self, name: str, symbol: str) -> str | None:
-        """Another name for the import where the plain one already means something in the file."""
+        """An alias for the import, if the plain name already has another meaning in the file."""
         if not self._means_something_else(name, symbol):
             return None
         number, candidate = 1, f"runtime_{name}"
@@ -221,12 +221,12 @@ class ImportPlan:
     # ---- edits
 
     def use(self, placed: list[Placed], site: Site, text: str) -> None:
-        """Note that a site's call becomes `text`, which uses the placed names."""
+        """Record that a site's call becomes `text`, which uses the given names."""
         self._used.append((placed, site, text))
 
     @cached_property
     def _imports_from(self) -> dict[str, list[ast.ImportFrom]]:
-        """The `from` imports of the module's body."""
+        """The `from` imports at module level."""
         assert self.scan.file is not None
         found: dict[str, list[ast.ImportFrom]] = {}
         for stmt in self.scan.file.tree.top.statements:
@@ -239,7 +239,7 @@ class ImportPlan:
         return min(site.start for _, site, _ in self._used)
 
     def edits(self) -> list[Edit]:
-        """One edit or more for each import statement concerned."""
+        """Return the edits, at least one per import statement concerned."""
         if not self._used:
             return []
         by_statement: dict[_Import, list[Placed]] = {}
@@ -252,7 +252,8 @@ class ImportPlan:
         for stmt, group in sorted(by_statement.items(), key=lambda each: each[0].lineno):
             where = self._gathered(stmt, last)
             for placed in group:
-                # A notebook's cells may be run on their own: each imports what it needs. So does every branch.
+                # The cells of a notebook may be run separately, so each imports what it needs; the same holds
+                # for branches.
                 blocks = (getattr(placed.scope.node, "body", None), self._block(where))
                 keys = [(id(block), self._cell(where), placed.spelled) for block in blocks]
                 if not placed.present and introduced.isdisjoint(keys):
@@ -281,13 +282,13 @@ class ImportPlan:
         return self._joined(edits)
 
     def _gap_between_names(self, stmt: ast.ImportFrom) -> str:
-        """What stands before a further name: a line break where the names have lines of their own."""
+        """The text before an additional name: a line break if the names are on separate lines."""
         text, start = self.source.text, self.source.start_of(stmt.names[-1])
         before = text[self.source.line_starts[self.source.line_of(start) - 1] : start]
         return " " if before.strip() else self.source.newline + before
 
     def _joined(self, edits: list[Edit]) -> list[Edit]:
-        """Insertions at one place as one edit: further names of an import come before the line behind it."""
+        """Combine insertions at the same place: additional names of an import come before the next line."""
         at: dict[int, list[str]] = {}
         for edit in dict.fromkeys(edits):
             if edit.start == edit.end:
@@ -305,7 +306,7 @@ class ImportPlan:
         return self.source.place(start, start).cell
 
     def _existing_import(self, stmt: _Import, module: str) -> ast.ImportFrom | None:
-        """An import from the module in the same block and cell that can take more names: before every call, or `stmt` itself."""
+        """An import from the module in the same block and cell that can be extended: before all calls, or `stmt`."""
         assert self.scan.file is not None
         first_call, cell = self._first_call, self._cell(stmt)
         for other in [stmt, *self._imports_from.get(module, ())]:
@@ -323,7 +324,7 @@ class ImportPlan:
         return None
 
     def _last_before_calls(self, stmts: Iterable[_Import]) -> dict[type[_Import], _Import]:
-        """The last of the module's own imports, of each form, that no rewritten call comes before."""
+        """The last import of each form at module level that comes before all rewritten calls."""
         assert self.scan.file is not None
         parent_of, first_call = self.scan.file.tree.parent, self._first_call
         own = (stmt for stmt in stmts if isinstance(parent_of.get(stmt), ast.Module))
@@ -331,7 +332,7 @@ class ImportPlan:
         return {type(stmt): stmt for stmt in sorted(ready, key=lambda stmt: stmt.lineno)}
 
     def _gathered(self, stmt: _Import, last: Mapping[type[_Import], _Import]) -> _Import:
-        """Where a statement's loader import goes: with that of a later one of the block, if no call comes before it."""
+        """The statement for a loader import: a later one in the block with a loader import, if no call comes before it."""
         assert self.scan.file is not None
         if not isinstance(self.scan.file.tree.parent.get(stmt), ast.Module):
             return stmt
@@ -339,14 +340,14 @@ class ImportPlan:
         return later if later.lineno > stmt.lineno else stmt
 
     def _statement_edits(self, stmt: _Import, lines: list[str], gone: list[ast.alias]) -> list[Edit]:
-        """Add import lines behind a statement, or in its place where nothing of it stays."""
+        """Add import lines after a statement, or replace it if nothing of it remains."""
         source, text = self.source, self.source.text
         start, end = source.start_of(stmt), source.end_of(stmt)
         indent = text[source.line_starts[source.line_of(start) - 1] : start]
         last = source.line_of(end)
         line_end = source.line_starts[last] if last < len(source.line_starts) else len(text)
         rest = text[end:line_end].strip()
-        # `if x: import a; import b`: another statement shares the line.
+        # `if x: import a; import b`: another statement is on the same line.
         separator = "; " if indent.strip() or (rest and not rest.startswith("#")) else source.newline + indent
         elsewhere = self._sorted_place(stmt, lines) if lines and separator != "; " else None
         above: list[Edit] = []
@@ -370,7 +371,7 @@ class ImportPlan:
         return place_of(stmt, lines[0], self._block(stmt), self.scan.file.tree.parent, self.source)
 
     def _line_removed(self, stmt: ast.stmt) -> list[Edit]:
-        """Remove a statement that has its lines to itself, but for one that would leave its block empty."""
+        """Remove a statement that is alone on its lines, unless its block would be empty."""
         assert self.scan.file is not None
         if not isinstance(self.scan.file.tree.parent.get(stmt), ast.Module) and len(self._block(stmt)) < 2:
             return []

@@ -1,4 +1,4 @@
-"""Names that held an argument which the rewritten calls no longer have: `dtype = torch.float16` that no line reads."""
+"""Removes assignments of arguments that rewritten calls no longer have: `dtype = torch.float16` that nothing reads."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from telepathy_lint.source.text import Ranges, Source
 
 
 def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edit]:
-    """The edits that take out assignments whose last use was a rewritten call; `rewritten` has each with its new text.
+    """Yield the edits that remove assignments whose last use was a rewritten call; `rewritten` has calls and new texts.
 
-    Only the one plain value that a name has in the call's own scope, in no branch, on lines of its own: anything else may
-    be there for more than its name.
+    Only for a name with a single plain value in the call's scope, outside branches and on its own lines;
+    other assignments may have a different purpose.
     """
     source = scan.source
     if source.once(reads_namespaces):
@@ -28,7 +28,7 @@ def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edi
     waiting = dict.fromkeys(_of_calls(rewritten))
     while waiting:
         name, scope = waiting.popitem()[0]
-        # What another file imports from a module is written in capitals.
+        # Names that other files import from a module are usually in capitals.
         if not (scope.is_function or (program and name.islower())):
             continue
         stmt = _assignment(name, scope)
@@ -50,7 +50,7 @@ def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edi
 
 
 def _inside(scope: Scope, offsets: Sequence[int], source: Source) -> Sequence[int]:
-    """Those of the offsets at which a name may be the scope's."""
+    """The offsets at which a name may be the scope's."""
     if not isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return offsets
     start, end = source.start_of(scope.node), source.end_of(scope.node)
@@ -58,7 +58,7 @@ def _inside(scope: Scope, offsets: Sequence[int], source: Source) -> Sequence[in
 
 
 def _reads(text: str, offset: int, name: str) -> bool:
-    """Whether a word is more than an attribute, or the name of an argument."""
+    """Whether a word is a read of the name, not an attribute or keyword."""
     before = text[max(offset - 200, 0) : offset].rstrip()[-1:]
     behind = text[offset + len(name) : offset + len(name) + 40].lstrip()
     names_argument = before in ("(", ",") and behind.startswith("=") and not behind.startswith("==")
@@ -72,7 +72,7 @@ def _in_comment(scan: Scan, offset: int) -> bool:
 
 
 def _lines_of(stmt: ast.stmt, source: Source) -> tuple[int, int] | None:
-    """The offsets of a statement's lines, None where something else stands on them."""
+    """The offsets of a statement's lines; None if they contain anything else."""
     start, end = source.start_of(stmt), source.end_of(stmt)
     first = source.line_starts[source.line_of(start) - 1]
     last = source.line_of(end)
@@ -81,7 +81,7 @@ def _lines_of(stmt: ast.stmt, source: Source) -> tuple[int, int] | None:
 
 
 def _of_calls(rewritten: Sequence[tuple[Site, str]]) -> Iterator[tuple[str, Scope]]:
-    """The names that are a whole argument of a call, each with the call's scope."""
+    """The names that are a whole argument of a call, with the call's scope."""
     for site, _ in rewritten:
         scope = site.context.scope
         for keyword in site.call.keywords:
@@ -90,7 +90,7 @@ def _of_calls(rewritten: Sequence[tuple[Site, str]]) -> Iterator[tuple[str, Scop
 
 
 def _assignment(name: str, scope: Scope) -> ast.Assign | None:
-    """The plain assignment that alone gives a name its value in a scope, and that no branch, loop or `with` holds."""
+    """The only assignment of a name in a scope, if it is plain and outside branches, loops and `with`."""
     bindings = scope.bindings.get(name, ())
     stmt = bindings[0].stmt if len(bindings) == 1 else None
     if (
@@ -109,7 +109,7 @@ def _names(value: ast.expr) -> list[str]:
 
 
 def _is_plain(value: ast.expr) -> bool:
-    """A constant, a dotted name, a call that only looks, or a dict or conditional of such."""
+    """A constant, a dotted name, a call without side effects, or a dict or conditional expression of these."""
     return not acts(value) and all(
         isinstance(
             node,

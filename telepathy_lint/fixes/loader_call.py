@@ -1,8 +1,8 @@
-"""The two fix styles: what the rules that share a setting reported, as one change of the call.
+"""The two fix styles: change a call according to the findings of the rules that share a setting.
 
-`loader` calls the loader instead and leaves to it what was reported; `inline` keeps the call and gives it the missing
-arguments. Either way a setting that was not reported stays as it was: by None in the loader's call, by not being
-touched in the other.
+`loader` calls the loader instead, which chooses the reported settings. `inline` keeps the call and adds the
+missing arguments. In both styles, settings that were not reported do not change: the loader's call passes
+None for them, the inline style does not touch them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from telepathy_lint.findings.change import TARGET, Change, Name, slot
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
-#: Setting of the loader -> the argument names by which a script may give it.
+#: Setting of the loader -> the argument names with which a script may set it.
 SPELLINGS = {
     "dtype": ("dtype", "torch_dtype"),
     "device_map": ("device_map",),
     "attn_implementation": ("attn_implementation", "_attn_implementation"),
     "generation_config": ("generation_config",),
 }
-#: Parameters of the loader that to `from_pretrained` are other things: a config's attribute, an argument of the class.
+#: Parameters of the loader that have another meaning for `from_pretrained`: attributes of a config, arguments
+#: of a class.
 OF_THE_LOADER = frozenset(
     {
         "model_id",
@@ -45,8 +46,13 @@ _DEFAULT_CLASSES = {
 _CLASS_ARGUMENT = {"model": "model_class", "tokenizer": "tokenizer_class"}
 
 
-def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
-    """The call of the loader: reported settings are left to it, everything else is kept or None."""
+def loader_change(
+    site: Site, reported: frozenset[str], settings: Settings, purpose: str | None = None
+) -> Change:
+    """The call of the loader: it chooses the reported settings; other arguments are kept or None.
+
+    A `purpose` is added if the loader's choices depend on it.
+    """
     loader = settings.loader
     name = loader.load_tokenizer if site.kind == "tokenizer" else loader.load_model
     keywords = {keyword.arg for keyword in site.call.keywords}
@@ -66,6 +72,8 @@ def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> C
             for setting in SPELLINGS
             if setting not in reported and site.argument(*SPELLINGS[setting]) is None
         ]
+    if purpose is not None:
+        added.append(("purpose", f'"{purpose}"'))
     renamed: tuple[tuple[str, str], ...] = ()
     if _IDENTITY in keywords:
         first = next(keyword.arg for keyword in site.call.keywords if keyword.arg not in removed) == _IDENTITY
@@ -74,7 +82,7 @@ def loader_change(site: Site, reported: frozenset[str], settings: Settings) -> C
 
 
 def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
-    """The same call with the reported arguments replaced or added; the loader's own call does without them."""
+    """The same call with the reported arguments replaced or added; in the loader's own call, they are removed."""
     if site.loader:
         spellings = [spelling for setting in sorted(reported) for spelling in SPELLINGS.get(setting, ())]
         return Change(removed=tuple(each for each in spellings if each in site.arguments))
@@ -88,7 +96,7 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
     if "dtype" in reported:
         version = settings.target_version
         name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
-        # Behind `from x import *` nobody can be sure what `torch` is.
+        # After `from x import *`, `torch` may be anything.
         torch = site.has_torch and "*" not in site.context.scope.tree.top.bindings
         change |= _given(site, "dtype", name, "torch.bfloat16" if torch else '"bfloat16"')
     if "attn_implementation" in reported:
@@ -104,7 +112,7 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
 
 
 def _is_imported(node: ast.expr, site: Site) -> bool:
-    """Whether the class is named as it was imported; a variable or `self.model_class` may come to hold another."""
+    """Whether the class is used by its imported name; a variable or `self.model_class` may have another value."""
     while isinstance(node, ast.Attribute):
         node = node.value
     if not isinstance(node, ast.Name):
@@ -120,7 +128,7 @@ def _is_imported(node: ast.expr, site: Site) -> bool:
 
 
 def _identity(site: Site) -> str:
-    """The id as the call has it, for the resolver to look at the checkpoint's class; "" where saying it twice would hurt."""
+    """The id as written in the call, for the resolver to find the class; "" if repeating it may have side effects."""
     given = site.argument(_IDENTITY)
     node = (
         given.node.value
@@ -134,24 +142,38 @@ def _identity(site: Site) -> str:
 
 
 def _weights(site: Site, reported: frozenset[str]) -> str:
-    """The id and the dtype as the call has them, for the resolver to see whether the weights fit on one GPU.
+    """What the resolver needs to tell whether the weights fit on one GPU, as in the call: id, dtype and memory.
 
-    Without an id the resolver does not know, and leaves "auto" to transformers.
+    Without an id, the resolver does not know the size and leaves "auto" to transformers.
     """
-    identity = _identity(site)
-    if not identity or "dtype" in reported:
-        return identity  # bfloat16, which the call gets, is what the resolver assumes
-    argument = site.argument(*SPELLINGS["dtype"])
-    if argument is None:
-        return f"{identity}, dtype=None"
-    node = argument.node.value if isinstance(argument.node, ast.keyword) and argument.node.arg else None
-    if not isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+    parts = [_identity(site)]
+    if parts[0] and "dtype" not in reported:  # the resolver assumes bfloat16, which the call gets
+        argument = site.argument(*SPELLINGS["dtype"])
+        text = "None" if argument is None else _again(argument.node, site)
+        if not text:
+            return ""
+        parts.append(f"dtype={text}")
+    for name, argument in site.arguments.items():
+        if name == "max_memory" or name.startswith("offload_"):
+            text = _again(argument.node, site)
+            if not text:
+                return ""
+            parts.append(f"{name}={text}")
+    return ", ".join(filter(None, parts))
+
+
+def _again(node: ast.AST, site: Site) -> str:
+    """The text of a keyword's value; "" if repeating it may have side effects, or it is long."""
+    value = node.value if isinstance(node, ast.keyword) and node.arg else None
+    plain = (ast.Name, ast.Attribute, ast.Constant, ast.Dict, ast.expr_context)
+    if value is None or not all(isinstance(each, plain) for each in ast.walk(value)):
         return ""
-    start, end = site.range_of(node)
-    return f"{identity}, dtype={site.source.text[start:end]}"
+    start, end = site.range_of(value)
+    text = site.source.text[start:end]
+    return "" if "\n" in text else text
 
 
 def _given(site: Site, setting: str, name: str, value: str) -> Change:
-    """The setting's argument with another value, or a new argument."""
+    """Replace the setting's argument, or add it."""
     written = next((spelling for spelling in SPELLINGS[setting] if site.argument(spelling) is not None), None)
     return Change(replaced=((written, value),)) if written is not None else Change(added=((name, value),))

@@ -1,4 +1,4 @@
-"""Model ids that stand in the code as text: where they are, and another id in their place."""
+"""Finds literal model ids, and replaces them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ARGUMENTS = ("pretrained_model_name_or_path", "model")
 
 
 def literal_ids(site: Site) -> Iterator[tuple[ast.AST, Value]]:
-    """The ids written in a load's own call, or the one that the site is, with where to point."""
+    """The literal ids in a load's call, or the id that is the site, each with the node to report."""
     if site.kind == "identifier":
         assert isinstance(site.node, ast.Constant)
         yield site.node, Value("const", site.node.value, site.node, site.context)
@@ -29,7 +29,7 @@ def literal_ids(site: Site) -> Iterator[tuple[ast.AST, Value]]:
 
 
 def id_repair(site: Site, argument: ast.AST, value: Value, name: str) -> Repair | None:
-    """Writes an id in the place of the one that stands in the code; None where that is more than the literal."""
+    """Replace a literal id; None if the id is not exactly one literal."""
     old = str(value.data)
     assert isinstance(value.node, ast.Constant)
     start, end = site.range_of(value.node)
@@ -45,5 +45,5 @@ def id_repair(site: Site, argument: ast.AST, value: Value, name: str) -> Repair 
         change = Change(positional=((site.call.args.index(value.node), written),))
     else:
         return None
-    # A machine that is offline may have the model in its cache under the old name only.
+    # An offline machine may have the model in its cache only under the old id.
     return Repair("unsafe", f"write {name!r}", change)

@@ -1,6 +1,6 @@
-"""Which of several bindings of a name a call gets, where a fix would add one more.
+"""Determines which binding a call would see if a fix added another one.
 
-A name that is bound anywhere in a function is the function's own everywhere in it, also where no binding has run.
+A name that is bound anywhere in a function is local in the whole function, even before a binding has run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from telepathy_lint.source.prefilter import find_words
 
 
 def is_another(other: Binding, binding: Binding) -> bool:
-    """Whether a name may stand for something else than what an import brings; a constant says that there is nothing."""
+    """Whether a name may refer to something other than the import; a constant means that the import failed."""
     if other.kind == "import":
         return other.symbol != binding.symbol
     return other.value is not None and not isinstance(other.value, ast.Constant)
 
 
 def is_hidden(name: str, scope: Scope, site: Site) -> bool:
-    """Whether the call does not get what a scope binds: it is not inside, or a scope between the two binds it too."""
+    """Whether the call does not see a scope's binding: it is outside, or a scope in between binds the name too."""
     own = site.context.scope
     return scope not in _around(own) or any(
         inner.binds(name) for inner in _between(own, scope) if inner is own or not inner.is_class
@@ -31,7 +31,7 @@ def is_hidden(name: str, scope: Scope, site: Site) -> bool:
 
 
 def would_hide(name: str, scope: Scope, scan: Scan) -> bool:
-    """Whether a function reads a name from further out, which an import of its own would take away from it."""
+    """Whether a function reads a name from an outer scope, which an import in the function would hide."""
     if not scope.is_function or scope.binds(name):
         return False
     assert isinstance(scope.node, ast.stmt) and scan.file is not None
@@ -44,9 +44,10 @@ def would_hide(name: str, scope: Scope, scan: Scan) -> bool:
 
 
 def without_hiding(placed: Sequence[tuple[Site, Sequence[Placed]]]) -> Iterator[bool]:
-    """For each call in turn, whether it can be rewritten together with the others.
+    """For each call, yield whether it can be rewritten together with the others.
 
-    One that wants an import in a function waits where another call in there gets the name from further out.
+    A call that needs an import in a function waits if another call in the function uses the name from an
+    outer scope.
     """
     from_outside = {
         (inner, each.bound)
@@ -59,7 +60,7 @@ def without_hiding(placed: Sequence[tuple[Site, Sequence[Placed]]]) -> Iterator[
 
 
 def _around(scope: Scope | None) -> Iterable[Scope]:
-    """A scope and those it lies in, from the inside out."""
+    """A scope and its enclosing scopes, innermost first."""
     while scope is not None:
         yield scope
         scope = scope.parent

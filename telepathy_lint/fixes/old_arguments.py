@@ -1,4 +1,4 @@
-"""What to write instead of what transformers left behind; imported where something was reported."""
+"""Replacements for outdated arguments and classes; only imported if there is a finding."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from telepathy_lint.sites import Argument, Site
 
 
 def repair(site: Site, argument: Argument, old: table.Old) -> Repair | None:
-    """What replaces an old argument; None where that is for a person to decide."""
+    """The replacement of an outdated argument; None if a person has to decide."""
     change = _in_call(site, argument, old) if argument.how == "keyword" else _in_dict(site, argument, old)
     if change is None:
         return None
-    # What the call gets unseen may hold the new name already.
+    # Unknown arguments of the call may already include the new name.
     unsafe = site.unseen and bool(change.renamed)
     return Repair("unsafe" if unsafe else "safe", f"replace {old.name}", change)
 
 
 def class_repair(site: Site, settings: Settings) -> Repair | None:
-    """The new class in the place of the old one; in the loader's call it is an argument, for a person to change."""
+    """Replace the old class with the new one; not in the loader's call, where it is an argument."""
     new = None if site.loader else new_class(site)
     if new is None or not new[0] or not allows(settings, new[1]) or is_remote(site):
         return None
@@ -35,19 +35,19 @@ def class_repair(site: Site, settings: Settings) -> Repair | None:
 def _in_call(site: Site, argument: Argument, old: table.Old) -> Change | None:
     name, value = old.name, written(argument)
     if old.how == "remove" or (old.how == "remove-false" and value is False):
-        # A framework other than PyTorch was a choice that has nothing to take its place.
+        # The argument selected a framework other than PyTorch, which has no replacement.
         return Change(removed=(name,)) if name != "framework" or value in ("pt", None) else None
     if old.how == "rename":
         if old.new not in site.arguments:
             return Change(renamed=((name, old.new),))
-        return Change(removed=(name,)) if old.new == "dtype" else None  # given both, dtype wins
+        return Change(removed=(name,)) if old.new == "dtype" else None  # with both, dtype takes precedence
     if old.how == "attention":
         return _attention(site, argument)
     return _quantized(site, argument) if old.how == "quantization" else None
 
 
 def _in_dict(site: Site, argument: Argument, old: table.Old) -> Change | None:
-    """The argument renamed in the dict that brings it in."""
+    """Rename the argument in the dict that contains it."""
     if old.how != "rename" or old.new in site.arguments:
         return None
     texts = key_places(site, argument, old.new)
@@ -66,7 +66,7 @@ def _attention(site: Site, flag: Argument) -> Change | None:
 
 
 def _quantized(site: Site, flag: Argument) -> Change | None:
-    """`load_in_8bit=...` and what belongs to it as a quantization config."""
+    """`load_in_8bit=...` and related arguments as a quantization config."""
     flags = [each for name in ("load_in_8bit", "load_in_4bit") if (each := site.arguments.get(name))]
     on = [each for each in flags if written(each) is not False]
     if flag not in on:
@@ -83,7 +83,7 @@ def _quantized(site: Site, flag: Argument) -> Change | None:
     new = _conditional(f"{slot('BitsAndBytesConfig')}({inside})", site, on)
     if new is None:
         return None
-    # One argument comes from all of them, so each of them has the whole change.
+    # Several arguments become one, so the fix of each includes the whole change.
     first, *others = on
     return Change(
         removed=tuple(each.name for each in (*options, *others)),
@@ -94,7 +94,7 @@ def _quantized(site: Site, flag: Argument) -> Change | None:
 
 
 def _conditional(text: str, site: Site, flags: list[Argument]) -> str | None:
-    """The text where one of the flags is on, None elsewhere; None where a flag is more than a name to look at."""
+    """The text as a conditional expression: used if a flag is true, else None. None if a flag is not a plain name."""
     tests = []
     for flag in flags:
         assert isinstance(flag.node, ast.keyword)

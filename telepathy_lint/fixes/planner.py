@@ -1,7 +1,7 @@
-"""From a reported site to the text edits that rewrite it: the call itself, and the imports around it.
+"""Plans the text edits that rewrite a reported site: the call itself, and the imports.
 
-`offer` says cheaply whether and how safely a site can be changed; `plan` builds the edits for a set of sites
-together, because whether an import is still used depends on all of them. Only `plan` needs LibCST.
+`offers` quickly determines whether a site can be changed, and how safely. `plan` builds the edits for several
+sites together, because they determine whether an import is still used. Only `plan` needs LibCST.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from telepathy_lint.facts import purposes
 from telepathy_lint.findings.change import TARGET, Change, slot
 from telepathy_lint.findings.violation import Edit, Fix, Safety
 from telepathy_lint.fixes.effects import acts
@@ -19,14 +20,14 @@ from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_ch
 from telepathy_lint.fixes.name_capture import without_hiding
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import Reported, Rule
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.sites import Scan, Site
 
 _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
 
 
 class Rewrite(NamedTuple):
-    """One change of one site, the findings that it answers, and how safe it is."""
+    """A change of one site, with its safety and the findings that it fixes."""
 
     site: Site
     answers: tuple[Reported, ...]
@@ -35,7 +36,7 @@ class Rewrite(NamedTuple):
 
 
 class Rewriter:
-    """Plans the fixes of one file."""
+    """Plans the fixes in one file."""
 
     def __init__(self, scan: Scan, settings: Settings) -> None:
         self.scan = scan
@@ -43,10 +44,10 @@ class Rewriter:
         self.imports = ImportPlan(scan, settings)
 
     def offers(self, site: Site, found: Sequence[Reported]) -> list[Rewrite]:
-        """The fixes of what was found at a site: the rules' own repairs, then the rewrites of the call.
+        """Return the fixes of the findings at a site: the rules' own repairs, then rewrites of the call.
 
-        The rules that share the loader's settings are answered by rewrites of the whole call: the safe ones by one that
-        leaves every other setting as it is, the others by one that does it all.
+        Rules that share the loader's settings are fixed by rewriting the whole call: a safe rewrite that
+        keeps all other settings, and an unsafe one that includes all findings.
         """
         rewrites = self._repairs(site, found)
         safe, whole = self._styled(site, found, unsafe=False), self._styled(site, found, unsafe=True)
@@ -60,18 +61,18 @@ class Rewriter:
         return rewrites
 
     def chosen(self, site: Site, found: Sequence[Reported], unsafe: bool) -> list[Rewrite]:
-        """What to do about what was found at a site: all that is safe, and what is unsafe where that is wanted."""
+        """The rewrites to apply to the findings at a site: the safe ones, and with `unsafe` also the others."""
         rewrites = [each for each in self._repairs(site, found) if unsafe or each.fix.safety == "safe"]
         styled = self._styled(site, found, unsafe)
         return rewrites if styled is None else [*rewrites, styled]
 
     def withheld(self, site: Site, rule: Rule) -> Fix | None:
-        """Why a finding that could be fixed is not; None where there is nothing to say."""
+        """A fix that only displays why a finding is not fixed; None if there is no reason."""
         reason = rule.withheld(site, self.settings)
         return None if reason is None else Fix("display", f"not fixed: {reason}")
 
     def _repairs(self, site: Site, found: Sequence[Reported]) -> list[Rewrite]:
-        """The repairs that rules have built themselves; those of one rule and one safety are one."""
+        """The repairs that rules have built; those of one rule and safety level are combined."""
         rewrites: dict[tuple[str, Safety], Rewrite] = {}
         for each in found:
             rule, repair = each.rule, each.finding.fix
@@ -87,14 +88,15 @@ class Rewriter:
         return list(rewrites.values())
 
     def _styled(self, site: Site, found: Sequence[Reported], unsafe: bool) -> Rewrite | None:
-        """One rewrite of the call for the rules with a setting; without `unsafe`, for those whose fix is safe."""
+        """A rewrite of the call for the rules with a setting; without `unsafe`, for those with a safe fix."""
         rules = list(dict.fromkeys(each.rule for each in found if each.rule.meta.setting is not None))
         if not unsafe:
             rules = [rule for rule in rules if self._safety(site, rule) == "safe"]
         included = tuple(
             rule for rule in rules if self._can_change(site, rule) and self._safety(site, rule) != "display"
         )
-        # The loader makes no pipelines, and its call would have to say None for what unseen arguments may hold.
+        # The loader cannot create pipelines. With unknown arguments, its call could not pass None for the
+        # right ones.
         inline = (
             self.settings.fix_style == "inline"
             or site.opaque
@@ -107,8 +109,10 @@ class Rewriter:
         if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
             return None
         reported = frozenset(rule.meta.setting for rule in included if rule.meta.setting is not None)
-        build = inline_change if inline else loader_change
-        change = build(site, reported, self.settings)
+        if inline:
+            change = inline_change(site, reported, self.settings)
+        else:
+            change = loader_change(site, reported, self.settings, self._purpose(site, included))
         if not self._can_place(site, change):
             return None
         if not unsafe and _lowered("safe", site, change) != "safe":
@@ -120,10 +124,20 @@ class Rewriter:
         answers = tuple(each for each in found if each.rule in included)
         return Rewrite(site, answers, change, Fix(worst, message))
 
-    # ---- what can be done
+    def _purpose(self, site: Site, rules: Sequence[Rule]) -> str | None:
+        """The purpose of the load, if the file shows it and the rewrite leaves the dtype or placement to the loader.
+
+        Not for a fix that keeps the placement, and not for a project's own loader.
+        """
+        left = any(
+            rule.meta.setting in ("dtype", "device_map") and rule.safety(site) == "unsafe" for rule in rules
+        )
+        return purposes.shown(site) if left and self.settings.loader == Loader() else None
+
+    # ---- conditions
 
     def _can_rewrite(self, site: Site) -> bool:
-        """Whether the call has the shape that the loader's call can take over."""
+        """Whether the call can be converted to a call of the loader."""
         call = site.call
         if site.kind not in ("model", "tokenizer") or not self._is_plain(site):
             return False
@@ -140,38 +154,38 @@ class Rewriter:
 
     @staticmethod
     def _names_nothing(site: Site) -> bool:
-        """Whether the call loads from a config and weights of its own: `from_pretrained(None, config=, state_dict=)`."""
+        """Whether the call loads from its own config and weights: `from_pretrained(None, config=, state_dict=)`."""
         identity = site.argument("pretrained_model_name_or_path")
         return (
             identity is not None and bool(identity.values) and all(value.is_none for value in identity.values)
         )
 
     def _is_plain(self, site: Site) -> bool:
-        """Whether the call's text can be taken apart and put together again."""
+        """Whether the call's text can be parsed and rebuilt."""
         if site.indirect or any(isinstance(argument, ast.Starred) for argument in site.call.args):
             return False
         if "#" in site.source.text[site.start : site.source.end_of(site.call.func)]:
             return False
-        # Before Python 3.12 positions inside f-strings are not to be trusted.
+        # Before Python 3.12, positions inside f-strings are unreliable.
         return site.text.endswith(")") and not _in_formatted_string(site, self.scan)
 
     def _can_change(self, site: Site, rule: Rule) -> bool:
-        """Whether what the rule reported stands in the call itself: a shared dict is not the call's to change."""
+        """Whether the reported argument is in the call itself, not in a dict that other calls may use."""
         argument = site.argument(*SPELLINGS.get(rule.meta.setting or "", ()))
         if argument is None:
             return True
-        # A name that is bound in passing would go with the value.
+        # Removing a value with a walrus operator would remove its binding.
         return argument.how == "keyword" and not any(
             isinstance(node, ast.NamedExpr) for node in ast.walk(argument.node)
         )
 
     def _can_inline(self, site: Site, rule: Rule) -> bool:
-        """Whether the inline style has a place for the rule's setting."""
+        """Whether the inline style supports the rule's setting."""
         if site.loader:
             return True
         if rule.meta.setting in ("generation_config", "pad_token"):
             return target_of(site, self.scan) is not None
-        # A pipeline hands attention to the model through `model_kwargs` only.
+        # A pipeline passes attention to the model only through `model_kwargs`.
         return not (site.kind == "pipeline" and rule.meta.setting == "attn_implementation")
 
     def _can_place(self, site: Site, change: Change) -> bool:
@@ -188,20 +202,20 @@ class Rewriter:
             and site.argument("generation_config") is not None
             and self.settings.fix_style == "loader"
         ):
-            # from_pretrained replaces the shipped generation config, the loader merges into it
+            # from_pretrained replaces the shipped generation config; the loader merges
             safety = "unsafe"
         return self._configured(rule, safety)
 
     def _configured(self, rule: Rule, safety: Safety) -> Safety:
         return self.settings.fixing.safety(rule.meta.code, rule.meta.name, safety)
 
-    # ---- doing it
+    # ---- edits
 
     def plan(self, rewrites: Iterable[Rewrite]) -> tuple[list[Edit], list[Rewrite]]:
-        """The edits that carry out rewrites together, and the rewrites that they carry out.
+        """Return the edits of rewrites that can be applied together, and these rewrites.
 
-        The others wait for the next round: a call with another inside, the loader's call of a site that has repairs, and a
-        call that would hide another's name.
+        The others wait for the next round: a call that contains another one, a loader call at a site with
+        repairs, and a call whose import would hide a name of another.
         """
         from telepathy_lint.fixes.call_text import changed
         from telepathy_lint.fixes.leftovers import leftovers
@@ -238,7 +252,7 @@ class Rewriter:
         return sorted({*edits, *imports.edits()}), done
 
     def _statement(self, site: Site, statement: str) -> Edit:
-        """A statement on a line of its own behind the one of the call."""
+        """A statement on its own line after the call's statement."""
         assert site.context.stmt is not None and isinstance(site.context.stmt, ast.stmt)
         source = self.scan.source
         start, end = source.start_of(site.context.stmt), source.end_of(site.context.stmt)
@@ -249,12 +263,12 @@ class Rewriter:
         indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
         text = statement.replace(TARGET, target_of(site, self.scan) or "")
         if source.ends_cell(line_end) and isinstance(ast.parse(text).body[0], ast.Expr):
-            text += ";"  # Jupyter shows the value of a cell's last expression
+            text += ";"  # otherwise Jupyter would show the value of this last expression
         return source.edit(line_end, line_end, f"{source.newline}{indent}{text}")
 
 
 def _together(one: Rewrite, other: Rewrite) -> Rewrite:
-    """Two repairs of one rule as one, which says once what is done: "remove a" and "remove b" are "remove a, b"."""
+    """Combine two repairs of one rule and their messages: "remove a" and "remove b" become "remove a, b"."""
     words, more = one.fix.message.split(" "), other.fix.message.split(" ")
     same = next((at for at, (a, b) in enumerate(zip(words, more, strict=False)) if a != b), len(more))
     rest = " ".join(more[same:])
@@ -264,26 +278,26 @@ def _together(one: Rewrite, other: Rewrite) -> Rewrite:
 
 
 def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
-    """The safety of a change that takes arguments out: evaluating one of them may do something that the program needs."""
+    """The safety of a change that removes arguments, in case evaluating one of them has side effects."""
     if safety != "safe":
         return safety
     gone = {*change.removed, *(name for name, _ in change.replaced)}
     if not gone:
         return safety
     values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
-    # What is replaced may keep the value inside the new text.
+    # A replaced value may be part of the new text.
     kept = "".join(text for _, text in change.replaced + change.added)
     return "unsafe" if any(acts(value) and ast.unparse(value) not in kept for value in values) else "safe"
 
 
 def _may_lack_settings(site: Site) -> bool:
-    """Whether a spread brings in a setting at times only: the loader would choose it where the spread has none."""
+    """Whether a spread only sometimes includes a setting; otherwise the loader would choose it."""
     spelled = (site.argument(name) for names in SPELLINGS.values() for name in names)
     return any(argument is not None and argument.optional for argument in spelled)
 
 
 def target_of(site: Site, scan: Scan) -> str | None:
-    """The name that the call's result is assigned to, where the assignment has its lines to itself."""
+    """The name that the call's result is assigned to, if the assignment is alone on its lines."""
     stmt, source = site.context.stmt, scan.source
     if not isinstance(stmt, ast.Assign) or stmt.value is not site.call or len(stmt.targets) != 1:
         return None
@@ -299,7 +313,7 @@ def target_of(site: Site, scan: Scan) -> str | None:
 
 
 def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
-    """The change with its names as the file can reach them."""
+    """Replace the names in a change with their spelling in the file."""
 
     def spell(text: str) -> str:
         for each in placed:
@@ -315,7 +329,7 @@ def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
 
 
 def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
-    """One rewrite a site: repairs of several rules are one change; the loader's call waits until they are done."""
+    """One rewrite per site: repairs of several rules are combined; a loader call waits until they are done."""
     by_site: dict[int, list[Rewrite]] = {}
     for rewrite in rewrites:
         by_site.setdefault(id(rewrite.site), []).append(rewrite)
@@ -330,7 +344,7 @@ def _merged(rewrites: Iterable[Rewrite]) -> list[Rewrite]:
 
 
 def _innermost(rewrites: list[Rewrite]) -> list[Rewrite]:
-    """Those that hold no other. Calls are nested or apart: what a call holds comes next in the order of the text."""
+    """The rewrites whose calls contain no other. In the order of the text, a nested call directly follows its outer one."""
     ordered = sorted(rewrites, key=lambda rewrite: (rewrite.site.start, -rewrite.site.end))
     holding = {id(outer) for outer, inner in pairwise(ordered) if inner.site.end <= outer.site.end}
     return [rewrite for rewrite in rewrites if id(rewrite) not in holding]

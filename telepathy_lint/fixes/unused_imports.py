@@ -1,4 +1,4 @@
-"""Which imported names the rewritten calls leave unused."""
+"""Finds imported names that the rewritten calls leave unused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from telepathy_lint.source.text import Ranges
 
 _KEEP = r"(?i)#\s*noqa(?!\s*:\s*(?!.*F401))"
 
-#: Libraries whose names the arguments of a load are made of.
+#: Libraries from which arguments of loads are imported.
 _ROOTS = ("transformers", "torch", "accelerate", "os")
 
 
 class UnusedNames:
-    """Asked after all calls of a file are rewritten: `used` are they, each with its new text."""
+    """Finds unused names after all calls in a file are rewritten; `used` are these calls with their new texts."""
 
     def __init__(self, scan: Scan, used: list[tuple[Site, str]]) -> None:
         self.scan = scan
@@ -31,9 +31,10 @@ class UnusedNames:
         self._called_later: dict[tuple[str, Scope], list[int]] = {}
 
     def of(self, stmt: ast.Import | ast.ImportFrom, replaced: Set[str], scope: Scope) -> list[ast.alias]:
-        """The names of an import that only the rewritten calls used, of those that they did use.
+        """The names of an import that only the rewritten calls used.
 
-        As Ruff has it, a package's `__init__.py` keeps all names, for it offers them, and every other file none.
+        As in Ruff, a package's `__init__.py` keeps all names, because it exports them; other files export
+        none.
         """
         if os.path.basename(self.source.path) == "__init__.py":
             return []
@@ -57,15 +58,15 @@ class UnusedNames:
         ]
         parent = self.scan.file.tree.parent.get(stmt)
         if len(gone) == len(stmt.names) and isinstance(parent, ast.Try) and stmt in parent.body:
-            return []  # the import asks whether the library is there
+            return []  # the import tests whether the library is installed
         return gone
 
     def _may_go(self, alias: ast.alias, scope: Scope) -> bool:
-        """Whether a module that a file imports whole may go: other files get `torch` from it by `import *`, as public code shows."""
+        """Whether an imported module may be removed; other files may get `torch` from this one with `import *`."""
         return alias.name in ("torch", "os") and (scope.is_function or self.is_program())
 
     def beside(self) -> Iterator[tuple[ast.Import | ast.ImportFrom, set[str], Scope]]:
-        """The imports of all that the calls read and no longer do: `torch` of `torch_dtype=torch.float16`."""
+        """The imports of names that the calls no longer use: `torch` in `torch_dtype=torch.float16`."""
         found: dict[tuple[ast.Import | ast.ImportFrom, Scope], set[str]] = {}
         for site, text in self.used:
             for node in ast.walk(site.call):
@@ -83,7 +84,7 @@ class UnusedNames:
             yield stmt, names, scope
 
     def is_program(self) -> bool:
-        """Whether the file is run rather than imported: other files may import the names of a module, even by `*`."""
+        """Whether the file is run rather than imported; other files may import names from a module, even with `*`."""
         return (
             "__main__" in self.source.text
             or self.source.place(0, 0).cell >= 0
@@ -91,18 +92,18 @@ class UnusedNames:
         )
 
     def _is_wanted(self, name: str, stmt: ast.stmt, scope: Scope) -> bool:
-        """Whether the name stands anywhere else where this import is seen: code, strings, type comments."""
+        """Whether the name is used elsewhere where this import is visible: in code, strings, type comments."""
         key = name, scope
         if any(_mentions(text, name) for text in self.source.unread):
             return True
-        if key not in self._wanting:  # a notebook may import the same in every cell
+        if key not in self._wanting:  # a notebook may have the same import in each cell
             self._wanting[key] = list(self._wanted_at(name, scope))
         start, end = self.source.start_of(stmt), self.source.end_of(stmt)
         imports = self._imports(name, scope)
         places = self._wanting[key]
         if len(imports) < 2:
             return bool(places) and (places[0] < start or places[-1] >= end)
-        # What runs behind another import of the same, or ran before this one, has its name from another one.
+        # Code after another equal import, or code that ran before this one, uses another binding.
         if places and places[0] < 0:
             return True
         later = self._later(name, scope, places)
@@ -113,7 +114,7 @@ class UnusedNames:
         return bisect_left(places, end) < bisect_left(places, until)
 
     def _imports(self, name: str, scope: Scope) -> list[tuple[int, int]]:
-        """Where the imports of a name are, each start with its end, if all of them are the same and in the module's body."""
+        """The positions of the imports of a name, if all are equal and at module level."""
         key = name, scope
         if key not in self._imported:
             assert self.scan.file is not None
@@ -131,14 +132,14 @@ class UnusedNames:
         return self._imported[key]
 
     def _later(self, name: str, scope: Scope, places: list[int]) -> list[int]:
-        """The places at which code runs when something is called, not where it stands."""
+        """The positions in code that runs when a function is called, not in the order of the text."""
         key = name, scope
         if key not in self._called_later:
             self._called_later[key] = [place for place in places if self._runs_later(place)]
         return self._called_later[key]
 
     def _runs_later(self, place: int) -> bool:
-        """Whether code runs when something is called, not where it stands."""
+        """Whether code runs when a function is called, not in the order of the text."""
         assert self.scan.file is not None
         return any(
             self.source.start_of(scope.node) <= place < self.source.end_of(scope.node)
@@ -147,7 +148,7 @@ class UnusedNames:
         )
 
     def _wanted_at(self, name: str, scope: Scope) -> Iterator[int]:
-        """Where the name stands once the calls are rewritten, imports included; first -1 if new calls have it."""
+        """The positions of the name after the rewrite, including imports; the first is -1 if new calls use it."""
         text, source = self.source.text, self.source
         assert self.scan.file is not None
         if scope.is_function:

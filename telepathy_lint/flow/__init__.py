@@ -1,1 +1,1 @@
-"""Values, dicts, objects and calls of a file and of its project."""
+"""Analyses a file and its project: values, dicts, objects and calls."""

@@ -1,4 +1,4 @@
-"""The arguments a call gets, by name: written in it, or brought in by dicts it spreads."""
+"""Reads the arguments of a call by name: those written in it, and those from dicts that it spreads."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
 
 @by_identity
 class Argument(NamedTuple):
-    """One argument a call gets, however it gets there."""
+    """One argument of a call, written or spread."""
 
     name: str
     values: tuple[Value, ...]
     how: How
-    #: The argument or spread in the call that brings it in: where a finding about it points.
+    #: The argument or spread in the call, where a finding about it points.
     node: ast.AST
-    #: True where only some ways through the code pass it.
+    #: Whether only some paths through the code pass it.
     optional: bool = False
 
 
 class Arguments:
-    """Reads argument lists of one file."""
+    """Reads the argument lists in one file."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
@@ -36,7 +36,7 @@ class Arguments:
     def read(
         self, call: ast.Call, context: Context, positions: tuple[str, ...]
     ) -> tuple[dict[str, Argument], bool]:
-        """What the call gets, by name, and whether it gets more than can be seen."""
+        """Return the arguments by name, and whether the call may get others that are unknown."""
         found: dict[str, Argument] = {}
         opaque = False
         for index, node in enumerate(call.args):
@@ -58,7 +58,7 @@ class Arguments:
         return found, opaque
 
     def spread(self, node: ast.AST, context: Context) -> tuple[dict[str, Argument], bool]:
-        """The entries that a dict may bring in, and whether it may bring in others."""
+        """Return the entries that a spread dict may have, and whether it may have unknown ones."""
         expression = node.value if isinstance(node, ast.keyword) else node
         assert isinstance(expression, ast.expr)
         dicts = self.evaluator.dicts
@@ -73,7 +73,7 @@ class Arguments:
 
 
 def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
-    """All alternatives of several groups, each node once."""
+    """All alternatives of several groups; each node is included once."""
     seen: dict[tuple[int, str], Value] = {}
     for values in groups:
         for value in values:
@@ -82,7 +82,7 @@ def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
 
 
 def single_string(values: tuple[Value, ...]) -> str | None:
-    """The string that all alternatives come down to, None where there is no such one."""
+    """The string that all alternatives agree on; None if there is none."""
     if len(values) == 1 and values[0].kind == "const" and isinstance(values[0].data, str):
         return values[0].data
     return None

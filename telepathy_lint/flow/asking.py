@@ -1,4 +1,4 @@
-"""What the evaluator of values and the readers of dicts ask of each other: they need each other, their modules do not."""
+"""Protocols of the value evaluator and the dict reader, which use each other without importing each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from telepathy_lint.flow.value import Value
 
 
 class ValueReader(Protocol):
-    """What the readers of dicts ask the evaluator (evaluate.py)."""
+    """The evaluator (evaluate.py), as used by the readers of dicts."""
 
     names: Names
     known: Known
@@ -30,7 +30,7 @@ class ValueReader(Protocol):
 
 
 class DictReader(Protocol):
-    """What a reader of the flow asks the reader of dicts that made it (dicts.py)."""
+    """The dict reader (dicts.py), as used by `Held`."""
 
     evaluator: ValueReader
 

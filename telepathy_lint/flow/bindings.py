@@ -1,4 +1,4 @@
-"""What single statements and parameters bind: the places at which a name gets its value."""
+"""The bindings that a single statement or parameter creates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-# Made by the ten thousand and never changed: a named tuple would take half as long again to make, and twice as long to read.
+# Not a NamedTuple: tens of thousands are created, which would take 1.5 times as long, and reading them twice
+# as long.
 class Binding:
-    """One place that gives a name its value.
+    """A place where a name gets a value.
 
-    `kind` says how: "assign" (value is the right-hand side, `path` the indices of an unpacking), "annotation" (no
-    value), "augment", "for" (value is the iterable), "with" (the context manager), "import" (symbol is the dotted
-    origin), "def", "class", "param", "except", "delete", "other".
+    `kind` is one of: "assign" (`value` is the right-hand side, `path` the indices of an unpacking),
+    "annotation" (no value), "augment", "for" (`value` is the iterable), "with" (the context manager),
+    "import" (`symbol` is the dotted origin), "def", "class", "param", "except", "delete", "other".
     """
 
     __slots__ = ("kind", "name", "path", "stmt", "symbol", "value")
@@ -43,7 +44,7 @@ class Binding:
 
 
 def dotted(node: ast.AST) -> str | None:
-    """`a.b.c` for a chain of names and attributes, else None."""
+    """Return `a.b.c` for a chain of names and attributes; None for other expressions."""
     if type(node) is ast.Name:
         return node.id
     if type(node) is not ast.Attribute:
@@ -55,16 +56,16 @@ def dotted(node: ast.AST) -> str | None:
 
 
 def written(node: ast.expr) -> str:
-    """An expression as code: at once where it is a chain of names."""
+    """Return an expression as code; fast for a chain of names."""
     return dotted(node) or ast.unparse(node)
 
 
 def targets_of(
     target: ast.expr, path: tuple[int | None, ...] = ()
 ) -> Iterator[tuple[ast.expr, tuple[int | None, ...]]]:
-    """The names, attributes and subscripts an assignment target writes, each with its place in the unpacking.
+    """Yield the names, attributes and subscripts that an assignment target assigns, each with its index path.
 
-    An index behind a starred element counts from the end; the starred element itself has index None.
+    An index after a starred element counts from the end; the starred element itself has index None.
     """
     if isinstance(target, (ast.Tuple, ast.List)):
         starred = next((i for i, item in enumerate(target.elts) if isinstance(item, ast.Starred)), None)
@@ -82,7 +83,7 @@ Bound = list[tuple[str, Binding]]
 
 
 def bindings_of(stmt: ast.stmt) -> Bound:
-    """What one statement binds itself (not the statements inside it): dotted names with their bindings."""
+    """Return the bindings of a statement by dotted name, without those of statements inside it."""
     binder = _BINDERS.get(type(stmt))
     return binder(stmt) if binder is not None else []
 
@@ -195,7 +196,7 @@ def parameters(node: FunctionNode) -> Iterator[ast.arg]:
 
 
 def default_of(function: FunctionNode, name: str) -> ast.expr | None:
-    """The default of a parameter."""
+    """The default value of a parameter."""
     positional = [*function.args.posonlyargs, *function.args.args]
     offset = len(positional) - len(function.args.defaults)
     for index, argument in enumerate(positional):
@@ -208,13 +209,13 @@ def default_of(function: FunctionNode, name: str) -> ast.expr | None:
 
 
 def given_for(call: ast.Call, parameter: str, position: int | None) -> Iterator[ast.expr]:
-    """The arguments of a call that a parameter may get; `position` is its place, None for one that has none."""
+    """The arguments of a call that a parameter may get; `position` is its index, None if it is keyword-only."""
     for keyword in call.keywords:
         if keyword.arg == parameter:
             yield keyword.value
             return
     starred = next((i for i, item in enumerate(call.args) if isinstance(item, ast.Starred)), len(call.args))
-    if position is None:  # *args or **kwargs: anything may arrive there
+    if position is None:  # *args or **kwargs may contain any argument
         yield from (*call.args, *(keyword.value for keyword in call.keywords))
     elif position < starred and position < len(call.args):
         yield call.args[position]
@@ -223,7 +224,7 @@ def given_for(call: ast.Call, parameter: str, position: int | None) -> Iterator[
 
 
 def filled_parameter(function: ast.AST, call: ast.Call, argument: ast.AST) -> str | None:
-    """The parameter of `function` that an argument, or keyword, of a call fills; None where there is none of its own."""
+    """The parameter of `function` that an argument or keyword of a call sets; None if it is in `*args` or `**kwargs`."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None
     known = function.args
@@ -249,7 +250,7 @@ def walruses(stmt: ast.stmt) -> Iterator[tuple[str, Binding]]:
 
 
 def header(stmt: ast.stmt) -> Iterator[ast.AST]:
-    """What stands in a statement itself, not in the statements inside it; a case's guard runs before its body."""
+    """Yield the nodes of a statement without the statements inside it; a case's guard runs before its body."""
     for child in ast.iter_child_nodes(stmt):
         if isinstance(child, (ast.expr, ast.withitem)):
             yield child

@@ -1,4 +1,4 @@
-"""Who calls what in one file: uses of names, calls of functions, families of classes."""
+"""The call graph of one file: which functions a call may run, and which calls run a function."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import FUNCTIONS, Function, Index
 
-#: Bindings that cannot be a function of this file.
+#: Kinds of bindings that are never a function in this file.
 _FOREIGN = frozenset({"import", "class", "param", "for", "with", "except", "other"})
 
 
 class CallGraph:
-    """Follows the calls of one file."""
+    """Resolves calls within one file."""
 
     def __init__(self, index: Index, evaluator: Evaluator) -> None:
         self.index = index
@@ -24,12 +24,12 @@ class CallGraph:
         self._ancestors: dict[ast.ClassDef, set[ast.ClassDef]] = {}
 
     def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
-        """The functions of this file that a call may run; constructors are not followed."""
+        """The functions in this file that a call may run; constructors are not followed."""
         func = node.func
         if isinstance(func, ast.Name):
             found = self.evaluator.names.ways(func.id, context)
             if found is None or all(binding.kind in _FOREIGN for binding, _ in found):
-                return  # somebody else's, whose module need not be read for it
+                return  # a name of another module, which need not be read
             for value in self.evaluator.evaluate(func, context):
                 if value.kind == "function" and isinstance(value.node, FUNCTIONS):
                     yield value.node
@@ -44,9 +44,9 @@ class CallGraph:
     def callers(
         self, function: Function, owner: Scope | None
     ) -> Iterator[tuple[ast.Call | None, Context, bool]]:
-        """Calls of a function in the file: the call, its context, and whether `self` is bound already.
+        """Yield the calls of a function in the file: the call, its context, and whether `self` is already bound.
 
-        None for the call where the function is handed on as an object.
+        The call is None where the function is passed on as an object.
         """
         in_class = owner is not None and isinstance(owner.node, ast.ClassDef)
         name = function.name
@@ -78,9 +78,10 @@ class CallGraph:
                         yield None, self.tree.context_of(parent), True
 
     def given(self, function: Function, parameter: str) -> Iterator[tuple[list[ast.expr] | None, Context]]:
-        """What each call of a function in the file gives for a parameter, with the context of the call.
+        """For each call of a function in the file, yield the arguments for a parameter, and the context of the call.
 
-        Nothing where the call leaves it out, several where stars bring it; None where the function is handed on as an object.
+        The list is empty if the call omits it, has several items with stars, and is None if the function is
+        passed on as an object.
         """
         owner = self.tree.scope_at(function).parent
         in_class = owner is not None and owner.is_class
@@ -92,11 +93,11 @@ class CallGraph:
             skip = 1 if in_class and bound and not is_static(function) else 0
             position = names.index(parameter) - skip if parameter in names else None
             if any(each.arg == parameter for each in function.args.kwonlyargs):
-                position = len(call.args)  # it has no place of its own
+                position = len(call.args)  # a keyword-only parameter
             yield list(given_for(call, parameter, position)), context
 
     def results(self, function: Function) -> Iterator[tuple[ast.expr, Context]]:
-        """What a function of the file returns."""
+        """The expressions that a function in the file returns."""
         scope = self.tree.scope_at(function)
         scope.read()
         for stmt in scope.exits:
@@ -104,7 +105,7 @@ class CallGraph:
                 yield stmt.value, Context(scope, stmt)
 
     def ancestors(self, owner: ast.ClassDef) -> frozenset[ast.ClassDef]:
-        """A class of the file and the classes of the file it derives from."""
+        """A class in the file and its base classes in the file."""
         if owner not in self._ancestors:
             self._ancestors[owner] = found = {owner}
             scope = self.tree.scope_at(owner)

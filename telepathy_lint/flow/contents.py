@@ -1,7 +1,8 @@
-"""What a dict can hold, key by key, and what a stretch of code can do to that.
+"""Describes the possible contents of a dict, by key, and how code changes them.
 
-An `Effect` says for each key which values may be under it afterwards. Effects follow one another (`followed_by`) and join
-where branches meet (`either`). Both cost as much as the keys that are written there, whatever the number of paths.
+An `Effect` gives, for each key, the values it may have afterwards. Effects can be composed (`followed_by`)
+and joined where branches meet (`either`). The cost depends on the number of written keys, not on the number
+of paths.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.named_tuple import NamedTuple
 
-#: More values than this under one key are not told apart.
+#: With more values than this, a key's values are unknown.
 _MAX_VALUES = 64
 
 
-# Made by the thousand: a named tuple would compare by content, and take longer to make.
+# Not a NamedTuple: thousands are created, and they must be compared by identity.
 class Item:
     """An expression whose value is in a dict, not evaluated yet.
 
-    `name` and `line` say through which name it came, and where; without a line it is the one on which the value stands.
-    `key` is the expression of its key, where there is one. `touched` says that a dict which it may be can have been written into since.
+    `name` is the name through which it was passed, `line` the line of that binding (without it, the value's
+    own line), `key` the expression of its key, if there is one. `touched`: whether its own dict may have been
+    changed afterwards.
     """
 
     __slots__ = ("context", "key", "line", "name", "node", "touched")
@@ -44,22 +46,22 @@ class Item:
         self.touched = touched
 
 
-#: One alternative of an entry: an expression, or what is known of it without one.
+#: One alternative of an entry: an expression, or a known value without one.
 Part = Item | Value
 
 
 class Change(NamedTuple):
-    """What becomes of one key."""
+    """The change of one key."""
 
-    #: May be under the key afterwards, whatever was before.
+    #: Possible values afterwards, whatever the key had before.
     parts: tuple[Part, ...] = ()
-    #: Whether the key may be missing afterwards, whatever was before.
+    #: Whether the key may be missing afterwards, even if it existed.
     absent: bool = False
-    #: Whether a value that was there may stay.
+    #: Whether an existing value may be kept.
     keeps: bool = True
-    #: Whether a key that was missing may stay missing.
+    #: Whether a missing key may stay missing.
     stays: bool = True
-    #: May be under a key that was missing.
+    #: Possible values afterwards if the key was missing.
     fills: tuple[Part, ...] = ()
 
 
@@ -68,7 +70,7 @@ GONE = Change(absent=True, keeps=False, stays=False)
 
 
 def written(*parts: Part) -> Change:
-    """The key surely holds one of the parts."""
+    """The key certainly has one of the parts."""
     return Change(parts, keeps=False, stays=False)
 
 
@@ -115,9 +117,10 @@ def _either(left: Change, right: Change) -> Change:
 
 
 class Effect:
-    """What a stretch of code does to a dict: to the keys it names, and to the rest.
+    """The effect of a piece of code on a dict: on named keys, and on the rest.
 
-    A dict's content is the effect that makes it: `rest` then says what other keys hold, nothing where there are none.
+    The contents of a dict are the effect that creates it; then `rest` gives the values of other keys, and is
+    empty if there are none.
     """
 
     __slots__ = ("changes", "rest")
@@ -133,21 +136,21 @@ class Effect:
 
     @property
     def open(self) -> bool:
-        """Whether the dict may hold keys that cannot be seen."""
+        """Whether the dict may have unknown keys."""
         return bool(self.rest.parts)
 
     def under(self, key: Hashable) -> Change:
         return self.changes.get(key, self.rest)
 
     def at(self, key: Hashable) -> Change:
-        """What is under a key of a content; a negative one counts from the end of a list."""
+        """The value of a key in the contents; a negative key counts from the end of a list."""
         if isinstance(key, int) and key < 0 and key not in self.changes and not self.open:
             key += len(self.changes)
         return self.under(key)
 
     @property
     def forwards(self) -> ast.AST | None:
-        """The function whose own `**kwargs` the unseen entries of a content are, where they are nothing else."""
+        """The function whose `**kwargs` are the only unknown entries of the contents."""
         only = self.rest.parts[0] if len(self.rest.parts) == 1 else None
         if not isinstance(only, Value) or only.kind != "param":
             return None
@@ -160,7 +163,7 @@ class Effect:
         return Effect(dict(self.changes), self.rest)
 
     def follow(self, second: Effect) -> None:
-        """Become what this and then the second effect do."""
+        """Compose in place: this effect, then the second one."""
         changes, rest = self.changes, self.rest
         if second.rest is not SAME:
             for key in changes:
@@ -177,7 +180,7 @@ class Effect:
 
 
 def either(effects: Iterable[Effect]) -> Effect:
-    """What one of the effects does."""
+    """The join: the effect of any one of the effects."""
     first, *others = effects
     found = first.copy() if others else first
     for other in others:
@@ -193,50 +196,50 @@ def either(effects: Iterable[Effect]) -> Effect:
 
 
 def one_of(effects: Iterable[Effect | None]) -> Effect | None:
-    """What one of the effects does, leaving out those that are none."""
+    """The join, ignoring None."""
     found = [each for each in effects if each is not None]
     return either(found) if found else None
 
 
 def possibly(effect: Effect) -> Effect:
-    """What is done where the effect may take place or not."""
+    """The join of the effect and no effect."""
     return either((Effect(), effect))
 
 
 def unseen(node: ast.AST, context: Context) -> Value:
-    """A value that cannot be seen."""
+    """An unknown value."""
     return Value("other", None, node, context)
 
 
 def opened(part: Part) -> Effect:
-    """Anything may be written, nothing is taken out."""
+    """Any key may be set to this; no key is removed."""
     return Effect(rest=Change((part,)))
 
 
 def unknown(part: Part) -> Effect:
-    """Anything may be done."""
+    """Any change is possible."""
     return Effect(rest=Change((part,), absent=True))
 
 
 def opaque(part: Part) -> Effect:
-    """The content of a dict of which nothing is seen."""
+    """The contents of an unknown dict."""
     return Effect(rest=Change((part,), absent=True, keeps=False, stays=False))
 
 
 def spread(content: Effect) -> Effect:
-    """What `update` with a dict of this content does."""
+    """The effect of `update` with a dict of these contents."""
     return Effect({key: _updated(change) for key, change in content.changes.items()}, _updated(content.rest))
 
 
 def _updated(change: Change) -> Change:
-    """A key that the other dict may lack stays as it was."""
+    """The effect on a key that the other dict may not have."""
     if not change.parts:
         return SAME
     return Change(change.parts, keeps=change.absent, stays=change.absent)
 
 
 def through(content: Effect | None, name: str) -> Effect | None:
-    """The content as it comes through a name: what came through none so far points back to it."""
+    """The contents passed through a name: items without a name get this one."""
     if content is None:
         return None
     changes = {

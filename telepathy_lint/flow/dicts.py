@@ -1,4 +1,4 @@
-"""What dicts and lists hold where they are read: one model for `d[k]`, `d.get(k)`, `k in d`, `**d`, returns and attributes."""
+"""The contents of dicts and lists where they are read: one model for `d[k]`, `d.get(k)`, `k in d`, `**d` and returns."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from telepathy_lint.flow.asking import ValueReader
 
 _MAX_DEPTH = 20
-#: Under which names a dict of decoding arguments is passed on: spread, to a pipeline's `generate`, to a thread's target.
+#: Keywords that pass a dict of decoding arguments on: a spread, those of a pipeline, those of a thread.
 _PASSED_ON = (None, "generate_kwargs", "kwargs")
 _COPIES = ("copy.copy", "copy.deepcopy", "copy", "deepcopy")
 _MAKERS = ("dict", "OrderedDict", "collections.OrderedDict")
-#: Methods that give the item under a key.
+#: Methods that return the value of a key.
 GIVES = ("get", "pop", "setdefault")
 
 
 class Dicts:
-    """Reads dicts through displays, writes, copies, branches, names, attributes and the file's functions."""
+    """Reads dicts from displays, writes, copies, branches, names, attributes and the file's functions."""
 
     __slots__ = ("evaluator",)
 
@@ -46,12 +46,12 @@ class Dicts:
         self.evaluator = evaluator
 
     def content(self, node: ast.expr, context: Context) -> Effect:
-        """What `**node` brings in, or any other reader of it sees."""
+        """The contents of a dict expression, as spread by `**node` or read in another way."""
         found = self.read(node, context)
         return found if found is not None else opaque(unseen(node, context))
 
     def gives(self, call: ast.Call, name: str, context: Context) -> bool:
-        """Whether a call is given a decoding argument, by its name or visibly in a dict that is passed on."""
+        """Whether a call passes a decoding argument, by keyword or in a known dict that is passed on."""
         if not context.scope.tree.lines_with(name):
             return False
         return any(
@@ -61,16 +61,16 @@ class Dicts:
         )
 
     def values(self, change: Change) -> tuple[Value, ...]:
-        """Every alternative of what is under a key."""
+        """All alternatives of a key's value."""
         return tuple(value for part in change.parts for value in self._values(part))
 
     def item(self, node: ast.Subscript, context: Context) -> tuple[Value, ...] | None:
-        """What `d[key]` can be, None where nothing that is surely or maybe under the key can be seen."""
+        """The possible values of `d[key]`; None if no possible value is known."""
         change = self._under(node.value, node.slice, context)
         return self._seen(change, node, context) if change is not None and change.parts else None
 
     def got(self, call: ast.Call, context: Context) -> tuple[Value, ...] | None:
-        """What `d.get(key, default)`, `d.pop(...)` or `d.setdefault(...)` can be, None where nothing of it can be seen."""
+        """The possible values of `d.get(key, default)`, `d.pop(...)` or `d.setdefault(...)`; None if none is known."""
         assert isinstance(call.func, ast.Attribute)
         change = self._under(call.func.value, call.args[0], context)
         if change is None:
@@ -83,7 +83,7 @@ class Dicts:
         return found or None
 
     def _seen(self, change: Change, node: ast.expr, context: Context) -> tuple[Value, ...]:
-        """The alternatives of what is under a key, for one that reads it alone."""
+        """The alternatives of a key's value, for a reader that reads only this key."""
         return tuple(
             value
             for part in change.parts
@@ -93,7 +93,7 @@ class Dicts:
         )
 
     def holds(self, test: ast.expr, context: Context) -> bool | None:
-        """Whether `key in node` (or `not in`) is true, None where that is undecided."""
+        """Whether `key in node` (or `not in`) is true; None if undecided."""
         if not (
             isinstance(test, ast.Compare)
             and len(test.ops) == 1
@@ -106,14 +106,14 @@ class Dicts:
         return change.absent is isinstance(test.ops[0], ast.NotIn)
 
     def chosen(self, choice: Value) -> Iterator[Value]:
-        """Everything that an item picked from a dict or list may have come to."""
+        """All values that an item of a dict or list may have."""
         if isinstance(choice.data, Value):
             yield from self.items(choice.data)
         elif isinstance(choice.data, tuple):
             yield from choice.data
 
     def items(self, table: Value, key: Hashable = ...) -> Iterator[Value]:
-        """What is under a key of a visible dict or list, or under any of its keys."""
+        """The value of a key in a known dict or list, or of all keys."""
         content = self._of_value(table, None)
         if content is None or table.kind not in ("dict", "sequence"):
             return
@@ -125,12 +125,12 @@ class Dicts:
         yield from self.values(content.rest)
 
     def under(self, choice: Value, key: Hashable) -> Iterator[Value]:
-        """The items under `key` of whatever a table may have given: `TABLE[kind][1]`."""
+        """The values of `key` in each item that a table may have returned: `TABLE[kind][1]`."""
         for row in self.chosen(choice):
             yield from self.items(row, key)
 
     def written(self, table: Value) -> Iterator[Item]:
-        """The expressions whose values a dict or list may hold, with their keys, as far as they are seen."""
+        """The known expressions in a dict or list, with their keys."""
         content = self._of_value(table, None)
         for change in content.changes.values() if content is not None else ():
             yield from (part for part in change.parts if isinstance(part, Item))
@@ -138,7 +138,7 @@ class Dicts:
     # ---- expressions
 
     def keys(self, node: ast.expr, context: Context) -> tuple[Hashable, ...]:
-        """The constants that a key can be, none where it can be others."""
+        """The constants that a key may be; none if it may be something else."""
         if type(node) is ast.Constant:
             return (node.value,)
         values = self.evaluator.evaluate(node, context)
@@ -147,7 +147,7 @@ class Dicts:
         return tuple(dict.fromkeys(value.data for value in values))
 
     def arguments(self, call: ast.Call, context: Context) -> Effect:
-        """The content that `dict(...)` or `.update(...)` gets from its arguments."""
+        """The contents that `dict(...)` or `.update(...)` gets from its arguments."""
         found = Effect({}, GONE)
         for argument in call.args:
             found.follow(spread(self.content(argument, context)))
@@ -159,7 +159,7 @@ class Dicts:
         return found
 
     def read(self, node: ast.expr, context: Context) -> Effect | None:
-        """The content of an expression's dict, None where it is none."""
+        """The contents of an expression; None if it is not a dict."""
         reading = self.evaluator.known.reading
         key = node, context.stmt
         if key in reading or len(reading) > _MAX_DEPTH:
@@ -228,7 +228,7 @@ class Dicts:
         return found
 
     def _first_true(self, node: ast.BoolOp, context: Context) -> Effect | None:
-        """`a or b`, `a and b`: an arm that is surely false gives no dict, none after one that is surely true."""
+        """`a or b`, `a and b`: an operand that is certainly false is no dict; operands after a true one are not used."""
         found: list[Effect | None] = []
         for arm in node.values:
             if isinstance(arm, ast.Constant) and not arm.value:
@@ -239,7 +239,7 @@ class Dicts:
         return one_of(found) or Effect({}, GONE)
 
     def _is_true(self, arm: ast.expr, content: Effect, context: Context) -> bool:
-        """Whether an expression is surely a dict with something in it."""
+        """Whether an expression is certainly a non-empty dict."""
         return any(not change.absent for change in content.changes.values()) and all(
             value.kind == "dict" for value in self.evaluator.evaluate(arm, context)
         )
@@ -269,7 +269,7 @@ class Dicts:
         return opaque(unseen(node, context))
 
     def _is_something(self, change: Change) -> bool:
-        """Whether what is under a key is surely not None."""
+        """Whether a key's value is certainly not None."""
         return all(
             value.kind in ("dict", "sequence", "symbol", "text")
             or (value.kind == "const" and not value.is_none)
@@ -300,7 +300,7 @@ class Dicts:
         return one_of(found)
 
     def _returned(self, func: ast.Name, node: ast.Call, context: Context) -> Effect | None:
-        """What a plain function of the file gives back."""
+        """The return value of a function in the file."""
         found: list[Effect | None] = []
         for value in self.evaluator.evaluate(func, context):
             function, tree = value.node, value.context.scope.tree
@@ -338,7 +338,7 @@ class Dicts:
     # ---- values
 
     def _under(self, node: ast.expr, key: ast.expr, context: Context) -> Change | None:
-        """What is under a key of a dict, None where the key is not told or nothing of the dict is seen."""
+        """The value of a key; None if the key or the dict is unknown."""
         keys = self.keys(key, context)
         if not keys:
             return None
@@ -372,7 +372,7 @@ class Dicts:
         return through(found, part.name) if part.name is not None else found
 
     def each_of(self, iterable: ast.expr, context: Context) -> Effect | None:
-        """What each item of a list holds."""
+        """The contents of each item in a list."""
         values = self.evaluator.evaluate(iterable, context)
         content = self.content(iterable, context)
         if content.open or any(value.kind != "sequence" for value in values):
@@ -380,7 +380,7 @@ class Dicts:
         return one_of(self._of_part(part) for change in content.changes.values() for part in change.parts)
 
     def of_values(self, values: Iterable[Value], origin: ast.expr | None = None) -> Effect | None:
-        """What one of the values holds, None where none of them is a dict."""
+        """The contents of the values; None if none of them is a dict."""
         return one_of(self._of_value(value, origin) for value in values)
 
     def _of_value(self, value: Value, origin: ast.expr | None) -> Effect | None:
@@ -393,7 +393,7 @@ class Dicts:
         ):
             scope, name = value.context.scope, value.via[0] if value.via is not None else ""
             if any(each.value is value.node for each in scope.bindings.get(name, ())):
-                return Held(self).left(scope, name)  # with what was written into it later
+                return Held(self).left(scope, name)  # includes later writes
             found = self.read(value.node, value.context)
             return through(found, name) if name else found
         return opaque(value)

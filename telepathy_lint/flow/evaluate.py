@@ -1,4 +1,4 @@
-"""What an expression can be, told from the file alone: every alternative, or that it cannot be told."""
+"""Evaluates an expression statically: all values that it may have, or that they are unknown."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge import transformers_names as catalog
 
 _MAX_DEPTH = 24
-#: What can be more things than this is not told apart: each would be looked at for every load that gets it.
+#: An expression with more alternatives is unknown, because each is examined for each load that uses it.
 _MAX_ALTERNATIVES = 256
-#: Values that may be a dict or list whose content can be seen.
+#: Kinds of values that may be a dict or list with known contents.
 _READABLE = frozenset({"dict", "sequence", "other", "call"})
 
 
 class Evaluator:
-    """Follows names to their bindings; remembers what it found."""
+    """Follows names to their bindings, and caches the results."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -33,17 +33,17 @@ class Evaluator:
         self.known = Known()
 
     def release(self) -> None:
-        """Let go of what was found: it points back here, and only a collection would notice that nobody needs it."""
+        """Break reference cycles; the garbage collector is off."""
         self._known.clear()
         self.known = Known()
 
     @property
     def dicts(self) -> Dicts:
-        """Reads dicts; made anew for each that asks, since it points back here."""
+        """A reader of dicts; not cached, because it refers back to the evaluator."""
         return Dicts(self)
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
-        """Every alternative `node` can be, in reading order; never empty."""
+        """Return all alternatives of `node` in reading order; never empty."""
         key = (node, context.stmt)
         known = self._known.get(key)
         if known is not None:
@@ -136,11 +136,11 @@ class Evaluator:
             yield from self.bound(binding, scope, node)
 
     def is_inner(self, node: ast.Name, context: Context) -> bool:
-        """Whether a comprehension around a name binds it."""
+        """Whether an enclosing comprehension binds a name."""
         return bool(context.inner) and comprehension_of(node, context) is not None
 
     def _unbound(self, node: ast.Name, context: Context) -> Iterator[Value]:
-        """Something no statement binds: it comes from a star import or is a builtin."""
+        """The value of a name without a binding: from a star import, or a builtin."""
         tree, name = context.scope.tree, node.id
         stars = [binding.symbol.removesuffix(".*") for binding in tree.top.bindings.get("*", ())]
         for star in reversed(stars):
@@ -148,7 +148,7 @@ class Evaluator:
                 yield from values
                 return
         if not stars and catalog.needs_no_import(name, _imported(tree.top)):
-            # A cell or file that was run before brought it; these names mean nothing else.
+            # bound by a cell or file that ran before; these names have no other meaning
             yield Value("symbol", name if name == catalog.ROOT else f"{catalog.ROOT}.{name}", node, context)
         elif catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
             yield Value("symbol", f"{catalog.ROOT}.{name}", node, context)
@@ -156,7 +156,7 @@ class Evaluator:
             yield Value("symbol", f"{stars[-1]}.{name}" if stars else f"builtins.{name}", node, context)
 
     def module_name(self, name: str) -> tuple[Value, ...] | None:
-        """What the module binds to a name, seen from outside; None where it binds no such name."""
+        """The values of a name at the end of the module; None if it is not bound."""
         top = self.tree.top
         outside = Context(top, None)
         if not top.bindings.get(name):
@@ -170,7 +170,7 @@ class Evaluator:
         return tuple(found) or None
 
     def bound(self, binding: Binding, scope: Scope, node: ast.AST) -> Iterator[Value]:
-        """What a binding gives its name."""
+        """The values that a binding assigns."""
         context = Context(scope, binding.stmt)
         if binding.kind == "assign" and binding.value is not None:
             for value in self._unpacked(binding.value, binding.path, context):
@@ -216,7 +216,7 @@ class Evaluator:
     def _element(
         self, iterable: ast.expr, node: ast.AST, context: Context, path: tuple[int | None, ...] = ()
     ) -> Iterator[Value]:
-        """What a loop over `iterable` hands out one by one."""
+        """The items that a loop over `iterable` yields."""
         for whole in self.evaluate(iterable, context):
             if whole.kind == "sequence":
                 for item in whole.node.elts:  # type: ignore[attr-defined]
@@ -247,7 +247,7 @@ class Evaluator:
                 yield Value("attribute", name or node.attr, node, context)
 
     def _followed(self, name: str, node: ast.Attribute, context: Context) -> list[Value]:
-        """The values of `self.x` or `obj.x` from its assignments in the function and, for `self`, in the class."""
+        """The values of `self.x` or `obj.x`, from assignments in the function and, for `self`, in the class."""
         found: list[Value] = []
         complete = False
         if context.scope.bindings.get(name) and context.stmt is not None:
@@ -278,9 +278,10 @@ class Evaluator:
         return None
 
     def class_attribute(self, owner: ast.ClassDef, attribute: str, tree: Tree) -> Iterator[Value]:
-        """What `attribute` of the class can be: its body's assignments and every `self.attribute = ...` in it.
+        """The values of a class attribute: assignments in its body, and all `self.attribute = ...` in its methods.
 
-        An annotated field (a dataclass's, pydantic's) is the constructor's choice and not followed.
+        An annotated field (of a dataclass or pydantic model) is not followed, because the constructor sets
+        it.
         """
         for binding, scope in self.attribute_bindings(owner, attribute, tree):
             if isinstance(binding.stmt, ast.AnnAssign) and scope.is_class:
@@ -291,7 +292,7 @@ class Evaluator:
     def attribute_bindings(
         self, owner: ast.ClassDef, attribute: str, tree: Tree, depth: int = 0
     ) -> Iterator[tuple[Binding, Scope]]:
-        """The places where an attribute of a class, or of those it derives from, gets a value."""
+        """The bindings of an attribute in a class and its base classes."""
         scope = tree.scope_at(owner)
         for binding in scope.bindings.get(attribute, ()):
             yield binding, scope
@@ -352,7 +353,7 @@ class Evaluator:
                 yield Value("choice", None, node, context)
 
     def _given(self, func: ast.Attribute, node: ast.Call, context: Context) -> Iterator[Value]:
-        """`table.get(key, default)` and its like."""
+        """The values of `table.get(key, default)` and similar methods."""
         tables = self.evaluate(func.value, context)
         if not any(table.kind in _READABLE for table in tables):
             yield Value("call", dotted(func) or "", node, context)

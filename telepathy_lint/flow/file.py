@@ -1,4 +1,4 @@
-"""One file under scan: its tree, and what is known of its names, values, dicts, calls and objects, each made when first asked."""
+"""A file during the scan: its tree, and its names, values, dicts, calls and objects, each computed on first use."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Answer = TypeVar("Answer")
 
 
 class File:
-    """One file, and what is known of it.
+    """A file and everything known about it.
 
-    Everything here points back to the file, and so do its sites: `release` breaks these circles.
+    All parts and sites refer back to the file; `release` breaks these reference cycles.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class File:
         words: CodeWords | None = None,
         imported: Tree | None = None,
     ) -> None:
-        """`imported` is the tree of a module that another file's import led to."""
+        """`imported` is the tree of a module that another file imported."""
         self.source = source
         self.settings = settings
         self.modules = modules
@@ -73,25 +73,25 @@ class File:
         return Objects(self.calls)
 
     def remember(self, key: Hashable, answer: Callable[[], Answer]) -> Answer:
-        """The answer to a question about the file, worked out when it is first asked."""
+        """The cached answer to a question about the file, computed on first use."""
         if key not in self._answers:
             self._answers[key] = answer()
         return self._answers[key]  # type: ignore[no-any-return]
 
     def fact(self, make: Callable[[File], Answer]) -> Answer:
-        """What a function says of the file, or a class that is made for it once."""
+        """The cached result of a function of the file, or a class that is instantiated once per file."""
         if make not in self._answers:
             self._answers[make] = make(self)
         return self._answers[make]  # type: ignore[no-any-return]
 
     def release(self) -> None:
-        """Break the circles: the garbage collector is off. The file and its sites must not be asked anything afterwards."""
+        """Break reference cycles; the garbage collector is off. Do not use the file or its sites afterwards."""
         if self.modules is None or not self.modules.keeps(self.tree):
             self.tree.release()
         self.forget()
 
     def forget(self) -> None:
-        """Let go of everything that points back to the file; its tree may be another's as well."""
+        """Drop everything that refers back to the file; the tree may be used by another file."""
         self._answers.clear()
         self.values.release()
         for name in ("arguments", "uses", "calls", "objects"):

@@ -1,4 +1,4 @@
-"""What the dict that a name holds can contain at a point of the flow."""
+"""The contents of the dict that a name refers to, at a point in the control flow."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from telepathy_lint.flow.writes import Write
 if TYPE_CHECKING:
     from telepathy_lint.flow.asking import DictReader
 
-#: More rounds of a loop than this until nothing new comes in, and nothing is claimed about what it writes.
+#: A loop whose effect does not converge in this many rounds is treated as unknown.
 _MAX_ROUNDS = 6
 
 
-#: Bindings that leave a name what it was.
+#: Bindings that do not change the value of a name.
 _NO_VALUE = ("annotation", "augment")
 
 
 class Held:
-    """Reads the points of the flow for one reader of dicts."""
+    """Computes contents at points of the control flow, for a reader of dicts."""
 
     __slots__ = ("_dicts", "_known", "_sharing")
 
@@ -52,7 +52,7 @@ class Held:
         self._sharing = Sharing(dicts.evaluator)
 
     def at(self, scope: Scope, name: str, stmt: ast.AST, node: ast.expr) -> Effect | None:
-        """The content of a scope's name where a statement reads it by `node`; None where no dict arrives at all."""
+        """The contents of a name where a statement reads it at `node`; None if the name is not a dict there."""
         walk = walk_of(scope, name, writes=True)
         where = Context(scope, stmt)
         point = walk.at(stmt)
@@ -64,11 +64,11 @@ class Held:
                 if write.call is not None and _stands_before(write.call, node):
                     found = either((found, found.followed_by(self._effect(write, where, name))))
         if name.startswith(("self.", "cls.")) and not scope.bindings.get(name):
-            return found  # what others write into it came with it
+            return found  # other scopes' writes are already included
         return self._with_others(found, scope, name)
 
     def left(self, scope: Scope, name: str) -> Effect | None:
-        """The content of a scope's name when its code has run."""
+        """The contents of a name after the scope's code has run."""
         walk = walk_of(scope, name, writes=True)
         points = [walk.end, *(walk.before.get(stmt) for stmt in scope.exits if isinstance(stmt, ast.Return))]
         led = dict.fromkeys(point for point in points if point is not None)
@@ -77,7 +77,7 @@ class Held:
         return self._with_others(one_of(self._at(walk, point) for point in led), scope, name)
 
     def inside(self, scope: Scope, name: str, inner: Scope) -> Effect | None:
-        """The content of a scope's name for a function in it, which may run at any time after it is defined."""
+        """The contents of a name for an inner function, which may run at any time after its definition."""
         while inner.parent is not None and inner.parent is not scope:
             inner = inner.parent
         tree, node = scope.tree, inner.node
@@ -101,7 +101,7 @@ class Held:
         return self._with_others(found, scope, name)
 
     def _with_others(self, found: Effect | None, scope: Scope, name: str) -> Effect | None:
-        """The content with what other scopes may have written, and with what is hidden in dicts of dicts."""
+        """Add writes by other scopes, and mark inner dicts that may have been changed."""
         if found is None or (not found.changes and found.open):
             return found
         foreign = self._sharing.foreign(scope, name)
@@ -127,13 +127,13 @@ class Held:
         return found
 
     def _along(self, walk: Walk, chain: list[Point], found: Effect | None) -> Effect | None:
-        """The content at the end of a chain of points, `found` at its beginning: None where no dict arrives there."""
+        """The contents at the end of a chain of points, given those at its start; None if they are not a dict."""
         if found is not None and chain:
             found = found.copy()
         for point in chain:
             if found is not None:
                 found.follow(self._step(walk, point))
-            elif point.kind != "write":  # the dict comes in by another way
+            elif point.kind != "write":  # the dict comes from another path
                 start = point if point.kind == "loop" else point.before
                 found = one_of(self._led(walk, way, start, None) for way in point.ways)
                 if found is not None and point.kind == "loop":
@@ -141,16 +141,16 @@ class Held:
         return found
 
     def _led(self, walk: Walk, way: Point, start: Point | None, before: Effect | None) -> Effect | None:
-        """What is there, or done, at the end of a way that comes from `start`, or from a binding behind it."""
+        """The contents or effect at the end of a path from `start`, or from a binding after it."""
         chain, first = _chain(way, start)
         return self._along(walk, chain, before if first is start else self._bound(walk, first))
 
     def _step(self, walk: Walk, point: Point) -> Effect:
-        """What one point adds to the one before it."""
+        """The effect of one point."""
         known = self._known.steps
         if point not in known:
             where = Context(walk.scope, None)
-            known[point] = unknown(unseen(walk.scope.node, where))  # it asks for itself
+            known[point] = unknown(unseen(walk.scope.node, where))  # in case of recursion
             if point.kind == "write":
                 assert point.write is not None
                 known[point] = self._effect(point.write, Context(walk.scope, point.write.stmt), walk.name)
@@ -177,7 +177,7 @@ class Held:
     def _bound(self, walk: Walk, point: Point) -> Effect | None:
         known = self._known.bound
         if point.binding is None and self._known.outside:
-            return self.bound(None, walk.scope, walk.name)  # what is left out is not kept
+            return self.bound(None, walk.scope, walk.name)  # the result is incomplete, so do not cache it
         if point not in known:
             known[point] = opaque(unseen(walk.scope.node, Context(walk.scope, None)))
             known[point] = self.bound(point.binding, walk.scope, walk.name)
@@ -186,7 +186,7 @@ class Held:
     # ---- bindings
 
     def bound(self, binding: Binding | None, scope: Scope, name: str) -> Effect | None:
-        """The content that a binding gives its name, None where that is no dict."""
+        """The contents that a binding assigns; None if it is not a dict."""
         if binding is None:
             return self._before_all(scope, name)
         context, value = Context(scope, binding.stmt), binding.value
@@ -203,15 +203,15 @@ class Held:
         if binding.kind == "import" or (binding.kind == "assign" and value is not None):
             return self._dicts.of_values(self._dicts.evaluator.bound(binding, scope, binding.stmt))
         if binding.kind == "other" and "." in name:
-            return self._outside(scope, name)  # what it is an attribute of was bound
+            return self._outside(scope, name)  # only the object was bound
         if binding.kind == "param":
             return opaque(Value("param", name, binding.stmt, context))
         return opaque(unseen(binding.stmt, context))
 
     def _other_names(self, value: ast.expr, name: str, context: Context) -> Iterator[str]:
-        """Other names of the scope for the dict that a statement binds: `b` in `a = b` and in `a = b = {}`."""
+        """Other names in the scope for the dict that a statement binds: `b` in `a = b` and in `a = b = {}`."""
         scope, source = context.scope, dotted(value)
-        # What other scopes do to their names is read with them.
+        # Writes by other scopes are read with them.
         if source is not None and (
             "." in source or self._dicts.evaluator.names.owner(source, context) is scope
         ):
@@ -223,7 +223,7 @@ class Held:
                     yield other
 
     def _through_another(self, other: str, name: str, context: Context) -> Effect:
-        """What may be done to a name's dict by another name that a statement gives it, from there on."""
+        """The effect of writes through another name of the same dict, from the statement that creates the alias."""
         scope, stmt = context.scope, context.stmt
         assert stmt is not None
         walk = walk_of(scope, other, writes=True)
@@ -239,7 +239,7 @@ class Held:
         return found
 
     def _before_all(self, scope: Scope, name: str) -> Effect | None:
-        """What a name holds before the first statement of a scope that binds it, or uses it as a chain of attributes."""
+        """The contents of a name before the first statement of the scope that binds it or uses it with attributes."""
         if "." in name:
             return self._outside(scope, name)
         parameter = next((each for each in scope.bindings.get(name, ()) if each.kind == "param"), None)
@@ -252,7 +252,7 @@ class Held:
         return None
 
     def _outside(self, scope: Scope, name: str) -> Effect | None:
-        """What a chain of attributes holds that the function does not assign itself."""
+        """The contents of an attribute that the function itself does not assign."""
         evaluator = self._dicts.evaluator
         base, _, attribute = name.rpartition(".")
         owner = evaluator.enclosing_class(scope) if base in ("self", "cls") else None
@@ -267,13 +267,13 @@ class Held:
                 return held
             return self._dicts.of_values(evaluator.evaluate(node, where))
         if (owner, attribute) in self._known.outside:
-            return None  # the other places where it gets a value are read already
+            return None  # the other assignments are already being read
         found: dict[tuple[Scope, str], Effect | None] = {}
         self._known.outside.add((owner, attribute))
         try:
             for binding, bound_in in evaluator.attribute_bindings(owner, attribute, scope.tree):
                 if isinstance(binding.stmt, ast.AnnAssign) and bound_in.is_class:
-                    return opaque(unseen(binding.stmt, where))  # the constructor's choice
+                    return opaque(unseen(binding.stmt, where))  # the constructor sets it
                 if (bound_in, binding.name) not in found:
                     found[bound_in, binding.name] = self.left(bound_in, binding.name)
         finally:
@@ -281,7 +281,7 @@ class Held:
         return one_of(found.values()) if found else opaque(unseen(scope.node, where))
 
     def _imported(self, symbol: str, scope: Scope) -> Effect | None:
-        """The content of a name of another module of the project; None where it is none of that, or no dict."""
+        """The contents of a name in another module of the project; None if it is not in the project, or not a dict."""
         importer, name = scope.tree.importer, symbol.rpartition(".")[2]
         top = importer.holder(symbol) if importer is not None else None
         return self.left(top, name) if top is not None and top.bindings.get(name) else None
@@ -319,7 +319,7 @@ class Held:
         key, sure = (keys[0], True) if len(keys) == 1 else (None, False)
         if write.kind == "drop":
             if sure and isinstance(key, int):
-                return unknown(hidden)  # of a list, what stands behind moves up
+                return unknown(hidden)  # of a list: later items move up
             return Effect({key: GONE}) if sure else Effect(rest=Change(absent=True))
         part: Part = hidden
         if write.value is not None:
@@ -330,7 +330,7 @@ class Held:
 
 
 def _chain(point: Point, start: Point | None) -> tuple[list[Point], Point]:
-    """The points from a start, or from a binding behind it, to another, and which of the two it is."""
+    """The points between a start, or a later binding, and the given point, and where the chain begins."""
     chain: list[Point] = []
     while point is not start and point.kind != "bound":
         chain.append(point)
@@ -341,7 +341,7 @@ def _chain(point: Point, start: Point | None) -> tuple[list[Point], Point]:
 
 
 def in_loop(tree: Tree, stmt: ast.AST, scope: Scope) -> bool:
-    """Whether a statement of a scope may run again."""
+    """Whether a statement in a scope may run more than once."""
     holder = tree.parent.get(stmt)
     while holder is not None and holder is not scope.node:
         if isinstance(holder, (ast.For, ast.AsyncFor, ast.While)):
@@ -355,12 +355,12 @@ def _line(stmt: ast.AST) -> int:
 
 
 def _touched(part: Part) -> Part:
-    """An entry whose own dict may be written into: what it holds is not seen."""
+    """Mark an entry whose own dict may be changed, so that its contents are unknown."""
     if isinstance(part, Value):
         return part
     return Item(part.node, part.context, part.name, part.line, part.key, touched=True)
 
 
 def _stands_before(call: ast.Call, node: ast.expr) -> bool:
-    """Whether a call has run when an expression of the same statement is read."""
+    """Whether a call runs before an expression in the same statement is read."""
     return (call.end_lineno or 0, call.end_col_offset or 0) <= (node.lineno, node.col_offset)

@@ -1,18 +1,24 @@
-"""Which file of a project an import means: a look at names on the disk, nothing is read."""
+"""Finds the file in the project that an import refers to, by names on disk; reads no files."""
 
 from __future__ import annotations
 
 import os
 
-#: What stands in the root of a project.
+#: Files and folders in the root of a project.
 ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
+#: Files and folders in the root of a repository, and in that of a project outside a repository.
+_REPOSITORY = (".git", ".hg")
+_PROJECT = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "environment.yml")
+_SKIPPED = frozenset({"node_modules", "site-packages", "build", "dist", "venv", "env", "__pycache__"})
+#: Projects with more files are not searched.
+_MOST_FILES = 3_000
 
 
 class ModuleFiles:
-    """Finds modules as seen from a folder: relative to it, beside it, or below one of its parents.
+    """Finds modules from a folder: relative to it, next to it, or below one of its parents.
 
-    Every answer is kept, and so are the names in the folders that were looked through: one run sees one state of the disk.
+    All results and folder listings are cached, so a run sees a consistent state of the disk.
     """
 
     def __init__(self) -> None:
@@ -21,7 +27,7 @@ class ModuleFiles:
         self._names: dict[str, frozenset[str] | None] = {}
 
     def find(self, module: str, folder: str) -> str | None:
-        """The file of a dotted module (".sibling", "package.module"), None where the project has none of that name."""
+        """The file of a dotted module (".sibling", "package.module"); None if the project has no such module."""
         key = (module, folder)
         if key not in self._found:
             self._found[key] = self._find(module, folder)
@@ -40,19 +46,19 @@ class ModuleFiles:
         return None
 
     def _may_hold(self, root: str, name: str) -> bool:
-        """Whether a folder or file of this name is there: that settles most imports without asking the disk again."""
+        """Whether the folder has a file or folder with this name; answers most imports without accessing the disk."""
         if root not in self._names:
             try:
                 self._names[root] = frozenset(os.listdir(root))
             except (FileNotFoundError, NotADirectoryError):
                 self._names[root] = frozenset()
             except OSError:
-                self._names[root] = None  # its names cannot be listed, but may be known
+                self._names[root] = None  # the folder cannot be listed, but its files may be readable
         names = self._names[root]
         return names is None or name in names or f"{name}.py" in names
 
     def _roots_of(self, folder: str) -> tuple[str, ...]:
-        """Where absolute imports may start: the folder itself and its parents up to the project's root."""
+        """Folders where absolute imports may start: the folder itself and its parents up to the project's root."""
         if folder not in self._roots:
             roots: list[str] = []
             current = folder
@@ -68,7 +74,7 @@ class ModuleFiles:
             else:
                 roots = roots[:1]
             if not any(os.path.exists(os.path.join(roots[-1], marker)) for marker in ROOT_MARKERS):
-                # No project root in sight: only what Python itself would find for a script.
+                # Without a project root, only use folders that Python itself would use for a script.
                 roots = roots[: 1 + 2] if not roots[-1].endswith("src") else roots
             self._roots[folder] = tuple(roots)
         return self._roots[folder]
@@ -80,3 +86,30 @@ def _module_at(root: str, parts: list[str]) -> str | None:
         if os.path.isfile(path):
             return path
     return None
+
+
+def python_files(root: str) -> tuple[str, ...] | None:
+    """The Python files and notebooks below a folder, sorted; None if there are too many."""
+    found: list[str] = []
+    for folder, names, files in os.walk(root):
+        names[:] = [each for each in names if each not in _SKIPPED and not each.startswith(".")]
+        found += [os.path.join(folder, each) for each in files if each.endswith((".py", ".ipynb"))]
+        if len(found) > _MOST_FILES:
+            return None
+    return tuple(sorted(found))
+
+
+def project_root(folder: str) -> str | None:
+    """The root of the project that contains a folder (absolute): its repository, else the folder of its requirements."""
+    project: str | None = None
+    current = folder
+    for _ in range(_MAX_ROOTS):
+        if any(os.path.lexists(os.path.join(current, each)) for each in _REPOSITORY):
+            return current
+        if project is None and any(os.path.exists(os.path.join(current, each)) for each in _PROJECT):
+            project = current
+        parent = os.path.dirname(current)
+        if parent == current:
+            break
+        current = parent
+    return project

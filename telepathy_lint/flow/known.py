@@ -1,4 +1,4 @@
-"""What the readers of one file's dicts remember."""
+"""Caches of the dict readers of one file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from telepathy_lint.flow.writes import Write
 
 
 class Known:
-    """What the readers of one file's dicts remember."""
+    """Caches of the dict readers of one file."""
 
     __slots__ = ("bound", "effects", "foreign", "latest", "outside", "reading", "steps", "touched")
 
@@ -20,7 +20,7 @@ class Known:
         self.reading: set[object] = set()
         self.outside: set[tuple[ast.ClassDef, str]] = (
             set()
-        )  # attributes whose places in a class are being read
+        )  # attributes whose assignments in a class are being read
         self.bound: dict[Point, Effect | None] = {}
         self.steps: dict[Point, Effect] = {}
         self.effects: dict[Write, Effect] = {}

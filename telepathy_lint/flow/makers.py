@@ -1,12 +1,13 @@
-"""What following an object gives, and the policies by which one is followed.
+"""The results of following an object, and the policies for it.
 
-MIGHT_BE    everything the object may be. A call into code that cannot be seen is taken to hand its arguments through
-            (`prepare(model)`), an attribute's owner counts. For questions like "might something have set it?".
-SURELY_IS   only what keeps an object the same; any other call makes an object of its own, and what cannot be seen is
-            UNKNOWN. For those who claim something of the object.
-IS_ITSELF   the same, without anything wrapped around it: its class's own methods are called.
-GRADIENT    what a value was computed from, as far as gradients flow.
-PARAMETERS  the same for a list of parameters: each object's own are not looked into.
+MIGHT_BE    all calls that the object may come from. A call of unknown code is assumed to return its arguments
+            (`prepare(model)`), and the owner of an attribute counts. For questions such as "may something
+            have set it?".
+SURELY_IS   only steps that keep the same object; any other call creates a new object, and unknown sources are
+            UNKNOWN. For claims about an object.
+IS_ITSELF   the same, without wrappers around the object, so that its class's own methods are called.
+GRADIENT    the calls that a value was computed from, as far as gradients flow.
+PARAMETERS  the same for a list of parameters; an object's own parameters are not followed.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.named_tuple import NamedTuple
 
-#: Methods that hand out the parameters, or parts, of the object they are called on.
+#: Methods that return the parameters or parts of their object.
 PARTS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})
 
 
 class Policy(NamedTuple):
-    """How an object may get from one expression to another."""
+    """Which steps are followed from an expression to its object."""
 
-    #: Whether only what keeps the object the same is followed.
+    #: Whether to follow only steps that keep the same object.
     exact: bool = False
-    #: Whether what is wrapped around an object counts as another one.
+    #: Whether a wrapper counts as a different object.
     itself: bool = False
-    #: Whether what a value is computed from counts as well.
+    #: Whether to follow the operands of computations.
     computes: bool = False
-    #: Methods whose calls are not looked behind.
+    #: Methods whose calls are not followed.
     ends: frozenset[str] = frozenset()
 
 
@@ -43,27 +44,28 @@ PARAMETERS: Final = Policy(computes=True, ends=PARTS)
 
 
 class _Unknown(ast.expr):
-    """Stands for a maker outside the file, as of an inherited attribute."""
+    """A placeholder for makers outside the file, for example of an inherited attribute."""
 
 
 UNKNOWN: Final = _Unknown()
-#: What a function gets that nothing in the file calls: another file's object, or one that has got outside.
+#: The argument of a function that nothing in the file calls: an object from another file, or one that left
+#: this file.
 UNFILLED: Final = _Unknown()
 Maker = ast.Call | _Unknown
 Makers = frozenset[Maker]
 
 
-#: Everything that stands for makers outside the file.
+#: All placeholders for makers outside the file.
 OUTSIDE: Final[Makers] = frozenset({UNKNOWN, UNFILLED})
 
 
 def are_open(makers: Makers) -> bool:
-    """Whether an object may come from outside of the file."""
+    """Whether an object may come from outside the file."""
     return not OUTSIDE.isdisjoint(makers)
 
 
 class Edge(NamedTuple):
-    """The value of an expression flows on to the one asked for; `path` picks items out of a container."""
+    """A step: the value of this expression flows to the one in question; `path` are the indices into a container."""
 
     node: ast.expr
     context: Context

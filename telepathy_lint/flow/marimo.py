@@ -1,4 +1,4 @@
-"""Notebooks of marimo: every cell is a function, which gets what other cells bind as its parameters."""
+"""Supports marimo notebooks: each cell is a function whose parameters are names that other cells bind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from telepathy_lint.flow.tree import Scope, Tree
 
 
 def is_cell(node: ast.AST) -> bool:
-    """Whether a function is a cell: `@app.cell` stands above it."""
+    """Whether a function is a cell, decorated with `@app.cell`."""
     return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(
         isinstance(target := each.func if isinstance(each, ast.Call) else each, ast.Attribute)
         and target.attr == "cell"
@@ -17,7 +17,7 @@ def is_cell(node: ast.AST) -> bool:
 
 
 def cells_of(tree: Tree) -> list[Scope]:
-    """The scopes of a notebook's cells; none in any other file."""
+    """The scopes of a notebook's cells; empty for other files."""
     if "marimo" not in tree.text:
         return []
     tree.top.read()

@@ -1,4 +1,4 @@
-"""How names get their values: the bindings that reach a place."""
+"""Resolves names: the bindings that reach a use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class Names:
-    """Looks names up, and remembers what it found."""
+    """Resolves names, and caches the results."""
 
     def __init__(self) -> None:
         self._arrived: dict[tuple[Scope, str, ast.AST | None], list[tuple[Binding, Scope]]] = {}
 
     def owner(self, name: str, context: Context) -> Scope | None:
-        """The scope whose binding a name has at `context`; None: not bound."""
+        """The scope that a name at `context` belongs to; None if it is not bound."""
         scope: Scope | None = context.scope
         here = True
         while scope is not None:
@@ -32,7 +32,7 @@ class Names:
         return top if top.bindings.get(name) else None
 
     def ways(self, name: str, context: Context) -> list[tuple[Binding, Scope]] | None:
-        """The bindings by which a plain name can get its value at `context`, each with its scope; None: not bound."""
+        """The bindings that may give a name its value at `context`, each with its scope; None if it is not bound."""
         scope = self.owner(name, context)
         if scope is None:
             return None
@@ -55,7 +55,7 @@ class Names:
             if found:
                 return found + [(binding, scope) for binding in bindings if binding.kind != "param"]
         if not (found or scope.is_class) and _are_one(bindings):
-            return [(bindings[0], scope)]  # nothing else can arrive: no need to walk
+            return [(bindings[0], scope)]  # only this binding can reach it
         arrived = reaching(scope, name, stmt) if stmt is not None else None
         if arrived is not None:
             if None in arrived:
@@ -66,7 +66,7 @@ class Names:
         return found + [(binding, scope) for binding in bindings]
 
     def _of_cells(self, scope: Scope, name: str) -> list[tuple[Binding, Scope]]:
-        """What the other cells of a marimo notebook bind to a name that a cell gets."""
+        """The bindings in other cells of a marimo notebook for a cell's parameter."""
         return [
             (binding, cell)
             for cell in cells_of(scope.tree)
@@ -75,7 +75,7 @@ class Names:
         ]
 
     def _before_all(self, scope: Scope, name: str) -> list[tuple[Binding, Scope]]:
-        """What gives a name its value that is bound in a scope, before the first of its statements does."""
+        """The bindings of a name before the first statement of the scope that binds it."""
         if scope.is_function:
             return [(binding, scope) for binding in scope.bindings[name] if binding.kind == "param"][:1]
         if scope.is_class and scope.parent is not None:
@@ -83,14 +83,14 @@ class Names:
         return []
 
     def writers(self, scope: Scope, name: str) -> list[Scope]:
-        """Scopes other than `scope` that write the name by `global` or `nonlocal`."""
+        """Other scopes that assign the name with `global` or `nonlocal`."""
         return [
             other for other in scope.tree.declaring(name) if other is not scope and name in other.bindings
         ]
 
 
 def _are_one(bindings: list[Binding]) -> bool:
-    """Whether it makes no difference which binding arrives: there is one, or every cell of a notebook has the same import."""
+    """Whether all bindings are equivalent: there is only one, or each cell of a notebook has the same import."""
     first = bindings[0] if bindings else None
     return first is not None and (
         len(bindings) == 1 or all(each.kind == "import" and each.symbol == first.symbol for each in bindings)
@@ -98,7 +98,7 @@ def _are_one(bindings: list[Binding]) -> bool:
 
 
 def in_order(arrived: Iterable[Binding | None]) -> list[Binding]:
-    """Bindings in reading order: sets have none, and what is reported must not depend on it."""
+    """Sort bindings in reading order: sets have no order, and the output must not depend on it."""
     return sorted((each for each in arrived if each is not None), key=_place)
 
 
@@ -108,7 +108,7 @@ def _place(binding: Binding) -> tuple[int, tuple[int, ...]]:
 
 
 def comprehension_of(node: ast.Name, context: Context) -> ast.comprehension | None:
-    """The part of a comprehension around a name that binds it."""
+    """The generator of an enclosing comprehension that binds a name."""
     for inner in context.inner:
         if isinstance(inner, _COMPREHENSIONS):
             for generator in inner.generators:

@@ -1,4 +1,4 @@
-"""How an object gets through calls: by what functions return, by what is passed for a parameter, by what hands it back."""
+"""Follows objects backwards through calls: return values, parameters, and calls that return their argument."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from telepathy_lint.flow.uses import Function
 from telepathy_lint.knowledge import transformers_names as catalog
 
 _NO_GRADIENTS = ("no_grad", "inference_mode", "set_grad_enabled")
-#: Methods behind which no gradients flow.
+#: Methods whose results have no gradients.
 _CUTS = frozenset({"item", "detach", "tolist", "numpy", "argmax", "no_grad", "size", "numel"})
 
 
 class Calls:
-    """The steps against the flow that lead through calls."""
+    """The backward steps that lead through calls."""
 
-    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
+    def __init__(
+        self,
+        calls: CallGraph,
+        policy: Policy,
+        loading: frozenset[ast.AST],
+        pairs: dict[ast.Call, ast.Call],
+    ) -> None:
         self.policy = policy
         self.loading = loading
+        self.pairs = pairs
         self.calls = calls
         self.uses = calls.index
         self.tree = calls.tree
@@ -35,15 +42,22 @@ class Calls:
 
     @abstractmethod
     def reached(self, pending: list[Edge]) -> Makers:
-        """Everything that is reached from expressions against the flow."""
+        """All makers that can be reached backwards from expressions."""
 
     @abstractmethod
     def makers(self, node: ast.expr, context: Context) -> Makers:
-        """The calls that made the object."""
+        """The calls that created the object."""
 
     def through_call(self, node: ast.Call, context: Context, path: Path) -> Iterator[Maker | Edge]:
-        if self._is_load(node, context):
-            # What is taken of a model is no model, except where the load gives more than that.
+        if node in self.pairs:
+            if path[:1] == (0,):
+                yield node
+            elif path[:1] == (1,):
+                yield self.pairs[node]
+            else:  # the tuple itself, or an unknown item
+                yield from (UNKNOWN,) if self.policy.exact else (node, self.pairs[node])
+        elif self._is_load(node, context):
+            # An item of a model is not a model, unless the load returns a tuple.
             more = path and not any(keyword.arg == "output_loading_info" for keyword in node.keywords)
             yield UNKNOWN if more and self.policy.exact else node
         elif self.policy.exact:
@@ -60,7 +74,7 @@ class Calls:
             if functions:
                 return
             for index, argument in enumerate(node.args):
-                # `model, optimizer = prepare(model, optimizer)` hands each through in its place.
+                # `model, optimizer = prepare(model, optimizer)` returns each argument at its own index.
                 if path and len(node.args) > 1 and path[0] is not None and path[0] != index:
                     continue
                 yield Edge(argument, context)
@@ -71,7 +85,7 @@ class Calls:
         func = node.func
         functions = self._functions(node, context)
         if node in self.loading and not path and not (functions and self._gives_others(functions, node)):
-            yield node  # a load through a function of the file, as the caller sees it
+            yield node  # a load through a function in the file, from the caller's point of view
             return
         if functions is None:
             given = same_object.given_back(node, path)
@@ -85,12 +99,12 @@ class Calls:
             and isinstance(func.value, ast.Name)
             and func.value.id in ("self", "cls")
         ):
-            yield UNKNOWN  # whose method is it?
+            yield UNKNOWN  # a method of an unknown class
         else:
             yield node
 
     def class_made(self, maker: Maker) -> ast.ClassDef | None:
-        """The class of the file of which a call makes an object."""
+        """The class in the file that a call instantiates."""
         if not isinstance(maker, ast.Call):
             return None
         if not isinstance(maker.func, (ast.Name, ast.Attribute)):
@@ -103,7 +117,7 @@ class Calls:
         return made if local else None  # type: ignore[return-value]
 
     def _functions(self, node: ast.Call, context: Context) -> list[Function] | None:
-        """The functions of the file that a call surely runs one of; none where that is open; None where it runs others."""
+        """Functions in the file, one of which the call certainly runs; [] if unknown, None if it runs other functions."""
         func = node.func
         if isinstance(func, ast.Name):
             named = list(self.calls.called(node, context))
@@ -135,7 +149,7 @@ class Calls:
             self._open.discard(func)
 
     def _gives_others(self, functions: list[Function], node: ast.Call) -> bool:
-        """Whether functions may give something else than what a load in them makes."""
+        """Whether functions may return anything else than the results of their loads."""
         if node in self._open:
             return True
         self._open.add(node)
@@ -169,7 +183,7 @@ class Calls:
                 yield Edge(argument, context)
 
     def _is_load(self, node: ast.Call, context: Context) -> bool:
-        """Whether the call makes its object anew, out of an id: nothing it is given lives on in it."""
+        """Whether the call creates a new object from an id, so that no argument is part of it."""
         func = node.func
         if not isinstance(func, ast.Attribute) or func.attr not in ("from_pretrained", "from_config"):
             return False
@@ -183,12 +197,12 @@ class Calls:
                 yield Edge(stmt.value, Context(self.tree.scope_at(function), stmt), path)
 
     def passed(self, function: Function, parameter: str, scope: Scope, path: Path) -> Iterator[Maker | Edge]:
-        """What the calls in the file pass for a parameter."""
+        """The arguments that calls in the file pass for a parameter."""
         owner = scope.parent
         in_class = owner is not None and owner.is_class
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         if in_class and names and parameter == names[0] and not is_static(function):
-            return  # self
+            return  # `self`
         seen = False
         for given, context in self.calls.given(function, parameter):
             seen = True
@@ -206,7 +220,7 @@ class Calls:
 
     def keeps_no_gradients(self, node: ast.AST) -> bool:
         if node not in self.tree.parent:
-            self.tree.context_of(node)  # its parents are known from here on
+            self.tree.context_of(node)  # sets the parents of the node
         current: ast.AST | None = node
         while current is not None:
             if isinstance(current, (ast.With, ast.AsyncWith)):
@@ -218,7 +232,7 @@ class Calls:
         return False
 
     def _stops_gradients(self, node: ast.expr) -> bool:
-        """Whether a context or a decorator is one under which no gradients are kept."""
+        """Whether a context manager or decorator turns gradients off."""
         known = self._stopping.get(node)
         if known is None:
             bare = isinstance(node, ast.Call) and not node.args and not node.keywords

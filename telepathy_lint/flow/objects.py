@@ -1,8 +1,8 @@
-"""Which object an expression is: followed against the flow, to the calls in the file that made it.
+"""Finds the object of an expression, by following it backwards to the calls in the file that created it.
 
-Names go back to their bindings, parameters to the arguments of the calls in the file, attributes to every store into an
-attribute of that name, results of the file's functions to what they return. What becomes of the rest is a policy
-(`makers.py`). `onward.py` goes the other way, from an object to what is done with it.
+Names are followed to their bindings, parameters to the arguments of calls in the file, attributes to all
+assignments to an attribute of that name, calls of the file's functions to their return values. A policy
+(`makers.py`) decides about other steps. `onward.py` follows an object forwards.
 """
 
 from __future__ import annotations
@@ -32,43 +32,52 @@ from telepathy_lint.flow.uses import FUNCTIONS
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _MAX_PATH = 3
-#: Attributes that hold no gradients.
+#: Attributes that have no gradients.
 _PLAIN = frozenset({"shape", "dtype", "device", "ndim", "data"})
 
 
 class Objects:
-    """Follows the objects of one file."""
+    """Follows the objects of one file backwards."""
 
     def __init__(self, calls: CallGraph) -> None:
         self.calls = calls
-        #: The calls that load, once these have been found.
+        #: The calls that load, once they have been found.
         self.loading: frozenset[ast.AST] = frozenset()
+        #: The loads that return two objects: the call stands for the first object, the value here for the
+        #: second.
+        self.pairs: dict[ast.Call, ast.Call] = {}
         self._followers: dict[Policy, _Follower] = {}
 
     def makers(self, node: ast.expr, context: Context | None = None, policy: Policy = MIGHT_BE) -> Makers:
-        """The calls that the object may have been made by; UNKNOWN among them where it may come from elsewhere."""
+        """The calls that may have created the object; includes UNKNOWN if it may come from elsewhere."""
         return self._by(policy).makers(node, context or self.calls.tree.context_of(node))
 
     def bound(self, binding: Binding, scope: Scope, policy: Policy = MIGHT_BE) -> Makers:
-        """The makers of what a binding gives its name."""
+        """The makers of the value that a binding assigns."""
         return self._by(policy).bound_to(binding, scope)
 
     def keeps_no_gradients(self, node: ast.AST) -> bool:
-        """Whether the node stands under `torch.no_grad()` or its like, in its own function."""
+        """Whether the node is inside `torch.no_grad()` or similar, in the same function."""
         return self._by(GRADIENT).keeps_no_gradients(node)
 
     def _by(self, policy: Policy) -> _Follower:
         follower = self._followers.get(policy)
         if follower is None:
-            follower = self._followers[policy] = _Follower(self.calls, policy, self.loading)
+            follower = self._followers[policy] = _Follower(self.calls, policy, self.loading, self.pairs)
         return follower
 
 
 class _Follower(Calls):
-    """Follows objects by one policy, and remembers what it found."""
+    """Follows objects according to one policy, and caches the results."""
 
-    def __init__(self, calls: CallGraph, policy: Policy, loading: frozenset[ast.AST]) -> None:
-        super().__init__(calls, policy, loading)
+    def __init__(
+        self,
+        calls: CallGraph,
+        policy: Policy,
+        loading: frozenset[ast.AST],
+        pairs: dict[ast.Call, ast.Call],
+    ) -> None:
+        super().__init__(calls, policy, loading, pairs)
         self._known: dict[ast.AST, Makers] = {}
         self._steps: dict[tuple[ast.AST, Path], list[Maker | Edge]] = {}
         self._families: dict[str, list[tuple[tuple[Binding, Scope], frozenset[ast.ClassDef] | None]]] = {}
@@ -90,7 +99,7 @@ class _Follower(Calls):
         return frozenset(found)
 
     def reached(self, pending: list[Edge]) -> Makers:
-        """Everything that is reached from expressions against the flow."""
+        """All makers that can be reached backwards from expressions."""
         found: set[Maker] = set()
         seen: set[tuple[ast.AST, Path]] = set()
         while pending:
@@ -110,7 +119,7 @@ class _Follower(Calls):
         return frozenset(found)
 
     def _step(self, node: ast.expr, context: Context, path: Path) -> Iterable[Maker | Edge]:
-        """One step against the flow."""
+        """One step backwards."""
         kind = type(node)
         if kind is ast.Name:
             return self._name(node, context, path)  # type: ignore[arg-type]
@@ -173,8 +182,8 @@ class _Follower(Calls):
         found = self.values.names.ways(node.id, context)
         if found is None:
             if self.policy.exact:
-                yield UNKNOWN  # a star import may bring it
-            # Bound nowhere that is seen from here: a `global` forgotten, most likely of some function's local.
+                yield UNKNOWN  # possibly from a star import
+            # Not bound in any visible scope: probably a local of a function in which `global` was forgotten.
             for scope in self.tree.all_scopes():
                 for local in scope.bindings.get(node.id, ()) if scope.is_function else ():
                     if local.kind != "param":
@@ -188,7 +197,7 @@ class _Follower(Calls):
             yield from self._written_items(node.id, path)
 
     def _bound(self, binding: Binding, scope: Scope, path: Path) -> Iterable[Maker | Edge]:
-        """One step from a binding to what it gives its name."""
+        """One step from a binding to the value that it assigns."""
         kind, value = binding.kind, binding.value
         if kind in ("assign", "with") and value is not None:
             return (Edge(value, Context(scope, binding.stmt), (*binding.path, *path)),)
@@ -203,7 +212,7 @@ class _Follower(Calls):
         return (UNKNOWN,) if self.policy.exact and kind != "annotation" else ()
 
     def _iterated(self, iterable: ast.expr, context: Context, path: Path) -> Iterator[Maker | Edge]:
-        """The items of `iterable`, of which `path` picks one where they are tuples."""
+        """The items of `iterable`; if they are tuples, `path` selects one element."""
         if isinstance(iterable, ast.Call):
             name = dotted(iterable.func)
             if name == "zip" and path and isinstance(path[0], int) and path[0] < len(iterable.args):
@@ -220,7 +229,7 @@ class _Follower(Calls):
         yield Edge(iterable, context, (None, *path))
 
     def _written_items(self, name: str, path: Path) -> Iterator[Maker | Edge]:
-        """What is put into the container called `name` after it was made: item writes, `append` and its like."""
+        """The items that are added to a container later: item assignments, `append` and similar."""
         for use in self.uses.of(name.rpartition(".")[2]):
             holder = self.tree.parent.get(use)
             if isinstance(holder, ast.Subscript) and holder.value is use:
@@ -259,7 +268,7 @@ class _Follower(Calls):
         container = False
         stores = [
             each for each in stores if each[0].kind != "def"
-        ]  # what a method gives is asked of its call
+        ]  # a method's result is followed from its call
         for binding, scope in stores:
             yield from self._bound(binding, scope, path)
             container = container or _is_container(binding.value)
@@ -278,7 +287,7 @@ class _Follower(Calls):
             yield Edge(base, context)
 
     def _is_of_the_file(self, base: ast.expr, context: Context) -> bool:
-        """Whether an object is surely one of the file's classes, or one of them itself: what it holds was stored here."""
+        """Whether an object is certainly an instance of one of the file's classes, or one of these classes."""
         if base in self._open:
             return False
         self._open.add(base)
@@ -291,7 +300,7 @@ class _Follower(Calls):
             self._open.discard(base)
 
     def _related(self, attribute: str, context: Context) -> list[tuple[Binding, Scope]]:
-        """The stores that a `self.x` here can mean: those of this class and of what it shares ancestors with."""
+        """The assignments that `self.x` may refer to: those in this class and in classes with a common base class."""
         own = self.values.enclosing_class(context.scope)
         stores = self.uses.stores().get(attribute, [])
         if own is None:
@@ -302,7 +311,7 @@ class _Follower(Calls):
         return [store for store, other in self._families[attribute] if other is None or family & other]
 
     def _family(self, binding: Binding, scope: Scope) -> frozenset[ast.ClassDef] | None:
-        """The class whose attribute a store writes, with its ancestors; None where it may be anybody's."""
+        """The class whose attribute is assigned, with its base classes; None if it may be any class."""
         if not binding.name.startswith(("self.", "cls.")) and not scope.is_class:
             return None
         owner = self.values.enclosing_class(scope)

@@ -1,7 +1,7 @@
-"""Where the value of an expression goes next: one step with the flow, for those who follow objects, dicts and ids onward.
+"""Follows the value of an expression one step forwards, for followers of objects, dicts and ids.
 
-What each makes of a step is their own: a model that is compared is still seen, an id that is compared loads nothing.
-`objects.py` goes the other way.
+Each follower interprets the steps itself: comparing a model only reads it, comparing an id does not load it.
+`objects.py` follows objects backwards.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from telepathy_lint.named_tuple import NamedTuple
 How = Literal[
     "method",  # one of its methods is called
     "attribute",  # an attribute is read
-    "store",  # an attribute is written, or deleted
+    "store",  # an attribute is assigned or deleted
     "called",
-    "argument",  # of a call, under a keyword or none
-    "spread",  # by stars, into a call or a display
-    "bound",  # to targets
-    "same",  # the holder has the same value: an arm of a conditional, `await`
+    "argument",  # of a call, positional or with a keyword
+    "spread",  # with stars, into a call or display
+    "bound",  # assigned to targets
+    "same",  # the holder has the same value: a branch of a conditional expression, `await`
     "item",  # of a tuple, list, set or dict
     "key",  # of a dict
-    "opened",  # an item of it is read
-    "written",  # an item of it is written, or deleted
-    "looked up",  # an item of something else, by this
+    "opened",  # an item of it is read: `value[key]`
+    "written",  # an item of it is assigned or deleted
+    "looked up",  # it is the key of another object's item
     "looped",
-    "element",  # of what a comprehension makes
+    "element",  # of a comprehension's result
     "operand",
     "formatted",
     "compared",
@@ -39,21 +39,21 @@ How = Literal[
 
 
 class Step(NamedTuple):
-    """What is done with the value of an expression."""
+    """A use of the value of an expression."""
 
     how: How
-    #: The node that takes the value: an attribute, a call, a statement.
+    #: The node that uses the value: an attribute, a call, a statement.
     holder: ast.AST | None
-    #: The call that the value, or its method, is used in.
+    #: The call that uses the value or its method.
     call: ast.Call | None = None
-    #: The keyword that it is given under.
+    #: The keyword of the argument.
     keyword: str | None = None
-    #: What it is bound to.
+    #: The assignment targets.
     targets: tuple[ast.expr, ...] = ()
 
 
 def onward(node: ast.AST, parent_of: Mapping[ast.AST, ast.AST]) -> Step:
-    """The step from an expression, or from a keyword, to what holds it."""
+    """The step from an expression or keyword to the node that uses it."""
     holder = parent_of.get(node)
     if isinstance(holder, ast.Attribute):
         return _of_attribute(holder, parent_of)

@@ -1,6 +1,7 @@
-"""The project's own modules, read when an import leads to them: constants, kwargs dicts, wrappers, re-exports.
+"""Reads modules of the project when an import leads to them: constants, kwargs dicts, wrappers, re-exports.
 
-Each module is parsed once a process. What is found does not depend on which files are linted, or in which order.
+Each module is parsed once per process. The results do not depend on which files are linted, or in which
+order.
 """
 
 from __future__ import annotations
@@ -14,22 +15,23 @@ from typing import Protocol
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.evaluate import Evaluator, Value
 from telepathy_lint.flow.import_resolution import ModuleFiles
+from telepathy_lint.flow.importers import Importers
 from telepathy_lint.flow.tree import Importer, Scope, Tree
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
 
-#: Always the installed packages, whatever lies beside the script.
+#: Always the installed packages, even if the project has folders with these names.
 _NEVER_LOCAL = frozenset(
     {"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"}
 )
-#: How a function's parameters end.
+#: The end of a function's parameter list.
 _PARAMETERS_END = re.compile(r"\)\s{0,80}(?:->[^\n]{0,300}?)?:")
-#: How the line begins that defines a function or a class.
+#: The start of a line that defines a function or class.
 _DEFINITION = re.compile(rb"([ \t]*)(?:async +)?(def|class) +")
-#: What may stand behind the name that is defined.
+#: Characters that may follow the name in a definition.
 _BEHIND_NAME = b"(:[ \t\\\r\n"
 _MAX_BYTES = 1_000_000
-#: Bytes of source whose trees are kept for the next file that imports them.
+#: Bytes of source whose trees are kept for other files that import them.
 _MAX_KEPT = 1_800_000
 
 
@@ -39,14 +41,14 @@ def read_bytes(path: str) -> bytes:
 
 
 class Forgets(Protocol):
-    """Something that is kept with a module, and points back to it."""
+    """An object that is stored with a module and refers back to it."""
 
     def forget(self) -> None:
-        """Let go of everything that points back."""
+        """Drop all references back to the module."""
 
 
 class Modules:
-    """Finds and reads the modules of the projects that linted files belong to."""
+    """Finds and reads the modules of the projects that the linted files belong to."""
 
     def __init__(self, read: Callable[[str], bytes] = read_bytes, most_kept: int = _MAX_KEPT) -> None:
         self._most_kept = most_kept
@@ -59,18 +61,19 @@ class Modules:
         self._within: dict[tuple[str, bytes, bytes], bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
-        #: The modules whose loads were asked for, by path.
+        self._importers: Importers | None = None
+        #: The files for which the whole project was searched.
+        self._looked_around: set[str] = set()
+        #: The modules whose loads were searched for, by path.
         self.looked_into: dict[str, Forgets] = {}
 
     def importer(self, path: str) -> Importer:
-        """For one file: what a dotted import ("pkg.module.NAME") is bound to in the project."""
+        """A function for one file that returns the values of a dotted import ("pkg.module.NAME") in the project."""
         return _Importer(self, os.path.abspath(path))
 
     def holder(self, dotted: str, asker: str) -> Scope | None:
-        """The scope of the project's module that a dotted import takes a name from, as a file imports it."""
-        module, _, name = dotted.rpartition(".")
-        if not module.strip("."):
-            module = dotted[: len(dotted) - len(dotted.lstrip("."))]
+        """The scope of the project module that a dotted import in a file refers to."""
+        module, name = _module_of(dotted), dotted.rpartition(".")[2]
         if not name or name == "*" or module.partition(".")[0] in _NEVER_LOCAL:
             return None
         path = self._file(module, asker)
@@ -78,32 +81,36 @@ class Modules:
         return tree.top if tree is not None else None
 
     def imported(self, dotted: str, asker: str) -> tuple[Value, ...] | None:
-        """What a dotted import is bound to, None where it is not of the project."""
+        """The values of a dotted import; None if it is not in the project."""
         top, name = self.holder(dotted, asker), dotted.rpartition(".")[2]
         if top is None:
             return None
         key = (top.tree.source.path, name)
         if key not in self._names:
-            self._names[key] = None  # modules that import a name from one another in a circle bind nothing
+            self._names[key] = None  # circular imports of a name bind nothing
             self._names[key] = self._evaluators[top.tree].module_name(name)
-        return self._names[key]
+        values = self._names[key]
+        if values is None or not any(map(_is_relative, values)):
+            return values
+        return tuple(_from_outside(value, _module_of(dotted), top.tree.source.path) for value in values)
 
     def may_forward(self, path: str) -> frozenset[str]:
-        """The names of a module's functions that may pass their `**kwargs` on to a load: only for them is it worth a parse."""
+        """The names of functions in a module that may pass `**kwargs` to a load; only then is it worth parsing."""
         if path not in self._may_forward:
             self._may_forward[path] = _with_open_keywords(self._bytes(path))
         return self._may_forward[path]
 
     def holds(self, symbol: str, path: str, *needles: bytes) -> bool:
-        """Whether an import leads to a project module whose bytes hold all needles; nothing is parsed for the answer."""
+        """Whether an import leads to a project module whose bytes contain all needles; parses nothing."""
         return any(
             all(needle in self._bytes(file) for needle in needles) for file in self.files(symbol, path)
         )
 
     def may_write(self, symbol: str, path: str, name: str, needle: bytes) -> bool:
-        """Whether the function of this name in a module that an import leads to may write what the needle names.
+        """Whether a function in an imported module may assign the attribute named by the needle; parses nothing.
 
-        As far as the text tells: a class does not, nor does a function in whose lines the needle is not. Nothing is parsed.
+        Based on the text only: a class does not, and neither does a function whose lines do not contain the
+        needle.
         """
         return any(self._holds_within(file, name.encode(), needle) for file in self.files(symbol, path))
 
@@ -114,7 +121,7 @@ class Modules:
         return self._within[key]
 
     def files(self, symbol: str, path: str) -> list[str]:
-        """The module files that a symbol imported in a file can mean: the module it is in, or the one it is."""
+        """The module files that an imported symbol may refer to: its module, or the module itself."""
         if symbol.partition(".")[0] in _NEVER_LOCAL:
             return []
         module, _, _ = symbol.rpartition(".")
@@ -123,7 +130,7 @@ class Modules:
         return [each for each in found if each is not None]
 
     def tree_of(self, source: Source) -> Tree:
-        """The tree of a file that is linted: shared with whoever was led to the file before."""
+        """The tree of a linted file, shared with files that import it."""
         self._trim()
         path = os.path.abspath(source.path)
         tree = self._trees.get(path)
@@ -132,7 +139,7 @@ class Modules:
         return Tree(source, self.importer(source.path))
 
     def _trim(self) -> None:
-        """Forget everything once it has grown large: reading a module again costs time, not correctness."""
+        """Forget everything if it has grown large; modules are then read again."""
         if sum(map(len, self._data.values())) > self._most_kept:
             for tree, evaluator in self._evaluators.items():
                 tree.release()
@@ -143,12 +150,41 @@ class Modules:
                 kept.clear()
 
     def keeps(self, tree: Tree) -> bool:
-        """Whether a tree is still wanted when the linting of its file is done."""
+        """Whether a tree is kept after its file has been linted."""
         return tree in self._evaluators
 
     def tree(self, path: str) -> Tree | None:
-        """The syntax tree of a module of the project."""
+        """The syntax tree of a module in the project."""
         return self._tree(path)
+
+    def importers(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """The files that import a file's module directly, and all that depend on it; None if unknown."""
+        around = self._around(path)
+        path = os.path.abspath(path)
+        everybody = around.all_of(path) if around is not None else None
+        return (around.direct(path), everybody) if around is not None and everybody is not None else None
+
+    def mentions(self, path: str, word: bytes) -> bool:
+        """Whether a Python file in a file's project contains a word."""
+        around = self._around(path)
+        return around is not None and around.mentions(os.path.abspath(path), word)
+
+    def _around(self, path: str) -> Importers | None:
+        """The importers in a file's project; None if the file is in no project."""
+        path = os.path.abspath(path)
+        if self._importers is None:
+            self._importers = Importers(self._read, self._module_files)
+        self._looked_around.add(path)
+        return self._importers if self._importers.root_of(path) is not None else None
+
+    def looked_around(self, path: str) -> str | None:
+        """The folder of the project if a file's findings may depend on any of its files; None if they do not."""
+        path = os.path.abspath(path)
+        return os.path.dirname(path) if path in self._looked_around else None
+
+    def text(self, path: str) -> str:
+        """The text of a file in the project, decoded without its declaration; for a notebook, its JSON."""
+        return self._bytes(path).decode("utf-8", "replace")
 
     def _bytes(self, path: str) -> bytes:
         if path not in self._data:
@@ -159,15 +195,15 @@ class Modules:
         return self._data[path]
 
     def _file(self, module: str, asker: str) -> str | None:
-        """The file of a module as a file of the project (its absolute path) imports it."""
+        """The file of a module imported by a file of the project (an absolute path)."""
         found = self._module_files.find(module, os.path.dirname(asker))
         self._asked.setdefault(asker, {})[module] = found
         return found
 
     def asked(self, path: str) -> Iterator[tuple[str, str, str | None]]:
-        """What a file's findings may rest on: every import followed for it, by itself and by the modules it led to.
+        """The imports that the findings in a file depend on, including those of the modules that it imports.
 
-        Each is the asking file, the module it asked for, and the file that this led to, None where there is none.
+        Yields the importing file, the module name, and the file found; None if there is none.
         """
         seen, pending = set[str](), [os.path.abspath(path)]
         while pending:
@@ -181,19 +217,19 @@ class Modules:
 
     def _tree(self, path: str) -> Tree | None:
         if path not in self._trees:
-            self._trees[path] = None  # an import circle ends here
+            self._trees[path] = None  # ends circular imports
             try:
                 if (data := self._bytes(path)) and len(data) < _MAX_BYTES:
                     tree = Tree(Source(path, data), self.importer(path))
                     self._evaluators[tree] = Evaluator(tree)
                     self._trees[path] = tree
             except (OSError, SourceError):
-                pass  # a module that cannot be read tells nothing; linting it reports why
+                pass  # an unreadable module has no values; linting it reports the problem
         return self._trees[path]
 
 
 class _Importer:
-    """Follows the imports of one file."""
+    """Resolves the imports of one file."""
 
     __slots__ = ("_asker", "_modules")
 
@@ -208,8 +244,40 @@ class _Importer:
         return self._modules.holder(dotted, self._asker)
 
 
+def _module_of(dotted: str) -> str:
+    """The module in a dotted import: "pkg.module" in "pkg.module.NAME", "." in ".NAME"."""
+    module = dotted.rpartition(".")[0]
+    return module if module.strip(".") else dotted[: len(dotted) - len(dotted.lstrip("."))]
+
+
+def _is_relative(value: Value) -> bool:
+    """Whether a value is a relative import without a binding; usually it is a module of a package."""
+    return value.kind == "symbol" and str(value.data).startswith(".")
+
+
+def _from_outside(value: Value, module: str, path: str) -> Value:
+    """Convert a relative import in a module (at `path`) to the form that a file which imports the module would use.
+
+    Without this, it would refer to files next to that other file.
+    """
+    if not _is_relative(value):
+        return value
+    symbol = str(value.data)
+    level = len(symbol) - len(symbol.lstrip("."))
+    dots = len(module) - len(module.lstrip("."))
+    parts = module[dots:].split(".") if module[dots:] else []
+    up = level if os.path.basename(path) != "__init__.py" else level - 1
+    if up > len(parts):
+        if not dots:
+            return Value("other", None, value.node, value.context, value.via)
+        dots += up - len(parts)  # a relative import that starts in a higher folder
+    kept = parts[: max(0, len(parts) - up)]
+    named = "." * dots + ".".join([*kept, symbol[level:]])
+    return Value("symbol", named, value.node, value.context, value.via)
+
+
 def _with_open_keywords(data: bytes) -> frozenset[str]:
-    """The functions of a module that loads whose signature has a `**`, as far as the text tells."""
+    """The functions of a module with loads whose signature has `**`, according to the text."""
     if b"from_pretrained" not in data or b"**" not in data:
         return frozenset()
     text = data.decode("utf-8", "replace")
@@ -221,12 +289,12 @@ def _with_open_keywords(data: bytes) -> frozenset[str]:
         end = _PARAMETERS_END.search(definition)
         if bracket and "**" in definition[: end.start() if end is not None else None]:
             found.add(name.strip())
-    # The one has its class's contract, the other is called by another name.
+    # from_pretrained has the class's semantics; __init__ is called by the class's name.
     return frozenset(found - {"from_pretrained", "__init__"})
 
 
 def _may_hold_within(data: bytes, name: bytes, needle: bytes) -> bool:
-    """Whether the lines of a module's function hold a needle; True for a name that the module got from elsewhere."""
+    """Whether the lines of a function in a module contain a needle; True for a name that the module imports."""
     defined, start = False, data.find(name)
     while start >= 0:
         end = start + len(name)
@@ -235,7 +303,7 @@ def _may_hold_within(data: bytes, name: bytes, needle: bytes) -> bool:
             defined = True
             held = data.find(needle, end)
             if held >= 0 and definition[2] != b"class":
-                # Whatever is defined next, and not inside, ends it.
+                # The next definition on the same or an outer level ends the function.
                 behind = re.compile(rb"\n[ \t]{0,%d}(?:async|def|class) " % len(definition[1]))
                 if behind.search(data, end, held) is None:
                     return True
@@ -244,12 +312,12 @@ def _may_hold_within(data: bytes, name: bytes, needle: bytes) -> bool:
 
 
 def written_attributes(function: ast.AST) -> frozenset[tuple[str, str]]:
-    """The attributes that a function assigns, each with the name that its owner, or what that is a part of, goes by."""
+    """The attributes that a function assigns, each with the name of its owner, or of the object that owns it."""
     found: set[tuple[str, str]] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             name = dotted(node.value)
-            # `model.config.pad_token_id` is the config's, not the object's own.
+            # `model.config.pad_token_id` belongs to the config, not to the model.
             if name is not None and not name.endswith("config"):
                 found.add((name.partition(".")[0], node.attr))
     return frozenset(found)

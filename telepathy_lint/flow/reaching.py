@@ -1,8 +1,8 @@
-"""How a name gets its value: the places in the flow of one scope, each leading back to those before it.
+"""Reaching definitions of a single name: the points in the control flow of a scope, each linked to earlier points.
 
-A walk over a scope's statements follows a single name and makes a `Point` where something happens to it: branches join in
-one point, a loop's end leads back to its beginning, code behind a return is not reached, an exception may leave a `try` at
-any statement. There are as many points as statements that matter, however many paths lead through them.
+A walk over a scope's statements creates a `Point` wherever something happens to the name. Branches join in
+one point, a loop's end leads back to its start, code after a return is unreachable, and an exception may
+leave a `try` at any statement. The number of points depends on the statements, not on the number of paths.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from telepathy_lint.flow.bindings import DEFINITIONS, Binding, dotted, header
 from telepathy_lint.flow.tree import COMPOUND, Scope, blocks_of
 from telepathy_lint.flow.writes import Write, writes_of
 
-#: More bindings than this may arrive at a place, and nothing is claimed about it.
+#: With more bindings than this, a name is unknown.
 MAX_BINDINGS = 128
-#: More ways than this into one place, and nothing is claimed about what was written on them.
+#: With more paths than this into a point, the contents of a dict are unknown.
 _MAX_WAYS = 64
 
-#: Statements that decide what runs next.
+#: Statements that affect the control flow.
 _STEERING = COMPOUND | {ast.Return, ast.Raise, ast.Break, ast.Continue}
-#: What swallows an exception when used by `with`.
+#: Context managers that suppress exceptions.
 _SWALLOWING = ("suppress", "raises", "assertRaises", "assertRaisesRegex")
 
 
 class Point:
-    """A place in the flow of a scope, for one name.
+    """A point in the control flow of a scope, for one name.
 
-    "bound": the name gets a value there (no binding: the one from before the scope's first statement). "write": the dict
-    that it holds is written into. "join": one of the ways in `ways` led there; all come by `before`, or bind the name
-    anew. "loop": `before` led there, or one of `ways`, each of which comes from the point itself.
+    "bound": the name is assigned (without a binding: the value from before the scope's first statement).
+    "write": the dict that it refers to is changed. "join": one of the paths in `ways` leads here; all of them
+    come from `before` or bind the name again. "loop": reached from `before`, or from one of `ways`, which
+    start at the point itself.
     """
 
     __slots__ = ("before", "binding", "kind", "ways", "write")
@@ -51,11 +52,11 @@ class Point:
         self.ways = ways
 
 
-State = Point | None  # None: not reached
+State = Point | None  # None: unreachable
 
 
 def walk_of(scope: Scope, name: str, *, writes: bool = False) -> Walk:
-    """The walk that follows a name through a scope, with or without the writes into what it holds."""
+    """The walk for a name in a scope, with or without writes into its dict."""
     walk = scope.walks.get((name, writes))
     if walk is None:
         walk = scope.walks[name, writes] = Walk(scope, name, writes)
@@ -63,29 +64,28 @@ def walk_of(scope: Scope, name: str, *, writes: bool = False) -> Walk:
 
 
 def reaching(scope: Scope, name: str, stmt: ast.AST) -> frozenset[Binding | None] | None:
-    """The bindings with which `name` arrives at `stmt`, None where they cannot be told."""
+    """The bindings of `name` that reach `stmt`; None if unknown."""
     walk = walk_of(scope, name)
     point = walk.at(stmt)
     return walk.bindings(point) if point is not None else None
 
 
 class Walk:
-    """One name followed through a scope's statements, once for everybody who asks how it arrives somewhere."""
+    """The control flow of a scope for one name; computed once for all statements."""
 
     def __init__(self, scope: Scope, name: str, writes: bool) -> None:
         self.scope = scope
         self.name = name
         self.writes = writes
         self.entry = Point("bound")
-        self.leaving: list[
-            Point
-        ] = []  # for each `try` around, how the name arrives where an exception leaves it
+        self.leaving: list[Point] = []  # the state of the name where exceptions leave each enclosing `try`
         self.breaking: list[list[Point]] = []
         self.continuing: list[list[Point]] = []
         self.recording = True
         self.writing = self._writing()
         self.matters = self._matters()
-        #: The statements of each block (by its id) that matter, the points before each of them and behind the last.
+        #: For each block (by id): its relevant statements, the point before each of them, and the point after
+        #: the last one.
         self.inside: dict[int, list[ast.stmt]] = {}
         self.before: dict[ast.AST, Point] = {}
         self.behind: dict[int, Point] = {}
@@ -94,12 +94,12 @@ class Walk:
         self.end: State = self.block(scope.body, self.entry)
 
     def release(self) -> None:
-        """Break the circles of points: the garbage collector is off."""
+        """Break reference cycles between points; the garbage collector is off."""
         for point in self._loops:
             point.ways = ()
 
     def bindings(self, point: Point) -> frozenset[Binding | None] | None:
-        """The bindings whose value the name may have at a point, None where there are too many."""
+        """The bindings that reach a point; None if there are too many."""
         if point not in self._bindings:
             found, seen, pending = set[Binding | None](), {point}, [point]
             while pending and len(found) <= MAX_BINDINGS:
@@ -116,10 +116,10 @@ class Walk:
         return self._bindings[point]
 
     def at(self, stmt: ast.AST) -> State:
-        """How the name arrives at a statement of the scope, None where that is not reached."""
+        """The point before a statement of the scope; None if it is unreachable."""
         if stmt in self.matters:
             return self.before.get(stmt)
-        # Inside a statement that leaves the name alone it is as it was before that statement.
+        # Inside a statement that does not affect the name, it is the same as before the statement.
         parent_of, node = self.scope.tree.parent, self.scope.node
         while stmt is not node and (owner := parent_of.get(stmt)) is not None:
             block = None
@@ -136,7 +136,7 @@ class Walk:
         return None
 
     def _in_block(self, block: list[ast.stmt], stmt: ast.AST) -> State:
-        """How the name arrives at a statement of a block that does not matter itself."""
+        """The point before a statement that is itself not relevant, in its block."""
         inside = self.inside.get(id(block))
         if inside is None:
             return None
@@ -144,7 +144,7 @@ class Walk:
         return self.before.get(inside[after]) if after < len(inside) else self.behind.get(id(block))
 
     def _writing(self) -> set[ast.stmt]:
-        """The statements that may write into the dict: their own lines show the name."""
+        """The statements that may write into the dict, because their own lines contain the name."""
         if not self.writes and not self.scope.tree.walruses:
             return set()
         firsts, lasts, stmts = self.scope.own_lines()
@@ -157,7 +157,7 @@ class Walk:
         return found
 
     def _matters(self) -> set[ast.AST]:
-        """The statements through which the walk must go; all others leave the name as it is."""
+        """The statements that the walk must visit; the others do not affect the name."""
         stmts: list[ast.AST] = [*self.writing, *self.scope.jumps]
         name = self.name
         while name:
@@ -206,7 +206,7 @@ class Walk:
         if isinstance(stmt, (ast.With, ast.AsyncWith)):
             return self.managed(stmt, state)
         if isinstance(stmt, ast.Match):
-            # A case may capture the name, or its guard bind it; another case, or none, may be taken.
+            # A case may capture the name, and its guard may bind it; another case may match, or none.
             start = self.join(state, (state, self.effects(stmt, state)))
             assert start is not None
             ways = [self.block(case.body, start) for case in stmt.cases]
@@ -214,7 +214,7 @@ class Walk:
         return self.attempt(stmt, state)  # type: ignore[arg-type]
 
     def join(self, before: Point, ways: tuple[State, ...] | list[State]) -> State:
-        """Where several ways meet that all come by `before`."""
+        """The point where several paths from `before` meet."""
         led = tuple(dict.fromkeys(way for way in ways if way is not None))
         if len(led) < 2:
             return led[0] if led else None
@@ -223,7 +223,7 @@ class Walk:
         return Point("join", before, ways=led)
 
     def branches(self, stmt: ast.If, state: Point) -> State:
-        """`if` with its `elif`s, which the tree has one inside the other."""
+        """`if` with its `elif`s, which are nested in the tree."""
         before, ways = state, list[State]()
         while True:
             state = self.effects(stmt, state)
@@ -242,7 +242,7 @@ class Walk:
         start = Point("loop", state)
         self._loops.append(start)
         if isinstance(stmt, ast.While) and self.recording:
-            self.before[stmt] = start  # what the test sees
+            self.before[stmt] = start  # the state for the loop's test
         out = self.block(stmt.body, self.effects(stmt, start))
         again = dict.fromkeys(each for each in (out, *self.continuing.pop()) if each not in (None, start))
         start.ways = tuple(each for each in again if each is not None)
@@ -276,7 +276,7 @@ class Walk:
         after = self.join(state, ways)
         if not stmt.finalbody:
             return after
-        # The block also runs on the way out, but what follows it does so only where nothing was raised.
+        # A `finally` block always runs, but the statements after it only run if there was no exception.
         left = self.leaving.pop()
         met = self.block(stmt.finalbody, self.join(state, [after, left]))
         if after is None or not self.inside[id(stmt.finalbody)]:
@@ -289,7 +289,7 @@ class Walk:
         return after
 
     def effects(self, stmt: ast.stmt, state: Point) -> Point:
-        """What the statement's own expressions and targets do to the name."""
+        """Apply the effects of a statement's own expressions and targets on the name."""
         if self.writes and stmt in self.writing:
             for write in self.writes_in(stmt):
                 state = Point("write", state, write=write)
@@ -298,7 +298,7 @@ class Walk:
         for name, binding in self.scope.bound_by.get(stmt, ()):
             if name == self.name and binding.kind != "annotation":
                 if binding.kind == "augment" and self.writes:
-                    continue  # `d |= {...}` is a write into what is there
+                    continue  # `d |= {...}` writes into the existing dict
                 state = Point("bound", binding=binding)
             elif name != self.name and self.name.startswith(f"{name}.") and binding.kind != "annotation":
                 state = Point("bound", binding=Binding("other", self.name, stmt))
@@ -311,7 +311,7 @@ class Walk:
                 if isinstance(inner, ast.NamedExpr) and dotted(inner.target) == self.name:
                     bound = Point("bound", binding=Binding("assign", self.name, stmt, inner.value))
                     state = Point("join", state, ways=(state, bound))
-                    if self.recording:  # what the rest of the statement sees
+                    if self.recording:  # the state for the rest of the statement
                         first = self.before[stmt]
                         self.before[stmt] = Point("join", first, ways=(first, state))
                     if self.leaving:
@@ -319,13 +319,13 @@ class Walk:
         return state
 
     def _may_leave(self, write: Write | None = None, bound: Point | None = None) -> None:
-        """An exception behind what happens here would leave every `try` around with it, one before without it."""
+        """Record that an exception may leave each enclosing `try` before or after this effect."""
         for index, state in enumerate(self.leaving):
             after = bound if bound is not None else Point("write", state, write=write)
             self.leaving[index] = Point("join", state, ways=(state, after))
 
     def writes_in(self, stmt: ast.stmt) -> list[Write]:
-        """What a statement does to the dict that the name holds."""
+        """The writes of a statement into the name's dict."""
         known = self.scope.writes
         key = stmt, self.name
         if key not in known:
@@ -335,7 +335,7 @@ class Walk:
 
 
 def _takes_all(stmt: ast.Match) -> bool:
-    """Whether the last case takes whatever the others left."""
+    """Whether the last case matches everything."""
     last = stmt.cases[-1]
     return last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
 

@@ -1,4 +1,4 @@
-"""Who else may write into a dict: other names for it, functions that get it, other scopes, and what holds its inner dicts."""
+"""Finds other writers of a dict: aliases, functions that get it, other scopes, and the owners of its inner dicts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from telepathy_lint.flow.asking import ValueReader
 
 _DEPTH = 4
-#: Methods that hand out an item of a dict.
+#: Methods that return an item of a dict.
 _HANDS_OUT = ("get", "pop", "setdefault")
-#: Stands for every key.
+#: A placeholder for all keys.
 ANY = object()
 
 
 class Sharing:
-    """Answers for the names of one file; what it finds is kept by the evaluator."""
+    """Answers questions about the names of one file; the evaluator caches the results."""
 
     __slots__ = ("_evaluator",)
 
@@ -30,10 +30,10 @@ class Sharing:
         self._evaluator = evaluator
 
     def foreign(self, scope: Scope, name: str) -> tuple[tuple[Write, Context], ...]:
-        """What other scopes do to the dict that `name` holds in `scope`: nobody knows when."""
+        """The writes of other scopes into the dict that `name` refers to in `scope`; their order is unknown."""
         known, key = self._evaluator.known.foreign, (scope, name)
         if key not in known:
-            known[key] = ()  # a function that hands it to itself
+            known[key] = ()  # in case of recursion
             found = []
             for node, stmt, where in _foreign_uses(scope, name):
                 context = Context(where, stmt)
@@ -41,13 +41,13 @@ class Sharing:
                     if self.is_harmless(write, context):
                         continue
                     if "." in name and dotted(node) != name:
-                        write = Write("unseen", stmt)  # perhaps into another object's
+                        write = Write("unseen", stmt)  # possibly into another object's dict
                     found.append((write, context))
             known[key] = tuple(found)
         return known[key]
 
     def is_harmless(self, write: Write, context: Context, depth: int = 0) -> bool:
-        """Whether a write leaves the dict as it is: another name that only reads it, a function that does."""
+        """Whether a write leaves the dict unchanged: an alias that only reads it, or a function that does not write."""
         if write.kind == "shared":
             return write.name is not None and not self.changed(context.scope, write.name, depth + 1)
         if write.kind != "given" or depth > _DEPTH:
@@ -63,7 +63,7 @@ class Sharing:
         return True
 
     def changed(self, scope: Scope, name: str, depth: int = 0) -> bool:
-        """Whether a dict may be written into by a name of the scope."""
+        """Whether a dict may be changed through a name in the scope."""
         if depth > _DEPTH:
             return True
         walk = walk_of(scope, name, writes=True)
@@ -74,7 +74,7 @@ class Sharing:
         return bool(self.foreign(scope, name))
 
     def touched(self, scope: Scope, name: str) -> frozenset[Hashable]:
-        """The keys of a name's dict whose own dicts may be written into; `ANY` among them where that is not told apart."""
+        """The keys of a name's dict whose inner dicts may be changed; includes `ANY` if the keys are unknown."""
         known, key = self._evaluator.known.touched, (scope, name)
         if key not in known:
             known[key] = frozenset()
@@ -100,7 +100,7 @@ class Sharing:
 def _items(
     node: ast.expr, parent_of: dict[ast.AST, ast.AST]
 ) -> Iterator[tuple[ast.expr | str, ast.expr | None]]:
-    """Where a use of a dict leads to what is in it: the expression that is an item, or a loop's name for each; its key."""
+    """The items that a use of a dict leads to (an expression, or a loop variable for all items), and their keys."""
     parent = parent_of.get(node)
     if isinstance(parent, ast.Subscript) and parent.value is node and isinstance(parent.ctx, ast.Load):
         yield parent, parent.slice
@@ -122,7 +122,7 @@ def _looped(node: ast.expr, parent_of: dict[ast.AST, ast.AST]) -> Iterator[str]:
 
 
 def _foreign_uses(scope: Scope, name: str) -> Iterator[tuple[ast.expr, ast.stmt, Scope]]:
-    """Uses of what a name of the scope holds in other scopes: inner functions, and methods for an attribute."""
+    """The uses, in other scopes, of what a name refers to: inner functions, and methods for an attribute."""
     tree = scope.tree
     base, _, last = name.rpartition(".")
     lines = tree.lines_with(last)
@@ -153,7 +153,7 @@ def _foreign_uses(scope: Scope, name: str) -> Iterator[tuple[ast.expr, ast.stmt,
 
 
 def owner_of(scope: Scope | None, name: str) -> Scope | None:
-    """The scope whose name it is."""
+    """The scope that a name belongs to."""
     here = True
     while scope is not None and not ((here or not scope.is_class) and scope.binds(name)):
         scope, here = scope.parent, False

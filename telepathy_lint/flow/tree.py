@@ -1,7 +1,7 @@
-"""Scopes and bindings of one file, worked out only where somebody asks.
+"""The scopes and bindings of one file, computed on demand.
 
-Nothing here walks the whole tree: `Tree.visit` descends to the lines of interest, and a scope reads its own statements
-(never expressions) the first time a name is looked up in it.
+The whole tree is never walked: `Tree.visit` descends only to requested lines, and a scope reads its own
+statements (not expressions) when a name is first looked up in it.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _SCOPED = (*DEFINITIONS, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-#: Statements that bind nothing and hold no statements: most of a body.
+#: Statements that bind nothing and contain no statements: the most frequent ones.
 _INERT = frozenset({ast.Expr, ast.Return, ast.Raise, ast.Pass, ast.Assert})
 _EXITS = frozenset({ast.Return, ast.Raise})
-#: Statements that hold statements and open no scope.
+#: Statements that contain statements without creating a scope.
 COMPOUND: frozenset[type[ast.stmt]] = frozenset(
     {ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match}
     | ({ast.TryStar} if hasattr(ast, "TryStar") else set())
 )
-#: Statements that hold statements.
+#: Statements that contain statements.
 _HOLDING: frozenset[type[ast.stmt]] = COMPOUND | {*DEFINITIONS}
 
-#: Fields that hold names, flags and operators instead of nodes worth a visit.
+#: Fields that contain names, flags and operators rather than nodes to visit.
 _PLAIN = frozenset(
     {
         "ctx", "op", "ops", "attr", "id", "arg", "kind", "conversion", "type_comment", "type_ignores", "name", "asname",
         "level", "module", "simple", "is_async", "tag", "rest", "kwd_attrs", "str",
     }
 )  # fmt: skip
-#: The fields of statements that hold other statements, or what holds them in turn.
+#: Fields of statements that contain statements, or nodes that do.
 _BLOCKS = frozenset({"body", "orelse", "finalbody", "handlers", "cases"})
 
 
-#: The fields of those statements that hold statements, in reading order; handlers and cases hold them in turn.
+#: These fields by kind of statement, in reading order; handlers and cases contain statements themselves.
 _BLOCKS_OF = {kind: tuple(field for field in kind._fields if field in _BLOCKS) for kind in _HOLDING}
 _PARTS = frozenset({"handlers", "cases"})
 
@@ -58,7 +58,7 @@ def _fields_inside(kind: type[ast.AST]) -> tuple[str, ...]:
     return tuple(field for field in kind._fields if field not in left_out)
 
 
-#: The fields of each kind of node that can hold others, blocks of statements left out; most nodes of a tree have none.
+#: For each kind of node, the fields with child nodes, without blocks of statements; most nodes have none.
 _INSIDE = {
     kind: _fields_inside(kind)
     for kind in vars(ast).values()
@@ -81,13 +81,13 @@ def blocks_of(stmt: ast.stmt) -> Iterator[list[ast.stmt]]:
 
 
 class Importer(Protocol):
-    """Follows a file's imports into the project's own modules; both answers are None for another's."""
+    """Follows a file's imports into modules of the project; both methods return None for other modules."""
 
     def __call__(self, dotted: str) -> tuple[Any, ...] | None:
-        """The values (value.py) that a dotted import ("pkg.module.NAME") is bound to."""
+        """The values (value.py) of a dotted import ("pkg.module.NAME")."""
 
     def holder(self, dotted: str) -> Scope | None:
-        """The scope of the module that it takes the name from."""
+        """The scope of the module that a dotted import refers to."""
 
 
 class Scope:
@@ -100,16 +100,16 @@ class Scope:
         self.is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         self.is_class = isinstance(node, ast.ClassDef)
         self._bindings: dict[str, list[Binding]] | None = None
-        self.elsewhere: set[str] = set()  # names declared global or nonlocal
+        self.elsewhere: set[str] = set()  # declared global or nonlocal
         self.definitions: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
         self.statements: list[ast.stmt] = []
-        self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # what each statement itself binds
+        self.bound_by: dict[ast.AST, list[tuple[str, Binding]]] = {}  # the bindings of each statement itself
         self.jumps: list[ast.stmt] = []  # break and continue
         self.exits: list[ast.stmt] = []  # return and raise
         self._own_lines: tuple[list[int], list[int], list[ast.stmt]] | None = None
-        #: The walks of reaching.py, by the name followed, with or without the writes into it.
+        #: The walks of reaching.py, by name, and whether they include writes.
         self.walks: dict[tuple[str, bool], Any] = {}
-        self.writes: dict[tuple[ast.stmt, str], list[Write]] = {}  # of the dict called so
+        self.writes: dict[tuple[ast.stmt, str], list[Write]] = {}  # by statement and name of the dict
 
     @property
     def body(self) -> list[ast.stmt]:
@@ -122,7 +122,7 @@ class Scope:
         return self._bindings
 
     def read(self) -> None:
-        """Make `statements`, `definitions` and the parents of statements known."""
+        """Compute `statements`, `definitions` and the parents of statements."""
         _ = self.bindings
 
     def _collect(self) -> dict[str, list[Binding]]:
@@ -144,7 +144,7 @@ class Scope:
                 walrus = lines and _is_on(stmt, lines)
                 if kind in _INERT and not walrus:
                     continue
-                if kind is not ast.Assign:  # most of what is left
+                if kind is not ast.Assign:  # the most frequent of the remaining kinds
                     self._note(stmt, found)
                 if bound := bindings_of(stmt):
                     self.bound_by[stmt] = bound
@@ -159,7 +159,7 @@ class Scope:
         return found
 
     def _note(self, stmt: ast.stmt, found: dict[str, list[Binding]]) -> None:
-        """Remember a statement that does more than bind names."""
+        """Record a statement that does more than bind names."""
         if isinstance(stmt, DEFINITIONS):
             self.definitions.append(stmt)
         elif isinstance(stmt, (ast.Global, ast.Nonlocal)):
@@ -173,7 +173,7 @@ class Scope:
             self.jumps.append(stmt)
 
     def own_lines(self) -> tuple[list[int], list[int], list[ast.stmt]]:
-        """The first and last lines of the statements in reading order, without those of the statements inside them."""
+        """The first and last lines of the scope's statements in reading order, without those of nested statements."""
         if self._own_lines is None:
             self.read()
             stmts = sorted(self.statements, key=_start_of)
@@ -189,14 +189,15 @@ class Scope:
 
 
 def _is_on(stmt: ast.stmt, lines: list[int]) -> bool:
-    """Whether any of the sorted lines belongs to a statement."""
+    """Whether any of the sorted lines is in a statement."""
     index = bisect_left(lines, stmt.lineno)
     return index < len(lines) and lines[index] <= (stmt.end_lineno or stmt.lineno)
 
 
-# Made by the ten thousand and never changed: a named tuple would take half as long again to make, and twice as long to read.
+# Not a NamedTuple: tens of thousands are created, which would take 1.5 times as long, and reading them twice
+# as long.
 class Context:
-    """Where an expression stands: its scope, the statement it belongs to, comprehensions and lambdas around it."""
+    """The context of an expression: its scope, its statement, and enclosing comprehensions and lambdas."""
 
     __slots__ = ("inner", "scope", "stmt")
 
@@ -207,7 +208,7 @@ class Context:
 
 
 class Tree:
-    """One file's syntax tree with parents of what was visited and scopes made on demand."""
+    """The syntax tree of one file, with the parents of visited nodes, and scopes created on demand."""
 
     def __init__(self, source: Source, importer: Importer | None = None) -> None:
         self.source = source
@@ -220,7 +221,8 @@ class Tree:
         self._nodes: dict[ast.AST, list[ast.AST]] = {}
         self._scopes: dict[ast.AST, Scope] = {}
         self._lines_with: dict[str, list[int]] = {}
-        #: Where each name is read (handled.py). Kept here, not with the source: another tree of it knows other parents.
+        #: Where each name is read (handled.py). Not stored with the source, because another tree would have
+        #: other nodes.
         self.reads: dict[str, list[ast.Name] | None] = {}
         self.top = self._scope(module, None)
         self._all_scopes: list[Scope] | None = None
@@ -233,9 +235,9 @@ class Tree:
         return scope
 
     def visit(self, lines: Sequence[int]) -> list[ast.AST]:
-        """The nodes of the statements on any of the sorted (1-based) lines, outer before inner; remembers their parents.
+        """The nodes of the statements on any of the sorted (1-based) lines, outer before inner; records their parents.
 
-        A statement comes whole but for the statements inside it: of those, too, only the ones on the lines.
+        Includes all of a statement except nested statements; of those, only the ones on the lines.
         """
         found: list[ast.AST] = []
         for holder in self._holders(lines):
@@ -243,7 +245,7 @@ class Tree:
         return found
 
     def statements(self, lines: Sequence[int]) -> list[ast.stmt]:
-        """The statements on any of the sorted (1-based) lines, outer before inner, not looked into."""
+        """The statements on any of the sorted (1-based) lines, outer before inner."""
         return [holder for holder in self._holders(lines) if isinstance(holder, ast.stmt)]
 
     def _holders(self, lines: Sequence[int]) -> list[ast.AST]:
@@ -254,7 +256,7 @@ class Tree:
     def _descend(
         self, block: list[ast.stmt], owner: ast.AST, lines: Sequence[int], found: list[ast.AST]
     ) -> None:
-        """Add the statements of a block that are on any of the sorted lines, and those inside them."""
+        """Add the statements of a block that are on any of the sorted lines, and nested ones."""
         at = place = 0
         while place < len(lines):
             at = bisect_left(block, lines[place], at, key=_end_of)
@@ -265,7 +267,7 @@ class Tree:
             kind = type(stmt)
             first = stmt.lineno
             if isinstance(stmt, DEFINITIONS) and stmt.decorator_list:
-                first = stmt.decorator_list[0].lineno  # they stand above the line of their definition
+                first = stmt.decorator_list[0].lineno  # decorators are above the line of the definition
             if first > lines[place]:
                 place = bisect_left(lines, first, place)
             after = bisect_right(lines, _end_of(stmt), place)
@@ -283,16 +285,16 @@ class Tree:
                         self.parent[part] = stmt
                         found.append(part)
                         self._descend(part.body, part, inner, found)
-            # The next statement may begin on the line on which this one ends.
+            # The next statement may begin on the line where this one ends.
             place = after - 1 if lines[after - 1] == stmt.end_lineno else after
 
     def own_nodes(self, holder: ast.AST) -> list[ast.AST]:
-        """A statement (or handler, or case) and the nodes in it that belong to no statement inside it."""
+        """A statement (or handler, or case) and its nodes, without those of nested statements."""
         nodes = self._nodes.get(holder)
         if nodes is None:
             nodes = self._nodes[holder] = [holder]
             parent_of, add = self.parent, nodes.append
-            for node in nodes:  # which grows meanwhile
+            for node in nodes:  # the list grows during the loop
                 for name in _INSIDE[type(node)]:
                     child: Any = getattr(node, name)
                     if type(child) is list:
@@ -306,11 +308,11 @@ class Tree:
         return nodes
 
     def lines_of(self, offsets: Iterable[int]) -> list[int]:
-        """The sorted physical lines of offsets, each once."""
+        """The sorted physical lines of offsets, without duplicates."""
         return sorted({self.source.line_of(offset) for offset in offsets})
 
     def lines_with(self, word: str) -> list[int]:
-        """The sorted physical lines on which a word stands, strings and comments included."""
+        """The sorted physical lines that contain a word, including strings and comments."""
         if word not in self._lines_with:
             self._lines_with[word] = self.lines_of(find_words(self.text, word))
         return self._lines_with[word]
@@ -327,7 +329,7 @@ class Tree:
         return self.top
 
     def scope_at(self, definition: ast.AST) -> Scope:
-        """The scope that a definition opens."""
+        """The scope that a definition creates."""
         scope = self._scopes.get(definition)
         if scope is None:
             assert isinstance(definition, _SCOPED)
@@ -352,7 +354,7 @@ class Tree:
         return Context(self.scope_of(current) if current in self.parent else self.top, current, tuple(inner))
 
     def release(self) -> None:
-        """Let go of the scopes: they point back here, and only a collection would notice that nobody needs them."""
+        """Break the reference cycles of scopes; the garbage collector is off."""
         for scope in self._scopes.values():
             for walk in scope.walks.values():
                 walk.release()
@@ -365,7 +367,7 @@ class Tree:
         del self.top
 
     def declaring(self, name: str) -> list[Scope]:
-        """The scopes that say of a name that it is global, or another function's."""
+        """The scopes that declare a name global or nonlocal."""
         if self._declaring is None:
             self._declaring = {}
             words = (
@@ -382,7 +384,7 @@ class Tree:
         return self._declaring.get(name, [])
 
     def all_scopes(self) -> list[Scope]:
-        """Every module, class and function scope of the file (lambdas left out)."""
+        """All module, class and function scopes of the file, without lambdas."""
         if self._all_scopes is None:
             scopes = [self.top]
             for scope in scopes:

@@ -1,4 +1,4 @@
-"""Where the names of one file are used, imported and stored: looked up once, whoever asks."""
+"""An index of the names in one file: where they are used, imported and assigned; each is looked up once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from telepathy_lint.source.prefilter import CodeWords
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-#: The names of functions, whatever stands between them and their keyword.
+#: A function's name in its definition, with any whitespace after `def`.
 _DEFINED = r"def(?:\s|\\\n)+(\w+)"
 
 
 class Index:
-    """One file's names; each is looked for by its word, so that nothing is walked that nobody asks about."""
+    """The names in one file. Each is searched for by text, so only the relevant parts of the tree are visited."""
 
     def __init__(self, tree: Tree, words: CodeWords) -> None:
         self.tree = tree
@@ -41,7 +41,7 @@ class Index:
         return found
 
     def method_calls(self, *names: str) -> Iterator[tuple[ast.Call, ast.Attribute]]:
-        """The calls of methods of these names on whatever object, each with what is called."""
+        """The calls of methods with these names on any object, each with the called attribute."""
         offsets = self.words.find(*(f".{name}(" for name in names), whole=False)
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if (
@@ -52,7 +52,7 @@ class Index:
                 yield node, node.func
 
     def imports(self) -> list[tuple[str, str]]:
-        """The names that the file's imports bind, in any scope, each with its dotted origin."""
+        """The names that imports in the file bind, in any scope, each with its dotted origin."""
         if self._imports is None:
             self._imports = [
                 (name, binding.symbol)
@@ -63,7 +63,7 @@ class Index:
         return self._imports
 
     def stores(self) -> dict[str, list[tuple[Binding, Scope]]]:
-        """Every store into an attribute, by the attribute's name; class bodies count."""
+        """All assignments to attributes, by the attribute's name, including class bodies."""
         if self._stores is None:
             self._stores = {}
             for scope in self.tree.all_scopes():
@@ -74,11 +74,11 @@ class Index:
         return self._stores
 
     def methods(self, name: str) -> list[Function]:
-        """The methods of that name, of any class of the file."""
+        """The methods with this name, in all classes of the file."""
         if self._defined is None:
             self._defined = frozenset(re.findall(_DEFINED, self.tree.text))
         if name not in self._defined:
-            return []  # most names are no method's here: not every scope has to be read for the answer
+            return []  # in most cases there is none, which avoids reading all scopes
         if self._methods is None:
             self._methods = {}
             for scope in self.tree.all_scopes():

@@ -1,4 +1,4 @@
-"""What is known of one alternative of an expression."""
+"""One alternative of an expression's value."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ Kind = TypeVar("Kind")
 
 
 def by_identity(kind: type[Kind]) -> type[Kind]:
-    """Let every instance of a named tuple equal itself alone: two loads that read alike are two loads all the same."""
+    """Make instances of a NamedTuple compare by identity: two loads with equal code are different loads."""
     for name in ("__eq__", "__ne__", "__hash__"):
         setattr(kind, name, getattr(object, name))
     return kind
 
 
-# Made by the thousand and never changed: a named tuple would take half as long again to make, and twice as long to read.
+# Not a NamedTuple: thousands are created, which would take 1.5 times as long, and reading them twice as long.
 class Value:
-    """One alternative of an expression.
+    """One alternative of an expression's value.
 
     kind         data
     "const"      the Python constant
-    "text"       an f-string, or a concatenation or formatting that a literal takes part in
+    "text"       an f-string, or a concatenation or formatting with a literal
     "dict"       a dict display, `dict(...)` or a comprehension
     "sequence"   a tuple, list or set display
-    "symbol"     the dotted name of something imported: "torch.bfloat16"
+    "symbol"     the dotted name of an import: "torch.bfloat16"
     "class", "function", "lambda"   the definition in this file
-    "param"      the name of a function's parameter: the caller's choice
-    "attribute"  an attribute of an object that was not followed, as text
-    "choice"     an item of a table, picked by something that is not a constant: the table, or the items
-    "call"       the result of a call, its callee as text
+    "param"      the name of a function's parameter, which the caller sets
+    "attribute"  an attribute of an unknown object, as text
+    "choice"     an item of a table under an unknown key: the table, or the items
+    "call"       the result of a call, with its callee as text
     "other"      anything else
     """
 
@@ -44,10 +44,10 @@ class Value:
         self.data = data
         self.node = node
         self.context = context
-        self.via = via  # the name it came through, and the line of the binding
+        self.via = via  # the name it was passed through, and the line of that binding
 
     def through(self, name: str, line: int) -> Value:
-        """The value as it comes through a name bound on a line; the first name it came through stays."""
+        """The value as passed through a name bound on a line; the first such name is kept."""
         if self.via is not None:
             return self
         return Value(self.kind, self.data, self.node, self.context, (name, line))

@@ -1,4 +1,4 @@
-"""What a statement does to a dict or list that goes by a name: writes into it, and uses that let others write into it."""
+"""Finds what a statement does to the dict or list that a name refers to: writes, and uses that allow others to write."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from telepathy_lint.flow.bindings import dotted
 
 _Parents = Mapping[ast.AST, ast.AST]
 
-#: Methods that change what is in a dict or list beyond one key.
+#: Methods that change more than one key of a dict or list.
 _CHANGING = frozenset(
     {
         "append", "extend", "insert", "remove", "reverse", "sort", "popitem",
         "__ior__", "__iadd__",
     }
 )  # fmt: skip
-#: Methods that change a dict or list, whatever they are given.
+#: All methods that change a dict or list.
 CHANGING = _CHANGING | {"update", "pop", "setdefault", "clear", "__setitem__", "__delitem__"}
-#: Functions and methods that leave a dict as it is which they are given.
+#: Functions and methods that do not change a dict passed to them.
 _HARMLESS = frozenset(
     {
         "print", "len", "str", "repr", "dict", "list", "sorted", "set", "tuple", "bool", "isinstance", "type", "hasattr",
@@ -31,11 +31,12 @@ _HARMLESS = frozenset(
 
 
 class Write:
-    """One thing that a statement does to a dict.
+    """One effect of a statement on a dict.
 
-    "set" and "default" (`setdefault`) have a key and a value (None: not seen); "drop" a key; "update" a call, or the
-    right-hand side of `|=` as value; "clear" nothing; "given" is a call that gets the dict as an argument; "shared" gives
-    it another name (`name`), or stores it where it is not followed; "unseen" is any other change.
+    "set" and "default" (`setdefault`) have a key and a value (None: unknown); "drop" has a key; "update" has
+    a call, or the right-hand side of `|=` as value; "clear" has nothing; "given" is a call with the dict as
+    an argument; "shared" creates an alias (`name`) or stores the dict where it is not followed; "unseen" is
+    any other change.
     """
 
     __slots__ = ("call", "key", "kind", "name", "stmt", "value")
@@ -58,7 +59,7 @@ class Write:
 
 
 def writes_of(stmt: ast.stmt, name: str, nodes: list[ast.AST], parent_of: _Parents) -> list[Write]:
-    """What a statement (not those inside it; `nodes` are its own) does to the dict called `name`, in the order of running."""
+    """The effects of a statement (`nodes` are its own nodes) on the dict called `name`, in the order of execution."""
     if isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return []
     found: list[Write] = []
@@ -72,7 +73,7 @@ def writes_of(stmt: ast.stmt, name: str, nodes: list[ast.AST], parent_of: _Paren
 
 
 def uses_in(nodes: list[ast.AST], name: str) -> Iterator[ast.expr]:
-    """The nodes that are a name, or a chain of attributes."""
+    """The nodes that are this name, or this chain of attributes."""
     _, dot, last = name.rpartition(".")
     if not dot:
         yield from (node for node in nodes if type(node) is ast.Name and node.id == name)
@@ -88,7 +89,7 @@ def _end(write: Write) -> tuple[int, int]:
 
 
 def of_use(node: ast.expr, stmt: ast.AST, parent_of: _Parents) -> Iterator[Write]:
-    """What one use of a dict may do to it."""
+    """The possible effects of one use of a dict."""
     parent = parent_of.get(node)
     if type(parent) is ast.Subscript:
         if parent.value is node:
@@ -104,7 +105,7 @@ def of_use(node: ast.expr, stmt: ast.AST, parent_of: _Parents) -> Iterator[Write
 
 
 def _of_item(item: ast.Subscript, stmt: ast.AST, parent_of: _Parents) -> Iterator[Write]:
-    """`name[key] = value` and its like."""
+    """The effects of `name[key] = value` and similar statements."""
     if isinstance(item.ctx, ast.Del):
         yield Write("drop", stmt, item.slice)
     elif isinstance(item.ctx, ast.Store):
@@ -118,7 +119,7 @@ def _of_item(item: ast.Subscript, stmt: ast.AST, parent_of: _Parents) -> Iterato
 
 
 def _of_method(method: ast.Attribute, stmt: ast.AST, parent_of: _Parents) -> Iterator[Write]:
-    """`name.update(...)` and its like."""
+    """The effects of `name.update(...)` and similar calls."""
     attribute, call = method.attr, parent_of.get(method)
     if attribute not in CHANGING:
         return
@@ -138,7 +139,7 @@ def _of_method(method: ast.Attribute, stmt: ast.AST, parent_of: _Parents) -> Ite
 
 
 def _of_value(node: ast.AST, stmt: ast.AST, parent_of: _Parents) -> Iterator[Write]:
-    """Where the dict itself goes: under another name, into a call, into something else."""
+    """The effects of passing the dict itself on: to another name, a call, or another object."""
     parent = parent_of.get(node)
     while isinstance(parent, (ast.IfExp, ast.BoolOp, ast.NamedExpr, ast.Await)):
         if isinstance(parent, ast.IfExp) and node is parent.test:

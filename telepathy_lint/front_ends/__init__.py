@@ -1,1 +1,1 @@
-"""The linter in other programs: flake8, LibCST codemods, editors, Python code."""
+"""Front-ends of the linter: flake8, LibCST codemods, editors, Python API."""

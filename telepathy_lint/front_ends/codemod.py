@@ -52,8 +52,8 @@ class _FixCommand(CodemodCommand, ABC):
     def add_args(arg_parser: argparse.ArgumentParser) -> None:
         codes = {"type": _codes, "default": None, "metavar": "CODES"}
         arg_parser.add_argument("--select", help="rules to fix (codes, prefixes, names)", **codes)  # type: ignore[arg-type]
-        arg_parser.add_argument("--ignore", help="rules to leave alone", **codes)  # type: ignore[arg-type]
-        arg_parser.add_argument("--unfixable", help="rules to warn about and never to fix", **codes)  # type: ignore[arg-type]
+        arg_parser.add_argument("--ignore", help="rules to disable", **codes)  # type: ignore[arg-type]
+        arg_parser.add_argument("--unfixable", help="rules to report but never fix", **codes)  # type: ignore[arg-type]
         arg_parser.add_argument(
             "--unsafe-fixes", action="store_true", help="also fixes that change numbers or decoding"
         )
@@ -61,7 +61,7 @@ class _FixCommand(CodemodCommand, ABC):
         # LibCST's default formatter, black, fails where it is not installed and reformats whole files where it is.
         arg_parser.set_defaults(no_format=True)
         arg_parser.add_argument(
-            "--format", dest="no_format", action="store_false", help="run LibCST's formatter on what changed"
+            "--format", dest="no_format", action="store_false", help="run LibCST's formatter on changed files"
         )
 
     def transform_module_impl(self, tree: libcst.Module) -> libcst.Module:

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 from telepathy_lint._version import __version__
 
-#: Line, 0-based column, text, and a class that flake8 does not look at.
+#: Line, 0-based column, text, and a class that flake8 ignores.
 Finding = tuple[int, int, str, type[Any]]
-#: Bytes of imported modules whose trees are kept: with every tree that is, flake8's garbage collections take longer.
+#: Bytes of imported modules whose trees are kept. More trees make flake8's garbage collections slower.
 _MAX_KEPT = 60_000
 
 
@@ -27,7 +27,7 @@ class Plugin:
     name = "telepathy-lint"
     version = __version__
     options: ClassVar[dict[str, Any]] = {}
-    #: flake8's own answer to which codes it would report.
+    #: flake8's style guide decider, which knows the codes to report.
     decider: ClassVar[Any] = None
 
     def __init__(self, tree: ast.Module, lines: list[str], filename: str = "stdin") -> None:
@@ -41,7 +41,7 @@ class Plugin:
             "--telepathy-target-transformers",
             parse_from_config=True,
             metavar="VERSION",
-            help="lowest transformers version to support (default: what the project's requirements say)",
+            help="lowest transformers version to support (default: read from requirement files)",
         )
         manager.add_option(
             "--telepathy-wrappers",
@@ -54,7 +54,7 @@ class Plugin:
             "--telepathy-strict",
             parse_from_config=True,
             action="store_true",
-            help="report what the code itself shows not to matter, too",
+            help="also report findings that do not matter according to the code itself",
         )
         manager.extend_default_ignore(["TLP303", "TLP9"])
 
@@ -77,13 +77,13 @@ class Plugin:
 
         cls.decider = DecisionEngine(options)
         if any(os.path.isdir(path) for path in options.filenames):
-            # Many files: what every worker needs is loaded once, before flake8 forks them.
+            # With many files, load what all workers need before flake8 forks them.
             from telepathy_lint.rules import all_rules
             from telepathy_runtime.models.families import families
 
             all_rules()
             families()
-            # flake8 collects garbage all the time: what stays for good need not be looked through.
+            # flake8 runs with garbage collection: exclude permanent objects from it.
             gc.collect()
             gc.freeze()
 
@@ -109,14 +109,20 @@ class Plugin:
             rules, settings = self._prepare(folder)
             with without_collections():
                 found = engine.lint(
-                    source, rules, settings, noqa=False, offers=False, project=_prepared["modules"]
+                    source,
+                    rules,
+                    settings,
+                    noqa=False,
+                    offers=False,
+                    reasons=True,
+                    project=_prepared["modules"],
                 )
         except (SourceError, engine.RuleError, RecursionError) as error:
             # An exception would stop flake8 for every file and plugin.
             yield 1, 0, f"TLP000 cannot be linted: {error}", type(self)
             return
         for violation in found:
-            yield violation.line, violation.column - 1, f"{violation.code} {violation.message}", type(self)
+            yield violation.line, violation.column - 1, f"{violation.code} {violation.text}", type(self)
 
     def _prepare(self, folder: str) -> tuple[Any, Any]:
         """The rules whose findings flake8 would report, and the settings for a folder."""
@@ -127,8 +133,7 @@ class Plugin:
 
             targets: Targets = _prepared.setdefault("targets", Targets())
             _prepared.setdefault("modules", Modules(most_kept=_MAX_KEPT))
-            target = targets.of(folder)
-            settings = _configs(self.options).of(folder).settings(target.version if target else None)
+            settings = targets.settings(_configs(self.options).of(folder), folder)
             rules = tuple(rule for rule in all_rules() if self._wants(rule.meta.code))
             _prepared[folder] = rules, settings
         rules, settings = _prepared[folder]

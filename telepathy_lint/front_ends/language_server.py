@@ -24,7 +24,7 @@ from telepathy_lint.front_ends.lsp.session import Session
 from telepathy_lint.front_ends.lsp.settings import SECTION, Store
 from telepathy_lint.output.rule_page import markdown
 
-#: The files that findings rest on beside the one that is open: configuration, requirements, imported modules.
+#: Files that affect findings besides the open ones: configuration, requirements, imported modules.
 WATCHED = (
     "**/pyproject.toml", "**/telepathy-lint.toml", "**/setup.cfg", "**/*requirements*.{txt,in}",
     "**/requirements/*.{txt,in}", "**/environment*.{yml,yaml}", "**/{uv,poetry}.lock", "**/*.py",
@@ -47,7 +47,7 @@ class Server(LanguageServer):
 
     def __init__(self) -> None:
         super().__init__("telepathy-lint", __version__, notebook_document_sync=_NOTEBOOKS)
-        #: Whether the client asked for the end; leaving without is an error by the protocol.
+        #: Whether the client requested the shutdown; exiting without it is an error in the protocol.
         self.asked_to_stop = False
         self._pulls_cells = False
 
@@ -185,7 +185,7 @@ class Server(LanguageServer):
             return
         state = self.session.state(key)
         shown = analysis.diagnostics(self.client_capabilities)
-        # Also those of cells that are gone.
+        # Includes cells that no longer exist.
         for uri in state.published - shown.keys():
             shown[uri] = []
         state.published = set(analysis.buffer.uris.values())
@@ -339,15 +339,15 @@ def _commands(server: Server) -> None:
         if edit is None:
             return {"applied": False, "fixes": 0}
         if not server.can("workspace", "apply_edit"):
-            raise commands.refused("this client applies no edits of a server")
+            raise commands.refused("this client does not apply edits from the server")
         params = types.ApplyWorkspaceEditParams(edit, "telepathy-lint: fix all")
         done = await server.workspace_apply_edit_async(params)
         if not done.applied:
             server.tell(f"the fixes were not applied: {done.failure_reason or 'the client refused them'}")
         return {"applied": done.applied, "fixes": count if done.applied else 0}
 
-    # pygls compares the annotation with its server's class: `Any` is no class before Python 3.11, and `object` is a base of it.
-    # What a client sends may be anything, and is checked.
+    # pygls compares the annotation with its server class; `Any` is not a class before Python 3.11, and
+    # `object` would match. Arguments from a client may have any type, so they are checked.
     @server.command(commands.APPLY_ALL)
     async def apply_all(*arguments: str) -> dict[str, Any]:
         return await apply(arguments, False)

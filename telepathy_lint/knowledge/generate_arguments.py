@@ -1,12 +1,13 @@
-"""Arguments of `generate` that raise or that nothing looks at, in transformers 4.57 and 5: plain data, in one place.
+"""Arguments of `generate` that raise or have no effect in transformers 4.57 and 5, as plain data.
 
-The rule reports from it and `tests/lint/knowledge/test_generation_claims.py` holds every entry against the installed library.
+The rule uses this table; `tests/lint/knowledge/test_generation_claims.py` checks each entry with the
+installed library.
 """
 
 from __future__ import annotations
 
-#: Names that `generate` does not have -> the name that is meant, "" where no argument of `generate` does the same.
-#: A call with one raises: "The following `model_kwargs` are not used by the model".
+#: Unknown names -> the correct name, "" if `generate` has no equivalent. A call with one raises "The
+#: following `model_kwargs` are not used by the model".
 UNKNOWN: dict[str, str] = {
     "max_tokens": "max_new_tokens",
     "max_new_token": "max_new_tokens",
@@ -37,13 +38,13 @@ UNKNOWN: dict[str, str] = {
     "padding": "",
     "echo": "",
 }
-#: Lengths that are counted with the prompt -> those counted without, which win.
+#: Lengths that include the prompt -> the corresponding lengths without it, which take precedence.
 LENGTHS = {"max_length": "max_new_tokens", "min_length": "min_new_tokens"}
-#: What only beam search looks at -> the values that are the defaults.
+#: Arguments that only affect beam search -> their default values.
 BEAMS: dict[str, tuple[object, ...]] = {"early_stopping": (False, None), "length_penalty": (1, None)}
-#: What is computed and then dropped, unless `return_dict_in_generate=True` asks for more than the tokens.
+#: Outputs that are computed but dropped unless `return_dict_in_generate=True`.
 OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
-#: Other ways to decode, which have their own rules about sequences.
+#: Other decoding methods, with their own rules for the number of sequences.
 OTHER_MODES = (
     "penalty_alpha", "num_beam_groups", "force_words_ids", "constraints", "assistant_model", "prompt_lookup_num_tokens",
     "dola_layers", "custom_generate",

@@ -1,7 +1,7 @@
-"""What became of the arguments of loading calls between transformers 4.36 and 5: plain data, in one place.
+"""What happened to arguments of loading calls between transformers 4.36 and 5, as plain data.
 
-The rules report from it and the tests hold it against the library: `tests/lint/knowledge/test_claims.py` runs every entry on the
-installed transformers and compares the outcome with the column of that version.
+The rules use this table; `tests/lint/knowledge/test_claims.py` runs each entry with the installed
+transformers and compares the outcome with the column of that version.
 """
 
 from __future__ import annotations
@@ -11,38 +11,41 @@ from typing import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 Version = tuple[int, int]
-#: What happens to an argument: it works, it works with a deprecation warning, nothing looks at it, the call raises.
+#: The outcome of an argument: it works, it works with a deprecation warning, it has no effect, or the call
+#: raises.
 Outcome = Literal["works", "warns", "ignored", "error"]
-#: Where a call's arguments go: a model's class, a tokenizer's, that of something else (a config, a processor), `pipeline`.
+#: The receiver of the arguments: a model class, a tokenizer class, another class (config, processor), or
+#: `pipeline`.
 Place = Literal["model", "tokenizer", "other", "pipeline"]
-#: How a fix replaces it: under another name, not at all, by a quantization config, by an attention implementation.
+#: How a fix replaces it: by another name, by removing it, by a quantization config, by an attention
+#: implementation.
 How = Literal["rename", "remove", "remove-false", "quantization", "attention", "by hand"]
 
 
 class Old(NamedTuple):
-    """An argument that transformers renamed, removed or no longer looks at."""
+    """An argument that transformers renamed, removed or ignores."""
 
     name: str
-    #: For each place that knows it: the outcome in 4.57, and in 5.
+    #: For each place that accepts it: the outcome in 4.57 and in 5.
     outcomes: tuple[tuple[Place, Outcome, Outcome], ...]
-    #: What to do about it: see `advice_for`.
+    #: The recommendation; see `advice_for`.
     advice: str
     how: How
-    #: The lowest version that a project must allow for the finding to be right; None where it always is.
+    #: The finding applies if the project's lowest version is at least this; None if it always applies.
     since: Version | None = None
     #: The new name, for "rename".
     new: str = ""
-    #: Whether another class than those of transformers, or one that comes with the checkpoint, may know it.
+    #: Whether a class outside transformers, or one in the checkpoint, may accept it.
     known_elsewhere: bool = False
-    #: Whether only models that generate text have (had) it.
+    #: Whether only models that generate text accept(ed) it.
     generative: bool = False
 
     def advice_for(self, value: object) -> str:
-        """What to do about it where the call gives it this value: a switch that is off has nothing to take its place."""
+        """Return the recommendation for this value; a switch that is off needs no replacement."""
         return _NO_EFFECT if value is False and self.how in _SWITCHES else self.advice
 
     def outcome(self, place: Place) -> tuple[Outcome, Outcome] | None:
-        """The outcomes in 4.57 and 5 at a place, None where the argument is none of its own."""
+        """Return the outcomes in 4.57 and 5 at a place; None if the place never accepted the argument."""
         fitting = (place, "other") if place == "tokenizer" else (place,)
         return next(((four, five) for where, four, five in self.outcomes if where in fitting), None)
 
@@ -52,14 +55,14 @@ def _model(four: Outcome, five: Outcome) -> tuple[tuple[Place, Outcome, Outcome]
 
 
 _QUANTIZATION = "pass quantization_config=BitsAndBytesConfig(...)"
-_NO_EFFECT = "leave it out"
+_NO_EFFECT = "remove it"
 _SWITCHES = ("remove-false", "quantization", "attention")
 
 OLD = (
     Old(
         "torch_dtype",
         (("model", "warns", "warns"), ("pipeline", "warns", "warns")),
-        "the name is dtype since 4.56",
+        "use dtype (since 4.56)",
         "rename",
         since=(4, 56),
         new="dtype",
@@ -69,7 +72,7 @@ OLD = (
     Old(
         "use_auth_token",
         (("model", "warns", "error"), ("other", "warns", "ignored")),
-        "the name is token",
+        "use token",
         "rename",
         new="token",
     ),
@@ -83,7 +86,7 @@ OLD = (
     Old(
         "resume_download",
         (("model", "ignored", "error"), ("other", "ignored", "ignored")),
-        "downloads always resume: leave it out",
+        "downloads always resume; remove it",
         "remove",
     ),
     Old("mirror", (("model", "ignored", "ignored"), ("other", "ignored", "ignored")), _NO_EFFECT, "remove"),
@@ -115,14 +118,14 @@ OLD = (
     Old(
         "use_fast",
         (("tokenizer", "works", "ignored"),),
-        "there are only fast tokenizers: leave it out",
+        "all tokenizers are fast; remove it",
         "remove",
         since=(5, 0),
     ),
     Old(
         "framework",
         (("pipeline", "works", "error"),),
-        "PyTorch is the only framework: leave it out",
+        "PyTorch is the only framework; remove it",
         "remove",
         since=(5, 0),
     ),
@@ -148,15 +151,16 @@ OLD = (
     ),
 )
 
-#: What `load_in_8bit` and `load_in_4bit` take with them into the quantization config.
+#: Prefixes of arguments that move into the quantization config with `load_in_8bit` and `load_in_4bit`.
 QUANTIZATION_PREFIXES = ("bnb_4bit_", "llm_int8_")
 
-#: Class of transformers 4 -> the class to take instead ("" where the checkpoint decides), and since when it exists.
+#: Class of transformers 4 -> the replacement ("" if it depends on the checkpoint), and the version that added
+#: it.
 OLD_CLASSES: dict[str, tuple[str, Version]] = {
     "AutoModelForVision2Seq": ("AutoModelForImageTextToText", (4, 46)),
     "AutoModelWithLMHead": ("", (4, 0)),
 }
-#: Tasks of `pipeline` that transformers 5 no longer has.
+#: Tasks of `pipeline` that transformers 5 removed.
 REMOVED_TASKS = frozenset(
     {
         "image-to-image",
@@ -169,9 +173,9 @@ REMOVED_TASKS = frozenset(
     }
 )
 
-# ---- accepted and then ignored, or failing later, in both majors
+# ---- ignored, or failing later, in both major versions
 
-#: Arguments of models that a tokenizer takes without a word and does nothing with.
+#: Arguments of models that a tokenizer accepts and ignores.
 MODEL_ARGUMENTS = (
     "device_map",
     "device",
@@ -186,8 +190,8 @@ MODEL_ARGUMENTS = (
     "max_memory",
     "offload_folder",
 )
-#: Arguments of models that `pipeline` does not hand on, with what has to be done: its first call raises where the model
-#: generates text. "model_kwargs": that is where they belong.
+#: Arguments of models that `pipeline` does not pass on, and how to fix it: if the model generates text, the
+#: first call of the pipeline raises. "model_kwargs": move it there.
 PIPELINE_ARGUMENTS: dict[str, How | Literal["model_kwargs"]] = {
     "attn_implementation": "model_kwargs",
     "cache_dir": "model_kwargs",
@@ -200,11 +204,11 @@ PIPELINE_ARGUMENTS: dict[str, How | Literal["model_kwargs"]] = {
     "use_auth_token": "rename",
     "use_flash_attention_2": "attention",
 }
-#: Arguments of a pipeline that say how to load, which nothing looks at where it is given a loaded model.
+#: Loading arguments that a pipeline ignores if it gets a loaded model.
 LOADING_ARGUMENTS = ("device_map", "dtype", "torch_dtype", "model_kwargs")
-#: Maps by which accelerate spreads a model.
+#: Device maps with which accelerate distributes a model.
 SPREADING_MAPS = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
-#: Names of dtypes that torch does not have -> the one that is meant.
+#: Invalid dtype names -> the intended one.
 DTYPE_NAMES = {
     "bf16": "bfloat16",
     "fp16": "float16",
@@ -213,7 +217,7 @@ DTYPE_NAMES = {
     "f32": "float32",
     **{f"torch.{name}": name for name in ("bfloat16", "float16", "half", "float32", "float", "float64")},
 }
-#: Attention implementations that no version knows -> the one that is meant, "" where that cannot be told.
+#: Unknown attention implementations -> the intended one, "" if that is unclear.
 ATTENTION_NAMES = {
     "flash_attention": "flash_attention_2",
     "flash_attn": "flash_attention_2",
@@ -239,7 +243,7 @@ ATTENTION_NAMES = {
 
 
 def place_of(kind: str, how: str) -> Place:
-    """Where an argument of a site ends up."""
+    """The receiver of a site's arguments."""
     if kind == "model" or how == "model_kwargs":
         return "model"
     if kind == "pipeline":
@@ -248,5 +252,5 @@ def place_of(kind: str, how: str) -> Place:
 
 
 def fits(old: Old, target: Version | None) -> bool:
-    """Whether a finding about the argument is right for every version that the project allows."""
+    """Whether a finding about the argument applies to all versions that the project allows."""
     return old.since is None or (target is not None and target >= old.since)

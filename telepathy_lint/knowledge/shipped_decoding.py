@@ -1,7 +1,7 @@
-"""How checkpoints decode by themselves, for the few families whose `generation_config.json` on the hub is sure.
+"""The decoding settings that checkpoints ship, for the few families whose `generation_config.json` is known.
 
-From the files as published with the Llama 3 family (base models and instruction-tuned ones alike) and with Qwen2.5's larger
-instruction-tuned models; the smaller ones ship another penalty and are left out.
+From the published files of the Llama 3 family (base and instruction-tuned models) and of Qwen2.5's larger
+instruction-tuned models; the smaller ones have a different penalty and are left out.
 """
 
 from __future__ import annotations
@@ -21,5 +21,17 @@ _SHIPPED: tuple[tuple[str, str], ...] = (
 
 
 def shipped_decoding(model_id: str) -> str | None:
-    """What the checkpoint's own settings are, in words; None where they are not known."""
+    """Describe the checkpoint's own settings; None if unknown."""
     return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)
+
+
+#: Checkpoints without settings for sampling, beams or penalties; the length is transformers' default.
+_GREEDY = (
+    r"EleutherAI/pythia-[\w.-]+|facebook/opt-[\d.]+[bm]|mistralai/Mistral-7B(?:-Instruct)?-v0\.\d|google/gemma-[27]b(?:-it)?"
+    r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2"
+)
+
+
+def ships_greedy(model_id: str) -> bool:
+    """Whether the checkpoint is known to decode greedily by default."""
+    return re.fullmatch(_GREEDY, model_id) is not None

@@ -20,7 +20,7 @@ class Format(NamedTuple):
     edits: Literal["none", "shown", "all"] = "none"
     lines: bool = False
     snippets: bool = False
-    #: For people: a summary line follows, and statistics go there.
+    #: Whether the format is for people: a summary follows, and statistics can be added.
     text: bool = False
 
 
@@ -66,8 +66,8 @@ def render(name: str, report: Report) -> Iterator[str]:
     return pieces
 
 
-#: The address of the documentation site, with a slash at its end; "" while it has none. One place to change: what is
-#: reported carries addresses from then on, and `site_url` in mkdocs.yml must say the same.
+#: The URL of the documentation site with a final slash; "" if there is none. The output contains URLs once it
+#: is set; `site_url` in mkdocs.yml must be the same.
 DOCUMENTATION = ""
 
 

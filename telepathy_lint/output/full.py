@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult
     from telepathy_lint.findings.violation import Fix, Span, Violation
 
-#: Longer lines are shown from shortly before the finding.
+#: Longer lines are cut off before and after the finding.
 WIDTH = 160
 
 

@@ -22,7 +22,7 @@ def render(report: Report) -> Iterator[str]:
             }
             if violation.cell < 0:
                 properties["col"] = str(violation.column)
-                if last == line:  # GitHub ignores columns of a range over lines
+                if last == line:  # GitHub ignores columns in ranges of several lines
                     properties["endColumn"] = str(violation.span.end_column)
             given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
             yield f"::error {given}::{_data(f'{place(violation)}: {violation.code} {violation.text}')}\n"

@@ -61,5 +61,5 @@ def _edit(edit: Edit) -> dict[str, Any]:
     span = edit.span
     where: dict[str, Any] = {"start": [span.line, span.column], "end": [span.end_line, span.end_column]}
     if span.cell >= 0:
-        where["cell"] = span.cell  # an import may go into another cell than the call's
+        where["cell"] = span.cell  # an import may be added to another cell than the call's
     return {**where, "text": edit.text}

@@ -61,7 +61,8 @@ def _rules() -> list[dict[str, Any]]:
         (FAILED_CODE, FAILED_NAME, FAILED_TEXT),
         (UNUSED_CODE, UNUSED_NAME, UNUSED_TEXT),
     ):
-        rules.append({"id": code, "name": name, "shortDescription": {"text": text}, "help": {"text": text}})
+        described = {key: {"text": text} for key in ("shortDescription", "fullDescription", "help")}
+        rules.append({"id": code, "name": name, **described})
     return rules
 
 

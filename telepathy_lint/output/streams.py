@@ -116,6 +116,6 @@ def _open_missing() -> None:
     """Open the null device for standard streams that the caller closed (`>&-`), which are None in Python."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # The lowest free descriptor is taken, so this is the one that is missing.
+            # The operating system assigns the lowest free descriptor, which is the missing one.
             null = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             setattr(sys, name, null)

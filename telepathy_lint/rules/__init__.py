@@ -1,4 +1,4 @@
-"""All rules: every module of `rules/` holds exactly one."""
+"""All rules; each module in `rules/` has exactly one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from telepathy_lint.settings.selectors import Layer, chosen, specificity
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
-    """Every rule, by code."""
+    """Return all rules, sorted by code."""
     found: list[Rule] = []
-    # Not by pkgutil, which would import inspect for it.
+    # Not pkgutil, which would import inspect.
     for file in sorted(os.listdir(os.path.dirname(__file__))):
         name, suffix = os.path.splitext(file)
         if suffix != ".py" or name == "__init__":
@@ -36,20 +36,20 @@ def all_rules() -> tuple[Rule, ...]:
 def select(
     select: Iterable[str] | None = None, ignore: Iterable[str] = (), extend_select: Iterable[str] = ()
 ) -> tuple[Rule, ...]:
-    """The rules that selectors (codes, prefixes, names, ALL) switch on; the most specific selector decides.
+    """Return the rules that selectors (codes, prefixes, names, ALL) enable; the most specific selector wins.
 
     Raises:
-        ValueError: a selector fits no rule; says which are near.
+        ValueError: a selector matches no rule; the message suggests similar ones.
     """
     only = tuple(select) if select is not None else None
     return select_by([Layer(only, tuple(extend_select), tuple(ignore))])
 
 
 def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
-    """The rules that layers of selectors switch on, from the default ones on.
+    """Return the rules that layers of selectors enable, starting with the default ones.
 
     Raises:
-        ValueError: a selector fits no rule; says which are near.
+        ValueError: a selector matches no rule; the message suggests similar ones.
     """
     for layer in layers:
         check((*(layer.only or ()), *layer.more, *layer.less))
@@ -59,10 +59,10 @@ def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
 
 
 def check(selectors: Iterable[str], more: Sequence[tuple[str, str]] = ()) -> None:
-    """Refuse a selector that fits no rule, nor any of `more` (codes and names of findings without a rule).
+    """Check that each selector matches a rule or one of `more` (codes and names of findings without a rule).
 
     Raises:
-        ValueError: says which selectors are near.
+        ValueError: a selector matches nothing; the message suggests similar ones.
     """
     known = [*((rule.meta.code, rule.meta.name) for rule in all_rules()), *more]
     for selector in selectors:

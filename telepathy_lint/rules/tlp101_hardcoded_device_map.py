@@ -1,26 +1,21 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.facts import placement
+from telepathy_lint.facts import evidence, placement
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
-from telepathy_lint.rule import Meta, Rule, line_name, origin, shown
+from telepathy_lint.rule import Meta, Rule, origin, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
 
-#: A file with one of these may run in several processes, or owns the placement in another way. transformers' "auto" spreads
-#: every process over all GPUs there, the resolver gives each process its own.
+#: With one of these names, the file may run in several processes, or places the weights in another way. Then
+#: "auto" would distribute each process over all GPUs, while the resolver gives each process its own GPU.
 _SEVERAL_PROCESSES = (
     "RANK", "WORLD_SIZE", "SLURM", "ccelerat", "eepspeed", "eepSpeed", "FSDP", "fsdp", "init_process_group",
     "local_rank", "process_index", "torch.distributed", "torchrun", "Trainer", "DataParallel", "tp_plan", "mpirun",
 )  # fmt: skip
-#: Only a model that a map has placed has this attribute; on a CPU the resolver gives no map.
-_READS_THE_MAP = "hf_device_map"
-#: Numbers of GPUs as scripts write them.
-_GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cuda\(\s*(\d+)\s*\)"""
 
 
 class HardcodedDeviceMap(Rule):
@@ -31,6 +26,11 @@ class HardcodedDeviceMap(Rule):
     on one GPU. Under DeepSpeed ZeRO-3, any device map is an error. The right value depends on the platform and the
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
+
+    Unless strict, the rule leaves out maps that change nothing in one process: "auto" or the first GPU in a notebook or in a script
+    with cells, with one visible GPU, or in a script without a launcher that moves its inputs to `model.device`, names the
+    GPU for its tensors or writes its results to a file. A script that several processes may run (torchrun, accelerate, a
+    trainer) is reported, and so is a module that such a script imports.
 
     Bad:
 
@@ -46,9 +46,12 @@ class HardcodedDeviceMap(Rule):
 
     Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher, because the resolver chooses the same
     placement as transformers and accelerate do for "auto" (a test compares them on a CPU, one GPU, several GPUs and a Mac).
-    For every other value the fix is unsafe, because the script may place its inputs to match. A file that names two GPUs
-    has its own layout, so its device maps are not fixed. Neither are those of a file that reads `hf_device_map`: on a CPU
-    the resolver gives no map.
+    For every other value the fix is unsafe, because the script may place its inputs to match. There is no fix if the file
+    names two GPUs (it has its own layout), reads `hf_device_map` (on a CPU the resolver gives no map), or moves a model
+    that was on one GPU while a hook or a weight that the script reads stays there. Nor is there one if the script puts
+    tensors on a device of its own choice and a launcher, or a Mac, would have the model on another one. Under FSDP the
+    weights stay on the CPU until FSDP wraps the model. If the file trains the model, or adapters on it, an unsafe fix adds
+    `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs.
     """
 
     meta = Meta(
@@ -81,46 +84,19 @@ class HardcodedDeviceMap(Rule):
         return "safe" if plain and not site.source.once(_may_be_placed_otherwise) else "unsafe"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
-        argument = site.argument("device_map")
-        read = site.source.once(_map_is_read)
-        if read is not None:
-            line = line_name(site.source, site.source.line_of(read))
-            return f"{line} reads {_READS_THE_MAP}, which a model has only where a device map placed it"
-        if argument is None or all(value.data in _SPREADING for value in argument.values):
-            return None
-        second = site.source.once(_second_gpu)
-        if second is None:
-            return None
-        line = line_name(site.source, site.source.line_of(second))
-        return f"{line} names another GPU, so the script places its models itself"
-
-
-#: Maps that accelerate computes.
-_SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
+        kinds = evidence.OF_DEVICE_MAP
+        if placement.is_spread(site):
+            # accelerate may already have distributed the model over several GPUs
+            kinds = tuple(kind for kind in kinds if kind not in evidence.OF_ONE_GPU)
+        return evidence.withheld(site, kinds, settings.unsafe_fixes_despite)
 
 
 def _may_be_placed_otherwise(text: str) -> bool:
     return any(word in text for word in _SEVERAL_PROCESSES)
 
 
-def _map_is_read(text: str) -> int | None:
-    at = text.find(_READS_THE_MAP)
-    return at if at >= 0 else None
-
-
-def _second_gpu(text: str) -> int | None:
-    """Where the text names a second GPU by its number."""
-    first = None
-    for match in re.finditer(_GPU_NUMBER, text):
-        number = match[1] or match[2] or match[3]
-        if first is not None and number != first:
-            return match.start()
-        first = number
-    return None
-
-
 def first_written(values: Iterable[Value]) -> Value | None:
-    """The first value that the script writes out, when all alternatives are such values or None."""
+    """The first literal value, if all alternatives are literals or None."""
     found: Value | None = None
     for value in values:
         if value.is_none:
@@ -132,7 +108,7 @@ def first_written(values: Iterable[Value]) -> Value | None:
 
 
 def _is_filled_later(value: Value) -> bool:
-    """Whether the dict starts out empty: what code then puts into it was computed, not written."""
+    """Whether the dict is empty at first; entries that are added later are computed."""
     node = value.node
     return (isinstance(node, ast.Dict) and not node.keys) or (
         isinstance(node, ast.Call) and not node.args + node.keywords

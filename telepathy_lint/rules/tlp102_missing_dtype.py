@@ -17,6 +17,8 @@ class MissingDtype(Rule):
     `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
+    Unless strict, the rule leaves out quantized models, models whose own weights are trained, and small encoders.
+
     Bad:
 
         from transformers import AutoModelForCausalLM
@@ -30,7 +32,8 @@ class MissingDtype(Rule):
         model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
 
     Fix safety: the model computes in bfloat16 afterwards, so its numbers change. Training that needs float32 master
-    weights should pass `dtype=torch.float32` explicitly.
+    weights should pass `dtype=torch.float32` explicitly. If the file trains the model and you allow the fix in spite of that
+    (`unsafe-fixes-despite`), it adds `purpose="training"`, and the weights are float32.
     """
 
     meta = Meta(
@@ -48,7 +51,7 @@ class MissingDtype(Rule):
             return
         if relevance.is_quantized(site):
             yield site.at_call(
-                "what is not quantized loads float16 in transformers 4.x, as the config says in 5.x"
+                "weights that are not quantized are float16 in transformers 4.x and follow the checkpoint's config in 5.x"
             )
         else:
             yield site.at_call(default_dtype(settings, cost_of_float32(site)))

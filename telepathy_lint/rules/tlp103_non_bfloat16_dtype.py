@@ -62,7 +62,7 @@ class NonBfloat16Dtype(Rule):
                 value, dtype = pairs[0]
                 cost = cost_of_float32(site) if dtype in ("float32", "float") else None
                 yield site.at(argument, f"{dtype}{origin(value, site)}{f': {cost}' if cost else ''}")
-                return  # given both, transformers takes the first
+                return  # if both are passed, transformers uses the first
 
     def matters(self, site: Site, settings: Settings) -> bool:
         named = dtypes(site)
@@ -77,13 +77,13 @@ class NonBfloat16Dtype(Rule):
 
 
 def dtypes(site: Site) -> set[str | None]:
-    """The dtypes that a load is visibly given."""
+    """The known dtypes of a load."""
     argument = site.argument("dtype", "torch_dtype")
     return {dtype_name(value) for value in argument.values} if argument is not None else set()
 
 
 def dtype_name(value: Value) -> str | None:
-    """The dtype that a value visibly is ("bfloat16", "float16", "auto"), None where that cannot be told."""
+    """The dtype of a value ("bfloat16", "float16", "auto"); None if unknown."""
     if value.kind == "symbol":
         root, _, name = str(value.data).rpartition(".")
         return name if root == "torch" and re.match(_TORCH_DTYPE, name) else None

@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import relevance
+from telepathy_lint.facts import attention
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge import sdpa
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Known, Site
@@ -16,7 +17,11 @@ class MissingAttnImplementation(Rule):
     transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
     between releases (Gemma2 accepted SDPA up to 5.20, but not in 5.23). FlashAttention is never chosen automatically.
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
-    all of them.
+    all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
+
+    Unless strict, the rule leaves out models for which every release picks SDPA (Llama, Mistral, Qwen2 and similar models), projects
+    whose requirements list transformers and do not mention FlashAttention, float32, the CPU, small encoders, and code that
+    reads or replaces attention. It always reports models for which the choice differs between releases.
 
     Bad:
 
@@ -55,15 +60,11 @@ class MissingAttnImplementation(Rule):
         yield site.at_call(_chosen(site))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not relevance.attention_is_settled(site)
+        return not attention.is_settled(site, settings)
 
 
 def _chosen(site: Site) -> str:
     """What transformers picks, by itself, for the class of the model."""
-    if site.model_id is not None and "/" in site.model_id:
-        from telepathy_runtime.models.families import canonical_id  # only where there is a finding
-
-        # The classes of every family that is known there (Llama, Mistral, Qwen2) have had sdpa since transformers 4.38.
-        if canonical_id(site.model_id) is not None:
-            return f"transformers picks sdpa for {site.model_id.rpartition('/')[2]}"
+    if site.model_id is not None and sdpa.always(site.model_id, ()):
+        return f"transformers picks sdpa for {site.model_id.rpartition('/')[2]}"
     return "transformers picks sdpa or eager, depending on the class and the release"

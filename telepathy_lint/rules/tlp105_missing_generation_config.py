@@ -19,6 +19,10 @@ class MissingGenerationConfig(Rule):
     is checked separately. A config that is passed to the load, assigned or changed later, or passed to `generate` counts,
     also through aliases, wrappers and attributes.
 
+    Unless strict, the rule leaves out models that visibly never generate and models whose calls state `do_sample` and a length,
+    in the file and in the modules of the project that import it. Checkpoints that are known to ship no sampling only need a
+    length.
+
     Bad:
 
         from transformers import AutoModelForCausalLM
@@ -32,10 +36,10 @@ class MissingGenerationConfig(Rule):
         model = load_model("gpt2", dtype=None, device_map=None, attn_implementation=None)
 
     Fix safety: the model decodes greedily afterwards, with at most 256 new tokens if no length is set. The
-    checkpoint's stop tokens are kept: the loader merges its config into the checkpoint's, and `save_pretrained` still
-    writes the checkpoint's. There is no fix if the file passes `max_length` to `generate` or to the pipeline (a config's
+    checkpoint's stop tokens are kept: the loader merges its config into the checkpoint's, and `save_pretrained`,
+    `push_to_hub` and trainers still write the checkpoint's. There is no fix if the file passes `max_length` to `generate` or to the pipeline (a config's
     `max_new_tokens` would override it), passes sampling arguments without `do_sample` (greedy decoding would turn them
-    off), or trains or saves models.
+    off), or pickles the model.
     """
 
     meta = Meta(

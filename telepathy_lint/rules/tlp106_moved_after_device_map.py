@@ -10,25 +10,26 @@ from telepathy_lint.rule import Meta, Rule, line_name, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site, Value
 
-#: Maps that spread a model over devices as they find room, to CPU and disk where there is none; the loader's may.
+#: Maps that distribute a model over devices, and to CPU or disk if there is not enough memory; includes the
+#: loader's.
 _SPREADING = frozenset({"auto", "balanced", "balanced_low_0", "sequential", "resolve"})
 _DTYPES = frozenset(
     f"torch.{name}" for name in ("float16", "half", "bfloat16", "float32", "float", "float64")
 )
-#: A condition with one of these words knows of the map.
+#: Words in conditions that take the device map into account.
 _KNOWING = ("device_map", "load_in", "quant", "4bit", "8bit", "offload")
 
 
 class MovedAfterDeviceMap(Rule):
-    """A model that a device map has placed is moved again, or a quantized model is cast.
+    """A model that a device map has placed is moved, or a quantized model is cast.
 
-    With `device_map="auto"` (or another map of several devices) accelerate decides where each part goes. Where a part is
-    offloaded to CPU or disk, the move raises `You can't move a model that has some modules offloaded`; where all parts
-    are on GPUs, it gathers them on one, which is what the map was there to avoid. A map that names one device is not
-    reported: moving the model there changes nothing.
+    With `device_map="auto"` (or another map with several devices), accelerate decides where each part goes.
+    If a part is offloaded to CPU or disk, the move raises `You can't move a model that has some modules
+    offloaded`. If all parts are on GPUs, it gathers them on one GPU, which the map was meant to avoid. A map
+    with a single device is not reported, because moving the model there changes nothing.
 
-    A quantized model has no dtype to change: `.half()` and `.float()` raise, and so does `.to(dtype)` with bitsandbytes.
-    The dtype to compute in is given to `from_pretrained`.
+    The dtype of a quantized model cannot be changed: `.half()` and `.float()` raise an error, and so does
+    `.to(dtype)` with bitsandbytes. Pass the compute dtype to `from_pretrained` instead.
 
     Bad:
 
@@ -43,8 +44,9 @@ class MovedAfterDeviceMap(Rule):
 
         model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")
 
-    Fix safety: the move goes, where it is a statement of its own or hangs on the load. Parts that it would have gathered on
-    one device stay where the map has put them, and a script that raised runs; code that expects all on one device may not.
+    Fix safety: the fix removes the move if it is a statement of its own or a method call on the load. The
+    parts then stay where the map has placed them, and a script that raised an error runs. Code that expects
+    the whole model on one device may fail.
     """
 
     meta = Meta(
@@ -77,14 +79,14 @@ class MovedAfterDeviceMap(Rule):
             return
         dot = site.source.end_of(site.call.func) - len(name) - 1
         line = line_name(site.about[0].source, site.about[0].call.lineno)
-        detail = f"{line} loads it quantized, and .{name}({'dtype' if name == 'to' else ''}) raises"
+        detail = f"{line} loads it quantized, and .{name}({'dtype' if name == 'to' else ''}) raises an error"
         yield site.at((dot, site.end), detail, fix=self.repair(site))
 
     def repair(self, site: Site) -> Repair | None:
         assert isinstance(site.call.func, ast.Attribute)
         source, moved = site.source, site.call.func.value
         if len(site.call.args) + len(site.call.keywords) > 1:
-            return None  # `.to("cuda", torch.bfloat16)` does more than move
+            return None  # `.to("cuda", torch.bfloat16)` also casts
         if isinstance(moved, ast.Call):
             start, end = source.end_of(moved), site.end
         else:
@@ -99,12 +101,12 @@ class MovedAfterDeviceMap(Rule):
                 return None
         if "#" in source.text[start:end]:
             return None
-        stays = "as it was quantized" if site.kind == "cast" else "where the device map has put it"
+        stays = "in its quantized form" if site.kind == "cast" else "where the device map has put it"
         return Repair("unsafe", f"leave the model {stays}", Change(texts=((start, end, ""),)))
 
 
 def _to_a_dtype(site: Site, given: Argument) -> bool:
-    """Whether a `.to(...)` asks for a dtype, of a model that bitsandbytes quantizes; others take it."""
+    """Whether `.to(...)` passes a dtype to a model quantized with bitsandbytes; other methods allow it."""
     bits = given.name != "quantization_config" or any(
         last(str(value.data)) == "BitsAndBytesConfig" for value in given.values
     )
@@ -117,7 +119,7 @@ def _to_a_dtype(site: Site, given: Argument) -> bool:
 
 
 def _has_company(stmt: ast.stmt, block: ast.AST | None) -> bool:
-    """Whether the block that holds a statement is left with another one."""
+    """Whether the block contains other statements."""
     bodies = (getattr(block, name, None) for name in ("body", "orelse", "finalbody"))
     return any(isinstance(body, list) and stmt in body and len(body) > 1 for body in bodies)
 
@@ -129,7 +131,7 @@ def _spreads(value: Value) -> bool:
 
 
 def _to_an_accelerator(site: Site) -> bool:
-    """Whether the move is one to a device that is not the CPU: `.to(torch.float16)` is none."""
+    """Whether the move is to a device other than the CPU; `.to(torch.float16)` is not a move."""
     assert isinstance(site.call.func, ast.Attribute)
     if site.call.func.attr == "cuda":
         return True
@@ -152,7 +154,7 @@ def _is_accelerator(value: Value) -> bool:
 
 
 def _is_guarded(site: Site) -> bool:
-    """Whether the move stands under a condition that knows of the map, or the cast where its error may be caught."""
+    """Whether the move is under a condition that considers the map, or the error of the cast may be caught."""
     parents = site.context.scope.tree.parent
     node: ast.AST | None = site.call
     while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

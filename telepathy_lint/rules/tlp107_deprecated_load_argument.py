@@ -63,7 +63,7 @@ class DeprecatedLoadArgument(Rule):
             yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
 
     def repair(self, site: Site, settings: Settings, old: tuple[Argument, Old] | None) -> Repair | None:
-        """What replaces one argument, or the class."""
+        """The replacement of an argument or of the class."""
         from telepathy_lint.fixes import old_arguments as replaced_arguments
 
         if old is None:
@@ -72,7 +72,7 @@ class DeprecatedLoadArgument(Rule):
 
 
 def _is_second_try(site: Site) -> bool:
-    """Whether the call stands where a first load has failed: in an older release, which wants the old name."""
+    """Whether the call runs after a first load has failed, in an older release that needs the old name."""
     tree = site.context.scope.tree
     node: ast.AST | None = site.call
     while node is not None:

@@ -13,12 +13,13 @@ from telepathy_lint.sites import Site
 class IneffectiveLoadArgument(Rule):
     """An argument is accepted and then ignored, or makes the load or the first call fail.
 
-    A tokenizer takes a model's arguments without a word; `pipeline` keeps `attn_implementation` and `load_in_8bit` to
-    itself, loads the model without them and raises when it generates (they belong into `model_kwargs`); `max_memory` means
-    nothing without a `device_map`; `"bf16"`, `"torch.bfloat16"` and `"flash_attn"` are no names of dtypes and attention
-    implementations; `output_attentions=True` selects eager attention, and raises next to another; FlashAttention cannot
-    compute in float32. A pipeline that is given a loaded model does not look at `dtype`, `device_map` and `model_kwargs`; one
-    that loads raises where the dtype stands in `model_kwargs` too, or where `device` stands beside `device_map`.
+    A tokenizer silently accepts the arguments of a model. `pipeline` does not pass `attn_implementation` and
+    `load_in_8bit` to the model, and raises an error when it generates; they must be in `model_kwargs`.
+    `max_memory` has no effect without a `device_map`. `"bf16"`, `"torch.bfloat16"` and `"flash_attn"` are not
+    valid names of dtypes and attention implementations. `output_attentions=True` selects eager attention, and
+    is an error with another implementation. FlashAttention does not support float32. A pipeline that gets a
+    loaded model ignores `dtype`, `device_map` and `model_kwargs`. A pipeline that loads a model raises an
+    error if `model_kwargs` also has the dtype, or if both `device` and `device_map` are passed.
 
     Bad:
 
@@ -32,9 +33,9 @@ class IneffectiveLoadArgument(Rule):
 
         ask = pipeline("text-generation", model="gpt2", model_kwargs={"attn_implementation": "sdpa"})
 
-    Fix safety: what is taken out had no effect, and a dtype's name that raised is replaced by the one it stands for; such
-    fixes are safe. What a pipeline gets through `model_kwargs` takes effect from then on (another attention, a quantized
-    model), and an attention's name is taken to mean the nearest one: these fixes are unsafe.
+    Fix safety: removing an argument without effect and correcting an invalid dtype name are safe. An argument
+    that moves to `model_kwargs` takes effect (another attention, a quantized model), and an invalid attention
+    name is replaced by the closest valid one; these fixes are unsafe.
     """
 
     meta = Meta(
@@ -57,7 +58,7 @@ class IneffectiveLoadArgument(Rule):
             return None
         change = problem.change
         if problem.moved:
-            # `model_kwargs` is one argument: what moves into it moves together.
+            # `model_kwargs` is a single argument, so all arguments that move into it move together.
             into = into_model_kwargs(
                 site, {each.argument.name: each.moved for each in problems if each.moved}
             )

@@ -10,7 +10,7 @@ from telepathy_lint.rule import Meta, Rule, origin, value_text
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site, Value
 
-#: With one of these the script says itself where generation stops.
+#: Arguments with which the script itself sets where generation stops.
 _STOPS = ("eos_token_id", "stop_strings")
 
 
@@ -73,7 +73,7 @@ class ReplacedGenerationConfig(Rule):
 
 
 def _is_new(value: Value, site: Site) -> bool:
-    """Whether the value is a config made from scratch that does not say where to stop."""
+    """Whether the value is a newly created config without stop ids."""
     if value.kind == "dict":
         return True  # AttributeError: 'dict' object has no attribute 'to_dict'
     call = value.node
@@ -99,7 +99,7 @@ def _name(value: Value) -> str:
 
 
 def _is_completed(value: Value, site: Site) -> bool:
-    """Whether the name that holds the config gets its stop ids later: `config.eos_token_id = ...`."""
+    """Whether the config's stop ids are set later: `config.eos_token_id = ...`."""
     name = value.via[0] if value.via is not None else None
     if name is None:
         return False

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts import evidence, tokenizers
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Rule
@@ -18,6 +18,9 @@ class UnsetPadToken(Rule):
     differently. Each tokenizer is checked separately, in files that load a generative model. `generate(pad_token_id=...)`
     and `model.config.pad_token_id` do not set the tokenizer's pad token. Families that are known to have a pad token
     (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
+
+    Unless strict, the rule leaves out tokenizers that visibly work without padding, in the file and in the modules of the project
+    that import it, tokenizers for which such a module sets a pad token, and those of encoders.
 
     Bad:
 
@@ -63,7 +66,7 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (relevance.pads_by_itself(site) or relevance.nothing_pads(site))
+        return not (tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import decides_nothing
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import Meta, Rule, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -53,7 +54,7 @@ class ImplicitDecoding(Rule):
         if not all(decides_nothing(load) for load in site.about):
             return
         top_k = site.argument("top_k")
-        # With a penalty_alpha it is contrastive search; of one candidate, sampling takes the greedy one.
+        # With penalty_alpha, it is contrastive search; with a single candidate, sampling is greedy.
         one_candidate = top_k is not None and literal(top_k) == 1
         decided = one_candidate or site.argument("do_sample", "penalty_alpha") is not None
         missing = [] if decided else ["do_sample"]
@@ -61,3 +62,7 @@ class ImplicitDecoding(Rule):
             missing.append("max_new_tokens")
         if missing:
             yield site.at_call(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        greedy = all(load.model_id is not None and ships_greedy(load.model_id) for load in site.about)
+        return not greedy or site.argument(*_LENGTHS) is None

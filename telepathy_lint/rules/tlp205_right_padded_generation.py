@@ -12,12 +12,13 @@ _DECODER_ONLY = ("ForCausalLM", "LMHeadModel")
 
 
 class RightPaddedGeneration(Rule):
-    """A batch that is padded on the right is given to a decoder-only model to continue.
+    """A batch that is padded on the right is passed to `generate` of a decoder-only model.
 
-    The model continues behind the padding: every text of the batch but the longest gets a continuation that has little to
-    do with it, and nothing but a line in the log says so. Training wants right padding, generation left. Reported where
-    the tokenizer that pads is visibly set to the right side, or nothing sets it for a family that pads there by default
-    (GPT-2, Pythia, Llama 3, Qwen2), and the call surely gets several texts.
+    The model continues the text after the padding. All texts in the batch except the longest get an unrelated
+    continuation, and only a warning in the log reports it. Training needs padding on the right, generation on
+    the left. The rule reports a call if it certainly gets several texts, and the tokenizer is set to pad on
+    the right, or nothing sets the side for a family that pads on the right by default (GPT-2, Pythia, Llama
+    3, Qwen2).
 
     Bad:
 
@@ -54,5 +55,5 @@ class RightPaddedGeneration(Rule):
             return
         line = line_name(site.source, getattr(padded.values[0].node, "lineno", site.call.lineno))
         default = "padding_side" not in site.source.text
-        side = "that pads there unless told otherwise" if default else "with padding_side='right'"
+        side = "that pads on the right by default" if default else "with padding_side='right'"
         yield site.at(padded, f"on {line}, by a tokenizer {side}")

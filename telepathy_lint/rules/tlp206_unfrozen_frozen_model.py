@@ -11,7 +11,7 @@ from telepathy_lint.sites import Site
 
 
 def _adds_parameters(text: str) -> bool:
-    """Whether an optimizer of the file may get more parameters later than it was made with."""
+    """Whether an optimizer in the file may get more parameters after it is created."""
     return "param_group" in text
 
 

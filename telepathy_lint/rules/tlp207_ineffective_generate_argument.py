@@ -11,12 +11,13 @@ from telepathy_lint.sites import Site
 
 
 class IneffectiveGenerateArgument(Rule):
-    """An argument of `generate` does nothing, or makes the call raise.
+    """An argument of `generate` has no effect, or makes the call raise an error.
 
-    `max_tokens`, `stop`, `n` and other names of servers' APIs are no arguments of `generate`, which raises. Greedy decoding
-    gives one sequence, so `num_return_sequences=3` raises with it. `max_length` does nothing beside `max_new_tokens`.
-    `early_stopping` and `length_penalty` are read by beam search only. `output_scores=True` and its like are computed and
-    dropped without `return_dict_in_generate=True`. Reported where the model surely comes from a load in the file.
+    `max_tokens`, `stop`, `n` and other argument names of inference servers are errors in `generate`. Greedy
+    decoding returns one sequence, so `num_return_sequences=3` is an error. `max_length` has no effect next to
+    `max_new_tokens`. `early_stopping` and `length_penalty` only affect beam search. The outputs of
+    `output_scores=True` and similar arguments are dropped without `return_dict_in_generate=True`. The rule
+    reports a call if the model certainly comes from a load in the file.
 
     Bad:
 
@@ -36,8 +37,8 @@ class IneffectiveGenerateArgument(Rule):
         inputs = tokenizer("Once", return_tensors="pt")
         model.generate(**inputs, do_sample=False, max_new_tokens=40)
 
-    Fix safety: taking out what nothing looks at is safe. A name that `generate` does not have becomes the one that is
-    meant; the call raised before, so that fix is unsafe.
+    Fix safety: removing an argument without effect is safe. Replacing an unknown name by the correct one is
+    unsafe, because the call raised an error before.
     """
 
     meta = Meta(

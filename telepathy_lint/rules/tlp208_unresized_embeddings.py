@@ -9,12 +9,12 @@ from telepathy_lint.sites import Site
 
 
 class UnresizedEmbeddings(Rule):
-    """A token is added to a tokenizer, and the model's embeddings are not resized.
+    """A token is added to a tokenizer, but the model's embeddings are not resized.
 
-    The new token's id lies behind the last row of the embeddings. The first batch that holds it raises `IndexError`, or
-    stops the GPU with "device-side assert triggered", which says nothing of tokens. A pad token is in every padded batch.
-    Reported where the token is surely new, for models that have exactly one row for each token of their tokenizer; others
-    have rows to spare.
+    The model has no embedding for the id of the new token. The first batch with the token raises
+    `IndexError`, or fails on the GPU with "device-side assert triggered", without naming the token. A pad
+    token is in each padded batch. The rule reports a token if it is certainly new, and the model has exactly
+    one embedding per token of its tokenizer; other models have spare ones.
 
     Bad:
 

@@ -12,9 +12,10 @@ from telepathy_lint.sites import Site
 class Float16WeightsInMixedPrecision(Rule):
     """A model that is loaded in float16 is trained with `fp16=True`.
 
-    float16 mixed precision keeps the weights in float32 and computes in float16. Where the weights themselves are float16,
-    the first step raises "Attempting to unscale FP16 gradients". Load the model in float32 for it, or in bfloat16 and
-    train with `bf16=True`. Adapters are not affected: PEFT keeps theirs in float32.
+    float16 mixed precision keeps the weights in float32 and computes in float16. If the weights themselves
+    are float16, the first step raises "Attempting to unscale FP16 gradients". Load the model in float32, or
+    load it in bfloat16 and train with `bf16=True`. Adapters are not affected, because PEFT keeps them in
+    float32.
 
     Bad:
 

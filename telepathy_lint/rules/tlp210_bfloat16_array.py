@@ -9,10 +9,11 @@ from telepathy_lint.sites import Site
 
 
 class Bfloat16Array(Rule):
-    """What a bfloat16 model computed is turned into a NumPy array.
+    """The output of a bfloat16 model is converted to a NumPy array.
 
-    NumPy has no bfloat16: `.numpy()` raises "Got unsupported ScalarType BFloat16". Call `.float()` before it. Reported
-    where the tensor is surely an output of a model that the file loads in bfloat16, and nothing on the way casts it.
+    NumPy does not support bfloat16: `.numpy()` raises "Got unsupported ScalarType BFloat16". Call `.float()`
+    first. The rule reports a call if the tensor is certainly an output of a model that the file loads in
+    bfloat16, and nothing casts it before.
 
     Bad:
 

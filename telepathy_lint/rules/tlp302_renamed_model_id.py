@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.facts import relevance
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
@@ -17,6 +18,9 @@ class RenamedModelId(Rule):
 
     The old and the new name are two different models for the cache (an 8B model is downloaded twice, 16 GB each), for tables
     that compare results by name, and for everything that does not follow redirects, such as offline mode.
+
+    The hub redirects old names. Unless strict, an old id that is only written down (a default, a table) is therefore reported only
+    if the project also uses the new name, or the file works offline.
 
     Bad:
 
@@ -48,6 +52,9 @@ class RenamedModelId(Rule):
             if (name := present_name(str(value.data))) is not None:
                 detail = f"{value.data!r} is now {name!r}{origin(value, site)}"
                 yield site.at(node, detail, fix=self.repair(site, node, value, name))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return site.kind != "identifier" or not relevance.is_redirected(site, present_name)
 
     def repair(self, site: Site, node: ast.AST, value: Value, name: str) -> Repair | None:
         return id_repair(site, node, value, name)

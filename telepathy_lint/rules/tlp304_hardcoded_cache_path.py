@@ -11,9 +11,10 @@ from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.source.prefilter import CACHE_VARIABLES
 
 _ABSOLUTE = r"/(?!/)|[A-Za-z]:[\\/]|\\\\\w"
-#: Folders that every machine, or every machine of a hosted platform or a container, has in the same place.
+#: Folders that exist in the same place on every machine, or on every machine of a hosted platform or
+#: container.
 _EVERYWHERE = r"/(?:tmp|var/tmp|dev/shm|run|content|kaggle|opt/ml|databricks|dbfs|app|cache|root/\.cache|workspace|code)(?:/|$)"
-#: A condition with one of these words looks at the machine before it decides.
+#: Words in conditions that check the machine.
 _LOOKS = ("environ", "getenv", "exists", "is_dir", "isdir", "hostname", "platform", "uname", "node()")
 
 
@@ -57,7 +58,7 @@ class HardcodedCachePath(Rule):
 
 
 def _path_of_one_machine(argument: Argument) -> Value | None:
-    """The first of the values, where all of them are such paths."""
+    """The first value, if all values are machine-specific paths."""
     if not all(_is_path_of_one_machine(value) for value in argument.values):
         return None
     return argument.values[0]

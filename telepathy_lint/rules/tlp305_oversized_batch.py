@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from telepathy_lint import facts
+from telepathy_lint.facts import purposes
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, literal, origin
 from telepathy_lint.settings import Settings
@@ -12,12 +13,12 @@ from telepathy_lint.sites import Argument, Site
 _DTYPES = {"torch.bfloat16": "bfloat16", "torch.float16": "float16", "torch.half": "float16"}
 _ATTENTION = ("sdpa", "flash_attention_2", "eager")
 _OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_hf")
-#: Arguments of the load that leave what is trained, and where, as it is; a device map is looked at on its own.
+#: Arguments of the load that do not affect what is trained, or where; device maps are checked separately.
 _HARMLESS = frozenset(
     {
         "pretrained_model_name_or_path", "dtype", "torch_dtype", "attn_implementation", "device_map", "revision", "token",
         "trust_remote_code", "cache_dir", "low_cpu_mem_usage", "use_cache", "generation_config", "use_safetensors",
-        "local_files_only", "use_auth_token", "model_class",
+        "local_files_only", "use_auth_token", "model_class", "purpose",
     }
 )  # fmt: skip
 
@@ -73,11 +74,11 @@ class OversizedBatch(Rule):
         batch, options = literal(argument), _options(site)
         if type(batch) is not int or batch < 1 or options is None:
             return
-        # Here and not above: most files train nothing, and start-up is to stay light.
+        # Not imported at the top, because most files train nothing and start-up must be fast.
         from telepathy_runtime.memory import GPUS, UnknownOptionError, Workload, estimate, max_batch
         from telepathy_runtime.models import registry
 
-        # Only the names of the table: "device" would ask this machine, which needs torch.
+        # Only names in the table: "device" would query this machine, which needs torch.
         card = {name.casefold(): gpu for name, gpu in GPUS.items()}.get(settings.gpu.casefold())
         if card is None or site.model_id is None:
             return
@@ -98,12 +99,13 @@ class OversizedBatch(Rule):
 
 
 def _options(site: Site) -> dict[str, Any] | None:
-    """What the planner is to assume, None where that is not sure; where versions differ, what needs less."""
+    """The assumptions for the planner; None if they are uncertain. If versions differ, the lower memory is assumed."""
     (model,) = site.about
     if set(model.arguments) - _HARMLESS or not all(name.endswith("ForCausalLM") for name in model.loaded):
         return None
     given = model.argument("dtype", "torch_dtype")
-    dtype = "bfloat16" if model.loader and given is None else _dtype(given)
+    resolved = model.loader and given is None and not purposes.trains(model)  # float32 for training
+    dtype = "bfloat16" if resolved else _dtype(given)
     attention = model.argument("attn_implementation")
     attn = "sdpa" if attention is None or model.lacks("attn_implementation") else literal(attention)
     if dtype is None or attn not in _ATTENTION or not _stays_whole(model.argument("device_map")):
@@ -124,5 +126,5 @@ def _dtype(argument: Argument | None) -> str | None:
 
 
 def _stays_whole(argument: Argument | None) -> bool:
-    """Whether the model is surely on one device: it has no device map, or one that names the GPU."""
+    """Whether the model is certainly on one device: without a device map, or with one that names the GPU."""
     return argument is None or literal(argument) in (None, "cuda", "cuda:0", 0)

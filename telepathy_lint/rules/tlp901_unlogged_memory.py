@@ -8,14 +8,14 @@ from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
-#: A call that asks how much memory is in use, by torch, psutil, nvml, or a helper that is named for it.
+#: Calls that query memory usage: of torch, psutil, nvml, or a helper with such a name.
 _ASKS = (
     r"memory_(?:allocated|reserved|summary|stats|info|footprint|usage|snapshot)|\bmem_get_info\b|virtual_memory\b"
     r"|\b(?:nvmlDeviceGetMemoryInfo|getrusage|nvidia[-_]smi)\b|[Mm]emory(?:Tracker|Monitor|Logger|Profiler)"
 )
-#: Without one of these nothing of the above is there.
+#: A file without these words has none of these calls.
 _HINTS = ("emory", "mem_get_info", "getrusage", "nvidia")
-#: How a helper's name goes on, and what it begins with.
+#: The parts of a helper's name.
 _WHAT, _VERB, _LONGEST = (
     r"_(?:mem|vram|gpu|ram)",
     r"(?:log|print|report|show|track|monitor|get|measure)\w{0,60}\Z",

@@ -9,19 +9,19 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
 _HUB_ID = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
-#: The ids without an organisation that the hub has kept from its first years; any other bare name may be a folder.
+#: Ids without an organisation, from the hub's first years; any other bare name may be a folder.
 _BARE = (
     r"(?:distil)?bert-(?:base|large)-(?:uncased|cased|chinese|german-cased|multilingual-(?:un)?cased)"
     r"|(?:distil|xlm-)?roberta-(?:base|large)|albert-(?:base|large|xlarge|xxlarge)-v[12]|camembert-base"
     r"|(?:distil)?gpt2|gpt2-(?:medium|large|xl)|openai-gpt|t5-(?:small|base|large|3b|11b)|xlnet-(?:base|large)-cased"
 )
-#: What people call the folders they save to.
+#: Typical names of output folders.
 _FOLDERS = (
     r"(?i)\.*(?:\w*models?\w*|\w*checkpoints?\w*|ckpts?|\w*outputs?\w*|out|\w*results?\w*|runs?|experiments?|exp|logs?"
     r"|data|datasets?|weights|saved\w*|save|trained\w*|tmp|temp|cache\w*|assets|artifacts|resources?|tests?|examples?"
     r"|local\w*|path|user(?:name)?|your\w*|\w*_org|namespace|my_\w+|fixtures|pretrained\w*|src|lib|home|mnt)"
 )
-#: More characters than an organisation and a name have on the hub.
+#: Maximum length of a hub id.
 _LONGEST = 200
 _WRITTEN = r"(?:save\w{0,60}\(|_dir\s{0,60}=\s{0,60}|makedirs\()[\"']([\w./-]+)(?=[\"'])"
 
@@ -64,7 +64,7 @@ class UnpinnedRevision(Rule):
 
 
 def is_hub_id(text: str) -> bool:
-    """Whether a string is sure to name a repository of the hub rather than a folder."""
+    """Whether a string is certainly a hub repository rather than a folder."""
     if len(text) > _LONGEST:
         return False
     if re.fullmatch(_HUB_ID, text):

@@ -1,8 +1,8 @@
-"""Many files: each looked at, planned and linted, the work spread over processes; then the fixed ones are written.
+"""Lints many files: makes a plan for each, lints them in processes, and writes the fixed ones.
 
     files -> bytes -> plans -> lint_file, in processes -> results -> written files
 
-Until there is a file that could matter, and of which nothing is known, nothing heavier than bytes is touched.
+Until a file may be relevant and is not in the cache, only bytes are read and nothing else is imported.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult
     from telepathy_lint.sites import Modules
 
-#: Of so few files it is sooner seen that they do not matter than looked up.
+#: With so few files, testing whether they are relevant is faster than looking them up in the cache.
 _FEW = 64
-#: Bytes of files held from the look whether they matter to the work on them; what is beyond is read again.
+#: Bytes of file contents kept between the test for relevance and linting; the other files are read again.
 _HELD = 6_000_000
 
 Progress = Callable[[int, int], None]
@@ -33,23 +33,23 @@ Progress = Callable[[int, int], None]
 class Outcome(NamedTuple):
     """What a run found out about one file."""
 
-    #: None where the file cannot hold anything of interest.
+    #: None if the file cannot contain anything relevant.
     result: FileResult | None
     plan: FilePlan | None = None
-    #: The content that was linted, where the file may have to be written.
+    #: The linted content, if the file may have to be written.
     data: bytes = b""
-    #: What the result rests on beside the file; None where it is not to be remembered.
+    #: The dependencies of the result besides the file; None if it must not be cached.
     grounds: Grounds | None = None
 
 
 class _Work(NamedTuple):
-    """A file that matters."""
+    """A relevant file."""
 
     plan: FilePlan
-    #: None where it is to be read again: a large tree would fill the memory of every process.
+    #: None if the file is to be read again: a large project would fill the memory of each process.
     data: bytes | None
     size: int
-    #: None where nothing is remembered.
+    #: None if results are not cached.
     digest: str | None
 
 
@@ -61,7 +61,7 @@ def check_files(
     progress: Progress = lambda done, all: None,
     cache: Cache | None = None,
 ) -> list[FileResult]:
-    """Results for the files that may have any, in the order of the files; what is fixed is written."""
+    """Lint the files and write the fixed ones. Returns the results of relevant files, in the order of the files."""
     linting = Linting(selection, task, jobs, progress, cache)
     lint = linting.outcomes if cache is None else remembering(linting, cache)
     outcomes = written(lint(files))
@@ -69,7 +69,7 @@ def check_files(
 
 
 class Linting:
-    """Lints files without asking whether an earlier run knows them."""
+    """Lints files without using cached results."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class Linting:
 
     @property
     def contents(self) -> Contents | None:
-        """What is read goes through here where results are to be remembered; the cache's file is read for it."""
+        """The file contents for caching: all reads go through it. Reads the cache's file on first use."""
         return self._cache.contents if self._cache is not None else None
 
     def outcomes(self, files: Sequence[Found]) -> list[Outcome]:
-        """What becomes of each file, in the order of the files; nothing is written."""
+        """Return the outcome of each file, in order; writes nothing."""
         outcomes: dict[int, Outcome] = {}
         work: dict[int, _Work] = {}
         held = 0
@@ -111,7 +111,8 @@ class Linting:
                 continue
             plan = self.selection.plan(found.path, found.folder, self.task)
             held += len(data)
-            # What is written back is compared with what was read: a pipe can be read only once.
+            # Before writing, the content is compared with the one that was read; a pipe can be read only
+            # once.
             keep = held <= _HELD or self.task.writes or found.passing
             digest = contents.digest(path) if contents is not None else None
             work[index] = _Work(
@@ -122,7 +123,7 @@ class Linting:
         return [outcomes[index] for index in range(len(files))]
 
     def matters(self, found: Found, data: bytes) -> Literal["", "comments", "all"]:
-        """What of a file may matter."""
+        """Which parts of a file may be relevant: none, only its suppression comments, or all."""
         from telepathy_lint.source.prefilter import may_matter, may_name_rules
 
         words = self.selection.configs.of(found.folder).loading_words
@@ -130,7 +131,7 @@ class Linting:
             return "all"
         if not may_name_rules(data):
             return ""
-        # A comment can be unused in a file that loads nothing.
+        # A file without loads may have an unused suppression comment.
         return "all" if self.task.unused_noqa else "comments"
 
     def _worked(self, work: Sequence[_Work]) -> list[Outcome]:
@@ -168,7 +169,7 @@ class Linting:
         ]
 
     def _linted(self, item: _Work, modules: Modules) -> tuple[FileResult, Grounds | None]:
-        """The result of a file, and what it rests on where results are to be remembered."""
+        """Return the result of a file, and its dependencies if results are cached."""
         from telepathy_lint.run import lint_file
 
         data, changed = item.data, False
@@ -183,11 +184,13 @@ class Linting:
             return result, None
         from telepathy_lint.cache import grounds
 
-        return result, grounds(modules.asked(item.plan.path), self.contents)
+        return result, grounds(
+            modules.asked(item.plan.path), self.contents, modules.looked_around(item.plan.path)
+        )
 
 
 def remembering(linting: Linting, cache: Cache) -> Callable[[Sequence[Found]], list[Outcome]]:
-    """`linting.outcomes`, asked only for what the cache does not know; what it gives is remembered."""
+    """Return a version of `linting.outcomes` that uses cached results and caches new ones."""
 
     def outcomes(files: Sequence[Found]) -> list[Outcome]:
         few = len(files) < _FEW
@@ -208,7 +211,7 @@ def remembering(linting: Linting, cache: Cache) -> Callable[[Sequence[Found]], l
 
 
 def _known(found: Found, linting: Linting, cache: Cache, few: bool) -> Outcome | None:
-    """What is known of a file without linting it; None where it must be looked at."""
+    """Return the outcome of a file without linting it; None if it must be linted."""
     path = absolute(found)
     try:
         if few and not linting.matters(found, read_bytes(found.path)):
@@ -218,7 +221,7 @@ def _known(found: Found, linting: Linting, cache: Cache, few: bool) -> Outcome |
             return None
         hit = cache.find(path, entry, found.path)
     except OSError:
-        return None  # linting says so
+        return None  # linting reports the error
     return Outcome(hit.result) if hit is not None else None
 
 
@@ -235,9 +238,10 @@ def _remember(found: Found, outcome: Outcome, linting: Linting, cache: Cache) ->
 
 
 def written(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes, with the fixed files written.
+    """Write the fixed files and return the outcomes.
 
-    Only after everything was linted: what is found in one file may depend on another, which must not have changed meanwhile.
+    This is done after all files were linted, because findings in one file may depend on the content of
+    others.
     """
     fixed = [
         each.result.path for each in outcomes if each.result is not None and each.result.output is not None
@@ -267,7 +271,7 @@ def _written(outcome: Outcome) -> FileResult | None:
 
 
 def absolute(found: Found) -> str:
-    """The path by which a file is remembered."""
+    """The path of a file in the cache."""
     return os.path.join(found.folder, os.path.basename(found.path))
 
 

@@ -24,16 +24,16 @@ CONTEXT_LINES = 2
 
 
 def lint_file(plan: FilePlan, data: bytes, modules: Modules | None = None) -> FileResult:
-    """What a plan gives for a file with this content; nothing is written. `modules` are the project's own.
+    """Return the result for a file with this content, according to its plan; writes nothing.
 
-    Never raises: whatever goes wrong with one file is that file's result.
+    `modules` are the project's modules. Never raises: a problem with the file is reported in its result.
     """
     task = plan.task
     try:
         return _lint_file(plan, data, modules) if not plan.comments_only else _comments_only(plan, data)
     except SourceError as error:
         if plan.comments_only:
-            return FileResult(plan.path)  # of a file without loads that cannot be read nothing is said
+            return FileResult(plan.path)  # an unreadable file without loads is not reported
         return _placed(unreadable(plan.path, error), plan, data)
     except engine.RuleError as error:
         return _placed(crashed(plan.path, error), plan, data)
@@ -59,7 +59,7 @@ def lint_file(plan: FilePlan, data: bytes, modules: Modules | None = None) -> Fi
 
 
 def unfixed(plan: FilePlan, data: bytes, why: str, modules: Modules | None) -> FileResult:
-    """The result where a fix could not be made: the file is as it was, and what was found in it is worth saying."""
+    """Return the result of a fix that failed: the file is unchanged, and its findings are reported."""
     plain = plan._replace(task=plan.task._replace(fix=False, add_noqa=False))
     found = lint_file(plain, data, modules)
     return (found if found.failed else with_failure(found, why))._replace(passing=True)
@@ -101,7 +101,7 @@ def _lint_file(plan: FilePlan, data: bytes, modules: Modules | None) -> FileResu
 
 
 def _opened(source: Source, plan: FilePlan, modules: Modules | None) -> tuple[Linted, list[Violation]]:
-    """The file as it is to be reported, still open, and what was fixed in it."""
+    """Return the file's final state, still open, and the fixed violations."""
     task = plan.task
     if not task.fix:
         return Linted(source, plan.rules, plan.settings, modules), []
@@ -130,14 +130,14 @@ def _notes(source: Source, task: Task) -> tuple[Note, ...]:
 
 
 def _placed(result: FileResult, plan: FilePlan, data: bytes) -> FileResult:
-    """A failure with its line in the file, for formats that know no cells."""
+    """Convert a failure's line to a line in the file, for formats that do not support cells."""
     if plan.task.lines and any(one.cell >= 0 for one in result.violations):
         return _with_file_lines(result, open_source(plan.path, data), plan.task)
     return result
 
 
 def _wanted(task: Task) -> Container[Safety]:
-    """The fixes whose edits will be shown; LibCST is imported where there are any."""
+    """The safety levels of fixes whose edits will be shown, which imports LibCST if there are any."""
     if task.edits == "shown" and not task.show_unsafe:
         return ("safe",)
     return engine.EVERY_FIX if task.edits != "none" else ()
@@ -148,7 +148,7 @@ def _is_shown(fix: Fix, task: Task) -> bool:
 
 
 def _unused(linted: Linted) -> list[Violation]:
-    """The suppression comments that silence nothing."""
+    """The suppression comments that suppress nothing."""
     source = linted.source
     if not may_suppress(source):
         return []
@@ -156,7 +156,7 @@ def _unused(linted: Linted) -> list[Violation]:
 
     found = unused(source, linted.all_violations, linted.rules)
     if found:
-        _ = source.tree  # a file without loads was not parsed: of one that is not Python nothing is said
+        _ = source.tree  # raises SourceError for a file without loads, which was not parsed yet
     fixing = linted.settings.fixing
     return [
         one._replace(fix=fixing.of(one.code, one.name, one.fix)) if one.fix is not None else one
@@ -167,11 +167,11 @@ def _unused(linted: Linted) -> list[Violation]:
 def _without_unused(
     linted: Linted, plan: FilePlan, modules: Modules | None
 ) -> tuple[Linted, list[Violation]]:
-    """The file without the suppression comments that silence nothing, and what was taken out."""
+    """Remove unused suppression comments. Returns the new state, and what was removed."""
     from telepathy_lint.fixes import apply as fixes
 
     removed: list[Violation] = []
-    # A comment behind a removed one can be removed in the next round.
+    # If a comment was removed, the next one on the line may be removable.
     while found := [
         one
         for one in _unused(linted)
@@ -186,7 +186,7 @@ def _without_unused(
 
 
 def _with_content(result: FileResult, before: Source, after: Source, task: Task) -> FileResult:
-    """Add the new content where anything was fixed, or what changed where that is asked for."""
+    """Add the new content if anything was fixed, or the diff if requested."""
     if after.text == before.text:
         return result
     if task.patch:
@@ -197,7 +197,7 @@ def _with_content(result: FileResult, before: Source, after: Source, task: Task)
 
 
 def _with_details(result: FileResult, left: Sequence[Violation], source: Source, task: Task) -> FileResult:
-    """Add what is to be reported, with what the output wants to show of it; the source itself does not travel."""
+    """Add the findings to report, with the details for the output; the source itself is not sent back to the parent."""
     wanted: dict[tuple[int, int], int] = {}
     findings = []
     for violation in left:
@@ -210,7 +210,7 @@ def _with_details(result: FileResult, left: Sequence[Violation], source: Source,
 
 
 def _diff(source: Source, violation: Violation, wanted: dict[tuple[int, int], int], task: Task) -> str:
-    """What a fix would change, where that is to be shown; the lines of the finding and its fix are wanted then."""
+    """The diff of a fix, if it is to be shown; then the lines of the finding and fix are requested in `wanted`."""
     _around(source, violation, wanted)
     fix = violation.fix
     edits: Sequence[Edit] = fix.edits if fix is not None else ()
@@ -225,7 +225,7 @@ def _diff(source: Source, violation: Violation, wanted: dict[tuple[int, int], in
 
 
 def _around(source: Source, violation: Violation, wanted: dict[tuple[int, int], int]) -> None:
-    """The lines of a finding and some lines around it, within its cell."""
+    """Request the lines of a finding and some lines around it in its cell."""
     span = violation.span
     physical = source.line_of(violation.start)
     above = physical - span.line
@@ -265,6 +265,6 @@ def unreadable(path: str, error: SourceError) -> FileResult:
 
 
 def crashed(path: str, error: engine.RuleError) -> FileResult:
-    """The result where a rule crashed: it stands at the call that the rule looked at."""
+    """The result if a rule crashed; it is reported at the call that the rule checked."""
     span = error.span
     return failure(path, str(error), span.line, span.column, span.cell, passing=True)

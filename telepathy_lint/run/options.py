@@ -33,5 +33,5 @@ class Task(NamedTuple):
         return self.add_noqa or (self.fix and not self.patch)
 
 
-#: Lint and nothing else.
+#: The options for linting only.
 PLAIN = Task()

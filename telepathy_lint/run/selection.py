@@ -1,4 +1,4 @@
-"""Which rules and settings hold for a file, decided once, before anything is parsed."""
+"""Decides which rules and settings apply to a file, before anything is parsed."""
 
 from __future__ import annotations
 
@@ -17,43 +17,44 @@ if TYPE_CHECKING:
     from telepathy_lint.settings import Settings, UnusedModel
     from telepathy_lint.settings.selectors import Layer
 
-#: The rules that need a look at the whole project first, by code and name: known without loading them.
+#: The code and name of the rules that need the whole project, so that they need not be imported to find out.
 PROJECT_RULES = ("TLP303", "unused-model-config")
 _FIXING = ("fixable", "unfixable", "extend-fixable", "extend-safe-fixes", "extend-unsafe-fixes")
 
 
 class FilePlan(NamedTuple):
-    """What is to be done with one file: everything that `lint_file` needs, but for the file's content."""
+    """All inputs of `lint_file` except the file's content."""
 
     path: str
     rules: tuple[Rule, ...]
     settings: Settings
     task: Task = PLAIN
-    #: Nothing but the file's suppression comments may be of interest.
+    #: Only the file's suppression comments may be relevant.
     comments_only: bool = False
 
 
 class Selection:
-    """The rules and settings of each folder's configuration; what it prepares for one file it keeps for the next."""
+    """The rules and settings of each folder's configuration; intermediate results are cached."""
 
     def __init__(self, configs: Configs, unused: Mapping[str, tuple[UnusedModel, ...]] | None = None) -> None:
         self.configs = configs
-        #: What a look at the whole project found, by absolute path; empty where nobody looked.
+        #: Unused models in the whole project, by absolute path; empty if they were not computed.
         self.unused = unused or {}
         self._targets: Targets | None = None
+        self._of_folder: dict[tuple[int, str], Settings] = {}
         self._rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
-        self._keys: dict[tuple[int, tuple[str, ...], str | None], str] = {}
+        self._keys: dict[tuple[int, tuple[str, ...], str | None, bool | None], str] = {}
 
     def plan(self, path: str, folder: str | None = None, task: Task = PLAIN) -> FilePlan:
-        """The plan for a file; `folder`, its own by default, says whose configuration holds.
+        """Return the plan for a file. `folder`, by default the file's own, determines the configuration.
 
         Raises:
-            ConfigError: the configuration cannot be used.
+            ConfigError: the configuration is invalid.
         """
         folder = os.path.dirname(os.path.abspath(path)) if folder is None else folder
         config = self.configs.of(folder)
-        settings = config.settings(self._target(config, folder))
+        settings = self._settings(config, folder)
         if self.unused and (unused := self.unused.get(os.path.abspath(path))):
             settings = settings._replace(unused_models=unused)
         return FilePlan(path, self.rules(folder, path), settings, task)
@@ -68,7 +69,7 @@ class Selection:
         return self._rules[key]
 
     def needs_project(self, files: Iterable[Found]) -> bool:
-        """Whether a rule that needs the whole project is selected; rules are loaded only where that may be."""
+        """Whether a rule that needs the whole project is selected; rules are imported only if necessary."""
         for found in files:
             selectors = _selectors(self.configs.of(found.folder).rule_layers, ignored=False)
             if any(
@@ -80,31 +81,32 @@ class Selection:
         return False
 
     def key(self, path: str, folder: str, idle: bool) -> str:
-        """What a cached result is known by, beside the file and what it rests on: everything configured that could change it.
+        """The cache key of a result: all configuration that may change it, but not the file and its dependencies.
 
-        That a file cannot matter (`idle`) depends on fewer things.
+        For an irrelevant file (`idle`), the key depends on fewer settings.
         """
         config = self.configs.of(folder)
         if idle:
             return repr(config.loading_words)
-        more, target = self._ignored(config, folder, path), self._target(config, folder)
-        known = (id(config), more, target)
+        more, settings = self._ignored(config, folder, path), self._settings(config, folder)
+        known = (id(config), more, settings.target_transformers, settings.flash_attention)
         if known not in self._keys:
-            self._keys[known] = f"{selection(config)}{more!r}\n{config.settings(target)!r}"
+            self._keys[known] = f"{selection(config)}{more!r}\n{settings!r}"
         return self._keys[known]
 
-    def _target(self, config: Config, folder: str) -> str | None:
-        if config.target_transformers is not None:
-            return None
-        if self._targets is None:
-            from telepathy_lint.discovery.requirements import Targets
+    def _settings(self, config: Config, folder: str) -> Settings:
+        """The settings of a folder, combined with the project's requirements."""
+        known = (id(config), folder)
+        if known not in self._of_folder:
+            if self._targets is None:
+                from telepathy_lint.discovery.requirements import Targets
 
-            self._targets = Targets()
-        found = self._targets.of(folder)
-        return found.version if found is not None else None
+                self._targets = Targets()
+            self._of_folder[known] = self._targets.settings(config, folder)
+        return self._of_folder[known]
 
     def _ignored(self, config: Config, folder: str, path: str) -> tuple[str, ...]:
-        """What per-file-ignores takes away from a file's rules."""
+        """The selectors of rules that per-file-ignores disables for a file."""
         ignores = self._patterns.get(id(config))
         if ignores is None:
             ignores = [(Patterns([pattern], config.root), codes) for pattern, codes in config.ignored]
@@ -116,7 +118,7 @@ class Selection:
 
 
 def selection(config: Config) -> str:
-    """The rules that a configuration chooses, and may fix, as a cached result's key begins."""
+    """The selected and fixable rules of a configuration: the beginning of a cache key."""
     fixing = config.settings(None).fixing
     return f"{config.rule_layers!r} {fixing!r}\n"
 
@@ -130,10 +132,10 @@ def _selected(config: Config, more: tuple[str, ...]) -> tuple[Rule, ...]:
 
 
 def refuse_unknown_rules(config: Config) -> None:
-    """Refuse a configuration in which a selector of rules fits none.
+    """Check that all rule selectors in a configuration match a rule.
 
     Raises:
-        ConfigError: says where, and which rule is near.
+        ConfigError: the message names the place and suggests a similar rule.
     """
     from telepathy_lint import rules as registry
 
@@ -148,7 +150,7 @@ def refuse_unknown_rules(config: Config) -> None:
         if keys is _FIXING and selectors:
             from telepathy_lint.suppression.edits import UNUSED_CODE, UNUSED_NAME
 
-            # Unused suppression comments are found by no rule, but can be fixed.
+            # Unused suppression comments can be fixed, although no rule reports them.
             more = ((UNUSED_CODE, UNUSED_NAME),)
         try:
             registry.check(selectors, more)
@@ -158,7 +160,7 @@ def refuse_unknown_rules(config: Config) -> None:
 
 
 def _selectors(layers: Iterable[Layer], ignored: bool = True) -> list[str]:
-    """What layers name to select, and to ignore where that is asked for."""
+    """The selectors in layers, with or without those that disable rules."""
     return [
         each
         for layer in layers

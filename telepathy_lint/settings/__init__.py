@@ -31,11 +31,11 @@ class UnusedModel(NamedTuple):
 
 
 class Settings(NamedTuple):
-    #: Lowest transformers version the code must run on ("4.57"), None where the project does not say.
+    #: Lowest transformers version to support ("4.57"); None if the project does not specify one.
     target_transformers: str | None = None
     fix_style: FixStyle = "loader"
     loader: Loader = Loader()
-    #: Dotted names of functions known to load a model and to pass keyword arguments on to `from_pretrained`.
+    #: Dotted names of functions that load a model and pass keyword arguments on to `from_pretrained`.
     wrappers: tuple[str, ...] = ()
     #: The GPU that memory is compared with, by its name in the planner's table.
     gpu: str = "H100-80GB"
@@ -43,14 +43,17 @@ class Settings(NamedTuple):
     unsafe_fixes_despite: tuple[str, ...] = ()
     #: Whether to report findings that do not matter according to the file.
     strict: bool = False
-    #: What a look at the whole project found for this file; empty where nobody looked.
+    #: Whether the project's requirements mention FlashAttention; None if they do not list transformers, or do
+    #: not exist.
+    flash_attention: bool | None = None
+    #: Unused models in this file, found in the whole project; empty if they were not computed.
     unused_models: tuple[UnusedModel, ...] = ()
-    #: Which rules may be fixed, and how safe their fixes count.
+    #: Which rules may be fixed, and overrides of the safety of their fixes.
     fixing: Fixing = Fixing()
 
     @property
     def loading_words(self) -> tuple[str, ...]:
-        """The bare names of functions beside transformers' own that load: the loader's, and configured wrappers."""
+        """The names of other loading functions than transformers': the loader's and configured wrappers."""
         own = (self.loader.load_model, self.loader.load_tokenizer)
         return (*own, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
 

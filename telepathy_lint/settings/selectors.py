@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Layer(NamedTuple):
     """The selectors of one source (a configuration file, the command line)."""
 
-    #: Selectors that replace everything that earlier layers chose; None keeps it.
+    #: Selectors that replace the selection of earlier layers; None keeps it.
     only: tuple[str, ...] | None = None
     more: tuple[str, ...] = ()
     less: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Fixing(NamedTuple):
     unsafe: tuple[str, ...] = ()
 
     def allows(self, code: str, name: str) -> bool:
-        """Whether a finding of the rule comes with its fix."""
+        """Whether fixes of the rule are offered."""
         return chosen(self.layers, code, name, True)
 
     def safety(self, code: str, name: str, given: Safety) -> Safety:
@@ -70,12 +70,12 @@ class Fixing(NamedTuple):
         return "unsafe" if riskier >= safer else "safe"
 
     def of(self, code: str, name: str, fix: Fix) -> Fix | None:
-        """The fix of a finding, as far as the configuration allows it."""
+        """The fix of a finding, adjusted to the configuration; None if it is not allowed."""
         return fix._replace(safety=self.safety(code, name, fix.safety)) if self.allows(code, name) else None
 
     @property
     def selectors(self) -> tuple[str, ...]:
-        """Every selector, for a check that each names a rule."""
+        """All selectors, for a check that each matches a rule."""
         given = [each for layer in self.layers for each in ((layer.only or ()), layer.more, layer.less)]
         return tuple(selector for group in (*given, self.safe, self.unsafe) for selector in group)
 

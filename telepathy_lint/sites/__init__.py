@@ -1,7 +1,7 @@
-"""The scan: one `ast` parse of a file finds the calls of interest and what every argument can be.
+"""The scan: parses a file once with `ast`, and finds the calls of interest and the possible values of their arguments.
 
-`scan(source)` gives the file's Sites, each kind found when it is first asked for. Nothing is imported or run from the code
-that is looked at.
+`scan(source)` returns the file's sites; each kind is searched for on first use. The scanned code is never
+imported or run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.sites.finders import KINDS, sites_of
 from telepathy_lint.sites.site import Kind, Known, Site
 from telepathy_lint.sites.written_ids import wrong_ids
-from telepathy_lint.source.prefilter import DECODING_WORD, LOAD_WORDS, CodeWords, may_matter, may_set_cache
+from telepathy_lint.source.prefilter import (
+    COMPANION,
+    DECODING_WORD,
+    LOAD_WORDS,
+    CodeWords,
+    may_matter,
+    may_set_cache,
+)
 from telepathy_lint.source.text import Source
 
 __all__ = ["Argument", "File", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
 
 
 class Scan:
-    """One file's sites, and the file itself (the fixes ask it); no file where it holds nothing of interest."""
+    """The sites of a file, and the `File` itself for the fixes (None if the file contains nothing relevant)."""
 
     __slots__ = ("file", "source")
 
@@ -33,7 +40,7 @@ class Scan:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Every site of the file, in reading order."""
+        """All sites of the file, in reading order."""
         return self.of(KINDS)
 
     def of(self, kinds: Iterable[Kind]) -> tuple[Site, ...]:
@@ -41,20 +48,23 @@ class Scan:
         return sites_of(self.file, frozenset(kinds)) if self.file is not None else ()
 
     def release(self) -> None:
-        """Let go of the file's tree; the sites must not be asked anything afterwards."""
+        """Free the file's tree; the sites must not be used afterwards."""
         if self.file is not None:
             self.file.release()
 
 
 def scan(source: Source, settings: Settings | None = None, modules: Modules | None = None) -> Scan:
-    """Look at one file; a SourceError where it is not Python.
+    """Scan one file. Raises SourceError if it is not valid Python.
 
-    With `modules`, imports from the project's own modules are followed.
+    With `modules`, imports from the project's modules are followed.
     """
     words = CodeWords(source.code)
     settings = settings or Settings()
     paths = may_set_cache(source.text) and words.has("environ")
     beside = paths or source.once(wrong_ids) or settings.unused_models
-    if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
+    # The loader's module name is searched for, because some of its functions have common names, such as
+    # `load`.
+    loading = (*LOAD_WORDS, DECODING_WORD, COMPANION, *settings.loading_words)
+    if not beside and not words.has(*loading):
         return Scan(source, None)
     return Scan(source, File(source, settings, modules, words))

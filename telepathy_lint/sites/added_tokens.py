@@ -1,4 +1,4 @@
-"""Tokens that are surely new to a tokenizer, in a file that never resizes the embeddings of the model they are for."""
+"""Finds tokens that are certainly new to a tokenizer, in files that never resize the embeddings of its model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from telepathy_lint.sites.site import Site
 from telepathy_lint.source.occurs import occurs
 
 _METHODS = ("add_special_tokens", "add_tokens")
-#: Words of a file in which something may give the model its new rows.
-_RESIZES = r"resize_|smart_tokenizer|setup_chat_format|clone_chat_template|\.vocab_size\s*=|set_input_embeddings|embed_tokens"
-#: Families whose embeddings have exactly one row for each token of their tokenizer, each with its own special tokens.
-#: Others have rows to spare (Qwen, Pythia, OPT, T5), so that a few new tokens need no resizing.
+#: Words of code that may resize the model's embeddings.
+_RESIZES = r"resize_|resize=|smart_tokenizer|setup_chat_format|clone_chat_template|\.vocab_size\s*=|set_input_embeddings|embed_tokens"
+#: Families whose embeddings have exactly one row per token, with their own special tokens. Others have spare
+#: rows (Qwen, Pythia, OPT, T5), so a few new tokens need no resizing.
 _EXACT: tuple[tuple[str, str], ...] = (
     (
         r"(?:openai-community/)?(?:distil)?gpt2(?:-medium|-large|-xl)?|distilbert/distilgpt2",
@@ -29,12 +29,12 @@ _EXACT: tuple[tuple[str, str], ...] = (
     (r"(?:google-bert/)?bert-(?:base|large)-(?:un)?cased", r"\[(?:PAD|UNK|CLS|SEP|MASK|unused\d+)\]"),
     (r"(?:FacebookAI/)?roberta-(?:base|large)", r"</?s>|<pad>|<unk>|<mask>"),
 )
-#: Tokens that no vocabulary has by chance.
+#: Tokens that are in no vocabulary by chance.
 _MARKED = r"<\S+>|\[\S+\]"
 
 
 def find(file: File) -> Iterator[Site]:
-    """The calls that add tokens; `about` has the models that have no row for them, `token` the first such token."""
+    """Yield the calls that add tokens; `about` are models without a row for them, `token` is the first such token."""
     tree, words = file.tree, file.words
     if not words.has(*_METHODS) or occurs(_RESIZES, tree.text):
         return
@@ -64,7 +64,7 @@ def find(file: File) -> Iterator[Site]:
 
 
 def _new(call: ast.Call, own: str) -> Iterator[ast.Constant]:
-    """The tokens that the call writes out and that a family's tokenizer does not have."""
+    """Yield the literal tokens in a call that the family's tokenizer does not have."""
     for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
         values: list[ast.expr | None] = [given]
         if isinstance(given, ast.Dict):

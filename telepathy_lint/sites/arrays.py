@@ -1,4 +1,4 @@
-"""`.numpy()` on what a model of the file surely computed, with nothing between that changes its dtype."""
+"""Finds `.numpy()` on tensors that a model in the file certainly computed, if nothing changes their dtype before."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from telepathy_lint.sites.loads import surely
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.occurs import occurs
 
-#: Methods of a tensor that keep its dtype, of floating types.
+#: Methods of floating-point tensors that keep the dtype.
 _KEEP = frozenset({
     "cpu", "detach", "squeeze", "unsqueeze", "mean", "sum", "flatten", "view", "reshape", "transpose", "permute",
     "contiguous", "clone", "cuda",
 })  # fmt: skip
-#: What a model's output has in the dtype of its weights.
+#: Attributes of a model's output that have the dtype of its weights.
 _OUTPUTS = frozenset({"last_hidden_state", "hidden_states", "pooler_output", "image_embeds", "text_embeds"})
-#: Words of a file in which the model, or what it computes, may get another dtype.
+#: Words of code that may change the dtype of the model or its output.
 _OTHERWISE = r"\.half\(|\.double\(|autocast|set_default_dtype|\.to\(\s*(?:dtype\s*=\s*)?(?:torch\.float|torch\.half|dtype)|\.type\("
 
 
 def find(file: File) -> Iterator[Site]:
-    """The calls of `numpy`; `about` has the models that computed the tensor."""
+    """Yield the calls of `numpy`; `about` are the models that computed the tensor."""
     tree, words = file.tree, file.words
     offsets = words.find(".numpy(", whole=False)
     if not offsets or "bfloat16" not in tree.text or occurs(_OTHERWISE, tree.text):
@@ -55,7 +55,7 @@ def find(file: File) -> Iterator[Site]:
 def _computed_by(
     file: File, node: ast.expr, context: Context, output: bool, depth: int = 0
 ) -> tuple[ast.Call, Context] | None:
-    """The model's call that made the tensor, whose dtype nothing changed on the way."""
+    """The model call that computed the tensor, if its dtype is unchanged."""
     if depth > 20:
         return None
     if isinstance(node, ast.Subscript):
@@ -77,5 +77,5 @@ def _computed_by(
 
 
 def _is_cast(file: File, model: ast.expr) -> bool:
-    """Whether the file casts what has the model's name to float32."""
+    """Whether the file casts something with the model's name to float32."""
     return re.search(rf"\b{re.escape(ast.unparse(model))}(?:\.\w+\(\))*\.float\(", file.tree.text) is not None

@@ -1,4 +1,4 @@
-"""Writes of the environment variables that say where Hugging Face keeps its files."""
+"""Finds assignments to the environment variables that set the location of Hugging Face's files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from telepathy_lint.source.prefilter import may_set_cache
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of `os.environ[NAME] = ...` and `os.environ.update(...)`; each variable is one of their arguments.
+    """Yield sites for `os.environ[NAME] = ...` and `os.environ.update(...)`; each variable is an argument of the site.
 
-    `setdefault` is left out: it gives way to what the user has set.
+    `setdefault` is not included, because it does not override the user's value.
     """
     if not may_set_cache(file.tree.text):
         return

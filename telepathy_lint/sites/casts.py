@@ -1,4 +1,4 @@
-"""`.half()`, `.float()` and `.to(dtype)` on a model that the file surely loads quantized."""
+"""Finds `.half()`, `.float()` and `.to(dtype)` on models that the file certainly loads quantized."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from telepathy_lint.sites.loads import loads, surely
 from telepathy_lint.sites.site import Site
 
 _SWITCHES = ("load_in_4bit", "load_in_8bit")
-#: What says that a model is quantized when it is loaded.
+#: Arguments that quantize a model when it is loaded.
 QUANTIZING = ("quantization_config", *_SWITCHES)
 
 
 def find(file: File) -> Iterator[Site]:
-    """Each cast, with the argument that quantizes its model as `quantization_config`."""
+    """Yield the casts; the argument that quantizes the model is available as `quantization_config`."""
     quantized = {site: by for site in file.fact(loads) if (by := _quantized_by(site)) is not None}
     if not quantized:
         return
@@ -28,7 +28,7 @@ def find(file: File) -> Iterator[Site]:
         if name == "to" and not (node.args or node.keywords):
             continue
         context = file.tree.context_of(node)
-        # What wraps the model, as PEFT does, may be cast: its own weights are not quantized.
+        # A wrapper such as PEFT's may be cast, because its own weights are not quantized.
         about = surely(file, method.value, context, "model", policy=IS_ITSELF)
         if not about or not all(each in quantized for each in about):
             continue
@@ -48,7 +48,7 @@ def find(file: File) -> Iterator[Site]:
 
 
 def _quantized_by(site: Site) -> Argument | None:
-    """The argument by which a model is surely quantized."""
+    """The argument that certainly quantizes a model."""
     if site.kind != "model":
         return None
     for name in QUANTIZING:
@@ -66,7 +66,7 @@ def _is_on(value: Value) -> bool:
 
 
 def _is_config(value: Value) -> bool:
-    """Whether the value is a quantization config that is built in the file, and switched on."""
+    """Whether the value is a quantization config that is created in the file and turned on."""
     node = value.node
     if value.kind != "call" or not isinstance(node, ast.Call):
         return False

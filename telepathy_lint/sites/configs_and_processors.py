@@ -1,4 +1,4 @@
-"""Loads of what comes with a model: configs, generation configs, processors. No weights, so kinds of their own."""
+"""Finds loads of configs, generation configs and processors. They load no weights, so they are separate kinds."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from collections.abc import Iterator
 from telepathy_lint.flow.arguments import single_string
 from telepathy_lint.flow.file import File
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.sites.direct_loads import Loads
+from telepathy_lint.sites.direct_loads import IDENTITY, PROCESSOR, Loads
 from telepathy_lint.sites.site import Kind, Site
-
-_IDENTITY = "pretrained_model_name_or_path"
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of the `X.from_pretrained(...)` whose X is a class of transformers without weights; the loads are found before."""
+    """Yield sites for `X.from_pretrained(...)` where X is a transformers class without weights, and not a load."""
     found = file.fact(Loads)
     callees = found.callees
     for call in found.direct.others:
         if call in file.objects.loading:
             continue
-        assert isinstance(call.func, ast.Attribute)
         context = file.tree.context_of(call)
+        if found.loads_processor(call):
+            yield _site(file, call, "processor", (PROCESSOR,), loader=True)
+            continue
+        assert isinstance(call.func, ast.Attribute)
         values = list(callees.classes_of(file.values.evaluate(call.func.value, context)))
         if not all(value.kind == "symbol" for value in values):
             continue
@@ -31,14 +32,19 @@ def find(file: File) -> Iterator[Site]:
         kind = kinds.pop() if len(kinds) == 1 else None
         if kind is None:
             continue
-        given, opaque = file.arguments.read(call, context, (_IDENTITY,))
-        identity = given.get(_IDENTITY)
-        model_id = single_string(identity.values) if identity is not None else None
-        yield Site(kind, file, call, context, classes, given, opaque, model_id)
+        yield _site(file, call, kind, classes)
+
+
+def _site(file: File, call: ast.Call, kind: Kind, classes: tuple[str, ...], loader: bool = False) -> Site:
+    context = file.tree.context_of(call)
+    given, opaque = file.arguments.read(call, context, (IDENTITY,))
+    identity = given.get(IDENTITY) or (given.get("model_id") if loader else None)
+    model_id = single_string(identity.values) if identity is not None else None
+    return Site(kind, file, call, context, classes, given, opaque, model_id, loader=loader, spreads=opaque)
 
 
 def kind_of(dotted: str) -> Kind | None:
-    """What a class of transformers loads, if it loads no weights and is no tokenizer."""
+    """The kind of site for a class, if it loads no weights and is not a tokenizer."""
     name = catalog.last(dotted)
     if not catalog.in_transformers(dotted):
         return None

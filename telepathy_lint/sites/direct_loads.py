@@ -1,4 +1,4 @@
-"""The loads of one file that are called where they stand."""
+"""Finds the direct loads of a file, and mentions of `from_pretrained` that are not direct loads."""
 
 from __future__ import annotations
 
@@ -17,28 +17,32 @@ from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites.loaded_classes import Callees, Loader
 from telepathy_lint.sites.pipelines import Pipelines
 from telepathy_lint.sites.site import Site
-from telepathy_lint.source.prefilter import LOAD_WORDS, may_replace
+from telepathy_lint.source.prefilter import COMPANION, LOAD_WORDS, may_replace
 
 if TYPE_CHECKING:
     from telepathy_lint.sites.monkeypatches import Replaced, ReplacedParts
 
-#: What a file imports, under its usual names, that puts things in others' places while a test runs.
+#: Imports with which tests replace objects.
 _PATCHING = ("unittest", "mock", "patch", "pytest")
 IDENTITY = "pretrained_model_name_or_path"
+#: A function of the companion loader that fixes do not write, so a project's own loader need not have it.
+PAIR = f"{COMPANION}.load"
+PROCESSOR = f"{COMPANION}.load_processor"
 
 
 class Direct(NamedTuple):
-    """The loads that are called where they stand, and what else mentions one."""
+    """The direct loads of a file, and other mentions of `from_pretrained`."""
 
     sites: list[Site]
-    #: `X.from_pretrained` that is not called there.
+    #: `X.from_pretrained` without a call.
     references: list[ast.Attribute]
-    #: Calls of `from_pretrained` that load no model and no tokenizer.
+    #: Calls of `from_pretrained` that do not load a model or tokenizer, and of the companion's
+    #: `load_processor`.
     others: list[ast.Call]
 
 
 class Loads:
-    """Finds one file's loads that are called where they stand."""
+    """Finds the direct loads of one file."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -53,12 +57,16 @@ class Loads:
     def direct(self) -> Direct:
         """The calls of interest in the file, in reading order."""
         found = Direct([], [], [])
-        offsets = self.words.find(*LOAD_WORDS, *self._pipeline_names, *self._loading_names)
+        offsets = self.words.find(
+            *LOAD_WORDS, *self._pipeline_names, *self._loading_names, *self._processor_names
+        )
         for node in self.tree.visit(self.tree.lines_of(offsets)):
             if isinstance(node, ast.Call):
                 if (site := self._site_of(node) or self._known_load(node)) is not None:
                     found.sites.append(site)
-                elif isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained":
+                elif (
+                    isinstance(node.func, ast.Attribute) and node.func.attr == "from_pretrained"
+                ) or self.loads_processor(node):
                     found.others.append(node)
             elif isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
                 parent = self.tree.parent.get(node)
@@ -68,7 +76,7 @@ class Loads:
 
     @cached_property
     def forwarding(self) -> dict[Function, list[Site]]:
-        """The functions of the file that pass their own `**kwargs` on to loads whatever they are given, each with these loads."""
+        """The functions in the file that always pass their `**kwargs` on to loads, with these loads."""
         found: dict[Function, list[Site]] = {}
         for site in self.direct.sites:
             function = self._forwarded_by(site)
@@ -81,7 +89,7 @@ class Loads:
         }
 
     def _forwarded_by(self, site: Site) -> Function | None:
-        """The function whose own `**kwargs` the load gets."""
+        """The function whose `**kwargs` the load gets."""
         for keyword in site.call.keywords:
             if keyword.arg is None:
                 function = self.file.dicts.content(keyword.value, site.context).forwards
@@ -90,7 +98,7 @@ class Loads:
         return None
 
     def _always_loads(self, block: list[ast.stmt], sites: list[Site]) -> bool:
-        """Whether every way through the statements comes by one of the loads, or raises."""
+        """Whether every path through the statements reaches one of the loads or raises."""
         own = {site.context.stmt for site in sites}
         for stmt in block:
             if isinstance(stmt, ast.Raise) or (stmt in own and not self._is_chosen(stmt, sites)):
@@ -104,7 +112,7 @@ class Loads:
                 body, orelse = (self._always_loads(each, sites) for each in (stmt.body, stmt.orelse))
                 if body and orelse:
                     return True
-                # Where one branch leaves the function, the other has the rest of the way.
+                # If one branch leaves the function, the rest of the block belongs to the other.
                 if (not body and leaves(stmt.body)) or (not orelse and leaves(stmt.orelse)):
                     return False
                 if not (body and leaves(stmt.body)) and not (orelse and leaves(stmt.orelse)):
@@ -112,7 +120,7 @@ class Loads:
         return False
 
     def _is_chosen(self, stmt: ast.stmt, sites: list[Site]) -> bool:
-        """Whether a statement makes its load only where a condition inside it holds."""
+        """Whether a statement runs its load only under a condition inside it."""
         for site in sites:
             node: ast.AST | None = site.call
             while node is not None and node is not stmt:
@@ -136,7 +144,7 @@ class Loads:
             ):
                 return None
             site = self.load(call, context, loader)
-            # What is looked up by an unknown name may be a tokenizer's class as well.
+            # A class that is looked up by an unknown name may also be a tokenizer's.
             unsure = catalog.UNKNOWN_MODEL in loader.classes and len(loader.classes) == 1
             return site if not unsure or catalog.MODEL_ONLY & site.arguments.keys() else None
         name = dotted(func) or ""
@@ -149,14 +157,14 @@ class Loads:
 
     @cached_property
     def _pipeline_names(self) -> frozenset[str]:
-        """Other names under which the file imports `pipeline`."""
+        """Aliases under which the file imports `pipeline`."""
         if "pipeline as " not in self.tree.text:
             return frozenset()
         return frozenset(name for name, symbol in self.file.uses.imports() if catalog.is_pipeline(symbol))
 
     @cached_property
     def _replaced(self) -> Replaced | None:
-        """Where the file puts another function in the place of a class's; None in nearly every file."""
+        """Where the file replaces a class's function; None in nearly all files."""
         offsets = [
             offset for offset in self.words.find("from_pretrained") if may_replace(self.tree.text, offset)
         ]
@@ -167,7 +175,7 @@ class Loads:
         return Replaced(self.file, offsets)
 
     def _is_hidden(self, node: ast.expr, context: Context) -> bool:
-        """Whether a class or function of transformers may be something else where the file looks it up."""
+        """Whether a transformers class or function may be replaced where the file looks it up."""
         if not (self._may_replace_parts or _is_given_patches(context.scope)):
             return False
         if (parts := self._replaced_parts) is None:
@@ -181,7 +189,7 @@ class Loads:
 
     @cached_property
     def _may_replace_parts(self) -> bool:
-        """Whether something of transformers may be replaced: told from the module's own statements, which are read already."""
+        """Whether anything in transformers may be replaced, judged by the statements at module level."""
         bound = self.tree.top.bindings
         return (
             any(name in bound for name in _PATCHING)
@@ -201,7 +209,7 @@ class Loads:
         return ReplacedParts(self.file, offsets)
 
     def _known_load(self, call: ast.Call) -> Site | None:
-        """A call of the companion loader, or of a function that the configuration says loads."""
+        """The site of a call of the companion loader, or of a configured loading function."""
         name = dotted(call.func)
         if name is None or catalog.last(name) not in self._loading_names:
             return None
@@ -209,11 +217,11 @@ class Loads:
         values = self.values.evaluate(call.func, context)
         own = self.settings.loader
         called = {str(value.data) if value.kind == "symbol" else name for value in values}
-        if called == {f"{own.module}.{own.load_model}"}:
+        if called == {f"{own.module}.{own.load_model}"} or called == {PAIR}:
             loader = Loader("model", tuple(called), False)
             return self._loader_site(
                 call, context, loader, "model_class", "transformers.AutoModelForCausalLM"
-            )
+            )._replace(pair=called == {PAIR})
         if called == {f"{own.module}.{own.load_tokenizer}"}:
             loader = Loader("tokenizer", tuple(called), False)
             return self._loader_site(call, context, loader, "tokenizer_class", "transformers.AutoTokenizer")
@@ -225,7 +233,7 @@ class Loads:
     def _loader_site(
         self, call: ast.Call, context: Context, loader: Loader, argument: str, default: str
     ) -> Site:
-        """What is absent gets the loader's defaults: only what is written can be wrong."""
+        """Missing arguments have the loader's defaults, so only written ones can be wrong."""
         site = self.load(call, context, loader)
         given = next((keyword.value for keyword in call.keywords if keyword.arg == argument), None)
         known = self.callees.loader(given, context) if given is not None else None
@@ -248,18 +256,40 @@ class Loads:
 
     @cached_property
     def _loading_names(self) -> tuple[str, ...]:
-        """The bare names by which the file may call what loads, those of `import load_model as ...` included."""
+        """The names by which the file may call loading functions, including `import load_model as ...`."""
         own, words = self.settings.loader, self.settings.loading_words
         wanted = {f"{own.module}.{own.load_model}", f"{own.module}.{own.load_tokenizer}"}
-        if not self.words.has(own.module.rpartition(".")[2]):
+        if self.words.has(COMPANION):
+            wanted.add(PAIR)
+            words = (*words, catalog.last(PAIR))
+        elif not self.words.has(own.module.rpartition(".")[2]):
             return words
         return (
             *words,
             *(name for name, symbol in self.file.uses.imports() if symbol in wanted and name not in words),
         )
 
+    @cached_property
+    def _processor_names(self) -> tuple[str, ...]:
+        """The names by which the file may call the companion's `load_processor`."""
+        own = catalog.last(PROCESSOR)
+        if not self.words.has(own):
+            return ()
+        return (
+            own,
+            *(name for name, symbol in self.file.uses.imports() if symbol == PROCESSOR and name != own),
+        )
+
+    def loads_processor(self, call: ast.Call) -> bool:
+        """Whether the call is one of the companion's `load_processor`."""
+        name = dotted(call.func)
+        if name is None or catalog.last(name) not in self._processor_names:
+            return False
+        values = self.values.evaluate(call.func, self.tree.context_of(call))
+        return all(value.kind == "symbol" and value.data == PROCESSOR for value in values)
+
     def load(self, call: ast.Call, context: Context, loader: Loader) -> Site:
-        """The site of a call that reaches `from_pretrained` of known classes."""
+        """The site of a call of `from_pretrained` of known classes."""
         arguments, opaque = self.file.arguments.read(call, context, (IDENTITY,))
         identity = arguments.get(IDENTITY)
         return Site(
@@ -276,12 +306,12 @@ class Loads:
 
 
 def leaves(block: list[ast.stmt]) -> bool:
-    """Whether a block ends the function."""
+    """Whether a block always leaves the function."""
     return bool(block) and isinstance(block[-1], (ast.Return, ast.Raise))
 
 
 def _is_given_patches(scope: Scope | None) -> bool:
-    """Whether a function, or one around it, gets one of the fixtures that replace things."""
+    """Whether a function or an enclosing one has a fixture parameter that replaces objects."""
     while scope is not None and scope.is_function:
         bound = scope.bindings
         if "monkeypatch" in bound or "mocker" in bound:
@@ -291,7 +321,7 @@ def _is_given_patches(scope: Scope | None) -> bool:
 
 
 def _writes_modules(stmts: Iterable[ast.stmt]) -> bool:
-    """Whether one of the statements is `sys.modules[...] = ...`, or calls a method of `sys.modules`."""
+    """Whether a statement is `sys.modules[...] = ...`, or calls a method of `sys.modules`."""
     for stmt in stmts:
         if type(stmt) is ast.Assign:
             part: ast.expr = stmt.targets[0]

@@ -1,4 +1,4 @@
-"""Which finder makes the sites of which kind, each imported and run when its kinds are first asked for."""
+"""Maps kinds of sites to the finders that find them; each finder is imported and run on first use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 from telepathy_lint.flow.file import File
 from telepathy_lint.sites.site import LOADS, Kind, Site
 
-#: The modules with a `find(file)`, by the kinds of the sites that they make.
+#: The modules that have `find(file)`, with the kinds of sites that they find.
 _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("loads", LOADS),
     ("configs_and_processors", ("config", "processor", "generation_config")),
@@ -28,8 +28,8 @@ KINDS: frozenset[Kind] = frozenset(kind for _, kinds in _FINDERS for kind in kin
 
 
 def sites_of(file: File, kinds: frozenset[Kind]) -> tuple[Site, ...]:
-    """The sites of some kinds in a file, in reading order."""
-    file.fact(_finder("loads"))  # all others rest on the loads
+    """The sites of the given kinds in a file, in reading order."""
+    file.fact(_finder("loads"))  # all other finders need the loads
     found = [
         site
         for name, made in _FINDERS
@@ -41,7 +41,7 @@ def sites_of(file: File, kinds: frozenset[Kind]) -> tuple[Site, ...]:
 
 
 def _finder(name: str) -> Callable[[File], Iterable[Site]]:
-    """The function of a module that finds sites, so that its answer is remembered."""
+    """The finder function of a module, whose result is cached."""
     finder = _LOADED.get(name)
     if finder is None:
         find: Callable[[File], Iterable[Site]] = import_module(f"telepathy_lint.sites.{name}").find

@@ -1,4 +1,4 @@
-"""Calls that generate text, and the generation configs built for them: what decides how a model decodes."""
+"""Finds calls that generate text, and the generation configs created for them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import DECODING_WORD
 
 _POSITIONS = ("inputs", "generation_config")
-#: Names under which people keep a model of transformers; other things have a `generate` too.
+#: Typical names of variables for transformers models; other objects have a `generate` method too.
 _MODEL_NAME = r"(?i)(?:\w*model\w*|\w*_lm|lm|llm|net|generator|policy\w*|actor\w*|llama|gpt\w*|t5)"
 _ENCODERS = r"(?i)tok|processor|feature_extractor|^encode$"
 _ENCODING_METHODS = frozenset(
     {"apply_chat_template", "batch_encode_plus", "encode_plus", "pad", "prepare_for_model"}
 )
-#: What else gives an encoding back.
+#: Methods of an encoding that return an encoding.
 _COPIES = frozenset({"copy", "convert_to_tensors"})
-#: Clients that speak of decoding in the same words and mean their server's.
+#: Client libraries whose decoding arguments have the same names but are sent to a server.
 _CLIENTS = ("text_generation", "InferenceClient", "vllm", "ctransformers", "llama_cpp")
 
 
@@ -34,13 +34,13 @@ _WORDS = ("generate", DECODING_WORD, "GenerationConfig", "DataCollatorForLanguag
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of a file's `generate` calls and their like, of its generation configs and collators."""
+    """Yield sites for the `generate` calls of a file, its generation configs and collators."""
     if file.words.has(*_WORDS):
         yield from Generation(file).find()
 
 
 class Generation:
-    """Makes sites of one file's `generate` calls and of the `GenerationConfig(...)` it builds."""
+    """Finds the `generate` calls and `GenerationConfig(...)` calls of one file."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -83,7 +83,7 @@ class Generation:
             )
 
     def _built(self, call: ast.Call) -> Site | None:
-        """A generation config that is written out in the file."""
+        """The site of a `GenerationConfig(...)` call."""
         if catalog.last(dotted(call.func) or "") != "GenerationConfig":
             return None
         context = self.tree.context_of(call)
@@ -104,7 +104,7 @@ class Generation:
         return self._site(call, context, about, f"{written(receiver)}.generate")
 
     def _piped(self, call: ast.Call) -> Site | None:
-        """A call of a pipeline's object, which hands `do_sample` and its like on to `generate`."""
+        """The site of a call of a pipeline object, which passes arguments such as `do_sample` on to `generate`."""
         context = self.tree.context_of(call)
         if not isinstance(call.func, (ast.Name, ast.Attribute)):
             return None
@@ -115,7 +115,7 @@ class Generation:
         positions = _POSITIONS if about and about[0].kind == "model" else ()
         arguments, opaque = self.file.arguments.read(call, context, positions)
         for keyword in call.keywords:
-            # What a dict says may be overridden in it, where not all of it can be seen.
+            # If a dict is not fully known, its unknown entries may override the known ones.
             if keyword.arg is None and self.values.dicts.content(keyword.value, context).open:
                 for name, argument in arguments.items():
                     if argument.node is keyword:
@@ -136,7 +136,7 @@ class Generation:
         )
 
     def _gets_unseen(self, call: ast.Call, context: Context) -> bool:
-        """Whether the call may get decoding arguments that cannot be seen; a tokenizer's output holds none."""
+        """Whether the call may get unknown decoding arguments; a tokenizer's output contains none."""
         if any(isinstance(argument, ast.Starred) for argument in call.args):
             return True
         return any(

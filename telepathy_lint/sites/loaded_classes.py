@@ -1,4 +1,4 @@
-"""What `X.from_pretrained` loads: class expressions followed to classes of transformers, or to nothing sure."""
+"""Resolves the `X` in `X.from_pretrained` to transformers classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from telepathy_lint.sites.site import Kind
 
 
 class Loader(NamedTuple):
-    """Classes whose `from_pretrained` is called, all of one kind."""
+    """Classes of one kind whose `from_pretrained` is called."""
 
     kind: Kind
     classes: tuple[str, ...]
@@ -23,7 +23,7 @@ class Loader(NamedTuple):
 
 
 class Callees:
-    """Resolves class expressions of one file."""
+    """Resolves class expressions in one file."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -31,7 +31,7 @@ class Callees:
         self.values = file.values
 
     def loader(self, node: ast.expr, context: Context) -> Loader | None:
-        """What `node.from_pretrained` loads; None where it is not sure to be a class of transformers."""
+        """Return the classes that `node.from_pretrained` loads; None if it is not certainly a transformers class."""
         if (isinstance(node, ast.Call) and dotted(node.func) == "super") or _is_own_class(
             node, self.values, context
         ):
@@ -63,7 +63,7 @@ class Callees:
         return Loader(kinds.pop(), names, all(each.generative for each in found))
 
     def classes_of(self, values: Iterable[Value], depth: int = 0) -> Iterator[Value]:
-        """The alternatives of a class expression, with tables and parameters' defaults opened."""
+        """The possible values of a class expression, including items of tables and defaults of parameters."""
         for value in values:
             if value.kind == "choice":
                 yield from list(self.values.dicts.chosen(value)) or [value]
@@ -75,7 +75,7 @@ class Callees:
                 yield value
 
     def _returned_classes(self, value: Value, depth: int) -> Iterator[Value]:
-        """What a plain function of the file gives where it is asked for a class."""
+        """The classes that a function in the file may return."""
         call = value.node
         functions = (
             list(self.file.calls.called(call, value.context))
@@ -89,7 +89,7 @@ class Callees:
         yield from found or [value]
 
     def _is_looked_up(self, value: Value) -> bool:
-        """Whether a value is `getattr(transformers, name)` of a name that is not known."""
+        """Whether a value is `getattr(transformers, name)` with an unknown name."""
         call = value.node
         if not isinstance(call, ast.Call) or dotted(call.func) != "getattr" or len(call.args) != 2:
             return False
@@ -97,7 +97,7 @@ class Callees:
         return all(owner.kind == "symbol" and owner.data == catalog.ROOT for owner in owners)
 
     def _parameter_classes(self, value: Value, depth: int) -> Iterator[Value]:
-        """A class that a function receives: its default and what the calls in the file pass."""
+        """The classes that a parameter may be: its default, and what calls in the file pass."""
         function = value.node
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield value
@@ -126,13 +126,13 @@ class Callees:
     def _local_class(
         self, owner: ast.ClassDef, inherited: bool, tree: Tree | None = None, depth: int = 0
     ) -> Loader | None:
-        """A class of the file that derives from one of transformers and keeps its `from_pretrained`."""
+        """A class in the file that derives from a transformers class and inherits its `from_pretrained`."""
         tree = tree or self.tree
         if depth > 5:
             return None
         scope = tree.scope_at(owner)
         if not inherited and "from_pretrained" in scope.bindings:
-            return None  # its own contract; the call inside it is the load
+            return None  # it overrides from_pretrained; the call inside it is the load
         outside = Context(scope.parent or tree.top, owner)
         for base in owner.bases:
             for value in self.values.evaluate(base, outside):
@@ -150,7 +150,7 @@ class Callees:
 
 
 def _is_own_class(node: ast.expr, evaluator: Evaluator, context: Context) -> bool:
-    """Whether the expression is a classmethod's `cls`: its first parameter, not bound to anything else."""
+    """Whether the expression is a classmethod's `cls`: its first parameter, not rebound."""
     if not isinstance(node, ast.Name) or evaluator.enclosing_class(context.scope) is None:
         return False
     values = evaluator.evaluate(node, context)

@@ -1,4 +1,4 @@
-"""Trainings in float16 mixed precision whose model is surely one that the file loads."""
+"""Finds training in float16 mixed precision with a model that the file certainly loads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from telepathy_lint.source.occurs import occurs
 
 _CONFIG = r"(?:Seq2Seq)?TrainingArguments|(?:SFT|DPO|KTO|ORPO|CPO|Reward)Config"
 _TRAINER = r"(?:Seq2Seq|SFT|DPO|KTO|ORPO|CPO|Reward)?Trainer"
-#: Words of a file in which other weights than the loaded ones may be trained, or in another precision.
+#: Words of code that may train other weights or use another precision.
 _OTHERWISE = (
     r"(?i)peft|lora|adapter|requires_grad|freez|\.float\(\)|\.half\(\)|\.to\((?:dtype=)?torch\.|float32|upcast|deepspeed|fsdp"
     r"|load_in_|quant|bf16\s*=|model_init"
@@ -24,7 +24,7 @@ _OTHERWISE = (
 
 
 def find(file: File) -> Iterator[Site]:
-    """The training arguments with `fp16`; `about` has the model that is trained, all of it."""
+    """Yield the training arguments with `fp16`; `about` is the model, all of whose weights are trained."""
     tree, words = file.tree, file.words
     if not words.has("fp16") or not words.has("train") or occurs(_OTHERWISE, tree.text):
         return

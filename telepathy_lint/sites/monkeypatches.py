@@ -1,4 +1,4 @@
-"""Where a file itself puts something else in the place of `from_pretrained`, or of a class: nobody can tell what is loaded."""
+"""Detects code that replaces `from_pretrained` or a class, after which the loaded object is unknown."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from telepathy_lint.sites.loaded_classes import Loader
 
 _NAME = "from_pretrained"
-#: The classes that all others of a kind have their function from.
+#: The base classes that define the function for all classes of a kind.
 _BASES = {"model": "PreTrainedModel", "tokenizer": "PreTrainedTokenizerBase"}
-#: What `patch.multiple` is told of beside the names it replaces.
+#: Keyword arguments of `patch.multiple` that are not names to replace.
 _OPTIONS = frozenset({"spec", "create", "spec_set", "autospec", "new_callable"})
 
 
 class _Replacement(NamedTuple):
-    """A part of transformers is replaced by a node of the file, for what is looked up inside `extent`."""
+    """A part of transformers that is replaced, for look-ups inside `extent`."""
 
     node: ast.expr
     extent: ast.AST
     module: str
-    #: The class or function of the module; "" for whichever it is, None for the module itself.
+    #: The class or function of the module; "" for any of them, None for the module itself.
     name: str | None
 
 
 class Replaced:
-    """The classes whose function the file replaces, each with the nodes inside which that holds."""
+    """The classes whose function the file replaces, with the nodes in which the replacement is in effect."""
 
     def __init__(self, file: File, offsets: Iterable[int]) -> None:
         """`offsets` are the mentions of the function that may replace it."""
@@ -47,12 +47,12 @@ class Replaced:
                 self._inside.setdefault(name, set()).add(extent)
 
     def covers(self, call: ast.Call, loader: Loader) -> bool:
-        """Whether the call stands where a class that it loads with has another function."""
+        """Whether the function of a loaded class is replaced at the call."""
         names = {*map(catalog.last, loader.classes), _BASES[loader.kind]} & self._inside.keys()
         return bool(names) and any(_is_inside(self.tree, call, self._inside[name]) for name in names)
 
     def _functions(self, node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-        """The classes whose function a node replaces, and inside what."""
+        """Yield the classes whose function a node replaces, and where the replacement is in effect."""
         if isinstance(node, ast.Attribute) and node.attr == _NAME and not isinstance(node.ctx, ast.Load):
             yield from ((name, self.tree.module) for name in self._classes(node.value))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -68,7 +68,7 @@ class Replaced:
                     yield from ((name, extent) for name in self._classes(call.args[0]))
 
     def _classes(self, node: ast.expr) -> Iterator[str]:
-        """The classes that an expression can be, by their last names."""
+        """The last names of the classes that an expression may be."""
         for value in self.values.evaluate(node, self.tree.context_of(node)):
             if value.kind == "symbol":
                 yield catalog.last(str(value.data))
@@ -77,16 +77,16 @@ class Replaced:
 
 
 class ReplacedParts:
-    """The classes and functions of transformers in whose place the file puts something else, and transformers itself."""
+    """The parts of transformers that the file replaces: classes, functions, or the module itself."""
 
     def __init__(self, file: File, offsets: Iterable[int]) -> None:
-        """`offsets` are where the words stand that such a place has."""
+        """`offsets` are the positions of words that such a replacement contains."""
         self.tree = tree = file.tree
         self.values = file.values
         self._names = [each for node in tree.visit(tree.lines_of(offsets)) for each in self._parts(node)]
 
     def hides(self, value: Value) -> bool:
-        """Whether a class of transformers was looked up, or imported, where the file has something else in its place."""
+        """Whether a value was looked up or imported where the file has replaced it."""
         if not self._names or value.kind != "symbol" or value.context.scope.tree is not self.tree:
             return False
         module, _, name = str(value.data).rpartition(".")
@@ -98,7 +98,8 @@ class ReplacedParts:
                 is_meant = f"{module}.".startswith(f"{each.module}.")
                 lookups = self._imports(value) if is_meant else ()
             else:
-                # What a module has of one further down is that one's, until somebody has asked for it.
+                # A module's attribute comes from its submodule, which may have been replaced before the first
+                # access.
                 is_meant = each.name in (name, "") and f"{each.module}.".startswith(f"{module}.")
                 lookups = (lookup,) if is_meant else ()
             if any(self._holds(each, one) for one in lookups):
@@ -106,7 +107,7 @@ class ReplacedParts:
         return False
 
     def _imports(self, value: Value) -> Iterator[ast.AST | None]:
-        """The imports through which the file has a class: its own, or its module's."""
+        """The imports by which the file gets a class: its own, or its module's."""
         root = value.node
         while isinstance(root, ast.Attribute):
             root = root.value
@@ -118,9 +119,9 @@ class ReplacedParts:
                     yield base.context.stmt
 
     def _holds(self, replacement: _Replacement, lookup: ast.AST | None) -> bool:
-        """Whether what is looked up at a node may be what the file has put there.
+        """Whether a look-up at a node may return the replacement.
 
-        What a module's body does is done in its order, and before anything that waits in a function.
+        Statements at module level run in order, and before the bodies of functions.
         """
         if lookup is None:
             return True
@@ -131,7 +132,7 @@ class ReplacedParts:
         return _is_inside(self.tree, lookup, {replacement.extent})
 
     def _parts(self, node: ast.AST) -> Iterator[_Replacement]:
-        """The parts of transformers that a node replaces."""
+        """Yield the parts of transformers that a node replaces."""
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
             for module in self._modules(node.value):
                 yield _Replacement(node, self.tree.module, module, node.attr)
@@ -147,7 +148,7 @@ class ReplacedParts:
                 yield from self._patched(node, called)
 
     def _patched(self, call: ast.Call, called: list[str]) -> Iterator[_Replacement]:
-        """What `setattr`, `patch` and their like replace."""
+        """Yield what `setattr`, `patch` and similar functions replace."""
         first = call.args[0]
         named: list[tuple[str, str]] = []
         if called[-2:] == ["patch", "multiple"]:
@@ -165,7 +166,7 @@ class ReplacedParts:
             yield _Replacement(call, _extent(self.tree, call, called), owner, name)
 
     def _replaced_modules(self, call: ast.Call, called: list[str]) -> Iterator[_Replacement]:
-        """The modules that a call puts into `sys.modules`."""
+        """Yield the modules that a call puts into `sys.modules`."""
         extent: ast.AST = self.tree.module
         if called[-1] not in ("setdefault", "update"):
             table, given = call.args[0], call.args[1] if len(call.args) > 1 else call.args[0]
@@ -181,20 +182,20 @@ class ReplacedParts:
                     yield _Replacement(call, extent, module, None)
 
     def _modules(self, node: ast.expr) -> list[str]:
-        """The modules of transformers that an expression can be, or the classes."""
+        """The transformers modules or classes that an expression may be."""
         values = self.values.evaluate(node, self.tree.context_of(node))
         symbols = (str(value.data) for value in values if value.kind == "symbol")
         return [symbol for symbol in symbols if _is_in_transformers(symbol)]
 
     def _texts(self, node: ast.expr) -> list[str]:
-        """The strings that an expression can be; none where that is not sure."""
+        """The strings that an expression may be; none if it may be something else."""
         values = self.values.evaluate(node, self.tree.context_of(node))
         return (
             [str(value.data) for value in values if value.kind == "const"] if _are_all_texts(values) else []
         )
 
     def _keys(self, node: ast.expr) -> Iterator[str]:
-        """The keys that the dict displays have which an expression can be."""
+        """The keys of the dict displays that an expression may be."""
         for value in self.values.evaluate(node, self.tree.context_of(node)):
             for key in getattr(value.node, "keys", ()) if isinstance(value.node, ast.Dict) else ():
                 if isinstance(key, ast.Constant):
@@ -202,10 +203,10 @@ class ReplacedParts:
 
 
 def _extent(tree: Tree, call: ast.Call, called: list[str]) -> ast.AST:
-    """Inside what a call replaces something: a `with`, what it decorates, a function, or the whole file."""
+    """Where a replacement is in effect: a `with` block, a decorated function, a function, or the whole file."""
     whole, held = tree.module, None
     child, node = call, tree.parent.get(call)
-    while node is not None and called != ["setattr"]:  # which nobody puts back
+    while node is not None and called != ["setattr"]:  # plain setattr is never undone
         if isinstance(node, ast.withitem):
             held = tree.parent.get(node)
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -231,7 +232,7 @@ def _is_in_transformers(module: str) -> bool:
 
 
 def _is_table(node: ast.expr) -> bool:
-    """Whether an expression is `sys.modules`, or its name as `patch.dict` takes it."""
+    """Whether an expression is `sys.modules`, or its name as an argument of `patch.dict`."""
     return dotted(node) in ("sys.modules", "modules") or (
         isinstance(node, ast.Constant) and node.value == "sys.modules"
     )
@@ -242,7 +243,7 @@ def _are_all_texts(values: Iterable[Value]) -> bool:
 
 
 def _lends(function: Function) -> bool:
-    """Whether what a function sets up holds for others: a fixture, a context manager, a `setUp`."""
+    """Whether a function's replacements are in effect for others: a fixture, a context manager, a `setUp`."""
     decorators = (each.func if isinstance(each, ast.Call) else each for each in function.decorator_list)
     names = [(dotted(each) or "").rpartition(".")[2] for each in decorators]
     return function.name.lower().startswith("setup") or any(

@@ -1,4 +1,4 @@
-"""`.to(...)` and `.cuda()` on models that the file loads with a device map."""
+"""Finds `.to(...)` and `.cuda()` on models that the file loads with a device map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOVES = ("to", "cuda")
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of the moves of what surely is one of these loads; each has the loads' maps as its `device_map`."""
+    """Yield the moves of such models; the loads' maps are available as `device_map`."""
     models = (site for site in file.fact(loads) if site.kind == "model")
     mapped = {site: found for site in models if (found := _map_of(site)) is not None}
     if not mapped:
@@ -44,7 +44,7 @@ def find(file: File) -> Iterator[Site]:
 
 
 def _map_of(site: Site) -> Argument | None:
-    """The device map that a load gets; the companion loader's own choice where its call gives none."""
+    """The device map of a load; for the companion loader, its own choice if the call has none."""
     given = site.arguments.get("device_map")
     spread = any(keyword.arg is None for keyword in site.call.keywords)
     if given is not None or not site.loader or spread:

@@ -1,4 +1,4 @@
-"""`pipeline(...)` calls that surely get a loaded model: no loads, but they take a load's arguments without a word."""
+"""Finds `pipeline(...)` calls that certainly get a loaded model. They accept and ignore the arguments of loads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from telepathy_lint.sites.loads import loads
 from telepathy_lint.sites.pipelines import POSITIONS
 from telepathy_lint.sites.site import Site
 
-#: Calls that give a model, whatever class they belong to.
+#: Methods and functions that return a model, of any class.
 _GIVE_MODELS = frozenset({"from_pretrained", "from_quantized", "get_peft_model", "load_model"})
 
 
 def find(file: File) -> Iterator[Site]:
-    """The file's pipelines around a model that is loaded already; `about` has its loads where all of them are known."""
+    """Yield the pipelines with a loaded model; `about` are the model's loads if all are known."""
     tree, words = file.tree, file.words
     if not words.has("pipeline"):
         return

@@ -1,4 +1,4 @@
-"""What a file does with its tokenizers: on which side they pad, with which token, and the collators that get them."""
+"""Finds out how a file's tokenizers pad (side and token), and which collators use them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from telepathy_lint.sites.loads import surely
 from telepathy_lint.sites.site import Site
 
 _PADS = (True, "longest", "max_length")
-#: Names of what holds several texts; one text alone is not padded.
+#: Names of variables for several texts; a single text is not padded.
 _SEVERAL = (
     r"(?i)(?:\w*(?:prompts|texts|questions|sentences|queries|instructions|examples|messages)|\w*batch\w*)"
 )
@@ -29,7 +29,7 @@ _COLLATOR = "DataCollatorForLanguageModeling"
 
 
 class Tokenizing:
-    """Answers about the tokenizers of one file; each kind of write is looked for when first asked about."""
+    """Answers questions about the tokenizers of one file; each kind of assignment is searched for on first use."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -39,7 +39,7 @@ class Tokenizing:
         self._writes: dict[str, list[tuple[Makers, ast.expr, ast.stmt]]] = {}
 
     def written(self, attribute: str) -> list[tuple[Makers, ast.expr, ast.stmt]]:
-        """Every `x.attribute = value`: what x may be, the value, the statement."""
+        """All assignments `x.attribute = value`: the possible objects, the value, the statement."""
         if attribute not in self._writes:
             found: list[tuple[Makers, ast.expr, ast.stmt]] = []
             for node in self.tree.visit(self.tree.lines_of(self.words.find(attribute))):
@@ -54,15 +54,15 @@ class Tokenizing:
 
     @cached_property
     def _may_add_pad_token(self) -> bool:
-        """Whether a tokenizer may get a pad token by `add_special_tokens`."""
+        """Whether a tokenizer may get a pad token from `add_special_tokens`."""
         named = "pad_token" in self.tree.text.replace(".pad_token", "")
         return named and self.words.has("add_special_tokens")
 
     # ---- padding on the right
 
     def right_padded(self, node: ast.expr, context: Context) -> Value | None:
-        """The tokenizer's call that makes a right-padded batch of several texts out of them, where that is sure."""
-        # inputs.input_ids, inputs["input_ids"], either of them moved
+        """The tokenizer call that certainly produces a right-padded batch of several texts; None if there is none."""
+        # inputs.input_ids, inputs["input_ids"], either of them moved to a device
         while True:
             given = same_object.given_back(node) if isinstance(node, ast.Call) else None
             if isinstance(node, (ast.Attribute, ast.Subscript)):
@@ -87,7 +87,7 @@ class Tokenizing:
         return value if self._pads_several(call, value.context) else None
 
     def right_padded_by(self, site: Site) -> Argument | None:
-        """The argument of a `generate` call with a batch which the file's tokenizer visibly pads on the right."""
+        """The argument of a `generate` call that is a batch padded on the right by a tokenizer in the file."""
         call, context = site.call, site.context
         if not site.about or site.about[0].kind != "model":
             return None
@@ -118,12 +118,14 @@ class Tokenizing:
         for owner, value, stmt in self.written("padding_side"):
             if site.call in owner or are_open(owner):
                 values += self.values.evaluate(value, self.tree.context_of(stmt))
+        if not values and site.loader and (site.pair or site.argument("purpose") is not None):
+            return _purpose(site) in TRAINS
         if not values:
             return self._pads_right_by_default(site)
         return all(value.kind == "const" and value.data == "right" for value in values)
 
     def _pads_right_by_default(self, site: Site) -> bool:
-        """Whether the family's tokenizers pad on the right, in a file that says nothing of sides."""
+        """Whether the family's tokenizers pad on the right, in a file that does not set a side."""
         if "padding_side" in self.tree.text or "setattr" in self.tree.text:
             return False
         return site.model_id is not None and catalog.pads_on_the_right(site.model_id)
@@ -131,7 +133,7 @@ class Tokenizing:
     # ---- the end-of-sequence token as padding
 
     def eos_padded(self, site: Site) -> int | None:
-        """The line that surely makes the tokenizer pad with its end-of-sequence token."""
+        """The line that certainly makes the tokenizer pad with its end-of-sequence token."""
         if site.unseen or site.argument("pad_token") is not None:
             return None
         lines = []
@@ -143,11 +145,11 @@ class Tokenizing:
                     return None
                 lines.append(stmt.lineno)
         if self._may_add_pad_token:
-            return None  # it may get a pad token of its own there
+            return None  # it may get its own pad token there
         return min(lines, default=None)
 
     def _is_run(self, stmt: ast.stmt, site: Site) -> bool:
-        """Whether the statement is reached; one that only runs without a pad token, where the model ships none."""
+        """Whether the statement certainly runs; a check for a missing pad token is true if the model ships none."""
         child: ast.AST = stmt
         while not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)):
             parent = self.tree.parent.get(child)
@@ -168,7 +170,7 @@ class Tokenizing:
     # ---- collators
 
     def collators(self) -> Iterator[tuple[ast.Call, Context, tuple[Site, ...]]]:
-        """The calls of transformers' language-modelling collator with the tokenizers they surely get."""
+        """Yield the calls of transformers' language-modelling collator, with the tokenizers they certainly get."""
         named = {name for name, symbol in self.file.uses.imports() if catalog.last(symbol) == _COLLATOR}
         named.add(_COLLATOR)
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*named))):
@@ -184,12 +186,22 @@ class Tokenizing:
                 yield node, context, tokenizers
 
 
+#: Purposes for which the companion loader pads on the right.
+TRAINS = ("training", "finetune-adapters")
+
+
+def _purpose(site: Site) -> object:
+    """The purpose in a call of the companion loader; None if there is none, or it is uncertain."""
+    given = site.argument("purpose")
+    return given.values[0].data if given is not None and len(given.values) == 1 else None
+
+
 def _is_eos(value: ast.expr) -> bool:
     return isinstance(value, ast.Attribute) and value.attr in ("eos_token", "eos_token_id")
 
 
 def _holds_several(node: ast.expr, evaluator: Evaluator, context: Context) -> bool:
-    """Whether what is tokenized is visibly more than one text."""
+    """Whether the tokenized value is certainly more than one text."""
     for value in evaluator.evaluate(node, context):
         made = value.node
         if isinstance(made, (ast.List, ast.Tuple)):

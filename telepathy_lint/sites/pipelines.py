@@ -1,4 +1,4 @@
-"""`pipeline(...)` calls: a load where they are given a model id, none where they are given a loaded object."""
+"""Finds `pipeline(...)` calls with a model id, which are loads; calls with a loaded model are not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import re
 
 from telepathy_lint.flow.arguments import Argument, single_string
-from telepathy_lint.flow.bindings import dotted, parameters
+from telepathy_lint.flow.bindings import default_of, dotted, parameters
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
@@ -16,24 +16,24 @@ from telepathy_lint.sites.site import Site
 _STRINGS = ("str", "Optional[str]", "str | None")
 _ARGUMENTS = ("args.", "opt.", "FLAGS.")
 _BY_KEY = r"""\[["']model_kwargs["']\]"""
-#: The arguments that a pipeline takes by position.
+#: The positional parameters of `pipeline`.
 POSITIONS = ("task", "model", "config", "tokenizer")
-#: Names by which people call a model's id or path when they pass it on.
+#: Typical names of variables for a model's id or path.
 _ID_NAME = (
     r"(?i)(?:^|[._])(?:model|base_model|checkpoint|ckpt|llm|backbone|repo|hf|hub)?_?(?:id|path|name|checkpoint|ckpt|dir|repo|"
     r"name_or_path|model_name|model_id|model_path)$|^model_(?:name|id|path)\w*$|_(?:checkpoint|id|path|name)$|^checkpoint$"
 )
-#: Names that are an id in a configuration and may be a loaded model anywhere else.
+#: Names that are an id in a configuration object but may be a loaded model elsewhere.
 _CONFIGURED = (
     r"(?i)(?:[\w.]*[._])?(?:config|cfg|conf|configs|settings|opts|options|params|hparams|flags|args)\d?"
     r"(?:\.|\[[\"'])(?:\w+_)?model(?:[\"']\])?"
 )
-#: What a pipeline takes to load a model with, and has no use for where it is given one.
+#: Arguments that a pipeline only uses to load a model.
 _LOAD_ONLY = ("device_map", "dtype", "torch_dtype", "model_kwargs", "trust_remote_code", "revision")
 
 
 class Pipelines:
-    """Makes sites of one file's pipeline calls."""
+    """Finds the pipeline calls of one file."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -67,7 +67,7 @@ class Pipelines:
         )
 
     def _nested(self, given: Argument, context: Context) -> tuple[dict[str, Argument], bool]:
-        """What `model_kwargs` holds, also where it is itself an entry of a dict that the call spreads."""
+        """The entries of `model_kwargs`, also if it is itself an entry of a dict that the call spreads."""
         if given.how != "spread":
             return self.arguments.spread(given.node, context)
         found: dict[str, Argument] = {}
@@ -83,7 +83,7 @@ class Pipelines:
         return found, hidden
 
     def _is_in_place(self, value: Value) -> bool:
-        """Whether a dict is written where it is an entry, and stays so: under a name or a key it may be changed."""
+        """Whether a dict is a literal where it is used; under a name or key it may be changed."""
         tree = value.context.scope.tree
         if value.kind != "dict" or not isinstance(value.node, ast.expr) or re.search(_BY_KEY, tree.text):
             return False
@@ -91,7 +91,7 @@ class Pipelines:
         return isinstance(tree.parent.get(value.node), (ast.Dict, ast.keyword))
 
     def _is_model_id(self, arguments: dict[str, Argument], context: Context) -> bool:
-        """Whether what a pipeline is given is surely an id or path, not a loaded object."""
+        """Whether the model argument is certainly an id or path, not a loaded object."""
         argument = arguments["model"]
         node = argument.node.value if isinstance(argument.node, ast.keyword) else argument.node
         if isinstance(node, ast.expr):
@@ -113,29 +113,41 @@ class Pipelines:
 
 
 def _is_an_object(argument: Argument | None) -> bool:
-    """Whether a tokenizer is given that is loaded already: the model beside it is, most likely."""
+    """Whether the tokenizer is a loaded object; then the model probably is too."""
     return argument is not None and not all(
         value.is_none or _is_text(value, str(value.data)) for value in argument.values
     )
 
 
 def _is_text(value: Value, chain: str) -> bool:
-    """Whether a value is a string by itself or by how people name such things; `chain` is its expression."""
+    """Whether a value is a string, by its literal or by a typical name; `chain` is its expression."""
     if value.kind == "const":
         return isinstance(value.data, str)
     if value.kind == "param":
         name = str(value.data)
-        return annotation_of(value.node, name) in _STRINGS or re.search(_ID_NAME, name) is not None
+        return (
+            annotation_of(value.node, name) in _STRINGS
+            or re.search(_ID_NAME, name) is not None
+            or _has_text_default(value.node, name)
+        )
     if value.kind == "call":
         called = str(value.data)
         if catalog.last(called)[:1].isupper() and not called.endswith("Path"):
-            return False  # an object made here
+            return False  # an object that is created here
         if called.startswith(("os.environ", "os.getenv", "os.path")):
             return True
     if value.kind in ("attribute", "choice", "call"):
-        # `args.model` is what somebody typed; of a config only what is named like an id.
+        # `args.model` comes from a command line; a config's attribute must be named like an id.
         return chain.startswith(_ARGUMENTS) or re.search(_ID_NAME, chain) is not None
     return value.kind == "text"
+
+
+def _has_text_default(function: ast.AST, name: str) -> bool:
+    """Whether a parameter has an id as its default; then callers pass an id, too."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return False
+    default = default_of(function, name)
+    return isinstance(default, ast.Constant) and isinstance(default.value, str) and default.value != ""
 
 
 def annotation_of(function: ast.AST, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a rule sees: one call of interest, with everything that is known about it."""
+"""A site: a call of interest with everything that rules need to know about it."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Kind = Literal[
     "mixed_precision",
     "array",
 ]
-#: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
+#: Kinds that load weights or a tokenizer; the rules about settings check only these.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
-#: What is loaded by a class's `from_pretrained`.
+#: Kinds that a class's `from_pretrained` loads.
 _FROM_PRETRAINED = ("model", "tokenizer", "config", "processor", "generation_config")
 
 
 class Known(Enum):
-    """An answer that may be missing: what cannot be decided is not reported."""
+    """An answer that may be unknown; undecided cases are not reported."""
 
     YES = "yes"
     NO = "no"
@@ -56,63 +56,66 @@ class Known(Enum):
 
 
 class _SiteFields(NamedTuple):
-    """What a site is. What becomes of its object is asked when somebody wants to know it (`facts.py`)."""
+    """The data of a site. Questions about what happens to its object later are in `facts`."""
 
     kind: Kind
     file: File
-    #: The call; the statement or literal where the site is no call.
+    #: The call; for a site that is not a call, the statement or literal.
     node: ast.expr | ast.stmt
     context: Context
-    #: Dotted classes the call may load, or "transformers.pipeline"; a local subclass by its own name.
+    #: Dotted names of the classes that the call may load, or "transformers.pipeline"; a local subclass has
+    #: its own name.
     classes: tuple[str, ...]
     arguments: dict[str, Argument]
-    #: Whether the call gets arguments that cannot be seen.
+    #: Whether the call gets unknown arguments.
     opaque: bool
     model_id: str | None
     generative: bool = False
-    #: Whether the call reaches `from_pretrained` through a function or partial of the file.
+    #: Whether the call reaches `from_pretrained` through a function or partial in the file.
     indirect: bool = False
-    #: Whether the configuration names the called function as one that loads.
+    #: Whether the function is configured as a loading function.
     configured: bool = False
-    #: Whether the call is one of the companion loader's, which gives what is absent its own defaults.
+    #: Whether the call is one of the companion loader, which has its own defaults for missing arguments.
     loader: bool = False
-    #: What the companion loader's call loads, and whether it gets arguments that cannot be seen: to most rules all its
-    #: calls are opaque, for absent arguments get the loader's defaults.
+    #: For the companion loader, the loaded classes, and whether the call gets unknown arguments. Most rules
+    #: treat all its calls as opaque, because missing arguments have the loader's defaults.
     loads: tuple[str, ...] = ()
     spreads: bool = False
-    #: Names of `arguments` that the wrapped function fixes itself; they are reported there.
+    #: Whether the call returns a model and its tokenizer, in this order.
+    pair: bool = False
+    #: Names of `arguments` that the wrapped function sets itself; they are reported there.
     inherited: frozenset[str] = frozenset()
-    #: The loads whose object the call surely works on: a `generate` call's models, a collator's tokenizers, the model that
-    #: is cast, trained or read.
+    #: The loads of the objects that the call certainly uses: the models of a `generate` call, the tokenizers
+    #: of a collator, the model that is cast, trained or read.
     about: tuple[Site, ...] = ()
-    #: The generation config, built in the file, that a `generate` call gets.
+    #: The generation config, created in the file, that a `generate` call gets.
     config: Site | None = None
 
 
 @by_identity
 class Site(_SiteFields):
-    """A load: of a model, of a tokenizer, or of a pipeline that is given a model id."""
+    """A load of a model, a tokenizer, or a pipeline with a model id; or another place that rules check."""
 
-    # ---- what a rule yields
+    # ---- findings
 
     def at(
         self, place: Argument | ast.AST | tuple[int, int], detail: str = "", fix: Repair | None = None
     ) -> Finding:
-        """A finding about something written: an argument, a node of the site, or a range of offsets."""
+        """Create a finding about something that is written: an argument, a node in the site, or a range of offsets."""
         if isinstance(place, Argument):
             place = place.node
         start, end = self.range_of(place) if isinstance(place, ast.AST) else place
         return Finding(start, end, detail, fix)
 
     def at_call(self, detail: str = "", fix: Repair | None = None) -> Finding:
-        """A finding about something absent: it stands at what is called."""
+        """Create a finding about something that is missing; it points to the called function."""
         return Finding(self.start, self.source.end_of(self.call.func), detail, fix)
 
-    # ---- what is known of it
+    # ---- questions
 
     @property
     def call(self) -> ast.Call:
-        """The call that the site is; only of kinds that are calls."""
+        """The call; only for kinds that are calls."""
         assert isinstance(self.node, ast.Call), f"a site of kind {self.kind!r} is no call"
         return self.node
 
@@ -122,18 +125,18 @@ class Site(_SiteFields):
 
     @property
     def callee(self) -> str:
-        """The dotted name of what is called, as JSON reports it."""
+        """The dotted name of the called function, as in the JSON output."""
         loads = self.kind in _FROM_PRETRAINED and not self.loader and not self.configured
         return f"{self.classes[0]}.from_pretrained" if loads else self.classes[0]
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """The dotted classes that the call may load, also where the companion loader is what is called."""
+        """The dotted classes that the call may load, including those of the companion loader."""
         return self.loads or self.classes
 
     @property
     def unseen(self) -> bool:
-        """Whether the call gets arguments that cannot be seen, whatever is called."""
+        """Whether the call gets unknown arguments, also for the companion loader."""
         return self.spreads if self.loader else self.opaque
 
     @property
@@ -154,10 +157,10 @@ class Site(_SiteFields):
 
     @cached_property
     def cst(self) -> libcst.Call:
-        """The call as concrete syntax; imports LibCST, so asked for only by what needs comments and layout."""
+        """The call as a concrete syntax tree; imports LibCST, so use it only for comments and layout."""
         import libcst
 
-        # In parentheses a chain may go on in the next line, as it does where it stands.
+        # In parentheses, because a method chain may span several lines.
         node = libcst.parse_expression(f"({self.text})")
         assert isinstance(node, libcst.Call)
         return node.with_changes(lpar=node.lpar[1:], rpar=node.rpar[:-1])
@@ -170,9 +173,10 @@ class Site(_SiteFields):
         return None
 
     def lacks(self, *names: str) -> bool:
-        """Whether the call surely gets none of the arguments, or None, which says as much.
+        """Whether the call certainly has none of the arguments, or passes None, which means the same.
 
-        In the companion loader's call nothing is missing unless None says to leave it to transformers.
+        For the companion loader, an argument is missing only if it is None, which leaves the setting to
+        transformers.
         """
         given = self.argument(*names)
         if given is not None:
@@ -181,7 +185,7 @@ class Site(_SiteFields):
 
     @property
     def has_torch(self) -> bool:
-        """Whether `torch` is sure to be the module of that name when the call runs."""
+        """Whether the name `torch` is certainly the module when the call runs."""
         tree, scope = self.context.scope.tree, self.context.scope
         bindings = tree.top.bindings.get("torch", [])
         if not all(each.kind == "import" and each.symbol == "torch" for each in bindings):
@@ -189,13 +193,14 @@ class Site(_SiteFields):
         while scope.is_class and scope.parent is not None:
             scope = scope.parent
         return any(
-            # A branch may not have run, nor a cell or line below the call; a function is called later.
+            # An import in a branch, a later cell or a later line may not have run; a function runs later than
+            # its definition.
             tree.parent.get(each.stmt) is tree.top.node
             and (scope.is_function or each.line < self.call.lineno)
             for each in bindings
         )
 
     def range_of(self, node: ast.AST) -> tuple[int, int]:
-        """Offsets of a part of the call, a keyword's name and a spread's stars included."""
+        """Offsets of a part of the call, including a keyword's name or the stars of a spread argument."""
         assert isinstance(node, (ast.expr, ast.keyword, ast.stmt))
         return self.source.start_of(node), self.source.end_of(node)

@@ -1,8 +1,8 @@
-"""Trainings whose batch, model and sequence length all stand in the file: what their memory can be computed from.
+"""Finds training runs whose batch, model and sequence length are all in the file, so that their memory can be estimated.
 
-A site is made only where one model is surely the one that is trained, all of it, on one device. Whatever may change
-what a step needs (adapters, sharding, checkpointing, other losses) is looked for as a word anywhere in the file, because
-a missed alarm is cheaper than a false one.
+A site is created only if a single model is certainly trained, all of it, on one device. Anything that may
+change the memory of a step (adapters, sharding, checkpointing, other losses) is searched for as a word
+anywhere in the file, because a missed alarm is cheaper than a false alarm.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from telepathy_lint.source.occurs import occurs
 BATCH = "per_device_train_batch_size"
 _CONFIGS = ("TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig")
 _TRAINERS = ("Trainer", "Seq2SeqTrainer", "SFTTrainer")
-#: The name by which TRL's trainer takes the length up to 0.19. Later ones (`max_length`) checkpoint and cut the loss in
-#: chunks unless told otherwise, by version: nothing that can be computed here.
+#: The name of the length argument in TRL's trainer up to 0.19. Later versions (`max_length`) use
+#: checkpointing and a chunked loss by default, depending on the version, so their memory is not estimated.
 _TRL_LENGTH = "max_seq_length"
-#: Signs that a step needs something else than training every weight in 16 bits needs.
+#: Words of code whose step needs other memory than training all weights in 16 bits.
 _OTHERWISE = (
     r"(?i)peft|lora|adapter|prompt_tuning|bitsandbytes|bnb|load_in_|quant|gptq|awq|unsloth|deepspeed|fsdp|zero3|megatron"
     r"|gradient_checkpointing|liger|packing|padding_free|flattening|offload|parallel(?!ism)|colossal|split_batches"
@@ -37,18 +37,18 @@ _OTHERWISE = (
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of the trainings of a file of which everything is known."""
+    """Yield sites for the training runs of a file for which everything is known."""
     if BATCH in file.tree.text:
         yield from file.fact(Batches).find()
 
 
 def length_of(site: Site) -> Value | None:
-    """How long, in tokens, the sequences of a training are."""
+    """The sequence length of a training run, in tokens."""
     return site.file.fact(Batches).length
 
 
 class Batches:
-    """Finds the trainings of one file."""
+    """Finds the training runs of one file."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -59,7 +59,7 @@ class Batches:
         self.length: Value | None = None
 
     def find(self) -> Iterator[Site]:
-        """The training arguments of the file's only training, with the model and the length of its sequences."""
+        """Yield the training arguments of the file's only training run, with its model and sequence length."""
         model = self._only_model()
         if model is None:
             return
@@ -79,7 +79,7 @@ class Batches:
         if self.file.objects.makers(given["args"], context, SURELY_IS) != {config}:
             return
         arguments, opaque = self.file.arguments.read(config, self.tree.context_of(config), ())
-        # The one that is given by its place is the output folder.
+        # The only positional argument is the output folder.
         if opaque or len(config.args) > 1 or any(isinstance(each, ast.Starred) for each in config.args):
             return
         sft = catalog.last(trained_by) == "SFTTrainer"
@@ -100,7 +100,7 @@ class Batches:
         )
 
     def _only_model(self) -> Site | None:
-        """The model load of a file that loads one and nothing that is not known."""
+        """The model load of a file that has exactly one, and no unknown loads."""
         models = [site for site in self.loads if site.kind in ("model", "pipeline")]
         if len(models) != 1 or models[0].unseen or models[0].indirect or models[0].model_id is None:
             return None
@@ -114,7 +114,7 @@ class Batches:
         return models[0]
 
     def _calls(self, names: tuple[str, ...]) -> Iterator[tuple[ast.Call, str]]:
-        """The calls of what has these names, each with the class of transformers or TRL that it is, "" for any other."""
+        """The calls with these names, each with its transformers or TRL class, "" for any other."""
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*names))):
             if isinstance(node, ast.Call) and catalog.last(dotted(node.func) or "") in names:
                 values = self.values.evaluate(node.func, self.tree.context_of(node))
@@ -123,13 +123,13 @@ class Batches:
                 yield node, symbol if root in ("transformers", "trl") else ""
 
     def _trl_length(self, trainer: ast.Call, arguments: dict[str, Argument]) -> Value | None:
-        """What TRL cuts sequences to, from the trainer's call or its arguments."""
+        """The length to which TRL truncates sequences, from the trainer's call or its arguments."""
         given, _ = self.file.arguments.read(trainer, self.tree.context_of(trainer), ())
         found = [each[_TRL_LENGTH] for each in (given, arguments) if _TRL_LENGTH in each]
         return _number(found[0].values) if len(found) == 1 and not found[0].optional else None
 
     def _padded_length(self) -> Value | None:
-        """What the file's only call of a tokenizer pads every sequence to."""
+        """The length to which the file's only tokenizer call pads all sequences."""
         calls: dict[ast.Call, ast.expr] = {}
         for node in self.tree.visit(
             self.tree.lines_of(self.words.find("padding", "max_length", "truncation"))
@@ -160,7 +160,7 @@ class Batches:
 
 
 def _number(values: tuple[Value, ...]) -> Value | None:
-    """The whole number that all alternatives come down to."""
+    """The integer that all alternatives agree on."""
     if len(values) != 1 or values[0].kind != "const" or type(values[0].data) is not int:
         return None
     return values[0] if values[0].data > 0 else None

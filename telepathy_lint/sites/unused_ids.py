@@ -1,4 +1,4 @@
-"""Places where a file configures a model that nothing loads, as a look at the whole project found them."""
+"""Finds the places that configure an unused model, according to the analysis of the whole project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telepathy_lint.source.prefilter import find_words
 
 
 def find(file: File) -> Iterator[Site]:
-    """The first literal of each id that is compared with nothing and stands for itself."""
+    """Yield the first literal of each id that is neither compared nor part of a longer expression."""
     tree = file.tree
     for model in file.settings.unused_models:
         for node in tree.visit(tree.lines_of(find_words(tree.text, model.model_id))):

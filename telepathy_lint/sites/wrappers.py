@@ -1,6 +1,6 @@
-"""Loads that are called under another name: references, partials, and functions that pass their `**kwargs` on.
+"""Finds loads under another name: references, partials, and functions that pass their `**kwargs` on.
 
-The call of such a name is the load, and is reported there.
+The call under that name is the load and is reported.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Wrappers:
     # ---- references and partials
 
     def _through_reference(self, reference: ast.Attribute) -> Iterator[Site]:
-        """`load = X.from_pretrained` or `partial(X.from_pretrained, ...)`: the calls of the name are the loads."""
+        """`load = X.from_pretrained` or `partial(X.from_pretrained, ...)`: the calls of this name are the loads."""
         context = self.tree.context_of(reference)
         loader = self.file.fact(Loads).callees.loader(reference.value, context)
         if loader is None:
@@ -75,7 +75,7 @@ class Wrappers:
         before, hidden = self.file.arguments.read(bound, context, (_IDENTITY,))
         given = dict(site.arguments)
         if bound.args and call.args:
-            given.pop(_IDENTITY, None)  # the partial has filled the first position
+            given.pop(_IDENTITY, None)  # the partial already sets the first positional argument
         arguments = {name: each._replace(node=call, how="wrapper") for name, each in before.items()} | given
         identity = arguments.get(_IDENTITY)
         return site._replace(
@@ -99,7 +99,7 @@ class Wrappers:
     def _surely_calls(
         self, call: ast.Call, context: Context, function: ast.AST, method_of: ast.ClassDef | None
     ) -> bool:
-        """Whether a call by the function's name can mean nothing else: `json.load` is not the file's own `load`."""
+        """Whether a call by the function's name certainly calls it: `json.load` is not the file's `load`."""
         func, evaluator = call.func, self.file.values
         if method_of is None:
             return isinstance(func, ast.Name) and all(
@@ -126,7 +126,7 @@ class Wrappers:
         )
 
     def _is_a(self, node: ast.AST, owner: ast.ClassDef) -> bool:
-        """Whether a node is the class itself or one of the file that derives from it."""
+        """Whether a node is the class itself or a subclass in the file."""
         return (
             isinstance(node, ast.ClassDef)
             and node in self.tree.parent
@@ -134,7 +134,7 @@ class Wrappers:
         )
 
     def _through_imports(self) -> Iterator[Site]:
-        """Functions imported from the project's own modules."""
+        """Yield loads through functions imported from the project's modules."""
         for name in sorted(self._imported_names()):
             for use in self.file.uses.of(name):
                 call = self.tree.parent.get(use)
@@ -150,7 +150,7 @@ class Wrappers:
                     yield self._forwarded(inner, call, context, function, bound=False)
 
     def _imported_names(self) -> set[str]:
-        """Names under which this file may call forwarding functions of other modules."""
+        """Names by which this file may call forwarding functions of other modules."""
         names: set[str] = set()
         modules, path = self.modules, self.tree.source.path
         if modules is None:
@@ -167,7 +167,7 @@ class Wrappers:
         return names
 
     def _forwarding(self, path: str) -> dict[Function, list[Site]]:
-        """The functions of another module that pass their keyword arguments on to a load."""
+        """The functions in another module that pass their keyword arguments on to a load."""
         assert self.modules is not None
         module = self.modules.looked_into.get(path)
         if not isinstance(module, File):
@@ -177,7 +177,7 @@ class Wrappers:
             module = File(tree.source, self.file.settings, self.modules, CodeWords(tree.text), tree)
             self.modules.looked_into[path] = module
         found = module.fact(Loads).forwarding
-        # `from_pretrained` of another module's class has that class's contract.
+        # A `from_pretrained` that a class in another module defines has its own semantics.
         return {function: loads for function, loads in found.items() if function.name != "from_pretrained"}
 
     def _forwarded(
@@ -188,7 +188,7 @@ class Wrappers:
         function: Function,
         bound: bool,
     ) -> Site:
-        """The load as the caller of the function sees it: the function's own arguments and what is passed through."""
+        """The load from the caller's point of view: the function's own arguments, and those passed through."""
         owned = {argument.arg for argument in parameters(function)}
         outer, opaque = self.file.arguments.read(call, context, ())
         passed = {name: argument for name, argument in outer.items() if name not in owned}
@@ -219,7 +219,7 @@ class Wrappers:
         function: Function,
         bound: bool,
     ) -> tuple[Value, ...]:
-        """What the caller passes for the id."""
+        """The argument that the caller passes for the id."""
         argument = inner.arguments.get(_IDENTITY)
         if argument is None or len(argument.values) != 1 or argument.values[0].kind != "param":
             return argument.values if argument is not None else ()

@@ -1,7 +1,7 @@
-"""Model ids written anywhere in a file: defaults, tables, constants, beside those in the calls that load.
+"""Finds wrong and renamed model ids anywhere in a file: in defaults, tables and constants, not only in loads.
 
-Only ids of the families that the registry knows completely, and of these only the ones that are wrong or were renamed:
-the rest costs no look at the tree.
+Only families whose ids are all known to the registry are checked. Without such an id, the tree is not
+visited.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from telepathy_lint.source.prefilter import ID_PREFIXES, ids_in
 if TYPE_CHECKING:
     from telepathy_runtime.models.families import IdStatus
 
-#: What the hub itself calls its models of these families; services that sell the same models have their own names.
+#: The hub's naming scheme for these families; services with the same models use other names.
 _PLAIN = (
     r"meta-llama/(?:Meta-)?Llama-3(?:\.\d+)?-\d+B(?:-Instruct)?|mistralai/Mistral-7B(?:-Instruct)?-v\d\.\d"
     r"|Qwen/Qwen2\.5-[\d.]+B(?:-Instruct)?"
 )
-#: What a literal may hold that starts like one of the families' ids, and what of it looks like an id.
+#: The rest of a literal that begins like an id of a family, and the part of it that looks like an id.
 _WRITTEN = re.compile(r"[^\"'\n\\]*")
 _ID = re.compile(r"[\w./-]+")
 _MODEL_NAME = r"(?i)model|llm|checkpoint|ckpt|backbone|repo|hf_|hub|tokenizer|pretrained|(?:^|_)id$"
-#: Clients of services that sell models under names of their own.
+#: Client libraries of services with their own model names.
 SERVICES = (
     b"openai", b"together", b"litellm", b"openrouter", b"groq", b"anthropic", b"deepinfra", b"fireworks", b"replicate", b"bedrock",
     b"inferenceclient", b"hfapi", b"base_url", b"api_key",
@@ -44,14 +44,14 @@ _LOADING = frozenset(
 
 @cache
 def status_of(model_id: str) -> IdStatus:
-    """What the runtime knows of an id; imported when a file first mentions one."""
+    """The runtime's information about an id; imported when a file first mentions one."""
     from telepathy_runtime.models.families import check_id
 
     return check_id(model_id)
 
 
 def wrong_ids(text: str) -> list[int]:
-    """Where an id that Identifiers would look at may be written in a text: only then is it worth a parse."""
+    """Offsets in a text where a relevant id may be written; only then is the file worth parsing."""
     return [
         start
         for start in ids_in(text)
@@ -63,13 +63,13 @@ def wrong_ids(text: str) -> list[int]:
 
 
 def find(file: File) -> Iterator[Site]:
-    """Sites of the wrong and outdated ids that stand outside the calls that load with them."""
+    """Yield sites for wrong and outdated ids outside loading calls."""
     if file.source.once(wrong_ids):
         yield from Identifiers(file).find()
 
 
 class Identifiers:
-    """Makes sites of one file's wrong and outdated ids outside the calls that load with them."""
+    """Finds wrong and outdated ids of one file outside loading calls."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -92,7 +92,7 @@ class Identifiers:
         loaded = {id(value.node) for site in self.loads for value in self._opened(_identity(site))}
         for node, status in found:
             if id(node) in direct and self._is_argument(node):
-                continue  # the load's own rule looks at it
+                continue  # the load's own site is checked
             if id(node) in loaded or self._is_loaded(node):
                 sure = True
             else:
@@ -121,7 +121,7 @@ class Identifiers:
         )
 
     def _opened(self, values: Iterable[Value]) -> Iterator[Value]:
-        """Alternatives of an id, tables they are picked from opened."""
+        """The alternatives of an id, including items of tables."""
         for value in values:
             if value.kind == "choice" and isinstance(value.data, Value):
                 yield from self.file.dicts.items(value.data)
@@ -134,7 +134,7 @@ class Identifiers:
         return isinstance(parent, ast.Call)
 
     def _is_loaded(self, node: ast.AST) -> bool:
-        """Whether the literal is what some hub function gets, whoever the function belongs to."""
+        """Whether the literal is an argument of a hub function, of any library."""
         parent = self.tree.parent.get(node)
         if isinstance(parent, ast.keyword):
             parent = self.tree.parent.get(parent)
@@ -145,13 +145,13 @@ class Identifiers:
         return name in _LOADING
 
     def _names_a_model(self, node: ast.AST) -> bool:
-        """Whether the literal stands where a model is chosen: a name's value, a default, an entry of a table."""
+        """Whether the literal is where a model is chosen: a variable's value, a default, an entry of a table."""
         child, parent = node, self.tree.parent.get(node)
         while parent is not None:
             if isinstance(parent, (ast.Assign, ast.AnnAssign)):
                 targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
                 if child is node and not self.loads and isinstance(parent, ast.Assign):
-                    return False  # a file that loads nothing and has no table: it may be a label or a folder
+                    return False  # without loads and tables, it may be a label or a folder
                 return child is parent.value and any(
                     re.search(_MODEL_NAME, written(target)) is not None for target in targets
                 )
@@ -195,7 +195,7 @@ def _is_option(call: ast.Call) -> bool:
 
 
 def _is_fallback(call: ast.Call, node: ast.AST) -> bool:
-    """Whether the call looks a model's name up and takes the literal where there is none."""
+    """Whether the call looks up a model's name and uses the literal as the default."""
     func = call.func
     name = func.attr if isinstance(func, ast.Attribute) else dotted(func)
     key = call.args[0] if len(call.args) == 2 else None
@@ -208,7 +208,7 @@ def _is_fallback(call: ast.Call, node: ast.AST) -> bool:
 
 
 def _default_name(arguments: ast.arguments, default: ast.AST) -> str | None:
-    """The parameter that a default belongs to, where its name says model."""
+    """The parameter with this default, if its name indicates a model."""
     positional = [*arguments.posonlyargs, *arguments.args]
     pairs = list(
         zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)

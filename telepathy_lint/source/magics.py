@@ -6,29 +6,30 @@ import ast
 import re
 import warnings
 
-# Cell magics whose body is Python run in this kernel; every other `%%` cell is another language or program.
+# Cell magics whose body is Python code for this kernel; all other `%%` cells are in another language.
 _PYTHON_CELLS = r"%%(?:autopx|capture|debug|ipytest|lprun|memit|mprun|prun|px|scalene|snakeviz|time|timeit)\b"
-# Databricks: a cell that begins so is of another language. `%sql` is one of IPython's as well, for one line.
+# Databricks: cells in other languages. `%sql` is not included, because it is also a line magic of IPython.
 _OTHER_CELLS = r"%(?:md|r|scala|sh)(?=\s|$)"
 _SQL_CELLS = r"%sql(?=\s|$)"
-# Magics that work without `%`, and shell aliases; only where the line is not Python.
+# Magics that work without `%`, and shell aliases, if the line is not valid Python.
 _AUTOMAGIC = (
     r"(?:alias|apt|apt-get|autoreload|bash|brew|cat|cd|clear|colors|conda|cp|dirs|env|export|git|less|load_ext|"
     r"ls|man|mamba|matplotlib|micromamba|mkdir|more|mv|nvidia-smi|pip|pip3|pwd|reload_ext|rm|rmdir|run|uv|wget)[ \t]+(?![=,:(\[{]|\.\w)\S"
 )
 _SUSPECT = rf"(?m)^[ \t]*(?:[%!?,;/]|{_AUTOMAGIC})|\?[ \t]*(?:#[^\n]*)?\r?$|=[ \t]*[!%]"
-# All for what stands behind a line's indentation: an expression for both would try every way to share out the blanks.
+# All patterns match after the indentation: including it in the pattern would cause backtracking over the
+# blanks.
 _ESCAPE = r"%|!|\?|[,;/](?=[\w/])"
 _HELP = r"[%\w.*\[\]\- =]+\?{1,2}[ \t]*(?:#.*)?$"
 _TARGET = r"[\w.,\[\] \t*]+"
 #: `x: list = !ls`, `(x) = !ls`, `if y: x = !ls`: a target where Python would take one.
 _OTHER_TARGET = r"[\w.,\[\]() \t*:|'\"]+"
 _MAGIC_VALUE = r"[ \t]*(?:!|%[a-zA-Z_])"
-#: `%time model = load()` binds the name, as the statement without the magic does. `%timeit` binds nothing.
+#: `%time model = load()` binds the name, like the statement without the magic. `%timeit` binds nothing.
 _TIMED = r"([ \t]*)%time([ \t]+)(?=[^\s-])"
-#: What stands for `%time`, of the same width, and what tells its line apart.
+#: The replacement for `%time`, of the same width, and the mark at the end of its line.
 _TIMED_AS, _TIMED_END = "if 1:", "timed"
-#: Prompts that IPython takes off every line of a cell that begins with one.
+#: Prompts that IPython removes from each line of a cell, if its first line has one.
 _PROMPT = r"\s*(?:>>>(?:[ \t]|\r?$)|In \[\d+\]:[ \t])"
 _LEXEME = (
     r"#[^\r\n]*|(?P<triple>\"\"\"|''')|\"(?:\\.|[^\"\\\r\n])*\"|'(?:\\.|[^'\\\r\n])*'"
@@ -37,10 +38,10 @@ _LEXEME = (
 
 
 def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
-    """The cell as Python, or None for a cell in another language or a session pasted with its prompts.
+    """Return the cell as Python; None for a cell in another language or a session that was pasted with its prompts.
 
-    A hidden line becomes one line that ends in `{marker} line N`; what it was goes to `hidden[N]`. Of `%time x = load()` the
-    statement stays, behind an `if` of the same width: `show_magics` undoes both.
+    A hidden line becomes one line that ends with `{marker} line N`; its text is stored in `hidden[N]`. `%time
+    x = load()` becomes the statement after an `if` of the same width. `show_magics` reverses both.
     """
     if re.match(_PROMPT, text, re.MULTILINE):
         return None
@@ -84,14 +85,14 @@ def hide_magics(text: str, marker: str, hidden: list[str]) -> str | None:
 
 
 def show_magics(text: str, marker: str, hidden: list[str]) -> str:
-    """The text that `hide_magics` was given, with the changes since made to its Python."""
+    """Undo `hide_magics`, keeping the changes that were made to the Python code."""
     mark = re.escape(marker)
     text = re.sub(rf"[^\r\n]*{mark} line (\d+)", lambda found: hidden[int(found.group(1))], text)
     return re.sub(rf"(?m)^([ \t]*){_TIMED_AS}([^\r\n]*)  {mark} {_TIMED_END}(?=\r?$)", r"\1%time\2", text)
 
 
 def _timed(line: str) -> str | None:
-    """`%time x = load()` as Python of the same width, where the rest of the line is a statement that binds something."""
+    """Convert `%time x = load()` to Python of the same width, if the rest is a statement that binds names."""
     body = line.rstrip("\r\n")
     found = re.match(_TIMED, body)
     if found is None or "=" not in body or not _parses(f"{_TIMED_AS} {body[found.end() :]}"):
@@ -100,7 +101,7 @@ def _timed(line: str) -> str | None:
 
 
 def _is_of_another_language(lines: list[str]) -> bool:
-    """Whether a cell of a Databricks notebook is not Python."""
+    """Whether a cell of a Databricks notebook is in another language."""
     if re.match(_OTHER_CELLS, lines[0]):
         return True
     rest = "".join(lines[1:])
@@ -120,7 +121,7 @@ def _replacement(line: str) -> str | None:
         re.fullmatch(_TARGET, target)
         or (re.fullmatch(_OTHER_TARGET, target) and _parses(f"{target.lstrip()} = 0"))
     ):
-        # The name stays bound, to something nobody can decide.
+        # The name stays bound, to an unknown value.
         return f"{indent}{target} = get_ipython()  "
     if re.match(_AUTOMAGIC, body.strip()) and not _parses(body.strip()):
         return f"{indent}pass  "

@@ -41,7 +41,7 @@ class Notebook(Source):
         reader.read()
         self.cells = reader.cells if reader.is_python else []
         self.marker = "# telepathy-lint cell"
-        while any(self.marker in cell.text for cell in self.cells):  # the JSON may spell it in another way
+        while any(self.marker in cell.text for cell in self.cells):  # the marker may be escaped in the JSON
             self.marker += "-"
         self.hidden: list[str] = []
         self.visible: list[Cell] = []
@@ -133,7 +133,7 @@ class Notebook(Source):
         try:
             return parse(text), tuple(problems), text
         except SourceError as error:
-            raise self._placed(error) from error  # every cell parses, the whole does not
+            raise self._placed(error) from error  # each cell parses, but not all together
 
     def _runs_on(self, tree: ast.Module) -> bool:
         """Whether the text after a cell completes it here, although Jupyter runs the cell alone."""

@@ -48,7 +48,7 @@ class JsonReader:
                 raise json.JSONDecodeError("Extra data", self.raw, self._skip(end))
         except json.JSONDecodeError as error:
             raise SourceError(f"not a notebook: {error.msg}", error.lineno, error.colno) from error
-        except ValueError as error:  # a number of more digits than Python reads
+        except ValueError as error:  # a number with too many digits
             raise SourceError(f"not a notebook: {error}") from error
         except RecursionError as error:
             raise SourceError("not a notebook: JSON nested too deeply") from error

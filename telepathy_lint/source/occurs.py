@@ -1,4 +1,4 @@
-"""Whether a regular expression occurs in a text: `re.search` for questions about whole files, at a fraction of its cost."""
+"""Tests whether a regular expression occurs in a text, much faster than `re.search` for whole files."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import cache
 from telepathy_lint.named_tuple import NamedTuple
 
 _IGNORING_CASE = "(?i)"
-#: Characters that mean something else than themselves.
+#: Characters with a special meaning.
 _SPECIAL = frozenset(".^$*+?{}[]()|")
-#: Those after which the character before them may be absent.
+#: Characters after which the preceding character is optional.
 _OPTIONAL = frozenset("*?{")
-#: Conditions on what surrounds a match, which take up no text.
+#: Conditions on the text around a match, which match no text themselves.
 _CONDITIONS = r"(?:\\b|\(\?<?[=!][^()]*\))*"
 
 
 class _Alternative(NamedTuple):
     """One alternative of a regular expression."""
 
-    #: The text that every match begins with.
+    #: The text with which every match begins.
     word: str
-    #: The whole alternative; None if it is nothing but the word.
+    #: The whole alternative; None if it is only the word.
     pattern: str | None
 
     def is_in(self, text: str) -> bool:
@@ -40,10 +40,10 @@ class _Alternative(NamedTuple):
 
 
 def occurs(pattern: str, text: str) -> bool:
-    """Whether `re.search` finds the pattern in the text. The pattern may have no back references.
+    """Whether `re.search` finds the pattern in the text. The pattern must not have back references.
 
-    `re` tries each alternative at each character. Here each is only tried at the places of the word that it begins with,
-    which `str.find` finds fifty times as fast; most of the words are not in the file at all.
+    `re` tries each alternative at each character. Here, each is only tried where its first word occurs, which
+    `str.find` finds fifty times as fast; most of the words are not in the file.
     """
     if pattern.startswith(_IGNORING_CASE):
         text = text.lower()
@@ -61,9 +61,9 @@ def _alternatives(pattern: str) -> tuple[_Alternative, ...]:
 
 
 def _split(pattern: str) -> list[str]:
-    """The alternatives of a pattern; those inside groups and sets stay together."""
+    """The alternatives of a pattern; those inside groups and sets are not split."""
     if re.match(r"\(\?[A-Za-z]", pattern):
-        return [pattern]  # a flag for all of it
+        return [pattern]  # a flag for the whole pattern
     found, start, depth, in_set, place = [], 0, 0, False, 0
     while place < len(pattern):
         character = pattern[place]
@@ -85,7 +85,7 @@ def _split(pattern: str) -> list[str]:
 
 
 def _beginning(alternative: str) -> tuple[str, bool]:
-    """The plain text that an alternative begins with, and whether there is nothing else in it."""
+    """The plain text with which an alternative begins, and whether it is the whole alternative."""
     conditions = re.match(_CONDITIONS, alternative)
     assert conditions is not None
     word, place = "", conditions.end()

@@ -11,14 +11,16 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 LOAD_WORDS = ("from_pretrained", "pipeline")
+#: The module of the companion loader.
+COMPANION = "telepathy_runtime"
 #: Environment variables for the location of Hugging Face models.
 CACHE_VARIABLES = ("HF_HOME", "TRANSFORMERS_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 #: Prefixes of the ids in families that the model registry knows completely.
 ID_PREFIXES = ("meta-llama/", "mistralai/", "Qwen/", "qwen/", "Mistralai/", "Meta-Llama/")
-#: An argument that only calls of transformers' generation have, which may stand in a file that loads nothing.
+#: An argument that only generation calls have; they may be in a file without loads.
 DECODING_WORD = "do_sample"
 
-#: A string or a comment; an unclosed quote runs to the end of its line, as it does for Python's tokenizer.
+#: A string or comment; an unterminated quote ends at the end of the line, as in Python's tokenizer.
 _QUIET = re.compile(
     r'"""(?:[^"\\]+|\\[\s\S]?|"(?!""))*(?:"""|\Z)'
     r"|'''(?:[^'\\]+|\\[\s\S]?|'(?!''))*(?:'''|\Z)"
@@ -30,7 +32,7 @@ _QUIET = re.compile(
 
 _CACHE_VARIABLES = tuple(name.encode() for name in CACHE_VARIABLES)
 _ID_PREFIXES = tuple(prefix.encode() for prefix in ID_PREFIXES)
-#: How the prefixes end, in fewer spellings: most files are done with after a look for these.
+#: The ends of the prefixes, with fewer variants: for most files, searching for these is enough.
 _ID_ENDS = ("lama/", "istralai/", "wen/")
 _ID_END_BYTES = tuple(end.encode() for end in _ID_ENDS)
 
@@ -43,7 +45,7 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
     return (
         b"from_pretrained" in data
         or (b"pipeline" in data and b"transformers" in data)
-        or (b"telepathy_runtime" in data and (b"load_model" in data or b"load_tokenizer" in data))
+        or (b"telepathy_runtime" in data and b"load" in data)
         or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
         or (any(end in data for end in _ID_END_BYTES) and any(prefix in data for prefix in _ID_PREFIXES))
@@ -91,7 +93,7 @@ class CodeWords:
         self._quiet = _QUIET.finditer(text)
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._seen = -1  # up to where strings and comments are known
+        self._seen = -1  # how far strings and comments have been read
         self._found: dict[tuple[str, bool], list[int]] = {}
 
     def _before(self, offset: int) -> int:
@@ -102,7 +104,7 @@ class CodeWords:
                 self._seen = len(self._text)
                 break
             start = self._seen = match.start()
-            # What stands in an f-string may be code: leave it visible.
+            # An f-string may contain code, so it is not hidden.
             if self._text[start - 1 : start] not in _FORMATS or not _is_formatted(self._text, start):
                 self._starts.append(start)
                 self._ends.append(match.end())
@@ -152,7 +154,7 @@ def _is_word(character: str) -> bool:
     return character == "_" or character.isalnum()
 
 
-#: How the prefix of a string ends in whose braces code may stand.
+#: The last character of prefixes of strings that may contain code in braces.
 _FORMATS = frozenset("fFtTrR")
 
 

@@ -26,7 +26,7 @@ _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
 class SourceError(Exception):
-    """The file cannot be linted; says why, and where if that is known (1-based line and column)."""
+    """The file cannot be linted; the message says why, with the 1-based line and column if known."""
 
     def __init__(self, message: str, line: int = 1, column: int = 1, cell: int = -1) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class SourceError(Exception):
 
 
 class Ranges:
-    """Half-open ranges of numbers, and which numbers are in them."""
+    """Half-open ranges of numbers, with a fast test for membership."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self.starts: list[int] = []
@@ -102,7 +102,7 @@ class Source:
 
     def with_text(self, text: str) -> Source:
         """A copy with another text; encoding, byte order mark and newlines stay the same."""
-        # What never was bytes is in no encoding, whatever its first lines declare.
+        # Text that was not decoded from bytes has no encoding, whatever its first lines declare.
         return self.from_text(self.path, text) if self.is_text else type(self)(self.path, self.encode(text))
 
     def encode(self, text: str) -> bytes:
@@ -133,7 +133,7 @@ class Source:
         """Offset of each line's first character."""
         if "\r" in self.text:
             return [0, *(match.end() for match in _NEWLINE.finditer(self.text))]
-        # The start of a line is the end of those before it, newlines and all.
+        # A line starts where the previous lines end, including their newlines.
         starts = [0, *accumulate(map(len, io.StringIO(self.text, newline="\n")))]
         return starts if self.text.endswith("\n") or not self.text else starts[:-1]
 
@@ -174,7 +174,7 @@ class Source:
         return self.text[starts[number - 1] : end]
 
     def ends_cell(self, offset: int) -> bool:
-        """Whether only blanks stand between an offset and the end of its notebook cell; False in a plain file."""
+        """Whether only blanks follow up to the end of the notebook cell; False in a plain file."""
         return False
 
     def line_of(self, offset: int) -> int:
@@ -236,7 +236,7 @@ class Source:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Turn off garbage collection while a tree is built: collections would find nothing and take a quarter of the time."""
+    """Turn off garbage collection while a tree is built: it would find nothing and take a quarter of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -250,17 +250,17 @@ def parse(text: str) -> ast.Module:
     """`ast.parse`, with all errors converted to SourceError."""
     try:
         with without_collections(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in other people's strings are not our business
+            warnings.simplefilter("ignore")  # invalid escapes in strings are not reported
             return ast.parse(text)
     except SyntaxError as error:
-        if "\0" in text:  # what Python says of it, and where, differs from release to release
-            raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
+        if "\0" in text:  # Python's message and position differ between releases
+            raise SourceError("cannot be parsed: it contains a NUL character", _line_of_nul(text)) from error
         raise SourceError(_syntax_message(error), error.lineno or 1, max(error.offset or 1, 1)) from error
-    except UnicodeEncodeError as error:  # only a notebook's JSON can spell half of a character
+    except UnicodeEncodeError as error:  # a lone surrogate, which only a notebook's JSON can contain
         line = text.count("\n", 0, error.start) + 1
-        raise SourceError("cannot be parsed: it holds a lone surrogate", line) from error
+        raise SourceError("cannot be parsed: it contains a lone surrogate", line) from error
     except ValueError as error:
-        raise SourceError("cannot be parsed: it holds a NUL character", _line_of_nul(text)) from error
+        raise SourceError("cannot be parsed: it contains a NUL character", _line_of_nul(text)) from error
     except (RecursionError, MemoryError) as error:
         raise SourceError("cannot be parsed: nested too deeply for this Python") from error
 
@@ -309,7 +309,7 @@ def declared_encoding(data: bytes) -> str:
         raise SourceError(f"unknown encoding {name!r} declared") from error
     if not getattr(codec, "_is_text_encoding", True):
         raise SourceError(f"{name!r} is declared as encoding, but is not a text encoding")
-    # Behind the mark Python's parser takes nothing but this spelling: not utf8 or U8, which mean the same elsewhere.
+    # After a byte order mark, Python's parser only accepts this spelling, not synonyms such as utf8 or U8.
     spelled = f"{name.lower().replace('_', '-')}-"
     if data.startswith(codecs.BOM_UTF8) and not spelled.startswith("utf-8-"):
         raise SourceError(f"declares {name!r} but starts with a UTF-8 byte order mark")

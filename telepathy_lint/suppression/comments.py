@@ -3,8 +3,8 @@
 model = load(ID, device_map="auto")  # noqa: TLP101     this line (flake8's rules: first match, codes are prefixes)
 # flake8: noqa                                          the whole file
 # flake8: noqa: TLP101                                  the whole file, these codes
-# telepathy-lint: disable-file=TLP101                   the same, without flake8 taking notice
-# telepathy-lint: disable=TLP101 ... enable=TLP101      a range; behind code on the same line: that line only
+# telepathy-lint: disable-file=TLP101                   the same, but ignored by flake8
+# telepathy-lint: disable=TLP101 ... enable=TLP101      a range; after code on a line: only that line
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # flake8.defaults.NOQA_INLINE_REGEXP, the same from flake8 6.0 to 7.5.
 NOQA = r"(?i)# noqa(?::[\s]?(?P<codes>([A-Z]+[0-9]+(?:[,\s]+)?)+))?"
-# flake8 matches this at the start of any physical line, whatever follows; the codes are ours (and Ruff's) reading.
+# flake8 matches this at the start of any physical line, with any text after it; we read the codes as Ruff
+# does.
 _NOQA_FILE = (
     r"(?im)(?:^|(?<=\r))[^\S\r\n]*# flake8[:=]\s*noqa"
     r"(?:[^\S\r\n]*:[^\S\r\n]*(?P<codes>[A-Z]+[0-9]+(?:(?:,|[^\S\r\n])+[A-Z]+[0-9]+)*))?"
@@ -48,7 +49,7 @@ class Directive(NamedTuple):
     last_line: int
     #: Codes, prefixes or names; None for everything.
     selectors: tuple[str, ...] | None
-    #: Where each selector stands in the text, for its removal.
+    #: The positions of the selectors in the text, to remove them.
     places: tuple[tuple[int, int], ...] = ()
 
     def covers(self, violation: Violation) -> bool:
@@ -83,7 +84,7 @@ class Suppressions:
         self._kinds: dict[str, list[Violation]] = {}
         for violation in violations:
             self._kinds.setdefault(violation.code, []).append(violation)
-        # Only a comment that could matter makes the file worth tokenizing; `every` asks for all of ours.
+        # Tokenizing is slow, so only do it if a comment may apply; with `every`, for each of our comments.
         self.noqa = [
             match
             for match in re.finditer(NOQA, source.text)
@@ -142,7 +143,7 @@ def noqa_lines(source: Source, violation: Violation) -> tuple[int, ...]:
     if violation.site is None:
         return (line,)
     span = violation.site.span
-    # A span counts lines inside its cell; the finding's own line says where that cell stands in the joined text.
+    # Spans count lines within their cell; subtract to get the cell's position in the joined text.
     offset = line - violation.line
     return tuple(dict.fromkeys((line, span.line + offset, span.end_line + offset)))
 
@@ -157,12 +158,12 @@ class LineGroups:
         self._read()
 
     def _read(self) -> None:
-        import tokenize  # takes long; few files have comments that could silence anything
+        import tokenize  # tokenizing is slow, and few files have suppression comments
 
         skipped = (tokenize.ENDMARKER, tokenize.DEDENT)
         ends = (tokenize.NL, tokenize.NEWLINE)
         first, last = 0, -1
-        # Where tokenizing fails, flake8 looks at each physical line alone.
+        # If tokenizing fails, flake8 treats each physical line separately.
         with suppress(tokenize.TokenError, SyntaxError):
             for kind, _, (start, _), (end, _), _ in tokenize.generate_tokens(
                 physical_lines(self.source).__next__
@@ -276,7 +277,7 @@ def _ranges(source: Source) -> Iterator[Directive]:
     if "telepathy-lint:" not in source.text:
         return
     begun: list[Directive] = []
-    #: For each code (None: everything) the places in `begun` of the ranges in which it is still disabled.
+    #: For each code (None: all codes), the indices in `begun` of the ranges in which it is still disabled.
     open_: dict[str | None, list[int]] = {}
     last_line = len(source.line_starts)
     for match in _comments(source):
@@ -292,7 +293,7 @@ def _ranges(source: Source) -> Iterator[Directive]:
             for code in dict.fromkeys(whole.selectors or (None,)):
                 open_.setdefault(code, []).append(len(begun))
             begun.append(whole)
-        else:  # ends what it names, in every range still open; without names it ends them all
+        else:  # ends the named codes in all open ranges; without names, ends all ranges
             codes = re.split(_SEPARATOR, match["codes"]) if match["codes"] else list(open_)
             yield from _closed(begun, open_, codes, line)
     yield from _closed(begun, open_, list(open_), last_line)
@@ -301,7 +302,7 @@ def _ranges(source: Source) -> Iterator[Directive]:
 def _closed(
     begun: Sequence[Directive], open_: dict[str | None, list[int]], codes: Iterable[str | None], line: int
 ) -> Iterator[Directive]:
-    """The ranges, or their parts, in which the codes end on a line."""
+    """The ranges, or parts of them, that end on a line for the codes."""
     ended: dict[int, set[str | None]] = {}
     for code in codes:
         for place in open_.pop(code, ()):

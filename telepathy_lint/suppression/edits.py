@@ -33,7 +33,7 @@ class Unknown(NamedTuple):
     start: int
     end: int
     selector: str
-    #: It stands in an `enable`, which suppresses nothing and so is never an unused suppression.
+    #: Whether it is in an `enable`, which suppresses nothing and so cannot be an unused suppression.
     enables: bool
 
 
@@ -95,7 +95,7 @@ def unused(source: Source, violations: Sequence[Violation], enabled: Sequence[Ru
     unknown_places = {one.start for one in unknown(source)}
     for directive in suppressions.all_directives():
         if not comments.hold(directive.start):
-            continue  # in a string: not somebody's comment, and not to be cut out
+            continue  # in a string, not a comment: it must not be removed
         if directive.selectors is None:
             ours = "telepathy-lint" in source.text[directive.start : directive.end]
             if ours and not suppressions.serves(directive, None):
@@ -150,7 +150,7 @@ def _removal(source: Source, directive: Directive, idle: Sequence[str]) -> Fix |
     message = f"remove {', '.join(idle)}"
     if len(idle) == len(directive.selectors):
         edit = _whole(source, directive)
-        # Without this comment, another one behind it might begin to count.
+        # Without this comment, text after it might become a suppression comment.
         return Fix("safe", message, (edit,)) if not re.search(_MAY_COUNT, edit.text) else None
     edits = []
     for number, (selector, (start, end)) in enumerate(

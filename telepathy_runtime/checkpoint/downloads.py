@@ -13,7 +13,7 @@ from telepathy_runtime.errors import DiskFullError, ReadOnlyCacheError
 from telepathy_runtime.machine import caches
 from telepathy_runtime.machine.caches import Cache
 
-_TIMEOUT = 10.0  # seconds; without an answer the load goes on and meets the same hub itself
+_TIMEOUT = 10.0  # seconds; after a timeout the load continues and contacts the hub itself
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ def refuse_hopeless(download: Download | None) -> None:
     if not cache.writable and not (download.begun and not download.size):
         error: Any = ReadOnlyCacheError(
             asked,
-            f"the cache {cache.path} (from {cache.chosen_by}) accepts no files",
-            "point HF_HOME or cache_dir= at a folder that does, or download the files beforehand",
+            f"the cache {cache.path} (from {cache.chosen_by}) is not writable",
+            "point HF_HOME or cache_dir= at a writable folder, or download the files beforehand",
         )
         error.errno = errno.EACCES
         raise error
     if download.size is not None and cache.free_bytes is not None and download.size > cache.free_bytes:
         error = DiskFullError(
             asked,
-            f"it takes {download.size / 2**30:.2f} GiB and the disk of {cache.path} (from {cache.chosen_by}) has "
+            f"the download takes {download.size / 2**30:.2f} GiB and the disk of {cache.path} (from {cache.chosen_by}) has "
             f"{cache.free_bytes / 2**30:.2f} GiB free",
-            "free some, or point HF_HOME or cache_dir= at a larger disk",
+            "free some space, or point HF_HOME or cache_dir= at a larger disk",
         )
         error.errno = errno.ENOSPC
         raise error
@@ -84,7 +84,7 @@ def is_hub_id(model_id: str) -> bool:
 
 
 def looks_like_path(model_id: str) -> bool:
-    """A hub id has at most one slash, and starts with neither a dot nor a slash."""
+    """Whether `model_id` looks like a path: a hub id has at most one slash and does not begin with a dot or slash."""
     return model_id.startswith((".", "/", "~")) or model_id.count("/") > 1 or "\\" in model_id
 
 
@@ -96,7 +96,7 @@ def _present(model_id: str, keywords: Mapping[str, Any]) -> int | None:
     try:
         found = checkpoint.read(folder, variant=keywords.get("variant"))
     except (checkpoint.UnreadableError, OSError):
-        return None  # damaged: the load will say so
+        return None  # damaged: loading it raises the error
     if found is None:
         return 0
     here = [file for file in found.files if file.is_file()]
@@ -117,7 +117,7 @@ def _remote_size(model_id: str, keywords: Mapping[str, Any]) -> int | None:
         )
         sizes = {str(entry.rfilename): int(entry.size or 0) for entry in info.siblings or ()}
     except Exception:
-        return None  # gated, missing, unreachable: from_pretrained meets it too, and is explained there
+        return None  # gated, missing or unreachable: from_pretrained raises the error
     prefix = f"{keywords['subfolder']}/" if keywords.get("subfolder") else ""
     for start, end in (("model", ".safetensors"), ("pytorch_model", ".bin")):
         chosen = [

@@ -1,7 +1,7 @@
-"""A checkpoint on disk: its files, and the dtype and shape of every tensor from the headers. Standard library only.
+"""Reads a checkpoint on disk: its files, and the dtype and shape of every tensor. Standard library only.
 
-A safetensors file begins with the length of its header (8 bytes, little endian) and the header as JSON. Exact sizes can
-therefore be read from a few kilobytes, without torch.
+A safetensors file begins with the length of its header (8 bytes, little endian) and the header as JSON. So a
+few kilobytes are enough to know exact sizes, without torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from telepathy_runtime.machine import caches
 
-# safetensors' names; its float types are converted to the dtype asked for, its integers stay what they are.
+# Names as in safetensors. Floats are converted to the requested dtype; integers are not.
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 _ITEM_SIZE = _FLOATS | {
     "I64": 8,
@@ -92,7 +92,7 @@ def locate(
 ) -> Path | None:
     """The folder with the files of `model_id`: the folder itself, or its snapshot in the hub cache. None if not found."""
     if not os.fspath(model_id):
-        return None  # no id: the weights are given as they are, and Path("") would be the working directory
+        return None  # the weights are passed as objects; Path("") would be the working directory
     folder: Path | None = Path(model_id).expanduser() if isinstance(model_id, os.PathLike) else Path(model_id)
     if folder is not None and not folder.is_dir():
         folder = caches.snapshot(os.fspath(model_id), revision=revision, cache_dir=cache_dir)
@@ -153,7 +153,7 @@ def _safetensors(directory: Path, files: tuple[Path, ...]) -> Checkpoint:
 
 
 def header(file: Path) -> dict[str, Tensor]:
-    """Name -> dtype and shape of every tensor in a safetensors file. Raises UnreadableError when it is damaged."""
+    """Return the dtype and shape of each tensor of a safetensors file, by name. Raises UnreadableError if damaged."""
     with file.open("rb") as stream:
         start = stream.read(8)
         if start == _POINTER[:8]:
@@ -178,7 +178,7 @@ def header(file: Path) -> dict[str, Tensor]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableError(f"{file} has a damaged header: {error}") from error
     if 8 + length + end > size:
-        raise UnreadableError(f"{file} is cut short: {size} bytes, its header promises {8 + length + end}")
+        raise UnreadableError(f"{file} is truncated: it has {size} of {8 + length + end} bytes")
     return found
 
 
@@ -186,7 +186,7 @@ def _refuse_pointer(file: Path) -> None:
     with file.open("rb") as stream:
         if stream.read(len(_POINTER)) == _POINTER:
             raise UnreadableError(
-                f"{file} is a Git LFS pointer, the file itself was not fetched: run `git lfs pull` in its folder"
+                f"{file} is a Git LFS pointer; run `git lfs pull` in its folder to fetch the file"
             )
 
 
@@ -209,5 +209,5 @@ def _json(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UnreadableError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise UnreadableError(f"{file} holds no JSON object")
+        raise UnreadableError(f"{file} does not contain a JSON object")
     return content

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from telepathy_runtime.checkpoint.files import UnreadableError
 
-#: Type of a tensor -> (elements of a block, bytes of a block), as the GGUF format numbers its types.
+#: Tensor type number of the GGUF format -> (elements per block, bytes per block).
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66),
@@ -17,10 +17,10 @@ _BLOCKS = {
     24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66),
     39: (32, 17),
 }  # fmt: skip
-#: Type of a metadata value -> its struct letter; 8 is a string, 9 a list.
+#: Type number of a metadata value -> its struct letter; 8 is a string, 9 a list.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _LIST = 8, 9
-_MOST = 100_000_000  # entries or bytes of one value: more is a damaged file
+_MOST = 100_000_000  # entries, or bytes of one value; more means that the file is damaged
 
 
 class Header(NamedTuple):

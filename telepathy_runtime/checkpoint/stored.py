@@ -1,4 +1,4 @@
-"""What a parameter really takes: a quantised one is called by the dtype it stands for and stored as others."""
+"""The stored size of a parameter; a quantised one reports the dtype that it stands for, not the one it is stored in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def pieces(tensor: Any) -> Iterator[Any]:
-    """The plain tensors in which `tensor` is stored: itself, or those inside a tensor of torchao, quanto or bitsandbytes."""
+    """The plain tensors that store `tensor`: itself, or those inside a torchao, quanto or bitsandbytes tensor."""
     flatten = getattr(tensor, "__tensor_flatten__", None)
     inner = getattr(tensor, "data", None) if flatten is None else tensor
     flatten = flatten or getattr(inner, "__tensor_flatten__", None)
@@ -33,12 +33,12 @@ def _tensors(found: Any) -> Iterator[Any]:
 
 
 def size(tensor: Any) -> int:
-    """Bytes in memory."""
+    """Bytes of `tensor` in memory."""
     return sum(int(part.numel()) * int(part.element_size()) for part in pieces(tensor))
 
 
 def numbers(tensor: Any) -> int:
-    """How many weights `tensor` stands for: two of four bits are packed into one byte."""
+    """The number of weights in `tensor`; one byte holds two four-bit weights."""
     shape = getattr(getattr(tensor, "quant_state", None), "shape", None)
     if shape is None:
         return int(tensor.numel())

@@ -1,8 +1,8 @@
-"""Which attention implementation: the best one that package, capability, dtype and class all allow.
+"""Chooses the attention implementation: the fastest that the package, GPU, dtype and class all support.
 
-transformers checks package and class, and its check of the compute capability is never reached: FlashAttention 2 on a
-V100 is accepted and fails in the kernel. It also answers a missing package by downloading a kernel from the hub where
-it can. Here nothing is downloaded to find out, and a name the caller asked for is never replaced by another.
+transformers checks the package and the class, but never reaches its check of the compute capability: it
+accepts FlashAttention 2 on a V100, and the kernel fails. If a package is missing, it may download a kernel
+from the hub. This module downloads nothing, and never replaces a name that the caller requested.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ RESOLVE = "resolve"
 
 @dataclass(frozen=True)
 class ClassTraits:
-    """What a model class says about itself. `parts` are the models of a composite one, each with its own flags."""
+    """Flags of a model class. `parts` are the models inside a composite model, each with its own flags."""
 
     name: str
     sdpa: bool = True
     flash: bool = True
     flex: bool = True
     generates: bool = True
-    # gpt-oss and a few others name the only flash kernels they work with; asking for another one is rewritten to those,
-    # and they are downloaded.
+    # The only flash kernels that gpt-oss and a few others support. transformers replaces other requests by
+    # these and downloads them.
     only_flash: tuple[str, ...] = ()
     head_size: int | None = None
     parts: tuple[ClassTraits, ...] = field(default=())
@@ -54,7 +54,8 @@ class _Flash:
 
 
 _ANY = (99, 9)
-# Best first for each capability: FA4 is written for 10 and runs on 9, FA3 is written for 9 and runs nowhere else.
+# Fastest first for each capability: FA4 is written for 10 and runs on 9; FA3 is written for 9 and runs only
+# there.
 _FLASH = {
     "flash_attention_4": _Flash("flash_attention_4", "flash-attn-4", (9, 0), _ANY),
     "flash_attention_3": _Flash("flash_attention_3", "flash-attn-3", (9, 0), (9, 9)),
@@ -63,7 +64,7 @@ _FLASH = {
 _ORDER_HOPPER = ("flash_attention_3", "flash_attention_4", "flash_attention_2")
 _ORDER = ("flash_attention_4", "flash_attention_3", "flash_attention_2")
 _HALF = {"bfloat16", "float16"}
-_LARGEST_HEAD = 256  # of all three kernels
+_LARGEST_HEAD = 256  # for all three kernels
 
 
 def choose_attention(
@@ -75,30 +76,31 @@ def choose_attention(
     on_accelerator: bool = True,
     wants_attentions: bool = False,
 ) -> Choice[Any]:
-    """Decide `attn_implementation`. Pure.
+    """Decide `attn_implementation`; a pure function.
 
-    `traits` None means that the class is not known, `dtype` None that the dtype is not; `on_accelerator` says whether the
-    load puts the weights on a GPU. Raises
-    AttentionError when a flash attention was asked for by name and cannot work.
+    `traits` and `dtype` are None if unknown. `on_accelerator`: whether the load puts the weights on a GPU.
+    Raises AttentionError if a flash attention was requested by name and cannot work.
     """
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if not (isinstance(asked, str) and asked == RESOLVE):
         return _explicit(machine, asked, traits, dtype)
     if wants_attentions:
         return Choice(
             "eager",
-            "output_attentions is wanted, and only eager attention returns attentions",
+            "output_attentions is set, and only eager attention returns attention weights",
             (
                 "output_attentions selects eager attention, which is slower and takes memory quadratic in the length",
             ),
         )
     if traits is None:
         return Choice(
-            None, "the class is not known here; transformers takes sdpa where the class has it, else eager"
+            None, "the class is unknown; transformers uses sdpa if the class supports it, else eager"
         )
     if dtype is None:
-        return _without_flash(machine, traits, "the dtype is not known, and flash attention needs a half one")
+        return _without_flash(
+            machine, traits, "the dtype is unknown, and flash attention needs a 16-bit dtype"
+        )
     if not on_accelerator and machine.accelerator != "cpu":
         return _without_flash(machine, traits, "this load does not put the weights on a GPU")
     refused = []
@@ -114,17 +116,18 @@ def _without_flash(machine: Machine, traits: ClassTraits, why: str) -> Choice[An
     if all(part.sdpa for part in traits.all()):
         return Choice("sdpa", why, told=False)
     if any(part.sdpa for part in traits.all()):
-        # One name for all parts would be refused by one of them; the default chooses for each part.
+        # Some part would refuse a single name for all parts; the default chooses for each part.
         return Choice(
-            None, f"{why}; not every part of {traits.name} has sdpa, transformers chooses for each part"
+            None,
+            f"{why}; not every part of {traits.name} supports sdpa, so transformers chooses for each part",
         )
     if _flex_compiles(machine) and all(part.flex for part in traits.all()):
-        return Choice("flex_attention", f"{why}; {traits.name} has no sdpa")
-    return Choice("eager", f"{why}; {traits.name} has no sdpa", told=False)
+        return Choice("flex_attention", f"{why}; {traits.name} does not support sdpa")
+    return Choice("eager", f"{why}; {traits.name} does not support sdpa", told=False)
 
 
 def _flex_compiles(machine: Machine) -> bool:
-    # Uncompiled, flex attention computes the whole score matrix: then eager is the honest name for it.
+    # Without compilation, flex attention computes the whole score matrix, as eager does.
     return (
         machine.accelerator == "cuda"
         and "flex_attention" in machine.packaged_attention
@@ -140,7 +143,7 @@ def _flash_order(machine: Machine) -> tuple[str, ...]:
 
 
 def _capabilities(machine: Machine) -> list[tuple[int, int]]:
-    """Of the devices that this process will use: its own among several processes, else all."""
+    """Compute capabilities of the devices that this process uses: its own if there are several processes, else all."""
     used = machine.devices
     if machine.launcher.distributed and used:
         used = (used[machine.device_index()],)
@@ -159,13 +162,13 @@ def _gpu(machine: Machine) -> str:
 def flash_obstacle(
     name: str, machine: Machine, traits: ClassTraits | None, dtype: str | None, *, from_hub: bool = False
 ) -> str | None:
-    """Why a flash attention cannot be used: the first of device, package, capability, dtype, class. None: it can.
+    """Return why a flash attention cannot be used (device, package, capability, dtype or class); None if it can.
 
-    `from_hub` takes the package for granted: transformers will bring the kernel from the hub.
+    With `from_hub`, the package is not checked: transformers gets the kernel from the hub.
     """
     flash = _FLASH[name]
     if machine.accelerator != "cuda":
-        return f"it runs on CUDA devices, this is {machine.accelerator}"
+        return f"it runs on CUDA devices, not on {machine.accelerator}"
     return (
         (None if from_hub else _package_obstacle(flash, machine))
         or _capability_obstacle(flash, machine)
@@ -176,7 +179,7 @@ def flash_obstacle(
 
 def _package_obstacle(flash: _Flash, machine: Machine) -> str | None:
     if flash.name not in machine.known_attention:
-        return f"transformers {machine.versions.get('transformers', '')} does not know it"
+        return f"transformers {machine.versions.get('transformers', '')} does not support it"
     if flash.distribution not in machine.versions:
         return f"package {flash.distribution} is not installed"
     if flash.name not in machine.packaged_attention:
@@ -188,7 +191,7 @@ def _package_obstacle(flash: _Flash, machine: Machine) -> str | None:
 
 def _capability_obstacle(flash: _Flash, machine: Machine) -> str | None:
     if machine.rocm:
-        return None  # AMD numbers its devices differently; its build of the package decides
+        return None  # AMD numbers its devices differently; its build of the package checks them
     for capability in _capabilities(machine):
         if not flash.lowest <= capability <= flash.highest:
             return f"it needs compute capability {flash.capability()}, found {capability[0]}.{capability[1]}"
@@ -208,7 +211,7 @@ def _class_obstacle(flash: _Flash, traits: ClassTraits, from_hub: bool) -> str |
         if part.only_flash and flash.name not in part.only_flash and not from_hub:
             return f"{part.name} only works with {', '.join(part.only_flash)}"
         if part.head_size is not None and part.head_size > _LARGEST_HEAD:
-            return f"{part.name} has heads of {part.head_size}, the kernels stop at {_LARGEST_HEAD}"
+            return f"{part.name} has heads of size {part.head_size}, but the kernels support at most {_LARGEST_HEAD}"
     return None
 
 
@@ -216,20 +219,20 @@ def _explicit(machine: Machine, asked: Any, traits: ClassTraits | None, dtype: s
     for name in asked.values() if isinstance(asked, dict) else (asked,):
         if not isinstance(name, str) or name not in _FLASH:
             continue
-        # A missing package is not the end where `kernels` is installed: transformers then brings the same kernel from the
-        # hub. The caller asked for it by name, so that download is transformers' to make or to refuse.
+        # If `kernels` is installed, transformers replaces a missing package by the same kernel from the hub.
+        # The caller requested it by name, so transformers decides about that download.
         from_hub = "kernels" in machine.versions and name in machine.known_attention
         obstacle = flash_obstacle(name, machine, traits, dtype, from_hub=from_hub)
         if obstacle is not None:
             raise AttentionError(
                 f'attn_implementation="{name}"',
                 obstacle,
-                'leave attn_implementation out, or ask for "sdpa" or "eager"',
+                'omit attn_implementation, or pass "sdpa" or "eager"',
             )
     if isinstance(asked, str) and asked == "sdpa" and traits is not None and not traits.sdpa:
         raise AttentionError(
             'attn_implementation="sdpa"',
             f"{traits.name} does not support it",
-            'leave attn_implementation out, or ask for "eager"',
+            'omit attn_implementation, or pass "eager"',
         )
     return Choice(asked, "as given")

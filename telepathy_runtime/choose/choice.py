@@ -1,4 +1,4 @@
-"""A decision together with its reason: what every resolver returns and every plan is made of."""
+"""A decision with its reason. Resolvers return choices, and a plan consists of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Choice(Generic[T]):
-    """`value` is what transformers will be given (None: nothing), `because` one clause that says why."""
+    """`value` is passed to transformers (None: not passed); `because` is one clause that gives the reason."""
 
     value: T
     because: str
     warnings: tuple[str, ...] = ()
-    # False: `value` is what transformers takes by itself, and it is not told. Its default looks at more than the plan can
-    # (a part without sdpa, a soft cap), and a name that it would not have taken is an error or other numbers.
+    # False: `value` is what transformers chooses by default, so it is not passed. The default considers more
+    # than the plan can (a part without sdpa, a soft cap); passing a wrong name would raise an error or change
+    # results.
     told: bool = True
 
     def describe(self, name: str) -> str:
@@ -27,7 +28,7 @@ class Choice(Generic[T]):
 
 
 def show(value: object) -> str:
-    """A value as a reader wants it: dtypes without `torch.`, classes by name, None as what None means here."""
+    """Format a value for people: dtypes without `torch.`, classes by name, None as its meaning here."""
     if value is None:
         return "(left to transformers)"
     if isinstance(value, type):
@@ -39,7 +40,7 @@ def show(value: object) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """Convert a value to one that JSON can represent."""
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, Mapping):

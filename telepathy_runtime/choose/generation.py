@@ -1,8 +1,9 @@
-"""Generation settings: a request merged into what the checkpoint ships, never put in its place.
+"""Generation settings: merges a request into the settings that a checkpoint ships, instead of replacing them.
 
-`from_pretrained(generation_config=...)` replaces the shipped settings, stop ids included, and a greedy generation then
-runs to its cap. Setting `do_sample=False` alone leaves temperature behind (and save_pretrained refuses) and leaves a
-repetition penalty that changes most greedy outputs. `apply_generation_config` is the merge that does neither.
+`from_pretrained(generation_config=...)` replaces the shipped settings, including the stop ids, so a greedy
+generation runs to its length limit. Setting only `do_sample=False` keeps the temperature, with which
+save_pretrained raises, and a repetition penalty, which changes most greedy outputs. `apply_generation_config`
+avoids both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from telepathy_runtime.choose import remembered
 from telepathy_runtime.errors import NotGenerativeError
 from telepathy_runtime.machine.environment import need
 
-# Greedy and neutral: the same text for the same prompt, whoever runs it.
+# Greedy and neutral: the same prompt gives the same text.
 DEFAULTS: Mapping[str, Any] = {
     "max_new_tokens": 256,
     "do_sample": False,
@@ -25,7 +26,7 @@ DEFAULTS: Mapping[str, Any] = {
     "repetition_penalty": 1.0,
 }
 SAMPLING = remembered.SAMPLING
-# Not switched off by do_sample=False.
+# do_sample=False does not switch these off.
 PENALTIES = (
     "repetition_penalty",
     "encoder_repetition_penalty",
@@ -45,19 +46,20 @@ _NOT_SETTINGS = ("transformers_version",)
 
 
 def __getattr__(name: str) -> Any:
-    if name == remembered.NAME:  # pickle and deepcopy find the class by its name
+    if name == remembered.NAME:  # pickle and deepcopy look the class up by its name
         return remembered.remembering()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def default_generation_config(tokenizer: Any = None, **overrides: Any) -> Any:
-    """A GenerationConfig: greedy, at most 256 new tokens, no penalty, one beam; `overrides` on top.
+    """Return a GenerationConfig: greedy, at most 256 new tokens, no penalty, one beam, with `overrides` applied.
 
-    With a tokenizer it also carries its stop and pad ids. It is a request, for load_model(generation_config=...),
-    apply_generation_config(model, ...) or generate(generation_config=...). Asked to sample without saying how
-    (`do_sample=True` alone), it leaves temperature and top_p open, and the merge keeps those of the checkpoint.
+    With a tokenizer it also has its stop and pad ids. Pass it to load_model(generation_config=...),
+    apply_generation_config(model, ...) or generate(generation_config=...). With `do_sample=True` alone,
+    temperature and top_p stay unset, and the merge keeps those of the checkpoint.
 
-    The 256 are a default: any length that is stated, here or at generate(), in a pipeline or by a trainer, replaces them.
+    The limit of 256 is a default: any length set here, in generate(), in a pipeline or by a trainer replaces
+    it.
     """
     fields = dict(DEFAULTS)
     if overrides.get("do_sample"):
@@ -80,16 +82,17 @@ def apply_generation_config(
 ) -> dict[str, Any]:
     """Merge `config` (default: default_generation_config(tokenizer)) and `overrides` into model.generation_config.
 
-    Stop ids are the union of shipped, asked-for and the tokenizer's. Under greedy the sampling fields are cleared and
-    inherited penalties neutralised. A missing pad id becomes the tokenizer's, else the first stop id, which is what
-    generate() would take. Fields nobody asked about stay as shipped.
+    The stop ids are those shipped, those requested and those of the tokenizer. A greedy request clears the
+    sampling fields and neutralises inherited penalties. A missing pad id becomes the tokenizer's, else the
+    first stop id, as in generate(). Other fields stay as shipped.
 
-    What the loader chose by itself gives way: a length stated at generate() replaces its 256 tokens, do_sample=True brings
-    back the checkpoint's own temperature, and save_pretrained() writes what was shipped with what the caller set.
+    The loader's own choices yield to the caller's: a length passed to generate() replaces the 256 tokens,
+    do_sample=True restores the checkpoint's temperature, and save_pretrained() writes the shipped settings
+    with the caller's changes.
 
-    A pipeline is taken as well: it generates with a copy of its model's config, so both are merged into.
+    `model` may also be a pipeline. It generates with a copy of its model's config, so both are changed.
 
-    Returns what changed: field -> (before, after). Raises NotGenerativeError when the model cannot generate.
+    Returns the changes as field -> (before, after). Raises NotGenerativeError if the model cannot generate.
     """
     inner = getattr(model, "model", None)
     if not generates(model) and generates(inner):
@@ -120,7 +123,7 @@ def apply_generation_config(
 
 
 def generates(model: Any) -> bool:
-    """Whether `model` has a generation config to merge into. Looks through peft and other wrappers."""
+    """Whether `model` has a generation config to merge into; unwraps peft and other wrappers."""
     can_generate = getattr(model, "can_generate", None)
     return (
         bool(can_generate is not None and can_generate())
@@ -131,9 +134,9 @@ def generates(model: Any) -> bool:
 def merge(
     shipped: Any, asked: Mapping[str, Any], *, tokenizer: Any = None, stated: frozenset[str] | None = None
 ) -> Any:
-    """A new GenerationConfig: `shipped` with the fields `asked` for, made consistent. Changes neither argument.
+    """Return a new GenerationConfig: `shipped` with the fields of `asked`, made consistent. Changes neither argument.
 
-    `stated` are those among `asked` that the caller chose (None: all); the loader's own choices give way to callers.
+    `stated` are the fields of `asked` that the caller chose (None: all); the others yield to later settings.
     """
     ours = isinstance(shipped, remembered.remembering())
     merged = shipped.plain() if ours else copy.deepcopy(shipped)
@@ -162,8 +165,8 @@ def _merge_into(merged: Any, shipped: Any, asked: Mapping[str, Any], tokenizer: 
         if name not in _TOKENS:
             setattr(merged, name, value)
     for name, older in _LENGTHS.items():
-        # Of the two ways to say one length the one that was asked for stays: else generate() reports the conflict at
-        # every call, and lets the newer win even where the older was asked for.
+        # Keep only the requested one of the two length fields. With both, generate() warns at every call and
+        # uses the newer one even if the older one was requested.
         if asked.get(name) is not None and older not in asked:
             setattr(merged, older, getattr(blank, older))
         elif asked.get(older) is not None and name not in asked:
@@ -180,7 +183,7 @@ def _merge_into(merged: Any, shipped: Any, asked: Mapping[str, Any], tokenizer: 
             if name not in asked and hasattr(merged, name):
                 setattr(merged, name, getattr(blank, name, None))
         if not merged.do_sample and "num_return_sequences" not in asked:
-            merged.num_return_sequences = blank.num_return_sequences  # of one beam there is one sequence
+            merged.num_return_sequences = blank.num_return_sequences  # one beam returns one sequence
     ids = _token_ids(tokenizer)
     stops = union(shipped.eos_token_id, asked.get("eos_token_id"), ids.get("eos_token_id"))
     merged.eos_token_id = stops
@@ -190,13 +193,13 @@ def _merge_into(merged: Any, shipped: Any, asked: Mapping[str, Any], tokenizer: 
 
 
 def _stated(config: Any) -> frozenset[str]:
-    """The fields that the caller chose: those a request remembers, else all that differ from an untouched config."""
+    """The fields that the caller chose: those recorded in a request, else all that differ from an untouched config."""
     remembers = getattr(config, "stated", None)
     return frozenset(_asked(config)) if remembers is None else remembers
 
 
 def _asked(config: Any) -> dict[str, Any]:
-    """The fields a GenerationConfig asks for: those it remembers, else those that differ from an untouched one."""
+    """The fields that a GenerationConfig requests: those recorded in it, else those that differ from the defaults."""
     fields = {
         name: value
         for name, value in vars(config).items()
@@ -211,7 +214,7 @@ def _asked(config: Any) -> dict[str, Any]:
 
 
 def union(*found: Any) -> Any:
-    """Stop ids in order of first appearance; a lone one stays an int, none stays None."""
+    """Combine stop ids in order of first appearance; a single id stays an int, no id stays None."""
     ids: list[int] = []
     for value in found:
         for one in value if isinstance(value, (list, tuple)) else () if value is None else (value,):
@@ -241,7 +244,7 @@ def _public(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def warnings(changed: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the default changed that a reader would not expect of greedy: beams that the checkpoint ships are gone."""
+    """Warnings about changes that greedy decoding does not imply: the beams that the checkpoint ships are dropped."""
     beams = (changed.get("num_beams") or (None, None))[0]
     if not beams or beams == 1:
         return ()

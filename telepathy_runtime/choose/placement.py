@@ -1,7 +1,7 @@
-"""Where the weights go: the device map, chosen from the machine, the launcher and the size of the checkpoint.
+"""Chooses the device map from the machine, the launcher and the size of the checkpoint.
 
-The order is fixed: an explicit value; whoever shards owns the placement (ZeRO-3, FSDP, tensor parallelism); several
-processes get one device each, by local rank; one process gets its one GPU if the weights fit, or shares them out.
+In this order: an explicit value; none if ZeRO-3, FSDP or tensor parallelism places the weights; with several
+processes, one device each by local rank; with one process, its only GPU if the weights fit, else "auto".
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 RESOLVE = "resolve"
-# "auto" fills a GPU to 90 %; accelerate may also keep room there for the largest layer, by version and shape.
+# "auto" fills a GPU to 90 %; depending on its version, accelerate also reserves space for the largest layer.
 USABLE_SHARE = 0.9
-# No layer is larger than the whole model: where twice the weights fit, "auto" puts all of them on the GPU.
+# A layer is never larger than the model: if twice the weights fit, "auto" puts all of them on the GPU.
 _SURELY_FITS = 2
 
 _SPREAD = {"auto", "balanced", "balanced_low_0", "sequential"}
@@ -42,18 +42,19 @@ def choose_device_map(
     offload: bool = False,
     purpose: str | None = None,
 ) -> Choice[Any]:
-    """Decide the device map. Pure.
+    """Decide the device map; a pure function.
 
-    `weight_bytes` is what the weights will take on the device in the dtype they are loaded in (None: unknown).
-    `offload` says that the call has an `offload_...` argument. One process on one GPU gets a map onto the GPU only where
-    "auto" would give the same, and "auto" elsewhere. One process that trains gets one GPU whole: a Trainer refuses weights
-    that "auto" spread or spilled, or trains on one GPU at a time.
-    Raises DeviceMapError for an explicit map where ZeRO-3 places the weights. What tensor parallelism refuses differs
-    between releases of transformers, and is left to them.
+    `weight_bytes` is the size of the weights on the device in the dtype they are loaded in (None: unknown).
+    `offload`: whether the call has an `offload_...` argument. A single process with one GPU gets a map onto
+    that GPU only if "auto" would give the same, else "auto". A single process that trains gets one whole GPU:
+    a Trainer refuses weights that "auto" put on the CPU or disk, and trains on one of several GPUs at a time.
+
+    Raises DeviceMapError for an explicit map if ZeRO-3 places the weights. Conflicts with tensor parallelism
+    differ between releases of transformers, which reports them itself.
     """
     owner = "tensor-parallel" if tensor_parallel else machine.sharding
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if not (isinstance(asked, str) and asked == RESOLVE):
         return _explicit(machine, asked, owner, purpose)
     if owner is not None:
@@ -62,11 +63,11 @@ def choose_device_map(
         return Choice(None, "no accelerator, the weights stay on the CPU")
     if machine.launcher.distributed:
         return _own_device(machine)
-    if machine.accelerator == "mps":
-        return _on_mps(machine, weight_bytes)
     if max_memory is not None or offload:
         given = "max_memory" if max_memory is not None else "an offload argument"
         return Choice("auto", f"{given} was given, which only a computed map obeys")
+    if machine.accelerator == "mps":
+        return _on_mps(machine, weight_bytes)
     if purpose == "training" or (purpose == "finetune-adapters" and _fits(machine.devices[0], weight_bytes)):
         return _to_train(machine, weight_bytes)
     if len(machine.devices) > 1:
@@ -79,12 +80,12 @@ def _explicit(machine: Machine, asked: Any, owner: str | None, purpose: str | No
         raise DeviceMapError(
             f"device_map={asked!r}",
             _OWNERS[owner],
-            'leave device_map out, or pass device_map="resolve" or None',
+            'omit device_map, or pass device_map="resolve" or None',
         )
     warnings: tuple[str, ...] = ()
     if machine.launcher.distributed and isinstance(asked, str) and asked in _SPREAD and machine.devices:
         warnings = (
-            f'device_map="{asked}" in {machine.launcher.world_size} processes: each of them spreads a whole model over '
+            f'device_map="{asked}" in {machine.launcher.world_size} processes: each of them distributes a whole model over '
             f"every GPU it sees",
         )
     elif purpose == "training" and isinstance(asked, str) and asked in _SPREAD and machine.devices:
@@ -103,20 +104,20 @@ def _own_device(machine: Machine) -> Choice[Any]:
     warnings = []
     if here.local_rank is None and len(machine.devices) > 1:
         warnings.append(
-            f"no launcher variable gives the local rank: took process {here.rank} modulo {len(machine.devices)} devices, "
-            "right where every node runs one process a device; set LOCAL_RANK"
+            f"no launcher variable gives the local rank, so it is rank {here.rank} modulo {len(machine.devices)} devices, "
+            "which is correct if every node runs one process per device; set LOCAL_RANK"
         )
     elif here.local_size is not None and here.local_size > len(machine.devices) and not here.binds_devices:
         warnings.append(
             f"{here.local_size} processes on this node see {len(machine.devices)} {machine.accelerator} "
-            f"device{'s' if len(machine.devices) > 1 else ''}: some share one"
+            f"device{'s' if len(machine.devices) > 1 else ''}: some share a device"
         )
     device = f"{machine.accelerator}:{index}"
-    return Choice({"": device}, f"{here.describe()}; one device a process", tuple(warnings))
+    return Choice({"": device}, f"{here.describe()}; one device per process", tuple(warnings))
 
 
 def _room(device: Device) -> int | None:
-    """Bytes of `device` that weights may take."""
+    """Bytes of `device` that weights may use."""
     room = device.free_bytes if device.free_bytes is not None else device.total_bytes
     return None if room is None else int(room * USABLE_SHARE)
 
@@ -127,7 +128,7 @@ def _fits(device: Device, weight_bytes: int | None) -> bool:
 
 
 def _whole(device: Device) -> dict[str, Any]:
-    # An int for CUDA, as every script writes it; other backends need their name.
+    # An int for CUDA, as scripts write it; other backends need their name.
     return {"": 0 if device.kind == "cuda" else f"{device.kind}:{device.index}"}
 
 
@@ -135,10 +136,10 @@ def _on_mps(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
     room = _room(machine.devices[0]) if machine.devices else None
     warnings: tuple[str, ...] = ()
     if weight_bytes is not None and room is not None and weight_bytes > room:
-        # Metal refuses no allocation: macOS swaps, and each token takes minutes.
+        # Metal never refuses an allocation: macOS swaps, and each token takes minutes.
         warnings = (
-            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that Metal recommends to use: it will swap; quantise, "
-            "or take a smaller model",
+            f"{gib(weight_bytes)} of weights exceed the {gib(room)} that Metal recommends: macOS will swap; quantise, "
+            "or use a smaller model",
         )
     return Choice({"": "mps"}, "one process on Apple silicon", warnings)
 
@@ -157,7 +158,7 @@ def _to_train(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
             'gradients and optimizer states beside them: use FSDP or ZeRO-3, or purpose="finetune-adapters"'
         )
     return Choice(
-        _whole(device), f"training wants the whole model on one {device.kind} device", tuple(warnings)
+        _whole(device), f"training needs the whole model on one {device.kind} device", tuple(warnings)
     )
 
 
@@ -179,7 +180,7 @@ def _single(device: Device, weight_bytes: int | None) -> Choice[Any]:
         f"one {device.kind} device; {gib(weight_bytes)} of weights exceed the {gib(usable)} that are usable",
         (
             f"about {gib(weight_bytes - usable)} of {gib(weight_bytes)} will spill to CPU memory or disk, which is slow; "
-            "free the GPU, quantise, or take more GPUs",
+            "free the GPU, quantise, or use more GPUs",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""A load, decided but not done: what was asked, what transformers will be given, and why. Frozen, torch-free, printable."""
+"""A load plan: what was requested, what transformers will be given, and why. Immutable, printable, without torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from telepathy_runtime.choose.attention import ClassTraits
 from telepathy_runtime.choose.choice import Choice, plain, show
 from telepathy_runtime.machine.environment import Machine
 
-_SECRET = ("token", "use_auth_token")  # logs and issues are no place for them
-# Keywords with which transformers shards the weights itself; a device map beside them is refused.
+_SECRET = ("token", "use_auth_token")  # must not appear in logs or issues
+# With these keywords transformers shards the weights itself and refuses a device map.
 TENSOR_PARALLEL = ("tp_plan", "tp_size", "distributed_config", "device_mesh")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller asked for. `keywords` are the other keywords of from_pretrained, as given."""
+    """The caller's request. `keywords` are the other keywords of from_pretrained, unchanged."""
 
     model_id: str
     class_name: str = "AutoModelForCausalLM"
@@ -33,39 +33,39 @@ class Request:
 
     @property
     def asked(self) -> str:
-        """How messages call the load."""
+        """How messages name the load."""
         what = repr(self.model_id) if self.model_id else "weights that are given"
         return f"loading {what} with {self.class_name}"
 
     @property
     def raw(self) -> bool:
-        """All four left to transformers: the call is from_pretrained and nothing else."""
+        """Whether all four settings are left to transformers, so that the call is a plain from_pretrained."""
         owned = (self.dtype, self.device_map, self.attn_implementation, self.generation_config)
         return all(value is None for value in owned)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the checkpoint before it is loaded; None: not known."""
+    """What is known about the checkpoint before it is loaded; None means unknown."""
 
     traits: ClassTraits | None = None
     model_type: str | None = None
     weight_bytes: int | None = None
-    saved_dtype: str | None = None  # what dtype="auto" gives
+    saved_dtype: str | None = None  # the result of dtype="auto"
     wants_attentions: bool = False
     download: Download | None = None
 
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """The decisions. `warnings` holds those of all of them, in the order in which they were taken."""
+    """The decisions of a load. `warnings` has the warnings of all decisions, in their order."""
 
     request: Request
     dtype: Choice[Any]
     device_map: Choice[Any]
     attn_implementation: Choice[Any]
     generation: Choice[Any]
-    model_type: str | None = None  # of the checkpoint, where it was read
+    model_type: str | None = None  # of the checkpoint, if its config was read
     download: Download | None = None
 
     @property
@@ -74,7 +74,7 @@ class LoadPlan:
         return tuple(warning for choice in choices for warning in choice.warnings)
 
     def keywords(self, dtype_keyword: str = "dtype") -> dict[str, Any]:
-        """The keywords for from_pretrained, with dtypes still as names. What is None is left out."""
+        """The keywords for from_pretrained, with dtypes as names and without those that are None."""
         owned = {
             dtype_keyword: self.dtype.value,
             "device_map": self.device_map.value,
@@ -86,7 +86,7 @@ class LoadPlan:
         }
 
     def describe(self) -> str:
-        """The plan for a reader: the call, and a line for each decision."""
+        """Format the plan for people: the call, and a line for each decision."""
         shown = ", ".join(
             f"{name}={'...' if name in _SECRET and isinstance(value, str) else show(value)}"
             for name, value in self.keywords().items()
@@ -129,14 +129,14 @@ class LoadPlan:
 
 
 def offloads(keywords: Mapping[str, Any]) -> bool:
-    """Whether the call says where weights go for which no device has room."""
+    """Whether the call has an argument for weights that do not fit on a device."""
     return any(name.startswith("offload_") and value for name, value in keywords.items())
 
 
 def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
-    """Decide everything. Pure: the same arguments give the same plan, on any machine and without torch.
+    """Make all decisions; a pure function that does not need torch.
 
-    Raises DeviceMapError and AttentionError where what was asked for by name cannot be.
+    Raises DeviceMapError or AttentionError if a value requested by name is impossible.
     """
     keywords = request.keywords
     tensor_parallel = any(keywords.get(name) is not None for name in TENSOR_PARALLEL)
@@ -172,14 +172,14 @@ def make_plan(request: Request, machine: Machine, facts: Facts) -> LoadPlan:
 
 
 def known_dtype(chosen: Any, saved: str | None) -> str | None:
-    """The dtype the weights will have, None where that is left to transformers or differs by part."""
+    """The dtype of the loaded weights; None if transformers decides or it differs between parts."""
     if chosen == "auto":
         return saved
     return chosen if isinstance(chosen, str) else None
 
 
 def _on_accelerator(device_map: Any, machine: Machine, tensor_parallel: bool) -> bool:
-    """Whether the weights end on a GPU. Without a map they stay on the CPU until somebody moves them, or nobody."""
+    """Whether the load puts the weights on a GPU; without a device map they stay on the CPU."""
     if device_map is None:
         return tensor_parallel or machine.sharding is not None
     places = device_map.values() if isinstance(device_map, Mapping) else (device_map,)
@@ -188,7 +188,7 @@ def _on_accelerator(device_map: Any, machine: Machine, tensor_parallel: bool) ->
 
 def _generation(asked: Any) -> Choice[Any]:
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if isinstance(asked, str):
         return Choice(
             "default", "merged into the shipped settings: greedy, at most 256 new tokens, stop ids kept"

@@ -1,4 +1,4 @@
-"""In which dtype: bfloat16 where the hardware computes in it, and something that the model survives elsewhere."""
+"""Chooses the dtype: bfloat16 if the hardware supports it, else float16 or float32."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 DEFAULT = "bfloat16"
 RESOLVE = "resolve"
 ITEM_SIZE = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
-# transformers only takes the names that torch has as attributes; scripts write these as well.
+# transformers only accepts the names of attributes of torch; scripts also use these.
 _ALIASES = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
-# Trained in bfloat16 with activations beyond float16's 65504: in float16 they overflow to inf and nan.
+# Trained in bfloat16 with activations above 65504, the maximum of float16: they overflow to inf and nan.
 _OVERFLOWS_IN_FLOAT16 = ("t5", "mt5", "umt5", "longt5", "gemma2", "gemma3", "gemma3_text", "gemma3n")
 
 
 def dtype_name(asked: Any) -> Any:
-    """ "torch.bfloat16", torch.bfloat16, "bf16" -> "bfloat16"; "auto", None and dicts as they are."""
+    """ "torch.bfloat16", torch.bfloat16, "bf16" -> "bfloat16"; "auto", None and dicts are returned unchanged."""
     if asked is None or isinstance(asked, dict):
         return asked
     name = str(asked).removeprefix("torch.")
@@ -31,17 +31,17 @@ def dtype_name(asked: Any) -> Any:
 def choose_dtype(
     machine: Machine, asked: Any = RESOLVE, *, model_type: str | None = None, purpose: str | None = None
 ) -> Choice[Any]:
-    """Decide the dtype, as a name. Pure.
+    """Decide the dtype, as a name; a pure function.
 
-    "resolve" is float32 for training, whose optimizer needs the small differences, and bfloat16 for everything else. The
-    *name* "bfloat16" is a wish: without hardware for it another dtype is chosen, with a warning. A torch.dtype is an order
-    and stays what it is.
+    "resolve" gives float32 for training, because the optimizer needs small differences, and bfloat16
+    otherwise. The *name* "bfloat16" is a preference: if the hardware lacks it, another dtype is chosen, with
+    a warning. A torch.dtype is never replaced.
     """
     if asked is None:
-        return Choice(None, "asked to leave it to transformers")
+        return Choice(None, "left to transformers as requested")
     if isinstance(asked, str) and asked == RESOLVE:
         if purpose == "training":
-            return Choice("float32", "weights that are trained; bf16=True or autocast computes in bfloat16")
+            return Choice("float32", "the weights are trained; bf16=True or autocast computes in bfloat16")
         asked = DEFAULT
     name = dtype_name(asked)
     if isinstance(asked, dict) or name == "auto":
@@ -49,11 +49,11 @@ def choose_dtype(
     if name != "bfloat16":
         return Choice(name, "as given")
     if machine.bfloat16:
-        return Choice(name, f"{machine.accelerator} computes in it")
+        return Choice(name, f"{machine.accelerator} supports it")
     lacking = _lacking(machine)
     if not isinstance(asked, str):
         return Choice(
-            name, "as given", (f"{lacking}: torch.bfloat16 was asked for and is emulated or refused",)
+            name, "as given", (f"{lacking}: torch.bfloat16 was requested and is emulated or fails",)
         )
     if model_type in _OVERFLOWS_IN_FLOAT16:
         because = f"{lacking}, and {model_type} overflows in float16"
@@ -62,13 +62,13 @@ def choose_dtype(
 
 
 def refused(error: Exception) -> bool:
-    """Whether a load failed because something in the class wants another dtype."""
+    """Whether a load failed because the class needs another dtype."""
     said = str(error).lower()
     return any(words in said for words in ("same dtype", "expected scalar type", "not implemented for '"))
 
 
 def left(choice: Choice[Any], error: Exception) -> Choice[Any]:
-    """The choice after the one that was `refused`: none."""
+    """The choice after `error`: no dtype."""
     return Choice(
         None,
         f"the class does not load in {choice.value}",

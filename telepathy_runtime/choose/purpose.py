@@ -1,32 +1,34 @@
-"""What a load is for: what inference, training and the training of adapters each want of dtype, placement and the model.
+"""The purpose of a load (inference, training, training of adapters): prepares the model for it and warns.
 
-The choices are made in the plan; what has to be done to the loaded model, and what its weights will meet, is here.
+The plan uses the purpose for dtype and placement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from telepathy_runtime.choose import traits
+from telepathy_runtime.machine.environment import need
 
 Purpose = Literal["inference", "training", "finetune-adapters"]
 PURPOSES = ("inference", "training", "finetune-adapters")
-#: Those in which gradients flow through the model.
+#: The purposes for which gradients flow through the model.
 TRAINS = ("training", "finetune-adapters")
 
 
 def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
-    """Make a loaded model ready for `purpose`; `changed` receives what that changes, as name -> [before, after].
+    """Prepare a loaded model for `purpose`; record the changes in `changed`, as name -> [before, after].
 
-    Training switches the cache of keys and values off: nothing reads it, and gradient checkpointing cannot have it.
-    generate() keeps its cache, its own config decides. Under "finetune-adapters" the weights that were loaded are frozen,
-    and the embeddings hand out tensors with a gradient: without one, gradient checkpointing cuts the adapters off.
+    A forward pass with gradients makes no key-value cache unless the call asks for one: the cache is not used, and gradient
+    checkpointing does not work with it. The config stays as shipped, so saved files do not change. "finetune-adapters"
+    freezes the loaded weights and makes the embeddings output tensors that require gradients: otherwise gradient
+    checkpointing gives the adapters no gradient.
     """
     if purpose not in TRAINS or not hasattr(model, "named_parameters"):
         return
-    for name, change in _cache_off(getattr(model, "config", None)):
-        changed[name] = change
+    if _cache_off(model):
+        changed["use_cache"] = [True, False]
     if purpose == "finetune-adapters":
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         for parameter in trained:
@@ -37,12 +39,33 @@ def prepare(model: Any, purpose: str | None, changed: dict[str, Any]) -> None:
             changed["embeddings_require_grad"] = [False, True]
 
 
-def _cache_off(config: Any) -> Iterator[tuple[str, Any]]:
-    parts = {"": config, **{name: getattr(config, name, None) for name in traits.sub_configs(config)}}
-    for name, part in parts.items():
-        if getattr(part, "use_cache", None):
-            part.use_cache = False
-            yield (f"{name}.use_cache" if name else "use_cache"), [True, False]
+def _cache_off(model: Any) -> bool:
+    """Whether a part of the model would create a cache that training does not use."""
+    found = False
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        # Each part has its own setting: a composite model may pass its arguments on unchanged.
+        if getattr(config, "use_cache", None) and _position(type(module)) is not None:
+            module.register_forward_pre_hook(_without_cache, with_kwargs=True)
+            found = True
+    return found
+
+
+def _position(cls: Any) -> int | None:
+    """The position of `use_cache` among the parameters of a class's forward; None if it has none."""
+    names = list(inspect.signature(cls.forward).parameters)
+    return names.index("use_cache") - 1 if "use_cache" in names else None
+
+
+def _without_cache(
+    module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]] | None:
+    if keywords.get("use_cache") is not None or not need("torch").is_grad_enabled():
+        return None  # requested, or not training: generate() and evaluation
+    position = _position(type(module))
+    if position is not None and len(inputs) > position:
+        return None
+    return inputs, {**keywords, "use_cache": False}
 
 
 def _inputs_with_gradient(model: Any) -> bool:
@@ -57,13 +80,14 @@ def _inputs_with_gradient(model: Any) -> bool:
 
 
 def _with_gradient(module: Any, inputs: Any, output: Any) -> None:
-    # A function of a module: that of enable_input_require_grads() is local to it, and such a model cannot be pickled.
+    # At module level, because the hook of enable_input_require_grads() is local and prevents pickling the
+    # model.
     if module.training and hasattr(output, "requires_grad_"):
         output.requires_grad_(True)
 
 
 def warnings(model: Any, purpose: str | None, dtype: str | None) -> Iterator[str]:
-    """What the loaded weights will meet in training. `dtype` is that of most of the model."""
+    """Warnings about training with the loaded weights. `dtype` is the dtype of most of them."""
     if purpose not in TRAINS:
         return
     if purpose == "training" and getattr(model, "is_quantized", False):

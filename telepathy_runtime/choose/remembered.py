@@ -1,8 +1,9 @@
-"""A GenerationConfig that knows which of its settings the loader chose, so that what a caller says always wins.
+"""A GenerationConfig that records which settings the loader chose, so that the caller's settings take precedence.
 
-transformers lets `max_new_tokens` of a model beat a `max_length` that is given to generate(), a pipeline or a trainer, and
-writes into saved files whatever a model generates with. So the loader's length is kept beside the fields, as a default
-that any stated length replaces, and save_pretrained() writes what the checkpoint shipped with what the caller set since.
+In transformers, `max_new_tokens` of a model overrides a `max_length` given to generate(), a pipeline or a
+trainer, and save_pretrained() writes every setting of the model. So this class keeps the loader's length
+outside the fields, as a default that any other length replaces, and save_pretrained() writes the shipped
+settings with the caller's changes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from telepathy_runtime.machine.environment import need
 
-# Read only when sampling; left behind under greedy they make save_pretrained raise.
+# Only used for sampling; save_pretrained raises if a greedy config has them.
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h")
 NAME = "RequestedGenerationConfig"
 _MEMORY = ("asked", "stated", "cap", "shown", "shipped")
@@ -22,16 +23,17 @@ _MEMORY = ("asked", "stated", "cap", "shown", "shipped")
 
 @functools.cache
 def remembering() -> Any:
-    """The class, a GenerationConfig; made when transformers is there. generation.py gives it out by its name.
+    """Return the class, a subclass of GenerationConfig, creating it on first use. generation.py exports it.
 
-    - asked: the fields of a request, also those with a value that an untouched config has
+    - asked: the fields of a request, including those equal to the defaults
     - stated: the fields that the caller gave or set
-    - cap: max_new_tokens of the loader, where no length was stated
-    - shown: whether max_new_tokens reads as the cap. On a model's own config it does not: a trainer pads to what it reads
-      there. The copy that generate() makes of it shows the cap, and loses it when generate() is told a length.
-    - shipped: of a model's config, what it was before the loader merged into it
+    - cap: the loader's max_new_tokens, used if no length is set
+    - shown: whether max_new_tokens returns the cap. Not on a model's own config, because a trainer pads to
+      it. The copy that generate() makes of the config returns the cap, until a length is passed to
+      generate().
+    - shipped: for a model's config, the config before the loader changed it
 
-    All are slots: in no dict, in no saved file, and copied and pickled with the rest.
+    All are slots, so they are not in `__dict__` and not in saved files, but are copied and pickled.
     """
     base = need("transformers").GenerationConfig
 
@@ -53,7 +55,7 @@ def remembering() -> Any:
         def __setattr__(self, name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
             if name in _MEMORY or name.startswith("_") or not hasattr(self, "stated"):
-                return  # its own memory, or an object that is still being made
+                return  # an attribute of this class, or an object under construction
             object.__setattr__(self, "stated", self.stated | {name})
             if name == "max_length" and value is not None:
                 object.__setattr__(self, "cap", None)
@@ -61,7 +63,7 @@ def remembering() -> Any:
                 self._sample_as_shipped()
 
         def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-            alone = not memo  # not with its model: to generate with
+            alone = not memo  # copied without its model: a copy to generate with
             made = type(self).__new__(type(self))
             made.__dict__.update(copy.deepcopy(self.__dict__, memo))
             for name in _MEMORY:
@@ -72,20 +74,20 @@ def remembering() -> Any:
             return made
 
         def _sample_as_shipped(self) -> None:
-            """Take back what greedy cleared: whoever samples with this model samples as its authors did."""
+            """Restore the sampling fields that a greedy request cleared, to sample with the checkpoint's settings."""
             for name, value in sampling(getattr(self, "shipped", None)).items():
                 if name not in self.stated and hasattr(self, name):
                     object.__setattr__(self, name, value)
 
         def update(self, *args: Any, **kwargs: Any) -> Any:
             if not (kwargs.get("defaults_only") or (args and args[0])):
-                # Said together with do_sample, before or behind it: stays as said.
+                # Keep the values that were passed together with do_sample, in any order.
                 sampled = {name: kwargs[name] for name in SAMPLING if name in kwargs}
                 left = super().update(*args, **kwargs)
                 for name, value in sampled.items():
                     object.__setattr__(self, name, value)
                 return left
-            # Filling in defaults states nothing, and the loader's length is no length of the config.
+            # Filled-in defaults do not count as the caller's, and the loader's length is not a field.
             cap = getattr(self, "cap", None)
             if cap is not None and kwargs.get("max_length") == cap:
                 kwargs["max_length"] = base._get_default_generation_params()["max_length"]
@@ -96,22 +98,22 @@ def remembering() -> Any:
             return left
 
         def _get_default_generation_params(self) -> dict[str, Any]:
-            """What transformers 5 takes where neither the caller nor the model says anything."""
+            """The defaults of transformers 5, where neither the caller nor the model sets a value."""
             defaults: dict[str, Any] = base._get_default_generation_params()
             if getattr(self, "cap", None) is not None:
-                defaults["max_length"] = self.cap  # without a stated length it counts new tokens
+                defaults["max_length"] = self.cap  # here it counts new tokens
             return defaults | sampling(getattr(self, "shipped", None))
 
         def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
-            """Save what the checkpoint shipped, with what the caller set since; of a request all of it."""
+            """Save the shipped settings with the caller's changes; for a request, all of its settings."""
             try:
                 return self.to_save().save_pretrained(*args, **kwargs)
             except ValueError:
-                # What the caller set contradicts what was shipped; merged they agree.
+                # The caller's changes contradict the shipped settings; the merged settings are consistent.
                 return self.plain().save_pretrained(*args, **kwargs)
 
         def to_save(self) -> Any:
-            """The config to write, an ordinary one."""
+            """The config to write, as an ordinary GenerationConfig."""
             shipped = getattr(self, "shipped", None)
             if shipped is None:
                 return self.plain()
@@ -133,19 +135,19 @@ def remembering() -> Any:
 
 
 def new_tokens(config: Any) -> int | None:
-    """How many tokens at most `config` asks for, stated or by the loader's default."""
+    """The maximum number of new tokens: set in `config`, or the loader's default."""
     own: int | None = config.max_new_tokens
     return getattr(config, "cap", None) if own is None else own
 
 
 def sampling(shipped: Any) -> dict[str, Any]:
-    """The sampling fields of what a checkpoint ships."""
+    """The sampling fields that a checkpoint ships."""
     found = {name: getattr(shipped, name, None) for name in SAMPLING}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def request(fields: Mapping[str, Any], stated: frozenset[str]) -> Any:
-    """A config with `fields`, of which the caller gave `stated`; a length among the others is only a default."""
+    """Return a config with `fields`; the caller gave those in `stated`. A length not in `stated` is only a default."""
     length = None if "max_new_tokens" in stated else fields.get("max_new_tokens")
     if "max_length" in stated:
         length = None
@@ -156,7 +158,7 @@ def request(fields: Mapping[str, Any], stated: frozenset[str]) -> Any:
 
 
 def merged(fields: Mapping[str, Any], *, shipped: Any, stated: frozenset[str], cap: int | None) -> Any:
-    """A model's config with `fields`, as dict of attributes, that remembers what was `shipped`."""
+    """Return a model's config with the attributes `fields`; it records `shipped`."""
     cls = remembering()
     config = cls.__new__(cls)
     config.__dict__.update(fields)
@@ -166,5 +168,5 @@ def merged(fields: Mapping[str, Any], *, shipped: Any, stated: frozenset[str], c
 
 
 def forgetful(config: Any) -> bool:
-    """Whether `config` has a class of its own, which a class of ours cannot stand in for."""
+    """Whether `config` is of another class than transformers' GenerationConfig or ours; it cannot be replaced then."""
     return type(config) not in (need("transformers").GenerationConfig, remembering())

@@ -1,4 +1,4 @@
-"""Pad token and padding side of a tokenizer, chosen so that no embedding has to be resized and nothing is masked unseen."""
+"""Chooses a tokenizer's pad token and padding side, without resizing embeddings or masking tokens by accident."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from telepathy_runtime.choose.choice import plain
 from telepathy_runtime.publishing import publish
 
 RESOLVE = "resolve"
-# In the vocabulary for this purpose, or reserved and never produced: using one resizes nothing. Best first; the first is
-# Llama 3.1's, the last two are the first free slots of Llama 3.0 and of Mistral's third tokenizer.
+# Pad tokens, or reserved tokens that a model never generates: they need no new embedding. In order of
+# preference. The first is in Llama 3.1; the last two are unused slots of Llama 3.0 and of Mistral's third
+# tokenizer.
 RESERVED = (
     "<|finetune_right_pad_id|>",
     "<pad>",
@@ -38,7 +39,7 @@ class TokenizerRequest:
 
 @dataclass(frozen=True)
 class TokenizerReport:
-    """What a tokenizer pads with and where. `pad_source` says where the token comes from."""
+    """The pad token and padding side of a tokenizer. `pad_source` says where the token comes from."""
 
     model_id: str
     tokenizer_class: str
@@ -49,27 +50,27 @@ class TokenizerReport:
     warnings: tuple[str, ...] = field(default=())
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """The report as one line of JSON."""
         content = {name: plain(value) for name, value in asdict(self).items()}
         return json.dumps({"event": "tokenizer_load", **content}, sort_keys=True)
 
     def describe(self) -> str:
-        """One line for a log."""
+        """The report as one line for a log."""
         pad = (
             "no pad token" if self.pad_token is None else f"pads with {self.pad_token!r} ({self.pad_source})"
         )
-        use = "as batched generation needs" if self.padding_side == "left" else "as training wants"
+        use = "as batched generation needs" if self.padding_side == "left" else "as training needs"
         return f"loaded {self.model_id} tokenizer {self.tokenizer_class}: {pad} on the {self.padding_side}, {use}"
 
     def publish(self, target: Target = None) -> None:
-        """Log, and hand over to `target`: a path (a JSON line is appended) or a callable."""
+        """Log the report and pass it to `target`: a path (a JSON line is appended) or a callable."""
         publish(self, target)
 
 
 def request(
     model_id: str | os.PathLike[str], padding_side: str | None, pad_token: Any, keywords: Mapping[str, Any]
 ) -> TokenizerRequest:
-    """The call to make. Raises ValueError for a padding side that is none."""
+    """Build the request. Raises ValueError for an unknown padding side."""
     if padding_side not in (None, "left", "right", "generation", "training"):
         raise ValueError(
             f'padding_side={padding_side!r} must be None, "left", "right", "generation" or "training"'
@@ -82,7 +83,8 @@ def request(
     passed = dict(keywords)
     if side is not None:
         passed["padding_side"] = side
-    # A text is set after loading: given to from_pretrained, one that is not in the vocabulary is added without a word.
+    # A string is set after loading: from_pretrained would add an unknown token to the vocabulary without a
+    # warning.
     if pad_token is not None and not isinstance(pad_token, str):
         passed["pad_token"] = pad_token
     return TokenizerRequest(os.fspath(model_id), side, pad_token, passed)
@@ -92,14 +94,14 @@ def _encoder_decoder(model_id: str | os.PathLike[str], keywords: Mapping[str, An
     try:
         content = traits.config_dict(model_id, keywords)
     except Exception:
-        return False  # a tokenizer without a model config; from_pretrained reports what is really missing
+        return False  # a tokenizer without a model config; from_pretrained reports missing files
     return bool(content and content.get("is_encoder_decoder"))
 
 
 def finish(tokenizer: Any, asked: TokenizerRequest) -> TokenizerReport:
-    """Give the loaded `tokenizer` the pad token that was asked for, and say what it has."""
+    """Set the requested pad token on the loaded `tokenizer` and return its report."""
     if asked.padding_side not in (None, getattr(tokenizer, "padding_side", asked.padding_side)):
-        tokenizer.padding_side = asked.padding_side  # inside a processor that keeps its keywords to itself
+        tokenizer.padding_side = asked.padding_side  # a processor that does not pass its keywords on
     source, warnings = _set_pad_token(tokenizer, asked.pad_token)
     return TokenizerReport(
         model_id=asked.model_id,
@@ -132,7 +134,7 @@ def _set_pad_token(tokenizer: Any, asked: Any) -> tuple[Source, tuple[str, ...]]
         )
     tokenizer.pad_token = tokenizer.eos_token
     return "eos", (
-        f"pads with its eos token {tokenizer.eos_token!r}, for want of another: a collator that masks pad tokens "
+        f"pads with its eos token {tokenizer.eos_token!r}, because there is no other: a collator that masks pad tokens "
         "(DataCollatorForLanguageModeling) also masks the real eos from the loss",
     )
 
@@ -144,11 +146,11 @@ def _given(tokenizer: Any, asked: Any) -> tuple[Source, tuple[str, ...]]:
     tokenizer.add_special_tokens({"pad_token": asked})
     return "added", (
         f"pad token {asked!r} was not in the vocabulary and became id {tokenizer.pad_token_id}: "
-        "call model.resize_token_embeddings(len(tokenizer)), or padding is an index error",
+        "call model.resize_token_embeddings(len(tokenizer)), or padding raises an index error",
     )
 
 
 def in_vocabulary(tokenizer: Any, token: str) -> bool:
-    """Whether `token` is one token of the vocabulary. Asks for the one, get_vocab() would build all 128,000."""
+    """Whether `token` is one token of the vocabulary; get_vocab() would build a dict of all 128,000."""
     index = tokenizer.convert_tokens_to_ids(token)
     return isinstance(index, int) and bool(tokenizer.convert_ids_to_tokens(index) == token)

@@ -1,7 +1,7 @@
-"""What a model class says about itself, found from the config without building the model.
+"""Reads the flags of a model class from the config, without building the model.
 
-The class has to be known before the load, because an explicit attention name that it lacks is an error. Nothing is
-executed from the checkpoint: a config that brings its own code stays unknown.
+The flags are needed before the load, because an attention name that the class does not support is an error.
+No code of the checkpoint is executed: if it has its own code, the class is unknown.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LOCATION = ("revision", "token", "cache_dir", "subfolder", "local_files_only", 
 
 
 def peek_config(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -> Any:
-    """The config that from_pretrained will use; None when it cannot be known without running foreign code.
+    """Return the config that from_pretrained will use; None if that would need code of the checkpoint.
 
-    A cached or local config.json is read from disk, so that only a checkpoint which has to be downloaded anyway asks the
-    hub. Errors are left to from_pretrained, which has the better messages.
+    A cached or local config.json is read from disk; the hub is used only if the checkpoint has to be
+    downloaded anyway. Errors are left to from_pretrained, which has better messages.
     """
     given = keywords.get("config")
     if given is not None and not isinstance(given, (str, os.PathLike)):
@@ -48,7 +48,7 @@ def config_dict(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -
 
 
 def concrete_class(model_class: Any, config: Any) -> Any:
-    """The class that an Auto class will pick for `config`; any other class is itself. None: not known."""
+    """Return the class that an Auto class picks for `config`, or the class itself; None if unknown."""
     mapping = getattr(model_class, "_model_mapping", None)
     if mapping is None:
         return model_class
@@ -56,7 +56,7 @@ def concrete_class(model_class: Any, config: Any) -> Any:
         return None
     try:
         candidates = mapping[type(config)]
-    except Exception:  # a part for which this release names a class that it does not have
+    except Exception:  # this release maps the config to a class that it does not have
         return None
     if not isinstance(candidates, (list, tuple)):
         return candidates
@@ -68,7 +68,7 @@ def concrete_class(model_class: Any, config: Any) -> Any:
 
 
 def traits_of(model_class: Any, config: Any) -> ClassTraits | None:
-    """The flags of the class that will be loaded and of its parts; None when it is not a transformers class."""
+    """Return the flags of the loaded class and of its parts; None if it is not a transformers class."""
     found = concrete_class(model_class, config)
     if config is None or found is None or not hasattr(found, "_supports_sdpa"):
         return None
@@ -76,7 +76,7 @@ def traits_of(model_class: Any, config: Any) -> ClassTraits | None:
 
 
 def _parts(config: Any) -> tuple[ClassTraits, ...]:
-    """The models inside a composite one: transformers hands each of them the attention asked for."""
+    """The models inside a composite model; transformers sets the requested attention on each of them."""
     transformers = need("transformers")
     parts = []
     for name in sub_configs(config):
@@ -89,7 +89,7 @@ def _parts(config: Any) -> tuple[ClassTraits, ...]:
 
 def _traits(model: Any, config: Any, parts: tuple[ClassTraits, ...]) -> ClassTraits:
     flash = getattr(model, "_supports_flash_attn", None)
-    if flash is None:  # its name until 4.5x
+    if flash is None:  # the name before transformers 4.5x
         flash = getattr(model, "_supports_flash_attn_2", False)
     can_generate = getattr(model, "can_generate", None)
     return ClassTraits(
@@ -105,16 +105,14 @@ def _traits(model: Any, config: Any, parts: tuple[ClassTraits, ...]) -> ClassTra
 
 
 def sub_configs(config: Any) -> tuple[str, ...]:
-    """The names of the configs inside a composite one. Some classes of transformers 4 compute them for each instance."""
+    """The names of the configs inside a composite config. Some classes of transformers 4 compute them per instance."""
     found = getattr(config, "sub_configs", None)
     return tuple(found) if isinstance(found, Mapping) else ()
 
 
 def saved_dtype(config: Any) -> str | None:
-    """The dtype that a config says its checkpoint was saved in."""
-    fields = getattr(
-        config, "__dict__", {}
-    )  # not the attribute: reading torch_dtype logs that it is deprecated
+    """The dtype that the checkpoint was saved in, from its config."""
+    fields = getattr(config, "__dict__", {})  # the attribute torch_dtype logs a deprecation warning
     found = fields.get("dtype") or fields.get("torch_dtype")
     return str(found).removeprefix("torch.") if found is not None else None
 

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "telepathy_runtime.commands.doctor": ("doctor",),
     "telepathy_runtime.commands.load": ("load",),
     "telepathy_runtime.commands.memory": ("models", "estimate", "plan", "compare"),
+    "telepathy_runtime.commands.placing": ("place", "serve"),
 }
 
 

@@ -1,4 +1,4 @@
-"""`telepathy-runtime doctor [MODEL]`: what is here, what of it a load can use, why the rest not, and what it would choose."""
+"""`telepathy-runtime doctor [MODEL]`: shows what this machine has, what a load can use, and what it would choose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from telepathy_runtime.machine.environment import (
     release,
 )
 
-# What this package is tested with; transformers' own windows for the others are read from its metadata.
+# The supported versions of torch and transformers; those of other packages are in transformers' metadata.
 _WINDOWS = {"torch": ((2, 4), None), "transformers": ((4, 46), (6,))}
 _LABEL = 16  # columns
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
@@ -41,13 +41,13 @@ def add_parsers(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     found = examine(arguments)
-    # Behind the longest label.
+    # Continuation lines are indented to the longest label.
     print(json.dumps(found, indent=2) if arguments.json else load_command.folded(text(found), indent=_LABEL))
     return 1 if "error" in (found.get("plan") or {}) else 0
 
 
 def examine(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Everything doctor prints, as plain values. Bytes are integers."""
+    """Return everything that doctor prints, as plain values. Bytes are integers."""
     machine = probe()
     found: dict[str, Any] = {
         "platform": {
@@ -94,7 +94,7 @@ def _packages() -> list[dict[str, Any]]:
 
 
 def _requirements() -> dict[str, str]:
-    """What the installed transformers asks of its companions: "accelerate" -> ">=1.1.0"."""
+    """The versions that the installed transformers requires: "accelerate" -> ">=1.1.0"."""
     try:
         wanted = metadata.requires("transformers") or []
     except metadata.PackageNotFoundError:
@@ -109,7 +109,7 @@ def _requirements() -> dict[str, str]:
 
 
 def _attention(machine: Machine) -> list[dict[str, Any]]:
-    """Each implementation and why it cannot be used here; what a class supports comes on top."""
+    """Each attention implementation, and why this machine cannot use it; the model class is not considered."""
     rows: list[dict[str, Any]] = []
     for name in _FLASH:
         obstacle = flash_obstacle(name, machine, None, "bfloat16" if machine.bfloat16 else "float16")
@@ -165,12 +165,12 @@ def _plan(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """The findings for a reader."""
+    """Format the findings for people."""
     here, cache = found["platform"], found["cache"]
     lines = [f"platform        {here['system']}, Python {here['python']}, {here['cpus']} CPUs"]
     for row in found["packages"]:
-        window = f" (wants {row['window']})" if row["window"] else ""
-        outside = "" if row.get("supported", True) else "  outside the supported window"
+        window = f" (needs {row['window']})" if row["window"] else ""
+        outside = "" if row.get("supported", True) else "  outside the supported range"
         lines.append(f"{row['name']:<15} {row['version'] or 'not installed'}{window}{outside}")
     launcher = found["launcher"]
     lines.append(

@@ -1,4 +1,4 @@
-"""`telepathy-runtime load MODEL`: a real load and its report, or with --dry-run the plan alone."""
+"""`telepathy-runtime load MODEL`: loads a model and prints the report; with --dry-run, only the plan."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from telepathy_runtime.choose.plan import LoadPlan
 
-# Words on the command line for values that are none.
+# Values that the command line can only give as words.
 _WORDS = {"none": None}
-# As in purpose.py, which is not imported for --help.
+# The same as in purpose.py, which --help does not import.
 _PURPOSES = ("inference", "training", "finetune-adapters")
 
 
@@ -29,7 +29,7 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def add_load_arguments(parser: argparse.ArgumentParser) -> None:
-    """The settings of load_model; `none` leaves one to transformers."""
+    """Add options for the settings of load_model; `none` leaves a setting to transformers."""
     parser.add_argument("--model-class", metavar="NAME", help="class of transformers (AutoModelForCausalLM)")
     parser.add_argument(
         "--dtype", default="resolve", metavar="DTYPE", help="precision of the weights; resolve: by purpose"
@@ -61,7 +61,7 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The keywords of load_model that the command line asks for."""
+    """The keywords of load_model, from the command line."""
     keywords: dict[str, Any] = {
         name: _WORDS.get(value, value)
         for name, value in (
@@ -87,7 +87,7 @@ def load_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def planned(arguments: argparse.Namespace) -> LoadPlan:
-    """The plan of the load. Raises LoadError, also for a folder that is not there, which a plan alone would not notice."""
+    """Plan the load. Raises LoadError; a missing folder raises it here, because a plan alone does not notice it."""
     from telepathy_runtime import plan_load
     from telepathy_runtime.checkpoint import downloads
     from telepathy_runtime.errors import ModelMissingError
@@ -111,7 +111,7 @@ def _class(name: str) -> Any:
 
 
 def folded(text: str, indent: int = 4) -> str:
-    """`text` for a terminal, or for 80 columns where there is none: long lines go on below, further in."""
+    """Wrap `text` to the terminal (80 columns if there is none), with continuation lines indented."""
     width = max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else 80
     lines = []
     for line in text.splitlines():
@@ -132,6 +132,6 @@ def run(arguments: argparse.Namespace) -> int:
     seen: list[LoadReport] = []
     load_model(arguments.model, report=seen.append, **load_arguments(arguments))
     report = seen[0]
-    # The warnings are logged, on standard error.
+    # The warnings are logged to standard error.
     print(json.dumps(report.to_dict(), indent=2) if arguments.json else folded(report.describe()))
     return 0

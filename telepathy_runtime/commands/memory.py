@@ -9,21 +9,30 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime.commands import models
+from telepathy_runtime.commands import from_script, models
+from telepathy_runtime.commands.guard import guarded
+from telepathy_runtime.commands.job_options import (
+    cards_of,
+    job_options,
+    pair_options,
+    traced_option,
+    workload,
+)
 from telepathy_runtime.commands.models import find
 from telepathy_runtime.memory import log, render
+from telepathy_runtime.memory.advice import Advice, advice
 from telepathy_runtime.memory.chart import draw
 from telepathy_runtime.memory.estimate import Estimate, estimate
-from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
+from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.held import held
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
 from telepathy_runtime.memory.units import gib
-from telepathy_runtime.memory.workload import CHOICES, Workload
+from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 
@@ -32,30 +41,6 @@ _SHOWN = (
     *("meta-llama/Llama-3.2-1B", "meta-llama/Llama-3.2-3B", "meta-llama/Llama-3.1-8B"),
     *("mistralai/Mistral-7B-v0.3", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-3B", "Qwen/Qwen2.5-7B"),
 )
-HELP = {
-    "seq_len": "tokens per sequence, including padding",
-    "batch": "sequences per device and forward pass",
-    "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, or all weights",
-    "dtype": "dtype of the weights",
-    "mixed_precision": "float32 weights, gradients and states, forward pass in dtype (Trainer's bf16=True)",
-    "attn": "attention implementation",
-    "padded": "some sequences are padded",
-    "checkpointing": "gradient checkpointing",
-    "optimizer": "optimizer; its states are in the weights' dtype",
-    "opt_impl": "implementation of the optimizer's step",
-    "grad_accum": "forward and backward passes per optimizer step",
-    "use_cache": "the forward pass keeps keys and values",
-    "logits": "positions for which logits are computed",
-    "hidden_states": "keep the output of every layer",
-    "keep_outputs": "the outputs stay alive during backward (Trainer drops them)",
-    "new_tokens": "tokens to generate after seq_len",
-    "ranks": "number of devices that share the job",
-    "lora_rank": "rank of the adapters",
-    "lora_targets": "comma-separated names of the matrices with adapters",
-    "lora_dtype": "dtype of the adapters",
-    "shard": "sharding scheme: what is divided among the ranks",
-    "transformers": "transformers version to model",
-}
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -69,15 +54,17 @@ def add_parsers(subparsers: Any) -> None:
     )
     models.add_source_options(listed)
     listed.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    listed.set_defaults(run=_guarded(models.run))
+    listed.set_defaults(run=guarded(models.run))
 
     one = subparsers.add_parser("estimate", help="estimate the peak memory of a job, by component")
-    one.usage = "telepathy-runtime estimate [OPTIONS] MODEL"
-    one.add_argument("model", help="model id, or a folder or file with a config.json")
-    _job_options(one)
-    _pair_options(one)
-    _traced_option(one)
-    one.set_defaults(run=_guarded(_estimate))
+    one.usage = "telepathy-runtime estimate [OPTIONS] [MODEL]"
+    one.add_argument(
+        "model", nargs="?", help="model id, or a folder or file with a config.json; default: the script's"
+    )
+    job_options(one)
+    pair_options(one)
+    traced_option(one)
+    one.set_defaults(run=guarded(_estimate))
 
     plan = subparsers.add_parser("plan", help="find the largest batch that fits on a GPU")
     plan.usage = "telepathy-runtime plan [OPTIONS] [MODEL]"
@@ -86,68 +73,36 @@ def add_parsers(subparsers: Any) -> None:
         nargs="?",
         help="model id or config.json; default: seven models with 1 to 8 billion parameters",
     )
-    _job_options(plan, batch=False)
-    _pair_options(plan)
+    job_options(plan, batch=False)
+    pair_options(plan)
     plan.add_argument(
         "--context", action="store_true", help="find the longest sequence instead of the largest batch"
     )
-    plan.add_argument("--batch", type=int, default=1, help="with --context: sequences per device")
+    plan.add_argument(
+        "--batch", type=int, default=1, help="with --context and --explain: sequences per device"
+    )
+    plan.add_argument(
+        "--explain", action="store_true", help="show what to change to save memory, also if the job fits"
+    )
     plan.add_argument("--trace", metavar="MODULE:FUNCTION", help="trace your own step on the meta device")
-    _traced_option(plan)
-    plan.set_defaults(run=_guarded(_plan))
+    traced_option(plan)
+    plan.set_defaults(run=guarded(_plan))
 
     compare = subparsers.add_parser("compare", help="compare estimates and measurements in a monitor's log")
     compare.add_argument("log", help="JSON-lines file written by the monitor")
     compare.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    compare.set_defaults(run=_guarded(_compare))
-
-
-def _job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
-    for field in dataclasses.fields(Workload):
-        name = field.name
-        if name == "batch" and not batch:
-            continue
-        flag, text = "--" + name.replace("_", "-"), HELP.get(name)
-        if isinstance(field.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
-        elif name == "lora_targets":
-            parser.add_argument(flag, default=",".join(Workload.lora_targets), help=text)
-        elif name in CHOICES:
-            parser.add_argument(flag, choices=CHOICES[name], default=field.default, help=text)
-        else:
-            parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
-    parser.add_argument(
-        "--gpu",
-        action="append",
-        help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
-        " can be repeated",
-    )
-    models.add_source_options(parser)
-    parser.add_argument("--reserve", type=float, default=RESERVE, help="share to reserve for fragmentation")
-    parser.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
-    parser.add_argument("--plot", metavar="FILE", help="draw a bar chart as .svg or .png (needs matplotlib)")
-
-
-def _traced_option(parser: argparse.ArgumentParser) -> None:
-    text = "trace transformers' own model instead of the closed form: for any architecture, takes seconds (needs torch)"
-    parser.add_argument("--traced", action="store_true", help=text)
-
-
-def _pair_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("a pair of models joined by a trained bridge")
-    group.add_argument("--target", help="model that generates; MODEL is the source, which only reads")
-    group.add_argument("--target-seq-len", type=int, help="tokens of the target, including soft tokens")
-    group.add_argument("--target-unfrozen", action="store_true", help="the target still has requires_grad on")
-    group.add_argument("--latents", type=int, default=128, help="soft tokens of the Perceiver bridge")
-    group.add_argument("--depth", type=int, default=4, help="number of layers of the Perceiver bridge")
-    group.add_argument("--adapter-params", type=int, help="number of parameters of another kind of bridge")
+    compare.set_defaults(run=guarded(_compare))
 
 
 def _estimate(args: argparse.Namespace) -> int:
-    work, cards = _work(args), _cards(args)
+    notes = from_script.apply(args)
+    if args.model is None:
+        raise UnknownOptionError("estimate needs a model, or a script with --from-script")
+    work, cards = workload(args), cards_of(args)
     if args.plot and len(cards) > 1:
         raise UnknownOptionError("--plot needs exactly one GPU: pass one with --gpu")
     result = _estimated(args, work)
+    result = dataclasses.replace(result, notes=(*notes, *result.notes))
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
         title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
@@ -178,21 +133,47 @@ def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
 def _plan(args: argparse.Namespace) -> int:
     if args.trace:
         return _trace(args)
-    work = _work(args)
+    notes = from_script.apply(args)
+    work = workload(args)
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
-    fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in _cards(args)]
+    fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
+    found = _advice(args, specs, work, fits)
     if args.plot:
         _draw_fits(args, fits, work)
     if args.json:
-        print(
-            json.dumps(
-                [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits], indent=2
-            )
-        )
+        shown = [{"model": label} | render.fit_json(fit, args.reserve) for label, fit in fits]
+        if notes:
+            shown[0]["notes"] = notes
+        if found is not None:
+            shown[0]["advice"] = render.advice_json(found)
+        print(json.dumps(shown, indent=2))
     else:
         print(_searched(args, work))
         print(render.fits_table(fits, "tokens" if args.context else "batch", args.reserve))
+        if found is not None:
+            print(f"\n{render.advice_text(found, fits[0][1].budget_bytes, work.batch)}")
+        for note in notes:
+            print(f"note: {note}")
     return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def _advice(
+    args: argparse.Namespace, specs: Sequence[ModelSpec], work: Workload, fits: Sequence[tuple[str, Fit]]
+) -> list[Advice] | None:
+    """The advice, if it was requested, or if a single job does not fit; None otherwise."""
+    possible = len(fits) == 1 and not (args.target or args.traced or args.context)
+    if args.explain and not possible:
+        raise UnknownOptionError(
+            "--explain is for one model on one GPU, without --target, --traced and --context"
+        )
+    if not args.explain and (not possible or fits[0][1].batch):
+        return None
+    spec, card = specs[0], fits[0][1].gpu
+    return advice(
+        work,
+        lambda job: estimate(spec, job),
+        lambda job: max_batch(spec, job, device=card, reserve=args.reserve),
+    )
 
 
 def _searched(args: argparse.Namespace, work: Workload) -> str:
@@ -286,7 +267,7 @@ def _trace(args: argparse.Namespace) -> int:
         result = trace(build, padded=args.padded)
     except TraceError as error:
         raise ValueError(str(error)) from error
-    cards = _cards(args)
+    cards = cards_of(args)
     if args.json:
         known = [render.gpu_json(card, args.reserve) for card in cards]
         shown = dataclasses.asdict(result) | ({"gpu": known[0]} if len(known) == 1 else {"gpus": known})
@@ -329,59 +310,6 @@ def _compare(args: argparse.Namespace) -> int:
     for device, code, message in result.findings:
         print(f"{device}: {code}: {message}")
     return int(result.bad)
-
-
-def _work(args: argparse.Namespace) -> Workload:
-    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
-    values["lora_targets"] = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
-    if args.ranks > 1 and args.shard == "none":
-        raise UnknownOptionError(
-            f"--ranks {args.ranks} needs --shard: without it, every rank holds everything"
-        )
-    counts = {card.count for card in _cards(args)}
-    if counts != {1}:
-        values["ranks"] = _ranks(args, counts)
-    return Workload(**values)
-
-
-def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
-    """The number of cards in `--gpu 2x48GiB`; checks that the options say how they share the job."""
-    if len(counts) > 1:
-        raise UnknownOptionError("--gpu: all values must have the same number of cards")
-    (count,) = counts
-    if args.shard == "none":
-        raise UnknownOptionError(f"--gpu with {count} cards needs --shard, which says how they share the job")
-    if args.ranks not in (1, count):
-        raise UnknownOptionError(f"--gpu has {count} cards, but --ranks is {args.ranks}")
-    return count
-
-
-def _cards(args: argparse.Namespace) -> list[Gpu]:
-    names: Sequence[str] = args.gpu or [DEFAULT_GPU]
-    return [gpu(name) for name in (GPUS if "all" in names else names)]
-
-
-def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Print errors that a user can cause as one line, and return exit code 2."""
-
-    def run(args: argparse.Namespace) -> int:
-        try:
-            return command(args)
-        except ModuleNotFoundError as error:
-            extra = {"torch": "runtime", "transformers": "runtime", "matplotlib": "plot"}.get(
-                error.name or ""
-            )
-            hint = f": pip install 'telepathy-lint[{extra}]'" if extra else ""
-            print(f"telepathy-runtime: {error}{hint}", file=sys.stderr)
-            return 2
-        except (ValueError, OSError, ImportError) as error:
-            text = str(error)
-            if isinstance(error, OSError) and error.filename is not None:
-                text = f"{error.filename}: {error.strerror}"
-            print(f"telepathy-runtime: {text}", file=sys.stderr)
-            return 2
-
-    return run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

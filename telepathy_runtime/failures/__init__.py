@@ -1,1 +1,1 @@
-"""What went wrong in a load, and what to do about it."""
+"""Explains why a load failed, and what to do about it."""

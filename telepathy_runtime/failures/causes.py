@@ -1,6 +1,6 @@
-"""From an exception of transformers, the hub or the file system to the LoadError that names its cause.
+"""Turns an exception of transformers, the hub or the file system into a LoadError that names its cause.
 
-An exception that matches no cause is left alone: a wrong explanation is worse than a raw traceback.
+An exception that matches no cause is not changed: a wrong explanation is worse than a traceback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from telepathy_runtime.machine import caches
 
 @contextmanager
 def explained(asked: LoadPlan | TokenizerRequest) -> Iterator[None]:
-    """Raise the LoadError for what goes wrong inside, with the original exception as its cause."""
+    """Raise the LoadError that explains an exception raised inside, with the exception as its cause."""
     try:
         yield
     except LoadError:
@@ -50,7 +50,7 @@ def _disk_full(failure: Failure) -> LoadError | None:
     return errors.DiskFullError(
         failure.asked,
         f"no space left on the disk of {where}{free}",
-        "free some, or point HF_HOME or cache_dir= (offload_folder= for spilled weights) at a larger disk",
+        "free some space, or point HF_HOME or cache_dir= (offload_folder= for spilled weights) at a larger disk",
     )
 
 
@@ -61,11 +61,11 @@ def _not_writable(failure: Failure) -> LoadError | None:
     cache = failure.cache()
     if Path(failure.model_id).is_dir():
         name = refused.filename if refused is not None else failure.model_id
-        return errors.ModelMissingError(failure.asked, f"{name} may not be read", "correct its permissions")
+        return errors.ModelMissingError(failure.asked, f"{name} is not readable", "correct its permissions")
     return errors.ReadOnlyCacheError(
         failure.asked,
-        f"the cache {cache.path} (from {cache.chosen_by}) accepts no files",
-        "point HF_HOME or cache_dir= at a folder that does, or download the files beforehand",
+        f"the cache {cache.path} (from {cache.chosen_by}) is not writable",
+        "point HF_HOME or cache_dir= at a writable folder, or download the files beforehand",
     )
 
 
@@ -102,7 +102,7 @@ _UNREACHABLE = (
     "in offline mode",
     "offline mode is enabled",
     "cannot find the requested files in the",
-    "'NoneType' object has no attribute 'endswith'",  # how transformers 4 says that the weights are not in the cache
+    "'NoneType' object has no attribute 'endswith'",  # transformers 4, if the weights are not in the cache
 )
 _ABSENT = (
     "is not a valid model identifier",
@@ -123,7 +123,7 @@ def _offline(failure: Failure) -> LoadError | None:
     unreachable = failure.named("LocalEntryNotFoundError", "OfflineModeIsEnabled") or failure.says(
         *_UNREACHABLE
     )
-    # With part of the files in the cache, transformers speaks of a repository that lacks the others.
+    # If only some files are cached, transformers reports that the repository lacks the others.
     if not unreachable and not (forbidden and failure.says(*_ABSENT)):
         return None
     variable = caches.offline()
@@ -136,11 +136,11 @@ def _offline(failure: Failure) -> LoadError | None:
         revision=failure.keywords.get("revision"),
         cache_dir=failure.keywords.get("cache_dir"),
     )
-    state = "only part of the files is" if found is not None else "nothing of it is"
+    state = "only some of the files are" if found is not None else "none of the files are"
     return errors.OfflineError(
         failure.asked,
         f"{why} and {state} in the cache {cache.path} (from {cache.chosen_by})",
-        f"download it where there is a network (`hf download {failure.model_id}`), or point HF_HOME or cache_dir= at it",
+        f"download it on a machine with network access (`hf download {failure.model_id}`), or point HF_HOME or cache_dir= at it",
     )
 
 
@@ -166,16 +166,16 @@ def _corrupt(failure: Failure) -> LoadError | None:
     ):
         return None
     culprit = damaged_file(failure)
-    # What torch says of a damaged pickle is advice to switch its safety off.
-    found = culprit or ("a file of weights is not one that torch can read" if pickled else failure.first_line)
+    # For a damaged pickle, torch advises to turn its safety check off.
+    found = culprit or ("torch cannot read a weight file" if pickled else failure.first_line)
     return errors.CorruptCheckpointError(
-        failure.asked, found, "fetch the file again (force_download=True), or save it again"
+        failure.asked, found, "download the file again (force_download=True), or save it again"
     )
 
 
 def _missing_shard(failure: Failure) -> LoadError | None:
     if downloads.is_hub_id(failure.model_id):
-        return None  # part of a cached repository: the network is what is missing
+        return None  # some files of a cached repository are missing, because there is no network
     folder = failure.folder()
     index = folder / "model.safetensors.index.json" if folder is not None else None
     if folder is None or index is None or not index.is_file():
@@ -191,7 +191,7 @@ def _missing_shard(failure: Failure) -> LoadError | None:
         return None
     return errors.CorruptCheckpointError(
         failure.asked,
-        f"{index} names {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}, which {'is' if len(missing) == 1 else 'are'} not there",
+        f"{index} names {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''}, which {'is' if len(missing) == 1 else 'are'} missing",
         "copy or download the missing files",
     )
 
@@ -207,10 +207,10 @@ def _not_found(failure: Failure) -> LoadError | None:
         holds = ", ".join(present[:8]) if present else "nothing"
         return errors.ModelMissingError(
             failure.asked,
-            f"{failure.first_line} (the folder holds {holds})",
+            f"{failure.first_line} (the folder contains {holds})",
             "correct the folder, subfolder= or variant=",
         )
-    # "checkpoints/last" is spelled like an id.
+    # "checkpoints/last" looks like a hub id.
     folder = f", and there is no folder {Path(failure.model_id).absolute()}" if failure.model_id else ""
     return errors.ModelMissingError(
         failure.asked,
@@ -225,13 +225,13 @@ def _wrong_class(failure: Failure) -> LoadError | None:
         name = next((group for group in kind.groups() if group), "") if kind else ""
         return errors.ModelClassError(
             failure.asked,
-            f"it is a {name or 'different'} checkpoint, which this class does not hold",
+            f"it is a {name or 'different'} checkpoint, which this class cannot load",
             _fitting(failure),
         )
     if failure.says("size mismatch", "ignore_mismatched_sizes"):
         return errors.ModelClassError(
             failure.asked,
-            f"the weights have other shapes than the class: {mismatch.named(failure) or failure.first_line}",
+            f"weights have other shapes than in the class: {mismatch.named(failure) or failure.first_line}",
             "check model_class and config=; ignore_mismatched_sizes=True makes those weights random",
         )
     return None
@@ -257,7 +257,7 @@ def _attention(failure: Failure) -> LoadError | None:
     return errors.AttentionError(
         f"{failure.asked}, attn_implementation={wanted!r}",
         failure.first_line,
-        'leave it out, or ask for "sdpa" or "eager"',
+        'omit it, or pass "sdpa" or "eager"',
     )
 
 
@@ -268,7 +268,7 @@ def _device_map(failure: Failure) -> LoadError | None:
         return errors.SpillError(
             failure.asked,
             f"part of the weights would go to disk: {failure.first_line}",
-            "give it more memory (max_memory=) or pass offload_folder=; transformers 4.57 cannot read safetensors to disk",
+            "increase max_memory= or pass offload_folder=; transformers 4.57 cannot read safetensors to disk",
         )
     if failure.says(
         "cannot access accelerator device",
@@ -302,7 +302,7 @@ def _unsupported_argument(failure: Failure) -> LoadError | None:
         return None
     return errors.ArgumentError(
         failure.asked,
-        f"neither the loader nor this transformers takes {name[1]}=",
+        f"neither the loader nor this version of transformers accepts {name[1]}=",
         hints.replacement(name[1]),
     )
 
@@ -314,7 +314,7 @@ def _missing_package(failure: Failure) -> LoadError | None:
     return errors.MissingPackageError(failure.asked, failure.first_line, "install it")
 
 
-# In this order: an error often matches several, and the first is the nearest to the cause.
+# In order: an error often matches several causes, and the first one is the most specific.
 _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     _disk_full,
     _not_writable,
@@ -340,14 +340,14 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
 
 
 def damaged_file(failure: Failure) -> str | None:
-    """The message about the first file of the checkpoint that does not hold what its format says."""
+    """Describe the first file of the checkpoint that is damaged; None if there is none."""
     folder = failure.folder()
     if folder is None:
         return None
     try:
         if failure.tokenizer:
             checkpoint.tokenizer_files(folder)
-            return None  # what is wrong with the weights beside it is no cause of this
+            return None  # an index or config that is damaged as well does not explain this error
         checkpoint.config(folder)
         checkpoint.read(folder, variant=failure.keywords.get("variant"))
     except checkpoint.UnreadableError as found:

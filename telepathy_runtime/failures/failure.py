@@ -1,4 +1,4 @@
-"""A failed load as data: what was asked, and the exception with all those it came from."""
+"""A failed load as data: the request, and the exception with its causes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from telepathy_runtime.machine import caches
 
 @dataclass(frozen=True)
 class Failure:
-    """A failed load: what was asked, and the exception with those it came from, outermost first."""
+    """A failed load: the request, and the exception with its causes, outermost first."""
 
     asked: str
     model_id: str
     keywords: Mapping[str, Any]
     chain: tuple[BaseException, ...]
     tokenizer: bool = False
-    class_name: str = ""  # of the model, as transformers calls it
+    class_name: str = ""  # of the model, as in transformers
 
     @property
     def text(self) -> str:
@@ -31,7 +31,7 @@ class Failure:
 
     @property
     def first_line(self) -> str:
-        """What the outermost exception says, short."""
+        """The first line of the outermost exception's message, shortened."""
         lines = [line.strip() for line in str(self.chain[0]).splitlines() if line.strip()]
         return lines[0] if lines else type(self.chain[0]).__name__
 
@@ -51,7 +51,7 @@ class Failure:
         return caches.hub_cache(cache_dir=self.keywords.get("cache_dir"))
 
     def folder(self) -> Path | None:
-        """Where the files of the checkpoint are, if they are anywhere on this machine."""
+        """The folder of the checkpoint, if it is on this machine."""
         return checkpoint.located(self.model_id, self.keywords)
 
 

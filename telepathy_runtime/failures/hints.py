@@ -1,4 +1,4 @@
-"""What to write instead: for an id that is none, for arguments of another release, for a model that needs more than its id."""
+"""Advice for common mistakes: ids that are not ids, arguments of other releases, models that need more arguments."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _REPLACED = {
 
 
 def replacement(name: str) -> str:
-    """What to do about an argument that this transformers does not take."""
-    return _REPLACED.get(name, f"leave {name} out")
+    """What to do about an argument that this version of transformers does not accept."""
+    return _REPLACED.get(name, f"remove {name}")
 
 
 def no_id(failure: Failure) -> LoadError | None:
-    """A file, a URL or a path with ~ where an id or a folder is wanted."""
+    """The error for a file, a URL or a path with ~ that was passed as an id or folder."""
     given = failure.model_id
     url = re.match(r"https?://[^/]+/([^/?#]+(?:/[^/?#]+)?)", given)
     if url is not None:
@@ -46,42 +46,42 @@ def no_id(failure: Failure) -> LoadError | None:
         cure = f"pass its folder, {str(Path(given).parent)!r}"
         if given.endswith(".gguf"):
             cure += f", and gguf_file={Path(given).name!r}"
-        return errors.ModelMissingError(failure.asked, "it is a file, a folder is wanted", cure)
+        return errors.ModelMissingError(failure.asked, "it is a file, but a folder is needed", cure)
     return None
 
 
 def own_code(failure: Failure) -> LoadError | None:
-    """A repository that brings its own model code."""
+    """The error for a repository that has its own model code."""
     if not failure.says("trust_remote_code=True"):
         return None
     return errors.ModelClassError(
         failure.asked,
-        "the checkpoint brings its own code, which is not run unasked",
+        "the checkpoint has its own code, which is not run by default",
         "read that code, then pass trust_remote_code=True and pin it with revision=",
     )
 
 
 def unknown_architecture(failure: Failure) -> LoadError | None:
-    """A config with a model_type that this transformers does not have, or with values that it refuses."""
+    """The error for a config with a model_type that transformers does not know, or with invalid values."""
     kind = re.search(r"model type `?([\w.-]+)`? but Transformers does not recognize", failure.text)
     if kind is not None:
         return errors.ModelClassError(
             failure.asked,
-            f"this transformers does not know model_type {kind[1]!r}",
+            f"this version of transformers does not support model_type {kind[1]!r}",
             "update transformers, correct model_type in config.json, or pass config=",
         )
     if failure.named("StrictDataclassError"):
         lines = [line.strip() for line in failure.text.splitlines() if line.strip()]
         return errors.CorruptCheckpointError(
             failure.asked,
-            f"the config has a value that cannot be: {' '.join(lines[:2])}",
+            f"the config has an invalid value: {' '.join(lines[:2])}",
             "correct config.json",
         )
     return None
 
 
 def of_an_adapter(failure: Failure, found: LoadError) -> LoadError:
-    """An adapter is loaded on its base model: where that is what is missing, it is named."""
+    """For an adapter: add its base model to the error, in case that is what is missing."""
     folder = failure.folder()
     file = folder / "adapter_config.json" if folder is not None else None
     if file is None or not file.is_file():

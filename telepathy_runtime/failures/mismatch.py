@@ -1,4 +1,4 @@
-"""Which tensors of a checkpoint have another shape than the model: transformers 5 refuses them without a name."""
+"""Names the tensors of a checkpoint with other shapes than the model has; transformers 5 does not name them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _SAID = re.compile(r"size mismatch for (\S+): .*?shape .*?(\[[\d, ]*\]).*?curren
 
 
 def named(failure: Failure) -> str:
-    """ "lm_head.weight is [264, 32] in the checkpoint and [300, 32] in the model", of the first few; "" if not known."""
+    """ "lm_head.weight is [264, 32] in the checkpoint and [300, 32] in the model" for the first few; "" if unknown."""
     try:
         found = _compared(failure)
-    except Exception:  # the load failed already, and for that reason
+    except Exception:  # the load has already failed for another reason
         found = []
-    # What transformers says comes second: 4.57 names the tensor by its module alone, "weight".
+    # The message of transformers is used only as a fallback: 4.57 names the tensor by its module alone,
+    # "weight".
     found = found or [(name, there, here) for name, there, here in _SAID.findall(failure.text)]
     shown = [f"{name} is {there} in the checkpoint and {here} in the model" for name, there, here in found]
     more = len(shown) - _SHOWN
@@ -29,7 +30,7 @@ def named(failure: Failure) -> str:
 
 
 def _compared(failure: Failure) -> list[tuple[str, str, str]]:
-    """The shapes in the headers of the checkpoint against those of an empty model of the class."""
+    """Compare the shapes in the checkpoint's headers with those of an empty model of the class."""
     folder = failure.folder()
     saved = checkpoint.read(folder, variant=failure.keywords.get("variant")) if folder is not None else None
     config = traits.peek_config(failure.model_id, failure.keywords)

@@ -1,4 +1,4 @@
-"""Failures of what the loader adds to a load: quantisation by name, adapters."""
+"""Explains failures of quantisation by name and of adapters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from telepathy_runtime.failures.failure import Failure
 
 
 def quantisation(failure: Failure) -> LoadError | None:
-    """A quantised load that this machine cannot make."""
+    """The error for a quantised load that this machine does not support."""
     if failure.says("a gpu( or xpu)? is needed for .*quantization", "no gpu( or xpu)? found"):
         return QuantizationError(
             failure.asked,
-            f"this way to quantise needs a GPU and there is none: {failure.first_line}",
-            "leave the quantisation out, or take one that runs here (quanto-int8)",
+            f"this quantisation needs a GPU, but there is none: {failure.first_line}",
+            "omit the quantisation, or use one that runs here (quanto-int8)",
         )
     if failure.keywords.get("quantization_config") is not None and failure.says(
         "pip install", "requires the"
@@ -25,7 +25,7 @@ def quantisation(failure: Failure) -> LoadError | None:
 
 
 def adapter(failure: Failure) -> LoadError | None:
-    """An adapter that is none, or that does not fit the model."""
+    """The error for an adapter that does not exist or does not fit the model."""
     if failure.says("can't find 'adapter_config.json'") and not failure.named("LocalEntryNotFoundError"):
         return errors.ModelMissingError(
             failure.asked, "there is no adapter_config.json", "correct the folder or id of the adapter"

@@ -1,1 +1,1 @@
-"""A load: planned, carried out, inspected, reported."""
+"""Plans a load, carries it out, inspects the model, and reports it."""

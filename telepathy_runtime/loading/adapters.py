@@ -1,4 +1,4 @@
-"""Adapters of PEFT on a loaded model: from a folder or the hub, checked against their base, merged when asked."""
+"""Loads PEFT adapters onto a loaded model, from a folder or the hub; checks the base model, merges on request."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.errors import ArgumentError, MissingPackageError, WeightsError
 
 _SHOWN = 3
-# What says how to reach the hub says it for the adapter too.
+# Keywords that say how to reach the hub; they are used for the adapter too.
 _SHARED = ("token", "cache_dir", "local_files_only", "force_download", "proxies")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter to load: its id or folder, the commit, and whether it becomes part of the weights."""
+    """An adapter to load: its id or folder, its revision, and whether to merge it into the weights."""
 
     model_id: str
     revision: str | None = None
@@ -30,10 +30,10 @@ class Adapter:
 def asked(
     model_id: Any, adapter: Any, revision: str | None, merge: bool, keywords: Mapping[str, Any]
 ) -> tuple[Any, Adapter | None, Mapping[str, Any]]:
-    """The id of the base model, the adapter to put on it, and the keywords of the base.
+    """Return the id of the base model, the adapter to load onto it, and the keywords of the base model.
 
-    With merge and no `adapter`, `model_id` is the adapter and names its base. Without both there is nothing to do here:
-    from_pretrained loads a repository that holds an adapter by itself.
+    With merge and no `adapter`, `model_id` is the adapter, which names its base model. With neither, there is
+    no adapter here: from_pretrained itself loads a repository that contains one.
     """
     if adapter is None and not merge:
         if revision is not None:
@@ -49,7 +49,7 @@ def asked(
     if not isinstance(base, str) or not base:
         raise ArgumentError(
             f"{name!r} with merge_adapter=True",
-            "no adapter is there" if config is None else "its adapter_config.json names no base model",
+            "there is no adapter" if config is None else "its adapter_config.json names no base model",
             "pass the base model as the id, and adapter= with the folder or id of the adapter",
         )
     rest = {key: value for key, value in keywords.items() if key not in ("revision", "subfolder")}
@@ -63,13 +63,13 @@ def need_peft(what: str) -> Any:
         import peft
     except ImportError as error:
         if error.name != "peft":
-            raise  # it is there, and does not go with this transformers: that message is the better one
+            raise  # installed, but not compatible with this transformers: that message is better
         raise MissingPackageError(what, "peft is not installed", "pip install peft") from error
     return peft
 
 
 def adapter_config(name: str, revision: str | None, keywords: Mapping[str, Any]) -> dict[str, Any] | None:
-    """adapter_config.json, of a folder, the cache or the hub; None where there is none to be had."""
+    """Return adapter_config.json from a folder, the cache or the hub; None if it is not available."""
     folder = checkpoint.locate(name, revision=revision, cache_dir=keywords.get("cache_dir"))
     file = folder / "adapter_config.json" if folder is not None else None
     if file is None or not file.is_file():
@@ -81,7 +81,7 @@ def adapter_config(name: str, revision: str | None, keywords: Mapping[str, Any])
             shared = {key: keywords[key] for key in _SHARED if key in keywords and key != "proxies"}
             file = Path(hf_hub_download(name, "adapter_config.json", revision=revision, **shared))
         except Exception:
-            return None  # loading it meets the same, and is explained there
+            return None  # loading it raises the same error, which is explained there
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -90,7 +90,7 @@ def adapter_config(name: str, revision: str | None, keywords: Mapping[str, Any])
 
 
 def plan_of(adapter: Adapter, load_plan: LoadPlan) -> LoadPlan:
-    """The load of the adapter, for the messages of what goes wrong in it."""
+    """The plan for loading the adapter, used in error messages."""
     keywords = {key: load_plan.request.keywords[key] for key in _SHARED if key in load_plan.request.keywords}
     request = replace(
         load_plan.request,
@@ -104,9 +104,10 @@ def plan_of(adapter: Adapter, load_plan: LoadPlan) -> LoadPlan:
 def attach(
     model: Any, adapter: Adapter, load_plan: LoadPlan, *, trainable: bool, weights: str
 ) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
-    """`model` with its adapter, what became of it for the report, and warnings.
+    """Return `model` with its adapter, facts about it for the report, and warnings.
 
-    Raises WeightsError where hardly any weight of the adapter arrived, or with weights="strict" not exactly its weights.
+    Raises WeightsError if almost no weights of the adapter were loaded; with weights="strict", for any
+    difference.
     """
     peft = need_peft(f"adapter={adapter.model_id!r}")
     plan = plan_of(adapter, load_plan)

@@ -1,4 +1,4 @@
-"""Arguments of load_model, looked at before anything is loaded: a wrong one costs no download and no finished load."""
+"""Checks the arguments of load_model before anything is downloaded or loaded."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def check(
     purpose: Any,
     raw: bool,
 ) -> None:
-    """Raise ArgumentError, which is a ValueError or TypeError too, for the first argument that cannot be meant.
+    """Raise ArgumentError (also a ValueError or TypeError) for the first invalid argument.
 
-    With `raw` the call is from_pretrained and nothing else: only what from_pretrained does not see is looked at.
+    With `raw` the call is a plain from_pretrained, so only arguments that it does not receive are checked.
     """
     one_of("offload", offload, OFFLOAD)
     one_of("weights", weights, WEIGHTS)
@@ -72,7 +72,10 @@ def _generation(asked: Any) -> None:
     if asked is None or isinstance(asked, str):
         if asked not in (None, "default"):
             raise _wrong_value(
-                "generation_config", asked, "it is no setting", 'pass "default", None or a GenerationConfig'
+                "generation_config",
+                asked,
+                "it is not a valid value",
+                'pass "default", None or a GenerationConfig',
             )
         return
     if isinstance(asked, Mapping):
@@ -84,7 +87,7 @@ def _generation(asked: Any) -> None:
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         shown = " or ".join(f'"{word}"' for word in allowed)
-        raise _wrong_value(name, value, "it is no setting", f"pass {shown}")
+        raise _wrong_value(name, value, "it is not a valid value", f"pass {shown}")
 
 
 def _wrong_value(name: str, value: Any, found: str, remedy: str) -> ArgumentError:

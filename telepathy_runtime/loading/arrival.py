@@ -1,7 +1,7 @@
-"""Whether the weights really arrived: the loading info of transformers, counted and explained.
+"""Checks which weights were loaded, by counting and explaining the loading info of transformers.
 
-from_pretrained fills what it does not find with random numbers and logs it. Here that is a fact of the report, a warning
-that names the cause, or an error when hardly any weight came from the checkpoint.
+from_pretrained initialises missing weights randomly and only logs it. Here they are counted in the report and
+give a warning that names the cause, or an error if almost no weights came from the checkpoint.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from telepathy_runtime.errors import WeightsError
 from telepathy_runtime.machine.environment import need
 
 _SHOWN = 3
-# Wrappers that were saved instead of the model inside them, and what takes it out again.
+# Prefixes of keys that were saved from a wrapper, with the code that saves the inner model instead.
 _WRAPPERS = {
     "module.": "DataParallel or DistributedDataParallel",
     "_orig_mod.": "torch.compile",
@@ -32,7 +32,7 @@ _LAYER = re.compile(r"\.\d+\.")
 
 @dataclass(frozen=True)
 class Arrival:
-    """What became of the `total` parameters of a model: which were not in the checkpoint, or not in that shape."""
+    """Which of the `total` parameters of a model were missing in the checkpoint or had another shape there."""
 
     total: int
     missing: tuple[str, ...]
@@ -42,21 +42,21 @@ class Arrival:
 
     @property
     def random(self) -> int:
-        """How many parameters hold random numbers."""
+        """The number of parameters with random values."""
         return len(self.missing) + len(self.mismatched)
 
     @property
     def arrived(self) -> int:
-        """How many parameters came from the checkpoint."""
+        """The number of parameters loaded from the checkpoint."""
         return self.total - self.random
 
     @property
     def hardly(self) -> bool:
-        """Whether at most a tenth arrived. Some always do: lm_head.weight is called so in most architectures."""
+        """Whether at most a tenth was loaded. Not none, because names such as lm_head.weight are in most models."""
         return not self.adapter and self.random > 0 and self.arrived * 10 <= self.total
 
     def to_dict(self) -> dict[str, Any]:
-        """For the report: a count and the first names of every kind."""
+        """Data for the report: the count and the first names of each kind."""
         kinds: dict[str, list[str]] = {
             "missing": list(self.missing),
             "mismatched": [f"{name} ({shapes})" for name, shapes in self.mismatched],
@@ -70,9 +70,10 @@ class Arrival:
 
 
 def asks(model_class: Any, load_plan: LoadPlan) -> bool:
-    """Whether from_pretrained can be asked for its loading info without any other effect.
+    """Whether requesting the loading info from from_pretrained has no other effect.
 
-    Only transformers' own from_pretrained can: one that a class brings itself may take its model for the pair.
+    That holds only for transformers' own from_pretrained: one that a class defines may take the returned pair
+    for its model.
     """
     keywords = load_plan.request.keywords
     if "output_loading_info" in keywords or keywords.get("trust_remote_code"):
@@ -84,14 +85,15 @@ def asks(model_class: Any, load_plan: LoadPlan) -> bool:
         return False
     if given is own:
         return True
-    # Every Auto class has its own copy of one function; a backbone's goes to timm, which has no loading info.
+    # All Auto classes have a copy of the same function; that of backbones calls timm, which has no loading
+    # info.
     backbone = any(cls.__name__ == "_BaseAutoBackboneClass" for cls in getattr(model_class, "__mro__", ()))
     if not hasattr(model_class, "_model_mapping") or backbone:
         return False
     if not given.__module__.startswith("transformers."):
         return False
-    # An Auto class hands over to another one. Its config is read from this disk only: all four None asks the hub for
-    # nothing of its own.
+    # An Auto class calls another class. Its config is read only from disk: with all four settings None, the
+    # hub must get no additional request.
     model_id = load_plan.request.model_id
     here = keywords.get("config") is not None or checkpoint.located(model_id, keywords) is not None
     found = traits.concrete_class(model_class, traits.peek_config(model_id, keywords)) if here else None
@@ -99,7 +101,7 @@ def asks(model_class: Any, load_plan: LoadPlan) -> bool:
 
 
 def arrival(model: Any, info: Mapping[str, Any]) -> Arrival:
-    """The loading info of from_pretrained against the model that it gave."""
+    """Compare the loading info of from_pretrained with the model."""
     names: dict[int, set[str]] = {}
     for name, tensor in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(tensor), set()).add(name)
@@ -107,15 +109,15 @@ def arrival(model: Any, info: Mapping[str, Any]) -> Arrival:
     base = getattr(model, "base_model_prefix", "")
 
     def full(name: str) -> str:
-        # transformers 4 leaves the base model's prefix out of its names where the checkpoint does not have it either.
+        # transformers 4 omits the base model's prefix if the checkpoint has none.
         return f"{base}.{name}" if name not in parameters and f"{base}.{name}" in parameters else name
 
-    # A tied weight is one weight: it arrived when one of its names did.
+    # A tied weight counts as loaded if one of its names was loaded.
     missing = _wholly(names, {full(name) for name in info.get("missing_keys") or ()})
     shapes = {name: _shape(tensor.shape) for name, tensor in model.named_parameters(remove_duplicate=False)}
     mismatched = {}
     for entry in info.get("mismatched_keys") or ():
-        # 4.57 gives names alone, the others the two shapes as well.
+        # 4.57 gives only the name; other releases also give the two shapes.
         named = isinstance(entry, str)
         name = full(entry if named else entry[0])
         there = "another shape" if named else _shape(entry[1])
@@ -130,7 +132,7 @@ def arrival(model: Any, info: Mapping[str, Any]) -> Arrival:
 
 
 def _wholly(names: Mapping[int, set[str]], missing: set[str]) -> set[str]:
-    """The first name of every parameter of which all names are missing."""
+    """The first name of each parameter of which all names are missing."""
     return {min(group) for group in names.values() if group <= missing}
 
 
@@ -139,7 +141,7 @@ def _shape(shape: Any) -> str:
 
 
 def refuse(found: Arrival, load_plan: LoadPlan, weights: str) -> None:
-    """Raise WeightsError when hardly any weight arrived, or for "strict" when not exactly the model's weights did."""
+    """Raise WeightsError if almost no weights were loaded; with "strict", for any difference."""
     request = load_plan.request
     if weights == "strict" and (found.random or found.unexpected):
         parts = [
@@ -163,7 +165,7 @@ def refuse(found: Arrival, load_plan: LoadPlan, weights: str) -> None:
 
 
 def warnings(found: Arrival, load_plan: LoadPlan, model: Any) -> Iterator[str]:
-    """What a reader should know of the weights: cause and cure. Nothing for weights that are meant to be left out."""
+    """Warnings about weights, with cause and remedy. None for weights that are left out on purpose."""
     if found.adapter:
         return
     if found.random:
@@ -190,7 +192,7 @@ def warnings(found: Arrival, load_plan: LoadPlan, model: Any) -> Iterator[str]:
 
 
 def _cause(found: Arrival, load_plan: LoadPlan) -> tuple[str, str]:
-    """Why weights are missing, and what to do: the first cause that explains them."""
+    """Why weights are missing, and what to do: the first cause that applies."""
     request = load_plan.request
     for cure in _wrapped(found, load_plan):
         prefix = _prefix(found)
@@ -198,15 +200,15 @@ def _cause(found: Arrival, load_plan: LoadPlan) -> tuple[str, str]:
     adapters = [name for name in found.unexpected if ".lora_" in name]
     if adapters:
         return (
-            f"the checkpoint holds an adapter ({_some(adapters)})",
+            f"the checkpoint contains an adapter ({_some(adapters)})",
             "load the base model, then peft.PeftModel.from_pretrained(model, adapter)",
         )
     if found.mismatched and not found.missing:
-        return "they have other shapes there", "pass the config and class that it was saved with"
+        return "their shapes differ in the checkpoint", "pass the config and class that it was saved with"
     if found.hardly:
         saved = load_plan.model_type
         what = f"it is a {saved} checkpoint" if saved else "it was saved from another architecture"
-        holds = f", it holds {_some(found.unexpected)}" if found.unexpected else ""
+        holds = f", it contains {_some(found.unexpected)}" if found.unexpected else ""
         return what + holds, "pass the model_class it was saved with (config.json, architectures)"
     layered = [name for name in found.missing if _LAYER.search(name)]
     if not layered:
@@ -215,17 +217,20 @@ def _cause(found: Arrival, load_plan: LoadPlan) -> tuple[str, str]:
             "train it before you use it, or pass the model_class that the checkpoint was saved with",
         )
     if {_general(name) for name in layered} & {_general(name) for name in found.unexpected}:
-        return "the keys have other names there", "pass the model_class it was saved with, or key_mapping="
+        return (
+            "the keys have other names in the checkpoint",
+            "pass the model_class it was saved with, or key_mapping=",
+        )
     return (
         "the checkpoint is incomplete, or has fewer layers than the config says",
-        "fetch it again or correct the config",
+        "download it again or correct the config",
     )
 
 
 def _prefix(found: Arrival) -> str | None:
-    """The wrapper's prefix with which the checkpoint has what is missing.
+    """The prefix that a wrapper added to the missing keys in the checkpoint.
 
-    Counted the other way round too: a model may ask for `model.embed` of a checkpoint that holds `embed`.
+    Also the reverse: a model may expect `model.embed` while the checkpoint has `embed`.
     """
     if not found.missing or not found.unexpected:
         return None

@@ -1,7 +1,7 @@
-"""Fitting a tokenizer and a model to each other: pad id, vocabulary against embeddings, stop ids, chat template.
+"""Makes a tokenizer and a model consistent: pad id, vocabulary size, stop ids, chat template.
 
-The two are saved side by side and may still disagree. What disagrees costs an index error, a batch that raises, or a text
-that does not stop; here it is set where that is safe, and said everywhere.
+The two are saved together but may disagree, which causes an index error, a batch that raises, or text that
+does not stop. Differences are corrected where that is safe, and always reported.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from telepathy_runtime.choose.choice import plain
 from telepathy_runtime.publishing import publish
 
 Target = Union[str, "os.PathLike[str]", Callable[["FitReport"], object], None]
-_MARK = "telepathy"  # the answer of a conversation that is only written to see what ends it
+_MARK = "telepathy"  # a made-up answer, rendered to see which token follows it
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """What fitting changed of the model, as name -> [before, after], and what it found.
+    """The changes made to the model, as name -> [before, after], and what was found.
 
-    `vocabulary` is one more than the highest id that the tokenizer gives out, `embeddings` the rows that the model has
-    for them; None where it has no such table.
+    `vocabulary` is the highest id of the tokenizer plus one; `embeddings` is the number of rows in the
+    model's embedding table, None if it has none.
     """
 
     model_id: str
@@ -37,12 +37,12 @@ class FitReport:
     warnings: tuple[str, ...] = field(default=())
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """The report as one line of JSON."""
         content = {name: plain(value) for name, value in asdict(self).items()}
         return json.dumps({"event": "tokenizer_fit", **content}, sort_keys=True)
 
     def describe(self) -> str:
-        """One line for a log."""
+        """The report as one line for a log."""
         changed = (
             ", ".join(f"{name} {before} -> {after}" for name, (before, after) in self.changed.items())
             or "as shipped"
@@ -52,7 +52,7 @@ class FitReport:
         return f"fitted {self.model_id}: {changed}; {self.vocabulary} tokens for {rows}; {template}"
 
     def publish(self, target: Target = None) -> None:
-        """Log, and hand over to `target`: a path (a JSON line is appended) or a callable."""
+        """Log the report and pass it to `target`: a path (a JSON line is appended) or a callable."""
         publish(self, target)
 
 
@@ -65,13 +65,14 @@ def fit_tokenizer(
     model_id: str = "",
     report: Target = None,
 ) -> FitReport:
-    """Make `model` and `tokenizer` agree, and say what was changed. A processor counts as the tokenizer in it.
+    """Make `model` and `tokenizer` consistent, and report the changes. For a processor, its tokenizer is used.
 
-    - The pad id of the model's config and generation config becomes the tokenizer's: without one, classifying a batch
-      raises. Where an encoder-decoder model ships another it stays, since training shifts its labels with it.
-    - A tokenizer with more ids than the model has embeddings is a warning; `resize=True` adds the rows, with new numbers.
-    - The tokenizer's end of text, and what its chat template ends a turn with, become stop ids beside the shipped ones.
-      `generates=False` leaves the generation config alone.
+    - The pad id of the model's config and generation config becomes the tokenizer's: without one, classifying
+      a batch raises. An encoder-decoder model keeps its own pad id, because training shifts labels with it.
+    - A tokenizer with more ids than the model has embeddings gives a warning; `resize=True` adds rows with
+      new values.
+    - The tokenizer's end of text, and the token with which its chat template ends a turn, are added to the
+      shipped stop ids. `generates=False` leaves the generation config unchanged.
     """
     inner = getattr(tokenizer, "tokenizer", None)
     inner = inner if hasattr(inner, "pad_token_id") else tokenizer
@@ -85,7 +86,7 @@ def fit_tokenizer(
             model.resize_token_embeddings(vocabulary)
             changed["embeddings"] = [rows, vocabulary]
             warnings.append(
-                f"{vocabulary - rows} rows were added to the embeddings, with numbers that no training has seen: train them"
+                f"{vocabulary - rows} rows were added to the embeddings, with untrained values: train them"
             )
             rows = vocabulary
         else:
@@ -107,7 +108,7 @@ def fit_tokenizer(
 
 
 def highest_id(tokenizer: Any) -> int:
-    """The highest id that `tokenizer` gives out. len() counts tokens, and added ones may leave a gap."""
+    """The highest id that `tokenizer` produces. len() counts tokens, and added ones may leave gaps."""
     added = getattr(tokenizer, "added_tokens_decoder", None) or {}
     try:
         length = len(tokenizer)
@@ -117,7 +118,7 @@ def highest_id(tokenizer: Any) -> int:
 
 
 def embedding_rows(model: Any) -> int | None:
-    """How many ids `model` has a row for; None where it has no table of embeddings."""
+    """The number of rows in the embedding table of `model`; None if it has none."""
     try:
         table = model.get_input_embeddings()
     except (AttributeError, NotImplementedError):
@@ -165,7 +166,7 @@ def _generation(
     model: Any, tokenizer: Any, template: Any, warnings: list[str]
 ) -> Iterator[tuple[str, list[Any]]]:
     config = model.generation_config
-    # Not by setattr: what the caller did not say is not written into saved files.
+    # Not setattr, which would mark them as the caller's and write them into saved files.
     fields = vars(config)
     turn = turn_end(tokenizer, warnings) if template else None
     stops = generation.union(fields.get("eos_token_id"), getattr(tokenizer, "eos_token_id", None), turn)
@@ -186,9 +187,9 @@ def _generation(
 
 
 def turn_end(tokenizer: Any, warnings: list[str]) -> int | None:
-    """The id of the special token that the chat template puts behind an answer; None where there is none.
+    """The id of the special token that the chat template puts after an answer; None if there is none.
 
-    Adds a warning where the template cannot be rendered here at all.
+    Adds a warning if the template cannot be rendered.
     """
     talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
     try:
@@ -198,7 +199,7 @@ def turn_end(tokenizer: Any, warnings: list[str]) -> int | None:
         warnings.append(f"the chat template was not read for its stop token: {error}")
         return None
     except Exception:
-        return None  # a template is a program: this one wants other messages
+        return None  # the template raised an error, because it expects other messages
     special = set(getattr(tokenizer, "all_special_ids", ()))
     special |= {int(index) for index in getattr(tokenizer, "added_tokens_decoder", None) or {}}
     return next((int(index) for index in ids if index in special), None)

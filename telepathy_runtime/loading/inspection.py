@@ -1,6 +1,6 @@
-"""Reading a loaded model: what it really is, and where that differs from what the plan said.
+"""Inspects a loaded model, and compares it with the plan.
 
-Only metadata is read: no tensor is copied, no device is synchronised.
+Reads only metadata: it copies no tensor and synchronises no device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from telepathy_runtime.loading.report import LoadReport
 
 _HOST = ("cpu", "disk", "meta")
 _SHOWN = 3
-# In the names of what an adapter adds to a model.
+# Parts of the names of parameters that an adapter adds.
 _ADAPTED = (".lora_", ".modules_to_save.", "prompt_encoder.", ".ia3_", ".vera_")
 
 
@@ -39,7 +39,7 @@ def inspect(
     adapter: Mapping[str, Any] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> LoadReport:
-    """The LoadReport of `model`, which was loaded by `load_plan` in `seconds`. Raises nothing: the model is there."""
+    """Return the LoadReport of `model`, loaded by `load_plan` in `seconds`. Never raises: the model is usable."""
     try:
         found = _inspect(model, load_plan, seconds, generation or {}, arrived, prepared or {}, warnings)
         return replace(found, adapter=adapter or {})
@@ -128,21 +128,21 @@ def _inspect(
 
 
 def _quantization(model: Any) -> str | None:
-    """The method by which the weights are quantised, as transformers calls it."""
+    """The quantisation method of the weights, as named by transformers."""
     found = getattr(getattr(model, "config", None), "quantization_config", None)
     method = found.get("quant_method") if isinstance(found, Mapping) else getattr(found, "quant_method", None)
     return None if method is None else str(getattr(method, "value", method))
 
 
 def _commit(model: Any, load_plan: LoadPlan) -> str | None:
-    """The commit that was loaded from the hub; transformers 4 keeps it on the config, else the cache knows it."""
+    """The commit loaded from the hub: transformers 4 keeps it in the config; otherwise it comes from the cache."""
     kept = getattr(getattr(model, "config", None), "_commit_hash", None)
     folder = None if kept else _snapshot(load_plan)
     return folder.name if folder is not None and folder.parent.name == "snapshots" else kept
 
 
 def _snapshot(load_plan: LoadPlan) -> Path | None:
-    """The folder that is called by its commit: the repository's, whatever the subfolder."""
+    """The snapshot folder, named by its commit; `subfolder` is ignored."""
     keywords = load_plan.request.keywords
     return checkpoint.locate(
         load_plan.request.model_id, revision=keywords.get("revision"), cache_dir=keywords.get("cache_dir")
@@ -150,7 +150,7 @@ def _snapshot(load_plan: LoadPlan) -> Path | None:
 
 
 def _parameters(model: Any) -> Iterator[tuple[str, str, str, Any]]:
-    """(name, dtype, device, tensor) of every parameter, shared ones once. Nothing for what is not a module."""
+    """Yield (name, dtype, device, tensor) for each parameter, shared ones once; nothing if `model` is not a module."""
     named = getattr(model, "named_parameters", None)
     for name, tensor in named() if named is not None else ():
         yield name, str(tensor.dtype).removeprefix("torch."), str(tensor.device), tensor
@@ -166,7 +166,7 @@ def _sums(weights: list[tuple[str, str, str, Any]], column: int) -> dict[str, in
 
 
 def _by_dtype(weights: list[tuple[str, str, str, Any]]) -> dict[str, int]:
-    """Bytes by the dtype they are stored in."""
+    """Bytes by the dtype in which weights are stored."""
     sums: dict[str, int] = {}
     for *_, tensor in weights:
         for part in stored.pieces(tensor):
@@ -176,14 +176,14 @@ def _by_dtype(weights: list[tuple[str, str, str, Any]]) -> dict[str, int]:
 
 
 def _dtype(model: Any, by_dtype: Mapping[str, int]) -> str | None:
-    """The dtype of most of the floating weight; of a quantised model what it computes in."""
+    """The dtype of most floating-point weights; for a quantised model, the dtype it computes in."""
     if getattr(model, "is_quantized", False):
         return str(model.dtype).removeprefix("torch.")
     return next(iter(by_dtype), None)
 
 
 def effective_attention(model: Any) -> Any:
-    """The implementation in use: a name, or name by part where the parts of a composite model differ."""
+    """The attention in use: a name, or a dict of names if the parts of a composite model differ."""
     config = getattr(model, "config", None)
     top = getattr(config, "_attn_implementation", None)
     parts = {}
@@ -196,7 +196,7 @@ def effective_attention(model: Any) -> Any:
 
 
 def _placement(model: Any, by_device: Mapping[str, int]) -> Any:
-    """device -> number of modules of a dispatched model, else the device or devices of the parameters."""
+    """Device -> number of modules for a dispatched model, else the device or devices of the parameters."""
     dispatched = getattr(model, "hf_device_map", None)
     if isinstance(dispatched, Mapping) and len(dispatched) > 1:
         counts: dict[str, int] = {}
@@ -212,7 +212,7 @@ def _dtype_warnings(load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]
     wanted = load_plan.dtype.value
     if not isinstance(wanted, str) or wanted == "auto":
         return
-    # peft keeps the adapters themselves in float32, which is what their training wants.
+    # peft keeps adapters in float32 on purpose.
     floating = [w for w in weights if w[3].is_floating_point() and not any(part in w[0] for part in _ADAPTED)]
     other = [(name, dtype) for name, dtype, _, _ in floating if dtype != dtype_name(wanted)]
     if not other:
@@ -221,22 +221,22 @@ def _dtype_warnings(load_plan: LoadPlan, weights: list[tuple[str, str, str, Any]
     cause = (
         "the class keeps some modules in float32"
         if len(other) < len(floating)
-        else "transformers or the checkpoint overruled it"
+        else "transformers or the checkpoint overrode it"
     )
     yield (
-        f"asked for {wanted}, {len(other)} of {len(floating)} tensors are {', '.join(found)} ({_some(n for n, _ in other)}): {cause}"
+        f"requested {wanted}, but {len(other)} of {len(floating)} tensors are {', '.join(found)} ({_some(n for n, _ in other)}): {cause}"
     )
 
 
 def _attention_warnings(load_plan: LoadPlan, effective: Any) -> Iterator[str]:
     wanted = load_plan.attn_implementation.value if load_plan.attn_implementation.told else None
     if isinstance(wanted, str) and effective is not None and effective != wanted:
-        # Only a difference at the top or downwards counts: a part without attention of its own reports nothing.
-        yield f"asked for {wanted} attention, got {plain(effective)}: the class or transformers replaced it"
+        # Only compare in this direction: a part without attention reports nothing.
+        yield f"requested {wanted} attention, got {plain(effective)}: the class or transformers replaced it"
 
 
 def spilled(model: Any) -> dict[str, list[str]]:
-    """host device ("cpu", "disk") -> modules of a model whose map also uses an accelerator, or any on disk."""
+    """Host device ("cpu", "disk") -> modules, for a model whose map also uses an accelerator, or any on disk."""
     dispatched = getattr(model, "hf_device_map", None)
     if not isinstance(dispatched, Mapping):
         return {}
@@ -263,7 +263,7 @@ def _spill_warnings(
 
 
 def _soft_cap_warnings(model: Any, attention: Any) -> Iterator[str]:
-    """Some releases give a model with a soft cap sdpa, which leaves the cap out; the numbers differ from eager's."""
+    """Some releases choose sdpa for a model with a soft cap, which sdpa ignores, so results differ from eager's."""
     config = getattr(model, "config", None)
     used = attention if isinstance(attention, Mapping) else {"": attention}
     for name in ("", *traits.sub_configs(config)):
@@ -271,8 +271,8 @@ def _soft_cap_warnings(model: Any, attention: Any) -> Iterator[str]:
         cap = getattr(part, "attn_logit_softcapping", None)
         if cap and used.get(name, used.get("")) == "sdpa":
             yield (
-                f"sdpa attention leaves out the soft cap of {cap} that this model was trained with: "
-                f'pass attn_implementation="eager" for its own numbers'
+                f"sdpa attention ignores the soft cap of {cap} that this model was trained with: "
+                f'pass attn_implementation="eager" for the intended results'
             )
             return
 
@@ -284,7 +284,7 @@ def _some(names: Any) -> str:
 
 
 def resident_bytes() -> int | None:
-    """Resident memory of this process; None where the system does not say. Mapped weights are not in it."""
+    """Resident memory of this process, without memory-mapped weights; None if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):
@@ -293,7 +293,7 @@ def resident_bytes() -> int | None:
 
 
 def allocated_bytes() -> dict[str, int]:
-    """Bytes allocated by torch on each accelerator that this process has used; empty without one."""
+    """Bytes allocated by torch on each accelerator that this process has used; empty if there is none."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {}

@@ -1,4 +1,4 @@
-"""load_model and load_tokenizer: a plan, carried out. The only place that calls from_pretrained."""
+"""load_model and load_tokenizer: make a plan and carry it out. Only this module calls from_pretrained."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-# The default dtype and the places where modules are made are settings of the whole process while transformers loads: two
-# loads at once give each other's. Reentrant, since a class may load another model inside its own from_pretrained.
+# While transformers loads, it changes settings of the whole process (the default dtype, the device of new
+# modules), so two loads at once would mix them up. Reentrant, because a class may load another model in its
+# from_pretrained.
 _LOADING = threading.RLock()
 
 
 def _unlock_in_child() -> None:
     global _LOADING
-    _LOADING = threading.RLock()  # of a thread that the child process does not have
+    _LOADING = threading.RLock()  # the old lock may belong to a thread that the child process does not have
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_in_child)
 
 
-# An Auto class is no base of what it returns: to a type checker its result is a PreTrainedModel.
+# An Auto class is not a base class of its result, so type checkers see a PreTrainedModel.
 @overload
 def load_model(
     model_id: str | os.PathLike[str] | None,
@@ -103,43 +104,48 @@ def load_model(
 ) -> Any:
     """Load a model as `model_class.from_pretrained` does, with settings that fit this machine.
 
-    `model_id` is a hub id, a local folder or a path; None with `config=` and `state_dict=`. `model_class` is any class with from_pretrained (default, also for
-    None: AutoModelForCausalLM). For `dtype`, `device_map`, `attn_implementation` and `generation_config`, None leaves the
-    setting to transformers and any other value is used as given; with None for all four this is
-    `model_class.from_pretrained(model_id, *model_args, **from_pretrained_kwargs)` and nothing else.
+    `model_id` is a hub id, a local folder or a path; None with `config=` and `state_dict=`. `model_class` is
+    any class with from_pretrained (default, also for None: AutoModelForCausalLM). For `dtype`, `device_map`,
+    `attn_implementation` and `generation_config`, None leaves the setting to transformers and any other value
+    is used as given; if all four are None, this is exactly `model_class.from_pretrained(model_id,
+    *model_args, **from_pretrained_kwargs)`.
 
-    - dtype: "resolve" is bfloat16, and float32 for training. "bfloat16" means bfloat16 where the hardware computes in it,
-      else another with a warning; a torch.dtype is taken literally. `torch_dtype` is a synonym.
-    - device_map: "resolve" chooses by launcher, devices and size, see resolve_device_map.
-    - attn_implementation: "resolve" chooses by package, capability, dtype and class, see resolve_attn_implementation.
-    - generation_config: "default" merges default_generation_config() into what the checkpoint ships (skipped for models
-      that cannot generate); a GenerationConfig is merged the same way. See apply_generation_config.
+    - dtype: "resolve" is bfloat16, or float32 for training. "bfloat16" falls back to another dtype with a
+      warning if the hardware lacks it; a torch.dtype is used as it is. `torch_dtype` is a synonym.
+    - device_map: "resolve" chooses by launcher, devices and size; see resolve_device_map.
+    - attn_implementation: "resolve" chooses by package, GPU, dtype and class; see
+      resolve_attn_implementation.
+    - generation_config: "default" merges default_generation_config() into the shipped settings (skipped for
+      models that cannot generate); a GenerationConfig is merged the same way. See apply_generation_config.
 
-    `purpose` says what the model is for; what you state yourself goes before it. "inference" is what None is as well.
-    "training" keeps the weights in float32, puts one process on one device and switches the cache of keys and values off.
-    "finetune-adapters" also freezes the weights, stays in bfloat16, and lets gradients through the embeddings, which gradient
-    checkpointing needs. Both warn of weights that training does not move, or that a GradScaler refuses.
+    `purpose` says what the model is for; explicit arguments take precedence. "inference" is the same as None.
+    "training" keeps the weights in float32, uses one device per process and turns the key-value cache off.
+    "finetune-adapters" also freezes the weights, uses bfloat16, and lets gradients pass through the
+    embeddings, which gradient checkpointing needs. Both warn about weights that training would not change, or
+    that a GradScaler refuses.
 
-    `quantization` is the name of a way to quantise: "nf4", "fp4" or "int8" of bitsandbytes, "torchao-int8", "quanto-int8" or
-    "quanto-int4". It becomes the quantization_config of the package, where that is installed.
+    `quantization` names a method: "nf4", "fp4" or "int8" (bitsandbytes), "torchao-int8", "quanto-int8" or
+    "quanto-int4". It becomes the quantization_config of that package, which must be installed.
 
-    `adapter` is the id or folder of an adapter of PEFT, at `adapter_revision`, to load on the model: a PeftModel comes back, or
-    with `merge_adapter=True` the model with the adapter in its weights. With `merge_adapter=True` alone `model_id` is the
-    adapter, and names its base model.
+    `adapter` is the id or folder of a PEFT adapter, at `adapter_revision`, to load onto the model. The result
+    is a PeftModel, or with `merge_adapter=True` the model with the adapter merged into its weights. With
+    `merge_adapter=True` alone, `model_id` is the adapter, which names its base model.
 
-    `report` receives the LoadReport: a path to which a JSON line is appended, or a callable. The report is also logged to
-    "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it. `offload="error"` makes
-    weights that did not fit on the accelerator an error instead of a warning. `explain=True` prints the plan first.
+    `report` receives the LoadReport: a path to which a JSON line is appended, or a callable. The report is
+    also logged to "telepathy_runtime" at INFO, its warnings at WARNING, and LoadReport.of(model) returns it.
+    With `offload="error"`, weights that do not fit on the accelerator raise an error instead of a warning.
+    `explain=True` prints the plan first.
 
-    `weights`: "most" is an error when hardly any weight of the model is in the checkpoint (only a warning with all four
-    None) and a warning when some are not; "partial" never an error; "strict" an error unless the checkpoint holds exactly
-    the weights of the model.
+    `weights`: "most" raises an error if almost no weights of the model are in the checkpoint (a warning if
+    all four settings are None), and warns if some are not; "partial" never raises; "strict" raises unless the
+    checkpoint has exactly the weights of the model.
 
-    Returns what from_pretrained returns. Raises a LoadError that says what was asked, what was found and what to do; the
-    original exception is its cause, and the error is of the original's class too. Arguments are looked at before
-    anything is loaded. Safe to call from several threads: the loads themselves run one after the other.
+    Returns what from_pretrained returns. Raises a LoadError that says what was requested, what was found and
+    what to do; the original exception is its cause, and the error also has that exception's class. Arguments
+    are checked before anything is loaded. Safe to call from several threads: the loads run one after the
+    other.
     """
-    environment.need("torch")  # before transformers, which would only offer placeholders without it
+    environment.need("torch")  # before transformers, which would only have placeholders without torch
     if model_class is None:
         model_class = environment.need("transformers").AutoModelForCausalLM
     dtype, from_pretrained_kwargs = planning.dtype_argument(dtype, from_pretrained_kwargs)
@@ -185,13 +191,14 @@ def load_model(
         try:
             loaded = _load(model_class, model_id, model_args, keywords)
         except RuntimeError as error:
-            # A class may compute while it is made, in a dtype that it expects. The loader's own choice gives way.
+            # A class may compute while it is built, in a dtype that it expects. Only drop the loader's own
+            # choice.
             if load_plan.request.dtype != precision.RESOLVE or not precision.refused(error):
                 raise
             load_plan = replace(load_plan, dtype=precision.left(load_plan.dtype, error))
             keywords.pop(dtype_keyword)
             loaded = _load(model_class, model_id, model_args, keywords)
-    # output_loading_info=True makes it a pair; the caller gets back what the caller's own call would have given.
+    # With output_loading_info=True the result is a pair; the caller gets what the caller requested.
     model, info = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (loaded, None)
     arrived = None
     if isinstance(info, Mapping):
@@ -201,8 +208,8 @@ def load_model(
     prepared: dict[str, Any] = {}
     try:
         purposes.prepare(model, purpose, prepared)
-    except Exception as error:  # the model is loaded, and can be made ready by hand
-        warnings = (*warnings, f"the model was not made ready for {purpose}: {error}")
+    except Exception as error:  # the model is loaded and can be prepared by hand
+        warnings = (*warnings, f"the model was not prepared for {purpose}: {error}")
     returned = model if asked_for_info else loaded
     facts: Mapping[str, Any] = {}
     if put_on is not None:
@@ -228,7 +235,7 @@ def load_model(
         raise SpillError(
             f"{load_plan.request.asked}, offload='error'",
             "; ".join(f"{len(modules)} modules on {device}" for device, modules in spilled.items()),
-            "free the device, quantise, take more devices, or allow it with offload='warn'",
+            "free the device, quantise, use more devices, or allow it with offload='warn'",
         )
     return returned
 
@@ -239,14 +246,14 @@ def _load(model_class: Any, model_id: Any, model_args: tuple[Any, ...], keywords
     try:
         return model_class.from_pretrained(model_id, *model_args, **keywords)
     except BaseException:
-        # transformers 4 leaves the default dtype of the load behind when the load fails.
+        # If a load fails, transformers 4 does not restore the default dtype.
         if torch.get_default_dtype() != default:
             torch.set_default_dtype(default)
         raise
 
 
 def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Merge what was asked for into the model's generation config: what changed, and warnings."""
+    """Merge the request into the model's generation config; return the changes and warnings."""
     asked = load_plan.request.generation_config
     if asked is None:
         return {}, ()
@@ -256,7 +263,7 @@ def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], 
         try:
             changed = generation.apply_generation_config(model)
             return changed, generation.warnings(changed)
-        except Exception as error:  # the model is loaded, and what it ships is no reason to throw it away
+        except Exception as error:  # the model is loaded and usable with its shipped settings
             return {}, (f"the generation config stays as shipped, it could not be made greedy: {error}",)
     if not generation.generates(model):
         raise NotGenerativeError(
@@ -279,12 +286,13 @@ def load_tokenizer(
 ) -> Any:
     """Load a tokenizer as AutoTokenizer.from_pretrained does, with a pad token.
 
-    `pad_token`: "resolve" keeps a shipped one, else takes a reserved token of the vocabulary, else eos with a warning (a
-    collator that masks pad also masks the real eos); None leaves it to transformers; a token is used as given.
-    `padding_side`: None leaves it as shipped; "left" or "right" as given; "generation" is left (right for
-    encoder-decoder models), "training" is right. With a `purpose` the side that was left open is the one it wants.
+    `pad_token`: "resolve" keeps a shipped one, else uses a reserved token of the vocabulary, else eos with a
+    warning (a collator that masks pad tokens then also masks the real eos); None leaves it to transformers; a
+    token is used as given. `padding_side`: None keeps the shipped side; "left" and "right" are used as given;
+    "generation" is left (right for encoder-decoder models), "training" is right. `purpose` chooses the side
+    if `padding_side` is None.
 
-    What was chosen is logged and handed to `report` as in load_model. Raises LoadError as load_model does.
+    The choices are logged and passed to `report` as in load_model. Raises LoadError as load_model does.
     """
     if tokenizer_class is None:
         tokenizer_class = environment.need("transformers").AutoTokenizer
@@ -294,7 +302,7 @@ def load_tokenizer(
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)
-    # A processor holds its tokenizer, and the pad token is that one's.
+    # For a processor, the pad token is set on its tokenizer.
     inner = getattr(tokenizer, "tokenizer", None)
     finished = tokenization.finish(inner if hasattr(inner, "pad_token") else tokenizer, request)
     finished.publish(report)

@@ -1,4 +1,4 @@
-"""Gathering what a plan needs: machine, class, size of the weights. The step between a request and a pure plan."""
+"""Collects what a plan needs (machine, class, size of the weights) and makes the plan."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def plan_load(
     machine: Machine | None = None,
     **keywords: Any,
 ) -> LoadPlan:
-    """What load_model with the same arguments would do, without doing it. Arguments as in load_model.
+    """Return what load_model would do with the same arguments, without loading anything.
 
-    `machine` plans for another machine than this one. Reads the config and the headers of the weights, loads nothing.
+    Pass `machine` to plan for another machine. Reads the config and the headers of the weights.
     """
     dtype, keywords = dtype_argument(dtype, keywords)
     attn_implementation = attention_argument(attn_implementation, keywords)
@@ -58,7 +58,7 @@ def plan_load(
     if quantization is not None:
         quantizations.check(quantization, keywords)
     if machine is None:
-        # Looking at the GPUs starts CUDA; a call that decides nothing must do nothing.
+        # Inspecting the GPUs initialises CUDA; a call without decisions must not do that.
         decided = (request.dtype, request.device_map, request.attn_implementation)
         machine = Machine() if all(value is None for value in decided) else environment.probe()
     if quantization is not None:
@@ -67,7 +67,7 @@ def plan_load(
 
 
 def _quantized(request: Request, machine: Machine, name: str) -> Request:
-    """The request with the config object of its quantisation among the keywords."""
+    """Return the request with a quantization_config among its keywords."""
     chosen = precision.choose_dtype(machine, request.dtype, purpose=request.purpose).value
     if not isinstance(chosen, str) or chosen == "auto":
         chosen = "bfloat16" if machine.bfloat16 else "float16"
@@ -75,20 +75,20 @@ def _quantized(request: Request, machine: Machine, name: str) -> Request:
     try:
         shipped = checkpoint.config(folder) if folder is not None else None
     except (checkpoint.UnreadableError, OSError):
-        shipped = None  # from_pretrained will meet the same damage, and its message is translated there
+        shipped = None  # damaged: from_pretrained raises the error, which is explained there
     made = quantizations.config(name, torch_dtype(chosen), shipped)
     return replace(request, keywords={**request.keywords, "quantization_config": made})
 
 
 def identifier(model_id: Any) -> str:
-    """A model id as text; "" for None, with which from_pretrained builds from `config=` and `state_dict=` alone."""
+    """Return a model id as text; "" for None, with which from_pretrained uses `config=` and `state_dict=`."""
     if model_id is None:
         return ""
     return os.fspath(model_id) if isinstance(model_id, (str, os.PathLike)) else str(model_id)
 
 
 def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """`torch_dtype=` as a synonym of `dtype=`. Raises TypeError when both are given and differ."""
+    """Accept `torch_dtype=` as a synonym of `dtype=`. Raises TypeError if both are given and differ."""
     rest = dict(keywords)
     if "torch_dtype" not in rest:
         return dtype, rest
@@ -103,7 +103,7 @@ def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[s
 
 
 def attention_argument(asked: Any, keywords: Mapping[str, Any]) -> Any:
-    """None instead of "resolve" where the script already chose: by the older keyword, or on a config that it passes."""
+    """Return None instead of "resolve" if the caller chose an attention with the old keyword or in a config."""
     if not isinstance(asked, str) or asked != attention.RESOLVE:
         return asked
     on_config = getattr(keywords.get("config"), "_attn_implementation_internal", None)
@@ -111,9 +111,9 @@ def attention_argument(asked: Any, keywords: Mapping[str, Any]) -> Any:
 
 
 def gather(request: Request, model_class: Any, machine: Machine) -> Facts:
-    """Read from the checkpoint only what this request makes the plan look at."""
+    """Read the facts about the checkpoint that this request needs, and no others."""
     download = None if request.raw else downloads.needed(request.model_id, request.keywords)
-    # A hub that did not answer the first question is not asked a second: from_pretrained asks it again and waits as long.
+    # If the hub did not answer, do not ask it again: from_pretrained will, with the same timeout.
     silent = download is not None and download.size is None
     matters = request.attn_implementation is not None or _dtype_depends_on_model(request, machine)
     config = None
@@ -152,7 +152,7 @@ def _size_matters(request: Request, machine: Machine) -> bool:
 
 
 def weight_bytes(request: Request, machine: Machine) -> int | None:
-    """Bytes of the weights in the dtype asked for, from the headers of a local or cached checkpoint; None: unknown."""
+    """Bytes of the weights in the requested dtype, from the headers of a local or cached checkpoint; None: unknown."""
     keywords = request.keywords
     folder = checkpoint.located(request.model_id, keywords)
     if folder is None:
@@ -161,7 +161,7 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
         found = checkpoint.read(folder, variant=keywords.get("variant"))
         shipped = checkpoint.config(folder) or {}
     except (checkpoint.UnreadableError, OSError):
-        return None  # from_pretrained will meet the same damage, and its message is translated there
+        return None  # damaged: from_pretrained raises the error, which is explained there
     if found is None:
         return None
     if "quantization_config" in shipped:
@@ -177,7 +177,7 @@ def weight_bytes(request: Request, machine: Machine) -> int | None:
 
 
 def _given_bytes(request: Request, machine: Machine) -> int | None:
-    """Bytes of the weights in `state_dict=`, in the dtype asked for."""
+    """Bytes of the weights in `state_dict=`, in the requested dtype."""
     given = request.keywords.get("state_dict")
     if not isinstance(given, Mapping):
         return None
@@ -191,7 +191,7 @@ def _given_bytes(request: Request, machine: Machine) -> int | None:
 
 
 def _item_size(request: Request, machine: Machine, model_type: str | None = None) -> int | None:
-    """Bytes a weight takes; without a dtype those of float32, which transformers 4 loads then. None: unknown."""
+    """Bytes per weight; without a dtype, those of float32, the default of transformers 4. None if unknown."""
     if request.dtype is None:
         return precision.ITEM_SIZE["float32"]
     name = precision.choose_dtype(
@@ -201,11 +201,11 @@ def _item_size(request: Request, machine: Machine, model_type: str | None = None
 
 
 def _at_most(stored: int | None, request: Request, machine: Machine) -> int | None:
-    """Bytes of the weights in the dtype asked for, at most, where only the size of the files is known."""
+    """An upper bound for the bytes of the weights in the requested dtype, if only the size of the files is known."""
     if stored is None:
         return None
     item_size = _item_size(request, machine)
-    # The files may hold half precision, which takes twice the room as float32.
+    # The files may be in half precision, which needs twice the space as float32.
     return stored * 2 if item_size is not None and item_size > 2 else stored
 
 
@@ -252,7 +252,7 @@ def decide_attention(
 ) -> Any:
     machine = environment.probe()
     dtype, keywords = dtype_argument(dtype, keywords)
-    # Only the attention of this plan is used: where the weights go matters to it, how large they are does not.
+    # Only the attention of this plan is used; it depends on the device, but not on the size of the weights.
     request = Request(
         "" if model_id is None else os.fspath(model_id),
         "",
@@ -283,7 +283,7 @@ def decide_dtype(
 
 
 def torch_dtype(value: Any) -> Any:
-    """A name as torch's dtype; "auto", None and names torch does not have stay what they are."""
+    """Convert a name to a torch.dtype; "auto", None and unknown names are returned unchanged."""
     if not isinstance(value, str) or value == "auto":
         return value
     return getattr(environment.need("torch"), value, value)

@@ -1,4 +1,4 @@
-"""Whether a planned load can work at all, found out without loading: what `doctor MODEL` answers with its exit code."""
+"""Checks without loading whether a planned load can work; `doctor MODEL` uses it for its exit code."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from telepathy_runtime.loading import adapters
 from telepathy_runtime.machine import caches
 from telepathy_runtime.machine.environment import need
 
-# With these from_pretrained reads other files than the usual ones.
+# With these arguments from_pretrained reads other files than usual.
 _OTHER_FILES = ("gguf_file", "state_dict", "config", "variant", "subfolder")
 
 
 def refuse_hopeless(plan: LoadPlan, model_class: Any = None) -> None:
-    """Raise the LoadError that the load would end with, as far as config, headers, packages and disk tell.
+    """Raise the LoadError with which the load would end, as far as config, headers, packages and disk show.
 
-    A hub id asks the hub for its config where it is not in the cache. What only the weights themselves tell is not found.
+    The config of a hub id that is not in the cache is requested from the hub. The values of the weights are
+    not checked.
     """
     keywords = plan.request.keywords
     downloads.refuse_hopeless(plan.download)
@@ -38,7 +39,7 @@ def refuse_hopeless(plan: LoadPlan, model_class: Any = None) -> None:
     folder = checkpoint.located(plan.request.model_id, keywords)
     if folder is not None and (folder / "adapter_config.json").is_file():
         adapters.need_peft(plan.request.asked)
-        return  # its base model is what is loaded, and it may be anywhere
+        return  # the base model is loaded, and may be anywhere
     config = _config(plan)
     _class(plan, config, model_class)
     _weights(plan, folder)
@@ -66,13 +67,13 @@ def _config(plan: LoadPlan) -> Any:
 
 def _class(plan: LoadPlan, config: Any, model_class: Any) -> None:
     if getattr(config, "auto_map", None) and plan.request.keywords.get("trust_remote_code"):
-        return  # its class is in its own code
+        return  # the checkpoint's own code defines the class
     asked = need("transformers").AutoModelForCausalLM if model_class is None else model_class
     if traits.concrete_class(asked, config) is None:
         saved = (getattr(config, "architectures", None) or ["the class it was saved with"])[0]
         raise ModelClassError(
             plan.request.asked,
-            f"it is a {config.model_type} checkpoint, which this class does not hold",
+            f"it is a {config.model_type} checkpoint, which this class cannot load",
             f"pass model_class={saved}",
         )
 
@@ -80,12 +81,12 @@ def _class(plan: LoadPlan, config: Any, model_class: Any) -> None:
 def _weights(plan: LoadPlan, folder: Any) -> None:
     request = plan.request
     if folder is None:
-        return  # to be downloaded: the config was there
+        return  # the weights will be downloaded; the config was found
     try:
         found = checkpoint.read(folder)
     except (checkpoint.UnreadableError, OSError) as error:
         raise CorruptCheckpointError(
-            request.asked, str(error), "fetch the file again (force_download=True), or save it again"
+            request.asked, str(error), "download the file again (force_download=True), or save it again"
         ) from error
     missing = [] if found is None else [file.name for file in found.files if not file.is_file()]
     if found is not None and not missing:
@@ -99,14 +100,14 @@ def _weights(plan: LoadPlan, folder: Any) -> None:
     )
     if downloads.is_hub_id(request.model_id):
         if caches.offline() is None and not request.keywords.get("local_files_only"):
-            return  # the rest is downloaded
+            return  # the missing files will be downloaded
         raise OfflineError(
             request.asked,
-            f"only part of the files is in the cache {folder}, and the network is forbidden",
-            f"download it where there is a network (`hf download {request.model_id}`)",
+            f"only some of the files are in the cache {folder}, and the network is forbidden",
+            f"download it on a machine with network access (`hf download {request.model_id}`)",
         )
     if missing:
         raise CorruptCheckpointError(request.asked, f"{what} not in {folder}", "copy the missing files")
     if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")):
-        return  # under names of their own, which a class may know
+        return  # a class may know files with other names
     raise ModelMissingError(request.asked, f"{folder} holds no weights", "correct the folder")

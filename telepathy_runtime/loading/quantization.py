@@ -1,4 +1,4 @@
-"""Quantisation by name: "nf4" to the config object of the installed package, or an error that says what to install."""
+"""Quantisation by name: turns "nf4" into a config object of the installed package."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from telepathy_runtime.machine.environment import need
 
 @dataclass(frozen=True)
 class Quantization:
-    """One way to quantise: the import name and the distribution of its package, bits a weight, and its config object."""
+    """A quantisation method: import name and distribution of its package, bits per weight, and its config object."""
 
     package: str
     distribution: str
     bits: int
-    config: Callable[[Any], Any]  # compute dtype, as torch has it -> object for quantization_config=
+    config: Callable[[Any], Any]  # compute dtype (a torch.dtype) -> object for quantization_config=
 
 
 def _bits_and_bytes_4(kind: str) -> Callable[[Any], Any]:
@@ -39,7 +39,7 @@ def _torchao_8(dtype: Any) -> Any:
     try:
         return config(kinds.Int8WeightOnlyConfig())
     except (AttributeError, TypeError, ValueError):
-        return config("int8_weight_only")  # how transformers before 4.49, and torchao before 0.7, call it
+        return config("int8_weight_only")  # the interface before transformers 4.49 and torchao 0.7
 
 
 def _quanto(bits: str) -> Callable[[Any], Any]:
@@ -57,18 +57,19 @@ QUANTIZATIONS: Mapping[str, Quantization] = {
 
 
 def check(name: Any, keywords: Mapping[str, Any]) -> None:
-    """Raise for a name that is none, for two quantisations at once, and where the package is missing."""
+    """Raise an error for an unknown name, for two quantisations at once, or if the package is missing."""
     asked = f"quantization={name!r}"
     if not isinstance(name, str) or name not in QUANTIZATIONS:
         near = difflib.get_close_matches(str(name), QUANTIZATIONS, n=1, cutoff=0.5)
         shown = f'"{near[0]}"' if near else " or ".join(f'"{known}"' for known in QUANTIZATIONS)
         raise of_kind(
-            ArgumentError(asked, "it is no setting", f"pass {shown}, or quantization_config="), ValueError
+            ArgumentError(asked, "it is not a valid value", f"pass {shown}, or quantization_config="),
+            ValueError,
         )
     for other in ("quantization_config", "load_in_8bit", "load_in_4bit"):
         if keywords.get(other):
             raise ArgumentError(
-                asked, f"{other} is given as well", f"leave one of them out: {other} says more"
+                asked, f"{other} is given as well", f"pass only one of them; {other} is more specific"
             )
     found = QUANTIZATIONS[name]
     if not _installed(found.package):
@@ -80,23 +81,23 @@ def check(name: Any, keywords: Mapping[str, Any]) -> None:
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # the parent package is missing
         return False
 
 
 def config(name: str, dtype: Any, shipped: Mapping[str, Any] | None) -> Any:
-    """The object for quantization_config=. `dtype` is what to compute in, `shipped` the config of the checkpoint if known.
+    """Return the object for quantization_config=.
 
-    Raises QuantizationError where the checkpoint is quantised already, and MissingPackageError where transformers refuses
-    the version of the package.
+    `dtype` is the compute dtype; `shipped` is the checkpoint's config, if known. Raises QuantizationError if the
+    checkpoint is already quantised, MissingPackageError if transformers does not support the package's version.
     """
     own = (shipped or {}).get("quantization_config")
     if own:
         method = own.get("quant_method", "a method of its own") if isinstance(own, Mapping) else "its own"
         raise QuantizationError(
             f"quantization={name!r}",
-            f"the checkpoint is quantised already ({method})",
-            "leave it out, or name the checkpoint that is not quantised",
+            f"the checkpoint is already quantised ({method})",
+            "omit it, or load the checkpoint that is not quantised",
         )
     found = QUANTIZATIONS[name]
     try:

@@ -1,4 +1,4 @@
-"""LoadReport: what was asked for against what the loaded model really is, as an object, a log line and a JSON line."""
+"""LoadReport: compares the request with the loaded model; as an object, a log line or a JSON line."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Target = Union[str, "os.PathLike[str]", Callable[["LoadReport"], object], None]
 
 @dataclass(frozen=True)
 class LoadReport:
-    """One load. Bytes are integers; None means that nothing was measured, never zero.
+    """One load. Bytes are integers; None means not measured, never zero.
 
-    `requested` is what the caller wrote, `effective` what the loaded object has, both with the keys dtype,
-    attn_implementation, device_map, model_class, revision and quantization. `parameter_bytes` counts shared tensors once, and is also
-    given by dtype and by device ("meta" is where offloaded weights are). `generation` is field -> [before, after], and so is
-    `prepared`, what `purpose` changed of the model.
-    `adapter` says which one was loaded on the model, its base, whether it was merged, and how many of its weights arrived.
-    `weights` says how many parameters there are and how many arrived from the checkpoint, and of the missing, mismatched,
-    unexpected and newly_initialised ones, where there are any, the count and the first names; empty where transformers did
-    not say.
+    `requested` is what the caller passed, `effective` what the loaded object has; both have the keys dtype,
+    attn_implementation, device_map, model_class, revision and quantization. `parameter_bytes` counts shared
+    tensors once, and is also given by dtype and by device (offloaded weights are on "meta"). `generation` is
+    field -> [before, after], and so is `prepared`, the changes that `purpose` made to the model. `adapter`
+    has the loaded adapter, its base model, whether it was merged, and how many of its weights were loaded.
+    `weights` has the number of parameters and of those loaded from the checkpoint, and for missing,
+    mismatched, unexpected and newly_initialised weights the count and the first names; empty if transformers
+    reported nothing.
     """
 
     model_id: str
@@ -50,24 +50,24 @@ class LoadReport:
 
     @staticmethod
     def of(loaded: Any) -> LoadReport | None:
-        """The report of a model that load_model returned; None for any other object."""
+        """Return the report of a model that load_model returned; None for any other object."""
         found = getattr(loaded, "__dict__", {}).get(_ATTRIBUTE)
         return found if isinstance(found, LoadReport) else None
 
     def attach(self, loaded: Any) -> None:
-        """Keep the report with the object, outside parameters, buffers and saved files."""
-        with contextlib.suppress(AttributeError, TypeError):  # an object with slots keeps none
+        """Store the report on the object, outside parameters, buffers and saved files."""
+        with contextlib.suppress(AttributeError, TypeError):  # an object with __slots__ cannot store it
             object.__setattr__(loaded, _ATTRIBUTE, self)
 
     def to_dict(self) -> dict[str, Any]:
         return {"event": "model_load", **{name: plain(value) for name, value in asdict(self).items()}}
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """The report as one line of JSON."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     def describe(self) -> str:
-        """One line for a log."""
+        """The report as one line for a log."""
         got = self.effective
         quantized = f"quantised with {got['quantization']}, " if got.get("quantization") else ""
         return (
@@ -76,5 +76,5 @@ class LoadReport:
         )
 
     def publish(self, target: Target = None) -> None:
-        """Log the report and its warnings, and hand it to `target`: a path (JSON lines are appended) or a callable."""
+        """Log the report and its warnings, and pass it to `target`: a path (a JSON line is appended) or a callable."""
         publish(self, target)

@@ -1,4 +1,4 @@
-"""load: a model and its tokenizer, fitted to each other. load_processor: the same as load_tokenizer, for processors."""
+"""load: loads a model and its tokenizer and makes them consistent. load_processor: load_tokenizer for processors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-# What says where a checkpoint is says it of its tokenizer too.
+# Keywords that say where a checkpoint is; they are used for its tokenizer too.
 _SHARED = (
     "revision",
     "token",
@@ -77,23 +77,23 @@ def load(
     report: Any = None,
     **load_model_arguments: Any,
 ) -> tuple[Any, Any]:
-    """Load a model and its tokenizer, and fit them to each other: `model, tokenizer = load("org/name")`.
+    """Load a model and its tokenizer, and make them consistent: `model, tokenizer = load("org/name")`.
 
-    The model is loaded as load_model does, with `load_model_arguments`; the tokenizer as load_tokenizer does, from
-    `tokenizer_id` or the same place. It pads on the left for generation and on the right for training, unless
-    `padding_side` says otherwise. `tokenizer_class=AutoProcessor` gives a processor in its place.
+    The model is loaded as by load_model, with `load_model_arguments`; the tokenizer as by load_tokenizer,
+    from `tokenizer_id` or the same place. The tokenizer pads on the left for generation and on the right for
+    training, unless `padding_side` is given. `tokenizer_class=AutoProcessor` loads a processor instead.
 
-    Then, see fit_tokenizer: the pad id is set on the model, stop ids are those of both and of the chat template, and
-    a vocabulary that is larger than the embeddings is a warning, or with `resize=True` more rows. generation_config=None
-    leaves the generation config alone.
+    Then, as in fit_tokenizer: the model gets the pad id; stop ids are those of the model, the tokenizer and
+    the chat template; a vocabulary larger than the embeddings gives a warning, or more rows with
+    `resize=True`. generation_config=None leaves the generation config unchanged.
 
-    `report` receives three reports: TokenizerReport, LoadReport and FitReport. The tokenizer comes first, so that a
-    missing one costs no load of the model. Raises LoadError as load_model does.
+    `report` receives a TokenizerReport, a LoadReport and a FitReport. The tokenizer is loaded first, so a
+    missing one is reported before the model is loaded. Raises LoadError as load_model does.
     """
     where = {name: load_model_arguments[name] for name in _SHARED if name in load_model_arguments}
     own = dict(tokenizer_arguments or {})
     if tokenizer_id is not None:
-        # Another place: the folder, the file and the commits of the model's are not in it.
+        # With another tokenizer_id, the folder, file and revisions of the model do not apply.
         own_place = ("revision", "code_revision", "subfolder", "gguf_file")
         where = {name: value for name, value in where.items() if name not in own_place}
     tokenizer = loading.load_tokenizer(
@@ -130,10 +130,10 @@ def load_processor(
     report: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Load a processor as AutoProcessor.from_pretrained does; a tokenizer in it gets a pad token, as by load_tokenizer.
+    """Load a processor as AutoProcessor.from_pretrained does; its tokenizer gets a pad token as by load_tokenizer.
 
-    For a checkpoint without a processor AutoProcessor gives its tokenizer, image processor or feature extractor.
-    Arguments and errors are those of load_tokenizer.
+    For a checkpoint without a processor, AutoProcessor returns its tokenizer, image processor or feature
+    extractor. Arguments and errors are those of load_tokenizer.
     """
     return loading.load_tokenizer(
         model_id,

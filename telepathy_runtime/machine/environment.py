@@ -103,7 +103,7 @@ def need(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         if error.name is not None and error.name.split(".")[0] != name:
-            raise  # it is there, and one of its own imports is broken: that message is the better one
+            raise  # installed, but one of its own imports fails: that message is better
         raise MissingPackageError(
             f"importing {name}", "it is not installed", "pip install 'telepathy-lint[runtime]'"
         ) from error
@@ -139,7 +139,8 @@ def probe(environ: Mapping[str, str] | None = None) -> Machine:
 
 
 def _versions(torch: Any, accelerator: Accelerator) -> Mapping[str, str]:
-    # The modules know their own versions; the metadata of the two takes 10 ms to parse, it contains their READMEs.
+    # The modules know their own versions; parsing their metadata takes 10 ms, because it contains their
+    # READMEs.
     own = {"torch": str(torch.__version__), "transformers": str(need("transformers").__version__)}
     # Without a GPU, no attention package can be used, and searching for them takes longer than the rest of the plan.
     return own if accelerator == "cpu" else {**own, **installed_versions(ATTENTION_DISTRIBUTIONS)}

@@ -1,4 +1,4 @@
-"""The GPUs that are known by name. The linter checks its configuration with this module, so it imports nothing heavy."""
+"""The GPUs known by name. The linter uses this module to check its configuration, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _SHEETS = {
     "RTX-4070-Ti-Super": 16, "RTX-4080": 16, "RTX-5070": 12, "RTX-5070-Ti": 16, "RTX-5080": 16, "RTX-5090": 32,
     "TITAN-RTX": 24, "MI210": 64, "MI300X": 192,
 }  # fmt: skip
-#: The share of the data sheet's value that the driver reports: 0.92 on T4, L40S and A40 with ECC, 0.99 on others; the low end.
+#: The share of the data sheet's value that the driver reports: 0.92 on T4, L40S and A40 with ECC, 0.99 on
+#: others. Rounded down.
 _LEFT = 0.91
 GIB_TOTALS = _SEEN | {name: size * _LEFT for name, size in _SHEETS.items()}
 #: The name for the GPU of this machine.
@@ -32,7 +33,7 @@ DEVICE = "device"
 
 
 def canonical(name: str) -> str | None:
-    """The name as in the table, for any capitalization; None if it is not there."""
+    """Return the name as written in the table, ignoring case; None if it is unknown."""
     return {known.casefold(): known for known in GIB_TOTALS}.get(name.casefold())
 
 

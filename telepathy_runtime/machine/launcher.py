@@ -1,7 +1,8 @@
-"""Detects the launcher of this process, and its rank. Pure: reads a mapping, imports nothing.
+"""Detects the launcher of this process, and its rank; pure functions of the environment variables.
 
-The local rank selects the device. It is never replaced by the global rank: on a second node, that would be a GPU that
-does not exist (huggingface/trl issue 3748). The hint printed by transformers gets this wrong.
+The local rank selects the device. It is never replaced by the global rank, which on a second node would
+select a GPU that does not exist (huggingface/trl issue 3748). The hint that transformers prints is wrong
+about this.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Sharding = Literal["zero3", "fsdp", "megatron", "tensor-parallel"]
 
 @dataclass(frozen=True)
 class Launcher:
-    """`world_size` processes; this is number `rank`, and number `local_rank` on its node (None: unknown)."""
+    """`world_size` processes; this one has rank `rank`, and rank `local_rank` on its node (None: unknown)."""
 
     name: str = "none"
     world_size: int = 1
@@ -51,8 +52,8 @@ class _Variables:
 
 
 _TORCH = _Variables("torchrun", "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-# mpirun starts its own daemons through srun, and then SLURM's variables count the daemons: MPI comes first. Started with
-# `srun --mpi=pmi2` a process has PMI_SIZE but no MPI local rank: then SLURM is the one who knows.
+# mpirun starts its daemons with srun, so SLURM's variables then count the daemons: check MPI first. A process
+# started with `srun --mpi=pmi2` has PMI_SIZE but no MPI local rank; then use SLURM's variables.
 _OTHERS = (
     _Variables(
         "openmpi",
@@ -69,7 +70,8 @@ _OTHERS = (
         "MV2_COMM_WORLD_LOCAL_SIZE",
     ),
     _Variables("mpich", "PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
-    # Only a *step* counts: a batch script of a job with 8 tasks has SLURM_NTASKS=8 and is one process.
+    # Only count the tasks of a *step*: a batch script of a job with 8 tasks has SLURM_NTASKS=8 but is one
+    # process.
     _Variables("slurm", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", None),
 )
 _BINDING = {variables.name for variables in _OTHERS}
@@ -107,7 +109,8 @@ def _read(environ: Mapping[str, str], variables: _Variables, name: str) -> Launc
         raise _misread(variables.world_size, environ)
     local_rank = _number(environ, variables.local_rank)
     if local_rank is None:
-        # A script that sets WORLD_SIZE and RANK itself under srun or mpirun leaves the local rank to them.
+        # A script may set WORLD_SIZE and RANK itself under srun or mpirun; the local rank then comes from
+        # them.
         known = [_number(environ, other) for other in _LOCAL_RANKS if other in environ]
         local_rank = known[0] if known else (0 if world_size == 1 else None)
     rank = _number(environ, variables.rank)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from telepathy_runtime.memory.tracing import TraceError as TraceError
     from telepathy_runtime.memory.tracing import trace as trace
 
-# What needs torch is left out, so that `import *` works without it; by name it is there.
+# Without the names that need torch, so that `import *` works without it; they can be imported by name.
 __all__ = [
     "GPUS",
     "Adapter",
@@ -45,7 +45,7 @@ _LAZY = {"Monitor": "monitor", "TraceError": "tracing", "Trace": "tracing", "tra
 
 
 def __getattr__(name: str) -> Any:
-    """Names that need torch, loaded when first used."""
+    """Import names that need torch on first use."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

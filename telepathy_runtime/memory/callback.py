@@ -1,4 +1,4 @@
-"""The monitor inside transformers' Trainer."""
+"""A callback that runs the monitor in transformers' Trainer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from telepathy_runtime.memory.monitor import Monitor
 
 
 def trainer_callback(monitor: Monitor, every: int = 100) -> Any:
-    """A TrainerCallback that records the load, the first three steps and then every `every`th.
+    """Return a TrainerCallback that records the load, the first three steps and then every `every`-th step.
 
     Needs transformers.
     """
     from transformers import TrainerCallback
 
     class MemoryCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        """Measures from the start of a step to its end; the optimizer is the Trainer's own."""
+        """Measures each step from start to end; it checks the Trainer's own optimizer."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             monitor.after_load(kwargs["model"])

@@ -12,7 +12,7 @@ from telepathy_runtime.memory.estimate import COMPONENTS, Instant
 from telepathy_runtime.memory.gpus import GIB, Gpu
 from telepathy_runtime.models.spec import UnknownOptionError
 
-# Okabe and Ito's colours: told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = {
     "weights": "#0072B2",
     "gradients": "#E69F00",
@@ -24,7 +24,7 @@ COLOURS = {
 }
 TITLE_WIDTH = 90  # characters
 ROOM = 1.03
-"""Width of the plot over its largest number."""
+"""Width of the plot divided by its largest number."""
 
 
 def draw(
@@ -32,8 +32,8 @@ def draw(
 ) -> None:
     """Write an SVG or PNG with one bar per instant, stacked by component, and the card's budget and capacity.
 
-    Raises UnknownOptionError for another suffix, or without matplotlib (with the command to install it); OSError if the
-    file cannot be written.
+    Raises UnknownOptionError for another suffix, or if matplotlib is missing (with the command to install
+    it); OSError if the file cannot be written.
     """
     file = Path(path)
     if file.suffix not in (".svg", ".png"):
@@ -61,7 +61,7 @@ def draw(
     with rc_context({"svg.hashsalt": "telepathy"}):
         try:
             figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
-        except OSError as error:  # a full disk does not say of itself which file it was
+        except OSError as error:  # the error of a full disk does not name the file
             raise OSError(error.errno, error.strerror, str(file)) from error
 
 
@@ -78,7 +78,7 @@ def _bars(axes: Any, bars: Sequence[tuple[str, Instant]]) -> None:
     highest = max(left)
     for place, end in zip(places, left, strict=True):
         weight = "bold" if end == highest else "normal"
-        # In a column of their own: at the bars' ends they would be crossed by the limits.
+        # In a separate column, because the limits would cross labels at the ends of the bars.
         axes.annotate(
             f"{end:.1f}", (1.01, place), xycoords=axes.get_yaxis_transform(), va="center", fontsize=9,
             fontweight=weight,
@@ -90,7 +90,7 @@ def _limits(axes: Any, bars: Sequence[tuple[str, Instant]], card: Gpu, reserve: 
     """Two lines above the bars: the memory to plan with, and the card's capacity."""
     highest = max(instant.total for _, instant in bars) / GIB
     budget, total = card.budget(reserve) / GIB, card.total_bytes / GIB
-    # A card many times larger than the bars would squeeze them to nothing; then only the text names it.
+    # A card many times larger than the bars would make them invisible; then only the text names it.
     shown = total < 3 * highest
     axes.set_xlim(0, max(highest, total if shown else 0) * ROOM)
     axes.set_ylim(-0.6, len(bars) - 0.4)

@@ -1,9 +1,10 @@
 """Measures the memory of each device on this machine; None, never 0, if a device cannot report a value.
 
-CUDA and XPU keep the allocator's own peaks. MPS has no peak, so it is sampled. On a CPU only the process's
-resident set is known, and mapped checkpoint files count in it or not as the system pleases: tensors' exact
-bytes are compared instead, resident memory is reported beside them. On a CPU build of PyTorch
-`torch.cuda.max_memory_reserved()` returns 0 and its reset raises, so nothing is asked before `is_available()`.
+CUDA and XPU record peaks in their allocators. MPS does not, so it is sampled. For a CPU only the resident set
+of the process is known, and the system decides whether it includes memory-mapped files: so estimates are
+compared with the exact bytes of tensors, and resident memory is reported separately. In a CPU build of
+PyTorch, `torch.cuda.max_memory_reserved()` returns 0 and resetting raises, so `is_available()` is checked
+first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Measured:
     device: str
     name: str
     total_bytes: int | None = None
-    free_bytes: int | None = None  # as the driver sees it, other processes included
+    free_bytes: int | None = None  # according to the driver, with other processes
     allocated: int | None = None
     max_allocated: int | None = None
     reserved: int | None = None
@@ -38,7 +39,7 @@ class Measured:
 
 
 def device_names() -> tuple[str, ...]:
-    """The devices to report on: every accelerator this process sees, else the CPU."""
+    """The devices to report on: all visible accelerators, or the CPU if there is none."""
     import torch
 
     if torch.cuda.is_available():
@@ -64,7 +65,7 @@ def measure(device: str, sampler: Sampler | None = None) -> Measured:
 
 
 def reset_peaks() -> None:
-    """Starts a new phase: peaks count from here, on devices that keep peaks."""
+    """Start a new phase: reset the peaks of devices that record them."""
     import torch
 
     if torch.cuda.is_available():
@@ -76,7 +77,7 @@ def reset_peaks() -> None:
 
 
 def synchronize() -> None:
-    """Waits for kernels that are still running, where there are any."""
+    """Wait for kernels that are still running."""
     import torch
 
     if torch.cuda.is_available():
@@ -86,7 +87,7 @@ def synchronize() -> None:
 
 
 class Sampler:
-    """Keeps the highest seen MPS allocation from a thread, because MPS keeps no peak."""
+    """Samples MPS memory in a thread and keeps the maximum, because MPS records no peak."""
 
     def __init__(self, every_seconds: float = 0.02) -> None:
         self.peak: int | None = None
@@ -95,7 +96,7 @@ class Sampler:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begins sampling where there is something to sample."""
+        """Start sampling, if there is an MPS device."""
         import torch
 
         if torch.backends.mps.is_available() and self._thread is None:
@@ -103,11 +104,11 @@ class Sampler:
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends sampling."""
+        """Stop sampling."""
         self._stop.set()
 
     def see(self, allocated: int) -> None:
-        """Takes one sample."""
+        """Record one sample."""
         self.peak = max(self.peak or 0, allocated)
 
     def _run(self) -> None:
@@ -164,7 +165,7 @@ def _mps(sampler: Sampler | None) -> Measured:
     allocated = torch.mps.current_allocated_memory()
     if sampler is not None:
         sampler.see(allocated)
-    rss, peak = resident()  # unified memory: the resident set competes for the same bytes
+    rss, peak = resident()  # unified memory: the resident set uses the same memory
     return Measured(
         "mps",
         "Apple MPS",
@@ -179,7 +180,7 @@ def _mps(sampler: Sampler | None) -> Measured:
 
 
 def resident() -> tuple[int | None, int | None]:
-    """(bytes resident now, highest so far) of this process; None where the system does not say."""
+    """(resident bytes, maximum so far) of this process; None if the system does not report them."""
     now: int | None = None
     statm = Path("/proc/self/statm")
     if statm.exists():
@@ -198,7 +199,7 @@ def resident() -> tuple[int | None, int | None]:
 
 
 def _ram() -> int | None:
-    """Bytes of memory this process may use: the control group's limit where it has one, else the machine's."""
+    """Bytes of memory that this process may use: the control group's limit if there is one, else all of it."""
     with suppress(OSError, ValueError):  # not Linux, or "max"
         return int(Path("/sys/fs/cgroup/memory.max").read_text())
     with suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf

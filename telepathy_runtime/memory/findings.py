@@ -11,11 +11,11 @@ from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 
 FULL = 0.90
-"""Share of a device above which it is near its end."""
+"""The used share of a device above which it is reported as nearly full."""
 IDLE = 0.50
 FRAGMENTED = 1.15
 UNDER, OVER = 0.95, 1.15
-"""Estimate over measured: outside of these the estimate was not true."""
+"""The accepted range of estimate / measured."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def optimized(optimizers: Iterable[Any]) -> set[int]:
 def load_findings(
     model: Any, *, dtype: str | None = None, attn: str | None = None, name: str = "model"
 ) -> list[Finding]:
-    """A dtype or attention other than requested, and layers that were spilled to CPU, disk or nowhere."""
+    """Findings about a dtype or attention that was not requested, and about layers on the CPU, disk or meta device."""
     wanted = (dtype or "").removeprefix("torch.")
-    found = _other_dtypes(model.parameters(), wanted, f"{name}: {wanted} was asked for")
+    found = _other_dtypes(model.parameters(), wanted, f"{name}: {wanted} was requested")
     actual = getattr(getattr(model, "config", None), "_attn_implementation", None)
     if attn is not None and actual is not None and actual != attn:
-        found.append(Finding("attention-differs", f"{name}: attention {attn} was asked for, got {actual}"))
+        found.append(Finding("attention-differs", f"{name}: attention {attn} was requested, got {actual}"))
     placed = getattr(model, "hf_device_map", None) or {}
     spilled = sorted(part for part, where in placed.items() if str(where) in ("cpu", "disk", "meta"))
     if spilled and len({str(where) for where in placed.values()}) > 1:
@@ -83,7 +83,7 @@ def plan_findings(
     parameters = list(model.parameters())
     trained = sum(p.numel() for p in parameters if p.requires_grad)
     every = sum(p.numel() for p in parameters)
-    # PEFT's adapters have a dtype of their own.
+    # PEFT's adapters have their own dtype.
     held = [p for p in parameters if work.regime != "lora" or not p.requires_grad]
     wanted = "float32" if work.mixed_precision else work.dtype
     found = _other_dtypes(held, wanted, f"{name}: the plan is for {wanted} weights")
@@ -100,8 +100,13 @@ def plan_findings(
     return found
 
 
-#: How the class names begin of the optimizers that have the states of each planned one; Fused: the tracer's own.
-_OPTIMIZERS = {"adamw": ("adam", "fused"), "sgd": ("sgd",), "sgd_momentum": ("sgd",)}
+#: How class names of optimizers begin that have the states of each planned optimizer; "onlystates" is the
+#: tracer's own.
+_OPTIMIZERS = {
+    "adamw": ("adam", "onlystates"), "adamw_32bit": ("adam",), "adamw_8bit": ("adam",), "paged_adamw": ("adam", "pagedadam"),
+    "paged_adamw_8bit": ("adam", "pagedadam"), "adafactor": ("adafactor",), "lion": ("lion",), "lion_8bit": ("lion",),
+    "muon": ("muon", "adam"), "sgd": ("sgd",), "sgd_momentum": ("sgd",),
+}  # fmt: skip
 
 
 def _other_dtypes(parameters: Iterable[Any], wanted: str, begin: str) -> list[Finding]:
@@ -117,7 +122,7 @@ def _other_dtypes(parameters: Iterable[Any], wanted: str, begin: str) -> list[Fi
 
 
 def device_findings(measured: Sequence[Measured]) -> list[tuple[str, Finding]]:
-    """(device, finding) for nearly full, fragmented or retrying devices; each device by itself, never summed."""
+    """(device, finding) for nearly full, fragmented or retrying devices; each device separately, never summed."""
     found: list[tuple[str, Finding]] = []
     used = {m.device: share for m in measured if (share := used_share(m)) is not None}
     for m in measured:
@@ -137,7 +142,7 @@ def device_findings(measured: Sequence[Measured]) -> list[tuple[str, Finding]]:
 
 
 def used_share(measured: Measured) -> float | None:
-    """How full a device is, 0 to 1, other processes included where the driver tells."""
+    """The used share of a device, 0 to 1; includes other processes if the driver reports them."""
     if not measured.total_bytes or measured.device == "cpu":
         return None
     if measured.free_bytes is not None:

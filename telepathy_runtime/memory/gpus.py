@@ -1,10 +1,10 @@
 """The usable memory of GPUs: the bytes that PyTorch sees, minus those that are not available to tensors.
 
-Totals (`gpu_names`) are the low end of what public out-of-memory messages report as "total capacity" for each name
-("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card; where only the data sheet is known, nine
-hundredths are taken off it, as much as error correction and the driver take. The context and the reserve are choices:
-a CUDA context takes 0.3 to 0.6 GiB before the first tensor, and fragmentation has been seen to hold up to a
-tenth of a card back (half of that with `expandable_segments:True`).
+Totals (`gpu_names`) are the lowest values that public out-of-memory messages report as "total capacity" for
+each name ("80 GB" is 79.1 to 79.3 GiB), so a plan holds on every such card. If only the data sheet is known,
+9 % are subtracted, the share that error correction and the driver use. Context and reserve are estimates: a
+CUDA context takes 0.3 to 0.6 GiB before the first tensor, and fragmentation was observed to take up to a
+tenth of a card (half of that with `expandable_segments:True`).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Gpu:
     name: str
     total_bytes: int
     context_bytes: int = CONTEXT_BYTES
-    count: int = 1  # cards of this kind that share the job; the bytes are those of one
+    count: int = 1  # cards of this kind that share the job; the bytes are per card
 
     @property
     def usable_bytes(self) -> int:
-        """Bytes left for tensors, fragmentation included."""
+        """Bytes available for tensors and fragmentation."""
         return self.total_bytes - self.context_bytes
 
     def budget(self, reserve: float = RESERVE) -> int:
@@ -46,9 +46,9 @@ DEFAULT_GPU = "H100-80GB"
 
 
 def gpu(name: str) -> Gpu:
-    """A card by name, by size ("24GiB", "2x48GiB": two of them), or the one in this machine for "device".
+    """A card by name, by size ("24GiB", or "2x48GiB" for two cards), or "device" for the GPU of this machine.
 
-    Raises UnknownOptionError with the nearest names, or when there is no device to ask.
+    Raises UnknownOptionError with the closest names, or if this machine has no GPU.
     """
     if name == DEVICE:
         return this_device()
@@ -62,9 +62,9 @@ def gpu(name: str) -> Gpu:
 
 
 def this_device() -> Gpu:
-    """The first accelerator of this machine, as its driver reports it.
+    """The first accelerator of this machine, as reported by its driver; memory of other processes is not subtracted.
 
-    Raises UnknownOptionError where there is none. What other processes hold is not subtracted.
+    Raises UnknownOptionError if there is none.
     """
     import torch
 

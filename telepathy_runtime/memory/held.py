@@ -1,14 +1,15 @@
-"""A lower bound for jobs whose activations have no closed form; the parts that it counts are exact."""
+"""A lower bound for jobs whose activations have no closed form; the counted parts are exact."""
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.estimate import Estimate, Instant, dtype_note, states
+from telepathy_runtime.memory.estimate import Estimate, Instant, dtype_note
+from telepathy_runtime.memory.states import states
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 
 def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
-    """Weights, cache, gradients and optimizer states of `work`; `reason` says why there is no more.
+    """Weights, cache, gradients and optimizer states of `work`; `reason` says why the rest is not counted.
 
     Raises UnknownOptionError for an option whose bytes are not modelled.
     """

@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Every ratio that was measured."""
+        """All measured ratios."""
         return tuple(row.ratio for row in self.rows if row.ratio is not None)
 
     @property
@@ -61,12 +61,12 @@ class Comparison:
 
     @property
     def bad(self) -> bool:
-        """Whether an estimate was wrong or something was found."""
+        """Whether an estimate was wrong or there are findings."""
         return bool(self.findings) or any(row.verdict in BAD for row in self.rows)
 
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The records of a log. Raises LogError with the line, FileNotFoundError."""
+    """Read the records of a log. Raises LogError, which names the line, or FileNotFoundError."""
     records = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -82,7 +82,7 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def compare(path: str | os.PathLike[str]) -> Comparison:
-    """Estimate against measured for every record of a log that has an estimate, and all findings once."""
+    """Compare estimate and measurement of each record that has an estimate; list each finding once."""
     rows, findings = [], []
     for record in read(path):
         for finding in record.get("findings") or ():
@@ -112,7 +112,7 @@ def compare(path: str | os.PathLike[str]) -> Comparison:
 
 
 def _oom_text(record: dict[str, Any]) -> str:
-    """What an out-of-memory record says, as far as its message did."""
+    """Describe an out-of-memory record."""
     said = record.get("oom") or {}
     parts = [
         f"{gib(said[key])} {text}"

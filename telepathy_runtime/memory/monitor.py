@@ -57,7 +57,7 @@ class Monitor:
         estimate: Estimate | None = None,
         history: int = 0,
     ) -> None:
-        """`estimate` is what measured peaks are held against; `history` allocator events kept for an OOM dump."""
+        """`estimate` is compared with measured peaks; `history` is the number of events kept for an OOM dump."""
         self.records: list[dict[str, Any]] = []
         self._path = Path(path) if path is not None else None
         self._estimate = estimate
@@ -81,9 +81,9 @@ class Monitor:
         dtype: str | None = None,
         attn: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Records what a load put where; a second model adds a line "pair" a device with both.
+        """Record where a load put the weights; a second model adds one "pair" line per device for both models.
 
-        The estimate of a load is the exact bytes of the model's tensors on that device.
+        The estimate of a load is the exact size of the model's tensors on that device.
         """
         facts = model_facts(model, requested)
         self._models[name] = facts
@@ -95,7 +95,7 @@ class Monitor:
 
     @contextmanager
     def step(self, model: Any = None, *optimizers: Any) -> Iterator[None]:
-        """Measures one step from its start; records it, or the out-of-memory error that ended it."""
+        """Measure one step; record it, or the out-of-memory error that ended it."""
         reset_peaks()
         try:
             yield
@@ -107,11 +107,11 @@ class Monitor:
         self.after_step(model, *optimizers)
 
     def stepped(self) -> None:
-        """Counts an optimizer step that is measured by other means than `step`."""
+        """Count an optimizer step that is not measured with `step`."""
         self._steps += 1
 
     def after_step(self, model: Any = None, *optimizers: Any) -> list[dict[str, Any]]:
-        """Records the devices after a step; `step` does this by itself."""
+        """Record all devices after a step; `step` calls this itself."""
         found = training_findings(model, optimizers) if model is not None else []
         work = self.planned()
         if model is not None and work is not None and self._steps <= STEPS_BEFORE_VERDICT:
@@ -121,16 +121,16 @@ class Monitor:
         return self._record("after_step", facts, found=found, expect="peak", grads=grads)
 
     def planned(self) -> Workload | None:
-        """The job that the estimate is of; None without an estimate, or for one of several models."""
+        """The workload of the estimate; None without an estimate, or if there are several models."""
         works = self._estimate.workloads if self._estimate is not None else ()
         return works[0] if len(works) == 1 else None
 
     def check(self, model: Any, *optimizers: Any) -> list[Finding]:
-        """Findings about a model and its optimizers, before any step is run."""
+        """Return findings about a model and its optimizers before the first step."""
         return training_findings(model, optimizers)
 
     def oom(self, error: BaseException) -> list[dict[str, Any]]:
-        """Records an out-of-memory error with what its message says, and dumps the allocator's history."""
+        """Record an out-of-memory error with the sizes in its message, and dump the allocator's history."""
         extra: dict[str, Any] = {"oom": parse_oom(str(error))}
         if self._history and self._path is not None:
             import torch
@@ -141,7 +141,7 @@ class Monitor:
         return self._record("oom", None, extra=extra)
 
     def end(self) -> list[dict[str, Any]]:
-        """Records the devices a last time."""
+        """Record all devices one last time."""
         self._sampler.stop()
         return self._record("end", None)
 
@@ -188,7 +188,7 @@ class Monitor:
     def _judge(
         self, expect: str, m: Measured, facts: dict[str, Any] | None, record: dict[str, Any]
     ) -> dict[str, Any]:
-        """Estimate, ratio and verdict of one record."""
+        """Return estimate, ratio and verdict of one record."""
         estimated: dict[str, Any] | None = None
         measured = None
         if expect == "load" and facts is not None:
@@ -250,7 +250,7 @@ _NO_GRADS: dict[str, int | None] = dict.fromkeys(
 
 
 def is_oom(error: BaseException) -> bool:
-    """Whether an exception says that a device's memory ran out."""
+    """Whether an exception reports that a device is out of memory."""
     import torch
 
     return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()
@@ -321,7 +321,7 @@ def _spread(facts: dict[str, Any] | None) -> bool:
 
 
 def _place(tensor: Any) -> str:
-    """A tensor's device as `device_names` writes it: an index only where there can be several."""
+    """A tensor's device as in `device_names`: with an index only if there can be several."""
     device = tensor.device
     return str(device) if device.type in ("cuda", "xpu") else str(device.type)
 

@@ -18,7 +18,7 @@ _PATTERNS = {
 
 
 def parse_oom(message: str) -> dict[str, int | None]:
-    """Bytes named in PyTorch's message, of 1.x and 2.x alike; None for what it does not say."""
+    """The bytes in an out-of-memory message of PyTorch 1.x or 2.x; None for values that it does not contain."""
     found: dict[str, int | None] = {}
     for name, pattern in _PATTERNS.items():
         match = re.search(pattern, message)

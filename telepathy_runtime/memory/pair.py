@@ -1,8 +1,8 @@
-"""Peak memory of two models joined by a trained bridge: a source that only reads, a target with gradient.
+"""Peak memory of two models joined by a trained bridge: a source without gradients, and a target with gradients.
 
-The source runs without gradient, so it stores no activations; what it costs is what its caller keeps, all
-hidden states, logits and cache. A target that is called frozen but is not (`.eval()` without
-`requires_grad_(False)`) also holds a gradient for every weight that no optimizer ever uses.
+The source stores no activations; its caller keeps its hidden states, logits and cache. If the target is meant
+to be frozen but is not (`.eval()` without `requires_grad_(False)`), each of its weights also has a gradient
+that no optimizer uses.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from telepathy_runtime.memory.blocks import block
-from telepathy_runtime.memory.estimate import Estimate, Instant, logits_bytes, step_transient
+from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.losses import logits_bytes
+from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
@@ -32,29 +34,30 @@ class PerceiverBridge:
 
     @property
     def params(self) -> int:
-        """Parameters: 16 width^2 + 19 width a layer, latents, one scale, a projection where widths differ."""
+        """Parameters: 16 width^2 + 19 width per layer, latents, one scale, and a projection if the widths differ."""
         width = self.target_width
         project = 0 if self.source_width == width else (self.source_width + 1) * width
         return self.latents * width + project + self.depth * (16 * width**2 + 19 * width) + 1
 
     def saved(self, batch: int, source_tokens: int, e: int) -> int:
-        """Bytes kept for the bridge's backward, for `source_tokens` hidden states in all."""
+        """Bytes kept for the bridge's backward; `source_tokens` is the total number of source hidden states."""
         width, rows = self.target_width, batch * self.latents
-        # Keys and values of every layer, and the hidden states they are made from, once.
+        # Keys and values of every layer; the hidden states that they are computed from are counted once.
         read = self.depth * 3 * e * source_tokens * width
         if self.source_width != width:
             read += e * source_tokens * (width + self.source_width)
-        # A layer: three norms' inputs and outputs, two queries and outputs, keys and values, 8 x width of GELU.
+        # Per layer: inputs and outputs of three norms, two queries and outputs, keys and values, 8 x width
+        # for GELU.
         own = self.depth * rows * (24 * e * width + 24 + 8 * self.heads)
         return read + own + 4 * e * rows * width
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """Any other trained part, by its own numbers."""
+    """Any other trained bridge, described by its parameters and saved bytes."""
 
     params: int
-    saved_bytes: int = 0  # kept for its backward, whole batch
+    saved_bytes: int = 0  # kept for its backward, for the whole batch
 
     def saved(self, batch: int, source_tokens: int, e: int) -> int:
         """Bytes kept for its backward."""
@@ -71,10 +74,10 @@ def estimate_pair(
     target_frozen: bool = True,
     share_weights: bool = False,
 ) -> Estimate:
-    """Peak bytes of one step: `read` is the source's job, `write` the target's (its seq_len in all).
+    """Peak bytes of one step: `read` is the source's job, `write` the target's (seq_len includes all its tokens).
 
-    `share_weights`: source and target are one copy in memory. `write.keep_outputs` says whether source and
-    target outputs live through backward; a step function that returns only the loss drops both.
+    `share_weights`: source and target are one copy in memory. `write.keep_outputs`: whether the outputs of
+    source and target stay alive during backward; a step function that returns only the loss drops both.
     Raises UnknownOptionError for options whose bytes are not modelled.
     """
     if read.regime != "inference" or write.regime not in ("frozen_grad", "full"):
@@ -86,32 +89,31 @@ def estimate_pair(
     if share_weights and source.id != target.id:
         raise UnknownOptionError("share_weights needs the same model on both sides")
     if share_weights and write.checkpointing:
-        read = read.but(use_cache=False)  # transformers switches it off for a model that checkpoints
+        read = read.but(use_cache=False)  # transformers switches the cache off for a model with checkpointing
     e = element_size(write.dtype)
     job = write.but(regime="frozen_grad" if target_frozen else "full")
     layer = block(target, job)
     weights = (0 if share_weights else source.params * e) + target.params * e + bridge.params * e
     trained = bridge.params * e
-    # The target's embedding is read without gradient, so only a tied one gets any.
+    # The embedding is read without gradient, so it has a gradient only if it is tied to the head.
     stray = 0 if target_frozen else (target.params - (0 if target.tied else target.embedding_params)) * e
-    optimizer = {"adamw": 2, "sgd": 0, "sgd_momentum": 1}[write.optimizer] * trained
+    # The shapes of the bridge's matrices are unknown, so Adafactor and Muon are counted as if it had none.
+    tuned = Trained(bridge.params, e, 16 * target.hidden**2 // 4, (), ())
+    optimizer = optimizer_bytes(write.optimizer, tuned)
     before = stray + (trained if write.grad_accum > 1 else 0)
 
     row = e * write.tokens * target.hidden
-    kept, forward, backward = logits_bytes(job, target.vocab)
+    kept, forward, backward, _ = logits_bytes(job, target.vocab)
     saved = target.layers * (layer.stored_input if write.checkpointing else layer.saved)
     final = 4 * write.tokens * target.hidden + 4 * write.tokens + (0 if target_frozen else 2 * row)
     joined = 0 if write.checkpointing else row
     activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e)
     cached = target.kv_bytes(write.batch, write.seq_len, write.dtype) if write.use_cache else 0
     reading = _source(source, read)
-    # Where outputs are kept, the loop's variables still hold those of the last step while this one runs.
+    # If outputs are kept, the loop's variables still hold those of the last step during this step.
     old, given = cached * write.keep_outputs, 2 * row * write.keep_outputs
     base = {"weights": weights, "optimizer": optimizer}
     held = reading if write.keep_outputs else {"kv_cache": 0, "logits": 0, "hidden": 0}
-    forward = forward + (
-        0 if write.keep_outputs else e * write.tokens * target.vocab
-    )  # inside the model's call
     instants = (
         Instant(
             "source reads", **base, gradients=before, kv_cache=reading["kv_cache"] + held["kv_cache"] + old,
@@ -135,7 +137,7 @@ def estimate_pair(
         Instant(
             "optimizer step", **base, gradients=stray + trained, kv_cache=held["kv_cache"] + old,
             logits=held["logits"] + kept, activations=held["hidden"],
-            transient=step_transient(write, trained, 16 * target.hidden**2 * e // 4),
+            transient=step_transient(write, tuned),
         ),
     )  # fmt: skip
     models = (source.id, target.id)

@@ -12,7 +12,7 @@ from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec
 
 MOST = 2**20
-"""No batch above this is looked for."""
+"""Largest batch to try."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Fit:
     batch: int
     gpu: Gpu
     budget_bytes: int
-    at: Estimate | None  # at `batch`; None where it is 0
-    above: Estimate  # at batch + 1, which does not fit, or which the model does not reach
+    at: Estimate | None  # at `batch`; None if it is 0
+    above: Estimate  # at batch + 1, which does not fit or is beyond the model's limit
     limited: bool = False  # by the model's positions, not by memory
 
     @property
@@ -35,7 +35,7 @@ class Fit:
 def max_batch(
     spec: ModelSpec, work: Workload, *, device: str | Gpu = DEFAULT_GPU, reserve: float = RESERVE
 ) -> Fit:
-    """The largest `work.batch` whose peak fits, and the estimates at it and one above.
+    """Return the largest `work.batch` whose peak fits, with the estimates for it and for the next one.
 
     Raises UnknownOptionError for an unknown GPU or an option that is not modelled.
     """
@@ -54,7 +54,7 @@ def max_batch_pair(
     device: str | Gpu = DEFAULT_GPU,
     reserve: float = RESERVE,
 ) -> Fit:
-    """The largest batch of a pair, both sides together. An Adapter's `saved_bytes` must not depend on it."""
+    """The largest batch of a pair, both sides together. `saved_bytes` of an Adapter must not depend on the batch."""
 
     def at(batch: int) -> Estimate:
         return estimate_pair(
@@ -73,7 +73,7 @@ def max_batch_pair(
 def max_tokens(
     spec: ModelSpec, work: Workload, *, device: str | Gpu = DEFAULT_GPU, reserve: float = RESERVE
 ) -> Fit:
-    """The longest `work.seq_len` whose peak fits, up to the model's positions; `batch` of the answer is it."""
+    """The longest `work.seq_len` whose peak fits, up to the model's positions; returned as `batch`."""
     limit = max(spec.max_positions - work.new_tokens, 1)
     return search(
         lambda length: estimate(spec, work.but(seq_len=length)), device=device, reserve=reserve, limit=limit
@@ -87,7 +87,7 @@ def search(
     reserve: float = RESERVE,
     limit: int = MOST,
 ) -> Fit:
-    """The largest n up to `limit` for which `at(n)` fits; `at` must not fall as n grows."""
+    """The largest n up to `limit` for which `at(n)` fits; `at` must not decrease as n grows."""
     card = device if isinstance(device, Gpu) else gpu(device)
     budget = card.budget(reserve)
     if at(limit).peak_allocated <= budget:

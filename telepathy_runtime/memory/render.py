@@ -8,21 +8,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from telepathy_runtime.memory.advice import Advice, options_of
 from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.plan import Fit
 from telepathy_runtime.memory.units import gib
 
 BAR = 40
+SCHEMA = 1
+"""Of the JSON; raised when a key goes or changes its meaning, not when one is added."""
 
 
 def width() -> int:
-    """Columns of the terminal; 80 where the output goes elsewhere, so that a pipe gets the same text everywhere."""
+    """Columns of the terminal; 80 if the output is not a terminal, so that piped text does not depend on it."""
     return max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else 80
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> str:
-    """Aligned columns: the first `left` to the left, the others to the right.
+    """Format aligned columns: the first `left` left-aligned, the others right-aligned.
 
     A table wider than the terminal continues below, with its first column repeated.
     """
@@ -36,7 +39,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1
 
 
 def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
-    """The columns of each part of a table that fits into `room` columns of text."""
+    """Divide the columns of a table into parts that fit in `room` characters."""
     blocks: list[list[int]] = [[0]]
     used = widths[0]
     for column, needed in enumerate(widths[1:], 1):
@@ -78,7 +81,8 @@ def estimate_text(result: Estimate, cards: Sequence[Gpu], reserve: float) -> str
         table(("instant", "alive"), [(i.name, gib(i.total)) for i in result.instants]),
         cards_text(peak.total, cards, reserve) if result.whole else _bound_text(peak.total, cards, reserve),
     ]
-    parts += [f"note: {note}" for note in result.notes]
+    if result.notes:
+        parts.append("\n".join(f"note: {note}" for note in result.notes))
     return "\n\n".join(parts)
 
 
@@ -102,7 +106,7 @@ def cards_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
 
 
 def _bound_text(size: int, cards: Sequence[Gpu], reserve: float) -> str:
-    """The lower bound compared with each card: it does not fit, or how much it leaves for the rest."""
+    """Compare the lower bound with each card: it does not fit, or how much memory it leaves."""
     lines = []
     for card in cards:
         left = card.budget(reserve) - size
@@ -118,7 +122,7 @@ def _verdict(size: int, card: Gpu, reserve: float) -> str:
 
 
 def fits_text(size: int, card: Gpu, reserve: float) -> str:
-    """One sentence: whether `size` bytes fit the card, and how."""
+    """One sentence: whether `size` bytes fit on the card, with the margin."""
     budget = card.budget(reserve)
     seen, verdict = card_text(card, reserve), _verdict(size, card, reserve)
     if verdict == "fits":
@@ -134,7 +138,7 @@ def card_text(card: Gpu, reserve: float) -> str:
 
 
 def workload_text(work: Any) -> str:
-    """A workload's settings, those that differ from the defaults last."""
+    """The settings of a workload, ending with those that differ from the defaults."""
     base = f"{work.regime}, batch {work.batch}, {work.seq_len} tokens, {work.dtype}"
     shown = ("regime", "batch", "seq_len", "dtype")
     defaults = type(work)()
@@ -147,11 +151,12 @@ def workload_text(work: Any) -> str:
 
 
 def estimate_json(result: Estimate, cards: Sequence[Gpu], reserve: float) -> dict[str, Any]:
-    """Everything about an estimate; bytes throughout. `gpus` takes the place of `gpu` and `fits` for several cards."""
+    """An estimate as data, in bytes. For several cards, `gpus` replaces `gpu` and `fits`."""
     peak = result.peak
     gpus = [gpu_json(card, reserve) | {"fits": _fits(result, card, reserve)} for card in cards]
     one = gpus[0].pop("fits") if len(gpus) == 1 else None
     return {
+        "schema": SCHEMA,
         "models": list(result.models),
         "workloads": [asdict(work) for work in result.workloads],
         "after_load_bytes": result.after_load,
@@ -167,14 +172,15 @@ def estimate_json(result: Estimate, cards: Sequence[Gpu], reserve: float) -> dic
 
 
 def _fits(result: Estimate, card: Gpu, reserve: float) -> bool | None:
-    """None where a lower bound fits: whether the whole does is not known."""
+    """None if a lower bound fits: whether the whole job fits is unknown."""
     fits = result.peak.total <= card.budget(reserve)
     return fits if result.whole or not fits else None
 
 
 def fit_json(fit: Fit, reserve: float) -> dict[str, Any]:
-    """A search's answer; bytes throughout."""
+    """The result of a search as data, in bytes."""
     return {
+        "schema": SCHEMA,
         "batch": fit.batch,
         "limited_by_model": fit.limited,
         "gpu": gpu_json(fit.gpu, reserve),
@@ -198,7 +204,7 @@ def gpu_json(card: Gpu, reserve: float) -> dict[str, Any]:
 
 
 def fits_table(fits: Sequence[tuple[str, Fit]], what: str, reserve: float) -> str:
-    """The largest fitting job, its memory and that of the next: one row per model on one card, else one table per model."""
+    """The largest job that fits, its memory and the next job's: a row per model for one card, else a table per model."""
     cards = list(dict.fromkeys(fit.gpu for _, fit in fits))
     if len(cards) == 1:
         rows = [(label, *_fit_cells(fit)) for label, fit in fits]
@@ -223,3 +229,40 @@ def _fit_cells(fit: Fit) -> tuple[object, ...]:
         fit.at.peak.name if fit.at else "does not fit",
         gib(fit.above.peak_allocated),
     )
+
+
+def advice_text(found: Sequence[Advice], budget: int, batch: int) -> str:
+    """The recommended changes, one per row, and the options of the first combined changes that fit."""
+    if not found:
+        return "no change that the planner knows saves memory"
+    rows = [
+        (each.change.text, gib(each.saves), each.largest, gib(each.together), each.largest_together)
+        for each in found
+    ]
+    header = ("change", "saves alone", "batch", "with those above", "batch")
+    lines = [f"what to change, at batch {batch}; the batches are the largest that fit", table(header, rows)]
+    needed = next((index for index, each in enumerate(found) if each.together <= budget), None)
+    alone = next((each for each in found if each.peak <= budget), None)
+    if alone is not None:
+        lines.append(f"enough alone: {alone.change.options}")
+    elif needed is not None:
+        lines.append("enough together: " + options_of(found[: needed + 1]))
+    else:
+        lines.append("not even all of them together are enough")
+    return "\n".join(lines)
+
+
+def advice_json(found: Sequence[Advice]) -> list[dict[str, Any]]:
+    """The same as data, in bytes."""
+    return [
+        {
+            "change": each.change.text,
+            "options": each.change.options,
+            "peak_bytes": each.peak,
+            "saves_bytes": each.saves,
+            "batch": each.largest,
+            "together_bytes": each.together,
+            "together_batch": each.largest_together,
+        }
+        for each in found
+    ]

@@ -1,7 +1,8 @@
-"""The step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the tracer.
+"""Builds the step that a `Workload` describes, with transformers' own model, optimizer and PEFT, for the tracer.
 
-Slower than the closed form by four orders of magnitude and free of its formulas: it covers every architecture
-that transformers builds from a config, and is what the closed form is tested against. Nothing is downloaded.
+It is four orders of magnitude slower than the closed form but does not use its formulas: it covers every
+architecture that transformers builds from a config, and the closed form is tested against it. It downloads
+nothing.
 """
 
 from __future__ import annotations
@@ -15,22 +16,31 @@ import torch
 
 from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import Estimate, Instant
-from telepathy_runtime.memory.tracing import Trace, trace
+from telepathy_runtime.memory.optimizers import BNB, PAGED
+from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
+TRACED_FROM = (4, 57)
+"""The oldest transformers whose steps the tests trace."""
+
 
 def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) -> Estimate:
-    """The traced peak of `work` on a listed model, or on the folder or file of a config.json.
+    """Return the traced peak of `work` on a listed model, or on the folder or file of a config.json.
 
-    Raises UnknownOptionError for options that one process cannot show (sharding) and for encoder-decoders,
-    TraceError where the model's code reads tensor values.
+    Raises UnknownOptionError for options that one process cannot reproduce (sharding) and for encoder-decoder
+    models, TraceError if the model's code reads tensor values.
     """
     if work.mixed_precision:
         raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
+    for name in ("quantized", "offload", "loss", "kernels"):
+        if getattr(work, name) != getattr(Workload, name):
+            raise UnknownOptionError(
+                f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
+            )
     if work.attn == "flash_attention_2":
         raise UnknownOptionError(
             "flash_attention_2 has no meta kernel; trace attn='sdpa', which saves the same"
@@ -43,22 +53,50 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
     if getattr(config, "is_encoder_decoder", False):
         raise UnknownOptionError("encoder-decoder models have two lengths; trace your own step")
+    notes = ["traced, not estimated"]
+    attn = attention_for(config, work.attn)
+    if attn != work.attn:
+        notes.append(f"{config.model_type} has no {work.attn} in transformers; traced with attn='{attn}'")
+        work = work.but(attn=attn)
     seen = traced(config, work)
     peak = Instant(f"traced: {seen.peak_at}", weights=seen.built, transient=seen.peak_allocated - seen.built)
-    return Estimate((name,), (work,), seen.built, seen.end, (peak,), ("traced, not estimated",))
+    return Estimate((name,), (work,), seen.built, seen.end, (peak,), tuple(notes))
 
 
 def traced(config: Any, work: Workload) -> Trace:
-    """The trace of two steps of `work` over a model of a transformers config."""
+    """Trace two steps of `work` on a model built from a transformers config.
+
+    Raises TraceError, for any error of the model's code, if it cannot run without values.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return trace(build_step(config, work), padded=work.padded)
+        try:
+            return trace(build_step(config, work), padded=work.padded)
+        except (TraceError, UnknownOptionError, ModuleNotFoundError, MemoryError):
+            raise
+        except Exception as error:
+            old = _version() < TRACED_FROM
+            also = (
+                f"; traces are tested from transformers {'.'.join(map(str, TRACED_FROM))} on" if old else ""
+            )
+            raise TraceError(
+                f"transformers {'.'.join(map(str, _version()))} cannot run {config.model_type} on the meta device: "
+                f"{type(error).__name__}: {error}{also}"
+            ) from error
+
+
+def attention_for(config: Any, attn: str) -> str:
+    """The implementation that transformers uses: eager attention for a model without sdpa, whatever is requested."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    return "eager" if attn == "sdpa" and not getattr(model, "_supports_sdpa", True) else attn
 
 
 def hub_config(spec: ModelSpec) -> Any:
-    """The transformers config of a listed model, or of any other of the Llama family.
+    """Return the transformers config of a listed model, or of another model of the Llama family.
 
-    Raises UnknownOptionError for other families, whose configs hold more than a ModelSpec does.
+    Raises UnknownOptionError for other families, whose configs have more settings than a ModelSpec.
     """
     if spec.head_rows >= 0 or spec.stored_bytes:
         raise UnknownOptionError(f"{spec.id}: only language models in 16 or 32 bits are traced")
@@ -97,32 +135,57 @@ def hub_config(spec: ModelSpec) -> Any:
     )
 
 
-class Fused(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
-    """AdamW's states and nothing else: the fused kernel allocates nothing, and has no meta version."""
+class OnlyStates(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
+    """An optimizer with states only, for kernels that allocate nothing else and have no meta version."""
 
-    def __init__(self, params: Any) -> None:
+    def __init__(self, params: Any, count: int = 2, element: int = 0) -> None:
         super().__init__(params, {})
+        self._count, self._element = count, element
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override, unused-ignore]
-        """Makes the states of parameters that have a gradient."""
+        """Create the states of parameters that have a gradient."""
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None and not self.state[param]:
-                    self.state[param] = {"m": torch.zeros_like(param), "v": torch.zeros_like(param)}
+                    self.state[param] = {str(number): self._new(param) for number in range(self._count)}
+
+    def _new(self, param: torch.Tensor) -> list[torch.Tensor]:
+        if not self._element:
+            return [torch.zeros_like(param)]
+        if self._element > 1:
+            return [torch.zeros_like(param, dtype=torch.float32)]
+        # bitsandbytes has a float32 scale per block of 256.
+        return [torch.zeros_like(param, dtype=torch.uint8), torch.zeros(-(-param.numel() // 256))]
 
 
-def optimizer_of(parameters: Any, work: Workload) -> torch.optim.Optimizer:
-    """The optimizer that a workload names."""
-    params = list(parameters)
+def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer]:
+    """Create the optimizers that a workload names: one, or Muon for matrices of layers and AdamW for the rest."""
+    named = list(parameters)
+    params = [parameter for _, parameter in named]
     foreach = work.opt_impl == "foreach"
     if work.optimizer == "adamw":
-        return Fused(params) if work.opt_impl == "fused" else torch.optim.AdamW(params, foreach=foreach)
+        fused = work.opt_impl == "fused"
+        return [OnlyStates(params) if fused else torch.optim.AdamW(params, foreach=foreach)]
+    if work.optimizer == "muon":
+        inside = [p for name, p in named if p.dim() == 2 and ".layers." in name]
+        kept = {id(p) for p in inside}
+        rest = [p for p in params if id(p) not in kept]
+        own = [torch.optim.Muon(inside)] if inside else []
+        return [*own, torch.optim.AdamW(rest, foreach=foreach)] if rest else own
+    if work.optimizer == "adafactor":
+        from transformers.optimization import Adafactor
+
+        return [Adafactor(params, lr=1e-3, scale_parameter=False, relative_step=False)]
+    if work.optimizer in BNB:
+        return [OnlyStates(params, *BNB[work.optimizer])]
+    if work.optimizer in PAGED:
+        return [OnlyStates(params, 0)]
     momentum = 0.9 if work.optimizer == "sgd_momentum" else 0.0
-    return torch.optim.SGD(params, lr=0.1, momentum=momentum, foreach=foreach)
+    return [torch.optim.SGD(params, lr=0.1, momentum=momentum, foreach=foreach)]
 
 
 def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
-    """One step of `work` over a model of `config`, for `trace`."""
+    """Return a function that builds the model and returns one step of `work`, for `trace`."""
 
     def build() -> Callable[[], object]:
         from transformers import AutoModelForCausalLM
@@ -142,8 +205,10 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
             model = _with_lora(model, work)
         if work.checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = optimizer_of(trained, work) if trained else None
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        optimizers = [] if work.opt_in_backward or not trained else optimizers_of(trained, work)
+        if work.opt_in_backward:
+            _step_in_backward(trained, work)
         outputs: Any = None
         inputs: dict[str, Any] = {}
 
@@ -166,8 +231,9 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
                 if not work.keep_outputs:
                     outputs = None
                 loss.backward()
-            if optimizer is not None:
+            for optimizer in optimizers:
                 optimizer.step()
+            for optimizer in optimizers:
                 optimizer.zero_grad()
 
         return step
@@ -175,16 +241,33 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
     return build
 
 
-def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The keyword for a model's dtype: renamed in transformers 4.56."""
+def _step_in_backward(trained: list[tuple[str, Any]], work: Workload) -> None:
+    """Update each weight with its own optimizer as soon as its gradient is computed, and free the gradient."""
+    for named in trained:
+        optimizers = optimizers_of([named], work)
+
+        def update(parameter: Any, optimizers: list[torch.optim.Optimizer] = optimizers) -> None:
+            for optimizer in optimizers:
+                optimizer.step()
+            parameter.grad = None
+
+        named[1].register_post_accumulate_grad_hook(update)
+
+
+def _version() -> tuple[int, int]:
     import transformers
 
     major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
-    return {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": dtype}
+    return major, minor
+
+
+def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The keyword for a model's dtype: renamed in transformers 4.56."""
+    return {"dtype" if _version() >= (4, 56) else "torch_dtype": dtype}
 
 
 def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:
-    """Prefill, and decoding steps at growing length where tokens are generated."""
+    """Run the prefill, and decoding steps with growing length if tokens are generated."""
     last = {"logits_to_keep": 1} if work.logits == "last" else {}
     with torch.no_grad():
         outputs = model(
@@ -196,7 +279,7 @@ def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) ->
         )
         cache = outputs.past_key_values
         for done in range(1, work.new_tokens):
-            scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)  # as `generate` keeps them
+            scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)  # `generate` keeps the same copy
             del outputs
             longer = torch.ones(work.batch, work.seq_len + done, dtype=torch.long)
             outputs = model(
@@ -208,7 +291,7 @@ def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) ->
 
 
 def _with_lora(model: Any, work: Workload) -> Any:
-    """PEFT's adapter as a workload describes it."""
+    """Add PEFT's adapter according to a workload."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -216,7 +299,7 @@ def _with_lora(model: Any, work: Workload) -> Any:
     )
     adapted = get_peft_model(model, config)
     for name, parameter in adapted.named_parameters():
-        if "lora_" in name:  # PEFT moves adapters to the base's dtype, but not on the meta device
+        if "lora_" in name:  # on other devices, PEFT converts adapters to the base model's dtype
             parameter.data = parameter.data.to(getattr(torch, work.lora_dtype))
     if work.checkpointing:
         adapted.enable_input_require_grads()

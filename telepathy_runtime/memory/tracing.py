@@ -1,12 +1,12 @@
-"""Runs a step of real code on the meta device: every allocation is counted, nothing is computed, no GPU is needed.
+"""Runs a step of real code on the meta device: counts every allocation, computes nothing, needs no GPU.
 
-The tracer watches each tensor that PyTorch creates and frees, autograd's saved tensors included, and keeps
-the peak. Scaled dot product attention has no meta kernel of its own, so it is sent to the operators that
-CUDA would choose (flash without a mask, memory-efficient with one), whose saved tensors have CUDA's shapes.
+The tracer observes each tensor that PyTorch creates and frees, including those saved by autograd, and keeps
+the peak. Scaled dot product attention has no meta kernel, so calls are replaced by the operators that CUDA
+would choose (flash without a mask, memory-efficient with one), whose saved tensors have the same shapes as on
+CUDA.
 
-What it does not see: kernels' own workspaces (cuBLAS, flash attention's backward accumulators, NCCL), the
-CUDA context, fragmentation, torch.compile. Code that reads values back (`.item()`, `if tensor > 0`) cannot be
-traced and says so.
+Not counted: workspaces of kernels (cuBLAS, the backward of flash attention, NCCL), the CUDA context,
+fragmentation, torch.compile. Code that reads values (`.item()`, `if tensor > 0`) raises TraceError.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class TraceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Trace:
-    """Bytes of a traced run, each tensor rounded up as CUDA's allocator rounds."""
+    """Bytes of a traced run; each tensor is rounded up as by CUDA's allocator."""
 
     built: int  # alive after building, before the first step
     peak_allocated: int  # highest over all steps
     end: int  # alive after the last step
     step_peaks: tuple[int, ...]
-    peak_at: str  # operator, and the autograd node it ran for, at the peak
+    peak_at: str  # operator and autograd node at the peak
 
 
 class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
-    """Counts the bytes of live storages; `peak` since the last `reset_peak`."""
+    """Counts the bytes of live storages; `peak` is the maximum since the last `reset_peak`."""
 
     def __init__(self, block: int = BLOCK) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
 
 
 def _fit_bias(mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tensor | None:
-    """A mask as PyTorch hands it to the kernel: additive, padded to a multiple of 8, expanded to the heads."""
+    """A mask as PyTorch passes it to the kernel: additive, padded to a multiple of 8, expanded to the heads."""
     if mask is None:
         return None
     if mask.dtype == torch.bool:
@@ -103,10 +103,11 @@ def _cuda_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor:
-    """What CUDA runs for scaled_dot_product_attention, by the operators that have meta kernels."""
+    """The operators with meta kernels that CUDA runs for scaled_dot_product_attention."""
     aten = torch.ops.aten
     half = query.dtype in (torch.float16, torch.bfloat16)
-    if attn_mask is None and half:
+    # The flash kernel needs equal head sizes of at most 256; latent attention has narrower values.
+    if attn_mask is None and half and query.shape[-1] == value.shape[-1] <= 256:
         flash = aten._scaled_dot_product_flash_attention
         return flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
     if enable_gqa:
@@ -120,9 +121,9 @@ def _cuda_attention(
 
 @contextmanager
 def _meta_attention() -> Iterator[None]:
-    """Sends attention over meta tensors to CUDA's operators instead of the S x S fallback.
+    """Replace attention on meta tensors by CUDA's operators instead of the S x S fallback.
 
-    A function mode would not do: it is off while checkpointing runs a layer again inside backward.
+    A TorchFunctionMode would not work: it is inactive while checkpointing recomputes a layer in backward.
     """
     functional = torch.nn.functional
     shipped = functional.scaled_dot_product_attention
@@ -140,9 +141,9 @@ def _meta_attention() -> Iterator[None]:
 
 @contextmanager
 def _autocast() -> Iterator[None]:
-    """Lets transformers 4 switch autocast off on the meta device, which knows none, and refuses it switched on.
+    """Allow transformers 4 to turn autocast off on the meta device, which does not support it; refuse to turn it on.
 
-    Autocast acts on a device's own tensors; on meta tensors it would do nothing and the trace would be wrong.
+    Autocast has no effect on meta tensors, so the trace would be wrong.
     """
     shipped = torch.autocast
 
@@ -160,10 +161,10 @@ def _autocast() -> Iterator[None]:
 
 @contextmanager
 def _masks(padded: bool) -> Iterator[None]:
-    """Transformers decides by the mask's values whether a batch is padded; on the meta device we say it."""
+    """Tell transformers whether a batch is padded; it reads the mask's values, which a meta tensor does not have."""
     try:
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-    except ImportError:  # transformers < 4.53 passes no mask on when it is given none
+    except ImportError:  # transformers < 4.53 passes no mask if it gets none
         yield
         return
     table = ALL_MASK_ATTENTION_FUNCTIONS
@@ -171,7 +172,8 @@ def _masks(padded: bool) -> Iterator[None]:
     eager = shipped["eager"]
 
     def sdpa(*args: Any, **kwargs: Any) -> Any:
-        if not padded:
+        window = kwargs.get("local_size")
+        if not padded and not (window and kwargs.get("kv_length", 0) >= window):
             return None
         return shipped["sdpa"](*args, **{**kwargs, "allow_is_causal_skip": False})
 
@@ -188,13 +190,13 @@ def _masks(padded: bool) -> Iterator[None]:
 
 
 def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: bool = False) -> Trace:
-    """Builds on the meta device, runs `steps` steps, and reports the bytes.
+    """Build on the meta device, run `steps` steps, and return the bytes.
 
-    `build` makes models, optimizers and inputs and returns the step, a function without arguments. Two steps
-    are the least that shows optimizer state beside activations. What the step returns is kept alive until
-    the next step's result replaces it, as in a training loop that keeps `outputs`.
+    `build` creates models, optimizers and inputs and returns the step, a function without arguments. Two
+    steps are the minimum that shows optimizer states and activations together. The result of a step stays
+    alive until the next result replaces it, as in a training loop that keeps `outputs`.
 
-    Raises TraceError when the step reads tensor values.
+    Raises TraceError if the step reads tensor values.
     """
     counter = Counter()
     peaks: list[int] = []

@@ -6,7 +6,7 @@ GIB, MIB, KIB = 2**30, 2**20, 2**10
 
 
 def gib(size: int) -> str:
-    """`size` bytes as text; always binary units, always named."""
+    """Format `size` bytes with a binary unit."""
     if abs(size) >= GIB / 10:
         return f"{size / GIB:.2f} GiB"
     if abs(size) >= MIB:
@@ -15,7 +15,7 @@ def gib(size: int) -> str:
 
 
 def parse(text: str) -> int:
-    """Bytes of a text such as "79.19 GiB" or "512 MiB", as PyTorch writes them.
+    """The bytes of a text such as "79.19 GiB" or "512 MiB", as written by PyTorch.
 
     Raises ValueError for anything else.
     """

@@ -11,41 +11,59 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "regime": ("inference", "frozen_grad", "lora", "full"),
     "dtype": ("bfloat16", "float16", "float32"),
     "attn": ("sdpa", "flash_attention_2", "eager"),
-    "optimizer": ("adamw", "sgd", "sgd_momentum"),
+    "optimizer": (
+        "adamw", "adamw_32bit", "adamw_8bit", "paged_adamw", "paged_adamw_8bit", "adafactor", "lion", "lion_8bit", "muon",
+        "sgd", "sgd_momentum",
+    ),
     "opt_impl": ("foreach", "fused", "single"),
     "logits": ("all", "last"),
+    "loss": ("plain", "fused", "linear"),
+    "kernels": ("plain", "norms", "liger"),
+    "quantized": ("none", "nf4", "nf4_double", "int8"),
     "lora_dtype": ("float32", "bfloat16", "float16"),
-    "shard": ("none", "ddp", "zero1", "zero2", "zero3", "fsdp"),
-}
+    "shard": ("none", "ddp", "zero1", "zero2", "zero3", "fsdp", "tp"),
+}  # fmt: skip
+OFFLOADED = ("optimizer", "weights", "activations")
+"""What can lie in the machine's memory instead of the device's."""
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-OLDEST = (4, 46)
+OLDEST = (4, 45)
 GQA_IN_SDPA = (4, 54)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One process's job on one device. Every field changes the bytes; an unknown value is an error.
+    """One process's job on one device. Every field affects memory; an unknown value is an error.
 
-    Regimes: `inference` (no gradient), `frozen_grad` (weights frozen, gradient flows through to a soft prompt
-    or a bridge), `lora` (PEFT adapters), `full` (every weight trains, states in the weights' dtype).
+    Regimes: `inference` (no gradients), `frozen_grad` (frozen weights, gradients pass through them to a soft
+    prompt or a bridge), `lora` (PEFT adapters), `full` (all weights are trained, states in the weights'
+    dtype).
     """
 
-    seq_len: int = 1024  # tokens of one sequence, padding included
-    batch: int = 1  # sequences on this device in one forward
+    seq_len: int = 1024  # tokens per sequence, including padding
+    batch: int = 1  # sequences on this device per forward pass
     regime: str = "inference"
     dtype: str = "bfloat16"
-    mixed_precision: bool = False  # float32 weights, gradients and states; the forward runs in `dtype`
+    mixed_precision: bool = False  # float32 weights, gradients and states; the forward pass runs in `dtype`
     attn: str = "sdpa"
-    padded: bool = False  # any zero in attention_mask: transformers then builds a 4-D mask
+    padded: bool = False  # attention_mask has a zero: transformers then builds a 4-D mask
     checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
+    quantized: str = (
+        "none"  # bitsandbytes' storage of the layers' matrices: QLoRA is regime "lora" with "nf4_double"
+    )
     optimizer: str = "adamw"
     opt_impl: str = "foreach"  # PyTorch's default on CUDA
+    opt_in_backward: bool = False  # each weight is updated, and its gradient freed, as soon as it is computed
+    offload: tuple[str, ...] = ()  # what is in host memory: optimizer, weights, activations
     grad_accum: int = 1
     use_cache: bool = True  # transformers' default, in a plain forward too
     logits: str = "all"  # `generate` keeps the last position only
+    loss: str = (
+        "plain"  # fused: the kernel overwrites the logits; linear: in chunks, without all logits at once
+    )
+    kernels: str = "plain"  # norms: a fused RMSNorm; liger: RMSNorm and SwiGLU
     hidden_states: bool = False  # output_hidden_states=True
     new_tokens: int = 0  # generated after seq_len
-    keep_outputs: bool = True  # the caller's `outputs` lives through backward; Trainer drops it
+    keep_outputs: bool = True  # the caller's `outputs` stays alive during backward; Trainer drops it
     lora_rank: int = 16
     lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
     lora_dtype: str = "float32"  # PEFT's autocast_adapter_dtype default
@@ -69,8 +87,9 @@ class Workload:
             )
         if self.version < OLDEST:
             raise UnknownOptionError(
-                f"transformers {self.transformers} is not modelled; known: 4.46 and newer"
+                f"transformers {self.transformers} is not modelled; known: 4.45 and newer"
             )
+        _check_states(self)
         if self.new_tokens and self.regime != "inference":
             raise UnknownOptionError("new_tokens needs regime='inference'")
         if self.new_tokens and not self.use_cache:
@@ -97,17 +116,17 @@ class Workload:
 
     @property
     def held_dtype(self) -> str:
-        """The dtype in which weights, gradients and states are held."""
+        """The dtype of weights, gradients and states."""
         return "float32" if self.mixed_precision else self.dtype
 
     @property
     def trains(self) -> bool:
-        """Whether a backward runs."""
+        """Whether there is a backward pass."""
         return self.regime != "inference"
 
     @property
     def version(self) -> tuple[int, int]:
-        """(major, minor) of transformers."""
+        """The (major, minor) version of transformers."""
         try:
             major, minor = self.transformers.split(".")[:2]
             return int(major), int(minor)
@@ -119,6 +138,29 @@ class Workload:
     def but(self, **changes: Any) -> Workload:
         """The same job with other settings."""
         return replace(self, **changes)
+
+
+def _check_states(work: Workload) -> None:
+    """Raise UnknownOptionError if settings of the optimizer, the quantisation and offloading exclude each other."""
+    unknown = [part for part in work.offload if part not in OFFLOADED]
+    if unknown:
+        raise UnknownOptionError(f"offload {', '.join(unknown)}: not modelled; known: {', '.join(OFFLOADED)}")
+    if "weights" in work.offload and work.shard not in ("zero3", "fsdp"):
+        raise UnknownOptionError(
+            "offload weights is what FSDP and ZeRO-3 do: it needs shard='fsdp' or 'zero3'"
+        )
+    if ("optimizer" in work.offload or "activations" in work.offload) and not work.trains:
+        raise UnknownOptionError("offload optimizer and activations need a training regime")
+    if work.opt_in_backward and (work.grad_accum > 1 or work.shard != "none" or not work.trains):
+        raise UnknownOptionError("opt_in_backward needs a training regime, grad_accum=1 and shard='none'")
+    if work.quantized != "none" and (work.regime == "full" or work.mixed_precision):
+        raise UnknownOptionError(
+            "quantized weights take no gradients; known: regime lora, frozen_grad, inference"
+        )
+    if work.quantized != "none" and work.shard == "tp":
+        raise UnknownOptionError("quantized weights under shard='tp' are not modelled")
+    if work.loss != "plain" and work.keep_outputs and work.trains:
+        raise UnknownOptionError(f"loss={work.loss!r} leaves no logits to keep: it needs keep_outputs=False")
 
 
 def _at_least(name: str, value: object, least: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: The names that transformers' config classes have for one dimension, the commonest first.
+#: The names of each dimension in transformers' config classes, the most common first.
 _NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "decoder_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model", "dim", "n_embed"),
@@ -27,9 +27,9 @@ _NAMES = {
     "sliding_window": ("sliding_window",),
     "encoder_layers": ("encoder_layers",),
 }
-#: Kinds of `layer_types` that keep keys and values of the whole sequence, or of a window.
+#: Values of `layer_types` for layers that cache the whole sequence or a window.
 _FULL, _SLIDING = "full_attention", "sliding_attention"
-#: Ends of class names of models that generate from a cache.
+#: Suffixes of class names of models that generate with a cache.
 _GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
@@ -65,7 +65,7 @@ def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, laye
     return {"cached_layers": layers, "sliding_layers": layers, "sliding_window": window} if every else {}
 
 
-#: Architectures that slide in every layer where their config has a window and no `layer_types`.
+#: Architectures that use a sliding window in every layer if their config has a window and no `layer_types`.
 _ALL_SLIDE = ("mixtral", "starcoder2", "phimoe")
 
 

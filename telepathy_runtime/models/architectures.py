@@ -17,6 +17,10 @@ Config = Mapping[str, Any]
 Fields = dict[str, Any]
 
 
+#: Keys for the number of experts. transformers silently builds a dense model from such a config.
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+
+
 class ConfigError(ValueError):
     """A config.json lacks a dimension or has a feature that cannot be counted."""
 
@@ -33,6 +37,12 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
         raise UnknownOptionError(f"architecture {name!r} is not modelled; known model_type values: {known}")
     if config.get("quantization_config"):
         raise ConfigError("quantization_config: the bytes of quantised weights are not modelled")
+    for key in _EXPERTS:
+        if isinstance(config.get(key), int) and config[key] > 1:
+            raise ConfigError(
+                f"config.json: {key} is {config[key]}, but model_type {name!r} has no experts in transformers, which "
+                "would ignore it; give the model_type of the architecture with experts"
+            )
     fields = READERS[name](_Strict(config))
     rows = _head_rows(config)
     if rows is not None:
@@ -65,16 +75,16 @@ def dtype_of(config: Config) -> str:
 
 
 def _head_rows(config: Config) -> int | None:
-    """Outputs of the head that `architectures` names: None for a language model's, 0 for no head.
+    """Outputs of the head named in `architectures`: None for a language model's head, 0 for no head.
 
-    Raises UnknownOptionError for a head that is neither, such as that of question answering.
+    Raises UnknownOptionError for any other head, such as that of question answering.
     """
     name = next(iter(config.get("architectures") or ()), "")
     if not name or name.endswith(("ForCausalLM", "LMHeadModel", "T5ForConditionalGeneration")):
         return None
     if name.endswith("Model") and config.get("model_type") != "t5":
         return 0
-    # One matrix without a bias in all of these; a head's width is the number of its labels.
+    # All of these have a single matrix without a bias; its width is the number of labels.
     if name.endswith("ForSequenceClassification") and config.get("model_type") not in ("t5", "gptj"):
         labels = config.get("id2label") or range(config.get("num_labels") or 2)
         return len(labels)
@@ -88,7 +98,7 @@ class _Strict:
         self._config = config
 
     def count(self, key: str, least: int = 1) -> int:
-        """A dimension: there, whole and of at least `least`."""
+        """A dimension: present, an integer, and at least `least`."""
         value = self._config.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             wanted = "a positive integer" if least else "an integer of at least 0"
@@ -96,16 +106,16 @@ class _Strict:
         return value
 
     def count_or(self, key: str, default: int, least: int = 1) -> int:
-        """A dimension that transformers derives when the config leaves it out or null."""
+        """A dimension that transformers computes if the config omits it or sets it to null."""
         return default if self._config.get(key) is None else self.count(key, least)
 
     def flag(self, key: str, default: bool) -> bool:
-        """A switch; null and absent mean the documented default."""
+        """A boolean; null and absent mean the documented default."""
         value = self._config.get(key)
         return default if value is None else bool(value)
 
     def text(self, key: str, default: str) -> str:
-        """A name; null and absent mean the documented default."""
+        """A string; null and absent mean the documented default."""
         value = self._config.get(key)
         return default if value is None else str(value)
 
@@ -115,7 +125,7 @@ class _Strict:
         return list(value) if value else []
 
     def theta(self) -> float:
-        """Base of the rotary embedding; transformers 5 keeps it under rope_parameters."""
+        """The base of the rotary embedding; transformers 5 puts it under rope_parameters."""
         nested = self._config.get("rope_parameters") or {}
         value = self._config.get(
             "rope_theta", nested.get("rope_theta") if isinstance(nested, Mapping) else None
@@ -160,7 +170,7 @@ def _qwen2(c: _Strict) -> Fields:
     fields = _llama(c) | {"qkv_bias": True, "out_bias": False, "mlp_bias": False}
     if not c.flag("use_sliding_window", False):
         return fields
-    # Without layer_types, layers from max_window_layers on slide (Qwen2Config).
+    # Without layer_types, layers from max_window_layers on use a sliding window (Qwen2Config).
     slid = max(fields["layers"] - c.count_or("max_window_layers", 28, least=0), 0)
     return fields | _sliding(c, slid, on=True)
 
@@ -181,7 +191,7 @@ def _gemma(c: _Strict) -> Fields:
 
 def _gemma2(c: _Strict) -> Fields:
     fields = _gemma(c) | {"norms_per_layer": 4}
-    # Every other layer slides, the first one does (Gemma2Config).
+    # Every other layer uses a sliding window, beginning with the first (Gemma2Config).
     return fields | _sliding(c, (fields["layers"] + 1) // 2, on=True)
 
 

@@ -45,7 +45,7 @@ def build(config: Mapping[str, Any]) -> Any:
 
     name = config.get("model_type")
     if name not in transformers.CONFIG_MAPPING:
-        hint = "; it has code of its own, which is not run" if config.get("auto_map") else ""
+        hint = "; it has its own code, which is not run" if config.get("auto_map") else ""
         raise UnknownOptionError(
             f"architecture {name!r} is not known to transformers {transformers.__version__}{hint}"
         )
@@ -55,12 +55,12 @@ def build(config: Mapping[str, Any]) -> Any:
         return _class(config, parsed)(parsed)
     except (UnknownOptionError, ModuleNotFoundError, MemoryError):
         raise
-    except Exception as error:  # a model's own code may raise anything on values that do not go together
+    except Exception as error:  # a model's own code may raise any exception for inconsistent values
         raise ConfigError(f"transformers cannot build {name} from this config: {error}") from error
 
 
 def _class(config: Mapping[str, Any], parsed: Any) -> Any:
-    """The class that `architectures` names, else the language model of that type, else the bare one."""
+    """The class named in `architectures`, else the language model of that type, else the base model."""
     import transformers
 
     for name in config.get("architectures") or ():

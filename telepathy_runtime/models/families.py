@@ -1,7 +1,7 @@
 """The model families whose ids are all known, including old names: whether an id exists, and its present name.
 
-This is separate from the registry's dimensions and written in Python, because the linter needs it whenever a file mentions
-an id: importing a TOML parser and reading a file took 4 ms, a tenth of such a run.
+This module is separate from the registry's dimensions and written in Python, because the linter uses it for
+every file that mentions an id: importing a TOML parser and reading a file took 4 ms, a tenth of such a run.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-#: `pattern` says which repository names of `organisation` belong to the family; `members` are all of them that exist, so a
-#: name that matches and is not listed does not exist. Listed names need no dimensions.
+#: `pattern` matches the repository names of `organisation` that belong to the family; `members` lists all
+#: that exist, so a matching name that is not listed does not exist. Listed names do not need dimensions.
 #:
 #: `renamed` are old names that the hub redirects (huggingface/candle#2576, October 2024). Only Llama 3.1 was renamed:
 #: Meta-Llama-3-8B of Llama 3.0 keeps its prefix, and Llama-3-8B has never existed.
@@ -56,7 +56,7 @@ _FAMILIES: tuple[dict[str, Any], ...] = (
     {
         "name": "qwen2.5",
         "organisation": "Qwen",
-        # Coder, Math, VL and Omni are families of their own, not known completely here.
+        # Coder, Math, VL and Omni are separate families whose ids are not all known here.
         "pattern": r"Qwen2\.5-[\d.]+B.*",
         "sizes": ["0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B"],
         "size_members": [
@@ -78,7 +78,7 @@ class Family(NamedTuple):
     renamed: tuple[tuple[str, str], ...]  # (old id, present id), full ids
 
     def claims(self, model_id: str) -> bool:
-        """Whether `model_id` looks like an id of this family, in any case, whether or not it exists."""
+        """Whether `model_id` looks like an id of this family, ignoring case, whether or not it exists."""
         organisation, _, name = model_id.partition("/")
         same = organisation.casefold() == self.organisation.casefold()
         return same and re.fullmatch(self.pattern, name, re.IGNORECASE) is not None
@@ -89,8 +89,8 @@ class IdStatus(NamedTuple):
 
     requested: str
     status: Literal["known", "renamed", "unknown", "outside"]
-    canonical: str | None  # present id, where it exists
-    nearest: tuple[str, ...] = ()  # ids that exist, nearest first, where it does not
+    canonical: str | None  # present id, if it exists
+    nearest: tuple[str, ...] = ()  # if it does not exist: existing ids, nearest first
 
 
 @cache
@@ -100,7 +100,7 @@ def families() -> tuple[Family, ...]:
 
 
 def canonical_id(model_id: str, known: Sequence[Family] | None = None) -> str | None:
-    """The present id of an existing model of a family in `known` (all by default); None for anything else."""
+    """The present id of an existing model in the families `known` (default: all); None for anything else."""
     for family in families() if known is None else known:
         if model_id in family.members:
             return model_id
@@ -134,7 +134,7 @@ def nearest_ids(model_id: str, known: list[str]) -> list[str]:
 
 
 def family_of(entry: dict[str, Any]) -> Family:
-    """A family from an entry as above, or from a TOML file."""
+    """Create a family from an entry as above, or from a TOML file."""
     names = list(entry["members"])
     for shape in entry.get("size_members", ()):
         names += [shape.format(size=size) for size in entry["sizes"]]

@@ -31,7 +31,7 @@ def fetch_config(model_id: str) -> dict[str, Any]:
     token = _token()
     address = f"{endpoint}/{model_id}/resolve/main/config.json"
     request = Request(address, headers={"User-Agent": "telepathy-runtime"})
-    if token:  # not to where the hub may redirect
+    if token:  # not sent to a host that the hub redirects to
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with urlopen(request, timeout=_TIMEOUT) as answer:
@@ -46,7 +46,7 @@ def fetch_config(model_id: str) -> dict[str, Any]:
     except ValueError as error:
         raise UnknownModelError(f"{address} holds no JSON: {error}") from error
     if not isinstance(config, dict):
-        raise UnknownModelError(f"{address} holds no JSON object")
+        raise UnknownModelError(f"{address} does not contain a JSON object")
     return config
 
 

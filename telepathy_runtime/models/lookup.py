@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +89,7 @@ def read_path(path: Path, model_id: str = "") -> ModelSpec:
         if len(found) == 1:
             return _gguf(found[0], model_id or path.resolve().name)
         if found:
-            raise ConfigError(f"{path} holds {len(found)} GGUF files: name one, such as {found[0].name}")
+            raise ConfigError(f"{path} contains {len(found)} GGUF files: name one, such as {found[0].name}")
     config = _json(file)
     return from_parsed(config, model_id or str(config.get("_name_or_path") or folder.resolve().name), folder)
 
@@ -118,10 +119,24 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
     if stored and folder is not None:
         weights = checkpoint.read(folder)
         stored = weights.stored_bytes if weights is not None and weights.tensors else stored
-    return counted_spec(config, model_id, counted.params, stored)
+    return _with_dimensions(config, model_id, counted.params, stored)
 
 
-#: safetensors' dtypes that are counted as the elements they hold, and what torch calls them.
+def _with_dimensions(config: dict[str, Any], model_id: str, params: int, stored: int) -> ModelSpec:
+    """The spec of a counted model; a quantised model with a closed form gets all dimensions."""
+    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    if stored:
+        try:
+            spec = spec_from_config(plain, model_id)
+        except UnknownOptionError:
+            pass
+        else:
+            if spec.params == params:
+                return replace(spec, stored_bytes=stored)
+    return counted_spec(config, model_id, params, stored)
+
+
+#: dtypes of safetensors with one element per weight, and their names in torch.
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
@@ -152,7 +167,7 @@ def _json(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"{file}: not valid JSON: {error}") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"{file}: a config.json holds an object")
+        raise ConfigError(f"{file}: a config.json must contain a JSON object")
     return config
 
 

@@ -1,4 +1,4 @@
-"""Bytes of quantised weights, from each method's layout: packed values, their scales, and weights that stay unquantised.
+"""Bytes of quantised weights, from each method's layout: packed values, scales, and weights that are not quantised.
 
 Sources: the packing code of bitsandbytes, GPTQ and AWQ checkpoints, and the layouts that transformers documents for
 block-wise fp8 and mxfp4. Any other method is an error that names it.
@@ -23,7 +23,7 @@ class Matrix(NamedTuple):
 
 
 def weight_bytes(config: Mapping[str, Any], matrices: Sequence[Matrix], item_size: int) -> int:
-    """Bytes of all weights; those that are not quantised take `item_size` bytes an element.
+    """Bytes of all weights; those that are not quantised take `item_size` bytes per element.
 
     Raises UnknownOptionError for a method that is not modelled.
     """

@@ -45,7 +45,8 @@ __all__ = [
 ]
 
 
-_SHIPPED = os.path.join(os.path.dirname(__file__), "models.json")
+FILE = os.path.join(os.path.dirname(__file__), "models.json")
+"""The built-in registry."""
 
 
 class UnknownModelError(ValueError):
@@ -101,15 +102,15 @@ def published_params(model_id: str) -> int | str:
 
 
 def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tuple[Family, ...]]:
-    """Models and families of a project's own TOML file: `[[model]]` with the fields of `ModelSpec`, and `ids` in place of
-    `id`; `[[family]]` as in `families.py`.
+    """Read models and families from a project's own TOML file.
 
-    Raises FileNotFoundError, or ConfigError naming the entry and the key that is missing, unknown or invalid.
+    A `[[model]]` has the fields of `ModelSpec`, but `ids` instead of `id`; a `[[family]]` is as in `families.py`.
+    Raises FileNotFoundError, or ConfigError that names the entry and the missing, unknown or invalid key.
     """
     import sys
     from importlib import import_module
 
-    # By name, because a type checker for 3.10 looks for tomli and one for 3.11 does not.
+    # Not an import statement: type checkers for 3.10 would look for tomli, those for 3.11 would not.
     tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         with open(path, "rb") as file:
@@ -131,7 +132,7 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
 def _shipped() -> dict[str, Any]:
     import json
 
-    with open(_SHIPPED, encoding="utf-8") as file:
+    with open(FILE, encoding="utf-8") as file:
         data: dict[str, Any] = json.load(file)
     return data
 
@@ -163,7 +164,7 @@ def _spec(model_id: str) -> ModelSpec:
     return replace(spec, family=group["family"])
 
 
-#: Fields of a ModelSpec that count something there must be at least one of.
+#: Fields of a ModelSpec that must be at least 1.
 _POSITIVE = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocab", "max_positions")
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-"""Bytes of one element. Quantised storage is not here: its bytes depend on the packing."""
+"""Bytes per element. Quantised dtypes are not included, because their size depends on the packing."""
 
 
 class UnknownOptionError(ValueError):
-    """An option, dtype, architecture or GPU is not modelled; the message lists what is."""
+    """An option, dtype, architecture or GPU is not modelled; the message lists known ones."""
 
 
 class NotModelledError(UnknownOptionError):
-    """The activations of a job have no closed form; its other memory is known."""
+    """The activations of a job have no closed form; the other parts of its memory are known."""
 
 
 def element_size(dtype: str) -> int:
@@ -41,34 +41,34 @@ class ModelSpec:
     kv_heads: int
     head_dim: int
     vocab: int
-    tied: bool  # the output head is the input embedding
+    tied: bool  # the output head shares the input embedding
     max_positions: int
     dtype: str = "bfloat16"  # of the published checkpoint
     family: str = ""
     rope_theta: float = 0.0
-    # What sets an architecture apart from Llama. Each default is Llama's.
+    # Differences from Llama; the defaults are Llama's.
     gated_mlp: bool = True  # three matrices instead of two
     qkv_bias: bool = False
     out_bias: bool = False
     mlp_bias: bool = False
     head_bias: bool = False
-    norm_bias: bool = False  # LayerNorm; RMSNorm has a scale only
+    norm_bias: bool = False  # LayerNorm; RMSNorm has only a scale
     norm_affine: bool = True
     norms_per_layer: int = 2
     final_norms: int = 1
     qk_norm: bool = False
-    learned_positions: int = 0  # rows of a trained position table
-    embed_dim: int = 0  # width of the embedding where it is not `hidden` (OPT-350m)
+    learned_positions: int = 0  # rows of a learned position table
+    embed_dim: int = 0  # width of the embedding if it is not `hidden` (OPT-350m)
     encoder_layers: int = 0
     relative_buckets: int = 0
     sliding_window: int = 0
     sliding_layers: int = 0
-    # What no formula here gives: counted in the model that transformers builds, or in a checkpoint's headers.
+    # Values without a formula: counted in the model that transformers builds, or in a checkpoint's headers.
     counted: int = 0  # all parameters, tied ones once
-    stored_bytes: int = 0  # of quantised weights, which stay as they are stored whatever the dtype
+    stored_bytes: int = 0  # of quantised weights, which keep their stored form in any dtype
     cached_layers: int = -1  # layers that keep keys and values; -1: all
-    value_dim: int = 0  # of one value head, where it is not `head_dim`
-    head_rows: int = -1  # outputs of a head that is no language model's (labels, or 0: no head)
+    value_dim: int = 0  # of one value head, if it is not `head_dim`
+    head_rows: int = -1  # outputs of a head other than a language model's (labels, or 0: no head)
 
     @property
     def query_dim(self) -> int:
@@ -116,7 +116,7 @@ class ModelSpec:
 
     @property
     def embedding_params(self) -> int:
-        """Parameters of the token embedding, shared with the head where `tied`."""
+        """Parameters of the token embedding, shared with the head if `tied`."""
         return self.vocab * (self.embed_dim or self.hidden)
 
     @property
@@ -144,14 +144,15 @@ class ModelSpec:
         return self.bytes_in(self.dtype)
 
     def bytes_in(self, dtype: str) -> int:
-        """Bytes of the weights in `dtype`; of quantised weights, as they are stored."""
+        """Bytes of the weights in `dtype`; quantised weights keep their stored size."""
         return self.stored_bytes or self.params * element_size(dtype)
 
     def kv_bytes(self, batch: int, tokens: int, dtype: str | None = None) -> int:
-        """Bytes of the key and value cache of `batch` sequences of `tokens` tokens.
+        """Bytes of the key-value cache of `batch` sequences of `tokens` tokens.
 
-        A sliding layer keeps at most window - 1 tokens between steps, as transformers' DynamicCache does.
-        Cross-attention caches of an encoder-decoder depend on the encoder's length and are not counted.
+        A layer with a sliding window keeps at most window - 1 tokens between steps, as transformers'
+        DynamicCache does. Cross-attention caches of an encoder-decoder depend on the encoder's length and are
+        not counted.
         """
         element = element_size(dtype or self.dtype)
         layers = self.layers if self.cached_layers < 0 else self.cached_layers

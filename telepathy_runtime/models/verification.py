@@ -1,30 +1,65 @@
 """Checks the built-in registry against models built by transformers and against recorded parameter counts.
 
-`python -m telepathy_runtime.models.verification [TEXT]` builds every listed model whose id contains the text.
+`python -m telepathy_runtime.models.verification [TEXT]` builds every listed model whose id contains the text;
+`--record FILE` builds all of them and writes down the result. Models that share every dimension are built once.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.counting import count
 
 
-def main() -> int:
-    """Build every listed model and compare its count with the registry."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build listed models and compare their counts with the registry; the exit code is 1 if one differs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m telepathy_runtime.models.verification", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("text", nargs="?", default="", help="only models whose id contains this")
+    parser.add_argument("--record", metavar="FILE", help="write the result of all models to this file")
+    args = parser.parse_args(arguments)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    wrong = 0
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for model_id in registry.listed_ids():
-        if wanted in model_id:
-            said = difference(model_id)
-            wrong += said is not None
-            if said:
-                print(f"{model_id}: {said}")
-    print(f"{wrong} of {len(registry.listed_ids())} models differ")
-    return int(wrong > 0)
+    wanted = [ids[0] for ids in registry.entries() if args.record or any(args.text in each for each in ids)]
+    differ = {}
+    for model_id in wanted:
+        said = difference(model_id)
+        if said:
+            differ[model_id] = said
+            print(f"{model_id}: {said}")
+    print(f"{len(differ)} of {len(wanted)} models differ")
+    if args.record:
+        with open(args.record, "w", encoding="utf-8") as file:
+            json.dump(record(len(wanted), differ), file, indent=2)
+            file.write("\n")
+    return int(bool(differ))
+
+
+def record(built: int, differ: dict[str, str]) -> dict[str, Any]:
+    """A result: how many models were built, by which releases, from which registry, and which differ."""
+    import torch
+    import transformers
+
+    return {
+        "registry_sha256": digest(),
+        "built": built,
+        "differ": differ,
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def digest() -> str:
+    """The SHA-256 of the registry's file: a record of another one is out of date."""
+    with open(registry.FILE, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def difference(model_id: str) -> str | None:
@@ -47,4 +82,4 @@ def agrees(params: int, published: int | str) -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,7 +1,7 @@
-"""A browser, and programs that serve an editor to it. Whatever is missing here skips the tests that need it, with the reason.
+"""Fixtures: a browser, and servers for the editors. If something is missing, the tests that need it are skipped.
 
 Needed: `pip install playwright`, a Chromium (TELEPATHY_LINT_CHROMIUM, or `chromium` on PATH), and the editor, which each
-test module names. TELEPATHY_LINT_SCREENSHOTS names a folder that keeps the pictures; without it they are thrown away.
+test module names. TELEPATHY_LINT_SCREENSHOTS names a folder in which to keep the screenshots.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def picture(page: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
-    """Takes a picture of the page under a name; the last one is what a failed test ended with."""
+    """Take a screenshot under a name; the last one shows the state when a test failed."""
     folder = Path(os.environ.get("TELEPATHY_LINT_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -141,7 +141,7 @@ def cells_of(path: Path) -> list[str]:
 
 
 def eventually(question: Callable[[], bool], seconds: float = 30) -> bool:
-    """Whether the answer becomes yes in time."""
+    """Whether the condition becomes true in time."""
     deadline = time.monotonic() + seconds
     while not question():
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""JupyterLab finds the language server by itself, shows what it finds in the right cell, and applies its fixes.
+"""JupyterLab finds the language server, shows findings in the right cell, and applies fixes.
 
-TELEPATHY_LINT_JUPYTER is a Python interpreter that has jupyterlab, jupyterlab-lsp and telepathy-lint[server], installed
-as users install it (not editable), in an environment of its own.
+TELEPATHY_LINT_JUPYTER is a Python interpreter with jupyterlab, jupyterlab-lsp and telepathy-lint[server], installed as
+users do (not editable) in its own environment.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def choose_kernel(page: Any) -> None:
 
 
 def open_notebook(page: Any, address: str) -> Any:
-    """The cell that has findings, once they are there."""
+    """The cell with findings, once they are shown."""
     page.goto(f"{address}/lab/tree/load.ipynb")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell .cm-line")
     choose_kernel(page)
@@ -113,7 +113,7 @@ def test_a_notebook(served: str, project: Path, page: Any, picture: Callable[[st
 def test_a_quick_fix_adds_its_import_to_the_cell_of_the_imports(
     served: str, project: Path, page: Any, picture: Callable[[str], None]
 ) -> None:
-    """The import is the last line of its cell, which has no line break of its own, and stands below a magic."""
+    """The import is on the last line of its cell, which has no newline, and after a magic."""
     cells = [
         "# Load a model",
         "%matplotlib inline\nimport json\nimport transformers",

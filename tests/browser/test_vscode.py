@@ -70,7 +70,7 @@ def opened(project: Path, tmp_path: Path, page: Any) -> Iterator[Open]:
 
 
 def python_extension(folder: Path, python: str) -> Path:
-    """A stand-in for the Python extension: the part of its interface that ours uses, with one environment selected."""
+    """A substitute for the Python extension: the part of its interface that ours uses, with one selected environment."""
     manifest = {
         "name": "python",
         "publisher": "ms-python",

@@ -1,4 +1,4 @@
-"""Copies of this checkout, and an environment in which pip installs it without a network."""
+"""Copies of this checkout, and an environment in which pip can install it without a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LENT = (
 
 
 def offline(folder: Path) -> dict[str, str]:
-    """Environment variables for a process that installs this checkout; `folder` is filled with what is lent."""
+    """Environment variables for a process that installs this checkout; `folder` gets links to the needed modules."""
     for name in LENT:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.origin is not None:
@@ -43,7 +43,7 @@ def offline(folder: Path) -> dict[str, str]:
 
 
 def copy_project(folder: Path) -> None:
-    """Copy what packages are built from into `folder`: what the sdist includes, and what every package has."""
+    """Copy the files from which packages are built into `folder`."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     included = project.partition("\n[tool.hatch.build.targets.sdist]\n")[2].partition("\n]\n")[0]
     names = re.findall(r'"([^"]+)"', included)

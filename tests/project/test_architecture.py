@@ -1,4 +1,4 @@
-"""The house: imports point one way, start-up stays light, and our own code passes our own rules."""
+"""The architecture: imports go in one direction, start-up is light, and our code passes our own rules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LAYERS = {
         ("cache",),
         ("run",),
         ("audit",),
-        ("front_ends",),
+        ("front_ends", "batch"),
         ("commands", "codemod"),
         ("__init__", "__main__"),
     ),
@@ -59,7 +59,7 @@ POINTING_UP: set[tuple[str, str]] = set()
 
 
 class Import(NamedTuple):
-    """One import of our own: from which module, which module, and whether it happens when the first is imported."""
+    """One import in our code: the importing module, the imported one, and whether it runs when the first is imported."""
 
     user: str
     used: str
@@ -75,7 +75,7 @@ MODULES = {module_name(path): path for package in LAYERS for path in sorted((ROO
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
-    """Names that a file imports, and whether it does so when it is imported itself; lazy ones and those for types included."""
+    """Names that a file imports, and whether the import runs with the file; includes lazy and type-only imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -90,7 +90,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def our_imports(name: str) -> Iterator[Import]:
-    """What a module imports of both packages, each by the module that it means."""
+    """The modules of both packages that a module imports."""
     for imported, at_once in imports_of(MODULES[name]):
         used = imported
         while used and used not in MODULES:
@@ -100,7 +100,7 @@ def our_imports(name: str) -> Iterator[Import]:
 
 
 def layer_of(name: str) -> tuple[str, int]:
-    """The folder or module at the top of its package that a module belongs to, and how high that stands."""
+    """The folder or module at the top of a module's package, and its level."""
     package, _, rest = name.partition(".")
     part = rest.partition(".")[0] or "__init__"
     height = {each: index for index, layer in enumerate(LAYERS[package]) for each in layer}
@@ -109,7 +109,7 @@ def layer_of(name: str) -> tuple[str, int]:
 
 
 def test_imports_point_down() -> None:
-    """Imports in functions and for types count: a circle is one, whenever it closes."""
+    """Imports in functions and for types count too, because they can form circles."""
     up = {}
     for name in MODULES:
         part, height = layer_of(name)
@@ -124,7 +124,7 @@ def test_imports_point_down() -> None:
 
 
 def circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
-    """Groups of nodes each of which leads to all others."""
+    """Groups of nodes in which each can be reached from all others."""
     reached: dict[str, set[str]] = {}
     for start in edges:
         found: set[str] = set()
@@ -171,12 +171,12 @@ def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((LINT / "rules").glob("tlp*.py")), ids=lambda path: path.stem)
 def test_no_rule_imports_another(path: Path) -> None:
-    """What two rules need is a module of its own: a rule can be read, and taken out, by itself."""
+    """Code that two rules need is in a separate module, so that a rule can be read and removed alone."""
     assert not [module for module, _ in imports_of(path) if module.startswith("telepathy_lint.rules")]
 
 
 def loaded_after(code: str) -> set[str]:
-    """The modules in memory after running some code in a fresh interpreter."""
+    """The loaded modules after running code in a new interpreter."""
     script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
@@ -263,7 +263,7 @@ def test_modules_stay_readable(package: str) -> None:
 #: wrongly: the cache knows a result by its file, its settings and what `Modules` was asked.
 LOOKS_OUTSIDE = {
     "flow/import_resolution", "discovery/", "run/atomic_write", "run/baseline", "run/batch", "run/processes", "cache/",
-    "audit/", "commands/", "front_ends/", "__main__", "rules/__init__", "output/streams",
+    "audit/", "batch/", "commands/", "front_ends/", "__main__", "rules/__init__", "output/streams",
 }  # fmt: skip
 OUTSIDE = {
     "open", "os.open", "os.environ", "os.getenv", "os.getcwd", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.lstat",
@@ -279,7 +279,7 @@ def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> No
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     looked = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
     looked |= {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
-    # The one door, through which the cache reads along.
+    # All other files are read through this module, so that the cache knows about them.
     allowed = {"open"} if path.relative_to(LINT) == Path("flow/project.py") else set()
     assert looked & OUTSIDE == allowed
     assert not {name.partition(".")[0] for name, _ in imports_of(path)} & {
@@ -298,7 +298,7 @@ FOLLOWER, ONWARD, TABLE = (LINT / "flow" / f"{name}.py" for name in ("objects", 
 
 
 def words_together(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
-    """The strings of every set, list and tuple that is written out, with its line."""
+    """The strings of each literal set, list and tuple, with its line."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Set, ast.List, ast.Tuple)):
             words = {each.value for each in node.elts if isinstance(each, ast.Constant)}
@@ -306,7 +306,7 @@ def words_together(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
 
 
 def tables_of_the_same_object(path: Path) -> list[int]:
-    """The lines of a module where a table stands of methods, or functions, that give back the object they get."""
+    """The lines of a module with a table of methods or functions that return their object."""
     from telepathy_lint.flow import same_object
 
     found = []
@@ -329,7 +329,7 @@ def test_a_second_table_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_one_module_follows_objects_and_one_steps_onward() -> None:
-    """Another follower would look at what holds a node, or at what a name is bound to, by itself."""
+    """Another follower would inspect the parents of nodes or the bindings of names itself."""
     for path in sorted(LINT.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert ("class _Follower(Calls)" in text) is (path == FOLLOWER), path

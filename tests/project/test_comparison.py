@@ -1,4 +1,4 @@
-"""docs/compared-with-ruff.md: what it says of our options is so, and no option of Ruff or accelerate is passed over."""
+"""docs/compared-with-ruff.md: its statements about our options are true, and no option of Ruff or accelerate is missing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def estimate() -> argparse.ArgumentParser:
 
 
 def installed(package: str) -> None:
-    """Skip where the version that was compared is not there."""
+    """Skip if the version that was compared is not installed."""
     (compared,) = re.findall(rf"(?i)\b{package}\s(\d+(?:\.\d+)+)", PAGE.partition("\n## ")[0])
     try:
         version = importlib.metadata.version(package)

@@ -1,4 +1,4 @@
-"""The tested set and the floors are those of pyproject.toml: a requirement that changes has `constraints/update` run."""
+"""The tested set and the lower bounds are those of pyproject.toml; run `constraints/update` after changing a requirement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHER = {"docs", "flash", "release"}
 
 
 def requirements() -> Iterator[tuple[str, str]]:
-    """Name and floor of each requirement of the product and of its tests."""
+    """Name and lower bound of each requirement of the product and its tests."""
     extras = PROJECT["optional-dependencies"]
     for text in sum((extras[name] for name in extras if name not in OTHER), PROJECT["dependencies"]):
         if not text.startswith("telepathy-lint["):
@@ -52,7 +52,7 @@ def test_what_is_tested_is_what_is_required(name: str, floor: str) -> None:
 
 
 def test_each_python_has_one_version_of_each_package() -> None:
-    """Two lines of one package without a marker each would be a set that pip refuses."""
+    """pip refuses two lines for one package without markers."""
     lines = (ROOT / "constraints" / "tests.txt").read_text(encoding="utf-8").splitlines()
     for name, versions in pins("tests.txt").items():
         if len(versions) > 1:

@@ -1,7 +1,8 @@
-"""What is written down is true: generated pages are current, links lead somewhere, and what the guides show is what happens.
+"""The documentation is true: generated pages are current, links work, and the guides show the real output.
 
-A guide's blocks are run in order, in an empty folder. A block behind "`name`:" is a file; `console` blocks are commands with
-their output; on the Python page each `python` block prints the `text` block behind it. `pytest --bless` writes the outputs.
+A guide's blocks are run in order, in an empty folder. A block after "`name`:" is a file; `console` blocks are commands
+with their output; on the Python page each `python` block prints the `text` block after it. `pytest --bless` updates
+the outputs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from telepathy_lint.rules import all_rules
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("**/*.md"), *ROOT.glob("benchmarks/**/*.md")])
-SHOWN = ("adopt", "house-loader", "output-formats", "plan-memory", "suppression")
+SHOWN = ("adopt", "house-loader", "output-formats", "plan-memory", "suppression", "surveys")
 PROGRAMS = {"telepathy-lint": "telepathy_lint", "telepathy-runtime": "telepathy_runtime.commands.cli"}
 HAS_LIBRARY = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
 
@@ -106,7 +107,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page, and the text that stands between it and the block before."""
+    """A fenced block of a page, and the text between it and the previous block."""
 
     language: str
     text: str
@@ -116,7 +117,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the block is, where the text above ends with its name."""
+        """The name of the file in the block, if the text above ends with it."""
         named = re.search(r"`([\w./-]+\.\w+)`:\s*$", self.above)
         return named[1] if named else None
 
@@ -129,7 +130,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def commands(page: Path) -> Iterator[str]:
-    """The single commands of a page's shell blocks."""
+    """The commands in a page's shell blocks."""
     for block in blocks(page):
         if block.language in ("sh", "console"):
             lines = [line.removeprefix("$ ").split("  #")[0].strip() for line in block.text.splitlines()]
@@ -137,7 +138,7 @@ def commands(page: Path) -> Iterator[str]:
 
 
 def inline_commands(page: Path) -> Iterator[str]:
-    """The commands of this project that a page's sentences name."""
+    """The commands of this project in a page's sentences."""
     prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`(telepathy-(?:lint|runtime) [a-z][^`|]*)`", prose.replace("\n", " "))
 
@@ -185,7 +186,7 @@ def test_the_readmes_before_becomes_its_after() -> None:
 
 
 def libcst_commands() -> list[tuple[Path, str]]:
-    """Every command line of LibCST in the documentation, in a block or between backticks."""
+    """All command lines of LibCST in the documentation, in blocks or between backticks."""
     printed = r"python -m libcst\.tool [^`\n]+"
     found = {
         command: page for page in PAGES for command in re.findall(printed, page.read_text(encoding="utf-8"))
@@ -266,7 +267,7 @@ def run(command: str, folder: Path, **variables: str) -> subprocess.CompletedPro
 
 
 def played(page: Path, folder: Path) -> str:
-    """The page with what its commands print now."""
+    """The page with the current output of its commands."""
     text, result, position, printed = page.read_text(encoding="utf-8"), "", 0, None
     for block in blocks(page):
         shown = block.text

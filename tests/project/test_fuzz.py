@@ -1,6 +1,6 @@
-"""Programs that nobody wrote: real files, changed at random, through lint and fix.
+"""Real files with random changes, linted and fixed.
 
-A seed gives the same programs on every machine. `-m exhaustive` runs many more, and programs of hypothesmith's where it is
+A seed gives the same programs on every machine. `-m exhaustive` runs many more, and hypothesmith's programs if it is
 installed.
 """
 
@@ -37,7 +37,7 @@ _WORD = re.compile(r"\b[a-z_]\w{2,}\b")
 
 
 def _tokens(text: str) -> list[tuple[int, int]]:
-    """Where the text's tokens stand, as far as they can be told."""
+    """The positions of the text's tokens, as far as possible."""
     starts = [0]
     for line in io.StringIO(text, newline=""):
         starts.append(starts[-1] + len(line))
@@ -141,7 +141,7 @@ def move_line(text: str, chance: random.Random) -> str:
 
 
 def shift_block(text: str, chance: random.Random) -> str:
-    """Some lines in a block of their own."""
+    """Move some lines into a block."""
     lines = text.splitlines(keepends=True) or [""]
     first = chance.randrange(len(lines))
     last = min(len(lines), first + chance.randint(1, 12))
@@ -182,7 +182,7 @@ COOKIES = (b"", b"", b"", b"# coding: latin-1\n", b"# -*- coding: cp1252 -*-\n",
 
 
 def program(seed: int, files: list[Path] = FILES) -> bytes:
-    """A real file after one to five changes; those that leave it Python are kept for choice."""
+    """A real file after one to five changes, preferably ones after which it is valid Python."""
     chance = random.Random(seed)
     text = chance.choice(files).read_text(encoding="utf-8", errors="replace")[:20_000]
     for _ in range(chance.randint(1, 5)):
@@ -227,7 +227,7 @@ def check(data: bytes) -> None:
 
 
 def check_the_rest(data: bytes) -> None:
-    """What stands outside the loads and their imports is as it was, in bytes and as a tree."""
+    """Everything outside the loads and their imports is unchanged, as bytes and as a tree."""
     result = lint_file(FilePlan("x.py", LOADS, Settings(), Task(fix=True, unsafe=True)), data)
     if result.output is None or re.search(rb"^[^\n]*\n?[^\n]*coding", data) or data.startswith(b"\xef"):
         return

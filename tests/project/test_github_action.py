@@ -1,4 +1,4 @@
-"""The GitHub action: its steps run in order, as GitHub runs them, on a small project; what is uploaded is looked at."""
+"""The GitHub action: its steps run in order, as on GitHub, in a small project, and the uploads are checked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="the steps 
 
 @dataclass
 class Outcome:
-    """What a run of the action left behind."""
+    """The results of a run of the action."""
 
     code: int
     log: str
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class Runner:
-    """Runs a composite action, as far as ours goes: expressions, conditions, environment variables, outputs."""
+    """Runs a composite action with the features that ours uses: expressions, conditions, environment variables, outputs."""
 
     def __init__(self, workspace: Path, scratch: Path, environment: Mapping[str, str]) -> None:
         self.workspace, self.scratch, self.environment = workspace, scratch, environment
@@ -141,7 +141,7 @@ class Runner:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A runner's environment, with the packages that pip would fetch already there."""
+    """A runner's environment, in which the packages that pip would download are installed."""
     temporary = str(tmp_path_factory.mktemp("runner"))
     return {**offline(tmp_path_factory.mktemp("lent")), "RUNNER_TEMP": temporary}
 
@@ -192,7 +192,7 @@ def test_a_sarif_report_is_uploaded_before_the_step_fails(runner: Runner) -> Non
 
 
 def check_sarif(document: dict[str, Any], workspace: Path) -> None:
-    """What code scanning asks of a report, on top of being JSON."""
+    """The requirements of code scanning for a report."""
     assert document["version"] == "2.1.0" and document["$schema"].endswith("sarif-2.1.0.json")
     for run in document["runs"]:
         rules = run["tool"]["driver"]["rules"]
@@ -215,7 +215,7 @@ def check_sarif(document: dict[str, Any], workspace: Path) -> None:
 
 @pytest.mark.parametrize("report", ["annotations", "sarif"])
 def test_paths_of_a_working_directory_count_from_the_repository(runner: Runner, report: str) -> None:
-    """GitHub knows the repository's files only."""
+    """GitHub only knows the files of the repository."""
     folder = runner.workspace / "packages" / "one,two"
     folder.mkdir(parents=True)
     shutil.move(runner.workspace / "src", folder)
@@ -304,7 +304,7 @@ def test_the_jobs_own_python_stays_as_it_is(runner: Runner, environment: dict[st
 
 @pytest.mark.slow
 def test_another_version_is_installed_anew_and_the_same_one_is_not(runner: Runner) -> None:
-    """Two uses in one job cost one installation; an index that has nothing is asked for the other version."""
+    """Two uses in a job install once; for another version, an index without it is asked."""
     runner.run()
     marker = Path(runner.environment["RUNNER_TEMP"], "telepathy-lint-venv", "installed.txt")
     before = marker.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Generated files: what there is twice as much of costs about twice as much. Calls are counted, as clocks of busy machines lie."""
+"""Generated files: twice the input takes about twice the work. Counts calls, because times on busy machines are unreliable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIX = Task(fix=True, unsafe=True)
 
 
 def calls(text: str, task: Task, path: str = "x.py") -> int:
-    """How many functions one run calls, Python's own included."""
+    """The number of function calls in one run, including Python's own."""
     count = 0
 
     def counted(frame: object, event: str, argument: Any) -> None:

@@ -1,4 +1,4 @@
-"""Input that nobody wrote on purpose: whatever it is, the file is named and nothing is lost."""
+"""Unusual input: the file is always named, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_half_a_character_in_a_notebook() -> None:
     cells = [{"cell_type": "code", "source": source} for source in ('x = "\ud800"', "x = 1")]
     (problem,) = Notebook("n.ipynb", json.dumps({"cells": cells}).encode()).problems
     assert (problem.message, problem.cell) == (
-        "cell skipped: cannot be parsed: it holds a lone surrogate",
+        "cell skipped: cannot be parsed: it contains a lone surrogate",
         0,
     )
 

@@ -1,4 +1,4 @@
-"""`scripts/release.py`, from outside: a clone of this checkout, its errors, its dry run and a real run."""
+"""`scripts/release.py`, run in a clone of this checkout: its errors, a dry run and a real run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def release(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository on main with what this checkout holds, its changelog replaced by a short one."""
+    """A repository on main with this checkout's files and a short changelog."""
     folder = tmp_path / "checkout"
     copy_project(folder)
     (folder / "CHANGELOG.md").write_text(CHANGELOG.format(head="Unreleased"), encoding="utf-8")
@@ -110,7 +110,7 @@ def test_versions_are_in_order() -> None:
 
 
 def test_every_file_is_checked_for_the_version(checkout: Path) -> None:
-    """`--check` is what the workflow runs on a tag."""
+    """The workflow runs `--check` for a tag."""
     script().write(checkout, "0.4.0", "2026-12-01")
     done = release(checkout, "0.4.0", "--check")
     assert (done.returncode, done.stdout) == (0, "all files name 0.4.0\n"), done.stderr

@@ -1,4 +1,4 @@
-"""Where the linter runs for others: workflows and templates keep to their schemas, jobs and hooks do what they say."""
+"""Workflows and templates are valid, and their jobs and hooks work as documented."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def uses(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", [ROOT / "action.yml", *WORKFLOWS], ids=lambda path: path.name)
 def test_actions_of_others_are_pinned(path: Path) -> None:
-    """By a major version or a commit: a branch may hold anything tomorrow. PyPI's own action has a release branch."""
+    """Pinned to a major version or commit, because a branch may change. PyPI's own action has a release branch."""
     used = [name for name in uses(path) if not name.startswith("./")]
     assert used
     pinned = re.compile(r"[\w-]+/[\w/-]+@(v\d+|[0-9a-f]{40}|release/v\d+)")
@@ -84,7 +84,7 @@ def test_workflows_ask_for_no_more_than_they_need(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_no_expression_reaches_a_shell(path: Path) -> None:
-    """Names of branches and tags are other people's text: they go through variables. The matrix is ours."""
+    """Names of branches and tags are untrusted, so they are passed in variables. The matrix is ours."""
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     lines = [
         step["run"] for job in workflow["jobs"].values() for step in job.get("steps", ()) if "run" in step
@@ -95,7 +95,7 @@ def test_no_expression_reaches_a_shell(path: Path) -> None:
 
 
 def parts() -> dict[str, str]:
-    """The parts of `.ci/run` that the workflow runs, each with its Python."""
+    """The parts of `.ci/run` that the workflow runs, with their Python versions."""
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     matrix = workflow["jobs"]["parts"]["strategy"]["matrix"]
     (python,) = matrix["python"]
@@ -123,7 +123,7 @@ def test_the_workflow_runs_every_part_of_the_local_checks() -> None:
 
 
 def shown(page: str, key: str) -> list[dict[str, Any]]:
-    """The YAML blocks of a page that have a key at the top."""
+    """The YAML blocks on a page that have a key at the top level."""
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     loaded = [yaml.safe_load(block) for block in found if re.search(rf"^{key}:", block, re.MULTILINE)]
@@ -166,7 +166,7 @@ def test_the_guide_names_the_actions_inputs_with_their_defaults() -> None:
 
 
 def component(**inputs: str) -> dict[str, Any]:
-    """The template's jobs with its inputs filled in, as GitLab does it."""
+    """The template's jobs with the inputs inserted, as in GitLab."""
     head, body = (ROOT / "templates" / "telepathy-lint.yml").read_text(encoding="utf-8").split("\n---\n")
     declared = yaml.safe_load(head)["spec"]["inputs"]
     assert set(inputs) <= {name.replace("-", "_") for name in declared}
@@ -199,7 +199,7 @@ def test_the_include_that_the_guide_shows_gives_inputs_that_there_are(tmp_path: 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of the job's image: a Python of its own, first on the path."""
+    """The environment of the job's image: its own Python, first on the path."""
     pytest.importorskip("hatchling", reason="pip builds this checkout with it")
     folder = tmp_path_factory.mktemp("image")
     venv.create(folder, with_pip=True)
@@ -289,7 +289,7 @@ def git(*arguments: str, folder: Path) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A user's repository with one load; pip has to reach a package index, which hooks are built from."""
+    """A user's repository with one load; pip needs a package index, because hooks are built from it."""
     pytest.importorskip("pre_commit", reason="pip install '.[release]'")
     reachable = module("pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "x"), "hatchling")
     if reachable.returncode:
@@ -310,7 +310,7 @@ def publish(folder: Path) -> None:
 
 
 def configure(project: Path, repository: Path) -> None:
-    """The configuration that the guide shows, for this repository."""
+    """The configuration shown in the guide, for this repository."""
     (example,) = shown("docs/integrations.md", "repos")
     (repo,) = example["repos"]
     repo.update(repo=str(repository), rev="v0.1.0")
@@ -320,7 +320,7 @@ def configure(project: Path, repository: Path) -> None:
 
 @pytest.mark.slow
 def test_pre_commit_builds_and_runs_the_hooks_of_a_tag(tmp_path: Path, project: Path) -> None:
-    """As a user has it: a repository with a tag, an environment that pre-commit builds from the package index."""
+    """As users run it: a repository with a tag, and an environment that pre-commit builds from the package index."""
     published = tmp_path / "published"
     copy_project(published)
     publish(published)

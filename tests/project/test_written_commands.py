@@ -1,7 +1,7 @@
-"""Every line of the shell blocks in the README and the guides is run as it is printed, or says here why it is not.
+"""Runs each line of the shell blocks in the README and guides as printed, or gives the reason why not.
 
-A line runs in a copy of the example experiments, with the names that stand for the reader's own replaced. What installs
-something runs in the parts of `.ci/run` instead.
+A line runs in a copy of the example experiments, with placeholder names replaced. Installations run in the parts of
+`.ci/run` instead.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ RUN = [(page, command) for page, command in LINES if reason(command) is None]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the reader stands: a checkout's experiments, and their own beside them."""
+    """The reader's working folder: a checkout's experiments, and their own next to them."""
     ignored = shutil.ignore_patterns("__pycache__", "good")
     shutil.copytree(ROOT / "fixtures" / "experiments", tmp_path / "path/to/experiments", ignore=ignored)
     (tmp_path / "fixtures").mkdir()

@@ -1,4 +1,4 @@
-"""Checkpoints built once a session, and an environment in which no launcher, cache or network leaks into a test."""
+"""Checkpoints that are built once per session, and an environment without launchers, caches and the network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if not all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 
 @pytest.fixture(scope="session")
 def checkpoints(once: Once) -> Checkpoints:
-    """`checkpoints("llama", sharded=True)` -> folder. Built on first use and shared: tests must not write to it."""
+    """`checkpoints("llama", sharded=True)` returns a folder, built on first use and shared: tests must not write to it."""
     import transformers
 
     from tests.checkpoints import CLASSES, build
@@ -93,7 +93,7 @@ def without_sdpa(checkpoints: Checkpoints, once: Once) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tests say themselves which launcher started them."""
+    """Tests set the launcher's variables themselves."""
     for name in list(os.environ):
         if name.startswith(("SLURM_", "OMPI_", "PMI_", "MPI_", "MV2_", "ACCELERATE_", "TORCHELASTIC_")):
             monkeypatch.delenv(name)

@@ -23,7 +23,7 @@ from telepathy_lint.suppression.edits import added
 FIX_ALL = "source.fixAll.telepathy-lint"
 NOTEBOOK_FIX_ALL = "notebook.source.fixAll.telepathy-lint"
 KINDS = [types.CodeActionKind.QuickFix, FIX_ALL, NOTEBOOK_FIX_ALL]
-#: What keeps a buffer from being fixed.
+#: Errors that prevent a buffer from being fixed.
 Unfixable = (SourceError, engine.FixError, engine.RuleError, ConfigError)
 
 
@@ -45,7 +45,7 @@ def resolves_edits(client: types.ClientCapabilities) -> bool:
 def workspace_edit(
     buffer: Buffer, edits: Iterable[tuple[int, types.TextEdit]], client: types.ClientCapabilities
 ) -> types.WorkspaceEdit:
-    """Edits by cell as one workspace edit, with document versions if the client supports them, so that it can reject it."""
+    """Edits by cell as one workspace edit; document versions, if the client supports them, let it reject outdated edits."""
     changes: dict[str, list[types.TextEdit]] = {}
     for cell, edit in edits:
         changes.setdefault(buffer.uris[cell], []).append(edit)
@@ -98,7 +98,7 @@ class Actions:
         if resolves_edits(self.client):
             return found
         for action in found:
-            with suppress(JsonRpcException):  # one that cannot be made is not offered
+            with suppress(JsonRpcException):  # actions that cannot be computed are left out
                 await self.resolve(action)
         return [action for action in found if action.edit is not None]
 
@@ -110,7 +110,7 @@ class Actions:
                 continue
             shown = diagnostic(buffer, violation, self.client)
             fix = violation.fix
-            # One rewrite answers all that was found at a call.
+            # One rewrite fixes all findings at a call.
             if fix is not None and (key := (fix.message, fix.safety, violation.site)) not in known:
                 known.add(key)
                 yield types.CodeAction(
@@ -130,7 +130,7 @@ class Actions:
     def _fix_all(
         self, analysis: Analysis, uri: str, only: Sequence[str | types.CodeActionKind] | None
     ) -> Iterator[types.CodeAction]:
-        # Editors ask for `source.fixAll` once for each cell: the fixes of a notebook would be made several times.
+        # Editors request `source.fixAll` once per cell, which would apply a notebook's fixes several times.
         kind = NOTEBOOK_FIX_ALL if analysis.buffer.is_notebook else FIX_ALL
         unsafe = analysis.linter.settings.unsafe_fixes
         if asks_for(only, kind) and any(_applies(each, unsafe) for each in analysis.found):

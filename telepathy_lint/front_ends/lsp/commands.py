@@ -23,7 +23,7 @@ APPLY_ALL_UNSAFE = "telepathy-lint.applyAllUnsafe"
 REPORT = "telepathy-lint.report"
 DEBUG_INFORMATION = "telepathy-lint.debugInformation"
 
-#: Where the running linter is installed.
+#: The folder of the running linter.
 _PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
@@ -95,7 +95,7 @@ async def report(actions: Actions, arguments: tuple[Any, ...]) -> str:
         for one in analysis.found:
             place = f"line {one.line}" if one.cell < 0 else f"cell {one.cell + 1}, line {one.line}"
             fix = one.fix.safety if one.fix is not None else "-"
-            message = one.message.replace("|", "\\|").replace("\n", " ")
+            message = one.text.replace("|", "\\|").replace("\n", " ")
             lines.append(f"| {place} | {one.code} {one.name} | {message} | {fix} |")
         return "\n".join(lines).rstrip("\n") + "\n"
     documents = actions.session.documents

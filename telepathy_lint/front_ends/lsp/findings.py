@@ -23,9 +23,9 @@ from telepathy_lint.sites import Modules
 from telepathy_lint.source.prefilter import may_matter
 from telepathy_lint.source.text import Source, SourceError
 
-#: How editors show what is more than a warning: crossed out, or greyed.
+#: Rules whose findings editors show in a special style: struck through or faded.
 TAGS = {"TLP107": types.DiagnosticTag.Deprecated, "TLP108": types.DiagnosticTag.Unnecessary}
-#: Where more lines than this changed since the last findings, no line is looked for at a new place.
+#: With more changed lines than this, findings are not moved to the new positions of their lines.
 _MOST_CHANGED = 2_000
 
 
@@ -90,17 +90,17 @@ class Linter:
             return list(failure(buffer.path, str(error)).violations), frozenset()
         except RecursionError:
             return list(failure(buffer.path, "nested too deeply to be linted").violations), frozenset()
-        except Exception as error:  # a fault of ours must not end the diagnostics of all other files
+        except Exception as error:  # a fault in the linter must not stop diagnostics for other files
             text = f"telepathy-lint itself failed: {type(error).__name__}: {error} (please report it)"
             return list(failure(buffer.path, text).violations), frozenset()
 
     def edits_of(self, buffer: Buffer, violation: Violation) -> tuple[Edit, ...]:
-        """The edits of the fix of one finding; none where it can no longer be made."""
+        """Return the edits of a finding's fix; none if it can no longer be applied."""
         try:
             plan = self.plan(buffer)
             with engine.Linted(buffer.source(), plan.rules, plan.settings, self.modules) as linted:
                 return linted.edits_of(violation)
-        except Exception:  # `lint` has said what is wrong with the buffer
+        except Exception:  # `lint` has reported the problem
             return ()
 
     def fix(self, buffer: Buffer, unsafe: bool) -> tuple[Source, int] | None:
@@ -135,11 +135,12 @@ class Analysis(NamedTuple):
     buffer: Buffer
     linter: Linter
     found: tuple[Violation, ...]
-    #: Findings of an earlier state in lines that are still there: of what cannot be parsed now, or is not to be linted yet.
+    #: Findings of an earlier state in lines that still exist, for text that cannot be parsed now or is not
+    #: linted yet.
     carried: tuple[Violation, ...]
-    #: By the document's URI.
+    #: The last state of each document that could be parsed, by URI.
     kept: dict[str, Kept]
-    #: Whether the present text was linted.
+    #: Whether the current text was linted.
     linted: bool = True
 
     def diagnostics(self, client: types.ClientCapabilities) -> dict[str, list[types.Diagnostic]]:
@@ -183,7 +184,7 @@ def _moved(kept: Kept | None, buffer: Buffer, cell: int) -> Iterator[Violation]:
         span = violation.span
         lines = [places.get(number) for number in range(span.line, span.end_line + 1)]
         first = lines[0]
-        # A finding of several lines has to have them in one piece.
+        # The lines of a multi-line finding must still be consecutive.
         if first is not None and lines == list(range(first, first + len(lines))):
             new = span._replace(line=first, end_line=first + len(lines) - 1, cell=cell)
             yield violation._replace(cell=cell, line=first, span=new, fix=None)

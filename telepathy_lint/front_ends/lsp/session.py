@@ -14,7 +14,7 @@ from telepathy_lint.front_ends.lsp.documents import Buffer, Documents
 from telepathy_lint.front_ends.lsp.findings import Analysis, Linter, analyse
 from telepathy_lint.front_ends.lsp.settings import EditorSettings, Store
 
-#: Seconds without a change before a buffer is linted for a client that does not ask for diagnostics.
+#: Seconds without changes before a buffer is linted, for clients that do not pull diagnostics.
 PAUSE = 0.05
 #: Seconds to wait for a client's settings before the first buffer is linted without them.
 PATIENCE = 3.0
@@ -28,11 +28,11 @@ class State:
 
     def __init__(self) -> None:
         self.analysis: Analysis | None = None
-        #: Whether the present text is to be linted, where that happens only on saving.
+        #: Whether to lint the current text, if linting is set to happen on save.
         self.due = True
         self.timer: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
-        #: The documents that diagnostics were published for.
+        #: The documents with published diagnostics.
         self.published: set[str] = set()
 
 
@@ -48,7 +48,7 @@ class Session:
         before = threading.stack_size(_STACK)
         try:
             self._thread = ThreadPoolExecutor(1, "telepathy-lint")
-            self._thread.submit(int).result()  # the thread begins now, with this stack
+            self._thread.submit(int).result()  # start the thread now, with this stack size
         finally:
             threading.stack_size(before)
 
@@ -72,7 +72,7 @@ class Session:
         return self.states.setdefault(key, State())
 
     def forget(self, key: str) -> State:
-        """A buffer was closed."""
+        """Discard the state of a closed buffer."""
         state = self.states.pop(key, State())
         self.stop(state)
         return state
@@ -109,13 +109,13 @@ class Session:
             done = await self.run(partial(self._work, buffer, linter, state, wait))
             if done is not None:
                 return done
-            await asyncio.sleep(PAUSE)  # somebody is typing
+            await asyncio.sleep(PAUSE)  # wait for a pause in typing
         return None
 
     def _work(self, buffer: Buffer, linter: Linter, state: State, wait: bool) -> Analysis | None:
         """Analyse a buffer in the thread; None if the text changed in the meantime."""
         if (known := state.analysis) is not None and _holds(known, buffer, linter, wait):
-            return known  # done meanwhile for somebody else
+            return known  # another request has finished it
         if not self.documents.are_at(buffer):
             return None
         done = analyse(buffer, linter, state.analysis, wait)
@@ -130,7 +130,7 @@ class Session:
             return ()
         return await self.run(partial(analysis.linter.edits_of, analysis.buffer, violation))
 
-    # ---- for clients that do not ask
+    # ---- for clients that do not pull
 
     def schedule(self, key: str, then: Callable[[str], object], pause: float = PAUSE) -> None:
         """Call `then` after a short pause in typing."""

@@ -11,7 +11,7 @@ from telepathy_lint.discovery.config import Config, ConfigError
 from telepathy_lint.named_tuple import NamedTuple
 
 SECTION = "telepathy-lint"
-#: Names in the editor of the settings that stand for a key of the configuration.
+#: Names of the editor's settings and the configuration keys they correspond to.
 KEYS = {
     "select": "select",
     "ignore": "ignore",
@@ -20,7 +20,7 @@ KEYS = {
     "fixStyle": "fix-style",
     "targetTransformers": "target-transformers",
 }
-#: The settings that name rules.
+#: The settings with lists of rules.
 _SELECTORS = ("select", "ignore", "extendSelect")
 
 
@@ -32,7 +32,7 @@ class EditorSettings(NamedTuple):
     unsafe_fixes: bool = False
     #: The path of a configuration file that is used instead of the nearest one.
     configuration: str | None = None
-    #: Keys of the configuration that the editor sets, as they are written there.
+    #: Configuration keys that the editor sets, as written in files.
     options: tuple[tuple[str, Any], ...] = ()
     #: Whether to lint when a file is saved rather than while it is typed.
     on_save: bool = False
@@ -83,7 +83,7 @@ def read(given: dict[str, Any], folder: str | None) -> tuple[EditorSettings, lis
     options: dict[str, Any] = {}
     for name, key in KEYS.items():
         found = given.get(name)
-        # An extension sends the default of a list as an empty one; to select nothing, use `enable`.
+        # An extension sends the default of a list as an empty list; use `enable` to turn everything off.
         if found is None or found == []:
             continue
         problem = _problem(name, key, found)
@@ -149,5 +149,5 @@ class Store:
         given = dict(self._initial)
         for more in (self._everywhere, own):
             given.update((key, value) for key, value in more.items() if value is not None)
-        # A relative path outside all folders has nothing else to count from.
+        # A relative path outside all folders is relative to the first one.
         return read(given, root or next(iter(self._folders), None))

@@ -1,4 +1,4 @@
-"""The audit of a small project: what it says, in every format, and how two audits compare."""
+"""The audit of a small project: its contents in each format, and the comparison of two audits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit's first screen: commands that were tried, what they leave out, the odd ones out, memory; and links to the code."""
+"""The audit's first screen: recommended commands, excluded files, unusual loads, memory; and links to the code."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_one_load_is_not_called_consistent(tmp_path: Path) -> None:
 
 
 def test_no_tick_stands_above_a_finding(tmp_path: Path) -> None:
-    """The same wrong value in every load is consistent, and still no reason for a tick."""
+    """If all loads have the same wrong value, they are consistent, but the box must not be checked."""
     body = HEAD + "".join(f"m{n} = {load(device_map=AUTO, torch_dtype='torch.float32')}" for n in range(3))
     body += 'import os\nos.environ["HF_HOME"] = "/scratch/me"\n'
     found = audited(tmp_path, {"x.py": body})

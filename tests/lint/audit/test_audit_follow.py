@@ -1,4 +1,4 @@
-"""Which ids the audit finds for a load: loops, results of functions, callers in other files, commands that Python writes."""
+"""The ids that the audit finds for a load: from loops, function results, callers in other files, commands in Python code."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_broken_caller_is_said_once_to_be_broken(tmp_path: Path) -> None:
 
 
 def test_many_methods_that_call_each_other_are_asked_once(tmp_path: Path) -> None:
-    """As in a file of adapters, eighty classes of which each loads through `super().load`: paths through them are many."""
+    """As in a file with eighty adapter classes, each of which loads through `super().load`, with very many paths."""
     classes = "\n".join(
         f"class Adapter{number}(Base):\n"
         f"    def load(self, path, options):\n        return super().load(path, options)\n"

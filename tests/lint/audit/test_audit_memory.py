@@ -1,4 +1,4 @@
-"""Models that one job holds together, and the numbers that code has for memory, beside the planner."""
+"""Models that one job holds together, and memory sizes in the code compared with the planner."""
 
 from __future__ import annotations
 

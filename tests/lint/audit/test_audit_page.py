@@ -1,4 +1,4 @@
-"""The HTML page in a browser: nothing is wider than the window, on a narrow one and on a wide one."""
+"""The HTML page in a browser: nothing is wider than the window, narrow or wide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLP303 through the command line: the whole project is read, and everything that holds for findings holds for it."""
+"""TLP303 on the command line: the whole project is read, and its findings are treated like others."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_the_rules_that_need_the_project_are_known_without_loading_them() -> Non
 
 
 def test_the_audit_says_so_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where the folder is given by another name than its own."""
+    """Also if the folder is given under a different name."""
     for path in (".", str(project)):
         assert run(["audit", path]) == 0
         text = capsys.readouterr().out
@@ -181,7 +181,7 @@ def test_the_audit_says_so_too(project: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def scratch(project: Path) -> Path:
-    """A folder without anything that marks a project, with files that nobody asked about."""
+    """A folder that nothing marks as a project, with files that were not given."""
     (project / "pyproject.toml").unlink()
     for mark in (".git", "pyproject.toml", "setup.cfg", "setup.py"):
         assert not any((folder / mark).exists() for folder in project.parents)
@@ -234,7 +234,7 @@ def test_it_says_what_it_takes_for_the_project(project: Path, capsys: pytest.Cap
     (project / "pyproject.toml").unlink()
     run(["check", "--select", "TLP303", "--verbose", "lab", "train.py"])
     assert (
-        f"the project: only lab, train.py in {project}, since none of .git, pyproject.toml"
+        f"the project: only lab, train.py in {project}, because it and its parents contain none of .git, pyproject.toml"
         in capsys.readouterr().err
     )
     run(["check", "--select", "TLP303", "lab"])
@@ -257,7 +257,7 @@ def test_results_and_pipes_are_not_collected(
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="the system does not count")
 def test_of_binary_and_large_files_little_is_read(project: Path) -> None:
-    """Counted by the system: this process's reads of a run over 60 MB of weights and logs."""
+    """According to the operating system, for a run with 60 MB of weights and logs."""
     for number in range(30):
         (project / f"weights{number}.bin").write_bytes(b"\0" * 1_900_000)
     (project / "log.txt").write_bytes(b"x" * 2_100_000)

@@ -1,4 +1,4 @@
-"""Results kept between runs: the same bytes as without, whatever happened in between to the project or to the cache."""
+"""Cached results: the output is the same as without a cache, whatever has changed in the project or the cache."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def cache_file() -> Path:
 
 
 def parsed(lint: Any, *arguments: str) -> int:
-    """How many files a run parses."""
+    """The number of files that a run parses."""
     return int(lint(*arguments, "--verbose")[2].partition(" files: ")[2].split()[0])
 
 
@@ -167,6 +167,22 @@ def test_an_imported_constant_that_changes_is_seen(lint: Any) -> None:
     write("common/inner.py", 'MAP = "mps"\n')
     assert "'mps', from MAP" in lint()[1]
     assert parsed(lint) == 0
+
+
+def test_a_module_that_comes_to_import_the_file_is_seen(lint: Any) -> None:
+    """Whether TLP105 matters rests on the modules that import a helper, none of which the helper names."""
+    write("models.py", f"{IMPORT}def load(name):\n    return AutoModelForCausalLM.from_pretrained(name)\n")
+    select = ("--select", "TLP105", "models.py")
+    assert "TLP105" in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("train.py", "from models import load\nload('x')(**batch).loss.backward()\n")
+    assert "TLP105" not in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("train.py", "from models import load\nload('x').generate(ids)\n")
+    assert "TLP105" in lint(*select)[1]
+    Path("train.py").unlink()
+    write("elsewhere/train.py", "from models import load\nload('x')(**batch).loss.backward()\n")
+    assert "TLP105" not in lint(*select)[1]
 
 
 def test_only_files_that_rest_on_what_changed_are_parsed(lint: Any) -> None:
@@ -316,7 +332,7 @@ def test_an_edit_that_hides_its_time_and_size_is_seen(lint: Any) -> None:
 
 
 def test_an_edit_within_one_tick_of_the_clock_is_seen(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some file systems count whole seconds, and two of them: an edit at once leaves the stamp as it was."""
+    """Some file systems have a resolution of one or two seconds, so an immediate edit does not change the stamp."""
 
     def coarse(status: os.stat_result) -> contents.Stamp:
         second = 10**9
@@ -355,7 +371,7 @@ def test_what_is_read_again_to_save_memory(lint: Any, monkeypatch: pytest.Monkey
 
 
 def test_a_file_that_changes_before_it_is_read_again(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is linted as it is when its turn comes, and known by the content that was linted."""
+    """Its content at the time of linting is linted and cached."""
     for name in ("a.py", "b.py", "c.py"):
         write(name, LOAD)
     monkeypatch.setattr(project, "_HELD", 0)
@@ -453,7 +469,7 @@ def test_a_torn_file_is_ignored(lint: Any) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**9))
 def test_a_forged_file_breaks_nothing(lint: Any, seed: int) -> None:
-    """Whoever forges a cache may have his own code pass; the run must not fail, nor run anything."""
+    """A forged cache may hide findings, but the run must not fail or execute anything."""
     change = random.Random(seed)
     shutil.rmtree(CACHE, ignore_errors=True)
     write("a.py", LOAD)
@@ -483,7 +499,7 @@ JUNK: list[Any] = [None, True, -1, 10**30, 1.5, "", "x" * 50, "\x1b[31m", "\ud80
 
 
 def forge(document: Any, change: random.Random) -> None:
-    """Put something else in one place of a document."""
+    """Replace one value in a document."""
     while True:
         keys = list(document) if isinstance(document, dict) else list(range(len(document)))
         if not keys:
@@ -706,7 +722,7 @@ def test_every_field_of_a_result_survives() -> None:
 
 
 def test_sources_are_not_kept(lint: Any) -> None:
-    """Only what the report shows of a file is written down."""
+    """Only the lines that the report shows are stored."""
     write("a.py", f'{LOAD}SECRET = "hunter2"\n' + "\n" * 9 + "TOKEN = 'abc'\n")
     lint("--output-format", "concise")
     assert b"hunter2" not in cache_file().read_bytes()

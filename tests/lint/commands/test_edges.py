@@ -1,4 +1,4 @@
-"""Both programs where their output goes nowhere: full disks, closed pipes, closed streams; each as a process of its own."""
+"""Both programs with full disks, closed pipes and closed streams, each in its own process."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_standard_input_that_cannot_be_read(folder: Path) -> None:
 
 
 def test_a_pipe_in_pieces_gets_everything(folder: Path) -> None:
-    """A descriptor that another process made non-blocking is waited for."""
+    """A descriptor that another process has made non-blocking."""
     (folder / "many.py").write_text(BAD + 'm = AutoModel.from_pretrained("x", device_map="auto")\n' * 2000)
     wanted = run([*LINT, "check", "many.py", "--output-format", "concise"], folder).stdout
     reading, writing = os.pipe()
@@ -142,7 +142,7 @@ def test_a_pipe_in_pieces_gets_everything(folder: Path) -> None:
 
 
 def small_files(size: int) -> Callable[[], None]:
-    """Makes a process whose files can grow to `size` bytes, as on a disk that is nearly full."""
+    """Limit the files of a process to `size` bytes, as on a disk that is nearly full."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -311,7 +311,7 @@ def notebook(*cells: str) -> str:
 
 
 def test_no_number_in_a_message_contradicts_the_cell(folder: Path) -> None:
-    """JSON counts cells from 0, text from 1; a message must be right beside both."""
+    """JSON counts cells from 0, text from 1; a message must be correct in both."""
     cells = ["x = 1"] * 9 + [
         "\nKWARGS = {'device_map': 'auto'}",
         "from transformers import AutoModel",
@@ -451,7 +451,7 @@ def test_a_code_of_no_rule_is_an_unused_suppression(folder: Path) -> None:
 
 
 def test_comments_of_a_file_that_cannot_be_read_are_no_failure(folder: Path) -> None:
-    """Without loads it was never parsed; its comments are no reason to."""
+    """A file without loads is not parsed because of its comments."""
     (folder / "c.py").write_bytes(b"x = '\xe9'  # noqa: TLP999\n")
     (folder / "n.ipynb").write_text('{"broken": "# noqa: TLP999"')
     (folder / "cells.ipynb").write_text(notebook("def f(:", "x = 1  # noqa: TLP999"))

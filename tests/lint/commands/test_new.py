@@ -1,4 +1,4 @@
-"""`telepathy-lint new`: what it writes is a rule that runs, and what it refuses."""
+"""`telepathy-lint new`: the rules that it writes work, and what it refuses."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_rule_runs_and_its_fixtures_are_right(checkout: Path, capsys: pytest
 
 @pytest.mark.parametrize("kind", [*CALLS, *PLACES])
 def test_every_kind_has_a_beginning(kind: str, checkout: Path) -> None:
-    """The rule finds its bad example where the fixture says, and is silent on the good ones."""
+    """The rule finds its bad example where the fixture expects it, and reports nothing in the good ones."""
     assert run(["new", "TLP1xx", "loud-noise", "--kind", kind]) == 0
     rule = written_rule(checkout)
     assert rule.meta.kinds == (kind,)

@@ -1,4 +1,4 @@
-"""Configuration: nearest file, checked keys, origins; and the transformers version a project allows."""
+"""Configuration: the nearest file, checked keys, origins; and the lowest transformers version of a project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run takes its settings from: options, `--config`, the environment, files; and the commands that show them."""
+"""The sources of a run's settings: options, `--config`, the environment, files; and the commands that show them."""
 
 from __future__ import annotations
 

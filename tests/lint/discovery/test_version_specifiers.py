@@ -1,4 +1,4 @@
-"""`required-version`: versions are held against specifiers exactly as `packaging` does it."""
+"""`required-version`: versions are compared with specifiers exactly as in `packaging`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discovery compared with git where git has an opinion, and writing back without losing anything."""
+"""File discovery compared with git, and writing files without losing anything."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def named_oddly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository in which every odd name stands at the top and in folders with odd names."""
+    """A repository with each odd name at the top and in folders with odd names."""
     top = tmp_path_factory.mktemp("oddly")
     subprocess.run(["git", "init", "-q", str(top)], check=True)
     random = Random(1)

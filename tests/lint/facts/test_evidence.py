@@ -1,4 +1,4 @@
-"""What a file shows that holds an unsafe fix back: the finding stays and names the line, in every format."""
+"""Evidence that prevents an unsafe fix: the finding is still reported and names the line, in each format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telepathy_lint import rules as registry
 from telepathy_lint.facts import evidence
 from telepathy_lint.findings.result import FileFinding, FileResult
 from telepathy_lint.knowledge import input_casts
-from telepathy_lint.output import Report, render
+from telepathy_lint.output import FORMATS, Report, render
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.text import Source
 
@@ -32,15 +32,15 @@ LINES = {
     "scaler = torch.cuda.amp.GradScaler()": ("float16-amp", "103"),
     "with torch.autocast('cuda', torch.float16): pass": ("float16-amp", "103"),
     "with torch.cuda.amp.autocast(): pass": ("float16-amp", "103"),
-    "trainer = lightning.Trainer(precision='16-mixed')": ("float16-amp", "103 105 201"),
+    "trainer = lightning.Trainer(precision='16-mixed')": ("float16-amp", "103 201"),
     "config = {'fp16': {'enabled': True}}": ("float16-amp", "103"),
-    "optimizer = torch.optim.AdamW(model.parameters())": ("training", "103 105"),
-    "optimizer = bnb.optim.AdamW8bit(model.parameters())": ("training", "103 105"),
-    "trainer = SFTTrainer(model)": ("training", "103 105 201"),
-    "model.save_pretrained('out')": ("saving", "103 105 201"),
-    "model.push_to_hub('me/mine')": ("saving", "103 105 201"),
-    "model = model.merge_and_unload()": ("saving", "103 105 201"),
-    "delta = {k: v for k, v in model.state_dict().items()}": ("saving", "103 105 201"),
+    "optimizer = torch.optim.AdamW(model.parameters())": ("training", "103"),
+    "optimizer = bnb.optim.AdamW8bit(model.parameters())": ("training", "103"),
+    "trainer = SFTTrainer(model)": ("training", "103 201"),
+    "model.save_pretrained('out')": ("saving", "103 201"),
+    "model.push_to_hub('me/mine')": ("saving", "103 201"),
+    "model = model.merge_and_unload()": ("saving", "103 201"),
+    "delta = {k: v for k, v in model.state_dict().items()}": ("saving", "103 201"),
     "torch.save(model, 'x.pt')": ("saving", "103 105 201"),
     "head = torch.nn.Linear(8, 2)": ("modules", "103"),
     "class Head(nn.Module): pass": ("modules", "103"),
@@ -60,10 +60,13 @@ LINES = {
     "u, s, v = torch.linalg.svd(h)": ("floats-only", "103"),
     "middle = h.quantile(0.5)": ("floats-only", "103"),
     "assert model.dtype == torch.float32": ("checks", "103"),
-    "optimizer = getattr(torch.optim, name)(model.parameters())": ("training", "103 105"),
+    "optimizer = getattr(torch.optim, name)(model.parameters())": ("training", "103"),
     "pickle.dump(model, file)": ("saving", "103 105 201"),
-    "torch.jit.save(traced, 'x.ts')": ("saving", "103 105 201"),
-    "getattr(model, 'save_pretrained')('out')": ("saving", "103 105 201"),
+    "torch.jit.save(traced, 'x.ts')": ("saving", "103 201"),
+    "getattr(model, 'save_pretrained')('out')": ("saving", "103 201"),
+    "torch.save({'model': model, 'step': 3}, 'x.pt')": ("saving", "103 105 201"),
+    "torch.save(model.state_dict(), 'x.pt')": ("saving", "103 201"),
+    "print(model.generation_config.to_dict())": ("pickling", "105"),
     "settings = {'temperature': 0.7}": ("sampling", "105"),
     "model.generate(x, num_return_sequences=3)": ("sampling", "105"),
     "settings = dict(max_length=20)": ("length", "105"),
@@ -99,7 +102,7 @@ CODES = ("TLP101", "TLP103", "TLP105", "TLP201")
 
 
 def found(code: str, **settings: object) -> dict[str, object]:
-    """The fix of each finding at the two loads of HEAD, by code."""
+    """The fix of each finding at the two loads in HEAD, by code."""
     source = Source("script.py", code.encode())
     lines = engine.lint(source, registry.select(CODES), Settings(strict=True)._replace(**settings))
     return {one.code: one.fix for one in lines if one.line in (5, 6)}
@@ -125,13 +128,52 @@ def test_evidence_holds_back_the_fixes_that_it_is_about(line: str) -> None:
     assert ("load_tokenizer(" in text) == ("TLP201" not in held)
 
 
+#: What comes behind a load with a device map -> the kind of evidence against another map, None where it is none.
+PLACING = {
+    ('"cuda:0"', "model.register_forward_hook(steer)"): "hooks",
+    ('"cuda:0"', "w = model.lm_head.weight[3]"): "weights",
+    ('{"": 0}', "w = model.model.layers[3].mlp.down_proj.weight"): "weights",
+    ('{"": 0}', "w = model.get_input_embeddings().weight"): None,
+    ('"cuda:0"', "other = x.to('cuda:1')"): "layout",
+    ('"auto"', "print(model.hf_device_map)"): "map-read",
+    ('{"": 0}', "rank = int(os.environ['RANK']); x.to('cuda:0')"): "devices",
+    ('{"": 0}', "rank = int(os.environ['RANK']); x.cuda()"): "devices",
+    ('"auto"', "rank = int(os.environ['LOCAL_RANK']); x = torch.ones(3, device='cuda')"): "devices",
+    ('"auto"', "rank = int(os.environ['LOCAL_RANK']); x.to(f'cuda:{rank}')"): "devices",
+    ('"auto"', "device = 'cuda'; rank = 0; init_process_group()\ndevice = torch.device('cuda')\nx.to(device)"): "devices",
+    ('"cuda" if torch.cuda.is_available() else "cpu"', "x.to('cpu')"): "devices",
+    ('"auto" if torch.cuda.is_available() else None', "device = 'cpu'\nx.to(device)"): "devices",
+    ('"cuda:0"', "x.to('cuda:0')"): None,
+    ('"cuda" if torch.cuda.is_available() else "cpu"', "x.to(model.device)"): None,
+    ('"cuda" if torch.cuda.is_available() else "cpu"', "device = model.device\nx.to(device)"): None,
+    ('"auto"', "model.register_forward_hook(steer); w = model.lm_head.weight[3]"): None,
+    ('"auto"', "rank = int(os.environ['RANK']); x.to(model.device).to(torch.bfloat16)"): None,
+    ('"auto"', "accelerator = Accelerator(); rank = accelerator.process_index; x.to('cuda')"): None,
+    ('"auto"', "trainer = Trainer(model); x.to('cuda')"): None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("device_map", "line"), PLACING)
+def test_evidence_against_another_device_map(device_map: str, line: str) -> None:
+    kind = PLACING[device_map, line]
+    head = HEAD.replace('"auto"', device_map)
+    fix = found(f"{head}{line}\n")["TLP101"]
+    assert (fix.safety == "display") == (kind is not None), fix  # type: ignore[attr-defined]
+    if kind is not None:
+        assert evidence.KINDS[kind] in fix.reason  # type: ignore[attr-defined]
+        despite = found(f"{head}{line}\n", unsafe_fixes_despite=(kind,))["TLP101"]
+        assert despite.safety != "display"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("line", HARMLESS)
 def test_what_only_looks_like_evidence_holds_nothing_back(line: str) -> None:
     fixes = found(f"{HEAD}{line}\n")
     assert [code for code, fix in fixes.items() if fix.safety == "display"] == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in evidence.KINDS if kind not in ("inputs", "quantized")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in evidence.KINDS if kind in {shown for shown, _ in LINES.values()}]
+)
 def test_an_owner_can_overrule_one_kind(kind: str) -> None:
     # The line with the fewest other kinds beside this one.
     line = next(line for line, (shown, _) in LINES.items() if shown == kind and "Trainer" not in line)
@@ -165,20 +207,9 @@ def test_models_that_do_not_bear_bfloat16(load: str, kind: str | None, dtype: st
 
 def test_every_format_names_the_line() -> None:
     source = Source("script.py", f"{HEAD}model.save_pretrained('out')\n".encode())
-    violations = engine.lint(source, registry.select(["TLP105"]), Settings(strict=True))
+    violations = engine.lint(source, registry.select(["TLP103"]), Settings(strict=True))
     result = FileResult("script.py", tuple(FileFinding(each) for each in violations))
-    for name in (
-        "full",
-        "concise",
-        "grouped",
-        "github",
-        "gitlab",
-        "junit",
-        "rdjson",
-        "sarif",
-        "json",
-        "json-lines",
-    ):
+    for name in FORMATS:
         text = "".join(render(name, Report([result])))
         assert "line 7 saves, merges or reads weights" in text, name
     (entry,) = json.loads("".join(render("json", Report([result]))))

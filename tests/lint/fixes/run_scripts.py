@@ -6,6 +6,7 @@ many jobs: JSON on standard input, JSON on standard output.
     {"scripts": [{"path": "...", "model": "folder", "changes": {"0:12": ["TLP102", "TLP105"]}, "work": "folder"}]}
 
 A job with `work` runs in that folder, which is made with links to everything in `models`; what it wrote there is told too.
+`"machine": name` beside the scripts runs them all on a machine of tests/runtime/machines.py that is not here.
 
 `changes` makes the oracle: the script runs as it is written, and the loads on those lines (cell:line, cell 0 for a plain
 script) get by hand what the rules' documentation promises of their fixes. Nothing of telepathy_runtime takes part in that.
@@ -30,7 +31,7 @@ NEUTRAL = {"temperature": None, "top_p": None, "top_k": None}
 
 
 def cells(path: Path) -> list[str]:
-    """The code of a script or a notebook's code cells; lines that only IPython understands are blanked."""
+    """The code of a script or of a notebook's code cells; lines that only IPython understands are blank."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
         return [text]
@@ -39,10 +40,10 @@ def cells(path: Path) -> list[str]:
 
 
 class Recorder:
-    """Stands in for every `from_pretrained` and notes what was loaded; with `changes`, alters it first."""
+    """Replaces each `from_pretrained` and records what is loaded; with `changes`, alters it first."""
 
     def __init__(self) -> None:
-        self.loaded: list[tuple[Any, str, str]] = []
+        self.loaded: list[tuple[Any, str, str, dict[str, str]]] = []
         self.tokenizers: list[Any] = []
         self.changes: dict[str, list[str]] = {}
         self.folder = Path()
@@ -77,7 +78,7 @@ class Recorder:
         owner.from_pretrained = classmethod(from_pretrained)
 
     def _codes(self, frame: FrameType | None) -> list[str]:
-        """What is to be changed at the line of the script that asked for the load."""
+        """The changes for the line in the script that loads."""
         while frame is not None:
             file, _, cell = frame.f_code.co_filename.partition("#")
             if Path(file).parent == self.folder:
@@ -89,7 +90,7 @@ class Recorder:
         model = model[0] if isinstance(model, tuple) else model  # `output_loading_info=True`
         if "TLP105" in codes and model.can_generate():
             decode_greedily(model.generation_config)
-        self.loaded.append((model, str(model.dtype), weights(model)))
+        self.loaded.append((model, str(model.dtype), weights(model), placed(model)))
 
     def _tokenizer(self, tokenizer: Any, codes: list[str]) -> None:
         if "TLP201" in codes and tokenizer.pad_token is None:
@@ -97,17 +98,19 @@ class Recorder:
         self.tokenizers.append(tokenizer)
 
     def taken(self) -> dict[str, Any]:
-        """What the script loaded, in the state in which it left it."""
+        """The loaded objects, in the state in which the script leaves them."""
         models = [
             {
                 "class": type(model).__name__,
                 "dtype": dtype,
                 "weights": digest,
                 "attention": model.config._attn_implementation,
-                "devices": sorted({str(parameter.device) for parameter in model.parameters()}),
+                "devices": sorted(set(placed(model).values())),
+                "placed": placed(model),
+                "loaded onto": place,
                 "generation": model.generation_config.to_dict() if model.can_generate() else None,
             }
-            for model, dtype, digest in self.loaded
+            for model, dtype, digest, place in self.loaded
         ]
         tokenizers = [
             {"class": type(one).__name__, "pad": one.pad_token, "side": one.padding_side, "size": len(one)}
@@ -118,7 +121,7 @@ class Recorder:
 
 
 def changed(kwargs: dict[str, Any], codes: list[str]) -> dict[str, Any]:
-    """The arguments that the documentation of `codes` promises, on a machine without an accelerator."""
+    """The arguments according to the documentation of `codes`, on a machine without an accelerator."""
     import torch
     import transformers
 
@@ -145,19 +148,28 @@ def decode_greedily(config: Any) -> None:
 
 
 def weights(model: Any) -> str:
-    """A digest of all weights as bfloat16, which is what the checkpoints hold: casts do not show, other weights do."""
+    """A digest of all weights as bfloat16, the dtype of the checkpoints: it ignores casts, but not other weights."""
     import torch
 
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().to(torch.bfloat16).to(torch.float32).contiguous().numpy().tobytes())
+        if tensor.is_meta:  # accelerate holds it elsewhere
+            continue
+        digest.update(
+            tensor.detach().cpu().to(torch.bfloat16).to(torch.float32).contiguous().numpy().tobytes()
+        )
     return digest.hexdigest()
+
+
+def placed(model: Any) -> dict[str, str]:
+    """Where each parameter lies."""
+    return {name: str(parameter.device) for name, parameter in model.named_parameters()}
 
 
 @contextlib.contextmanager
 def alone(path: Path, model: str) -> Iterator[None]:
-    """The surroundings of a script that was started by itself; everything is put back afterwards."""
+    """The environment of a script that is run directly; everything is restored afterwards."""
     import torch
 
     argv, search, modules = sys.argv, list(sys.path), set(sys.modules)
@@ -171,6 +183,12 @@ def alone(path: Path, model: str) -> Iterator[None]:
     finally:
         torch.set_grad_enabled(gradients)
         torch.set_default_dtype(dtype)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(0)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        if (state := sys.modules.get("accelerate.state")) is not None:
+            state.AcceleratorState._reset_state(True)
         sys.argv, sys.path[:] = argv, search
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None) or ""
@@ -196,7 +214,7 @@ def inside(work: str | None, models: str | None) -> Iterator[None]:
 
 
 def saved(work: Path) -> dict[str, Any]:
-    """What lies in the folder, as far as a later reader could tell a difference: settings, and weights by their digests."""
+    """The contents of the folder that matter to later readers: settings, and digests of weights."""
     found: dict[str, Any] = {}
     for path in sorted(path for path in work.rglob("*") if path.is_file()):
         name = path.relative_to(work).as_posix()
@@ -282,12 +300,33 @@ def main() -> None:
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    recorder = Recorder()
-    recorder.install()
-    jobs = json.load(sys.stdin)["scripts"]
+    given = json.load(sys.stdin)
     out = sys.stdout
     sys.stdout = sys.stderr
-    json.dump([run(job, recorder) for job in jobs], out)
+    with on(given.get("machine")):
+        recorder = Recorder()
+        recorder.install()
+        json.dump([run(job, recorder) for job in given["scripts"]], out)
+
+
+@contextlib.contextmanager
+def on(machine: str | None) -> Iterator[None]:
+    if machine is None:
+        yield
+        return
+    from telepathy_runtime.machine.environment import probe
+    from tests.runtime.machines import MACHINES
+    from tests.runtime.pretended import pretend
+
+    meant = MACHINES[machine]
+    with pretend(meant):
+        seen = probe()
+        for field in ("accelerator", "launcher", "sharding", "bfloat16"):
+            assert getattr(seen, field) == getattr(meant, field), (
+                f"{machine}: {field} is {getattr(seen, field)}"
+            )
+        assert len(seen.devices) == len(meant.devices), machine
+        yield
 
 
 if __name__ == "__main__":

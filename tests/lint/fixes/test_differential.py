@@ -50,7 +50,7 @@ KINDS = ("llama", "mistral", "qwen2")
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of fixing the tree: which rules, and whether unsafe fixes are made."""
+    """A way to fix the tree: the rules, and whether to apply unsafe fixes."""
 
     select: tuple[str, ...] | None
     unsafe: bool
@@ -64,7 +64,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What every run gave, by (variant, script, kind); rewritten texts by (variant, script)."""
+    """The results of all runs by (variant, script, kind); rewritten texts by (variant, script)."""
 
     runs: dict[tuple[str, str, str], dict[str, Any]]
     changed: dict[tuple[str, str], bool]
@@ -95,8 +95,10 @@ def fixed_codes(folder: Path) -> dict[str, list[str]]:
     return places
 
 
-def run_all(jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None) -> list[dict[str, Any]]:
-    """All jobs in one process, of this interpreter or of another one."""
+def run_all(
+    jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None, machine: str | None = None
+) -> list[dict[str, Any]]:
+    """All jobs in one process, of this interpreter or of another one, on a machine of tests/runtime/machines.py."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -112,7 +114,7 @@ def run_all(jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = N
     }
     done = subprocess.run(
         [python or sys.executable, "-W", "ignore", "-m", "tests.lint.fixes.run_scripts"],
-        input=json.dumps({"scripts": list(jobs)}),
+        input=json.dumps({"scripts": list(jobs), "machine": machine}),
         capture_output=True,
         text=True,
         cwd=folder,
@@ -183,7 +185,7 @@ def transformers_before(*version: int) -> bool:
 
 
 def result(run: dict[str, Any]) -> str:
-    """What a run printed; its traceback where it failed."""
+    """The output of a run, or its traceback."""
     assert run["error"] is None, run["error"]
     assert run["printed"].strip(), "the script printed nothing"
     return str(run["printed"])
@@ -218,7 +220,7 @@ def test_unsafe_fixes_change_what_they_document_and_nothing_else(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_unsafe_fixes_promise(outcomes: Outcomes, kind: str) -> None:
-    """The oracle is ours too; so what the documentation says is also read off the loaded models."""
+    """The reference is also our code, so this test checks the loaded models against the documentation."""
     before = outcomes.runs["original", "class_table.py", kind]
     after = outcomes.runs["unsafe", "class_table.py", kind]
     (old,), (new,) = before["models"], after["models"]
@@ -250,7 +252,7 @@ def test_a_change_of_precision_loads_the_same_weights(outcomes: Outcomes, kind: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_length_said_at_the_call_still_holds(outcomes: Outcomes, kind: str) -> None:
-    """mac_probe.py says `generate(max_length=48)`: the 256 new tokens of the default must not overrule it."""
+    """mac_probe.py has `generate(max_length=48)`, which the default of 256 new tokens must not override."""
     if outcomes.runs["original", "mac_probe.py", kind]["error"] and transformers_before(4, 56):
         pytest.skip("the script says dtype=, which transformers takes from 4.56 on")
     for name in ("original", "unsafe"):
@@ -258,7 +260,7 @@ def test_a_length_said_at_the_call_still_holds(outcomes: Outcomes, kind: str) ->
 
 
 def test_enough_is_compared(outcomes: Outcomes) -> None:
-    """The comparisons above do not pass for want of anything to compare."""
+    """The comparisons above are not vacuous."""
     compared = {name: sum(outcomes.changed[name, script] for script in SCRIPTS) for name in VARIANTS}
     assert compared["safe"] >= 8
     assert compared["unsafe"] >= 14

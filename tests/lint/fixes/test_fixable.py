@@ -1,4 +1,4 @@
-"""`fixable` and its kin: what Ruff makes of them, in every front end that fixes."""
+"""`fixable` and related keys behave as in Ruff, in each front-end that fixes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fixes(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str | None]:
-    """How safe the fix of each finding is."""
+    """The safety of each finding's fix."""
     capsys.readouterr()
     assert cli.run(["check", "--no-cache", "--output-format", "json", *arguments, "a.py"]) == 1
     found = json.loads(capsys.readouterr().out)
@@ -216,7 +216,7 @@ def test_the_codemod_says_it_too(here: Path, how: str) -> None:
 
 
 class Editor:
-    """As much of an editor as a question for quick fixes takes."""
+    """A minimal editor that requests quick fixes."""
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "telepathy_lint", "server"]
@@ -268,7 +268,7 @@ def test_the_server_says_it_too(here: Path) -> None:
 
 
 def test_one_reading_of_selectors() -> None:
-    """What a layer of selectors chooses is what `registry.select` chooses, for every rule."""
+    """A layer of selectors selects the same rules as `registry.select`."""
     for rule in all_rules():
         code, name = rule.meta.code, rule.meta.name
         assert specificity("ALL", code, name) == 0 and specificity("LP1", code, name) is None

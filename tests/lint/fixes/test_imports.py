@@ -1,4 +1,4 @@
-"""When an import that a rewrite leaves unused goes, and when anything may still want it; how names are spelled."""
+"""When an unused import is removed and when it is kept; how names are spelled."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_an_import_goes_although_its_neighbours_say_noqa() -> None:
     ],
 )
 def test_classes_go_from_a_module_as_from_a_program(code: str) -> None:
-    """Ruff would report them, and of 107 public repositories none gets a class of transformers from a module of its own."""
+    """Ruff would report them, and in 107 public repositories no file imports a transformers class from its own modules."""
     text = fixed(IMPORT + code.format(LOAD))
     assert IMPORT not in text
     assert "load_model('x'" in text.replace('"', "'")
@@ -165,7 +165,7 @@ def test_a_notebook_is_imported_by_nobody() -> None:
 
 
 def test_every_cell_of_a_notebook_imports_what_it_needs() -> None:
-    """A cell that loads nothing is not reported, and stays as it is."""
+    """A cell without loads is not reported and does not change."""
     load = "m = AutoModel.from_pretrained('a', load_in_8bit=True)"
     cells = [
         "from transformers import AutoTokenizer\nt = 1",
@@ -434,7 +434,7 @@ T5_LOAD = "T5Model.from_pretrained('y')"
     ],
 )
 def test_no_import_in_a_function_hides_the_modules_from_another_call(first: str, then: str) -> None:
-    """A name bound anywhere in a function is the function's own: the other call would find it unbound."""
+    """A name bound anywhere in a function is local in it, so the other call would find it unbound."""
     text = fixed(f"{IMPORT}def f(p):\n{first}{then}")
     assert "from_pretrained" not in text
     assert text.startswith((LOADER, f"{IMPORT}{LOADER}"))
@@ -665,7 +665,7 @@ def test_the_loaders_own_call_loses_what_was_reported() -> None:
 
 
 def test_a_cell_that_imports_for_itself_still_does() -> None:
-    """People run cells one by one: a cell with an import of its own must not come to need another cell's."""
+    """Cells are run one by one, so a cell with its own import must not depend on another cell's."""
     load = "from transformers import AutoModel\n\nm = AutoModel.from_pretrained('x')\n"
     cells = [
         {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": load}
@@ -702,6 +702,6 @@ def test_of_several_imports_the_last_before_the_call_has_company() -> None:
 
 
 def test_every_import_of_the_name_goes_that_nothing_reads() -> None:
-    """Found by benchmarks/broken_fixes.py: a cell further down imports the same, and had its use further up."""
+    """Found by benchmarks/broken_fixes.py: a later cell has the same import, and its use was in an earlier cell."""
     text = fixed(f"{IMPORT}{LOAD}x = 1\n{IMPORT}y = 2\n")
     assert text == f"from telepathy_runtime import load_model\n{LOADED}x = 1\ny = 2\n"

@@ -1,4 +1,4 @@
-"""How a rewritten call is laid out: comments, blank lines, alignment, and where a line is too long."""
+"""The layout of a rewritten call: comments, blank lines, alignment, long lines."""
 
 from __future__ import annotations
 

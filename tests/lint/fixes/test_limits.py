@@ -1,4 +1,4 @@
-"""Where the rewrite stops: calls that keep their form, statements that cannot be added, what the fix says of itself."""
+"""The limits of the rewrite: calls that do not change, statements that cannot be added, the messages of fixes."""
 
 from __future__ import annotations
 

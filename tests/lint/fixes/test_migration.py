@@ -1,4 +1,4 @@
-"""The move to transformers 5: the documented example, and fixed scripts run on the installed version."""
+"""The migration to transformers 5: the documented example, and fixed scripts run with the installed version."""
 
 from __future__ import annotations
 

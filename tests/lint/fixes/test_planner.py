@@ -1,4 +1,4 @@
-"""The rewrite to the loader, case by case: what a careful colleague would have written."""
+"""The rewrite to the loader, case by case."""
 
 from __future__ import annotations
 
@@ -658,7 +658,7 @@ def test_auto_is_unsafe_to_replace_where_the_file_may_place_models_otherwise(evi
 
 @pytest.mark.parametrize("device_map", ["'auto'", "{'': 0}"])
 def test_a_map_that_the_file_reads_stays(device_map: str) -> None:
-    """Found on transformers 4.57, which gives every placed model the attribute: without a map there is none."""
+    """Found with transformers 4.57, where only models with a device map have the attribute."""
     code = f"from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map={device_map})\nprint(m.hf_device_map)\n"
     (found,) = engine.lint(Source("script.py", code.encode()), registry.select(["TLP101"]), Settings())
     assert found.fix is not None and found.fix.safety == "display"
@@ -817,7 +817,7 @@ def load(args):
     ],
 )
 def test_a_name_that_branches_decide_stays(before: str) -> None:
-    """A fix leaves every statement but plain assignments outside the call as it is."""
+    """Outside the call, a fix only changes plain assignments."""
     source = Source("x.py", IN_A_FUNCTION.format(before).encode())
     text = engine.fix(source, registry.select(["TLP101"]), Settings(), unsafe=True).text
     assert text.partition("def load(args):\n")[2].rpartition("    return ")[0] == before
@@ -843,7 +843,7 @@ def test_torch_may_be_something_else_behind_a_star() -> None:
 
 @pytest.mark.parametrize("sure", [True, False])
 def test_the_loader_does_not_choose_what_a_dict_brings_in_at_times(sure: bool) -> None:
-    """Found by benchmarks/broken_fixes.py: the dtype of a `kw` without one became the loader's."""
+    """Found by benchmarks/broken_fixes.py: if `kw` had no dtype, the loader's was used."""
     code = (
         "from transformers import AutoModelForCausalLM\n"
         "kw = {'attn_implementation': 'sdpa'}\n"

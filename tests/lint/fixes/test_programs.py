@@ -7,6 +7,10 @@
 - an unsafe fix makes no program fail that ran before, and changes nothing that is saved. Nor what is printed: the programs
   print only what the fix's documentation does not say that it changes (shapes, types, lengths, what was said to the call);
 - a fix that is held back says why. A fault that is found enters as a program.
+
+The programs of `fixtures/programs/placed` run on machines that are not here (tests/runtime/pretended.py), and where each
+parameter lies is compared as well. A safe fix moves none; after an unsafe fix the program still runs. What no launcher is
+seen in runs on the machines of one process: several processes that run it all the same get a GPU each.
 """
 
 from __future__ import annotations
@@ -23,18 +27,27 @@ from typing import Any, NamedTuple
 import pytest
 
 from telepathy_lint import engine
-from telepathy_lint.facts import evidence
+from telepathy_lint.facts import evidence, placement
 from telepathy_lint.rules import select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
 from tests.conftest import Once
 from tests.lint.fixes.test_differential import run_all, transformers_before
+from tests.runtime.machines import MACHINES
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
     pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").iterdir()) if path.is_file()}
+PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "placed").iterdir())}
+#: Machines on which the programs of the default suite run, and those.
+QUICK_MACHINES = ("four GPUs", "Mac")
+QUICK_PLACED = ("auto_generate.py", "auto_max_memory.py", "cuda_conditional.py", "cuda_hook.py")
+#: What a fix is known to change there, by machine and program.
+KNOWN_PLACED: dict[tuple[str, str], str] = {
+    ("FSDP", "accelerator_map.py"): "the loader leaves the placing to FSDP, and this program wraps no model",
+}
 #: Those of the default suite: one of each kind, and what once broke in the most surprising way.
 QUICK = (
     "audio_whisper.py", "decode_greedy.py", "embed_numpy.py", "fallback_os_error.py", "head_linear.py",
@@ -55,7 +68,7 @@ KNOWN: dict[str, str] = {}
 
 
 class Fixed(NamedTuple):
-    """Every program's run as it is written, and after each style that changed it."""
+    """Each program's run before and after each fix style that changed it."""
 
     before: dict[str, dict[str, Any]]
     after: dict[tuple[str, str], dict[str, Any]]
@@ -66,7 +79,9 @@ class Fixed(NamedTuple):
 OTHER = os.environ.get("TELEPATHY_OTHER_PYTHON")
 
 
-def run_programs(names: tuple[str, ...], base: Path, python: str | None = None) -> Fixed:
+def run_programs(
+    paths: dict[str, Path], base: Path, python: str | None = None, machine: str | None = None
+) -> Fixed:
     built = subprocess.run(
         [python or sys.executable, "-W", "ignore", "-m", "tests.tiny_models", str(base / "models")],
         capture_output=True,
@@ -82,8 +97,7 @@ def run_programs(names: tuple[str, ...], base: Path, python: str | None = None) 
         work = base / "work" / style.replace(" ", "-") / path.stem
         return {"path": str(path), "model": "gpt2", "work": str(work), "models": str(base / "models")}
 
-    for name in names:
-        path = PROGRAMS[name]
+    for name, path in paths.items():
         source = open_source(name, path.read_bytes())
         jobs[name, ""] = job("original", path)
         for style, (fix_style, unsafe) in STYLES.items():
@@ -97,8 +111,8 @@ def run_programs(names: tuple[str, ...], base: Path, python: str | None = None) 
             (folder / name).write_bytes(source.with_text(fixed.text).data)
             texts[name, style] = fixed.text
             jobs[name, style] = job(style, folder / name)
-    runs = dict(zip(jobs, run_all(list(jobs.values()), base, python), strict=True))
-    before = {name: runs[name, ""] for name in names}
+    runs = dict(zip(jobs, run_all(list(jobs.values()), base, python, machine), strict=True))
+    before = {name: runs[name, ""] for name in paths}
     return Fixed(before, {key: run for key, run in runs.items() if key[1]}, texts)
 
 
@@ -125,14 +139,33 @@ def _once(once: Once, name: str, names: tuple[str, ...], python: str | None = No
     )
 
     def make(folder: Path) -> None:
-        (folder / "runs.pickle").write_bytes(pickle.dumps(run_programs(names, folder, python)))
+        paths = {each: PROGRAMS[each] for each in names}
+        (folder / "runs.pickle").write_bytes(pickle.dumps(run_programs(paths, folder, python)))
 
     made: Fixed = pickle.loads((once(name, make) / "runs.pickle").read_bytes())
     return made
 
 
+def on_machine(machine: str, programs: tuple[str, ...], once: Once) -> Fixed:
+    """The runs of the placed programs on a machine, once for all test processes."""
+    launched = MACHINES[machine].launcher.distributed
+    paths = {
+        name: PLACED[name]
+        for name in programs
+        if ("peft" not in name or _has("peft", None))
+        and not (launched and not placement.launches(PLACED[name].read_text(encoding="utf-8")))
+    }
+
+    def make(folder: Path) -> None:
+        (folder / "runs.pickle").write_bytes(pickle.dumps(run_programs(paths, folder, machine=machine)))
+
+    key = f"placed-{machine}-{len(programs)}".replace(" ", "-")
+    made: Fixed = pickle.loads((once(key, make) / "runs.pickle").read_bytes())
+    return made
+
+
 def broken(name: str, runs: Fixed) -> list[str]:
-    """What each style of fixing broke of a program."""
+    """What each fix style broke in a program."""
     before = runs.before[name]
     if before["error"] is not None and transformers_before(4, 56):
         pytest.skip("the program itself needs a newer transformers")
@@ -154,9 +187,46 @@ def broken(name: str, runs: Fixed) -> list[str]:
 
 
 def printed(run: dict[str, Any]) -> list[str]:
-    """What the program itself printed: a Trainer prints how long it took, as do magics."""
+    """The program's own output, without that of a Trainer or magic, which contains times."""
     times = re.compile(r"runtime|CPU times|Wall time|per loop|^\d+ ns")
     return [line for line in run["printed"].splitlines() if not times.search(line)]
+
+
+@pytest.mark.parametrize("machine", QUICK_MACHINES)
+def test_fixes_hold_on_another_machine(machine: str, once: Once) -> None:
+    runs = on_machine(machine, QUICK_PLACED, once)
+    ran = [name for name in runs.before if runs.before[name]["error"] is None]
+    assert len(ran) >= 3, {name: run["error"] for name, run in runs.before.items()}
+    assert {name: broken(name, runs) for name in ran if broken(name, runs)} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", MACHINES)
+def test_fixes_hold_on_every_machine(machine: str, once: Once) -> None:
+    runs = on_machine(machine, tuple(PLACED), once)
+    ran = [name for name in runs.before if runs.before[name]["error"] is None]
+    wrong = {
+        name: broken(name, runs) for name in ran if (machine, name) not in KNOWN_PLACED and broken(name, runs)
+    }
+    assert wrong == {}
+
+
+@pytest.mark.slow
+def test_every_placed_program_runs_somewhere_and_is_fixed_somewhere(once: Once) -> None:
+    """Else the comparison above says nothing of it."""
+    runs = [on_machine(machine, tuple(PLACED), once) for machine in MACHINES]
+    ran = {name for each in runs for name in each.before if each.before[name]["error"] is None}
+    assert set(PLACED) - ran - {name for name in PLACED if "peft" in name} == set()
+    devices = [
+        device
+        for each in runs
+        for run in each.before.values()
+        for one in run["models"]
+        for device in one["devices"]
+    ]
+    assert {"cpu", "meta", "mps:0", "cuda:0", "cuda:1", "cuda:2"} <= set(devices)
+    changed = {name for each in runs for name, _ in each.texts}
+    assert len(changed) > len(PLACED) * 3 // 4, set(PLACED) - changed
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -197,7 +267,7 @@ def _has(module: str, python: str | None) -> bool:
 
 def held(name: str) -> dict[str, str]:
     """The reason of each fix of a program that is held back, by code."""
-    source = open_source(name, PROGRAMS[name].read_bytes())
+    source = open_source(name, (PROGRAMS | PLACED)[name].read_bytes())
     return {
         each.code: each.fix.reason or ""
         for each in engine.lint(source, select(), Settings(strict=True))
@@ -205,9 +275,9 @@ def held(name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", PROGRAMS | PLACED)
 def test_a_fix_that_is_held_back_names_its_evidence(name: str) -> None:
-    source = open_source(name, PROGRAMS[name].read_bytes()).text.splitlines()
+    source = open_source(name, (PROGRAMS | PLACED)[name].read_bytes()).text.splitlines()
     for code, reason in held(name).items():
         numbers = re.findall(r"^line (\d+) ", reason)
         assert numbers or reason in evidence.KINDS.values() or reason.startswith("max_length"), (code, reason)
@@ -216,7 +286,7 @@ def test_a_fix_that_is_held_back_names_its_evidence(name: str) -> None:
 
 def test_every_kind_of_evidence_holds_a_program_together() -> None:
     """A kind without a program has never been seen to be needed."""
-    reasons = " ".join(reason for name in PROGRAMS for reason in held(name).values())
+    reasons = " ".join(reason for name in PROGRAMS | PLACED for reason in held(name).values())
     assert [kind for kind, what in evidence.KINDS.items() if what not in reasons] == []
 
 

@@ -18,7 +18,7 @@ MAX_RUNS = 800
 
 
 class Unseen:
-    """A value that the file does not show."""
+    """An unknown value."""
 
     def __repr__(self) -> str:
         return "<unseen>"
@@ -33,7 +33,7 @@ UNSEEN = Unseen()
 
 
 class Choices:
-    """Takes every way through a program, one after the other."""
+    """Takes all paths through a program, one after the other."""
 
     def __init__(self) -> None:
         self.taken: list[list[int]] = []
@@ -59,11 +59,11 @@ class Choices:
 
 
 class StoppedError(Exception):
-    """The program has read its dict: what it does afterwards is of no interest."""
+    """The program has read its dict; the rest is irrelevant."""
 
 
 def names(choices: Choices, key: str) -> dict[str, Any]:
-    """What a program finds under the names that nothing in it binds."""
+    """The values of the names that a program does not bind."""
 
     asked: list[None] = []
 
@@ -80,7 +80,7 @@ def names(choices: Choices, key: str) -> dict[str, Any]:
             given.clear()
 
     def few() -> bool:
-        """An unseen condition that is false after three questions: no loop goes on for ever."""
+        """An unknown condition that is false after three calls, so that loops end."""
         asked.append(None)
         return len(asked) < 4 and bool(choices.choose(2))
 
@@ -112,9 +112,9 @@ def outcomes(
     read: Callable[[dict[str, Any], dict[str, Any]], object],
     modules: dict[str, str] | None = None,
 ) -> list[Any]:
-    """What `read` saw of the keyword arguments of the program's loads, over all ways through it.
+    """What `read` returned for the keyword arguments of the program's loads, over all paths.
 
-    `read` gets what a load got and the program's names; ways that end before a load saw nothing.
+    `read` gets the arguments of a load and the program's names; paths that end before a load have no result.
     """
     found: list[Any] = []
     choices = Choices()

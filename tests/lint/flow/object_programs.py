@@ -18,11 +18,11 @@ from tests.lint.flow.dict_programs import Choices
 
 
 class StopError(Exception):
-    """The program has gone on long enough."""
+    """The program has run long enough."""
 
 
 class Thing:
-    """Stands for a model, a tokenizer, and what they are wrapped in: `root` is the object that is wrapped."""
+    """A substitute for a model, a tokenizer or a wrapper: `root` is the wrapped object."""
 
     def __init__(self, seen: list[bool], loaded: bool, root: Thing | None = None) -> None:
         self.__dict__.update(_seen=seen, _loaded=loaded, _root=root)
@@ -108,7 +108,7 @@ class _Noting:
 
 
 def names(choices: Choices, seen: list[bool]) -> dict[str, Any]:
-    """What a program finds under the names that it imports or that nothing in it binds."""
+    """The values of the names that a program imports or does not bind."""
 
     def load(*given: Any, **named: Any) -> Thing:
         return Thing(seen, True)
@@ -154,7 +154,7 @@ def names(choices: Choices, seen: list[bool]) -> dict[str, Any]:
 
 
 def uses(code: str) -> list[list[bool]]:
-    """For every way through the program, whether each use of interest was of a loaded object."""
+    """For each path through the program, whether each relevant use was of a loaded object."""
     program = compile(code, "program.py", "exec")
     choices = Choices()
     found: list[list[bool]] = []

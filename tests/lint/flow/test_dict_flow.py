@@ -1,4 +1,4 @@
-"""Random programs that make a dict: what the model says of it, compared with running them in every way they may go."""
+"""Random programs that build a dict: the model's contents, compared with running the program on all paths."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ ANY = st.lists(_compound(st.one_of(_EXACT, _OTHER, _JUMPS), jumps=True), min_siz
 
 
 def content_of(code: str) -> tuple[Effect, Evaluator]:
-    """What the model says of the dict that the load gets."""
+    """The contents, according to the model, of the dict that the load gets."""
     tree = Tree(Source("x.py", code.encode()))
     lines = [index for index, line in enumerate(code.split("\n"), 1) if "from_pretrained" in line]
     calls = [
@@ -136,7 +136,7 @@ def content_of(code: str) -> tuple[Effect, Evaluator]:
 
 
 def possible(change: Change, evaluator: Evaluator) -> set[Any]:
-    """What the model says that may be under a key: constants, `...` for nothing, UNSEEN for anything else."""
+    """The possible values of a key according to the model: constants, `...` for none, UNSEEN for anything else."""
     found = {
         value.data if isinstance(value, Value) and value.kind == "const" else UNSEEN
         for value in evaluator.dicts.values(change)
@@ -154,7 +154,7 @@ def allowed(block: list[str], *, inner: bool = True) -> str:
 
 
 def real(code: str) -> dict[str, set[Any]]:
-    """What is under each key, over all runs; none where the load is never reached."""
+    """The values of each key over all runs; none if the load is never reached."""
     try:
         saw = outcomes(code, "a", lambda named, _: dict(named))
     except AssertionError:  # too many ways
@@ -197,7 +197,7 @@ def test_what_branches_and_loops_write_is_told_exactly(block: list[str]) -> None
 @given(ANY, st.integers(0, 3))
 @SLOW
 def test_one_more_way_takes_nothing_back(block: list[str], at: int) -> None:
-    """What may hold still may where one statement can be left out."""
+    """If a statement may be skipped, everything that was possible is still possible."""
     code = allowed(block)
     stmt = block[at % len(block)]
     assume(
@@ -231,7 +231,7 @@ _KINDS = {
 
 
 def calls(code: str) -> int:
-    """How many functions the model calls until it has read the dict: clocks of busy machines lie."""
+    """The number of functions that the model calls to read the dict: times on busy machines are unreliable."""
     count = 0
 
     def counted(frame: object, event: str, argument: object) -> None:

@@ -1,4 +1,4 @@
-"""One dict, read in every way, is seen alike by every rule: what is expected comes from running the code."""
+"""All rules see the same in a dict, however it is built and read; expectations come from running the code."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ _FEW = ("d[k]", "d.get(k)", "**d")
 
 
 class Asked(NamedTuple):
-    """A rule, what it looks at, and when it reports: told what the argument was on each way, `...` where it was missing."""
+    """A rule, its argument, and when it reports, given the argument's value on each path (`...` if missing)."""
 
     key: str
     value: str
@@ -176,7 +176,7 @@ ASKED = {
 
 
 def program(shape: str, reader: str, place: str, asked: Asked) -> tuple[str, dict[str, str]]:
-    """The script, and the modules that it imports."""
+    """The script and the modules that it imports."""
 
     def spelled(text: str) -> str:
         return _spelled(text, asked)
@@ -257,7 +257,7 @@ def test_every_reader_and_rule_sees_what_the_program_does(place: str, shape: str
 
 
 def test_the_expectations_are_not_all_alike() -> None:
-    """The runs tell shapes apart: were they all silent, or all reported, nothing would be shown."""
+    """The results differ between shapes; otherwise the test would show nothing."""
     asked = ASKED["TLP101"]
     expected = []
     for shape in SHAPES:

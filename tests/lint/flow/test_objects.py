@@ -1,4 +1,4 @@
-"""One object, passed on in every way, is the same object to every rule: what is expected comes from running the code."""
+"""All rules follow the same object, however it is passed on; expectations come from running the code."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ PLACES = {
 
 
 class Asked(NamedTuple):
-    """A rule, the load that it looks at, the use of `x` that it asks about, and what the answer has to be."""
+    """A rule, the load and the use of `x` that it examines, and the expected answer."""
 
     load: str
     read: str
@@ -204,12 +204,12 @@ def might_be(shape: str, place: str) -> bool:
 
 
 def is_either(shape: str, place: str) -> bool:
-    """Whether a function reads a name of the module that has had another value before: it may have any of them."""
+    """Whether a function reads a module-level name that was rebound: it may have any of the values."""
     return place == "in a function below" and shape in ("bound anew", "bound before")
 
 
 def is_open(place: str) -> bool:
-    """Whether others may call the reading function with other objects."""
+    """Whether other files may call the function with other objects."""
     return place == "given to a function that is handed on"
 
 

@@ -1,13 +1,17 @@
-"""Settings that come from other modules of the project, and functions known to load."""
+"""Settings from other modules of the project, and configured loading functions."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from telepathy_lint import engine
 from telepathy_lint import rules as registry
+from telepathy_lint.flow.project import _from_outside
+from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.flow.value import Value
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.text import Source
@@ -165,6 +169,55 @@ def test_a_class_of_another_module_that_derives_from_transformers_loads_like_one
     assert found(project, code) == {}
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import own\nown.models.Own.from_pretrained('x')",
+        "import own.models\nown.models.Own.from_pretrained('x')",
+        "import own.models as m\nm.Own.from_pretrained('x')",
+        "from own import models\nmodels.Own.from_pretrained('x')",
+        "import own.models.sub.made\nown.models.sub.made.Own.from_pretrained('x')",
+        "from own import made\nmade.Own.from_pretrained('x')",
+    ],
+)
+def test_a_class_behind_the_modules_that_a_package_imports_itself(project: Path, code: str) -> None:
+    """`from . import models` names a module beside the package that says so, not one beside the script."""
+    (project / "own/models/sub").mkdir(parents=True)
+    (project / "own/__init__.py").write_text("from . import models\nfrom .models.sub import made\n")
+    (project / "own/models/__init__.py").write_text("from .sub import Own\n")
+    (project / "own/models/sub/__init__.py").write_text("from .made import Own\nfrom . import made\n")
+    made = "from transformers import PreTrainedModel\nfrom ... import made\nclass Own(PreTrainedModel): ...\n"
+    (project / "own/models/sub/made.py").write_text(made)
+    assert set(found(project, code)) == {"2:TLP102", "2:TLP104"}
+    (project / "scripts").mkdir()
+    (project / "scripts/models.py").write_text("Own = None")  # is another module
+    assert set(found(project, code, "scripts/run.py")) == {"2:TLP102", "2:TLP104"}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "module", "path", "right"),
+    [
+        (".x", "a.b", "a/b.py", "a.x"),
+        ("..x", "a.b", "a/b.py", "x"),
+        (".x", "a.b", "a/b/__init__.py", "a.b.x"),
+        ("..x.y", "a.b", "a/b/__init__.py", "a.x.y"),
+        (".x", ".b", "b.py", ".x"),
+        ("..x", ".b", "b.py", "..x"),
+        ("...x", "..b", "b/__init__.py", "...x"),
+        (".x", ".", "__init__.py", ".x"),
+        ("...x", "a.b", "a/b.py", None),
+        ("torch.x", "a.b", "a/b.py", "torch.x"),
+    ],
+)
+def test_how_a_relative_import_is_named_from_outside(
+    symbol: str, module: str, path: str, right: str | None
+) -> None:
+    node = ast.Name("x", ast.Load())
+    value = Value("symbol", symbol, node, Context(Tree(Source("x.py", b"")).top, None))
+    seen = _from_outside(value, module, path)
+    assert (seen.kind, seen.data) == (("other", None) if right is None else ("symbol", right))
+
+
 def test_names_passed_on_from_transformers(project: Path) -> None:
     (project / "pkg/hf.py").write_text("from transformers import AutoModel\n")
     code = "from pkg.hf import AutoModel\nm = AutoModel.from_pretrained('x')\n"
@@ -217,7 +270,7 @@ t.AutoModel.from_pretrained("x")
 def test_what_is_said_does_not_depend_on_who_was_linted_before(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file linted under a relative path may have been read before, under its whole one, for a file that imports it."""
+    """A file may be linted by its relative path after it was read by its absolute path for an import."""
     load = "from transformers import AutoModel\nm = AutoModel.from_pretrained('x', device_map=MAP)\n"
     (project / "first.py").write_text("from second import MAP\n" + load)
     (project / "second.py").write_text("MAP = 'auto'\n" + load)

@@ -1,4 +1,4 @@
-"""A client of a few lines for the language server: it speaks the protocol to a real process."""
+"""A minimal client that uses the language server's protocol with a real process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ServerError(Exception):
 
 
 class Client:
-    """Frames, requests and notifications; remembers what the server sent, and answers what it asks."""
+    """Sends requests and notifications, records the server's messages, and answers its requests."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Client:
         self._incoming.put(None)
 
     def receive(self, patience: float = PATIENCE) -> dict[str, Any]:
-        """The next message; a `queue.Empty` where none comes in time."""
+        """The next message; raises `queue.Empty` if none arrives in time."""
         message = self._incoming.get(timeout=patience)
         assert message is not None, (
             f"the server ended: {self.process.stderr and self.process.stderr.read()!r}"
@@ -135,7 +135,7 @@ class Client:
         self.send({"method": method, "params": params})
 
     def settle(self) -> None:
-        """Receive what the server sends on its own until it is quiet for a second."""
+        """Receive the server's messages until there is none for a second."""
         while True:
             try:
                 self.receive(1.0)
@@ -157,7 +157,7 @@ class Client:
         self.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
 
     def wait(self, uri: str) -> list[Any]:
-        """The diagnostics of a document that are published next."""
+        """The next published diagnostics of a document."""
         self.diagnostics.pop(uri, None)
         while uri not in self.diagnostics:
             self.receive()
@@ -181,7 +181,7 @@ class Client:
         return self.request("workspace/executeCommand", params)
 
     def open_notebook(self, uri: str, cells: dict[str, tuple[str, str]], version: int = 1) -> None:
-        """Open a notebook; cells are their URIs with language and text."""
+        """Open a notebook; `cells` maps URIs to language and text."""
         kinds = [{"kind": 1 if cells[name][0] == "markdown" else 2, "document": name} for name in cells]
         notebook = {"uri": uri, "notebookType": "jupyter-notebook", "version": version, "cells": kinds}
         documents = [
@@ -203,7 +203,7 @@ class Client:
     # ---- the end
 
     def close(self) -> int:
-        """Shut the server down; its exit code."""
+        """Shut the server down and return its exit code."""
         self.request("shutdown", None)
         self.notify("exit", None)
         return self.process.wait(timeout=PATIENCE)
@@ -214,7 +214,7 @@ class Client:
 
 
 def applied(text: str, edits: list[Any], encoding: str = "utf-16") -> str:
-    """The text with the protocol's edits made; positions count units of the encoding."""
+    """Apply the protocol's edits to the text; positions count units of the encoding."""
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     codec, size = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}[encoding]
 

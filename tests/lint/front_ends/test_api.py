@@ -1,4 +1,4 @@
-"""The linter for programs: what `telepathy_lint.lint` and `telepathy_lint.fix` take and give."""
+"""The Python API: arguments and results of `telepathy_lint.lint` and `telepathy_lint.fix`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One corpus through every door: command line, flake8, LibCST codemod, pre-commit hook, notebook: equal findings and fixes."""
+"""The same findings and fixes in the command line, flake8, LibCST codemod, pre-commit hook and notebooks."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def by_command_line(*arguments: str) -> list[Finding]:
 
 
 def by_flake8(*arguments: str) -> list[Finding]:
-    """Without --select, which would switch on what is off by default, as it does on the command line."""
+    """Without --select, which would enable rules that are off by default."""
     ran = run(
         "flake8", "--isolated", "--format", "%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s", *arguments
     )
@@ -142,7 +142,7 @@ def test_flake8_takes_its_own_options(corpus: Path) -> None:
 
 
 def test_flake8_leaves_off_by_default_rules_off() -> None:
-    """As the command line does: by prefix, so that asking for the options imports no rule."""
+    """Options have the same prefix as on the command line, so reading them imports no rule."""
 
     class Manager:
         ignored: ClassVar[list[str]] = []
@@ -161,7 +161,7 @@ def test_flake8_leaves_off_by_default_rules_off() -> None:
 
 
 def test_flake8_runs_the_rules_that_are_asked_for(tmp_path: Path) -> None:
-    """Rules that flake8 would not report are not run: asking for one, in any of its ways, must bring it back."""
+    """Rules that flake8 would not report do not run, but any way to enable one must have an effect."""
     script = tmp_path / "load.py"
     script.write_text(
         "from transformers import AutoModel\n\nm = AutoModel.from_pretrained('x', device_map='auto')\n"
@@ -184,7 +184,7 @@ def test_flake8_reports_a_file_that_cannot_be_linted(corpus: Path) -> None:
     assert [(row, code) for _, row, _, code, _ in by_flake8("off.py")] == [(1, "TLP000")]
 
 
-def test_a_file_that_only_calls_a_configured_function_is_seen_through_every_door(corpus: Path) -> None:
+def test_a_file_that_only_calls_a_configured_function_is_found_by_every_front_end(corpus: Path) -> None:
     (corpus / "telepathy-lint.toml").write_text(
         'wrappers = ["house.models.fetch"]\nloader = {module = "house.loading", load-model = "open_model"}\n'
     )
@@ -275,7 +275,7 @@ def test_a_codemod_warns_about_what_it_cannot_do(corpus: Path) -> None:
 
 
 def hooks() -> dict[str, dict[str, str]]:
-    """The hooks by id; the file is flat enough to be read without a YAML library."""
+    """The hooks by id; the file is simple enough to be read without a YAML library."""
     text = (ROOT / ".pre-commit-hooks.yaml").read_text()
     parts = re.split(r"^- ", text, flags=re.MULTILINE)[1:]
     read = [dict(re.findall(r"^ *(\w+): (.*)$", part, re.MULTILINE)) for part in parts]
@@ -306,7 +306,7 @@ def test_the_hooks_find_and_fix_the_same(corpus: Path) -> None:
 
 
 def test_a_notebook_gives_what_its_code_gives_as_a_file(corpus: Path) -> None:
-    """The same statements in cells: the same findings, and the cells together the same text."""
+    """The same statements in cells have the same findings, and the same text after fixing."""
     text = dedent(CORPUS["train.py"])
     parts = re.split(r"(?<=\n)(?=import torch|KWARGS|model =|other =)", text)
     assert len(parts) == 5

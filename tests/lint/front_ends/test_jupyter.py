@@ -1,4 +1,4 @@
-"""What JupyterLab finds of the linter: the server's description, and the extension that makes the fixes."""
+"""How JupyterLab finds the linter: the server's description, and the extension that applies fixes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language server, spoken to over its own protocol by a client of a few lines."""
+"""The language server, tested through its protocol with a minimal client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PULLS = {"textDocument": {"publishDiagnostics": {}, "diagnostic": {"dynamicRegis
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One server for all tests: what it is told of a document stays with that document."""
+    """One server for all tests; each test has its own documents."""
     one = Client(tmp_path_factory.mktemp("workspace"))
     yield one
     one.close()

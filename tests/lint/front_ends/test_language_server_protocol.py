@@ -1,4 +1,4 @@
-"""What clients differ in: how they end, ask for diagnostics, resolve actions, hold notebooks, run commands."""
+"""Differences between clients: shutdown, diagnostics, action edits, notebooks, commands."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_edits_are_made_when_an_action_is_chosen(tmp_path: Path) -> None:
 
 
 def test_every_fix_that_is_offered_has_edits() -> None:
-    """Where edits are made later, a title is offered before: without any edits it would be a button that does nothing."""
+    """If edits are computed later, only the title is sent at first; an action without edits would do nothing."""
     fixtures = sorted((Path(__file__).parents[3] / "fixtures" / "rules").rglob("bad*.py"))
     offered = [
         (fixture.name, violation)
@@ -265,7 +265,7 @@ def test_cells_that_come_and_go(tmp_path: Path, notebook: str) -> None:
 
 
 def test_notebooks_are_sent_until_the_client_asks_for_a_cell(tmp_path: Path, notebook: str) -> None:
-    """VS Code's library says that it asks, and does so for text documents only, up to its version 9."""
+    """Up to version 9, VS Code's library claims to pull diagnostics, but only does so for text documents."""
     client = Client(tmp_path, None, PULLS)
     client.open_notebook(notebook, CELLS)
     assert len(client.wait(SECOND)) == 1
@@ -364,7 +364,7 @@ def test_debug_information_by_command(tmp_path: Path) -> None:
 
 
 def test_typing_is_not_kept_waiting(tmp_path: Path) -> None:
-    """A question that needs no linting is answered while a large file is linted."""
+    """A request that needs no linting is answered while a large file is linted."""
     client = Client(tmp_path)
     uri = (tmp_path / "a.py").as_uri()
     client.open((tmp_path / "warm.py").as_uri(), TEXT)

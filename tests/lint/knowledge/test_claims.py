@@ -1,7 +1,7 @@
-"""What the rules say of transformers, asked of the transformers that is installed.
+"""Tests what the rules claim about transformers with the installed version.
 
-`telepathy_lint/knowledge/load_arguments.py` has one column for 4.57 and one for 5; each test takes the column of the installed
-version, so the suite runs once in an environment of each major.
+`telepathy_lint/knowledge/load_arguments.py` has a column for 4.57 and one for 5. Each test uses the column of the
+installed version, so the suite runs in an environment for each major version.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def bert_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tokenizer that exists slow and fast."""
+    """A tokenizer with a slow and a fast version."""
     folder = tmp_path_factory.mktemp("bert")
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]))
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
@@ -83,7 +83,7 @@ def bert_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def outcome(load: Callable[..., Any], name: str, value: Any) -> Outcome:
-    """What becomes of an argument: compared with the same call without it."""
+    """The outcome of an argument, compared with the same call without it."""
     plain = load()
     changed: Any = None
     with listening() as seen:
@@ -279,7 +279,7 @@ def test_max_memory_alone_means_nothing(llama: str) -> None:
 
 
 def test_flash_attention_has_no_float32(llama: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library's own check, asked as if the package were installed."""
+    """The library's own check, with the package reported as installed."""
     import transformers as t
     from transformers import modeling_utils
 

@@ -1,6 +1,6 @@
-"""What the rules about generating and training say of transformers, tried on it: tiny models, no network.
+"""Tests what the rules about generation and training claim about transformers, with tiny models and no network.
 
-Each test is one sentence of a rule's documentation, and holds in both majors unless it says otherwise.
+Each test is one sentence of a rule's documentation, and holds in both major versions unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ NEUTRAL = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "typical_p": 1.0}
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that ships sampling, as chat models do."""
+    """A checkpoint with sampling settings, like chat models."""
     return checkpoints.build("llama", tmp_path_factory.mktemp("chat"), dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that ships nothing but its special tokens, as base models do."""
+    """A checkpoint with special tokens and no other settings, like base models."""
     return checkpoints.build(
         "llama", tmp_path_factory.mktemp("plain"), dtype="float32", shipped={}, stop_ids=[]
     )
@@ -56,7 +56,7 @@ def generated(model: Any, inputs: Any, seed: int = 0, **arguments: Any) -> list[
 
 
 def masked(path: Path, pad: str) -> list[int]:
-    """The labels that the collator makes of a text with its end-of-sequence token."""
+    """The collator's labels for a text with its end-of-sequence token."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     tokenizer.pad_token = pad
     collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm=False)
@@ -83,7 +83,7 @@ def test_without_do_sample_the_checkpoint_decides_whether_it_samples(chat: Path,
 
 
 def test_without_a_length_it_stops_after_twenty_tokens(plain: Path) -> None:
-    """Beside the prompt; in the oldest releases supported, with it."""
+    """Without counting the prompt; in the oldest supported releases, including it."""
     inputs = prompt(plain, "a b c")
     assert len(generated(load(plain), inputs, do_sample=False)) in (20, 20 - inputs["input_ids"].shape[1])
 
@@ -99,7 +99,7 @@ def test_greedy_decoding_ignores(name: str, chat: Path) -> None:
 
 
 def complaint(config: Any) -> str:
-    """What transformers says against a generation config: an error where `validate` can be strict, else a warning."""
+    """transformers' complaint about a generation config: an error if `validate` can be strict, else a warning."""
     strict = {"strict": True} if "strict" in inspect.signature(config.validate).parameters else {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -177,7 +177,7 @@ def test_right_padding_changes_what_the_shorter_text_is_continued_with(plain: Pa
 
 
 def step(path: Path, frozen: bool) -> tuple[Any, Any]:
-    """One backward pass through a model in evaluation mode, from a bridge that feeds it."""
+    """One backward pass through a model in evaluation mode, with inputs from a bridge."""
     model = load(path).eval()
     if frozen:
         model.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What TLP106 and TLP108 say of loaded models, tried on transformers: tiny models, no network; in both majors."""
+"""Tests what TLP106 and TLP108 claim about loaded models, with tiny models and no network; in both major versions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_device_beside_a_device_map_raises_in_4_and_wins_in_5(llama: str) -> N
 
 
 def test_a_pipeline_does_not_move_a_model_that_a_device_map_has_placed(llama: str) -> None:
-    """transformers 5 sets no map on a model that is all on one device, where moving changes nothing."""
+    """transformers 5 sets no map on a model that is on one device, where moving changes nothing."""
     model = transformers.AutoModelForCausalLM.from_pretrained(llama, device_map="auto")
     model.hf_device_map = {"model.embed_tokens": "cpu", "": "disk"}
     with pytest.raises(ValueError, match="cannot be moved to a specific device"):
@@ -74,7 +74,7 @@ def test_a_pipeline_does_not_move_a_model_that_a_device_map_has_placed(llama: st
 
 
 def test_quantized_models_refuse_casts(llama: str) -> None:
-    """The methods look at these two attributes and at nothing else."""
+    """The methods check only these two attributes."""
     from transformers.utils.quantization_config import QuantizationMethod
 
     model = transformers.AutoModelForCausalLM.from_pretrained(llama)

@@ -1,4 +1,4 @@
-"""What the rules of the loads say, and on which values they hang."""
+"""The messages of the rules about loads, and the values they depend on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD = "import numpy, torch\nfrom transformers import AutoModel, AutoModelForCau
 
 
 def said(code: str, rule: str, target: str | None = None) -> list[str]:
-    """The messages of a rule by the letter, in the order of the text."""
+    """The messages of a rule with `strict`, in the order of the text."""
     source = Source("script.py", (HEAD + code).encode())
     found = engine.lint(source, registry.select([rule]), Settings(target_transformers=target, strict=True))
     return [one.message for one in found]
@@ -122,7 +122,7 @@ def test_the_attention_that_transformers_picks_is_named_where_the_class_is_known
 
 
 def test_the_cost_of_float32_is_said_only_where_it_costs() -> None:
-    """A checkpoint that is itself in float32 is no smaller otherwise; an unknown one has no numbers."""
+    """A float32 checkpoint has no additional cost; an unknown one has no numbers."""
     code = "from transformers import AutoModelForCausalLM\nm = AutoModelForCausalLM.from_pretrained('{}')\n"
     (half,) = telepathy_lint.lint(code.format("Qwen/Qwen2.5-7B"), select=["TLP102"])
     assert "(28.4 GiB instead of 14.2 for Qwen2.5-7B)" in half.message
@@ -208,11 +208,11 @@ def test_what_a_wrapper_writes_is_reported_there_alone(rule: str, argument: str)
     [
         ("load_in_4bit=True", "pass quantization_config=BitsAndBytesConfig(...)"),
         ("load_in_4bit=FOUR", "pass quantization_config=BitsAndBytesConfig(...)"),
-        ("load_in_4bit=False", "leave it out"),
+        ("load_in_4bit=False", "remove it"),
         ("from_tf=True", "convert the checkpoint with transformers 4 first"),
-        ("from_tf=False", "leave it out"),
-        ("use_flash_attention_2=False", "leave it out"),
-        ("use_auth_token=False", "the name is token"),
+        ("from_tf=False", "remove it"),
+        ("use_flash_attention_2=False", "remove it"),
+        ("use_auth_token=False", "use token"),
     ],
 )
 def test_a_switch_that_is_off_is_only_to_be_left_out(argument: str, advice: str) -> None:

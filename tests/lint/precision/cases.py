@@ -1,7 +1,7 @@
-"""What must be reported in small pieces of code, and what must not.
+"""Short pieces of code, with what must be reported and what must not.
 
-A comment `#> 102 104` says that exactly TLP102 and TLP104 are reported for a call that starts on its line; a line without
-one has nothing reported. `CASES` is a list of (name, code, expected), where expected is a set of "line:code".
+A comment `#> 102 104` says that exactly TLP102 and TLP104 are reported for a call that starts on its line; nothing is
+reported on other lines. `CASES` is a list of (name, code, expected), where expected is a set of "line:code".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _HEAD = "import torch\nimport transformers\nfrom transformers import AutoModel, 
 
 
 def _read(code: str) -> tuple[str, set[str]]:
-    """The code without its marks, and what they say."""
+    """The code without its marks, and the expectations in them."""
     lines, expected = [], set()
     for number, line in enumerate(code.splitlines(), 1):
         mark = _MARK.search(line)
@@ -432,6 +432,12 @@ pipeline("text-generation", model=load_model("x"))
 from transformers import pipeline
 def load(thing):
     return pipeline("text-generation", model=thing)
+=== pipeline given a parameter whose default is an id
+from transformers import pipeline
+def transcriber(model="openai/whisper-base.en", other=None, empty=""):
+    pipeline("automatic-speech-recognition", model=other)
+    pipeline("automatic-speech-recognition", model=empty)
+    return pipeline("automatic-speech-recognition", model=model, device_map={"": 0})  #> 101 102 104
 === pipeline with an id of a widget
 import streamlit as st
 from transformers import pipeline

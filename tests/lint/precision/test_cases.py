@@ -1,4 +1,4 @@
-"""The scan and the loading rules on small pieces of code, one claim each."""
+"""The scan and the rules about loads, with short pieces of code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_file(code: str, expected: set[str]) -> None:
 
 
 def test_nothing_of_a_file_waits_for_a_collection() -> None:
-    """There is none while files are linted: what points back at its tree would fill the memory."""
+    """Garbage collection is off while files are linted, so reference cycles would fill the memory."""
     gc.collect()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""The contract of a rule: every malformed definition is refused, with what is wrong; findings are one each."""
+"""The interface of rules: malformed definitions are refused with a clear message; findings are separate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROSE = f"{EXAMPLES}\nFix safety: it changes numbers.\n"
 
 
 def meta(**fields: Any) -> Meta:
-    """A description that holds, but for the fields given."""
+    """A valid `Meta`, except for the given fields."""
     whole: dict[str, Any] = {
         "code": "TLP999", "name": "loud-thing", "message": "too loud", "since": "0.1.0", "kinds": ("model",), "default": False,
         **fields,
@@ -40,7 +40,7 @@ def repairs(self: Rule) -> Repair:
 
 
 def define(**body: Any) -> type[Rule]:
-    """A rule with this body, beside what every rule has."""
+    """A rule with this body, in addition to the required parts."""
     return type("Loud", (Rule,), {"__doc__": EXAMPLES, "meta": meta(), "check": yields, **body})
 
 
@@ -53,20 +53,23 @@ def test_a_whole_definition_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"code": "TLP777"}, "'TLP777' is no rule code"),
-        ({"code": "TLP99"}, "'TLP99' is no rule code"),
-        ({"name": "no-thing"}, "must read after 'allow'"),
-        ({"name": "Loud-Thing"}, "must read after 'allow'"),
-        ({"message": ""}, "message '' must be text"),
-        ({"message": "too loud:"}, "message 'too loud:' must be text without a stop or colon"),
+        ({"code": "TLP777"}, "'TLP777' is not a rule code"),
+        ({"code": "TLP99"}, "'TLP99' is not a rule code"),
+        ({"name": "no-thing"}, "must read well after 'allow'"),
+        ({"name": "Loud-Thing"}, "must read well after 'allow'"),
+        ({"message": ""}, "message '' must not be empty"),
+        (
+            {"message": "too loud:"},
+            "message 'too loud:' must not be empty, or begin or end with a space, full stop or colon",
+        ),
         ({"since": "soon"}, "since 'soon' is not a version"),
         ({"kinds": ()}, "at least one kind"),
         ({"kinds": "model"}, "kinds must be a tuple"),
         ({"kinds": ("model", "modle")}, "unknown kind 'modle'; the kinds are model, tokenizer"),
-        ({"kinds": ("model", "model")}, "kind 'model' is named twice"),
+        ({"kinds": ("model", "model")}, "kind 'model' is listed twice"),
         ({"fix": "display"}, "unknown fix 'display'"),
         ({"fix": "sure"}, "unknown fix 'sure'"),
-        ({"setting": "dtype"}, "setting 'dtype' is there for a fix"),
+        ({"setting": "dtype"}, "setting 'dtype' needs a fix"),
         ({"setting": "nonsense", "fix": "safe"}, "unknown setting 'nonsense'; settings are device_map"),
         ({"setting": "dtype", "fix": "safe", "kinds": ("model", "generate")}, "rewrites loads"),
         ({"default": True}, "off by default"),
@@ -99,7 +102,7 @@ def takes_less(self: Rule, site: Site) -> Iterator[Finding]:
         ({"__doc__": None}, "no 'Bad:' example"),
         ({"__doc__": "Something.\n\nBad:\n\n    a\n"}, "no 'Good:' example"),
         ({"meta": meta(fix="safe")}, "fix='safe' needs a method `repair` or a `setting`"),
-        ({"meta": meta(fix="unsafe"), "repair": repairs}, "demands a 'Fix safety:' paragraph"),
+        ({"meta": meta(fix="unsafe"), "repair": repairs}, "needs a 'Fix safety:' paragraph"),
         ({"repair": repairs}, "has `repair`, but its `meta` has no `fix`"),
         ({"safety": lambda self, site: "safe"}, "has `safety`, but its `meta` has no `fix`"),
         ({"withheld": lambda self, site, settings: None}, "has `withheld`, but its `meta` has no `fix`"),

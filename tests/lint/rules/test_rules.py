@@ -51,7 +51,7 @@ def source(text: str, path: str = "script.py") -> Source:
 
 
 def read(path: Path) -> tuple[Source, list[Place]]:
-    """The file without its expectations, and these."""
+    """The file without its expectations, and the expectations."""
     text = path.read_text(encoding="utf-8")
     expected = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[Source, list[Place]]:
 
 
 def with_expectations(text: str, found: list[Place]) -> str:
-    """A fixture's text with these expectations beside its lines, instead of those that it has."""
+    """A fixture's text with these expectations instead of its own."""
     lines = _EXPECTED.sub("", text).split("\n")
     for number, line in enumerate(lines, 1):
         if told := ", ".join(f"{code}: {column}" for at, column, code in found if at == number):
@@ -80,7 +80,7 @@ def settings(where: Source, style: FixStyle = "loader") -> Settings:
 
 @cache
 def unused_in(text: str) -> tuple[UnusedModel, ...]:
-    """What a look at the whole project finds where the code is the project."""
+    """The unused models if this code is the whole project."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "script.py")
         path.write_text(text, encoding="utf-8")
@@ -168,7 +168,7 @@ def test_what_the_default_leaves_out_is_reported_strictly(path: Path) -> None:
 
 
 def test_one_fact_is_one_finding() -> None:
-    """TLP203 says of a call what TLP105 says of its model: both only where the rules are meant by the letter."""
+    """TLP203 and TLP105 report the same fact, so both are only reported with `strict`."""
     code = source(
         "from transformers import AutoModelForCausalLM\n"
         "model = AutoModelForCausalLM.from_pretrained('gpt2')\n"
@@ -184,7 +184,7 @@ def test_one_fact_is_one_finding() -> None:
 
 
 def pieces(path: Path) -> list[Any]:
-    """Each function of a good file by itself, with the imports: what one does may keep the rule from looking at the others."""
+    """Each function in a good file separately, with the imports: one function may hide findings in the others."""
     where, _ = read(path)
     lines = where.text.splitlines(keepends=True)
     imports, functions = "", []
@@ -221,7 +221,7 @@ def test_fixed(path: Path, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("style", ["loader", "inline"])
 @pytest.mark.parametrize("path", [*BAD, *GOOD], ids=name)
 def test_fixes_parse_and_settle(path: Path, style: FixStyle) -> None:
-    """With all rules, which is more than the fixture is about."""
+    """With all rules, not only the fixture's."""
     where, _ = read(path)
     given = settings(where, style)
     for rules in (only(path.parent.name), all_rules()):
@@ -247,7 +247,7 @@ def test_safe_fixes_are_a_part_of_all_fixes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", BAD, ids=name)
 def test_noqa_stops_the_report_and_the_fix(path: Path) -> None:
-    """On the line at which the finding points, as flake8 has it."""
+    """On the line that the finding points to, as in flake8."""
     where, expected = read(path)
     lines = where.text.split("\n")
     for number, _, code in expected:

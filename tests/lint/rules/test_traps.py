@@ -41,7 +41,7 @@ def outcome(data: bytes, path: str = "x.py", style: Literal["loader", "inline"] 
 
 
 def settled(path: str, data: bytes, result: FileResult) -> None:
-    """The fixed file parses, and is left alone by the next fix."""
+    """The fixed file parses, and a second fix does not change it."""
     assert result.output is not None and result.output != data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -187,7 +187,7 @@ def test_whatever_the_code_looks_like(name: str, style: Literal["loader", "inlin
 
 
 def test_syntax_of_a_newer_python_is_said_to_be_that() -> None:
-    """Whatever this interpreter cannot read yet; the newest one gets something that no release reads."""
+    """Syntax that this interpreter cannot parse; for the newest one, syntax that no release can parse."""
     newest = {
         (3, 10): "try: pass\nexcept* E: pass\n",
         (3, 11): "type X = int\n",
@@ -211,7 +211,7 @@ def test_a_load_in_a_t_string_is_left_alone() -> None:
 @pytest.mark.parametrize(
     "above",
     [
-        'import os\nos.environ["CUDA_VISIBLE_DEVICES"] = "0"\n',
+        'import os\nos.environ["CUDA_VISIBLE_DEVICES"] = "0,1"\n',
         'import sys\nsys.path.insert(0, "src")\nimport mine\n',
         '"""Doc."""\nfrom __future__ import annotations\n',
         '__all__ = ["m"]\n',
@@ -238,7 +238,7 @@ def test_a_name_that_is_taken_is_not_shadowed() -> None:
 
 
 def test_a_noqa_that_the_fix_made_useless_is_said() -> None:
-    """The rewrite takes care of TLP101; what silenced another finding of the call silences nothing then."""
+    """The rewrite fixes TLP101; a comment for another finding at the call then suppresses nothing."""
     rules = registry.select(["TLP101", "TLP102"])
     data = (
         f"{CLASSES}m = AutoModel.from_pretrained(  # noqa: TLP103\n    'gpt2', device_map='auto')\n".encode()

@@ -1,4 +1,4 @@
-"""Everything around a run that can go wrong: killed while it writes, no room, no permission, others at the same files."""
+"""Everything that can go wrong in a run: killed while writing, no space, no permission, concurrent changes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(name: str, text: str = LOAD) -> Path:
 
 
 def fixed(text: str = LOAD) -> str:
-    """What fixing makes of a file."""
+    """The fixed text of a file."""
     path = write("aside/to_be_fixed.py", text)
     assert quietly(FIX, "aside") in (0, 1)
     after = path.read_text()
@@ -50,12 +50,12 @@ def fixed(text: str = LOAD) -> str:
 
 
 def quietly(arguments: tuple[str, ...], *more: str) -> int:
-    """Run in a process of its own; its exit code, or minus the signal that ended it."""
+    """Run in a separate process; returns its exit code, or minus the signal that ended it."""
     return waited(child(lambda: cli.run([*arguments, *more])))
 
 
 def child(work: Callable[[], int]) -> int:
-    """Fork, which is faster than starting Python; the process id."""
+    """Fork, which is faster than starting Python; returns the process id."""
     pid = os.fork()
     if not pid:
         code = 99
@@ -74,7 +74,7 @@ def waited(pid: int) -> int:
 
 
 def unprivileged() -> list[str]:
-    """What makes file permissions count for a command, also for root."""
+    """A command prefix with which file permissions apply even to root."""
     if os.geteuid() != 0:
         return []
     command = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
@@ -93,7 +93,7 @@ def run(*arguments: str, before: tuple[str, ...] = (), **options: Any) -> subpro
 
 
 def at_step(step: int, sent: signal.Signals, work: Callable[[], Any]) -> int:
-    """Work during which this process is sent a signal at the `step`th line of what writes files."""
+    """Run `work`; this process gets a signal at the `step`th line of the code that writes files."""
     seen = 0
     original = writing.write_back
 
@@ -118,14 +118,14 @@ def at_step(step: int, sent: signal.Signals, work: Callable[[], Any]) -> int:
 
 
 def killed(step: int, work: Callable[[], Any]) -> int:
-    """Work that is killed at a step, in a process of its own; its exit code."""
+    """Run work that is killed at a step, in a separate process; returns its exit code."""
     code = waited(child(lambda: at_step(step, signal.SIGKILL, work)))
     assert code in (0, 1, -signal.SIGKILL)
     return code
 
 
 def stopped(step: int, work: Callable[[], Any]) -> int:
-    """Work that stops at a step until somebody lets it go on; the process id."""
+    """Start work that stops at a step until it is continued; returns the process id."""
     return child(lambda: at_step(step, signal.SIGSTOP, work))
 
 
@@ -209,7 +209,7 @@ def test_what_a_killed_run_left_goes_when_the_next_one_writes_there() -> None:
 
 
 def test_what_a_living_run_writes_is_left_to_it() -> None:
-    """A run is stopped at each step of writing while another cleans up; it goes on as if nothing had been."""
+    """A run is stopped at each step of writing while another one cleans up; then it continues normally."""
     for step in range(1, 1000):
         write("one.py", "old\n")
         pid = stopped(step, lambda: writing.write_back("one.py", b"new\n", b"old\n"))
@@ -258,7 +258,7 @@ def test_on_a_full_disk_files_stay_as_they_are(small_disk: Path) -> None:
 
 
 def test_where_a_file_may_not_grow_it_stays_as_it_was() -> None:
-    """A limit stops the write in its middle, in the new file and in one written in place."""
+    """A limit stops the write halfway, in a new file and in one that is overwritten."""
     text = LOAD + "# ballast\n" * 100
     for name in ("a.py", "b.py"):
         write(name, text)

@@ -1,4 +1,4 @@
-"""Each state of a file is scanned once and parsed once, whatever a run wants to know of it."""
+"""Each state of a file is scanned and parsed once, with all options."""
 
 from __future__ import annotations
 

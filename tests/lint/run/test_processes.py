@@ -1,4 +1,4 @@
-"""Work spread over processes: a result for every item, in order, whatever happens to a process."""
+"""Work in several processes: a result for each item, in order, even if processes die."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def double(item: int) -> int:
 
 
 def wait_for(path: Path) -> None:
-    """Until another process has made the file, which it does at once."""
+    """Wait until another process has created the file."""
     for _ in range(20_000):
         if path.exists():
             return

@@ -1,4 +1,4 @@
-"""What the scan knows of a site, where no rule's finding would show it: ids, sizes of argument lists, whose object it is."""
+"""Properties of sites that no rule's finding shows: ids, argument lists, the objects of calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sites(code: str, *kinds: str) -> list[Site]:
 
 
 def kept(code: str, *select: str) -> list[int]:
-    """The lines, of the code alone, that the rules report by the letter."""
+    """The lines, in the code alone, that the rules report with `strict`."""
     found = engine.lint(
         Source("s.py", (IMPORTS + code).encode()), registry.select(select), Settings(strict=True)
     )

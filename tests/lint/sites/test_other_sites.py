@@ -1,4 +1,4 @@
-"""Sites that are no load of weights: what comes with a model, moves of placed models, cache paths."""
+"""Sites that do not load weights: configs and processors, moves of placed models, cache paths."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_file_that_only_sets_a_path_is_looked_at() -> None:
 
 
 def test_two_modules_behind_one_import() -> None:
-    """Further names of the import itself come before the line that is added behind it."""
+    """Additional names in the import itself are added before the line after it."""
     code = """\
 from transformers import AutoModel, GenerationConfig
 model = AutoModel.from_pretrained("gpt2", load_in_8bit=True, generation_config=GenerationConfig(num_beams=2))

@@ -1,4 +1,4 @@
-"""TLP305: every figure is the planner's, for the configured GPU, and asking it imports no torch."""
+"""TLP305: all numbers come from the planner, for the configured GPU, and without importing torch."""
 
 from __future__ import annotations
 

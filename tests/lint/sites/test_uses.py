@@ -1,4 +1,4 @@
-"""What a file does with what it loads: which files are looked at, how safe the fixes are, what is followed how far."""
+"""Uses of loaded objects: which files are scanned, how safe fixes are, how far objects are followed."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_dict_under_self_holds_what_was_written_into_it_before() -> None:
 
 
 def lines(code: str, *select: str) -> list[int]:
-    """The lines that are reported, of the code below the imports."""
+    """The reported lines, in the code below the imports."""
     return [violation.line - 1 for violation in found(HEADER + code, *select)]
 
 
@@ -436,4 +436,4 @@ def test_what_does_not_reach_a_pipelines_model() -> None:
         "from transformers import pipeline\npipeline('text-generation', 'a/b', attn_implementation='sdpa')\n"
     )
     (one,) = found(code, "TLP108")
-    assert "belongs into model_kwargs" in one.message
+    assert "put it into model_kwargs" in one.message

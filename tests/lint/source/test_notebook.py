@@ -1,4 +1,4 @@
-"""Notebooks: joined cells, hidden magics, places by cell, and writing back nothing but the changed lines."""
+"""Notebooks: joined cells, hidden magics, positions in cells, and writing only changed lines."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_cell_of_another_language_is_hidden_whole(magic: str) -> None:
     ],
 )
 def test_a_session_pasted_with_its_prompts_is_passed_over(cell: str) -> None:
-    """IPython takes the prompts off: such a cell runs."""
+    """IPython removes the prompts, so such a cell runs."""
     source = opened("a = 1\n", cell, "b = 2\n")
     assert source.problems == () and len(source.tree.body) == 2
 
@@ -456,7 +456,7 @@ def test_what_is_no_timed_assignment_is_hidden(line: str) -> None:
 
 
 def test_a_cell_shows_nothing_new() -> None:
-    """Found by running the programs in IPython: what `apply_generation_config` returns was the cell's value."""
+    """Found by running the programs in IPython: the result of `apply_generation_config` became the cell's value."""
     load = "model = AutoModelForCausalLM.from_pretrained('x', torch_dtype='bfloat16')"
     source = _notebook([TIMED[0], f"{load}\n", f"{load}\nx = 1"])
     fixed = engine.fix(source, select(["TLP105"]), Settings()._replace(fix_style="inline"), unsafe=True)

@@ -1,4 +1,4 @@
-"""Suppression comments: flake8's reading of `noqa` compared with flake8 itself, and the forms that are ours."""
+"""Suppression comments: `noqa` compared with flake8 itself, and our own comments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MARK = "LOAD"
 
 
 def findings(source: Source, code: str = "TLP101", name: str = "hardcoded-device-map") -> list[Violation]:
-    """A violation at every mark, without a call around it."""
+    """A violation at each mark, without a call around it."""
     found, start = [], -1
     while (start := source.text.find(MARK, start + 1)) >= 0:
         end = start + len(MARK)
@@ -40,7 +40,7 @@ def findings(source: Source, code: str = "TLP101", name: str = "hardcoded-device
 
 
 def left(text: str, code: str = "TLP101") -> list[int]:
-    """Lines whose violation is still reported."""
+    """The lines whose violation is still reported."""
     source = Source.from_text("x.py", text)
     return [violation.line for violation in unsuppressed(source, findings(source, code))]
 
@@ -110,7 +110,7 @@ def filled(text: str, code: str) -> str:
 
 
 def test_noqa_is_read_as_flake8_reads_it(tmp_path: Path) -> None:
-    """One flake8 process for all cases: a file each."""
+    """A single flake8 process for all cases, with a file for each."""
     for number, text in enumerate(AS_FLAKE8.values()):
         (tmp_path / f"case{number:02}.py").write_bytes(filled(text, "F821").encode())
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""A hub on localhost: enough of huggingface.co's answers to download, refuse and fail for real, without a network."""
+"""A hub on localhost that gives enough of huggingface.co's answers for downloads, refusals and failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def serve(repositories: dict[str, Path | str]) -> Iterator[str]:
-    """Serve folders as repositories; a text instead of a folder is the X-Error-Code of a refusal. Yields the endpoint."""
+    """Serve folders as repositories; a string instead of a folder is the X-Error-Code of a refusal. Yields the endpoint."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

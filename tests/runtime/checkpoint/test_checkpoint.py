@@ -1,4 +1,4 @@
-"""Reading checkpoints without torch: exact sizes from headers, and damage told instead of guessed over."""
+"""Reading checkpoints without torch: exact sizes from headers, and clear errors for damage."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_files_transformers_prefers(tmp_path: Path) -> None:
 
 def test_damage_is_named(tmp_path: Path) -> None:
     file = write(tmp_path / "model.safetensors", TENSORS, data=False)
-    with pytest.raises(UnreadableError, match=r"model\.safetensors is cut short"):
+    with pytest.raises(UnreadableError, match=r"model\.safetensors is truncated"):
         checkpoint.read(tmp_path)
     file.write_bytes(b"1234")
     with pytest.raises(UnreadableError, match="too short"):
@@ -91,7 +91,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="claims a header of 1000000000000 bytes in a file of 10"):
         checkpoint.read(tmp_path)
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(UnreadableError, match="holds no JSON object"):
+    with pytest.raises(UnreadableError, match="does not contain a JSON object"):
         checkpoint.config(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
 def test_any_bytes_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, framed: bool
 ) -> None:
-    """Whatever is in the file, the answer is a header or UnreadableError, never another exception."""
+    """For any content, the result is a header or UnreadableError, never another exception."""
     file = tmp_path_factory.getbasetemp() / "any.safetensors"
     file.write_bytes(struct.pack("<Q", len(content)) + content if framed else content)
     try:
@@ -144,7 +144,7 @@ def test_bytes_on_the_device(tmp_path: Path, dtype: Any, keywords: dict[str, Any
 
 
 def test_a_plan_from_headers_alone(tmp_path: Path) -> None:
-    """17 GB of weights that are not there: the header is enough to see that they do not fit on 16 GB."""
+    """17 GB of missing weights: the header is enough to see that they do not fit in 16 GB."""
     write(tmp_path / "model.safetensors", {"a": ("BF16", [8_500_000_000])}, data=False)
     file = tmp_path / "model.safetensors"
     with file.open("r+b") as stream:

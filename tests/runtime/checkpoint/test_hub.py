@@ -1,7 +1,7 @@
-"""Loads by id from a hub: downloaded, gated, missing, offline, onto a full disk and into a cache that takes no files.
+"""Loads from a hub by id: downloaded, gated, missing, offline, with a full disk, with a read-only cache.
 
-The hub is a server on localhost. huggingface_hub reads its variables once, so the loads run in processes of their own: one
-with the network and one without.
+The hub is a server on localhost. huggingface_hub reads its variables once, so the loads run in two separate
+processes: one with the network and one without.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def mount(folder: Path, *options: str) -> bool:
 
 @pytest.fixture(scope="module")
 def mounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """A disk of 64 KB, less than the weights, and a cache that a test may remount read-only. Empty without root."""
+    """A disk of 64 KB, smaller than the weights, and a cache that a test can remount read-only. Empty without root."""
     root = tmp_path_factory.mktemp("mounts")
     made = {}
     for name in ("small", "smaller"):
@@ -86,7 +86,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def online(checkpoints: Checkpoints, mounts: dict[str, Path], home: Path) -> dict[str, Any]:
-    """What came of each load in a process with the network."""
+    """The results of the loads in a process with the network."""
     repositories: dict[str, Path | str] = {
         "org/tiny": checkpoints("llama", pad="present"),
         "org/partial": checkpoints("llama", pad="reserved"),
@@ -116,7 +116,7 @@ def online(checkpoints: Checkpoints, mounts: dict[str, Path], home: Path) -> dic
 
 @pytest.fixture(scope="module")
 def offline(online: dict[str, Any], home: Path) -> dict[str, Any]:
-    """What came of each load in a process without the network, from the cache that `online` left, now read-only."""
+    """The results of the loads in a process without the network, with the cache of `online`, now read-only."""
     for weights in (home / "hub" / "models--org--partial" / "snapshots" / COMMIT).glob("*.safetensors"):
         weights.unlink()
     steps: list[Step] = [
@@ -164,7 +164,7 @@ def test_a_disk_too_small_is_seen_before_the_download(
 
 
 def test_a_disk_that_fills_up_during_the_download(online: dict[str, Any], mounts: dict[str, Path]) -> None:
-    """Four Nones ask nothing beforehand: the download itself runs into the end of the disk."""
+    """With four None nothing is checked before; the download itself fills the disk."""
     if not mounts:
         pytest.skip("mounting a small file system needs root")
     error = online["small disk, four Nones"]
@@ -175,7 +175,7 @@ def test_a_disk_that_fills_up_during_the_download(online: dict[str, Any], mounts
 @pytest.mark.slow
 def test_offline_with_and_without_cache(offline: dict[str, Any], home: Path) -> None:
     assert offline["cached"] == {"class": "LlamaForCausalLM", "revision": COMMIT}
-    for key, state in (("partial", "only part of the files is"), ("absent", "nothing of it is")):
+    for key, state in (("partial", "only some of the files are"), ("absent", "none of the files are")):
         assert offline[key]["error"] == "OfflineError"
         assert (
             f"HF_HUB_OFFLINE forbids the network and {state} in the cache {home / 'hub'}"
@@ -186,7 +186,7 @@ def test_offline_with_and_without_cache(offline: dict[str, Any], home: Path) -> 
 
 @pytest.mark.slow
 def test_a_read_only_cache(online: dict[str, Any], checkpoints: Checkpoints, home: Path) -> None:
-    """A read-only mount, which also holds for root. What is in it loads; what is not is refused by name."""
+    """A read-only mount, which also applies to root. Cached files load; others are refused by name."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or not mount(home, "--bind", str(home)):
         pytest.skip("mounting read-only needs root")
     steps: list[Step] = [
@@ -208,15 +208,15 @@ def test_a_read_only_cache(online: dict[str, Any], checkpoints: Checkpoints, hom
     assert outcomes["cached"]["class"] == "LlamaForCausalLM"
     for key in ("new", "new, four Nones", "new tokenizer"):
         assert outcomes[key]["error"] == "ReadOnlyCacheError", outcomes[key]
-        assert f"the cache {home / 'hub'} (from HF_HOME) accepts no files" in outcomes[key]["text"]
+        assert f"the cache {home / 'hub'} (from HF_HOME) is not writable" in outcomes[key]["text"]
 
 
 @pytest.mark.slow
 def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
-    """transformers itself tries for about a minute; the loader adds no attempts of its own."""
+    """transformers itself retries for about a minute; the loader adds no retries."""
     outcome = run([("load", "org/tiny", {})], {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"})
     assert outcome["load"]["error"] == "OfflineError"
-    assert "the hub cannot be reached and nothing of it is in the cache" in outcome["load"]["text"]
+    assert "the hub cannot be reached and none of the files are in the cache" in outcome["load"]["text"]
 
 
 @pytest.mark.parametrize(

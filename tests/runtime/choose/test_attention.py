@@ -1,4 +1,4 @@
-"""Attention: the whole matrix of package, capability, dtype and class, against a rule written down independently."""
+"""Attention: all combinations of package, capability, dtype and class, compared with an independent rule."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PACKAGES = tuple(
 def expected(
     packages: tuple[str, ...], capability: tuple[int, int], dtype: str | None, traits: ClassTraits
 ) -> str:
-    """The design's sentence: FA4 (cc 10, 9 allowed), FA3 (cc 9), FA2 (cc >= 8), half dtypes, then sdpa, then eager."""
+    """The intended rule: FA4 (capability 10, 9 allowed), FA3 (9), FA2 (8 and above), 16-bit dtypes, then sdpa, then eager."""
     if traits.flash and dtype in ("bfloat16", "float16"):
         major = capability[0]
         if major == 9 and "flash-attn-3" in packages:
@@ -63,7 +63,7 @@ def test_flex_only_where_it_compiles_and_sdpa_is_missing() -> None:
 
 
 def test_the_distribution_counts_not_the_import_name() -> None:
-    """FA4's wheel is imported as flash_attn too; with it alone, FlashAttention 2 is not there."""
+    """FA4's wheel is also imported as flash_attn; with it alone, FlashAttention 2 is not installed."""
     machine = cuda(capability=(8, 0), packages=("flash-attn-4",))
     assert choose_attention(machine, traits=LLAMA).value == "sdpa"
     with pytest.raises(AttentionError, match="package flash-attn is not installed"):
@@ -76,7 +76,7 @@ def test_a_name_this_transformers_does_not_know_is_not_chosen(name: str) -> None
     assert choose_attention(full, traits=LLAMA).value == name
     old = replace(full, known_attention=frozenset({"sdpa", "eager"}))
     assert choose_attention(old, traits=LLAMA).value == "sdpa"
-    with pytest.raises(AttentionError, match="does not know it"):
+    with pytest.raises(AttentionError, match="does not support it"):
         choose_attention(old, name, traits=LLAMA)
 
 
@@ -109,7 +109,7 @@ def test_parts_of_a_composite_model_count() -> None:
 
 
 def test_kernels_that_would_be_downloaded_are_not_chosen() -> None:
-    """gpt-oss takes one flash kernel from the hub, and rewrites any other request to it."""
+    """gpt-oss uses a single flash kernel from the hub, and replaces any other request by it."""
     gpt_oss = ClassTraits("GptOssForCausalLM", sdpa=False, only_flash=("kernels-community/vllm-flash-attn3",))
     assert choose_attention(cuda(packages=("flash-attn", "flash-attn-3")), traits=gpt_oss).value == "eager"
 
@@ -141,7 +141,7 @@ def test_rocm_is_judged_by_its_package() -> None:
 
 
 EXPLICIT: dict[str, tuple[Machine, str, ClassTraits | None, str | None, str]] = {
-    "cpu": (CPU, "flash_attention_2", LLAMA, "bfloat16", "runs on CUDA devices, this is cpu"),
+    "cpu": (CPU, "flash_attention_2", LLAMA, "bfloat16", "runs on CUDA devices, not on cpu"),
     "package": (cuda(), "flash_attention_2", LLAMA, "bfloat16", "package flash-attn is not installed"),
     "capability 7.0": (
         cuda(capability=(7, 0), packages=("flash-attn",)),
@@ -186,7 +186,7 @@ def test_a_name_that_cannot_work_is_an_error_that_says_which_of_them(
 
 
 def test_a_missing_package_is_transformers_business_where_kernels_can_bring_it() -> None:
-    """Asked for by name, the same kernel from the hub is what was asked for; the download is transformers' to make."""
+    """The hub's kernel is the same, so a request by name is met; transformers decides about the download."""
     choice = choose_attention(cuda(packages=("kernels",)), "flash_attention_2", traits=LLAMA)
     assert choice.value == "flash_attention_2"
     with pytest.raises(AttentionError, match="float32"):

@@ -1,6 +1,6 @@
-"""Where the resolver's answer stands in for `device_map="auto"`, transformers and accelerate place the model the same.
+"""Where the resolver replaces `device_map="auto"`, transformers and accelerate would place the model in the same way.
 
-Their own code computes the map of "auto" here, on the memory of machines that are not there.
+Their own code computes the map for "auto" here, with the memory of simulated machines.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def bytes_of(made: Any) -> int:
 
 
 def placed_by_auto(made: Any, memory: dict[Any, int], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The map that "auto" comes to on a machine whose devices have this much free memory."""
+    """The map for "auto" on a machine whose devices have this much free memory."""
     from accelerate.utils import modeling
 
     for module in (modeling, accelerate.utils, sys.modules.get("transformers.integrations.accelerate")):
@@ -90,7 +90,7 @@ def test_a_map_onto_the_one_gpu_is_what_auto_gives_there(shape: str, monkeypatch
 
 
 def test_auto_moves_layers_out_where_the_resolver_says_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison above can fail: with less memory accelerate does offload."""
+    """The comparison above can fail: with less memory, accelerate offloads."""
     made = model("one layer")
     free = bytes_of(made) * 110 // 100
     machine = Machine(accelerator="cuda", devices=(Device("cuda", 0, free_bytes=free),))

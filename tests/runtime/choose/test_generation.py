@@ -1,4 +1,4 @@
-"""Merging generation settings: stops kept, greedy greedy, saved files valid, and generate() has the last word."""
+"""Merging generation settings: stop ids are kept, decoding is greedy, saved files are valid, generate() takes precedence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def generate(model: Any, prompt: list[int], **arguments: Any) -> list[int]:
 
 
 def greedy_by_hand(model: Any, prompt: list[int], length: int, stops: tuple[int, ...] = ()) -> list[int]:
-    """Argmax, token by token: what greedy without any penalty means."""
+    """Argmax for each token: greedy decoding without penalties."""
     ids = list(prompt)
     for _ in range(length):
         with torch.no_grad():
@@ -65,7 +65,7 @@ def test_shipped_stops_are_kept_and_greedy_is_set(model: Any) -> None:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_greedy_is_argmax_without_penalty(model: Any, prompt: list[int]) -> None:
-    """With the shipped penalty of 1.05 and temperature left in, most outputs would differ."""
+    """With the shipped penalty of 1.05 and temperature, most outputs would differ."""
     expected = greedy_by_hand(model, prompt, 24, STOP_IDS)
     for seed in range(3):
         torch.manual_seed(seed)
@@ -73,7 +73,7 @@ def test_greedy_is_argmax_without_penalty(model: Any, prompt: list[int]) -> None
 
 
 def test_the_shipped_settings_would_have_sampled(checkpoints: Checkpoints) -> None:
-    """The counter-proof: without the merge the same calls give different texts."""
+    """Without the merge, the same calls give different texts."""
     raw = load_model(checkpoints("llama"), dtype="float32", generation_config=None)
     texts = set()
     for seed in range(4):
@@ -83,7 +83,7 @@ def test_the_shipped_settings_would_have_sampled(checkpoints: Checkpoints) -> No
 
 
 def test_the_shipped_penalty_would_have_changed_greedy(checkpoints: Checkpoints) -> None:
-    """The counter-proof for the penalty: a strong one changes what do_sample=False gives."""
+    """A strong penalty changes the result of do_sample=False."""
     folder = checkpoints("llama", shipped={"do_sample": True, "temperature": 0.6, "repetition_penalty": 5.0})
     raw = load_model(folder, dtype="float32", generation_config=None)
     ours = load_model(folder, dtype="float32")
@@ -96,7 +96,7 @@ def test_the_shipped_penalty_would_have_changed_greedy(checkpoints: Checkpoints)
 
 
 def test_generation_stops_at_every_shipped_stop(checkpoints: Checkpoints) -> None:
-    """Make a token that greedy reaches a stop id that only generation_config.json knows."""
+    """A token that greedy decoding reaches is made a stop id in generation_config.json only."""
     plain = load_model(checkpoints("llama"), dtype="float32")
     text = greedy_by_hand(plain, PROMPTS[1], 12)
     stop = text[5]
@@ -110,7 +110,7 @@ def test_generation_stops_at_every_shipped_stop(checkpoints: Checkpoints) -> Non
 
 
 def test_what_the_loader_chose_is_not_shipped(model: Any, checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """Greedy and 256 tokens are this program's; the file is for everybody who loads it."""
+    """Greedy decoding and 256 tokens are this program's choices, and must not be in saved files."""
     model.save_pretrained(tmp_path)
     shipped = GenerationConfig.from_pretrained(checkpoints("llama"))
     assert GenerationConfig.from_pretrained(tmp_path).to_dict() == shipped.to_dict()
@@ -127,7 +127,7 @@ def test_what_the_caller_set_is_saved(checkpoints: Checkpoints, tmp_path: Path) 
 
 
 def test_greedy_that_the_caller_asked_for_is_saved_and_valid(model: Any, tmp_path: Path) -> None:
-    """Beside the shipped temperature it would be refused: then the merged settings are written."""
+    """With the shipped temperature it would be refused, so the merged settings are written."""
     model.generation_config.do_sample = False
     model.save_pretrained(tmp_path)
     again = GenerationConfig.from_pretrained(tmp_path)
@@ -136,7 +136,7 @@ def test_greedy_that_the_caller_asked_for_is_saved_and_valid(model: Any, tmp_pat
 
 
 def total(model: Any, **arguments: Any) -> int:
-    """Tokens after generate, the 3 of the prompt included; nothing stops it but a length."""
+    """The number of tokens after generate, including 3 of the prompt; only a length stops it."""
     return len(PROMPTS[0]) + len(generate(model, PROMPTS[0], eos_token_id=None, **arguments))
 
 
@@ -157,7 +157,7 @@ def with_peft(model: Any) -> Any:
     "through", [lambda model: model, copied, pickled, with_peft], ids=lambda f: f.__name__
 )
 def test_a_length_that_the_caller_states_wins(model: Any, through: Callable[[Any], Any]) -> None:
-    """Set on the model, max_new_tokens beats a max_length given to generate(): 17 became 259."""
+    """Set on the model, max_new_tokens overrides a max_length given to generate(): 17 became 259."""
     model = through(model)
     assert total(model, max_length=17) == 17
     assert total(model, max_new_tokens=5) == 8
@@ -212,7 +212,7 @@ def test_a_pipeline_and_a_trainer_state_lengths(checkpoints: Checkpoints, tmp_pa
 
 
 def test_asked_to_sample_it_samples_as_its_authors_did(checkpoints: Checkpoints) -> None:
-    """do_sample=True alone: the shipped temperature and top_k, which greedy had cleared, are those of the text."""
+    """With do_sample=True alone, the shipped temperature and top_k apply, although greedy decoding had cleared them."""
     folder = checkpoints("llama", shipped={"do_sample": True, "temperature": 0.05, "top_k": 1})
     model = load_model(folder, dtype="float32")
     greedy = greedy_by_hand(model, PROMPTS[0], 24, STOP_IDS)
@@ -232,7 +232,7 @@ def test_asked_to_sample_it_samples_as_its_authors_did(checkpoints: Checkpoints)
 def test_several_sequences_and_beams_that_are_shipped(
     checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One greedy beam gives one sequence; more were an error after the load, and fewer beams were not said."""
+    """A greedy beam gives one sequence; several were an error after the load, and fewer beams were not reported."""
     shipped = {"num_beams": 4, "num_return_sequences": 3}
     model = load_model(checkpoints("llama", shipped=shipped), dtype="float32")
     assert generate(model, PROMPTS[0], max_new_tokens=4)
@@ -240,7 +240,7 @@ def test_several_sequences_and_beams_that_are_shipped(
 
 
 def test_flipping_do_sample_by_hand_would_not_save(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """Why the sampling fields are cleared: this is what scripts do, and what transformers refuses to save."""
+    """The reason for clearing the sampling fields: scripts do this, and transformers refuses to save it."""
     raw = load_model(checkpoints("llama"), generation_config=None)
     raw.generation_config.do_sample = False
     with pytest.raises(ValueError, match="is invalid"):
@@ -279,7 +279,7 @@ def test_generate_arguments_win(model: Any) -> None:
 
 
 def test_a_config_given_to_generate_is_greedy_too(model: Any) -> None:
-    """4.50 to 4.57 overwrite an explicit do_sample=False with the checkpoint's True; after the merge there is none."""
+    """4.50 to 4.57 overwrite an explicit do_sample=False with the checkpoint's True; after the merge they do not."""
     expected = greedy_by_hand(model, PROMPTS[0], 24, STOP_IDS)
     for seed in range(3):
         torch.manual_seed(seed)

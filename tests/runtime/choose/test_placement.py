@@ -1,4 +1,4 @@
-"""The device map for every kind of machine and launcher, none of which is needed to test it."""
+"""The device map for each kind of machine and launcher, all of them simulated."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ CASES: dict[str, tuple[Machine, dict[str, Any], Any]] = {
     "one GPU and max_memory": (cuda(), {"weight_bytes": 1, "max_memory": {0: "4GiB"}}, "auto"),
     "two GPUs": (cuda(2), {"weight_bytes": GIB}, "auto"),
     "mps": (MPS, {"weight_bytes": 99 * GIB}, {"": "mps"}),
+    "mps and max_memory": (MPS, {"weight_bytes": 1, "max_memory": {"mps": "4GiB"}}, "auto"),
+    "mps, offload": (MPS, {"weight_bytes": 1, "offload": True}, "auto"),
     "xpu": (XPU, {"weight_bytes": GIB}, {"": "xpu:0"}),
     "second node: local rank, not global": (cuda(8, launcher=NODE_2), {}, {"": "cuda:1"}),
     "launcher that binds: every process sees one": (
@@ -105,7 +107,7 @@ def test_explicit_map_under_zero3_is_an_error(asked: Any) -> None:
 
 
 def test_a_mac_that_is_too_small_is_warned_of() -> None:
-    """Metal refuses nothing: it swaps."""
+    """Metal never refuses an allocation, but swaps."""
     mac = Machine(accelerator="mps", devices=(Device("mps", 0, total_bytes=10 * GIB),))
     assert not choose_device_map(mac, weight_bytes=9 * GIB).warnings
     choice = choose_device_map(mac, weight_bytes=9 * GIB + 1)

@@ -1,4 +1,4 @@
-"""bfloat16 where there is hardware for it, something that works elsewhere, and never without a word."""
+"""bfloat16 if the hardware supports it, another dtype with a warning otherwise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ V100 = cuda(capability=(7, 0))
 
 
 class TorchDtype:
-    """Stands for torch.bfloat16 without torch: what matters is that it is no string."""
+    """A substitute for torch.bfloat16 without torch: it must not be a string."""
 
     def __repr__(self) -> str:
         return "torch.bfloat16"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,10 @@ def test_training_keeps_float32_and_the_others_bfloat16(checkpoints: Checkpoints
 def test_the_cache_is_off_for_training_and_generate_keeps_its_own(checkpoints: Checkpoints) -> None:
     folder, ids = checkpoints("llama"), torch.tensor([[72, 101]])
     model = load_model(folder, purpose="training")
-    assert model.config.use_cache is False
     assert model(ids).past_key_values is None
+    assert model(ids, use_cache=True).past_key_values is not None
+    with torch.no_grad():
+        assert model(ids).past_key_values is not None
     assert report_of(model).prepared == {"use_cache": [True, False]}
     seen = []
     model.register_forward_pre_hook(
@@ -55,8 +59,26 @@ def test_the_cache_is_off_for_training_and_generate_keeps_its_own(checkpoints: C
     )
     model.generate(ids, max_new_tokens=2)
     assert seen == [True, True]
-    assert load_model(folder, purpose="inference").config.use_cache is True
+    assert load_model(folder)(ids).past_key_values is not None
     assert report_of(load_model(folder)).prepared == {}
+
+
+def test_training_saves_the_config_as_shipped(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    load_model(checkpoints("llama"), purpose="training").save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["use_cache"] is True
+
+
+@pytest.mark.parametrize("name", ["llama", "t5", "gptj", "vlm", "gemma2", "encoder"])
+def test_no_part_of_a_model_that_is_trained_makes_a_cache(name: str, checkpoints: Checkpoints) -> None:
+    folder = checkpoints(name)
+    own = json.loads((folder / "config.json").read_text())["architectures"][0]
+    model = load_model(folder, purpose="training", model_class=getattr(transformers, own))
+    ids = torch.tensor([[72, 101]])
+    given = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    assert getattr(model(input_ids=ids, **given), "past_key_values", None) is None
+    pickle.loads(pickle.dumps(model))
+    copy.deepcopy(model)(input_ids=ids, **given)
+    torch.compile(model, backend="eager")(input_ids=ids, **given)
 
 
 def test_training_with_gradient_checkpointing_moves_every_weight(checkpoints: Checkpoints) -> None:
@@ -212,5 +234,5 @@ def test_a_model_that_cannot_be_made_ready_is_still_returned(
     monkeypatch.setattr(transformers.LlamaModel, "get_input_embeddings", refuse)
     monkeypatch.setattr(transformers.LlamaForCausalLM, "get_input_embeddings", refuse)
     model = load_model(checkpoints("llama", dtype="float32"), purpose="finetune-adapters")
-    assert "was not made ready for finetune-adapters: no embeddings today" in report_of(model).warnings[0]
+    assert "was not prepared for finetune-adapters: no embeddings today" in report_of(model).warnings[0]
     assert report_of(model).prepared["use_cache"] == [True, False]

@@ -1,4 +1,4 @@
-"""Pad tokens that need no new embedding, and padding on the side that the use wants."""
+"""Pad tokens that need no new embedding, and the padding side for each use."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_eos_is_the_last_resort_and_said(checkpoints: Checkpoints, caplog: pytes
 
 
 def test_the_warning_about_eos_is_true(checkpoints: Checkpoints) -> None:
-    """With eos as pad the language-modelling collator masks a real eos; with a reserved token it does not."""
+    """With eos as the pad token, the language-modelling collator masks a real eos; with a reserved token it does not."""
     labels = {}
     for pad in ("absent", "reserved"):
         tokenizer = load_tokenizer(checkpoints("llama", pad=pad))

@@ -1,4 +1,4 @@
-"""The command line: doctor, load and dry runs, and a dispatcher that imports only what it is asked for."""
+"""The command line: doctor, load and dry runs; each command imports only what it needs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_doctor_prints_what_is_here_and_what_it_would_choose(
         "transformers",
         "torch",
     ):  # the distribution's: torch.__version__ may say +cu121 beside it
-        assert f"{package} {importlib.metadata.version(package)} (wants " in out
+        assert f"{package} {importlib.metadata.version(package)} (needs " in out
     assert "launcher one process" in out
     assert f"cache {tmp_path / 'hub'} (from HF_HOME), writable" in out
     assert "network forbidden by HF_HUB_OFFLINE" in out
-    assert "EagerLlamaForCausalLM has no sdpa" in out
+    assert "EagerLlamaForCausalLM does not support sdpa" in out
     if not torch.cuda.is_available():
-        assert "flash_attention_2: not usable, it runs on CUDA devices, this is" in out
+        assert "flash_attention_2: not usable, it runs on CUDA devices, not on" in out
 
 
 def test_doctor_json(
@@ -92,7 +92,7 @@ def test_doctor_is_1_for_a_load_that_cannot_work(
     capsys.readouterr()
     said = hopeless(["org/nothing"], capsys)
     assert said.startswith("OfflineError: ")
-    assert "nothing of it is in the cache" in said
+    assert "none of the files are in the cache" in said
     said = hopeless([str(folder), "--model-class", "AutoModelForSeq2SeqLM"], capsys)
     assert "it is a llama checkpoint" in said
     assert "model_class=LlamaForCausalLM" in said
@@ -100,7 +100,7 @@ def test_doctor_is_1_for_a_load_that_cannot_work(
     broken = Path(shutil.copytree(folder, tmp_path / "broken"))
     shard = sorted(broken.glob("*.safetensors"))[0]
     shard.write_bytes(shard.read_bytes()[:-1])
-    assert "is cut short" in hopeless([str(broken)], capsys)
+    assert "is truncated" in hopeless([str(broken)], capsys)
     shard.unlink()
     assert f"{shard.name} is not in" in hopeless([str(broken)], capsys)
     for file in broken.glob("*.safetensors*"):
@@ -108,11 +108,11 @@ def test_doctor_is_1_for_a_load_that_cannot_work(
     assert "holds no weights" in hopeless([str(broken)], capsys)
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps(config | {"model_type": "lama"}))
-    assert "does not know model_type 'lama'" in hopeless([str(broken)], capsys)
+    assert "does not support model_type 'lama'" in hopeless([str(broken)], capsys)
 
 
 def test_what_doctor_calls_hopeless_fails(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """The same error, from the load itself."""
+    """The load itself raises the same error."""
     from telepathy_runtime import LoadError, load_model, plan_load
     from telepathy_runtime.loading import prospects
 

@@ -183,7 +183,7 @@ def test_defaults_give_bfloat16_and_the_best_attention_of_the_class(
     assert report.effective["model_class"] == CLASSES[kind]
     capped = getattr(model.config, "attn_logit_softcapping", None) and expected == "sdpa"
     assert len(report.warnings) == (1 if capped else 0)
-    assert all("leaves out the soft cap of 50.0" in warning for warning in report.warnings)
+    assert all("ignores the soft cap of 50.0" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "t5"])

@@ -62,7 +62,7 @@ def test_whether_a_package_is_there() -> None:
 
 
 def test_a_name_that_is_none(all_installed: None) -> None:
-    with pytest.raises(ArgumentError, match="quantization='nf5': it is no setting; pass \"nf4\""):
+    with pytest.raises(ArgumentError, match="quantization='nf5': it is not a valid value; pass \"nf4\""):
         load_model("org/name", quantization="nf5")
     with pytest.raises(ValueError, match='"quanto-int4"'):
         load_model("org/name", quantization="no such thing")
@@ -81,7 +81,7 @@ def test_a_checkpoint_that_is_quantised_already(
     content = json.loads((folder / "config.json").read_text())
     content["quantization_config"] = {"quant_method": "gptq", "bits": 4}
     (folder / "config.json").write_text(json.dumps(content))
-    with pytest.raises(QuantizationError, match=r"quantised already \(gptq\)"):
+    with pytest.raises(QuantizationError, match=r"already quantised \(gptq\)"):
         load_model(folder, quantization="nf4")
 
 
@@ -130,7 +130,7 @@ def test_a_way_that_needs_a_gpu_is_explained(
         def from_pretrained(*args: Any, **keywords: Any) -> Any:
             raise RuntimeError("No GPU found. A GPU is needed for quantization.")
 
-    with pytest.raises(QuantizationError, match="needs a GPU and there is none") as caught:
+    with pytest.raises(QuantizationError, match="needs a GPU, but there is none") as caught:
         load_model(checkpoints("llama"), model_class=Refusing, device_map=None)
     assert isinstance(caught.value, RuntimeError)
 

@@ -76,7 +76,7 @@ def test_nanogpt_325_saved_from_a_compiled_model(checkpoints: Checkpoints, tmp_p
 def test_transformers_31557_auto_in_distributed_mode() -> None:
     here = cuda(4, launcher=Launcher("torchrun", 4, 3, 3, 4))
     assert choose_device_map(here, weight_bytes=GIB).value == {"": "cuda:3"}
-    assert "spreads a whole model" in choose_device_map(here, "auto").warnings[0]
+    assert "distributes a whole model" in choose_device_map(here, "auto").warnings[0]
 
 
 def test_qwen_833_a_device_map_under_zero_3() -> None:

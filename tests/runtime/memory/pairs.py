@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from telepathy_runtime.memory.pair import PerceiverBridge
-from telepathy_runtime.memory.standard_step import hub_config, optimizer_of
+from telepathy_runtime.memory.standard_step import hub_config, optimizers_of
 from telepathy_runtime.memory.tracing import Trace, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec
@@ -81,7 +81,7 @@ def build_pair(
         if write.checkpointing:
             two.train().gradient_checkpointing_enable({"use_reentrant": False})  # eval mode switches it off
         perceiver = Perceiver(bridge).bfloat16()
-        optimizer = optimizer_of(perceiver.parameters(), write)
+        (optimizer,) = optimizers_of(perceiver.named_parameters(), write)
         ids = torch.zeros(read.batch, read.seq_len, dtype=torch.long)
         answer = torch.zeros(write.batch, write.seq_len - bridge.latents, dtype=torch.long)
         labels = torch.zeros(write.batch, write.seq_len, dtype=torch.long)

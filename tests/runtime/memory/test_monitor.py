@@ -73,8 +73,8 @@ def test_a_load_other_than_requested_is_found() -> None:
     model.hf_device_map = {"model.layers.0": 0, "model.layers.1": "cpu", "lm_head": "disk"}
     codes = {f.code: f.message for f in load_findings(model, dtype="torch.bfloat16", attn="sdpa")}
     assert set(codes) == {"dtype-differs", "attention-differs", "spilled"}
-    assert "bfloat16 was asked for" in codes["dtype-differs"] and "in float32" in codes["dtype-differs"]
-    assert "sdpa was asked for, got eager" in codes["attention-differs"]
+    assert "bfloat16 was requested" in codes["dtype-differs"] and "in float32" in codes["dtype-differs"]
+    assert "sdpa was requested, got eager" in codes["attention-differs"]
     assert "lm_head, model.layers.1" in codes["spilled"]
     assert (
         load_findings(tiny(dtype=torch.float32, attn_implementation="eager"), dtype="float32", attn="eager")

@@ -155,10 +155,15 @@ def test_a_missing_dimension_is_named() -> None:
         ),
         ({"quantization_config": {"bits": 4}}, ConfigError, "quantised weights are not modelled"),
         ({"torch_dtype": "float8_e4m3fn"}, UnknownOptionError, "dtype 'float8_e4m3fn' is not modelled"),
+        (
+            {"num_local_experts": 8},
+            ConfigError,
+            "num_local_experts is 8, but model_type 'llama' has no experts",
+        ),
         ({"num_hidden_layers": "3"}, ConfigError, "num_hidden_layers must be a positive integer, not '3'"),
         ({"num_hidden_layers": True}, ConfigError, "num_hidden_layers must be a positive integer, not True"),
     ],
-    ids=["architecture", "quantised", "dtype", "text", "bool"],
+    ids=["architecture", "quantised", "dtype", "experts", "text", "bool"],
 )
 def test_nothing_is_guessed(change: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
@@ -175,7 +180,7 @@ def test_a_config_that_is_not_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.json: not valid JSON"):
         lookup.from_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps([1]))
-    with pytest.raises(ConfigError, match="holds an object"):
+    with pytest.raises(ConfigError, match="must contain a JSON object"):
         lookup.from_config(tmp_path)
     with pytest.raises(FileNotFoundError):
         lookup.from_config(tmp_path / "absent")

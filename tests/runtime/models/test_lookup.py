@@ -15,10 +15,12 @@ import pytest
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.checkpoint import gguf
 from telepathy_runtime.commands.cli import main
+from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.blocks import lora_params
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.lookup import Sources, find, read_path, search
 from telepathy_runtime.models.registry import ConfigError, UnknownModelError
-from telepathy_runtime.models.spec import UnknownOptionError
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 from tests.runtime.models.test_registry import OWN
 
 LLAMA = {
@@ -146,7 +148,7 @@ def test_the_head_is_the_one_that_architectures_names(kind: str, tmp_path: Path)
     ("change", "message"),
     [
         ({"model_type": "no-such"}, "'no-such' is not known to transformers"),
-        ({"model_type": "no-such", "auto_map": {"AutoModel": "x.Y"}}, "code of its own, which is not run"),
+        ({"model_type": "no-such", "auto_map": {"AutoModel": "x.Y"}}, "its own code, which is not run"),
         (
             {"quantization_config": {"quant_method": "aqlm"}},
             "quantisation 'aqlm' is not modelled; known: bitsandbytes",
@@ -185,6 +187,15 @@ def test_quantised_weights_are_counted_by_their_layout(
     spec = read_path(tmp_path)
     assert spec.params_bytes == stored + REST
     assert spec.params == LINEARS + REST // 2
+    # With all dimensions, so that a job on it has a closed form; its weights stay as they are stored.
+    job = Workload(regime="lora", seq_len=64)
+    assert estimate(spec, job).after_load == held_weights(spec, job)
+    with pytest.raises(NotModelledError, match="quantised weights, which take no gradients"):
+        estimate(spec, Workload(regime="full"))
+
+
+def held_weights(spec: ModelSpec, job: Workload) -> int:
+    return spec.stored_bytes + 4 * lora_params(spec, job)
 
 
 def write_safetensors(file: Path, shapes: dict[str, tuple[str, list[int]]]) -> int:
@@ -244,7 +255,7 @@ def test_a_gguf_file_says_its_sizes_in_its_header(tmp_path: Path) -> None:
         assert (spec.params, spec.params_bytes) == (256 * 4 + 64, 4 * 144 + 64 * 4)
         assert (spec.layers, spec.kv_heads, spec.head_dim, spec.vocab) == (3, 2, 16, 2)
     write_gguf(tmp_path / "other.gguf", [])
-    with pytest.raises(ConfigError, match="holds 2 GGUF files"):
+    with pytest.raises(ConfigError, match="contains 2 GGUF files"):
         read_path(tmp_path)
     file.write_bytes(file.read_bytes()[:80])
     with pytest.raises(checkpoint.UnreadableError, match="damaged GGUF header"):

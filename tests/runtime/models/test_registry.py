@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,38 @@ def test_every_listed_model_is_what_transformers_builds(model_id: str) -> None:
     if registry.get(model_id).architecture not in known_types():
         pytest.skip("this transformers does not know the architecture")
     assert difference(model_id) is None
+
+
+VERIFIED = Path(__file__).parent / "verified.json"
+
+
+def test_all_models_were_built_since_the_registry_changed() -> None:
+    """Two minutes of builds, recorded: a changed registry has to be built again."""
+    from telepathy_runtime.models.verification import digest
+
+    verified = json.loads(VERIFIED.read_text(encoding="utf-8"))
+    again = f"python -m telepathy_runtime.models.verification --record {VERIFIED.relative_to(Path.cwd())}"
+    assert verified["registry_sha256"] == digest(), f"run: {again}"
+    assert verified["built"] == len(registry.entries())
+    assert verified["differ"] == {}
+
+
+def test_a_model_that_differs_is_named_and_recorded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    from telepathy_runtime.models import verification
+
+    monkeypatch.setattr(registry, "published_params", lambda model_id: "125M")
+    assert verification.main(["openai-community/gpt2-medium"]) == 1
+    assert "openai-community/gpt2-medium: 354823168 listed, 125M published" in capsys.readouterr().out
+    monkeypatch.setattr(
+        registry, "entries", lambda: (("openai-community/gpt2",), ("openai-community/gpt2-medium",))
+    )
+    monkeypatch.setattr(registry, "published_params", lambda model_id: "124M")
+    assert verification.main(["--record", str(tmp_path / "found.json")]) == 1
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["built"] == 2 and list(found["differ"]) == ["openai-community/gpt2-medium"]
 
 
 def known_types() -> Any:

@@ -1,11 +1,11 @@
-"""What is found, fixed and left adds up in every front end: on each fixture of a rule and each program.
+"""The numbers of found, fixed and remaining findings agree in all front-ends, for each fixture of a rule and each program.
 
-In every mode (by default and strict; safe fixes, and unsafe ones too), with n findings before:
+In each mode (default and strict; safe fixes, and unsafe ones too):
 
-- n, and what a fix makes room for (APPEARS), is what was fixed and what is left;
-- what went away with the fix of another finding counts as fixed, and only what TOGETHER lists does so;
-- a second run reports what the first said is left, and changes nothing;
-- the Python interface, the command, the pre-commit hooks, flake8, the codemod, the language server and the audit say the same.
+- the findings before, plus those that a fix makes possible (APPEARS), are the fixed and the remaining ones;
+- a finding that disappears with the fix of another counts as fixed, and only those in TOGETHER do;
+- a second run reports the remaining findings of the first, and changes nothing;
+- the Python API, the command, the pre-commit hooks, flake8, the codemod, the language server and the audit agree.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _MODES = {
 
 
 def modes(*quick: str) -> pytest.MarkDecorator:
-    """All modes, of which some are tried in every run."""
+    """All modes; only some of them are tested in every run."""
     return pytest.mark.parametrize(
         ("strict", "unsafe"),
         [
@@ -89,7 +89,7 @@ def modes(*quick: str) -> pytest.MarkDecorator:
 
 
 class Outcome(NamedTuple):
-    """What one front end says of one file."""
+    """The results of one front-end for one file."""
 
     before: list[Place]
     fixed: Counter[str]
@@ -117,7 +117,7 @@ def places(found: object) -> list[Place]:
 
 @cache
 def expected(strict: bool, unsafe: bool) -> dict[str, Outcome]:
-    """What the Python interface says, with which all others are compared."""
+    """The results of the Python API, with which all others are compared."""
     return {
         name: Outcome(
             places(before), Counter(one.code for one in fixed.applied), places(fixed.remaining), fixed.source
@@ -157,7 +157,7 @@ def by_file(text: str) -> dict[str, list[Place]]:
 
 
 def fixed_in_text(text: str) -> dict[str, Counter[str]]:
-    """What `--show-fixes` prints: a line with the path, then a line for each rule."""
+    """Parse the output of `--show-fixes`: a line with the path, then a line for each rule."""
     found: dict[str, Counter[str]] = {name: Counter() for name in FILES}
     path = ""
     for line in text.splitlines():
@@ -201,7 +201,7 @@ def test_what_is_fixed_together_with_another_is_known(strict: bool, unsafe: bool
 
 @pytest.mark.slow
 def test_no_reason_is_out_of_date() -> None:
-    """Every row of both tables is seen in some file."""
+    """Each row in both tables occurs in a file."""
     appeared, together = set(), set()
     for strict, unsafe in product((False, True), repeat=2):
         for name, one in expected(strict, unsafe).items():
@@ -228,7 +228,7 @@ def test_a_second_run_reports_what_is_left(strict: bool, unsafe: bool) -> None:
 
 @modes("default-plain", "strict-unsafe")
 def test_the_fix_of_one_rule_makes_no_room_for_another(strict: bool, unsafe: bool) -> None:
-    """A rewritten call is followed as the call before: what is relevant of it stays relevant, and nothing else becomes so."""
+    """A rewritten call is followed like the original: what is relevant stays relevant, and nothing else becomes relevant."""
     settings = Settings(strict=strict)
     rules = select()
     for name, data in FILES.items():
@@ -245,7 +245,7 @@ def test_the_fix_of_one_rule_makes_no_room_for_another(strict: bool, unsafe: boo
 
 
 def test_a_source_gives_the_same_when_it_is_looked_at_twice() -> None:
-    """What is remembered with a source must not hold nodes of a tree that is gone."""
+    """Values cached with a source must not contain nodes of a tree that was dropped."""
     rules, settings = select(), Settings()
     for name, data in FILES.items():
         source = Source(name, data)
@@ -295,7 +295,7 @@ def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
     wanted = expected(strict, unsafe)
 
     def found() -> dict[str, list[Place]]:
-        """With all rules, which is quicker than with all of flake8's own; those that are off are left out here."""
+        """With all our rules, which is faster than with flake8's; rules that are off by default are filtered out here."""
         options = [
             "--isolated",
             "--select",
@@ -309,7 +309,10 @@ def test_flake8_says_the_same(folder: Path, strict: bool, unsafe: bool) -> None:
         places: dict[str, list[Place]] = {name: [] for name in FILES}
         for path, row, column, code, text in (each.split("\t") for each in ran.stdout.splitlines()):
             if code in ON:
-                places[path.removeprefix("./")].append((int(row), int(column), code, text))
+                message = text.partition(" (not fixed: ")[
+                    0
+                ]  # why is said in tests/lint/front_ends/test_reasons.py
+                places[path.removeprefix("./")].append((int(row), int(column), code, message))
         return {name: sorted(each) for name, each in places.items()}
 
     if not unsafe:  # what is found before does not depend on it

@@ -1,0 +1,99 @@
+"""Decides whether a different attention implementation could be used, and would make a difference."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import partial
+
+from telepathy_lint.facts import relevance
+from telepathy_lint.facts.placement import is_on_the_cpu
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.knowledge import sdpa
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
+
+#: Text on lines that may read attention weights or replace attention; the lines are then parsed.
+_ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
+_WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
+_ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
+
+
+def is_settled(site: Site, settings: Settings) -> bool:
+    """Whether only the implementation that transformers chooses can be used, or it is the right one."""
+    if site.argument("use_flash_attention_2") is not None:
+        return True  # the rule about outdated arguments reports this attention argument
+    if relevance.is_small(site):
+        return True  # the model is too small for a difference
+    return (
+        _is_in_float32(site)
+        or is_on_the_cpu(site)
+        or _is_the_only_choice(site, settings)
+        or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
+    )
+
+
+def _is_the_only_choice(site: Site, settings: Settings) -> bool:
+    """Whether the installed packages leave no choice, or every release chooses SDPA for the model.
+
+    If the project's requirements (or those that a notebook installs) do not include FlashAttention,
+    transformers' choice remains.
+    """
+    if settings.flash_attention or site.source.once(_speaks_of_flash_attention):
+        return False
+    if sdpa.varies(site.model_id or "", site.loaded):
+        return False
+    return (
+        settings.flash_attention is False
+        or sdpa.always(site.model_id or "", site.loaded)
+        or site.source.remember("installs", partial(_installs, site))
+        or (site.model_id is None and site.source.once(sdpa.names_only_such))
+    )
+
+
+def _speaks_of_flash_attention(text: str) -> bool:
+    return "flash" in text.lower()
+
+
+def _installs(site: Site) -> bool:
+    """Whether a notebook installs transformers, but not FlashAttention."""
+    if not site.source.path.endswith(".ipynb"):
+        return False
+    lines = re.findall(rb"[!%] ?(?:uv )?pip3? install[^\n\"]*", site.source.data)
+    return any(re.search(rb"\btransformers\b", line) for line in lines) and not any(
+        b"flash" in line for line in lines
+    )
+
+
+def _is_in_float32(site: Site) -> bool:
+    argument = site.argument("dtype", "torch_dtype")
+    if argument is None or argument.optional:
+        return False
+    return all(str(value.data).rpartition(".")[2] in ("float32", "float") for value in argument.values)
+
+
+def _looks_at_attention(tree: Tree) -> bool:
+    """Whether a line reads attention weights, which only eager attention returns, or replaces attention code."""
+    if not any(word in tree.text for word in ("attentions", ".forward", "replace_", "patch_")):
+        return False
+    lines = tree.lines_of(match.start() for match in re.finditer(_ATTENTION_WORDS, tree.text))
+    return any(map(_is_about_attention, tree.visit(lines)))
+
+
+def _is_about_attention(node: ast.AST) -> bool:
+    if isinstance(node, ast.keyword):
+        return (
+            node.arg == "output_attentions"
+            and isinstance(node.value, ast.Constant)
+            and node.value.value is True
+        )
+    if isinstance(node, ast.Attribute):
+        if isinstance(node.ctx, ast.Store):
+            owner = (dotted(node.value) or "").rpartition(".")[2]
+            return node.attr == "forward" and re.fullmatch(_ATTENTION_CLASS, owner) is not None
+        return node.attr in _WEIGHTS
+    if isinstance(node, ast.Call):
+        name = (dotted(node.func) or "").rpartition(".")[2]
+        return re.match(r"(?:replace|patch)_\w*att(?:n|ention)", name) is not None
+    return False

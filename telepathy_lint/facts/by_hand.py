@@ -1,0 +1,149 @@
+"""Finds code that places tensors or accesses weights explicitly, which a different device map may break."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
+from telepathy_lint.flow.value import Value
+from telepathy_lint.sites import Argument, Site
+
+#: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
+READS_THE_MAP = "hf_device_map"
+#: GPU numbers in code.
+_GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cuda\(\s*(\d+)\s*\)"""
+#: Signs of a launcher that does not set the device itself, unlike a Trainer or an Accelerator.
+_RANKS = r"(?i)local_?rank|\brank\b|torchrun|init_process_group|world_size|process_index|slurm_|mp\.spawn|deepspeed"
+_SETS_THE_DEVICE = r"set_device\(|\bAccelerator\(|\bPartialState\(|TrainingArguments\("
+#: Code that may place tensors, or access weights.
+_PUTS = r"\.cuda\(|\.to\(|\bdevice\s*="
+_REACHES = r"\.weight\b|\.bias\b"
+#: Modules of a model that may lie on any GPU.
+_INNER = r"lm_head|embed_out|get_output_embeddings|\blayers?\b|\bblocks?\b|\.h\["
+
+
+def map_is_read(site: Site) -> int | None:
+    """The line that reads the map of the model."""
+    at = site.source.once(_read_of_the_map)
+    return None if at is None else site.source.line_of(at)
+
+
+def second_gpu(site: Site) -> int | None:
+    """The line with a second GPU number."""
+    at = site.source.once(_second_gpu)
+    return None if at is None else site.source.line_of(at)
+
+
+def weights_reached(site: Site) -> int | None:
+    """The line that accesses a weight of a module. A call moves its arguments to the module's GPU, but this does not."""
+    return site.source.remember("weights reached", lambda: _reach(site))
+
+
+def own_device(site: Site) -> int | None:
+    """The line that places tensors on a device that the script chooses, if the model may be on a different one.
+
+    That is possible if a launcher starts several processes, or if the script uses the CPU because the
+    machine's GPU is none of those that it checks for.
+    """
+    argument = site.argument("device_map")
+    rest = site.source.once(_has_ranks)
+    if not rest and not _may_stay_on_the_cpu(argument):
+        return None
+    by_number_only = not _may_stay_on_the_cpu(argument) and bool(site.source.once(_device_is_set))
+    key = "numbered device" if by_number_only else "own device"
+    return site.source.remember(key, lambda: _put(site, by_number_only))
+
+
+def _may_stay_on_the_cpu(argument: Argument | None) -> bool:
+    """Whether one of several values keeps the model on the CPU."""
+    values = argument.values if argument is not None else ()
+    return len(values) > 1 and any(_is_cpu(value) for value in values)
+
+
+def _is_cpu(value: Value) -> bool:
+    if isinstance(value.node, ast.Dict):
+        return any(isinstance(each, ast.Constant) and each.value == "cpu" for each in value.node.values)
+    return value.is_none or value.data == "cpu"
+
+
+def _read_of_the_map(text: str) -> int | None:
+    at = text.find(READS_THE_MAP)
+    return at if at >= 0 else None
+
+
+def _second_gpu(text: str) -> int | None:
+    first = None
+    for match in re.finditer(_GPU_NUMBER, text):
+        number = match[1] or match[2] or match[3]
+        if first is not None and number != first:
+            return match.start()
+        first = number
+    return None
+
+
+def _has_ranks(text: str) -> bool:
+    return re.search(_RANKS, text) is not None
+
+
+def _device_is_set(text: str) -> bool:
+    return re.search(_SETS_THE_DEVICE, text) is not None
+
+
+def _reach(site: Site) -> int | None:
+    tree = site.context.scope.tree
+    for node in _nodes(tree, _REACHES):
+        # The first GPU has the input embeddings, whatever spreads the rest.
+        if not isinstance(node, ast.Attribute) or node.attr not in ("weight", "bias"):
+            continue
+        if re.search(_INNER, ast.unparse(node.value)):
+            return node.lineno
+    return None
+
+
+def _put(site: Site, by_number_only: bool) -> int | None:
+    tree = site.context.scope.tree
+    for node in _nodes(tree, _PUTS):
+        if not isinstance(node, ast.Call):
+            continue
+        device = _device_of(node)
+        if device is not None and _is_own(device, tree, by_number_only):
+            return node.lineno
+    return None
+
+
+def _nodes(tree: Tree, pattern: str) -> Iterator[ast.AST]:
+    yield from tree.visit(tree.lines_of(match.start() for match in re.finditer(pattern, tree.text)))
+
+
+def _device_of(call: ast.Call) -> ast.expr | None:
+    """The device on which a call places something; `.cuda()` alone is "cuda"."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
+    given = next((each.value for each in call.keywords if each.arg == "device"), None)
+    if name in ("pipeline", "from_pretrained", "load_model"):
+        return None
+    if name == "cuda" and isinstance(call.func, ast.Attribute):
+        return call.args[0] if call.args else given or ast.Constant("cuda")
+    if name == "to" and call.args:
+        return call.args[0]
+    return given
+
+
+def _is_own(device: ast.expr, tree: Tree, by_number_only: bool) -> bool:
+    """Whether the script chooses the device, rather than the model, an accelerator or another tensor."""
+    if isinstance(device, ast.Constant):
+        if isinstance(device.value, str):
+            if by_number_only:
+                return re.fullmatch(r"cuda:\d+", device.value) is not None
+            return re.fullmatch(r"cpu|cuda(?::\d+)?|mps|xpu(?::\d+)?", device.value) is not None
+        return type(device.value) is int
+    if isinstance(device, ast.JoinedStr):
+        return True
+    name = device.id if isinstance(device, ast.Name) else dotted(device) or ""
+    if not name or "device" not in name.lower():
+        return isinstance(device, ast.Name) and "rank" in name.lower()
+    pattern = rf"(?m)^[ \t]*{re.escape(name)}[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*([^\n]*[^,\s])[ \t]*$"
+    origins = re.findall(pattern, tree.text)
+    return any(not re.search(r"\.device\b(?!\()", each) for each in origins)

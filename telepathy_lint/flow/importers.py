@@ -1,0 +1,138 @@
+"""Finds the files in a project that import a module: the reverse of the imports that `project.py` follows.
+
+Nothing is parsed: import statements are searched for in the text. A file is only read if a finding depends on
+it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+
+from telepathy_lint.flow.import_resolution import ModuleFiles, project_root, python_files
+
+_MOST_OF_A_FILE = 1_000_000
+#: Projects with more source are not searched.
+_MOST_BYTES = 30_000_000
+#: A module that more files depend on, directly or indirectly, is treated as used by unknown code.
+_MOST_IMPORTERS = 60
+_STATEMENT = re.compile(
+    rb"(?:^|\\n|\n|\")[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]{0,4000}\)|[^\n#;\\\"]*)|import[ \t]+([\w., \t]+))"
+)
+
+
+class Importers:
+    """The importers of each module, for each project that was asked about."""
+
+    def __init__(self, read: Callable[[str], bytes], module_files: ModuleFiles) -> None:
+        self._read = read
+        self._module_files = module_files
+        self._roots: dict[str, str | None] = {}
+        #: By root: the last part of an imported name -> the importing files, each with the dotted name.
+        self._named: dict[str, dict[str, set[tuple[str, str]]] | None] = {}
+        self._found: dict[str, tuple[str, ...]] = {}
+        self._listed: dict[str, tuple[str, ...] | None] = {}
+        self._mentioned: dict[tuple[str, bytes], bool] = {}
+
+    def root_of(self, path: str) -> str | None:
+        """The root of the project that contains a file (an absolute path); None if there is none."""
+        folder = os.path.dirname(path)
+        if folder not in self._roots:
+            self._roots[folder] = project_root(folder)
+        return self._roots[folder]
+
+    def direct(self, path: str) -> tuple[str, ...]:
+        """The files that import a module directly."""
+        if path not in self._found:
+            self._found[path] = tuple(sorted(self._direct(path)))
+        return self._found[path]
+
+    def all_of(self, path: str) -> tuple[str, ...] | None:
+        """The files that import a module directly or indirectly; None if there are too many."""
+        seen, pending = {path}, [path]
+        while pending:
+            for each in self.direct(pending.pop()):
+                if each not in seen:
+                    seen.add(each)
+                    pending.append(each)
+            if len(seen) > _MOST_IMPORTERS:
+                return None
+        return tuple(sorted(seen - {path}))
+
+    def mentions(self, path: str, word: bytes) -> bool:
+        """Whether a Python file in the project of `path` contains a word."""
+        root = self.root_of(path)
+        if root is None:
+            return False
+        if (root, word) not in self._mentioned:
+            self._mentioned[root, word] = any(word in self._content(each) for each in self._files(root) or ())
+        return self._mentioned[root, word]
+
+    def _files(self, root: str) -> tuple[str, ...] | None:
+        if root not in self._listed:
+            self._listed[root] = python_files(root)
+        return self._listed[root]
+
+    def _content(self, path: str) -> bytes:
+        try:
+            return self._read(path)[:_MOST_OF_A_FILE]
+        except OSError:
+            return b""
+
+    def _direct(self, path: str) -> Iterator[str]:
+        root = self.root_of(path)
+        named = self._names_in(root) if root is not None else None
+        if named is None:
+            return
+        stem = os.path.splitext(os.path.basename(path))[0]
+        if stem == "__init__":
+            stem = os.path.basename(os.path.dirname(path))
+        for asker, module in named.get(stem, ()):
+            if asker != path and self._leads_to(module, asker, path):
+                yield asker
+
+    def _leads_to(self, module: str, asker: str, path: str) -> bool:
+        found = self._module_files.find(module, os.path.dirname(asker))
+        if found is not None:
+            return found == path
+        # A script that adds a folder to `sys.path` uses only a part of the module's path.
+        parts = module.strip(".").split(".")
+        return os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
+
+    def _names_in(self, root: str) -> dict[str, set[tuple[str, str]]] | None:
+        if root not in self._named:
+            self._named[root] = None
+            files = self._files(root)
+            if files is not None:
+                self._named[root] = self._read_all(files)
+        return self._named[root]
+
+    def _read_all(self, files: tuple[str, ...]) -> dict[str, set[tuple[str, str]]] | None:
+        named: dict[str, set[tuple[str, str]]] = {}
+        total = 0
+        for path in files:
+            data = self._content(path)
+            total += len(data)
+            if total > _MOST_BYTES:
+                return None
+            for module in imported_by(data):
+                named.setdefault(module.rpartition(".")[2], set()).add((path, module))
+        return named
+
+
+def imported_by(data: bytes) -> Iterator[str]:
+    """The dotted names of modules that a file may import, according to its text."""
+    for match in _STATEMENT.finditer(data):
+        if match[3] is not None:
+            for part in match[3].split(b","):
+                name = part.split(b" as ")[0].strip().decode("ascii", "replace")
+                if name:
+                    yield name
+            continue
+        module = match[1].decode("ascii", "replace")
+        if module.strip("."):
+            yield module
+        for part in re.findall(rb"\w+(?=[ \t]*(?:,|\)|$|[ \t]as\b|\r?\n))", match[2]):
+            name = part.decode("ascii", "replace")
+            yield f"{module}{name}" if module.endswith(".") else f"{module}.{name}"

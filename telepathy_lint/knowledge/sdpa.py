@@ -1,0 +1,42 @@
+"""The models for which transformers chooses SDPA by default, in every supported release.
+
+A test checks each class with the installed release. Models of these architectures under other names are not
+included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+#: Architectures whose classes have supported SDPA since their first release, or since transformers 4.38.
+ARCHITECTURES = (
+    "Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3", "Gemma", "Falcon", "Olmo2", "SmolLM3", "Qwen2VL", "Qwen2_5_VL", "GPTBigCode",
+)  # fmt: skip
+_CLASS = rf"(?:{'|'.join(ARCHITECTURES)})(?:ForCausalLM|ForConditionalGeneration)"
+_IDS = (
+    r"meta-llama/(?:Meta-)?(?:Llama-[23]|CodeLlama)[\w.-]*|codellama/CodeLlama-[\w.-]*|lmsys/vicuna-[\w.-]*"
+    r"|mistralai/Mi(?:s|x)tral-\d[\w.-]*|Qwen/Qwen(?:2|2\.5|3)-(?:Coder-|Math-)?[\d.]+B[\w.-]*|google/(?:code)?gemma-\d+b[\w.-]*"
+    r"|TinyLlama/[\w.-]*|HuggingFaceTB/SmolLM[23]?-[\w.-]*|deepseek-ai/DeepSeek-R1-Distill-[\w.-]*|tiiuae/falcon-\d+b[\w.-]*"
+    r"|HuggingFaceH4/zephyr-7b-\w+|bigcode/starcoderbase[\w.-]*|Qwen/Qwen2(?:\.5)?-VL-[\w.-]*|(?:unsloth|NousResearch)/(?:(?:Meta-)?Llama-[23]|Qwen(?:2|2\.5|3)-|[Mm]istral-7[Bb])[\w.-]*"
+)
+#: Models for which the choice differs between releases.
+_VARIES = r"(?i)gemma-?2(?!b)|gpt-?j\b|bloom"
+
+
+def always(model_id: str, classes: Iterable[str]) -> bool:
+    """Whether transformers certainly chooses SDPA for a model, by its id or the classes that may load it."""
+    names = [each.rpartition(".")[2] for each in classes]
+    return re.fullmatch(_IDS, model_id) is not None or (
+        bool(names) and all(re.fullmatch(_CLASS, name) for name in names)
+    )
+
+
+def varies(model_id: str, classes: Iterable[str]) -> bool:
+    """Whether the choice for a model differs between releases."""
+    return any(re.search(_VARIES, name) for name in (model_id, *classes))
+
+
+def names_only_such(text: str) -> bool:
+    """Whether a text names models for which SDPA is always chosen, and none for which the choice differs."""
+    return re.search(rf"[\"']({_IDS})[\"']", text) is not None and re.search(_VARIES, text) is None

@@ -1,0 +1,124 @@
+"""The options of `estimate` and `plan` that describe a job and the GPUs for it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+
+from telepathy_runtime.commands import models
+from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
+from telepathy_runtime.memory.workload import CHOICES, Workload
+from telepathy_runtime.models.spec import UnknownOptionError
+
+HELP = {
+    "seq_len": "tokens per sequence, including padding",
+    "batch": "sequences per device and forward pass",
+    "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, or all weights",
+    "dtype": "dtype of the weights",
+    "mixed_precision": "float32 weights, gradients and states, forward pass in dtype (Trainer's bf16=True)",
+    "attn": "attention implementation",
+    "padded": "some sequences are padded",
+    "checkpointing": "gradient checkpointing",
+    "optimizer": "optimizer; the names with a number of bits are those of bitsandbytes",
+    "opt_impl": "implementation of the optimizer's step",
+    "quantized": "how bitsandbytes stores the layers' matrices",
+    "opt_in_backward": "update each weight, and free its gradient, as soon as the gradient is there",
+    "offload": "comma-separated parts kept in the machine's memory: optimizer, weights, activations",
+    "loss": "fused: a kernel that overwrites the logits; linear: in chunks, without all logits (Liger, TRL)",
+    "kernels": "fused kernels: norms (RMSNorm), or liger (RMSNorm and SwiGLU)",
+    "grad_accum": "forward and backward passes per optimizer step",
+    "use_cache": "the forward pass keeps keys and values",
+    "logits": "positions for which logits are computed",
+    "hidden_states": "keep the output of every layer",
+    "keep_outputs": "the outputs stay alive during backward (Trainer drops them)",
+    "new_tokens": "tokens to generate after seq_len",
+    "ranks": "number of devices that share the job",
+    "lora_rank": "rank of the adapters",
+    "lora_targets": "comma-separated names of the matrices with adapters",
+    "lora_dtype": "dtype of the adapters",
+    "shard": "sharding scheme: what is divided among the ranks",
+    "transformers": "transformers version to model",
+}
+
+
+def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
+    """Add an option for each field of a Workload, and the options for GPUs."""
+    for field in dataclasses.fields(Workload):
+        name = field.name
+        if name == "batch" and not batch:
+            continue
+        flag, text = "--" + name.replace("_", "-"), HELP.get(name)
+        if isinstance(field.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
+        elif isinstance(field.default, tuple):
+            parser.add_argument(flag, default=",".join(field.default) or None, help=text)
+        elif name in CHOICES:
+            parser.add_argument(flag, choices=CHOICES[name], default=field.default, help=text)
+        else:
+            parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+    parser.add_argument(
+        "--gpu",
+        action="append",
+        help=f"{', '.join(GPUS)}, a size (24GiB, 2x48GiB), device or all (default {DEFAULT_GPU});"
+        " can be repeated",
+    )
+    parser.add_argument(
+        "--from-script",
+        metavar="FILE",
+        help="take the job from a training script; options given here come before it",
+    )
+    models.add_source_options(parser)
+    parser.add_argument("--reserve", type=float, default=RESERVE, help="share to reserve for fragmentation")
+    parser.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
+    parser.add_argument("--plot", metavar="FILE", help="draw a bar chart as .svg or .png (needs matplotlib)")
+
+
+def traced_option(parser: argparse.ArgumentParser) -> None:
+    """Add --traced."""
+    text = "trace transformers' own model instead of the closed form: for any architecture, takes seconds (needs torch)"
+    parser.add_argument("--traced", action="store_true", help=text)
+
+
+def pair_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a pair of models."""
+    group = parser.add_argument_group("a pair of models joined by a trained bridge")
+    group.add_argument("--target", help="model that generates; MODEL is the source, which only reads")
+    group.add_argument("--target-seq-len", type=int, help="tokens of the target, including soft tokens")
+    group.add_argument("--target-unfrozen", action="store_true", help="the target still has requires_grad on")
+    group.add_argument("--latents", type=int, default=128, help="soft tokens of the Perceiver bridge")
+    group.add_argument("--depth", type=int, default=4, help="number of layers of the Perceiver bridge")
+    group.add_argument("--adapter-params", type=int, help="number of parameters of another kind of bridge")
+
+
+def workload(args: argparse.Namespace) -> Workload:
+    """The job described by the options. Raises UnknownOptionError."""
+    values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
+    for name in ("lora_targets", "offload"):
+        values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
+    if args.ranks > 1 and args.shard == "none":
+        raise UnknownOptionError(
+            f"--ranks {args.ranks} needs --shard: without it, every rank holds everything"
+        )
+    counts = {card.count for card in cards_of(args)}
+    if counts != {1}:
+        values["ranks"] = _ranks(args, counts)
+    return Workload(**values)
+
+
+def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
+    """The number of cards in `--gpu 2x48GiB`; checks that the options say how they share the job."""
+    if len(counts) > 1:
+        raise UnknownOptionError("--gpu: all values must have the same number of cards")
+    (count,) = counts
+    if args.shard == "none":
+        raise UnknownOptionError(f"--gpu with {count} cards needs --shard, which says how they share the job")
+    if args.ranks not in (1, count):
+        raise UnknownOptionError(f"--gpu has {count} cards, but --ranks is {args.ranks}")
+    return count
+
+
+def cards_of(args: argparse.Namespace) -> list[Gpu]:
+    """The GPUs in the options, or the default one. Raises UnknownOptionError."""
+    names: Sequence[str] = args.gpu or [DEFAULT_GPU]
+    return [gpu(name) for name in (GPUS if "all" in names else names)]

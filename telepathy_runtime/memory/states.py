@@ -1,0 +1,128 @@
+"""Bytes that do not depend on the batch: weights, gradients and optimizer states, with sharding and offloading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from telepathy_runtime.memory.blocks import lora_params, lora_shape
+from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, quantized_bytes
+from telepathy_runtime.models.spec import ModelSpec, element_size
+
+
+@dataclass(frozen=True)
+class States:
+    """Bytes of a job on one device that do not depend on the batch."""
+
+    weights: int
+    gradients: int  # after a backward pass
+    optimizer: int
+    step_transient: int  # in addition to gradients, inside optimizer.step()
+    root: int = (
+        0  # gathered parameters outside layers (embedding, head), from the forward to the end of the backward
+    )
+    unit: int = 0  # gathered parameters of one layer
+    bucket: int = 0  # DDP's copy of the gradients
+    unpacked: int = 0  # the largest quantised matrix in the compute dtype
+
+
+def states(spec: ModelSpec, work: Workload) -> States:
+    """Weights, gradients and optimizer states of one device, sharded and offloaded according to the workload."""
+    what = trained(spec, work)
+    weights = weights_of(spec, work) + (what.params * what.element if work.regime == "lora" else 0)
+    gradients = what.params * what.element
+    optimizer = optimizer_bytes(work.optimizer, what)
+    transient = step_transient(work, what)
+    if work.opt_in_backward:
+        gradients = what.largest * what.element
+        transient = min(transient, step_transient(work, what.one()))
+    whole = States(weights, gradients, optimizer, transient, unpacked=_unpacked(spec, work))
+    return _offload(work, _shard(spec, work, whole))
+
+
+def trained(spec: ModelSpec, work: Workload) -> Trained:
+    """The trained parameters and their shapes."""
+    if work.regime == "full":
+        e = element_size(work.held_dtype)
+        per_layer = [] if spec.counted or not spec.layers or spec.encoder_layers else layer_matrices(spec)
+        tables = [(spec.vocab, spec.embed_dim or spec.hidden)] * (1 if spec.tied else 2)
+        largest = max([spec.embedding_params, *(rows * columns for rows, columns in per_layer)])
+        return Trained(spec.params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
+    if work.regime == "lora":
+        shapes = []
+        for target in work.lora_targets:
+            inputs, outputs = lora_shape(spec, target)
+            shapes += [(work.lora_rank, inputs), (outputs, work.lora_rank)]
+        largest = work.lora_rank * max(spec.hidden, spec.intermediate)
+        e = element_size(work.lora_dtype)
+        return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())
+    return Trained(0, element_size(work.dtype), 0, (), ())
+
+
+def weights_of(spec: ModelSpec, work: Workload) -> int:
+    """Bytes of the model's weights on a device that has all of them."""
+    if work.quantized != "none" and not spec.stored_bytes:
+        return quantized_bytes(spec, work.quantized, element_size(work.dtype))
+    return spec.bytes_in(work.held_dtype)
+
+
+def _unpacked(spec: ModelSpec, work: Workload) -> int:
+    """The largest matrix of a layer, which is converted to the compute dtype for its product."""
+    if (work.quantized == "none" and not spec.stored_bytes) or not spec.layers or not spec.intermediate:
+        return 0
+    return element_size(work.dtype) * spec.hidden * max(spec.intermediate, spec.query_dim)
+
+
+def _offload(work: Workload, held: States) -> States:
+    """Remove the parts that are offloaded to host memory; the optimizer then steps there."""
+    if "optimizer" in work.offload:
+        held = replace(held, optimizer=0, step_transient=0)
+    if "weights" in work.offload:
+        # FSDP's CPUOffload and ZeRO-3's parameter offload: gradients are offloaded with their weights.
+        held = replace(held, weights=0, gradients=0, optimizer=0, step_transient=0)
+    return held
+
+
+def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
+    """Divide the parts that each scheme shards; activations and logits are only divided by tensor parallelism."""
+    ranks, kind = work.ranks, work.shard
+    if kind == "none" or ranks == 1:
+        return whole
+    if kind == "ddp":
+        return replace(whole, bucket=whole.gradients)
+    if kind == "tp":
+        return _tensor_parallel(spec, work, whole)
+    e = element_size(work.dtype)
+    change: dict[str, int] = {}
+    if kind in ("zero2", "zero3", "fsdp"):
+        change["gradients"] = _part(whole.gradients, ranks)
+    if kind in ("zero3", "fsdp"):
+        change["weights"] = _part(whole.weights, ranks)
+        if kind == "fsdp":
+            # FSDP's root module keeps the parameters outside layers for the whole step; they are gathered
+            # once.
+            change["unit"] = layer_bytes(spec, work.quantized, e) if spec.layer_params else 0
+            change["root"] = (spec.embedding_params + spec.head_params) * e
+        else:
+            change["root"] = 2 * max(spec.layer_params, spec.embedding_params) * e
+    optimizer, transient = _part(whole.optimizer, ranks), _part(whole.step_transient, ranks)
+    return replace(whole, optimizer=optimizer, step_transient=transient, **change)
+
+
+def _tensor_parallel(spec: ModelSpec, work: Workload, whole: States) -> States:
+    """transformers' plans split the matrices of each layer and the head; norms and the embedding are not split."""
+    split = spec.layers * sum(outputs * inputs for outputs, inputs in layer_matrices(spec))
+    split += 0 if spec.tied else spec.embedding_params
+    share = split / max(spec.params, 1)
+
+    def divided(size: int) -> int:
+        return int(size * (1 - share)) + _part(int(size * share), work.ranks)
+
+    return States(
+        *(divided(each) for each in (whole.weights, whole.gradients, whole.optimizer, whole.step_transient))
+    )
+
+
+def _part(size: int, ranks: int) -> int:
+    return -(-size // ranks)

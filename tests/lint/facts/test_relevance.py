@@ -1,0 +1,239 @@
+"""What the default leaves out: each kind of evidence silences its rule, and without it the rule speaks.
+
+Each case is a small project. The rule must report the load of `main.py` (or of the notebook) when the evidence is taken
+away, when the file is read strictly, and not otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from telepathy_lint import engine
+from telepathy_lint.discovery.config import Configs
+from telepathy_lint.rules import select
+from telepathy_lint.run.lint_file import open_source
+from telepathy_lint.run.selection import Selection
+from telepathy_lint.sites import Modules
+
+AUTO = "AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)"
+HEAD = "import torch\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n"
+LOADS = f"{HEAD}tokenizer = AutoTokenizer.from_pretrained(name)\nmodel = {AUTO}\n"
+HELPER = f"{HEAD}def load(name):\n    return {AUTO}, AutoTokenizer.from_pretrained(name)\n"
+
+
+class Case(NamedTuple):
+    rule: str
+    #: What silences the rule.
+    evidence: dict[str, str]
+    #: The same without the evidence, or with something that speaks against it.
+    without: dict[str, str]
+    path: str = "main.py"
+
+
+def file(code: str, **others: str) -> dict[str, str]:
+    return {"main.py": code, **{name.replace("__", "/") + ".py": text for name, text in others.items()}}
+
+
+def cells(*sources: str) -> str:
+    made = [
+        {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+        for source in sources
+    ]
+    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
+WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
+COMPUTES = "from main import load\nmodel, tokenizer = load('x')\nmodel(**batch).loss.backward()\n"
+GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate(ids{})\n"
+STATED = ", do_sample=False, max_new_tokens=5"
+RENAMED = f"{LOADS}parser.add_argument('--model_name', default='meta-llama/Meta-Llama-3.1-8B')\n"
+NOTEBOOK = "run.ipynb"
+
+CASES = {
+    # ---- one process
+    "inputs follow the model": Case(
+        "TLP101", file(LOADS + "inputs = tokenizer('x').to(model.device)\n"), file(LOADS + "inputs = tokenizer('x')\n")
+    ),
+    "results are kept": Case("TLP101", file(LOADS + "json.dump(model(1), out)\n"), file(LOADS + "model(1)\n")),
+    "results are kept, by each process of a launcher": Case(
+        "TLP101",
+        file(LOADS + "json.dump(model(1), out)\n"),
+        file(LOADS + "rank = int(os.environ['LOCAL_RANK'])\njson.dump(model(1), out)\n"),
+    ),
+    "one visible GPU": Case(
+        "TLP101",
+        file(f"os.environ['CUDA_VISIBLE_DEVICES'] = '0'\n{LOADS}Trainer(model).train()\n"),
+        file(f"os.environ['CUDA_VISIBLE_DEVICES'] = '0,1'\n{LOADS}Trainer(model).train()\n"),
+    ),
+    "cells of a script": Case("TLP101", file(f"# %%\n{LOADS}"), file(LOADS)),
+    "a notebook that starts a launcher": Case(
+        "TLP101", {NOTEBOOK: cells(LOADS)}, {NOTEBOOK: cells(LOADS, "!torchrun train.py")}, NOTEBOOK
+    ),
+    "a notebook's kernel": Case(
+        "TLP101",
+        {NOTEBOOK: cells(LOADS, "Trainer(model).train()")},
+        {NOTEBOOK: cells(LOADS, "notebook_launcher(train)")},
+        NOTEBOOK,
+    ),
+    "the process's own device": Case(
+        "TLP101",
+        file(LOADS.replace("'auto'", "{'': training_args.device}")),
+        file(LOADS.replace("'auto'", "{'': 0}")),
+    ),
+    "a helper of programs of one process": Case(
+        "TLP101",
+        file(HELPER, evaluate="from main import load\nmodel, _ = load('x')\njson.dump(model(1), out)\n"),
+        file(HELPER, train="from main import load\nmodel, _ = load('x')\nTrainer(model).train()\n"),
+    ),
+    "a helper that a launched program imports through another": Case(
+        "TLP101",
+        file(HELPER + "json.dump(1, out)\n", run="from main import load\njson.dump(load('x'), out)\n"),
+        file(
+            HELPER + "json.dump(1, out)\n",
+            run="from main import load\njson.dump(load('x'), out)\n",
+            start="import run\nimport torch.distributed\n",
+        ),
+    ),
+    # ---- attention
+    "a model for which every release picks SDPA": Case("TLP104", file(WITH_LLAMA), file(LOADS)),
+    "such a model, and FlashAttention": Case(
+        "TLP104", file(WITH_LLAMA), file(WITH_LLAMA + "# flash_attention_2 is faster\n")
+    ),
+    "the only ids of the file are of such models": Case(
+        "TLP104",
+        file("DEFAULT = 'Qwen/Qwen2.5-7B'\n" + LOADS),
+        file("DEFAULT = ('Qwen/Qwen2.5-7B', 'google/gemma-2-9b')\n" + LOADS),
+    ),
+    "requirements without FlashAttention": Case(
+        "TLP104",
+        {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\n"},
+        {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\nflash-attn\n"},
+    ),
+    "FlashAttention by hand": Case(
+        "TLP104",
+        {**file(LOADS), "requirements.txt": "transformers\n"},
+        {**file(LOADS), "requirements.txt": "transformers\n", "README.md": "Then pip install flash-attn.\n"},
+    ),
+    "requirements that do not list transformers": Case(
+        "TLP104",
+        {**file(LOADS), "requirements.txt": "transformers\n"},
+        {**file(LOADS), "requirements.txt": "sentence-transformers\n"},
+    ),
+    "a notebook's installations": Case(
+        "TLP104",
+        {NOTEBOOK: cells("!pip install -q transformers accelerate", LOADS)},
+        {NOTEBOOK: cells("!pip install -q transformers flash-attn", LOADS)},
+        NOTEBOOK,
+    ),
+    # ---- decoding
+    "computed with in the module that imports": Case(
+        "TLP105", file(HELPER, train=COMPUTES), file(HELPER, train=COMPUTES + "model.generate(ids)\n")
+    ),
+    "generates in the module that imports, and says how": Case(
+        "TLP105", file(HELPER, run=GENERATES.format(STATED)), file(HELPER, run=GENERATES.format(""))
+    ),
+    "a module that does not use the helper": Case(
+        "TLP105", file(HELPER, train=COMPUTES), file(HELPER, train=COMPUTES.replace("load", "other"))
+    ),
+    "in a package": Case(
+        "TLP105",
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "train.py": COMPUTES.replace("main", "tools.main")},
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "train.py": COMPUTES.replace("main", "other.main")},
+        "tools/main.py",
+    ),
+    "handed to a function of the project that computes": Case(
+        "TLP105",
+        file(LOADS + "from losses import measure\nmeasure(model)\n", losses="def measure(m):\n    return m(1).loss\n"),
+        file(
+            LOADS + "from losses import measure\nmeasure(model)\n",
+            losses="def measure(m):\n    return m(1).loss, m.generate(1)\n",
+        ),
+    ),
+    "a checkpoint that ships greedy decoding": Case(
+        "TLP105",
+        file(WITH_PYTHIA + "model.generate(ids, max_new_tokens=3)\n"),
+        file(WITH_PYTHIA + "model.generate(ids)\n"),
+    ),
+    "a pipeline of the model that says how": Case(
+        "TLP105",
+        file(LOADS + "reader = pipeline(model=model, tokenizer=tokenizer, do_sample=True, max_new_tokens=9)\n"),
+        file(LOADS + "reader = pipeline(model=model, tokenizer=tokenizer)\n"),
+    ),
+    "weights that are looked into": Case(
+        "TLP105", file(LOADS + "head = model.lm_head.weight\n"), file(LOADS + "model.eval()\n")
+    ),
+    # ---- padding
+    "single texts": Case(
+        "TLP201",
+        file(LOADS + "ids = tokenizer('x', return_tensors='pt')\nsplit(tokenizer)\n"),
+        file(LOADS + "split(tokenizer)\n"),
+    ),
+    "padded": Case(
+        "TLP201",
+        file(LOADS + "ids = tokenizer('x', return_tensors='pt')\nsplit(tokenizer)\n"),
+        file(LOADS + "ids = tokenizer(['x'], padding=True)\nsplit(tokenizer)\n"),
+    ),
+    "set by the module that imports": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\n_, tok = load('x')\ntok.pad_token = tok.eos_token\ntok(['x'], padding=True)\n"),
+        file(HELPER, run="from main import load\n_, tok = load('x')\ntok(['x'], padding=True)\n"),
+    ),
+    "an embedder's tokenizer": Case(
+        "TLP201",
+        file(LOADS.replace("AutoTokenizer.from_pretrained(name", "AutoTokenizer.from_pretrained('thenlper/gte-small'")),
+        file(LOADS),
+    ),
+    # ---- small models, old names
+    "an encoder's class": Case(
+        "TLP102",
+        file("from transformers import RobertaModel\nRobertaModel.from_pretrained(name)\n"),
+        file("from transformers import T5Model\nT5Model.from_pretrained(name)\n"),
+    ),
+    "the only name of the model": Case(
+        "TLP302",
+        file(RENAMED),
+        file(RENAMED + "os.environ['HF_HUB_OFFLINE'] = '1'\n"),
+    ),
+    "two names in the project": Case(
+        "TLP302",
+        file(RENAMED),
+        file(
+            RENAMED,
+            other="model_name = 'meta-llama/Llama-3.1-8B'\n",
+        ),
+    ),
+}  # fmt: skip
+
+
+def codes(folder: Path, files: dict[str, str], case: Case, strict: bool = False) -> set[str]:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / ".git").mkdir()
+    path = str(folder / case.path)
+    plan = Selection(Configs()).plan(path)
+    source = open_source(path, (folder / case.path).read_bytes())
+    settings = plan.settings._replace(strict=strict)
+    return {each.code for each in engine.lint(source, select([case.rule]), settings, project=Modules())}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_evidence_silences_and_the_lack_of_it_does_not(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    (tmp_path / "strict").mkdir()
+    assert codes(tmp_path / "without", case.without, case) == {case.rule}
+    assert codes(tmp_path / "with", case.evidence, case) == set()
+    assert codes(tmp_path / "strict", case.evidence, case, strict=True) == {case.rule}
+
+
+@pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])
+def test_a_bare_script_gets_every_finding(rule: str, tmp_path: Path) -> None:
+    bare = LOADS.replace(", torch_dtype=torch.bfloat16", "")
+    assert codes(tmp_path, file(bare), Case(rule, {}, {})) == {rule}

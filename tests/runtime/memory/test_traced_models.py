@@ -1,0 +1,93 @@
+"""Traces of transformers' own models: windows, latent attention, eager-only models, and what cannot run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from telepathy_runtime.memory import TraceError, Workload  # noqa: E402
+from telepathy_runtime.memory.standard_step import build_step, trace_workload, traced  # noqa: E402
+from telepathy_runtime.memory.tracing import trace  # noqa: E402
+
+SMALL = {
+    "num_hidden_layers": 2, "hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 8,
+    "num_key_value_heads": 2, "vocab_size": 1000, "max_position_embeddings": 4096, "pad_token_id": 0,
+    "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+LATENT = {
+    "num_key_value_heads": 8, "moe_intermediate_size": 128, "n_routed_experts": 8, "n_group": 2, "topk_group": 1,
+    "num_experts_per_tok": 2, "q_lora_rank": 64, "kv_lora_rank": 64, "qk_nope_head_dim": 32, "qk_rope_head_dim": 16,
+    "v_head_dim": 32,
+}  # fmt: skip
+
+
+def config_of(model_type: str, **settings: Any) -> Any:
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"transformers {transformers.__version__} has no {model_type}")
+    return transformers.AutoConfig.for_model(model_type, **{**SMALL, **settings})
+
+
+def test_at_its_window_a_model_builds_a_mask_and_repeats_keys() -> None:
+    """Like a real run: below the window there is no mask, and attention takes keys and values as they are."""
+    work = Workload(regime="frozen_grad", batch=2, seq_len=512, keep_outputs=False)
+    below, at, none = (
+        traced(config_of("mistral", sliding_window=window), work).peak_allocated
+        for window in (513, 512, None)
+    )
+    assert below == none
+    # Of each layer: the copies of keys and values for four query heads each, less the originals, and a mask.
+    copies = 2 * 2 * 2 * 1024 * (256 - 64)
+    mask = 2 * 512 * 512 * 2
+    assert at - below == pytest.approx(copies + 2 * mask, rel=0.35)
+    assert at - below >= copies
+
+
+def test_the_value_heads_of_latent_attention_may_be_narrower() -> None:
+    config = config_of("deepseek_v3", **LATENT)
+    seen = trace_workload_of(config, Workload(regime="full", seq_len=64))
+    assert seen.peak_allocated > 4 * seen.built * 0.75
+
+
+def trace_workload_of(config: Any, work: Workload) -> Any:
+    return traced(config, work)
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "gpt_oss"])
+def test_a_model_without_sdpa_is_traced_as_it_loads(model_type: str, tmp_path: Any) -> None:
+    extra = {"num_local_experts": 4, "intermediate_size": 256} if model_type == "gpt_oss" else {}
+    config = config_of(model_type, head_dim=32, **extra)
+    if transformers.AutoModelForCausalLM._model_mapping[type(config)]._supports_sdpa:
+        pytest.skip(f"this release runs {model_type} with sdpa")
+    config.save_pretrained(tmp_path)
+    result = trace_workload(tmp_path, Workload(regime="full", seq_len=64))
+    assert any("traced with attn='eager'" in note for note in result.notes)
+    assert result.workloads[0].attn == "eager"
+
+
+def test_whatever_a_models_code_raises_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from telepathy_runtime.memory import standard_step
+
+    config = config_of("llama")
+
+    def fails() -> Any:
+        raise KeyError("sinks")
+
+    monkeypatch.setattr(standard_step, "build_step", lambda *_: fails)
+    with pytest.raises(TraceError, match=r"cannot run llama on the meta device: KeyError: 'sinks'$"):
+        traced(config, Workload())
+    monkeypatch.setattr(standard_step, "_version", lambda: (4, 48))
+    with pytest.raises(TraceError, match=r"traces are tested from transformers 4\.57 on"):
+        traced(config, Workload())
+
+
+def test_a_users_own_step_raises_its_own_errors() -> None:
+    def fails() -> Any:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        trace(fails)
+    assert callable(build_step(config_of("llama"), Workload()))
