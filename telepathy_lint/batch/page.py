@@ -43,7 +43,7 @@ class NoTemplatesError(ValueError):
 
 def tables(summary: Summary) -> list[Table]:
     """The tables of the page."""
-    found = [_table("All loads of models", "loads", [("all", summary.models)], MODEL_SETTINGS)]
+    found = [_table("All loads of models", "", [("all", summary.models)], MODEL_SETTINGS)]
     if summary.by_year:
         found.append(_table("By year", "year", sorted(summary.by_year.items()), MODEL_SETTINGS))
     for title, first, groups in (
@@ -52,7 +52,7 @@ def tables(summary: Summary) -> list[Table]:
     ):
         ordered = sorted(groups.items(), key=lambda item: (-item[1].loads, item[0]))
         found.append(_table(title, first, ordered, MODEL_SETTINGS))
-    found.append(_table("Tokenizers", "loads", [("all", summary.tokenizers)], TOKENIZER_SETTINGS))
+    found.append(_table("Tokenizers", "", [("all", summary.tokenizers)], TOKENIZER_SETTINGS))
     for name in MODEL_SETTINGS:
         if summary.values[name]:
             found.append(

@@ -112,12 +112,18 @@ def _load(site: Site) -> Row:
         **_place(site),
         "kind": site.kind,
         "callee": site.callee,
-        "library": site.callee.partition(".")[0],
+        "library": _library_of(site),
         "class": _class_of(site),
         "model_id": site.model_id,
         "indirect": site.indirect,
         **{column: _setting(settings.get(name)) for column, name in SETTINGS.items()},
     }
+
+
+def _library_of(site: Site) -> str | None:
+    """The package of the called class or function; None for a class that the file defines itself."""
+    package, dot, _ = (site.callee.removesuffix(".from_pretrained")).partition(".")
+    return package if dot else None
 
 
 def _class_of(site: Site) -> str | None:

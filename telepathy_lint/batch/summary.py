@@ -18,6 +18,8 @@ TOKENIZER_SETTINGS = ("pad_token", "padding_side", "revision")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _READ = ("path", "loads", "findings", "error")
 UNKNOWN = "unknown"
+OWN = "a class of the file"
+SEVERAL = "one of several"
 
 
 @dataclass
@@ -107,8 +109,8 @@ class Summary:
             self.models.add(load, MODEL_SETTINGS)
             if year is not None:
                 self.by_year[when[0] if when else UNKNOWN].add(load, MODEL_SETTINGS)
-            self.by_library[load["library"]].add(load, MODEL_SETTINGS)
-            self.by_class[load["class"] or "one of several"].add(load, MODEL_SETTINGS)
+            self.by_library[load["library"] or OWN].add(load, MODEL_SETTINGS)
+            self.by_class[load["class"] or SEVERAL].add(load, MODEL_SETTINGS)
             for name in MODEL_SETTINGS:
                 if load[name]["value"] is not None:
                     self.values[name][load[name]["value"]] += 1

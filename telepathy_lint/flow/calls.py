@@ -94,7 +94,10 @@ class CallGraph:
             position = names.index(parameter) - skip if parameter in names else None
             if any(each.arg == parameter for each in function.args.kwonlyargs):
                 position = len(call.args)  # a keyword-only parameter
-            yield list(given_for(call, parameter, position)), context
+            if position is not None and position < 0:  # `cls` or `self`: the object before the dot
+                yield [call.func.value] if isinstance(call.func, ast.Attribute) else None, context
+            else:
+                yield list(given_for(call, parameter, position)), context
 
     def results(self, function: Function) -> Iterator[tuple[ast.expr, Context]]:
         """The expressions that a function in the file returns."""

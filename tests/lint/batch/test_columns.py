@@ -100,6 +100,12 @@ def test_the_loader_keeps_what_its_calls_say() -> None:
     assert row[0]["revision"] == {"set": False, "value": None}
 
 
+def test_a_class_of_the_file_has_no_library() -> None:
+    source = "import transformers\nclass Own(transformers.LlamaForCausalLM):\n    pass\nOwn.from_pretrained('gpt2')\n"
+    (row,) = lint_batch({"path": ["a.py"], "content": [source]})["loads"]
+    assert (row[0]["library"], row[0]["class"]) == (None, "Own")
+
+
 def test_decoding_arguments() -> None:
     (call,) = by_path(lint_batch(BATCH))["a.py"]["generates"]
     assert (call["line"], call["states"]) == (5, ["do_sample"])

@@ -614,3 +614,17 @@ def test_keywords_that_are_handed_on_in_a_merged_dict(spread: str) -> None:
     assert kept(code, "TLP101") == [3]
     (*_, site) = sites(code)
     assert not site.opaque
+
+
+@pytest.mark.parametrize("arguments", ["", "AutoModel", "'gpt2', AutoModel", "*names"])
+@pytest.mark.parametrize(("base", "loads"), [("LlamaForCausalLM", 1), ("object", 0)])
+def test_the_class_of_a_class_method_is_what_stands_before_the_dot(
+    base: str, loads: int, arguments: str
+) -> None:
+    code = (
+        "from transformers import AutoModel, LlamaForCausalLM\nfrom elsewhere import names\n"
+        f"class Own({base}):\n    @classmethod\n    def load(cls, *given):\n"
+        "        return cls.from_pretrained('gpt2', device_map='auto')\n"
+        f"Own.load({arguments})\n"
+    )
+    assert len([site for site in sites(code, "model") if not site.indirect]) == loads
