@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 from telepathy_lint.findings.violation import (
     ORDER,
@@ -19,6 +18,7 @@ from telepathy_lint.findings.violation import (
 from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.fixes.answered import gone
 from telepathy_lint.fixes.planner import Rewrite, Rewriter
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Site, scan
@@ -385,11 +385,8 @@ def _fixable(group: list[_Found], settings: Settings) -> list[Reported]:
 def _answered(found: list[_Found], rewrites: list[Rewrite]) -> list[tuple[Violation, Rewrite]]:
     """The violations that the rewrites fix."""
     by_answer = {id(each): rewrite for rewrite in rewrites for each in rewrite.answers}
-    return [
-        (each.violation, rewrite)
-        for each in found
-        if (rewrite := by_answer.get(id(each.reported))) is not None
-    ]
+    pairs = ((each.violation, by_answer.get(id(each.reported))) for each in found)
+    return [(violation, rewrite) for violation, rewrite in pairs if rewrite is not None]
 
 
 __all__ = [

@@ -7,12 +7,13 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from telepathy_lint.audit.data import Conversion, Finding
 from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.walk import Found, Patterns
 from telepathy_lint.engine import trial
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import Rule
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.run.selection import Selection

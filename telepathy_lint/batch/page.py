@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 from telepathy_lint.batch.summary import MODEL_SETTINGS, TOKENIZER_SETTINGS, Group, Share, Summary
+from telepathy_lint.named_tuple import NamedTuple
 
 #: Rows of a table; less frequent values are left out and counted.
 _MOST = 15

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from telepathy_lint.audit.collect import DECODING
 from telepathy_lint.audit.consistency import HIDDEN, OR, UNCHOSEN
@@ -10,6 +10,7 @@ from telepathy_lint.audit.data import Setting
 from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.engine import EVERY_FIX, Linted, RuleError
 from telepathy_lint.findings.violation import Violation, place_in_words
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import Rule
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings

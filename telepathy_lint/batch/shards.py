@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from telepathy_lint.named_tuple import NamedTuple
 
 #: Bytes of JSON Lines in a shard.
 JSON_SHARD = 64 << 20

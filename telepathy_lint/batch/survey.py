@@ -10,13 +10,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 from telepathy_lint._version import __version__
 from telepathy_lint.batch.columns import in_columns, schema
 from telepathy_lint.batch.records import Examined, Plan, failed
 from telepathy_lint.batch.shards import Broken, DataError, Shard, rows
 from telepathy_lint.batch.worker import TIMEOUT, Worker
+from telepathy_lint.named_tuple import NamedTuple
 
 #: Bytes above which a record is not examined.
 MAX_BYTES = 4 << 20

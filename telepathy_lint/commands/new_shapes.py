@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from telepathy_lint.named_tuple import NamedTuple
 
 _MODEL = """\
 from transformers import AutoModelForCausalLM

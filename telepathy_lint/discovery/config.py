@@ -10,8 +10,9 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings import FixStyle, Loader, Settings
 from telepathy_lint.settings.selectors import Fixing, Layer
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import NamedTuple
 
 from telepathy_lint.flow.tree import Tree
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites import Site
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from telepathy_lint.findings.violation import Safety
+from telepathy_lint.named_tuple import NamedTuple
 
 _Part = TypeVar("_Part")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from telepathy_lint.findings.change import Repair
+from telepathy_lint.named_tuple import NamedTuple
 
 
 class Finding(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import NamedTuple
 
 from telepathy_lint.findings.violation import Edit
 from telepathy_lint.flow.bindings import Binding
 from telepathy_lint.flow.tree import Scope
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.source.text import Source
 
 

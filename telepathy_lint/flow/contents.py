@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple
 
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
+from telepathy_lint.named_tuple import NamedTuple
 
 #: With more values than this, a key's values are unknown.
 _MAX_VALUES = 64

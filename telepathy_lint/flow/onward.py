@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from telepathy_lint.named_tuple import NamedTuple
 
 How = Literal[
     "method",  # one of its methods is called

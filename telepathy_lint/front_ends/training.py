@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.knowledge.transformers_names import last
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.sites import Site, scan
 

@@ -6,7 +6,9 @@ transformers and compares the outcome with the column of that version.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from telepathy_lint.named_tuple import NamedTuple
 
 Version = tuple[int, int]
 #: The outcome of an argument: it works, it works with a deprecation warning, it has no effect, or the call

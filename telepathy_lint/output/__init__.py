@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+from telepathy_lint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult

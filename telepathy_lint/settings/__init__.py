@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings.selectors import Fixing
 
 FixStyle = Literal["loader", "inline"]

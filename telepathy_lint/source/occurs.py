@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
+
+from telepathy_lint.named_tuple import NamedTuple
 
 _IGNORING_CASE = "(?i)"
 #: Characters with a special meaning.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from telepathy_lint import rules as registry
 from telepathy_lint.discovery.config import Config, ConfigError
+from telepathy_lint.named_tuple import NamedTuple
 
 SECTION = "telepathy-lint"
 #: Names of the editor's settings and the configuration keys they correspond to.

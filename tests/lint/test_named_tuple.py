@@ -1,0 +1,91 @@
+"""Our `NamedTuple` makes what `typing`'s makes."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import typing
+
+import pytest
+
+from telepathy_lint.findings.violation import Span
+from telepathy_lint.named_tuple import NamedTuple
+
+
+class Point(NamedTuple):
+    """A place."""
+
+    x: int
+    y: int = 2
+    name: str | None = None
+
+    @property
+    def sum(self) -> int:
+        return self.x + self.y
+
+    @classmethod
+    def origin(cls) -> Point:
+        return cls(0, 0)
+
+
+class Same(typing.NamedTuple):
+    """A place."""
+
+    x: int
+    y: int = 2
+    name: str | None = None
+
+
+def test_it_is_made_as_typing_makes_it() -> None:
+    assert Point(1) == Same(1) == (1, 2, None)
+    assert Point(1)._asdict() == Same(1)._asdict()
+    assert repr(Point(1, name="a")) == repr(Same(1, name="a")).replace("Same", "Point")
+    for name in (
+        "_fields",
+        "_field_defaults",
+        "__doc__",
+        "__module__",
+        "__match_args__",
+        "__bases__",
+    ):
+        assert getattr(Point, name) == getattr(Same, name), name
+    assert typing.get_type_hints(Point) == typing.get_type_hints(Same)
+
+
+def test_methods_are_kept() -> None:
+    assert Point(1)._replace(y=5).sum == 6
+    assert Point.origin() == (0, 0, None)
+
+
+def test_an_argument_too_few_or_too_many_is_an_error() -> None:
+    with pytest.raises(TypeError, match="x"):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        Point(1, z=2)  # type: ignore[call-arg]
+
+
+def test_it_is_pickled() -> None:
+    assert pickle.loads(pickle.dumps(Span(1, 2, 3, 4))) == Span(1, 2, 3, 4)
+
+
+def test_a_check_defines_none_of_typing() -> None:
+    """It takes four times as long to define one, and a check defines fifty."""
+    program = (
+        "import typing\n"
+        "made = typing.NamedTupleMeta.__new__\n"
+        "def seen(meta, name, bases, body):\n"
+        "    assert not body['__module__'].startswith('telepathy_lint'), name\n"
+        "    return made(meta, name, bases, body)\n"
+        "typing.NamedTupleMeta.__new__ = seen\n"
+        "from telepathy_lint.commands.cli import run\n"
+        "raise SystemExit(run(['check', '--isolated', '--no-cache', '--stdin-filename', 'a.py', '-']))\n"
+    )
+    code = (
+        "from transformers import AutoModel\nmodel = AutoModel.from_pretrained('gpt2', device_map='auto')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=code, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "TLP101" in done.stdout
