@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from telepathy_lint.facts import by_hand
+from telepathy_lint.facts import by_hand, own_names
 from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, kinds_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
@@ -93,6 +93,8 @@ _FEATURES = (
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
 )
 _QUANTIZED = r"(?i)awq|gptq"
+#: A tensor of PyTorch's default type, by its name.
+_FLOAT_TENSOR = r"(?m)^[ \t]*([A-Za-z_][\w.]*)[ \t]*=[ \t]*torch\.(?:zeros|empty|ones)\((?![^\n]*dtype)"
 
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
@@ -107,17 +109,42 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
         elif kind in _OF_SITES:
             if (line := _OF_SITES[kind](site)) is not None:
                 return f"{line_name(site.source, line)} {KINDS[kind]}"
-        elif (line := site.source.remember(("evidence", kind), partial(_first, tree, kind))) is not None:
-            return f"{line_name(site.source, line)} {KINDS[kind]}"
+        else:
+            line = site.source.remember(("evidence", kind), partial(_first, tree, kind))
+            if line is None and kind == "products":
+                line = site.source.remember("filled", partial(_filled, tree))
+            if line is not None:
+                return f"{line_name(site.source, line)} {KINDS[kind]}"
     return None
 
 
 def _first(tree: Tree, kind: str) -> int | None:
-    """The line with the first evidence of a kind."""
-    for line in tree.lines_of(_offsets(tree.text, WORDS[kind])):
+    """The line of the first evidence of a kind."""
+    names = own_names.own_names(tree) if kind in own_names.KINDS else {}
+    words: tuple[str, ...] | str = rf"\b(?:{'|'.join(map(re.escape, names))})\b"
+    offsets = [*_offsets(tree.text, WORDS[kind]), *(_offsets(tree.text, words) if names else ())]
+    for line in tree.lines_of(offsets):
         for node in tree.visit([line]):
-            if kind in kinds_of(node):
+            if kind in kinds_of(own_names.read_as_usual(node, names) if names else node):
                 return getattr(node, "lineno", line)
+    return None
+
+
+def _filled(tree: Tree) -> int | None:
+    """The line that writes into places of a float32 tensor of the script, which must have the type of what is written.
+
+    Places that an index tensor names: what is written into a slice is converted.
+    """
+    made = set(re.findall(_FLOAT_TENSOR, tree.text))
+    if not made:
+        return None
+    for node in tree.visit(tree.lines_of(_offsets(tree.text, r"\]\s*="))):
+        if not isinstance(node, ast.Assign) or not isinstance(target := node.targets[0], ast.Subscript):
+            continue
+        parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+        by_index = (ast.Name, ast.Call, ast.List, ast.Compare, ast.Attribute)
+        if ast.unparse(target.value) in made and any(isinstance(each, by_index) for each in parts):
+            return node.lineno
     return None
 
 

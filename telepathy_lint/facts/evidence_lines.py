@@ -56,7 +56,7 @@ _ARRAYS = (
 )
 #: Functions whose tensors must have the same dtype; sums and comparisons accept any two.
 _PRODUCTS = (
-    r"(?:.*\.)?(?:matmul|mm|bmm|mv|addmm|baddbmm|addbmm|einsum|tensordot|cdist|outer|index_(?:add|copy|put)_?|scatter(?:_add|_reduce)?_?)"
+    r"(?:.*\.)?(?:matmul|mm|bmm|mv|addmm|baddbmm|addbmm|einsum|tensordot|cdist|outer|index_(?:add|copy|put)_?|(?:masked_)?scatter(?:_add|_reduce)?_?)"
     r"|(?:torch\.)?(?:dot|inner|vdot|chain_matmul)|(?:.*\.)?(?:F|functional)\.(?:linear|bilinear|conv\w+|scaled_dot_product_attention)"
 )
 #: Operations that PyTorch only supports in float32 and float64.

@@ -80,19 +80,9 @@ def _is_prepared(site: Site) -> bool:
 
 
 def _pads(text: str) -> bool:
-<<<<<<< HEAD
     # A pad token that is only handed to `generate`, for single texts, may as well be None.
     text = re.sub(r"pad_token_id\s*=\s*[\w.]*\.pad_token_id", "", text)
-    return re.search(_PADS, text) is not None or (
-        "transformers" in text and re.search(_BATCHES, text) is not None
-    )
-||||||| f7457c7
-    return re.search(_PADS, text) is not None or (
-        "transformers" in text and re.search(_BATCHES, text) is not None
-    )
-=======
     return occurs(_PADS, text) or ("transformers" in text and occurs(_BATCHES, text))
->>>>>>> cold
 
 
 def _tokenizes(text: str) -> bool:

@@ -262,8 +262,8 @@ class Rewriter:
             line_end -= 1
         indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
         text = statement.replace(TARGET, target_of(site, self.scan) or "")
-        if source.ends_cell(line_end) and isinstance(ast.parse(text).body[0], ast.Expr):
-            text += ";"  # otherwise Jupyter would show the value of this last expression
+        if source.shows_value(line_end) and isinstance(ast.parse(text).body[0], ast.Expr):
+            text += ";"  # Jupyter shows the value of a cell's last expression
         return source.edit(line_end, line_end, f"{source.newline}{indent}{text}")
 
 

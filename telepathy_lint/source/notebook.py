@@ -199,9 +199,12 @@ class Notebook(Source):
     def _unmask(self, chunk: str) -> str:
         return show_magics(chunk, self.marker, self.hidden)
 
-    def ends_cell(self, offset: int) -> bool:
+    def shows_value(self, offset: int) -> bool:
         at = self._cell_at(offset)
-        return at is not None and not self.text[offset : self.cell_ends[at]].strip()
+        if at is None or self.text[offset : self.cell_ends[at]].strip():
+            return False
+        # `%%capture out` keeps what is shown, and nothing at all where the cell ends in a semicolon.
+        return re.search(r"(?m)^%%capture\b", self.visible[at].text) is None
 
     def line(self, number: int) -> str:
         """Physical line `number` (1-based) with its newline, as the notebook has it."""

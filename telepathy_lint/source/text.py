@@ -173,8 +173,8 @@ class Source:
         end = starts[number] if number < len(starts) else len(self.text)
         return self.text[starts[number - 1] : end]
 
-    def ends_cell(self, offset: int) -> bool:
-        """Whether only blanks follow up to the end of the notebook cell; False in a plain file."""
+    def shows_value(self, offset: int) -> bool:
+        """Whether a notebook shows the value of an expression that ends at an offset; False in a plain file."""
         return False
 
     def line_of(self, offset: int) -> int:

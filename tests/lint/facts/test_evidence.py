@@ -59,6 +59,14 @@ LINES = {
     "scores = torch.nn.functional.linear(h, weight)": ("products", "103"),
     "u, s, v = torch.linalg.svd(h)": ("floats-only", "103"),
     "middle = h.quantile(0.5)": ("floats-only", "103"),
+    "memory = torch.zeros(4, 8)\nmemory[ids] = h": ("products", "103"),
+    "memory.masked_scatter_(mask, h)": ("products", "103"),
+    "import torch.nn as N; head = N.Linear(8, 2)": ("modules", "103"),
+    "from torch import nn as layers; head = layers.Linear(8, 2)": ("modules", "103"),
+    "import numpy as onp; rows = onp.asarray(h)": ("numpy", "103"),
+    "from numpy import stack as pile; rows = pile(states)": ("numpy", "103"),
+    "from torch import einsum as sum_up; scores = sum_up('bd,kd->bk', h, directions)": ("products", "103"),
+    "from torch import linalg as L; u, s, v = L.svd(h)": ("floats-only", "103"),
     "assert model.dtype == torch.float32": ("checks", "103"),
     "optimizer = getattr(torch.optim, name)(model.parameters())": ("training", "103"),
     "pickle.dump(model, file)": ("saving", "103 105 201"),
@@ -95,6 +103,11 @@ HARMLESS = (
     "size = torch.linalg.norm(h)",
     "noise = torch.randn(1, 8, dtype=torch.bfloat16)",
     "ids = torch.tensor([[1, 2]])",
+    "memory = torch.zeros(4, 8)\nmemory[0:2] = h",
+    "memory = torch.zeros(4, 8, dtype=h.dtype)\nmemory[ids] = h",
+    "table = {}\ntable[name] = h",
+    "from numpy import asarray",
+    "import numpy as onp; rows = onp.asarray(h.float())",
     "# model.save_pretrained('out'), torch.optim.AdamW(...)",
     "text = 'model.save_pretrained()'",
 )
@@ -116,7 +129,10 @@ def test_evidence_holds_back_the_fixes_that_it_is_about(line: str) -> None:
     assert {code for code, fix in fixes.items() if fix.safety == "display"} == held  # type: ignore[attr-defined]
     reasons = [fix.reason for fix in fixes.values() if fix.safety == "display"]  # type: ignore[attr-defined]
     assert all(
-        evidence.KINDS[kind] in reason or "line 7 " in reason or "would override it" in reason
+        evidence.KINDS[kind] in reason
+        or "line 7 " in reason
+        or "line 8 " in reason
+        or "would override it" in reason
         for reason in reasons
     )
     # The fix of what is not held back goes through, and takes nothing else along.

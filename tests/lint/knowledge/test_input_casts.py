@@ -1,0 +1,34 @@
+"""The table of classes that cast their inputs, against models that run: a sample of them. The weekly workflow makes all of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint.knowledge import input_casts
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "input_casts.py"
+#: Modules whose models are small, of both kinds: images, speech, both with text.
+SAMPLE = ("clip", "deit", "hubert", "resnet", "vit", "whisper")
+
+
+@pytest.mark.slow
+def test_the_table_says_what_models_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(SCRIPT), *SAMPLE], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    made: dict[str, frozenset[str]] = {}
+    exec(done.stdout, made)
+    assert len(made["CASTING"]) > 10 and len(made["FAILING"]) > 5
+    # A class that another machine had no time for is in neither.
+    assert made["CASTING"] - input_casts.CASTING - input_casts.UNKNOWN == set()
+    assert made["FAILING"] - input_casts.FAILING - input_casts.UNKNOWN == set()
+    assert not made["CASTING"] & input_casts.FAILING
+    assert not made["FAILING"] & input_casts.CASTING
