@@ -60,6 +60,8 @@ KEYS = {
     "calls are linted like loads",
     "gpu": "the GPU to compare batch sizes and the audit's figures with; `telepathy-runtime plan --help` lists the names. "
     "`device` queries this machine; it works only in the audit and needs torch",
+    "model-registry": "a TOML file with your own models, for TLP305 and the audit, relative to the configuration's folder "
+    "([format](memory.md#models))",
     "extend-safe-fixes": "rules whose unsafe fixes count as safe",
     "extend-unsafe-fixes": "rules whose safe fixes count as unsafe; takes precedence over `extend-safe-fixes` if both are equally specific",
     "extend": "a configuration file to build on (see above)",

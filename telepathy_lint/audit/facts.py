@@ -20,7 +20,7 @@ from telepathy_lint.audit.identifiers import has_ids
 from telepathy_lint.audit.options import Options
 from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.pairs import together
-from telepathy_lint.audit.sizes import gpu_of, peaks
+from telepathy_lint.audit.sizes import gpu_of, peaks, spec_of
 from telepathy_lint.audit.unused import Area, areas, unused_models
 from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.walk import Discovery, Found, read_bytes
@@ -262,13 +262,12 @@ def _names_no_model(roles: set[Role]) -> bool:
 def _model(
     model_id: str, mentions: tuple[Mention, ...], loads: tuple[Place, ...], tokenizers: tuple[Place, ...]
 ) -> Model:
-    from telepathy_runtime.models.registry import UnknownModelError, check_id, get
+    from telepathy_runtime.models.registry import check_id
 
     status = check_id(model_id)
     model = Model(model_id, status.status, status.canonical, status.nearest, mentions, loads, tokenizers)
-    try:
-        spec = get(model_id)
-    except UnknownModelError:
+    spec = spec_of(model_id)
+    if spec is None:
         return model
     known = status.status if status.status != "outside" else "known"
     return replace(

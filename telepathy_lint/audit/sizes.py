@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,24 @@ def peaks(spec: ModelSpec) -> tuple[tuple[str, int], ...]:
         return ()
 
 
+#: The project's own models, by id.
+_OWN: dict[str, ModelSpec] = {}
+
+
+def use(models: Iterable[ModelSpec]) -> None:
+    """Take a project's own models before those of the registry, from now on."""
+    _OWN.clear()
+    _OWN.update({spec.id: spec for spec in models})
+    spec_of.cache_clear()
+
+
 @cache
 def spec_of(model_id: str) -> ModelSpec | None:
-    """The registry's entry of a model."""
+    """The entry of a model in the project's own registry, or in the built-in one."""
     from telepathy_runtime.models.registry import UnknownModelError, get
 
+    if model_id in _OWN:
+        return _OWN[model_id]
     try:
         return get(model_id)
     except UnknownModelError:

@@ -39,7 +39,7 @@ def add_options(sub: ArgumentParser) -> None:
 def audit(options: Namespace) -> int:
     from telepathy_lint.audit import compare
     from telepathy_lint.audit.facts import audit as gather
-    from telepathy_lint.audit.sizes import gpu_of
+    from telepathy_lint.audit.sizes import gpu_of, use
     from telepathy_lint.discovery.vendored import told
 
     if not os.path.exists(options.path):
@@ -54,6 +54,7 @@ def audit(options: Namespace) -> int:
         before = compare.read(options.against) if options.against is not None else None
     except ValueError as error:
         raise Usage(str(error)) from error
+    use(here.models)
     given = ["--config", options.config] if options.config else ["--isolated"] if options.isolated else []
     found = gather(options.path, configs, gpu, options.jobs, given)
     if found.copies:

@@ -12,7 +12,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+<<<<<<< HEAD
 from telepathy_lint.named_tuple import NamedTuple
+||||||| 8a31ec7
+=======
+from telepathy_lint.discovery.errors import ConfigError as ConfigError
+>>>>>>> memory
 from telepathy_lint.settings import FixStyle, Loader, Settings
 from telepathy_lint.settings.selectors import Fixing, Layer
 
@@ -35,10 +40,6 @@ _ADDED = (
 #: Keys that replace a selection, and the keys that modify it.
 _RULES = ("select", "extend-select", "ignore")
 _FIXES = ("fixable", "extend-fixable", "unfixable")
-
-
-class ConfigError(Exception):
-    """The configuration is invalid; the message says where, what is wrong and what to do."""
 
 
 class Config(NamedTuple):
@@ -78,6 +79,7 @@ class Config(NamedTuple):
     loader: Loader = Loader()
     wrappers: tuple[str, ...] = ()
     gpu: str | None = None
+    model_registry: str | None = None
     extend: str | None = None
     required_version: str | None = None
     #: Key as written -> the files, variables or options that set it; a key that is missing here has its default.
@@ -92,9 +94,17 @@ class Config(NamedTuple):
         """The settings for rules and fixes; `target` is the transformers version from the project's requirements."""
         settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
         fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
-        gpu = self.gpu if self.gpu is not None else settings.gpu
-        settings = settings._replace(fixing=fixing, gpu=gpu, strict=self.strict)
-        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite)
+        settings = settings._replace(fixing=fixing, gpu=self.gpu or settings.gpu, strict=self.strict)
+        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite, models=self.models)
+
+    @property
+    def models(self) -> tuple[Any, ...]:
+        """The models of the project's own registry; a ConfigError where its file is missing or invalid."""
+        if self.model_registry is None:
+            return ()
+        from telepathy_lint.discovery.own_models import own_models
+
+        return own_models(self.root, self.model_registry, self.origins.get("model-registry", ""))
 
     @property
     def ignored(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -108,11 +118,7 @@ class Config(NamedTuple):
         return (*own, *(wrapper.rpartition(".")[2] for wrapper in self.wrappers))
 
     def with_options(self, options: Mapping[str, Any]) -> Config:
-        """A copy with values from the command line (keys as written).
-
-        Raises:
-            ConfigError: an option has an invalid value.
-        """
+        """A copy with values from the command line (keys as written); a ConfigError where one is invalid."""
         return self.with_values(options)
 
     def with_values(self, values: Mapping[str, Any], where: str | None = None) -> Config:
@@ -363,6 +369,7 @@ def _moved(config: Config, root: str) -> Config:
         per_file_ignores=paired(config.per_file_ignores),
         extend_per_file_ignores=paired(config.extend_per_file_ignores),
         baseline=joined(config.baseline),
+        model_registry=joined(config.model_registry),
         cache_dir=joined(config.cache_dir),
     )
 

@@ -145,4 +145,5 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "target-transformers": (_version, 'a version such as "4.57"'),
     "loader": (_loader, 'a table such as {module = "mylab.loading", load-model = "load"}'),
     "gpu": (_gpu, "the name of a GPU"),
+    "model-registry": (_string, "the name of a TOML file"),
 }

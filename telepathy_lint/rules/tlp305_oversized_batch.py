@@ -27,7 +27,8 @@ class OversizedBatch(Rule):
     """The batch is larger than the planner considers safe for the model, its sequences and the GPU.
 
     The job fails with an out-of-memory error, immediately or at the first long batch. The rule reports a batch only if the
-    file contains everything needed for the estimate: one listed model, loaded in 16 bits and fully trained with AdamW, and
+    file contains everything needed for the estimate: one model that is listed, in the registry or in the project's own
+    (`model-registry`), loaded in 16 bits and fully trained with AdamW, and
     sequences padded to a fixed length (`padding="max_length"`) or truncated to one (`max_seq_length` of TRL up to 0.19,
     counted as filled). It does not report what is not modelled: adapters, quantization, sharding, checkpointing, other
     losses and optimizers, a device map that may split the model, or a model that does not fit with even one sequence. It
@@ -83,7 +84,8 @@ class OversizedBatch(Rule):
         if card is None or site.model_id is None:
             return
         try:
-            spec = registry.get(site.model_id)
+            own = {spec.id: spec for spec in settings.models}
+            spec = own.get(site.model_id) or registry.get(site.model_id)
             work = Workload(seq_len=length.data, regime="full", **options)
             fit = max_batch(spec, work, device=card)
             needed = estimate(spec, work.but(batch=batch)).peak_allocated

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from typing import Literal
+||||||| 8a31ec7
+from typing import Literal, NamedTuple
+=======
+from typing import Any, Literal, NamedTuple
+>>>>>>> memory
 
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings.selectors import Fixing
@@ -39,6 +45,8 @@ class Settings(NamedTuple):
     wrappers: tuple[str, ...] = ()
     #: The GPU that memory is compared with, by its name in the planner's table.
     gpu: str = "H100-80GB"
+    #: The project's own models (`telepathy_runtime.models.spec.ModelSpec`), which come before the built-in registry's.
+    models: tuple[Any, ...] = ()
     #: Kinds of evidence (`telepathy_lint.facts.evidence.KINDS`) that do not block unsafe fixes.
     unsafe_fixes_despite: tuple[str, ...] = ()
     #: Whether to report findings that do not matter according to the file.

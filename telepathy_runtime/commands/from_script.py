@@ -162,7 +162,7 @@ class Script:
             self._take("checkpointing", said.value, said, text)
         elif call.name not in ("TrainingArguments", "Seq2SeqTrainingArguments"):
             self.settings["checkpointing"] = True
-            self.notes.append("assumed: gradient checkpointing, TRL's default since 0.20")
+            self.notes.append("assumed: gradient checkpointing, the default of newer TRL")
 
     def _precision(self, call: Call) -> None:
         for name, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):

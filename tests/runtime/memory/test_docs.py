@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import memory_public
 from benchmarks import memory_review_text as review_text
 from telepathy_runtime.commands.memory import main
 
@@ -18,6 +19,11 @@ COMMANDS = re.findall(r"^\$ telepathy-runtime (.+)$", TEXT, re.MULTILINE)
 
 def test_the_generated_tables_are_current() -> None:
     assert review_text.document(TEXT) == TEXT, "run: python -m benchmarks.memory_review_text docs/memory.md"
+
+
+def test_the_table_of_public_measurements_is_current() -> None:
+    shown = TEXT.partition("<!-- public: runs -->\n")[2].partition("\n<!-- end public -->")[0]
+    assert shown == memory_public.table(), "run: python -m benchmarks.memory_public"
 
 
 def test_a_document_without_its_marks_is_an_error() -> None:
