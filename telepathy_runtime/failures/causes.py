@@ -137,9 +137,11 @@ def _offline(failure: Failure) -> LoadError | None:
         cache_dir=failure.keywords.get("cache_dir"),
     )
     state = "only part of the files is" if found is not None else "nothing of it is"
+    # "checkpoints/last" looks like a hub id.
+    folder = "" if found is not None else f", and there is no folder {Path(failure.model_id).absolute()}"
     return errors.OfflineError(
         failure.asked,
-        f"{why} and {state} in the cache {cache.path} (from {cache.chosen_by})",
+        f"{why} and {state} in the cache {cache.path} (from {cache.chosen_by}){folder}",
         f"download it where there is a network (`hf download {failure.model_id}`), or point HF_HOME or cache_dir= at it",
     )
 

@@ -290,6 +290,7 @@ def load_tokenizer(
     if purpose is not None:
         arguments.one_of("purpose", purpose, purposes.PURPOSES)
         padding_side = padding_side or ("training" if purpose in purposes.TRAINS else "generation")
+    arguments.identity(model_id)
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,19 @@ import pytest
 import torch
 import transformers
 
+import telepathy_runtime
 from telepathy_runtime import (
     ArgumentError,
     DeviceMapError,
     LoadError,
     LoadReport,
     ModelClassError,
+    OfflineError,
     WeightsError,
     load_model,
+    load_tokenizer,
 )
+from telepathy_runtime.errors import explaining, of_kind
 from tests.runtime.conftest import Checkpoints
 
 NONE = {"dtype": None, "device_map": None, "attn_implementation": None, "generation_config": None}
@@ -132,6 +138,23 @@ def test_ids_that_are_none(model_id: Any, settings: dict[str, Any]) -> None:
         load_model(model_id, **settings)
 
 
+@pytest.mark.parametrize("loading", [load_model, load_tokenizer])
+def test_an_empty_id_is_said_to_be_one(loading: Any) -> None:
+    for model_id in ("", "  "):
+        with pytest.raises(ArgumentError, match="it is empty; pass a hub id") as caught:
+            loading(model_id)
+        assert isinstance(caught.value, OSError) and isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("loading", [load_model, load_tokenizer])
+def test_a_relative_folder_that_is_not_there(
+    loading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OfflineError, match=re.escape(f"there is no folder {tmp_path / 'checkpoints/last'}")):
+        loading("checkpoints/last", local_files_only=True, cache_dir=tmp_path)
+
+
 def test_a_model_in_place_of_an_id(checkpoints: Checkpoints) -> None:
     with pytest.raises(LoadError):
         load_model(load_model(checkpoints("llama")))  # type: ignore[arg-type]
@@ -176,6 +199,22 @@ def test_failures_name_cause_and_remedy(
         with pytest.raises(kind, match=says) as caught:
             load_model(folder, **{**settings, **arguments})
         assert isinstance(caught.value, type(raw))
+
+
+@pytest.mark.parametrize(
+    "kind", [OSError, ValueError, ImportError, KeyError, UnicodeError, FileNotFoundError]
+)
+def test_an_error_of_any_kind_can_be_explained_by_any(kind: type[Exception]) -> None:
+    """The built-in errors have objects of different sizes, and LoadErrors are both."""
+    raised = kind("why")
+    public = [
+        getattr(telepathy_runtime, name) for name in telepathy_runtime.__all__ if name.endswith("Error")
+    ]
+    for cls in public:
+        made = explaining(of_kind(cls("asked", "found", "remedy"), ValueError), raised)
+        assert str(made) == "asked: found; remedy"
+        assert isinstance(made, cls)
+        assert isinstance(pickle.loads(pickle.dumps(made)), cls)
 
 
 def test_weights_given_to_an_auto_class(checkpoints: Checkpoints) -> None:
