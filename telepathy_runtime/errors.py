@@ -134,13 +134,16 @@ def explaining(error: Error, raised: Exception) -> Error:
 
 def _again(cause: type[LoadError], kinds: tuple[type[BaseException], ...], *parts: str) -> Any:
     cls = _combined(cause, kinds)
-    made = cls.__new__(cls)
+    # The first base may be a class whose __new__ refuses the larger objects of OSError.
+    made: Any = OSError.__new__(cls) if issubclass(cls, OSError) else cls.__new__(cls)
     LoadError.__init__(made, *parts)
     return made
 
 
 def _combined(cause: type[LoadError], kinds: tuple[type[BaseException], ...]) -> type[LoadError]:
-    new = tuple(kind for kind in kinds if not issubclass(cause, kind))
+    # Of a combined class, the class and the kinds that it was made of: only these can be pickled.
+    cause, kinds = getattr(cause, "_cause", cause), (*getattr(cause, "_kinds", ()), *kinds)
+    new = tuple(kind for kind in dict.fromkeys(kinds) if not issubclass(cause, kind))
     made = _HEIRS.get((cause, new))
     if made is None:
         try:

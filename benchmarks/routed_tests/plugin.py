@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,15 @@ def _routed(own: Any) -> Any:
     return classmethod(from_pretrained)
 
 
+def _do_not_wait() -> None:
+    """There is no network, and peft's tests ask it all the same: the hub's client is not to wait between its attempts."""
+    from huggingface_hub.utils import _http
+
+    _http.time = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})  # type: ignore[attr-defined]
+
+
 def pytest_configure(config: Any) -> None:
+    _do_not_wait()
     import transformers
     from transformers.models.auto import modeling_auto
 

@@ -12,12 +12,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-<<<<<<< HEAD
-from telepathy_lint.named_tuple import NamedTuple
-||||||| 8a31ec7
-=======
 from telepathy_lint.discovery.errors import ConfigError as ConfigError
->>>>>>> memory
+from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings import FixStyle, Loader, Settings
 from telepathy_lint.settings.selectors import Fixing, Layer
 

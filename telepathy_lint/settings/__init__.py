@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from typing import Literal
-||||||| 8a31ec7
-from typing import Literal, NamedTuple
-=======
-from typing import Any, Literal, NamedTuple
->>>>>>> memory
+from typing import Any, Literal
 
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings.selectors import Fixing

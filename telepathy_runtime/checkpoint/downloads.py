@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from telepathy_runtime.checkpoint import files as checkpoint
@@ -80,7 +80,7 @@ def refuse_hopeless(download: Download | None) -> None:
 
 def is_hub_id(model_id: str) -> bool:
     """Whether this must be a repository: there is no folder with this name, and it does not look like a path."""
-    return not looks_like_path(model_id) and not Path(model_id).exists()
+    return not looks_like_path(model_id) and not os.path.exists(model_id)
 
 
 def looks_like_path(model_id: str) -> bool:

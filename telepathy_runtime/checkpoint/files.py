@@ -94,11 +94,12 @@ def locate(
     if not os.fspath(model_id):
         return None  # the weights are passed as objects; Path("") would be the working directory
     folder: Path | None = Path(model_id).expanduser() if isinstance(model_id, os.PathLike) else Path(model_id)
-    if folder is not None and not folder.is_dir():
+    # os.path, because Path raises for a name that is too long for a file.
+    if folder is not None and not os.path.isdir(folder):
         folder = caches.snapshot(os.fspath(model_id), revision=revision, cache_dir=cache_dir)
     if folder is not None and subfolder:
         folder = folder / subfolder
-    return folder if folder is not None and folder.is_dir() else None
+    return folder if folder is not None and os.path.isdir(folder) else None
 
 
 def located(model_id: str | os.PathLike[str], keywords: Mapping[str, Any]) -> Path | None:

@@ -61,19 +61,14 @@ def choose_dtype(
     return Choice("float16", lacking, (f"float16 instead of bfloat16: {lacking}; watch for overflow",))
 
 
+#: The names of the setting among the arguments of from_pretrained.
+KEYWORDS = ("dtype", "torch_dtype")
+
+
 def refused(error: Exception) -> bool:
     """Whether a load failed because the class needs another dtype."""
     said = str(error).lower()
     return any(words in said for words in ("same dtype", "expected scalar type", "not implemented for '"))
-
-
-def left(choice: Choice[Any], error: Exception) -> Choice[Any]:
-    """The choice after `error`: no dtype."""
-    return Choice(
-        None,
-        f"the class does not load in {choice.value}",
-        (f"loaded without a dtype, the class does not load in {choice.value}: {str(error).splitlines()[0]}",),
-    )
 
 
 def _lacking(machine: Machine) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -92,7 +93,7 @@ def planned(arguments: argparse.Namespace) -> LoadPlan:
     from telepathy_runtime.checkpoint import downloads
     from telepathy_runtime.errors import ModelMissingError
 
-    if downloads.looks_like_path(arguments.model) and not Path(arguments.model).is_dir():
+    if downloads.looks_like_path(arguments.model) and not os.path.isdir(arguments.model):
         missing = Path(arguments.model).absolute()
         raise ModelMissingError(
             f"planning {arguments.model!r}", f"there is no folder {missing}", "correct the path"

@@ -59,7 +59,7 @@ def _not_writable(failure: Failure) -> LoadError | None:
     if refused is None and not failure.says("read-only file system", "PermissionError at"):
         return None
     cache = failure.cache()
-    if Path(failure.model_id).is_dir():
+    if os.path.isdir(failure.model_id):
         name = refused.filename if refused is not None else failure.model_id
         return errors.ModelMissingError(failure.asked, f"{name} is not readable", "correct its permissions")
     return errors.ReadOnlyCacheError(
@@ -88,7 +88,7 @@ def _has_token(failure: Failure) -> bool:
 
 
 def _no_such_folder(failure: Failure) -> LoadError | None:
-    if not downloads.looks_like_path(failure.model_id) or Path(failure.model_id).exists():
+    if not downloads.looks_like_path(failure.model_id) or os.path.exists(failure.model_id):
         return None
     return errors.ModelMissingError(
         failure.asked,
@@ -137,9 +137,11 @@ def _offline(failure: Failure) -> LoadError | None:
         cache_dir=failure.keywords.get("cache_dir"),
     )
     state = "only some of the files are" if found is not None else "none of the files are"
+    # "checkpoints/last" looks like a hub id.
+    folder = "" if found is not None else f", and there is no folder {Path(failure.model_id).absolute()}"
     return errors.OfflineError(
         failure.asked,
-        f"{why} and {state} in the cache {cache.path} (from {cache.chosen_by})",
+        f"{why} and {state} in the cache {cache.path} (from {cache.chosen_by}){folder}",
         f"download it on a machine with network access (`hf download {failure.model_id}`), or point HF_HOME or cache_dir= at it",
     )
 
@@ -202,7 +204,7 @@ def _not_found(failure: Failure) -> LoadError | None:
     ) or failure.says(*_ABSENT)
     if not missing:
         return None
-    if Path(failure.model_id).is_dir():
+    if os.path.isdir(failure.model_id):
         present = sorted(entry.name for entry in Path(failure.model_id).iterdir())
         holds = ", ".join(present[:8]) if present else "nothing"
         return errors.ModelMissingError(
@@ -298,7 +300,9 @@ def _out_of_memory(failure: Failure) -> LoadError | None:
 def _unsupported_argument(failure: Failure) -> LoadError | None:
     error = failure.chain[0]
     name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    if not isinstance(error, TypeError) or name is None or name[1] not in failure.keywords:
+    if not isinstance(error, TypeError) or name is None:
+        return None
+    if ("dtype" if name[1] == "torch_dtype" else name[1]) not in failure.keywords:
         return None
     return errors.ArgumentError(
         failure.asked,
@@ -331,6 +335,7 @@ _CAUSES: tuple[Callable[[Failure], LoadError | None], ...] = (
     hints.own_code,
     hints.unknown_architecture,
     options.adapter,
+    options.argument,
     _wrong_class,
     _not_found,
     _attention,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def no_id(failure: Failure) -> LoadError | None:
         return errors.ModelMissingError(
             failure.asked, "~ is not expanded in an id", "pass os.path.expanduser(...), or the whole path"
         )
-    if given and Path(given).is_file():
+    if given and os.path.isfile(given):
         cure = f"pass its folder, {str(Path(given).parent)!r}"
         if given.endswith(".gguf"):
             cure += f", and gguf_file={Path(given).name!r}"

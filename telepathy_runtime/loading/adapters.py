@@ -73,7 +73,7 @@ def adapter_config(name: str, revision: str | None, keywords: Mapping[str, Any])
     folder = checkpoint.locate(name, revision=revision, cache_dir=keywords.get("cache_dir"))
     file = folder / "adapter_config.json" if folder is not None else None
     if file is None or not file.is_file():
-        if Path(name).is_dir():
+        if os.path.isdir(name):
             return None
         try:
             from huggingface_hub import hf_hub_download

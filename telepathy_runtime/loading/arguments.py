@@ -41,8 +41,7 @@ def check(
         raise _wrong_type("report", report, "a path or a callable")
     if raw:
         return
-    if isinstance(model_id, str) and not model_id.strip():
-        raise _wrong_value("model_id", model_id, "it is empty", "pass a hub id, a folder or a path")
+    identity(model_id)
     if not hasattr(model_class, "from_pretrained"):
         raise _wrong_type("model_class", model_class, "a class with from_pretrained, not its name")
     _dtype(dtype)
@@ -51,6 +50,13 @@ def check(
     if attn_implementation is not None and not isinstance(attn_implementation, (str, Mapping)):
         raise _wrong_type("attn_implementation", attn_implementation, "a name, a dict of names or None")
     _generation(generation_config)
+
+
+def identity(model_id: Any) -> None:
+    """Raise ArgumentError for an empty id, with the classes that the releases of transformers raise for it."""
+    if isinstance(model_id, str) and not model_id.strip():
+        empty = _wrong_value("model_id", model_id, "it is empty", "pass a hub id, a folder or a path")
+        raise of_kind(empty, ValueError, OSError)
 
 
 def _dtype(dtype: Any) -> None:

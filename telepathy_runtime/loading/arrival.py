@@ -39,6 +39,7 @@ class Arrival:
     mismatched: tuple[tuple[str, str], ...]  # name, "shape there, shape here"
     unexpected: tuple[str, ...]
     adapter: bool = False
+    model_type: str = ""  # of the model that was made
 
     @property
     def random(self) -> int:
@@ -127,6 +128,8 @@ def arrival(model: Any, info: Mapping[str, Any]) -> Arrival:
         mismatched=tuple(sorted((name, text) for name, text in mismatched.items() if name not in missing)),
         unexpected=tuple(sorted(info.get("unexpected_keys") or ())),
         adapter=bool(getattr(model, "_hf_peft_config_loaded", False)),
+        # Of the config's class: the object may have the checkpoint's, although the class is another.
+        model_type=str(getattr(type(getattr(model, "config", None)), "model_type", "") or ""),
     )
 
 
@@ -206,6 +209,13 @@ def _cause(found: Arrival, load_plan: LoadPlan) -> tuple[str, str]:
         return "their shapes differ in the checkpoint", "pass the config and class that it was saved with"
     if found.hardly:
         saved = load_plan.model_type
+        if saved and saved == found.model_type:
+            if found.unexpected:
+                return (
+                    f"the keys have other names, such as {_some(found.unexpected)}",
+                    "correct key_mapping= or the keys of state_dict=, or pass the model_class it was saved with",
+                )
+            return "it holds none of the others", "save the whole model, or pass all of it in state_dict="
         what = f"it is a {saved} checkpoint" if saved else "it was saved from another architecture"
         holds = f", it contains {_some(found.unexpected)}" if found.unexpected else ""
         return what + holds, "pass the model_class it was saved with (config.json, architectures)"

@@ -6,16 +6,15 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from telepathy_runtime.checkpoint import downloads
-from telepathy_runtime.choose import generation, precision, tokenization
+from telepathy_runtime.choose import generation, tokenization
 from telepathy_runtime.choose import purpose as purposes
 from telepathy_runtime.choose.plan import LoadPlan
-from telepathy_runtime.errors import NotGenerativeError, SpillError
+from telepathy_runtime.errors import SpillError
 from telepathy_runtime.failures import causes
-from telepathy_runtime.loading import adapters, arguments, arrival, inspection, planning
+from telepathy_runtime.loading import adapters, arguments, arrival, giving_way, inspection, planning
 from telepathy_runtime.loading.report import Target
 from telepathy_runtime.machine import environment
 
@@ -188,16 +187,12 @@ def load_model(
         keywords["output_loading_info"] = True
     begun = time.perf_counter()
     with causes.explained(load_plan), _LOADING:
-        try:
-            loaded = _load(model_class, model_id, model_args, keywords)
-        except RuntimeError as error:
-            # A class may compute while it is built, in a dtype that it expects. Only drop the loader's own
-            # choice.
-            if load_plan.request.dtype != precision.RESOLVE or not precision.refused(error):
-                raise
-            load_plan = replace(load_plan, dtype=precision.left(load_plan.dtype, error))
-            keywords.pop(dtype_keyword)
-            loaded = _load(model_class, model_id, model_args, keywords)
+        while True:
+            try:
+                loaded = _load(model_class, model_id, model_args, keywords)
+                break
+            except (RuntimeError, TypeError) as error:
+                load_plan = giving_way.without(load_plan, model_class, keywords, error)
     # With output_loading_info=True the result is a pair; the caller gets what the caller requested.
     model, info = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (loaded, None)
     arrived = None
@@ -266,11 +261,7 @@ def _apply_generation(model: Any, load_plan: LoadPlan) -> tuple[dict[str, Any], 
         except Exception as error:  # the model is loaded and usable with its shipped settings
             return {}, (f"the generation config stays as shipped, it could not be made greedy: {error}",)
     if not generation.generates(model):
-        raise NotGenerativeError(
-            f"{load_plan.request.asked} and a generation config",
-            f"{type(model).__name__} cannot generate",
-            "pass generation_config=None, or another model_class",
-        )
+        return {}, (f"the generation config is not used, {type(model).__name__} cannot generate",)
     return generation.apply_generation_config(model, asked), ()
 
 
@@ -299,6 +290,7 @@ def load_tokenizer(
     if purpose is not None:
         arguments.one_of("purpose", purpose, purposes.PURPOSES)
         padding_side = padding_side or ("training" if purpose in purposes.TRAINS else "generation")
+    arguments.identity(model_id)
     request = tokenization.request(model_id, padding_side, pad_token, kwargs)
     with causes.explained(request):
         tokenizer = tokenizer_class.from_pretrained(model_id, *tokenizer_args, **request.keywords)

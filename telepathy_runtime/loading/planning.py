@@ -88,15 +88,17 @@ def identifier(model_id: Any) -> str:
 
 
 def dtype_argument(dtype: Any, keywords: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Accept `torch_dtype=` as a synonym of `dtype=`. Raises TypeError if both are given and differ."""
+    """Accept `torch_dtype=` as a synonym of `dtype=`, which wins if both are given, as in from_pretrained."""
     rest = dict(keywords)
     if "torch_dtype" not in rest:
         return dtype, rest
     other = rest.pop("torch_dtype")
     if dtype is not None and not (isinstance(dtype, str) and dtype == precision.RESOLVE):
         if precision.dtype_name(dtype) != precision.dtype_name(other):
-            raise TypeError(
-                f"dtype={dtype!r} and its older name torch_dtype={other!r} are both given and differ"
+            LOGGER.warning(
+                "dtype=%r is used, its older name torch_dtype=%r is also given and differs: leave one of them out",
+                dtype,
+                other,
             )
         return dtype, rest
     return other, rest

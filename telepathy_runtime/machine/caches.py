@@ -109,8 +109,8 @@ def snapshot(
     wanted = revision or "main"
     reference = repository / "refs" / wanted
     try:
-        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else wanted
+        commit = reference.read_text(encoding="utf-8").strip() if os.path.isfile(reference) else wanted
     except (OSError, ValueError):
         return None
     folder = repository / "snapshots" / commit
-    return folder if folder.is_dir() else None
+    return folder if os.path.isdir(folder) else None

@@ -31,7 +31,7 @@ def find(model: str, sources: Sources = Sources()) -> ModelSpec:  # noqa: B008 (
 
     Raises UnknownModelError if the model is unknown, and the errors of `read_path`.
     """
-    if Path(model).exists():
+    if os.path.exists(model):
         return read_path(Path(model))
     own = {spec.id: spec for spec in registry.read_toml(sources.registry)[0]} if sources.registry else {}
     if model in own:

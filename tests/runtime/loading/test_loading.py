@@ -230,9 +230,13 @@ def test_dtype_as_asked_under_either_name(
     assert {str(tensor.dtype) for tensor in model.parameters()} == {f"torch.{expected}"}
 
 
-def test_two_different_dtypes_are_refused(checkpoints: Checkpoints) -> None:
-    with pytest.raises(TypeError, match=r"torch_dtype=.*both given and differ"):
-        load_model(checkpoints("llama"), dtype="float16", torch_dtype="float32")
+def test_of_two_different_dtypes_the_newer_name_wins(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", "telepathy_runtime"):
+        model = load_model(checkpoints("llama"), dtype="float16", torch_dtype="float32")
+    assert model.dtype is torch.float16
+    assert "torch_dtype='float32' is also given and differs" in caplog.text
 
 
 def test_positional_arguments_and_loading_info(checkpoints: Checkpoints) -> None:
