@@ -855,3 +855,38 @@ def test_the_loader_does_not_choose_what_a_dict_brings_in_at_times(sure: bool) -
     ).text
     assert ("= load_model('x', device_map=None, **kw)" in text) == sure
     assert ("apply_generation_config(m)" in text) != sure
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (  # a number sign in a string makes no comment of what stands behind it
+            'm = AutoModelForCausalLM.from_pretrained("x")\nprint("#", AutoModelForCausalLM)\n',
+            'from telepathy_runtime import load_model\nm = load_model("x", device_map=None)\n'
+            'print("#", AutoModelForCausalLM)\n',
+        ),
+        (  # a variable may hold another class
+            'kind = AutoModelForCausalLM\nm = kind.from_pretrained("x")\n',
+            "from telepathy_runtime import load_model\nkind = AutoModelForCausalLM\n"
+            'm = load_model("x", model_class=kind, device_map=None)\n',
+        ),
+        (  # the comment would be lost
+            'm = (AutoModelForCausalLM  # the one\n     .from_pretrained("x"))\n',
+            'm = (AutoModelForCausalLM  # the one\n     .from_pretrained("x"))\n',
+        ),
+        (  # the stars may bring any argument by position
+            'm = AutoModelForCausalLM.from_pretrained(*given, device_map="auto")\n',
+            'm = AutoModelForCausalLM.from_pretrained(*given, device_map="auto")\n',
+        ),
+    ],
+)
+def test_where_the_class_of_a_call_is_still_needed(before: str, after: str) -> None:
+    head = "from transformers import AutoModelForCausalLM\n"
+    assert fixed(head + before) == head + after
+
+
+@pytest.mark.parametrize("comment", ["# causal", "  # causal"])
+def test_the_comment_of_an_imported_name_stays(comment: str) -> None:
+    head = f"from transformers import (\n    AutoModelForCausalLM,{comment}\n    AutoConfig,\n)\n"
+    after = fixed(head + 'm = AutoModelForCausalLM.from_pretrained("x")\nprint(AutoConfig)\n')
+    assert after.startswith("from transformers import (\n    # causal\n    AutoConfig,\n)\n")
