@@ -1,7 +1,7 @@
 """Reads `[tool.telepathy-lint]` of the nearest pyproject.toml, or telepathy-lint.toml, into an immutable Config.
 
-The command line takes precedence over the environment, the environment over the file, and the file over the one that it
-extends. An unknown key or an invalid value is an error that names the file and the closest known key.
+The command line overrides the environment, the environment the file, and the file the one that it extends. An unknown key
+or an invalid value is an error that names the file and the closest known key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULT_EXCLUDE = (
 )  # fmt: skip
 _NAMES = ("telepathy-lint.toml", "pyproject.toml")
 SECTION = "telepathy-lint"
-#: The names in a file's section headers: the text between the brackets, after `tool.`.
+#: The name in a section header: the text between the brackets, after `tool.`.
 _HEADERS = r"""(?m)^[ \t]*\[[ \t]*(?:["']?tool["']?[ \t]*\.[ \t]*)?["']?([\w-]+)"""
 #: Fields that are not keys.
 _INTERNAL = ("root", "origins", "files", "rule_layers", "fix_layers")
@@ -34,8 +34,7 @@ _ADDED = (
     "extend-per-file-ignores", "extend-exclude",
 )  # fmt: skip
 #: Keys that replace a selection, and the keys that modify it.
-_RULES = ("select", "extend-select", "ignore")
-_FIXES = ("fixable", "extend-fixable", "unfixable")
+_RULES, _FIXES = ("select", "extend-select", "ignore"), ("fixable", "extend-fixable", "unfixable")
 
 
 class Config(NamedTuple):
