@@ -47,6 +47,11 @@ QUICK_PLACED = ("auto_generate.py", "auto_max_memory.py", "cuda_conditional.py",
 #: What a fix is known to change there, by machine and program.
 KNOWN_PLACED: dict[tuple[str, str], str] = {
     ("FSDP", "accelerator_map.py"): "the loader leaves the placing to FSDP, and this program wraps no model",
+    (
+        "srun",
+        "accelerator_map.py",
+    ): "the loader reads SLURM's local rank, accelerate does not: it stays on the first GPU",
+    ("srun", "rank_set_device.py"): "the same: the script reads LOCAL_RANK alone, which srun does not set",
 }
 #: Those of the default suite: one of each kind, and what once broke in the most surprising way.
 QUICK = (
