@@ -10,6 +10,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
+from telepathy_lint.source.occurs import occurs
 
 #: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
@@ -85,11 +86,11 @@ def _second_gpu(text: str) -> int | None:
 
 
 def _has_ranks(text: str) -> bool:
-    return re.search(_RANKS, text) is not None
+    return occurs(_RANKS, text)
 
 
 def _device_is_set(text: str) -> bool:
-    return re.search(_SETS_THE_DEVICE, text) is not None
+    return occurs(_SETS_THE_DEVICE, text)
 
 
 def _reach(site: Site) -> int | None:

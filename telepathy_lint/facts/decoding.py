@@ -9,6 +9,7 @@ from functools import cache
 from telepathy_lint import facts
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Argument, Known, Site
+from telepathy_lint.source.occurs import occurs
 
 #: Models for one task: speech, translation, summaries. Their generation config belongs to the model.
 _ONE_TASK = (
@@ -48,7 +49,7 @@ def ships_no_beams(load: Site) -> bool:
         and (
             decides_nothing(load)
             or (load.loader and load.argument("generation_config") is None)  # the loader decodes greedily
-            or not re.search(r"num_beams|generation_config\s*=[^=]", text)
+            or not occurs(r"num_beams|generation_config\s*=[^=]", text)
         )
     )
 

@@ -102,20 +102,20 @@ def cost_under_a_launcher(site: Site) -> str | None:
 
 
 def _shows_one_gpu(text: str) -> bool:
-    return re.search(_ONE_VISIBLE_GPU, text) is not None
+    return occurs(_ONE_VISIBLE_GPU, text)
 
 
 def _is_in_cells(text: str) -> bool:
     """Whether a script has cells, which editors send to a kernel."""
-    return re.search(r"(?m)^# ?%%", text) is not None
+    return "%%" in text and re.search(r"(?m)^# ?%%", text) is not None
 
 
 def _starts_processes(text: str) -> bool:
-    return re.search(_STARTS, text) is not None
+    return occurs(_STARTS, text)
 
 
 def _is_a_program_of_one(text: str) -> bool:
-    return re.search(_FOLLOWS_THE_MODEL, text) is not None or re.search(_KEEPS_RESULTS, text) is not None
+    return occurs(_FOLLOWS_THE_MODEL, text) or occurs(_KEEPS_RESULTS, text)
 
 
 def _means_several_gpus(text: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from typing import Literal
 
 from telepathy_lint.facts import relevance
 from telepathy_lint.facts.handled import Use, seen
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 Purpose = Literal["training", "finetune-adapters"]
 #: Code that reads a key-value cache, which training does not create.
@@ -50,8 +50,8 @@ def _puts_adapters_on(use: Use) -> bool:
 
 
 def _reads_the_cache(text: str) -> bool:
-    return re.search(_READS_THE_CACHE, text) is not None
+    return occurs(_READS_THE_CACHE, text)
 
 
 def _chooses_weights(text: str) -> bool:
-    return re.search(_CHOOSES_WEIGHTS, text) is not None
+    return occurs(_CHOOSES_WEIGHTS, text)

@@ -331,7 +331,7 @@ _OFFLINE = r"HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|HF_DATASETS_OFFLINE|local_files
 
 def is_redirected(site: Site, present_name: Callable[[str], str | None]) -> bool:
     """Whether a literal id is the project's only name for the model, and is used with the hub, which redirects it."""
-    if site.model_id is None or re.search(_OFFLINE, site.source.text) is not None:
+    if site.model_id is None or occurs(_OFFLINE, site.source.text):
         return False
     present = present_name(site.model_id)
     modules = site.file.modules

@@ -8,6 +8,7 @@ import re
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 _PLAIN_TOKENIZING = frozenset({
     "encode", "encode_plus", "batch_encode_plus", "tokenize", "decode", "batch_decode", "convert_tokens_to_ids",
@@ -40,12 +41,12 @@ def pads_by_itself(site: Site) -> bool:
 
 
 def _prepares_a_pad_token(text: str) -> bool:
-    return re.search(r"""\[["']pad_token["']\]\s*=""", text) is not None
+    return occurs(r"""\[["']pad_token["']\]\s*=""", text)
 
 
 def _loads_encoder_decoders(text: str) -> bool:
     return (
-        re.search(_DECODERS, text) is None
+        not occurs(_DECODERS, text)
         and re.search(r"Seq2Seq(?:LM\b|\b)|(?:T5|Bart|Pegasus|Marian)For", text) is not None
     )
 
@@ -74,20 +75,18 @@ def _is_prepared(site: Site) -> bool:
     """Whether all tokenizers in the file, and in the modules that get them, work without padding, or get a pad token."""
     reach = reach_of(site)
     users = reach.users if reach is not None else ()
-    if any(re.search(_SETS_A_PAD_TOKEN, text) for text in users):
+    if any(occurs(_SETS_A_PAD_TOKEN, text) for text in users):
         return True
     texts = (site.source.text, *(reach.texts if reach is not None else ()))
     return not any(map(_pads, texts)) and any(map(_tokenizes, (site.source.text, *users)))
 
 
 def _pads(text: str) -> bool:
-    return re.search(_PADS, text) is not None or (
-        "transformers" in text and re.search(_BATCHES, text) is not None
-    )
+    return occurs(_PADS, text) or ("transformers" in text and occurs(_BATCHES, text))
 
 
 def _tokenizes(text: str) -> bool:
-    return re.search(_TOKENIZES, text) is not None
+    return occurs(_TOKENIZES, text)
 
 
 def _pads_nothing(use: Use) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from telepathy_lint.source.occurs import occurs
+
 #: Architectures whose classes have supported SDPA since their first release, or since transformers 4.38.
 ARCHITECTURES = (
     "Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3", "Gemma", "Falcon", "Olmo2", "SmolLM3", "Qwen2VL", "Qwen2_5_VL", "GPTBigCode",
@@ -39,4 +41,4 @@ def varies(model_id: str, classes: Iterable[str]) -> bool:
 
 def names_only_such(text: str) -> bool:
     """Whether a text names models for which SDPA is always chosen, and none for which the choice differs."""
-    return re.search(rf"[\"']({_IDS})[\"']", text) is not None and re.search(_VARIES, text) is None
+    return re.search(rf"[\"']({_IDS})[\"']", text) is not None and not occurs(_VARIES, text)
