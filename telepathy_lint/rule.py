@@ -11,12 +11,12 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
 from telepathy_lint.flow.value import by_identity
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import Five, Settings
 from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.sites.site import LOADS, Kind
 from telepathy_lint.source.text import Source
 
-_CODE = r"TLP[1239]\d\d"
+_CODE = r"TLP[12349]\d\d"
 #: `inspect.CO_GENERATOR`, whose module takes longer to import than all rules.
 _GENERATOR = 0x20
 
@@ -43,14 +43,20 @@ class Meta(NamedTuple):
     default: bool = True
     #: Whether the rule needs a look at the whole project first.
     project: bool = False
+    #: What a project has to say of transformers 5 for the rule to be on by default; () where the rule does not depend on it.
+    five: tuple[Five, ...] = ()
     #: The code of a rule whose finding at the load says the same; this one is then left out.
     covered_by: str | None = None
+
+    def is_on(self, five: Five) -> bool:
+        """Whether the rule is on unless told otherwise, in a project that says this of transformers 5."""
+        return self.default and (not self.five or five in self.five)
 
     def check(self) -> None:
         """Raise a ValueError that says what is wrong where this cannot describe a rule."""
         if not re.fullmatch(_CODE, self.code):
             raise ValueError(
-                f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3 or 9"
+                f"{self.code!r} is no rule code: TLP and three digits, the first of them 1, 2, 3, 4 or 9"
             )
         if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+", self.name) or self.name.startswith(
             ("no-", "avoid-")

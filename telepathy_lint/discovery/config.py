@@ -74,6 +74,7 @@ class Config(NamedTuple):
     cache_dir: str | None = None
     fix_style: FixStyle = "loader"
     target_transformers: str | None = None
+    target_trl: str | None = None
     loader: Loader = Loader()
     wrappers: tuple[str, ...] = ()
     gpu: str | None = None
@@ -93,7 +94,7 @@ class Config(NamedTuple):
         fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
         gpu = self.gpu if self.gpu is not None else settings.gpu
         settings = settings._replace(fixing=fixing, gpu=gpu, strict=self.strict)
-        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite)
+        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite, target_trl=self.target_trl)
 
     @property
     def ignored(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

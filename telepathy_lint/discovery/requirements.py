@@ -13,6 +13,8 @@ _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
 _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
+#: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
+_BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
@@ -22,6 +24,13 @@ class Target(NamedTuple):
 
     version: str
     path: str
+    #: Whether the project may run on transformers 5 as well.
+    admits_5: bool = True
+
+    @property
+    def specifier(self) -> str:
+        """The versions, as `target-transformers` gives them."""
+        return self.version if self.admits_5 or self.numbers >= (5,) else f">={self.version},<5"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -51,6 +60,15 @@ class Targets:
         return self.of(parent)
 
 
+def requirement_files(folder: str) -> list[str]:
+    """The files of a folder in which somebody writes down what the project needs; lock files are written by tools."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [path for path in _candidates(folder, names) if not path.endswith(".lock")]
+
+
 def target_of(folder: str) -> Target | None:
     """The lowest bound in the folder's requirement files, else the version in its lock file."""
     try:
@@ -64,11 +82,14 @@ def target_of(folder: str) -> Target | None:
         if "transformers" not in text.lower():
             continue
         if path.endswith(".lock"):
-            locked += [Target(found["version"], path) for found in re.finditer(_LOCKED, text)]
+            locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
         else:
-            declared += [Target(version, path) for version in _versions(path, text)]
+            declared += [Target(version, path, admits) for version, admits in _versions(path, text)]
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
-    return min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
+    if not chosen:
+        return None
+    lowest = min(chosen, key=lambda target: (target.numbers, target.path))
+    return lowest._replace(admits_5=all(target.admits_5 for target in chosen))
 
 
 def _candidates(folder: str, names: list[str]) -> Iterator[str]:
@@ -93,7 +114,8 @@ def _text(path: str) -> str:
         return ""
 
 
-def _versions(path: str, text: str) -> Iterator[str]:
+def _versions(path: str, text: str) -> Iterator[tuple[str, bool]]:
+    """The lowest versions that a file names, each with whether it allows transformers 5."""
     if path.endswith("pyproject.toml"):
         specifications = _from_pyproject(path, text)
     else:
@@ -106,7 +128,7 @@ def _versions(path: str, text: str) -> Iterator[str]:
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            yield version
+            yield version, not re.search(_BELOW_5, specification)
 
 
 def lower_bound(requirement: str) -> str | None:

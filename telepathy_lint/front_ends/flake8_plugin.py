@@ -128,8 +128,12 @@ class Plugin:
             targets: Targets = _prepared.setdefault("targets", Targets())
             _prepared.setdefault("modules", Modules(most_kept=_MAX_KEPT))
             target = targets.of(folder)
-            settings = _configs(self.options).of(folder).settings(target.version if target else None)
-            rules = tuple(rule for rule in all_rules() if self._wants(rule.meta.code))
+            settings = _configs(self.options).of(folder).settings(target.specifier if target else None)
+            rules = tuple(
+                rule
+                for rule in all_rules()
+                if self._wants(rule.meta.code) and (not rule.meta.five or settings.five in rule.meta.five)
+            )
             _prepared[folder] = rules, settings
         rules, settings = _prepared[folder]
         return rules, settings

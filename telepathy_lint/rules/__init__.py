@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Five
 from telepathy_lint.settings.selectors import Layer, chosen, specificity
 
 
@@ -45,8 +46,8 @@ def select(
     return select_by([Layer(only, tuple(extend_select), tuple(ignore))])
 
 
-def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
-    """The rules that layers of selectors switch on, from the default ones on.
+def select_by(layers: Sequence[Layer], five: Five = "") -> tuple[Rule, ...]:
+    """The rules that layers of selectors switch on, from the default ones on; `five` is what the project says of transformers 5.
 
     Raises:
         ValueError: a selector fits no rule; says which are near.
@@ -54,7 +55,7 @@ def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
     for layer in layers:
         check((*(layer.only or ()), *layer.more, *layer.less))
     return tuple(
-        rule for rule in all_rules() if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.default)
+        rule for rule in all_rules() if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.is_on(five))
     )
 
 

@@ -13,7 +13,7 @@ from telepathy_lint.run.options import PLAIN, Task
 if TYPE_CHECKING:
     from telepathy_lint.discovery.requirements import Targets
     from telepathy_lint.rule import Rule
-    from telepathy_lint.settings import Settings, UnusedModel
+    from telepathy_lint.settings import Five, Settings, UnusedModel
     from telepathy_lint.settings.selectors import Layer
 
 #: The rules that need a look at the whole project first, by code and name: known without loading them.
@@ -40,7 +40,7 @@ class Selection:
         #: What a look at the whole project found, by absolute path; empty where nobody looked.
         self.unused = unused or {}
         self._targets: Targets | None = None
-        self._rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[int, tuple[str, ...], Five], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
         self._keys: dict[tuple[int, tuple[str, ...], str | None], str] = {}
 
@@ -61,9 +61,10 @@ class Selection:
         """The rules selected in a folder, without those that its configuration ignores for the file."""
         config = self.configs.of(folder)
         more = self._ignored(config, folder, path)
-        key = (id(config), more)
+        five = config.settings(self._target(config, folder)).five
+        key = (id(config), more, five)
         if key not in self._rules:
-            self._rules[key] = _selected(config, more)
+            self._rules[key] = _selected(config, more, five)
         return self._rules[key]
 
     def needs_project(self, files: Iterable[Found]) -> bool:
@@ -100,7 +101,7 @@ class Selection:
 
             self._targets = Targets()
         found = self._targets.of(folder)
-        return found.version if found is not None else None
+        return found.specifier if found is not None else None
 
     def _ignored(self, config: Config, folder: str, path: str) -> tuple[str, ...]:
         """What per-file-ignores takes away from a file's rules."""
@@ -120,12 +121,14 @@ def selection(config: Config) -> str:
     return f"{config.rule_layers!r} {fixing!r}\n"
 
 
-def _selected(config: Config, more: tuple[str, ...]) -> tuple[Rule, ...]:
+def _selected(config: Config, more: tuple[str, ...], five: Five) -> tuple[Rule, ...]:
     from telepathy_lint import rules as registry
 
     refuse_unknown_rules(config)
     ignored = {rule.meta.code for rule in registry.select(more)} if more else set()
-    return tuple(rule for rule in registry.select_by(config.rule_layers) if rule.meta.code not in ignored)
+    return tuple(
+        rule for rule in registry.select_by(config.rule_layers, five) if rule.meta.code not in ignored
+    )
 
 
 def refuse_unknown_rules(config: Config) -> None:

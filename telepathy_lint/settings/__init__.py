@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from telepathy_lint.settings.selectors import Fixing
 
 FixStyle = Literal["loader", "inline"]
+Five = Literal["", "admits", "needs"]
 
 
 class Loader(NamedTuple):
@@ -30,7 +31,8 @@ class UnusedModel(NamedTuple):
 
 
 class Settings(NamedTuple):
-    #: Lowest transformers version the code must run on ("4.57"), None where the project does not say.
+    #: Lowest transformers version the code must run on ("4.57"), or all that it must run on (">=4.50,<6"); None where the
+    #: project does not say.
     target_transformers: str | None = None
     fix_style: FixStyle = "loader"
     loader: Loader = Loader()
@@ -46,6 +48,16 @@ class Settings(NamedTuple):
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and how safe their fixes count.
     fixing: Fixing = Fixing()
+    #: Lowest trl version the code must run on ("0.20"), None where nobody says.
+    target_trl: str | None = None
+
+    @property
+    def lowest_trl(self) -> tuple[int, int] | None:
+        """`target_trl` as (major, minor)."""
+        if self.target_trl is None:
+            return None
+        numbers = ([*self.target_trl.split("."), "0"])[:2]
+        return int(numbers[0]), int(numbers[1])
 
     @property
     def loading_words(self) -> tuple[str, ...]:
@@ -55,8 +67,20 @@ class Settings(NamedTuple):
 
     @property
     def target_version(self) -> tuple[int, int] | None:
-        """`target_transformers` as (major, minor)."""
-        if self.target_transformers is None:
+        """The lowest version of `target_transformers` as (major, minor)."""
+        lowest = (self.target_transformers or "").partition("<")[0].strip(">=, ")
+        if not lowest:
             return None
-        numbers = ([*self.target_transformers.split("."), "0"])[:2]
+        numbers = ([*lowest.split("."), "0"])[:2]
         return int(numbers[0]), int(numbers[1])
+
+    @property
+    def five(self) -> Five:
+        """What the project says of transformers 5: that it may run on it, that it needs it, or nothing ("")."""
+        lowest = self.target_version
+        if lowest is None:
+            return ""
+        if lowest >= (5, 0):
+            return "needs"
+        below = (self.target_transformers or "").partition("<")[2]
+        return "admits" if not below or int(below.strip("= ").partition(".")[0]) > 5 else ""

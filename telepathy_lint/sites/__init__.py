@@ -16,7 +16,14 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.sites.finders import KINDS, sites_of
 from telepathy_lint.sites.site import Kind, Known, Site
 from telepathy_lint.sites.written_ids import wrong_ids
-from telepathy_lint.source.prefilter import DECODING_WORD, LOAD_WORDS, CodeWords, may_matter, may_set_cache
+from telepathy_lint.source.prefilter import (
+    DECODING_WORD,
+    LOAD_WORDS,
+    CodeWords,
+    may_matter,
+    may_migrate,
+    may_set_cache,
+)
 from telepathy_lint.source.text import Source
 
 __all__ = ["Argument", "File", "Known", "Modules", "Scan", "Site", "Value", "may_matter", "scan"]
@@ -55,6 +62,7 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     settings = settings or Settings()
     paths = may_set_cache(source.text) and words.has("environ")
     beside = paths or source.once(wrong_ids) or settings.unused_models
-    if not beside and not words.has(*LOAD_WORDS, DECODING_WORD, *settings.loading_words):
+    loading = (*LOAD_WORDS, DECODING_WORD, *settings.loading_words)
+    if not beside and not words.has(*loading) and not may_migrate(source.text):
         return Scan(source, None)
     return Scan(source, File(source, settings, modules, words))

@@ -39,6 +39,11 @@ Kind = Literal[
     "added_token",
     "mixed_precision",
     "array",
+    "training_config",
+    "trainer",
+    "tokenizer_use",
+    "removed_name",
+    "pipeline_task",
 ]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")
