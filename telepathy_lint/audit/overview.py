@@ -46,6 +46,8 @@ ADVICE = {
     "TLP404": "Replace names that transformers or trl removed",
     "TLP405": "Replace pipelines whose task is gone",
     "TLP406": "Replace ways to decode that `generate` no longer has",
+    "TLP407": "Write down what was left to defaults that transformers 5 changed",
+    "TLP408": "Set the variables that transformers 5 looks at",
 }
 #: Lines of one kind on the first screen; the tables have all.
 _LINES = 5

@@ -36,6 +36,5 @@ def markdown(one: Rule) -> Iterator[str]:
 def _default(one: Rule) -> str:
     """Whether a rule is on by default."""
     if one.meta.five:
-        needs = "needs or allows" if "needs" in one.meta.five else "allows, and does not need,"
-        return f"on by default where the project {needs} transformers 5"
+        return "on where transformers 5 is allowed" + ("" if "needs" in one.meta.five else " beside 4")
     return f"{'on' if one.meta.default else 'off'} by default"

@@ -44,6 +44,7 @@ Kind = Literal[
     "tokenizer_use",
     "removed_name",
     "pipeline_task",
+    "saving",
 ]
 #: What makes an object out of weights or a tokenizer's files; the settings rules look at nothing else.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")

@@ -11,8 +11,8 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.sites.site import Site
 
-_ENDINGS = ("TrainingArguments", "Config", "Trainer")
 _PACKAGES = ("transformers", "trl")
+_ENDINGS = {"transformers": ("TrainingArguments", "Trainer"), "trl": ("Config", "Trainer")}
 
 
 def find(file: File) -> Iterator[Site]:
@@ -44,11 +44,7 @@ def find(file: File) -> Iterator[Site]:
 
 def _names(file: File) -> tuple[str, ...]:
     """The names under which the file may call one of the classes."""
-    imported = {
-        name
-        for name, symbol in file.uses.imports()
-        if symbol.partition(".")[0] in _PACKAGES and symbol.endswith(_ENDINGS)
-    }
+    imported = {name for name, symbol in file.uses.imports() if _is_known(symbol)}
     modules = [
         symbol
         for _, symbol in file.uses.imports()
@@ -74,6 +70,12 @@ def _names(file: File) -> tuple[str, ...]:
     return tuple(sorted(imported | subclasses))
 
 
+def _is_known(symbol: str) -> bool:
+    """Whether a dotted name is a training config or trainer of one of the packages."""
+    endings = _ENDINGS.get(symbol.partition(".")[0])
+    return endings is not None and symbol.endswith(endings)
+
+
 def _symbols(file: File, func: ast.expr, context: Context) -> set[str]:
     """The classes of the two packages that are called, "" among them for anything else."""
     found: set[str] = set()
@@ -83,8 +85,7 @@ def _symbols(file: File, func: ast.expr, context: Context) -> set[str]:
             symbol = str(value.data)
         elif value.kind == "class" and isinstance(value.node, ast.ClassDef):
             symbol = _base_of(file, value.node, value.context)
-        known = symbol.partition(".")[0] in _PACKAGES and symbol.endswith(_ENDINGS)
-        found.add(symbol if known else "")
+        found.add(symbol if _is_known(symbol) else "")
     return found - {""} if "" not in found else set()
 
 

@@ -54,7 +54,8 @@ def test_nothing_is_written_unless_asked(run: Any) -> None:
     assert code == 1
     assert "Would change 3 places in 1 file:" in out
     assert "TLP401 removed-training-argument (1), TLP402 removed-trainer-argument (1)" in out
-    assert "For you to decide (1 place):" in out
+    assert "For you to decide (2 places):" in out
+    assert "train.py:4:9: TLP407 other default in transformers 5: without dtype" in out
     assert "TENSORBOARD_LOGGING_DIR" in out
     assert "transformers[torch]==4.46.3 -> transformers[torch]>=5.0" in out
     assert Path("train.py").read_text() == SCRIPT
@@ -87,7 +88,7 @@ def test_the_report_lists_changes_decisions_and_requirements(run: Any) -> None:
     run("-o", "report.md")
     report = Path("report.md").read_text()
     assert report.startswith(
-        "# Move to transformers 5.0\n\n3 places changed in 1 files, 1 places to decide.\n"
+        "# Move to transformers 5.0\n\n3 places changed in 1 files, 2 places to decide.\n"
     )
     assert "- `train.py:6`: removed argument: Trainer takes no tokenizer since transformers 5.0" in report
     assert "- [ ] `train.py:5` (TLP401): removed argument: TrainingArguments has no logging_dir" in report
@@ -95,7 +96,9 @@ def test_the_report_lists_changes_decisions_and_requirements(run: Any) -> None:
 
 
 def test_what_has_moved_is_done(run: Any) -> None:
-    Path("train.py").write_text(FIXED.replace(', logging_dir="logs"', ""))
+    Path("train.py").write_text(
+        FIXED.replace(', logging_dir="logs"', "").replace("token=True", 'dtype="float32"')
+    )
     Path("requirements.txt").write_text("transformers>=5.1\n")
     Path("pyproject.toml").unlink()
     assert run()[:2] == (0, "Would change 0 places in 0 files:\n")
@@ -128,3 +131,30 @@ def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], said: str, r
     code, _, err = run(*arguments)
     assert code == 2
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("requirement", "found"),
+    [
+        ("transformers==4.46.3", False),
+        ("transformers>=4.46,<5", False),
+        ("transformers", False),
+        ("transformers>=4.46", True),
+        ("transformers>=5", True),
+    ],
+)
+def test_check_speaks_of_the_move_where_the_project_allows_it(
+    requirement: str, found: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pyproject.toml").unlink()
+    Path("requirements.txt").write_text(f"{requirement}\n")
+    cli.run(["check", "--output-format", "concise", "--no-cache", "train.py"])
+    out = capsys.readouterr().out
+    assert ("TLP401" in out) is found
+    assert ("TLP407" in out) is (
+        requirement == "transformers>=4.46"
+    )  # a project that needs 5 moves from nothing
+    cli.run(["check", "--output-format", "concise", "--no-cache", "--select", "TLP401", "train.py"])
+    assert "TLP401" in capsys.readouterr().out
+    cli.run(["check", "--output-format", "concise", "--no-cache", "--ignore", "TLP4", "train.py"])
+    assert "TLP401" not in capsys.readouterr().out

@@ -217,3 +217,51 @@ def test_ways_to_decode(name: str, model: Any) -> None:
     beams = {} if name == "dola_layers" else {"num_beams": 4}
     with pytest.raises(ValueError, match=r"trust_remote_code|not used by the model"):
         model.generate(torch.tensor([[3, 4]]), max_new_tokens=2, **beams, **{name: values.get(name, True)})
+
+
+def test_the_dtype_of_a_load_that_names_none(model: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    model.float()
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert loaded.dtype == (torch.bfloat16 if FIVE else torch.float32)
+
+
+def test_where_training_reports_to_by_default() -> None:
+    import dataclasses
+
+    from transformers import TrainingArguments
+
+    (field,) = [each for each in dataclasses.fields(TrainingArguments) if each.name == "report_to"]
+    assert field.default == ("none" if FIVE else None)  # None means every tracker that is installed
+
+
+def test_what_is_saved_without_safe_serialization(model: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path, safe_serialization=False)
+    assert (tmp_path / "model.safetensors").exists() is FIVE
+    assert (tmp_path / "pytorch_model.bin").exists() is not FIVE
+
+
+def test_the_variable_of_the_cache(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    asked = (
+        "import transformers.utils.hub as hub, huggingface_hub.constants as constants; "
+        "print(getattr(hub, 'TRANSFORMERS_CACHE', constants.HF_HUB_CACHE))"
+    )
+    for name, looked_at in (("TRANSFORMERS_CACHE", not FIVE), ("HF_HUB_CACHE", True)):
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("HF_HOME", "HF_HUB_CACHE")
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            env={**environment, name: str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert (done.stdout.strip() == str(tmp_path)) is looked_at, name
