@@ -6,16 +6,11 @@ import ast
 
 from telepathy_lint.sites import Site
 
+#: Parts of conditions that ask for a release, or for what one has: `transformers_lt_4_56`, `version.parse(...)`, `hasattr(...)`.
 _ASKING = (
-    "version",
-    "signature",
-    "hasattr",
-    "__dataclass_fields__",
-    "_available",
-    "getattr",
-    "find_spec",
-    "parameters",
-)
+    "version", "signature", "hasattr", "__dataclass_fields__", "_available", "getattr", "find_spec", "parameters", "transformers",
+    "trl_",
+)  # fmt: skip
 _CAUGHT = ("TypeError", "ImportError", "ModuleNotFoundError", "AttributeError", "ValueError", "Exception")
 
 
@@ -26,7 +21,7 @@ def depends_on_release(site: Site) -> bool:
     while node is not None:
         above = tree.parent.get(node)
         if isinstance(above, (ast.If, ast.IfExp, ast.While)) and node is not above.test:
-            if any(word in ast.unparse(above.test) for word in _ASKING):
+            if any(word in ast.unparse(above.test).lower() for word in _ASKING):
                 return True
         elif isinstance(above, ast.Try) and node in above.body:
             if any(_catches(handler) for handler in above.handlers):
