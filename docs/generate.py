@@ -35,8 +35,8 @@ RULES_HEAD = """\
 
 {written}
 
-Codes in the 100s are about loading, in the 200s about generation and tokenizers, in the 300s about models, paths and projects. Rules in
-the 900s, and rules that look at the whole project, are off unless selected. The rules report only what can be decided from the
+Codes in the 100s are about loading, in the 200s about generation and tokenizers, in the 300s about models, paths and projects, in
+the 400s about the move to transformers 5 (on by default where the project's requirements allow 5). Rules in the 900s, and rules that look at the whole project, are off unless selected. The rules report only what can be decided from the
 project's own files. A *safe* fix keeps the program's meaning; an *unsafe* fix changes numbers or decoding and needs `--unsafe-fixes`.
 
 Every example below was run when these pages were written, and the tests run them again: the bad example is reported, and fixing it
@@ -52,8 +52,9 @@ KEYS = {
     "fix": "apply safe fixes on every run of `check`",
     "unsafe-fixes": "include unsafe fixes: fixes that change numbers or decoding",
     "unsafe-fixes-despite": "kinds of evidence that do not block unsafe fixes ([below](#what-blocks-an-unsafe-fix))",
-    "target-transformers": "lowest transformers version to support; by default, read from `pyproject.toml`, `setup.cfg`, "
+    "target-transformers": "lowest transformers version to support, or all of them; by default, read from `pyproject.toml`, `setup.cfg`, "
     "requirement and lock files",
+    "target-trl": "lowest trl version to support, which decides what fixes of trl's arguments may write",
     "baseline": "the baseline file, relative to the configuration's folder",
     "loader": "the loader that fixes use ([guide](house-loader.md))",
     "wrappers": "dotted names of functions that load a model and pass keyword arguments on to `from_pretrained`; their "

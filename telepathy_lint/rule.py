@@ -12,12 +12,12 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
 from telepathy_lint.flow.value import by_identity
 from telepathy_lint.named_tuple import NamedTuple
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import Five, Settings
 from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.sites.site import LOADS, Kind
 from telepathy_lint.source.text import Source
 
-_CODE = r"TLP[1239]\d\d"
+_CODE = r"TLP[12349]\d\d"
 #: The value of `inspect.CO_GENERATOR`; importing inspect takes longer than importing all rules.
 _GENERATOR = 0x20
 
@@ -44,14 +44,20 @@ class Meta(NamedTuple):
     default: bool = True
     #: Whether the rule needs the whole project to be read first.
     project: bool = False
+    #: What the project must say about transformers 5 for the rule to be on by default; () if it does not matter.
+    five: tuple[Five, ...] = ()
     #: The code of a rule whose finding at the same load makes this rule's finding redundant.
     covered_by: str | None = None
+
+    def is_on(self, five: Five) -> bool:
+        """Whether the rule is on unless told otherwise, in a project that says this of transformers 5."""
+        return self.default and (not self.five or five in self.five)
 
     def check(self) -> None:
         """Raise ValueError with an explanation if the values are invalid."""
         if not re.fullmatch(_CODE, self.code):
             raise ValueError(
-                f"{self.code!r} is not a rule code: TLP and three digits, the first of which is 1, 2, 3 or 9"
+                f"{self.code!r} is not a rule code: TLP and three digits, the first of which is 1, 2, 3, 4 or 9"
             )
         if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+", self.name) or self.name.startswith(
             ("no-", "avoid-")

@@ -40,6 +40,14 @@ ADVICE = {
     "TLP303": "Use or remove the models that nothing loads",
     "TLP304": "Remove cache paths from the code",
     "TLP305": "Reduce batch sizes that do not fit the GPU",
+    "TLP401": "Replace training arguments that a release removed",
+    "TLP402": "Replace arguments of trainers that a release removed",
+    "TLP403": "Use tokenizers as transformers 5 has them",
+    "TLP404": "Replace names that transformers or trl removed",
+    "TLP405": "Replace pipelines whose task is gone",
+    "TLP406": "Replace ways to decode that `generate` no longer has",
+    "TLP407": "Write down what was left to defaults that transformers 5 changed",
+    "TLP408": "Set the variables that transformers 5 looks at",
 }
 #: Lines per kind on the first screen; the tables have all of them.
 _LINES = 5

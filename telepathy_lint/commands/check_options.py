@@ -42,7 +42,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--target-transformers",
         dest="target-transformers",
         metavar="VERSION",
-        help="lowest transformers version to support (default: read from requirement files)",
+        help='lowest transformers version to support, or versions such as ">=4.50,<6" (default: read from requirement files)',
     )
     for key, text in (
         ("fixable", "enabled rules to fix (default: ALL)"),

@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "check": "lint and fix files, folders and notebooks",
     "audit": "report how a repository configures and loads its models",
     "survey": "lint the sources in a dataset and report how models are loaded",
+    "migrate": "move a project to transformers 5: what changes, and what you have to decide",
     "rule": "print the documentation of a rule",
     "linter": "list all rules with code, name, fix and whether they are on by default",
     "config": "print the settings and where they come from",

@@ -71,6 +71,7 @@ class Config(NamedTuple):
     cache_dir: str | None = None
     fix_style: FixStyle = "loader"
     target_transformers: str | None = None
+    target_trl: str | None = None
     loader: Loader = Loader()
     wrappers: tuple[str, ...] = ()
     gpu: str | None = None
@@ -90,7 +91,9 @@ class Config(NamedTuple):
         settings = Settings(self.target_transformers or target, self.fix_style, self.loader, self.wrappers)
         fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
         settings = settings._replace(fixing=fixing, gpu=self.gpu or settings.gpu, strict=self.strict)
-        return settings._replace(unsafe_fixes_despite=self.unsafe_fixes_despite, models=self.models)
+        return settings._replace(
+            unsafe_fixes_despite=self.unsafe_fixes_despite, models=self.models, target_trl=self.target_trl
+        )
 
     @property
     def models(self) -> tuple[Any, ...]:

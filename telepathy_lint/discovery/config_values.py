@@ -47,6 +47,9 @@ def _positive(value: Any) -> int | None:
 def _version(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
+    lowest, comma, below = value.replace(" ", "").removeprefix(">=").partition(",<")
+    if value.lstrip().startswith(">=") and (not comma or _version(below) is not None):
+        return value if _version(lowest) is not None else None
     numbers = value.split(".")
     return (
         value
@@ -142,7 +145,8 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "baseline": (_string, "a file name"),
     "cache-dir": (_string, "the name of a folder"),
     "fix-style": _choice("loader", "inline"),
-    "target-transformers": (_version, 'a version such as "4.57"'),
+    "target-transformers": (_version, 'a version such as "4.57", or versions such as ">=4.50,<6"'),
+    "target-trl": (_version, 'a version such as "0.20"'),
     "loader": (_loader, 'a table such as {module = "mylab.loading", load-model = "load"}'),
     "gpu": (_gpu, "the name of a GPU"),
     "model-registry": (_string, "the name of a TOML file"),

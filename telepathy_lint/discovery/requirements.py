@@ -17,6 +17,8 @@ _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: FlashAttention, or the package that provides its kernels.
 _FLASH_ATTENTION = r"(?im)flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
+#: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
+_BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
@@ -26,6 +28,13 @@ class Target(NamedTuple):
 
     version: str
     path: str
+    #: Whether the project may run on transformers 5 as well.
+    admits_5: bool = True
+
+    @property
+    def specifier(self) -> str:
+        """The versions, as `target-transformers` gives them."""
+        return self.version if self.admits_5 or self.numbers >= (5,) else f">={self.version},<5"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -55,7 +64,7 @@ class Targets:
     def settings(self, config: Config, folder: str) -> Settings:
         """A configuration's settings, combined with the project's requirements for the folder."""
         found = self._of(folder)
-        settings = config.settings(found.target.version if found.target is not None else None)
+        settings = config.settings(found.target.specifier if found.target is not None else None)
         return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
@@ -75,6 +84,15 @@ class Targets:
         above = self._of(parent)
         flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
         return Declared(found.target or above.target, flash)
+
+
+def requirement_files(folder: str) -> list[str]:
+    """The files of a folder in which somebody writes down what the project needs; lock files are written by tools."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [path for path in _candidates(folder, names) if not path.endswith(".lock")]
 
 
 def target_of(folder: str) -> Target | None:
@@ -97,12 +115,14 @@ def declared_in(folder: str) -> Declared:
         if "transformers" not in text.lower():
             continue
         if path.endswith(".lock"):
-            locked += [Target(found["version"], path) for found in re.finditer(_LOCKED, text)]
+            locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
         else:
-            declared += [Target(version, path) for version in _versions(path, text)]
+            declared += [Target(version, path, admits) for version, admits in _versions(path, text)]
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
+    if target is not None:
+        target = target._replace(admits_5=all(each.admits_5 for each in chosen))
     if not lists:
         return Declared(target, None)
     return Declared(target, flash or any(map(_names_flash_attention, _explained(folder, names))))
@@ -141,7 +161,8 @@ def _text(path: str) -> str:
         return ""
 
 
-def _versions(path: str, text: str) -> Iterator[str]:
+def _versions(path: str, text: str) -> Iterator[tuple[str, bool]]:
+    """The lowest versions that a file names, each with whether it allows transformers 5."""
     if path.endswith("pyproject.toml"):
         specifications = _from_pyproject(path, text)
     else:
@@ -154,7 +175,7 @@ def _versions(path: str, text: str) -> Iterator[str]:
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            yield version
+            yield version, not re.search(_BELOW_5, specification)
 
 
 def lower_bound(requirement: str) -> str | None:

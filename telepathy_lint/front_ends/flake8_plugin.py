@@ -134,7 +134,11 @@ class Plugin:
             targets: Targets = _prepared.setdefault("targets", Targets())
             _prepared.setdefault("modules", Modules(most_kept=_MAX_KEPT))
             settings = targets.settings(_configs(self.options).of(folder), folder)
-            rules = tuple(rule for rule in all_rules() if self._wants(rule.meta.code))
+            rules = tuple(
+                rule
+                for rule in all_rules()
+                if self._wants(rule.meta.code) and (not rule.meta.five or settings.five in rule.meta.five)
+            )
             _prepared[folder] = rules, settings
         rules, settings = _prepared[folder]
         return rules, settings

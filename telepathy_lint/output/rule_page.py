@@ -10,7 +10,7 @@ from telepathy_lint.rule import Rule
 def facts(one: Rule) -> str:
     """One line with the version that added the rule, its fix, and whether it is on by default."""
     fix = {None: "no fix", "display": "fix shown, not applied"}.get(one.meta.fix, f"{one.meta.fix} fix")
-    return f"since {one.meta.since}, {fix}, {'on' if one.meta.default else 'off'} by default"
+    return f"since {one.meta.since}, {fix}, {_default(one)}"
 
 
 def markdown(one: Rule) -> Iterator[str]:
@@ -31,3 +31,10 @@ def markdown(one: Rule) -> Iterator[str]:
         yield from (f"{line[:-1]}:", "", "```python", *"\n".join(block).strip("\n").split("\n"), "```")
         if lines:
             yield ""
+
+
+def _default(one: Rule) -> str:
+    """Whether a rule is on by default."""
+    if one.meta.five:
+        return "on where transformers 5 is allowed" + ("" if "needs" in one.meta.five else " beside 4")
+    return f"{'on' if one.meta.default else 'off'} by default"

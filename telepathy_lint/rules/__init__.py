@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Five
 from telepathy_lint.settings.selectors import Layer, chosen, specificity
 
 
@@ -45,8 +46,10 @@ def select(
     return select_by([Layer(only, tuple(extend_select), tuple(ignore))])
 
 
-def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
+def select_by(layers: Sequence[Layer], five: Five = "") -> tuple[Rule, ...]:
     """Return the rules that layers of selectors enable, starting with the default ones.
+
+    `five` is what the project says about transformers 5: some rules are on by default only for such projects.
 
     Raises:
         ValueError: a selector matches no rule; the message suggests similar ones.
@@ -54,7 +57,7 @@ def select_by(layers: Sequence[Layer]) -> tuple[Rule, ...]:
     for layer in layers:
         check((*(layer.only or ()), *layer.more, *layer.less))
     return tuple(
-        rule for rule in all_rules() if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.default)
+        rule for rule in all_rules() if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.is_on(five))
     )
 
 

@@ -14,7 +14,7 @@ from telepathy_lint.run.options import PLAIN, Task
 if TYPE_CHECKING:
     from telepathy_lint.discovery.requirements import Targets
     from telepathy_lint.rule import Rule
-    from telepathy_lint.settings import Settings, UnusedModel
+    from telepathy_lint.settings import Five, Settings, UnusedModel
     from telepathy_lint.settings.selectors import Layer
 
 #: The code and name of the rules that need the whole project, so that they need not be imported to find out.
@@ -42,7 +42,7 @@ class Selection:
         self.unused = unused or {}
         self._targets: Targets | None = None
         self._of_folder: dict[tuple[int, str], Settings] = {}
-        self._rules: dict[tuple[int, tuple[str, ...]], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[int, tuple[str, ...], Five], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
         self._keys: dict[tuple[int, tuple[str, ...], str | None, bool | None], str] = {}
 
@@ -63,9 +63,10 @@ class Selection:
         """The rules selected in a folder, without those that its configuration ignores for the file."""
         config = self.configs.of(folder)
         more = self._ignored(config, folder, path)
-        key = (id(config), more)
+        five = self._settings(config, folder).five
+        key = (id(config), more, five)
         if key not in self._rules:
-            self._rules[key] = _selected(config, more)
+            self._rules[key] = _selected(config, more, five)
         return self._rules[key]
 
     def needs_project(self, files: Iterable[Found]) -> bool:
@@ -123,12 +124,14 @@ def selection(config: Config) -> str:
     return f"{config.rule_layers!r} {fixing!r}\n"
 
 
-def _selected(config: Config, more: tuple[str, ...]) -> tuple[Rule, ...]:
+def _selected(config: Config, more: tuple[str, ...], five: Five) -> tuple[Rule, ...]:
     from telepathy_lint import rules as registry
 
     refuse_unknown_rules(config)
     ignored = {rule.meta.code for rule in registry.select(more)} if more else set()
-    return tuple(rule for rule in registry.select_by(config.rule_layers) if rule.meta.code not in ignored)
+    return tuple(
+        rule for rule in registry.select_by(config.rule_layers, five) if rule.meta.code not in ignored
+    )
 
 
 def refuse_unknown_rules(config: Config) -> None:

@@ -8,6 +8,7 @@ from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings.selectors import Fixing
 
 FixStyle = Literal["loader", "inline"]
+Five = Literal["", "admits", "needs"]
 
 
 class Loader(NamedTuple):
@@ -31,7 +32,8 @@ class UnusedModel(NamedTuple):
 
 
 class Settings(NamedTuple):
-    #: Lowest transformers version to support ("4.57"); None if the project does not specify one.
+    #: Lowest transformers version to support ("4.57"), or all versions to support (">=4.50,<6"); None if the
+    #: project does not specify one.
     target_transformers: str | None = None
     fix_style: FixStyle = "loader"
     loader: Loader = Loader()
@@ -52,6 +54,16 @@ class Settings(NamedTuple):
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and overrides of the safety of their fixes.
     fixing: Fixing = Fixing()
+    #: Lowest trl version the code must run on ("0.20"), None where nobody says.
+    target_trl: str | None = None
+
+    @property
+    def lowest_trl(self) -> tuple[int, int] | None:
+        """`target_trl` as (major, minor)."""
+        if self.target_trl is None:
+            return None
+        numbers = ([*self.target_trl.split("."), "0"])[:2]
+        return int(numbers[0]), int(numbers[1])
 
     @property
     def loading_words(self) -> tuple[str, ...]:
@@ -61,8 +73,20 @@ class Settings(NamedTuple):
 
     @property
     def target_version(self) -> tuple[int, int] | None:
-        """`target_transformers` as (major, minor)."""
-        if self.target_transformers is None:
+        """The lowest version of `target_transformers` as (major, minor)."""
+        lowest = (self.target_transformers or "").partition("<")[0].strip(">=, ")
+        if not lowest:
             return None
-        numbers = ([*self.target_transformers.split("."), "0"])[:2]
+        numbers = ([*lowest.split("."), "0"])[:2]
         return int(numbers[0]), int(numbers[1])
+
+    @property
+    def five(self) -> Five:
+        """What the project says of transformers 5: that it may run on it, that it needs it, or nothing ("")."""
+        lowest = self.target_version
+        if lowest is None:
+            return ""
+        if lowest >= (5, 0):
+            return "needs"
+        below = (self.target_transformers or "").partition("<")[2]
+        return "admits" if not below or int(below.strip("= ").partition(".")[0]) > 5 else ""

@@ -23,6 +23,11 @@ _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("added_tokens", ("added_token",)),
     ("mixed_precision", ("mixed_precision",)),
     ("arrays", ("array",)),
+    ("training_calls", ("training_config", "trainer")),
+    ("tokenizer_uses", ("tokenizer_use",)),
+    ("removed_names", ("removed_name",)),
+    ("pipeline_tasks", ("pipeline_task",)),
+    ("savings", ("saving",)),
 )
 KINDS: frozenset[Kind] = frozenset(kind for _, kinds in _FINDERS for kind in kinds)
 

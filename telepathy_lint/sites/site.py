@@ -40,6 +40,12 @@ Kind = Literal[
     "added_token",
     "mixed_precision",
     "array",
+    "training_config",
+    "trainer",
+    "tokenizer_use",
+    "removed_name",
+    "pipeline_task",
+    "saving",
 ]
 #: Kinds that load weights or a tokenizer; the rules about settings check only these.
 LOADS: tuple[Kind, ...] = ("model", "tokenizer", "pipeline")

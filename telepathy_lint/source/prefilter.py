@@ -20,6 +20,12 @@ ID_PREFIXES = ("meta-llama/", "mistralai/", "Qwen/", "qwen/", "Mistralai/", "Met
 #: An argument that only generation calls have; they may be in a file without loads.
 DECODING_WORD = "do_sample"
 
+#: Parts of names of which transformers 5 or trl removed something, in files that may load nothing.
+MIGRATION_STEMS = (
+    "Train", "SFTConfig", "DPOConfig", "GRPOConfig", "encode_plus", "apply_chat_template", "AdamW", "FeatureExtractor", "import TF",
+    ", TF", "Flax",
+)  # fmt: skip
+
 #: A string or comment; an unterminated quote ends at the end of the line, as in Python's tokenizer.
 _QUIET = re.compile(
     r'"""(?:[^"\\]+|\\[\s\S]?|"(?!""))*(?:"""|\Z)'
@@ -31,6 +37,7 @@ _QUIET = re.compile(
 
 
 _CACHE_VARIABLES = tuple(name.encode() for name in CACHE_VARIABLES)
+_MIGRATION_STEMS = tuple(stem.encode() for stem in MIGRATION_STEMS)
 _ID_PREFIXES = tuple(prefix.encode() for prefix in ID_PREFIXES)
 #: The ends of the prefixes, with fewer variants: for most files, searching for these is enough.
 _ID_ENDS = ("lama/", "istralai/", "wen/")
@@ -48,6 +55,7 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
         or (b"telepathy_runtime" in data and b"load" in data)
         or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
+        or ((b"transformers" in data or b"trl" in data) and any(stem in data for stem in _MIGRATION_STEMS))
         or (any(end in data for end in _ID_END_BYTES) and any(prefix in data for prefix in _ID_PREFIXES))
         or any(word.encode() in data for word in words)
     )
@@ -63,6 +71,11 @@ def may_name_rules(data: bytes) -> bool:
 def may_set_cache(text: str) -> bool:
     """Whether the file may set one of the environment variables for the location of models."""
     return "environ" in text and any(name in text for name in CACHE_VARIABLES)
+
+
+def may_migrate(text: str) -> bool:
+    """Whether the file may use something of transformers or trl that a later release removed."""
+    return ("transformers" in text or "trl" in text) and any(stem in text for stem in MIGRATION_STEMS)
 
 
 def ids_in(text: str) -> Iterator[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from telepathy_lint.discovery.config import DEFAULT_EXCLUDE, Config, ConfigError, Configs, from_table, keys
 from telepathy_lint.discovery.requirements import Targets, lower_bound, target_of
-from telepathy_lint.settings import Loader
+from telepathy_lint.settings import Loader, Settings
 
 FULL = """
 [tool.telepathy-lint]
@@ -114,7 +114,7 @@ def test_a_pyproject_about_others_is_not_even_parsed(tmp_path: Path) -> None:
         ("jobs = true", "'jobs' must be a whole number above 0"),
         ("fix-style = 'outline'", "'fix-style' must be one of loader, inline"),
         ("output-format = 'xml'", "'output-format' must be one of full, concise"),
-        ("target-transformers = '>=4.57'", "'target-transformers' must be a version"),
+        ("target-transformers = '==4.57'", "'target-transformers' must be a version"),
         ("target-transformers = 4.57", "'target-transformers' must be a version"),
         ("per-file-ignores = ['x']", "'per-file-ignores' must be a table"),
         ("[per-file-ignores]\n'x' = 'TLP1'", "'per-file-ignores' must be a table"),
@@ -299,6 +299,56 @@ def test_the_default_of_every_key_is_a_valid_value_of_it() -> None:
 )
 def test_the_lower_bound_of_a_requirement(requirement: str, version: str | None) -> None:
     assert lower_bound(requirement) == version
+
+
+@pytest.mark.parametrize(
+    ("requirement", "five"),
+    [
+        ("transformers==4.45.2", ""),
+        ("transformers >= 4.40, < 5", ""),
+        ("transformers>=4.40,<5.0.0", ""),
+        ("transformers>=4.40,<=4.57", ""),
+        ("transformers~=4.41", ""),
+        ("transformers ^4.44", ""),
+        ("transformers=4.44.2=pyhd8ed1ab_0", ""),
+        ("transformers @ git+https://github.com/huggingface/transformers.git@v4.47.1", ""),
+        ("transformers", ""),
+        ("transformers>=4.40", "admits"),
+        ("transformers>=4.40,<6", "admits"),
+        ("transformers>=4.40,<5.3", "admits"),
+        ("transformers>=4.40,!=4.50", "admits"),
+        ("transformers>=5,<6", "needs"),
+        ("transformers==5.2.0", "needs"),
+    ],
+)
+def test_what_a_requirement_says_of_transformers_5(requirement: str, five: str, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(f"torch\n{requirement}\n")
+    target = target_of(str(tmp_path))
+    assert Settings(target.specifier if target is not None else None).five == five
+
+
+@pytest.mark.parametrize(
+    ("value", "lowest", "five"),
+    [
+        ("4.57", (4, 57), "admits"),
+        (">=4.50", (4, 50), "admits"),
+        (">=4.50,<6", (4, 50), "admits"),
+        (">= 4.50, <5", (4, 50), ""),
+        ("5", (5, 0), "needs"),
+        (">=5.2,<6", (5, 2), "needs"),
+    ],
+)
+def test_target_transformers_takes_a_version_or_versions(
+    value: str, lowest: tuple[int, int], five: str
+) -> None:
+    settings = Config().with_options({"target-transformers": value}).settings(None)
+    assert (settings.target_version, settings.five) == (lowest, five)
+
+
+@pytest.mark.parametrize("value", ["<5", ">=4.50,!=5", ">=", "4.50,<6", ">=x,<6", ">=4,<y"])
+def test_other_specifiers_are_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="target-transformers"):
+        Config().with_options({"target-transformers": value})
 
 
 @pytest.mark.parametrize(

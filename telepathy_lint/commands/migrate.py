@@ -1,0 +1,234 @@
+"""`telepathy-lint migrate`: move a project to transformers 5 in one guided run of the rules that are about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from telepathy_lint.commands.options import Usage, add_where, configs_of
+
+if TYPE_CHECKING:
+    from telepathy_lint.findings.result import FileResult
+    from telepathy_lint.findings.violation import Violation
+
+#: What a move is about: arguments of loads, and everything in the 400s.
+RULES = ("TLP107", "TLP4")
+_REQUIREMENT = r"(?im)^(?P<before>[ \t]*(?:-[ \t]+)?[\"']?transformers(?:\[[^\]]*\])?)[ \t]*(?P<bounds>(?:[<>=!~][^;#\n\"']*)?)"
+_QUOTED = (
+    r"(?i)(?P<before>[\"']transformers(?:\[[^\]]*\])?)[ \t]*(?P<bounds>(?:[<>=!~][^;#\n\"']*)?)(?=[;\"'])"
+)
+
+
+class Bounds(NamedTuple):
+    """A requirement of transformers in a file, and what it becomes."""
+
+    path: str
+    line: int
+    old: str
+    new: str
+
+
+def add_options(sub: ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder or file to migrate")
+    sub.add_argument(
+        "--to",
+        default="5.0",
+        metavar="VERSION",
+        help='transformers to support afterwards: a lowest version, or versions such as ">=4.50,<6" (default: 5.0)',
+    )
+    sub.add_argument("--trl", metavar="VERSION", help="lowest trl to support afterwards (default: not known)")
+    sub.add_argument("--fix", action="store_true", help="change the files (default: only report)")
+    sub.add_argument(
+        "--unsafe-fixes", action="store_true", help="include fixes that may change what is computed"
+    )
+    sub.add_argument(
+        "--fix-requirements",
+        action="store_true",
+        help="with --fix: also change the versions of transformers in requirements files, pyproject.toml and setup.py",
+    )
+    sub.add_argument("--diff", action="store_true", help="print what --fix would change, and nothing else")
+    sub.add_argument(
+        "--output-file", "-o", metavar="FILE", help="write a report in Markdown to FILE, for the pull request"
+    )
+    sub.add_argument(
+        "--jobs", "-j", type=int, metavar="N", help="number of processes (default: chosen automatically)"
+    )
+    add_where(sub)
+
+
+def migrate(options: Namespace) -> int:
+    from telepathy_lint.discovery.walk import Discovery
+    from telepathy_lint.run.batch import check_files
+    from telepathy_lint.run.options import Task
+    from telepathy_lint.run.selection import Selection
+
+    if options.fix and options.diff:
+        raise Usage("--fix cannot be used with --diff")
+    if options.fix_requirements and not options.fix:
+        raise Usage("--fix-requirements needs --fix")
+    if not os.path.exists(options.path):
+        raise Usage(f"{options.path}: no such file or folder")
+    given = {"select": RULES, "target-transformers": options.to}
+    if options.trl is not None:
+        given["target-trl"] = options.trl
+    configs = configs_of(options, given)
+    discovery = Discovery(configs, False)
+    files = discovery.find([options.path])
+    task = Task(fix=True, unsafe=options.unsafe_fixes, patch=not options.fix)
+    results = check_files(files, Selection(configs), task, options.jobs)
+    bounds = list(_bounds(options.path, options.to))
+    if options.fix_requirements:
+        _write_bounds(bounds)
+    if options.diff:
+        sys.stdout.writelines(result.patch for result in results)
+    else:
+        sys.stdout.writelines(_text(results, bounds, options))
+    if options.output_file is not None:
+        _write(options.output_file, "".join(_markdown(results, bounds, options)))
+    if any(result.failed for result in results):
+        return 2
+    return 1 if any(result.violations for result in results) else 0
+
+
+# ---- what is said
+
+
+def _text(results: Sequence[FileResult], bounds: Sequence[Bounds], options: Namespace) -> Iterator[str]:
+    """The report on the terminal."""
+    from telepathy_lint.output.text import count, place, printable
+
+    changed = [result for result in results if result.applied]
+    left = [violation for result in results for violation in result.violations]
+    fixed = sum(len(result.applied) for result in changed)
+    yield f"{'Changed' if options.fix else 'Would change'} {count(fixed, 'place')} in {count(len(changed), 'file')}:\n"
+    for result in changed:
+        yield f"  {printable(result.path)}: {_kinds(result.applied)}\n"
+    if left:
+        yield f"\nFor you to decide ({count(len(left), 'place')}):\n"
+        for violation in left:
+            yield f"  {place(violation)}: {violation.code} {printable(violation.message)}\n"
+            if (reason := _reason(violation)) is not None:
+                yield f"      {reason}\n"
+    if bounds:
+        done = "Changed" if options.fix_requirements else "To change" if options.fix else "Would leave"
+        yield f"\n{done} in requirement files{'' if options.fix_requirements else ' (--fix --fix-requirements changes them)'}:\n"
+        for each in bounds:
+            yield f"  {printable(each.path)}:{each.line}: {each.old} -> {each.new}\n"
+    if not options.fix and (changed or bounds):
+        yield "\nNothing was written: --diff shows the changes, --fix makes them.\n"
+
+
+def _markdown(results: Sequence[FileResult], bounds: Sequence[Bounds], options: Namespace) -> Iterator[str]:
+    """The report for a pull request."""
+    changed = [result for result in results if result.applied]
+    left = [violation for result in results for violation in result.violations]
+    yield f"# Move to transformers {options.to}\n\n"
+    yield f"{sum(len(each.applied) for each in changed)} places changed in {len(changed)} files, {len(left)} places to decide.\n"
+    if changed:
+        yield "\n## Changed\n\n| file | what |\n| --- | --- |\n"
+        for result in changed:
+            yield f"| `{result.path}` | {_cell(_kinds(result.applied))} |\n"
+        yield "\nEvery change:\n\n"
+        for result in changed:
+            for violation in result.applied:
+                yield f"- `{result.path}:{violation.line}`: {violation.message}\n"
+    if left:
+        yield "\n## To decide\n\n"
+        for violation in left:
+            reason = _reason(violation)
+            yield f"- [ ] `{violation.path}:{violation.line}` ({violation.code}): {violation.message}"
+            yield f"; {reason}\n" if reason else "\n"
+    if bounds:
+        yield "\n## Requirements\n\n| file | before | after |\n| --- | --- | --- |\n"
+        for each in bounds:
+            yield f"| `{each.path}:{each.line}` | `{each.old}` | `{each.new}` |\n"
+
+
+def _kinds(violations: Sequence[Violation]) -> str:
+    """How many findings of which rule."""
+    from collections import Counter
+
+    counted = Counter(f"{violation.code} {violation.name}" for violation in violations)
+    return ", ".join(f"{name} ({number})" for name, number in sorted(counted.items()))
+
+
+def _reason(violation: Violation) -> str | None:
+    """Why a finding is left although there is a fix."""
+    fix = violation.fix
+    if fix is None:
+        return None
+    return (
+        fix.message
+        if fix.safety == "display"
+        else f"{fix.safety} fix: {fix.message} (--unsafe-fixes makes it)"
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+# ---- requirement files
+
+
+def _bounds(path: str, to: str) -> Iterator[Bounds]:
+    """The requirements of transformers in the files of the folder that are not what the move leads to."""
+    from telepathy_lint.discovery.requirements import requirement_files
+
+    folder = path if os.path.isdir(path) else os.path.dirname(path) or "."
+    wanted = to if to.lstrip().startswith(">=") else f">={to}"
+    for file in map(os.path.normpath, requirement_files(folder)):
+        text = _read(file)
+        pattern = _QUOTED if file.endswith((".py", ".toml")) else _REQUIREMENT
+        for found in re.finditer(pattern, text):
+            after = text[found.end() : found.end() + 1]
+            if after and (after.isalnum() or after in "-_.@"):
+                continue  # another package, or a source
+            old = found["bounds"].strip()
+            if old != wanted and not (to in ("5", "5.0") and _is_five(old)):
+                name = found["before"].lstrip(" \t-\"'")
+                yield Bounds(file, text.count("\n", 0, found.start()) + 1, f"{name}{old}", f"{name}{wanted}")
+
+
+def _is_five(bounds: str) -> bool:
+    """Whether bounds allow nothing below 5."""
+    return re.match(r"(?:>=|==|~=)[ \t]*5\b", bounds) is not None
+
+
+def _write_bounds(bounds: Sequence[Bounds]) -> None:
+    for path in dict.fromkeys(each.path for each in bounds):
+        text = _read(path)
+        lines = text.split("\n")
+        for each in bounds:
+            if each.path == path:
+                name = re.match(r"[\w\[\],.-]+?(?=[<>=!~]|$)", each.old)
+                assert name is not None
+                old = re.compile(re.escape(name[0]) + r"[ \t]*" + re.escape(each.old[len(name[0]) :]))
+                before, found, after = _split(old, lines[each.line - 1])
+                lines[each.line - 1] = f"{before}{each.new if found else ''}{after}"
+        _write(path, "\n".join(lines))
+
+
+def _split(pattern: re.Pattern[str], line: str) -> tuple[str, bool, str]:
+    found = pattern.search(line)
+    return (line[: found.start()], True, line[found.end() :]) if found else (line, False, "")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise Usage(f"{path}: cannot be written: {error.strerror}") from error

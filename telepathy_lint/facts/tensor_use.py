@@ -1,0 +1,96 @@
+"""What is made of the result of `apply_chat_template`: a tensor, as transformers 4 gives it, or a mapping, as 5 does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.onward import onward
+from telepathy_lint.sites import Site
+
+#: Attributes that tensors have and encodings have not.
+_OF_TENSORS = frozenset(
+    {
+        "shape",
+        "size",
+        "dim",
+        "ndim",
+        "numel",
+        "unsqueeze",
+        "squeeze",
+        "repeat",
+        "tolist",
+        "cuda",
+        "view",
+        "expand",
+    }
+)
+_OF_ENCODINGS = frozenset(
+    {"input_ids", "attention_mask", "items", "keys", "values", "data", "get", "pop", "update"}
+)
+#: Methods that give back the same.
+_SAME = frozenset({"to"})
+
+
+def used_as_tensor(site: Site) -> bool:
+    """Whether a result is surely used as a tensor or list of ids, and nowhere as a mapping."""
+    uses = set(_uses(site.call, site, 0))
+    return True in uses and False not in uses
+
+
+def _uses(node: ast.expr, site: Site, depth: int) -> Iterator[bool | None]:
+    """For each use: True for a tensor's, False for a mapping's, None where it fits both or cannot be told."""
+    tree = site.file.tree
+    step = onward(node, tree.parent)
+    if step.how == "method" and isinstance(step.holder, ast.Attribute) and step.call is not None:
+        if step.holder.attr in _SAME:
+            yield from _uses(step.call, site, depth)
+        else:
+            yield _attribute(step.holder.attr)
+    elif step.how == "attribute" and isinstance(step.holder, ast.Attribute):
+        yield _attribute(step.holder.attr)
+    elif step.how == "opened" and isinstance(step.holder, ast.Subscript):
+        index = step.holder.slice
+        yield not (isinstance(index, ast.Constant) and isinstance(index.value, str))
+    elif step.how == "spread":
+        yield False
+    elif step.how == "argument" and step.call is not None:
+        yield _argument(step.call, step.keyword)
+    elif (
+        step.how == "bound" and len(step.targets) == 1 and isinstance(step.targets[0], ast.Name) and depth < 4
+    ):
+        yield from _of_name(step.targets[0].id, node, site, depth)
+    elif step.how == "dropped":
+        return
+    else:
+        yield None
+
+
+def _of_name(name: str, node: ast.expr, site: Site, depth: int) -> Iterator[bool | None]:
+    """The uses of what a name is bound to, in its own scope, where it is bound to nothing else."""
+    tree, scope = site.file.tree, site.context.scope
+    while scope.is_class and scope.parent is not None:
+        scope = scope.parent
+    if len(scope.bindings.get(name, ())) != 1:
+        yield None
+        return
+    for use in tree.visit(tree.lines_of(site.file.words.find(name))):
+        read = isinstance(use, ast.Name) and use.id == name and isinstance(use.ctx, ast.Load)
+        if read and tree.scope_of(use) is scope:
+            yield from _uses(use, site, depth + 1)  # type: ignore[arg-type]
+
+
+def _attribute(name: str) -> bool | None:
+    if name in _OF_TENSORS:
+        return True
+    return False if name in _OF_ENCODINGS else None
+
+
+def _argument(call: ast.Call, keyword: str | None) -> bool | None:
+    called = dotted(call.func) or ""
+    if called.rpartition(".")[2] == "generate" or keyword in ("input_ids", "inputs", "prompt_token_ids"):
+        return True
+    return (
+        True if called.startswith(("torch.tensor", "torch.cat", "torch.stack", "torch.LongTensor")) else None
+    )

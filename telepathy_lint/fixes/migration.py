@@ -1,0 +1,96 @@
+"""What to write instead of what transformers 5 or trl removed; imported where something was reported."""
+
+from __future__ import annotations
+
+import ast
+
+from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.flow.objects import SURELY_IS
+from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.rule import value_text, written
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site
+
+
+def argument_repair(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Repair | None:
+    """What replaces a removed argument; None where that is for a person to decide, or another release lacks the new form."""
+    if argument.how != "keyword":
+        return None
+    change = _change(site, argument, removed, settings)
+    if change is None:
+        return None
+    # What the call gets unseen may hold the new name already.
+    safe = not site.opaque or not (change.renamed or change.texts)
+    if removed.name == "warmup_ratio":
+        # From 1 on, the new argument means steps.
+        value = written(argument)
+        safe = safe and isinstance(value, (int, float)) and value < 1
+    return Repair("safe" if safe else "unsafe", f"replace {removed.name}", change)
+
+
+def _change(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Change | None:
+    value = written(argument)
+    if value is not ... and removed.default and repr(value) == removed.default:
+        return Change(removed=(removed.name,))  # it said what holds without it
+    if removed.how == "drop":
+        # Somebody may read the setting from the config.
+        return Change(removed=(removed.name,)) if f".{removed.name}" not in site.source.text else None
+    if removed.how == "switch" and value is False:
+        return Change(removed=(removed.name,))
+    if not _runs_everywhere(removed, settings):
+        return None
+    if removed.how == "rename" and removed.new not in site.arguments:
+        return Change(renamed=((removed.name, removed.new),))
+    if removed.how == "switch" and value is True:
+        name, _, text = removed.new.partition("=")
+        if name not in site.arguments:
+            return Change(renamed=((removed.name, name),), replaced=((removed.name, text),))
+    if removed.how == "config":
+        return _moved(site, argument, removed)
+    return None
+
+
+def _runs_everywhere(removed: Removed, settings: Settings) -> bool:
+    """Whether every release that the project allows has the new form."""
+    lowest = settings.target_version if removed.package == "transformers" else settings.lowest_trl
+    first = (4, 46) if removed.package == "transformers" else (0, 12)
+    if removed.since is None:
+        return False
+    if lowest is not None:
+        return lowest >= removed.since
+    # The oldest releases that were compared: whoever runs older ones has said so.
+    return removed.since <= first
+
+
+def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
+    """The argument taken out here and written into the config that the trainer surely gets."""
+    given = site.argument("args")
+    if given is None or not isinstance(given.node, ast.keyword):
+        return None
+    makers = site.file.objects.makers(given.node.value, site.context, SURELY_IS)
+    config = next(iter(makers)) if len(makers) == 1 else None
+    if not isinstance(config, ast.Call) or not isinstance(argument.node, ast.keyword):
+        return None
+    context = site.file.tree.context_of(config)
+    called = {
+        str(value.data) for value in site.file.values.evaluate(config.func, context) if value.kind == "symbol"
+    }
+    wanted = f"{removed.owner.removesuffix('Trainer')}Config"
+    if {each.rpartition(".")[2] for each in called} != {wanted}:
+        return None
+    names = {keyword.arg for keyword in config.keywords}
+    old = {name for symbol in called for name in removed_arguments(symbol)}
+    # A config with removed arguments of its own is rewritten first; one with a spread may have this one already.
+    if (
+        None in names
+        or removed.new in names
+        or names & old
+        or not isinstance(argument.node.value, ast.Constant)
+    ):
+        return None
+    parts: list[ast.expr | ast.keyword] = [*config.args, *config.keywords]
+    if not parts:
+        return None
+    end = max(site.source.end_of(part) for part in parts)
+    text = f", {removed.new}={value_text(site, argument)}"
+    return Change(removed=(removed.name,), texts=((end, end, text),))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.rule import Meta, Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site
+
+
+class RemovedTrainingArgument(Rule):
+    """A training config gets an argument that its class no longer takes.
+
+    `TrainingArguments`, `Seq2SeqTrainingArguments` and the configs of trl are dataclasses: an argument that they no longer
+    have raises a TypeError before anything is trained. Transformers 5 removed 25 arguments of `TrainingArguments` at once and
+    more in its later releases; trl removes some in nearly every release. The message names the release and what took the
+    argument's place. What says the default (`no_cuda=False`) can be left out.
+
+    The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
+    for the release around it, or catches the TypeError.
+
+    Bad:
+
+        from transformers import TrainingArguments
+
+        args = TrainingArguments("out", evaluation_strategy="steps", no_cuda=True, save_safetensors=True)
+
+    Good:
+
+        from transformers import TrainingArguments
+
+        args = TrainingArguments("out", eval_strategy="steps", use_cpu=True)
+    """
+
+    meta = Meta(
+        code="TLP401",
+        name="removed-training-argument",
+        message="removed argument",
+        since="0.1.0",
+        kinds=("training_config",),
+        fix="safe",
+        five=("admits", "needs"),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        gone = removed_arguments(site.classes[0])
+        for argument in site.arguments.values():
+            removed = gone.get(argument.name)
+            if removed is None or argument.optional or depends_on_release(site):
+                continue
+            said = f"{site.class_name} has no {argument.name} since {removed.release}, and raises a TypeError"
+            advice = f": {removed.advice}" if removed.advice else ""
+            yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
+
+    def repair(self, site: Site, argument: Argument, removed: Removed, settings: Settings) -> Repair | None:
+        from telepathy_lint.fixes.migration import argument_repair
+
+        return argument_repair(site, argument, removed, settings)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.findings.change import Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.rule import Meta, Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Argument, Site
+
+
+class RemovedTrainerArgument(Rule):
+    """A trainer gets an argument that it no longer takes.
+
+    `Trainer` takes `processing_class` in the place of `tokenizer` since transformers 4.46 and raises a TypeError for the old
+    name in 5; the trainers of trl did the same in 0.14 to 0.16. Most of what trl's trainers took themselves (`max_seq_length`,
+    `dataset_text_field`, `packing`, `beta` ...) belongs into their config since 0.13. The fix moves a constant into the config
+    if the trainer surely gets a config that is built in the file.
+
+    The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
+    for the release around it, or catches the TypeError.
+
+    Bad:
+
+        from transformers import Trainer
+
+        trainer = Trainer(model, args, train_dataset=data, tokenizer=tokenizer)
+
+    Good:
+
+        from transformers import Trainer
+
+        trainer = Trainer(model, args, train_dataset=data, processing_class=tokenizer)
+    """
+
+    meta = Meta(
+        code="TLP402",
+        name="removed-trainer-argument",
+        message="removed argument",
+        since="0.1.0",
+        kinds=("trainer",),
+        fix="safe",
+        five=("admits", "needs"),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        gone = removed_arguments(site.classes[0])
+        for argument in site.arguments.values():
+            removed = gone.get(argument.name)
+            if removed is None or argument.optional or depends_on_release(site):
+                continue
+            said = (
+                f"{site.class_name} takes no {argument.name} since {removed.release}, and raises a TypeError"
+            )
+            advice = f": {removed.advice}" if removed.advice else ""
+            yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
+
+    def repair(self, site: Site, argument: Argument, removed: Removed, settings: Settings) -> Repair | None:
+        from telepathy_lint.fixes.migration import argument_repair
+
+        return argument_repair(site, argument, removed, settings)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.load_arguments import OLD_CLASSES
+from telepathy_lint.knowledge.migration import (
+    MOVED,
+    is_of_another_framework,
+    moved_in_trl,
+    named,
+    removed_since,
+    renamed_class,
+)
+from telepathy_lint.rule import Meta, Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
+
+
+class RemovedName(Rule):
+    """A class, function or module is imported that transformers or trl no longer have.
+
+    The import raises an ImportError, an attribute of the package an AttributeError. Gone are the classes for TensorFlow and
+    Flax (`TF...`, `Flax...`), feature extractors that are image processors now, `AdamW` (since 4.50), the agents, old caches,
+    the datasets and metrics of the examples, and modules that moved. The tables list every public name that transformers 4.46
+    or later had and the newest release lacks.
+
+    The rule is on by default where the project's requirements allow transformers 5. An import is not reported if the code asks
+    for the release around it, or catches the ImportError. Loads of `AutoModelForVision2Seq` are TLP107's.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM, LayoutLMv3FeatureExtractor
+
+        extractor = LayoutLMv3FeatureExtractor()
+
+    Good:
+
+        from transformers import AutoModelForCausalLM, LayoutLMv3ImageProcessor
+
+        extractor = LayoutLMv3ImageProcessor()
+    """
+
+    meta = Meta(
+        code="TLP404",
+        name="removed-name",
+        message="removed name",
+        since="0.1.0",
+        kinds=("removed_name",),
+        fix="safe",
+        five=("admits", "needs"),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        if depends_on_release(site) or _is_for_types(site):
+            return
+        for symbol in site.classes:
+            name = symbol.rpartition(".")[2]
+            if name in OLD_CLASSES:
+                continue  # its loads are reported, and with them the import goes
+            where: ast.AST = site.node
+            if isinstance(site.node, (ast.Import, ast.ImportFrom)):
+                where = next((each for each in site.node.names if symbol.endswith(each.name)), site.node)
+            start = site.source.start_of(where)  # type: ignore[arg-type]
+            end = site.source.end_of(where)  # type: ignore[arg-type]
+            yield site.at((start, end), _said(symbol, name), fix=self.repair(site, symbol))
+
+    def repair(self, site: Site, symbol: str) -> Repair | None:
+        """The new name wherever the file has the old one, where it means nothing else."""
+        name = symbol.rpartition(".")[2]
+        new = renamed_class(name)
+        texts: list[tuple[int, int, str]] = []
+        source = site.source
+        if not isinstance(site.node, ast.ImportFrom):
+            return None
+        if new is None:
+            module = MOVED.get(site.node.module or "")
+            if module is None:
+                return None
+            start = source.text.find(site.node.module or "", source.start_of(site.node))
+            texts = [(start, start + len(site.node.module or ""), module)]
+            return Repair("safe", f"import from {module}", Change(texts=tuple(texts)))
+        alias = next((each for each in site.node.names if each.name == name), None)
+        if alias is None or site.file.words.find(new):
+            return None
+        if alias.asname is None and (
+            len(site.file.tree.top.bindings.get(name, ())) != 1 or site.context.scope.is_function
+        ):
+            return None
+        uses = [*([] if alias.asname else site.file.uses.of(name)), alias]
+        for use in uses:
+            if isinstance(use, ast.Attribute):
+                continue
+            start = source.start_of(use)  # type: ignore[arg-type]
+            texts.append((start, start + len(name), new))
+        return Repair("safe", f"use {new}", Change(texts=tuple(texts)))
+
+
+def _said(symbol: str, name: str) -> str:
+    """What became of a name."""
+    package = symbol.partition(".")[0]
+    if package == "trl":
+        moved = moved_in_trl(symbol)
+        assert moved is not None
+        version, module = moved
+        said = f"trl {named(version)} and later have no {name}"
+        return f"{said}: it is in {module}" if module else said
+    since = removed_since(symbol)
+    assert since is not None
+    said = f"transformers {named(since)} and later have no {symbol.removeprefix('transformers.')}"
+    if is_of_another_framework(name):
+        return f"{said}: {'TensorFlow' if name.startswith('TF') else 'Flax'} is no longer supported"
+    if name == "AdamW":
+        return f"{said}: use torch.optim.AdamW, whose weight_decay is 0.01 by default where this one's is 0"
+    new = renamed_class(name)
+    return f"{said}: the name is {new}" if new else said
+
+
+def _is_for_types(site: Site) -> bool:
+    """Whether an import is for type checkers only."""
+    tree = site.context.scope.tree
+    above = tree.parent.get(site.node)
+    return isinstance(above, ast.If) and "TYPE_CHECKING" in ast.unparse(above.test)

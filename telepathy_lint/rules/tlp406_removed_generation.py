@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.migration import GENERATE_ARGUMENTS, REMOTE_DECODING
+from telepathy_lint.rule import Meta, Rule, literal
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
+
+
+class RemovedGeneration(Rule):
+    """`generate` is asked for a way to decode that transformers 5 no longer has.
+
+    Group beam search, constrained beam search and DoLa moved to the Hub: with `num_beam_groups`, `constraints`, `force_words_ids`
+    or `dola_layers` a call raises a ValueError unless it also says `trust_remote_code=True`, which downloads and runs code.
+    `return_legacy_cache` and `use_model_defaults` raise a ValueError.
+
+    The rule is on by default where the project's requirements allow transformers 5.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        print(model.generate(num_beams=4, num_beam_groups=2, diversity_penalty=0.5, max_new_tokens=20))
+
+    Good:
+
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        print(model.generate(num_beams=4, max_new_tokens=20))
+    """
+
+    meta = Meta(
+        code="TLP406",
+        name="removed-generation",
+        message="removed from generate",
+        since="0.1.0",
+        kinds=("generate",),
+        five=("admits", "needs"),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        if depends_on_release(site) or not site.about:
+            return
+        for name, mode in REMOTE_DECODING.items():
+            argument = site.argument(name)
+            if (
+                argument is None
+                or argument.optional
+                or site.argument("trust_remote_code", "custom_generate") is not None
+            ):
+                continue
+            if literal(argument) in (None, 1, False):
+                continue  # that turns it off
+            detail = f"{name} asks for {mode}, which raises a ValueError in transformers 5 without trust_remote_code=True"
+            yield site.at(argument, f"{detail}: the code is loaded from the Hub")
+        for name in GENERATE_ARGUMENTS:
+            argument = site.argument(name)
+            if argument is not None and not argument.optional:
+                yield site.at(argument, f"{name} raises a ValueError in transformers 5: leave it out")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.findings.finding import Finding
+from telepathy_lint.rule import Meta, Rule, line_name, literal
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
+
+_TRACKERS = r"^[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
+_DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
+
+
+class ChangedDefault(Rule):
+    """A default that transformers 5 changed decides what the script computes, logs or saves.
+
+    Nothing raises. Without `dtype`, a model is loaded in float32 by transformers 4 and in the checkpoint's dtype by 5, so that a
+    training without mixed precision updates bfloat16 weights. Without `report_to`, transformers 4 logs to every tracker that
+    is installed and 5 to none. `save_pretrained(safe_serialization=False)` writes `pytorch_model.bin` in 4 and
+    `model.safetensors` in 5.
+
+    The rule is on by default where the project's requirements allow both 4 and 5. It speaks of a dtype only where the script
+    trains the model, and of `report_to` only where the file imports a tracker. It changes nothing: what is meant is for you
+    to say.
+
+    Bad:
+
+        from transformers import AutoModelForCausalLM, Trainer
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        Trainer(model=model, train_dataset=data).train()
+
+    Good:
+
+        import torch
+        from transformers import AutoModelForCausalLM, Trainer
+
+        model = AutoModelForCausalLM.from_pretrained("gpt2", dtype=torch.float32)
+        Trainer(model=model, train_dataset=data).train()
+    """
+
+    meta = Meta(
+        code="TLP407",
+        name="changed-default",
+        message="other default in transformers 5",
+        since="0.1.0",
+        kinds=("trainer", "training_config", "saving"),
+        five=("admits",),
+    )
+
+    def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
+        if depends_on_release(site):
+            return
+        if site.kind == "trainer":
+            yield from self._trained(site)
+        elif site.kind == "training_config":
+            if not site.opaque and "report_to" not in site.arguments and _tracks(site):
+                detail = "without report_to, transformers 4 logs to every tracker that is installed and 5 to none: pass report_to"
+                yield site.at_call(detail)
+        else:
+            safe = site.argument("safe_serialization")
+            if safe is not None and not safe.optional and literal(safe) is False:
+                detail = (
+                    "safe_serialization=False writes pytorch_model.bin in transformers 4 and is ignored by 5"
+                )
+                yield site.at(safe, f"{detail}, which writes model.safetensors")
+
+    def _trained(self, site: Site) -> Iterator[Finding]:
+        """The loads without a dtype whose weights the trainer updates."""
+        from telepathy_lint.sites.loads import loads_of
+
+        given = site.call.args[0] if site.call.args else None
+        for keyword in site.call.keywords:
+            given = keyword.value if keyword.arg == "model" else given
+        if given is None or isinstance(given, ast.Starred) or re.search(r"(?i)\bpeft|lora", site.source.text):
+            return
+        for load in loads_of(site.file, given, site.context, "model"):
+            if load.opaque or load.loader or load.indirect or load.argument(*_DTYPES) is not None:
+                continue
+            where = line_name(site.source, site.call.lineno)
+            detail = f"without dtype, transformers 4 loads float32 and 5 the checkpoint's dtype, in which {where} trains: pass dtype"
+            yield site.at(load.call.func, detail)
+
+
+def _tracks(site: Site) -> bool:
+    """Whether the file imports something that training logs go to."""
+    return re.search(_TRACKERS, site.source.text, re.MULTILINE) is not None

@@ -1,0 +1,74 @@
+"""Imports from transformers, and names looked up in it: each may be gone in another release."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.file import File
+from telepathy_lint.knowledge.migration import moved_in_trl, removed_since
+from telepathy_lint.sites.site import Site
+
+_PACKAGES = ("transformers", "trl")
+
+
+def find(file: File) -> Iterator[Site]:
+    """A site for each import statement, or attribute of the package, of something that is gone; `classes` has the dotted names."""
+    if not any(package in file.tree.text for package in _PACKAGES):
+        return
+    tree = file.tree
+    packages: dict[str, str] = {}
+    for node in tree.visit(tree.lines_of(file.words.find("import"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            if node.module.partition(".")[0] in _PACKAGES:
+                gone = tuple(
+                    name
+                    for each in node.names
+                    if is_gone(name := f"{node.module}.{each.name}") and each.name != "*"
+                )
+                if gone or is_gone(node.module):
+                    yield _site(file, node, gone or (node.module,))
+        elif isinstance(node, ast.Import):
+            for each in node.names:
+                if each.name.partition(".")[0] in _PACKAGES:
+                    if each.name in _PACKAGES:
+                        packages[each.asname or each.name] = each.name
+                    elif is_gone(each.name):
+                        yield _site(file, node, (each.name,))
+    for name, package in packages.items():
+        for node in tree.visit(tree.lines_of(file.words.find(name))):
+            if not isinstance(node, ast.Attribute) or isinstance(tree.parent.get(node), ast.Attribute):
+                continue
+            written = dotted(node) or ""
+            symbol = f"{package}{written.removeprefix(name)}"
+            if written.startswith(f"{name}.") and isinstance(node.ctx, ast.Load) and (part := _part(symbol)):
+                values = file.values.evaluate(_root(node), tree.context_of(node))
+                if all(value.kind == "symbol" and value.data == package for value in values):
+                    yield _site(file, node, (part,))
+
+
+def is_gone(symbol: str) -> bool:
+    """Whether a dotted name of transformers or trl is in no newest release."""
+    return (removed_since(symbol) if symbol.startswith("transformers.") else moved_in_trl(symbol)) is not None
+
+
+def _part(symbol: str) -> str:
+    """The first two or more parts of a chain that are gone, "" where none is."""
+    parts = symbol.split(".")
+    for count in range(2, len(parts) + 1):
+        if is_gone(one := ".".join(parts[:count])):
+            return one
+    return ""
+
+
+def _root(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
+
+
+def _site(file: File, node: ast.expr | ast.stmt, names: tuple[str, ...]) -> Site:
+    return Site(
+        "removed_name", file, node, file.tree.context_of(node), names, {}, opaque=False, model_id=None
+    )

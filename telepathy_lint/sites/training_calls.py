@@ -1,0 +1,98 @@
+"""Calls of training configs and trainers of transformers and trl, whatever they train."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.file import File
+from telepathy_lint.flow.tree import Context
+from telepathy_lint.knowledge.transformers_names import last
+from telepathy_lint.sites.site import Site
+
+_PACKAGES = ("transformers", "trl")
+_ENDINGS = {"transformers": ("TrainingArguments", "Trainer"), "trl": ("Config", "Trainer")}
+
+
+def find(file: File) -> Iterator[Site]:
+    """A site of kind "training_config" or "trainer" for each call of one of these classes, or of a plain subclass of the file's."""
+    if not any(package in file.tree.text for package in _PACKAGES):
+        return
+    names = _names(file)
+    tree = file.tree
+    for node in tree.visit(tree.lines_of(file.words.find(*names))) if names else ():
+        if not isinstance(node, ast.Call) or last(dotted(node.func) or "") not in names:
+            continue
+        context = tree.context_of(node)
+        symbols = _symbols(file, node.func, context)
+        if len(symbols) != 1:
+            continue
+        (symbol,) = symbols
+        arguments, opaque = file.arguments.read(node, context, ())
+        yield Site(
+            kind="trainer" if symbol.endswith("Trainer") else "training_config",
+            file=file,
+            node=node,
+            context=context,
+            classes=(symbol,),
+            arguments=arguments,
+            opaque=opaque,
+            model_id=None,
+        )
+
+
+def _names(file: File) -> tuple[str, ...]:
+    """The names under which the file may call one of the classes."""
+    imported = {name for name, symbol in file.uses.imports() if _is_known(symbol)}
+    modules = [
+        symbol
+        for _, symbol in file.uses.imports()
+        if symbol in (*_PACKAGES, *(f"{one}.*" for one in _PACKAGES))
+    ]
+    if modules:
+        imported |= {
+            "TrainingArguments",
+            "Seq2SeqTrainingArguments",
+            "Trainer",
+            "Seq2SeqTrainer",
+            "SFTConfig",
+            "SFTTrainer",
+        }
+        imported |= {"DPOConfig", "DPOTrainer", "GRPOConfig", "GRPOTrainer", "RewardConfig", "RewardTrainer"}
+    subclasses = {
+        definition.name
+        for scope in (file.tree.all_scopes() if imported else ())
+        for definition in scope.definitions
+        if isinstance(definition, ast.ClassDef)
+        and any(last(dotted(base) or "") in imported for base in definition.bases)
+    }
+    return tuple(sorted(imported | subclasses))
+
+
+def _is_known(symbol: str) -> bool:
+    """Whether a dotted name is a training config or trainer of one of the packages."""
+    endings = _ENDINGS.get(symbol.partition(".")[0])
+    return endings is not None and symbol.endswith(endings)
+
+
+def _symbols(file: File, func: ast.expr, context: Context) -> set[str]:
+    """The classes of the two packages that are called, "" among them for anything else."""
+    found: set[str] = set()
+    for value in file.values.evaluate(func, context):
+        symbol = ""
+        if value.kind == "symbol":
+            symbol = str(value.data)
+        elif value.kind == "class" and isinstance(value.node, ast.ClassDef):
+            symbol = _base_of(file, value.node, value.context)
+        found.add(symbol if _is_known(symbol) else "")
+    return found - {""} if "" not in found else set()
+
+
+def _base_of(file: File, definition: ast.ClassDef, context: Context) -> str:
+    """The class of transformers or trl whose arguments a class of the file hands on unchanged; "" where there is none."""
+    own = {each.name for each in definition.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    if "__init__" in own or "__new__" in own or len(definition.bases) != 1 or definition.decorator_list:
+        return ""
+    values = file.values.evaluate(definition.bases[0], context)
+    return str(values[0].data) if len(values) == 1 and values[0].kind == "symbol" else ""

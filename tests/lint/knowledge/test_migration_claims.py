@@ -1,0 +1,267 @@
+"""What the rules of the migration say of transformers, asked of the transformers that is installed.
+
+`telepathy_lint/knowledge/migration_table.py` and `migration_names.py` name the release that removed a thing: where a later one is
+installed it must be gone, and the new form must work; where an earlier one is installed the old form must work.
+The rows of trl are compared with its wheels by benchmarks/migration_facts.py: trl is no requirement of the tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telepathy_lint.knowledge import migration
+from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS
+from telepathy_lint.knowledge.migration_moves import FROM_MODULES, RENAMED
+from telepathy_lint.knowledge.migration_names import MODULES, NAMES
+from telepathy_lint.knowledge.migration_table import METHODS
+from tests import checkpoints
+
+if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
+    pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
+
+VERSION = tuple(int(part) for part in importlib.metadata.version("transformers").split(".")[:2])
+if VERSION < (4, 57):
+    pytest.skip("the tables are compared with transformers 4.57 and later", allow_module_level=True)
+FIVE = VERSION >= (5, 0)
+ARGUMENTS = list(migration.removed_arguments("transformers.TrainingArguments").values())
+#: A value that an argument takes.
+SAMPLES: dict[str, Any] = {
+    "evaluation_strategy": "no",
+    "per_gpu_train_batch_size": 2,
+    "per_gpu_eval_batch_size": 2,
+    "warmup_ratio": 0.1,
+    "optim": "adafactor",
+    "train_sampling_strategy": "group_by_length",
+    "include_for_metrics": ["inputs"],
+    "push_to_hub_token": "hf_x",
+    "push_to_hub_model_id": None,
+    "past_index": 1,
+    "fp16_opt_level": "O2",
+    "fp16_backend": "auto",
+    "half_precision_backend": "auto",
+    "logging_dir": "logs",
+    "mp_parameters": "",
+    "ray_scope": "last",
+    "fsdp_min_num_params": 0,
+    "fsdp_transformer_layer_cls_to_wrap": None,
+    "push_to_hub_organization": None,
+    "torchdynamo": None,
+    "tpu_num_cores": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(checkpoints.build("llama", tmp_path_factory.mktemp("migration") / "llama", pad="reserved"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(llama: str) -> Any:
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(llama)
+    loaded.pad_token = loaded.eos_token
+    loaded.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def model(llama: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(llama)
+
+
+@pytest.mark.parametrize("removed", ARGUMENTS, ids=lambda each: each.name)
+def test_training_arguments(removed: migration.Removed, tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    def make(**given: Any) -> Any:
+        return TrainingArguments(str(tmp_path), report_to="none", use_cpu=True, **given)
+
+    if removed.version <= VERSION:
+        with pytest.raises(TypeError, match=removed.name):
+            make(**{removed.name: SAMPLES.get(removed.name, False)})
+    elif removed.name not in ("no_cuda",):  # that one and use_cpu are both given otherwise
+        make(**{removed.name: SAMPLES.get(removed.name, False)})
+    new = removed.new.partition("=")[0]
+    if removed.how in ("rename", "switch") and removed.since is not None and removed.since <= VERSION:
+        value = SAMPLES.get(new, SAMPLES.get(removed.name, False))
+        assert getattr(make(**({new: value} if new != "use_cpu" else {})), new) is not None
+
+
+def test_the_share_of_warmup_steps_means_the_same_under_its_new_name(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    (row,) = [each for each in ARGUMENTS if each.name == "warmup_ratio"]
+    if row.since is None or row.since > VERSION:
+        pytest.skip("warmup_steps takes no share here")
+    assert TrainingArguments(str(tmp_path), use_cpu=True, warmup_steps=0.1).get_warmup_steps(200) == 20
+
+
+@pytest.mark.parametrize("name", migration.TRAINERS)
+def test_trainers(name: str) -> None:
+    import transformers
+
+    trainer = getattr(transformers, name)
+    for removed in migration.removed_arguments(f"transformers.{name}").values():
+        assert removed.new in inspect.signature(trainer.__init__).parameters
+        if removed.version <= VERSION:
+            with pytest.raises(TypeError, match=removed.name):
+                trainer(**{removed.name: None})
+        else:
+            # A decorator takes the old name, which the signature does not show.
+            with pytest.raises(RuntimeError, match="model"):
+                trainer(**{removed.name: None})
+
+
+def test_tokenizers(tokenizer: Any) -> None:
+    assert METHODS
+    for method in METHODS & migration.TOKENIZER_METHODS.keys():
+        assert hasattr(tokenizer, method) is not FIVE, method
+
+
+def test_a_chat_template_gives_ids_only_where_asked(tokenizer: Any) -> None:
+    chat = [{"role": "user", "content": "a b"}]
+    plain = tokenizer.apply_chat_template(chat, return_tensors="pt")
+    assert hasattr(plain, "keys") is FIVE
+    asked = tokenizer.apply_chat_template(chat, return_dict=False, return_tensors="pt")
+    assert asked.shape[0] == 1
+    assert (asked == (plain["input_ids"] if FIVE else plain)).all()
+
+
+def test_padding_by_the_old_name(tokenizer: Any) -> None:
+    assert len(tokenizer("a", padding="max_length", max_length=9)["input_ids"]) == 9
+    if FIVE:
+        assert len(tokenizer("a", pad_to_max_length=True, max_length=9)["input_ids"]) == 1
+    else:
+        with pytest.raises(TypeError, match="pad_to_max_length"):
+            tokenizer("a", pad_to_max_length=True, max_length=9)
+
+
+def test_truncation_by_the_old_name(tokenizer: Any) -> None:
+    with pytest.raises(TypeError, match="truncation_strategy"):
+        tokenizer("a", truncation_strategy="longest_first")
+
+
+@pytest.mark.skipif(FIVE, reason="the old form is gone")
+def test_the_old_methods_gave_what_the_tokenizer_gives(tokenizer: Any) -> None:
+    assert tokenizer.encode_plus("a b", max_length=2, truncation=True) == tokenizer(
+        "a b", max_length=2, truncation=True
+    )
+    assert tokenizer.batch_encode_plus(["a b", "c"], padding=True) == tokenizer(["a b", "c"], padding=True)
+
+
+def test_names() -> None:
+    import transformers
+
+    for version, names in NAMES.items():
+        found = [name for name in names.split() if hasattr(transformers, name)]
+        if version <= VERSION:
+            assert not found
+    assert not any(hasattr(transformers, name) for name in RENAMED) or not FIVE
+    assert all(hasattr(transformers, name) for name in RENAMED.values())
+
+
+def test_modules() -> None:
+    for version, names in MODULES.items():
+        if version <= VERSION:
+            for name in names.split():
+                with pytest.raises(ModuleNotFoundError):
+                    importlib.import_module(f"transformers.{name}")
+
+
+def test_parts_of_modules() -> None:
+    for version, names in FROM_MODULES.items():
+        if version <= VERSION:
+            for name in names.split():
+                module, _, part = name.rpartition(".")
+                assert not hasattr(importlib.import_module(f"transformers.{module}"), part), name
+
+
+def test_what_moved_is_there() -> None:
+    for old, new in migration.MOVED.items():
+        importlib.import_module(new)
+        if FIVE:
+            with pytest.raises(ModuleNotFoundError):
+                importlib.import_module(old)
+
+
+@pytest.mark.skipif(not FIVE, reason="the tasks are still there")
+@pytest.mark.parametrize("task", sorted(REMOVED_TASKS))
+def test_tasks(task: str) -> None:
+    from transformers import pipeline
+
+    with pytest.raises(KeyError):
+        pipeline(task)
+
+
+@pytest.mark.skipif(not FIVE, reason="they are still there")
+@pytest.mark.parametrize("name", [*migration.REMOTE_DECODING, *migration.GENERATE_ARGUMENTS])
+def test_ways_to_decode(name: str, model: Any) -> None:
+    import torch
+
+    values: dict[str, Any] = {
+        "num_beam_groups": 2,
+        "constraints": [],
+        "force_words_ids": [[1]],
+        "dola_layers": "low",
+    }
+    beams = {} if name == "dola_layers" else {"num_beams": 4}
+    with pytest.raises(ValueError, match=r"trust_remote_code|not used by the model"):
+        model.generate(torch.tensor([[3, 4]]), max_new_tokens=2, **beams, **{name: values.get(name, True)})
+
+
+def test_the_dtype_of_a_load_that_names_none(model: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    model.float()
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert loaded.dtype == (torch.bfloat16 if FIVE else torch.float32)
+
+
+def test_where_training_reports_to_by_default() -> None:
+    import dataclasses
+
+    from transformers import TrainingArguments
+
+    (field,) = [each for each in dataclasses.fields(TrainingArguments) if each.name == "report_to"]
+    assert field.default == ("none" if FIVE else None)  # None means every tracker that is installed
+
+
+def test_what_is_saved_without_safe_serialization(model: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path, safe_serialization=False)
+    assert (tmp_path / "model.safetensors").exists() is FIVE
+    assert (tmp_path / "pytorch_model.bin").exists() is not FIVE
+
+
+def test_the_variable_of_the_cache(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    asked = (
+        "import transformers.utils.hub as hub, huggingface_hub.constants as constants; "
+        "print(getattr(hub, 'TRANSFORMERS_CACHE', constants.HF_HUB_CACHE))"
+    )
+    for name, looked_at in (("TRANSFORMERS_CACHE", not FIVE), ("HF_HUB_CACHE", True)):
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("HF_HOME", "HF_HUB_CACHE")
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            env={**environment, name: str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert (done.stdout.strip() == str(tmp_path)) is looked_at, name
