@@ -6,13 +6,13 @@ or an invalid value is an error that names the file and the closest known key.
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from telepathy_lint.discovery.errors import ConfigError as ConfigError
+from telepathy_lint.discovery.sections import SECTION, may_be_misnamed, refuse_misnamed
+from telepathy_lint.discovery.sections import ConfigError as ConfigError
+from telepathy_lint.discovery.sections import parse_toml as parse_toml
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings import FixStyle, Loader, Settings
 from telepathy_lint.settings.selectors import Fixing, Layer
@@ -23,9 +23,6 @@ DEFAULT_EXCLUDE = (
     "__pycache__", "__pypackages__", "_build", "buck-out", "build", "dist", "node_modules", "site-packages", "venv",
 )  # fmt: skip
 _NAMES = ("telepathy-lint.toml", "pyproject.toml")
-SECTION = "telepathy-lint"
-#: The name in a section header: the text between the brackets, after `tool.`.
-_HEADERS = r"""(?m)^[ \t]*\[[ \t]*(?:["']?tool["']?[ \t]*\.[ \t]*)?["']?([\w-]+)"""
 #: Fields that are not keys.
 _INTERNAL = ("root", "origins", "files", "rule_layers", "fix_layers")
 #: Keys whose values are added to those of lower precedence.
@@ -238,14 +235,14 @@ def read(path: str, must_have: bool = False, extending: tuple[str, ...] = ()) ->
     ours = os.path.basename(path) != "pyproject.toml"
     section: Any = None
     # Most files have no section for us: do not even import the TOML parser.
-    if ours or SECTION.encode() in data or _may_be_misnamed(data):
+    if ours or SECTION.encode() in data or may_be_misnamed(data):
         document = parse_toml(path, data)
         if ours:
             section = document
         else:
             tool = document.get("tool")
             tool = tool if isinstance(tool, dict) else {}
-            _refuse_misnamed(path, document, tool)
+            refuse_misnamed(path, document, tool)
             section = tool.get(SECTION)
     if section is None:
         if must_have:
@@ -258,43 +255,6 @@ def read(path: str, must_have: bool = False, extending: tuple[str, ...] = ()) ->
 
 def _extended_by(extending: tuple[str, ...]) -> str:
     return f" ({extending[-1]} extends it)" if extending else ""
-
-
-def _may_be_misnamed(data: bytes) -> bool:
-    """Whether a header of a pyproject.toml looks like a misspelling of the section's name."""
-    if b"[" not in data or b"tele" not in data.lower():
-        return False
-    import re
-
-    return any(_is_nearly_ours(name) for name in re.findall(_HEADERS, data.decode("utf-8", "replace")))
-
-
-def _is_nearly_ours(name: str) -> bool:
-    plain, ours = ("".join(filter(str.isalnum, word.lower())) for word in (name, SECTION))
-    if plain == ours:
-        return True
-    import difflib
-
-    return difflib.SequenceMatcher(None, plain, ours).ratio() >= 0.85
-
-
-def _refuse_misnamed(path: str, document: Mapping[str, Any], tool: Mapping[str, Any]) -> None:
-    """Raise an error for a section with a misspelled name, which would otherwise be ignored silently."""
-    wrong = [f"tool.{name}" for name in tool if name != SECTION and _is_nearly_ours(name)]
-    wrong += [name for name in document if name != "tool" and _is_nearly_ours(name)]
-    if wrong:
-        raise ConfigError(f"{path}: unknown section [{wrong[0]}]; did you mean [tool.{SECTION}]?")
-
-
-def parse_toml(path: str, data: bytes) -> dict[str, Any]:
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    try:
-        document: dict[str, Any] = toml.loads(data.decode("utf-8"))
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
-    return document
 
 
 def from_table(table: Mapping[str, Any], path: str, extending: tuple[str, ...] = ()) -> Config:
