@@ -1,7 +1,7 @@
 """Do other projects' loading tests end the same when their loads go through load_model?
 
     python -m benchmarks.routed_tests.run SDIST [SDIST ...] [--python INTERPRETER ...] [-k EXPRESSION]
-    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub diffusers datasets -k test
+    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub datasets diffusers -k test
 
 SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers transformers==5.24.0`), one
 for each interpreter and of the version that it imports. Its `tests/test_modeling_common.py` is run on six tiny models
