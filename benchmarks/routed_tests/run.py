@@ -1,7 +1,7 @@
 """Tests whether other projects' loading tests have the same outcomes when their loads are routed through load_model.
 
     python -m benchmarks.routed_tests.run SDIST [SDIST ...] [--python INTERPRETER ...] [-k EXPRESSION]
-    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub diffusers datasets -k test
+    python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub datasets diffusers -k test
 
 SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers
 transformers==5.24.0`), one per interpreter, of the version that it imports. Its
