@@ -94,7 +94,9 @@ _FEATURES = (
 )
 _QUANTIZED = r"(?i)awq|gptq"
 #: A tensor of PyTorch's default type, by its name.
-_FLOAT_TENSOR = LINE_START + r"[ \t]*([A-Za-z_][\w.]*)[ \t]*=[ \t]*torch\.(?:zeros|empty|ones)\((?![^\r\n]*dtype)"
+_FLOAT_TENSOR = (
+    LINE_START + r"[ \t]*([A-Za-z_][\w.]*)[ \t]*=[ \t]*torch\.(?:zeros|empty|ones)\((?![^\r\n]*dtype)"
+)
 
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:

@@ -9,9 +9,13 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import LINE_START
 
-_TRACKERS = r"^[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
-_DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
+_TRACKERS = (
+    LINE_START
+    + r"[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
+)
+_QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
 
 class ChangedDefault(Rule):
@@ -78,7 +82,11 @@ class ChangedDefault(Rule):
         if given is None or isinstance(given, ast.Starred) or re.search(r"(?i)\bpeft|lora", site.source.text):
             return
         for load in loads_of(site.file, given, site.context, "model"):
-            if load.opaque or load.loader or load.indirect or load.argument(*_DTYPES) is not None:
+            if (
+                load.indirect
+                or not load.lacks("dtype", "torch_dtype")
+                or load.argument(*_QUANTIZED) is not None
+            ):
                 continue
             where = line_name(site.source, site.call.lineno)
             detail = f"without dtype, transformers 4 loads float32 and 5 the checkpoint's dtype, in which {where} trains: pass dtype"
@@ -87,4 +95,4 @@ class ChangedDefault(Rule):
 
 def _tracks(site: Site) -> bool:
     """Whether the file imports something that training logs go to."""
-    return re.search(_TRACKERS, site.source.text, re.MULTILINE) is not None
+    return re.search(_TRACKERS, site.source.text) is not None
