@@ -99,6 +99,8 @@ def cost_under_a_launcher(site: Site) -> str | None:
         return None
     value = argument.values[0]
     if value.kind == "const" and value.data in SPREADING_MAPS:
+        if site.argument("max_memory") is not None:
+            return None  # which may leave one GPU
         return "each process of a launcher would use every GPU"
     if value.kind == "const" and str(value.data).startswith("cuda:"):
         return f"all processes of a launcher would share GPU {str(value.data)[5:]}"

@@ -99,13 +99,12 @@ def test_modules_stay_readable(path: Path) -> None:
     assert ast.get_docstring(tree), "a module says what it is for"
 
 
-#: The version, how a command's output may end, and, inside a function of one command, how scripts are read.
+#: The version, how a command's output may end, and, inside functions of one command, how scripts are read.
 SHARED = {
     "telepathy_lint._version.__version__",
     "telepathy_lint.output.streams",
     "telepathy_lint.source.text.SourceError",
-} | {  # fmt: skip
-    f"telepathy_lint.front_ends.training.{name}" for name in ("Call", "Said", "Training", "training_of")
+    *(f"telepathy_lint.front_ends.training.{name}" for name in ("Call", "Said", "Training", "training_of")),
 }
 
 
