@@ -48,7 +48,4 @@ def _spec_of(site: Site) -> ModelSpec | None:
         return None
     from telepathy_runtime.models import registry  # only where there is a finding
 
-    try:
-        return registry.get(site.model_id)
-    except registry.UnknownModelError:
-        return None
+    return registry.find(site.model_id)
