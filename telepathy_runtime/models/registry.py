@@ -38,6 +38,7 @@ __all__ = [
     "families",
     "find",
     "get",
+    "ids",
     "listed_config",
     "listed_ids",
     "nearest_ids",
@@ -85,6 +86,12 @@ def all_models() -> tuple[ModelSpec, ...]:
 def listed_ids() -> tuple[str, ...]:
     """The present ids of every listed model, in the order of `models.json`."""
     return tuple(_index())
+
+
+def ids() -> frozenset[str]:
+    """Every id that `find` knows: the listed ones, and old names of them."""
+    old = (name for family in families() for name, _ in family.renamed)
+    return frozenset(each for each in (*_index(), *_shipped()["aliases"], *old) if find(each) is not None)
 
 
 def entries() -> tuple[tuple[str, ...], ...]:
