@@ -10,7 +10,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import LINE_END, LINE_START, occurs
 
 #: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
@@ -145,6 +145,7 @@ def _is_own(device: ast.expr, tree: Tree, by_number_only: bool) -> bool:
     name = device.id if isinstance(device, ast.Name) else dotted(device) or ""
     if not name or "device" not in name.lower():
         return isinstance(device, ast.Name) and "rank" in name.lower()
-    pattern = rf"(?m)^[ \t]*{re.escape(name)}[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*([^\n]*[^,\s])[ \t]*$"
+    assigned = rf"[ \t]*{re.escape(name)}[ \t]*(?::[^=\r\n]*)?=(?!=)[ \t]*([^\r\n]*[^,\s])[ \t]*"
+    pattern = f"{LINE_START}{assigned}{LINE_END}"
     origins = re.findall(pattern, tree.text)
     return any(not re.search(r"\.device\b(?!\()", each) for each in origins)

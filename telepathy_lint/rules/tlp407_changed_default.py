@@ -10,9 +10,13 @@ from telepathy_lint.flow.file import File
 from telepathy_lint.rule import Meta, Rule, line_name, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import LINE_START
 
-_TRACKERS = r"^[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
-_DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
+_TRACKERS = (
+    LINE_START
+    + r"[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
+)
+_QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
 
 class ChangedDefault(Rule):
@@ -74,7 +78,11 @@ class ChangedDefault(Rule):
         if re.search(r"(?i)\bpeft|lora", site.source.text):
             return
         for load in _models(site):
-            if load.opaque or load.loader or load.indirect or load.argument(*_DTYPES) is not None:
+            if (
+                load.indirect
+                or not load.lacks("dtype", "torch_dtype")
+                or load.argument(*_QUANTIZED) is not None
+            ):
                 continue
             if site.file.fact(_trainers).get(load.node) is not site.node:
                 continue  # said of the first trainer that gets it
@@ -85,7 +93,7 @@ class ChangedDefault(Rule):
 
 def _tracks(site: Site) -> bool:
     """Whether the file imports something that training logs go to."""
-    return re.search(_TRACKERS, site.source.text, re.MULTILINE) is not None
+    return re.search(_TRACKERS, site.source.text) is not None
 
 
 def _models(site: Site) -> list[Site]:
