@@ -62,6 +62,23 @@ def _runs_everywhere(removed: Removed, settings: Settings) -> bool:
     return removed.since <= first
 
 
+def _is_for_one(site: Site, given: ast.expr, config: ast.Call) -> bool:
+    """Whether a config is built for this call alone, before it, under a name that no other call gets."""
+    tree = site.file.tree
+    made = tree.parent.get(config)
+    if not isinstance(given, ast.Name) or not isinstance(made, (ast.Assign, ast.AnnAssign)):
+        return False
+    targets = made.targets if isinstance(made, ast.Assign) else [made.target]
+    if [target.id for target in targets if isinstance(target, ast.Name)] != [given.id]:
+        return False
+    for use in tree.visit(tree.lines_of(site.file.words.find(given.id))):
+        if not isinstance(use, ast.Name) or use.id != given.id or use is given:
+            continue
+        if isinstance(use.ctx, ast.Load) and not isinstance(tree.parent.get(use), ast.Attribute):
+            return False
+    return True
+
+
 def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
     """The argument taken out here and written into the config that the trainer surely gets."""
     given = site.argument("args")
@@ -70,6 +87,8 @@ def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
     makers = site.file.objects.makers(given.node.value, site.context, SURELY_IS)
     config = next(iter(makers)) if len(makers) == 1 else None
     if not isinstance(config, ast.Call) or not isinstance(argument.node, ast.keyword):
+        return None
+    if not _is_for_one(site, given.node.value, config):
         return None
     context = site.file.tree.context_of(config)
     called = {
