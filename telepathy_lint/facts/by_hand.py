@@ -61,8 +61,14 @@ def own_device(site: Site) -> int | None:
     if not rest and not _may_stay_on_the_cpu(argument):
         return None
     by_number_only = not _may_stay_on_the_cpu(argument) and bool(site.source.once(_device_is_set))
-    key = "numbered device" if by_number_only else "own device"
-    return site.source.remember(key, lambda: _put(site, _is_numbered if by_number_only else _is_own))
+    if by_number_only:
+        return site.source.remember("numbered device", lambda: _put(site, _is_numbered))
+    return device_named(site)
+
+
+def device_named(site: Site) -> int | None:
+    """The line that places tensors on a device that the script chooses."""
+    return site.source.remember("own device", lambda: _put(site, _is_own))
 
 
 def _is_of_the_process(value: Value) -> bool:
@@ -147,13 +153,23 @@ def _device_of(call: ast.Call) -> ast.expr | None:
     """The device on which a call places something; `.cuda()` alone is "cuda"."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
     given = next((each.value for each in call.keywords if each.arg == "device"), None)
-    if name in ("pipeline", "from_pretrained", "load_model"):
+    if name in ("pipeline", "from_pretrained", "load_model") or _moves_what_it_loads(call):
         return None
     if name == "cuda" and isinstance(call.func, ast.Attribute):
         return call.args[0] if call.args else given or ast.Constant("cuda")
     if name == "to" and call.args:
         return call.args[0]
     return given
+
+
+def _moves_what_it_loads(call: ast.Call) -> bool:
+    """Whether the call moves a model in the expression that loads it: `from_pretrained(...).eval().cuda()`."""
+    node: ast.AST = call.func
+    while isinstance(node, (ast.Attribute, ast.Call)):
+        if isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
+            return True
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return False
 
 
 def _is_numbered(device: ast.expr, tree: Tree) -> bool:

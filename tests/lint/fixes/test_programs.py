@@ -9,8 +9,8 @@
 - a fix that is held back says why. A fault that is found enters as a program.
 
 The programs of `fixtures/programs/placed` run on machines that are not here (tests/runtime/pretended.py), and where each
-parameter lies is compared as well. A safe fix moves none; after an unsafe fix the program still runs. What no launcher is
-seen in runs on the machines of one process: several processes that run it all the same get a GPU each.
+parameter lies is compared as well. A safe fix moves none; after an unsafe fix the program still runs. If a launcher starts
+several processes of a program in which none is seen, a safe fix gives each process a GPU and changes nothing else.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").
 PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "placed").iterdir())}
 #: Machines on which the programs of the default suite run, and those.
 QUICK_MACHINES = ("four GPUs", "Mac")
+LAUNCHED = tuple(name for name, machine in MACHINES.items() if machine.launcher.distributed)
 QUICK_PLACED = ("auto_generate.py", "auto_max_memory.py", "cuda_conditional.py", "cuda_hook.py")
 #: Those of the default suite: one of each kind, and what once broke in the most surprising way.
 QUICK = (
@@ -156,9 +157,12 @@ def _once(once: Once, name: str, names: tuple[str, ...], python: str | None = No
     return made
 
 
-def on_machine(machine: str, programs: tuple[str, ...], once: Once) -> Fixed:
-    """The runs of the placed programs on a machine, once for all test processes."""
-    launched = MACHINES[machine].launcher.distributed
+def on_machine(machine: str, programs: tuple[str, ...], once: Once, key: str = "placed") -> Fixed:
+    """The runs of the placed programs on a machine, once for all test processes.
+
+    On launched machines the key "placed" leaves out those in which no launcher is seen.
+    """
+    launched = MACHINES[machine].launcher.distributed and key == "placed"
     paths = {
         name: PLACED[name]
         for name in programs
@@ -173,8 +177,8 @@ def on_machine(machine: str, programs: tuple[str, ...], once: Once) -> Fixed:
             pickle.dumps(run_programs(paths, folder, models, machine=machine))
         )
 
-    key = f"placed-{machine}-{len(programs)}".replace(" ", "-")
-    made: Fixed = pickle.loads((once(key, make) / "runs.pickle").read_bytes())
+    name = f"{key}-{machine}-{len(programs)}".replace(" ", "-")
+    made: Fixed = pickle.loads((once(name, make) / "runs.pickle").read_bytes())
     return made
 
 
@@ -220,6 +224,32 @@ def test_fixes_hold_on_every_machine(machine: str, once: Once) -> None:
     runs = on_machine(machine, tuple(PLACED), once)
     ran = [name for name in runs.before if runs.before[name]["error"] is None]
     assert {name: broken(name, runs) for name in ran if broken(name, runs)} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", LAUNCHED)
+def test_a_safe_fix_gives_each_process_of_an_unseen_launcher_a_gpu(machine: str, once: Once) -> None:
+    """On a launched machine, programs in which no launcher is seen."""
+    unaware = tuple(
+        name
+        for name, path in PLACED.items()
+        if "auto" in name and not placement.launches(path.read_text(encoding="utf-8"))
+    )
+    runs = on_machine(machine, unaware, once, key="unaware")
+    fixed = {
+        (name, style): run
+        for (name, style), run in runs.after.items()
+        if style.endswith(" safe") and runs.before[name]["error"] is None
+    }
+    assert len(fixed) >= 8
+    for (name, style), after in fixed.items():
+        before = runs.before[name]
+        assert after["error"] is None, (name, style, after["error"])
+        assert printed(after) == printed(before), (name, style)
+        assert after["saved"] == before["saved"], (name, style)
+        own = {"cpu"} if MACHINES[machine].sharding else {"cuda:1"}
+        loaded = {place for one in after["models"] for place in one["loaded onto"].values()}
+        assert loaded == own, (name, style, loaded)
 
 
 @pytest.mark.slow
