@@ -28,6 +28,21 @@ def argument_repair(site: Site, argument: Argument, removed: Removed, settings: 
     return Repair("safe" if safe else "unsafe", f"replace {removed.name}", change)
 
 
+#: Attributes that mean the same under the new name; the others have another default or type.
+_READ_ALIKE = ("evaluation_strategy", "no_cuda", "push_to_hub_token", "tokenizer")
+
+
+def read_repair(site: Site, node: ast.Attribute, removed: Removed, settings: Settings) -> Repair | None:
+    """The new name where an attribute of training arguments or a trainer is read; None where it does not mean the same."""
+    if removed.name not in _READ_ALIKE or not _runs_everywhere(removed, settings):
+        return None
+    end = site.source.end_of(node)
+    start = end - len(removed.name)
+    if site.source.text[start:end] != removed.name:
+        return None
+    return Repair("safe", f"read {removed.new}", Change(texts=((start, end, removed.new),)))
+
+
 def _change(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Change | None:
     value = written(argument)
     if value is not ... and removed.default and repr(value) == removed.default:
