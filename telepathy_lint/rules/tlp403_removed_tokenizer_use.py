@@ -125,8 +125,10 @@ _OF_STRINGS = frozenset(
 
 def _is_text(node: ast.AST) -> bool:
     """Whether an expression gives a string by how it is written: `str(x)`, an f-string, `" ".join(x)`."""
-    if isinstance(node, ast.JoinedStr):
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
         return True
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or (isinstance(node.op, ast.Add) and _is_text(node.right))
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name):
