@@ -7,7 +7,7 @@ from telepathy_lint.facts.tensor_use import used_as_tensor
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_METHODS
+from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_ATTRIBUTES, TOKENIZER_METHODS
 from telepathy_lint.rule import Meta, Rule, literal, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -16,7 +16,7 @@ from telepathy_lint.sites import Site
 class RemovedTokenizerUse(Rule):
     """A tokenizer is used in a way that transformers 5 removed or changed.
 
-    `encode_plus`, `batch_encode_plus`, `prepare_seq2seq_batch`, `as_target_tokenizer` and some helpers of subclasses are gone: an
+    `encode_plus`, `batch_encode_plus`, `prepare_seq2seq_batch`, `as_target_tokenizer` and some helpers of subclasses are gone, and `additional_special_tokens`: an
     AttributeError. `pad_to_max_length` is ignored, so that nothing is padded. `apply_chat_template` gives a BatchEncoding where
     it gave ids: `generate(ids)`, `ids.shape` and `ids[0]` fail. `return_dict=False` gives ids in both 4 and 5.
 
@@ -59,6 +59,10 @@ class RemovedTokenizerUse(Rule):
         if depends_on_release(site):
             return
         called = site.class_name
+        if called in TOKENIZER_ATTRIBUTES:
+            detail = f"tokenizers have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_ATTRIBUTES[called]}"
+            yield site.at(site.node, detail)
+            return
         if called in TOKENIZER_METHODS:
             detail = f"tokenizers have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_METHODS[called]}"
             yield site.at(site.call.func, detail, fix=self.repair(site, called))
@@ -125,8 +129,10 @@ _OF_STRINGS = frozenset(
 
 def _is_text(node: ast.AST) -> bool:
     """Whether an expression gives a string by how it is written: `str(x)`, an f-string, `" ".join(x)`."""
-    if isinstance(node, ast.JoinedStr):
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
         return True
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or (isinstance(node.op, ast.Add) and _is_text(node.right))
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name):

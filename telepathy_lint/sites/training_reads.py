@@ -55,8 +55,7 @@ def _lacking(file: File, node: ast.Attribute, configs: _Configs) -> str:
         made = bound[0].value if len(bound) == 1 and not bound[0].path else None
         if not isinstance(made, ast.Call):
             return ""
-        symbol = _symbol(file, made.func, file.tree.context_of(made))
-        return symbol if _is_trainer(symbol) else ""
+        return _trainer(file, made.func, file.tree.context_of(made))
     if isinstance(holder, ast.Name):
         own = configs.get((scope, holder.id))
         return _OF_CONFIGS if own is not None and node.attr not in own else ""
@@ -74,6 +73,19 @@ def _trainer_around(file: File, scope: Scope, attribute: str) -> str:
         return ""
     symbol = _symbol(file, definition.bases[0], file.tree.context_of(definition))
     return symbol if _is_trainer(symbol) and attribute not in _own(definition) else ""
+
+
+def _trainer(file: File, node: ast.expr, context: Context) -> str:
+    """The trainer of transformers that a class is or derives from without a `tokenizer` of its own; "" for others."""
+    values = file.values.evaluate(node, context)
+    if len(values) != 1:
+        return ""
+    (value,) = values
+    if value.kind == "symbol":
+        return str(value.data) if _is_trainer(str(value.data)) else ""
+    if value.kind == "class" and isinstance(value.node, ast.ClassDef) and len(value.node.bases) == 1:
+        return "" if "tokenizer" in _own(value.node) else _trainer(file, value.node.bases[0], value.context)
+    return ""
 
 
 def _configs(file: File) -> _Configs:
