@@ -1,6 +1,7 @@
 """Writes the generated documentation: `python docs/generate.py`. A test fails when it is stale.
 
-The documentation of rules, options and configuration keys comes from the code and nowhere else.
+The documentation of rules, options and configuration keys comes from the code and nowhere else. The table of the models'
+sizes (`telepathy_runtime/models/sizes.txt`) is written too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from telepathy_lint.rule import Rule
 from telepathy_lint.rules import all_rules
 from telepathy_lint.settings import Loader, Settings
 from telepathy_runtime.commands import cli as runtime_cli
+from telepathy_runtime.models import sizes
 
 FOLDER = Path(__file__).parent
 WRITTEN = "<!-- Written by docs/generate.py: change {source} instead. -->"
@@ -399,6 +401,7 @@ def main() -> None:
     for name, page in PAGES.items():
         (FOLDER / name).parent.mkdir(exist_ok=True)
         (FOLDER / name).write_text(page(), encoding="utf-8")
+    Path(sizes.FILE).write_text(sizes.written(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 
@@ -310,6 +311,11 @@ def _broken(before: Source, after: Source) -> str | None:
         _ = after.tree
     except SourceError as error:
         return error.message
+    for node in ast.walk(after.tree):
+        # An argument given twice passes the parser, and the compiler refuses it.
+        names = [each.arg for each in node.keywords if each.arg] if isinstance(node, ast.Call) else []
+        if len(names) != len(set(names)):
+            return "an argument is given twice"
     return after.problems[-1].message if len(after.problems) > len(before.problems) else None
 
 

@@ -53,14 +53,9 @@ def use(models: Iterable[ModelSpec]) -> None:
 @cache
 def spec_of(model_id: str) -> ModelSpec | None:
     """The entry of a model in the project's own registry, or in the built-in one."""
-    from telepathy_runtime.models.registry import UnknownModelError, get
+    from telepathy_runtime.models.registry import find
 
-    if model_id in _OWN:
-        return _OWN[model_id]
-    try:
-        return get(model_id)
-    except UnknownModelError:
-        return None
+    return _OWN[model_id] if model_id in _OWN else find(model_id)
 
 
 @cache

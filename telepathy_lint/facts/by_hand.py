@@ -10,7 +10,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import LINE_END, LINE_START, occurs
 
 #: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
@@ -203,5 +203,5 @@ def _is_own_or_of_the_process(device: ast.expr, tree: Tree) -> bool:
 
 def _origins(name: str, tree: Tree) -> list[str]:
     """What is assigned to a name, as text."""
-    pattern = rf"(?m)^[ \t]*{re.escape(name)}[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*([^\n]*[^,\s])[ \t]*$"
-    return re.findall(pattern, tree.text)
+    assigned = rf"[ \t]*{re.escape(name)}[ \t]*(?::[^=\r\n]*)?=(?!=)[ \t]*([^\r\n]*[^,\s])[ \t]*"
+    return re.findall(f"{LINE_START}{assigned}{LINE_END}", tree.text)

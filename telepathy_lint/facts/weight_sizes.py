@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from telepathy_lint.sites import Site
-
-if TYPE_CHECKING:
-    from telepathy_runtime.models.spec import ModelSpec
 
 _QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
@@ -20,10 +15,11 @@ def cost_of_float32(site: Site) -> str | None:
     """`28.4 GiB instead of 14.2 for Qwen2.5-7B`; None if the model is unknown."""
     if not site.generative or site.opaque or site.argument(*_QUANTIZED) is not None:
         return None  # most weights of a quantized model are quantized
-    spec = _spec_of(site)
-    if spec is None or site.model_id is None:
+    found = _size_of(site)
+    if found is None or site.model_id is None:
         return None
-    size, float32 = spec.params_bytes, 4 * spec.params
+    params, size, _ = found
+    float32 = 4 * params
     if size >= float32:
         return None  # the checkpoint itself is float32
     name = site.model_id.rpartition("/")[2]
@@ -32,23 +28,20 @@ def cost_of_float32(site: Site) -> str | None:
 
 def ships_bfloat16(site: Site) -> bool:
     """Whether the checkpoint is known to be in bfloat16, so that its own dtype is the one that is asked for."""
-    spec = _spec_of(site)
-    return spec is not None and spec.dtype == "bfloat16"
+    found = _size_of(site)
+    return found is not None and found[2] == "bfloat16"
 
 
 def has_few_parameters(site: Site) -> bool:
     """Whether a model that generates is known, and so small that float32 costs little."""
-    spec = _spec_of(site) if site.generative else None
-    return spec is not None and spec.params <= _FEW
+    found = _size_of(site) if site.generative else None
+    return found is not None and found[0] <= _FEW
 
 
-def _spec_of(site: Site) -> ModelSpec | None:
-    """What the registry knows of the model."""
+def _size_of(site: Site) -> tuple[int, int, str] | None:
+    """The parameters, the bytes and the dtype of a listed model's checkpoint."""
     if site.model_id is None or "/" not in site.model_id:
         return None
-    from telepathy_runtime.models import registry  # only where there is a finding
+    from telepathy_runtime.models.sizes import size_of  # only where there is a finding
 
-    try:
-        return registry.get(site.model_id)
-    except registry.UnknownModelError:
-        return None
+    return size_of(site.model_id)

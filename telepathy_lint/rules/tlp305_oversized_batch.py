@@ -85,11 +85,13 @@ class OversizedBatch(Rule):
             return
         try:
             own = {spec.id: spec for spec in settings.models}
-            spec = own.get(site.model_id) or registry.get(site.model_id)
+            spec = own.get(site.model_id) or registry.find(site.model_id)
+            if spec is None:
+                return
             work = Workload(seq_len=length.data, regime="full", **options)
             fit = max_batch(spec, work, device=card)
             needed = estimate(spec, work.but(batch=batch)).peak_allocated
-        except (registry.UnknownModelError, UnknownOptionError):
+        except UnknownOptionError:
             return
         if length.data > spec.max_positions or not 0 < fit.batch < batch:
             return

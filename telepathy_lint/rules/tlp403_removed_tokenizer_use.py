@@ -82,6 +82,10 @@ class RemovedTokenizerUse(Rule):
         if name == "apply_chat_template":
             return Repair("safe", "pass return_dict=False", Change(added=(("return_dict", "False"),)))
         if name in ("encode_plus", "batch_encode_plus") and isinstance(site.call.func, ast.Attribute):
+            # Further on, the positions of the tokenizer are those of other arguments.
+            alike = 1 if name == "batch_encode_plus" else 2
+            if len(site.call.args) > alike or any(isinstance(each, ast.Starred) for each in site.call.args):
+                return None
             start, end = site.range_of(site.call.func.value)
             change = Change(func=site.source.text[start:end])
             if name == "batch_encode_plus":
@@ -94,6 +98,16 @@ class RemovedTokenizerUse(Rule):
                 value.kind == "text" or (value.kind == "const" and isinstance(value.data, str))
                 for value in text.values
             )
+            if text is not None and not sure:
+                given = text.node.value if isinstance(text.node, ast.keyword) else text.node
+                assert isinstance(given, ast.expr)
+                bound = site.context.scope.bindings.get(given.id, ()) if isinstance(given, ast.Name) else ()
+                sure = _is_text(given) or (
+                    bool(bound)
+                    and all(
+                        each.value is not None and not each.path and _is_text(each.value) for each in bound
+                    )
+                )
             return Repair("safe" if sure else "unsafe", "call the tokenizer", change)
         argument = site.argument(name)
         on = argument is not None and argument.how == "keyword" and written(argument) is True
@@ -101,3 +115,23 @@ class RemovedTokenizerUse(Rule):
             change = Change(renamed=((name, "padding"),), replaced=((name, '"max_length"'),))
             return Repair("safe", "pass padding", change)
         return None
+
+
+#: Methods that only strings have, and that give a string.
+_OF_STRINGS = frozenset(
+    {"join", "lower", "upper", "strip", "rstrip", "lstrip", "format", "title", "capitalize"}
+)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether an expression gives a string by how it is written: `str(x)`, an f-string, `" ".join(x)`."""
+    if isinstance(node, ast.JoinedStr):
+        return True
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id == "str"
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _OF_STRINGS:
+        return False
+    # Columns of a table have some of these names too, one accessor further on.
+    return isinstance(node.func.value, (ast.Constant, ast.JoinedStr)) or _is_text(node.func.value)

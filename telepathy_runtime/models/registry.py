@@ -36,7 +36,9 @@ __all__ = [
     "check_id",
     "entries",
     "families",
+    "find",
     "get",
+    "ids",
     "listed_config",
     "listed_ids",
     "nearest_ids",
@@ -53,14 +55,20 @@ class UnknownModelError(ValueError):
     """The dimensions of a model id are unknown; the message names the closest known ids."""
 
 
+def find(model_id: str) -> ModelSpec | None:
+    """The dimensions of a model as `get` gives them; None if it is not listed."""
+    present = _present(model_id)
+    return _spec(present) if present in _index() else None
+
+
 def get(model_id: str) -> ModelSpec:
     """The dimensions of a listed model; `spec.id` is the present id, even if an old one was given.
 
-    Raises UnknownModelError with the closest listed ids.
+    Raises UnknownModelError with the closest listed ids, which take long to find: `find` does not look for them.
     """
-    present = _present(model_id)
-    if present in _index():
-        return _spec(present)
+    spec = find(model_id)
+    if spec is not None:
+        return spec
     nearest = nearest_ids(model_id, [*_index(), *_shipped()["aliases"]])
     hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
     exists = " (the model exists, its dimensions are not listed)" if canonical_id(model_id) else ""
@@ -78,6 +86,12 @@ def all_models() -> tuple[ModelSpec, ...]:
 def listed_ids() -> tuple[str, ...]:
     """The present ids of every listed model, in the order of `models.json`."""
     return tuple(_index())
+
+
+def ids() -> frozenset[str]:
+    """Every id that `find` knows: the listed ones, and old names of them."""
+    old = (name for family in families() for name, _ in family.renamed)
+    return frozenset(each for each in (*_index(), *_shipped()["aliases"], *old) if find(each) is not None)
 
 
 def entries() -> tuple[tuple[str, ...], ...]:

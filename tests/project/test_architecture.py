@@ -205,8 +205,8 @@ SLOW_TO_IMPORT = {
     "copy", "dataclasses", "datetime", "difflib", "dis", "inspect", "json", "subprocess", "tempfile", "tokenize", "tomllib",
 }  # fmt: skip
 LOAD = """\
-from transformers import AutoModel
-m = AutoModel.from_pretrained("meta-llama/Llama-3.1-8B", device_map="auto")
+from transformers import AutoModelForCausalLM
+m = AutoModelForCausalLM.from_pretrained("meta-llama/Llama-3.1-8B", device_map="auto")
 """
 
 

@@ -95,8 +95,8 @@ def test_the_nine_hundreds_are_off_by_default(checkout: Path) -> None:
     ("arguments", "said"),
     [
         (["TLP101", "another-thing"], "TLP101 is taken: hardcoded-device-map"),
-        (["TLP177", "no-thing"], "must read after 'allow'"),
-        (["TLP777", "some-thing"], "no rule code"),
+        (["TLP177", "no-thing"], "must read well after 'allow'"),
+        (["TLP777", "some-thing"], "is not a rule code"),
         (["TLP1xx", "some-1"], "--argument"),
         (["TLP1xx", "some-thing", "--kind", "path", "--argument", "x"], "which is not a call"),
     ],

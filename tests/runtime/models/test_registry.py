@@ -56,7 +56,17 @@ def test_models_in_use_are_listed_in_the_order_of_the_file() -> None:
 )
 def test_old_names_lead_to_the_present_ones(old: str, present: str, params: int) -> None:
     assert (registry.get(old).id, registry.get(old).params) == (present, params)
-    assert registry.get(present) == registry.get(old)
+    assert registry.get(present) == registry.get(old) == registry.find(old)
+
+
+def test_a_model_that_is_not_listed_is_looked_up_without_a_search_for_near_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The search takes 20 ms, and the linter asks for every model that a project loads."""
+    monkeypatch.setattr(registry, "nearest_ids", None)
+    assert registry.find("meta-llama/Llama-3.2-2B") is None
+    with pytest.raises(TypeError):
+        registry.get("meta-llama/Llama-3.2-2B")
 
 
 def test_every_count_is_the_published_one() -> None:
