@@ -55,7 +55,8 @@ class HardcodedDeviceMap(Rule):
     that was on one GPU while a hook or a weight that the script reads stays there. Nor is there one if the script puts
     tensors on a device of its own choice and a launcher, or a Mac, would have the model on another one. Under FSDP the
     weights stay on the CPU until FSDP wraps the model. If the file trains the model, or adapters on it, an unsafe fix adds
-    `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs.
+    `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. For adapters,
+    the loaded weights are then frozen, as peft freezes them.
     """
 
     meta = Meta(

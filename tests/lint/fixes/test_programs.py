@@ -43,7 +43,10 @@ PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").
 PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "placed").iterdir())}
 #: Machines on which the programs of the default suite run, and those.
 QUICK_MACHINES = ("four GPUs", "Mac")
-LAUNCHED = tuple(name for name, machine in MACHINES.items() if machine.launcher.distributed)
+#: Under ZeRO-3, transformers refuses every device map, so no such program runs before its fix.
+LAUNCHED = tuple(
+    name for name, machine in MACHINES.items() if machine.launcher.distributed and machine.sharding != "zero3"
+)
 QUICK_PLACED = ("auto_generate.py", "auto_max_memory.py", "cuda_conditional.py", "cuda_hook.py")
 #: Those of the default suite: one of each kind, and what once broke in the most surprising way.
 QUICK = (
