@@ -166,6 +166,7 @@ REMOTE_DECODING = {
     "constraints": "constrained beam search",
     "force_words_ids": "constrained beam search",
     "dola_layers": "DoLa",
+    "penalty_alpha": "contrastive search",
 }
 #: Arguments of `generate` that raise a ValueError in 5.
 GENERATE_ARGUMENTS = ("return_legacy_cache", "use_model_defaults")

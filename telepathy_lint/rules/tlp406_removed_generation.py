@@ -56,9 +56,19 @@ class RemovedGeneration(Rule):
                 continue
             if literal(argument) in (None, 1, False):
                 continue  # that turns it off
+            if name == "penalty_alpha" and not _is_contrastive(site):
+                continue
             detail = f"{name} asks for {mode}, which raises a ValueError in transformers 5 without trust_remote_code=True"
             yield site.at(argument, f"{detail}: the code is loaded from the Hub")
         for name in GENERATE_ARGUMENTS:
             argument = site.argument(name)
             if argument is not None and not argument.optional:
                 yield site.at(argument, f"{name} raises a ValueError in transformers 5: leave it out")
+
+
+def _is_contrastive(site: Site) -> bool:
+    """Whether `penalty_alpha` has an effect: with several candidates, and without sampling."""
+    candidates, sampling = site.argument("top_k"), site.argument("do_sample")
+    if candidates is None or literal(candidates) in (0, 1, None):
+        return False
+    return sampling is None or literal(sampling) is False

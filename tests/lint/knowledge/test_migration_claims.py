@@ -220,8 +220,11 @@ def test_ways_to_decode(name: str, model: Any) -> None:
         "constraints": [],
         "force_words_ids": [[1]],
         "dola_layers": "low",
+        "penalty_alpha": 0.6,
     }
-    beams = {} if name == "dola_layers" else {"num_beams": 4}
+    beams: dict[str, Any] = {} if name == "dola_layers" else {"num_beams": 4}
+    if name == "penalty_alpha":
+        beams = {"top_k": 4, "do_sample": False}
     with pytest.raises(ValueError, match=r"trust_remote_code|not used by the model"):
         model.generate(torch.tensor([[3, 4]]), max_new_tokens=2, **beams, **{name: values.get(name, True)})
 
