@@ -20,7 +20,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 #: Every folder and module at the top of the two packages, lower ones first. What stands in one line may not import each other.
 LAYERS = {
     "telepathy_lint": (
-        ("_version", "named_tuple"),
+        ("_version", "named_tuple", "hints"),
         ("findings",),
         ("settings", "source"),
         ("knowledge",),
@@ -203,6 +203,7 @@ def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
 #: Each takes milliseconds to import, by itself or by what it brings along, and most runs would have no use for it.
 SLOW_TO_IMPORT = {
     "copy", "dataclasses", "datetime", "difflib", "dis", "inspect", "json", "subprocess", "tempfile", "tokenize", "tomllib",
+    "typing",
 }  # fmt: skip
 LOAD = """\
 from transformers import AutoModelForCausalLM
