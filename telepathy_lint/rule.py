@@ -75,6 +75,10 @@ class Meta(NamedTuple):
             raise ValueError(
                 f"{self.code}: exactly the 900s and the rules that need the whole project must be off by default"
             )
+        if bool(self.five) != self.code.startswith("TLP4"):
+            raise ValueError(
+                f"{self.code}: exactly the 400s depend on what the project says about transformers 5 (`five`)"
+            )
         if self.covered_by is not None and (
             self.covered_by == self.code or not re.fullmatch(_CODE, self.covered_by)
         ):

@@ -229,6 +229,19 @@ def test_a_check_imports_nothing_slow(name: str, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(("options", "wanted"), [([], False), (["--target-transformers", ">=4.50,<6"], True)])
+def test_rules_that_are_off_are_not_imported(options: list[str], wanted: bool, tmp_path: Path) -> None:
+    """Nor are the tables about transformers 5, which their rules alone ask."""
+    script = tmp_path / "script.py"
+    script.write_text(LOAD)
+    arguments = ["check", "--isolated", "--no-cache", *options, str(script)]
+    loaded = loaded_after(f"from telepathy_lint.commands.cli import run; run({arguments!r})")
+    of_five = {name for name in loaded if name.startswith("telepathy_lint.rules.tlp4")}
+    assert bool(of_five) is wanted
+    assert wanted or not {name for name in loaded if name.startswith("telepathy_lint.knowledge.migration")}
+    assert not {name for name in loaded if name.startswith("telepathy_lint.rules.tlp9")}
+
+
 def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("print('nothing of interest')\n")

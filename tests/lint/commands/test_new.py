@@ -67,6 +67,11 @@ def test_the_rule_runs_and_its_fixtures_are_right(checkout: Path, capsys: pytest
     assert "eight" in told
 
 
+def test_a_rule_of_the_400s_waits_for_transformers_5(checkout: Path) -> None:
+    assert run(["new", "TLP4xx", "loud-noise"]) == 0
+    assert written_rule(checkout).meta.five == ("admits", "needs")
+
+
 @pytest.mark.parametrize("kind", [*CALLS, *PLACES])
 def test_every_kind_has_a_beginning(kind: str, checkout: Path) -> None:
     """The rule finds its bad example where the fixture expects it, and reports nothing in the good ones."""
@@ -95,8 +100,8 @@ def test_the_nine_hundreds_are_off_by_default(checkout: Path) -> None:
     ("arguments", "said"),
     [
         (["TLP101", "another-thing"], "TLP101 is taken: hardcoded-device-map"),
-        (["TLP177", "no-thing"], "must read after 'allow'"),
-        (["TLP777", "some-thing"], "no rule code"),
+        (["TLP177", "no-thing"], "must read well after 'allow'"),
+        (["TLP777", "some-thing"], "is not a rule code"),
         (["TLP1xx", "some-1"], "--argument"),
         (["TLP1xx", "some-thing", "--kind", "path", "--argument", "x"], "which is not a call"),
     ],
