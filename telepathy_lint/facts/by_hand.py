@@ -10,7 +10,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import occurs, places
 
 #: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
@@ -116,7 +116,7 @@ def _put(site: Site, by_number_only: bool) -> int | None:
 
 
 def _nodes(tree: Tree, pattern: str) -> Iterator[ast.AST]:
-    yield from tree.visit(tree.lines_of(match.start() for match in re.finditer(pattern, tree.text)))
+    yield from tree.visit(tree.lines_of(places(pattern, tree.text)))
 
 
 def _device_of(call: ast.Call) -> ast.expr | None:
