@@ -145,6 +145,18 @@ def _is_own(device: ast.expr, tree: Tree, by_number_only: bool) -> bool:
     name = device.id if isinstance(device, ast.Name) else dotted(device) or ""
     if not name or "device" not in name.lower():
         return isinstance(device, ast.Name) and "rank" in name.lower()
-    pattern = rf"(?m)^[ \t]*{re.escape(name)}[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*([^\n]*[^,\s])[ \t]*$"
-    origins = re.findall(pattern, tree.text)
-    return any(not re.search(r"\.device\b(?!\()", each) for each in origins)
+    return any(not re.search(r"\.device\b(?!\()", each) for each in _written_origins(name, tree.text))
+
+
+def _written_origins(name: str, text: str) -> Iterator[str]:
+    """What lines of the text assign to a name, as it is written.
+
+    An expression that begins with the blanks of a line is tried at every line, which takes ten times as long.
+    """
+    rest = re.compile(r"(?m)[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*([^\n]*[^,\s])[ \t]*$")
+    at = text.find(name)
+    while at >= 0:
+        begins = not text[text.rfind("\n", 0, at) + 1 : at].strip(" \t")
+        if begins and (match := rest.match(text, at + len(name))) is not None:
+            yield match[1]
+        at = text.find(name, at + 1)
