@@ -61,6 +61,8 @@ def compared(
     old, new = before["loaded"], after["loaded"]
     if new is None:
         return
+    if may & {"devices", "dtypes"} and old.get("gradients") and any("peft" in key for key in outcomes):
+        may = may | {"gradients"}  # purpose="finetune-adapters" freezes the loaded weights, as peft does
     for name in _PARTS:
         if name not in may and old.get(name) != new.get(name):
             yield f"{name} differs", f"{_short(old.get(name))} -> {_short(new.get(name))}"

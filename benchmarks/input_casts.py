@@ -32,6 +32,9 @@ MOST_PARAMETERS = 400_000_000
 #: Timeout for one model, in seconds.
 LONGEST = 40
 _LAYERS = ("layers", "num_hidden_layers", "n_layer", "depth", "num_layers", "blocks")
+_NOT_RUN = "unknown: not run"
+#: Answer -> the name of its classes in the table.
+_NAMES = {"casts": "CASTING", "fails": "FAILING"}
 _TOKENS = ("input_ids", "decoder_input_ids", "text", "labels")
 
 
@@ -296,7 +299,7 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
                 groups.setdefault((name, cls.config_class.__name__), []).append(cls)
         for (name, _), group in groups.items():
             what = f"{package}: {name} of {', '.join(cls.__name__ for cls in group)}"
-            answer = known.get(what, "unknown: not run")
+            answer = known.get(what, _NOT_RUN)
             untried = what not in known and time.monotonic() < end
             # The base model first: it has the embedding and the fewest other parts.
             order = sorted(group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__)))
@@ -314,6 +317,16 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
             for cls in group:
                 found[cls.__name__] = answer
     return found
+
+
+def with_earlier(found: dict[str, str], text: str, version: str) -> dict[str, str]:
+    """The answers, where a class that did not run keeps that of an earlier table of the same transformers."""
+    if f"on transformers {version}." not in text:
+        return found
+    earlier: dict[str, frozenset[str]] = {}
+    exec(text, earlier)
+    kept = {name: answer for answer in ("casts", "fails") for name in earlier[_NAMES[answer]]}
+    return {name: kept.get(name, answer) if answer == _NOT_RUN else answer for name, answer in found.items()}
 
 
 def table(found: dict[str, str], version: str) -> str:
@@ -363,14 +376,18 @@ def main() -> None:
     parser.add_argument(
         "--known", nargs="+", type=Path, default=[], help="standard error of runs that were stopped"
     )
-    parser.add_argument("--seconds", type=float, default=7200, help="what is not run by then is unknown")
+    parser.add_argument(
+        "--seconds", type=float, default=7200, help="what is not run by then keeps its answer"
+    )
     parser.add_argument("prefixes", nargs="*", help="only modules whose names begin so")
     options = parser.parse_args()
     import torch
     import transformers
 
     torch.set_num_threads(1)
-    text = table(measured(options.prefixes, logged(options.known), options.seconds), transformers.__version__)
+    version = transformers.__version__
+    found = measured(options.prefixes, logged(options.known), options.seconds)
+    text = table(with_earlier(found, TABLE.read_text(encoding="utf-8"), version), version)
     if options.prefixes:
         print(text)
     elif options.write:

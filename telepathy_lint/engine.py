@@ -310,6 +310,8 @@ def _broken(before: Source, after: Source) -> str | None:
         _ = after.tree
     except SourceError as error:
         return error.message
+    if fixes.given_twice(after.tree) > fixes.given_twice(before.tree):
+        return "an argument is given twice"
     return after.problems[-1].message if len(after.problems) > len(before.problems) else None
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from telepathy_lint.commands.options import VARIABLES, Usage, add_cache_dir, add_where, codes, flag, per_file
+from telepathy_lint.commands.options import (
+    VARIABLES,
+    Usage,
+    add_cache_dir,
+    add_selectors,
+    add_where,
+    codes,
+    flag,
+    per_file,
+)
 from telepathy_lint.output import FORMATS
 
 STDIN = "-"
@@ -51,12 +60,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     ):
         fixing.add_argument(f"--{key}", dest=key, type=codes, action="extend", metavar="CODES", help=text)
     choosing = sub.add_argument_group("rules and files")
-    for key, text in (
-        ("select", "rules to enable: comma-separated codes, prefixes, names or ALL"),
-        ("ignore", "rules to disable"),
-        ("extend-select", "more rules to enable, in addition to select"),
-    ):
-        choosing.add_argument(f"--{key}", dest=key, type=codes, action="extend", metavar="CODES", help=text)
+    add_selectors(choosing)
     for key, text in (
         ("per-file-ignores", "rules to disable in files that match a pattern"),
         ("extend-per-file-ignores", "more of these, in addition to per-file-ignores"),

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from telepathy_lint.commands.options import Usage, add_where, configs_of
 
 if TYPE_CHECKING:
+    from telepathy_lint.commands.requirement_bounds import Bounds
     from telepathy_lint.findings.result import FileResult
     from telepathy_lint.findings.violation import Violation
 
 #: What a move is about: arguments of loads, and everything in the 400s.
 RULES = ("TLP107", "TLP4")
-_REQUIREMENT = r"(?im)^(?P<before>[ \t]*(?:-[ \t]+)?[\"']?transformers(?:\[[^\]]*\])?)[ \t]*(?P<bounds>(?:[<>=!~][^;#\n\"']*)?)"
-_QUOTED = (
-    r"(?i)(?P<before>[\"']transformers(?:\[[^\]]*\])?)[ \t]*(?P<bounds>(?:[<>=!~][^;#\n\"']*)?)(?=[;\"'])"
-)
-
-
-class Bounds(NamedTuple):
-    """A requirement of transformers in a file, and what it becomes."""
-
-    path: str
-    line: int
-    old: str
-    new: str
+#: What becomes of a requirement that is no release, or one with its hash.
+BY_HAND = "change it by hand"
 
 
 def add_options(sub: ArgumentParser) -> None:
@@ -61,6 +50,7 @@ def add_options(sub: ArgumentParser) -> None:
 
 
 def migrate(options: Namespace) -> int:
+    from telepathy_lint.commands.requirement_bounds import bounds_in, write_bounds
     from telepathy_lint.discovery.walk import Discovery
     from telepathy_lint.run.batch import check_files
     from telepathy_lint.run.options import Task
@@ -80,9 +70,9 @@ def migrate(options: Namespace) -> int:
     files = discovery.find([options.path])
     task = Task(fix=True, unsafe=options.unsafe_fixes, patch=not options.fix)
     results = check_files(files, Selection(configs), task, options.jobs)
-    bounds = list(_bounds(options.path, options.to))
+    bounds = list(bounds_in(options.path, options.to))
     if options.fix_requirements:
-        _write_bounds(bounds)
+        write_bounds(bounds)
     if options.diff:
         sys.stdout.writelines(result.patch for result in results)
     else:
@@ -117,7 +107,7 @@ def _text(results: Sequence[FileResult], bounds: Sequence[Bounds], options: Name
         done = "Changed" if options.fix_requirements else "To change" if options.fix else "Would leave"
         yield f"\n{done} in requirement files{'' if options.fix_requirements else ' (--fix --fix-requirements changes them)'}:\n"
         for each in bounds:
-            yield f"  {printable(each.path)}:{each.line}: {each.old} -> {each.new}\n"
+            yield f"  {printable(each.path)}:{each.line}: {each.old} -> {each.new or BY_HAND}\n"
     if not options.fix and (changed or bounds):
         yield "\nNothing was written: --diff shows the changes, --fix makes them.\n"
 
@@ -145,7 +135,8 @@ def _markdown(results: Sequence[FileResult], bounds: Sequence[Bounds], options: 
     if bounds:
         yield "\n## Requirements\n\n| file | before | after |\n| --- | --- | --- |\n"
         for each in bounds:
-            yield f"| `{each.path}:{each.line}` | `{each.old}` | `{each.new}` |\n"
+            new = f"`{each.new}`" if each.new else BY_HAND
+            yield f"| `{each.path}:{each.line}` | `{each.old}` | {new} |\n"
 
 
 def _kinds(violations: Sequence[Violation]) -> str:
@@ -170,60 +161,6 @@ def _reason(violation: Violation) -> str | None:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-# ---- requirement files
-
-
-def _bounds(path: str, to: str) -> Iterator[Bounds]:
-    """The requirements of transformers in the files of the folder that are not what the move leads to."""
-    from telepathy_lint.discovery.requirements import requirement_files
-
-    folder = path if os.path.isdir(path) else os.path.dirname(path) or "."
-    wanted = to if to.lstrip().startswith(">=") else f">={to}"
-    for file in map(os.path.normpath, requirement_files(folder)):
-        text = _read(file)
-        pattern = _QUOTED if file.endswith((".py", ".toml")) else _REQUIREMENT
-        for found in re.finditer(pattern, text):
-            after = text[found.end() : found.end() + 1]
-            if after and (after.isalnum() or after in "-_.@"):
-                continue  # another package, or a source
-            old = found["bounds"].strip()
-            if old != wanted and not (to in ("5", "5.0") and _is_five(old)):
-                name = found["before"].lstrip(" \t-\"'")
-                yield Bounds(file, text.count("\n", 0, found.start()) + 1, f"{name}{old}", f"{name}{wanted}")
-
-
-def _is_five(bounds: str) -> bool:
-    """Whether bounds allow nothing below 5."""
-    return re.match(r"(?:>=|==|~=)[ \t]*5\b", bounds) is not None
-
-
-def _write_bounds(bounds: Sequence[Bounds]) -> None:
-    for path in dict.fromkeys(each.path for each in bounds):
-        text = _read(path)
-        lines = text.split("\n")
-        for each in bounds:
-            if each.path == path:
-                name = re.match(r"[\w\[\],.-]+?(?=[<>=!~]|$)", each.old)
-                assert name is not None
-                old = re.compile(re.escape(name[0]) + r"[ \t]*" + re.escape(each.old[len(name[0]) :]))
-                before, found, after = _split(old, lines[each.line - 1])
-                lines[each.line - 1] = f"{before}{each.new if found else ''}{after}"
-        _write(path, "\n".join(lines))
-
-
-def _split(pattern: re.Pattern[str], line: str) -> tuple[str, bool, str]:
-    found = pattern.search(line)
-    return (line[: found.start()], True, line[found.end() :]) if found else (line, False, "")
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def _write(path: str, text: str) -> None:

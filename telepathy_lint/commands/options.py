@@ -58,6 +58,16 @@ def flag(group: Any, key: str, text: str) -> None:
     group.add_argument(f"--no-{key}", dest=key, action="store_false", default=None, help=argparse.SUPPRESS)
 
 
+def add_selectors(group: Any) -> None:
+    """Add the options that select rules."""
+    for key, text in (
+        ("select", "rules to enable: comma-separated codes, prefixes, names or ALL"),
+        ("ignore", "rules to disable"),
+        ("extend-select", "more rules to enable, in addition to select"),
+    ):
+        group.add_argument(f"--{key}", dest=key, type=codes, action="extend", metavar="CODES", help=text)
+
+
 def add_cache_dir(group: Any) -> None:
     """Add the option for the cache folder."""
     group.add_argument(

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from telepathy_lint.commands.options import Usage, add_where, codes, configs_of, flag
+from telepathy_lint.commands.options import Usage, add_selectors, add_where, codes, configs_of, flag
 
 if TYPE_CHECKING:
     from telepathy_lint.batch.survey import Job
@@ -34,12 +34,7 @@ def add_options(sub: ArgumentParser) -> None:
         help="columns to copy into the output",
     )
     choosing = sub.add_argument_group("rules")
-    for key, text in (
-        ("select", "rules to enable: comma-separated codes, prefixes, names or ALL"),
-        ("ignore", "rules to disable"),
-        ("extend-select", "more rules to enable, in addition to select"),
-    ):
-        choosing.add_argument(f"--{key}", dest=key, type=codes, action="extend", metavar="CODES", help=text)
+    add_selectors(choosing)
     flag(choosing, "strict", "also report findings that do not matter according to the code itself")
     choosing.add_argument("--edits", action="store_true", help="include the edits of fixes")
     running = sub.add_argument_group("running")

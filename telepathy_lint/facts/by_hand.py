@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs, places
+from telepathy_lint.source.occurs import LINE_END, occurs, places
 
 #: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
@@ -19,6 +19,9 @@ _GPU_NUMBER = r"""cuda:(\d+)|device_map\s*=\s*(?:\{\s*["']{2}\s*:\s*)?(\d+)|\.cu
 #: Signs of a launcher that does not set the device itself, unlike a Trainer or an Accelerator.
 _RANKS = r"(?i)local_?rank|\brank\b|torchrun|init_process_group|world_size|process_index|slurm_|mp\.spawn|deepspeed"
 _SETS_THE_DEVICE = r"set_device\(|\bAccelerator\(|\bPartialState\(|TrainingArguments\("
+#: The number of a process, and devices that follow from it.
+_NUMBER = r"(?i:rank\b|process_index|localid\b)"
+_DEVICE_OF_THE_PROCESS = r"(?i:current_device\(|(?:args|accelerator|state)(?:\(\))?\.device\b)"
 #: Code that may place tensors, or access weights.
 _PUTS = r"\.cuda\(|\.to\(|\bdevice\s*="
 _REACHES = r"\.weight\b|\.bias\b"
@@ -47,15 +50,42 @@ def own_device(site: Site) -> int | None:
     """The line that places tensors on a device that the script chooses, if the model may be on a different one.
 
     That is possible if a launcher starts several processes, or if the script uses the CPU because the
-    machine's GPU is none of those that it checks for.
+    machine's GPU is none of those that it checks for. A script that computes the GPU of its process reads the
+    variables of one launcher. The loader reads those of the launcher that is there (SLURM does not set
+    LOCAL_RANK), and leaves the model on the CPU for FSDP.
     """
     argument = site.argument("device_map")
+    if argument is not None and any(map(_is_of_the_process, argument.values)):
+        return site.source.remember("device of the process", lambda: _put(site, _is_own_or_of_the_process))
     rest = site.source.once(_has_ranks)
     if not rest and not _may_stay_on_the_cpu(argument):
         return None
     by_number_only = not _may_stay_on_the_cpu(argument) and bool(site.source.once(_device_is_set))
-    key = "numbered device" if by_number_only else "own device"
-    return site.source.remember(key, lambda: _put(site, by_number_only))
+    if by_number_only:
+        return site.source.remember("numbered device", lambda: _put(site, _is_numbered))
+    return device_named(site)
+
+
+def device_named(site: Site) -> int | None:
+    """The line that places tensors on a device that the script chooses."""
+    return site.source.remember("own device", lambda: _put(site, _is_own))
+
+
+def _is_of_the_process(value: Value) -> bool:
+    """Whether a map is a GPU that the script computes for each process."""
+    node = value.node
+    places = node.values if isinstance(node, ast.Dict) else [node] if isinstance(node, ast.JoinedStr) else []
+    text = value.context.scope.tree.text
+    pattern = _NUMBER
+    if _has_ranks(text) or _device_is_set(text):
+        pattern += f"|{_DEVICE_OF_THE_PROCESS}"
+    for place in map(ast.unparse, places):
+        names = "|".join(re.findall(r"[A-Za-z_]\w*", place))
+        if re.search(pattern, place) or (
+            names and re.search(rf"\b(?:{names})\s*=[^=\n][^\n]*(?:{pattern})", text)
+        ):
+            return True
+    return False
 
 
 def _may_stay_on_the_cpu(argument: Argument | None) -> bool:
@@ -104,13 +134,13 @@ def _reach(site: Site) -> int | None:
     return None
 
 
-def _put(site: Site, by_number_only: bool) -> int | None:
+def _put(site: Site, is_own: Callable[[ast.expr, Tree], bool]) -> int | None:
     tree = site.context.scope.tree
     for node in _nodes(tree, _PUTS):
         if not isinstance(node, ast.Call):
             continue
         device = _device_of(node)
-        if device is not None and _is_own(device, tree, by_number_only):
+        if device is not None and is_own(device, tree):
             return node.lineno
     return None
 
@@ -123,7 +153,7 @@ def _device_of(call: ast.Call) -> ast.expr | None:
     """The device on which a call places something; `.cuda()` alone is "cuda"."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else dotted(call.func) or ""
     given = next((each.value for each in call.keywords if each.arg == "device"), None)
-    if name in ("pipeline", "from_pretrained", "load_model"):
+    if name in ("pipeline", "from_pretrained", "load_model") or _moves_what_it_loads(call):
         return None
     if name == "cuda" and isinstance(call.func, ast.Attribute):
         return call.args[0] if call.args else given or ast.Constant("cuda")
@@ -132,12 +162,27 @@ def _device_of(call: ast.Call) -> ast.expr | None:
     return given
 
 
-def _is_own(device: ast.expr, tree: Tree, by_number_only: bool) -> bool:
+def _moves_what_it_loads(call: ast.Call) -> bool:
+    """Whether the call moves a model in the expression that loads it: `from_pretrained(...).eval().cuda()`."""
+    node: ast.AST = call.func
+    while isinstance(node, (ast.Attribute, ast.Call)):
+        if isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
+            return True
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return False
+
+
+def _is_numbered(device: ast.expr, tree: Tree) -> bool:
+    """Whether the script chooses the device, where "cuda" is the one that was set for the process."""
+    if isinstance(device, ast.Constant) and isinstance(device.value, str):
+        return re.fullmatch(r"cuda:\d+", device.value) is not None
+    return _is_own(device, tree)
+
+
+def _is_own(device: ast.expr, tree: Tree) -> bool:
     """Whether the script chooses the device, rather than the model, an accelerator or another tensor."""
     if isinstance(device, ast.Constant):
         if isinstance(device.value, str):
-            if by_number_only:
-                return re.fullmatch(r"cuda:\d+", device.value) is not None
             return re.fullmatch(r"cpu|cuda(?::\d+)?|mps|xpu(?::\d+)?", device.value) is not None
         return type(device.value) is int
     if isinstance(device, ast.JoinedStr):
@@ -145,18 +190,24 @@ def _is_own(device: ast.expr, tree: Tree, by_number_only: bool) -> bool:
     name = device.id if isinstance(device, ast.Name) else dotted(device) or ""
     if not name or "device" not in name.lower():
         return isinstance(device, ast.Name) and "rank" in name.lower()
-    return any(not re.search(r"\.device\b(?!\()", each) for each in _written_origins(name, tree.text))
+    return any(not re.search(r"\.device\b(?!\()", each) for each in _origins(name, tree))
 
 
-def _written_origins(name: str, text: str) -> Iterator[str]:
-    """What lines of the text assign to a name, as it is written.
+def _is_own_or_of_the_process(device: ast.expr, tree: Tree) -> bool:
+    """Whether the device is the script's own choice or that of its process, rather than the model's."""
+    text = ast.unparse(device)
+    return _is_own(device, tree) or any(
+        re.search(_DEVICE_OF_THE_PROCESS, each) for each in (text, *_origins(text, tree))
+    )
 
-    An expression that begins with the blanks of a line is tried at every line, which takes ten times as long.
-    """
-    rest = re.compile(r"(?m)[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*([^\n]*[^,\s])[ \t]*$")
+
+def _origins(name: str, tree: Tree) -> Iterator[str]:
+    """What lines assign to a name, as text; the name is found first, because trying each line takes ten times as long."""
+    rest = re.compile(rf"[ \t]*(?::[^=\r\n]*)?=(?!=)[ \t]*([^\r\n]*[^,\s])[ \t]*{LINE_END}")
+    text = tree.text
     at = text.find(name)
     while at >= 0:
-        begins = not text[text.rfind("\n", 0, at) + 1 : at].strip(" \t")
-        if begins and (match := rest.match(text, at + len(name))) is not None:
+        line = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+        if not text[line:at].strip(" \t") and (match := rest.match(text, at + len(name))) is not None:
             yield match[1]
         at = text.find(name, at + 1)

@@ -17,7 +17,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import LINE_START, occurs
 
 #: A description of each kind: what a line does, or a property of the load. The keys are the values for
 #: `unsafe-fixes-despite`.
@@ -94,7 +94,9 @@ _FEATURES = (
 )
 _QUANTIZED = r"(?i)awq|gptq"
 #: A tensor of PyTorch's default type, by its name.
-_FLOAT_TENSOR = r"(?m)^[ \t]*([A-Za-z_][\w.]*)[ \t]*=[ \t]*torch\.(?:zeros|empty|ones)\((?![^\n]*dtype)"
+_FLOAT_TENSOR = (
+    LINE_START + r"[ \t]*([A-Za-z_][\w.]*)[ \t]*=[ \t]*torch\.(?:zeros|empty|ones)\((?![^\r\n]*dtype)"
+)
 
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:

@@ -10,7 +10,7 @@ from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import LINE_START, occurs
 
 #: Signs that the script may run in several processes, or is written for several GPUs.
 _LAUNCHES = (
@@ -100,6 +100,8 @@ def cost_under_a_launcher(site: Site) -> str | None:
         return None
     value = argument.values[0]
     if value.kind == "const" and value.data in SPREADING_MAPS:
+        if site.argument("max_memory") is not None:
+            return None  # which may leave one GPU
         return "each process of a launcher would use every GPU"
     if value.kind == "const" and str(value.data).startswith("cuda:"):
         return f"all processes of a launcher would share GPU {str(value.data)[5:]}"
@@ -121,7 +123,7 @@ def is_at_work(text: str) -> bool:
 
 def _is_in_cells(text: str) -> bool:
     """Whether a script has cells, which editors send to a kernel."""
-    return "%%" in text and re.search(r"(?m)^# ?%%", text) is not None
+    return "%%" in text and re.search(f"{LINE_START}# ?%%", text) is not None
 
 
 def _starts_processes(text: str) -> bool:
@@ -148,7 +150,7 @@ def _is_own_gpu(value: Value) -> bool:
     text = value.context.scope.tree.text
     return any(
         re.search(_RANKS, name)
-        or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\n]*(?:{_RANKS})", text))
+        or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\r\n]*(?:{_RANKS})", text))
         for name in found
     )
 

@@ -14,6 +14,7 @@ from functools import partial
 from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.decoding import does_one_task
 from telepathy_lint.facts.handled import LOOKERS, Use, handled, seen
+from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of, trees
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted
@@ -26,7 +27,10 @@ from telepathy_lint.source.occurs import occurs
 # ---- decoding
 
 #: Code that generates text, or passes the model to something that may.
-_GENERATES = r"generate\w*\(|generate\b(?!d)\s*[,)=]|text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
+_GENERATES = (
+    r"generate\b(?!d)\s*[,)=]|text-generation|text2text|(?<![A-Za-z_])pipeline\(|lm_eval|simple_evaluate|\.chat\("
+    r"|PPOTrainer|GRPOTrainer|RLOOTrainer|OnlineDPOTrainer|NashMDTrainer|XPOTrainer|GKDTrainer"
+)
 #: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
 #: text).
 _LOSS_TRAINERS = frozenset(
@@ -48,11 +52,12 @@ _PLAIN_ATTRIBUTES = frozenset({
 _PARTS = frozenset({"lm_head", "transformer", "layers", "embed_tokens", "gpt_neox", "h", "norm"})
 #: Options with which a trainer generates with its model.
 _GENERATES_ELSEWHERE = (
-    r"predict_with_generate|generate_during_eval|rainer\.model\b|rainer\.(?:generate|predict)"
+    r"predict_with_generate|generate_during_eval|rainer\.(?:generate|predict)"
+    r"|rainer\.model\b(?!\.(?:save_pretrained|push_to_hub|config|state_dict|parameters|named_parameters|eval|train)\b)"
 )
 _LENGTHS = ("max_new_tokens", "max_length")
 #: Code that uses a model without generating: losses, gradients, hidden states, probabilities.
-_COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|\bTrainer\("
+_COMPUTES = r"\.backward\(|output_hidden_states|\.hidden_states\b|\.logits\b|\.loss\b|requires_grad|\.grad\b|register_forward_(?:pre_)?hook|Trainer\(|log_softmax|last_hidden_state|pooler_output|merge_and_unload"
 #: Code that sets in a dict how to decode.
 _SAMPLES_IN_A_DICT = r"""(?<=["'])do_sample["']\s*(?::|\]\s*=)|(?<![\w.])dict\([^)]*do_sample"""
 #: Code that generates without calling the model's `generate`.
@@ -88,7 +93,7 @@ def _is_settled_in_the_project(site: Site) -> bool:
 
 def _is_settled_here(site: Site) -> bool:
     generates = site.source.once(_may_generate)
-    if not generates and site.source.once(_computes):
+    if not generates and (site.source.once(_computes) or _is_a_notebook_at_work(site)):
         return True
     if site.source.remember("decoding", partial(_every_call_states_decoding, site.context.scope.tree)):
         return True
@@ -105,6 +110,11 @@ def _is_settled_here(site: Site) -> bool:
     if generates and any(use.how == "argument" and use.name not in LOOKERS for use in uses):
         return False  # the model may be passed to code that generates
     return any(_tells_a_purpose(use) or _is_computed_with(site, use) for use in uses)
+
+
+def _is_a_notebook_at_work(site: Site) -> bool:
+    """Whether a notebook uses a model: nothing imports a notebook, so that it shows all uses."""
+    return site.source.path.endswith(".ipynb") and bool(site.source.once(is_at_work))
 
 
 def _computes(text: str) -> bool:
@@ -198,7 +208,11 @@ def _generates_elsewhere(text: str) -> bool:
 
 
 def _may_generate(text: str) -> bool:
-    return occurs(_GENERATES, text)
+    """Whether something in a file may generate text. A function of the file is not a sign by its name: its body is."""
+    if occurs(_GENERATES, text):
+        return True
+    names = set(re.findall(r"(\w{0,80}generate\w{0,80})\(", text)) if "generate" in text else set()
+    return any(name == "generate" or f"def {name}(" not in text for name in names)
 
 
 def ships_what_fits(site: Site) -> bool:

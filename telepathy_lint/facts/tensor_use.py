@@ -29,6 +29,8 @@ _OF_TENSORS = frozenset(
 _OF_ENCODINGS = frozenset(
     {"input_ids", "attention_mask", "items", "keys", "values", "data", "get", "pop", "update"}
 )
+#: Functions that get ids: the length of an encoding is the number of its keys.
+_OF_IDS = frozenset({"generate", "decode", "batch_decode", "convert_ids_to_tokens"})
 #: Methods that give back the same.
 _SAME = frozenset({"to"})
 
@@ -61,6 +63,12 @@ def _uses(node: ast.expr, site: Site, depth: int) -> Iterator[bool | None]:
         step.how == "bound" and len(step.targets) == 1 and isinstance(step.targets[0], ast.Name) and depth < 4
     ):
         yield from _of_name(step.targets[0].id, node, site, depth)
+    elif step.how == "operand" and isinstance(step.holder, ast.BinOp):
+        yield True  # encodings cannot be added or multiplied
+    elif step.how == "looped":
+        yield True  # over ids; over the keys of an encoding makes no sense
+    elif step.how == "item" and isinstance(step.holder, ast.Dict):
+        yield True if _is_ids(step.holder, node) else None
     elif step.how == "dropped":
         return
     else:
@@ -87,9 +95,21 @@ def _attribute(name: str) -> bool | None:
     return False if name in _OF_ENCODINGS else None
 
 
+def _is_ids(holder: ast.Dict, node: ast.AST) -> bool:
+    """Whether a value is the ids of a dict that is written out."""
+    return any(
+        value is node and isinstance(key, ast.Constant) and key.value in ("input_ids", "labels")
+        for key, value in zip(holder.keys, holder.values, strict=True)
+    )
+
+
 def _argument(call: ast.Call, keyword: str | None) -> bool | None:
     called = dotted(call.func) or ""
-    if called.rpartition(".")[2] == "generate" or keyword in ("input_ids", "inputs", "prompt_token_ids"):
+    if (
+        called == "len"
+        or called.rpartition(".")[2] in _OF_IDS
+        or keyword in ("input_ids", "inputs", "prompt_token_ids")
+    ):
         return True
     return (
         True if called.startswith(("torch.tensor", "torch.cat", "torch.stack", "torch.LongTensor")) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 
 from telepathy_lint.findings.violation import Edit
@@ -18,3 +19,10 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         position = edit.end
     parts.append(text[position:])
     return "".join(parts)
+
+
+def given_twice(tree: ast.AST) -> int:
+    """The number of calls with an argument that is given twice: the parser accepts it, the compiler does not."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    names = ([each.arg for each in call.keywords if each.arg] for call in calls)
+    return sum(len(each) != len(set(each)) for each in names)

@@ -28,6 +28,21 @@ def argument_repair(site: Site, argument: Argument, removed: Removed, settings: 
     return Repair("safe" if safe else "unsafe", f"replace {removed.name}", change)
 
 
+#: Attributes that mean the same under the new name; the others have another default or type.
+_READ_ALIKE = ("evaluation_strategy", "no_cuda", "push_to_hub_token", "tokenizer")
+
+
+def read_repair(site: Site, node: ast.Attribute, removed: Removed, settings: Settings) -> Repair | None:
+    """The new name where an attribute of training arguments or a trainer is read; None where it does not mean the same."""
+    if removed.name not in _READ_ALIKE or not _runs_everywhere(removed, settings):
+        return None
+    end = site.source.end_of(node)
+    start = end - len(removed.name)
+    if site.source.text[start:end] != removed.name:
+        return None
+    return Repair("safe", f"read {removed.new}", Change(texts=((start, end, removed.new),)))
+
+
 def _change(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Change | None:
     value = written(argument)
     if value is not ... and removed.default and repr(value) == removed.default:
@@ -62,6 +77,23 @@ def _runs_everywhere(removed: Removed, settings: Settings) -> bool:
     return removed.since <= first
 
 
+def _is_for_one(site: Site, given: ast.expr, config: ast.Call) -> bool:
+    """Whether a config is built for this call alone, before it, under a name that no other call gets."""
+    tree = site.file.tree
+    made = tree.parent.get(config)
+    if not isinstance(given, ast.Name) or not isinstance(made, (ast.Assign, ast.AnnAssign)):
+        return False
+    targets = made.targets if isinstance(made, ast.Assign) else [made.target]
+    if [target.id for target in targets if isinstance(target, ast.Name)] != [given.id]:
+        return False
+    for use in tree.visit(tree.lines_of(site.file.words.find(given.id))):
+        if not isinstance(use, ast.Name) or use.id != given.id or use is given:
+            continue
+        if isinstance(use.ctx, ast.Load) and not isinstance(tree.parent.get(use), ast.Attribute):
+            return False
+    return True
+
+
 def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
     """The argument taken out here and written into the config that the trainer surely gets."""
     given = site.argument("args")
@@ -70,6 +102,8 @@ def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
     makers = site.file.objects.makers(given.node.value, site.context, SURELY_IS)
     config = next(iter(makers)) if len(makers) == 1 else None
     if not isinstance(config, ast.Call) or not isinstance(argument.node, ast.keyword):
+        return None
+    if not _is_for_one(site, given.node.value, config):
         return None
     context = site.file.tree.context_of(config)
     called = {

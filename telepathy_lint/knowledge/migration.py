@@ -144,7 +144,14 @@ TOKENIZER_METHODS = {
     "create_token_type_ids_from_sequences": "call the tokenizer with return_token_type_ids=True",
     "sanitize_special_tokens": "leave it out",
 }
-assert TOKENIZER_METHODS.keys() <= METHODS
+#: Attributes of tokenizers -> what to read instead.
+TOKENIZER_ATTRIBUTES = {
+    "additional_special_tokens": "read extra_special_tokens",
+    "additional_special_tokens_ids": "read extra_special_tokens_ids",
+    "all_special_tokens_extended": "read all_special_tokens",
+    "special_tokens_map_extended": "read special_tokens_map",
+}
+assert TOKENIZER_METHODS.keys() | TOKENIZER_ATTRIBUTES.keys() <= METHODS
 #: Arguments of a tokenizer's call: outcome in 5, what to pass.
 TOKENIZER_ARGUMENTS = {
     "pad_to_max_length": (

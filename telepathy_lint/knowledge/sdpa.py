@@ -1,4 +1,4 @@
-"""The models for which transformers chooses SDPA by default, in every supported release.
+"""The models for which transformers chooses SDPA by default, in every supported release, and those without attention.
 
 A test checks each class with the installed release. Models of these architectures under other names are not
 included.
@@ -37,6 +37,26 @@ _NAMES = {
 }
 #: Models for which the choice differs between releases.
 _VARIES = r"(?i)gemma-?2(?!b)|gpt-?j\b|bloom"
+
+
+#: Architectures without attention, by the beginning of their classes' names.
+WITHOUT_ATTENTION = (
+    "Mamba", "Mamba2", "FalconMamba", "xLSTM", "FNet", "ConvNext", "ConvNextV2", "ResNet", "Bit", "EfficientNet", "MobileNetV1",
+    "MobileNetV2", "PoolFormer", "TextNet",
+)  # fmt: skip
+_FREE_CLASS = rf"(?:{'|'.join(WITHOUT_ATTENTION)})(?:Model|For[A-Z]\w*|Backbone)"
+_FREE_IDS = (
+    r"state-spaces/mamba2?-[\w.-]*|tiiuae/falcon-mamba-[\w.-]*|NX-AI/xLSTM-[\w.-]*|google/fnet-[\w.-]*"
+    r"|facebook/convnext(?:v2)?-[\w.-]*|microsoft/resnet-[\w.-]*|google/mobilenet_v[12]_[\w.-]*|sail/poolformer_[\w.-]*"
+)
+
+
+def has_no_attention(model_id: str, classes: Iterable[str]) -> bool:
+    """Whether a model certainly has no attention, by its id or the classes that may load it."""
+    names = [each.rpartition(".")[2] for each in classes]
+    return re.fullmatch(_FREE_IDS, model_id) is not None or (
+        bool(names) and all(re.fullmatch(_FREE_CLASS, name) for name in names)
+    )
 
 
 def always(model_id: str, classes: Iterable[str]) -> bool:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.facts import evidence, placement
+from telepathy_lint.facts import by_hand, evidence, placement
+from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, origin, shown
@@ -44,14 +45,18 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the fix is safe for a plain "auto" in a file that shows no launcher, because the resolver chooses the same
-    placement as transformers and accelerate do for "auto" (a test compares them on a CPU, one GPU, several GPUs and a Mac).
+    Fix safety: the fix is safe for a plain "auto" if neither the file nor the modules that import it show a launcher,
+    because the resolver chooses the same placement as transformers and accelerate do for "auto" (a test compares them on a
+    CPU, one GPU, several GPUs and a Mac). If a launcher starts several processes of such a script all the same, each of
+    them gets a GPU of its own, where "auto" used every GPU. So the fix is unsafe if the script also puts tensors on
+    "cuda", unless it shows that it runs in one process.
     For every other value the fix is unsafe, because the script may place its inputs to match. There is no fix if the file
     names two GPUs (it has its own layout), reads `hf_device_map` (on a CPU the resolver gives no map), or moves a model
     that was on one GPU while a hook or a weight that the script reads stays there. Nor is there one if the script puts
     tensors on a device of its own choice and a launcher, or a Mac, would have the model on another one. Under FSDP the
     weights stay on the CPU until FSDP wraps the model. If the file trains the model, or adapters on it, an unsafe fix adds
-    `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs.
+    `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. For adapters,
+    the loaded weights are then frozen, as peft freezes them.
     """
 
     meta = Meta(
@@ -81,7 +86,14 @@ class HardcodedDeviceMap(Rule):
         argument = site.argument("device_map")
         values = argument.values if argument is not None else ()
         plain = bool(values) and all(value.kind == "const" and value.data == "auto" for value in values)
-        return "safe" if plain and not site.source.once(_may_be_placed_otherwise) else "unsafe"
+        if not plain or site.source.once(_may_be_placed_otherwise):
+            return "unsafe"
+        reach = reach_of(site)  # the script that a launcher starts may be another one
+        if reach is not None and any(map(_may_be_placed_otherwise, reach.texts)):
+            return "unsafe"
+        # An unseen launcher would give each process its own GPU: tensors on "cuda" would be on another one.
+        runs_anyway = by_hand.device_named(site) is None or placement.runs_as_one_process(site)
+        return "safe" if runs_anyway else "unsafe"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         kinds = evidence.OF_DEVICE_MAP

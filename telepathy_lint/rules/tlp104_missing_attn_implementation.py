@@ -21,7 +21,7 @@ class MissingAttnImplementation(Rule):
 
     Unless strict, the rule leaves out models for which every release picks SDPA (Llama, Mistral, Qwen2 and similar models), projects
     whose requirements list transformers and do not mention FlashAttention, float32, the CPU, small encoders, and code that
-    reads or replaces attention. It always reports models for which the choice differs between releases.
+    reads or replaces attention. Models without attention, such as Mamba, are never reported. It always reports models for which the choice differs between releases.
 
     Bad:
 
@@ -57,6 +57,8 @@ class MissingAttnImplementation(Rule):
             return
         if settings.target_version is not None and settings.target_version < (4, 36):
             return  # which has no such argument
+        if sdpa.has_no_attention(site.model_id or "", site.loaded):
+            return
         yield site.at_call(_chosen(site))
 
     def matters(self, site: Site, settings: Settings) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
@@ -17,7 +18,7 @@ class RemovedTrainingArgument(Rule):
     `TrainingArguments`, `Seq2SeqTrainingArguments` and the configs of trl are dataclasses: an argument that they no longer
     have raises a TypeError before anything is trained. Transformers 5 removed 25 arguments of `TrainingArguments` at once and
     more in its later releases; trl removes some in nearly every release. The message names the release and what took the
-    argument's place. What says the default (`no_cuda=False`) can be left out.
+    argument's place, and reading it from the parsed arguments raises an AttributeError. What says the default (`no_cuda=False`) can be left out.
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
@@ -40,13 +41,21 @@ class RemovedTrainingArgument(Rule):
         name="removed-training-argument",
         message="removed argument",
         since="0.1.0",
-        kinds=("training_config",),
+        kinds=("training_config", "training_read"),
         fix="safe",
         five=("admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         gone = removed_arguments(site.classes[0])
+        if site.kind == "training_read":
+            if (
+                isinstance(site.node, ast.Attribute)
+                and site.node.attr in gone
+                and not depends_on_release(site)
+            ):
+                yield self.of_read(site, site.node, gone[site.node.attr], settings)
+            return
         for argument in site.arguments.values():
             removed = gone.get(argument.name)
             if removed is None or argument.optional or depends_on_release(site):
@@ -54,6 +63,13 @@ class RemovedTrainingArgument(Rule):
             said = f"{site.class_name} has no {argument.name} since {removed.release}, and raises a TypeError"
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
+
+    def of_read(self, site: Site, node: ast.Attribute, removed: Removed, settings: Settings) -> Finding:
+        from telepathy_lint.fixes.migration import read_repair
+
+        said = f"TrainingArguments has no {removed.name} since {removed.release}: reading it raises an AttributeError"
+        advice = f"; {removed.advice}" if removed.how == "rename" else ""
+        return site.at(node, said + advice, fix=read_repair(site, node, removed, settings))
 
     def repair(self, site: Site, argument: Argument, removed: Removed, settings: Settings) -> Repair | None:
         from telepathy_lint.fixes.migration import argument_repair

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
@@ -15,7 +16,7 @@ class RemovedTrainerArgument(Rule):
     """A trainer gets an argument that it no longer takes.
 
     `Trainer` takes `processing_class` in the place of `tokenizer` since transformers 4.46 and raises a TypeError for the old
-    name in 5; the trainers of trl did the same in 0.14 to 0.16. Most of what trl's trainers took themselves (`max_seq_length`,
+    name in 5, and has no attribute of it; the trainers of trl did the same in 0.14 to 0.16. Most of what trl's trainers took themselves (`max_seq_length`,
     `dataset_text_field`, `packing`, `beta` ...) belongs into their config since 0.13. The fix moves a constant into the config
     if the trainer surely gets a config that is built in the file.
 
@@ -40,13 +41,21 @@ class RemovedTrainerArgument(Rule):
         name="removed-trainer-argument",
         message="removed argument",
         since="0.1.0",
-        kinds=("trainer",),
+        kinds=("trainer", "trainer_read"),
         fix="safe",
         five=("admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         gone = removed_arguments(site.classes[0])
+        if site.kind == "trainer_read":
+            if (
+                isinstance(site.node, ast.Attribute)
+                and site.node.attr in gone
+                and not depends_on_release(site)
+            ):
+                yield self.of_read(site, site.node, gone[site.node.attr], settings)
+            return
         for argument in site.arguments.values():
             removed = gone.get(argument.name)
             if removed is None or argument.optional or depends_on_release(site):
@@ -56,6 +65,12 @@ class RemovedTrainerArgument(Rule):
             )
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
+
+    def of_read(self, site: Site, node: ast.Attribute, removed: Removed, settings: Settings) -> Finding:
+        from telepathy_lint.fixes.migration import read_repair
+
+        said = f"{site.class_name} has no {removed.name} since {removed.release}: reading it raises an AttributeError"
+        return site.at(node, f"{said}; {removed.advice}", fix=read_repair(site, node, removed, settings))
 
     def repair(self, site: Site, argument: Argument, removed: Removed, settings: Settings) -> Repair | None:
         from telepathy_lint.fixes.migration import argument_repair

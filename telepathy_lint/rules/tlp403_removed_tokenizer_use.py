@@ -7,7 +7,7 @@ from telepathy_lint.facts.tensor_use import used_as_tensor
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_METHODS
+from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_ATTRIBUTES, TOKENIZER_METHODS
 from telepathy_lint.rule import Meta, Rule, literal, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -16,7 +16,7 @@ from telepathy_lint.sites import Site
 class RemovedTokenizerUse(Rule):
     """A tokenizer is used in a way that transformers 5 removed or changed.
 
-    `encode_plus`, `batch_encode_plus`, `prepare_seq2seq_batch`, `as_target_tokenizer` and some helpers of subclasses are gone: an
+    `encode_plus`, `batch_encode_plus`, `prepare_seq2seq_batch`, `as_target_tokenizer` and some helpers of subclasses are gone, and `additional_special_tokens`: an
     AttributeError. `pad_to_max_length` is ignored, so that nothing is padded. `apply_chat_template` gives a BatchEncoding where
     it gave ids: `generate(ids)`, `ids.shape` and `ids[0]` fail. `return_dict=False` gives ids in both 4 and 5.
 
@@ -59,6 +59,10 @@ class RemovedTokenizerUse(Rule):
         if depends_on_release(site):
             return
         called = site.class_name
+        if called in TOKENIZER_ATTRIBUTES:
+            detail = f"tokenizers have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_ATTRIBUTES[called]}"
+            yield site.at(site.node, detail)
+            return
         if called in TOKENIZER_METHODS:
             detail = f"tokenizers have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_METHODS[called]}"
             yield site.at(site.call.func, detail, fix=self.repair(site, called))
@@ -82,6 +86,10 @@ class RemovedTokenizerUse(Rule):
         if name == "apply_chat_template":
             return Repair("safe", "pass return_dict=False", Change(added=(("return_dict", "False"),)))
         if name in ("encode_plus", "batch_encode_plus") and isinstance(site.call.func, ast.Attribute):
+            # Further on, the positions of the tokenizer are those of other arguments.
+            alike = 1 if name == "batch_encode_plus" else 2
+            if len(site.call.args) > alike or any(isinstance(each, ast.Starred) for each in site.call.args):
+                return None
             start, end = site.range_of(site.call.func.value)
             change = Change(func=site.source.text[start:end])
             if name == "batch_encode_plus":
@@ -94,6 +102,16 @@ class RemovedTokenizerUse(Rule):
                 value.kind == "text" or (value.kind == "const" and isinstance(value.data, str))
                 for value in text.values
             )
+            if text is not None and not sure:
+                given = text.node.value if isinstance(text.node, ast.keyword) else text.node
+                assert isinstance(given, ast.expr)
+                bound = site.context.scope.bindings.get(given.id, ()) if isinstance(given, ast.Name) else ()
+                sure = _is_text(given) or (
+                    bool(bound)
+                    and all(
+                        each.value is not None and not each.path and _is_text(each.value) for each in bound
+                    )
+                )
             return Repair("safe" if sure else "unsafe", "call the tokenizer", change)
         argument = site.argument(name)
         on = argument is not None and argument.how == "keyword" and written(argument) is True
@@ -101,3 +119,25 @@ class RemovedTokenizerUse(Rule):
             change = Change(renamed=((name, "padding"),), replaced=((name, '"max_length"'),))
             return Repair("safe", "pass padding", change)
         return None
+
+
+#: Methods that only strings have, and that give a string.
+_OF_STRINGS = frozenset(
+    {"join", "lower", "upper", "strip", "rstrip", "lstrip", "format", "title", "capitalize"}
+)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether an expression gives a string by how it is written: `str(x)`, an f-string, `" ".join(x)`."""
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        return True
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or (isinstance(node.op, ast.Add) and _is_text(node.right))
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id == "str"
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _OF_STRINGS:
+        return False
+    # Columns of a table have some of these names too, one accessor further on.
+    return isinstance(node.func.value, (ast.Constant, ast.JoinedStr)) or _is_text(node.func.value)

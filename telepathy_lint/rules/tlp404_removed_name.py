@@ -59,7 +59,7 @@ class RemovedName(Rule):
             return
         for symbol in site.classes:
             name = symbol.rpartition(".")[2]
-            if name in OLD_CLASSES:
+            if name in OLD_CLASSES and f"{name}.from_" in site.source.text:
                 continue  # its loads are reported, and with them the import goes
             where: ast.AST = site.node
             if isinstance(site.node, (ast.Import, ast.ImportFrom)):

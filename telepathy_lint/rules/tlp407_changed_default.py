@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.flow.file import File
 from telepathy_lint.rule import Meta, Rule, line_name, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import LINE_START
 
-_TRACKERS = r"^[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
-_DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
+_TRACKERS = (
+    LINE_START
+    + r"[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
+)
+_QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
 
 class ChangedDefault(Rule):
@@ -70,16 +75,17 @@ class ChangedDefault(Rule):
 
     def _trained(self, site: Site) -> Iterator[Finding]:
         """The loads without a dtype whose weights the trainer updates."""
-        from telepathy_lint.sites.loads import loads_of
-
-        given = site.call.args[0] if site.call.args else None
-        for keyword in site.call.keywords:
-            given = keyword.value if keyword.arg == "model" else given
-        if given is None or isinstance(given, ast.Starred) or re.search(r"(?i)\bpeft|lora", site.source.text):
+        if re.search(r"(?i)\bpeft|lora", site.source.text):
             return
-        for load in loads_of(site.file, given, site.context, "model"):
-            if load.opaque or load.loader or load.indirect or load.argument(*_DTYPES) is not None:
+        for load in _models(site):
+            if (
+                load.indirect
+                or not load.lacks("dtype", "torch_dtype")
+                or load.argument(*_QUANTIZED) is not None
+            ):
                 continue
+            if site.file.fact(_trainers).get(load.node) is not site.node:
+                continue  # said of the first trainer that gets it
             where = line_name(site.source, site.call.lineno)
             detail = f"without dtype, transformers 4 loads float32 and 5 the checkpoint's dtype, in which {where} trains: pass dtype"
             yield site.at(load.call.func, detail)
@@ -87,4 +93,28 @@ class ChangedDefault(Rule):
 
 def _tracks(site: Site) -> bool:
     """Whether the file imports something that training logs go to."""
-    return re.search(_TRACKERS, site.source.text, re.MULTILINE) is not None
+    return re.search(_TRACKERS, site.source.text) is not None
+
+
+def _models(site: Site) -> list[Site]:
+    """The loads whose model a trainer may get."""
+    from telepathy_lint.sites.loads import loads_of
+
+    given = site.call.args[0] if site.call.args else None
+    for keyword in site.call.keywords:
+        given = keyword.value if keyword.arg == "model" else given
+    if given is None or isinstance(given, ast.Starred):
+        return []
+    return list(loads_of(site.file, given, site.context, "model"))
+
+
+def _trainers(file: File) -> dict[ast.AST, ast.AST]:
+    """For each load, the first trainer in the file that gets its model."""
+    from telepathy_lint.sites.training_calls import find
+
+    found: dict[ast.AST, ast.AST] = {}
+    trainers = [site for site in find(file) if site.kind == "trainer"]
+    for site in sorted(trainers, key=lambda each: each.call.lineno):
+        for load in _models(site):
+            found.setdefault(load.node, site.node)
+    return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
@@ -65,6 +66,10 @@ class IgnoredVariable(Rule):
     def repair(self, site: Site, key: ast.expr | None, name: str) -> Repair | None:
         if not isinstance(key, ast.Constant):
             return None
+        if re.search(
+            rf"(?:environ(?:\.get)?[\[(]|getenv\()\s*[\"']{name}[\"'](?!\]\s*=[^=])", site.source.text
+        ):
+            return None  # the file reads it as well
         start, end = site.range_of(key)
         if site.source.text[start + 1 : end - 1] != name:
             return None

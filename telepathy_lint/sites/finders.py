@@ -24,6 +24,7 @@ _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("mixed_precision", ("mixed_precision",)),
     ("arrays", ("array",)),
     ("training_calls", ("training_config", "trainer")),
+    ("training_reads", ("training_read", "trainer_read")),
     ("tokenizer_uses", ("tokenizer_use",)),
     ("removed_names", ("removed_name",)),
     ("pipeline_tasks", ("pipeline_task",)),

@@ -42,6 +42,8 @@ Kind = Literal[
     "array",
     "training_config",
     "trainer",
+    "training_read",
+    "trainer_read",
     "tokenizer_use",
     "removed_name",
     "pipeline_task",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
-from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_METHODS
+from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_ATTRIBUTES, TOKENIZER_METHODS
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.sites.loads import loads_of
 from telepathy_lint.sites.site import Site
@@ -27,6 +27,16 @@ def find(file: File) -> Iterator[Site]:
         context = tree.context_of(node)
         if _is_tokenizer(file, method.value, context, method.attr):
             yield _site(file, node, context, method.attr)
+    for read in tree.visit(tree.lines_of(file.words.find(*TOKENIZER_ATTRIBUTES))):
+        if (
+            isinstance(read, ast.Attribute)
+            and read.attr in TOKENIZER_ATTRIBUTES
+            and isinstance(read.ctx, ast.Load)
+        ):
+            context = tree.context_of(read)
+            if _is_tokenizer(file, read.value, context, read.attr):
+                classes = (f"transformers.{read.attr}",)
+                yield Site("tokenizer_use", file, read, context, classes, {}, opaque=False, model_id=None)
     for call in tree.visit(tree.lines_of(file.words.find(*TOKENIZER_ARGUMENTS))):
         if isinstance(call, ast.Call) and any(each.arg in TOKENIZER_ARGUMENTS for each in call.keywords):
             context, func = tree.context_of(call), call.func

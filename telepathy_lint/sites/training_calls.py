@@ -25,9 +25,15 @@ def find(file: File) -> Iterator[Site]:
         if not isinstance(node, ast.Call) or last(dotted(node.func) or "") not in names:
             continue
         context = tree.context_of(node)
-        symbols = _symbols(file, node.func, context)
-        if len(symbols) != 1:
-            continue
+        yield from _site(file, node, context, _symbols(file, node.func, context))
+    for node, func in file.uses.method_calls("__init__") if names else ():
+        context = tree.context_of(node)
+        yield from _site(file, node, context, _initialized(file, func.value, context))
+
+
+def _site(file: File, node: ast.Call, context: Context, symbols: set[str]) -> Iterator[Site]:
+    """The site of a call, if it is surely of one class."""
+    if len(symbols) == 1:
         (symbol,) = symbols
         arguments, opaque = file.arguments.read(node, context, ())
         yield Site(
@@ -87,6 +93,19 @@ def _symbols(file: File, func: ast.expr, context: Context) -> set[str]:
             symbol = _base_of(file, value.node, value.context)
         found.add(symbol if _is_known(symbol) else "")
     return found - {""} if "" not in found else set()
+
+
+def _initialized(file: File, holder: ast.expr, context: Context) -> set[str]:
+    """The class whose `__init__` a subclass calls: `super().__init__(...)`, `Trainer.__init__(self, ...)`."""
+    if isinstance(holder, ast.Name):
+        return _symbols(file, holder, context)
+    scope = context.scope.parent
+    if not isinstance(holder, ast.Call) or dotted(holder.func) != "super" or scope is None:
+        return set()
+    definition = scope.node
+    if not isinstance(definition, ast.ClassDef) or len(definition.bases) != 1:
+        return set()
+    return _symbols(file, definition.bases[0], file.tree.context_of(definition))
 
 
 def _base_of(file: File, definition: ast.ClassDef, context: Context) -> str:

@@ -8,6 +8,9 @@ from functools import cache, lru_cache
 
 from telepathy_lint.named_tuple import NamedTuple
 
+#: Where a line begins and ends, also in files whose lines end in "\\r\\n" or "\\r": `(?m)^` and `$` only know "\\n".
+LINE_START, LINE_END = r"(?:^|(?<=[\r\n]))", r"(?=[\r\n]|$)"
+
 _IGNORING_CASE = "(?i)"
 #: Characters with a special meaning.
 _SPECIAL = frozenset(".^$*+?{}[]()|")

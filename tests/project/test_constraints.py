@@ -17,7 +17,7 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: The extras that are about neither the product's tests nor its use: nothing of them is pinned.
-OTHER = {"docs", "flash", "release"}
+OTHER = {"docs", "flash", "ray", "release"}
 
 
 def requirements() -> Iterator[tuple[str, str]]:

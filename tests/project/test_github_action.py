@@ -177,6 +177,7 @@ def test_nothing_found_passes(runner: Runner) -> None:
     assert "::error" not in ran.log and "Nothing found." in ran.summary
 
 
+@pytest.mark.slow
 def test_a_sarif_report_is_uploaded_before_the_step_fails(runner: Runner) -> None:
     ran = runner.run(format="sarif")
     assert (ran.code, ran.outputs["findings"]) == (1, "1"), ran.log
@@ -213,6 +214,7 @@ def check_sarif(document: dict[str, Any], workspace: Path) -> None:
                     assert (workspace / unquote(change["artifactLocation"]["uri"])).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report", ["annotations", "sarif"])
 def test_paths_of_a_working_directory_count_from_the_repository(runner: Runner, report: str) -> None:
     """GitHub only knows the files of the repository."""
@@ -230,6 +232,7 @@ def test_paths_of_a_working_directory_count_from_the_repository(runner: Runner, 
         assert "::packages/one,two/src/load.py:3:43: TLP101" in ran.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fail_on", "found", "failed"), [("findings", 1, 2), ("errors", 0, 2), ("never", 0, 0)]
 )
@@ -242,6 +245,7 @@ def test_fail_on_says_what_fails_the_step(runner: Runner, fail_on: str, found: i
     assert "(TLP000),file=src/broken.py" in ran.log and "something could not be processed" in ran.log
 
 
+@pytest.mark.slow
 def test_args_and_config_reach_the_linter_as_words(runner: Runner) -> None:
     (runner.workspace / "my config.toml").write_text('select = ["TLP104"]\n', encoding="utf-8")
     ran = runner.run(config="my config.toml", src="'src'\n src/load.py")
@@ -281,6 +285,7 @@ def test_options_that_the_linter_refuses_fail_the_step_whatever_fail_on_says_of_
     assert (ran.outputs["findings"], ran.outputs["exit-code"], ran.uploaded) == ("", "2", [])
 
 
+@pytest.mark.slow
 def test_the_caches_are_where_the_steps_write(runner: Runner) -> None:
     ran = runner.run()
     pip_cache, results = ran.inputs_of("actions/cache")
@@ -294,6 +299,7 @@ def test_the_caches_are_where_the_steps_write(runner: Runner) -> None:
     assert ran.inputs_of("actions/cache") == [] and not Path(results["path"]).exists()
 
 
+@pytest.mark.slow
 def test_the_jobs_own_python_stays_as_it_is(runner: Runner, environment: dict[str, str]) -> None:
     ran = runner.run()
     (given,) = ran.inputs_of("actions/setup-python")

@@ -105,6 +105,8 @@ class Placing(TorchFunctionMode):
             return torch.device(device.type)
         if device.type != self.kind or (device.index or 0) >= self.count:
             raise RuntimeError(f"this machine has no device {device}, but {self.count} of {self.kind}")
+        if device.index is None and self.kind == "cuda":
+            return torch.device("cuda", torch.cuda.current_device())  # the one that was set
         return torch.device(device.type, device.index or 0)
 
     def __torch_function__(

@@ -118,6 +118,39 @@ def test_the_version_of_trl_decides_what_its_fixes_may_write(run: Any) -> None:
     assert "Would change 1 place in 1 file" in run("--trl", "0.20")[1]
 
 
+def test_what_is_written_as_text_is_no_list_for_the_tokenizer(run: Any) -> None:
+    script = """\
+from transformers import AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("gpt2")
+
+
+def encode(rows, index):
+    text = str(rows[index])
+    text = " ".join(text.split())
+    return tokenizer.encode_plus(text, None, max_length=9), tokenizer.encode_plus(rows, max_length=9)
+"""
+    Path("train.py").write_text(script)
+    run("--fix")
+    assert Path("train.py").read_text() == script.replace("tokenizer.encode_plus(text", "tokenizer(text")
+    run("--fix", "--unsafe-fixes")
+    assert "encode_plus" not in Path("train.py").read_text()
+
+
+def test_a_variable_that_the_file_reads_keeps_its_name(run: Any) -> None:
+    written = 'import os\nimport transformers\nos.environ["TRANSFORMERS_CACHE"] = "x"\n'
+    for read in ('print(os.environ["TRANSFORMERS_CACHE"])\n', 'os.getenv("TRANSFORMERS_CACHE")\n'):
+        Path("train.py").write_text(written + read)
+        assert "Would change 0 places" in run("--unsafe-fixes")[1]
+    Path("train.py").write_text(written)
+    assert "Would change 1 place" in run("--unsafe-fixes")[1]
+
+
+def test_one_load_is_named_once_for_all_its_trainers(run: Any) -> None:
+    Path("train.py").write_text(SCRIPT.replace("use_auth_token=True", "") + "Trainer(model, args)\n" * 2)
+    assert run()[1].count("TLP407") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -189,6 +189,28 @@ CASES = {
     "weights that are looked into": Case(
         "TLP105", file(LOADS + "head = model.lm_head.weight\n"), file(LOADS + "model.eval()\n")
     ),
+    "a notebook that only trains": Case(
+        "TLP105",
+        {NOTEBOOK: cells(LOADS, "DPOTrainer(model=model, train_dataset=data).train()")},
+        {NOTEBOOK: cells(LOADS, "GRPOTrainer(model=model, train_dataset=data).train()")},
+        NOTEBOOK,
+    ),
+    "a notebook that only embeds": Case(
+        "TLP105",
+        {NOTEBOOK: cells(LOADS, "vector = model(**tokenizer('a', return_tensors='pt'))[0]")},
+        {NOTEBOOK: cells(LOADS, "vector = model.generate(**tokenizer('a', return_tensors='pt'))[0]")},
+        NOTEBOOK,
+    ),
+    "functions of the file whose names say generate": Case(
+        "TLP105",
+        file(LOADS + "print(model(ids).logits)\ndef generate_report(x):\n    return x\ngenerate_report(1)\n"),
+        file(LOADS + "from texts import generate_report\nprint(model(ids).logits)\ngenerate_report(model)\n"),
+    ),
+    "a trainer's model that is saved": Case(
+        "TLP105",
+        file(LOADS + "trainer = SFTTrainer(model=model)\ntrainer.train()\ntrainer.model.save_pretrained('a')\n"),
+        file(LOADS + "trainer = SFTTrainer(model=model)\ntrainer.train()\ntrainer.model.generate(ids)\n"),
+    ),
     # ---- padding
     "single texts": Case(
         "TLP201",

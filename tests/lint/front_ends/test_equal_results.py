@@ -226,7 +226,7 @@ def test_a_second_run_reports_what_is_left(strict: bool, unsafe: bool) -> None:
         assert places(telepathy_lint.lint(one.after, path=name, settings=settings)) == one.left, name
 
 
-@modes("default-plain", "strict-unsafe")
+@modes("default-plain")
 def test_the_fix_of_one_rule_makes_no_room_for_another(strict: bool, unsafe: bool) -> None:
     """A rewritten call is followed like the original: what is relevant stays relevant, and nothing else becomes relevant."""
     settings = Settings(strict=strict)

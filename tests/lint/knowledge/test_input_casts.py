@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,14 @@ def test_the_table_says_what_models_do() -> None:
     assert made["FAILING"] - input_casts.FAILING - input_casts.UNKNOWN == set()
     assert not made["CASTING"] & input_casts.FAILING
     assert not made["FAILING"] & input_casts.CASTING
+
+
+def test_a_class_that_did_not_run_keeps_its_answer_of_the_same_transformers() -> None:
+    spec = importlib.util.spec_from_file_location("input_casts_script", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    earlier = script.table({"A": "casts", "B": "fails", "C": "casts", "D": "unknown: took too long"}, "5.1.0")
+    now = {"A": "unknown: not run", "B": "casts", "C": "unknown: no input is known", "D": "unknown: not run"}
+    assert script.with_earlier(now, earlier, "5.1.0") == {**now, "A": "casts"}
+    assert script.with_earlier(now, earlier, "5.2.0") == now

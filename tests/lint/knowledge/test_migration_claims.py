@@ -122,6 +122,13 @@ def test_trainers(name: str) -> None:
                 trainer(**{removed.name: None})
 
 
+def test_attributes_of_tokenizers(tokenizer: Any) -> None:
+    for name, advice in migration.TOKENIZER_ATTRIBUTES.items():
+        assert hasattr(tokenizer, name) is not FIVE
+        if FIVE:
+            assert hasattr(tokenizer, advice.removeprefix("read "))
+
+
 def test_tokenizers(tokenizer: Any) -> None:
     assert METHODS
     for method in METHODS & migration.TOKENIZER_METHODS.keys():

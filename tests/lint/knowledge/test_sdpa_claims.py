@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 transformers = pytest.importorskip("transformers")
@@ -40,3 +42,26 @@ def test_ids_are_known_or_not(model_id: str, expected: bool) -> None:
 def test_releases_differ_for_gemma_2() -> None:
     assert sdpa.varies("google/gemma-2-2b-it", ())
     assert sdpa.varies("", ["transformers.Gemma2ForCausalLM"])
+
+
+@pytest.mark.parametrize("architecture", sdpa.WITHOUT_ATTENTION)
+def test_these_architectures_have_no_attention(architecture: str) -> None:
+    torch = pytest.importorskip("torch")
+    config = getattr(transformers, f"{architecture}Config", None)
+    if config is None:
+        pytest.skip("not in this release")
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(config())
+    names = {type(module).__name__ for module in model.modules()}
+    names |= {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    assert not [name for name in names if re.search(r"(?i)att|qkv|q_proj|query", name)]
+    assert sdpa.has_no_attention("", [type(model).__name__, f"transformers.{architecture}ForSomething"])
+
+
+@pytest.mark.parametrize(
+    "name", ["JambaModel", "BambaForCausalLM", "MambaSomething", "BitNetForCausalLM", "LlamaModel"]
+)
+def test_these_may_have_attention(name: str) -> None:
+    assert not sdpa.has_no_attention("", [name])
+    assert not sdpa.has_no_attention("ai21labs/Jamba-v0.1", ())
+    assert sdpa.has_no_attention("state-spaces/mamba-130m-hf", ["transformers.AutoModelForCausalLM"])

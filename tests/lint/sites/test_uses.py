@@ -26,10 +26,11 @@ def found(code: str, *select: str) -> list[Violation]:
     return engine.lint(Source("script.py", code.encode()), registry.select(select), Settings(strict=True))
 
 
+STRICT = Settings(strict=True)
+
+
 def fixed(code: str, *select: str, unsafe: bool = True) -> str:
-    return engine.fix(
-        Source("script.py", code.encode()), registry.select(select), Settings(), unsafe=unsafe
-    ).text
+    return engine.fix(Source("script.py", code.encode()), registry.select(select), STRICT, unsafe=unsafe).text
 
 
 # ---- which files are looked at
@@ -48,7 +49,7 @@ def test_every_family_the_registry_knows_is_looked_for() -> None:
 )
 def test_files_that_load_nothing_can_matter(code: bytes) -> None:
     assert may_matter(code)
-    assert len(engine.lint(Source("x.py", code), registry.select(["TLP2", "TLP3"]), Settings())) == 1
+    assert len(engine.lint(Source("x.py", code), registry.select(["TLP2", "TLP3"]), STRICT)) == 1
 
 
 def test_files_without_any_of_the_words_do_not() -> None:
