@@ -6,11 +6,11 @@ import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal, get_args
 
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
 from telepathy_lint.flow.value import by_identity
+from telepathy_lint.hints import ClassVar, Literal, get_args
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings import Five, Settings
 from telepathy_lint.sites import Argument, Site, Value
@@ -74,6 +74,10 @@ class Meta(NamedTuple):
         if self.default == (self.code.startswith("TLP9") or self.project):
             raise ValueError(
                 f"{self.code}: exactly the 900s and the rules that need the whole project must be off by default"
+            )
+        if bool(self.five) != self.code.startswith("TLP4"):
+            raise ValueError(
+                f"{self.code}: exactly the 400s depend on what the project says about transformers 5 (`five`)"
             )
         if self.covered_by is not None and (
             self.covered_by == self.code or not re.fullmatch(_CODE, self.covered_by)

@@ -6,9 +6,8 @@ transformers only when a model is loaded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from telepathy_lint._version import __version__
+from telepathy_lint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from telepathy_runtime.choose.generation import apply_generation_config, default_generation_config

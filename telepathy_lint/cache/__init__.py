@@ -13,12 +13,12 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from telepathy_lint.cache import place, store
 from telepathy_lint.cache.contents import UNREADABLE, Contents, Known
 from telepathy_lint.cache.store import Entry, Fact
 from telepathy_lint.flow.import_resolution import ModuleFiles
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

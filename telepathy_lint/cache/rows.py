@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
 
 from telepathy_lint.findings.result import FileFinding, FileResult, Note, State
 from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Span, Violation
+from telepathy_lint.hints import Any, get_args
 
 
 class RowError(Exception):

@@ -10,10 +10,10 @@ import stat
 import time
 import zlib
 from contextlib import suppress
-from typing import Any
 
 from telepathy_lint.cache import place
 from telepathy_lint.cache.contents import Known
+from telepathy_lint.hints import Any
 from telepathy_lint.named_tuple import NamedTuple
 
 _MAGIC = b"telepathy-lint cache 1\n"

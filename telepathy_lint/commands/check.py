@@ -7,12 +7,12 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from telepathy_lint.commands.check_options import STDIN, refuse_contradictions
 from telepathy_lint.commands.options import Usage, configs_of, variable, variable_flag
 from telepathy_lint.discovery.config import ConfigError
 from telepathy_lint.discovery.walk import Discovery, Found
+from telepathy_lint.hints import TYPE_CHECKING, Any
 from telepathy_lint.output import FORMATS, Report, streams
 from telepathy_lint.run.batch import check_files
 from telepathy_lint.run.options import Task

@@ -12,11 +12,11 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
 
 from telepathy_lint import __version__
 from telepathy_lint.commands.options import Usage as Usage
 from telepathy_lint.commands.options import columns as columns
+from telepathy_lint.hints import Any, NoReturn
 from telepathy_lint.output import streams
 
 #: Each subcommand is a module of `commands/` with a function of that name, and `add_options` if it has options.

@@ -49,6 +49,8 @@ class {class_name}(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
 {check}
 '''
+#: When a rule is on, by the first digit of its code.
+_ONLY = {"9": "\n        default=False,", "4": '\n        five=("admits", "needs"),'}
 _CHECK_ARGUMENT = """\
         argument = site.argument("{argument}")
         if argument is not None and all(value.kind == "const" for value in argument.values):
@@ -120,6 +122,7 @@ def new(options: Namespace) -> int:
             since=__version__,
             kinds=(options.kind,),
             default=code[3] != "9",
+            five=("admits", "needs") if code[3] == "4" else (),
         ).check()
     except ValueError as error:
         raise Usage(str(error)) from error
@@ -130,7 +133,7 @@ def new(options: Namespace) -> int:
         "kind": options.kind,
         "class_name": "".join(word.capitalize() for word in options.name.split("-")),
         "version": __version__,
-        "default": "\n        default=False," if code[3] == "9" else "",
+        "default": _ONLY.get(code[3], ""),
         "bad": indent(texts["bad"], "    " * 2).rstrip(),
         "good": indent(texts["good"], "    " * 2).rstrip(),
     }

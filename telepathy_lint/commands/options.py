@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING, Any
+
+from telepathy_lint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

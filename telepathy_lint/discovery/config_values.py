@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from telepathy_lint._version import __version__
+from telepathy_lint.hints import Any
 from telepathy_lint.output import FORMATS
 from telepathy_lint.settings import Loader
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from telepathy_lint.discovery.sections import ConfigError
+from telepathy_lint.hints import Any
 
 #: The path of a file -> the time of its last change, and the models that were read then.
 _READ: dict[str, tuple[int, tuple[Any, ...]]] = {}

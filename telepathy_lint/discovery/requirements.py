@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
+from telepathy_lint.hints import Any
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.settings import Settings
 

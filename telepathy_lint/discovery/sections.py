@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
-from typing import Any
+
+from telepathy_lint.hints import Any
 
 SECTION = "telepathy-lint"
 #: The name in a section header: the text between the brackets, after `tool.`.

@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from telepathy_lint.discovery.config import Config, Configs
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

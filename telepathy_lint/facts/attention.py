@@ -13,6 +13,7 @@ from telepathy_lint.flow.tree import Tree
 from telepathy_lint.knowledge import sdpa
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: Text on lines that may read attention weights or replace attention; the lines are then parsed.
 _ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
@@ -53,7 +54,7 @@ def _is_the_only_choice(site: Site, settings: Settings) -> bool:
 
 
 def _speaks_of_flash_attention(text: str) -> bool:
-    return "flash" in text.lower()
+    return occurs("(?i)flash", text)
 
 
 def _installs(site: Site) -> bool:

@@ -10,7 +10,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import LINE_END, LINE_START, occurs
+from telepathy_lint.source.occurs import LINE_END, occurs, places
 
 #: This attribute only exists on a model that a device map has placed; on a CPU the resolver returns no map.
 READS_THE_MAP = "hf_device_map"
@@ -146,7 +146,7 @@ def _put(site: Site, is_own: Callable[[ast.expr, Tree], bool]) -> int | None:
 
 
 def _nodes(tree: Tree, pattern: str) -> Iterator[ast.AST]:
-    yield from tree.visit(tree.lines_of(match.start() for match in re.finditer(pattern, tree.text)))
+    yield from tree.visit(tree.lines_of(places(pattern, tree.text)))
 
 
 def _device_of(call: ast.Call) -> ast.expr | None:
@@ -201,7 +201,13 @@ def _is_own_or_of_the_process(device: ast.expr, tree: Tree) -> bool:
     )
 
 
-def _origins(name: str, tree: Tree) -> list[str]:
-    """What is assigned to a name, as text."""
-    assigned = rf"[ \t]*{re.escape(name)}[ \t]*(?::[^=\r\n]*)?=(?!=)[ \t]*([^\r\n]*[^,\s])[ \t]*"
-    return re.findall(f"{LINE_START}{assigned}{LINE_END}", tree.text)
+def _origins(name: str, tree: Tree) -> Iterator[str]:
+    """What lines assign to a name, as text; the name is found first, because trying each line takes ten times as long."""
+    rest = re.compile(rf"[ \t]*(?::[^=\r\n]*)?=(?!=)[ \t]*([^\r\n]*[^,\s])[ \t]*{LINE_END}")
+    text = tree.text
+    at = text.find(name)
+    while at >= 0:
+        line = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+        if not text[line:at].strip(" \t") and (match := rest.match(text, at + len(name))) is not None:
+            yield match[1]
+        at = text.find(name, at + 1)

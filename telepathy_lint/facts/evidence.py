@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from telepathy_lint.facts import by_hand, own_names
-from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, kinds_of
+from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, is_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
@@ -127,7 +127,7 @@ def _first(tree: Tree, kind: str) -> int | None:
     offsets = [*_offsets(tree.text, WORDS[kind]), *(_offsets(tree.text, words) if names else ())]
     for line in tree.lines_of(offsets):
         for node in tree.visit([line]):
-            if kind in kinds_of(own_names.read_as_usual(node, names) if names else node):
+            if is_of(own_names.read_as_usual(node, names) if names else node, kind):
                 return getattr(node, "lineno", line)
     return None
 

@@ -69,11 +69,14 @@ _FLOATS_ONLY = (
 _MAKERS = r"(?:torch\.)?nn\.[A-Z]\w*|torch\.(?:randn?|normal|from_numpy|FloatTensor|load)"
 
 
-def kinds_of(node: ast.AST) -> Iterator[str]:
-    """The kinds of evidence that a node is, without its children."""
-    if isinstance(node, ast.Call):
-        yield from _kinds_of_call(node)
-    elif isinstance(node, ast.ClassDef):
+def is_of(node: ast.AST, kind: str) -> bool:
+    """Whether a node is evidence of a kind, without its children."""
+    return _call_is_of(node, kind) if isinstance(node, ast.Call) else kind in _kinds_of(node)
+
+
+def _kinds_of(node: ast.AST) -> Iterator[str]:
+    """The kinds of evidence that a node other than a call is."""
+    if isinstance(node, ast.ClassDef):
         if any((dotted(base) or "").endswith("Module") for base in node.bases):
             yield "modules"
     elif isinstance(node, ast.Dict):
@@ -102,42 +105,50 @@ def kinds_of(node: ast.AST) -> Iterator[str]:
         yield "checks"
 
 
-def _kinds_of_call(node: ast.Call) -> Iterator[str]:
-    func = dotted(node.func) or ""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else func
-    given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
-    if name == "numpy" and isinstance(node.func, ast.Attribute) and not _is_cast(node.func.value):
-        yield "numpy"
-    if re.fullmatch(_ARRAYS, func) and any(_may_be_tensor(argument) for argument in node.args):
-        yield "numpy"
-    if name in _SAVES or re.fullmatch(_WRITERS, func):
-        yield "saving"
-    if name.endswith("Trainer"):
-        yield from ("training", "saving")
-    if re.fullmatch(OPTIMIZERS, func) or any(dotted(argument) == "torch.optim" for argument in node.args):
-        yield "training"
-    if name == "GradScaler" or _is_float16_amp(name, node, given):
-        yield "float16-amp"
-    if re.fullmatch(_MAKERS, func) and "dtype" not in given:
-        yield "modules"
-    if "inputs_embeds" in given or name == "load_state_dict":
-        yield "modules"
-    if re.fullmatch(r"register_\w*hook", name):
-        yield "hooks"
-    if re.fullmatch(_PRODUCTS, func or name) and _may_differ(_operands(node)):
-        yield "products"
-    if re.fullmatch(_FLOATS_ONLY, func or f".{name}") and not all(
-        _is_cast(each) for each in _operands(node)[:1]
-    ):
-        yield "floats-only"
-    # Beam search may return several sequences; greedy decoding returns one.
-    asked = (_SAMPLING & given.keys()) - ({"num_return_sequences"} if "num_beams" in given else set())
-    if name == "generate" and asked and "do_sample" not in given:
-        yield "sampling"
-    if func == "dict":
-        yield from _kinds_of_settings(set(given))
-    if "generation_max_length" in given or (name.endswith(("Arguments", "Config")) and "max_length" in given):
-        yield "length"
+def _call_is_of(call: ast.Call, kind: str) -> bool:
+    """Whether a call is evidence of a kind; only what the kind needs is looked at."""
+    func = dotted(call.func) or ""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else func
+    if kind == "numpy":
+        if name == "numpy" and isinstance(call.func, ast.Attribute) and not _is_cast(call.func.value):
+            return True
+        return _is_one(_ARRAYS, func) and any(_may_be_tensor(argument) for argument in call.args)
+    if kind == "saving":
+        return name in _SAVES or name.endswith("Trainer") or _is_one(_WRITERS, func)
+    if kind == "training":
+        return (
+            name.endswith("Trainer")
+            or _is_one(OPTIMIZERS, func)
+            or any(dotted(argument) == "torch.optim" for argument in call.args)
+        )
+    if kind == "hooks":
+        return _is_one(r"register_\w*hook", name)
+    if kind == "products":
+        return _is_one(_PRODUCTS, func or name) and _may_differ(_operands(call))
+    if kind == "floats-only":
+        return _is_one(_FLOATS_ONLY, func or f".{name}") and not all(
+            _is_cast(each) for each in _operands(call)[:1]
+        )
+    given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+    if func == "dict" and kind in _kinds_of_settings(set(given)):
+        return True
+    if kind == "float16-amp":
+        return name == "GradScaler" or _is_float16_amp(name, call, given)
+    if kind == "modules":
+        made = _is_one(_MAKERS, func) and "dtype" not in given
+        return made or "inputs_embeds" in given or name == "load_state_dict"
+    if kind == "sampling":
+        # Beam search may return several sequences; greedy decoding returns one.
+        asked = (_SAMPLING & given.keys()) - ({"num_return_sequences"} if "num_beams" in given else set())
+        return name == "generate" and bool(asked) and "do_sample" not in given
+    if kind == "length":
+        of_config = name.endswith(("Arguments", "Config"))
+        return "generation_max_length" in given or (of_config and "max_length" in given)
+    return False
+
+
+def _is_one(names: str, name: str) -> bool:
+    return re.fullmatch(names, name) is not None
 
 
 def _kinds_of_settings(keys: Set[object]) -> Iterator[str]:

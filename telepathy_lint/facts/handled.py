@@ -10,12 +10,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from typing import Literal
 
 from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted, filled_parameter
 from telepathy_lint.flow.onward import Step, onward
 from telepathy_lint.flow.tree import Tree
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites.site import Site
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from telepathy_lint.flow.tree import Tree
+from telepathy_lint.source.occurs import places
 
 #: Kinds of evidence that are known by what a module of these libraries is called.
 KINDS = frozenset({"numpy", "modules", "products", "floats-only"})
@@ -18,7 +19,7 @@ _USUAL = {"np": "numpy", "nn": "torch.nn", "F": "torch.nn.functional"}
 def own_names(tree: Tree) -> Mapping[str, str]:
     """Name -> what it is, of the imports whose name says less."""
     found: dict[str, str] = {}
-    lines = tree.lines_of(match.start() for match in re.finditer(r"\bimport\b[^\r\n]*", tree.text))
+    lines = tree.lines_of(places(r"\bimport\b", tree.text))
     for node in tree.visit(lines):
         if isinstance(node, ast.Import):
             found |= {one.asname: one.name for one in node.names if one.asname is not None}

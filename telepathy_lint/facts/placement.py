@@ -35,7 +35,8 @@ _KEEPS_RESULTS = (
     r"|\.(?:to_(?:csv|json|parquet|excel|pickle)|write|writelines|writerows?|write_text|write_jsonl|save_to_disk)\("
 )
 #: Code that moves tensors to the device of the model.
-_FOLLOWS_THE_MODEL = r"(?:\.to\(|device\s*=)\s*(?:next\()?(?:\w+\.)*\w*(?:model|llm|lm|net)\w*(?:\.parameters\(\)\))?\.device\b"
+_OF_THE_MODEL = r"\s*(?:next\()?(?:\w+\.)*\w*(?:model|llm|lm|net)\w*(?:\.parameters\(\)\))?\.device\b"
+_FOLLOWS_THE_MODEL = rf"\.to\({_OF_THE_MODEL}|device\s*={_OF_THE_MODEL}"
 _ONE_VISIBLE_GPU = r"""CUDA_VISIBLE_DEVICES["']\]\s*=\s*["']\d+["']"""
 #: Code that places tensors, or sets the default, on a GPU by name.
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from typing import Literal
 
 from telepathy_lint.facts import relevance
 from telepathy_lint.facts.handled import Use, seen
+from telepathy_lint.hints import Literal
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from telepathy_lint.findings.violation import Safety
+from telepathy_lint.hints import TypeVar
 from telepathy_lint.named_tuple import NamedTuple
 
 _Part = TypeVar("_Part")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from telepathy_lint.findings.violation import ORDER, Span, Violation
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 FAILED_CODE = "TLP000"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Literal
 
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 Safety = Literal["safe", "unsafe", "display"]

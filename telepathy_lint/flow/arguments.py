@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import Literal
 
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value, by_identity
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]

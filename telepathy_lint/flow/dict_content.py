@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import DEFINITIONS, Binding, dotted
 from telepathy_lint.flow.contents import (
@@ -29,6 +28,7 @@ from telepathy_lint.flow.sharing import ANY, Sharing
 from telepathy_lint.flow.tree import Context, Scope, Tree
 from telepathy_lint.flow.value import Value
 from telepathy_lint.flow.writes import Write
+from telepathy_lint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from telepathy_lint.flow.protocols import DictReader

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Hashable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.contents import (
@@ -24,6 +23,7 @@ from telepathy_lint.flow.contents import (
 from telepathy_lint.flow.dict_content import DictContent
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
+from telepathy_lint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from telepathy_lint.flow.protocols import ValueReader

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, TypeVar
 
 from telepathy_lint.flow.arguments import Arguments
 from telepathy_lint.flow.calls import CallGraph
@@ -15,6 +14,7 @@ from telepathy_lint.flow.objects import Objects
 from telepathy_lint.flow.project import Modules
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.uses import Index
+from telepathy_lint.hints import Any, TypeVar
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source

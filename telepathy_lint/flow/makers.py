@@ -13,10 +13,10 @@ PARAMETERS  the same for a list of parameters; an object's own parameters are no
 from __future__ import annotations
 
 import ast
-from typing import Final
 
 from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context
+from telepathy_lint.hints import Final
 from telepathy_lint.named_tuple import NamedTuple
 
 #: Methods that return the parameters or parts of their object.

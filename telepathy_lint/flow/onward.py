@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Literal
 
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 How = Literal[

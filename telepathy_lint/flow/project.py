@@ -10,13 +10,13 @@ import ast
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.evaluate import Evaluator, Value
 from telepathy_lint.flow.import_resolution import ModuleFiles
 from telepathy_lint.flow.importers import Importers
 from telepathy_lint.flow.tree import Importer, Scope, Tree
+from telepathy_lint.hints import Protocol
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Hashable, Iterable, Iterator
-from typing import Protocol
 
 from telepathy_lint.flow.bindings import Binding
 from telepathy_lint.flow.contents import Effect
@@ -12,6 +11,7 @@ from telepathy_lint.flow.known import Known
 from telepathy_lint.flow.names import Names
 from telepathy_lint.flow.tree import Context, Scope, Tree
 from telepathy_lint.flow.value import Value
+from telepathy_lint.hints import Protocol
 
 
 class ValueReader(Protocol):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left, bisect_right
-from typing import Literal
 
 from telepathy_lint.flow.bindings import DEFINITIONS, Binding, dotted, header
 from telepathy_lint.flow.tree import COMPOUND, Scope, blocks_of
 from telepathy_lint.flow.writes import Write, writes_of
+from telepathy_lint.hints import Literal
 
 #: With more bindings than this, a name is unknown.
 MAX_BINDINGS = 128

@@ -6,9 +6,9 @@ This is the only such table; all code that follows objects uses it.
 from __future__ import annotations
 
 import ast
-from typing import Literal
 
 from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 #: Methods that return the object they are called on, of PyTorch modules and tokenizer encodings.

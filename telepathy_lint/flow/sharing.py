@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted, filled_parameter
 from telepathy_lint.flow.reaching import walk_of
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.writes import Write, of_use, uses_in
+from telepathy_lint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from telepathy_lint.flow.protocols import ValueReader

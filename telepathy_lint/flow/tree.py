@@ -10,9 +10,9 @@ import ast
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
 
 from telepathy_lint.flow.bindings import DEFINITIONS, Binding, bindings_of, parameters, walruses
+from telepathy_lint.hints import TYPE_CHECKING, Any, Protocol
 from telepathy_lint.source.prefilter import find_words
 from telepathy_lint.source.text import Source
 

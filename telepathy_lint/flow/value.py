@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, TypeVar
 
 from telepathy_lint.flow.tree import Context
+from telepathy_lint.hints import Any, TypeVar
 
 Kind = TypeVar("Kind")
 

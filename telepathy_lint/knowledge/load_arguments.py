@@ -6,8 +6,7 @@ transformers and compares the outcome with the column of that version.
 
 from __future__ import annotations
 
-from typing import Literal
-
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 Version = tuple[int, int]

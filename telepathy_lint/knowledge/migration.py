@@ -7,9 +7,9 @@ looks is written here, and run by tests/lint/knowledge/test_migration_claims.py.
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
 from telepathy_lint.knowledge.migration_table import METHODS, TRANSFORMERS, TRL
+from telepathy_lint.named_tuple import NamedTuple
 
 Version = tuple[int, int]
 

@@ -16,12 +16,25 @@ ARCHITECTURES = (
     "Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3", "Gemma", "Falcon", "Olmo2", "SmolLM3", "Qwen2VL", "Qwen2_5_VL", "GPTBigCode",
 )  # fmt: skip
 _CLASS = rf"(?:{'|'.join(ARCHITECTURES)})(?:ForCausalLM|ForConditionalGeneration)"
-_IDS = (
-    r"meta-llama/(?:Meta-)?(?:Llama-[23]|CodeLlama)[\w.-]*|codellama/CodeLlama-[\w.-]*|lmsys/vicuna-[\w.-]*"
-    r"|mistralai/Mi(?:s|x)tral-\d[\w.-]*|Qwen/Qwen(?:2|2\.5|3)-(?:Coder-|Math-)?[\d.]+B[\w.-]*|google/(?:code)?gemma-\d+b[\w.-]*"
-    r"|TinyLlama/[\w.-]*|HuggingFaceTB/SmolLM[23]?-[\w.-]*|deepseek-ai/DeepSeek-R1-Distill-[\w.-]*|tiiuae/falcon-\d+b[\w.-]*"
-    r"|HuggingFaceH4/zephyr-7b-\w+|bigcode/starcoderbase[\w.-]*|Qwen/Qwen2(?:\.5)?-VL-[\w.-]*|(?:unsloth|NousResearch)/(?:(?:Meta-)?Llama-[23]|Qwen(?:2|2\.5|3)-|[Mm]istral-7[Bb])[\w.-]*"
-)
+#: The names of models, by who publishes them.
+_NAMES = {
+    "meta-llama": r"(?:Meta-)?(?:Llama-[23]|CodeLlama)[\w.-]*",
+    "codellama": r"CodeLlama-[\w.-]*",
+    "lmsys": r"vicuna-[\w.-]*",
+    "mistralai": r"Mi(?:s|x)tral-\d[\w.-]*",
+    "Qwen": r"Qwen(?:2|2\.5|3)-(?:Coder-|Math-)?[\d.]+B[\w.-]*|Qwen2(?:\.5)?-VL-[\w.-]*",
+    "google": r"(?:code)?gemma-\d+b[\w.-]*",
+    "TinyLlama": r"[\w.-]*",
+    "HuggingFaceTB": r"SmolLM[23]?-[\w.-]*",
+    "deepseek-ai": r"DeepSeek-R1-Distill-[\w.-]*",
+    "tiiuae": r"falcon-\d+b[\w.-]*",
+    "HuggingFaceH4": r"zephyr-7b-\w+",
+    "bigcode": r"starcoderbase[\w.-]*",
+    **dict.fromkeys(
+        ("unsloth", "NousResearch"),
+        r"(?:(?:Meta-)?Llama-[23]|Qwen(?:2|2\.5|3)-|[Mm]istral-7[Bb])[\w.-]*",
+    ),
+}
 #: Models for which the choice differs between releases.
 _VARIES = r"(?i)gemma-?2(?!b)|gpt-?j\b|bloom"
 
@@ -49,8 +62,9 @@ def has_no_attention(model_id: str, classes: Iterable[str]) -> bool:
 def always(model_id: str, classes: Iterable[str]) -> bool:
     """Whether transformers certainly chooses SDPA for a model, by its id or the classes that may load it."""
     names = [each.rpartition(".")[2] for each in classes]
-    return re.fullmatch(_IDS, model_id) is not None or (
-        bool(names) and all(re.fullmatch(_CLASS, name) for name in names)
+    publisher, _, name = model_id.partition("/")
+    return (publisher in _NAMES and re.fullmatch(_NAMES[publisher], name) is not None) or (
+        bool(names) and all(re.fullmatch(_CLASS, each) for each in names)
     )
 
 
@@ -61,4 +75,5 @@ def varies(model_id: str, classes: Iterable[str]) -> bool:
 
 def names_only_such(text: str) -> bool:
     """Whether a text names models for which SDPA is always chosen, and none for which the choice differs."""
-    return re.search(rf"[\"']({_IDS})[\"']", text) is not None and not occurs(_VARIES, text)
+    ids = "|".join(f"{publisher}/(?:{names})" for publisher, names in _NAMES.items())
+    return re.search(rf"[\"'](?:{ids})[\"']", text) is not None and not occurs(_VARIES, text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
 
+from telepathy_lint.hints import TYPE_CHECKING, Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

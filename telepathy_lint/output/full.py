@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.output import Report
 from telepathy_lint.output.text import BLUE, BOLD, CYAN, GREEN, RED, paint, place, printable
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from telepathy_lint.findings.result import FAILED_CODE
+from telepathy_lint.hints import Any
 from telepathy_lint.output import Report
 from telepathy_lint.output.places import file_line, fingerprinted, message
 

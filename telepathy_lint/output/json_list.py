@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from telepathy_lint.findings.violation import Edit, Fix, SiteRef, Violation
+from telepathy_lint.hints import Any
 from telepathy_lint.output import Report, rule_url
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from telepathy_lint.findings.result import FAILED_CODE, FileResult
 from telepathy_lint.findings.violation import Edit, Span, Violation
+from telepathy_lint.hints import Any
 from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, message
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
 from telepathy_lint._version import __version__
 from telepathy_lint.findings.result import FAILED_CODE, FAILED_NAME, FAILED_TEXT, FileResult
 from telepathy_lint.findings.violation import Edit, Violation
+from telepathy_lint.hints import Any
 from telepathy_lint.output import Report, page_url, rule_url
 from telepathy_lint.output.places import file_line, fingerprinted, message
 from telepathy_lint.rules import all_rules

@@ -12,7 +12,8 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+
+from telepathy_lint.hints import Any
 
 FAILED = 2
 

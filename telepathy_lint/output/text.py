@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.output import Report
 
 if TYPE_CHECKING:

@@ -11,27 +11,42 @@ from telepathy_lint.rule import Rule
 from telepathy_lint.settings import Five
 from telepathy_lint.settings.selectors import Layer, chosen, specificity
 
+#: The rules of this group are off unless selected.
+EXTRA = "TLP9"
+#: The rules of this group are on only where the project says something about transformers 5.
+OF_FIVE = "TLP4"
+
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """Return all rules, sorted by code."""
-    found: list[Rule] = []
+    return tuple(_rule(module) for module in _modules())
+
+
+@cache
+def _modules() -> dict[str, tuple[str, str]]:
+    """The modules of the rules, each with its rule's code and name, which a module's own name says; sorted by code."""
     # Not pkgutil, which would import inspect.
-    for file in sorted(os.listdir(os.path.dirname(__file__))):
-        name, suffix = os.path.splitext(file)
-        if suffix != ".py" or name == "__init__":
-            continue
-        loaded = importlib.import_module(f"{__name__}.{name}")
-        classes = [
-            each
-            for each in vars(loaded).values()
-            if isinstance(each, type) and each.__module__ == loaded.__name__
-        ]
-        (rule,) = (each for each in classes if issubclass(each, Rule))
-        if not name.startswith(rule.meta.code.lower() + "_"):
-            raise ImportError(f"{name} holds {rule.meta.code}: the file's name must start with the code")
-        found.append(rule())
-    return tuple(sorted(found, key=lambda rule: rule.meta.code))
+    files = (os.path.splitext(file) for file in sorted(os.listdir(os.path.dirname(__file__))))
+    names = [name for name, suffix in files if suffix == ".py" and name != "__init__"]
+    split = ((name, name.partition("_")) for name in names)
+    return {name: (code.upper(), rest.replace("_", "-")) for name, (code, _, rest) in split}
+
+
+@cache
+def _rule(module: str) -> Rule:
+    loaded = importlib.import_module(f"{__name__}.{module}")
+    classes = [
+        each
+        for each in vars(loaded).values()
+        if isinstance(each, type) and each.__module__ == loaded.__name__
+    ]
+    (rule,) = (each for each in classes if issubclass(each, Rule))
+    if (rule.meta.code, rule.meta.name) != _modules()[module]:
+        raise ImportError(
+            f"{module} holds {rule.meta.code} {rule.meta.name!r}: the file's name must be the code and the name"
+        )
+    return rule()
 
 
 def select(
@@ -56,8 +71,15 @@ def select_by(layers: Sequence[Layer], five: Five = "") -> tuple[Rule, ...]:
     """
     for layer in layers:
         check((*(layer.only or ()), *layer.more, *layer.less))
+    # Importing a rule takes longer than running it on a small file: the ones that are off stay out.
+    off = (EXTRA,) if five else (EXTRA, OF_FIVE)
+    rules = (
+        _rule(module)
+        for module, (code, name) in _modules().items()
+        if chosen(layers, code, name, not code.startswith(off))
+    )
     return tuple(
-        rule for rule in all_rules() if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.is_on(five))
+        rule for rule in rules if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.is_on(five))
     )
 
 
@@ -67,7 +89,7 @@ def check(selectors: Iterable[str], more: Sequence[tuple[str, str]] = ()) -> Non
     Raises:
         ValueError: a selector matches nothing; the message suggests similar ones.
     """
-    known = [*((rule.meta.code, rule.meta.name) for rule in all_rules()), *more]
+    known = [*_modules().values(), *more]
     for selector in selectors:
         if any(specificity(selector, code, name) is not None for code, name in known):
             continue

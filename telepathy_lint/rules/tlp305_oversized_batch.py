@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from telepathy_lint import facts
 from telepathy_lint.facts import purposes
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.hints import Any
 from telepathy_lint.rule import Meta, Rule, literal, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site

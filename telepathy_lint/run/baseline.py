@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from telepathy_lint.discovery.config import ConfigError
 from telepathy_lint.findings.result import FAILED_CODE, FileFinding, FileResult
+from telepathy_lint.hints import Any
 
 _VERSION = 1
 _Key = tuple[str, str, str]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from telepathy_lint.hints import Literal
 from telepathy_lint.named_tuple import NamedTuple
 
 Edits = Literal["none", "shown", "all"]

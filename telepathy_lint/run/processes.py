@@ -6,7 +6,8 @@ import gc
 import os
 import select
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Generic, TypeVar
+
+from telepathy_lint.hints import Any, BinaryIO, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

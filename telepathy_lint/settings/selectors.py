@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.arguments import single_string
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import Function
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites.loaded_classes import Callees, Loader

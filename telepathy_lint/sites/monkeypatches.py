@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.uses import FUNCTIONS, Function
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.named_tuple import NamedTuple
 

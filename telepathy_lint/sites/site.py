@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
 
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import by_identity
+from telepathy_lint.hints import TYPE_CHECKING, Literal
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.source.text import Source
 

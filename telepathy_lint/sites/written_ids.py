@@ -10,11 +10,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
 
 from telepathy_lint.flow.bindings import dotted, written
 from telepathy_lint.flow.evaluate import Value
 from telepathy_lint.flow.file import File
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loads import with_companions
 from telepathy_lint.sites.site import Site

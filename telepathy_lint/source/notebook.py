@@ -13,9 +13,9 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from telepathy_lint.findings.violation import Edit, Span
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.source.magics import hide_magics, show_magics
 from telepathy_lint.source.notebook_json import Cell, JsonReader

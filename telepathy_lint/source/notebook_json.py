@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
 
+from telepathy_lint.hints import Any
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.source.text import SourceError
 

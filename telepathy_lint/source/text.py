@@ -14,9 +14,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, TypeVar
 
 from telepathy_lint.findings.violation import Edit, Span
+from telepathy_lint.hints import Any, TypeVar
 
 # PEP 263: the declaration counts only in the first two lines, and in the second only below a comment or blank line.
 _COOKIE = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"

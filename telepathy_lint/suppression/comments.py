@@ -14,8 +14,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal
 
+from telepathy_lint.hints import TYPE_CHECKING, Literal
 from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.source.text import Ranges, Source
 

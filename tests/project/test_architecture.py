@@ -20,7 +20,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 #: Every folder and module at the top of the two packages, lower ones first. What stands in one line may not import each other.
 LAYERS = {
     "telepathy_lint": (
-        ("_version", "named_tuple"),
+        ("_version", "named_tuple", "hints"),
         ("findings",),
         ("settings", "source"),
         ("knowledge",),
@@ -203,6 +203,7 @@ def test_linting_does_not_import_libcst(tmp_path: Path) -> None:
 #: Each takes milliseconds to import, by itself or by what it brings along, and most runs would have no use for it.
 SLOW_TO_IMPORT = {
     "copy", "dataclasses", "datetime", "difflib", "dis", "inspect", "json", "subprocess", "tempfile", "tokenize", "tomllib",
+    "typing",
 }  # fmt: skip
 LOAD = """\
 from transformers import AutoModelForCausalLM
@@ -226,6 +227,19 @@ def test_a_check_imports_nothing_slow(name: str, tmp_path: Path) -> None:
             f"from telepathy_lint.commands.cli import run; status = run({['check', *options, *more, str(script)]!r})\n"
             f"assert status == 1 and not (found := (set(sys.modules) - before) & {slow!r}), found"
         )
+
+
+@pytest.mark.parametrize(("options", "wanted"), [([], False), (["--target-transformers", ">=4.50,<6"], True)])
+def test_rules_that_are_off_are_not_imported(options: list[str], wanted: bool, tmp_path: Path) -> None:
+    """Nor are the tables about transformers 5, which their rules alone ask."""
+    script = tmp_path / "script.py"
+    script.write_text(LOAD)
+    arguments = ["check", "--isolated", "--no-cache", *options, str(script)]
+    loaded = loaded_after(f"from telepathy_lint.commands.cli import run; run({arguments!r})")
+    of_five = {name for name in loaded if name.startswith("telepathy_lint.rules.tlp4")}
+    assert bool(of_five) is wanted
+    assert wanted or not {name for name in loaded if name.startswith("telepathy_lint.knowledge.migration")}
+    assert not {name for name in loaded if name.startswith("telepathy_lint.rules.tlp9")}
 
 
 def test_a_file_without_loads_is_not_even_scanned(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ def test_the_rule_runs_and_its_fixtures_are_right(checkout: Path, capsys: pytest
     assert "eight" in told
 
 
+def test_a_rule_of_the_400s_waits_for_transformers_5(checkout: Path) -> None:
+    assert run(["new", "TLP4xx", "loud-noise"]) == 0
+    assert written_rule(checkout).meta.five == ("admits", "needs")
+
+
 @pytest.mark.parametrize("kind", [*CALLS, *PLACES])
 def test_every_kind_has_a_beginning(kind: str, checkout: Path) -> None:
     """The rule finds its bad example where the fixture expects it, and reports nothing in the good ones."""

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from telepathy_lint import engine
+from telepathy_lint import engine, rules
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Fix
 from telepathy_lint.rule import Meta, Rule
-from telepathy_lint.rules import all_rules, select
-from telepathy_lint.settings import Settings
+from telepathy_lint.rules import all_rules, select, select_by
+from telepathy_lint.settings import Five, Settings
+from telepathy_lint.settings.selectors import Layer
 from telepathy_lint.sites import Argument, Site
 from telepathy_lint.source.text import Source
 
@@ -75,6 +76,8 @@ def test_a_whole_definition_is_accepted() -> None:
         ({"default": True}, "off by default"),
         ({"code": "TLP199", "default": False}, "off by default"),
         ({"code": "TLP199", "project": True, "default": True}, "off by default"),
+        ({"five": ("needs",)}, "exactly the 400s depend"),
+        ({"code": "TLP499", "default": True}, "exactly the 400s depend"),
         ({"covered_by": "TLP999"}, "covered_by 'TLP999' is not the code of another rule"),
         ({"covered_by": "loads"}, "covered_by 'loads' is not the code"),
     ],
@@ -112,6 +115,25 @@ def takes_less(self: Rule, site: Site) -> Iterator[Finding]:
 def test_a_malformed_rule_is_refused(body: dict[str, Any], said: str) -> None:
     with pytest.raises(TypeError, match=re.escape(said)):
         define(**body)
+
+
+@pytest.mark.parametrize("five", ["", "admits", "needs"])
+def test_the_selected_rules_are_those_that_are_on(five: Five) -> None:
+    """Although the modules of those that are off are not imported to ask them."""
+    assert select_by([], five) == tuple(rule for rule in all_rules() if rule.meta.is_on(five))
+    every = Layer(more=("ALL",))
+    assert select_by([every], five) == all_rules()
+    assert [rule.meta.code for rule in select_by([Layer(("TLP903", "removed-name"))], five)] == [
+        "TLP404",
+        "TLP903",
+    ]
+
+
+def test_a_module_that_is_not_named_after_its_rule_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "tlp101_hardcoded_device_map"
+    monkeypatch.setattr(rules, "_modules", lambda: {module: ("TLP101", "device-map")})
+    with pytest.raises(ImportError, match="must be the code and the name"):
+        rules._rule.__wrapped__(module)
 
 
 @pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.meta.code)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import telepathy_lint
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import occurs, places
 
 ROOT = Path(telepathy_lint.__file__).parent
 
@@ -64,3 +64,15 @@ def test_occurs_answers_as_search_does(pattern: str, data: st.DataObject) -> Non
 def test_words_are_tried_everywhere_and_not_only_first() -> None:
     assert occurs(r"(?<!_)dict\(", "a_dict(b) dict(c)")
     assert not occurs(r"(?<!_)dict\(", "a_dict(b) b_dict(c)")
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"\.cuda\(|\.to\(|\bdevice\s*=", r"\bimport\b", r"\.weight\b|\.bias\b", r"[xy]+z|end"]
+)
+def test_places_are_those_of_finditer(pattern: str) -> None:
+    text = "import a\nx.cuda(), y.to(device), reimport\ndevice  = 1; my_device=2; a.weight.bias, weights; yz end.weights"
+    assert sorted(places(pattern, text)) == [match.start() for match in re.finditer(pattern, text)]
+
+
+def test_the_lower_case_of_one_text_is_not_that_of_the_next() -> None:
+    assert [occurs("(?i)ab|cd", text) for text in ("xAB", "xAC", "CD", "xAC")] == [True, False, True, False]
