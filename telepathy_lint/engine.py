@@ -18,7 +18,7 @@ from telepathy_lint.findings.violation import (
 from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.fixes.answered import gone
 from telepathy_lint.fixes.planner import Rewrite, Rewriter
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Modules, Site, scan

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
 from telepathy_lint.flow.value import by_identity
-from telepathy_lint.hints import ClassVar, Literal, get_args
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import ClassVar, Literal, NamedTuple, get_args
 from telepathy_lint.settings import Five, Settings
 from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.sites.site import LOADS, Kind

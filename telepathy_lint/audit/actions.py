@@ -13,7 +13,7 @@ from telepathy_lint.audit.data import Conversion, Finding
 from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.walk import Found, Patterns
 from telepathy_lint.engine import trial
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Rule
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.run.selection import Selection

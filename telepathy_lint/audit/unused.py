@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from telepathy_lint.audit.data import Entry, FileFacts, Mention, Model, Place
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import UnusedModel
 
 #: Roles of mentions that never load anything.

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from telepathy_lint.batch.summary import MODEL_SETTINGS, TOKENIZER_SETTINGS, Group, Share, Summary
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 #: Rows of a table; less frequent values are left out and counted.
 _MOST = 15

@@ -10,7 +10,7 @@ from telepathy_lint.audit.data import Setting
 from telepathy_lint.audit.loads import settings_of
 from telepathy_lint.engine import EVERY_FIX, Linted, RuleError
 from telepathy_lint.findings.violation import Violation, place_in_words
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Rule
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings

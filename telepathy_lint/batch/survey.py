@@ -17,7 +17,7 @@ from telepathy_lint.batch.columns import in_columns, schema
 from telepathy_lint.batch.records import Examined, Plan, failed
 from telepathy_lint.batch.shards import Broken, DataError, Shard, rows
 from telepathy_lint.batch.worker import TIMEOUT, Worker
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 #: Bytes above which a record is not examined.
 MAX_BYTES = 4 << 20

@@ -18,8 +18,7 @@ from telepathy_lint.cache import place, store
 from telepathy_lint.cache.contents import UNREADABLE, Contents, Known
 from telepathy_lint.cache.store import Entry, Fact
 from telepathy_lint.flow.import_resolution import ModuleFiles
-from telepathy_lint.hints import TYPE_CHECKING
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult

@@ -13,8 +13,7 @@ from contextlib import suppress
 
 from telepathy_lint.cache import place
 from telepathy_lint.cache.contents import Known
-from telepathy_lint.hints import Any
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Any, NamedTuple
 
 _MAGIC = b"telepathy-lint cache 1\n"
 _HEAD = len(_MAGIC) + 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 _MODEL = """\
 from transformers import AutoModelForCausalLM

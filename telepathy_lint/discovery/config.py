@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from telepathy_lint.discovery.sections import SECTION, may_be_misnamed, refuse_misnamed
 from telepathy_lint.discovery.sections import ConfigError as ConfigError
 from telepathy_lint.discovery.sections import parse_toml as parse_toml
-from telepathy_lint.hints import Any
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import FixStyle, Loader, Settings
 from telepathy_lint.settings.selectors import Fixing, Layer
 

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
-from telepathy_lint.hints import Any
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"

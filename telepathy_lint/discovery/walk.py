@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from telepathy_lint.discovery.config import Config, Configs
-from telepathy_lint.hints import TYPE_CHECKING
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import re

@@ -9,8 +9,8 @@ from telepathy_lint.facts.decoding import is_always, ships_no_beams
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change
 from telepathy_lint.findings.violation import Safety
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import generate_arguments as table
-from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import shown
 from telepathy_lint.sites import Argument, Site
 

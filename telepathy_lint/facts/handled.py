@@ -15,8 +15,7 @@ from telepathy_lint.flow import same_object
 from telepathy_lint.flow.bindings import dotted, filled_parameter
 from telepathy_lint.flow.onward import Step, onward
 from telepathy_lint.flow.tree import Tree
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 from telepathy_lint.sites.site import Site
 
 #: Functions that read an object and do not store it.

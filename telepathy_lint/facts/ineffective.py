@@ -7,8 +7,8 @@ import ast
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change, Name, slot
 from telepathy_lint.findings.violation import Safety
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import load_arguments as table
-from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.rule import line_name, literal, value_text, written
 from telepathy_lint.sites import Argument, Site
 

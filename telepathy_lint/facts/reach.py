@@ -11,7 +11,7 @@ import ast
 import re
 
 from telepathy_lint.flow.tree import Tree
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
 
 

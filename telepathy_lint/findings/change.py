@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from telepathy_lint.findings.violation import Safety
-from telepathy_lint.hints import TypeVar
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple, TypeVar
 
 _Part = TypeVar("_Part")
 

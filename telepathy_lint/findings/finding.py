@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from telepathy_lint.findings.change import Repair
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 
 class Finding(NamedTuple):

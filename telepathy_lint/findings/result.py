@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from telepathy_lint.findings.violation import ORDER, Span, Violation
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 FAILED_CODE = "TLP000"
 FAILED_NAME = "unlintable-file"

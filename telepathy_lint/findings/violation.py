@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 Safety = Literal["safe", "unsafe", "display"]
 

@@ -8,7 +8,7 @@ import re
 from telepathy_lint.findings.violation import Edit
 from telepathy_lint.flow.bindings import Binding
 from telepathy_lint.flow.tree import Scope
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.source.text import Source
 
 

@@ -18,7 +18,7 @@ from telepathy_lint.fixes.import_names import Placed
 from telepathy_lint.fixes.imports import ImportPlan
 from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
 from telepathy_lint.fixes.name_capture import without_hiding
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.sites import Scan, Site

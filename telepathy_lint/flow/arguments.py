@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value, by_identity
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
 

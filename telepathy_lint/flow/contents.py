@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable
 
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 #: With more values than this, a key's values are unknown.
 _MAX_VALUES = 64

@@ -16,8 +16,7 @@ import ast
 
 from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context
-from telepathy_lint.hints import Final
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Final, NamedTuple
 
 #: Methods that return the parameters or parts of their object.
 PARTS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children"})

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 How = Literal[
     "method",  # one of its methods is called

@@ -8,8 +8,7 @@ from __future__ import annotations
 import ast
 
 from telepathy_lint.flow.bindings import dotted
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 #: Methods that return the object they are called on, of PyTorch modules and tokenizer encodings.
 METHODS = frozenset({

@@ -13,8 +13,8 @@ from typing import Any
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.transformers_names import last
-from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.sites import Site, scan
 

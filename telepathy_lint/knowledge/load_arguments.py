@@ -6,8 +6,7 @@ transformers and compares the outcome with the column of that version.
 
 from __future__ import annotations
 
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 Version = tuple[int, int]
 #: The outcome of an argument: it works, it works with a deprecation warning, it has no effect, or the call

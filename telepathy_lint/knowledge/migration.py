@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.migration_table import METHODS, TRANSFORMERS, TRL
-from telepathy_lint.named_tuple import NamedTuple
 
 Version = tuple[int, int]
 

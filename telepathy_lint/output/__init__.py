@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 
-from telepathy_lint.hints import TYPE_CHECKING, Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult

@@ -11,8 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from telepathy_lint.discovery.walk import Found, read_bytes
-from telepathy_lint.hints import TYPE_CHECKING, Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, Literal, NamedTuple
 from telepathy_lint.run.options import Task
 from telepathy_lint.run.selection import FilePlan, Selection
 

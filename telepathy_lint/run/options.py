@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from telepathy_lint.hints import Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Literal, NamedTuple
 
 Edits = Literal["none", "shown", "all"]
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from telepathy_lint.discovery.config import Config, ConfigError, Configs
 from telepathy_lint.discovery.walk import Found, Patterns
-from telepathy_lint.hints import TYPE_CHECKING
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.run.options import PLAIN, Task
 
 if TYPE_CHECKING:

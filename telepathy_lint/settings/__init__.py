@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from telepathy_lint.hints import Any, Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Any, Literal, NamedTuple
 from telepathy_lint.settings.selectors import Fixing
 
 FixStyle = Literal["loader", "inline"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from telepathy_lint.hints import TYPE_CHECKING
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.findings.violation import Fix, Safety

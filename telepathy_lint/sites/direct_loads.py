@@ -11,9 +11,8 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import Function
-from telepathy_lint.hints import TYPE_CHECKING
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites.loaded_classes import Callees, Loader
 from telepathy_lint.sites.pipelines import Pipelines
 from telepathy_lint.sites.site import Site

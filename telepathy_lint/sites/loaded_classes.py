@@ -9,8 +9,8 @@ from telepathy_lint.flow.bindings import default_of, dotted, parameters
 from telepathy_lint.flow.evaluate import Evaluator, Value
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context, Tree
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.named_tuple import NamedTuple
 from telepathy_lint.sites.site import Kind
 
 

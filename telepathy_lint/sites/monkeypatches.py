@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.uses import FUNCTIONS, Function
-from telepathy_lint.hints import TYPE_CHECKING
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.flow.file import File

@@ -11,8 +11,7 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import by_identity
-from telepathy_lint.hints import TYPE_CHECKING, Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, Literal, NamedTuple
 from telepathy_lint.source.text import Source
 
 if TYPE_CHECKING:

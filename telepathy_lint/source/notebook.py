@@ -15,8 +15,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from telepathy_lint.findings.violation import Edit, Span
-from telepathy_lint.hints import TYPE_CHECKING
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.source.magics import hide_magics, show_magics
 from telepathy_lint.source.notebook_json import Cell, JsonReader
 from telepathy_lint.source.text import Source, SourceError, parse

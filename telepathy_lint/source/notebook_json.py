@@ -6,8 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
-from telepathy_lint.hints import Any
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.source.text import SourceError
 
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 #: Where a line begins and ends, also in files whose lines end in "\\r\\n" or "\\r": `(?m)^` and `$` only know "\\n".
 LINE_START, LINE_END = r"(?:^|(?<=[\r\n]))", r"(?=[\r\n]|$)"

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from operator import itemgetter
 
-from telepathy_lint.hints import TYPE_CHECKING, Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, Literal, NamedTuple
 from telepathy_lint.source.text import Ranges, Source
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import cache
 from telepathy_lint.findings.result import FAILED_CODE, FAILED_NAME
 from telepathy_lint.findings.violation import Edit, Fix, Violation
 from telepathy_lint.fixes import apply as fixes
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Rule
 from telepathy_lint.source.text import Source
 from telepathy_lint.suppression.comments import (

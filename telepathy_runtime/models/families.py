@@ -10,8 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from telepathy_lint.hints import Any, Literal
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import Any, Literal, NamedTuple
 
 #: `pattern` matches the repository names of `organisation` that belong to the family; `members` lists all
 #: that exist, so a matching name that is not listed does not exist. Listed names do not need dimensions.

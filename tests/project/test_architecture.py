@@ -20,7 +20,7 @@ HEAVY = ("torch", "transformers", "accelerate", "numpy", "flake8", "telepathy_ru
 #: Every folder and module at the top of the two packages, lower ones first. What stands in one line may not import each other.
 LAYERS = {
     "telepathy_lint": (
-        ("_version", "named_tuple", "hints"),
+        ("_version", "hints"),
         ("findings",),
         ("settings", "source"),
         ("knowledge",),

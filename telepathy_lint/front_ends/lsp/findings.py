@@ -15,7 +15,7 @@ from telepathy_lint.findings.result import FAILED_CODE, failure
 from telepathy_lint.findings.violation import ORDER, Edit, Violation
 from telepathy_lint.front_ends.lsp.documents import NO_CELL, Buffer, lines_of
 from telepathy_lint.front_ends.lsp.settings import EditorSettings
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.output import rule_url
 from telepathy_lint.run.lint_file import crashed, unreadable
 from telepathy_lint.run.selection import FilePlan, Selection

@@ -8,7 +8,7 @@ from typing import Any
 
 from telepathy_lint import rules as registry
 from telepathy_lint.discovery.config import Config, ConfigError
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 SECTION = "telepathy-lint"
 #: Names of the editor's settings and the configuration keys they correspond to.

@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from telepathy_lint.findings.violation import Span
-from telepathy_lint.named_tuple import NamedTuple
+from telepathy_lint.hints import NamedTuple
 
 
 class Point(NamedTuple):
