@@ -55,7 +55,7 @@ def own_device(site: Site) -> int | None:
     LOCAL_RANK), and leaves the model on the CPU for FSDP.
     """
     argument = site.argument("device_map")
-    if argument is not None and any(map(_is_of_the_process, argument.values)):
+    if argument is not None and any(_is_of_the_process(value, site) for value in argument.values):
         return site.source.remember("device of the process", lambda: _put(site, _is_own_or_of_the_process))
     rest = site.source.once(_has_ranks)
     if not rest and not _may_stay_on_the_cpu(argument):
@@ -71,13 +71,15 @@ def device_named(site: Site) -> int | None:
     return site.source.remember("own device", lambda: _put(site, _is_own))
 
 
-def _is_of_the_process(value: Value) -> bool:
+def _is_of_the_process(value: Value, site: Site) -> bool:
     """Whether a map is a GPU that the script computes for each process."""
     node = value.node
     places = node.values if isinstance(node, ast.Dict) else [node] if isinstance(node, ast.JoinedStr) else []
+    if not places:
+        return False
     text = value.context.scope.tree.text
     pattern = _NUMBER
-    if _has_ranks(text) or _device_is_set(text):
+    if site.source.once(_has_ranks) or site.source.once(_device_is_set):
         pattern += f"|{_DEVICE_OF_THE_PROCESS}"
     for place in map(ast.unparse, places):
         names = "|".join(re.findall(r"[A-Za-z_]\w*", place))

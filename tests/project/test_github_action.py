@@ -157,6 +157,7 @@ def runner(tmp_path: Path, environment: dict[str, str]) -> Runner:
     return Runner(workspace, tmp_path, environment)
 
 
+@pytest.mark.slow
 def test_annotations_name_the_line_and_the_step_fails(runner: Runner) -> None:
     ran = runner.run()
     assert (ran.code, ran.outputs["exit-code"], ran.outputs["findings"]) == (1, "1", "1"), ran.log

@@ -78,6 +78,7 @@ def test_a_file_of_six_times_the_size_costs_about_six_times_as_much(
     assert large < 9 * small  # were each compared with all others, it would come near 36 times
 
 
+@pytest.mark.slow
 def test_a_notebook_that_imports_in_every_cell_is_fixed_at_a_cost_in_proportion() -> None:
     calls(notebook(1), FIX, "x.ipynb")
     small, large = (calls(notebook(count), FIX, "x.ipynb") for count in (100, 600))

@@ -156,7 +156,7 @@ def test_the_cost_of_many_loads_is_in_proportion() -> None:
     load = LOAD.split(b"\n", 1)
     result = lint_file(FilePlan("x.py", all_rules(), Settings()), load[0] + b"\n" + load[1] * 3000)
     assert len(result.violations) > 3000
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 10
 
 
 _CALL = b'AutoModel.from_pretrained("gpt2", device_map="cuda")'

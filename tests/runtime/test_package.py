@@ -99,11 +99,13 @@ def test_modules_stay_readable(path: Path) -> None:
     assert ast.get_docstring(tree), "a module says what it is for"
 
 
-#: The version, how a command's output may end, and, inside functions of one command, how scripts are read.
+#: The version, the names of `typing` for what the linter imports too, how a command's output may end, and, inside functions
+#: of one command, how scripts are read.
 SHARED = {
     "telepathy_lint._version.__version__",
     "telepathy_lint.output.streams",
     "telepathy_lint.source.text.SourceError",
+    *(f"telepathy_lint.hints.{name}" for name in ("TYPE_CHECKING", "Any", "Literal", "NamedTuple")),
     *(f"telepathy_lint.front_ends.training.{name}" for name in ("Call", "Said", "Training", "training_of")),
 }
 

@@ -98,8 +98,8 @@ def test_every_command_changes_what_it_says(
 
 def test_safe_fixes_come_first_and_what_breaks_comes_before_the_rest(tmp_path: Path) -> None:
     body = HEAD + "".join(f"m{n} = {load(device_map=AUTO)}" for n in range(3))
-    body += "moved = " + load(device_map=AUTO).strip() + "\nmoved.to('mps')\n"
-    found = audited(tmp_path, {"train.py": body})
+    moved = f"{HEAD}moved = {load(device_map=AUTO).strip()}\nmoved.to('mps')\n"
+    found = audited(tmp_path, {"train.py": body, "moved.py": moved})
     assert [(action.safety, action.codes) for action in found.actions][:2] == [
         ("safe", ("TLP101",)),
         ("unsafe", ("TLP106",)),

@@ -280,6 +280,7 @@ EDITS = st.lists(
 WAYS = [("concise", "."), ("full", "."), ("json", "."), ("full", "run.py"), ("concise", "pkg")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trusting", [pytest.param(False, id="hashes"), pytest.param(True, id="stamps", marks=pytest.mark.slow)]
 )
@@ -563,6 +564,7 @@ def test_a_full_disk_leaves_the_older_cache_as_it_was(lint: Any) -> None:
     assert set(os.listdir(CACHE)) == {".gitignore", "CACHEDIR.TAG", cache_file().name}
 
 
+@pytest.mark.slow
 def test_runs_at_once_and_killed_ones_leave_a_cache_that_works(lint: Any, here: Path) -> None:
     for number in range(60):
         write(f"m{number}.py", LOAD + f"# {number}\n")

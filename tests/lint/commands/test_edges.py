@@ -121,6 +121,7 @@ def test_standard_input_that_cannot_be_read(folder: Path) -> None:
     assert done.stderr == "telepathy-lint: error: standard input cannot be read: Bad file descriptor\n"
 
 
+@pytest.mark.slow
 def test_a_pipe_in_pieces_gets_everything(folder: Path) -> None:
     """A descriptor that another process has made non-blocking."""
     (folder / "many.py").write_text(BAD + 'm = AutoModel.from_pretrained("x", device_map="auto")\n' * 2000)

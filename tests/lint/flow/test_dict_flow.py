@@ -246,6 +246,7 @@ def calls(code: str) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_the_cost_of_a_join_does_not_grow_with_the_branches(kind: str) -> None:
     def code(n: int) -> str:

@@ -303,6 +303,7 @@ def test_any_architecture_is_traced_from_its_config(
     assert data["peak_bytes"] < states * 1.5 + 4 * logits
 
 
+@pytest.mark.slow
 def test_the_traced_length_is_the_planned_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(num_hidden_layers=2, max_position_embeddings=100_000, vocab_size=32000)

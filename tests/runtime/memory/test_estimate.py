@@ -217,6 +217,7 @@ def test_the_bridge_is_the_one_that_was_reviewed() -> None:
             assert bridge.params == sum(p.numel() for p in Perceiver(bridge).parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_id", "name"),
     [
