@@ -43,6 +43,8 @@ PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").
 PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "placed").iterdir())}
 #: Machines on which the programs of the default suite run, and those.
 QUICK_MACHINES = ("Mac",)
+#: The machines that the slow tests run every placed program on; `-m exhaustive` runs the others.
+USUAL = ("one GPU", "four GPUs", "torchrun", "FSDP")
 #: Under ZeRO-3, transformers refuses every device map, so no such program runs before its fix.
 LAUNCHED = tuple(
     name for name, machine in MACHINES.items() if machine.launcher.distributed and machine.sharding != "zero3"
@@ -221,8 +223,13 @@ def test_fixes_hold_on_another_machine(machine: str, once: Once) -> None:
     assert {name: broken(name, runs) for name in ran if broken(name, runs)} == {}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(machine, marks=pytest.mark.slow if machine in USUAL else pytest.mark.exhaustive)
+        for machine in MACHINES
+    ],
+)
 def test_fixes_hold_on_every_machine(machine: str, once: Once) -> None:
     runs = on_machine(machine, tuple(PLACED), once)
     ran = [name for name in runs.before if runs.before[name]["error"] is None]
@@ -255,7 +262,7 @@ def test_a_safe_fix_gives_each_process_of_an_unseen_launcher_a_gpu(machine: str,
         assert loaded == own, (name, style, loaded)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_placed_program_runs_somewhere_and_is_fixed_somewhere(once: Once) -> None:
     """Else the comparison above says nothing of it."""
     runs = [on_machine(machine, tuple(PLACED), once) for machine in MACHINES]
