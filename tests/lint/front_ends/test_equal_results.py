@@ -57,7 +57,6 @@ APPEARS = {
 }
 #: What goes away with the fix of another rule: the code, that rule, and why this is a fix.
 TOGETHER = {
-    ("TLP104", "TLP301"): "the corrected id is one for which every release picks SDPA",
     ("TLP104", "TLP107"): "use_flash_attention_2=True becomes an attn_implementation",
     ("TLP104", "TLP108"): "output_attentions=True gets attn_implementation='eager'",
     ("TLP108", "TLP103"): "FlashAttention beside float32, or a dtype that is no dtype: the new dtype fits",
