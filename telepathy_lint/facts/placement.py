@@ -26,9 +26,7 @@ _FIRST = ("cuda", "cuda:0")
 _STARTS = r"(?i)notebook_launcher|mp\.spawn|init_process_group|DataParallel|local_rank"
 _STARTING_LINE = rb"[!%][^\n\"]*(?:torchrun|accelerate launch|deepspeed|srun|mpirun|torch\.distributed)"
 #: Code that uses a model, beside its load.
-_USES = (
-    r"\.generate\(|Trainer\(|\(\*\*|\.device\b|backward\(|(?<!load_)[tT]okenizer\(|logits|hidden_states|\.eval\(\)|peft"
-)
+_USES = r"\.generate\(|Trainer\(|\(\*\*|\.device\b|backward\(|(?<!load_)[tT]okenizer\(|logits|hidden_states|\.eval\(\)|peft"
 #: Code that saves results; in a launcher, all processes would write the same file.
 _KEEPS_RESULTS = (
     r"json\.dump\(|pickle\.dump\(|torch\.save\(|np\.savez?\w*\(|savefig\(|csv\.(?:Dict)?[wW]riter\("

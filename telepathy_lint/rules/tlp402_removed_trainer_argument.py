@@ -3,10 +3,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.facts import removed as removed_names
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.knowledge.migration import Removed
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -47,19 +47,11 @@ class RemovedTrainerArgument(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        gone = removed_arguments(site.classes[0])
         if site.kind == "trainer_read":
-            if (
-                isinstance(site.node, ast.Attribute)
-                and site.node.attr in gone
-                and not depends_on_release(site)
-            ):
-                yield self.of_read(site, site.node, gone[site.node.attr], settings)
+            for node, removed in removed_names.read(site):
+                yield self.of_read(site, node, removed, settings)
             return
-        for argument in site.arguments.values():
-            removed = gone.get(argument.name)
-            if removed is None or argument.optional or depends_on_release(site):
-                continue
+        for argument, removed in removed_names.passed(site):
             said = (
                 f"{site.class_name} takes no {argument.name} since {removed.release}, and raises a TypeError"
             )
