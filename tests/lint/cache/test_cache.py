@@ -28,6 +28,7 @@ from tests.sampling import only
 
 ROOT = Path(__file__).parents[3]
 IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+GENERATES = "m.generate(1, temperature=0.5)\n"
 LOAD = f'{IMPORT}m = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")\n'
 BY_CONSTANT = (
     f'from common import MAP\n{IMPORT}m = AutoModelForCausalLM.from_pretrained("gpt2", device_map=MAP)\n'
@@ -186,15 +187,31 @@ def test_a_module_that_comes_to_import_the_file_is_seen(lint: Any) -> None:
     assert "TLP105" not in lint(*select)[1]
 
 
+def test_a_module_that_an_importer_uses_is_seen_too(lint: Any) -> None:
+    """The model may get to any module that its importers import, also to one that comes to generate later."""
+    write("models.py", f"{IMPORT}def load(name):\n    return AutoModelForCausalLM.from_pretrained(name)\n")
+    write("train.py", "import answers\nfrom models import load\nanswers.of(load('x'))\n")
+    write("answers.py", "def of(model):\n    return model.generate(1, do_sample=False)\n")
+    select = ("--select", "TLP105", "models.py")
+    assert "TLP105" not in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("answers.py", "def of(model):\n    return model.generate(1)\n")
+    assert "answers.py, line 2 generates without do_sample" in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("train.py", "from models import load\nload('x')\n")
+    assert "TLP105" not in lint(*select)[1]
+
+
 def test_only_files_that_rest_on_what_changed_are_parsed(lint: Any) -> None:
+    """Loads of which the file does not tell enough rest on the whole project; these generate in plain sight."""
     for number in range(5):
-        write(f"own{number}.py", LOAD)
-    write("run.py", BY_CONSTANT)
+        write(f"own{number}.py", LOAD + GENERATES)
+    write("run.py", BY_CONSTANT + GENERATES)
     write("common.py", 'MAP = "auto"\n')
     lint()
     write("common.py", 'MAP = "cpu"\n')
     assert parsed(lint) == 1
-    write("own3.py", LOAD + "\n")
+    write("own3.py", LOAD + GENERATES + "\n")
     assert parsed(lint) == 1
     write("aside.py", "x = 1\n")
     assert parsed(lint) == 0
