@@ -16,7 +16,8 @@ class MissingAttnImplementation(Rule):
     """A model is loaded without an attention implementation.
 
     transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
-    between releases (Gemma 2 gets SDPA from 4.57, which leaves out the soft-capping of its attention, and eager attention from 5.23). FlashAttention is never chosen automatically.
+    between releases: for Gemma 2, 4.57 picks SDPA, which leaves out the soft-capping of its attention, and 5.23 picks eager
+    attention. FlashAttention is never chosen automatically.
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
     all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
 

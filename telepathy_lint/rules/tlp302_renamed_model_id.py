@@ -27,13 +27,13 @@ class RenamedModelId(Rule):
 
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Meta-Llama-3.1-8B")
+        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Meta-Llama-3.1-8B", local_files_only=True)
 
     Good:
 
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B")
+        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B", local_files_only=True)
 
     Fix safety: the new id gives the same files, but a machine that is offline may have them in its cache only under the old
     id, and results and folders may be named after the old id.
