@@ -21,6 +21,10 @@ from telepathy_lint.sites.direct_loads import IDENTITY
 _QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
 
+#: A listed model that generates has few parameters up to this number.
+_FEW = 1_000_000_000
+
+
 def cost_of_float32(site: Site) -> str | None:
     """`28.4 GiB instead of 14.2 for Qwen2.5-7B`; None if the model is unknown."""
     if not site.generative or site.opaque or site.argument(*_QUANTIZED) is not None:
@@ -57,6 +61,12 @@ def ships_bfloat16(site: Site) -> bool:
     """Whether the checkpoint is known to be in bfloat16, so that its own dtype is the one that is asked for."""
     found = _size_of(site)
     return found is not None and found[2] == "bfloat16"
+
+
+def has_few_parameters(site: Site) -> bool:
+    """Whether a model that generates is known, and so small that another implementation makes little difference."""
+    found = _size_of(site) if site.generative else None
+    return found is not None and found[0] <= _FEW
 
 
 def is_light(site: Site) -> bool:
