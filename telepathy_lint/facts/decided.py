@@ -82,18 +82,29 @@ def _decision(site: Site) -> Decision:
     ]
     if any(not each.states and not each.spreads for _, each in found):
         return _judged(site, found)
-    modules = site.file.modules
-    connected = modules.connected(site.source.path) if modules is not None else None
-    if modules is not None and connected:
+    modules, alone = site.file.modules, True
+    if modules is not None:
+        connected = modules.connected(site.source.path)
+        if connected is not None:
+            alone = modules.is_alone(site.source.path)
+        else:
+            connected = _imported(site, modules)
+            alone = not connected
         found += _in_the_project(site, modules, connected)
     if found:
         return _judged(site, found)
-    alone = modules is None or connected is None or modules.is_alone(site.source.path)
     if not alone:
         return _SETTLED
     if site.source.once(_may_generate_unseen):
         return Decision(False)
     return _SETTLED if site.source.once(_computes) or _is_a_notebook_at_work(site) else Decision(False)
+
+
+def _imported(site: Site, modules: Modules) -> tuple[str, ...]:
+    """The modules beside a file in no project that it imports, if one of them uses a model."""
+    symbols = [symbol for _, symbol in site.file.uses.imports()]
+    paths = dict.fromkeys(path for symbol in symbols for path in modules.files(symbol, site.source.path))
+    return tuple(paths) if any(modules.told(path, _computes) for path in paths) else ()
 
 
 def _in_the_project(
@@ -150,10 +161,11 @@ def _where(site: Site, path: str | None, offset: int) -> str:
 
 
 def _id_with_penalty(site: Site) -> str | None:
-    """The id of the model, or one that the file names, if its checkpoint ships a repetition penalty."""
+    """The id of the model, or the first that the file names, if all of these ship a repetition penalty."""
     if site.model_id is not None:
         return site.model_id if ships_penalty(site.model_id) else None
-    return next(filter(ships_penalty, site.source.once(ids_in)), None)
+    ids = site.source.once(ids_in)
+    return ids[0] if ids and all(map(ships_penalty, ids)) else None
 
 
 def _states_elsewhere(site: Site) -> bool:
