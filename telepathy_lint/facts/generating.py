@@ -7,7 +7,9 @@ their words, so a call that states `do_sample` in any way counts as one that sta
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import islice
 
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.source.occurs import LINE_START
@@ -16,6 +18,8 @@ from telepathy_lint.source.occurs import LINE_START
 _LONG_STRINGS = r"(?s)\"\"\".*?\"\"\"|'''.*?'''"
 #: A line of the module itself, with the name that it defines; comments, decorators and closing brackets are none.
 _OUTER_LINE = rf"{LINE_START}(?:(?:async )?(?:def|class) (\w+)|\w)"
+#: More calls of one kind in a file are not looked at.
+_MOST_PLACES = 200
 #: Longer argument lists are cut off.
 _MOST_OF_A_CALL = 4_000
 #: Arguments that state how a call decodes: with them, or with a config, the checkpoint does not decide.
@@ -26,6 +30,8 @@ _SETTINGS = r"(?i)\*\*[^,)]*?(?:kwarg|gen_|generat|_args|param|config|cfg|settin
 #: Objects whose `generate` belongs to another library, or sends a request.
 _FOREIGN = r"(?i)(?:client|api|server|engine|vllm|openai|ollama|anthropic|gemini|agent|chain|diffus)\w*"
 _LIBRARIES = r"(?:from|import)[ ]+(?:vllm|openai|ollama|litellm|llama_cpp|ctransformers|sglang|text_generation|mlx_lm|cohere)\b"
+#: The object of a method, before the dot.
+_OWNER = r"([\w.]+)(?:\(\))?$"
 #: Names of variables for models, whose `generate` is transformers' own, even if the project defines one.
 _MODEL = r"(?i)(?:\w*model|\w*_lm|lm|hf_\w+|net|policy\w*|actor\w*|base|peft\w*|trainer|ppo_trainer)"
 #: Arguments of transformers' `generate`, which a wrapper's calls rarely have.
@@ -68,44 +74,46 @@ def generating(text: str) -> tuple[Generating, ...]:
     """The places in a text that generate with a model of transformers."""
     if "generate" not in text and "pipeline(" not in text and ".chat(" not in text:
         return ()
-    found = [*_generate_calls(text), *_handed_on(text), *_pipelines(text), *_chats(text)]
+    places = (_generate_calls(text), _handed_on(text), _pipelines(text), _chats(text))
+    found = [each for kind in places for each in islice(kind, _MOST_PLACES)]
     if not found:
         return ()
     told = [match.span() for match in re.finditer(_LONG_STRINGS, text)]
-    kept = [
-        each
-        for each in found
-        if not _is_a_comment(text, each.offset) and not any(start < each.offset < end for start, end in told)
-    ]
-    return tuple([each._replace(around=_around(text, each.offset)) for each in sorted(kept, key=_offset_of)])
+    starts = [start for start, _ in told]
+    outer = [(match.start(), match[1]) for match in re.finditer(_OUTER_LINE, text)]
+    lines = [start for start, _ in outer]
+    kept = []
+    for each in sorted(found, key=_offset_of):
+        before = bisect_left(starts, each.offset) - 1
+        if before >= 0 and each.offset < told[before][1]:
+            continue  # in a string
+        if not _is_a_comment(text, each.offset):
+            # The last line without indentation begins the definition around it.
+            at = bisect_right(lines, each.offset) - 1
+            kept.append(each._replace(around=outer[at][1] if at >= 0 else None))
+    return tuple(kept)
 
 
 def _offset_of(place: Generating) -> int:
     return place.offset
 
 
-def _around(text: str, offset: int) -> str | None:
-    """The definition of the module that contains an offset: the last line without indentation begins it."""
-    found = None
-    for match in re.finditer(_OUTER_LINE, text[:offset]):
-        found = match
-    return found[1] if found is not None else None
-
-
 def _generate_calls(text: str) -> Iterator[Generating]:
     others = re.search(_LIBRARIES, text) is not None
     wraps = "def generate(" in text
-    for match in re.finditer(r"([\w.]{0,80})(\(\))?\.generate\(", text):
-        last = match[1].rpartition(".")[2]
+    for match in re.finditer(r"\.generate\(", text):
+        owner = re.search(_OWNER, text[max(match.start() - 90, 0) : match.start()])
+        last = owner[1].rpartition(".")[2] if owner is not None else ""
         given = _arguments(text, match.end())
+        start = match.start() - (len(owner[0]) if owner is not None else 0)
         if re.fullmatch(_MODEL, last) is None:
             if last == "self" and wraps:
                 continue  # its body is another place
             if re.fullmatch(_FOREIGN, last) is not None or others:
                 continue
-        if _is_dropped(text, match.start(), given):
+        if _is_dropped(text, start, given):
             continue
-        yield _place(text, match.start(), given)._replace(own=_may_be_of_a_wrapper(given))
+        yield _place(text, start, given)._replace(own=_may_be_of_a_wrapper(given))
 
 
 def _may_be_of_a_wrapper(given: str) -> bool:
