@@ -171,7 +171,7 @@ def test_one_fact_is_one_finding() -> None:
     """TLP203 and TLP105 report the same fact, so both are only reported with `strict`."""
     code = source(
         "from transformers import AutoModelForCausalLM\n"
-        "model = AutoModelForCausalLM.from_pretrained('gpt2')\n"
+        "model = AutoModelForCausalLM.from_pretrained('acme/llm')\n"
         "model.generate(1)\n"
     )
 
