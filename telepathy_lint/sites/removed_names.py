@@ -36,16 +36,37 @@ def find(file: File) -> Iterator[Site]:
                         packages[each.asname or each.name] = each.name
                     elif is_gone(each.name):
                         yield _site(file, node, (each.name,))
+    for node in tree.visit(tree.lines_of(file.words.find("getattr"))) if packages else ():
+        if isinstance(node, ast.Call) and (looked_up := _looked_up(file, node, packages)):
+            yield _site(file, node, (looked_up,))
     for name, package in packages.items():
         for node in tree.visit(tree.lines_of(file.words.find(name))):
             if not isinstance(node, ast.Attribute) or isinstance(tree.parent.get(node), ast.Attribute):
                 continue
             written = dotted(node) or ""
+            if written == f"{name}._import_structure" and package == "transformers":
+                yield _site(file, node, (f"{package}.{node.attr}",))
+                continue
             symbol = f"{package}{written.removeprefix(name)}"
             if written.startswith(f"{name}.") and isinstance(node.ctx, ast.Load) and (part := _part(symbol)):
                 values = file.values.evaluate(_root(node), tree.context_of(node))
                 if all(value.kind == "symbol" and value.data == package for value in values):
                     yield _site(file, node, (part,))
+
+
+def _looked_up(file: File, node: ast.Call, packages: dict[str, str]) -> str:
+    """The dotted name that `getattr(transformers, "AdamW")` asks for, if it is gone; "" where it has another value for that case."""
+    if dotted(node.func) != "getattr" or len(node.args) != 2:
+        return ""
+    holder, given = node.args
+    if not isinstance(holder, ast.Name) or holder.id not in packages:
+        return ""
+    if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
+        return ""
+    values = file.values.evaluate(holder, file.tree.context_of(node))
+    symbol = f"{packages[holder.id]}.{given.value}"
+    known = all(value.kind == "symbol" and value.data == packages[holder.id] for value in values)
+    return symbol if known and is_gone(symbol) else ""
 
 
 def is_gone(symbol: str) -> bool:
