@@ -80,11 +80,34 @@ def removed_arguments(symbol: str) -> dict[str, Removed]:
 
 
 def moved_in_trl(symbol: str) -> tuple[Version, str] | None:
-    """For a trainer or config that trl no longer has: the release, and its module now ("" where it is gone)."""
+    """For a name or module that trl no longer has: the release, and the module of a trainer or config now ("" where it is gone)."""
     from telepathy_lint.knowledge.migration_moves import TRL_MOVED
+    from telepathy_lint.knowledge.trl_names import TRL_MODULES, TRL_NAMES
 
     package, name = symbol.partition(".")[0], symbol.rpartition(".")[2]
-    return TRL_MOVED.get(name) if package == "trl" and ".experimental" not in symbol else None
+    if package != "trl" or ".experimental" in symbol:
+        return None
+    if name in TRL_NAMES:
+        return TRL_NAMES[name][0], ""
+    for module, version in TRL_MODULES.items():
+        if symbol == module or symbol.startswith(f"{module}."):
+            return version, ""
+    return TRL_MOVED.get(name)
+
+
+#: Names of peft that are gone -> the release that lacks them (0.10 or one that was read after it), and the name now.
+PEFT_NAMES = {
+    "prepare_model_for_int8_training": ((0, 10), "prepare_model_for_kbit_training"),
+    "BoneConfig": ((0, 21), "MissConfig"),
+    "BoneModel": ((0, 21), "MissModel"),
+}
+
+
+def instead_in_trl(name: str) -> str:
+    """What to do where trl no longer has a name; "" where nothing takes its place."""
+    from telepathy_lint.knowledge.trl_names import TRL_NAMES
+
+    return TRL_NAMES[name][1] if name in TRL_NAMES else ""
 
 
 @cache
@@ -105,7 +128,7 @@ def renamed_class(name: str) -> str | None:
     """The class that takes the place of a removed one and does the same."""
     from telepathy_lint.knowledge.migration_moves import RENAMED
 
-    return RENAMED.get(name)
+    return PEFT_NAMES[name][1] if name == "prepare_model_for_int8_training" else RENAMED.get(name)
 
 
 def removed_since(dotted: str) -> Version | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
@@ -9,6 +10,8 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.load_arguments import OLD_CLASSES
 from telepathy_lint.knowledge.migration import (
     MOVED,
+    PEFT_NAMES,
+    instead_in_trl,
     is_of_another_framework,
     moved_in_trl,
     named,
@@ -21,7 +24,7 @@ from telepathy_lint.sites import Site
 
 
 class RemovedName(Rule):
-    """A class, function or module is imported that transformers or trl no longer have.
+    """A class, function or module is imported that transformers, trl or peft no longer have.
 
     The import raises an ImportError, an attribute of the package an AttributeError. Gone are the classes for TensorFlow and
     Flax (`TF...`, `Flax...`), feature extractors that are image processors now, `AdamW` (since 4.50), the agents, old caches,
@@ -88,6 +91,10 @@ class RemovedName(Rule):
         alias = next((each for each in site.node.names if each.name == name), None)
         if alias is None or site.file.words.find(new):
             return None
+        if name == "prepare_model_for_int8_training" and re.search(
+            "layer_norm_names|output_embedding_layer", source.text
+        ):
+            return None  # what it took besides
         if alias.asname is None and (
             len(site.file.tree.top.bindings.get(name, ())) != 1 or site.context.scope.is_function
         ):
@@ -104,12 +111,16 @@ class RemovedName(Rule):
 def _said(symbol: str, name: str) -> str:
     """What became of a name."""
     package = symbol.partition(".")[0]
+    if package == "peft":
+        version, new_name = PEFT_NAMES[name]
+        return f"peft {named(version)} and later have no {name}: the name is {new_name}"
     if package == "trl":
         moved = moved_in_trl(symbol)
         assert moved is not None
         version, module = moved
         said = f"trl {named(version)} and later have no {name}"
-        return f"{said}: it is in {module}" if module else said
+        advice = f"it is in {module}" if module else instead_in_trl(name)
+        return f"{said}: {advice}" if advice else said
     if name == "_import_structure":
         return "transformers._import_structure lists no models since 4.52, and raises a KeyError: leave the check out"
     since = removed_since(symbol)

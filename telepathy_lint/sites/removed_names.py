@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
-from telepathy_lint.knowledge.migration import moved_in_trl, removed_since
+from telepathy_lint.knowledge.migration import PEFT_NAMES, moved_in_trl, removed_since
 from telepathy_lint.sites.site import Site
 
-_PACKAGES = ("transformers", "trl")
+_PACKAGES = ("transformers", "trl", "peft")
 
 
 def find(file: File) -> Iterator[Site]:
@@ -70,7 +70,9 @@ def _looked_up(file: File, node: ast.Call, packages: dict[str, str]) -> str:
 
 
 def is_gone(symbol: str) -> bool:
-    """Whether a dotted name of transformers or trl is in no newest release."""
+    """Whether a dotted name of transformers, trl or peft is in no newest release."""
+    if symbol.startswith("peft."):
+        return symbol.rpartition(".")[2] in PEFT_NAMES
     return (removed_since(symbol) if symbol.startswith("transformers.") else moved_in_trl(symbol)) is not None
 
 
