@@ -38,7 +38,7 @@ def find(file: File) -> Iterator[Site]:
                 yield _site("config_write", file, node, "config")
         elif isinstance(node.ctx, ast.Load):
             if node.attr in METHODS:
-                if isinstance(tree.parent.get(node), ast.Call) and not file.uses.methods(node.attr):
+                if isinstance(tree.parent.get(node), ast.Call) and _is_method(file, node, context):
                     yield _site("model_read", file, node, "method")
             elif node.attr in MODEL_ATTRIBUTES and _model_lacks(file, node, context):
                 yield _site("model_read", file, node, "model")
@@ -47,6 +47,24 @@ def find(file: File) -> Iterator[Site]:
     for node in tree.visit(tree.lines_of(file.words.find("past_key_values"))):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_cache(file, node):
             yield _site("model_read", file, node, "cache")
+
+
+def _is_method(file: File, node: ast.Attribute, context: Context) -> bool:
+    """Whether a method with an unusual name is that of a cache or processor of transformers."""
+    if file.uses.methods(node.attr):
+        return False
+    if node.attr == "from_legacy_cache":
+        values = file.values.evaluate(node.value, context)
+        if values and all(
+            value.kind == "symbol" and str(value.data).startswith("transformers.") for value in values
+        ):
+            return True
+        makers = file.objects.makers(node.value, context)
+        return bool(makers) and all(
+            isinstance(maker, ast.Call) and last(dotted(maker.func) or "") in ("DynamicCache", "EncoderDecoderCache")
+            for maker in makers
+        )
+    return re.search(r"(?i)cache|past|kv|key_values|processor", last(dotted(node.value) or "")) is not None
 
 
 def _model_lacks(file: File, node: ast.Attribute, context: Context) -> bool:

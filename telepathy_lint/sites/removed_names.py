@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted
@@ -11,6 +12,8 @@ from telepathy_lint.knowledge.migration import PEFT_NAMES, moved_in_trl, removed
 from telepathy_lint.sites.site import Site
 
 _PACKAGES = ("transformers", "trl", "peft")
+#: Paths of modules of these packages.
+_OWN = r"/(?:src/transformers|trl/(?:trainer|models|extras|environment|scripts)|src/peft)/"
 
 
 def find(file: File) -> Iterator[Site]:
@@ -18,6 +21,8 @@ def find(file: File) -> Iterator[Site]:
     if not any(package in file.tree.text for package in _PACKAGES):
         return
     tree = file.tree
+    if re.search(_OWN, f"/{file.source.path}".replace("\\", "/")):
+        return  # a copy of the package imports itself
     packages: dict[str, str] = {}
     for node in tree.visit(tree.lines_of(file.words.find("import"))):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
