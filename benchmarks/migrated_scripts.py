@@ -130,9 +130,22 @@ def migrate(folder: Path, drawn: Sequence[Script], to: str, trl: str) -> list[li
     return left
 
 
-def run(texts: Sequence[str], folder: Path, beside: Sequence[str]) -> list[Outcome]:
-    """What each script does, on the transformers that is found beside."""
-    folder.mkdir(parents=True, exist_ok=True)
+def run(texts: Sequence[str], folder: Path, beside: Sequence[str], again: bool) -> list[Outcome]:
+    """What each script does, on the transformers that is found beside; read from the last run unless it is to be run again."""
+    path = folder / "outcomes.jsonl"
+    if again or not path.exists():
+        path.write_text(_printed(texts, folder, beside), encoding="utf-8")
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        read = json.loads(line)
+        statements = {key: tuple(rest) for key, *rest in read.get("statements", ())}
+        found.append(Outcome(read["version"], statements, read.get("crash")))  # type: ignore[arg-type]
+    if len(found) != len(texts):
+        raise SystemExit(f"the run in {folder} ended early; see {folder / 'errors'}")
+    return found
+
+
+def _printed(texts: Sequence[str], folder: Path, beside: Sequence[str]) -> str:
     jobs = "".join(json.dumps({"id": number, "text": text}) + "\n" for number, text in enumerate(texts))
     environment = {
         "HOME": str(folder),
@@ -145,15 +158,7 @@ def run(texts: Sequence[str], folder: Path, beside: Sequence[str]) -> list[Outco
             [sys.executable, "-W", "ignore", str(HERE / "run_whole_script.py"), str(folder.parent / "store"), str(folder)],
             input=jobs, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=folder,
         )  # fmt: skip
-    (folder / "outcomes.jsonl").write_text(done.stdout, encoding="utf-8")
-    found = []
-    for line in done.stdout.splitlines():
-        read = json.loads(line)
-        statements = {key: tuple(rest) for key, *rest in read.get("statements", ())}
-        found.append(Outcome(read["version"], statements, read.get("crash")))  # type: ignore[arg-type]
-    if len(found) != len(texts):
-        raise SystemExit(f"the run in {folder} ended early; see {folder / 'errors'}")
-    return found
+    return done.stdout
 
 
 # ---- what came of it
@@ -241,6 +246,11 @@ def said(drawn: Sequence[Script], compared: Sequence[Compared], old: Sequence[Se
             yield f"  DIFFERS {key} line {now[0]}: {str(changes)[:300]} {str(previous[3])[:150]} -> {str(now[3])[:150]}"
 
 
+def folder(keep: Path, name: str) -> Path:
+    (keep / name).mkdir(parents=True, exist_ok=True)
+    return keep / name
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -252,6 +262,9 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--only")
+    parser.add_argument(
+        "--reuse", action="store_true", help="run only what is migrated again; --keep has the rest"
+    )
     parser.add_argument("--to", default="5.24")
     parser.add_argument("--trl", default="1.16")
     options = parser.parse_args()
@@ -268,9 +281,9 @@ def main() -> int:
     old = []
     for given in options.old:
         name, _, where = given.partition("=")
-        old.append(run(texts, keep / f"old-{name}", where.split(os.pathsep)))
-    before = run(texts, keep / "new-before", [])
-    after = run(new_texts, keep / "new-after", [])
+        old.append(run(texts, folder(keep, f"old-{name}"), where.split(os.pathsep), not options.reuse))
+    before = run(texts, folder(keep, "new-before"), [], not options.reuse)
+    after = run(new_texts, folder(keep, "new-after"), [], True)
     compared = [
         compare(
             [each[number] for each in old], before[number], after[number], new_texts[number], left[number]

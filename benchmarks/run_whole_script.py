@@ -313,7 +313,7 @@ def main() -> None:
     import logging
     import warnings
 
-    import script_values
+    import script_libraries
     import torch
     import transformers
 
@@ -321,7 +321,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)
-    script_values.install(store)
+    script_libraries.install(store)
     sys.argv = ["script.py"]
     argparse.ArgumentParser.exit = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     out, sys.stdout = sys.stdout, sys.stderr

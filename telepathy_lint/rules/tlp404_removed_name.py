@@ -66,7 +66,9 @@ class RemovedName(Rule):
                 continue  # its loads are reported, and with them the import goes
             where: ast.AST = site.node
             if isinstance(site.node, (ast.Import, ast.ImportFrom)):
-                where = next((each for each in site.node.names if symbol.endswith(each.name)), site.node)
+                where = next(
+                    (each for each in site.node.names if f".{symbol}".endswith(f".{each.name}")), site.node
+                )
             start = site.source.start_of(where)  # type: ignore[arg-type]
             end = site.source.end_of(where)  # type: ignore[arg-type]
             yield site.at((start, end), _said(symbol, name), fix=self.repair(site, symbol, settings))

@@ -39,7 +39,8 @@ class RemovedGeneration(Rule):
         print(model.generate(num_beams=4))
 
     Fix safety: where the project allows transformers 4, the fix of a setting in `model.config` is unsafe. One setting in the generation
-    config makes 4 look there for all of them.
+    config makes 4 look there for all of them. It is unsafe as well if the file does not show that the model generates: other models have
+    no generation config.
     """
 
     meta = Meta(
@@ -89,10 +90,33 @@ class RemovedGeneration(Rule):
         start = end - len("config")
         if site.source.text[start:end] != "config":
             return None
+        generates = _generates(site, config.value)
+        if generates is False:
+            return None  # it has no generation config
         # In 4, one setting of a generation config makes generate look there for all of them.
-        safe = settings.target_version is not None and settings.target_version >= (5, 0)
+        safe = generates and settings.target_version is not None and settings.target_version >= (5, 0)
         change = Change(texts=((start, end, "generation_config"),))
         return Repair("safe" if safe else "unsafe", "set it in generation_config", change)
+
+
+def _generates(site: Site, model: ast.expr) -> bool | None:
+    """Whether a model generates text; None where that cannot be told."""
+    from telepathy_lint.flow.bindings import dotted
+    from telepathy_lint.sites.loads import loads_of
+
+    found = loads_of(site.file, model, site.context, "model")
+    if found:
+        return all(load.generative for load in found)
+    makers = site.file.objects.makers(model, site.context)
+    called = [dotted(maker.func) or "" for maker in makers if isinstance(maker, ast.Call)]
+    generating = (
+        "EncoderDecoderModel",
+        "ForCausalLM",
+        "LMHeadModel",
+        "ForConditionalGeneration",
+        "Seq2SeqLM",
+    )
+    return True if called and all(any(name in each for name in generating) for each in called) else None
 
 
 def _is_contrastive(site: Site) -> bool:

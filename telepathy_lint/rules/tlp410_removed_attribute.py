@@ -98,4 +98,14 @@ class RemovedAttribute(Rule):
             or (gone.since > (4, 46) and (lowest is None or lowest < gone.since))
         ):
             return None
+        if "." in gone.new and not _is_itself(site, node):
+            return None  # the `model` of an adapter's model is the whole one
         return Repair("safe", f"read {gone.new}", Change(texts=((start, end, gone.new),)))
+
+
+def _is_itself(site: Site, node: ast.Attribute) -> bool:
+    """Whether an object is what was loaded, and nothing around it."""
+    from telepathy_lint.flow.objects import IS_ITSELF
+    from telepathy_lint.sites.loads import loads_of
+
+    return bool(loads_of(site.file, node.value, site.context, "model", policy=IS_ITSELF))

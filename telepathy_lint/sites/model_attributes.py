@@ -61,7 +61,8 @@ def _is_method(file: File, node: ast.Attribute, context: Context) -> bool:
             return True
         makers = file.objects.makers(node.value, context)
         return bool(makers) and all(
-            isinstance(maker, ast.Call) and last(dotted(maker.func) or "") in ("DynamicCache", "EncoderDecoderCache")
+            isinstance(maker, ast.Call)
+            and last(dotted(maker.func) or "") in ("DynamicCache", "EncoderDecoderCache")
             for maker in makers
         )
     return re.search(r"(?i)cache|past|kv|key_values|processor", last(dotted(node.value) or "")) is not None

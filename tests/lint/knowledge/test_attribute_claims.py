@@ -28,7 +28,9 @@ FIVE = VERSION >= (5, 0)
 
 
 def model() -> Any:
-    config = transformers.GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=16, bos_token_id=1, eos_token_id=2)
+    config = transformers.GPT2Config(
+        n_embd=8, n_layer=1, n_head=2, vocab_size=16, bos_token_id=1, eos_token_id=2
+    )
     return transformers.GPT2LMHeadModel(config)
 
 
@@ -36,7 +38,9 @@ def model() -> Any:
 def test_classes_lack_what_is_gone_and_had_it_before(name: str) -> None:
     if not FIVE and VERSION < (4, 52):
         pytest.skip("some of the classes are newer")
-    found = [getattr(transformers, each, None) for each in MODEL_ATTRIBUTES[name].classes or {"GPT2LMHeadModel"}]
+    found = [
+        getattr(transformers, each, None) for each in MODEL_ATTRIBUTES[name].classes or {"GPT2LMHeadModel"}
+    ]
     known = [each for each in found if each is not None]
     # Speech models have one kind of head more or less.
     assert len(known) > len(found) / 2
@@ -44,7 +48,9 @@ def test_classes_lack_what_is_gone_and_had_it_before(name: str) -> None:
         assert hasattr(cls, name) != FIVE, cls
 
 
-@pytest.mark.parametrize(("name", "gone"), [(n, g) for n, g in MODEL_ATTRIBUTES.items() if g.new and "." not in g.new])
+@pytest.mark.parametrize(
+    ("name", "gone"), [(n, g) for n, g in MODEL_ATTRIBUTES.items() if g.new and "." not in g.new]
+)
 def test_the_new_name_is_there(name: str, gone: Any) -> None:
     known = [cls for each in gone.classes if (cls := getattr(transformers, each, None)) is not None]
     assert all(hasattr(cls, gone.new) for cls in known)
@@ -53,10 +59,18 @@ def test_the_new_name_is_there(name: str, gone: Any) -> None:
 def test_the_parts_of_a_model_are_those_of_its_base() -> None:
     if VERSION < (4, 52):
         pytest.skip("they moved in 4.52")
-    text = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 16}
+    text = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 16,
+    }
     seen = {key: text[key] for key in text if key != "vocab_size"} | {"image_size": 4, "patch_size": 2}
     config = transformers.LlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(**seen), text_config=transformers.LlamaConfig(**text), image_token_index=3
+        vision_config=transformers.CLIPVisionConfig(**seen),
+        text_config=transformers.LlamaConfig(**text),
+        image_token_index=3,
     )
     made = transformers.LlavaForConditionalGeneration(config)
     for name in ("vision_tower", "multi_modal_projector", "language_model"):
@@ -88,7 +102,9 @@ def test_a_config_has_no_base_of_its_positions() -> None:
 
 
 @pytest.mark.parametrize("name", ["max_length", "num_beams", "no_repeat_ngram_size", "repetition_penalty"])
-def test_a_setting_in_the_config_raises_in_5_and_not_in_the_generation_config(name: str, tmp_path: Any) -> None:
+def test_a_setting_in_the_config_raises_in_5_and_not_in_the_generation_config(
+    name: str, tmp_path: Any
+) -> None:
     ids = torch.tensor([[3, 4]])
     made = model()
     value = 1.5 if name.endswith("penalty") else 3
