@@ -91,6 +91,32 @@ SHAPES: dict[str, tuple[str, set[int]]] = {
         "try:\n    cfg = {'device_map': 'auto'}\nexcept Error as cfg:\n    pass\nAutoModel.from_pretrained('x', **cfg)\n",
         set(),
     ),
+    "a function that writes over what its caller passes": (
+        "def get(name, **kw):\n    kw['device_map'] = pick()\n    return AutoModel.from_pretrained(name, **kw)\n"
+        "get('x', device_map='auto')\n",
+        set(),
+    ),
+    "a function that may write over what its caller passes": (
+        "def get(name, **kw):\n    if maybe():\n        kw['device_map'] = pick()\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', device_map='auto')\n",
+        set(),
+    ),
+    "a function that may write another map": (
+        "def get(name, **kw):\n    if maybe():\n        kw['device_map'] = 'balanced'\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', device_map='auto')\nget('x')\n",
+        {5},
+    ),
+    "a function that may take out what its caller passes": (
+        "def get(name, **kw):\n    if maybe():\n        kw.pop('device_map')\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', device_map='auto')\n",
+        set(),
+    ),
+    "a function that may add another argument": (
+        "def get(name, small, **kw):\n    if small:\n        return AutoModel.from_pretrained(name, **kw)\n"
+        "    if maybe():\n        kw['trust_remote_code'] = True\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', True, device_map='auto')\n",
+        {7},
+    ),
     "each dict of a list": (
         "for cfg in [{'device_map': 'auto'}, {'revision': 'a'}]:\n    AutoModel.from_pretrained('x', **cfg)\n",
         {2},
