@@ -30,6 +30,7 @@ _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("tokenizer_uses", ("tokenizer_use",)),
     ("removed_names", ("removed_name",)),
     ("pipeline_tasks", ("pipeline_task",)),
+    ("pipeline_lengths", ("pipeline_call",)),
     ("savings", ("saving",)),
 )
 KINDS: frozenset[Kind] = frozenset(kind for _, kinds in _FINDERS for kind in kinds)

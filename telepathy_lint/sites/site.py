@@ -47,6 +47,7 @@ Kind = Literal[
     "tokenizer_use",
     "removed_name",
     "pipeline_task",
+    "pipeline_call",
     "saving",
 ]
 #: Kinds that load weights or a tokenizer; the rules about settings check only these.

@@ -157,3 +157,14 @@ def test_an_old_value_raises(name: str, value: str, tmp_path: Any) -> None:
     if since <= VERSION:
         with pytest.raises(ValueError, match=value):
             transformers.TrainingArguments(str(tmp_path), **{name: value})
+
+
+def test_a_pipeline_heeds_max_length_in_5_only(tmp_path: Any) -> None:
+    if VERSION < (4, 57):
+        pytest.skip("earlier releases heeded it, too")
+    from tests import checkpoints
+
+    checkpoints.build("llama", tmp_path, pad="present", dtype="float32")
+    write = transformers.pipeline("text-generation", model=str(tmp_path))
+    given = write("some words", max_length=40, eos_token_id=1, do_sample=False, return_tensors=True)
+    assert (len(given[0]["generated_token_ids"]) == 40) == FIVE
