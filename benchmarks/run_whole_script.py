@@ -27,6 +27,7 @@ import shutil
 import signal
 import socket
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,8 +219,10 @@ def run(text: str) -> list[list[Any]]:
     for refused in ("input", "exit", "quit", "breakpoint"):
         names[refused] = script_values.Nothing()
     names.update(__imported__=imported, __guess__=script_values.value, __Returned__=Returned)
-    space: dict[str, Any] = {"__name__": "__main__", "__file__": "script.py", "__builtins__": names}
-    sys.modules["__main__"].__dict__.update({"__file__": "script.py"})
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module  # where classes are looked up that a script defines
+    space = vars(module)
+    space.update({"__file__": "script.py", "__builtins__": names})
     found = []
     for key, stmt in statements(ast.parse(text)):
         script_values.LOGGED.clear()

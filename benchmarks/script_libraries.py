@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,14 @@ class Both:
 def install(store: Path) -> None:
     import datasets
     import torch
+    import torch.distributed.tensor
     import transformers
 
     store.mkdir(parents=True, exist_ok=True)
     if not (store / "tokenizer-padded").exists():
         stand_ins.save_tokenizers(store)
+        # Whether a pad token is set is no matter of the move.
+        shutil.copytree(store / "tokenizer-padded", store / "tokenizer", dirs_exist_ok=True)
     stand_ins.install(stand_ins.Models(store, dtype=torch.float32), leave=_left_out)
     datasets.load_dataset = datasets.load_from_disk = load_dataset
     _install_training(transformers)
@@ -129,7 +133,10 @@ def _install_training(transformers: Any) -> None:
                 setattr(self, name, small)
         defaults = type(self).__dataclass_fields__
         for name, given in list(vars(self).items()):
-            if isinstance(given, Nothing) and name in defaults:
+            unset = given is None and isinstance(
+                getattr(defaults.get(name), "default", None), (str, int, float)
+            )
+            if name in defaults and (isinstance(given, Nothing) or unset):
                 setattr(self, name, defaults[name].default)
         if re.search("bit|paged|bnb|galore|fused|apex", str(getattr(self, "optim", ""))):
             self.optim = "adamw_torch"
@@ -179,6 +186,9 @@ def _complete(owner: Any, transformers: Any) -> None:
     def complete(self: Any, *args: Any, **kwargs: Any) -> None:
         args = tuple(None if isinstance(each, Nothing) else each for each in args)
         kwargs = {name: None if isinstance(given, Nothing) else given for name, given in kwargs.items()}
+        given = args[1] if len(args) > 1 else kwargs.get("args")
+        if len(args) < 2 and given is not None and not isinstance(given, transformers.TrainingArguments):
+            kwargs["args"] = _config_of(owner, transformers)("out")
         if len(args) < 4 and not kwargs.get("train_dataset"):
             kwargs["train_dataset"] = (raw_splits() if raw else tokenized_splits())["train"]
         if kwargs.get("callbacks"):
@@ -186,6 +196,15 @@ def _complete(owner: Any, transformers: Any) -> None:
         made(self, *args, **kwargs)
 
     owner.__init__ = complete
+
+
+def _config_of(owner: Any, transformers: Any) -> Any:
+    """The class of a trainer's arguments."""
+    import importlib
+
+    name = owner.__name__.replace("Trainer", "Config")
+    of_trl = importlib.import_module("trl") if owner is not transformers.Trainer else None
+    return getattr(of_trl, name, None) or transformers.Seq2SeqTrainingArguments
 
 
 def _install_generation(transformers: Any) -> None:
