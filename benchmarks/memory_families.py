@@ -45,9 +45,9 @@ class Shape(NamedTuple):
 
 
 SHAPES = (
-    Shape(6, 1024, 2816, 16, 4, 50304),
-    Shape(8, 2048, 5504, 32, 8, 1024),
-    Shape(5, 768, 3072, 12, 12, 32000),
+    Shape(4, 1024, 2816, 16, 4, 50304),
+    Shape(4, 2048, 5504, 32, 8, 1024),
+    Shape(4, 768, 3072, 12, 12, 32000),
 )
 _GPT2 = {
     "hidden": "n_embd", "intermediate": "n_inner", "layers": "n_layer", "heads": "n_head", "vocab": "vocab_size",

@@ -13,8 +13,10 @@ from telepathy_runtime.memory.layers import (
     FAMILIES,
     attention_kept,
     attention_works,
+    autocast,
     dropout_kept,
     family,
+    form,
     has_mask,
     mlp_kept,
     mlp_works,
@@ -34,6 +36,7 @@ ARCHITECTURES = tuple(FAMILIES)
 class Block:
     """Bytes of one decoder layer; of the layer with a sliding window where some layers have one at work."""
 
+    copies: int  # of its matrices in 16 bits, under autocast: until its backward, with checkpointing in each forward
     saved: int  # kept from its forward to its backward
     every: int  # kept by all layers
     again: int  # kept after the forward that checkpointing repeats, in addition to its stored input
@@ -59,8 +62,10 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     whole = rest + attention_kept(spec, work, has_mask(work))
     saved = rest + attention_kept(spec, work, True) if slides else whole
     sliding = spec.sliding_layers if slides else 0
-    row = e * tokens * spec.hidden
+    row = (4 if autocast(work) else e) * tokens * spec.hidden
+    matrices = spec.mlp_params + spec.attention_params
     return Block(
+        copies=e * matrices * autocast(work),
         saved=saved,
         every=sliding * saved + (spec.layers - sliding) * whole,
         again=saved - row * (family(spec).norm == "layer"),
@@ -90,8 +95,6 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     """The properties of a model or a job without a closed form; empty if there are none."""
     if work.dtype == "float32":
         return "float32 weights"
-    if work.mixed_precision and work.shard != "fsdp":
-        return "autocast over float32 weights"
     if spec.stored_bytes and work.regime == "full":
         return "quantised weights, which take no gradients,"
     if spec.stored_bytes and spec.experts:
@@ -102,17 +105,24 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     odd = spec.counted and spec.architecture in READERS
     if (
         odd
-        or spec.architecture not in FAMILIES
+        or form(spec) not in FAMILIES
         or not spec.layers
         or bool(spec.experts) != bool(family(spec).experts)
     ):
         return spec.architecture or "a model known by its headers alone"
+    if autocast(work) and work.regime != "full":
+        return f"autocast over float32 weights in the regime {work.regime}"
+    if autocast(work) and (
+        family(spec).norm != "rms" or family(spec).head_norms or spec.experts or spec.dropout
+    ):
+        return f"autocast over float32 weights of {spec.architecture}"
     return ""
 
 
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the last norm keeps: its input in float32, and what the gradient of its scale needs."""
-    return norm_kept(spec, work) * bool(spec.final_norms)
+    copy = element_size(work.dtype) * work.tokens * spec.hidden * (work.regime == "full")
+    return (norm_kept(spec, work) + copy * autocast(work)) * bool(spec.final_norms)
 
 
 def norm_working(spec: ModelSpec, work: Workload) -> int:

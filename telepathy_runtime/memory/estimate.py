@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, norm_saved, norm_working
-from telepathy_runtime.memory.layers import FAMILIES, family, has_mask, repeats_keys
+from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
 COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
@@ -97,7 +98,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 def _as_run(spec: ModelSpec, work: Workload) -> Workload:
     """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa."""
     run = work.as_run()
-    how = FAMILIES.get(spec.architecture)
+    how = FAMILIES.get(form(spec))
     return run.but(attn="eager") if how is not None and not how.sdpa and run.attn == "sdpa" else run
 
 
@@ -109,7 +110,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     cached = work.use_cache and work.keep_outputs and not work.checkpointing
     cache = _first_cache(divided(spec, work), work) if cached else 0
     final_norm = norm_saved(spec, work)
-    row = e * tokens * spec.hidden
+    mixed = autocast(work)
+    row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
     # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer.
@@ -126,7 +128,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     activations = stored + final_norm + hidden + given + layer.mask * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
-    head = spec.embedding_params * e * full
+    head = spec.embedding_params * (4 if mixed else e) * full
+    # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
+    head_copy = e * spec.embedding_params * mixed
+    copies = layers * layer.copies * (full or not work.checkpointing) + head_copy
+    left = 0 if work.checkpointing else layers * layer.copies
     beside = held.root + held.bucket
     tables = head * (not work.opt_in_backward)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
@@ -143,7 +149,9 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     else:
         # Gradients of all layers but the first: while all its saved tensors are alive, its gradients do not
         # exist yet.
-        later = held.gradients - full * e * (spec.layer_params + spec.learned_positions * spec.hidden)
+        later = held.gradients - full * (4 if mixed else e) * (
+            spec.layer_params + spec.learned_positions * spec.hidden
+        )
         later -= head * (not spec.tied)
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
@@ -153,27 +161,27 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + row * (not full),
+            kv_cache=cache, transient=beside + copies + row * (not full),
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
-            transient=beside,
+            transient=beside + left + head_copy,
         ),
         Instant(
             "head, backward", **base, gradients=before + head, activations=activations, logits=kept + logits.gradient,
-            transient=beside + max(row, int(each * head)),
+            transient=beside + left + 2 * head_copy + max(row, int(each * head)),
         ),
         Instant(
             "final norm, backward", **base, gradients=max(before, tables), logits=kept, activations=activations,
-            transient=beside + norm_working(spec, work),
+            transient=beside + left + norm_working(spec, work),
         ),
         Instant(
             "last layer, backward", **base, gradients=max(before, tables), logits=kept,
-            activations=activations - final_norm + recomputed, transient=at_work + 2 * held.unit,
+            activations=activations - final_norm + recomputed, transient=at_work + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
-            gradients=max(later, before), transient=at_work + held.unit,
+            gradients=max(later, before), transient=at_work + held.unit + layer.copies,
         ),
         Instant(
             "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,
@@ -254,6 +262,10 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
     notes = dtype_note(spec, work)
     if _as_run(spec, work).attn != work.attn:
         notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
+    if spec.architecture in VISION:
+        notes.append(
+            "text alone: an image counts as its tokens; what the vision tower keeps, if it is trained, is not counted"
+        )
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
 
@@ -44,6 +45,10 @@ FAMILIES = {
     "mistral": Family(),
     "qwen2": Family(),
     "qwen3": Family(head_norms="head"),
+    "qwen2_vl": Family(),
+    "qwen2_vl_text": Family(),
+    "qwen2_5_vl": Family(),
+    "qwen2_5_vl_text": Family(),
     "smollm3": Family(),
     "granite": Family(logit_steps=1),
     "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole"),
@@ -75,9 +80,19 @@ FAMILIES = {
 _ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2, False), "relu": (1, True)}
 
 
+def autocast(work: Workload) -> bool:
+    """Whether the forward runs in 16 bits over float32 weights; FSDP casts its shards itself and does not need it."""
+    return work.mixed_precision and work.shard != "fsdp"
+
+
 def family(spec: ModelSpec) -> Family:
-    """The facts of a model's architecture. Raises KeyError if it has no closed form."""
-    return FAMILIES[spec.architecture]
+    """The facts of a model's architecture, or of its text part. Raises KeyError if it has no closed form."""
+    return FAMILIES[form(spec)]
+
+
+def form(spec: ModelSpec) -> str:
+    """The name under which a model's layers are in the table, if they are."""
+    return spec.text if spec.text and spec.architecture in VISION else spec.architecture
 
 
 def norm_kept(spec: ModelSpec, work: Workload, feeds: bool = True) -> int:
@@ -88,6 +103,10 @@ def norm_kept(spec: ModelSpec, work: Workload, feeds: bool = True) -> int:
     """
     e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
     kind, output = family(spec).norm, feeds * full * e * row
+    if autocast(
+        work
+    ):  # the stream is float32, and so is the norm's output, of which each matrix keeps its own copy
+        return 4 * row + 4 * work.tokens + full * 4 * row
     if kind == "layer":
         return e * row + 8 * work.tokens + output
     if kind == "cohere":
@@ -106,6 +125,8 @@ def norms_kept(spec: ModelSpec, work: Workload) -> int:
         total += 2 * full * e * tokens * spec.hidden
     if how.norm == "layer" and how.parallel and how.before > 1:
         total -= (how.before - 1) * e * tokens * spec.hidden
+    if autocast(work):
+        total += (3 + 1 + spec.gated_mlp) * full * e * tokens * spec.hidden
     if how.head_norms:
         q, kv = spec.query_dim, spec.kv_dim
         rows = spec.heads + spec.kv_heads if how.head_norms == "head" else 2
@@ -120,14 +141,15 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     e, tokens = element_size(work.dtype), work.tokens
     q, kv = spec.query_dim, spec.kv_dim
     cached = work.use_cache and not work.checkpointing
-    repeated = repeats_keys(work, masked) and kv != q
+    # One head is repeated as a view, of which only the products of eager attention make a copy.
+    repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
     trained_out = work.regime == "full" or (work.regime == "lora" and "o_proj" in work.lora_targets)
     number, share = how.tables
     keys = 2 * e * tokens * (q if repeated else kv) + int(number * share * e * work.seq_len * spec.head_dim)
     if repeated and cached:
         keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
-    if how.fused_qkv and work.attn != "eager":
-        # The cache copies keys and values. Queries that are not rotated, and values that are neither copied nor
+    if how.fused_qkv and (work.attn != "eager" or work.batch == 1):
+        # The cache copies keys and values, and so does a product over several sequences. Queries that are not rotated, and values that are neither copied nor
         # repeated, are views of the whole matrix' output.
         if not how.rotary:
             keys += 2 * e * tokens * kv * cached
@@ -137,7 +159,8 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     if work.attn == "eager":
         # The softmax, and the probabilities in the model's dtype; the output is saved only for o_proj.
         softmax = 0 if how.half_softmax else 4
-        dropped = (1 + e) * spec.attention_dropout
+        # Dropout keeps a mask; what it drops from is kept only as the softmax itself.
+        dropped = (1 + e * how.half_softmax) * spec.attention_dropout
         steps = e * spec.attention_softcap
         if how.float_scores:
             keys += (4 - e) * tokens * (q + kv)
@@ -158,6 +181,7 @@ def attention_works(spec: ModelSpec, work: Workload) -> int:
     how, e, full = family(spec), element_size(work.dtype), work.regime == "full"
     pairs = work.batch * spec.heads * work.seq_len**2
     gradients = 2 * e if how.half_softmax else 4 + 4 - e
+    gradients -= (1 + e * how.half_softmax) * spec.attention_dropout
     behind = full * e * (spec.mlp_params + spec.query_dim * spec.hidden)
     rows = e * work.tokens * ((2 - (not how.parallel)) * spec.hidden - full * spec.query_dim)
     freed = mlp_kept(spec, work) + norm_kept(spec, work) * (how.before > 1) + dropout_kept(spec, work)
@@ -176,12 +200,13 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
     if repeats_keys(work, masked) and kv != q:
         attention = e * tokens * ((2 + bool(how.before)) * h + 3 * q)
     elif not how.joined and not how.fused_qkv:
-        attention -= (1 + how.rotary) * e * tokens * h
+        attention -= e * tokens * (2 * kv if how.rotary else h)
     if how.joined and not how.tables[0]:
         attention += e * tokens * (q + 2 * kv * (kv != q))
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
-        attention += pairs * (2 * e if how.half_softmax else 8 + e) + 2 * e * tokens * h * how.half_softmax
+        attention += pairs * (2 * e if how.half_softmax else 8 + e)
+        attention += (1 + (work.batch > 1)) * e * tokens * h * how.half_softmax
     if how.head_norms:
         norm = max(norm, tokens * (e * ((1 + (how.norm == "rms32")) * h + q + 2 * kv) + 8 * q))
     return max(_mlp_works(spec, work), norm, attention)

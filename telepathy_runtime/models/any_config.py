@@ -49,7 +49,11 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     heads = found["heads"]
     found["kv_heads"] = found["kv_heads"] or (1 if text.get("multi_query") else heads)
     found["head_dim"] = found["head_dim"] or (found["hidden"] // heads if heads else 0)
-    fields: dict[str, Any] = found | {"tied": bool(config.get("tie_word_embeddings", False))}
+    kind = str(text.get("model_type") or config.get("model_type"))
+    tied = config.get("tie_word_embeddings")
+    fields: dict[str, Any] = found | {"tied": kind in _TIED if tied is None else bool(tied)}
+    if text is not config:
+        fields["text"] = kind
     if text.get("kv_lora_rank"):  # latent attention: transformers caches the keys and values it projects to
         fields["head_dim"] = _count(text, ("qk_nope_head_dim",)) + _count(text, ("qk_rope_head_dim",))
         fields["value_dim"] = _count(text, ("v_head_dim",))
@@ -57,6 +61,23 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     return fields | settings(config) | _cache(config, text, window, found["layers"])
 
 
+#: Architectures whose head is the embedding if the config does not say otherwise.
+_TIED = (
+    *("gemma", "gemma2", "gemma3_text", "smollm3", "cohere", "cohere2", "starcoder2", "bloom", "gpt_bigcode"),
+    *(
+        "falcon",
+        "bert",
+        "roberta",
+        "xlm-roberta",
+        "distilbert",
+        "electra",
+        "mpnet",
+        "whisper",
+        "bart",
+        "mbart",
+        "pegasus",
+    ),
+)
 #: Architectures whose feed-forward block has no gate.
 _PLAIN_MLP = (
     "starcoder2",

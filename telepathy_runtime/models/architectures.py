@@ -22,6 +22,10 @@ Fields = dict[str, Any]
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
+#: Architectures that read text and images, and generate text.
+VISION = ("llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3", "mistral3")
+
+
 class ConfigError(ValueError):
     """A config.json lacks a dimension or has a feature that cannot be counted."""
 
@@ -88,6 +92,8 @@ def _head_rows(config: Config) -> int | None:
     """
     name = next(iter(config.get("architectures") or ()), "")
     if not name or name.endswith(("ForCausalLM", "LMHeadModel", "T5ForConditionalGeneration")):
+        return None
+    if name.endswith("ForConditionalGeneration") and config.get("model_type") in VISION:
         return None
     if name.endswith("Model") and config.get("model_type") != "t5":
         return 0

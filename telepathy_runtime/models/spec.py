@@ -73,6 +73,7 @@ class ModelSpec:
     experts: int = 0  # in each layer, instead of one feed-forward block
     experts_per_token: int = 0
     shared_width: int = 0  # of an expert that reads every token
+    text: str = ""  # `model_type` of the text part of a model with several parts; all dimensions are its
     # Values without a formula: counted in the model that transformers builds, or in a checkpoint's headers.
     counted: int = 0  # all parameters, tied ones once
     stored_bytes: int = 0  # of quantised weights, which keep their stored form in any dtype

@@ -96,7 +96,8 @@ def test_a_layer_keeps_what_the_formula_says(model_type: str, regime: str) -> No
 
 
 def test_every_family_with_a_closed_form_is_tested() -> None:
-    assert set(FORMS) - set(FAMILIES) == {"glm", "qwen2_moe", "olmoe"}
+    text = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"}
+    assert set(FORMS) - set(FAMILIES) == {"glm", "qwen2_moe", "olmoe"} | text
     assert set(FAMILIES) <= set(FORMS)
 
 
@@ -125,6 +126,34 @@ def held_out() -> list[Any]:
             )
         )
     return cases
+
+
+TEXT = {
+    "hidden_size": 640, "intermediate_size": 1728, "num_hidden_layers": 8, "num_attention_heads": 5, "vocab_size": 9000,
+    "num_key_value_heads": 1, "head_dim": 128, "max_position_embeddings": 4096,
+}  # fmt: skip
+TOWER = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+SEEING: dict[str, dict[str, Any]] = {
+    "llava": {
+        "text_config": {"model_type": "llama"} | TEXT,
+        "vision_config": {"model_type": "clip_vision_model"} | TOWER,
+    },
+    "qwen2_5_vl": {
+        "text_config": TEXT,
+        "vision_config": {"depth": 2, "hidden_size": 64, "num_heads": 4, "out_hidden_size": 640},
+    },
+    "gemma3": {"text_config": TEXT | {"sliding_window": 512}, "vision_config": TOWER},
+}
+
+
+@pytest.mark.parametrize("model_type", SEEING)
+def test_the_text_side_of_a_model_with_vision(model_type: str, tmp_path: Any) -> None:
+    has(model_type)
+    config = transformers.AutoConfig.for_model(model_type, **SEEING[model_type])
+    for how in ({}, {"regime": "full", "keep_outputs": False}):
+        work = Workload(batch=2, seq_len=700, transformers=transformers.__version__, **how)
+        assert abs(error(config, work)) < 0.01
+    assert any("text alone" in note for note in estimate(spec_of(config), work).notes)
 
 
 @pytest.mark.slow
