@@ -87,6 +87,17 @@ FAMILIES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         _LLAMA,
         {"head_dim": 128, "num_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 704},
     ),
+    "glm": (_LLAMA, {"head_dim": 64}),
+    "qwen2_moe": (
+        _LLAMA,
+        {
+            "num_experts": 16,
+            "num_experts_per_tok": 4,
+            "moe_intermediate_size": 704,
+            "shared_expert_intermediate_size": 1408,
+        },
+    ),
+    "olmoe": (_LLAMA, {"num_experts": 8, "num_experts_per_tok": 4}),
     "gpt_oss": (_LLAMA, {"head_dim": 64, "num_local_experts": 8, "num_experts_per_tok": 4}),
 }
 

@@ -45,8 +45,6 @@ FAMILIES = {
     "mistral": Family(),
     "qwen2": Family(),
     "qwen3": Family(head_norms="head"),
-    "qwen2_vl": Family(),
-    "qwen2_vl_text": Family(),
     "qwen2_5_vl": Family(),
     "qwen2_5_vl_text": Family(),
     "smollm3": Family(),
@@ -199,7 +197,7 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
     attention = e * tokens * (2 * h + 2 * q + 2 * kv)
     if repeats_keys(work, masked) and kv != q:
         attention = e * tokens * ((2 + bool(how.before)) * h + 3 * q)
-    elif not how.joined and not how.fused_qkv:
+    elif not how.joined and not how.fused_qkv and not how.float_scores:
         attention -= e * tokens * (2 * kv if how.rotary else h)
     if how.joined and not how.tables[0]:
         attention += e * tokens * (q + 2 * kv * (kv != q))

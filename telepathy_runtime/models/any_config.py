@@ -44,6 +44,8 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     text = _text(config)
     found = {field: _count(text, names) for field, names in _NAMES.items()}
     window = found.pop("sliding_window")
+    if text.get("decoder_sparse_step", 1) != 1 or text.get("mlp_only_layers"):
+        found["experts"] = 0  # only some layers have experts, which no dimension here says
     if found["experts"]:
         found["intermediate"] = _count(text, ("moe_intermediate_size",)) or found["intermediate"]
     heads = found["heads"]

@@ -23,7 +23,7 @@ _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_exp
 
 
 #: Architectures that read text and images, and generate text.
-VISION = ("llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3", "mistral3")
+VISION = ("llava", "qwen2_5_vl", "gemma3")
 
 
 class ConfigError(ValueError):

@@ -96,8 +96,8 @@ def test_a_layer_keeps_what_the_formula_says(model_type: str, regime: str) -> No
 
 
 def test_every_family_with_a_closed_form_is_tested() -> None:
-    text = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"}
-    assert set(FORMS) - set(FAMILIES) == {"glm", "qwen2_moe", "olmoe"} | text
+    # The text parts of models with vision are tested below.
+    assert set(FORMS) - set(FAMILIES) == {"qwen2_5_vl", "qwen2_5_vl_text"}
     assert set(FAMILIES) <= set(FORMS)
 
 
