@@ -118,7 +118,7 @@ def test_a_setting_in_the_config_raises_in_5_and_not_in_the_generation_config(
         made.save_pretrained(tmp_path)
     made = model()
     setattr(made.generation_config, name, value)
-    assert made.generate(ids, max_new_tokens=2).shape == (1, 4)
+    assert made.generate(ids, max_new_tokens=2, min_new_tokens=2).shape == (1, 4)
     made.save_pretrained(tmp_path)
 
 
