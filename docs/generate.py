@@ -49,7 +49,7 @@ gives the good one. Statements about transformers are tested too, on 4.57 and on
 #: Descriptions of configuration keys that the command line's help lacks or that differ from it.
 KEYS = {
     "respect-gitignore": "skip files that git ignores",
-    "strict": "also report findings that do not matter according to the file itself ([below](#findings-that-do-not-matter))",
+    "strict": "also report findings that do not matter according to the code ([below](#findings-that-do-not-matter))",
     "include-vendored": "also lint copies of transformers, peft and trl in the project (otherwise they are skipped, with a note)",
     "fix": "apply safe fixes on every run of `check`",
     "unsafe-fixes": "include unsafe fixes: fixes that change numbers or decoding",
@@ -75,13 +75,18 @@ KEYS = {
 
 #: When the default settings drop findings, by rule.
 WORTH = {
+    "TLP101": "one process runs the file (the project starts it with plain python, or has no launcher), or the caller gives the device",
     "TLP102": "the loaded weights are trained, or the id names a small encoder",
     "TLP103": "float32 weights are trained, or an AWQ or GPTQ checkpoint or mixed precision requires float16",
-    "TLP104": "no other implementation could be used: float32, a CPU, attention that is read or replaced",
+    "TLP104": "the project does not choose attention elsewhere and transformers picks what the model needs, or no other "
+    "implementation could be used: float32, a CPU, attention that is read or replaced",
     "TLP105": "the model never generates, or every call that generates sets `do_sample` and a length",
+    "TLP107": "the argument changes nothing in any release that the project allows, and what it asks for happens anyway",
+    "TLP108": "the model already has what the argument asks for",
     "TLP201": "the tokenizer is never used for padding",
     "TLP202": "no end-of-sequence token is added to the texts",
     "TLP203": "TLP105 is reported for the same model",
+    "TLP302": "the hub redirects the old id, and neither offline use nor a comparison of names needs the new one",
 }
 
 CONFIGURATION_HEAD = """\
@@ -239,11 +244,12 @@ def configuration() -> str:
         "",
         "## Findings that do not matter",
         "",
-        "A finding can be true and still not matter. By default, a finding is dropped if the file itself shows that it does not",
-        "matter; `strict` reports it anyway. Findings are only dropped because of evidence, never because evidence is missing: a",
-        "script that just loads a model gets every finding, and so does a model that is passed on to other files.",
+        "A finding can be true and still not matter. By default, a finding is dropped if the code shows that it does not",
+        "matter; `strict` reports it anyway. Evidence comes from the call, the file, and the project around it: its Python files,",
+        "READMEs, scripts and settings. Findings are only dropped because of evidence, never because evidence is missing: a",
+        "script that just loads a model, with no project around it, gets every finding.",
         "",
-        "| rule | dropped if the file shows that |",
+        "| rule | dropped if the code shows that |",
         "| --- | --- |",
         *(f"| {code} | {what} |" for code, what in WORTH.items()),
     ]

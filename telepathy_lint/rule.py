@@ -145,7 +145,7 @@ class Rule:
         raise NotImplementedError
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        """Whether a finding at a site matters; False if the file itself shows that it does not.
+        """Whether a finding at a site matters; False if the file or its project shows that it does not.
 
         Only called for sites with findings, and not with `strict`. If in doubt, return True.
         """

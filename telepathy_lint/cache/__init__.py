@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 
-#: The first element of a fact about all Python files of a project; no module has this name.
+#: The first element of a fact about all files of a project; no module has this name.
 _ALL_FILES = "*"
 
 
@@ -180,7 +180,7 @@ def grounds(
 ) -> Grounds:
     """The dependencies of a result, from the imports that were followed for it (`Modules.asked`).
 
-    `folder` is given if the result depends on all Python files of the project around it
+    `folder` is given if the result depends on all files of the project around it
     (`Modules.looked_around`).
     """
     facts: dict[Fact, None] = {}

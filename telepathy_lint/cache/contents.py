@@ -42,13 +42,16 @@ class Contents:
         return seen[0]
 
     def digest_around(self, folder: str) -> str:
-        """A digest of all Python files in the project of a folder: their imports and their contents."""
+        """A digest of all files in the project of a folder that findings may depend on."""
         if folder not in self._around:
-            from telepathy_lint.flow.import_resolution import project_root, python_files
+            from telepathy_lint.flow.import_resolution import project_files, project_root
 
             root = project_root(folder)
-            files = python_files(root) if root is not None else None
-            lines = [str(root), *(f"{path} {self.digest(path)}" for path in files or ())]
+            python, texts = project_files(root) if root is not None else (None, None)
+            lines = [
+                str(root),
+                *(f"{path} {self.digest(path)}" for path in (*(python or ()), *(texts or ()))),
+            ]
             self._around[folder] = digest_of("\n".join(lines).encode("utf-8", "surrogateescape"))
         return self._around[folder]
 

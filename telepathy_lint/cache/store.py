@@ -27,7 +27,7 @@ _MAX_DAYS = 30
 
 #: A dependency of a result: ("pkg", "/folder", "/folder/pkg.py") for an import from a folder ("" if nothing
 #: was found), ("/folder/pkg.py", "digest") for a file's content, and ("*", "/folder", "digest") for all
-#: Python files of the project around a folder.
+#: Python files, documents and scripts of the project around a folder.
 Fact = tuple[str, ...]
 
 

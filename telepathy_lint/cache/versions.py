@@ -1,4 +1,4 @@
-"""The versions that a result depends on: our own code, the Python that runs it, and the LibCST that writes fixes."""
+"""The versions that a result depends on: our own code and the Python that runs it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ def versions() -> str:
     for package in (folder, os.path.join(os.path.dirname(folder), "telepathy_runtime")):
         with suppress(OSError):
             parts += sorted(_stamps(package, package))
-    # The same as importlib.util.find_spec, whose import takes longer than the search.
-    found = (finder.find_spec("libcst", None) for finder in sys.meta_path)
-    libcst = next((spec for spec in found if spec is not None), None)
-    if libcst is not None and libcst.origin is not None and os.path.exists(libcst.origin):
-        parts.append(f"libcst {_stamp(os.stat(libcst.origin))}")
     return "\n".join(parts)
 
 

@@ -14,8 +14,9 @@ _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
 _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
-#: FlashAttention, or the package that provides its kernels.
-_FLASH_ATTENTION = r"(?im)flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
+#: FlashAttention, or the package that provides its kernels; and a command that installs it.
+_FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
+_INSTALLS_FLASH_ATTENTION = r"(?i)install[^\n]*flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
@@ -124,11 +125,15 @@ def declared_in(folder: str) -> Declared:
         target = target._replace(admits_5=all(each.admits_5 for each in chosen))
     if not lists:
         return Declared(target, None)
-    return Declared(target, flash or any(map(_names_flash_attention, _explained(folder, names))))
+    return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))))
 
 
 def _names_flash_attention(text: str) -> bool:
     return re.search(_FLASH_ATTENTION, text) is not None
+
+
+def _installs_flash_attention(text: str) -> bool:
+    return re.search(_INSTALLS_FLASH_ATTENTION, text) is not None
 
 
 def _explained(folder: str, names: list[str]) -> Iterator[str]:

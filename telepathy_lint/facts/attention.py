@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from functools import partial
 
 from telepathy_lint.facts import relevance
+from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
 from telepathy_lint.facts.placement import is_at_work, is_on_the_cpu
+from telepathy_lint.facts.reach import reach_of
+from telepathy_lint.facts.weight_sizes import has_few_parameters
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.knowledge import sdpa
@@ -18,21 +22,46 @@ from telepathy_lint.source.occurs import occurs
 #: Text on lines that may read attention weights or replace attention; the lines are then parsed.
 _ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
 _WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
+#: Arguments with which a load says how the model shall compute.
+_SETTINGS = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit", "config")
 _ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
 
 
 def is_settled(site: Site, settings: Settings) -> bool:
-    """Whether only the implementation that transformers chooses can be used, or it is the right one."""
-    if site.argument("use_flash_attention_2") is not None:
-        return True  # the rule about outdated arguments reports this attention argument
-    if relevance.is_small(site):
+    """Whether nothing tells that the choice of transformers is not what the project wants.
+
+    It may be another one if the project chooses attention elsewhere, if SDPA leaves out a part of the model's
+    attention, or if a load that says nothing of how the model computes is all that
+    there is.
+    """
+    if site.argument("use_flash_attention_2", "use_flash_attn") is not None:
+        return True  # the rule about outdated arguments reports the first; the second belongs to a checkpoint's code
+    if relevance.is_small(site) or has_few_parameters(site):
         return True  # the model is too small for a difference
-    return (
+    if (
         _is_in_float32(site)
         or is_on_the_cpu(site)
-        or _is_the_only_choice(site, settings)
         or site.source.remember("attention", partial(_looks_at_attention, site.context.scope.tree))
-    )
+    ):
+        return True
+    if chosen_elsewhere(site, settings) is not None:
+        return False
+    if sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version) and (
+        site.source.once(is_at_work) or reach_of(site) is not None
+    ):
+        return False
+    return not (_states_nothing(site) and _is_all_there_is(site)) or _is_the_only_choice(site, settings)
+
+
+def _states_nothing(site: Site) -> bool:
+    return not site.unseen and site.argument(*_SETTINGS) is None
+
+
+def _is_all_there_is(site: Site) -> bool:
+    """Whether nothing of a project is known beside the file."""
+    modules = site.file.modules
+    project = modules.project(site.source.path) if modules is not None else None
+    return project is None or project.is_only(os.path.abspath(site.source.path))
 
 
 def _is_the_only_choice(site: Site, settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change, Name, slot
@@ -11,6 +12,7 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import load_arguments as table
 from telepathy_lint.rule import line_name, literal, value_text, written
 from telepathy_lint.sites import Argument, Site
+from telepathy_lint.sites.loads import loads
 
 #: Names in files that register their own attention functions.
 _REGISTERS = ("AttentionInterface", "ALL_ATTENTION_FUNCTIONS", "ALL_MASK_ATTENTION_FUNCTIONS")
@@ -19,6 +21,10 @@ _HALVES = (
     "autocast", "Trainer", "mixed_precision", "bf16", "fp16", "Accelerator", "deepspeed", "ightning", ".half()",
     "bfloat16", "float16", "dtype=",
 )  # fmt: skip
+#: Arguments that only say where a model's weights lie while it is loaded, or afterwards.
+_WHERE_WEIGHTS_LIE = ("device_map", "device", "low_cpu_mem_usage", "max_memory", "offload_folder")
+#: A call that moves a model, behind its name or its load.
+_MOVED = r"\s*(?:\.eval\(\)\s*)?\.(?:to|cuda)\("
 _FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
@@ -40,6 +46,50 @@ def problems_of(site: Site) -> list[Problem]:
         found = [_judged(site, argument) for argument in site.arguments.values()]
     problems = [problem for problem in found if problem is not None]
     return sorted(problems, key=lambda problem: site.range_of(problem.argument.node))
+
+
+def is_harmless(site: Site, problem: Problem) -> bool:
+    """Whether an argument without effect asks only for what the model has already, so that nothing is missed."""
+    name = problem.argument.name
+    if site.kind == "tokenizer":
+        models = [load for load in site.file.fact(loads) if load.kind == "model"]
+        return name in _WHERE_WEIGHTS_LIE or any(
+            load.argument(*_synonyms(name)) is not None for load in models
+        )
+    if site.kind != "object_pipeline" or not site.about:
+        return False
+    if name == "device_map":
+        return all(_is_placed(load, site) for load in site.about)
+    if name in ("dtype", "torch_dtype"):
+        return all(_has_the_same(load, problem.argument) for load in site.about)
+    return False
+
+
+def _synonyms(name: str) -> tuple[str, ...]:
+    return ("dtype", "torch_dtype") if name in ("dtype", "torch_dtype") else (name,)
+
+
+def _is_placed(load: Site, pipeline: Site) -> bool:
+    """Whether a model was placed by its own load, or is moved somewhere."""
+    if load.loader or (load.argument("device_map") is not None and not load.lacks("device_map")):
+        return True
+    text = load.source.text
+    if re.match(_MOVED, text[load.end :]):
+        return True
+    given = pipeline.argument("model")
+    node = getattr(given.node, "value", given.node) if given is not None else None
+    name = ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
+    return bool(name) and re.search(rf"(?<![\w.]){re.escape(name)}{_MOVED}", text) is not None
+
+
+def _has_the_same(load: Site, argument: Argument) -> bool:
+    """Whether a load states the same value, as written or where it comes from."""
+    other = load.argument("dtype", "torch_dtype")
+    if other is None or other.optional or argument.optional:
+        return False
+    return [ast.dump(value.node) for value in other.values] == [
+        ast.dump(value.node) for value in argument.values
+    ]
 
 
 def _judged(site: Site, argument: Argument) -> Problem | None:

@@ -39,6 +39,27 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
         yield argument, old, _STATUS[outcomes]
 
 
+def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.Old) -> bool:
+    """Whether an outdated argument changes nothing, and asks for nothing that the script does not get.
+
+    It has no effect in any release that the project allows, and no release rejects it or warns. `use_fast=False`
+    asks for a tokenizer that transformers 5 does not have, and `mirror` for a server that is not asked.
+    """
+    outcomes = old.outcome(table.place_of(site.kind, argument.how))
+    if outcomes is None or old.name == "mirror":
+        return False
+    four, five = outcomes
+    admitted = {four} if not allows(settings, (5, 0)) else set()
+    if settings.target_version is None or settings.five:
+        admitted.add(five)
+    if admitted != {"ignored"}:
+        return False
+    asked = {value.data for value in argument.values if value.kind == "const"}
+    if old.name == "use_fast":
+        return False not in asked
+    return four == "ignored" or asked == {False}
+
+
 def new_class(site: Site) -> tuple[str, table.Version] | None:
     """The replacement of the loaded class, if there is exactly one."""
     if len(site.classes) != 1 or site.kind != "model" or site.indirect or len(site.loaded) != 1:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+from collections.abc import Iterator
 
+from telepathy_lint.facts import started
+from telepathy_lint.facts.by_hand import second_gpu
 from telepathy_lint.facts.reach import reach_of
+from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.value import Value
 from telepathy_lint.knowledge.load_arguments import SPREADING_MAPS
 from telepathy_lint.rule import literal
-from telepathy_lint.sites import Site
+from telepathy_lint.sites import Argument, Site
 from telepathy_lint.source.occurs import LINE_START, occurs
 
 #: Signs that the script may run in several processes, or is written for several GPUs.
@@ -22,6 +27,8 @@ _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
 #: The device of the process, from accelerate or the training arguments of transformers.
 _OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b"
 _FIRST = ("cuda", "cuda:0")
+#: What the command line, or the caller's configuration, gives.
+_OPTIONS = r"(?:\w+\.)*\w*(?:args|opts?|options|cfg|conf|config|settings|params|FLAGS)"
 #: Code that starts processes from a notebook; otherwise its kernel is a single process.
 _STARTS = r"(?i)notebook_launcher|mp\.spawn|init_process_group|DataParallel|local_rank"
 _STARTING_LINE = rb"[!%][^\n\"]*(?:torchrun|accelerate launch|deepspeed|srun|mpirun|torch\.distributed)"
@@ -41,22 +48,29 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["
 
 
 def is_placed_alike(site: Site) -> bool:
-    """Whether another device map would make no difference in a single process.
+    """Whether another device map would make no difference, or the caller has a say in it.
 
-    This holds for the CPU, and for "auto" or the first GPU if there is only one process: in a notebook, with
-    one visible GPU, and in a script without a launcher that moves its tensors to the model's device or saves
-    results.
+    This holds for the CPU, for a map whose GPU or use the caller chooses, for "auto" within `max_memory`, and for
+    "auto" or the first GPU if there is only one process: in a notebook, with one visible GPU, in a script without a
+    launcher that moves its tensors to the model's device or saves results, and where the project shows that it is
+    started as one process. There, a layout that the script makes itself is its own decision as well.
     """
     argument = site.argument("device_map")
     if argument is None:
         return False
     if is_on_the_cpu(site):
         return True  # there, placement does not depend on free memory
-    if all(map(_is_own_gpu, argument.values)):
+    if any(map(_is_of_the_caller, argument.values)):
+        return True
+    if is_spread(site) and site.argument("max_memory") is not None:
+        return True  # the script says what each GPU may hold
+    if any(map(_is_own_gpu, argument.values)) and all(
+        _is_one_place(value) or _is_own_gpu(value) for value in argument.values
+    ):
         return True  # the loader would place each process of a launcher in the same way
     if not all(map(_is_one_place, argument.values)):
-        return False
-    if runs_as_one_process(site):
+        return (_is_laid_out(argument) or second_gpu(site) is not None) and _is_started_alone(site)
+    if runs_as_one_process(site) or _is_started_alone(site):
         return True
     if site.source.once(_means_several_gpus) or site.source.once(launches):
         return False
@@ -69,11 +83,7 @@ def runs_as_one_process(site: Site) -> bool:
     if source.once(_shows_one_gpu):
         return True
     if source.path.endswith(".ipynb") or source.once(_is_in_cells):
-        return (
-            bool(source.once(is_at_work))
-            and not source.once(_starts_processes)
-            and re.search(_STARTING_LINE, source.data) is None
-        )
+        return bool(source.once(is_at_work)) and _starts_no_processes(site)
     if source.once(launches):
         return False
     reach = reach_of(site)
@@ -84,6 +94,18 @@ def runs_as_one_process(site: Site) -> bool:
     return reach is not None and all(map(_is_a_program_of_one, reach.users))
 
 
+def _starts_no_processes(site: Site) -> bool:
+    """Whether nothing in a notebook starts processes: then its kernel is the only one."""
+    return not site.source.once(_starts_processes) and re.search(_STARTING_LINE, site.source.data) is None
+
+
+def _is_started_alone(site: Site) -> bool:
+    """Whether the project shows that the file runs in a single process, as each of its notebooks does."""
+    if site.source.path.endswith(".ipynb"):
+        return started.has_a_project(site) and _starts_no_processes(site)
+    return started.runs_as_started(site)
+
+
 def is_spread(site: Site) -> bool:
     """Whether accelerate computes the map, so that the model may already be on several GPUs."""
     argument = site.argument("device_map")
@@ -91,23 +113,37 @@ def is_spread(site: Site) -> bool:
     return all(value.is_none or value.data in SPREADING_MAPS for value in values)
 
 
-def cost_under_a_launcher(site: Site) -> str | None:
-    """The effect of the map in each process of a launcher in the file; None if there is no launcher, or several maps."""
+def cost_under_a_launcher(site: Site, in_the_file: bool) -> str | None:
+    """The effect of the map in each process of a launcher; None if there is no launcher, or several maps.
+
+    The launcher is one in the file or, unless only the file counts, one with which the project starts it.
+    """
     argument = site.argument("device_map")
-    if argument is None or len(argument.values) != 1 or not site.source.once(launches):
+    if argument is None or len(argument.values) != 1:
         return None
-    value = argument.values[0]
+    value, shared = argument.values[0], None
     if value.kind == "const" and value.data in SPREADING_MAPS:
         if site.argument("max_memory") is not None:
             return None  # which may leave one GPU
-        return "each process of a launcher would use every GPU"
-    if value.kind == "const" and str(value.data).startswith("cuda:"):
-        return f"all processes of a launcher would share GPU {str(value.data)[5:]}"
-    if isinstance(value.node, ast.Dict) and len(value.node.values) == 1:
+    elif value.kind == "const" and str(value.data).startswith("cuda:"):
+        shared = str(value.data)[5:]
+    elif isinstance(value.node, ast.Dict) and len(value.node.values) == 1:
         place = value.node.values[0]
-        if isinstance(place, ast.Constant) and type(place.value) is int:
-            return f"all processes of a launcher would share GPU {place.value}"
-    return None
+        shared = str(place.value) if isinstance(place, ast.Constant) and type(place.value) is int else ""
+    else:
+        return None
+    if shared == "":
+        return None
+    launched = started.launched_by(site) if not in_the_file else None
+    if launched is not None:
+        processes = f"{launched.launcher} in {os.path.basename(launched.path)}, line {launched.line}"
+    elif site.source.once(launches):
+        processes = "a launcher"
+    else:
+        return None
+    if shared is None:
+        return f"each process of {processes} would use every GPU"
+    return f"all processes of {processes} would share GPU {shared}"
 
 
 def _shows_one_gpu(text: str) -> bool:
@@ -150,6 +186,72 @@ def _is_own_gpu(value: Value) -> bool:
         re.search(_RANKS, name)
         or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\r\n]*(?:{_RANKS})", text))
         for name in found
+    )
+
+
+def _is_of_the_caller(value: Value) -> bool:
+    """Whether a map puts the whole model on a device that the caller gives, or where another model is.
+
+    `{"": device}` and `f"cuda:{args.gpu}"`, with a parameter or an option of the command line.
+    """
+    node = value.node
+    if isinstance(node, ast.Dict):
+        if len(node.values) != 1:
+            return False
+        node = node.values[0]
+    elif value.kind != "text":
+        return False
+    tree = value.context.scope.tree
+    return any(
+        _is_given(each, tree.text)
+        for name in _names_in(node)
+        for each in Evaluator(tree).evaluate(name, value.context)
+    )
+
+
+def _names_in(node: ast.AST) -> Iterator[ast.expr]:
+    """The names and attributes that an expression reads, without what is called."""
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        yield node
+        return
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute):
+            yield from _names_in(node.func.value)
+        for each in (*node.args, *(keyword.value for keyword in node.keywords)):
+            yield from _names_in(each)
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _names_in(child)
+
+
+def _is_given(place: Value, text: str) -> bool:
+    """Whether a value is a parameter, an option of the command line, or an attribute that holds a parameter."""
+    if place.kind == "param":
+        return True
+    if place.kind in ("call", "text", "other") and isinstance(place.node, ast.expr):
+        names = [each for each in _names_in(place.node) if each is not place.node]
+        given = Evaluator(place.context.scope.tree).evaluate
+        return any(_is_option(each, text) for name in names for each in given(name, place.context))
+    return _is_option(place, text)
+
+
+def _is_option(place: Value, text: str) -> bool:
+    if place.kind == "param":
+        return True
+    if place.kind != "attribute":
+        return False
+    owner, _, name = str(place.data).rpartition(".")
+    if owner == "self":
+        return re.search(rf"\bself\.{re.escape(name)}\s*=\s*{re.escape(name)}\b", text) is not None
+    return name == "device" or re.fullmatch(_OPTIONS, owner) is not None
+
+
+def _is_laid_out(argument: Argument) -> bool:
+    """Whether the map names a GPU for each of several modules, or how accelerate balances them."""
+    return all(
+        (isinstance(value.node, ast.Dict) and len(value.node.values) > 1)
+        or (value.kind == "const" and value.data in SPREADING_MAPS)
+        for value in argument.values
     )
 
 

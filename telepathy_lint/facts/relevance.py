@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from functools import partial
 
 from telepathy_lint.facts import evidence, evidence_lines
@@ -335,20 +334,3 @@ def has_real_ends(text: str) -> bool:
         if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):
             return True
     return False
-
-
-# ---- ids
-
-#: Code that does not follow the hub's redirects.
-_OFFLINE = r"HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|HF_DATASETS_OFFLINE|local_files_only\s*=\s*True|models--"
-
-
-def is_redirected(site: Site, present_name: Callable[[str], str | None]) -> bool:
-    """Whether a literal id is the project's only name for the model, and is used with the hub, which redirects it."""
-    if site.model_id is None or occurs(_OFFLINE, site.source.text):
-        return False
-    present = present_name(site.model_id)
-    modules = site.file.modules
-    if present is None or present in site.source.text:
-        return False
-    return modules is None or not modules.mentions(site.source.path, present.encode())

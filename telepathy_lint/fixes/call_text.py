@@ -1,13 +1,16 @@
-"""Applies a change to a call as a concrete syntax tree, keeping the order, comments and layout of the rest."""
+"""Applies a change to the text of a call, keeping the order, comments and layout of the rest.
+
+The text is split at the positions of the arguments in the tree. No parser is needed: only white space, comments,
+commas and parentheses can stand between arguments.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
-from dataclasses import dataclass
-
-import libcst as cst
 
 from telepathy_lint.findings.change import Change
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
 from telepathy_lint.source.text import Source
 
@@ -18,207 +21,258 @@ _JOINED_LINE = 88
 #: Keywords of the argument that names the loaded model.
 _LOADED = frozenset({"task", "model", "pretrained_model_name_or_path", "model_id"})
 
-Gap = cst.BaseParenthesizableWhitespace
+_NEWLINE = r"\r\n|\r|\n"
+#: What can stand between two tokens inside parentheses.
+_BLANK = re.compile(r"(?:[ \t\f\r\n]|\\(?:\r\n|\r|\n)|#[^\r\n]*)*")
+#: A line break, unless a backslash joins the lines.
+_BREAK = re.compile(rf"\\(?:{_NEWLINE})|({_NEWLINE})")
+_LAST_BREAK = re.compile(rf"(?:{_NEWLINE})\Z")
+_KEYWORD = re.compile(r"(\w+)((?:\s|\\|#[^\r\n]*)*=(?:\s|\\|#[^\r\n]*)*)")
 
 
-@dataclass
-class _Item:
-    """An argument with the whitespace and comments before it."""
+class _Gap(NamedTuple):
+    """The white space and comments between two arguments."""
 
-    gap: Gap
-    arg: cst.Arg
+    #: The rest of the line of the argument before, with its comment and the line break; empty if there is no break.
+    first: str = ""
+    #: The lines between, which are empty or only have a comment, with their line breaks.
+    lines: tuple[str, ...] = ()
+    #: The white space before the next argument on its line.
+    last: str = ""
+
+    @property
+    def breaks(self) -> bool:
+        return bool(self.first)
+
+    @property
+    def text(self) -> str:
+        return "".join((self.first, *self.lines, self.last))
+
+    @property
+    def newline(self) -> str:
+        """The line break of the first line."""
+        found = _LAST_BREAK.search(self.first)
+        return found[0] if found is not None else ""
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        return tuple(line for line in (self.first, *self.lines) if _is_comment(line))
+
+
+class _Item(NamedTuple):
+    """An argument with the gap before it."""
+
+    gap: _Gap
+    code: str
+    #: The name of a keyword argument; None for one by position, `*` or `**`.
+    keyword: str | None
+
+
+class _Taken(NamedTuple):
+    """A call that is split at its arguments."""
+
+    func: str
+    items: list[_Item]
+    #: The gap before the closing parenthesis.
+    tail: _Gap
+    trailing_comma: bool
 
 
 def changed(site: Site, change: Change) -> str | None:
     """Return the source of the call after a change; the rest of the call keeps its order and comments.
 
-    Returns None if LibCST cannot parse what Python can, such as thousands of adjacent strings.
+    Returns None if the call's parentheses are those of a generator expression.
     """
-    try:
-        call = site.cst
-    except cst.ParserSyntaxError:
+    call = _taken_apart(site)
+    if call is None:
         return None
-    items, tail = _taken_apart(call)
-    kept, tail = _without(items, set(change.removed), tail)
+    found = re.search(_NEWLINE, site.text)
+    newline = found[0] if found is not None else site.source.newline
+    kept, tail = _without(call.items, set(change.removed), call.tail, newline)
     renamed, replaced = dict(change.renamed), dict(change.replaced)
-    kept = [
-        _Item(item.gap, _altered(item.arg, renamed, replaced, index == 0)) for index, item in enumerate(kept)
-    ]
+    kept = [_altered(item, renamed, replaced, index == 0) for index, item in enumerate(kept)]
     for index, value in change.positional:
-        arg = kept[index].arg.with_changes(value=cst.parse_expression(value))
-        kept[index] = _Item(kept[index].gap, arg)
+        kept[index] = kept[index]._replace(code=value)
     if change.added:
-        added = [_keyword(name, cst.parse_expression(value)) for name, value in change.added]
-        kept, tail = _with_added(kept, added, tail)
-    first_newline = re.search(r"\r\n|\r|\n", site.text)
-    # Only a module has LibCST's default newline, which is the first one in the source.
-    printer = cst.Module([], default_newline=first_newline.group() if first_newline else site.source.newline)
-    func = cst.parse_expression(change.func) if change.func is not None else call.func
+        kept, tail = _with_added(kept, change.added, tail)
+    func = change.func if change.func is not None else call.func
     if change.func is not None:
-        kept = [_Item(_realigned(item.gap, site, printer.code_for_node(func)), item.arg) for item in kept]
-    return _Layout(site, printer, func, kept, tail, change.func is None).text(_has_trailing_comma(call))
+        kept = [item._replace(gap=_realigned(item.gap, site, func)) for item in kept]
+    return _Layout(site, func, kept, tail, change.func is None).text(call.trailing_comma)
 
 
-def _altered(arg: cst.Arg, renamed: dict[str, str], replaced: dict[str, str], first: bool) -> cst.Arg:
-    if arg.keyword is None:
-        return arg
-    name = arg.keyword.value
-    if name in replaced:
-        arg = arg.with_changes(value=cst.parse_expression(replaced[name]))
-    if name not in renamed:
-        return arg
-    if not renamed[name] and first:
-        return arg.with_changes(keyword=None, equal=cst.MaybeSentinel.DEFAULT)
-    return arg.with_changes(keyword=cst.Name(renamed[name] or name))
+def _altered(item: _Item, renamed: dict[str, str], replaced: dict[str, str], first: bool) -> _Item:
+    if item.keyword is None or not (item.keyword in replaced or item.keyword in renamed):
+        return item
+    parts = _KEYWORD.match(item.code)
+    assert parts is not None
+    value = replaced.get(item.keyword, item.code[parts.end() :])
+    new = renamed.get(item.keyword)
+    if new == "" and first:
+        return item._replace(code=value, keyword=None)
+    name = new or parts[1]
+    return item._replace(code=f"{name}{parts[2]}{value}", keyword=name)
 
 
-def _realigned(gap: Gap, site: Site, func: str) -> Gap:
+def _realigned(gap: _Gap, site: Site, func: str) -> _Gap:
     """Shift a gap whose arguments are aligned with the opening parenthesis."""
     source = site.source
     column = _column(source, source.end_of(site.call.func)) + 1
-    if not isinstance(gap, cst.ParenthesizedWhitespace) or len(gap.last_line.value) != column:
+    if not gap.breaks or len(gap.last) != column:
         return gap
-    moved = cst.SimpleWhitespace(" " * (_column(source, site.start) + len(func) + 1))
-    lines = [
-        line.with_changes(whitespace=moved) if len(line.whitespace.value) == column else line
-        for line in gap.empty_lines
-    ]
-    return gap.with_changes(last_line=moved, empty_lines=lines)
+    moved = " " * (_column(source, site.start) + len(func) + 1)
+    lines = tuple(moved + line[column:] if _indentation(line) == column else line for line in gap.lines)
+    return gap._replace(lines=lines, last=moved)
 
 
 def _column(source: Source, offset: int) -> int:
     return offset - source.line_starts[source.line_of(offset) - 1]
 
 
-def _keyword(name: str, value: cst.BaseExpression) -> cst.Arg:
-    return cst.Arg(
-        keyword=cst.Name(name),
-        value=value,
-        equal=cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace("")),
-    )
+def _indentation(line: str) -> int:
+    code = line.rstrip("\r\n")
+    return len(code) - len(code.lstrip(" \t\f"))
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a line between arguments has a comment."""
+    return "#" in line
 
 
 # ---- splitting and joining the argument list
 
 
-def _taken_apart(call: cst.Call) -> tuple[list[_Item], Gap]:
-    """Return the arguments, each with the gap before it, and the gap before the closing parenthesis."""
-    gap: Gap = call.whitespace_before_args
+def _taken_apart(site: Site) -> _Taken | None:
+    """The call, split at its arguments; None if an argument has no text of its own."""
+    source, text = site.source, site.source.text
+    opened = text[site.start : source.start_of(site.call.func)].count("(")
+    func_end = _behind_parentheses(text, source.end_of(site.call.func), opened)
+    place = _behind(text, func_end) + 1  # behind the opening parenthesis
     items: list[_Item] = []
-    for arg in call.args:
-        items.append(
-            _Item(
-                gap,
-                arg.with_changes(
-                    comma=cst.MaybeSentinel.DEFAULT, whitespace_after_arg=cst.SimpleWhitespace("")
-                ),
-            )
-        )
-        if isinstance(arg.comma, cst.Comma):
-            gap = _joined(arg.comma.whitespace_before, arg.comma.whitespace_after)
-        else:
-            gap = arg.whitespace_after_arg
-    return items, gap
+    before, comma = _Gap(), False
+    arguments: list[ast.expr | ast.keyword] = [*site.call.args, *site.call.keywords]
+    for node in sorted(arguments, key=source.start_of):
+        begin, end = source.start_of(node), source.end_of(node)
+        if begin < place:
+            return None
+        first = _behind(text, place)
+        end = _behind_parentheses(text, end, text[first:begin].count("("))
+        gap = _joined(before, _gap(text[place:first]))
+        items.append(_Item(gap, text[first:end], node.arg if isinstance(node, ast.keyword) else None))
+        place = _behind(text, end)
+        before, comma = _gap(text[end:place]), text[place] == ","
+        place += comma
+    close = _behind(text, place)
+    tail = _joined(before, _gap(text[place:close])) if comma or not items else before
+    return _Taken(text[site.start : func_end], items, tail, comma)
 
 
-def _has_trailing_comma(call: cst.Call) -> bool:
-    return bool(call.args) and isinstance(call.args[-1].comma, cst.Comma)
+def _behind(text: str, place: int) -> int:
+    """The offset behind white space and comments."""
+    found = _BLANK.match(text, place)
+    assert found is not None
+    return found.end()
 
 
-def _without(items: list[_Item], removed: set[str], tail: Gap) -> tuple[list[_Item], Gap]:
+def _behind_parentheses(text: str, place: int, count: int) -> int:
+    """The offset behind a number of closing parentheses."""
+    for _ in range(count):
+        place = _behind(text, place) + 1
+    return place
+
+
+def _gap(text: str) -> _Gap:
+    breaks = [found.end() for found in _BREAK.finditer(text) if found[1] is not None]
+    if not breaks:
+        return _Gap(last=text)
+    lines = [text[start:end] for start, end in zip([0, *breaks], breaks, strict=False)]
+    return _Gap(lines[0], tuple(lines[1:]), text[breaks[-1] :])
+
+
+def _without(items: list[_Item], removed: set[str], tail: _Gap, newline: str) -> tuple[list[_Item], _Gap]:
     """Return the remaining items; comments around removed ones move to the remaining gaps."""
     kept: list[_Item] = []
-    pending: Gap | None = None
+    pending: _Gap | None = None
     for item in items:
-        gap = item.gap if pending is None else _closed_up(pending, item.gap)
-        if item.arg.keyword is not None and item.arg.keyword.value in removed:
+        gap = item.gap if pending is None else _closed_up(pending, item.gap, newline)
+        if item.keyword in removed:
             pending = gap
             continue
-        kept.append(_Item(gap, item.arg))
+        kept.append(item._replace(gap=gap))
         pending = None
     if pending is not None:
-        tail = _closed_up(pending, tail, last=True)
+        tail = _closed_up(pending, tail, newline, last=True)
     return kept, tail
 
 
-def _closed_up(before: Gap, after: Gap, last: bool = False) -> Gap:
+def _closed_up(before: _Gap, after: _Gap, newline: str, last: bool = False) -> _Gap:
     """Combine two gaps after the text between them was removed: all comments, and a line break if either had one."""
-    layout = after if last or isinstance(after, cst.ParenthesizedWhitespace) else before
-    if not isinstance(before, cst.ParenthesizedWhitespace):
-        return after if isinstance(after, cst.ParenthesizedWhitespace) or last else before
-    lines = [line for line in before.empty_lines if line.comment is not None]
-    first = before.first_line
-    if isinstance(after, cst.ParenthesizedWhitespace):
-        if after.first_line.comment is not None:
-            lines.append(cst.EmptyLine(before.indent, before.last_line, after.first_line.comment))
-        lines += [line for line in after.empty_lines if line.comment is not None]
-    if not isinstance(layout, cst.ParenthesizedWhitespace):
-        if first.comment is None and not lines:
+    layout = after if last or after.breaks else before
+    if not before.breaks:
+        return after if after.breaks or last else before
+    lines = [line for line in before.lines if _is_comment(line)]
+    if after.breaks:
+        if _is_comment(after.first):
+            comment = after.first[after.first.index("#") :].rstrip("\r\n")
+            lines.append(f"{before.last}{comment}{newline}")
+        lines += [line for line in after.lines if _is_comment(line)]
+    if not layout.breaks:
+        if not _is_comment(before.first) and not lines:
             return layout
         layout = before
-    return layout.with_changes(first_line=first, empty_lines=lines)
+    return layout._replace(first=before.first, lines=tuple(lines))
 
 
-def _joined(before: Gap, after: Gap) -> Gap:
+def _joined(before: _Gap, after: _Gap) -> _Gap:
     """Combine the gaps before and after a comma; the former is rare and only kept if it contains comments."""
-    if isinstance(before, cst.ParenthesizedWhitespace) and _comments(before):
-        return _closed_up(before, after)
-    return after
+    return _closed_up(before, after, before.newline) if before.comments else after
 
 
-def _with_added(kept: list[_Item], added: list[cst.Arg], tail: Gap) -> tuple[list[_Item], Gap]:
+def _with_added(
+    kept: list[_Item], added: tuple[tuple[str, str], ...], tail: _Gap
+) -> tuple[list[_Item], _Gap]:
     """Add new arguments after the one that names the model, in the layout of the neighbouring arguments."""
-    position = sum(1 for item in kept if item.arg.keyword is None and not item.arg.star)
+    position = sum(1 for item in kept if item.keyword is None and not item.code.startswith("*"))
     position = max(position, 1) if kept else 0
-    while position < len(kept) and (name := kept[position].arg.keyword) is not None and name.value in _LOADED:
+    while position < len(kept) and kept[position].keyword in _LOADED:
         position += 1
     following = kept[position].gap if position < len(kept) else None
-    model = following if following is not None else _sibling_gap(kept, tail)
-    plain: Gap
-    if isinstance(model, cst.ParenthesizedWhitespace):
-        plain = model.with_changes(
-            first_line=cst.TrailingWhitespace(newline=model.first_line.newline), empty_lines=[]
-        )
-    else:
-        plain = cst.SimpleWhitespace(" ")
-    result = kept[:position]
+    model = following if following is not None else _sibling_gap(kept)
+    plain = _Gap(model.newline, (), model.last) if model.breaks else _Gap(last=" ")
+    new = [_Item(plain, f"{name}={value}", name) for name, value in added]
     # A comment after the previous argument stays there: it is part of the next gap.
     if following is not None:
-        gaps = [following] + [plain] * len(added)
-        if isinstance(following, cst.ParenthesizedWhitespace):
+        gaps = [following] + [plain] * len(new)
+        if following.breaks:
             # Comment lines above the next argument belong to it.
-            gaps[0] = following.with_changes(empty_lines=[])
-            gaps[-1] = plain.with_changes(empty_lines=following.empty_lines)
-        result += [_Item(gap, arg) for gap, arg in zip(gaps, added, strict=False)]
-        result.append(_Item(gaps[len(added)], kept[position].arg))
-        return result + kept[position + 1 :], tail
-    first = plain if kept else cst.SimpleWhitespace("")
-    if isinstance(tail, cst.ParenthesizedWhitespace) and _comments(tail):
-        indented = plain if isinstance(plain, cst.ParenthesizedWhitespace) else tail
-        first = indented.with_changes(first_line=tail.first_line, empty_lines=tail.empty_lines)
-        tail = tail.with_changes(
-            first_line=cst.TrailingWhitespace(newline=tail.first_line.newline), empty_lines=[]
-        )
-    result += [_Item(first if index == 0 else plain, arg) for index, arg in enumerate(added)]
-    return result, tail
+            gaps[0] = following._replace(lines=())
+            gaps[-1] = plain._replace(lines=following.lines)
+        both = [*new, kept[position]]
+        both = [item._replace(gap=gap) for item, gap in zip(both, gaps, strict=True)]
+        return [*kept[:position], *both, *kept[position + 1 :]], tail
+    if not kept:
+        new[0] = new[0]._replace(gap=_Gap())
+    if tail.comments:
+        indented = plain if plain.breaks else tail
+        new[0] = new[0]._replace(gap=indented._replace(first=tail.first, lines=tail.lines))
+        tail = tail._replace(first=tail.newline, lines=())
+    return [*kept, *new], tail
 
 
-def _sibling_gap(kept: list[_Item], tail: Gap) -> Gap:
+def _sibling_gap(kept: list[_Item]) -> _Gap:
     for item in reversed(kept):
-        if isinstance(item.gap, cst.ParenthesizedWhitespace):
+        if item.gap.breaks:
             return item.gap
-    return cst.SimpleWhitespace(" ")
+    return _Gap(last=" ")
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(NamedTuple):
     """The layout of a rewritten call."""
 
     site: Site
-    printer: cst.Module
-    func: cst.BaseExpression
+    func: str
     items: list[_Item]
-    tail: Gap
+    tail: _Gap
     #: Whether the call keeps its function; then a line that was too long before may stay so.
     same: bool
 
@@ -226,11 +280,11 @@ class _Layout:
         """Lay out the call as before, unless it now fits on one line, or no longer fits on its line."""
         text = self._as_it_was(trailing_comma)
         gaps = [*(item.gap for item in self.items), self.tail]
-        codes = [self.printer.code_for_node(item.arg) for item in self.items]
-        whole = f"{self.printer.code_for_node(self.func)}({', '.join(codes)})"
-        if any(_comments(gap) for gap in gaps) or _lines(whole) != [whole]:
+        codes = [item.code for item in self.items]
+        whole = f"{self.func}({', '.join(codes)})"
+        if any(gap.comments for gap in gaps) or _lines(whole) != [whole]:
             return text
-        if any(isinstance(gap, cst.ParenthesizedWhitespace) for gap in gaps):
+        if any(gap.breaks for gap in gaps):
             width = len(self._before()) + len(whole) + len(self._behind())
             # A trailing comma after several arguments asks formatters for one argument per line.
             if len(codes) == 1 and width <= _LONG_LINE:
@@ -260,16 +314,9 @@ class _Layout:
         return source.text[self.site.end : end].rstrip()
 
     def _as_it_was(self, trailing_comma: bool) -> str:
-        args = []
-        for index, item in enumerate(self.items):
-            last = index + 1 == len(self.items)
-            after = self.tail if last else self.items[index + 1].gap
-            if not last or (trailing_comma and isinstance(self.tail, cst.ParenthesizedWhitespace)):
-                args.append(item.arg.with_changes(comma=cst.Comma(whitespace_after=after)))
-            else:
-                args.append(item.arg.with_changes(whitespace_after_arg=after))
-        before = self.items[0].gap if self.items else cst.SimpleWhitespace("")
-        return self.printer.code_for_node(cst.Call(func=self.func, args=args, whitespace_before_args=before))
+        arguments = ",".join([item.gap.text + item.code for item in self.items])
+        comma = "," if self.items and trailing_comma and self.tail.breaks else ""
+        return f"{self.func}({arguments}{comma}{self.tail.text if self.items else ''})"
 
     def _before(self) -> str:
         """The text before the call on its line."""
@@ -283,15 +330,8 @@ class _Layout:
         step = "\t" if indent.startswith("\t") else "    "
         newline = self.site.source.newline
         inner = "".join(f"{indent}{step}{code},{newline}" for code in codes)
-        return f"{self.printer.code_for_node(self.func)}({newline}{inner}{indent})"
+        return f"{self.func}({newline}{inner}{indent})"
 
 
 def _lines(text: str) -> list[str]:
     return re.split(r"[\r\n]", text)  # splitting CR LF gives an additional empty line, which is harmless
-
-
-def _comments(gap: Gap) -> list[str]:
-    if not isinstance(gap, cst.ParenthesizedWhitespace):
-        return []
-    lines = [gap.first_line.comment, *(line.comment for line in gap.empty_lines)]
-    return [comment.value for comment in lines if comment is not None]

@@ -157,7 +157,12 @@ class Effect:
         arguments = getattr(only.node, "args", None)
         if arguments is None or arguments.kwarg is None or arguments.kwarg.arg != only.data:
             return None
-        return None if any(change.absent for change in self.changes.values()) else only.node
+        # An entry that is only written under a condition may be missing, but none of the caller's is taken out.
+        kept = all(
+            not change.absent or (only in change.parts and len(change.parts) > 1)
+            for change in self.changes.values()
+        )
+        return only.node if kept else None
 
     def copy(self) -> Effect:
         return Effect(dict(self.changes), self.rest)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import os
 
+from telepathy_lint.hints import NamedTuple
+
 #: Files and folders in the root of a project.
 ROOT_MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", ".hg")
 _MAX_ROOTS = 12
 #: Files and folders in the root of a repository, and in that of a project outside a repository.
 _REPOSITORY = (".git", ".hg")
 _PROJECT = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "environment.yml")
-_SKIPPED = frozenset({"node_modules", "site-packages", "build", "dist", "venv", "env", "__pycache__"})
+_SKIPPED = frozenset(
+    {"node_modules", "site-packages", "build", "dist", "venv", "env", "__pycache__", "wandb", "mlruns"}
+)
 #: Projects with more files are not searched.
 _MOST_FILES = 3_000
+_MOST_TEXTS = 1_000
+#: The names of files that show how a project is used: scripts and settings, documents beside code, and others by
+#: the beginning of their names.
+_SCRIPTS = (
+    ".sh", ".bash", ".slurm", ".sbatch", ".sub", ".pbs", ".job", ".ps1", ".bat", ".mk", ".yaml", ".yml", ".toml",
+)  # fmt: skip
+_DOCUMENTS, _CODE = (".md", ".rst"), (".py", ".ipynb", ".sh")
+_NAMED = (
+    "README", "readme", "Readme", "INSTALL", "Makefile", "makefile", "justfile", "Justfile", "Dockerfile", "Procfile",
+)  # fmt: skip
 
 
 class ModuleFiles:
@@ -88,15 +102,32 @@ def _module_at(root: str, parts: list[str]) -> str | None:
     return None
 
 
-def python_files(root: str) -> tuple[str, ...] | None:
-    """The Python files and notebooks below a folder, sorted; None if there are too many."""
-    found: list[str] = []
+class Listing(NamedTuple):
+    """The files of a project that findings may depend on, each kind sorted; None if there are too many."""
+
+    #: The Python files and notebooks.
+    python: tuple[str, ...] | None
+    #: The files that show how the project is used: READMEs and other documents, scripts, build and settings files.
+    texts: tuple[str, ...] | None
+
+
+def project_files(root: str) -> Listing:
+    """The files below the root of a project."""
+    python: list[str] = []
+    texts: list[str] = []
     for folder, names, files in os.walk(root):
         names[:] = [each for each in names if each not in _SKIPPED and not each.startswith(".")]
-        found += [os.path.join(folder, each) for each in files if each.endswith((".py", ".ipynb"))]
-        if len(found) > _MOST_FILES:
-            return None
-    return tuple(sorted(found))
+        python += [os.path.join(folder, each) for each in files if each.endswith((".py", ".ipynb"))]
+        # Other documents are the project's data.
+        about = folder == root or "doc" in folder[len(root) :] or any(each.endswith(_CODE) for each in files)
+        texts += [
+            os.path.join(folder, each)
+            for each in files
+            if each.endswith(_SCRIPTS) or each.startswith(_NAMED) or (about and each.endswith(_DOCUMENTS))
+        ]
+        if len(python) > _MOST_FILES:
+            return Listing(None, None)
+    return Listing(tuple(sorted(python)), tuple(sorted(texts)) if len(texts) <= _MOST_TEXTS else None)
 
 
 def project_root(folder: str) -> str | None:

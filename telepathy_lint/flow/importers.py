@@ -10,11 +10,9 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-from telepathy_lint.flow.import_resolution import ModuleFiles, project_root, python_files
+from telepathy_lint.flow.import_resolution import ModuleFiles, project_root
+from telepathy_lint.flow.whole_project import Project
 
-_MOST_OF_A_FILE = 1_000_000
-#: Projects with more source are not searched.
-_MOST_BYTES = 30_000_000
 #: A module that more files depend on, directly or indirectly, is treated as used by unknown code.
 _MOST_IMPORTERS = 60
 _STATEMENT = re.compile(
@@ -29,10 +27,8 @@ class Importers:
         self._read = read
         self._module_files = module_files
         self._roots: dict[str, str | None] = {}
-        #: By root: the last part of an imported name -> the importing files, each with the dotted name.
-        self._named: dict[str, dict[str, set[tuple[str, str]]] | None] = {}
         self._found: dict[str, tuple[str, ...]] = {}
-        self._listed: dict[str, tuple[str, ...] | None] = {}
+        self._projects: dict[str, Project] = {}
         self._mentioned: dict[tuple[str, bytes], bool] = {}
 
     def root_of(self, path: str) -> str | None:
@@ -66,19 +62,18 @@ class Importers:
         if root is None:
             return False
         if (root, word) not in self._mentioned:
-            self._mentioned[root, word] = any(word in self._content(each) for each in self._files(root) or ())
+            content = self.project(root).content
+            self._mentioned[root, word] = any(word in content(each) for each in self._files(root) or ())
         return self._mentioned[root, word]
 
-    def _files(self, root: str) -> tuple[str, ...] | None:
-        if root not in self._listed:
-            self._listed[root] = python_files(root)
-        return self._listed[root]
+    def project(self, root: str) -> Project:
+        """The project with this root."""
+        if root not in self._projects:
+            self._projects[root] = Project(root, self._read)
+        return self._projects[root]
 
-    def _content(self, path: str) -> bytes:
-        try:
-            return self._read(path)[:_MOST_OF_A_FILE]
-        except OSError:
-            return b""
+    def _files(self, root: str) -> tuple[str, ...] | None:
+        return self.project(root).python_paths
 
     def _direct(self, path: str) -> Iterator[str]:
         root = self.root_of(path)
@@ -101,24 +96,16 @@ class Importers:
         return os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
 
     def _names_in(self, root: str) -> dict[str, set[tuple[str, str]]] | None:
-        if root not in self._named:
-            self._named[root] = None
-            files = self._files(root)
-            if files is not None:
-                self._named[root] = self._read_all(files)
-        return self._named[root]
+        return self.project(root).once(_imported_names)
 
-    def _read_all(self, files: tuple[str, ...]) -> dict[str, set[tuple[str, str]]] | None:
-        named: dict[str, set[tuple[str, str]]] = {}
-        total = 0
-        for path in files:
-            data = self._content(path)
-            total += len(data)
-            if total > _MOST_BYTES:
-                return None
-            for module in imported_by(data):
-                named.setdefault(module.rpartition(".")[2], set()).add((path, module))
-        return named
+
+def _imported_names(project: Project) -> dict[str, set[tuple[str, str]]]:
+    """The last part of each imported name -> the importing files, each with the dotted name."""
+    named: dict[str, set[tuple[str, str]]] = {}
+    for path, data in project.python():
+        for module in imported_by(data):
+            named.setdefault(module.rpartition(".")[2], set()).add((path, module))
+    return named
 
 
 def imported_by(data: bytes) -> Iterator[str]:

@@ -16,6 +16,7 @@ from telepathy_lint.flow.evaluate import Evaluator, Value
 from telepathy_lint.flow.import_resolution import ModuleFiles
 from telepathy_lint.flow.importers import Importers
 from telepathy_lint.flow.tree import Importer, Scope, Tree
+from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import Protocol
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
@@ -168,6 +169,12 @@ class Modules:
         """Whether a Python file in a file's project contains a word."""
         around = self._around(path)
         return around is not None and around.mentions(os.path.abspath(path), word)
+
+    def project(self, path: str) -> Project | None:
+        """The project of a file, to ask about all of its files; None if the file is in no project."""
+        around = self._around(path)
+        root = around.root_of(os.path.abspath(path)) if around is not None else None
+        return around.project(root) if around is not None and root is not None else None
 
     def _around(self, path: str) -> Importers | None:
         """The importers in a file's project; None if the file is in no project."""

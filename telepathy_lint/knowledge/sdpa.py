@@ -73,6 +73,19 @@ def varies(model_id: str, classes: Iterable[str]) -> bool:
     return any(re.search(_VARIES, name) for name in (model_id, *classes))
 
 
+#: Models whose attention is soft-capped, which SDPA does not do.
+_SOFT_CAPPED = r"(?i)gemma-?2(?!b)"
+#: The release from which transformers does not pick SDPA for them.
+NOT_PICKED_FROM = (5, 23)
+
+
+def drops_soft_capping(model_id: str, classes: Iterable[str], lowest: tuple[int, int] | None) -> bool:
+    """Whether transformers may pick SDPA for a model whose attention is soft-capped, from this release on."""
+    if lowest is not None and lowest >= NOT_PICKED_FROM:
+        return False
+    return any(re.search(_SOFT_CAPPED, name) for name in (model_id, *classes))
+
+
 def names_only_such(text: str) -> bool:
     """Whether a text names models for which SDPA is always chosen, and none for which the choice differs."""
     ids = "|".join(f"{publisher}/(?:{names})" for publisher, names in _NAMES.items())

@@ -28,10 +28,14 @@ class HardcodedDeviceMap(Rule):
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
 
-    Unless strict, the rule leaves out maps that change nothing in one process: "auto" or the first GPU in a notebook or in a script
-    with cells, with one visible GPU, or in a script without a launcher that moves its inputs to `model.device`, names the
-    GPU for its tensors or writes its results to a file. A script that several processes may run (torchrun, accelerate, a
-    trainer) is reported, and so is a module that such a script imports.
+    Unless strict, the rule leaves out maps that change nothing in one process, and maps in which the caller has a say. The caller has
+    a say in `{"": device}` with a parameter or an option, also as one of several values. "auto" with `max_memory` says what
+    each GPU may hold. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible GPU, and in
+    a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes its results
+    to a file. The project also shows one process if its README, scripts or Makefile start the file with plain python, and if
+    it has a README or such commands and no launcher at all. There, layouts that the script makes itself are left out as
+    well. Files that a launcher starts (torchrun, accelerate, srun with several tasks), modules that they import, and files
+    without a project that use a trainer are reported.
 
     Bad:
 
@@ -76,7 +80,7 @@ class HardcodedDeviceMap(Rule):
         written = first_written(argument.values)
         if written is None:
             return
-        cost = placement.cost_under_a_launcher(site)
+        cost = placement.cost_under_a_launcher(site, settings.strict)
         yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
 
     def matters(self, site: Site, settings: Settings) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import attention
+from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import sdpa
 from telepathy_lint.rule import Meta, Rule
@@ -15,13 +16,16 @@ class MissingAttnImplementation(Rule):
     """A model is loaded without an attention implementation.
 
     transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
-    between releases (Gemma2 accepted SDPA up to 5.20, but not in 5.23). FlashAttention is never chosen automatically.
+    between releases: for Gemma 2, 4.57 picks SDPA, which leaves out the soft-capping of its attention, and 5.23 picks eager
+    attention. FlashAttention is never chosen automatically.
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
     all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
 
-    Unless strict, the rule leaves out models for which every release picks SDPA (Llama, Mistral, Qwen2 and similar models), projects
-    whose requirements list transformers and do not mention FlashAttention, float32, the CPU, small encoders, and code that
-    reads or replaces attention. Models without attention, such as Mamba, are never reported. It always reports models for which the choice differs between releases.
+    Unless strict, the rule reports a load if the project chooses attention elsewhere: another load of the file asks for
+    FlashAttention, another module sets attention for the same model, or FlashAttention is required and no load asks for it.
+    It reports a model that needs eager attention where transformers picks SDPA (Gemma 2), and a load without a dtype or
+    a quantization that has no project around it. Of these, it leaves out small models, float32, the CPU, and code that reads or
+    replaces attention. Models without attention, such as Mamba, are never reported.
 
     Bad:
 
@@ -59,14 +63,18 @@ class MissingAttnImplementation(Rule):
             return  # which has no such argument
         if sdpa.has_no_attention(site.model_id or "", site.loaded):
             return
-        yield site.at_call(_chosen(site))
+        elsewhere = chosen_elsewhere(site, settings) if not settings.strict else None
+        yield site.at_call(elsewhere or _chosen(site, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not attention.is_settled(site, settings)
 
 
-def _chosen(site: Site) -> str:
+def _chosen(site: Site, settings: Settings) -> str:
     """What transformers picks, by itself, for the class of the model."""
+    name = (site.model_id or "").rpartition("/")[2]
+    if sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version):
+        return f"transformers 4.57 picks sdpa, which leaves out the soft-capping of {name or 'Gemma 2'}; eager applies it"
     if site.model_id is not None and sdpa.always(site.model_id, ()):
-        return f"transformers picks sdpa for {site.model_id.rpartition('/')[2]}"
+        return f"transformers picks sdpa for {name}"
     return "transformers picks sdpa or eager, depending on the class and the release"

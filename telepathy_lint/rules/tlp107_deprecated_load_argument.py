@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts.outdated import new_class, old_arguments, removed_task
+from telepathy_lint.facts.outdated import is_harmless, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.load_arguments import Old
@@ -20,6 +20,10 @@ class DeprecatedLoadArgument(Rule):
     that the project allows (`target-transformers`, else its requirement files): `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
+
+    Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
+    rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5,
+    `use_fast=True`. If it reports another argument of the call, it reports these too.
 
     Bad:
 
@@ -56,11 +60,14 @@ class DeprecatedLoadArgument(Rule):
             yield site.at(named or site.call.func, detail, fix=self.repair(site, settings, None))
         if (task := removed_task(site, settings)) is not None:
             yield site.at(site.arguments["task"], f"transformers 5 has no task {task!r}")
-        for argument, old, status in old_arguments(site, settings):
-            if old.new and _is_second_try(site):
-                continue
+        for argument, old, status in _found(site, settings):
             detail = f"{old.name} {status}: {old.advice_for(written(argument))}"
             yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        if new_class(site) is not None or removed_task(site, settings) is not None:
+            return True
+        return any(not is_harmless(site, settings, *found[:2]) for found in _found(site, settings))
 
     def repair(self, site: Site, settings: Settings, old: tuple[Argument, Old] | None) -> Repair | None:
         """The replacement of an argument or of the class."""
@@ -69,6 +76,12 @@ class DeprecatedLoadArgument(Rule):
         if old is None:
             return replaced_arguments.class_repair(site, settings)
         return replaced_arguments.repair(site, *old)
+
+
+def _found(site: Site, settings: Settings) -> Iterator[tuple[Argument, Old, str]]:
+    for found in old_arguments(site, settings):
+        if not (found[1].new and _is_second_try(site)):
+            yield found
 
 
 def _is_second_try(site: Site) -> bool:

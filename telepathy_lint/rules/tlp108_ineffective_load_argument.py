@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from telepathy_lint.facts.ineffective import Problem, into_model_kwargs, problems_of
+from telepathy_lint.facts.ineffective import Problem, into_model_kwargs, is_harmless, problems_of
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
@@ -20,6 +20,10 @@ class IneffectiveLoadArgument(Rule):
     is an error with another implementation. FlashAttention does not support float32. A pipeline that gets a
     loaded model ignores `dtype`, `device_map` and `model_kwargs`. A pipeline that loads a model raises an
     error if `model_kwargs` also has the dtype, or if both `device` and `device_map` are passed.
+
+    Unless strict, the rule leaves out an argument that asks for what the model has already: a `device_map` for a pipeline whose model
+    was placed by its own load or by `.to(...)`, the dtype that the model was loaded with, and an argument of a tokenizer
+    that only says where weights lie, or that a model of the file gets as well.
 
     Bad:
 
@@ -52,6 +56,9 @@ class IneffectiveLoadArgument(Rule):
         for each in problems:
             detail = f"{each.argument.name} {each.detail}"
             yield site.at(each.argument, detail, fix=self.repair(site, each, problems))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not all(is_harmless(site, each) for each in problems_of(site))
 
     def repair(self, site: Site, problem: Problem, problems: Sequence[Problem]) -> Repair | None:
         if problem.argument.how != "keyword":

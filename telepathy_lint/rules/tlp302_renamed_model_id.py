@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts import relevance
+from telepathy_lint.facts.redirected import is_redirected
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
@@ -19,20 +19,21 @@ class RenamedModelId(Rule):
     The old and the new name are two different models for the cache (an 8B model is downloaded twice, 16 GB each), for tables
     that compare results by name, and for everything that does not follow redirects, such as offline mode.
 
-    The hub redirects old names. Unless strict, an old id that is only written down (a default, a table) is therefore reported only
-    if the project also uses the new name, or the file works offline.
+    Unless strict, the rule leaves out ids that the project only uses with the hub, which redirects them. It reports them where
+    redirects do not help: a file of the project works offline or looks into the cache, or compares or looks up the old name
+    while the project also has the new one.
 
     Bad:
 
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Meta-Llama-3.1-8B")
+        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Meta-Llama-3.1-8B", local_files_only=True)
 
     Good:
 
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B")
+        tokenizer = AutoTokenizer.from_pretrained("meta-llama/Llama-3.1-8B", local_files_only=True)
 
     Fix safety: the new id gives the same files, but a machine that is offline may have them in its cache only under the old
     id, and results and folders may be named after the old id.
@@ -48,16 +49,22 @@ class RenamedModelId(Rule):
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
-        for node, value in literal_ids(site):
-            if (name := present_name(str(value.data))) is not None:
-                detail = f"{value.data!r} is now {name!r}{origin(value, site)}"
-                yield site.at(node, detail, fix=self.repair(site, node, value, name))
+        for node, value, name in _renamed(site):
+            detail = f"{value.data!r} is now {name!r}{origin(value, site)}"
+            yield site.at(node, detail, fix=self.repair(site, node, value, name))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return site.kind != "identifier" or not relevance.is_redirected(site, present_name)
+        return not is_redirected(site, [(str(value.data), name) for _, value, name in _renamed(site)])
 
     def repair(self, site: Site, node: ast.AST, value: Value, name: str) -> Repair | None:
         return id_repair(site, node, value, name)
+
+
+def _renamed(site: Site) -> Iterator[tuple[ast.AST, Value, str]]:
+    """The old ids of a site, each with the node to report and the present name."""
+    for node, value in literal_ids(site):
+        if (name := present_name(str(value.data))) is not None:
+            yield node, value, name
 
 
 def present_name(model_id: str) -> str | None:

@@ -15,8 +15,6 @@ from telepathy_lint.hints import TYPE_CHECKING, Literal, NamedTuple
 from telepathy_lint.source.text import Source
 
 if TYPE_CHECKING:
-    import libcst
-
     from telepathy_lint.flow.file import File
 
 Kind = Literal[
@@ -161,16 +159,6 @@ class Site(_SiteFields):
     @cached_property
     def text(self) -> str:
         return self.source.text[self.start : self.end]
-
-    @cached_property
-    def cst(self) -> libcst.Call:
-        """The call as a concrete syntax tree; imports LibCST, so use it only for comments and layout."""
-        import libcst
-
-        # In parentheses, because a method chain may span several lines.
-        node = libcst.parse_expression(f"({self.text})")
-        assert isinstance(node, libcst.Call)
-        return node.with_changes(lpar=node.lpar[1:], rpar=node.rpar[:-1])
 
     def argument(self, *names: str) -> Argument | None:
         """The first of the named arguments that the call gets."""

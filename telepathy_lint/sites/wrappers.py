@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.flow.arguments import single_string
+from telepathy_lint.flow.arguments import Argument, single_string
 from telepathy_lint.flow.bindings import dotted, parameters
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
@@ -198,6 +198,12 @@ class Wrappers:
             for load in reversed(loads)
             for name, each in load.arguments.items()
         }
+        # What the function itself writes under a name wins over what the caller passes.
+        passed = {
+            name: argument if name not in inherited else _either(inherited[name], argument, function)
+            for name, argument in passed.items()
+            if name not in inherited or _may_keep(inherited[name], function)
+        }
         return inner._replace(
             file=self.file,
             node=call,
@@ -231,3 +237,24 @@ class Wrappers:
         if given is None and name in names[: len(call.args)]:
             given = call.args[names.index(name)]
         return self.file.values.evaluate(given, context) if given is not None else ()
+
+
+def _is_passed_on(value: Value, function: Function) -> bool:
+    """Whether a value is what the function's `**kwargs` have under the name."""
+    return (
+        value.kind == "param"
+        and value.node is function
+        and function.args.kwarg is not None
+        and value.data == function.args.kwarg.arg
+    )
+
+
+def _may_keep(inner: Argument, function: Function) -> bool:
+    """Whether the function only writes the argument under a condition, so that the caller's may arrive."""
+    return any(_is_passed_on(value, function) for value in inner.values)
+
+
+def _either(inner: Argument, outer: Argument, function: Function) -> Argument:
+    """The caller's argument, together with what the function may write in its place."""
+    own = tuple(value for value in inner.values if not _is_passed_on(value, function))
+    return outer._replace(values=outer.values + own)

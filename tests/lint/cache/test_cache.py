@@ -186,18 +186,36 @@ def test_a_module_that_comes_to_import_the_file_is_seen(lint: Any) -> None:
     assert "TLP105" not in lint(*select)[1]
 
 
+def test_what_a_document_or_script_says_of_a_launcher_is_seen(lint: Any) -> None:
+    """Whether TLP101 matters rests on how the project starts the script, which no Python file names."""
+    write("run.py", f"{LOAD}Trainer(m).train()\n")
+    select = ("--select", "TLP101", "run.py")
+    assert "TLP101" in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("README.md", "Run `python run.py`.\n")
+    assert "TLP101" not in lint(*select)[1]
+    assert parsed(lint, *select) == 0
+    write("jobs/run.sh", "torchrun --nproc_per_node=4 \\\n  run.py\n")
+    assert "each process of torchrun in run.sh, line 2 would use every GPU" in lint(*select)[1]
+    write("jobs/run.sh", "torchrun --nproc_per_node=4 other.py\n")
+    assert "TLP101" not in lint(*select)[1]
+    Path("README.md").unlink()
+    assert "TLP101" in lint(*select)[1]
+
+
 def test_only_files_that_rest_on_what_changed_are_parsed(lint: Any) -> None:
+    """By default, whether a finding matters may rest on all files of the project; strictly, it does not."""
     for number in range(5):
         write(f"own{number}.py", LOAD)
     write("run.py", BY_CONSTANT)
     write("common.py", 'MAP = "auto"\n')
-    lint()
+    lint("--strict")
     write("common.py", 'MAP = "cpu"\n')
-    assert parsed(lint) == 1
+    assert parsed(lint, "--strict") == 1
     write("own3.py", LOAD + "\n")
-    assert parsed(lint) == 1
+    assert parsed(lint, "--strict") == 1
     write("aside.py", "x = 1\n")
-    assert parsed(lint) == 0
+    assert parsed(lint, "--strict") == 0
 
 
 def test_settings_rules_and_targets_have_results_of_their_own(lint: Any) -> None:

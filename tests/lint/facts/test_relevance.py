@@ -46,6 +46,11 @@ def cells(*sources: str) -> str:
     return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
+def new(code: str) -> dict[str, str]:
+    """The only file of a project for transformers 5."""
+    return {**file(code), "requirements.txt": "transformers>=5.0\n"}
+
+
 WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
 BFLOAT16 = ", torch_dtype=torch.bfloat16"
@@ -54,6 +59,22 @@ GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate
 STATED = ", do_sample=False, max_new_tokens=5"
 RENAMED = f"{LOADS}parser.add_argument('--model_name', default='meta-llama/Meta-Llama-3.1-8B')\n"
 NOTEBOOK = "run.ipynb"
+#: A load with a device map to be filled in, in a script that nothing shows to be one process; and such scripts.
+PLACED = (
+    f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map={{}}, torch_dtype=torch.bfloat16)\n"
+)
+TRAINS = file(f"{LOADS}Trainer(model).train()\n")
+HELPED = file(HELPER, start="from main import load\nload('x')\n")
+BARE = LOADS.replace(BFLOAT16, "")
+BARE_LLAMA = WITH_LLAMA.replace(BFLOAT16, "")
+WITH_GEMMA = LOADS.replace("(name", "('google/gemma-2-9b'") + "model.generate(ids)\n"
+ATTENTIVE = "big = AutoModelForCausalLM.from_pretrained({}, attn_implementation='flash_attention_2')\n"
+OLD = f"{HEAD}AutoModelForCausalLM.from_pretrained(name"
+OLD_TOKENIZER = f"{HEAD}AutoTokenizer.from_pretrained(name"
+WITH_PIPELINES = LOADS.replace("\n", "\nfrom transformers import pipeline\n", 1)
+UNPLACED = WITH_PIPELINES.replace("device_map='auto', ", "")
+OLD_ID = "meta-llama/Meta-Llama-3.1-8B"
+OLD_NAME = f"{HEAD}AutoTokenizer.from_pretrained('{OLD_ID}')\n"
 
 CASES = {
     # ---- one process
@@ -116,41 +137,214 @@ CASES = {
             start="import run\nimport torch.distributed\n",
         ),
     ),
-    # ---- attention
-    "a model for which every release picks SDPA": Case(
-        "TLP104", file(WITH_LLAMA + "model.generate(ids)\n"), file(LOADS + "model.generate(ids)\n")
+    "the caller's device": Case(
+        "TLP101", file(PLACED.format("{'': args.device}")), file(PLACED.format("{'': 1}"))
     ),
-    "such a model, at work": Case("TLP104", file(WITH_LLAMA + "model.generate(ids)\n"), file(WITH_LLAMA)),
-    "such a model, and FlashAttention": Case(
-        "TLP104",
-        file(WITH_LLAMA + "model.generate(ids)\n"),
-        file(WITH_LLAMA + "model.generate(ids)  # flash_attention_2 is faster\n"),
+    "the device of a parameter": Case(
+        "TLP101",
+        file(PLACED.format("{'': device}").replace("model =", "def load(device):\n    return")),
+        file(PLACED.format("{'': 'cuda:1'}").replace("model =", "def load(device):\n    return")),
+    ),
+    "the number of a GPU from the command line": Case(
+        "TLP101", file(PLACED.format("f'cuda:{args.gpu}'")), file(PLACED.format("f'cuda:{1}'"))
+    ),
+    "the caller's device, unless the model is spread": Case(
+        "TLP101",
+        file(PLACED.format("'auto' if args.spread else {'': args.device}")),
+        file(PLACED.format("'auto' if args.spread else {'': 1}")),
+    ),
+    "the device of another model": Case(
+        "TLP101", file(PLACED.format("{'': other.device}")), file(PLACED.format("{'': 'cuda:1'}"))
+    ),
+    "what each GPU may hold": Case(
+        "TLP101",
+        file(LOADS.replace("'auto'", "'auto', max_memory={0: '10GB'}") + "Trainer(model).train()\n"),
+        file(LOADS + "Trainer(model).train()\n"),
+    ),
+    "a launcher's GPU, else all": Case(
+        "TLP101",
+        file("import os\n" + PLACED.format("{'': int(os.environ['LOCAL_RANK'])} if ddp else 'auto'")),
+        file("import os\n" + PLACED.format("{'': 1} if ddp else 'auto'")),
+    ),
+    # ---- one process, as the project starts it
+    "a README with plain python": Case(
+        "TLP101", {**TRAINS, "README.md": "    python main.py\n"}, {**TRAINS, "README.md": "    torchrun main.py\n"}
+    ),
+    "a job script": Case(
+        "TLP101",
+        {**TRAINS, "run.sh": "CUDA_VISIBLE_DEVICES=0 python -u main.py \\\n  --epochs 3\n"},
+        {**TRAINS, "run.sh": "accelerate launch \\\n  --num_processes 4 main.py\n"},
+    ),
+    "a launcher with one process": Case(
+        "TLP101",
+        {**TRAINS, "run.sh": "torchrun --nproc_per_node=1 main.py\n"},
+        {**TRAINS, "run.sh": "torchrun --nproc_per_node=2 main.py\n"},
+    ),
+    "a SLURM job with one task": Case(
+        "TLP101",
+        {**TRAINS, "job.sbatch": "#SBATCH --ntasks=1\nsrun python main.py\n"},
+        {**TRAINS, "job.sbatch": "#SBATCH --ntasks=4\nsrun python main.py\n"},
+    ),
+    "a Makefile": Case(
+        "TLP101",
+        {**TRAINS, "Makefile": "train:\n\tpython main.py\n"},
+        {**TRAINS, "Makefile": "train:\n\tdeepspeed --num_gpus 2 main.py\n"},
+    ),
+    "a container": Case(
+        "TLP101",
+        {**TRAINS, "Dockerfile": 'CMD ["python", "main.py"]\n'},
+        {**TRAINS, "Dockerfile": 'CMD ["torchrun", "main.py"]\n'},
+    ),
+    "a README, and no launcher in the project": Case(
+        "TLP101", {**TRAINS, "README.md": "Our experiments.\n"}, {**TRAINS, "README.md": "We train with FSDP.\n"}
+    ),
+    "settings without a launcher": Case(
+        "TLP101",
+        {**TRAINS, "README.md": "", "train.yaml": "deepspeed: null\n"},
+        {**TRAINS, "README.md": "", "train.yaml": "deepspeed: zero3.json\n"},
+    ),
+    "nothing but Python files": Case(
+        "TLP101", {**TRAINS, "README.md": "", "other.py": ""}, {**TRAINS, "other.py": ""}
+    ),
+    "a usage of the script itself": Case(
+        "TLP101",
+        file(f'"""Usage: python main.py --epochs 3"""\n{TRAINS["main.py"]}'),
+        TRAINS,
+    ),
+    "a launcher of another script": Case(
+        "TLP101",
+        {**TRAINS, "README.md": "`python main.py`, then `torchrun train.py`\n"},
+        {**TRAINS, "README.md": "`python train.py`, then `torchrun main.py`\n"},
+    ),
+    "a launcher of a script that does not import the helper": Case(
+        "TLP101",
+        {**HELPED, "run.sh": "python main.py\ntorchrun other.py\n"},
+        {**HELPED, "run.sh": "python main.py\ntorchrun start.py\n"},
+    ),
+    "a launcher without a script": Case(
+        "TLP101",
+        {**TRAINS, "run.sh": "python main.py\n"},
+        {**TRAINS, "run.sh": "python main.py\ntorchrun $SCRIPT\n"},
+    ),
+    "several processes in another module": Case(
+        "TLP101",
+        {**TRAINS, "run.sh": "python main.py\n", "other.py": "Accelerator()\n"},
+        {**TRAINS, "README.md": "", "other.py": "Accelerator()\n"},
+    ),
+    "several processes in the script itself": Case(
+        "TLP101",
+        {**TRAINS, "run.sh": "python main.py\n"},
+        {**file(TRAINS["main.py"] + "rank = os.environ['LOCAL_RANK']\n"), "run.sh": "python main.py\n"},
+    ),
+    "a layout in one process": Case(
+        "TLP101",
+        {**file(PLACED.format("{'model': 0, 'lm_head': 1}")), "run.sh": "python main.py\n"},
+        {**file(PLACED.format("{'model': 0, 'lm_head': 1}")), "run.sh": "torchrun main.py\n"},
+    ),
+    "models on two GPUs": Case(
+        "TLP101",
+        {**file(PLACED.format("'cuda:1'") + "other.to('cuda:0')\n"), "run.sh": "python main.py\n"},
+        {**file(PLACED.format("'cuda:1'")), "run.sh": "python main.py\n"},
+    ),
+    "a notebook in a project": Case(
+        "TLP101",
+        {NOTEBOOK: cells(LOADS), "README.md": "Our experiments.\n"},
+        {NOTEBOOK: cells(LOADS, "!torchrun train.py"), "README.md": "Our experiments.\n"},
+        NOTEBOOK,
+    ),
+    # ---- attention
+    "a load that says how it computes": Case("TLP104", file(LOADS), file(BARE)),
+    "a project around a load": Case("TLP104", {**file(BARE), "README.md": ""}, file(BARE)),
+    "another script beside a load": Case("TLP104", file(BARE, other=""), file(BARE)),
+    "such a model, at work": Case(
+        "TLP104", file(BARE_LLAMA + "model.generate(ids)\n"), file(BARE_LLAMA + "print(model)\n")
     ),
     "the only ids of the file are of such models": Case(
         "TLP104",
-        file("DEFAULT = 'Qwen/Qwen2.5-7B'\n" + LOADS),
-        file("DEFAULT = ('Qwen/Qwen2.5-7B', 'google/gemma-2-9b')\n" + LOADS),
+        file("DEFAULT = 'Qwen/Qwen2.5-7B'\n" + BARE),
+        file("DEFAULT = ('Qwen/Qwen2.5-7B', 'google/gemma-2-9b')\n" + BARE),
     ),
     "requirements without FlashAttention": Case(
         "TLP104",
-        {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\n"},
+        {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\n# flash-attn\n"},
         {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\nflash-attn\n"},
     ),
     "FlashAttention by hand": Case(
         "TLP104",
-        {**file(LOADS), "requirements.txt": "transformers\n"},
+        {**file(LOADS), "requirements.txt": "transformers\n", "README.md": "It needs no flash-attn.\n"},
         {**file(LOADS), "requirements.txt": "transformers\n", "README.md": "Then pip install flash-attn.\n"},
     ),
-    "requirements that do not list transformers": Case(
+    "FlashAttention that another load asks for": Case(
         "TLP104",
-        {**file(LOADS), "requirements.txt": "transformers\n"},
-        {**file(LOADS), "requirements.txt": "sentence-transformers\n"},
+        {**file(LOADS, other=ATTENTIVE.format("name")), "README.md": "Then pip install flash-attn.\n"},
+        {**file(LOADS, other="\n"), "README.md": "Then pip install flash-attn.\n"},
+    ),
+    "another load of the file asks for FlashAttention": Case(
+        "TLP104",
+        {**file(LOADS + f"# {ATTENTIVE.format('other')}"), "README.md": ""},
+        {**file(LOADS + ATTENTIVE.format("other")), "README.md": ""},
+    ),
+    "another module sets attention for the model": Case(
+        "TLP104",
+        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-70B'")),
+        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
+    ),
+    "a notebook of its own": Case(
+        "TLP104",
+        {**file(WITH_LLAMA), NOTEBOOK: cells(ATTENTIVE.format("'meta-llama/Llama-3.1-8B'"))},
+        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
+    ),
+    "soft-capped attention": Case(
+        "TLP104",
+        {**file(WITH_GEMMA), "requirements.txt": "transformers>=5.23\n"},
+        {**file(WITH_GEMMA), "requirements.txt": "transformers>=4.40\n"},
+    ),
+    "soft-capped attention that is not computed": Case(
+        "TLP104", file(WITH_GEMMA.replace("generate", "save_pretrained")), file(WITH_GEMMA)
     ),
     "a notebook's installations": Case(
         "TLP104",
-        {NOTEBOOK: cells("!pip install -q transformers accelerate", LOADS)},
-        {NOTEBOOK: cells("!pip install -q transformers flash-attn", LOADS)},
+        {NOTEBOOK: cells("!pip install -q transformers accelerate", BARE)},
+        {NOTEBOOK: cells("!pip install -q transformers flash-attn", BARE)},
         NOTEBOOK,
+    ),
+    # ---- arguments that change nothing
+    "arguments that happen anyway": Case(
+        "TLP107", new(f"{OLD}, low_cpu_mem_usage=True)\n"), new(f"{OLD}, torch_dtype='auto')\n")
+    ),
+    "tokenizers that are fast anyway": Case(
+        "TLP107", new(f"{OLD_TOKENIZER}, use_fast=True)\n"), new(f"{OLD_TOKENIZER}, use_fast=False)\n")
+    ),
+    "downloads that resume anyway": Case(
+        "TLP107",
+        {**new(f"{OLD}, resume_download=True)\n"), "requirements.txt": "transformers==4.57.0\n"},
+        new(f"{OLD}, resume_download=True)\n"),
+    ),
+    "a checkpoint that is not converted": Case(
+        "TLP107", new(f"{OLD}, from_tf=False)\n"), new(f"{OLD}, from_tf=True)\n")
+    ),
+    "a pipeline of a model that is placed": Case(
+        "TLP108",
+        file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, device_map='auto')\n"),
+        file(UNPLACED + "pipe = pipeline('text-generation', model=model, device_map='auto')\n"),
+    ),
+    "a pipeline of a model that is moved": Case(
+        "TLP108",
+        file(UNPLACED + "model.to('cuda')\npipe = pipeline('text-generation', model=model, device_map='auto')\n"),
+        file(UNPLACED + "other.to('cuda')\npipe = pipeline('text-generation', model=model, device_map='auto')\n"),
+    ),
+    "a pipeline with the dtype of its model": Case(
+        "TLP108",
+        file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, torch_dtype=torch.bfloat16)\n"),
+        file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, torch_dtype=torch.float16)\n"),
+    ),
+    "a tokenizer's device map": Case(
+        "TLP108", file(f"{OLD_TOKENIZER}, device_map='auto')\n"), file(f"{OLD_TOKENIZER}, load_in_8bit=True)\n")
+    ),
+    "a tokenizer with an argument of the model": Case(
+        "TLP108",
+        file(f"{OLD_TOKENIZER}, torch_dtype='auto')\n{OLD}, torch_dtype='auto')\n"),
+        file(f"{OLD_TOKENIZER}, torch_dtype='auto')\n{OLD})\n"),
     ),
     # ---- decoding
     "computed with in the module that imports": Case(
@@ -264,18 +458,29 @@ CASES = {
         file("from transformers import RobertaModel\nRobertaModel.from_pretrained(name)\n"),
         file("from transformers import T5Model\nT5Model.from_pretrained(name)\n"),
     ),
-    "the only name of the model": Case(
-        "TLP302",
-        file(RENAMED),
-        file(RENAMED + "os.environ['HF_HUB_OFFLINE'] = '1'\n"),
+    "a model under its old name": Case("TLP302", file(OLD_NAME), file(OLD_NAME + "os.environ['HF_HUB_OFFLINE'] = '1'\n")),
+    "an old name by default": Case(
+        "TLP302", file(RENAMED), file(RENAMED + "load(local_files_only=True)\n")
     ),
     "two names in the project": Case(
         "TLP302",
-        file(RENAMED),
-        file(
-            RENAMED,
-            other="model_name = 'meta-llama/Llama-3.1-8B'\n",
-        ),
+        file(OLD_NAME + f"SIZES = {{'{OLD_ID}': 8}}\n"),
+        file(OLD_NAME + f"SIZES = {{'{OLD_ID}': 8}}\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
+    ),
+    "two names that are not compared": Case(
+        "TLP302",
+        file(OLD_NAME, other="name = 'meta-llama/Llama-3.1-8B'\n"),
+        file(OLD_NAME + f"if name == '{OLD_ID}': pass\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
+    ),
+    "a job that is offline": Case(
+        "TLP302",
+        {**file(OLD_NAME), "run.sh": "export HF_HUB_OFFLINE=0\n", "README.md": "Or HF_HUB_OFFLINE=1.\n"},
+        {**file(OLD_NAME), "run.sh": "export HF_HUB_OFFLINE=1\n"},
+    ),
+    "a script that is offline": Case(
+        "TLP302",
+        file(OLD_NAME, other="os.environ['TRANSFORMERS_OFFLINE'] = '1'\n"),
+        file(OLD_NAME, other="import main\nos.environ['TRANSFORMERS_OFFLINE'] = '1'\n"),
     ),
 }  # fmt: skip
 
@@ -305,5 +510,4 @@ def test_evidence_silences_and_the_lack_of_it_does_not(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])
 def test_a_bare_script_gets_every_finding(rule: str, tmp_path: Path) -> None:
-    bare = LOADS.replace(", torch_dtype=torch.bfloat16", "")
-    assert codes(tmp_path, file(bare), Case(rule, {}, {})) == {rule}
+    assert codes(tmp_path, file(BARE), Case(rule, {}, {})) == {rule}

@@ -91,6 +91,47 @@ SHAPES: dict[str, tuple[str, set[int]]] = {
         "try:\n    cfg = {'device_map': 'auto'}\nexcept Error as cfg:\n    pass\nAutoModel.from_pretrained('x', **cfg)\n",
         set(),
     ),
+    "a function that writes over what its caller passes": (
+        "def get(name, **kw):\n    kw['device_map'] = pick()\n    return AutoModel.from_pretrained(name, **kw)\n"
+        "get('x', device_map='auto')\n",
+        set(),
+    ),
+    "a function that may write over what its caller passes": (
+        "def get(name, **kw):\n    if maybe():\n        kw['device_map'] = pick()\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', device_map='auto')\n",
+        set(),
+    ),
+    "a function that may write another map": (
+        "def get(name, **kw):\n    if maybe():\n        kw['device_map'] = 'balanced'\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', device_map='auto')\nget('x')\n",
+        {5},
+    ),
+    "a function that may take out what its caller passes": (
+        "def get(name, **kw):\n    if maybe():\n        kw.pop('device_map')\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', device_map='auto')\n",
+        set(),
+    ),
+    "a function that may add another argument": (
+        "def get(name, small, **kw):\n    if small:\n        return AutoModel.from_pretrained(name, **kw)\n"
+        "    if maybe():\n        kw['trust_remote_code'] = True\n"
+        "    return AutoModel.from_pretrained(name, **kw)\nget('x', True, device_map='auto')\n",
+        {7},
+    ),
+    "the default of a class that is only a keyword": (
+        "def prepare(*, name, cls=AutoModel):\n"
+        "    return cls.from_pretrained(name, device_map='auto')\n"
+        "prepare(name='x')\n",
+        {2},
+    ),
+    "a method of a dict as an object": (
+        "cfg = {'a': {'device_map': 'auto'}}\nget = cfg.get\neach = cfg.values\n"
+        "AutoModel.from_pretrained('x', **get('a'))\nAutoModel.from_pretrained('x', **cfg['a'])\n",
+        {5},
+    ),
+    "a default that gives way to a dict with None": (
+        "cfg = None or {'device_map': 'auto'}\nAutoModel.from_pretrained('x', **cfg)\n",
+        {2},
+    ),
     "each dict of a list": (
         "for cfg in [{'device_map': 'auto'}, {'revision': 'a'}]:\n    AutoModel.from_pretrained('x', **cfg)\n",
         {2},
@@ -157,3 +198,14 @@ def test_which_parameter_an_argument_fills(helper: str, call: str, sets: bool) -
         f"tok = AutoTokenizer.from_pretrained('x')\n{call}\ntok(texts, padding=True)\n"
     )
     assert ("TLP201" not in {each.code for each in found}) == sets
+
+
+@pytest.mark.parametrize("decorator", ["", "@torch.no_grad()\n"])
+def test_a_function_without_gradients_trains_nothing(decorator: str) -> None:
+    found = telepathy_lint.lint(
+        "import torch\nfrom transformers import AutoModel\nm = AutoModel.from_pretrained('x')\n"
+        f"{decorator}def run(given):\n    return m(inputs_embeds=given).last_hidden_state\n"
+        "m.eval()\nbridge = torch.nn.Linear(3, 3)\noptimizer = torch.optim.Adam(bridge.parameters())\n"
+        "for batch in data:\n    run(bridge(batch)).sum().backward()\n    optimizer.step()\n"
+    )
+    assert ("TLP206" in {each.code for each in found}) == (not decorator)

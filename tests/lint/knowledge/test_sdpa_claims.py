@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,30 @@ def test_these_may_have_attention(name: str) -> None:
     assert not sdpa.has_no_attention("", [name])
     assert not sdpa.has_no_attention("ai21labs/Jamba-v0.1", ())
     assert sdpa.has_no_attention("state-spaces/mamba-130m-hf", ["transformers.AutoModelForCausalLM"])
+
+
+def test_sdpa_leaves_out_the_soft_capping_of_gemma_2(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    sizes = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 1}
+    config = transformers.Gemma2Config(**sizes, **heads, attn_logit_softcapping=0.01, initializer_range=1.0)
+    torch.manual_seed(0)
+    transformers.Gemma2ForCausalLM(config).save_pretrained(tmp_path)
+    load = transformers.Gemma2ForCausalLM.from_pretrained
+    picked, eager = load(tmp_path), load(tmp_path, attn_implementation="eager")
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        same = torch.allclose(picked(ids).logits, eager(ids).logits, atol=1e-3)
+    release = tuple(int(each) for each in transformers.__version__.split(".")[:2])
+    assert same is (picked.config._attn_implementation == "eager")
+    if release >= sdpa.NOT_PICKED_FROM:
+        assert same
+    if release == (4, 57):
+        assert not same
+
+
+def test_from_then_on_it_is_not_picked() -> None:
+    assert sdpa.drops_soft_capping("google/gemma-2-2b-it", (), None)
+    assert sdpa.drops_soft_capping("", ["transformers.Gemma2ForCausalLM"], (4, 57))
+    assert not sdpa.drops_soft_capping("google/gemma-2-2b-it", (), sdpa.NOT_PICKED_FROM)
+    assert not sdpa.drops_soft_capping("google/gemma-2b-it", (), None)

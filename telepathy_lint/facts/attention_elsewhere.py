@@ -1,0 +1,135 @@
+"""Finds where a project chooses an attention implementation, beside the load that does not."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Site
+
+#: An implementation that a call or a dict sets, perhaps as a literal; the quotes of a notebook's JSON are escaped.
+_ASKED = (
+    rb"(?<![\w.])(?:attn_implementation\\?(?:[\"']\]?|)\s*[=:](?!=)\s*(?:\\?[\"'](?P<name>[\w./-]+)\\?[\"'](?=\s*(?:[,)\]}#;\\]|if\b|else\b|\r?\n|$))|(?!None\b|Optional|str\b)\w)"
+    rb"|use_flash_att(?:n|ention_2)\\?(?:[\"']\]?|)\s*[=:](?!=)\s*(?:(?P<flag>True\b)|(?!None\b|False\b|bool\b)\w))"
+)
+_IMPORTED = rb"(?m)^[ \t\"]*(?:import|from)[ \t]+flash_attn(?:_interface)?\b"
+_INSTALLED = rb"(?i)install[^\n]*flash[-_]attn"
+_QUOTED = rb"[\"']([A-Za-z0-9_./-]{3,90})\\?[\"']"
+_WORDS = (b"attn_implementation", b"use_flash_att")
+_OWN_SWITCH = (b"use_flash_attn",)
+_INSTALLS = "installs"
+_FAST = ("flash", "kernels", "flex")
+
+
+class Choice(NamedTuple):
+    """A place in a project that chooses attention."""
+
+    path: str
+    line: int
+    #: The implementation; "" if it is not a literal, "own" for a switch of a checkpoint's code, "installs" if
+    #: FlashAttention is imported or installed.
+    name: str
+
+    #: What the file names in quotes, model ids among it.
+    named: frozenset[str]
+
+    def in_words(self, asker: str) -> str:
+        """The choice, for a reader of another file: `train.py, line 12 asks for flash_attention_2`."""
+        name = os.path.basename(self.path)
+        if self.name == _INSTALLS:
+            how = "imports" if name.endswith((".py", ".ipynb")) else "installs"
+            return f"{name} {how} FlashAttention, and no load asks for it"
+        asks = f"asks for {self.name}" if self.name else "sets it for the same model"
+        if name.endswith(".ipynb"):
+            return f"another load {asks}"  # the lines are those of the JSON
+        where = f"line {self.line}" if self.path == asker else f"{name}, line {self.line}"
+        return f"{where} {asks}"
+
+
+def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
+    """What else in the project chooses attention, if it concerns the model of a load; None if nothing does.
+
+    This is another load in the file that asks for FlashAttention, another place that sets attention for the same
+    model, and FlashAttention that is required or installed while no load asks for any attention.
+    """
+    own = os.path.abspath(site.source.path)
+    here = site.source.remember("attention chosen", partial(_all_in, own, site.source.data))
+    for choice in here:
+        if choice.name.startswith(_FAST) or (_is_stated(choice) and _repeats_its_id(site)):
+            return choice.in_words(own)
+    modules = site.file.modules
+    project = modules.project(own) if modules is not None else None
+    choices = (project.once(_choices) if project is not None else None) or ()
+    stated = [each for each in choices if each.path != own and _is_stated(each)]
+    for choice in stated:
+        if _is_of_the_same_model(choice, site):
+            return choice.in_words(own)
+    if stated or any(map(_is_stated, here)):
+        return None
+    if (installed := next((each for each in (*here, *choices) if each.name == _INSTALLS), None)) is not None:
+        return installed.in_words(own)
+    return (
+        "the requirements list FlashAttention, and no load asks for it" if settings.flash_attention else None
+    )
+
+
+def _is_of_the_same_model(choice: Choice, site: Site) -> bool:
+    """Whether a module or script that chooses attention names the model of a load; each notebook stands for itself."""
+    return site.model_id in choice.named and choice.name != "own" and not choice.path.endswith(".ipynb")
+
+
+def _is_stated(choice: Choice) -> bool:
+    return choice.name != _INSTALLS
+
+
+def _repeats_its_id(site: Site) -> bool:
+    """Whether the file names the model of a load a second time."""
+    return site.model_id is not None and site.source.text.count(site.model_id) > 1
+
+
+def _choices(project: Project) -> tuple[Choice, ...]:
+    """The places in a project that choose attention.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    found = [each for path, data in project.python() for each in _all_in(path, data)]
+    for path, data in project.texts():
+        if (installed := re.search(_INSTALLED, data)) is not None:
+            found.append(Choice(path, data.count(b"\n", 0, installed.start()) + 1, _INSTALLS, frozenset()))
+    return tuple(found)
+
+
+def _all_in(path: str, data: bytes) -> tuple[Choice, ...]:
+    return tuple(_found_in(path, data)) if b"attn" in data or b"flash_att" in data else ()
+
+
+def _places_of(data: bytes) -> Iterator[int]:
+    """Where an argument for attention may be set; `re` alone would take many times as long."""
+    for word in _WORDS:
+        at = data.find(word)
+        while at >= 0:
+            yield at
+            at = data.find(word, at + 1)
+
+
+def _found_in(path: str, data: bytes) -> Iterator[Choice]:
+    asked = re.compile(_ASKED)
+    named: frozenset[str] | None = None
+    for at in sorted(_places_of(data)):
+        match = asked.match(data, at)
+        if match is None or b"#" in data[data.rfind(b"\n", 0, match.start()) + 1 : match.start()]:
+            continue
+        name = (match["name"] or (b"flash_attention_2" if match["flag"] else b"")).decode("ascii", "replace")
+        if match[0].startswith(_OWN_SWITCH):
+            name = "own"
+        if named is None:
+            named = frozenset(each.decode() for each in re.findall(_QUOTED, data))
+        yield Choice(path, data.count(b"\n", 0, match.start()) + 1, name, named)
+    if (imported := re.search(_IMPORTED, data)) is not None:
+        yield Choice(path, data.count(b"\n", 0, imported.start()) + 1, _INSTALLS, frozenset())

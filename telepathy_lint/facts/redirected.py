@@ -1,0 +1,79 @@
+"""Decides whether the hub's redirect of a renamed id is all that its use needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
+
+#: Code that does not follow redirects: it works offline, or looks into the cache.
+_OFFLINE = (
+    r"HF_HUB_OFFLINE|TRANSFORMERS_OFFLINE|HF_DATASETS_OFFLINE|local_files_only\s*=\s*True|models--|try_to_load_from_cache"
+    r"|scan_cache_dir"
+)
+_OFFLINE_WORDS = (
+    b"HUB_OFFLINE",
+    b"TRANSFORMERS_OFFLINE",
+    b"DATASETS_OFFLINE",
+    b"local_files_only=True",
+    b"models--",
+)
+_EVERYTHING = "*"
+#: A script or a settings file that sets the client to work offline.
+_SET_OFFLINE = (
+    rb"(?:HF_HUB|TRANSFORMERS|HF_DATASETS)_OFFLINE[\"']?\s*[=:]\s*[\"']?(?:1|[tT]rue|TRUE|[yY]es|on\b|ON\b)"
+)
+#: What stands before, and behind, a name that is compared or looked up.
+_COMPARES, _COMPARED = ("==", "!=", " in", "["), ("==", "!=", "in ", ":")
+_QUOTES = ("'", '"')
+_DOCUMENTS = (".md", ".rst")
+
+
+def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:
+    """Whether ids (each old and present name) are only used with the hub, which redirects them.
+
+    Not if the file, a module that imports it or a script of the project works offline or looks into the cache, or if
+    the file compares the old name with others while the project also has the new one.
+    """
+    if not names or occurs(_OFFLINE, site.source.text):
+        return False
+    modules = site.file.modules
+    project = modules.project(site.source.path) if modules is not None else None
+    if modules is not None and project is not None:
+        offline = project.once(_offline_files) or frozenset()
+        importers = modules.importers(site.source.path) if offline else None
+        if _EVERYTHING in offline or (importers is not None and not offline.isdisjoint(importers[1])):
+            return False
+    return not any(_is_compared(old, new, site) for old, new in names)
+
+
+def _is_compared(old: str, new: str, site: Site) -> bool:
+    """Whether the file looks up or compares the old name, and the project has the new one as well."""
+    text = site.source.text
+    at = text.find(old)
+    while at >= 0:
+        end = at + len(old)
+        before, behind = text[max(at - 20, 0) : at - 1].rstrip(), text[end + 1 : end + 20].lstrip()
+        if text[end : end + 1] in _QUOTES and (before.endswith(_COMPARES) or behind.startswith(_COMPARED)):
+            modules = site.file.modules
+            return any(f"{new}{quote}" in text for quote in _QUOTES) or (
+                modules is not None and modules.mentions(site.source.path, new.encode())
+            )
+        at = text.find(old, end)
+    return False
+
+
+def _offline_files(project: Project) -> frozenset[str]:
+    """The Python files that work offline, and a sign for a script or settings file that makes all of them do so.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    found = {path for path, data in project.python() if any(word in data for word in _OFFLINE_WORDS)}
+    for path, data in project.texts():
+        if not path.endswith(_DOCUMENTS) and re.search(_SET_OFFLINE, data) is not None:
+            found.add(_EVERYTHING)
+    return frozenset(found)

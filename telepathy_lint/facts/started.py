@@ -1,0 +1,293 @@
+"""Decides whether a file runs in a single process, according to what the project shows of how it is started.
+
+READMEs, shell scripts, build files and the texts of Python files are searched for commands. A launcher that a command
+names concerns the script that the command starts; one that starts no script in sight concerns all files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.sites import Site
+
+#: Commands that start several processes of a script.
+_LAUNCHER = (
+    r"\btorchrun\b|\baccelerate[ \t]+launch\b|\btorch\.distributed\.(?:run|launch)\b|\b(?:mpirun|mpiexec|horovodrun|jsrun)\b"
+    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S*\.py\b|--?[a-z])|\bsrun\b"
+)
+_ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)[= \t]+1(?!\d)"
+_SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
+#: Several tasks of a SLURM job; unless told, there is one.
+_TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
+#: Words of a document about a launcher, and settings that turn one on.
+_TOLD = r"\bFSDP\b|\bDeepSpeed\b|\bDDP\b|DistributedDataParallel|\bZeRO-?[123]\b|\btorch\.distributed\b|\bHorovod\b"
+_SET = (
+    r"(?m)distributed_type:[ \t]*[\"']?(?!['\"]?NO\b)\w"
+    r"|^[ \t]*(?:deepspeed|fsdp)\w*:(?:[ \t]*(?!null|~|false|no\b|none\b|\[\]|''|\"\"|#|\s)\S|[ \t]*\r?\n[ \t]+(?!desc:|value:)\w)"
+    r"|num_processes:[ \t]*(?!1(?!\d))\d|nproc_per_node|strategy:[ \t]*[\"']?(?:ddp|fsdp|deepspeed)"
+)
+#: Commands that start a script or an application as one process.
+_PLAIN = (
+    r"(?<![\w.-])(?:python[\d.]*|ipython3?|\$\{?PYTHON\}?|\$\(PYTHON\)|(?:uv|poetry|pipenv|pdm|hatch|conda)[ \t]+run"
+    r"|streamlit[ \t]+run|chainlit[ \t]+run|modal[ \t]+run|gradio|uvicorn|gunicorn)[ \t]"
+)
+_INTERACTIVE = r"\bjupyter[ \t-](?:lab|notebook|execute|nbconvert)|\bpapermill[ \t]|colab\.research\.google"
+#: What a command starts, behind its options: a module, a script, or a variable with one.
+_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]+\.py\b)"
+_VARIABLE = r"[ \t]*[\"']?\$[{(]?\w+"
+#: A command in the text of a Python file, or in the list of its parts.
+_COMMANDS = (b"python", b"sys.executable", b"streamlit run", b"uv run")
+_IN_CODE = (
+    rb"\b(?:python[\d.]*|sys\.executable|streamlit run|uv run)[\"',\\ \t\[]+(?:-[uOBW]+[\"', \t]+)*"
+    rb"(?:-m[\"', \t]+(?P<module>[\w.]+)|(?P<script>[\w./{}-]+\.py)\b)"
+)
+#: Modules of other packages, and scripts that install.
+_TOOLS = (
+    r"(?:pip|venv|virtualenv|pytest|unittest|build|twine|ipykernel|spacy|nltk|http|pdb|json|black|flake8|isort|mypy|coverage|ruff"
+    r"|ensurepip|sphinx|playwright|pre_commit|bitsandbytes|torch|cProfile|timeit|compileall|setup\.py)\b.*"
+)
+#: Code of a file that several processes run, or that starts them.
+_LAUNCHES_IN_CODE = (
+    b"torchrun", b"accelerate launch", b"deepspeed", b"DeepSpeed", b"deepSpeed", b"fsdp", b"FSDP", b"mp.spawn", b"local_rank",
+    b"LOCAL_RANK", b"process_index", b"world_size", b"WORLD_SIZE", b"SLURM_PROCID", b"SLURM_LOCALID", b"SLURM_NTASKS",
+    b"SLURM_NPROCS", b"SLURM_NNODES", b"torch.distributed", b"DistributedDataParallel", b"DDP(", b"notebook_launcher",
+    b"Accelerator(",
+)  # fmt: skip
+#: A launcher among the parts of a command that code runs.
+_LAUNCHER_IN_CODE = (
+    rb"[\"']torchrun[\"']|[\"']accelerate[\"'],\s*[\"']launch|[\"']torch\.distributed\.(?:run|launch)[\"']"
+    rb"|\[\s*[\"']deepspeed[\"']\s*,\s*[\"'](?:-|[\w./]+\.py)"
+)
+_DOCUMENTS, _SETTINGS = (".md", ".rst"), (".yaml", ".yml")
+_PROGRAM = "__main__"
+
+
+class Launched(NamedTuple):
+    """A command that starts several processes of a script."""
+
+    path: str
+    line: int
+    launcher: str
+
+
+class Starts(NamedTuple):
+    """How the scripts of a project are started, according to its texts."""
+
+    #: The scripts ("scripts/train.py") and modules ("package.train") that run as one process, as written.
+    plain: frozenset[str]
+    #: The same for scripts that a launcher starts.
+    launched: Mapping[str, Launched]
+    #: The Python files that several processes may run, by their code.
+    launching: frozenset[str]
+    #: Whether a launcher is named without its script.
+    launches_others: bool
+    #: Whether a command starts anything as one process.
+    shown: bool
+    #: Whether there is a README or another document.
+    documented: bool
+
+    @property
+    def launches(self) -> bool:
+        """Whether there is any sign of a launcher."""
+        return bool(self.launched or self.launching or self.launches_others)
+
+
+def runs_as_started(site: Site) -> bool:
+    """Whether the project shows that the file runs in a single process: how it is started, and no launcher of it."""
+    return site.file.remember("started as one process", partial(_is_one_process, site))
+
+
+def has_a_project(site: Site) -> bool:
+    """Whether a project around the file has a README or another document, or shows how it is started."""
+    modules = site.file.modules
+    project = modules.project(site.source.path) if modules is not None else None
+    starts = project.once(starts_of) if project is not None else None
+    return starts is not None and (starts.documented or starts.shown)
+
+
+def launched_by(site: Site) -> Launched | None:
+    """The command that starts several processes of the file, or of a module that imports it; None if there is none."""
+    return site.file.remember("launched by", partial(_launched_by, site))
+
+
+def _is_one_process(site: Site) -> bool:
+    path, modules = os.path.abspath(site.source.path), site.file.modules
+    if _launches_in_code(site.source.text.encode("utf-8", "surrogatepass")):
+        return False
+    project = modules.project(path) if modules is not None else None
+    if project is None or modules is None:
+        return any(_names(each, path) for each in _plain_in_code(site.source.data))
+    starts = project.once(starts_of)
+    if starts is None or launched_by(site) is not None:
+        return False
+    importers = modules.importers(path)
+    entries = (path, *importers[1]) if importers is not None else None
+    if entries is None or not starts.launching.isdisjoint(entries[1:]):
+        return entries is None and not starts.launches and starts.shown
+    if not starts.launches:
+        return starts.shown or (starts.documented and _is_a_program(site, project, entries))
+    if starts.launches_others:
+        return False
+    return any(_names(each, entry) for each in starts.plain for entry in entries)
+
+
+def _is_a_program(site: Site, project: Project, entries: tuple[str, ...]) -> bool:
+    """Whether the file, or one that imports it, is started itself; nothing else starts a file that is not imported."""
+    if len(entries) == 1 or _PROGRAM in site.source.text:
+        return True
+    return any(_PROGRAM.encode() in project.content(each) for each in entries[1:])
+
+
+def _launched_by(site: Site) -> Launched | None:
+    path, modules = os.path.abspath(site.source.path), site.file.modules
+    project = modules.project(path) if modules is not None else None
+    starts = project.once(starts_of) if project is not None else None
+    if starts is None or modules is None or not starts.launched:
+        return None
+    importers = modules.importers(path)
+    entries = (path, *importers[1]) if importers is not None else (path,)
+    for written, launched in starts.launched.items():
+        if any(_may_name(written, entry) for entry in entries):
+            return launched
+    return None
+
+
+def starts_of(project: Project) -> Starts:
+    """How the scripts of a project are started.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    plain: set[str] = set()
+    launched: dict[str, Launched] = {}
+    launching: set[str] = set()
+    others = shown = documented = False
+    for path, data in project.texts():
+        name = os.path.basename(path).lower()
+        document = name.endswith(_DOCUMENTS) or name.startswith("readme")
+        text = data.decode("utf-8", "replace")
+        documented = documented or document
+        shown = shown or re.search(_INTERACTIVE, text) is not None
+        if document or name.endswith(_SETTINGS):
+            others = others or re.search(_TOLD if document else _SET, text) is not None
+        for line, command in _commands(text):
+            found = re.search(_LAUNCHER, command)
+            if found is None:
+                plain |= set(_plainly_started(command))
+                continue
+            started = _started(rest := command[found.end() :])
+            options = rest if started is None else rest[: started.start()]
+            if _starts_one(found[0], options, text):
+                plain |= {_written(started)} if started is not None else set()
+            elif started is not None:
+                launched.setdefault(_written(started), Launched(path, line, " ".join(found[0].split())))
+            else:
+                others = True
+    for path, data in project.python():
+        plain |= set(_plain_in_code(data))
+        if _launches_in_code(data):
+            launching.add(path)
+            others = others or re.search(_LAUNCHER_IN_CODE, data) is not None
+    return Starts(frozenset(plain), launched, frozenset(launching), others, shown or bool(plain), documented)
+
+
+def _commands(text: str) -> Iterator[tuple[int, str]]:
+    """The number and text of each line that may hold a command, and parts of it; lines that continue are joined."""
+    number, held = 0, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.endswith("\\"):
+            held += f"{line[:-1]} "
+            continue
+        whole, held = held + line, ""
+        # A list of the parts of a command: CMD ["python", "app.py"]
+        whole = re.sub(r"[\"'],[ \t]*[\"']", " ", whole)
+        for part in re.split(r"`|&&|;|\|", whole):
+            if part.strip():
+                yield number, part
+    if held:
+        yield number, held
+
+
+def _started(rest: str) -> re.Match[str] | None:
+    return re.search(_STARTED, rest)
+
+
+def _written(started: re.Match[str]) -> str:
+    return str(started["module"] or started["script"])
+
+
+def _starts_one(launcher: str, options: str, text: str) -> bool:
+    """Whether a launcher starts a single process, by its options, or those of the SLURM job."""
+    if launcher == "srun":
+        jobs = [line for line in text.splitlines() if line.startswith("#SBATCH")]
+        return not any(re.search(_TASKS, each) for each in (options, *jobs))
+    return re.search(_ONE_PROCESS, options) is not None and re.search(_SEVERAL_NODES, options) is None
+
+
+def _plainly_started(command: str) -> Iterator[str]:
+    """The script or module that a command starts as one process."""
+    for found in re.finditer(_PLAIN, command):
+        rest = command[found.end() - 1 :]
+        started = _started(rest)
+        if started is not None:
+            if not re.fullmatch(_TOOLS, _written(started)):
+                yield _written(started)
+        elif (variable := re.match(_VARIABLE, rest)) is not None:
+            yield variable[0].strip(" \t\"'")
+
+
+def _launches_in_code(data: bytes) -> bool:
+    return any(word in data for word in _LAUNCHES_IN_CODE)
+
+
+def _plain_in_code(data: bytes) -> Iterator[str]:
+    """The scripts and modules that the text of a Python file starts as one process."""
+    command = re.compile(_IN_CODE)
+    for found in (command.match(data, at) for word in _COMMANDS for at in _places(word, data)):
+        if found is None:
+            continue
+        written = (found["module"] or found["script"]).decode("utf-8", "replace")
+        if not re.fullmatch(_TOOLS, written):
+            yield written
+
+
+def _places(word: bytes, data: bytes) -> Iterator[int]:
+    """Where a word stands; `re` alone takes many times as long."""
+    at = data.find(word)
+    while at >= 0:
+        yield at
+        at = data.find(word, at + 1)
+
+
+def _names(written: str, path: str) -> bool:
+    """Whether a command that starts this script or module starts a file (an absolute path)."""
+    parts = _parts(written)
+    own = _parts_of(path)
+    return bool(parts) and own[-len(parts) :] == parts
+
+
+def _may_name(written: str, path: str) -> bool:
+    """The same, also for a file of the same name in another folder."""
+    return _parts(written)[-1:] == _parts_of(path)[-1:]
+
+
+def _parts(written: str) -> list[str]:
+    """The folders and the name in a command, without what a variable stands for."""
+    if written.endswith(".py"):
+        parts = [each for each in re.split(r"[/\\]", written[:-3]) if each not in ("", ".", "..", "~")]
+    else:
+        parts = written.split(".")
+    unknown = [at for at, each in enumerate(parts) if "$" in each or "{" in each]
+    if unknown:
+        return parts[unknown[-1] + 1 :]
+    return parts[-2:] if written.startswith(("/", "~")) else parts  # on another machine
+
+
+def _parts_of(path: str) -> list[str]:
+    parts = os.path.splitext(path)[0].split(os.sep)
+    return parts[:-1] if parts[-1] in ("__main__", "__init__") else parts

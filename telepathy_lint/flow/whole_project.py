@@ -1,0 +1,92 @@
+"""All files of a project, for questions whose answers no import leads to: how it is started, what it chooses elsewhere.
+
+Nothing is parsed. A question is asked once for each project, and only if a finding depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+from telepathy_lint.flow.import_resolution import Listing, project_files
+from telepathy_lint.hints import Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+#: How much of a Python file, and of a document or script, is read.
+_MOST_OF_A_FILE, _MOST_OF_A_TEXT = 1_000_000, 200_000
+#: Projects with more source, or with more documents and scripts, are not searched.
+_MOST_BYTES, _MOST_TEXT_BYTES = 30_000_000, 8_000_000
+
+
+class TooLargeError(Exception):
+    """The project has more files, or more text, than is searched."""
+
+
+class Project:
+    """The files of one project, read when a question needs them."""
+
+    def __init__(self, root: str, read: Callable[[str], bytes]) -> None:
+        self.root = root
+        self._read = read
+        self._answers: dict[object, Any] = {}
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return project_files(self.root)
+
+    @property
+    def python_paths(self) -> tuple[str, ...] | None:
+        """The Python files and notebooks; None if there are too many."""
+        return self._listing.python
+
+    def is_only(self, path: str) -> bool:
+        """Whether a file is all that the project has, beside its settings."""
+        python, texts = self._listing
+        return python in ((), (path,)) and texts is not None and all(each.endswith(".toml") for each in texts)
+
+    def once(self, ask: Callable[[Project], Answer]) -> Answer | None:
+        """The cached answer to a question about the files; None if the project is too large."""
+        if ask not in self._answers:
+            try:
+                self._answers[ask] = ask(self)
+            except TooLargeError:
+                self._answers[ask] = None
+        answer: Answer | None = self._answers[ask]
+        return answer
+
+    def content(self, path: str) -> bytes:
+        """The content of a file; empty if it cannot be read."""
+        try:
+            return self._read(path)[:_MOST_OF_A_FILE]
+        except OSError:
+            return b""
+
+    def python(self) -> Iterator[tuple[str, bytes]]:
+        """The path and content of each Python file and notebook.
+
+        Raises:
+            TooLargeError: the project has too much of them.
+        """
+        return self._contents(self._listing.python, _MOST_OF_A_FILE, _MOST_BYTES)
+
+    def texts(self) -> Iterator[tuple[str, bytes]]:
+        """The path and content of each file that shows how the project is used: documents, scripts, settings.
+
+        Raises:
+            TooLargeError: the project has too much of them.
+        """
+        return self._contents(self._listing.texts, _MOST_OF_A_TEXT, _MOST_TEXT_BYTES)
+
+    def _contents(
+        self, paths: tuple[str, ...] | None, most_of_each: int, most: int
+    ) -> Iterator[tuple[str, bytes]]:
+        if paths is None:
+            raise TooLargeError
+        total = 0
+        for path in paths:
+            data = self.content(path)[:most_of_each]
+            total += len(data)
+            if total > most:
+                raise TooLargeError
+            yield path, data
