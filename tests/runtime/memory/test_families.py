@@ -194,7 +194,12 @@ def test_the_rows_of_the_gpu_script_can_be_planned_and_run() -> None:
     for row in memory_gpu.ROWS:
         plan = memory_gpu.planned(row)
         assert plan.whole and plan.peak_allocated < 40 * 2**30
-        assert memory_gpu.line(row, {"loaded": plan.after_load, "peak": plan.peak_allocated}, plan).count("1.000") == 2
+        assert (
+            memory_gpu.line(row, {"loaded": plan.after_load, "peak": plan.peak_allocated}, plan).count(
+                "1.000"
+            )
+            == 2
+        )
     seen: list[Any] = []
     small = config_of("llama", Shape(2, 64, 128, 4, 2, 100))
     step = build_step(small, memory_gpu.ROWS[3].work.but(batch=1, seq_len=16), on_model=seen.append)()
