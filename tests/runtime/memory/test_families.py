@@ -146,6 +146,7 @@ SEEING: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", SEEING)
 def test_the_text_side_of_a_model_with_vision(model_type: str, tmp_path: Any) -> None:
     has(model_type)
