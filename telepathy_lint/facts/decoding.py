@@ -16,6 +16,8 @@ _ONE_TASK = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
     r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)|BlipFor|GitFor|VisionEncoderDecoder"
 )
+_SEQ2SEQ_CLASS = r"Seq2SeqLM$|SpeechSeq2Seq$|(?:T5|UMT5|Blip|Git)For\w+$"
+_SEQ2SEQ_ID = r"(?i)(?:^|[/_-])(?:(?:flan|mt|by|vi|u|um|codet5p?)?-?t5|m?bart)(?:-(?:small|base|large|xl|xxl|3b|11b)\b|$)"
 #: Arguments that only affect sampling, with the values that have no effect.
 SAMPLING: dict[str, tuple[float, ...]] = {
     "temperature": (1,), "top_p": (1,), "top_k": (50, 0), "min_p": (), "typical_p": (1,),
@@ -60,6 +62,13 @@ def does_one_task(name: str) -> bool:
     return re.search(_ONE_TASK, name) is not None
 
 
+def writes_from_an_encoder(load: Site) -> bool:
+    """Whether the loaded model is an encoder-decoder, by its class or id: these ship beams at most, and do not sample."""
+    return all(re.search(_SEQ2SEQ_CLASS, name) for name in load.loaded) or (
+        load.model_id is not None and re.search(_SEQ2SEQ_ID, load.model_id) is not None
+    )
+
+
 def _samples(text: str) -> bool:
     return "do_sample=True" in text.replace(" ", "")
 
@@ -93,6 +102,14 @@ def is_number(argument: Argument, but: Iterable[float]) -> bool:
         and value.data not in but
         for value in argument.values
     )  # fmt: skip
+
+
+def says_greedy(argument: Argument) -> bool:
+    """Whether the value of a sampling argument asks for greedy decoding as well: no temperature, one candidate."""
+    limits = {"temperature": 0.01, "top_p": 0.01, "top_k": 1}
+    return is_number(argument, ()) and all(
+        value.data <= limits.get(argument.name, -1) for value in argument.values
+    )
 
 
 def is_zero(argument: Argument) -> bool:

@@ -2,7 +2,7 @@
 
 `objects.py` goes from a use back to the load. A rule that must know that *nothing else* is done with an
 object needs the other direction, and must know where the object can no longer be followed. Names are followed
-regardless of scopes: a different variable with the same name only adds uses, so that less counts as known.
+regardless of scopes, except on request: a different variable with the same name only adds uses, so that less counts as known.
 """
 
 from __future__ import annotations
@@ -55,9 +55,12 @@ class _LostError(Exception):
     """The object cannot be followed further, or is used in a way that is not accepted."""
 
 
-def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None:
-    """All uses of the object that a site loads; None if there may be more, or `accept` refuses one."""
-    follower = _Follower(site.context.scope.tree, accept)
+def handled(site: Site, accept: Callable[[Use], bool], scoped: bool = False) -> tuple[Use, ...] | None:
+    """All uses of the object that a site loads; None if there may be more, or `accept` refuses one.
+
+    With `scoped`, a variable of a function is only followed in that function.
+    """
+    follower = _Follower(site.context.scope.tree, accept, scoped)
     try:
         follower.follow(site.call, site.pair)
     except _LostError:
@@ -65,19 +68,20 @@ def handled(site: Site, accept: Callable[[Use], bool]) -> tuple[Use, ...] | None
     return tuple(follower.uses)
 
 
-def seen(site: Site) -> tuple[Use, ...]:
-    """The known uses of the object that a site loads; there may be more."""
-    follower = _Follower(site.context.scope.tree, None)
+def seen(site: Site, scoped: bool = False) -> tuple[Use, ...]:
+    """The known uses of the object that a site loads; there may be more. `scoped` is that of `handled`."""
+    follower = _Follower(site.context.scope.tree, None, scoped)
     follower.follow(site.call, site.pair)
     return tuple(follower.uses)
 
 
 class _Follower:
-    def __init__(self, tree: Tree, accept: Callable[[Use], bool] | None) -> None:
+    def __init__(self, tree: Tree, accept: Callable[[Use], bool] | None, scoped: bool = False) -> None:
         self.tree = tree
         self.accept = accept
+        self.scoped = scoped
         self.uses: list[Use] = []
-        self.names: set[str] = set()
+        self.names: set[tuple[str, ast.AST | None]] = set()
 
     def follow(self, call: ast.Call, pair: bool) -> None:
         self.tree.context_of(call)  # sets the parents of the call
@@ -147,7 +151,7 @@ class _Follower:
             if parameter is None:
                 self._lose()
             else:
-                self._name(parameter)
+                self._name(parameter, function)
         elif same_object.gives_first(call) and same_object.first_of(call) is node:
             self._use(Use("argument", last, node, call))
             self._value(call)
@@ -177,9 +181,9 @@ class _Follower:
         if function is None or not self.tree.source.once(_is_script):
             self._lose()
             return
-        if f"{function.name}()" in self.names:
+        if (function.name, function) in self.names:
             return
-        self.names.add(f"{function.name}()")
+        self.names.add((function.name, function))
         for node in _reads(self.tree, function.name) or ():
             call = self.tree.parent.get(node)
             if not isinstance(call, ast.Call) or call.func is not node:
@@ -221,14 +225,18 @@ class _Follower:
 
     def _target(self, target: ast.expr) -> None:
         if isinstance(target, ast.Name):
-            self._name(target.id)
+            scope = self.tree.context_of(target).scope
+            self._name(target.id, scope.node if scope.is_function else None)
         else:
             self._lose()  # an attribute may be read anywhere
 
-    def _name(self, name: str) -> None:
-        if name in self.names:
+    def _name(self, name: str, function: ast.AST | None) -> None:
+        """Follow a name; it is a variable of `function`, or of the module."""
+        if not self.scoped:
+            function = None
+        if (name, function) in self.names:
             return
-        self.names.add(name)
+        self.names.add((name, function))
         if self.tree.source.once(_hides_names) or (
             self.tree.source.path.endswith(".ipynb")
             and re.search(rf"(?m)^\s*(?:[%!?].*\b{name}\b|{name}\?)", self.tree.text)
@@ -240,7 +248,8 @@ class _Follower:
         if reads is None or len(reads) > _MOST_READS:
             self._lose()
         for node in (reads or [])[:_MOST_READS]:
-            self._value(node)
+            if function is None or _is_in(node, function):
+                self._value(node)
 
     def _function(self, node: ast.expr) -> ast.FunctionDef | None:
         """The function in the file that is certainly called."""
@@ -249,6 +258,11 @@ class _Follower:
         bound = self.tree.top.bindings.get(node.id, [])
         stmt = bound[0].stmt if len(bound) == 1 else None
         return stmt if isinstance(stmt, ast.FunctionDef) and not stmt.decorator_list else None
+
+
+def _is_in(node: ast.Name, function: ast.AST) -> bool:
+    assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+    return function.lineno <= node.lineno <= (function.end_lineno or function.lineno)
 
 
 def _reads(tree: Tree, name: str) -> list[ast.Name] | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import re
 
+from telepathy_lint.facts import named_models
+from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
-from telepathy_lint.facts.reach import reach_of
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.knowledge import transformers_names as catalog
+from telepathy_lint.knowledge.published import hub_id
 from telepathy_lint.sites import Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import occurs, places
 
 _PLAIN_TOKENIZING = frozenset({
     "encode", "encode_plus", "batch_encode_plus", "tokenize", "decode", "batch_decode", "convert_tokens_to_ids",
@@ -34,14 +38,23 @@ _ENCODERS = (
 
 
 def pads_by_itself(site: Site) -> bool:
-    """Whether the tokenizer is an encoder's, or the file only loads encoder-decoders or writes a pad token into a dict."""
-    if site.model_id is not None and re.search(_ENCODERS, site.model_id) is not None:
+    """Whether the tokenizer ships a pad token, by its id or the only ids of the file, is an encoder's, or is handled in the file."""
+    model_id = named_models.written_id(site)
+    if model_id is not None:
+        model_id = hub_id(model_id)
+        if re.search(_ENCODERS, model_id) is not None or catalog.surely_ships_pad_token(model_id):
+            return True
+    elif named_models.are_all(site, catalog.surely_ships_pad_token):
         return True
     return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
 
 
 def _prepares_a_pad_token(text: str) -> bool:
-    return occurs(r"""\[["']pad_token["']\]\s*=""", text)
+    return occurs(r"""\[["']pad_token["']\]\s*=""", text) or re.search(_REFUSES, text) is not None
+
+
+#: Code that refuses a tokenizer without a pad token.
+_REFUSES = r"if (?:not )?[\w.]*\.pad_token(?:_id)?(?: is None)?:\s*(?:#[^\r\n]*[\r\n]\s*)?raise\b|assert [\w.]*\.pad_token(?:_id)?(?: is not None)?\b"
 
 
 def _loads_encoder_decoders(text: str) -> bool:
@@ -53,9 +66,11 @@ def _loads_encoder_decoders(text: str) -> bool:
 
 def nothing_pads(site: Site) -> bool:
     """Whether the tokenizer is certainly not used for padding, or modules of the project set its pad token."""
-    return bool(handled(site, _pads_nothing)) or _is_prepared(site)
+    return bool(handled(site, _pads_nothing, scoped=True)) or _is_prepared(site)
 
 
+#: Calls that pad with a tokenizer, or may.
+_PADDING_CALLS = r"padding\s*=\s*(?!False)|\.pad\(|DataCollator\w*\(|batch_encode"
 #: Code that pads, or may pad, with a tokenizer argument.
 _PADS = r"padding\s*=\s*(?!False)|\.pad\(|[Cc]ollat|pad_to_|batch_encode|\.pad_token(?:_id)?\b"
 #: transformers' trainer pads with its tokenizer, and a pipeline pads its batches; a project's own trainer has
@@ -70,18 +85,75 @@ _TOKENIZES = r"pipeline\([^)]*tokenizer|tok(?:enizer)?\w*(?:\(|\.(?:encode|token
 
 
 def _is_prepared(site: Site) -> bool:
-    """Whether all tokenizers in the file, and in the modules that get them, work without padding, or get a pad token."""
-    reach = reach_of(site)
-    users = reach.users if reach is not None else ()
-    if any(occurs(_SETS_A_PAD_TOKEN, text) for text in users):
+    """Whether nothing pads in the file, nor in the modules that may get the tokenizer, or one of these sets a pad token."""
+    modules = site.file.modules
+    others = modules.connected(site.source.path) or () if modules is not None else ()
+    if handled(site, _stays, scoped=True) is not None:
+        others = ()  # no other module gets it
+    if modules is not None and others:
+        importers = modules.importers(site.source.path)
+        if any(
+            modules.told(path, _sets_a_pad_token)
+            for path in (importers[1] if importers is not None else others)
+        ):
+            return True
+        if any(modules.told(path, _pads) for path in others):
+            return False
+    if _is_padded_with(site):
+        return False
+    alone = modules is None or modules.is_alone(site.source.path)
+    return not alone or bool(site.source.once(_tokenizes))
+
+
+def _stays(use: Use) -> bool:
+    return use.how != "argument" or use.name in LOOKERS | _NO_PADDING
+
+
+def _sets_a_pad_token(text: str) -> bool:
+    return occurs(_SETS_A_PAD_TOKEN, text)
+
+
+def _is_padded_with(site: Site) -> bool:
+    """Whether something in the file pads, unless all of it certainly does so with tokenizers from other loads."""
+    if not site.source.once(_pads):
+        return False
+    offsets = list(places(_PADDING_CALLS, site.source.text))
+    tree = site.context.scope.tree
+    if not offsets or not site.source.once(_only_in_calls):
         return True
-    texts = (site.source.text, *(reach.texts if reach is not None else ()))
-    return not any(map(_pads, texts)) and any(map(_tokenizes, (site.source.text, *users)))
+    calls = [node for node in tree.visit(tree.lines_of(offsets)) if isinstance(node, ast.Call)]
+    for offset in offsets:
+        around = [call for call in calls if site.source.start_of(call) <= offset < site.source.end_of(call)]
+        call = min(
+            around, key=lambda each: site.source.end_of(each) - site.source.start_of(each), default=None
+        )
+        given = _padding_tokenizer(call) if call is not None else None
+        if given is None or not is_of_another_load(site, given):
+            return True
+    return False
+
+
+def _padding_tokenizer(call: ast.Call) -> ast.expr | None:
+    """The tokenizer with which a call pads: the called object, the owner of the method, or a collator's argument."""
+    if "ollat" in (dotted(call.func) or ""):
+        named = [each.value for each in call.keywords if each.arg == "tokenizer"]
+        return next(iter([*named, *call.args]), None)
+    if isinstance(call.func, ast.Attribute) and call.func.attr in _PLAIN_TOKENIZING | {"pad"}:
+        return call.func.value
+    return call.func
+
+
+def _only_in_calls(text: str) -> bool:
+    """Whether the file pads with nothing but calls of tokenizers and collators."""
+    return not _pads(re.sub(_PADDING_CALLS, "", text))
+
+
+#: Code that hands a pad token to `generate`, where it may as well be None for single texts, or sets it for another tokenizer.
+_READS_ALONE = r"""pad_token_id["']?\s*[=:]\s*[\w.]*\.pad_token_id|\.pad_token(?:_id)?\s*=(?!=)|\bif [^\r\n]{0,60}\.pad_token(?:_id)?(?: is None)?:|\.pad_token(?:_id)?\s+(?:or|is not None)\b"""
 
 
 def _pads(text: str) -> bool:
-    # A pad token that is only handed to `generate`, for single texts, may as well be None.
-    text = re.sub(r"pad_token_id\s*=\s*[\w.]*\.pad_token_id", "", text)
+    text = re.sub(_READS_ALONE, "", text)
     return occurs(_PADS, text) or ("transformers" in text and occurs(_BATCHES, text))
 
 

@@ -29,6 +29,7 @@ class Importers:
         self._roots: dict[str, str | None] = {}
         self._found: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, Project] = {}
+        self._connected: dict[str, tuple[str, ...] | None] = {}
         self._mentioned: dict[tuple[str, bytes], bool] = {}
 
     def root_of(self, path: str) -> str | None:
@@ -55,6 +56,39 @@ class Importers:
             if len(seen) > _MOST_IMPORTERS:
                 return None
         return tuple(sorted(seen - {path}))
+
+    def connected(self, path: str) -> tuple[str, ...] | None:
+        """The other files that may get what a module makes: its importers, and all modules that these or it import.
+
+        The project's other files if a module has too many importers; None if they are not known.
+        """
+        if path not in self._connected:
+            self._connected[path] = self._all_connected(path)
+        return self._connected[path]
+
+    def _all_connected(self, path: str) -> tuple[str, ...] | None:
+        root = self.root_of(path)
+        files = self._files(root) if root is not None else None
+        if root is None or files is None:
+            return None
+        importers = self.all_of(path)
+        if importers is None:
+            return tuple([each for each in files if each != path])
+        content, within = self.project(root).content, frozenset(files)
+        seen, pending = {path, *importers}, [path, *importers]
+        while pending:
+            asker = pending.pop()
+            for module in set(imported_by(content(asker))):
+                found = self._module_files.find(module, os.path.dirname(asker))
+                if found is not None and found in within and found not in seen:
+                    seen.add(found)
+                    pending.append(found)
+        return tuple(sorted(seen - {path}))
+
+    def is_alone(self, path: str) -> bool:
+        """Whether a file is known to be the only Python file of its project, or is in none."""
+        root = self.root_of(path)
+        return root is None or self._files(root) in ((), (path,))
 
     def mentions(self, path: str, word: bytes) -> bool:
         """Whether a Python file in the project of `path` contains a word."""

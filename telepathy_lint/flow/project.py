@@ -17,7 +17,7 @@ from telepathy_lint.flow.import_resolution import ModuleFiles
 from telepathy_lint.flow.importers import Importers
 from telepathy_lint.flow.tree import Importer, Scope, Tree
 from telepathy_lint.flow.whole_project import Project
-from telepathy_lint.hints import Protocol
+from telepathy_lint.hints import Any, Protocol, TypeVar
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
 
@@ -34,6 +34,7 @@ _BEHIND_NAME = b"(:[ \t\\\r\n"
 _MAX_BYTES = 1_000_000
 #: Bytes of source whose trees are kept for other files that import them.
 _MAX_KEPT = 1_800_000
+_Told = TypeVar("_Told")
 
 
 def read_bytes(path: str) -> bytes:
@@ -63,6 +64,7 @@ class Modules:
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
         self._importers: Importers | None = None
+        self._told: dict[tuple[str, Callable[[str], Any]], Any] = {}
         #: The files for which the whole project was searched.
         self._looked_around: set[str] = set()
         #: The modules whose loads were searched for, by path.
@@ -165,6 +167,23 @@ class Modules:
         everybody = around.all_of(path) if around is not None else None
         return (around.direct(path), everybody) if around is not None and everybody is not None else None
 
+    def connected(self, path: str) -> tuple[str, ...] | None:
+        """The other files of the project that may get what a file makes (`Importers.connected`); None if unknown."""
+        around = self._around(path)
+        return around.connected(os.path.abspath(path)) if around is not None else None
+
+    def is_alone(self, path: str) -> bool:
+        """Whether a file is the only Python file of its project, or is in no project."""
+        around = self._around(path)
+        return around is None or around.is_alone(os.path.abspath(path))
+
+    def told(self, path: str, ask: Callable[[str], _Told]) -> _Told:
+        """The cached answer to a question about the code of a file in the project; the answer must be plain data."""
+        if (path, ask) not in self._told:
+            self._told[path, ask] = ask(self._code(path))
+        answer: _Told = self._told[path, ask]
+        return answer
+
     def mentions(self, path: str, word: bytes) -> bool:
         """Whether a Python file in a file's project contains a word."""
         around = self._around(path)
@@ -192,6 +211,17 @@ class Modules:
     def text(self, path: str) -> str:
         """The text of a file in the project, decoded without its declaration; for a notebook, its JSON."""
         return self._bytes(path).decode("utf-8", "replace")
+
+    def _code(self, path: str) -> str:
+        """The text of a file in the project; for a notebook, that of its code cells."""
+        if path.endswith(".ipynb"):
+            from telepathy_lint.source.notebook import Notebook
+
+            try:
+                return Notebook(path, self._bytes(path)).text
+            except SourceError:
+                return ""
+        return self.text(path)
 
     def _bytes(self, path: str) -> bytes:
         if path not in self._data:

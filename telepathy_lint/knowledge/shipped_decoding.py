@@ -1,7 +1,7 @@
 """The decoding settings that checkpoints ship, for the few families whose `generation_config.json` is known.
 
-From the published files of the Llama 3 family (base and instruction-tuned models) and of Qwen2.5's larger
-instruction-tuned models; the smaller ones have a different penalty and are left out.
+From the published files of the Llama 3 family (base and instruction-tuned models), of DeepSeek's distilled models, and of
+Qwen2.5's larger instruction-tuned models; the smaller ones have a different penalty and are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ _SHIPPED: tuple[tuple[str, str], ...] = (
     (
         r"meta-llama/(?:Meta-)?Llama-3(?:\.1|\.2|\.3)?-\d+B(?:-Instruct)?",
         "do_sample=True, temperature 0.6 and top_p 0.9",
+    ),
+    (
+        r"deepseek-ai/DeepSeek-R1-Distill-(?:Llama|Qwen)-[\d.]+B",
+        "do_sample=True, temperature 0.6 and top_p 0.95",
     ),
     (
         r"Qwen/Qwen2\.5-(?:7B|14B|32B|72B)-Instruct",
@@ -25,13 +29,24 @@ def shipped_decoding(model_id: str) -> str | None:
     return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)
 
 
+#: Checkpoints that ship a repetition penalty, which is in effect in greedy decoding too.
+_PENALTY = r"Qwen/Qwen2(?:\.5)?-[\d.]+B-Instruct"
 #: Checkpoints without settings for sampling, beams or penalties; the length is transformers' default.
 _GREEDY = (
-    r"EleutherAI/pythia-[\w.-]+|facebook/opt-[\d.]+[bm]|mistralai/Mistral-7B(?:-Instruct)?-v0\.\d|google/gemma-[27]b(?:-it)?"
+    r"EleutherAI/pythia-[\w.-]+|facebook/opt-[\d.]+[bm]|mistralai/Mistral-7B(?:-Instruct)?-v0\.\d|google/gemma-(?:2-)?\d+b(?:-it)?"
     r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2"
 )
+#: The same, with settings for sampling in their configs that only pipelines follow.
+_GREEDY_UNLESS_PIPED = r"(?:openai-community/|distilbert/)?(?:distil)?gpt2(?:-medium|-large|-xl)?|EleutherAI/gpt-(?:neo-[\w.]+|j-6[bB])"
 
 
-def ships_greedy(model_id: str) -> bool:
-    """Whether the checkpoint is known to decode greedily by default."""
-    return re.fullmatch(_GREEDY, model_id) is not None
+def ships_greedy(model_id: str, piped: bool = False) -> bool:
+    """Whether the checkpoint is known to decode greedily by default; `piped` if a pipeline may generate with it."""
+    return re.fullmatch(_GREEDY, model_id) is not None or (
+        not piped and re.fullmatch(_GREEDY_UNLESS_PIPED, model_id) is not None
+    )
+
+
+def ships_penalty(model_id: str) -> bool:
+    """Whether the checkpoint is known to ship a repetition penalty."""
+    return re.fullmatch(_PENALTY, model_id) is not None

@@ -79,6 +79,14 @@ _CLASS_SHIPS_PAD = (
     r"Tokenizer(?:Fast)?"
 )
 
+#: More such families, and the word of their names; strict findings do not depend on these.
+_ALSO_SHIPS_PAD = (
+    r"(?i)^(?:[\w.-]+/)?(?:deepseek-(?:r1|v[23]|llm|coder|math|moe)[\w.-]*|zephyr-7b-[\w.-]*|c4ai-command-r[\w.-]*|aya-[\w.-]*"
+    r"|gpt-oss-[\w.-]*|falcon3-[\w.-]*|olmo-[\w.-]*|(?:chat)?glm-?4[\w.-]*|granite-[\w.-]*|smollm[23]?-[\w.-]*-instruct"
+    r"|tinyllama-1\.1b-chat[\w.-]*|internlm2[\w.-]*|yi-[\w.-]*|vicuna-[\w.-]*|opencoder-[\w.-]*|exaone-[\w.-]*"
+    r"|(?:[\w.-]*-)?(?:qwen-?[23]|gemma|deepseek)[\w.-]*)$"
+)
+
 #: Families whose tokenizers are known not to ship one.
 _SHIPS_NO_PAD = r"""(?ix)^(?:openai-community/)?(?:
         (?:distil)?gpt2(?:-medium|-large|-xl)? | microsoft/dialogpt-\w+ | eleutherai/(?:gpt-|pythia)[\w.-]*
@@ -160,6 +168,11 @@ def is_generative_task(task: str) -> bool:
 def ships_pad_token(model_id: str) -> bool:
     """Whether a literal id belongs to a family whose tokenizer is known to ship a pad token."""
     return re.match(_SHIPS_PAD, model_id) is not None
+
+
+def surely_ships_pad_token(model_id: str) -> bool:
+    """The same for more families, and for models that are tuned from them and keep the name."""
+    return ships_pad_token(model_id) or re.match(_ALSO_SHIPS_PAD, model_id) is not None
 
 
 def ships_no_pad_token(model_id: str) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.weight_sizes import cost_of_float32, has_few_parameters, ships_bfloat16
+from telepathy_lint.facts.weight_sizes import cost_of_float32, is_cast_to_float32, is_light, ships_bfloat16
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
@@ -17,20 +17,28 @@ class MissingDtype(Rule):
     `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
-    Unless strict, the rule leaves out quantized models, models whose own weights are trained, small encoders, models known to have at most
-    a billion parameters and, from transformers 5 on, checkpoints known to be in bfloat16.
+    Unless strict, the rule leaves out models that get a quantization config, models whose own weights are trained and, from transformers 5
+    on, checkpoints known to be in bfloat16. It also leaves out small models, of at most about 1.5 billion parameters: known ones,
+    those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), classes and tasks that usually have no others (images, speech,
+    classifiers and embedders of texts in a file that names no larger model), and a load whose id comes from elsewhere if all ids that the
+    file names are of such models. A model that the same statement casts to float32 is left out too.
 
     Bad:
 
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("mistralai/Mistral-7B-v0.3")
 
     Good:
 
         from telepathy_runtime import load_model
 
-        model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
+        model = load_model(
+            "mistralai/Mistral-7B-v0.3",
+            device_map=None,
+            attn_implementation=None,
+            generation_config=None,
+        )
 
     Fix safety: the model computes in bfloat16 afterwards, so its numbers change. Training that needs float32 master
     weights should pass `dtype=torch.float32` explicitly. If the file trains the model and you allow the fix in spite of that
@@ -59,10 +67,14 @@ class MissingDtype(Rule):
 
     def matters(self, site: Site, settings: Settings) -> bool:
         target = settings.target_version
-        if (target is not None and target >= (5, 0) and ships_bfloat16(site)) or has_few_parameters(site):
+        if target is not None and target >= (5, 0) and ships_bfloat16(site):
             return False
         return not (
-            relevance.is_small(site) or relevance.is_quantized(site) or relevance.trains_its_weights(site)
+            relevance.is_small(site)
+            or is_light(site)
+            or is_cast_to_float32(site)
+            or relevance.may_be_quantized(site)
+            or relevance.trains_its_weights(site)
         )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:

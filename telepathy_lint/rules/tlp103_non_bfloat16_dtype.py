@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.weight_sizes import cost_of_float32, ships_bfloat16
+from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.float16 import overflows
 from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
@@ -13,6 +14,8 @@ from telepathy_lint.sites import Site, Value
 _TORCH_DTYPE = (
     r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
 )
+#: A model cannot be created with these.
+_OF_NO_WEIGHTS = r"q?u?int\d+|long|short|int"
 
 
 class NonBfloat16Dtype(Rule):
@@ -22,21 +25,27 @@ class NonBfloat16Dtype(Rule):
     saved in. Experiments that are compared should load their models in the same way. A conditional expression with bfloat16
     in one branch is fine, and so is a value that comes from a parameter, a config or a helper.
 
-    Unless strict, the rule leaves out float32 for weights that are trained, float16 for quantized models, float16 or float32 by
-    device, and "auto" for checkpoints known to be in bfloat16.
+    Unless strict, a dtype that the call states is the author's decision, and the rule only reports one that cannot be meant: a
+    dtype that no weights can have (`int8`), float16 for families whose activations are known to overflow in it (Gemma 2 and 3, GLM-4), and
+    float16 for weights that are trained without a scaler.
 
     Bad:
 
         import torch
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained("gpt2", torch_dtype=torch.float16)
+        model = AutoModelForCausalLM.from_pretrained("google/gemma-3-1b-it", torch_dtype=torch.float16)
 
     Good:
 
         from telepathy_runtime import load_model
 
-        model = load_model("gpt2", device_map=None, attn_implementation=None, generation_config=None)
+        model = load_model(
+            "google/gemma-3-1b-it",
+            device_map=None,
+            attn_implementation=None,
+            generation_config=None,
+        )
 
     Fix safety: the model computes in bfloat16 afterwards, so its numbers change. A checkpoint that needs float32 (an old
     T5, some audio models) should be marked with `# noqa: TLP103`.
@@ -69,13 +78,11 @@ class NonBfloat16Dtype(Rule):
 
     def matters(self, site: Site, settings: Settings) -> bool:
         named = dtypes(site)
-        if named <= {"float32", "float"} and relevance.trains_its_weights(site):
+        if any(name is not None and re.fullmatch(_OF_NO_WEIGHTS, name) for name in named):
+            return True
+        if not named <= {"float16", "half"} or relevance.wants_float16(site):
             return False
-        if named == {"auto"} and ships_bfloat16(site):
-            return False
-        either = named <= {"float16", "half", "float32", "float"} and bool(named & {"float16", "half"})
-        by_device = either and bool(named & {"float32", "float"})  # float16 on a GPU, float32 elsewhere
-        return not (by_device or (either and relevance.wants_float16(site)))
+        return overflows(site.model_id or "", site.loaded) or relevance.trains_its_weights(site, scoped=True)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)

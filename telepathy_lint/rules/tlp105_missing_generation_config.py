@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts import evidence
+from telepathy_lint.facts.decided import Decision, decision
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import shipped_decoding
 from telepathy_lint.rule import Meta, Rule
@@ -19,9 +20,12 @@ class MissingGenerationConfig(Rule):
     is checked separately. A config that is passed to the load, assigned or changed later, or passed to `generate` counts,
     also through aliases, wrappers and attributes.
 
-    Unless strict, the rule leaves out models that visibly never generate and models whose calls state `do_sample` and a length,
-    in the file and in the modules of the project that import it. Checkpoints that are known to ship no sampling only need a
-    length.
+    Unless strict, the rule only reports a model with which something in sight generates and does not state `do_sample`: in the
+    file, and in the modules of the project that may get the model (those that import the file, and what these or the file
+    import). It names that place. It leaves out models that nothing in the project generates with, encoder-decoders,
+    and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only reports greedy calls of models that are known to
+    ship a repetition penalty, which is in effect without sampling too. A file that is the only one of its project and generates nothing
+    is reported if it shows no other purpose of the model.
 
     Bad:
 
@@ -57,20 +61,27 @@ class MissingGenerationConfig(Rule):
             return
         if not site.lacks("generation_config"):
             return
-        shipped = shipped_decoding(site.model_id) if site.model_id is not None else None
-        if shipped is not None and site.model_id is not None:
-            name = site.model_id.rpartition("/")[2]
-            # A call that decodes greedily may be the one that counts.
-            result = "" if "do_sample" in site.source.text else ", so two runs differ"
-            yield site.at_call(f"{name} ships {shipped}{result}")
-        else:
-            yield site.at_call("decoding depends on the checkpoint's own settings")
+        # Strict findings are about the load, whatever generates.
+        yield site.at_call(_detail(site, Decision(False) if settings.strict else decision(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (relevance.ships_what_fits(site) or relevance.decoding_is_settled(site))
+        return not decision(site).settled
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite
         if "length" not in despite and facts.max_length_at_generate(site):
             return "max_length is passed when the model generates, and a config's max_new_tokens would override it"
         return evidence.withheld(site, evidence.OF_GENERATION, despite)
+
+
+def _detail(site: Site, found: Decision) -> str:
+    if found.penalty is not None and found.where is not None:
+        name = found.penalty.rpartition("/")[2]
+        return f"{name} ships a repetition_penalty, which also changes the greedy decoding at {found.where}"
+    without = f"{found.where} generates without do_sample" if found.where is not None else None
+    shipped = shipped_decoding(site.model_id) if site.model_id is not None else None
+    if shipped is None or site.model_id is None:
+        general = "decoding depends on the checkpoint's own settings"
+        return f"{general}: {without}" if without is not None else general
+    name = site.model_id.rpartition("/")[2]
+    return f"{name} ships {shipped}{f', and {without}, so two runs differ' if without is not None else ''}"

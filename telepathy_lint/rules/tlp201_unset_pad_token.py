@@ -19,8 +19,11 @@ class UnsetPadToken(Rule):
     and `model.config.pad_token_id` do not set the tokenizer's pad token. Families that are known to have a pad token
     (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
 
-    Unless strict, the rule leaves out tokenizers that visibly work without padding, in the file and in the modules of the project
-    that import it, tokenizers for which such a module sets a pad token, and those of encoders.
+    Unless strict, the rule only reports a tokenizer if something pads, or may pad, in the file or in the modules of the project that may
+    get the tokenizer (those that import the file, and what these or the file import). It leaves out tokenizers for which such a
+    module sets a pad token, files that raise an error if there is none, encoders, and more families that ship one (DeepSeek, Yi,
+    Zephyr, Granite, ...), also if the id comes from elsewhere and all ids that the file names are of such families. A file
+    that is the only one of its project is reported if it shows no use of the tokenizer.
 
     Bad:
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.facts.decoding import decides_nothing
+from telepathy_lint.facts.decoding import decides_nothing, writes_from_an_encoder
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import Meta, Rule, literal
@@ -20,12 +20,14 @@ class ImplicitDecoding(Rule):
     (transformers 4.46: 20 including the prompt). The rule reports a call if the model certainly comes from a load in this
     file, nothing sets its generation config, and the call lacks `do_sample` or a length (or both).
 
+    Unless strict, a missing `do_sample` is left out for encoder-decoders and other checkpoints that ship no sampling.
+
     Bad:
 
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained("gpt2")
-        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        tokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen3-8B")
+        model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen3-8B")
         inputs = tokenizer("Once", return_tensors="pt")
         print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))
 
@@ -33,8 +35,8 @@ class ImplicitDecoding(Rule):
 
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained("gpt2")
-        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        tokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen3-8B")
+        model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen3-8B")
         inputs = tokenizer("Once", return_tensors="pt")
         print(tokenizer.decode(model.generate(**inputs, do_sample=False, max_new_tokens=40)[0]))
     """
@@ -64,5 +66,8 @@ class ImplicitDecoding(Rule):
             yield site.at_call(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        greedy = all(load.model_id is not None and ships_greedy(load.model_id) for load in site.about)
-        return not greedy or site.argument(*_LENGTHS) is None
+        return site.argument(*_LENGTHS) is None or not all(map(_ships_no_sampling, site.about))
+
+
+def _ships_no_sampling(load: Site) -> bool:
+    return writes_from_an_encoder(load) or (load.model_id is not None and ships_greedy(load.model_id))

@@ -9,6 +9,7 @@ from telepathy_lint.facts.decoding import (
     is_left_to_the_checkpoint,
     is_number,
     is_zero,
+    says_greedy,
 )
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
@@ -25,6 +26,8 @@ class ContradictoryDecoding(Rule):
     the script is misleading. `temperature=0` is an error if the model samples, because of `do_sample=True` or because of
     the checkpoint's settings. If a generation config for sampling sets a repetition penalty, the penalty also applies under
     `do_sample=False`, and the output is no longer plain greedy decoding.
+
+    Unless strict, an ignored value that asks for greedy decoding too (`temperature=0.0`, `top_k=1`) is left out.
 
     Bad:
 
@@ -78,6 +81,12 @@ class ContradictoryDecoding(Rule):
             else:
                 return
             yield site.at(temperature, detail, fix=self._made_greedy(site, do_sample))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        if not is_always(site.argument("do_sample"), False):
+            return True
+        ignored = ignored_by(site)
+        return not ignored or not all(map(says_greedy, ignored))
 
     def _kept_penalty(self, site: Site, do_sample: Argument | None) -> Iterator[Finding]:
         config = site.config

@@ -241,7 +241,7 @@ def test_one_load_is_not_called_consistent(tmp_path: Path) -> None:
 
 def test_no_tick_stands_above_a_finding(tmp_path: Path) -> None:
     """If all loads have the same wrong value, they are consistent, but the box must not be checked."""
-    body = HEAD + "".join(f"m{n} = {load(device_map=AUTO, torch_dtype='torch.float32')}" for n in range(3))
+    body = HEAD + "".join(f"m{n} = {load(device_map=AUTO, torch_dtype='torch.int8')}" for n in range(3))
     body += 'import os\nos.environ["HF_HOME"] = "/scratch/me"\n'
     found = audited(tmp_path, {"x.py": body})
     text = markdown(report(found)).split("## Validation checklist")[1].split("\n## ")[0]

@@ -19,7 +19,7 @@ from telepathy_lint.settings import Settings
 
 CODE = (
     "from transformers import AutoModel\n\n"
-    'model = AutoModel.from_pretrained("bert-large-uncased", device_map="auto", revision="main")\n'
+    'model = AutoModel.from_pretrained("acme/encoder-of-x", device_map="auto", revision="main")\n'
 )
 
 

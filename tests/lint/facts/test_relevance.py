@@ -52,9 +52,17 @@ def new(code: str) -> dict[str, str]:
 
 
 WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
+WITH_QWEN = LOADS.replace("(name", "('Qwen/Qwen2.5-7B-Instruct'")
+FLOAT16 = f"{HEAD}def load(name):\n    model = {AUTO}\n    return 1\n".replace("bfloat16", "float16")
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
 BFLOAT16 = ", torch_dtype=torch.bfloat16"
 COMPUTES = "from main import load\nmodel, tokenizer = load('x')\nmodel(**batch).loss.backward()\n"
+ANSWERS = "def answer(model):\n    return model.generate(ids)\n\n\ndef count(model):\n    return 1\n"
+WITH_DEFAULT = "from transformers import {0}, AutoModelForCausalLM\ndef load(name='{1}'):\n    {2}return {0}.from_pretrained(name)\n"
+BEAMS = (
+    "from transformers import AutoModelFor{0}\n"
+    "model = AutoModelFor{0}.from_pretrained(name)\nmodel.generate(ids, num_beams=4, max_new_tokens=9)\n"
+)
 GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate(ids{})\n"
 STATED = ", do_sample=False, max_new_tokens=5"
 RENAMED = f"{LOADS}parser.add_argument('--model_name', default='meta-llama/Meta-Llama-3.1-8B')\n"
@@ -198,6 +206,11 @@ CASES = {
     "a README, and no launcher in the project": Case(
         "TLP101", {**TRAINS, "README.md": "Our experiments.\n"}, {**TRAINS, "README.md": "We train with FSDP.\n"}
     ),
+    "a launcher that a document speaks of": Case(
+        "TLP101",
+        {**TRAINS, "README.md": "Use `python main.py`. We know of DeepSpeed and `torchrun`.\n"},
+        {**TRAINS, "README.md": "Use `python other.py`. We know of DeepSpeed and `torchrun`.\n"},
+    ),
     "settings without a launcher": Case(
         "TLP101",
         {**TRAINS, "README.md": "", "train.yaml": "deepspeed: null\n"},
@@ -226,10 +239,15 @@ CASES = {
         {**TRAINS, "run.sh": "python main.py\n"},
         {**TRAINS, "run.sh": "python main.py\ntorchrun $SCRIPT\n"},
     ),
-    "several processes in another module": Case(
+    "several processes in another script": Case(
         "TLP101",
-        {**TRAINS, "run.sh": "python main.py\n", "other.py": "Accelerator()\n"},
         {**TRAINS, "README.md": "", "other.py": "Accelerator()\n"},
+        {**TRAINS, "README.md": "", "other.py": "from main import model\nAccelerator()\n"},
+    ),
+    "several processes in an imported module": Case(
+        "TLP101",
+        {**file(f"import tools\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
+        {**file(f"import other\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
     ),
     "several processes in the script itself": Case(
         "TLP101",
@@ -338,6 +356,9 @@ CASES = {
         file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, torch_dtype=torch.bfloat16)\n"),
         file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, torch_dtype=torch.float16)\n"),
     ),
+    "attention weights that the script gets": Case(
+        "TLP108", file(f"{OLD}, output_attentions=True)\n"), file(f"{OLD}, output_attentions=True, attn_implementation='sdpa')\n")
+    ),
     "a tokenizer's device map": Case(
         "TLP108", file(f"{OLD_TOKENIZER}, device_map='auto')\n"), file(f"{OLD_TOKENIZER}, load_in_8bit=True)\n")
     ),
@@ -353,13 +374,88 @@ CASES = {
     "generates in the module that imports, and says how": Case(
         "TLP105", file(HELPER, run=GENERATES.format(STATED)), file(HELPER, run=GENERATES.format(""))
     ),
-    "a module that does not use the helper": Case(
-        "TLP105", file(HELPER, train=COMPUTES), file(HELPER, train=COMPUTES.replace("load", "other"))
+    "a project in which nothing generates": Case(
+        "TLP105", file(HELPER, train=COMPUTES.replace("load", "other")), file(HELPER)
+    ),
+    "a module that generates, and cannot get the model": Case(
+        "TLP105",
+        file(HELPER, train=COMPUTES, other=ANSWERS),
+        file(HELPER, train="import other\nother.answer(1)\n" + COMPUTES, other=ANSWERS),
+    ),
+    "a function of an imported module that no file uses": Case(
+        "TLP105",
+        file(HELPER, train="import other\nother.count(1)\n" + COMPUTES, other=ANSWERS),
+        file(HELPER, train="import more\n" + COMPUTES, more="from other import answer\n", other=ANSWERS),
+    ),
+    "a notebook of the project": Case(
+        "TLP105",
+        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(STATED))},
+        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(""))},
+    ),
+    "settings that another module writes": Case(
+        "TLP105",
+        file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'do_sample': False}\n"),
+        file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'top_p': 0.5}\n"),
+    ),
+    "the tokenizer's output is no setting": Case(
+        "TLP105",
+        file(HELPER, run=GENERATES.format(", **settings") + "settings = {'do_sample': False}\n"),
+        file(HELPER, run=GENERATES.format(", **inputs") + "settings = {'do_sample': False}\n"),
+    ),
+    "a call that is commented out": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + "# model.generate(ids)\n"),
+        file(HELPER, run=COMPUTES + "model.generate(ids)\n"),
+    ),
+    "a call in a docstring": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + 'def f():\n    """Like model.generate(ids), for one text."""\n'),
+        file(HELPER, run=COMPUTES + 'def f():\n    return model.generate(ids)\n'),
+    ),
+    "a wrapper's own `generate`": Case(
+        "TLP105",
+        file(LOADS + "class Wrapper:\n    def generate(self, x):\n        return model.generate(x, do_sample=False)\nwrapper.generate('x')\n"),
+        file(LOADS + "class Wrapper:\n    def generate(self, x):\n        return model.generate(x)\nwrapper.generate('x')\n"),
+    ),
+    "a pipeline that a function of the project makes": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', do_sample=False)\n"),
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', temperature=1)\n"),
+    ),
+    "a pipeline that does not generate": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('fill-mask', model='a')\npipe('x')\n"),
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline(model=load(1))\npipe('x')\n"),
+    ),
+    "vLLM's own `generate`": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom vllm import LLM\nllm = LLM('x')\nllm.generate(texts)\n"),
+        file(HELPER, run="from main import load\nllm = load('x')\nllm.generate(texts)\n"),
+    ),
+    "a reference model of a trainer": Case(
+        "TLP105",
+        file(LOADS + "other.generate(ids)\nDPOTrainer(policy, ref_model=model).train()\n"),
+        file(LOADS + "other.generate(ids)\nPPOTrainer(policy, ref_model=model).train()\n"),
+    ),
+    "a repetition penalty of the checkpoint": Case(
+        "TLP105",
+        file(WITH_QWEN + "model.generate(ids, do_sample=False, repetition_penalty=1.0)\n"),
+        file(WITH_QWEN + "model.generate(ids, do_sample=False)\n"),
+    ),
+    "a repetition penalty beside sampling": Case(
+        "TLP105",
+        file(WITH_QWEN + "model.generate(ids, do_sample=True, temperature=0.7)\n"),
+        file(WITH_QWEN + "model.generate(ids, do_sample=False, temperature=None)\n"),
+    ),
+    "a repetition penalty of the only checkpoint that is named": Case(
+        "TLP105",
+        file(LOADS + "DEFAULT = 'Qwen/Qwen3-8B'\nmodel.generate(ids, do_sample=False)\n"),
+        file(LOADS + "DEFAULT = 'Qwen/Qwen2.5-1.5B-Instruct'\nmodel.generate(ids, do_sample=False)\n"),
     ),
     "in a package": Case(
         "TLP105",
-        {"tools/main.py": HELPER, "tools/__init__.py": "", "train.py": COMPUTES.replace("main", "tools.main")},
-        {"tools/main.py": HELPER, "tools/__init__.py": "", "train.py": COMPUTES.replace("main", "other.main")},
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format(STATED).replace("main", "tools.main")},
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format("").replace("main", "tools.main")},
         "tools/main.py",
     ),
     "handed to a function of the project that computes": Case(
@@ -372,8 +468,8 @@ CASES = {
     ),
     "a checkpoint that ships greedy decoding": Case(
         "TLP105",
-        file(WITH_PYTHIA + "model.generate(ids, max_new_tokens=3)\n"),
         file(WITH_PYTHIA + "model.generate(ids)\n"),
+        file(LOADS + "model.generate(ids)\n"),
     ),
     "a pipeline of the model that says how": Case(
         "TLP105",
@@ -386,7 +482,7 @@ CASES = {
     "a notebook that only trains": Case(
         "TLP105",
         {NOTEBOOK: cells(LOADS, "DPOTrainer(model=model, train_dataset=data).train()")},
-        {NOTEBOOK: cells(LOADS, "GRPOTrainer(model=model, train_dataset=data).train()")},
+        {NOTEBOOK: cells(LOADS, "trainer = DPOTrainer(model=model)", "trainer.model.generate(ids)")},
         NOTEBOOK,
     ),
     "a notebook that only embeds": Case(
@@ -405,7 +501,47 @@ CASES = {
         file(LOADS + "trainer = SFTTrainer(model=model)\ntrainer.train()\ntrainer.model.save_pretrained('a')\n"),
         file(LOADS + "trainer = SFTTrainer(model=model)\ntrainer.train()\ntrainer.model.generate(ids)\n"),
     ),
+    "beams of an encoder-decoder": Case(
+        "TLP203",
+        file(BEAMS.format("Seq2SeqLM")),
+        file(BEAMS.format("CausalLM")),
+    ),
+    "an ignored value that asks for the same": Case(
+        "TLP204",
+        file(LOADS + "model.generate(ids, do_sample=False, temperature=0.0, top_k=1)\n"),
+        file(LOADS + "model.generate(ids, do_sample=False, temperature=0.0, top_p=0.9)\n"),
+    ),
     # ---- padding
+    "a project in which nothing pads": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\n_, tok = load('x')\nprint(tok)\n"),
+        file(HELPER, run="from main import load\n_, tok = load('x')\nDataCollatorForSeq2Seq(tok)\n"),
+    ),
+    "a module that pads, and cannot get the tokenizer": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
+        file(HELPER, run="from main import load\nimport other\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
+    ),
+    "a file that refuses a tokenizer without a pad token": Case(
+        "TLP201",
+        file(LOADS + "if tokenizer.pad_token is None:\n    raise ValueError('no pad token')\nuse(tokenizer(texts, padding=True))\n"),
+        file(LOADS + "if tokenizer.pad_token is None:\n    print('no pad token')\nuse(tokenizer(texts, padding=True))\n"),
+    ),
+    "a family that ships a pad token": Case(
+        "TLP201",
+        file(LOADS.replace("(name", "('deepseek-ai/DeepSeek-R1-Distill-Llama-8B'") + "tokenizer(texts, padding=True)\n"),
+        file(LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'") + "tokenizer(texts, padding=True)\n"),
+    ),
+    "such a family as the default of a parameter": Case(
+        "TLP201",
+        file(WITH_DEFAULT.format("AutoTokenizer", "acme/gemma-tuned", "AutoModelForCausalLM.from_pretrained(1)\n    tok(x, padding=True)\n    ")),
+        file(WITH_DEFAULT.format("AutoTokenizer", "acme/llama-tuned", "AutoModelForCausalLM.from_pretrained(1)\n    tok(x, padding=True)\n    ")),
+    ),
+    "the only ids of the file are of such families": Case(
+        "TLP201",
+        file(LOADS + "DEFAULT = 'Qwen/Qwen3-8B'\ntokenizer(texts, padding=True)\n"),
+        file(LOADS + "DEFAULT = 'Qwen/Qwen3-8B', 'gpt2'\ntokenizer(texts, padding=True)\n"),
+    ),
     "single texts": Case(
         "TLP201",
         file(LOADS + "ids = tokenizer('x', return_tensors='pt')\nsplit(tokenizer)\n"),
@@ -437,10 +573,80 @@ CASES = {
         file(LOADS + "pipe = pipeline('text-generation', model=model, tokenizer=tokenizer, batch_size=8)\n"),
     ),
     # ---- precision
-    "the checkpoint's own bfloat16": Case(
+    "a stated dtype": Case(
         "TLP103",
-        file(WITH_LLAMA.replace("torch.bfloat16", "'auto'")),
         file(LOADS.replace("torch.bfloat16", "'auto'")),
+        file(LOADS.replace("torch.bfloat16", "torch.int8")),
+    ),
+    "float16 that does not overflow": Case(
+        "TLP103",
+        file(WITH_LLAMA.replace("torch.bfloat16", "torch.float16")),
+        file(LOADS.replace("(name", "('google/gemma-3-4b-it'").replace("torch.bfloat16", "torch.float16")),
+    ),
+    "float16 of weights that are not trained": Case(
+        "TLP103",
+        file(LOADS.replace("torch.bfloat16", "torch.float16")),
+        file(LOADS.replace("torch.bfloat16", "torch.float16") + "AdamW(model.parameters()).step()\n"),
+    ),
+    "an overflowing model in float32": Case(
+        "TLP103",
+        file(LOADS.replace("(name", "('google/gemma-2-9b'").replace("torch.bfloat16", "torch.float32")),
+        file(LOADS.replace("(name", "('google/gemma-2-9b'").replace("torch.bfloat16", "torch.float16")),
+    ),
+    "float16 of weights that another function trains under the same name": Case(
+        "TLP103",
+        file(FLOAT16 + "def train(model):\n    AdamW(model.parameters()).step()\n"),
+        file(FLOAT16.replace("    return", "    AdamW(model.parameters()).step()\n    return")),
+    ),
+    "a cast to float32 in the same statement": Case(
+        "TLP102",
+        file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device, torch.float32)")),
+        file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device, torch.bfloat16)")),
+    ),
+    "a small model as the default of a parameter": Case(
+        "TLP102",
+        file(WITH_DEFAULT.format("AutoModel", "acme/bert-base", "")),
+        file(WITH_DEFAULT.format("AutoModel", "acme/encoder", "")),
+    ),
+    "an embedder": Case(
+        "TLP102",
+        file("from transformers import AutoModel\nm = AutoModel.from_pretrained(name)\nm(1).last_hidden_state[:, 0]\n"),
+        file("from transformers import AutoModel\nm = AutoModel.from_pretrained(name)\nm(1).last_hidden_state[:, -1]\n"),
+    ),
+    "a size in an id": Case(
+        "TLP102",
+        file(LOADS.replace(BFLOAT16, "").replace("(name", "('acme/stories-60M'")),
+        file(LOADS.replace(BFLOAT16, "").replace("(name", "('acme/stories-6B'")),
+    ),
+    "an id of a small family": Case(
+        "TLP102",
+        file(LOADS.replace(BFLOAT16, "").replace("(name", "('acme/t5-base-titles'")),
+        file(LOADS.replace(BFLOAT16, "").replace("(name", "('acme/t5-xxl-titles'")),
+    ),
+    "the only ids of the file are of small models": Case(
+        "TLP102",
+        file(LOADS.replace(BFLOAT16, "") + "DEFAULT = 'gpt2'\n"),
+        file(LOADS.replace(BFLOAT16, "") + "DEFAULTS = 'gpt2', 'mistralai/Mistral-7B-v0.1'\n"),
+    ),
+    "a class of image classifiers": Case(
+        "TLP102",
+        file("from transformers import AutoModelForImageClassification\nAutoModelForImageClassification.from_pretrained(name)\n"),
+        file("from transformers import AutoModelForPreTraining\nAutoModelForPreTraining.from_pretrained(name)\n"),
+    ),
+    "a classifier of texts": Case(
+        "TLP102",
+        file("from transformers import AutoModelForSequenceClassification\nAutoModelForSequenceClassification.from_pretrained(name)\n"),
+        file("from transformers import AutoModelForSequenceClassification\nAutoModelForSequenceClassification.from_pretrained(name or 'Qwen/Qwen3-8B')\n"),
+    ),
+    "a task of small models": Case(
+        "TLP102",
+        file("from transformers import pipeline\npipeline('zero-shot-classification', model='acme/x')\n"),
+        file("from transformers import pipeline\npipeline('image-text-to-text', model='acme/x')\n"),
+    ),
+    "a helper's quantization config": Case(
+        "TLP102",
+        file(LOADS.replace(BFLOAT16, ", quantization_config=config_of(args)"), helpers=""),
+        file(LOADS.replace(BFLOAT16, ", quantization_config=None"), helpers=""),
     ),
     "a known small model": Case(
         "TLP102",

@@ -20,7 +20,7 @@ from telepathy_lint.settings.selectors import Fixing, Layer, chosen, specificity
 #: TLP101 and TLP104 can be fixed safely, TLP102 unsafely.
 CODE = (
     "from transformers import AutoModel\n\n"
-    'model = AutoModel.from_pretrained("bert-large-uncased", device_map="auto", revision="main")\n'
+    'model = AutoModel.from_pretrained("acme/encoder-of-x", device_map="auto", revision="main")\n'
 )
 CODES = ("TLP101", "TLP102", "TLP104")
 

@@ -131,7 +131,9 @@ FLOAT16 = "AutoModelForCausalLM.from_pretrained('x', torch_dtype=torch.float16)"
     ],
 )
 def test_torch_goes_with_the_dtype(code: str, stays: bool) -> None:
-    result = engine.fix(Source("x.py", code.encode()), registry.select(["TLP103"]), Settings(), unsafe=True)
+    result = engine.fix(
+        Source("x.py", code.encode()), registry.select(["TLP103"]), Settings(strict=True), unsafe=True
+    )
     assert ("import torch" in result.text) == stays
 
 

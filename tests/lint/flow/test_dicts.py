@@ -210,7 +210,7 @@ def reported(code: str, modules: dict[str, str], rule: str, folder: Path) -> boo
     script = folder / "script.py"
     script.write_text(imports + code)
     source = Source(str(script), script.read_bytes())
-    found = engine.lint(source, registry.select([rule]), Settings(), project=Modules())
+    found = engine.lint(source, registry.select([rule]), Settings(strict=True), project=Modules())
     return bool(found)
 
 

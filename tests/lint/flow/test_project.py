@@ -56,7 +56,8 @@ def found(folder: Path, code: str, name: str = "run.py", settings: Settings | No
     path.parent.mkdir(exist_ok=True)
     path.write_text(code)
     source = Source(str(path), path.read_bytes())
-    violations = engine.lint(source, RULES, settings or Settings(), project=Modules())
+    settings = (settings or Settings())._replace(strict=True)
+    violations = engine.lint(source, RULES, settings, project=Modules())
     return {f"{each.site.span.line}:{each.code}": each.message for each in violations if each.site}
 
 
@@ -90,8 +91,8 @@ def test_a_wrapper_is_a_load_where_it_is_called(project: Path) -> None:
 from pkg.common import load
 import pkg.common as common
 
-a = load("gpt2", device_map="cuda:0")
-b = common.load("gpt2", torch_dtype="bfloat16", attn_implementation="sdpa", generation_config=config)
+a = load("acme", device_map="cuda:0")
+b = common.load("acme", torch_dtype="bfloat16", attn_implementation="sdpa", generation_config=config)
 """
     code = code.replace(
         "# from_pretrained", "from transformers import AutoTokenizer\nAutoTokenizer.from_pretrained"
@@ -104,8 +105,8 @@ def test_a_wrapper_of_a_module_that_is_imported_whole(project: Path) -> None:
     code = """\
 import transformers
 import pkg.common as common
-common.load("gpt2", device_map="cuda:0")
-transformers.AutoTokenizer.from_pretrained("gpt2")
+common.load("acme", device_map="cuda:0")
+transformers.AutoTokenizer.from_pretrained("acme")
 """
     assert "3:TLP101" in found(project, code)
 
@@ -115,11 +116,11 @@ def test_a_helper_of_the_project_that_sets_the_pad_token(project: Path) -> None:
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from pkg.common import count, prepare
 
-a = AutoTokenizer.from_pretrained("gpt2")
+a = AutoTokenizer.from_pretrained("acme")
 prepare(a)
-b = AutoTokenizer.from_pretrained("gpt2")
+b = AutoTokenizer.from_pretrained("acme")
 count(b)
-m = AutoModelForCausalLM.from_pretrained("gpt2")
+m = AutoModelForCausalLM.from_pretrained("acme")
 """
     assert {key for key in found(project, code) if key.endswith("TLP201")} == {"6:TLP201"}
 
@@ -144,9 +145,9 @@ _SETS = "tokenizer.pad_token = tokenizer.eos_token"
 def test_a_helper_is_known_by_its_own_lines(project: Path, helpers: str, sets: bool) -> None:
     (project / "pkg/helpers.py").write_text(helpers)
     (project / "pkg/deeper.py").write_text(f"def prepare(tokenizer):\n    {_SETS}\n")
-    load = "a = AutoTokenizer.from_pretrained('gpt2')\n"
+    load = "a = AutoTokenizer.from_pretrained('acme')\n"
     code = "from transformers import AutoModelForCausalLM, AutoTokenizer\n{}\n" + load + "{}(a)\n"
-    code += "m = AutoModelForCausalLM.from_pretrained('gpt2')\n"
+    code += "m = AutoModelForCausalLM.from_pretrained('acme')\n"
     for imported, called in (
         ("from pkg.helpers import prepare", "prepare"),
         ("from pkg.helpers import prepare as ready", "ready"),
@@ -307,12 +308,12 @@ def test_which_parameter_a_helper_of_the_project_writes(project: Path) -> None:
     code = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from pkg.pads import config, second
-m = AutoModelForCausalLM.from_pretrained("gpt2")
-a = AutoTokenizer.from_pretrained("gpt2")
-b = AutoTokenizer.from_pretrained("gpt2")
-c = AutoTokenizer.from_pretrained("gpt2")
-d = AutoTokenizer.from_pretrained("gpt2")
-e = AutoTokenizer.from_pretrained("gpt2")
+m = AutoModelForCausalLM.from_pretrained("acme")
+a = AutoTokenizer.from_pretrained("acme")
+b = AutoTokenizer.from_pretrained("acme")
+c = AutoTokenizer.from_pretrained("acme")
+d = AutoTokenizer.from_pretrained("acme")
+e = AutoTokenizer.from_pretrained("acme")
 second(a, b)
 second(tokenizer=c, first=d)
 config(e, m)
@@ -351,7 +352,7 @@ def test_what_was_forgotten_is_read_again(project: Path) -> None:
         read.clear()
         modules = Modules(reading, most_kept)
         said = [
-            [each.message for each in engine.lint(source, RULES, Settings(), project=modules)]
+            [each.message for each in engine.lint(source, RULES, Settings(strict=True), project=modules)]
             for source in [Source(str(path), path.read_bytes()) for _ in range(2)]
         ]
         assert said[0] == said[1] != []

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[3]
 LOAD = """\
 from transformers import AutoModelForCausalLM
 
-model = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")
+model = AutoModelForCausalLM.from_pretrained("acme/llm", device_map="auto")
 """
 PLACED = """\
 from telepathy_runtime import load_model
 
-model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
+model = load_model("acme/llm", dtype=None, attn_implementation=None, generation_config=None)
 """
 
 

@@ -41,11 +41,11 @@ CORPUS = {
 
 
         model = AutoModelForCausalLM.from_pretrained(
-            "gpt2",  # the id
+            "acme",  # the id
             device_map="auto",
             # a comment
             trust_remote_code=True)
-        other = AutoModelForCausalLM.from_pretrained("gpt2", **KWARGS).eval()
+        other = AutoModelForCausalLM.from_pretrained("acme", **KWARGS).eval()
         """,
     "wide.py": """\
         from transformers import AutoModelForCausalLM as A; x = "日本é"; m = A.from_pretrained(x, device_map="auto")
@@ -53,19 +53,19 @@ CORPUS = {
         """.replace("\tif_tab", "if_tab"),
     "silenced.py": """\
         from transformers import AutoModelForCausalLM
-        a = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")  # noqa
-        b = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")  # noqa: TLP101, TLP102
-        c = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")  # noqa: E501
+        a = AutoModelForCausalLM.from_pretrained("acme", device_map="auto")  # noqa
+        b = AutoModelForCausalLM.from_pretrained("acme", device_map="auto")  # noqa: TLP101, TLP102
+        c = AutoModelForCausalLM.from_pretrained("acme", device_map="auto")  # noqa: E501
         """,
     "whole.py": """\
         # flake8: noqa
         from transformers import AutoModelForCausalLM
-        a = AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto")
+        a = AutoModelForCausalLM.from_pretrained("acme", device_map="auto")
         """,
     "clean.py": "print('from_pretrained')\n",
     "off.py": """\
         from transformers import AutoModel
-        a = AutoModel.from_pretrained("gpt2")
+        a = AutoModel.from_pretrained("acme")
         """,
 }
 
@@ -120,7 +120,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_flake8_finds_what_the_command_line_finds(corpus: Path) -> None:
     ours = by_command_line()
-    assert len(ours) > 15
+    assert len(ours) > 8
     assert {path for path, *_ in ours} == {"train.py", "crlf.py", "wide.py", "silenced.py", "off.py"}
     assert by_flake8(".") == ours
     assert by_flake8("-j", "3", ".") == ours
@@ -189,7 +189,7 @@ def test_a_file_that_only_calls_a_configured_function_is_found_by_every_front_en
         'wrappers = ["house.models.fetch"]\nloader = {module = "house.loading", load-model = "open_model"}\n'
     )
     (corpus / "caller.py").write_text(
-        'from house.models import fetch\n\nmodel = fetch("gpt2", device_map="auto")\n'
+        'from house.models import fetch\n\nmodel = fetch("acme", device_map="auto")\n'
     )
     ours = by_command_line("caller.py")
     assert "TLP101" in [code for _, _, _, code, _ in ours]

@@ -16,7 +16,7 @@ from telepathy_lint import lint
 from tests.lint.front_ends.language_client import PATIENCE, Client, ServerError, applied
 
 IMPORT = "from transformers import AutoModelForCausalLM\n"
-CALL = 'AutoModelForCausalLM.from_pretrained("gpt2", device_map="auto", torch_dtype="bfloat16", attn_implementation="sdpa")'
+CALL = 'AutoModelForCausalLM.from_pretrained("acme", device_map="auto", torch_dtype="bfloat16", attn_implementation="sdpa")'
 #: One finding, with a safe fix.
 TEXT = f"{IMPORT}m = {CALL}\nm.generation_config.max_length = 9\n"
 PULLS: dict[str, Any] = {"textDocument": {"diagnostic": {}}}
@@ -107,7 +107,7 @@ def test_files_beside_the_document_are_watched(tmp_path: Path) -> None:
     uri = (tmp_path / "a.py").as_uri()
     client.open(
         uri,
-        f"{IMPORT}from house import KWARGS\nm = AutoModelForCausalLM.from_pretrained('gpt2', **KWARGS)\n",
+        f"{IMPORT}from house import KWARGS\nm = AutoModelForCausalLM.from_pretrained('acme', **KWARGS)\n",
         False,
     )
     codes = {each["code"] for each in client.pull(uri)["items"]}
@@ -291,7 +291,7 @@ def test_all_fixes_by_command(tmp_path: Path, notebook: str) -> None:
     assert client.started["capabilities"]["executeCommandProvider"]["commands"] == [
         f"telepathy-lint.{name}" for name in ("applyAll", "applyAllUnsafe", "report", "debugInformation")
     ]
-    text = f"{TEXT}n = AutoModelForCausalLM.from_pretrained('gpt2', attn_implementation='sdpa')\nn.generation_config.max_length = 9\n"
+    text = f"{TEXT}n = AutoModelForCausalLM.from_pretrained('acme', attn_implementation='sdpa')\nn.generation_config.max_length = 9\n"
     uri = (tmp_path / "a.py").as_uri()
     client.open(uri, text)
     safe = fixed_by_the_command_line(tmp_path / "b.py", text)

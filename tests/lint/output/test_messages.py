@@ -126,7 +126,7 @@ def test_the_cost_of_float32_is_said_only_where_it_costs() -> None:
     code = "from transformers import AutoModelForCausalLM\nm = AutoModelForCausalLM.from_pretrained('{}')\n"
     (half,) = telepathy_lint.lint(code.format("Qwen/Qwen2.5-7B"), select=["TLP102"])
     assert "(28.4 GiB instead of 14.2 for Qwen2.5-7B)" in half.message
-    for name in ("openai-community/gpt2-xl", "someone/unknown-7b"):
+    for name in ("EleutherAI/gpt-j-6b", "someone/unknown-7b"):
         (plain,) = telepathy_lint.lint(code.format(name), select=["TLP102"])
         assert "GiB" not in plain.message, name
 

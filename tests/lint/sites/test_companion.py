@@ -54,7 +54,9 @@ def test_a_pair_pads_on_the_side_that_its_purpose_wants() -> None:
 
 
 def test_what_a_pair_gives_is_followed_forward() -> None:
-    code = 'from telepathy_runtime import load\nmodel, tokenizer = load("gpt2", device_map="auto", {})\n{}'
+    code = (
+        'from telepathy_runtime import load\nmodel, tokenizer = load("acme/llm", device_map="auto", {})\n{}'
+    )
     strict = Settings(strict=True)
     assert found(code.format("generation_config=None", "model.generate(x)"), "TLP105") == ["TLP105"]
     assert found(code.format("generation_config=None", "model(x).loss.backward()"), "TLP105") == []

@@ -216,7 +216,7 @@ def test_a_cell_that_does_not_parse_is_said_and_the_others_are_read() -> None:
 
 @pytest.mark.parametrize("add_noqa", [True, False])
 def test_a_cell_that_ends_in_a_backslash_is_no_python(add_noqa: bool) -> None:
-    load = 'AutoModel.from_pretrained("gpt2", device_map="auto")'
+    load = 'AutoModel.from_pretrained("acme", device_map="auto")'
     cells = ("from transformers import AutoModel", f"m = {load}\\", f"n = {load}")
     data = json.dumps(notebook(*cells)).encode()
     result = lint_file(FilePlan("n.ipynb", all_rules(), Settings(), Task(add_noqa=add_noqa)), data)
@@ -239,7 +239,7 @@ def test_a_cell_that_ends_in_a_backslash_is_no_python(add_noqa: bool) -> None:
     ],
 )
 def test_what_two_cells_leave_open_holds_no_cell_between_them(above: str, below: str) -> None:
-    load = 'm = AutoModel.from_pretrained("gpt2", device_map="auto")'
+    load = 'm = AutoModel.from_pretrained("acme", device_map="auto")'
     cells = (
         "from transformers import AutoModel",
         above,
@@ -390,13 +390,13 @@ USES = [
 
 @pytest.mark.parametrize("use", USES)
 def test_a_name_that_only_ipython_reads_keeps_its_import(use: str) -> None:
-    cells = ("from transformers import AutoModel\n", "model = AutoModel.from_pretrained('gpt2')\n")
+    cells = ("from transformers import AutoModel\n", "model = AutoModel.from_pretrained('acme')\n")
     fixed = engine.fix(opened(*cells, use), select(["TLP102"]), Settings(), unsafe=True)
     assert "import AutoModel\n" in fixed.text and "load_model(" in fixed.text
     # Where the class is the default one, its name goes with the call; in the loader's call it stays as an argument.
     cells = (
         "from transformers import AutoModelForCausalLM\n",
-        "m = AutoModelForCausalLM.from_pretrained('gpt2')\n",
+        "m = AutoModelForCausalLM.from_pretrained('acme')\n",
     )
     named = use.replace("AutoModel", "AutoModelForCausalLM")
     assert (

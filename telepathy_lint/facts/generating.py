@@ -1,0 +1,168 @@
+"""Finds the code in a file's text that generates text with a model, and whether it states its decoding.
+
+Nothing is parsed: the text may be a notebook's JSON, and a project may have hundreds of files. Calls are told apart by
+their words, so a call that states `do_sample` in any way counts as one that states it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.source.occurs import LINE_START
+
+#: Documentation and prompts.
+_LONG_STRINGS = r"(?s)\"\"\".*?\"\"\"|'''.*?'''"
+#: A line of the module itself, with the name that it defines; comments, decorators and closing brackets are none.
+_OUTER_LINE = rf"{LINE_START}(?:(?:async )?(?:def|class) (\w+)|\w)"
+#: Longer argument lists are cut off.
+_MOST_OF_A_CALL = 4_000
+#: Arguments that state how a call decodes: with them, or with a config, the checkpoint does not decide.
+_STATES = r"do_sample|generation_config|penalty_alpha|sampling_params|SamplingParams|top_k\s*=\s*1\s*[,)]"
+_GREEDY = r"do_sample[\"']?\]?\s*[=:]\s*False"
+#: Spread dicts that hold settings, rather than the tokenizer's output.
+_SETTINGS = r"(?i)\*\*[^,)]*?(?:kwarg|gen_|generat|_args|param|config|cfg|setting|option|decod|sampl|strateg)"
+#: Objects whose `generate` belongs to another library, or sends a request.
+_FOREIGN = r"(?i)(?:client|api|server|engine|vllm|openai|ollama|anthropic|gemini|agent|chain|diffus)\w*"
+_LIBRARIES = r"(?:from|import)[ ]+(?:vllm|openai|ollama|litellm|llama_cpp|ctransformers|sglang|text_generation|mlx_lm|cohere)\b"
+#: Names of variables for models, whose `generate` is transformers' own, even if the project defines one.
+_MODEL = r"(?i)(?:\w*model|\w*_lm|lm|hf_\w+|net|policy\w*|actor\w*|base|peft\w*|trainer|ppo_trainer)"
+#: Arguments of transformers' `generate`, which a wrapper's calls rarely have.
+_OF_TRANSFORMERS = r"\*\*|input_ids|inputs_embeds|attention_mask|pad_token_id|eos_token_id|streamer|num_beams"
+#: Tasks whose pipelines sample only if they are told to, or do not generate.
+_TASK = r"[\s\\n]*(?:task\s*=\s*)?\\?[\"']([\w-]+)"
+_GENERATES = frozenset({"text-generation", "conversational", "image-text-to-text", "any-to-any"})
+_BUILDS_A_PIPELINE = r"(?<![\w.])(?:transformers\.|hf\.)?(?:pipeline|TextGenerationPipeline)\("
+
+
+class Generating(NamedTuple):
+    """A place that generates text."""
+
+    offset: int
+    #: Whether it states whether to sample.
+    states: bool
+    #: Whether it gets settings from a dict that is made elsewhere.
+    spreads: bool
+    #: Whether it states a repetition penalty, or may.
+    penalty: bool
+    #: Whether it states greedy decoding, or settings that the file writes do.
+    greedy: bool
+    #: The function or class of the module that contains it; None for code of the module itself.
+    around: str | None
+    #: Whether a pipeline generates, which follows other settings of old checkpoints too.
+    piped: bool
+
+
+def generating(text: str) -> tuple[Generating, ...]:
+    """The places in a text that generate with a model of transformers."""
+    if "generate" not in text and "pipeline(" not in text and ".chat(" not in text:
+        return ()
+    found = [*_generate_calls(text), *_handed_on(text), *_pipelines(text), *_chats(text)]
+    if not found:
+        return ()
+    told = [match.span() for match in re.finditer(_LONG_STRINGS, text)]
+    kept = [
+        each
+        for each in found
+        if not _is_a_comment(text, each.offset) and not any(start < each.offset < end for start, end in told)
+    ]
+    return tuple([each._replace(around=_around(text, each.offset)) for each in sorted(kept, key=_offset_of)])
+
+
+def _offset_of(place: Generating) -> int:
+    return place.offset
+
+
+def _around(text: str, offset: int) -> str | None:
+    """The definition of the module that contains an offset: the last line without indentation begins it."""
+    found = None
+    for match in re.finditer(_OUTER_LINE, text[:offset]):
+        found = match
+    return found[1] if found is not None else None
+
+
+def _generate_calls(text: str) -> Iterator[Generating]:
+    others = re.search(_LIBRARIES, text) is not None
+    wraps = "def generate(" in text
+    for match in re.finditer(r"([\w.]{0,80})(\(\))?\.generate\(", text):
+        last = match[1].rpartition(".")[2]
+        given = _arguments(text, match.end())
+        if re.fullmatch(_MODEL, last) is None:
+            if last == "self" and wraps:
+                continue  # its body is another place
+            if re.fullmatch(_FOREIGN, last) is not None or others:
+                continue
+            if (wraps or last == "self") and re.search(_OF_TRANSFORMERS, given) is None:
+                continue
+        yield _place(text, match.start(), given)
+
+
+def _handed_on(text: str) -> Iterator[Generating]:
+    """`Thread(target=model.generate, kwargs=settings)`, `partial(model.generate, ...)`, and trainers that generate."""
+    for match in re.finditer(r"\.generate\s*[,)]", text):
+        yield _place(text, match.start(), _arguments(text, match.start()), handed=True)
+    for match in re.finditer(r"predict_with_generate\s*=\s*True", text):
+        yield Generating(
+            match.start(), "do_sample" in text or "generation_config" in text, False, True, False, None, False
+        )
+
+
+def _pipelines(text: str) -> Iterator[Generating]:
+    if "transformers" not in text:
+        return
+    for match in re.finditer(_BUILDS_A_PIPELINE, text):
+        given = _arguments(text, match.end())
+        task = re.match(_TASK, given) or re.search(r"\btask\s*=\s*\\?[\"']([\w-]+)", given)
+        if task is not None and task[1] not in _GENERATES:
+            continue
+        if task is None and "model" not in given:
+            continue  # a pipeline of that name is called
+        built = _place(text, match.start(), given)
+        name = re.search(
+            r"(\w+)\s*(?::[^=\n]{0,80})?=\s*$", text[max(match.start() - 120, 0) : match.start()]
+        )
+        calls = list(_calls_of(name[1], text, match.start())) if name is not None else []
+        if built.states or not calls:
+            greedy = re.search(_GREEDY, text) is not None
+            yield built._replace(states=built.states or "do_sample" in text, greedy=greedy, piped=True)
+        else:
+            yield from (each._replace(penalty=each.penalty or built.penalty, piped=True) for each in calls)
+
+
+def _calls_of(name: str, text: str, but: int) -> Iterator[Generating]:
+    for match in re.finditer(rf"(?<!\w)(?<!def ){re.escape(name)}\(", text):
+        if match.start() != but:
+            yield _place(text, match.start(), _arguments(text, match.end()))
+
+
+def _chats(text: str) -> Iterator[Generating]:
+    for match in re.finditer(r"\w*model\.chat\(", text):
+        given = _arguments(text, match.end())
+        if "token" in given:
+            yield _place(text, match.start(), given)
+
+
+def _place(text: str, offset: int, given: str, handed: bool = False) -> Generating:
+    states = re.search(_STATES, given) is not None
+    spreads = handed or re.search(_SETTINGS, given) is not None
+    # A dict of settings that this file writes, or changes, states it.
+    states = states or (spreads and "do_sample" in text)
+    penalty = spreads or "repetition_penalty" in given or "generation_config" in given
+    greedy = re.search(_GREEDY, text if spreads else given) is not None
+    return Generating(offset, states, spreads, penalty, greedy, None, False)
+
+
+def _arguments(text: str, start: int) -> str:
+    """The text of a call's arguments, from behind its opening bracket, without its comments."""
+    depth = 1
+    for match in re.finditer(r"[()]", text[start : start + _MOST_OF_A_CALL]):
+        depth += 1 if match[0] == "(" else -1
+        if not depth:
+            return re.sub(r"(?<!\S)#[^\r\n]*", "", text[start : start + match.start()] + ")")
+    return text[start : start + _MOST_OF_A_CALL]
+
+
+def _is_a_comment(text: str, offset: int) -> bool:
+    line = text[max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1 : offset]
+    return re.search(r"(?:^|[\s\"])#", line) is not None
