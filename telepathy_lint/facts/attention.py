@@ -54,7 +54,8 @@ def is_settled(site: Site, settings: Settings) -> bool:
 
 
 def _states_nothing(site: Site) -> bool:
-    return not site.unseen and site.argument(*_SETTINGS) is None
+    given = [argument for name in _SETTINGS if (argument := site.argument(name)) is not None]
+    return not site.unseen and all(value.is_none for argument in given for value in argument.values)
 
 
 def _is_all_there_is(site: Site) -> bool:

@@ -1,7 +1,8 @@
 """Decides whether a file runs in a single process, according to what the project shows of how it is started.
 
 READMEs, shell scripts, build files and the texts of Python files are searched for commands. A launcher that a command
-names concerns the script that the command starts; one that starts no script in sight concerns all files.
+names concerns the script that the command starts; one that starts no script in sight concerns all files. Code for several
+processes concerns its file, the modules that it imports, and those that import it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
@@ -84,8 +86,10 @@ class Starts(NamedTuple):
     launched: Mapping[str, Launched]
     #: The Python files that several processes may run, by their code.
     launching: frozenset[str]
-    #: Whether a launcher is named without its script.
+    #: Whether a script or the settings name a launcher without what it starts.
     launches_others: bool
+    #: Whether a document speaks of a launcher without what it starts.
+    told: bool
     #: Whether a command starts anything as one process.
     shown: bool
     #: Whether there is a README or another document.
@@ -94,7 +98,7 @@ class Starts(NamedTuple):
     @property
     def launches(self) -> bool:
         """Whether there is any sign of a launcher."""
-        return bool(self.launched or self.launching or self.launches_others)
+        return bool(self.launched or self.launching or self.launches_others or self.told)
 
 
 def runs_as_started(site: Site) -> bool:
@@ -126,14 +130,25 @@ def _is_one_process(site: Site) -> bool:
     if starts is None or launched_by(site) is not None:
         return False
     importers = modules.importers(path)
-    entries = (path, *importers[1]) if importers is not None else None
-    if entries is None or not starts.launching.isdisjoint(entries[1:]):
-        return entries is None and not starts.launches and starts.shown
-    if not starts.launches:
-        return starts.shown or (starts.documented and _is_a_program(site, project, entries))
+    if importers is None:
+        return starts.shown and not starts.launches  # anything may import the file
+    entries = (path, *importers[1])
+    if not starts.launching.isdisjoint(entries[1:]) or _imports_one(site, starts.launching):
+        return False
     if starts.launches_others:
         return False
-    return any(_names(each, entry) for each in starts.plain for entry in entries)
+    if starts.launched or starts.told:
+        return any(_names(each, entry) for each in starts.plain for entry in entries)
+    return starts.shown or (starts.documented and _is_a_program(site, project, entries))
+
+
+def _imports_one(site: Site, launching: frozenset[str]) -> bool:
+    """Whether a file imports one of the modules that several processes run."""
+    modules = site.file.modules
+    if modules is None or not launching:
+        return False
+    imported = imported_by(site.source.text.encode("utf-8", "surrogatepass"))
+    return any(found in launching for each in imported for found in modules.files(each, site.source.path))
 
 
 def _is_a_program(site: Site, project: Project, entries: tuple[str, ...]) -> bool:
@@ -166,15 +181,15 @@ def starts_of(project: Project) -> Starts:
     plain: set[str] = set()
     launched: dict[str, Launched] = {}
     launching: set[str] = set()
-    others = shown = documented = False
+    others = told = shown = documented = False
     for path, data in project.texts():
         name = os.path.basename(path).lower()
         document = name.endswith(_DOCUMENTS) or name.startswith("readme")
         text = data.decode("utf-8", "replace")
         documented = documented or document
         shown = shown or re.search(_INTERACTIVE, text) is not None
-        if document or name.endswith(_SETTINGS):
-            others = others or re.search(_TOLD if document else _SET, text) is not None
+        told = told or (document and re.search(_TOLD, text) is not None)
+        others = others or (name.endswith(_SETTINGS) and re.search(_SET, text) is not None)
         for line, command in _commands(text):
             found = re.search(_LAUNCHER, command)
             if found is None:
@@ -186,6 +201,8 @@ def starts_of(project: Project) -> Starts:
                 plain |= {_written(started)} if started is not None else set()
             elif started is not None:
                 launched.setdefault(_written(started), Launched(path, line, " ".join(found[0].split())))
+            elif document:
+                told = True
             else:
                 others = True
     for path, data in project.python():
@@ -193,7 +210,9 @@ def starts_of(project: Project) -> Starts:
         if _launches_in_code(data):
             launching.add(path)
             others = others or re.search(_LAUNCHER_IN_CODE, data) is not None
-    return Starts(frozenset(plain), launched, frozenset(launching), others, shown or bool(plain), documented)
+    return Starts(
+        frozenset(plain), launched, frozenset(launching), others, told, shown or bool(plain), documented
+    )
 
 
 def _commands(text: str) -> Iterator[tuple[int, str]]:
