@@ -80,8 +80,9 @@ def _decision(site: Site) -> Decision:
     found: list[tuple[str | None, Generating]] = [
         (None, each) for each in site.source.once(generating) if not _is_of_another_model(site, each)
     ]
-    if any(not each.states and not each.spreads for _, each in found):
+    if any(not (each.states or each.spreads or each.own) for _, each in found):
         return _judged(site, found)
+    wraps = site.source.once(_defines_generate)
     modules, alone = site.file.modules, True
     if modules is not None:
         connected = modules.connected(site.source.path)
@@ -91,6 +92,9 @@ def _decision(site: Site) -> Decision:
             connected = _imported(site, modules)
             alone = not connected
         found += _in_the_project(site, modules, connected)
+        wraps = wraps or any(modules.told(path, _defines_generate) for path in connected)
+    if wraps:
+        found = [(path, each) for path, each in found if not each.own]
     if found:
         return _judged(site, found)
     if not alone:
@@ -98,6 +102,10 @@ def _decision(site: Site) -> Decision:
     if site.source.once(_may_generate_unseen):
         return Decision(False)
     return _SETTLED if site.source.once(_computes) or _is_a_notebook_at_work(site) else Decision(False)
+
+
+def _defines_generate(text: str) -> bool:
+    return "def generate(" in text
 
 
 def _imported(site: Site, modules: Modules) -> tuple[str, ...]:
@@ -231,7 +239,7 @@ def _place_of(use: Use, site: Site) -> Generating:
     stated = use.keyword("do_sample") is not None or use.keyword("generation_config") is not None
     stated = stated or site.argument("do_sample") is not None
     penalty = use.keyword("repetition_penalty") is not None or use.spreads
-    return Generating(start, stated, use.spreads, penalty, False, None, False)
+    return Generating(start, stated, use.spreads, penalty, False, None, False, False)
 
 
 def _stays(kind: str, use: Use) -> bool:

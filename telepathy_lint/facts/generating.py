@@ -30,6 +30,14 @@ _LIBRARIES = r"(?:from|import)[ ]+(?:vllm|openai|ollama|litellm|llama_cpp|ctrans
 _MODEL = r"(?i)(?:\w*model|\w*_lm|lm|hf_\w+|net|policy\w*|actor\w*|base|peft\w*|trainer|ppo_trainer)"
 #: Arguments of transformers' `generate`, which a wrapper's calls rarely have.
 _OF_TRANSFORMERS = r"\*\*|input_ids|inputs_embeds|attention_mask|pad_token_id|eos_token_id|streamer|num_beams"
+_KEYWORDS = (
+    r"inputs?|input_ids|inputs_embeds|attention_mask|token_type_ids|position_ids|pixel_\w+|image_\w+|video_\w+|input_features"
+    r"|decoder_\w+|encoder_\w+|max_\w+|min_\w+|do_sample|num_\w+|early_stopping|temperature|top_[kph]|typical_p|\w+_cutoff"
+    r"|\w+_penalty|penalty_alpha|no_repeat\w+|bad_words_ids|force\w*|\w+_token_ids?|stopping_criteria|logits_processor|streamer"
+    r"|use_cache|past_key_values|return_\w+|output_\w+|synced_gpus|generation_config|prefix_allowed\w+|assistant_\w+|tokenizer"
+    r"|stop_strings|cache_\w+|renormalize_logits|guidance_scale|labels|\w*suppress\w*|language|task|low_memory|dola_layers"
+    r"|negative_prompt\w*|sampling_params|custom_generate|constraints"
+)
 #: Tasks whose pipelines sample only if they are told to, or do not generate.
 _TASK = r"[\s\\n]*(?:task\s*=\s*)?\\?[\"']([\w-]+)"
 _GENERATES = frozenset({"text-generation", "conversational", "image-text-to-text", "any-to-any"})
@@ -50,6 +58,8 @@ class Generating(NamedTuple):
     greedy: bool
     #: The function or class of the module that contains it; None for code of the module itself.
     around: str | None
+    #: Whether it may be a call of a method of that name that the project defines.
+    own: bool
     #: Whether a pipeline generates, which follows other settings of old checkpoints too.
     piped: bool
 
@@ -93,9 +103,25 @@ def _generate_calls(text: str) -> Iterator[Generating]:
                 continue  # its body is another place
             if re.fullmatch(_FOREIGN, last) is not None or others:
                 continue
-            if (wraps or last == "self") and re.search(_OF_TRANSFORMERS, given) is None:
-                continue
-        yield _place(text, match.start(), given)
+        if _is_dropped(text, match.start(), given):
+            continue
+        yield _place(text, match.start(), given)._replace(own=_may_be_of_a_wrapper(given))
+
+
+def _may_be_of_a_wrapper(given: str) -> bool:
+    """Whether a call has arguments that transformers' `generate` does not take, or none that only it takes."""
+    for _ in range(3):
+        given = re.sub(r"(?<=\w)\([^()]*\)", "", given)  # the calls in its arguments
+    names = re.findall(r"(?:^|[(,\s])(\w+)\s*=(?!=)", given)
+    return any(re.fullmatch(_KEYWORDS, name) is None for name in names) or (
+        re.search(_OF_TRANSFORMERS, given) is None
+    )
+
+
+def _is_dropped(text: str, start: int, given: str) -> bool:
+    """Whether a call warms the model up: it generates one token, and its result is dropped."""
+    line = text[max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1 : start]
+    return not line.strip() and re.search(r"max_new_tokens\s*=\s*1\b", given) is not None
 
 
 def _handed_on(text: str) -> Iterator[Generating]:
@@ -103,8 +129,16 @@ def _handed_on(text: str) -> Iterator[Generating]:
     for match in re.finditer(r"\.generate\s*[,)]", text):
         yield _place(text, match.start(), _arguments(text, match.start()), handed=True)
     for match in re.finditer(r"predict_with_generate\s*=\s*True", text):
+        states = "do_sample" in text or "generation_config" in text
         yield Generating(
-            match.start(), "do_sample" in text or "generation_config" in text, False, True, False, None, False
+            match.start(),
+            states,
+            spreads=False,
+            penalty=True,
+            greedy=False,
+            around=None,
+            own=False,
+            piped=False,
         )
 
 
@@ -150,7 +184,7 @@ def _place(text: str, offset: int, given: str, handed: bool = False) -> Generati
     states = states or (spreads and "do_sample" in text)
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given
     greedy = re.search(_GREEDY, text if spreads else given) is not None
-    return Generating(offset, states, spreads, penalty, greedy, None, False)
+    return Generating(offset, states, spreads, penalty, greedy, None, False, False)
 
 
 def _arguments(text: str, start: int) -> str:

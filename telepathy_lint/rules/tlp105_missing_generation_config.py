@@ -22,7 +22,7 @@ class MissingGenerationConfig(Rule):
 
     Unless strict, the rule only reports a model with which something in sight generates and does not state `do_sample`: in the
     file, and in the modules of the project that may get the model (those that import the file, and what these or the file
-    import). It names that place. It leaves out models that nothing in the project generates with, encoder-decoders,
+    import). It names that place. A call of a method `generate` that the project defines itself is none. It leaves out models that nothing in the project generates with, encoder-decoders,
     and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only reports greedy calls of models that are known to
     ship a repetition penalty, which is in effect without sampling too. A file that is the only one of its project and generates nothing
     is reported if it shows no other purpose of the model.

@@ -57,6 +57,7 @@ FLOAT16 = f"{HEAD}def load(name):\n    model = {AUTO}\n    return 1\n".replace("
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
 BFLOAT16 = ", torch_dtype=torch.bfloat16"
 COMPUTES = "from main import load\nmodel, tokenizer = load('x')\nmodel(**batch).loss.backward()\n"
+WRAPPER = "class Steered:\n    def generate(self, x, persona):\n        return 1\n"
 ANSWERS = "def answer(model):\n    return model.generate(ids)\n\n\ndef count(model):\n    return 1\n"
 WITH_DEFAULT = "from transformers import {0}, AutoModelForCausalLM\ndef load(name='{1}'):\n    {2}return {0}.from_pretrained(name)\n"
 BEAMS = (
@@ -426,6 +427,16 @@ CASES = {
         "TLP105",
         file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('fill-mask', model='a')\npipe('x')\n"),
         file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline(model=load(1))\npipe('x')\n"),
+    ),
+    "a wrapper of the project with arguments of its own": Case(
+        "TLP105",
+        file(HELPER, run="import wrapper\n" + GENERATES.format(", persona='x'"), wrapper=WRAPPER),
+        file(HELPER, run="import wrapper\n" + GENERATES.format(", max_new_tokens=9, num_beams=1"), wrapper=WRAPPER),
+    ),
+    "a call that warms the model up": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + "model.generate(ids, max_new_tokens=1)\n"),
+        file(HELPER, run=COMPUTES + "first = model.generate(ids, max_new_tokens=1)\n"),
     ),
     "vLLM's own `generate`": Case(
         "TLP105",
