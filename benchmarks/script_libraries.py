@@ -146,8 +146,8 @@ def _install_training(transformers: Any) -> None:
     training = transformers.Trainer.train
 
     def train(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # Since 5.10 the loss of causal models is divided by one token less for each text: not a matter of a rename.
-        self._loss_shifts_labels = False
+        # What the loss is divided by differs from release to release; so, it is the model's own mean.
+        self.model_accepts_loss_kwargs = False
         kwargs.pop("resume_from_checkpoint", None)
         done = training(self)
         LOGGED.append([round(each["loss"], 4) for each in self.state.log_history if "loss" in each])

@@ -22,7 +22,7 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.published import ids_in
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy, ships_penalty
 from telepathy_lint.rule import line_name
-from telepathy_lint.sites import Site
+from telepathy_lint.sites import Modules, Site
 from telepathy_lint.source.occurs import occurs
 
 #: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
@@ -82,19 +82,55 @@ def _decision(site: Site) -> Decision:
     ]
     if any(not each.states and not each.spreads for _, each in found):
         return _judged(site, found)
-    modules = site.file.modules
-    connected = modules.connected(site.source.path) if modules is not None else None
+    modules, alone = site.file.modules, True
     if modules is not None:
-        for path in connected or ():
-            found += [(path, each) for each in modules.told(path, generating)]
+        connected = modules.connected(site.source.path)
+        if connected is not None:
+            alone = modules.is_alone(site.source.path)
+        else:
+            connected = _imported(site, modules)
+            alone = not connected
+        found += _in_the_project(site, modules, connected)
     if found:
         return _judged(site, found)
-    alone = modules is None or connected is None or modules.is_alone(site.source.path)
     if not alone:
         return _SETTLED
     if site.source.once(_may_generate_unseen):
         return Decision(False)
     return _SETTLED if site.source.once(_computes) or _is_a_notebook_at_work(site) else Decision(False)
+
+
+def _imported(site: Site, modules: Modules) -> tuple[str, ...]:
+    """The modules beside a file in no project that it imports, if one of them uses a model."""
+    symbols = [symbol for _, symbol in site.file.uses.imports()]
+    paths = dict.fromkeys(path for symbol in symbols for path in modules.files(symbol, site.source.path))
+    return tuple(paths) if any(modules.told(path, _computes) for path in paths) else ()
+
+
+def _in_the_project(
+    site: Site, modules: Modules, connected: tuple[str, ...]
+) -> list[tuple[str | None, Generating]]:
+    """The places of other modules: those of importers, and those in functions and classes that another file mentions."""
+    importers = modules.importers(site.source.path)
+    known = frozenset(importers[1] if importers is not None else connected)
+    found: list[tuple[str | None, Generating]] = []
+    for path in connected:
+        for each in modules.told(path, generating):
+            if path in known or (
+                each.around is not None
+                and (
+                    _mentions(site.source.text, each.around)
+                    or any(
+                        _mentions(modules.text(other), each.around) for other in connected if other != path
+                    )
+                )
+            ):
+                found.append((path, each))
+    return found
+
+
+def _mentions(text: str, name: str) -> bool:
+    return name in text and re.search(rf"\b{name}\b", text) is not None
 
 
 def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision:
@@ -125,10 +161,11 @@ def _where(site: Site, path: str | None, offset: int) -> str:
 
 
 def _id_with_penalty(site: Site) -> str | None:
-    """The id of the model, or one that the file names, if its checkpoint ships a repetition penalty."""
+    """The id of the model, or the first that the file names, if all of these ship a repetition penalty."""
     if site.model_id is not None:
         return site.model_id if ships_penalty(site.model_id) else None
-    return next(filter(ships_penalty, site.source.once(ids_in)), None)
+    ids = site.source.once(ids_in)
+    return ids[0] if ids and all(map(ships_penalty, ids)) else None
 
 
 def _states_elsewhere(site: Site) -> bool:
@@ -194,7 +231,7 @@ def _place_of(use: Use, site: Site) -> Generating:
     stated = use.keyword("do_sample") is not None or use.keyword("generation_config") is not None
     stated = stated or site.argument("do_sample") is not None
     penalty = use.keyword("repetition_penalty") is not None or use.spreads
-    return Generating(start, stated, use.spreads, penalty, False, False)
+    return Generating(start, stated, use.spreads, penalty, False, None, False)
 
 
 def _stays(kind: str, use: Use) -> bool:

@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.hints import NamedTuple
+from telepathy_lint.source.occurs import LINE_START
 
 #: Documentation and prompts.
 _LONG_STRINGS = r"(?s)\"\"\".*?\"\"\"|'''.*?'''"
+#: A line of the module itself, with the name that it defines; comments, decorators and closing brackets are none.
+_OUTER_LINE = rf"{LINE_START}(?:(?:async )?(?:def|class) (\w+)|\w)"
 #: Longer argument lists are cut off.
 _MOST_OF_A_CALL = 4_000
 #: Arguments that state how a call decodes: with them, or with a config, the checkpoint does not decide.
@@ -45,6 +48,8 @@ class Generating(NamedTuple):
     penalty: bool
     #: Whether it states greedy decoding, or settings that the file writes do.
     greedy: bool
+    #: The function or class of the module that contains it; None for code of the module itself.
+    around: str | None
     #: Whether a pipeline generates, which follows other settings of old checkpoints too.
     piped: bool
 
@@ -57,14 +62,24 @@ def generating(text: str) -> tuple[Generating, ...]:
     if not found:
         return ()
     told = [match.span() for match in re.finditer(_LONG_STRINGS, text)]
-    return tuple(
-        sorted(
-            each
-            for each in found
-            if not _is_a_comment(text, each.offset)
-            and not any(start < each.offset < end for start, end in told)
-        )
-    )
+    kept = [
+        each
+        for each in found
+        if not _is_a_comment(text, each.offset) and not any(start < each.offset < end for start, end in told)
+    ]
+    return tuple([each._replace(around=_around(text, each.offset)) for each in sorted(kept, key=_offset_of)])
+
+
+def _offset_of(place: Generating) -> int:
+    return place.offset
+
+
+def _around(text: str, offset: int) -> str | None:
+    """The definition of the module that contains an offset: the last line without indentation begins it."""
+    found = None
+    for match in re.finditer(_OUTER_LINE, text[:offset]):
+        found = match
+    return found[1] if found is not None else None
 
 
 def _generate_calls(text: str) -> Iterator[Generating]:
@@ -89,7 +104,7 @@ def _handed_on(text: str) -> Iterator[Generating]:
         yield _place(text, match.start(), _arguments(text, match.start()), handed=True)
     for match in re.finditer(r"predict_with_generate\s*=\s*True", text):
         yield Generating(
-            match.start(), "do_sample" in text or "generation_config" in text, False, True, False, False
+            match.start(), "do_sample" in text or "generation_config" in text, False, True, False, None, False
         )
 
 
@@ -135,7 +150,7 @@ def _place(text: str, offset: int, given: str, handed: bool = False) -> Generati
     states = states or (spreads and "do_sample" in text)
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given
     greedy = re.search(_GREEDY, text if spreads else given) is not None
-    return Generating(offset, states, spreads, penalty, greedy, False)
+    return Generating(offset, states, spreads, penalty, greedy, None, False)
 
 
 def _arguments(text: str, start: int) -> str:

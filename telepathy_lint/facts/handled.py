@@ -68,9 +68,9 @@ def handled(site: Site, accept: Callable[[Use], bool], scoped: bool = False) -> 
     return tuple(follower.uses)
 
 
-def seen(site: Site) -> tuple[Use, ...]:
-    """The known uses of the object that a site loads; there may be more."""
-    follower = _Follower(site.context.scope.tree, None)
+def seen(site: Site, scoped: bool = False) -> tuple[Use, ...]:
+    """The known uses of the object that a site loads; there may be more. `scoped` is that of `handled`."""
+    follower = _Follower(site.context.scope.tree, None, scoped)
     follower.follow(site.call, site.pair)
     return tuple(follower.uses)
 

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 from telepathy_lint.knowledge.published import ids_in
 from telepathy_lint.sites import Site
+from telepathy_lint.sites.direct_loads import IDENTITY
+
+
+def written_id(site: Site) -> str | None:
+    """The id that the call states, or that is the default of the parameter which it gets."""
+    if site.model_id is not None:
+        return site.model_id
+    identity = site.argument(IDENTITY, "model")
+    if identity is None:
+        return None
+    node = identity.node.value if isinstance(identity.node, ast.keyword) else identity.node
+    scope = site.context.scope
+    if not isinstance(node, ast.Name) or not isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    given = scope.node.args
+    named = [*given.posonlyargs, *given.args]
+    pairs = [*zip(named[len(named) - len(given.defaults) :], given.defaults, strict=True)]
+    pairs += [
+        (each, value)
+        for each, value in zip(given.kwonlyargs, given.kw_defaults, strict=True)
+        if value is not None
+    ]
+    for each, default in pairs:
+        if each.arg == node.id and isinstance(default, ast.Constant) and isinstance(default.value, str):
+            return default.value
+    return None
 
 
 def are_all(site: Site, ask: Callable[[str], bool]) -> bool:

@@ -35,12 +35,15 @@ _SMALL_CLASSES = (
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
-def trains_its_weights(site: Site) -> bool:
-    """Whether the file certainly trains the loaded weights, so that float32 is a deliberate choice."""
+def trains_its_weights(site: Site, scoped: bool = False) -> bool:
+    """Whether the file certainly trains the loaded weights, so that float32 is a deliberate choice.
+
+    `scoped` asks for more certainty: variables of other functions with the same name do not count.
+    """
     if site.kind != "model" or site.source.once(_trains_a_part):
         return False
     tree = site.context.scope.tree
-    return any(trains(use, tree) for use in seen(site))
+    return any(trains(use, tree) for use in seen(site, scoped))
 
 
 def _trains_a_part(text: str) -> bool:

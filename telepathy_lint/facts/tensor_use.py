@@ -24,6 +24,11 @@ _OF_TENSORS = frozenset(
         "cuda",
         "view",
         "expand",
+        "norm",
+        "detach",
+        "cpu",
+        "numpy",
+        "float",
     }
 )
 _OF_ENCODINGS = frozenset(

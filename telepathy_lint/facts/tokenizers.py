@@ -39,8 +39,9 @@ _ENCODERS = (
 
 def pads_by_itself(site: Site) -> bool:
     """Whether the tokenizer ships a pad token, by its id or the only ids of the file, is an encoder's, or is handled in the file."""
-    if site.model_id is not None:
-        model_id = hub_id(site.model_id)
+    model_id = named_models.written_id(site)
+    if model_id is not None:
+        model_id = hub_id(model_id)
         if re.search(_ENCODERS, model_id) is not None or catalog.surely_ships_pad_token(model_id):
             return True
     elif named_models.are_all(site, catalog.surely_ships_pad_token):
@@ -148,7 +149,7 @@ def _only_in_calls(text: str) -> bool:
 
 
 #: Code that hands a pad token to `generate`, where it may as well be None for single texts, or sets it for another tokenizer.
-_READS_ALONE = r"""pad_token_id["']?\s*[=:]\s*[\w.]*\.pad_token_id|\.pad_token(?:_id)?\s*=(?!=)|\bif [^\r\n]{0,60}\.pad_token(?:_id)?(?: is None)?:"""
+_READS_ALONE = r"""pad_token_id["']?\s*[=:]\s*[\w.]*\.pad_token_id|\.pad_token(?:_id)?\s*=(?!=)|\bif [^\r\n]{0,60}\.pad_token(?:_id)?(?: is None)?:|\.pad_token(?:_id)?\s+(?:or|is not None)\b"""
 
 
 def _pads(text: str) -> bool:

@@ -6,6 +6,7 @@ import ast
 import re
 
 from telepathy_lint.facts import named_models
+from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.knowledge.published import hub_id, ids_in
 from telepathy_lint.knowledge.small_models import (
     MOST_PARAMETERS,
@@ -18,6 +19,10 @@ from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
 
 _QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
+
+
+#: A listed model that generates has few parameters up to this number.
+_FEW = 1_000_000_000
 
 
 def cost_of_float32(site: Site) -> str | None:
@@ -35,10 +40,33 @@ def cost_of_float32(site: Site) -> str | None:
     return f"{float32 / 2**30:.1f} GiB instead of {size / 2**30:.1f} for {name}"
 
 
+def is_cast_to_float32(site: Site) -> bool:
+    """Whether the call's result is cast to float32 at once, so that every release gives float32."""
+    parents, node = site.context.scope.tree.parent, site.call
+    site.context.scope.tree.context_of(node)  # sets the parents
+    while isinstance(holder := parents.get(node), ast.Attribute):
+        call = parents.get(holder)
+        if not isinstance(call, ast.Call) or call.func is not holder:
+            return False
+        given = [*call.args, *(each.value for each in call.keywords)]
+        if holder.attr == "float" or (
+            holder.attr == "to" and any((dotted(each) or "").endswith("float32") for each in given)
+        ):
+            return True
+        node = call
+    return False
+
+
 def ships_bfloat16(site: Site) -> bool:
     """Whether the checkpoint is known to be in bfloat16, so that its own dtype is the one that is asked for."""
     found = _size_of(site)
     return found is not None and found[2] == "bfloat16"
+
+
+def has_few_parameters(site: Site) -> bool:
+    """Whether a model that generates is known, and so small that another implementation makes little difference."""
+    found = _size_of(site) if site.generative else None
+    return found is not None and found[0] <= _FEW
 
 
 def is_light(site: Site) -> bool:
@@ -48,16 +76,15 @@ def is_light(site: Site) -> bool:
     task = site.argument("task")
     if task is not None and all(is_small_task(str(value.data)) for value in task.values):
         return True
-    if site.model_id is None:
-        return (
-            named_models.are_all(site, _is_light_in_any_release)
-            or _is_an_image_encoder(site)
-            or _classifies_texts(site)
-        )
-    found = _listed(site.model_id)
+    model_id = named_models.written_id(site)
+    found = _listed(model_id) if model_id is not None else None
     if found is not None:
         return found[0] <= MOST_PARAMETERS
-    return is_small(hub_id(site.model_id)) or _classifies_texts(site)
+    if model_id is not None and is_small(hub_id(model_id)):
+        return True
+    if _reads_texts(site) or _is_an_image_encoder(site):
+        return True
+    return model_id is None and named_models.are_all(site, _is_light_in_any_release)
 
 
 def _is_light_in_any_release(model_id: str) -> bool:
@@ -66,11 +93,14 @@ def _is_light_in_any_release(model_id: str) -> bool:
     return found[0] <= MOST_PARAMETERS and found[2] == "float32" if found is not None else is_small(model_id)
 
 
-def _classifies_texts(site: Site) -> bool:
-    """Whether the model is a classifier of texts, in a file that names no larger model. Remote code may be of any size."""
+def _reads_texts(site: Site) -> bool:
+    """Whether the model classifies or embeds texts, in a file that names no larger model. Remote code may be of any size."""
     task = site.argument("task")
     tasks = [str(value.data) for value in task.values] if task is not None else []
     by_class = all(name.endswith("ForSequenceClassification") for name in site.loaded)
+    by_class = by_class or (
+        all(name.endswith(".AutoModel") for name in site.loaded) and bool(site.source.once(_pools))
+    )
     if not by_class and not (tasks and set(tasks) <= {"text-classification", "sentiment-analysis"}):
         return False
     remote = site.argument("trust_remote_code") is not None
@@ -79,6 +109,16 @@ def _classifies_texts(site: Site) -> bool:
         and parameters_in(site.model_id or "") is None
         and all(map(is_small, site.source.once(ids_in)))
     )
+
+
+#: Code that makes one vector of a text's hidden states.
+_POOLS = (
+    r"pooler_output|(?i:mean_pool)|last_hidden_state\[:, ?0|attention_mask\.unsqueeze\(-1\)|\.mean\(dim=1\)"
+)
+
+
+def _pools(text: str) -> bool:
+    return re.search(_POOLS, text) is not None
 
 
 def _is_an_image_encoder(site: Site) -> bool:

@@ -79,6 +79,17 @@ METHODS = {
     "to_legacy_cache": "read keys and values of each of cache.layers",
     "as_target_processor": "call the processor with text=...",
 }
+#: Methods of models with two towers that gave a tensor, and give an output with a `pooler_output` since 5.0.
+FEATURES = ("get_text_features", "get_image_features", "get_audio_features")
+#: Words in the names of the classes that have them; "Auto" for those that may be one of these.
+_TOWERS = ("CLIP", "Clip", "Siglip", "SigLip", "Align", "Clap", "AutoModel")
+
+
+def has_towers(name: str) -> bool:
+    """Whether a class is a model of texts and images, or sounds, with one space for both."""
+    return name.endswith("Model") and any(word in name for word in _TOWERS)
+
+
 #: The first release whose DynamicCache takes tuples.
 CACHE_OF_TUPLES = (4, 57)
 #: What decided how a model generates, when it stood in its config.

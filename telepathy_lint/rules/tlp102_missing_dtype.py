@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.weight_sizes import cost_of_float32, is_light, ships_bfloat16
+from telepathy_lint.facts.weight_sizes import cost_of_float32, is_cast_to_float32, is_light, ships_bfloat16
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
@@ -19,8 +19,9 @@ class MissingDtype(Rule):
 
     Unless strict, the rule leaves out models that get a quantization config, models whose own weights are trained and, from transformers 5
     on, checkpoints known to be in bfloat16. It also leaves out small models, of at most about 1.5 billion parameters: known ones,
-    those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), classes and tasks that have no others (image classifiers, speech
-    recognition), and a load whose id comes from elsewhere if all ids that the file names are of such models.
+    those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), classes and tasks that usually have no others (images, speech,
+    classifiers and embedders of texts in a file that names no larger model), and a load whose id comes from elsewhere if all ids that the
+    file names are of such models. A model that the same statement casts to float32 is left out too.
 
     Bad:
 
@@ -71,6 +72,7 @@ class MissingDtype(Rule):
         return not (
             relevance.is_small(site)
             or is_light(site)
+            or is_cast_to_float32(site)
             or relevance.may_be_quantized(site)
             or relevance.trains_its_weights(site)
         )

@@ -82,7 +82,7 @@ class NonBfloat16Dtype(Rule):
             return True
         if not named <= {"float16", "half"} or relevance.wants_float16(site):
             return False
-        return overflows(site.model_id or "", site.loaded) or relevance.trains_its_weights(site)
+        return overflows(site.model_id or "", site.loaded) or relevance.trains_its_weights(site, scoped=True)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)

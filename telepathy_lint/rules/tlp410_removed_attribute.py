@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.facts.tensor_use import used_as_tensor
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
@@ -22,7 +23,7 @@ class RemovedAttribute(Rule):
 
     An AttributeError, some hours into a job at worst. The parts of vision-language models are those of `model.model`
     (`vision_tower`, `language_model`, `visual`). `freeze_feature_extractor` is `freeze_feature_encoder`. Configs have no settings of generation and
-    no `rope_theta`. Caches are no tuples: `past_key_values[0]` raises a TypeError, and `to_legacy_cache` is gone.
+    no `rope_theta`. `get_text_features` and `get_image_features` of CLIP and its like give an output where they gave a tensor. Caches are no tuples: `past_key_values[0]` raises a TypeError, and `to_legacy_cache` is gone.
 
     The rule is on by default where the project's requirements allow transformers 5. An attribute of a model or its config is
     reported only if the file loads the model, with a class that is known to lack it.
@@ -59,6 +60,12 @@ class RemovedAttribute(Rule):
         if isinstance(node, ast.Subscript):
             detail = "caches cannot be indexed since 5.0, and raise a TypeError: read keys and values of each of past_key_values.layers"
             yield site.at(node, detail)
+            return
+        if isinstance(node, ast.Call):
+            if used_as_tensor(site):
+                assert isinstance(node.func, ast.Attribute)
+                detail = f"{node.func.attr} gives an output since 5.0, and the code uses it as a tensor: read its pooler_output"
+                yield site.at(node.func, detail)
             return
         assert isinstance(node, ast.Attribute)
         name = node.attr

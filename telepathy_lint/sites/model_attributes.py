@@ -11,10 +11,12 @@ from telepathy_lint.flow.file import File
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge.model_attributes import (
     CONFIG_ATTRIBUTES,
+    FEATURES,
     GENERATION_KEYS,
     METHODS,
     MODEL_ATTRIBUTES,
     STILL_FIELDS,
+    has_towers,
 )
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.sites.loads import loads_of
@@ -26,7 +28,7 @@ _NAMED_SO = r"(?:\w*_)?model(?:_\w+)?"
 def find(file: File) -> Iterator[Site]:
     """A site for each attribute; the one of `classes` is `transformers.` and what lacks it: model, config or method."""
     tree = file.tree
-    if "transformers" not in tree.text:
+    if "transformers" not in tree.text and file.settings.loader.module not in tree.text:
         return
     names = (*MODEL_ATTRIBUTES, *METHODS, *CONFIG_ATTRIBUTES, *GENERATION_KEYS)
     for node in tree.visit(tree.lines_of(file.words.find(*names))):
@@ -44,6 +46,10 @@ def find(file: File) -> Iterator[Site]:
                 yield _site("model_read", file, node, "model")
             elif node.attr not in MODEL_ATTRIBUTES and _is_config_read(file, node, context):
                 yield _site("model_read", file, node, "config")
+    for call, func in file.uses.method_calls(*FEATURES):
+        loads = loads_of(file, func.value, tree.context_of(call), "model")
+        if loads and all(has_towers(last(symbol)) for load in loads for symbol in load.loaded):
+            yield _site("model_read", file, call, "features")
     for node in tree.visit(tree.lines_of(file.words.find("past_key_values"))):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_cache(file, node):
             yield _site("model_read", file, node, "cache")
@@ -74,7 +80,7 @@ def _model_lacks(file: File, node: ast.Attribute, context: Context) -> bool:
     found = loads_of(file, node.value, context, "model")
     if not gone.classes:
         return bool(found)
-    return bool(found) and all(last(symbol) in gone.classes for site in found for symbol in site.classes)
+    return bool(found) and all(last(symbol) in gone.classes for site in found for symbol in site.loaded)
 
 
 def _is_set(file: File, node: ast.Attribute, context: Context) -> bool:

@@ -122,7 +122,8 @@ def _initialized(file: File, holder: ast.expr, context: Context) -> set[str]:
 def _base_of(file: File, definition: ast.ClassDef, context: Context, depth: int = 0) -> str:
     """The class of transformers or trl that gets the arguments of a class of the file, or those left over; "" where there is none."""
     own = {each.name for each in definition.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    if "__new__" in own or len(definition.bases) != 1 or definition.decorator_list:
+    plain = all(last(dotted(_called(each)) or "") == "dataclass" for each in definition.decorator_list)
+    if "__new__" in own or len(definition.bases) != 1 or not plain:
         return ""
     if "__init__" in own and _handing_on(definition) is None:
         return ""
@@ -133,6 +134,10 @@ def _base_of(file: File, definition: ast.ClassDef, context: Context, depth: int 
     if value.kind == "class" and isinstance(value.node, ast.ClassDef) and depth < 4:
         return _base_of(file, value.node, value.context, depth + 1)
     return str(value.data) if value.kind == "symbol" else ""
+
+
+def _called(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
 
 
 def _handing_on(definition: ast.ClassDef) -> ast.FunctionDef | None:
@@ -163,6 +168,10 @@ def _own_parameters(file: File, func: ast.expr, context: Context) -> Iterator[st
         for _ in range(5):
             if value.kind != "class" or not isinstance(value.node, ast.ClassDef) or not value.node.bases:
                 break
+            # The fields of a dataclass are its own arguments.
+            for stmt in value.node.body:
+                if isinstance(stmt, ast.AnnAssign) and isinstance(stmt.target, ast.Name):
+                    yield stmt.target.id
             if (made := _handing_on(value.node)) is not None:
                 yield from (each.arg for each in (*made.args.args, *made.args.kwonlyargs))
             bases = file.values.evaluate(value.node.bases[0], value.context)

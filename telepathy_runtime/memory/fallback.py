@@ -23,6 +23,8 @@ def estimate_or_trace(
         return estimate(spec, work)
     except NotModelledError as error:
         reason = str(error)
+    if spec.head_rows >= 0 or spec.stored_bytes:
+        return held(spec, work, f"{reason}; only language models in 16 or 32 bits are traced")
     try:
         from telepathy_runtime.memory.standard_step import trace_workload
     except ImportError:

@@ -44,6 +44,9 @@ def inputs_of(config: Any, batch: int, length: int, dtype: torch.dtype, *, label
     target = {"labels": ids} if labels else {}
     if not getattr(config, "is_encoder_decoder", False):
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **target}
+    for name in ("decoder_start_token_id", "pad_token_id"):
+        if getattr(config, name, None) is None:
+            setattr(config, name, 0)  # only the value is missing, which no tensor has here
     if not labels:
         target = {"decoder_input_ids": ids}
     bins = getattr(config, "num_mel_bins", 0)

@@ -197,7 +197,7 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
     attention = e * tokens * (2 * h + 2 * q + 2 * kv)
     if repeats_keys(work, masked) and kv != q:
         attention = e * tokens * ((2 + bool(how.before)) * h + 3 * q)
-    elif not how.joined and not how.fused_qkv and not how.float_scores:
+    elif not (how.joined and not how.tables[0]) and not how.fused_qkv and not how.float_scores:
         attention -= e * tokens * (2 * kv if how.rotary else h)
     if how.joined and not how.tables[0]:
         attention += e * tokens * (q + 2 * kv * (kv != q))

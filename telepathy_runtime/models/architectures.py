@@ -22,6 +22,8 @@ Fields = dict[str, Any]
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
+#: Suffixes of the class names of models with a language model's head.
+_LANGUAGE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForMaskedLM", "ForPreTraining")
 #: Architectures that read text and images, and generate text.
 VISION = ("llava", "qwen2_5_vl", "gemma3")
 
@@ -62,12 +64,9 @@ def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int =
     Raises UnknownOptionError for a dtype that is not modelled.
     """
     fields = dimensions(config)
-    try:
-        rows = _head_rows(config)
-    except UnknownOptionError:
-        rows = 0
-    if rows is not None:
-        fields["head_rows"] = rows
+    name = next(iter(config.get("architectures") or ()), "")
+    if name and not name.endswith(_LANGUAGE):
+        fields["head_rows"] = 0
     return ModelSpec(
         id=model_id,
         architecture=str(config.get("model_type")),
@@ -92,8 +91,6 @@ def _head_rows(config: Config) -> int | None:
     """
     name = next(iter(config.get("architectures") or ()), "")
     if not name or name.endswith(("ForCausalLM", "LMHeadModel", "T5ForConditionalGeneration")):
-        return None
-    if name.endswith("ForConditionalGeneration") and config.get("model_type") in VISION:
         return None
     if name.endswith("Model") and config.get("model_type") != "t5":
         return 0

@@ -53,9 +53,12 @@ def new(code: str) -> dict[str, str]:
 
 WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
 WITH_QWEN = LOADS.replace("(name", "('Qwen/Qwen2.5-7B-Instruct'")
+FLOAT16 = f"{HEAD}def load(name):\n    model = {AUTO}\n    return 1\n".replace("bfloat16", "float16")
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
 BFLOAT16 = ", torch_dtype=torch.bfloat16"
 COMPUTES = "from main import load\nmodel, tokenizer = load('x')\nmodel(**batch).loss.backward()\n"
+ANSWERS = "def answer(model):\n    return model.generate(ids)\n\n\ndef count(model):\n    return 1\n"
+WITH_DEFAULT = "from transformers import {0}, AutoModelForCausalLM\ndef load(name='{1}'):\n    {2}return {0}.from_pretrained(name)\n"
 BEAMS = (
     "from transformers import AutoModelFor{0}\n"
     "model = AutoModelFor{0}.from_pretrained(name)\nmodel.generate(ids, num_beams=4, max_new_tokens=9)\n"
@@ -376,8 +379,13 @@ CASES = {
     ),
     "a module that generates, and cannot get the model": Case(
         "TLP105",
-        file(HELPER, train=COMPUTES, other="model.generate(ids)\n"),
-        file(HELPER, train="import other\n" + COMPUTES, other="model.generate(ids)\n"),
+        file(HELPER, train=COMPUTES, other=ANSWERS),
+        file(HELPER, train="import other\nother.answer(1)\n" + COMPUTES, other=ANSWERS),
+    ),
+    "a function of an imported module that no file uses": Case(
+        "TLP105",
+        file(HELPER, train="import other\nother.count(1)\n" + COMPUTES, other=ANSWERS),
+        file(HELPER, train="import more\n" + COMPUTES, more="from other import answer\n", other=ANSWERS),
     ),
     "a notebook of the project": Case(
         "TLP105",
@@ -524,6 +532,11 @@ CASES = {
         file(LOADS.replace("(name", "('deepseek-ai/DeepSeek-R1-Distill-Llama-8B'") + "tokenizer(texts, padding=True)\n"),
         file(LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'") + "tokenizer(texts, padding=True)\n"),
     ),
+    "such a family as the default of a parameter": Case(
+        "TLP201",
+        file(WITH_DEFAULT.format("AutoTokenizer", "acme/gemma-tuned", "AutoModelForCausalLM.from_pretrained(1)\n    tok(x, padding=True)\n    ")),
+        file(WITH_DEFAULT.format("AutoTokenizer", "acme/llama-tuned", "AutoModelForCausalLM.from_pretrained(1)\n    tok(x, padding=True)\n    ")),
+    ),
     "the only ids of the file are of such families": Case(
         "TLP201",
         file(LOADS + "DEFAULT = 'Qwen/Qwen3-8B'\ntokenizer(texts, padding=True)\n"),
@@ -579,6 +592,26 @@ CASES = {
         "TLP103",
         file(LOADS.replace("(name", "('google/gemma-2-9b'").replace("torch.bfloat16", "torch.float32")),
         file(LOADS.replace("(name", "('google/gemma-2-9b'").replace("torch.bfloat16", "torch.float16")),
+    ),
+    "float16 of weights that another function trains under the same name": Case(
+        "TLP103",
+        file(FLOAT16 + "def train(model):\n    AdamW(model.parameters()).step()\n"),
+        file(FLOAT16.replace("    return", "    AdamW(model.parameters()).step()\n    return")),
+    ),
+    "a cast to float32 in the same statement": Case(
+        "TLP102",
+        file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device, torch.float32)")),
+        file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device, torch.bfloat16)")),
+    ),
+    "a small model as the default of a parameter": Case(
+        "TLP102",
+        file(WITH_DEFAULT.format("AutoModel", "acme/bert-base", "")),
+        file(WITH_DEFAULT.format("AutoModel", "acme/encoder", "")),
+    ),
+    "an embedder": Case(
+        "TLP102",
+        file("from transformers import AutoModel\nm = AutoModel.from_pretrained(name)\nm(1).last_hidden_state[:, 0]\n"),
+        file("from transformers import AutoModel\nm = AutoModel.from_pretrained(name)\nm(1).last_hidden_state[:, -1]\n"),
     ),
     "a size in an id": Case(
         "TLP102",

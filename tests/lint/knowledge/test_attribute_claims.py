@@ -118,7 +118,7 @@ def test_a_setting_in_the_config_raises_in_5_and_not_in_the_generation_config(
         made.save_pretrained(tmp_path)
     made = model()
     setattr(made.generation_config, name, value)
-    assert made.generate(ids, max_new_tokens=2).shape == (1, 4)
+    assert made.generate(ids, max_new_tokens=2, min_new_tokens=2).shape == (1, 4)
     made.save_pretrained(tmp_path)
 
 
@@ -168,3 +168,20 @@ def test_a_pipeline_heeds_max_length_in_5_only(tmp_path: Any) -> None:
     write = transformers.pipeline("text-generation", model=str(tmp_path))
     given = write("some words", max_length=40, eos_token_id=1, do_sample=False, return_tensors=True)
     assert (len(given[0]["generated_token_ids"]) == 40) == FIVE
+
+
+def test_features_are_an_output_since_5() -> None:
+    text = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "vocab_size": 16,
+    }
+    seen = {key: text[key] for key in text if key != "vocab_size"} | {"image_size": 4, "patch_size": 2}
+    made = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=text, vision_config=seen, projection_dim=4)
+    )
+    given = made.get_image_features(torch.zeros(1, 3, 4, 4))
+    assert (given.pooler_output if FIVE else given).shape == (1, 4)
+    assert isinstance(given, torch.Tensor) != FIVE

@@ -337,9 +337,10 @@ def test_float32_weights_are_counted_and_their_activations_are_not(
     assert (code, data["whole"], data["after_load_bytes"]) == (0, False, 4 * 3_085_938_688)
     assert data["peak_bytes"] == 5 * 4 * 3_085_938_688
     lora = ("--mixed-precision", "--regime", "lora")
+    mixed = ("--mixed-precision", "--regime", "full", "--no-keep-outputs", "--no-use-cache")
     code, data = run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", *lora)
     assert (code, data["whole"], data["after_load_bytes"]) == (0, False, 4 * 3_085_938_688)
-    code, data = run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", "--mixed-precision", "--regime", "full")
+    code, data = run_json(capsys, "estimate", "Qwen/Qwen2.5-3B", *mixed)
     assert (code, data["whole"], data["peak_bytes"]) == (0, True, 5 * 4 * 3_085_938_688)
     code, out, _ = run(capsys, "estimate", "gpt2")
     assert "the checkpoint is float32: without dtype=bfloat16" in out
