@@ -18,7 +18,7 @@ _ASKED = (
     rb"|use_flash_att(?:n|ention_2)\\?(?:[\"']\]?|)\s*[=:](?!=)\s*(?:(?P<flag>True\b)|(?!None\b|False\b|bool\b)\w))"
 )
 _IMPORTED = rb"(?:^|(?<=[\r\n]))[ \t\"]*(?:import|from)[ \t]+flash_attn(?:_interface)?\b"
-_INSTALLED = rb"(?i)install[^\r\n]*flash[-_]attn"
+_INSTALLED = rb"(?i)install[^\r\n]{0,300}flash[-_]attn"
 _QUOTED = rb"[\"']([A-Za-z0-9_./-]{3,90})\\?[\"']"
 _WORDS = (b"attn_implementation", b"use_flash_att")
 _OWN_SWITCH = (b"use_flash_attn",)

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import islice
 
 from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project
@@ -20,7 +21,7 @@ from telepathy_lint.sites import Site
 #: Commands that start several processes of a script.
 _LAUNCHER = (
     r"\btorchrun\b|\baccelerate[ \t]+launch\b|\btorch\.distributed\.(?:run|launch)\b|\b(?:mpirun|mpiexec|horovodrun|jsrun)\b"
-    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S*\.py\b|--?[a-z])|\bsrun\b"
+    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S{1,200}\.py\b|--?[a-z])|\bsrun\b"
 )
 _ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)[= \t]+1(?!\d)"
 _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
@@ -40,7 +41,11 @@ _PLAIN = (
 )
 _INTERACTIVE = r"\bjupyter[ \t-](?:lab|notebook|execute|nbconvert)|\bpapermill[ \t]|colab\.research\.google"
 #: What a command starts, behind its options: a module, a script, or a variable with one.
-_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]+\.py\b)"
+_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
+#: Characters behind the first word of a command in which its script is looked for.
+_MOST_OF_A_COMMAND = 600
+#: Commands that are read in one part of a line.
+_MOST_COMMANDS = 20
 _VARIABLE = r"[ \t]*[\"']?\$[{(]?\w+"
 #: A command in the text of a Python file, or in the list of its parts.
 _COMMANDS = (b"python", b"sys.executable", b"streamlit run", b"uv run")
@@ -195,7 +200,7 @@ def starts_of(project: Project) -> Starts:
             if found is None:
                 plain |= set(_plainly_started(command))
                 continue
-            started = _started(rest := command[found.end() :])
+            started = _started(rest := command[found.end() : found.end() + _MOST_OF_A_COMMAND])
             options = rest if started is None else rest[: started.start()]
             if _starts_one(found[0], options, text):
                 plain |= {_written(started)} if started is not None else set()
@@ -250,8 +255,8 @@ def _starts_one(launcher: str, options: str, text: str) -> bool:
 
 def _plainly_started(command: str) -> Iterator[str]:
     """The script or module that a command starts as one process."""
-    for found in re.finditer(_PLAIN, command):
-        rest = command[found.end() - 1 :]
+    for found in islice(re.finditer(_PLAIN, command), _MOST_COMMANDS):
+        rest = command[found.end() - 1 : found.end() + _MOST_OF_A_COMMAND]
         started = _started(rest)
         if started is not None:
             if not re.fullmatch(_TOOLS, _written(started)):
