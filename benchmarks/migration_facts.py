@@ -5,7 +5,7 @@ methods of tokenizers, the tasks of pipelines and the public names are compared 
 place of a removed argument is written here, by hand, and checked: the new name has to exist, and the first release that
 has it is looked up. The tests of tests/lint/knowledge/test_migration_claims.py run the rows on the installed releases.
 
-    python benchmarks/migration_facts.py --write      # writes telepathy_lint/knowledge/migration_{table,names,moves}.py
+    python benchmarks/migration_facts.py --write      # writes telepathy_lint/knowledge/migration_{table,trl,names,moves}.py
     python benchmarks/migration_facts.py              # says what differs from them, exit 1 if something does
     python benchmarks/migration_facts.py --newest     # downloads the newest releases only, and says what they lost since
 
@@ -87,6 +87,11 @@ NEW: dict[tuple[str, str], tuple[str, str]] = {
     ("GRPOConfig", "vllm_max_model_len"): ("rename", "vllm_max_model_length"),
     ("GRPOConfig", "max_prompt_length"): ("", "filter or cut prompts in the data"),
     ("KTOConfig", "use_liger_loss"): ("rename", "use_liger_kernel"),
+    ("CPOConfig", "max_prompt_length"): ("", "cut prompts in the data; max_length cuts the whole"),
+    ("ORPOConfig", "max_prompt_length"): ("", "cut prompts in the data; max_length cuts the whole"),
+    ("KTOConfig", "max_prompt_length"): ("", "cut prompts in the data; max_length cuts the whole"),
+    ("GKDConfig", "max_seq_length"): ("rename", "max_length"),
+    ("GKDConfig", "use_liger"): ("rename", "use_liger_kernel"),
     ("ModelConfig", "torch_dtype"): ("rename", "dtype"),
     ("SFTTrainer", "max_seq_length"): ("config", "max_length"),
 }
@@ -135,6 +140,7 @@ class Release:
         """The classes of the modules that are compared, by name; trl's own trainers before its experimental ones."""
         if self.package == "trl":
             wanted = sorted(name for name in self._files if name.startswith("trl.trainer."))
+            wanted += sorted(name for name in self._files if name.startswith("trl.experimental."))
         else:
             wanted = [f"transformers.{name}" for name in _COMPARED if f"transformers.{name}" in self._files]
         found: dict[str, ast.ClassDef] = {}
@@ -143,6 +149,14 @@ class Release:
                 if isinstance(stmt, ast.ClassDef):
                     found.setdefault(stmt.name, stmt)
         return found
+
+    @cached_property
+    def public_classes(self) -> set[str]:
+        """The classes of trl that are not experimental."""
+        wanted = [name for name in self._files if name.startswith("trl.trainer.")]
+        return {
+            stmt.name for name in wanted for stmt in self.module(name).body if isinstance(stmt, ast.ClassDef)
+        }
 
     def fields(self, name: str) -> dict[str, str]:
         """What a dataclass takes, its own and inherited, each with its default as text."""
@@ -328,7 +342,12 @@ def rows(transformers: list[Release], trl: list[Release]) -> dict[str, list[tupl
         accepted = [(each.version, set(each.parameters(owner) or ())) for each in transformers]
         found["transformers"] += argument_rows(owner, accepted, {})
     names = sorted(
-        {name for each in trl for name in each.classes if re.fullmatch(r"[A-Z]\w+(Config|Trainer)", name)}
+        {
+            name
+            for each in trl
+            for name in each.public_classes
+            if re.fullmatch(r"[A-Z]\w+(Config|Trainer)", name)
+        }
     )
     for owner in names:
         if owner.endswith("Config"):
@@ -460,9 +479,9 @@ def moved_in_trl(trl: list[Release]) -> dict[str, tuple[Version, str]]:
     """trl's public trainers and configs that are gone from it, with the module of `trl.experimental` that has them."""
     gone: dict[str, tuple[Version, str]] = {}
     newest = trl[-1]
-    kept = set(newest.classes)
+    kept = newest.public_classes
     for before, after in itertools.pairwise(trl):
-        for name in set(before.classes) - set(after.classes):
+        for name in before.public_classes - after.public_classes:
             if name not in kept and re.fullmatch(r"[A-Z]\w+(Config|Trainer)", name):
                 homes = sorted(
                     {
@@ -476,8 +495,8 @@ def moved_in_trl(trl: list[Release]) -> dict[str, tuple[Version, str]]:
     return gone
 
 
-def written(transformers: list[Release], trl: list[Release]) -> tuple[str, str, str]:
-    """The three modules of knowledge, as text."""
+def written(transformers: list[Release], trl: list[Release]) -> tuple[str, ...]:
+    """The modules of knowledge, as text."""
     found = rows(transformers, trl)
     first, last = transformers[0], transformers[-1]
     methods = first.methods("PreTrainedTokenizerBase") | transformers[11].methods("PreTrainedTokenizerBase")
@@ -507,10 +526,15 @@ def written(transformers: list[Release], trl: list[Release]) -> tuple[str, str, 
         "#: the old default.",
         "Row = tuple[str, str, tuple[int, int], str, str, tuple[int, int] | None, str]",
     ]
-    for package in ("transformers", "trl"):
-        lines.append(f"{package.upper()}: tuple[Row, ...] = (")
-        lines += [f"    {row!r}," for row in found[package]]
-        lines.append(")")
+    lines += ["TRANSFORMERS: tuple[Row, ...] = (", *(f"    {row!r}," for row in found["transformers"]), ")"]
+    of_trl = [
+        '"""What the configs and trainers of trl no longer take.\n\n' + head + '\n"""\n',
+        "from __future__ import annotations\n",
+        "from telepathy_lint.knowledge.migration_table import Row\n",
+        "TRL: tuple[Row, ...] = (",
+        *(f"    {row!r}," for row in found["trl"]),
+        ")",
+    ]
     lines.append("#: Methods and properties of tokenizers that transformers 5 no longer has.")
     lines += _set("METHODS", gone_methods)
     lines.append("#: Tasks of pipelines that the newest transformers no longer has.")
@@ -562,7 +586,7 @@ def written(transformers: list[Release], trl: list[Release]) -> tuple[str, str, 
     more.append("TRL_MOVED: dict[str, tuple[tuple[int, int], str]] = {")
     more += [f"    {name!r}: {moved!r}," for name, moved in sorted(moved_in_trl(trl).items())]
     more.append("}")
-    return tuple(_formatted("\n".join(each) + "\n") for each in (lines, out, more))  # type: ignore[return-value]
+    return tuple(_formatted("\n".join(each) + "\n") for each in (lines, of_trl, out, more))
 
 
 def _set(name: str, values: list[str]) -> list[str]:
@@ -598,7 +622,7 @@ def accepted(transformers: Release, trl: Release) -> dict[str, list[str]]:
         for owner in ("TrainingArguments", "Seq2SeqTrainingArguments")
     }
     found |= {owner: sorted(transformers.parameters(owner) or ()) for owner in ("Trainer", "Seq2SeqTrainer")}
-    for name in sorted(trl.classes):
+    for name in sorted(trl.public_classes):
         if re.fullmatch(r"[A-Z]\w+Config", name):
             found[f"trl.{name}"] = sorted(trl.fields(name))
         elif re.fullmatch(r"[A-Z]\w+Trainer", name):
@@ -644,7 +668,7 @@ def main() -> int:
     trl = releases("trl", TRL, options.wheels)
     texts = dict(
         zip(
-            ("migration_table.py", "migration_names.py", "migration_moves.py"),
+            ("migration_table.py", "migration_trl.py", "migration_names.py", "migration_moves.py"),
             written(transformers, trl),
             strict=True,
         )

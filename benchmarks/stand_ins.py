@@ -51,7 +51,7 @@ _BY_ID = (
     (r"distilbert", "distilbert"), (r"roberta", "roberta"), (r"albert", "albert"), (r"electra", "electra"),
     (r"bert|minilm|bge|e5-|gte", "bert"), (r"gpt-?neox|pythia|dolly", "gpt_neox"), (r"gpt-?neo", "gpt_neo"), (r"gpt-?j", "gptj"),
     (r"gpt", "gpt2"), (r"qwen2.*vl", "llava"), (r"qwen3", "qwen3"), (r"qwen", "qwen2"), (r"mixtral", "mixtral"),
-    (r"mistral|zephyr", "mistral"), (r"gemma", "gemma2"), (r"phi-?[12]", "phi"), (r"opt-|galactica", "opt"), (r"bloom", "bloom"),
+    (r"mistral|zephyr", "mistral"), (r"paligemma|smolvlm", "llava"), (r"gemma", "gemma2"), (r"phi-?[12]", "phi"), (r"opt-|galactica", "opt"), (r"bloom", "bloom"),
     (r"falcon", "falcon"), (r"llava|blip|vl\b|vision-instruct|idefics", "llava"), (r"whisper", "whisper"),
     (r"wav2vec|xlsr", "wav2vec2"), (r"hubert", "hubert"), (r"clip", "clip"), (r"\bvit|deit", "vit"), (r"dino", "dinov2"),
     (r"resnet", "resnet"), (r"llama|vicuna|alpaca|yi-|deepseek|smollm|tinyllama", "llama"),
@@ -157,6 +157,11 @@ def shrunk(config: Any) -> Any:
         value = getattr(config, name, None)
         if isinstance(value, int) and value >= VOCABULARY:
             setattr(config, name, {"bos": 256, "eos": 257, "dec": 256, "ima": 260}.get(name[:3]))
+    if (
+        getattr(config, "is_encoder_decoder", False)
+        and getattr(config, "decoder_start_token_id", None) is None
+    ):
+        config.decoder_start_token_id = 256
     for name, value in (
         ("suppress_tokens", None),
         ("begin_suppress_tokens", None),
@@ -177,8 +182,10 @@ def shrunk(config: Any) -> Any:
 class Models:
     """The folders that stand for ids, created on first use."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, dtype: Any = None) -> None:
         self.store = store
+        #: The dtype of all of them; None for the one that models of each type usually have.
+        self.dtype = dtype
         #: Id -> the folder that stands for it, in all runs of one load.
         self.chosen: dict[str, Path] = {}
 
@@ -255,7 +262,7 @@ class Models:
             torch.manual_seed(SEED)
             model = cls(config).eval()
         if model_type in _DECODERS:
-            model = model.to(torch.bfloat16)
+            model = model.to(self.dtype or torch.bfloat16)
         model.save_pretrained(folder)
         decoder = model_type in _DECODERS or model_type.startswith(("gpt", "opt", "bloom"))
         shutil.copytree(
@@ -285,7 +292,9 @@ def save_tokenizers(store: Path) -> None:
             {"pad_token": "<pad>", "mask_token": "<mask>", "cls_token": "<s>", "sep_token": "</s>"},
         ),
     ):
-        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=plain, **names, **more)
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=plain, model_input_names=["input_ids", "attention_mask"], **names, **more
+        )
         tokenizer.chat_template = "{% for m in messages %}<s>{{ m['content'] }}{% endfor %}"
         tokenizer.model_max_length = 512
         tokenizer.save_pretrained(store / folder)
@@ -306,13 +315,18 @@ def save_processors(model_type: str, folder: Path) -> None:
         transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder)
 
 
-def install(models: Models) -> None:
-    """Redirect all loading functions to the stand-ins."""
+Leave = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def install(models: Models, leave: Leave | None = None) -> None:
+    """Redirect all loading functions to the stand-ins; `leave` gives the arguments that they get."""
     import torch
     import transformers
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
     import telepathy_runtime
+
+    leave = leave or left_out
 
     def wrap(owner: Any, loads_models: bool) -> None:
         original = owner.__dict__["from_pretrained"].__func__
@@ -324,7 +338,7 @@ def install(models: Models) -> None:
                 identity, cls if loads_models and cls.__name__ != "PreTrainedModel" else None
             )
             torch.manual_seed(SEED)
-            return original(cls, given, *args[1:], **left_out(kwargs))
+            return original(cls, given, *args[1:], **leave(kwargs))
 
         owner.from_pretrained = classmethod(from_pretrained)
 
@@ -337,19 +351,19 @@ def install(models: Models) -> None:
     ):  # fmt: skip
         if "from_pretrained" in owner.__dict__:
             wrap(owner, False)
-    _install_runtime(models, telepathy_runtime, transformers)
-    _install_pipeline(models, transformers)
+    _install_runtime(models, telepathy_runtime, transformers, leave)
+    _install_pipeline(models, transformers, leave)
     _install_devices(torch)
 
 
-def _install_runtime(models: Models, runtime: Any, transformers: Any) -> None:
+def _install_runtime(models: Models, runtime: Any, transformers: Any, leave: Leave) -> None:
     def named(function: Callable[..., Any], default: Any) -> Callable[..., Any]:
         def called(*args: Any, **kwargs: Any) -> Any:
             if not args and "model_id" not in kwargs:
-                return function(*args, **left_out(kwargs))
+                return function(*args, **leave(kwargs))
             cls = kwargs.get("model_class") or default
             identity = args[0] if args else kwargs.pop("model_id")
-            return function(models.given(identity, cls), *args[1:], **left_out(kwargs))
+            return function(models.given(identity, cls), *args[1:], **leave(kwargs))
 
         return called
 
@@ -359,7 +373,7 @@ def _install_runtime(models: Models, runtime: Any, transformers: Any) -> None:
     runtime.resolve_attn_implementation = named(runtime.resolve_attn_implementation, None)
 
 
-def _install_pipeline(models: Models, transformers: Any) -> None:
+def _install_pipeline(models: Models, transformers: Any, leave: Leave) -> None:
     original = transformers.pipeline
 
     def pipeline(task: Any = None, model: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -367,8 +381,8 @@ def _install_pipeline(models: Models, transformers: Any) -> None:
             model = models.given(model or f"default/{task}", None, str(task) if task else "text-generation")
             kwargs.setdefault("tokenizer", model)
         if isinstance(kwargs.get("model_kwargs"), dict):
-            kwargs["model_kwargs"] = left_out(kwargs["model_kwargs"])
-        return original(task, model, *args, **left_out(kwargs))
+            kwargs["model_kwargs"] = leave(kwargs["model_kwargs"])
+        return original(task, model, *args, **leave(kwargs))
 
     transformers.pipeline = pipeline
 

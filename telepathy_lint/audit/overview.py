@@ -48,6 +48,8 @@ ADVICE = {
     "TLP406": "Replace ways to decode that `generate` no longer has",
     "TLP407": "Write down what was left to defaults that transformers 5 changed",
     "TLP408": "Set the variables that transformers 5 looks at",
+    "TLP409": "Let overrides take what Trainer passes",
+    "TLP410": "Replace attributes that transformers 5 removed",
 }
 #: Lines per kind on the first screen; the tables have all of them.
 _LINES = 5

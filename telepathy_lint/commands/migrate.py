@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from telepathy_lint.commands.options import Usage, add_where, configs_of
 
 if TYPE_CHECKING:
+    from telepathy_lint.commands.old_settings import OldSetting
     from telepathy_lint.commands.requirement_bounds import Bounds
     from telepathy_lint.findings.result import FileResult
     from telepathy_lint.findings.violation import Violation
@@ -50,6 +51,7 @@ def add_options(sub: ArgumentParser) -> None:
 
 
 def migrate(options: Namespace) -> int:
+    from telepathy_lint.commands.old_settings import SUFFIXES, old_settings
     from telepathy_lint.commands.requirement_bounds import bounds_in, write_bounds
     from telepathy_lint.discovery.walk import Discovery
     from telepathy_lint.run.batch import check_files
@@ -70,24 +72,31 @@ def migrate(options: Namespace) -> int:
     files = discovery.find([options.path])
     task = Task(fix=True, unsafe=options.unsafe_fixes, patch=not options.fix)
     results = check_files(files, Selection(configs), task, options.jobs)
+    others = [] if os.path.isfile(options.path) else Discovery(configs, False, SUFFIXES).find([options.path])
+    settings = list(old_settings([each.path for each in others], [each.path for each in files]))
     bounds = list(bounds_in(options.path, options.to))
     if options.fix_requirements:
         write_bounds(bounds)
     if options.diff:
         sys.stdout.writelines(result.patch for result in results)
     else:
-        sys.stdout.writelines(_text(results, bounds, options))
+        sys.stdout.writelines(_text(results, settings, bounds, options))
     if options.output_file is not None:
-        _write(options.output_file, "".join(_markdown(results, bounds, options)))
+        _write(options.output_file, "".join(_markdown(results, settings, bounds, options)))
     if any(result.failed for result in results):
         return 2
-    return 1 if any(result.violations for result in results) else 0
+    return 1 if settings or any(result.violations for result in results) else 0
 
 
 # ---- what is said
 
 
-def _text(results: Sequence[FileResult], bounds: Sequence[Bounds], options: Namespace) -> Iterator[str]:
+def _text(
+    results: Sequence[FileResult],
+    settings: Sequence[OldSetting],
+    bounds: Sequence[Bounds],
+    options: Namespace,
+) -> Iterator[str]:
     """The report on the terminal."""
     from telepathy_lint.output.text import count, place, printable
 
@@ -97,27 +106,34 @@ def _text(results: Sequence[FileResult], bounds: Sequence[Bounds], options: Name
     yield f"{'Changed' if options.fix else 'Would change'} {count(fixed, 'place')} in {count(len(changed), 'file')}:\n"
     for result in changed:
         yield f"  {printable(result.path)}: {_kinds(result.applied)}\n"
-    if left:
-        yield f"\nFor you to decide ({count(len(left), 'place')}):\n"
+    if left or settings:
+        yield f"\nFor you to decide ({count(len(left) + len(settings), 'place')}):\n"
         for violation in left:
             yield f"  {place(violation)}: {violation.code} {printable(violation.message)}\n"
             if (reason := _reason(violation)) is not None:
                 yield f"      {reason}\n"
+        for each in settings:
+            yield f"  {printable(each.path)}:{each.line}: {each.message}\n"
     if bounds:
         done = "Changed" if options.fix_requirements else "To change" if options.fix else "Would leave"
         yield f"\n{done} in requirement files{'' if options.fix_requirements else ' (--fix --fix-requirements changes them)'}:\n"
-        for each in bounds:
-            yield f"  {printable(each.path)}:{each.line}: {each.old} -> {each.new or BY_HAND}\n"
+        for bound in bounds:
+            yield f"  {printable(bound.path)}:{bound.line}: {bound.old} -> {bound.new or BY_HAND}\n"
     if not options.fix and (changed or bounds):
         yield "\nNothing was written: --diff shows the changes, --fix makes them.\n"
 
 
-def _markdown(results: Sequence[FileResult], bounds: Sequence[Bounds], options: Namespace) -> Iterator[str]:
+def _markdown(
+    results: Sequence[FileResult],
+    settings: Sequence[OldSetting],
+    bounds: Sequence[Bounds],
+    options: Namespace,
+) -> Iterator[str]:
     """The report for a pull request."""
     changed = [result for result in results if result.applied]
     left = [violation for result in results for violation in result.violations]
     yield f"# Move to transformers {options.to}\n\n"
-    yield f"{sum(len(each.applied) for each in changed)} places changed in {len(changed)} files, {len(left)} places to decide.\n"
+    yield f"{sum(len(each.applied) for each in changed)} places changed in {len(changed)} files, {len(left) + len(settings)} places to decide.\n"
     if changed:
         yield "\n## Changed\n\n| file | what |\n| --- | --- |\n"
         for result in changed:
@@ -126,12 +142,14 @@ def _markdown(results: Sequence[FileResult], bounds: Sequence[Bounds], options: 
         for result in changed:
             for violation in result.applied:
                 yield f"- `{result.path}:{violation.line}`: {violation.message}\n"
-    if left:
+    if left or settings:
         yield "\n## To decide\n\n"
         for violation in left:
             reason = _reason(violation)
             yield f"- [ ] `{violation.path}:{violation.line}` ({violation.code}): {violation.message}"
             yield f"; {reason}\n" if reason else "\n"
+        for setting in settings:
+            yield f"- [ ] `{setting.path}:{setting.line}`: {setting.message}\n"
     if bounds:
         yield "\n## Requirements\n\n| file | before | after |\n| --- | --- | --- |\n"
         for each in bounds:

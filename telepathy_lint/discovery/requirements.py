@@ -16,7 +16,7 @@ _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: FlashAttention, or the package that provides its kernels; and a command that installs it.
 _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
-_INSTALLS_FLASH_ATTENTION = r"(?i)install[^\n]*flash[-_ ]?att"
+_INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"

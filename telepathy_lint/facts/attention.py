@@ -11,7 +11,7 @@ from telepathy_lint.facts import relevance
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
 from telepathy_lint.facts.placement import is_at_work, is_on_the_cpu
 from telepathy_lint.facts.reach import reach_of
-from telepathy_lint.facts.weight_sizes import has_few_parameters
+from telepathy_lint.facts.weight_sizes import is_light
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.knowledge import sdpa
@@ -36,7 +36,7 @@ def is_settled(site: Site, settings: Settings) -> bool:
     """
     if site.argument("use_flash_attention_2", "use_flash_attn") is not None:
         return True  # the rule about outdated arguments reports the first; the second belongs to a checkpoint's code
-    if relevance.is_small(site) or has_few_parameters(site):
+    if relevance.is_small(site) or is_light(site):
         return True  # the model is too small for a difference
     if (
         _is_in_float32(site)
@@ -54,7 +54,8 @@ def is_settled(site: Site, settings: Settings) -> bool:
 
 
 def _states_nothing(site: Site) -> bool:
-    return not site.unseen and site.argument(*_SETTINGS) is None
+    given = [argument for name in _SETTINGS if (argument := site.argument(name)) is not None]
+    return not site.unseen and all(value.is_none for argument in given for value in argument.values)
 
 
 def _is_all_there_is(site: Site) -> bool:

@@ -14,11 +14,11 @@ from telepathy_lint.sites import Site
 
 #: An implementation that a call or a dict sets, perhaps as a literal; the quotes of a notebook's JSON are escaped.
 _ASKED = (
-    rb"(?<![\w.])(?:attn_implementation\\?(?:[\"']\]?|)\s*[=:](?!=)\s*(?:\\?[\"'](?P<name>[\w./-]+)\\?[\"'](?=\s*(?:[,)\]}#;\\]|if\b|else\b|\r?\n|$))|(?!None\b|Optional|str\b)\w)"
+    rb"(?<![\w.])(?:attn_implementation\\?(?:[\"']\]?|)\s*[=:](?!=)\s*(?:\\?[\"'](?P<name>[\w./-]+)\\?[\"'](?=\s*(?:[,)\]}#;\\]|if\b|else\b|$))|(?!None\b|Optional|str\b)\w)"
     rb"|use_flash_att(?:n|ention_2)\\?(?:[\"']\]?|)\s*[=:](?!=)\s*(?:(?P<flag>True\b)|(?!None\b|False\b|bool\b)\w))"
 )
-_IMPORTED = rb"(?m)^[ \t\"]*(?:import|from)[ \t]+flash_attn(?:_interface)?\b"
-_INSTALLED = rb"(?i)install[^\n]*flash[-_]attn"
+_IMPORTED = rb"(?:^|(?<=[\r\n]))[ \t\"]*(?:import|from)[ \t]+flash_attn(?:_interface)?\b"
+_INSTALLED = rb"(?i)install[^\r\n]{0,300}flash[-_]attn"
 _QUOTED = rb"[\"']([A-Za-z0-9_./-]{3,90})\\?[\"']"
 _WORDS = (b"attn_implementation", b"use_flash_att")
 _OWN_SWITCH = (b"use_flash_attn",)
@@ -73,9 +73,9 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
         return None
     if (installed := next((each for each in (*here, *choices) if each.name == _INSTALLS), None)) is not None:
         return installed.in_words(own)
-    return (
-        "the requirements list FlashAttention, and no load asks for it" if settings.flash_attention else None
-    )
+    if project is None or not settings.flash_attention:
+        return None
+    return "the requirements list FlashAttention, and no load asks for it"
 
 
 def _is_of_the_same_model(choice: Choice, site: Site) -> bool:
@@ -101,12 +101,18 @@ def _choices(project: Project) -> tuple[Choice, ...]:
     found = [each for path, data in project.python() for each in _all_in(path, data)]
     for path, data in project.texts():
         if (installed := re.search(_INSTALLED, data)) is not None:
-            found.append(Choice(path, data.count(b"\n", 0, installed.start()) + 1, _INSTALLS, frozenset()))
+            found.append(Choice(path, _line(data, installed.start()), _INSTALLS, frozenset()))
     return tuple(found)
 
 
 def _all_in(path: str, data: bytes) -> tuple[Choice, ...]:
     return tuple(_found_in(path, data)) if b"attn" in data or b"flash_att" in data else ()
+
+
+def _line(data: bytes, offset: int) -> int:
+    """The number of the line at an offset; lines end at LF, CR or CRLF."""
+    breaks = data.count(b"\n", 0, offset) + data.count(b"\r", 0, offset) - data.count(b"\r\n", 0, offset)
+    return breaks + 1
 
 
 def _places_of(data: bytes) -> Iterator[int]:
@@ -123,13 +129,13 @@ def _found_in(path: str, data: bytes) -> Iterator[Choice]:
     named: frozenset[str] | None = None
     for at in sorted(_places_of(data)):
         match = asked.match(data, at)
-        if match is None or b"#" in data[data.rfind(b"\n", 0, match.start()) + 1 : match.start()]:
+        if match is None or b"#" in data[max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1 : at]:
             continue
         name = (match["name"] or (b"flash_attention_2" if match["flag"] else b"")).decode("ascii", "replace")
         if match[0].startswith(_OWN_SWITCH):
             name = "own"
         if named is None:
             named = frozenset(each.decode() for each in re.findall(_QUOTED, data))
-        yield Choice(path, data.count(b"\n", 0, match.start()) + 1, name, named)
+        yield Choice(path, _line(data, match.start()), name, named)
     if (imported := re.search(_IMPORTED, data)) is not None:
-        yield Choice(path, data.count(b"\n", 0, imported.start()) + 1, _INSTALLS, frozenset())
+        yield Choice(path, _line(data, imported.start()), _INSTALLS, frozenset())

@@ -13,11 +13,18 @@ from telepathy_lint.sites import Site
 
 def passed(site: Site) -> Iterator[tuple[Argument, Removed]]:
     """Yield the removed arguments that a call certainly passes, if the file does not tell releases apart there."""
+    if site.classes[0].startswith("trl.") and _takes_old_arguments(site):
+        return
     gone = removed_arguments(site.classes[0])
     for argument in site.arguments.values():
         removed = gone.get(argument.name)
         if removed is not None and not argument.optional and not depends_on_release(site):
             yield argument, removed
+
+
+def _takes_old_arguments(site: Site) -> bool:
+    """Whether the file imports unsloth, which changes the trainers and configs of trl to take old arguments."""
+    return any(symbol.partition(".")[0] == "unsloth" for _, symbol in site.file.uses.imports())
 
 
 def read(site: Site) -> Iterator[tuple[ast.Attribute, Removed]]:

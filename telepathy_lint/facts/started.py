@@ -1,7 +1,8 @@
 """Decides whether a file runs in a single process, according to what the project shows of how it is started.
 
 READMEs, shell scripts, build files and the texts of Python files are searched for commands. A launcher that a command
-names concerns the script that the command starts; one that starts no script in sight concerns all files.
+names concerns the script that the command starts; one that starts no script in sight concerns all files. Code for several
+processes concerns its file, the modules that it imports, and those that import it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import islice
 
+from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
@@ -18,7 +21,7 @@ from telepathy_lint.sites import Site
 #: Commands that start several processes of a script.
 _LAUNCHER = (
     r"\btorchrun\b|\baccelerate[ \t]+launch\b|\btorch\.distributed\.(?:run|launch)\b|\b(?:mpirun|mpiexec|horovodrun|jsrun)\b"
-    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S*\.py\b|--?[a-z])|\bsrun\b"
+    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S{1,200}\.py\b|--?[a-z])|\bsrun\b"
 )
 _ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)[= \t]+1(?!\d)"
 _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
@@ -38,7 +41,11 @@ _PLAIN = (
 )
 _INTERACTIVE = r"\bjupyter[ \t-](?:lab|notebook|execute|nbconvert)|\bpapermill[ \t]|colab\.research\.google"
 #: What a command starts, behind its options: a module, a script, or a variable with one.
-_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]+\.py\b)"
+_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
+#: Characters behind the first word of a command in which its script is looked for.
+_MOST_OF_A_COMMAND = 600
+#: Commands that are read in one part of a line.
+_MOST_COMMANDS = 20
 _VARIABLE = r"[ \t]*[\"']?\$[{(]?\w+"
 #: A command in the text of a Python file, or in the list of its parts.
 _COMMANDS = (b"python", b"sys.executable", b"streamlit run", b"uv run")
@@ -84,8 +91,10 @@ class Starts(NamedTuple):
     launched: Mapping[str, Launched]
     #: The Python files that several processes may run, by their code.
     launching: frozenset[str]
-    #: Whether a launcher is named without its script.
+    #: Whether a script or the settings name a launcher without what it starts.
     launches_others: bool
+    #: Whether a document speaks of a launcher without what it starts.
+    told: bool
     #: Whether a command starts anything as one process.
     shown: bool
     #: Whether there is a README or another document.
@@ -94,7 +103,7 @@ class Starts(NamedTuple):
     @property
     def launches(self) -> bool:
         """Whether there is any sign of a launcher."""
-        return bool(self.launched or self.launching or self.launches_others)
+        return bool(self.launched or self.launching or self.launches_others or self.told)
 
 
 def runs_as_started(site: Site) -> bool:
@@ -126,14 +135,25 @@ def _is_one_process(site: Site) -> bool:
     if starts is None or launched_by(site) is not None:
         return False
     importers = modules.importers(path)
-    entries = (path, *importers[1]) if importers is not None else None
-    if entries is None or not starts.launching.isdisjoint(entries[1:]):
-        return entries is None and not starts.launches and starts.shown
-    if not starts.launches:
-        return starts.shown or (starts.documented and _is_a_program(site, project, entries))
+    if importers is None:
+        return starts.shown and not starts.launches  # anything may import the file
+    entries = (path, *importers[1])
+    if not starts.launching.isdisjoint(entries[1:]) or _imports_one(site, starts.launching):
+        return False
     if starts.launches_others:
         return False
-    return any(_names(each, entry) for each in starts.plain for entry in entries)
+    if starts.launched or starts.told:
+        return any(_names(each, entry) for each in starts.plain for entry in entries)
+    return starts.shown or (starts.documented and _is_a_program(site, project, entries))
+
+
+def _imports_one(site: Site, launching: frozenset[str]) -> bool:
+    """Whether a file imports one of the modules that several processes run."""
+    modules = site.file.modules
+    if modules is None or not launching:
+        return False
+    imported = imported_by(site.source.text.encode("utf-8", "surrogatepass"))
+    return any(found in launching for each in imported for found in modules.files(each, site.source.path))
 
 
 def _is_a_program(site: Site, project: Project, entries: tuple[str, ...]) -> bool:
@@ -166,26 +186,28 @@ def starts_of(project: Project) -> Starts:
     plain: set[str] = set()
     launched: dict[str, Launched] = {}
     launching: set[str] = set()
-    others = shown = documented = False
+    others = told = shown = documented = False
     for path, data in project.texts():
         name = os.path.basename(path).lower()
         document = name.endswith(_DOCUMENTS) or name.startswith("readme")
         text = data.decode("utf-8", "replace")
         documented = documented or document
         shown = shown or re.search(_INTERACTIVE, text) is not None
-        if document or name.endswith(_SETTINGS):
-            others = others or re.search(_TOLD if document else _SET, text) is not None
+        told = told or (document and re.search(_TOLD, text) is not None)
+        others = others or (name.endswith(_SETTINGS) and re.search(_SET, text) is not None)
         for line, command in _commands(text):
             found = re.search(_LAUNCHER, command)
             if found is None:
                 plain |= set(_plainly_started(command))
                 continue
-            started = _started(rest := command[found.end() :])
+            started = _started(rest := command[found.end() : found.end() + _MOST_OF_A_COMMAND])
             options = rest if started is None else rest[: started.start()]
             if _starts_one(found[0], options, text):
                 plain |= {_written(started)} if started is not None else set()
             elif started is not None:
                 launched.setdefault(_written(started), Launched(path, line, " ".join(found[0].split())))
+            elif document:
+                told = True
             else:
                 others = True
     for path, data in project.python():
@@ -193,7 +215,9 @@ def starts_of(project: Project) -> Starts:
         if _launches_in_code(data):
             launching.add(path)
             others = others or re.search(_LAUNCHER_IN_CODE, data) is not None
-    return Starts(frozenset(plain), launched, frozenset(launching), others, shown or bool(plain), documented)
+    return Starts(
+        frozenset(plain), launched, frozenset(launching), others, told, shown or bool(plain), documented
+    )
 
 
 def _commands(text: str) -> Iterator[tuple[int, str]]:
@@ -231,8 +255,8 @@ def _starts_one(launcher: str, options: str, text: str) -> bool:
 
 def _plainly_started(command: str) -> Iterator[str]:
     """The script or module that a command starts as one process."""
-    for found in re.finditer(_PLAIN, command):
-        rest = command[found.end() - 1 :]
+    for found in islice(re.finditer(_PLAIN, command), _MOST_COMMANDS):
+        rest = command[found.end() - 1 : found.end() + _MOST_OF_A_COMMAND]
         started = _started(rest)
         if started is not None:
             if not re.fullmatch(_TOOLS, _written(started)):

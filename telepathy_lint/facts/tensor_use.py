@@ -24,6 +24,11 @@ _OF_TENSORS = frozenset(
         "cuda",
         "view",
         "expand",
+        "norm",
+        "detach",
+        "cpu",
+        "numpy",
+        "float",
     }
 )
 _OF_ENCODINGS = frozenset(
@@ -76,17 +81,30 @@ def _uses(node: ast.expr, site: Site, depth: int) -> Iterator[bool | None]:
 
 
 def _of_name(name: str, node: ast.expr, site: Site, depth: int) -> Iterator[bool | None]:
-    """The uses of what a name is bound to, in its own scope, where it is bound to nothing else."""
+    """The uses of what a name is bound to, in its own scope, up to where the same block binds it again."""
     tree, scope = site.file.tree, site.context.scope
     while scope.is_class and scope.parent is not None:
         scope = scope.parent
-    if len(scope.bindings.get(name, ())) != 1:
-        yield None
-        return
+    first, last = 0, 0
+    bindings = scope.bindings.get(name, ())
+    if len(bindings) != 1:
+        own = tree.context_of(node).stmt
+        blocks = {tree.parent.get(each.stmt) for each in bindings}
+        if len(blocks) != 1 or not isinstance(own, ast.stmt) or tree.parent.get(own) not in blocks:
+            yield None
+            return
+        if isinstance(tree.parent.get(own), (ast.For, ast.While, ast.AsyncFor)):
+            yield None
+            return
+        first = own.lineno + 1
+        last = min((line for each in bindings if (line := each.stmt.end_lineno or 0) >= first), default=0)  # type: ignore[attr-defined]
     for use in tree.visit(tree.lines_of(site.file.words.find(name))):
         read = isinstance(use, ast.Name) and use.id == name and isinstance(use.ctx, ast.Load)
-        if read and tree.scope_of(use) is scope:
-            yield from _uses(use, site, depth + 1)  # type: ignore[arg-type]
+        if not read or tree.scope_of(use) is not scope:
+            continue
+        assert isinstance(use, ast.Name)
+        if first <= use.lineno and (not last or use.lineno <= last):
+            yield from _uses(use, site, depth + 1)
 
 
 def _attribute(name: str) -> bool | None:

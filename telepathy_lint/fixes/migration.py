@@ -19,6 +19,9 @@ def argument_repair(site: Site, argument: Argument, removed: Removed, settings: 
     change = _change(site, argument, removed, settings)
     if change is None:
         return None
+    if removed.name == "logging_dir":
+        safe = not site.opaque and _logs_elsewhere(site, settings)
+        return Repair("safe" if safe else "unsafe", "leave logging_dir out", change)
     # What the call gets unseen may hold the new name already.
     safe = not site.opaque or not (change.renamed or change.texts)
     if removed.name == "warmup_ratio":
@@ -47,7 +50,7 @@ def _change(site: Site, argument: Argument, removed: Removed, settings: Settings
     value = written(argument)
     if value is not ... and removed.default and repr(value) == removed.default:
         return Change(removed=(removed.name,))  # it said what holds without it
-    if removed.how == "drop":
+    if removed.how == "drop" or removed.name == "logging_dir":
         # Somebody may read the setting from the config.
         return Change(removed=(removed.name,)) if f".{removed.name}" not in site.source.text else None
     if removed.how == "switch" and value is False:
@@ -63,6 +66,20 @@ def _change(site: Site, argument: Argument, removed: Removed, settings: Settings
     if removed.how == "config":
         return _moved(site, argument, removed)
     return None
+
+
+def _logs_elsewhere(site: Site, settings: Settings) -> bool:
+    """Whether a training surely logs nothing to TensorBoard, which `logging_dir` is for."""
+    report_to = site.argument("report_to")
+    if report_to is None:
+        # Without it, transformers 5 logs to nothing.
+        return settings.target_version is not None and settings.target_version >= (5, 0)
+    if report_to.optional or len(report_to.values) != 1:
+        return False
+    given = report_to.node.value if isinstance(report_to.node, ast.keyword) else report_to.node
+    names = given.elts if isinstance(given, (ast.List, ast.Tuple)) else [given]
+    known = [each.value for each in names if isinstance(each, ast.Constant)]
+    return len(known) == len(names) and not {"tensorboard", "all"} & set(known)
 
 
 def _runs_everywhere(removed: Removed, settings: Settings) -> bool:
@@ -94,6 +111,30 @@ def _is_for_one(site: Site, given: ast.expr, config: ast.Call) -> bool:
     return True
 
 
+def _means_the_same_at(site: Site, value: ast.expr, config: ast.Call) -> bool:
+    """Whether a value is a literal, or a name that was given its only value before the config is made."""
+    try:
+        ast.literal_eval(value)
+    except ValueError:
+        pass
+    else:
+        return True
+    if not isinstance(value, ast.Name):
+        return False
+    tree = site.file.tree
+    context = tree.context_of(config)
+    bindings = context.scope.bindings.get(value.id, ())
+    if context.scope is not site.context.scope or len(bindings) != 1:
+        return False
+    (bound,) = bindings
+    if bound.kind == "param":
+        return True
+    before = isinstance(bound.stmt, ast.stmt) and (bound.stmt.end_lineno or 0) < config.lineno
+    return (
+        before and context.stmt is not None and tree.parent.get(bound.stmt) is tree.parent.get(context.stmt)
+    )
+
+
 def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
     """The argument taken out here and written into the config that the trainer surely gets."""
     given = site.argument("args")
@@ -119,7 +160,7 @@ def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
         None in names
         or removed.new in names
         or names & old
-        or not isinstance(argument.node.value, ast.Constant)
+        or not _means_the_same_at(site, argument.node.value, config)
     ):
         return None
     parts: list[ast.expr | ast.keyword] = [*config.args, *config.keywords]

@@ -74,7 +74,7 @@ class Importers:
         importers = self.all_of(path)
         if importers is None:
             return tuple([each for each in files if each != path])
-        within, content = frozenset(files), self.project(root).content
+        content, within = self.project(root).content, frozenset(files)
         seen, pending = {path, *importers}, [path, *importers]
         while pending:
             asker = pending.pop()

@@ -27,7 +27,7 @@ from telepathy_lint.output.rule_page import markdown
 #: Files that affect findings besides the open ones: configuration, requirements, other modules, and how they are started.
 WATCHED = (
     "**/pyproject.toml", "**/telepathy-lint.toml", "**/setup.cfg", "**/*requirements*.{txt,in}",
-    "**/requirements/*.{txt,in}", "**/environment*.{yml,yaml}", "**/{uv,poetry}.lock", "**/*.{py,ipynb}",
+    "**/requirements/*.{txt,in}", "**/environment*.{yml,yaml}", "**/{uv,poetry}.lock", "**/*.py", "**/*.ipynb",
     "**/*.{md,rst,sh,bash,slurm,sbatch,yaml,yml,toml,mk}", "**/{README,Makefile,Dockerfile}*",
 )  # fmt: skip
 _NOTEBOOKS = types.NotebookDocumentSyncOptions(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import cache
 
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.knowledge.migration_table import METHODS, TRANSFORMERS, TRL
+from telepathy_lint.knowledge.migration_table import METHODS, TRANSFORMERS
+from telepathy_lint.knowledge.migration_trl import TRL
 
 Version = tuple[int, int]
 
@@ -70,7 +71,7 @@ def removed_arguments(symbol: str) -> dict[str, Removed]:
         if name in CONFIGS:
             return rows["TrainingArguments"]
         return rows[name] if name in TRAINERS else {}
-    if package != "trl" or ".experimental" in symbol:
+    if package != "trl":
         return {}
     own = rows.get(name, {})
     if name.endswith("Config") and name not in ("ModelConfig", "DatasetMixtureConfig"):
@@ -79,11 +80,34 @@ def removed_arguments(symbol: str) -> dict[str, Removed]:
 
 
 def moved_in_trl(symbol: str) -> tuple[Version, str] | None:
-    """For a trainer or config that trl no longer has: the release, and its module now ("" where it is gone)."""
+    """For a name or module that trl no longer has: the release, and the module of a trainer or config now ("" where it is gone)."""
     from telepathy_lint.knowledge.migration_moves import TRL_MOVED
+    from telepathy_lint.knowledge.trl_names import TRL_MODULES, TRL_NAMES
 
     package, name = symbol.partition(".")[0], symbol.rpartition(".")[2]
-    return TRL_MOVED.get(name) if package == "trl" and ".experimental" not in symbol else None
+    if package != "trl" or ".experimental" in symbol:
+        return None
+    if name in TRL_NAMES:
+        return TRL_NAMES[name][0], ""
+    for module, version in TRL_MODULES.items():
+        if symbol == module or symbol.startswith(f"{module}."):
+            return version, ""
+    return TRL_MOVED.get(name)
+
+
+#: Names of peft that are gone -> the release that lacks them (0.10 or one that was read after it), and the name now.
+PEFT_NAMES = {
+    "prepare_model_for_int8_training": ((0, 10), "prepare_model_for_kbit_training"),
+    "BoneConfig": ((0, 21), "MissConfig"),
+    "BoneModel": ((0, 21), "MissModel"),
+}
+
+
+def instead_in_trl(name: str) -> str:
+    """What to do where trl no longer has a name; "" where nothing takes its place."""
+    from telepathy_lint.knowledge.trl_names import TRL_NAMES
+
+    return TRL_NAMES[name][1] if name in TRL_NAMES else ""
 
 
 @cache
@@ -104,7 +128,7 @@ def renamed_class(name: str) -> str | None:
     """The class that takes the place of a removed one and does the same."""
     from telepathy_lint.knowledge.migration_moves import RENAMED
 
-    return RENAMED.get(name)
+    return PEFT_NAMES[name][1] if name == "prepare_model_for_int8_training" else RENAMED.get(name)
 
 
 def removed_since(dotted: str) -> Version | None:
@@ -176,6 +200,42 @@ def named(version: Version) -> str:
     """A version in words."""
     return f"{version[0]}.{version[1]}"
 
+
+#: Values of arguments of training configs that raise a ValueError: the release, and the value that is nearest.
+OLD_VALUES = {
+    ("optim", "adamw_hf"): ((4, 50), "adamw_torch"),
+    ("optim", "adamw_apex_fused"): ((5, 0), "adamw_torch_fused"),
+}
+
+
+class Override(NamedTuple):
+    """A method of `Trainer` that it passes more to than it did."""
+
+    #: What it passes as well; "" where it passes less.
+    added: str
+    since: Version
+    #: How many parameters the method had, with `self`.
+    before: int
+    #: Whether it is passed by name.
+    by_name: bool
+    #: The methods that call it: who replaces one of them passes what they like.
+    callers: tuple[str, ...]
+
+
+#: Methods that subclasses replace.
+OVERRIDES = {
+    "compute_loss": Override(
+        "num_items_in_batch", (4, 46), 4, True, ("training_step", "_inner_training_loop", "train")
+    ),
+    "training_step": Override(
+        "num_items_in_batch", (4, 46), 3, False, ("_inner_training_loop", "_run_epoch", "train")
+    ),
+    "log": Override("start_time", (4, 47), 2, False, ("_maybe_log_save_evaluate",)),
+    "_get_train_sampler": Override("train_dataset", (4, 52), 1, False, ("get_train_dataloader",)),
+    "_save_checkpoint": Override("", (4, 47), 4, False, ()),
+}
+#: The release since which `_save_checkpoint` takes no metrics.
+CHECKPOINT_METRICS = (4, 47)
 
 #: Modules of transformers that are gone -> where each of their names that people import is since 4.46.
 MOVED = {"transformers.deepspeed": "transformers.integrations"}

@@ -31,13 +31,13 @@ class MissingAttnImplementation(Rule):
 
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("mistralai/Mistral-7B-v0.3")
 
     Good:
 
         from telepathy_runtime import load_model
 
-        model = load_model("gpt2", dtype=None, device_map=None, generation_config=None)
+        model = load_model("mistralai/Mistral-7B-v0.3", dtype=None, device_map=None, generation_config=None)
 
     Fix safety: the resolver picks the fastest implementation that can be used, which may differ from the choice of
     transformers. Results then differ by rounding, 4D attention masks fail under FlashAttention, code that patches attention

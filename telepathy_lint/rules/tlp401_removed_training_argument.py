@@ -4,10 +4,11 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts import removed as removed_names
-from telepathy_lint.findings.change import Repair
+from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.migration import Removed
-from telepathy_lint.rule import Meta, Rule
+from telepathy_lint.knowledge.migration import OLD_VALUES, Removed, named
+from telepathy_lint.rule import Meta, Rule, literal, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
 
@@ -19,6 +20,8 @@ class RemovedTrainingArgument(Rule):
     have raises a TypeError before anything is trained. Transformers 5 removed 25 arguments of `TrainingArguments` at once and
     more in its later releases; trl removes some in nearly every release. The message names the release and what took the
     argument's place, and reading it from the parsed arguments raises an AttributeError. What says the default (`no_cuda=False`) can be left out.
+
+    `optim="adamw_hf"` raises a ValueError since 4.50.
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
@@ -55,6 +58,19 @@ class RemovedTrainingArgument(Rule):
             said = f"{site.class_name} has no {argument.name} since {removed.release}, and raises a TypeError"
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
+        if not depends_on_release(site):
+            yield from self.of_values(site)
+
+    def of_values(self, site: Site) -> Iterator[Finding]:
+        for (name, value), (version, new) in OLD_VALUES.items():
+            argument = site.argument(name)
+            if argument is None or argument.optional or literal(argument) != value:
+                continue
+            change = Change(replaced=((name, f'"{new}"'),))
+            own = argument.how == "keyword" and written(argument) == value
+            fix = Repair("unsafe", f"pass {new}", change) if own else None
+            said = f"{name}={value!r} raises a ValueError since transformers {named(version)}"
+            yield site.at(argument, f"{said}: {new} is nearest", fix=fix)
 
     def of_read(self, site: Site, node: ast.Attribute, removed: Removed, settings: Settings) -> Finding:
         from telepathy_lint.fixes.migration import read_repair

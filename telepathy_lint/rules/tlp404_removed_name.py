@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
@@ -9,6 +10,8 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.load_arguments import OLD_CLASSES
 from telepathy_lint.knowledge.migration import (
     MOVED,
+    PEFT_NAMES,
+    instead_in_trl,
     is_of_another_framework,
     moved_in_trl,
     named,
@@ -21,7 +24,7 @@ from telepathy_lint.sites import Site
 
 
 class RemovedName(Rule):
-    """A class, function or module is imported that transformers or trl no longer have.
+    """A class, function or module is imported that transformers, trl or peft no longer have.
 
     The import raises an ImportError, an attribute of the package an AttributeError. Gone are the classes for TensorFlow and
     Flax (`TF...`, `Flax...`), feature extractors that are image processors now, `AdamW` (since 4.50), the agents, old caches,
@@ -63,12 +66,14 @@ class RemovedName(Rule):
                 continue  # its loads are reported, and with them the import goes
             where: ast.AST = site.node
             if isinstance(site.node, (ast.Import, ast.ImportFrom)):
-                where = next((each for each in site.node.names if symbol.endswith(each.name)), site.node)
+                where = next(
+                    (each for each in site.node.names if f".{symbol}".endswith(f".{each.name}")), site.node
+                )
             start = site.source.start_of(where)  # type: ignore[arg-type]
             end = site.source.end_of(where)  # type: ignore[arg-type]
-            yield site.at((start, end), _said(symbol, name), fix=self.repair(site, symbol))
+            yield site.at((start, end), _said(symbol, name), fix=self.repair(site, symbol, settings))
 
-    def repair(self, site: Site, symbol: str) -> Repair | None:
+    def repair(self, site: Site, symbol: str, settings: Settings) -> Repair | None:
         """The new name wherever the file has the old one, where it means nothing else."""
         name = symbol.rpartition(".")[2]
         new = renamed_class(name)
@@ -76,6 +81,8 @@ class RemovedName(Rule):
         source = site.source
         if not isinstance(site.node, ast.ImportFrom):
             return None
+        if symbol.startswith("trl."):
+            return _imported_from(site, site.node, settings)
         if new is None:
             module = MOVED.get(site.node.module or "")
             if module is None:
@@ -86,6 +93,10 @@ class RemovedName(Rule):
         alias = next((each for each in site.node.names if each.name == name), None)
         if alias is None or site.file.words.find(new):
             return None
+        if name == "prepare_model_for_int8_training" and re.search(
+            "layer_norm_names|output_embedding_layer", source.text
+        ):
+            return None  # what it took besides
         if alias.asname is None and (
             len(site.file.tree.top.bindings.get(name, ())) != 1 or site.context.scope.is_function
         ):
@@ -102,12 +113,18 @@ class RemovedName(Rule):
 def _said(symbol: str, name: str) -> str:
     """What became of a name."""
     package = symbol.partition(".")[0]
+    if package == "peft":
+        version, new_name = PEFT_NAMES[name]
+        return f"peft {named(version)} and later have no {name}: the name is {new_name}"
     if package == "trl":
         moved = moved_in_trl(symbol)
         assert moved is not None
         version, module = moved
         said = f"trl {named(version)} and later have no {name}"
-        return f"{said}: it is in {module}" if module else said
+        advice = f"it is in {module}" if module else instead_in_trl(name)
+        return f"{said}: {advice}" if advice else said
+    if name == "_import_structure":
+        return "transformers._import_structure lists no models since 4.52, and raises a KeyError: leave the check out"
     since = removed_since(symbol)
     assert since is not None
     said = f"transformers {named(since)} and later have no {symbol.removeprefix('transformers.')}"
@@ -117,6 +134,51 @@ def _said(symbol: str, name: str) -> str:
         return f"{said}: use torch.optim.AdamW, whose weight_decay is 0.01 by default where this one's is 0"
     new = renamed_class(name)
     return f"{said}: the name is {new}" if new else said
+
+
+def _imported_from(site: Site, node: ast.ImportFrom, settings: Settings) -> Repair | None:
+    """The names of trl that moved, imported from where they are, if every trl that the project allows has them there."""
+    source, names = site.source, node.names
+    homes: dict[int, str] = {}
+    for index, each in enumerate(names):
+        moved = moved_in_trl(f"{node.module}.{each.name}")
+        if (
+            moved is not None
+            and moved[1]
+            and settings.lowest_trl is not None
+            and settings.lowest_trl >= moved[0]
+        ):
+            homes[index] = moved[1]
+    if not homes:
+        return None
+    start, end = source.start_of(node), source.end_of(node)
+    indent = source.text[source.text.rfind("\n", 0, start) + 1 : start]
+    if indent.strip():
+        return None
+    lines = []
+    for module in dict.fromkeys(homes.values()):
+        written = [
+            names[index].name + (f" as {names[index].asname}" if names[index].asname else "")
+            for index, home in homes.items()
+            if home == module
+        ]
+        lines.append(f"from {module} import {', '.join(written)}")
+    others = [index for index in range(len(names)) if index not in homes]
+    between = f"{source.newline}{indent}"
+    if not others:
+        taken = [(start, end)]
+        texts = [(start, end, between.join(lines))]
+    else:
+        taken = [
+            (source.start_of(names[index]), source.start_of(names[index + 1]))
+            if index < others[-1]
+            else (source.end_of(names[index - 1]), source.end_of(names[index]))
+            for index in homes
+        ]
+        texts = [*((*each, "") for each in taken), (end, end, between + between.join(lines))]
+    if any("#" in source.text[slice(*each)] for each in taken):
+        return None
+    return Repair("safe", "import from where it is", Change(texts=tuple(texts)))
 
 
 def _is_for_types(site: Site) -> bool:

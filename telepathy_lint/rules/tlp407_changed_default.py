@@ -25,7 +25,8 @@ class ChangedDefault(Rule):
     Nothing raises. Without `dtype`, a model is loaded in float32 by transformers 4 and in the checkpoint's dtype by 5, so that a
     training without mixed precision updates bfloat16 weights. Without `report_to`, transformers 4 logs to every tracker that
     is installed and 5 to none. `save_pretrained(safe_serialization=False)` writes `pytorch_model.bin` in 4 and
-    `model.safetensors` in 5.
+    `model.safetensors` in 5. A text-generation pipeline that gets `max_length` as it is called generates 256 tokens all the same in 4.57;
+    5 counts the prompt as well, and cuts a prompt that is longer.
 
     The rule is on by default where the project's requirements allow both 4 and 5. It speaks of a dtype only where the script
     trains the model, and of `report_to` only where the file imports a tracker. It changes nothing: what is meant is for you
@@ -52,7 +53,7 @@ class ChangedDefault(Rule):
         name="changed-default",
         message="other default in transformers 5",
         since="0.1.0",
-        kinds=("trainer", "training_config", "saving"),
+        kinds=("trainer", "training_config", "saving", "pipeline_call"),
         five=("admits",),
     )
 
@@ -61,6 +62,8 @@ class ChangedDefault(Rule):
             return
         if site.kind == "trainer":
             yield from self._trained(site)
+        elif site.kind == "pipeline_call":
+            yield from self._piped(site)
         elif site.kind == "training_config":
             if not site.opaque and "report_to" not in site.arguments and _tracks(site):
                 detail = "without report_to, transformers 4 logs to every tracker that is installed and 5 to none: pass report_to"
@@ -72,6 +75,20 @@ class ChangedDefault(Rule):
                     "safe_serialization=False writes pytorch_model.bin in transformers 4 and is ignored by 5"
                 )
                 yield site.at(safe, f"{detail}, which writes model.safetensors")
+
+    def _piped(self, site: Site) -> Iterator[Finding]:
+        """The `max_length` of a call of a text-generation pipeline."""
+        length = site.argument("max_length")
+        if length is None or length.optional or site.opaque or not site.about:
+            return
+        tasks = [load.argument("task") for load in site.about if load.kind == "pipeline"]
+        if len(tasks) != len(site.about) or not all(
+            task is not None and literal(task) == "text-generation" for task in tasks
+        ):
+            return
+        if site.argument("max_new_tokens", "generation_config") is None:
+            detail = "pipelines ignore max_length in transformers 4.57, and 5 ends the text there and cuts the prompt to it: pass max_new_tokens"
+            yield site.at(length, detail)
 
     def _trained(self, site: Site) -> Iterator[Finding]:
         """The loads without a dtype whose weights the trainer updates."""

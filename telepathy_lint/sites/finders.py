@@ -25,9 +25,12 @@ _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("arrays", ("array",)),
     ("training_calls", ("training_config", "trainer")),
     ("training_reads", ("training_read", "trainer_read")),
+    ("trainer_overrides", ("trainer_override",)),
+    ("model_attributes", ("model_read", "config_write")),
     ("tokenizer_uses", ("tokenizer_use",)),
     ("removed_names", ("removed_name",)),
     ("pipeline_tasks", ("pipeline_task",)),
+    ("pipeline_lengths", ("pipeline_call",)),
     ("savings", ("saving",)),
 )
 KINDS: frozenset[Kind] = frozenset(kind for _, kinds in _FINDERS for kind in kinds)

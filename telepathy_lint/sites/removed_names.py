@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
-from telepathy_lint.knowledge.migration import moved_in_trl, removed_since
+from telepathy_lint.knowledge.migration import PEFT_NAMES, moved_in_trl, removed_since
 from telepathy_lint.sites.site import Site
 
-_PACKAGES = ("transformers", "trl")
+_PACKAGES = ("transformers", "trl", "peft")
+#: Paths of modules of these packages.
+_OWN = r"/(?:src/transformers|trl/(?:trainer|models|extras|environment|scripts)|src/peft)/"
 
 
 def find(file: File) -> Iterator[Site]:
@@ -18,6 +21,8 @@ def find(file: File) -> Iterator[Site]:
     if not any(package in file.tree.text for package in _PACKAGES):
         return
     tree = file.tree
+    if re.search(_OWN, f"/{file.source.path}".replace("\\", "/")):
+        return  # a copy of the package imports itself
     packages: dict[str, str] = {}
     for node in tree.visit(tree.lines_of(file.words.find("import"))):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -36,11 +41,17 @@ def find(file: File) -> Iterator[Site]:
                         packages[each.asname or each.name] = each.name
                     elif is_gone(each.name):
                         yield _site(file, node, (each.name,))
+    for node in tree.visit(tree.lines_of(file.words.find("getattr"))) if packages else ():
+        if isinstance(node, ast.Call) and (looked_up := _looked_up(file, node, packages)):
+            yield _site(file, node, (looked_up,))
     for name, package in packages.items():
         for node in tree.visit(tree.lines_of(file.words.find(name))):
             if not isinstance(node, ast.Attribute) or isinstance(tree.parent.get(node), ast.Attribute):
                 continue
             written = dotted(node) or ""
+            if written == f"{name}._import_structure" and package == "transformers":
+                yield _site(file, node, (f"{package}.{node.attr}",))
+                continue
             symbol = f"{package}{written.removeprefix(name)}"
             if written.startswith(f"{name}.") and isinstance(node.ctx, ast.Load) and (part := _part(symbol)):
                 values = file.values.evaluate(_root(node), tree.context_of(node))
@@ -48,8 +59,25 @@ def find(file: File) -> Iterator[Site]:
                     yield _site(file, node, (part,))
 
 
+def _looked_up(file: File, node: ast.Call, packages: dict[str, str]) -> str:
+    """The dotted name that `getattr(transformers, "AdamW")` asks for, if it is gone; "" where it has another value for that case."""
+    if dotted(node.func) != "getattr" or len(node.args) != 2:
+        return ""
+    holder, given = node.args
+    if not isinstance(holder, ast.Name) or holder.id not in packages:
+        return ""
+    if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
+        return ""
+    values = file.values.evaluate(holder, file.tree.context_of(node))
+    symbol = f"{packages[holder.id]}.{given.value}"
+    known = all(value.kind == "symbol" and value.data == packages[holder.id] for value in values)
+    return symbol if known and is_gone(symbol) else ""
+
+
 def is_gone(symbol: str) -> bool:
-    """Whether a dotted name of transformers or trl is in no newest release."""
+    """Whether a dotted name of transformers, trl or peft is in no newest release."""
+    if symbol.startswith("peft."):
+        return symbol.rpartition(".")[2] in PEFT_NAMES
     return (removed_since(symbol) if symbol.startswith("transformers.") else moved_in_trl(symbol)) is not None
 
 

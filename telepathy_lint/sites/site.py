@@ -41,9 +41,13 @@ Kind = Literal[
     "trainer",
     "training_read",
     "trainer_read",
+    "trainer_override",
+    "model_read",
+    "config_write",
     "tokenizer_use",
     "removed_name",
     "pipeline_task",
+    "pipeline_call",
     "saving",
 ]
 #: Kinds that load weights or a tokenizer; the rules about settings check only these.

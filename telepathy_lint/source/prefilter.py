@@ -23,7 +23,8 @@ DECODING_WORD = "do_sample"
 #: Parts of names of which transformers 5 or trl removed something, in files that may load nothing.
 MIGRATION_STEMS = (
     "Train", "SFTConfig", "DPOConfig", "GRPOConfig", "encode_plus", "apply_chat_template", "AdamW", "FeatureExtractor", "import TF",
-    ", TF", "Flax",
+    ", TF", "Flax", "_legacy_cache", "LogitsWarper", "FlashAttention2", "SdpaAttention", "WholeWordMask", "pytorch_utils",
+    "transformers.deepspeed", "attn_mask_utils", "load_sharded", "SparseTop2", "int8_training", "_telemetry", "_torch_tpu",
 )  # fmt: skip
 
 #: A string or comment; an unterminated quote ends at the end of the line, as in Python's tokenizer.

@@ -19,6 +19,7 @@ HELP = {
     "mixed_precision": "float32 weights, gradients and states, forward pass in dtype (Trainer's bf16=True)",
     "attn": "attention implementation",
     "padded": "some sequences are padded",
+    "packed": "sequences are joined to one row, without padding (SFT's packing)",
     "checkpointing": "gradient checkpointing",
     "optimizer": "optimizer; the names with a number of bits are those of bitsandbytes",
     "opt_impl": "implementation of the optimizer's step",

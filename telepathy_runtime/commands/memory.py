@@ -10,6 +10,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from telepathy_runtime.commands.job_options import (
 from telepathy_runtime.commands.models import find
 from telepathy_runtime.memory import log, render
 from telepathy_runtime.memory.advice import Advice, advice
-from telepathy_runtime.memory.chart import draw
+from telepathy_runtime.memory.chart import draw, draw_steps
 from telepathy_runtime.memory.estimate import Estimate, estimate
+from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.memory.gpus import Gpu
-from telepathy_runtime.memory.held import held
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
-from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search
+from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search, search_few
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import lookup, registry
@@ -91,6 +92,11 @@ def add_parsers(subparsers: Any) -> None:
     compare = subparsers.add_parser("compare", help="compare estimates and measurements in a monitor's log")
     compare.add_argument("log", help="JSON-lines file written by the monitor")
     compare.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
+    compare.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="draw planned and measured over the steps, as .svg or .png (needs matplotlib)",
+    )
     compare.set_defaults(run=guarded(_compare))
 
 
@@ -115,14 +121,11 @@ def _estimate(args: argparse.Namespace) -> int:
 
 
 def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
-    """The estimate, or a lower bound if the model's activations have no closed form."""
+    """The estimate; a trace, or a lower bound, if the model's activations have no closed form."""
     spec = find(args, args.model)
-    try:
+    if args.target or args.traced:
         return _at(args, spec, work)
-    except NotModelledError as error:
-        if args.target:
-            raise
-        return held(spec, work, str(error))
+    return estimate_or_trace(spec, work, _traceable(args, spec))
 
 
 def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
@@ -198,13 +201,25 @@ def _draw_fits(args: argparse.Namespace, fits: list[tuple[str, Fit]], work: Work
 def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -> Fit:
     if args.target:
         return search(lambda n: _at(args, spec, work.but(batch=n)), device=card, reserve=args.reserve)
-    if args.traced:
-        field, most = ("seq_len", spec.max_positions) if args.context else ("batch", MOST)
-        return search(
-            lambda n: _at(args, spec, work.but(**{field: n})), device=card, reserve=args.reserve, limit=most
-        )
-    find_most = max_tokens if args.context else max_batch
-    return find_most(spec, work, device=card, reserve=args.reserve)
+    if not args.traced:
+        find_most = max_tokens if args.context else max_batch
+        try:
+            return find_most(spec, work, device=card, reserve=args.reserve)
+        except NotModelledError as error:
+            _traces(args, spec, error)
+    field, most = ("seq_len", spec.max_positions) if args.context else ("batch", MOST)
+    return search_few(
+        lambda n: _traced(args, spec, work.but(**{field: n})), device=card, reserve=args.reserve, limit=most
+    )
+
+
+def _traces(args: argparse.Namespace, spec: ModelSpec, reason: NotModelledError) -> None:
+    """Say that a model without a closed form is traced, or raise the error if torch or transformers are missing."""
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        raise NotModelledError(f"{reason}; with torch and transformers they are traced") from reason
+    text = f"{reason}: transformers' own step is traced, seconds for each batch or length that is tried"
+    print(text, file=sys.stderr)
+    args.traced = True
 
 
 def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
@@ -281,6 +296,8 @@ def _trace(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     result = log.compare(args.log)
+    if args.plot:
+        draw_steps(args.plot, log.lines(args.log), f"Memory of the steps in {Path(args.log).name}")
     if args.json:
         print(
             json.dumps(dataclasses.asdict(result) | {"summary": result.summary, "bad": result.bad}, indent=2)

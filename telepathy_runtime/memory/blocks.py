@@ -1,8 +1,7 @@
-"""The closed form of activations: the bytes that one layer keeps for its backward pass.
+"""The closed form of activations: the bytes that the layers keep for their backward pass, and work with.
 
 T = batch * seq_len tokens, e = bytes per element, h hidden, i intermediate, q and kv the widths of all query
-and all key heads, a heads. Derived from transformers' modelling code (RMSNorm computes in float32, SwiGLU
-keeps gate, silu(gate) and up) and compared with meta-device traces. The formulas of Korthikanti et al. (arXiv
+and all key heads, a heads. What a layer keeps is in `layers`. The formulas of Korthikanti et al. (arXiv
 2205.05198) have the same form, but their constants are for another family of models.
 """
 
@@ -10,18 +9,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
+from telepathy_runtime.memory.layers import (
+    FAMILIES,
+    attention_kept,
+    attention_works,
+    autocast,
+    dropout_kept,
+    family,
+    form,
+    has_mask,
+    mlp_kept,
+    mlp_works,
+    norm_kept,
+    norms_kept,
+    works_without_gradients,
+)
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.architectures import READERS
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
-ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
+ARCHITECTURES = tuple(FAMILIES)
 """Architectures whose activations have a closed form; others can be traced."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Bytes of one decoder layer."""
+    """Bytes of one decoder layer; of the layer with a sliding window where some layers have one at work."""
 
+    copies: int  # of its matrices in 16 bits, under autocast: until its backward, with checkpointing in each forward
     saved: int  # kept from its forward to its backward
+    every: int  # kept by all layers
+    again: int  # kept after the forward that checkpointing repeats, in addition to its stored input
     unsaved_first: int  # what the first layer does not keep, because its input needs no gradient
     working: int  # maximum in addition to the saved tensors, inside its forward or backward
     infer: int  # maximum inside its forward without gradient, without the cache
@@ -36,31 +54,40 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     """
     what = _unmodelled(spec, work)
     if what:
-        raise NotModelledError(
-            f"activations of {what} have no closed form; known: {', '.join(ARCHITECTURES)} below their sliding "
-            "window, in 16 bits; `--traced` measures what transformers builds"
-        )
+        raise NotModelledError(f"activations of {what} have no closed form")
     spec = divided(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
-    h, wide, q, kv = spec.hidden, spec.intermediate, spec.query_dim, spec.kv_dim
-    full = work.regime == "full"
-    norm = norm_saved(spec, work)
-    norms = 2 * norm
-    if spec.qk_norm:
-        rows = spec.heads + spec.kv_heads
-        norms += 4 * tokens * (q + kv) + 4 * tokens * rows + full * e * tokens * (q + kv)
-    # Gate, its activation, and up; Liger's kernel recomputes the activation.
-    mlp = (2 if work.kernels == "liger" else 3) * e * tokens * wide + full * e * tokens * wide
-    lora = _lora(spec, work)
+    slides = slides_at(spec, work)
+    rest = norms_kept(spec, work) + mlp_kept(spec, work) + dropout_kept(spec, work) + _lora(spec, work)
+    whole = rest + attention_kept(spec, work, has_mask(work))
+    saved = rest + attention_kept(spec, work, True) if slides else whole
+    sliding = spec.sliding_layers if slides else 0
+    row = (4 if autocast(work) else e) * tokens * spec.hidden
+    matrices = spec.mlp_params + spec.attention_params
     return Block(
-        saved=norms + _attention(spec, work) + mlp + lora,
-        unsaved_first=norm if work.regime == "lora" else 0,
-        # The gradients of product, gate, up, the residual stream and down_proj; by then, the product is
-        # freed.
-        working=e * tokens * ((2 if full else 3) * wide + h) + full * e * h * wide,
-        infer=_infer(spec, work),
-        stored_input=e * tokens * h,
-        mask=work.batch * work.seq_len**2 * (1 if work.attn != "eager" else e) if has_mask(work) else 0,
+        copies=e * matrices * autocast(work),
+        saved=saved,
+        every=sliding * saved + (spec.layers - sliding) * whole,
+        again=saved - row * (family(spec).norm == "layer"),
+        unsaved_first=norm_kept(spec, work) if work.regime == "lora" and family(spec).before else 0,
+        working=max(mlp_works(spec, work), attention_works(spec, work)),
+        infer=works_without_gradients(spec, work, has_mask(work) or slides),
+        stored_input=row,
+        mask=_mask(work, has_mask(work)) + _mask(work, slides and work.attn == "sdpa"),
+    )
+
+
+def _mask(work: Workload, there: bool) -> int:
+    element = 1 if work.attn != "eager" else element_size(work.dtype)
+    return work.batch * work.seq_len**2 * element * there
+
+
+def slides_at(spec: ModelSpec, work: Workload) -> bool:
+    """Whether some layers need a mask, because a token does not see all before it; flash attention needs none."""
+    return (
+        bool(spec.sliding_layers)
+        and work.attn != "flash_attention_2"
+        and work.seq_len + work.new_tokens >= spec.sliding_window
     )
 
 
@@ -68,36 +95,43 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     """The properties of a model or a job without a closed form; empty if there are none."""
     if work.dtype == "float32":
         return "float32 weights"
-    if work.mixed_precision and work.shard != "fsdp":
-        return "autocast over float32 weights"
     if spec.stored_bytes and work.regime == "full":
         return "quantised weights, which take no gradients,"
+    if spec.stored_bytes and spec.experts:
+        return "quantised experts"
     if spec.head_rows >= 0:
         return f"{spec.architecture} with another head than a language model's"
-    if spec.counted or spec.architecture not in ARCHITECTURES:
+    # A model that has a reader and was counted all the same has something that the reader does not know.
+    odd = spec.counted and spec.architecture in READERS
+    if (
+        odd
+        or form(spec) not in FAMILIES
+        or not spec.layers
+        or bool(spec.experts) != bool(family(spec).experts)
+    ):
         return spec.architecture or "a model known by its headers alone"
-    # Below the window every layer sees all tokens, as without a window.
-    if spec.sliding_layers and work.seq_len + work.new_tokens >= spec.sliding_window:
-        return f"{spec.architecture} at or beyond its sliding window of {spec.sliding_window} tokens"
+    if autocast(work) and work.regime != "full":
+        return f"autocast over float32 weights in the regime {work.regime}"
+    if autocast(work) and (
+        family(spec).norm != "rms" or family(spec).head_norms or spec.experts or spec.dropout
+    ):
+        return f"autocast over float32 weights of {spec.architecture}"
     return ""
 
 
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
-    """Bytes that one RMSNorm keeps: its input in float32, and what the gradient of its scale needs.
-
-    A fused kernel keeps the input in its dtype, and one number per row; both keep the output if weights are
-    trained.
-    """
-    e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
-    if work.kernels != "plain":
-        return e * row + 4 * work.tokens + full * e * row
-    return 4 * row + 4 * work.tokens + full * 2 * e * row
+    """Bytes that the last norm keeps: its input in float32, and what the gradient of its scale needs."""
+    copy = element_size(work.dtype) * work.tokens * spec.hidden * (work.regime == "full")
+    return (norm_kept(spec, work) + copy * autocast(work)) * bool(spec.final_norms)
 
 
 def norm_working(spec: ModelSpec, work: Workload) -> int:
-    """Additional bytes inside an RMSNorm's backward: four float32 copies of its input, minus what is freed by then."""
+    """Additional bytes inside the last norm's backward: four float32 copies of its input, minus what is freed by then."""
     e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
-    return 2 * e * row if work.kernels != "plain" else 16 * row + 2 * e * row - full * 2 * e * row
+    kind = family(spec).norm
+    if work.kernels != "plain" or kind == "layer":
+        return 2 * e * row
+    return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row
 
 
 def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
@@ -118,32 +152,6 @@ def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
         kv_heads=spec.kv_heads // work.ranks,
         intermediate=spec.intermediate // work.ranks,
     )
-
-
-def has_mask(work: Workload) -> bool:
-    """Whether transformers builds a 4-D mask: for a padded batch, and always for eager attention."""
-    return work.padded or work.attn == "eager"
-
-
-def repeats_keys(work: Workload) -> bool:
-    """Whether keys and values are copied to every query head before attention."""
-    return has_mask(work) or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
-
-
-def _attention(spec: ModelSpec, work: Workload) -> int:
-    e, tokens = element_size(work.dtype), work.tokens
-    q, kv = spec.query_dim, spec.kv_dim
-    repeated = repeats_keys(work) and kv != q
-    keys = 2 * e * tokens * (q if repeated else kv)
-    if repeated and work.use_cache and not work.checkpointing:
-        keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
-    pairs = work.batch * spec.heads * work.seq_len**2
-    if work.attn == "eager":
-        # float32 softmax and the probabilities in the model's dtype; the output is saved only for o_proj.
-        trained_out = work.regime == "full" or (work.regime == "lora" and "o_proj" in work.lora_targets)
-        return pairs * (4 + e) + keys + e * tokens * q + trained_out * e * tokens * q
-    mask = work.batch * work.seq_len * _up_to_8(work.seq_len) * e if work.padded else 0
-    return keys + 2 * e * tokens * q + 4 * tokens * spec.heads + mask
 
 
 def _lora(spec: ModelSpec, work: Workload) -> int:
@@ -185,20 +193,3 @@ def lora_params(spec: ModelSpec, work: Workload) -> int:
     """Parameters of the adapters on every layer."""
     shapes = [lora_shape(spec, target) for target in work.lora_targets]
     return spec.layers * sum(work.lora_rank * (inputs + outputs) for inputs, outputs in shapes)
-
-
-def _infer(spec: ModelSpec, work: Workload) -> int:
-    e, tokens = element_size(work.dtype), work.tokens
-    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
-    mlp = e * tokens * (3 * spec.intermediate + 4 * h)
-    norm = tokens * (2 * e * h + 8 * h)
-    attention = e * tokens * (2 * h + 2 * q + 2 * kv)
-    if repeats_keys(work):
-        attention += 2 * e * tokens * (q - kv)
-    if work.attn == "eager":
-        attention += work.batch * spec.heads * work.seq_len**2 * (8 + e)
-    return max(mlp, norm, attention)
-
-
-def _up_to_8(length: int) -> int:
-    return -(-length // 8) * 8

@@ -1,4 +1,4 @@
-"""A chart of the memory: stacked bars compared with the GPU's capacity. Needs matplotlib."""
+"""Charts of memory: stacked bars compared with the GPU's capacity, and the peaks of a job's steps. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from telepathy_runtime.memory.estimate import COMPONENTS, Instant
 from telepathy_runtime.memory.gpus import GIB, Gpu
@@ -35,18 +35,7 @@ def draw(
     Raises UnknownOptionError for another suffix, or if matplotlib is missing (with the command to install
     it); OSError if the file cannot be written.
     """
-    file = Path(path)
-    if file.suffix not in (".svg", ".png"):
-        raise UnknownOptionError(f"a picture is .svg or .png, not {file.suffix or file.name!r}")
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UnknownOptionError("a picture needs matplotlib: pip install 'telepathy-lint[plot]'") from error
-    figure = Figure(figsize=(9.5, 1.9 + 0.42 * len(bars)), layout="constrained")
-    (FigureCanvasSVG if file.suffix == ".svg" else FigureCanvasAgg)(figure)
+    figure = _figure(path, 9.5, 1.9 + 0.42 * len(bars))
     axes = figure.add_subplot()
     _bars(axes, bars)
     _limits(axes, bars, card, reserve)
@@ -57,6 +46,67 @@ def draw(
     axes.set_axisbelow(True)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=7, frameon=False, fontsize=9, handlelength=1.1)
+    _save(figure, path)
+
+
+def draw_steps(path: str | os.PathLike[str], lines: Sequence[Line], title: str) -> None:
+    """Write an SVG or PNG of the measured peak of each step, a line for each device, with the plan and the capacity.
+
+    Raises UnknownOptionError and OSError as `draw`.
+    """
+    figure = _figure(path, 9.5, 4.6)
+    axes = figure.add_subplot()
+    colours = list(COLOURS.values())
+    for number, each in enumerate(lines):
+        colour = colours[number % len(colours)]
+        steps, sizes = [step for step, _ in each.points], [size / GIB for _, size in each.points]
+        axes.plot(steps, sizes, color=colour, marker="o", markersize=4, label=f"{each.device}, {each.what}")
+    # Ranks of one job have the same plan, and devices of one kind the same capacity.
+    for size, style, name in sorted({limit for each in lines for limit in each.limits}):
+        axes.axhline(size / GIB, color="#222222", linewidth=1.1, linestyle=style)
+        axes.annotate(
+            f"{name} {size / GIB:.1f}", (1, size / GIB), (0, 3), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", ha="right", fontsize=9,
+        )  # fmt: skip
+    axes.set_ylim(bottom=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_title("\n".join(wrap(title, TITLE_WIDTH)), loc="left", fontsize=11)
+    axes.set_xlabel("step")
+    axes.set_ylabel("GiB on one device")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    _save(figure, path)
+
+
+class Line(NamedTuple):
+    """The measurements of one device in one process: (step, bytes), and horizontal lines: bytes, style, name."""
+
+    device: str
+    what: str
+    points: Sequence[tuple[int, int]]
+    limits: Sequence[tuple[int, str, str]]
+
+
+def _figure(path: str | os.PathLike[str], width: float, height: float) -> Any:
+    file = Path(path)
+    if file.suffix not in (".svg", ".png"):
+        raise UnknownOptionError(f"a picture is .svg or .png, not {file.suffix or file.name!r}")
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnknownOptionError("a picture needs matplotlib: pip install 'telepathy-lint[plot]'") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    (FigureCanvasSVG if file.suffix == ".svg" else FigureCanvasAgg)(figure)
+    return figure
+
+
+def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+    from matplotlib import rc_context
+
+    file = Path(path)
     # No date and no random names, so that the same plan gives the same file.
     with rc_context({"svg.hashsalt": "telepathy"}):
         try:

@@ -9,13 +9,15 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.blocks import Block, block, divided, norm_saved, norm_working, repeats_keys
+from telepathy_runtime.memory.blocks import Block, block, divided, norm_saved, norm_working
+from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
 COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
@@ -64,6 +66,10 @@ class Estimate:
         """The instant with the most memory."""
         return max(self.instants, key=lambda instant: instant.total)
 
+    def noted(self, *notes: str) -> Estimate:
+        """The same estimate with these notes before its own."""
+        return replace(self, notes=(*notes, *self.notes))
+
     @property
     def peak_allocated(self) -> int:
         """Bytes alive at the peak."""
@@ -75,12 +81,10 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
     Raises UnknownOptionError for an architecture or an option whose bytes are not modelled.
     """
-    layer = block(spec, work)
-    held = states(spec, work)
-    if work.regime == "inference":
-        instants = _inference(spec, work, layer, held)
-    else:
-        instants = training(spec, work, layer, held)
+    run = _as_run(spec, work)
+    layer = block(spec, run)
+    held = states(spec, run)
+    instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
     return Estimate(
         models=(spec.id,),
         workloads=(work,),
@@ -91,15 +95,23 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     )
 
 
+def _as_run(spec: ModelSpec, work: Workload) -> Workload:
+    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa."""
+    run = work.as_run()
+    how = FAMILIES.get(form(spec))
+    return run.but(attn="eager") if how is not None and not how.sdpa and run.attn == "sdpa" else run
+
+
 def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:
     """The instants of one step after the first: forward, loss, backward, optimizer."""
     e, tokens, layers = element_size(work.dtype), work.tokens, spec.layers
-    logits = logits_bytes(work, spec.vocab, spec.hidden)
+    logits = logits_bytes(work, spec.vocab, spec.hidden, spec.logit_softcap)
     kept = logits.held
     cached = work.use_cache and work.keep_outputs and not work.checkpointing
-    cache = divided(spec, work).kv_bytes(work.batch, work.seq_len, work.dtype) if cached else 0
+    cache = _first_cache(divided(spec, work), work) if cached else 0
     final_norm = norm_saved(spec, work)
-    row = e * tokens * spec.hidden
+    mixed = autocast(work)
+    row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
     # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer.
@@ -110,19 +122,24 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     stored = (
         on_device * layer.stored_input
         if work.checkpointing
-        else on_device * layer.saved - layer.unsaved_first * (on_device == layers)
+        else (layer.every if on_device == layers else on_device * layer.saved)
+        - layer.unsaved_first * (on_device == layers)
     )
     activations = stored + final_norm + hidden + given + layer.mask * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
-    head = spec.embedding_params * e * full
+    head = spec.embedding_params * (4 if mixed else e) * full
+    # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
+    head_copy = e * spec.embedding_params * mixed
+    copies = layers * layer.copies * (full or not work.checkpointing) + head_copy
+    left = 0 if work.checkpointing else layers * layer.copies
     beside = held.root + held.bucket
     tables = head * (not work.opt_in_backward)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
     at_work = beside + layer.working + held.unpacked + int(each * e * spec.hidden * spec.intermediate)
-    recomputed = layer.saved if work.checkpointing else 0
-    one_layer = hidden + layer.saved + (layer.stored_input if work.checkpointing else 0)
+    recomputed = layer.again if work.checkpointing else 0
+    one_layer = hidden + (layer.again + layer.stored_input if work.checkpointing else layer.saved)
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
         # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
         # the backward.
@@ -132,7 +149,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     else:
         # Gradients of all layers but the first: while all its saved tensors are alive, its gradients do not
         # exist yet.
-        later = held.gradients - full * e * spec.layer_params - head * (not spec.tied)
+        later = held.gradients - full * (4 if mixed else e) * (
+            spec.layer_params + spec.learned_positions * spec.hidden
+        )
+        later -= head * (not spec.tied)
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
     ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
@@ -141,27 +161,27 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + row * (not full),
+            kv_cache=cache, transient=beside + copies + row * (not full),
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
-            transient=beside,
+            transient=beside + left + head_copy,
         ),
         Instant(
             "head, backward", **base, gradients=before + head, activations=activations, logits=kept + logits.gradient,
-            transient=beside + max(row, int(each * head)),
+            transient=beside + left + 2 * head_copy + max(row, int(each * head)),
         ),
         Instant(
             "final norm, backward", **base, gradients=max(before, tables), logits=kept, activations=activations,
-            transient=beside + norm_working(spec, work),
+            transient=beside + left + norm_working(spec, work),
         ),
         Instant(
             "last layer, backward", **base, gradients=max(before, tables), logits=kept,
-            activations=activations - final_norm + recomputed, transient=at_work + 2 * held.unit,
+            activations=activations - final_norm + recomputed, transient=at_work + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
-            gradients=max(later, before), transient=at_work + held.unit,
+            gradients=max(later, before), transient=at_work + held.unit + layer.copies,
         ),
         Instant(
             "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,
@@ -184,7 +204,7 @@ def _extra_hidden(spec: ModelSpec, work: Workload) -> int:
 def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:
     e, tokens = element_size(work.dtype), work.tokens
     local = divided(spec, work)
-    cache = local.kv_bytes(work.batch, work.seq_len, work.dtype) if work.use_cache else 0
+    cache = _first_cache(local, work) if work.use_cache else 0
     row = e * tokens * spec.hidden
     hidden = row * work.hidden_states
     rows = work.batch if work.logits == "last" else tokens
@@ -192,6 +212,8 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     beside = held.root
     # Before 4.46, the model creates float32 logits itself.
     element = e if work.version >= (4, 46) else e + 4
+    # A scale or a softcap makes a second tensor of them.
+    element += e * bool(family(spec).logit_steps or spec.logit_softcap)
     # The working memory of a layer includes the embeddings and its input; the logits include the last hidden
     # state.
     instants = [
@@ -210,7 +232,9 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
         # `generate` copies logits to float32 while the copy of the last token is still alive. A layer's keys
         # grow by concatenation, with old and new in memory.
         grown = cache // (2 * spec.layers)
-        repeated = 2 * e * work.batch * total * (local.query_dim - local.kv_dim) * repeats_keys(work)
+        repeated = (
+            2 * e * work.batch * total * (local.query_dim - local.kv_dim) * repeats_keys(work, has_mask(work))
+        )
         name, logits = "last generated token", (e + 8) * work.batch * spec.vocab
         instants += [
             Instant(f"{name}, logits", held.weights, logits=logits, kv_cache=cache, transient=beside),
@@ -222,6 +246,11 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     return tuple(instants)
 
 
+def _first_cache(spec: ModelSpec, work: Workload) -> int:
+    """Bytes of the cache after the first forward: a layer with a window keeps a view of all keys until the next token."""
+    return replace(spec, sliding_layers=0).kv_bytes(work.batch, work.seq_len, work.dtype)
+
+
 def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
     """A note that a float32 checkpoint is planned in 16 bits, which requires loading with `dtype`."""
     if spec.dtype != "float32" or work.held_dtype == "float32":
@@ -231,6 +260,12 @@ def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
 
 def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
     notes = dtype_note(spec, work)
+    if _as_run(spec, work).attn != work.attn:
+        notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
+    if spec.architecture in VISION:
+        notes.append(
+            "text alone: an image counts as its tokens; what the vision tower keeps, if it is trained, is not counted"
+        )
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from telepathy_runtime.memory.chart import Line
 from telepathy_runtime.memory.units import gib
 
 BAD = ("under", "over")
@@ -109,6 +110,30 @@ def compare(path: str | os.PathLike[str]) -> Comparison:
             )
         )
     return Comparison(tuple(rows), tuple(dict.fromkeys(findings)))
+
+
+def lines(path: str | os.PathLike[str]) -> list[Line]:
+    """The measured peak of each step, by process and device, for a chart: with the plan, if there is one, and the capacity.
+
+    Raises LogError if no step was measured; otherwise as `read`.
+    """
+    points: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    limits: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
+    for record in read(path):
+        size = record.get("max_allocated")
+        what = "peak allocated"
+        if size is None:
+            size, what = record.get("rss"), "resident"
+        if record["event"] != "after_step" or size is None:
+            continue
+        key = (f"rank {record['rank']} {record['device']}" if record.get("rank") else record["device"], what)
+        points.setdefault(key, []).append((record["step"], size))
+        planned, total = record.get("estimate"), record.get("total_bytes")
+        limits[key] = [(planned["bytes"], "--", "planned")] if planned else []
+        limits[key] += [(total, "-", "capacity")] if total and total < 3 * size else []
+    if not points:
+        raise LogError(f"{path}: no step was measured, so there is nothing to draw")
+    return [Line(device, what, found, limits[device, what]) for (device, what), found in points.items()]
 
 
 def _oom_text(record: dict[str, Any]) -> str:

@@ -17,12 +17,13 @@ class Logits(NamedTuple):
     gradient: int  # of the logits, which the head's backward reads
 
 
-def logits_bytes(work: Workload, vocab: int, hidden: int = 0) -> Logits:
+def logits_bytes(work: Workload, vocab: int, hidden: int = 0, softcap: bool = False) -> Logits:
     """The logits of a job; each byte is counted once.
 
     The loss computes in float32: a copy, the log-softmax, then two gradients of that size. A fused kernel
     keeps only the copy and overwrites it with the gradient. A linear loss never has all logits: it computes a
-    chunk, and already in the forward the gradient of the hidden states; the chunk size is Liger's.
+    chunk, and already in the forward the gradient of the hidden states; the chunk size is Liger's. A softcap keeps
+    the tanh of the logits.
     """
     e, size = element_size(work.dtype), work.tokens * vocab
     if work.loss == "linear":
@@ -36,9 +37,12 @@ def logits_bytes(work: Workload, vocab: int, hidden: int = 0) -> Logits:
     copy = 0 if work.version < (4, 46) else 4 * size
     # Before 4.50 the loss also copies the shifted logits.
     shift = 4 * size if work.version < (4, 50) and work.batch > 1 else 0
+    capped = e * size * softcap
     if work.loss == "fused":
-        return Logits(held, own * size + copy + shift, held + 4 * size + (shift or e * size), e * size)
-    return Logits(held, own * size + copy + shift + 4 * size, held + 12 * size, e * size)
+        return Logits(
+            held, own * size + copy + shift + capped, held + 4 * size + (shift or e * size) + capped, e * size
+        )
+    return Logits(held, own * size + copy + shift + capped + 4 * size, held + 12 * size + capped, e * size)
 
 
 def _power_of_two(number: int) -> int:

@@ -39,9 +39,11 @@ from telepathy_runtime.memory.findings import (
     training_findings,
     verdict,
 )
+from telepathy_runtime.memory.live import Live
 from telepathy_runtime.memory.oom import parse_oom
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import UnknownOptionError
 
 SCHEMA = 1
 STEPS_BEFORE_VERDICT = 2
@@ -56,14 +58,19 @@ class Monitor:
         *,
         estimate: Estimate | None = None,
         history: int = 0,
+        live: bool = False,
     ) -> None:
-        """`estimate` is compared with measured peaks; `history` is the number of events kept for an OOM dump."""
+        """`estimate` is compared with measured peaks; `history` is the number of events kept for an OOM dump.
+
+        `live` shows the last step on one line of the terminal, which each step rewrites; elsewhere it shows nothing.
+        """
         self.records: list[dict[str, Any]] = []
         self._path = Path(path) if path is not None else None
         self._estimate = estimate
         self._steps = 0
         self._models: dict[str, dict[str, Any]] = {}
         self._last: dict[str, int] = {}
+        self._live = Live() if live else None
         self._sampler = Sampler()
         self._sampler.start()
         self._history = history
@@ -109,6 +116,9 @@ class Monitor:
     def stepped(self) -> None:
         """Count an optimizer step that is not measured with `step`."""
         self._steps += 1
+        if self._live is not None:
+            planned = self._estimate.peak_allocated if self._estimate is not None else None
+            self._live.show(self._steps, self._measure(), planned)
 
     def after_step(self, model: Any = None, *optimizers: Any) -> list[dict[str, Any]]:
         """Record all devices after a step; `step` calls this itself."""
@@ -133,16 +143,34 @@ class Monitor:
         """Record an out-of-memory error with the sizes in its message, and dump the allocator's history."""
         extra: dict[str, Any] = {"oom": parse_oom(str(error))}
         if self._history and self._path is not None:
-            import torch
-
-            dump = self._path.with_suffix(f".{os.getpid()}.pickle")
-            torch.cuda.memory._dump_snapshot(str(dump))
-            extra["snapshot"] = dump.name
+            extra["snapshot"] = self.snapshot().name
         return self._record("oom", None, extra=extra)
+
+    def snapshot(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write a snapshot of CUDA's allocator for PyTorch's memory viewer; returns its path (default: beside the log).
+
+        It contains the live blocks; the events that led to them, and their places in the code, only with `history`.
+        Raises UnknownOptionError without a CUDA device, or if neither a path nor a log is given.
+        """
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UnknownOptionError("a snapshot needs a CUDA device: other allocators keep none")
+        if path is None and self._path is None:
+            raise UnknownOptionError("a snapshot needs a path, because the monitor writes no log")
+        target = Path(path) if path is not None else self._beside()
+        torch.cuda.memory._dump_snapshot(str(target))
+        return target
+
+    def _beside(self) -> Path:
+        assert self._path is not None
+        return self._path.with_suffix(f".{os.getpid()}.pickle")
 
     def end(self) -> list[dict[str, Any]]:
         """Record all devices one last time."""
         self._sampler.stop()
+        if self._live is not None:
+            self._live.close()
         return self._record("end", None)
 
     def _measure(self) -> list[Measured]:

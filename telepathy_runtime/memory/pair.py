@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime.memory.blocks import block
+from telepathy_runtime.memory.blocks import block, norm_saved
 from telepathy_runtime.memory.estimate import Estimate, Instant
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
@@ -104,8 +104,8 @@ def estimate_pair(
 
     row = e * write.tokens * target.hidden
     kept, forward, backward, _ = logits_bytes(job, target.vocab)
-    saved = target.layers * (layer.stored_input if write.checkpointing else layer.saved)
-    final = 4 * write.tokens * target.hidden + 4 * write.tokens + (0 if target_frozen else 2 * row)
+    saved = target.layers * layer.stored_input if write.checkpointing else layer.every
+    final = norm_saved(target, job)
     joined = 0 if write.checkpointing else row
     activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e)
     cached = target.kv_bytes(write.batch, write.seq_len, write.dtype) if write.use_cache else 0

@@ -100,3 +100,40 @@ def search(
         else:
             fails = middle
     return Fit(fits, card, budget, at(fits) if fits else None, at(fails))
+
+
+def search_few(
+    at: Callable[[int], Estimate],
+    *,
+    device: str | Gpu = DEFAULT_GPU,
+    reserve: float = RESERVE,
+    limit: int = MOST,
+) -> Fit:
+    """The same as `search` with few calls of `at`, for estimates that take seconds: it follows the line through two points.
+
+    Memory is the maximum of lines in the batch, so that the line through two points that fit leads close to the largest.
+    """
+    card = device if isinstance(device, Gpu) else gpu(device)
+    budget = card.budget(reserve)
+    seen: dict[int, Estimate] = {}
+    fits, fails = 0, limit + 1
+    while fails - fits > 1:
+        number = _next_number({n: each.peak_allocated for n, each in seen.items()}, fits, fails, budget)
+        seen[number] = at(number)
+        if seen[number].peak_allocated <= budget:
+            fits = number
+        else:
+            fails = number
+    above = seen[fails] if fails in seen else at(fails)
+    return Fit(fits, card, budget, seen.get(fits), above, limited=fails > limit)
+
+
+def _next_number(peaks: dict[int, int], fits: int, fails: int, budget: int) -> int:
+    """The number to try next: where the line through the nearest two points meets the budget, between the bounds."""
+    if fits == 0:
+        return min(1, fails - 1) if not peaks else max(fails // 2, 1)
+    below = max((n for n in peaks if n < fits), default=0)
+    left, right = (fits, fails) if fails in peaks else (below, fits)
+    slope = (peaks[right] - peaks[left]) / (right - left) if left else 0
+    guess = fits + int((budget - peaks[fits]) / slope) if slope > 0 else 4 * fits
+    return min(max(guess, fits + 1), fails - 1)

@@ -10,18 +10,21 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import torch
 
-from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class
 from telepathy_runtime.memory.optimizers import BNB, PAGED
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
+LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
+"""Architectures whose transformers config can be made from a ModelSpec."""
 TRACED_FROM = (4, 57)
 """The oldest transformers whose steps the tests trace."""
 
@@ -32,6 +35,7 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     Raises UnknownOptionError for options that one process cannot reproduce (sharding) and for encoder-decoder
     models, TraceError if the model's code reads tensor values.
     """
+    asked, work = work, work.as_run()
     if work.mixed_precision:
         raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
@@ -51,16 +55,19 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         from transformers import AutoConfig
 
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
-    if getattr(config, "is_encoder_decoder", False):
-        raise UnknownOptionError("encoder-decoder models have two lengths; trace your own step")
-    notes = ["traced, not estimated"]
+    two = lengths_note(config, work.seq_len)
+    if two and (work.regime not in ("full", "inference") or work.new_tokens):
+        raise UnknownOptionError(
+            f"{config.model_type} is traced in the regimes full and inference; trace your own step"
+        )
+    notes = ["traced, not estimated", *([two] if two else [])]
     attn = attention_for(config, work.attn)
     if attn != work.attn:
         notes.append(f"{config.model_type} has no {work.attn} in transformers; traced with attn='{attn}'")
         work = work.but(attn=attn)
     seen = traced(config, work)
     peak = Instant(f"traced: {seen.peak_at}", weights=seen.built, transient=seen.peak_allocated - seen.built)
-    return Estimate((name,), (work,), seen.built, seen.end, (peak,), tuple(notes))
+    return Estimate((name,), (asked.but(attn=work.attn),), seen.built, seen.end, (peak,), tuple(notes))
 
 
 def traced(config: Any, work: Workload) -> Trace:
@@ -87,9 +94,7 @@ def traced(config: Any, work: Workload) -> Trace:
 
 def attention_for(config: Any, attn: str) -> str:
     """The implementation that transformers uses: eager attention for a model without sdpa, whatever is requested."""
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    model = model_class(config)
     return "eager" if attn == "sdpa" and not getattr(model, "_supports_sdpa", True) else attn
 
 
@@ -102,13 +107,13 @@ def hub_config(spec: ModelSpec) -> Any:
         raise UnknownOptionError(f"{spec.id}: only language models in 16 or 32 bits are traced")
     from transformers import AutoConfig
 
-    if spec.architecture not in ARCHITECTURES:
+    if spec.architecture not in LLAMA_LIKE:
         try:
             listed = dict(registry.listed_config(spec.id))
         except registry.UnknownModelError:
             raise UnknownOptionError(
                 f"{spec.architecture}: give the folder of its config.json to trace it; "
-                f"from dimensions alone only {', '.join(ARCHITECTURES)} are built"
+                f"from dimensions alone only {', '.join(LLAMA_LIKE)} are built"
             ) from None
         return AutoConfig.for_model(listed.pop("model_type"), **listed)
 
@@ -164,8 +169,11 @@ def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer
     params = [parameter for _, parameter in named]
     foreach = work.opt_impl == "foreach"
     if work.optimizer == "adamw":
-        fused = work.opt_impl == "fused"
-        return [OnlyStates(params) if fused else torch.optim.AdamW(params, foreach=foreach)]
+        if work.opt_impl != "fused":
+            return [torch.optim.AdamW(params, foreach=foreach)]
+        # The fused kernel has no version for the meta device.
+        meta = params[0].device.type == "meta"
+        return [OnlyStates(params) if meta else torch.optim.AdamW(params, fused=True)]
     if work.optimizer == "muon":
         inside = [p for name, p in named if p.dim() == 2 and ".layers." in name]
         kept = {id(p) for p in inside}
@@ -184,21 +192,26 @@ def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer
     return [torch.optim.SGD(params, lr=0.1, momentum=momentum, foreach=foreach)]
 
 
-def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
-    """Return a function that builds the model and returns one step of `work`, for `trace`."""
+def build_step(
+    config: Any, work: Workload, on_model: Callable[[Any], None] | None = None
+) -> Callable[[], Callable[[], object]]:
+    """Return a function that builds the model and returns one step of `work`, for `trace` or a real device.
+
+    `on_model` is called with the model as soon as it is built.
+    """
 
     def build() -> Callable[[], object]:
-        from transformers import AutoModelForCausalLM
-
         dtype = getattr(torch, work.dtype)
-        model = AutoModelForCausalLM.from_config(config, **_dtype(dtype), attn_implementation=work.attn)
+        model = model_class(config)._from_config(config, **_dtype(dtype), attn_implementation=work.attn)
+        if on_model is not None:
+            on_model(model)
         shape = (work.batch, work.seq_len)
-        ids = torch.zeros(shape, dtype=torch.long)
-        mask = torch.ones(shape, dtype=torch.long)
+        given = inputs_of(config, *shape, dtype, labels=work.trains)
         if work.regime == "inference":
             model.eval()
-            return lambda: _infer(model, ids, mask, work)
+            return lambda: _infer(model, given, work)
         model.train()
+        cache = _cache(model, work)
         if work.regime == "frozen_grad":
             model.requires_grad_(False)
         if work.regime == "lora":
@@ -215,18 +228,12 @@ def build_step(config: Any, work: Workload) -> Callable[[], Callable[[], object]
         def step() -> None:
             nonlocal outputs, inputs
             for _ in range(work.grad_accum):
+                inputs = dict(given)
                 if work.regime == "frozen_grad":
-                    soft = torch.zeros(*shape, config.hidden_size, dtype=dtype)
-                    inputs = {"inputs_embeds": soft.requires_grad_(True)}
-                else:
-                    inputs = {"input_ids": ids}
-                outputs = model(
-                    **inputs,
-                    attention_mask=mask,
-                    labels=ids,
-                    use_cache=work.use_cache,
-                    output_hidden_states=work.hidden_states,
-                )
+                    del inputs["input_ids"]
+                    soft = torch.zeros(*shape, hidden_of(config), dtype=dtype)
+                    inputs["inputs_embeds"] = soft.requires_grad_(True)
+                outputs = model(**inputs, **cache, output_hidden_states=work.hidden_states)
                 loss = outputs.loss
                 if not work.keep_outputs:
                     outputs = None
@@ -266,24 +273,26 @@ def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
     return {"dtype" if _version() >= (4, 56) else "torch_dtype": dtype}
 
 
-def _infer(model: Any, ids: torch.Tensor, mask: torch.Tensor, work: Workload) -> None:
+def _cache(model: Any, work: Workload) -> dict[str, bool]:
+    """The argument about the cache, for a model that has one."""
+    return {"use_cache": work.use_cache} if "use_cache" in signature(model.forward).parameters else {}
+
+
+def _infer(model: Any, given: dict[str, Any], work: Workload) -> None:
     """Run the prefill, and decoding steps with growing length if tokens are generated."""
     last = {"logits_to_keep": 1} if work.logits == "last" else {}
     with torch.no_grad():
-        outputs = model(
-            input_ids=ids,
-            attention_mask=mask,
-            use_cache=work.use_cache,
-            output_hidden_states=work.hidden_states,
-            **last,
-        )
-        cache = outputs.past_key_values
+        outputs = model(**given, **_cache(model, work), output_hidden_states=work.hidden_states, **last)
+        cache = getattr(outputs, "past_key_values", None)
         for done in range(1, work.new_tokens):
             scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)  # `generate` keeps the same copy
             del outputs
             longer = torch.ones(work.batch, work.seq_len + done, dtype=torch.long)
             outputs = model(
-                input_ids=ids[:, :1], attention_mask=longer, past_key_values=cache, use_cache=True
+                input_ids=given["input_ids"][:, :1],
+                attention_mask=longer,
+                past_key_values=cache,
+                use_cache=True,
             )
         if work.new_tokens:
             scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)

@@ -140,6 +140,26 @@ def _meta_attention() -> Iterator[None]:
 
 
 @contextmanager
+def _meta_dropout() -> Iterator[None]:
+    """Replace dropout on meta tensors by CUDA's kernel, which keeps a mask of one byte an element, not a tensor of noise."""
+    functional = torch.nn.functional
+    shipped = functional.dropout
+
+    def dropout(
+        input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> torch.Tensor:
+        if input.device.type != "meta" or not training or not 0 < p < 1 or inplace:
+            return shipped(input, p, training, inplace)
+        return torch.native_dropout(input, p, True)[0]
+
+    functional.dropout = dropout  # type: ignore[assignment, unused-ignore]
+    try:
+        yield
+    finally:
+        functional.dropout = shipped
+
+
+@contextmanager
 def _autocast() -> Iterator[None]:
     """Allow transformers 4 to turn autocast off on the meta device, which does not support it; refuse to turn it on.
 
@@ -201,7 +221,7 @@ def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: 
     counter = Counter()
     peaks: list[int] = []
     try:
-        with torch.device("meta"), _masks(padded), _meta_attention(), _autocast(), counter:
+        with torch.device("meta"), _masks(padded), _meta_attention(), _meta_dropout(), _autocast(), counter:
             step = build()
             built = counter.current
             counter.reset_peak()

@@ -46,6 +46,9 @@ class Workload:
     mixed_precision: bool = False  # float32 weights, gradients and states; the forward pass runs in `dtype`
     attn: str = "sdpa"
     padded: bool = False  # attention_mask has a zero: transformers then builds a 4-D mask
+    packed: bool = (
+        False  # sequences of seq_len tokens joined to one row of the batch's length, without padding
+    )
     checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
     quantized: str = (
         "none"  # bitsandbytes' storage of the layers' matrices: QLoRA is regime "lora" with "nf4_double"
@@ -104,6 +107,8 @@ class Workload:
             )
         if self.checkpointing and self.regime == "inference":
             raise UnknownOptionError("checkpointing needs a training regime")
+        if self.packed and (self.padded or not self.trains):
+            raise UnknownOptionError("packed needs a training regime, and leaves no padding: padded=False")
         if self.padded and self.attn == "flash_attention_2":
             raise UnknownOptionError(
                 "padded=True with flash_attention_2 is not modelled: unpadded tokens are not known beforehand"
@@ -134,6 +139,16 @@ class Workload:
             raise UnknownOptionError(
                 f"transformers={self.transformers!r} is not a version such as 5.23.0"
             ) from None
+
+    def as_run(self) -> Workload:
+        """The job as the model sees it: a packed batch is one row, whose mask keeps its sequences apart.
+
+        Flash attention gets the sequences' bounds instead of a mask.
+        """
+        if not self.packed:
+            return self
+        masked = self.attn == "sdpa"
+        return self.but(packed=False, batch=1, seq_len=self.tokens, padded=masked)
 
     def but(self, **changes: Any) -> Workload:
         """The same job with other settings."""

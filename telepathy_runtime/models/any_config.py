@@ -26,6 +26,9 @@ _NAMES = {
     ),
     "sliding_window": ("sliding_window",),
     "encoder_layers": ("encoder_layers",),
+    "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
+    "experts_per_token": ("num_experts_per_tok",),
+    "shared_width": ("shared_expert_intermediate_size",),
 }
 #: Values of `layer_types` for layers that cache the whole sequence or a window.
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -41,14 +44,89 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     text = _text(config)
     found = {field: _count(text, names) for field, names in _NAMES.items()}
     window = found.pop("sliding_window")
+    if text.get("decoder_sparse_step", 1) != 1 or text.get("mlp_only_layers"):
+        found["experts"] = 0  # only some layers have experts, which no dimension here says
+    if found["experts"]:
+        found["intermediate"] = _count(text, ("moe_intermediate_size",)) or found["intermediate"]
     heads = found["heads"]
     found["kv_heads"] = found["kv_heads"] or (1 if text.get("multi_query") else heads)
     found["head_dim"] = found["head_dim"] or (found["hidden"] // heads if heads else 0)
-    fields: dict[str, Any] = found | {"tied": bool(config.get("tie_word_embeddings", False))}
+    kind = str(text.get("model_type") or config.get("model_type"))
+    tied = config.get("tie_word_embeddings")
+    fields: dict[str, Any] = found | {"tied": kind in _TIED if tied is None else bool(tied)}
+    if text is not config:
+        fields["text"] = kind
     if text.get("kv_lora_rank"):  # latent attention: transformers caches the keys and values it projects to
         fields["head_dim"] = _count(text, ("qk_nope_head_dim",)) + _count(text, ("qk_rope_head_dim",))
         fields["value_dim"] = _count(text, ("v_head_dim",))
-    return fields | _cache(config, text, window, found["layers"])
+    fields["gated_mlp"] = text.get("model_type") not in _PLAIN_MLP
+    return fields | settings(config) | _cache(config, text, window, found["layers"])
+
+
+#: Architectures whose head is the embedding if the config does not say otherwise.
+_TIED = (
+    *("gemma", "gemma2", "gemma3_text", "smollm3", "cohere", "cohere2", "starcoder2", "bloom", "gpt_bigcode"),
+    *(
+        "falcon",
+        "bert",
+        "roberta",
+        "xlm-roberta",
+        "distilbert",
+        "electra",
+        "mpnet",
+        "whisper",
+        "bart",
+        "mbart",
+        "pegasus",
+    ),
+)
+#: Architectures whose feed-forward block has no gate.
+_PLAIN_MLP = (
+    "starcoder2",
+    "gpt_bigcode",
+    "bloom",
+    "falcon",
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+    "electra",
+    "mpnet",
+)
+#: Settings of a config that decide what a layer keeps for its backward, and their names, the most common first.
+_RATES = {
+    "dropout": ("resid_pdrop", "residual_dropout", "hidden_dropout", "dropout"),
+    "embedding_dropout": ("embd_pdrop", "embedding_dropout"),
+    "attention_dropout": ("attn_pdrop", "attention_dropout"),
+    "attention_softcap": ("attn_logit_softcapping",),
+    "logit_softcap": ("final_logit_softcapping",),
+}
+_ACTIVATION = ("hidden_activation", "activation_function", "hidden_act", "activation")
+#: The defaults of transformers' config classes that are not none.
+_GPT2 = {"activation": "gelu_new", "dropout": 0.1, "embedding_dropout": 0.1, "attention_dropout": 0.1}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "gpt2": _GPT2,
+    "gpt_bigcode": _GPT2 | {"activation": "gelu_pytorch_tanh"},
+    "gptj": {"activation": "gelu_new"},
+    "phi": {"activation": "gelu_new"},
+    "opt": {"activation": "relu", "dropout": 0.1},
+    "gemma2": {"attention_softcap": 50.0, "logit_softcap": 30.0},
+}
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a ModelSpec that do not change its size, but what its layers keep for the backward pass."""
+    text = _text(config)
+    defaults = _DEFAULTS.get(str(text.get("model_type")), {})
+    found: dict[str, Any] = {
+        "activation": next(
+            (str(text[name]) for name in _ACTIVATION if text.get(name)), defaults.get("activation", "silu")
+        )
+    }
+    for field, names in _RATES.items():
+        given = next((text[name] for name in names if name in text), defaults.get(field, 0))
+        found[field] = bool(given)
+    return found
 
 
 def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:

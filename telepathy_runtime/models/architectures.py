@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from telepathy_runtime.models.any_config import dimensions, settings
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
 Config = Mapping[str, Any]
@@ -19,6 +20,12 @@ Fields = dict[str, Any]
 
 #: Keys for the number of experts. transformers silently builds a dense model from such a config.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+
+
+#: Suffixes of the class names of models with a language model's head.
+_LANGUAGE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForMaskedLM", "ForPreTraining")
+#: Architectures that read text and images, and generate text.
+VISION = ("llava", "qwen2_5_vl", "gemma3")
 
 
 class ConfigError(ValueError):
@@ -47,6 +54,7 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
     rows = _head_rows(config)
     if rows is not None:
         fields |= {"head_rows": rows, "head_bias": False}
+    fields |= settings(config)
     return ModelSpec(id=model_id, architecture=name, dtype=dtype_of(config), **fields)
 
 
@@ -55,15 +63,17 @@ def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int =
 
     Raises UnknownOptionError for a dtype that is not modelled.
     """
-    from telepathy_runtime.models.any_config import dimensions
-
+    fields = dimensions(config)
+    name = next(iter(config.get("architectures") or ()), "")
+    if name and not name.endswith(_LANGUAGE):
+        fields["head_rows"] = 0
     return ModelSpec(
         id=model_id,
         architecture=str(config.get("model_type")),
         dtype=dtype_of(config),
         counted=params,
         stored_bytes=stored_bytes,
-        **dimensions(config),
+        **fields,
     )
 
 

@@ -63,6 +63,17 @@ class ModelSpec:
     relative_buckets: int = 0
     sliding_window: int = 0
     sliding_layers: int = 0
+    # Settings that decide what a layer keeps for its backward.
+    activation: str = "silu"
+    dropout: bool = False  # of the outputs of attention and feed-forward block, in training
+    embedding_dropout: bool = False
+    attention_dropout: bool = False
+    attention_softcap: bool = False
+    logit_softcap: bool = False
+    experts: int = 0  # in each layer, instead of one feed-forward block
+    experts_per_token: int = 0
+    shared_width: int = 0  # of an expert that reads every token
+    text: str = ""  # `model_type` of the text part of a model with several parts; all dimensions are its
     # Values without a formula: counted in the model that transformers builds, or in a checkpoint's headers.
     counted: int = 0  # all parameters, tied ones once
     stored_bytes: int = 0  # of quantised weights, which keep their stored form in any dtype
@@ -98,6 +109,9 @@ class ModelSpec:
         """Parameters of one feed-forward block."""
         wide = 2 if self.gated_mlp else 1
         weights = (wide + 1) * self.hidden * self.intermediate
+        if self.experts:
+            shared = (wide + 1) * self.hidden * self.shared_width
+            return self.experts * (weights + self.hidden) + shared
         return weights + self.mlp_bias * (wide * self.intermediate + self.hidden)
 
     @property

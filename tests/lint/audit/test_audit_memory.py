@@ -277,8 +277,9 @@ def test_numbers_that_do_not_say_what_they_are_are_left_alone(tmp_path: Path, te
 def test_a_listed_model_without_a_closed_form_has_its_weights_and_no_batch(tmp_path: Path) -> None:
     found = audited(
         tmp_path,
-        train_py=HEAD + f'a = AutoModel.from_pretrained("{LLAMA}")\nb = AutoModel.from_pretrained("gpt2")',
+        train_py=HEAD
+        + f'a = AutoModel.from_pretrained("{LLAMA}")\nb = AutoModel.from_pretrained("bigscience/bloom-560m")',
     )
     (pair,) = found.together
-    assert set(pair.models) == {LLAMA, "openai-community/gpt2"}
-    assert (pair.weight_bytes, pair.batch) == (2 * (1_235_814_400 + 124_439_808), None)
+    assert set(pair.models) == {LLAMA, "bigscience/bloom-560m"}
+    assert (pair.weight_bytes, pair.batch) == (2 * (1_235_814_400 + 559_214_592), None)

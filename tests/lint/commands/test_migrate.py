@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingA
 
 tokenizer = AutoTokenizer.from_pretrained("gpt2")
 model = AutoModelForCausalLM.from_pretrained("gpt2", use_auth_token=True)
-args = TrainingArguments("out", evaluation_strategy="steps", logging_dir="logs")
+args = TrainingArguments("out", evaluation_strategy="steps", logging_dir="logs", report_to="tensorboard")
 Trainer(model=model, args=args, tokenizer=tokenizer)
 """
 FIXED = """\
@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingA
 
 tokenizer = AutoTokenizer.from_pretrained("gpt2")
 model = AutoModelForCausalLM.from_pretrained("gpt2", token=True)
-args = TrainingArguments("out", eval_strategy="steps", logging_dir="logs")
+args = TrainingArguments("out", eval_strategy="steps", logging_dir="logs", report_to="tensorboard")
 Trainer(model=model, args=args, processing_class=tokenizer)
 """
 REQUIREMENTS = "torch\ntransformers[torch]==4.46.3  # pinned\ntransformers-stream-generator==1\n"

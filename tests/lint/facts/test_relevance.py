@@ -207,6 +207,11 @@ CASES = {
     "a README, and no launcher in the project": Case(
         "TLP101", {**TRAINS, "README.md": "Our experiments.\n"}, {**TRAINS, "README.md": "We train with FSDP.\n"}
     ),
+    "a launcher that a document speaks of": Case(
+        "TLP101",
+        {**TRAINS, "README.md": "Use `python main.py`. We know of DeepSpeed and `torchrun`.\n"},
+        {**TRAINS, "README.md": "Use `python other.py`. We know of DeepSpeed and `torchrun`.\n"},
+    ),
     "settings without a launcher": Case(
         "TLP101",
         {**TRAINS, "README.md": "", "train.yaml": "deepspeed: null\n"},
@@ -235,10 +240,15 @@ CASES = {
         {**TRAINS, "run.sh": "python main.py\n"},
         {**TRAINS, "run.sh": "python main.py\ntorchrun $SCRIPT\n"},
     ),
-    "several processes in another module": Case(
+    "several processes in another script": Case(
         "TLP101",
-        {**TRAINS, "run.sh": "python main.py\n", "other.py": "Accelerator()\n"},
         {**TRAINS, "README.md": "", "other.py": "Accelerator()\n"},
+        {**TRAINS, "README.md": "", "other.py": "from main import model\nAccelerator()\n"},
+    ),
+    "several processes in an imported module": Case(
+        "TLP101",
+        {**file(f"import tools\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
+        {**file(f"import other\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
     ),
     "several processes in the script itself": Case(
         "TLP101",
@@ -346,6 +356,9 @@ CASES = {
         "TLP108",
         file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, torch_dtype=torch.bfloat16)\n"),
         file(WITH_PIPELINES + "pipe = pipeline('text-generation', model=model, torch_dtype=torch.float16)\n"),
+    ),
+    "attention weights that the script gets": Case(
+        "TLP108", file(f"{OLD}, output_attentions=True)\n"), file(f"{OLD}, output_attentions=True, attn_implementation='sdpa')\n")
     ),
     "a tokenizer's device map": Case(
         "TLP108", file(f"{OLD_TOKENIZER}, device_map='auto')\n"), file(f"{OLD_TOKENIZER}, load_in_8bit=True)\n")

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,28 +68,27 @@ def later() -> str:
     return done.stdout.strip()
 
 
-def run(folder: Path, four: bool) -> dict[str, Any]:
+def run(folder: Path, four: bool, programs: Sequence[str] = PROGRAMS) -> dict[str, Any]:
     """What every program of a folder leaves."""
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, *PROGRAMS],
+        [sys.executable, "-c", _RUN, *programs],
         cwd=folder,
         env=environment(four),
         capture_output=True,
         text=True,
     )
     lines = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert len(lines) == len(PROGRAMS), done.stderr[-2000:]
+    assert len(lines) == len(programs), done.stderr[-2000:]
     assert {version.partition(".")[0] == "4" for _, version, _ in lines} == {four}
     return {name: found for name, _, found in lines}
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The programs as they are, and migrated, with the checkpoints that they load beside them."""
+def made(base: Path, programs: Path, *options: str) -> tuple[Path, Path]:
+    """Folders with the programs as they are, and migrated, with the checkpoints that they load beside them."""
     if later().startswith("4."):
         pytest.skip("needs transformers 5")
-    before = tmp_path_factory.mktemp("programs") / "before"
-    shutil.copytree(FOLDER, before)
+    before = base / "before"
+    shutil.copytree(programs, before)
     # Transformers 5 reads what 4 writes, and not the other way round.
     subprocess.run(
         [sys.executable, "-c", _BUILD, str(before)],
@@ -99,8 +99,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     )
     after = before.with_name("after")
     shutil.copytree(before, after)
-    cli.run(["migrate", "--fix", "--to", "5.2" if later() < "5.15" else later(), str(after)])
+    cli.run(["migrate", "--fix", "--to", "5.2" if later() < "5.15" else later(), *options, str(after)])
     return before, after
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return made(tmp_path_factory.mktemp("programs"), FOLDER)
 
 
 @pytest.fixture(scope="module")

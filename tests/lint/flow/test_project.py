@@ -56,7 +56,8 @@ def found(folder: Path, code: str, name: str = "run.py", settings: Settings | No
     path.parent.mkdir(exist_ok=True)
     path.write_text(code)
     source = Source(str(path), path.read_bytes())
-    violations = engine.lint(source, RULES, settings or Settings(strict=True), project=Modules())
+    settings = (settings or Settings())._replace(strict=True)
+    violations = engine.lint(source, RULES, settings, project=Modules())
     return {f"{each.site.span.line}:{each.code}": each.message for each in violations if each.site}
 
 
@@ -351,7 +352,7 @@ def test_what_was_forgotten_is_read_again(project: Path) -> None:
         read.clear()
         modules = Modules(reading, most_kept)
         said = [
-            [each.message for each in engine.lint(source, RULES, Settings(), project=modules)]
+            [each.message for each in engine.lint(source, RULES, Settings(strict=True), project=modules)]
             for source in [Source(str(path), path.read_bytes()) for _ in range(2)]
         ]
         assert said[0] == said[1] != []

@@ -3,7 +3,7 @@
 `fixtures/rules/<code>/bad_*.py` holds code that the rule reports, `good_*.py` code on which it is silent. In a bad file the
 expectation stands beside the line, `# TLP101: 8`, with the 1-based column at which the finding points, once for each
 finding; such comments are taken out before anything looks at the file. `bad_x.fixed.py` is the text after fixing only this
-rule, unsafe fixes included. `pytest --bless` writes both. A first line `# target-transformers: 5.0` says what the project allows. Files are read strictly, by the letter of the rule;
+rule, unsafe fixes included. `pytest --bless` writes both. A first line `# target-transformers: 5.0` says what the project allows, and `# target-trl: 1.16` its lowest trl. Files are read strictly, by the letter of the rule;
 a line `# not strict` asks for the default, which leaves out what the file shows not to matter.
 """
 
@@ -27,6 +27,7 @@ from telepathy_lint.settings import FixStyle, Settings, UnusedModel
 from telepathy_lint.source.text import Source
 
 _TARGET = re.compile(r"\A# target-transformers: (\S+)")
+_TRL = re.compile(r"^# target-trl: (\S+)", re.MULTILINE)
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures" / "rules"
 _EXPECTED = re.compile(r"[ \t]+#[ ]((?:TLP\d{3}: \d+)(?:, TLP\d{3}: \d+)*)(?=\r?$)", re.MULTILINE)
 
@@ -75,7 +76,9 @@ def with_expectations(text: str, found: list[Place]) -> str:
 def settings(where: Source, style: FixStyle = "loader") -> Settings:
     target = _TARGET.search(where.text)
     strict = "# not strict\n" not in where.text
-    return Settings(target[1] if target else None, style, strict=strict, unused_models=unused_in(where.text))
+    found = Settings(target[1] if target else None, style, strict=strict, unused_models=unused_in(where.text))
+    trl = _TRL.search(where.text)
+    return found._replace(target_trl=trl[1]) if trl is not None else found
 
 
 @cache

@@ -101,7 +101,7 @@ CODE: dict[str, tuple[str, Outcome]] = {
     "a thousand terms": (f"x = {' + '.join(['1'] * 1000)}\nm = {CALL}\n", "fixed"),
     "five hundred elifs": ("if 1: pass\n" + "elif 2: pass\n" * 500 + f"m = {CALL}\n", "fixed"),
     "five hundred calls in a chain": (f"m = {CALL}{'.eval()' * 500}\n", "fixed"),
-    "five thousand strings in the call": (CALL.replace('"gpt2"', '"g" ' * 5000) + "\n", "reported"),
+    "five thousand strings in the call": (CALL.replace('"gpt2"', '"g" ' * 5000) + "\n", "fixed"),
     "five thousand parentheses": (f"{CALL}\nx = {'(' * 5000}{')' * 5000}\n", "refused"),
     "sixty parentheses in the call": (
         CALL.replace('"gpt2"', "(" * 60 + '"gpt2"' + ")" * 60) + "\n",

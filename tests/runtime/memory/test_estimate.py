@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime.memory.blocks import ARCHITECTURES
 from telepathy_runtime.memory.estimate import COMPONENTS, estimate
 from telepathy_runtime.memory.gpus import gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import max_batch
 from telepathy_runtime.memory.workload import LORA_TARGETS, Workload
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -317,19 +316,26 @@ def test_an_option_that_is_not_modelled_is_an_error(change: dict[str, Any], mess
 
 
 def test_an_architecture_without_a_closed_form_is_an_error() -> None:
-    gemma = dataclasses.replace(registry.get(LLAMA_1B), architecture="gemma2")
-    with pytest.raises(
-        UnknownOptionError, match=f"gemma2 have no closed form; known: {', '.join(ARCHITECTURES)}"
-    ):
-        estimate(gemma, Workload())
-    sliding = dataclasses.replace(registry.get(MISTRAL_7B), sliding_window=4096, sliding_layers=32)
-    below = Workload(seq_len=4095)
-    whole = dataclasses.replace(sliding, sliding_layers=0)
-    assert estimate(sliding, below).instants == estimate(whole, below).instants
-    with pytest.raises(UnknownOptionError, match="at or beyond its sliding window of 4096"):
-        estimate(sliding, Workload(seq_len=4096))
-    with pytest.raises(UnknownOptionError, match="float32 weights have no closed form"):
+    bloom = dataclasses.replace(registry.get(LLAMA_1B), architecture="bloom")
+    with pytest.raises(NotModelledError, match="activations of bloom have no closed form"):
+        estimate(bloom, Workload())
+    whole = registry.get(MISTRAL_7B)
+    with pytest.raises(NotModelledError, match="float32 weights have no closed form"):
         estimate(whole, Workload(dtype="float32"))
+    with pytest.raises(NotModelledError, match="quantised experts"):
+        estimate(registry.get("openai/gpt-oss-20b"), Workload())
+
+
+def test_below_its_window_a_model_is_as_without_one() -> None:
+    whole = registry.get(MISTRAL_7B)
+    sliding = dataclasses.replace(whole, sliding_window=4096, sliding_layers=32)
+    assert (
+        estimate(sliding, Workload(seq_len=4095)).instants == estimate(whole, Workload(seq_len=4095)).instants
+    )
+    at = Workload(seq_len=4096, regime="full")
+    assert estimate(sliding, at).peak.activations > estimate(whole, at).peak.activations
+    flash = at.but(attn="flash_attention_2")
+    assert estimate(sliding, flash).peak.activations == estimate(whole, flash).peak.activations
 
 
 def test_a_pair_refuses_what_it_does_not_model() -> None:

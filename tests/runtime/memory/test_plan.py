@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from benchmarks import memory_review as review
@@ -17,6 +19,8 @@ from telepathy_runtime.memory import (
     max_batch_pair,
     max_tokens,
 )
+from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.plan import search_few
 from telepathy_runtime.memory.units import GIB, gib, parse
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import UnknownOptionError
@@ -150,3 +154,32 @@ def test_text_as_bytes() -> None:
     assert parse("20.00 MiB") == 20 * 2**20
     with pytest.raises(ValueError, match="binary unit"):
         parse("5 GB")
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"regime": "full"}, {"regime": "full", "seq_len": 300}, {"attn": "eager"}], ids=str
+)
+@pytest.mark.parametrize("device", ["RTX-4090", "A100-40GB", "H200"])
+def test_a_search_with_few_estimates_finds_the_same(how: dict[str, Any], device: str) -> None:
+    spec = registry.get("meta-llama/Llama-3.2-1B")
+    work, asked = Workload(**how), []
+
+    def at(batch: int) -> Estimate:
+        asked.append(batch)
+        return estimate(spec, work.but(batch=batch))
+
+    few = search_few(at, device=device)
+    whole = max_batch(spec, work, device=device)
+    assert (few.batch, few.above.peak_allocated) == (whole.batch, whole.above.peak_allocated)
+    assert few.at is not None and whole.at is not None
+    assert few.at.peak_allocated == whole.at.peak_allocated
+    assert len(asked) <= 9 and len(set(asked)) == len(asked)
+
+
+def test_a_search_with_few_estimates_at_its_ends() -> None:
+    spec = registry.get("meta-llama/Llama-3.2-1B")
+    none = search_few(lambda n: estimate(spec, Workload(regime="full", batch=n)), device="T4", limit=8)
+    some = search_few(lambda n: estimate(spec, Workload(batch=n)), device="H200", limit=3)
+    expected = max_batch(spec, Workload(regime="full"), device="T4")
+    assert (none.batch, none.at is None) == (expected.batch, expected.at is None)
+    assert (some.batch, some.limited) == (3, True)

@@ -91,3 +91,53 @@ def test_a_users_own_step_raises_its_own_errors() -> None:
     with pytest.raises(KeyError, match="mine"):
         trace(fails)
     assert callable(build_step(config_of("llama"), Workload()))
+
+
+#: Kinds of models that the fallback traces, with their dimensions, and what its notes say.
+KINDS: dict[str, tuple[dict[str, Any], str]] = {
+    "bert": ({"num_key_value_heads": None}, ""),
+    "t5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "encoder and decoder read 64 tokens each"),
+    "whisper": (
+        {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4},
+        "the encoder reads a whole recording, the decoder 64 tokens",
+    ),
+    "bloom": ({"n_layer": 2, "n_head": 4}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", KINDS)
+def test_a_model_without_a_closed_form_is_traced_by_itself(model_type: str, tmp_path: Any) -> None:
+    from telepathy_runtime.memory.fallback import estimate_or_trace
+    from telepathy_runtime.models.lookup import from_config
+
+    settings, said = KINDS[model_type]
+    config = config_of(model_type, **settings)
+    config.save_pretrained(tmp_path)
+    spec, work = from_config(tmp_path), Workload(regime="full", seq_len=64)
+    result = estimate_or_trace(spec, work, tmp_path)
+    assert result.whole and result.peak.name.startswith("traced: ")
+    assert (
+        f"activations of {model_type} have no closed form: transformers' own step was traced"
+        in result.notes[0]
+    )
+    assert not said or said in result.notes
+    assert result.peak_allocated > 4 * 2 * spec.params
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"architectures": ["LlamaForSequenceClassification"]}, {"dtype": "float32"}],
+    ids=["head", "float32"],
+)
+def test_what_would_be_traced_as_something_else_is_a_lower_bound(
+    change: dict[str, Any], tmp_path: Any
+) -> None:
+    from telepathy_runtime.memory.fallback import estimate_or_trace
+    from telepathy_runtime.models.lookup import from_config
+
+    config = config_of("llama")
+    config.architectures = change.get("architectures", ["LlamaForCausalLM"])
+    config.save_pretrained(tmp_path)
+    work = Workload(regime="full", seq_len=64, dtype=change.get("dtype", "bfloat16"))
+    result = estimate_or_trace(from_config(tmp_path), work, tmp_path)
+    assert result.whole is ("dtype" in change)  # float32 weights are traced as such

@@ -1,0 +1,65 @@
+"""The model class that transformers has for a config, and the inputs of one step of it, for the tracer.
+
+A model with vision is given text alone. An encoder-decoder reads as many tokens in its encoder as in its decoder; a speech
+model reads a whole recording of its length.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+#: Auto classes, the first that knows a config is taken.
+_CLASSES = ("CausalLM", "MaskedLM", "Seq2SeqLM", "SpeechSeq2Seq", "ImageTextToText")
+
+
+def model_class(config: Any) -> Any:
+    """The class with a language model's head for a config. Raises ValueError if transformers has none."""
+    import transformers
+
+    # An encoder's class for causal models exists, but only for its use as a decoder.
+    encoder = not getattr(config, "is_decoder", True) and not getattr(config, "is_encoder_decoder", False)
+    if getattr(config, "is_encoder_decoder", False):
+        names: tuple[str, ...] = _CLASSES[2:]
+    else:
+        names = ("MaskedLM", *_CLASSES) if encoder else _CLASSES
+    for name in names:
+        found = getattr(transformers, f"AutoModelFor{name}", None)
+        model = found._model_mapping.get(type(config), None) if found is not None else None
+        if model is not None:
+            return model[0] if isinstance(model, (list, tuple)) else model
+    raise ValueError(f"transformers has no language model for {config.model_type}")
+
+
+def hidden_of(config: Any) -> int:
+    """The width of the embeddings of a model's text part."""
+    size: int = config.get_text_config(decoder=True).hidden_size
+    return size
+
+
+def inputs_of(config: Any, batch: int, length: int, dtype: torch.dtype, *, labels: bool) -> dict[str, Any]:
+    """The inputs of a forward pass; with `labels`, those of a step of training."""
+    ids = torch.zeros((batch, length), dtype=torch.long)
+    target = {"labels": ids} if labels else {}
+    if not getattr(config, "is_encoder_decoder", False):
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **target}
+    for name in ("decoder_start_token_id", "pad_token_id"):
+        if getattr(config, name, None) is None:
+            setattr(config, name, 0)  # only the value is missing, which no tensor has here
+    if not labels:
+        target = {"decoder_input_ids": ids}
+    bins = getattr(config, "num_mel_bins", 0)
+    if bins:
+        frames = 2 * config.max_source_positions
+        return {"input_features": torch.zeros(batch, bins, frames, dtype=dtype), **target}
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **target}
+
+
+def lengths_note(config: Any, length: int) -> str:
+    """What the lengths of a model with two stand for; empty for others."""
+    if not getattr(config, "is_encoder_decoder", False):
+        return ""
+    if getattr(config, "num_mel_bins", 0):
+        return f"the encoder reads a whole recording, the decoder {length} tokens"
+    return f"encoder and decoder read {length} tokens each"

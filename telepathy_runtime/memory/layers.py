@@ -1,0 +1,287 @@
+"""What one decoder layer of each model family keeps for its backward pass: a table of facts, and the sums over them.
+
+T = batch * seq_len tokens, e = bytes per element, h hidden, i intermediate, q and kv the widths of all query and all key
+heads, a heads. Derived from transformers' modelling code and compared with meta-device traces
+(`benchmarks/memory_families.py`). An architecture without a row here has no closed form.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
+from telepathy_runtime.models.architectures import VISION
+from telepathy_runtime.models.spec import ModelSpec, element_size
+
+
+class Family(NamedTuple):
+    """How the layers of an architecture differ from Llama's."""
+
+    norm: str = "rms"  # rms; rms32: the scale is applied in float32; layer: torch's kernel; cohere: LayerNorm in steps
+    before: int = 2  # norms whose output a matrix reads
+    after: int = 0  # norms of a block's output, which is added to the stream
+    parallel: bool = False  # attention and MLP read the layer's input, so all norms have one input
+    head_norms: str = ""  # norms of queries and keys: "head" each head, "whole" all heads together
+    fused_qkv: bool = False  # one matrix; values are a view of its whole output
+    rotary: bool = True
+    joined: bool = (
+        False  # rotated and other parts are joined, after which attention's output is copied for o_proj
+    )
+    tables: tuple[int, float] = (
+        0,
+        0.0,
+    )  # sines and cosines that a layer makes, and the share of a head they are for
+    float_scores: bool = False  # eager attention converts queries and keys to float32
+    half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
+    sdpa: bool = True  # False: transformers runs it with eager attention instead
+    fused_gate: bool = False  # gate and up are one matrix
+    held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
+    experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
+    logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
+
+
+FAMILIES = {
+    "llama": Family(),
+    "mistral": Family(),
+    "qwen2": Family(),
+    "qwen3": Family(head_norms="head"),
+    "qwen2_5_vl": Family(),
+    "qwen2_5_vl_text": Family(),
+    "smollm3": Family(),
+    "granite": Family(logit_steps=1),
+    "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole"),
+    "olmo3": Family("rms32", held=-1, before=0, after=2, head_norms="whole"),
+    "gemma": Family("rms32"),
+    "gemma2": Family("rms32", after=2, sdpa=False),
+    "gemma3_text": Family("rms32", after=2, head_norms="head"),
+    "phi3": Family(fused_gate=True, fused_qkv=True, joined=True),
+    "glm": Family(fused_gate=True, joined=True, tables=(2, 0.5)),
+    "glm4": Family(fused_gate=True, after=2, joined=True, tables=(2, 0.5)),
+    "cohere": Family("cohere", before=1, parallel=True, logit_steps=1),
+    "cohere2": Family("cohere", before=1, parallel=True, logit_steps=1),
+    "starcoder2": Family("layer"),
+    "stablelm": Family("layer", held=2, joined=True),
+    "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
+    "gptj": Family("layer", before=1, parallel=True, tables=(8, 0.25), float_scores=True),
+    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True),
+    "phi": Family("layer", before=1, parallel=True, joined=True),
+    "opt": Family("layer", rotary=False),
+    "mixtral": Family(experts="gated"),
+    "qwen2_moe": Family(experts="gated"),
+    "qwen3_moe": Family(head_norms="head", experts="gated"),
+    "olmoe": Family(head_norms="whole", experts="gated"),
+    "gpt_oss": Family("rms32", half_softmax=True, sdpa=False, experts="clamped"),
+}
+
+#: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here
+#: are one kernel, which keeps its input.
+_ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2, False), "relu": (1, True)}
+
+
+def autocast(work: Workload) -> bool:
+    """Whether the forward runs in 16 bits over float32 weights; FSDP casts its shards itself and does not need it."""
+    return work.mixed_precision and work.shard != "fsdp"
+
+
+def family(spec: ModelSpec) -> Family:
+    """The facts of a model's architecture, or of its text part. Raises KeyError if it has no closed form."""
+    return FAMILIES[form(spec)]
+
+
+def form(spec: ModelSpec) -> str:
+    """The name under which a model's layers are in the table, if they are."""
+    return spec.text if spec.text and spec.architecture in VISION else spec.architecture
+
+
+def norm_kept(spec: ModelSpec, work: Workload, feeds: bool = True) -> int:
+    """Bytes that one norm of the stream keeps; `feeds` tells whether a matrix reads its output.
+
+    A norm in PyTorch operations keeps its input in float32, and what the gradient of its scale needs. Torch's own
+    kernel, and Liger's, keep the input in its dtype. All keep the output if the matrix that reads it is trained.
+    """
+    e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
+    kind, output = family(spec).norm, feeds * full * e * row
+    if autocast(
+        work
+    ):  # the stream is float32, and so is the norm's output, of which each matrix keeps its own copy
+        return 4 * row + 4 * work.tokens + full * 4 * row
+    if kind == "layer":
+        return e * row + 8 * work.tokens + output
+    if kind == "cohere":
+        return 8 * row + 4 * work.tokens + full * 4 * row + output
+    if work.kernels != "plain":
+        return e * row + 4 * work.tokens + output
+    return 4 * row + 4 * work.tokens + full * (4 if kind == "rms32" else e) * row + output
+
+
+def norms_kept(spec: ModelSpec, work: Workload) -> int:
+    """Bytes that all norms of a layer keep."""
+    how = family(spec)
+    e, tokens, full = element_size(work.dtype), work.tokens, work.regime == "full"
+    total = how.before * norm_kept(spec, work) + how.after * norm_kept(spec, work, feeds=False)
+    if not how.before:  # the matrices of both blocks read the stream itself
+        total += 2 * full * e * tokens * spec.hidden
+    if how.norm == "layer" and how.parallel and how.before > 1:
+        total -= (how.before - 1) * e * tokens * spec.hidden
+    if autocast(work):
+        total += (3 + 1 + spec.gated_mlp) * full * e * tokens * spec.hidden
+    if how.head_norms:
+        q, kv = spec.query_dim, spec.kv_dim
+        rows = spec.heads + spec.kv_heads if how.head_norms == "head" else 2
+        total += 4 * tokens * (q + kv) + 4 * tokens * rows
+        total += full * (4 if how.norm == "rms32" else e) * tokens * (q + kv)
+    return total
+
+
+def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
+    """Bytes that attention keeps; `masked`: with a 4-D mask, for padding or a sliding window."""
+    how = family(spec)
+    e, tokens = element_size(work.dtype), work.tokens
+    q, kv = spec.query_dim, spec.kv_dim
+    cached = work.use_cache and not work.checkpointing
+    # One head is repeated as a view, of which only the products of eager attention make a copy.
+    repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
+    trained_out = work.regime == "full" or (work.regime == "lora" and "o_proj" in work.lora_targets)
+    number, share = how.tables
+    keys = 2 * e * tokens * (q if repeated else kv) + int(number * share * e * work.seq_len * spec.head_dim)
+    if repeated and cached:
+        keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
+    if how.fused_qkv and (work.attn != "eager" or work.batch == 1):
+        # The cache copies keys and values, and so does a product over several sequences. Queries that are not rotated, and values that are neither copied nor
+        # repeated, are views of the whole matrix' output.
+        if not how.rotary:
+            keys += 2 * e * tokens * kv * cached
+        elif not cached and not repeated:
+            keys += e * tokens * (q + kv)
+    pairs = work.batch * spec.heads * work.seq_len**2
+    if work.attn == "eager":
+        # The softmax, and the probabilities in the model's dtype; the output is saved only for o_proj.
+        softmax = 0 if how.half_softmax else 4
+        # Dropout keeps a mask; what it drops from is kept only as the softmax itself.
+        dropped = (1 + e * how.half_softmax) * spec.attention_dropout
+        steps = e * spec.attention_softcap
+        if how.float_scores:
+            keys += (4 - e) * tokens * (q + kv)
+        return pairs * (softmax + e + dropped + steps) + keys + (1 + trained_out) * e * tokens * q
+    mask = work.batch * work.seq_len * _up_to_8(work.seq_len) * e if masked else 0
+    copied = e * tokens * q * (how.joined and trained_out)
+    return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
+
+
+def attention_works(spec: ModelSpec, work: Workload) -> int:
+    """Bytes inside the backward of eager attention's softmax, in addition to what the layer kept at first.
+
+    There are two tensors of gradients, and those of the trained weights behind them. What the MLP and o_proj kept is
+    freed by then, and so are the probabilities, if they are not the softmax itself.
+    """
+    if work.attn != "eager":
+        return 0
+    how, e, full = family(spec), element_size(work.dtype), work.regime == "full"
+    pairs = work.batch * spec.heads * work.seq_len**2
+    gradients = 2 * e if how.half_softmax else 4 + 4 - e
+    gradients -= (1 + e * how.half_softmax) * spec.attention_dropout
+    behind = full * e * (spec.mlp_params + spec.query_dim * spec.hidden)
+    rows = e * work.tokens * ((2 - (not how.parallel)) * spec.hidden - full * spec.query_dim)
+    freed = mlp_kept(spec, work) + norm_kept(spec, work) * (how.before > 1) + dropout_kept(spec, work)
+    freed += how.after * norm_kept(spec, work, feeds=False)
+    if not how.before:
+        freed += full * e * work.tokens * spec.hidden
+    return pairs * gradients + behind + rows - freed
+
+
+def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
+    """The most bytes inside a layer's forward without gradients, with its input and output, without the cache."""
+    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
+    norm = tokens * (2 * e * h + 8 * h)
+    attention = e * tokens * (2 * h + 2 * q + 2 * kv)
+    if repeats_keys(work, masked) and kv != q:
+        attention = e * tokens * ((2 + bool(how.before)) * h + 3 * q)
+    elif not (how.joined and not how.tables[0]) and not how.fused_qkv and not how.float_scores:
+        attention -= e * tokens * (2 * kv if how.rotary else h)
+    if how.joined and not how.tables[0]:
+        attention += e * tokens * (q + 2 * kv * (kv != q))
+    if work.attn == "eager":
+        pairs = work.batch * spec.heads * work.seq_len**2
+        attention += pairs * (2 * e if how.half_softmax else 8 + e)
+        attention += (1 + (work.batch > 1)) * e * tokens * h * how.half_softmax
+    if how.head_norms:
+        norm = max(norm, tokens * (e * ((1 + (how.norm == "rms32")) * h + q + 2 * kv) + 8 * q))
+    return max(_mlp_works(spec, work), norm, attention)
+
+
+def _mlp_works(spec: ModelSpec, work: Workload) -> int:
+    """The most bytes inside the feed-forward block without gradients."""
+    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    wide, rows = e * tokens * spec.intermediate, e * tokens * spec.hidden
+    if spec.experts:
+        # The tokens sorted by expert; at the end, the outputs of the experts, weighted, and in their order.
+        many = spec.experts_per_token
+        branches = 10 if how.experts == "clamped" else 4
+        return max(branches * wide + rows, 4 * rows) * many + 4 * rows
+    kept, _ = _ACTIVATIONS.get(spec.activation, (1, False))
+    if spec.gated_mlp:
+        branches = 3 + how.fused_gate
+    else:
+        branches = max(kept, 2)
+    positions = e * work.seq_len * spec.hidden * (how.held > 0 and spec.learned_positions > 0)
+    return branches * wide + (4 + how.held) * rows + positions
+
+
+def mlp_kept(spec: ModelSpec, work: Workload) -> int:
+    """Bytes that the feed-forward block keeps."""
+    if spec.experts:
+        return _experts_kept(spec, work)
+    e, full = element_size(work.dtype), work.regime == "full"
+    wide = e * work.tokens * spec.intermediate
+    kept, output = _ACTIVATIONS.get(spec.activation, (1, False))
+    if spec.gated_mlp:
+        # Gate, its activation, and up; Liger's kernel recomputes the activation.
+        return (kept + (1 if work.kernels == "liger" else 2) + full) * wide
+    return (kept + (full and not output)) * wide
+
+
+def _experts_kept(spec: ModelSpec, work: Workload) -> int:
+    """Bytes that the experts keep in transformers' default implementation, which sorts the tokens by expert.
+
+    Each token is there once for each of its experts: gate, its activation and up, and the output, which is kept for the
+    weights of the experts.
+    """
+    e, full, tokens = element_size(work.dtype), work.regime == "full", work.tokens
+    rows = tokens * spec.experts_per_token
+    branches = 6 if family(spec).experts == "clamped" else 3
+    kept = e * rows * ((branches + full) * spec.intermediate + (1 + full) * spec.hidden)
+    shared = e * tokens * ((3 + full) * spec.shared_width + spec.hidden) if spec.shared_width else 0
+    router = 4 * tokens * spec.experts + 8 * 4 * rows
+    return kept + shared + router
+
+
+def mlp_works(spec: ModelSpec, work: Workload) -> int:
+    """Bytes inside the backward of the feed-forward block, in addition to what it kept.
+
+    The gradients of product, gate, up and the residual stream, and that of down_proj; by then, the product is freed.
+    An activation in several operations has a gradient more.
+    """
+    e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
+    kept, _ = _ACTIVATIONS.get(spec.activation, (1, False))
+    branches = 3 if spec.gated_mlp else 2 + (kept > 2)
+    return e * work.tokens * ((branches - full) * spec.intermediate + h) + full * e * h * spec.intermediate
+
+
+def dropout_kept(spec: ModelSpec, work: Workload) -> int:
+    """Bytes of the masks of the two dropouts on a layer's stream: one byte an element."""
+    return 2 * work.tokens * spec.hidden * spec.dropout
+
+
+def has_mask(work: Workload) -> bool:
+    """Whether transformers builds a 4-D mask: for a padded batch, and always for eager attention."""
+    return work.padded or work.attn == "eager"
+
+
+def repeats_keys(work: Workload, masked: bool) -> bool:
+    """Whether keys and values are copied to every query head before attention."""
+    return masked or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
+
+
+def _up_to_8(length: int) -> int:
+    return -(-length // 8) * 8
