@@ -79,7 +79,11 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     flag(choosing, "force-exclude", "skip excluded files even if they are given as arguments")
     flag(choosing, "respect-gitignore", "skip files that git ignores (default; off: --no-respect-gitignore)")
     flag(choosing, "strict", "also report findings that do not matter according to the code itself")
-    flag(choosing, "include-vendored", "also lint copies of transformers, peft and trl in the project")
+    flag(
+        choosing,
+        "include-vendored",
+        "also lint copies of transformers, peft and trl, and distributions in third_party",
+    )
     output = sub.add_argument_group("output")
     output.add_argument(
         "--output-format",

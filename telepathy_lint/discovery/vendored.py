@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from telepathy_lint.discovery.others import THIRD_PARTY
+
 #: For each library, a folder that its package contains besides `__init__.py`.
 LIBRARIES = {"transformers": "models", "peft": "tuners", "trl": "trainer"}
 #: Files in which a distribution declares its name.
@@ -19,6 +21,8 @@ class Copies:
 
     def at(self, folder: str, root: str) -> str | None:
         """The library that a folder (absolute) below `root` is a copy of, as a package or as a whole distribution.
+
+        Any distribution in a folder for the code of others, such as `third_party`, is a copy.
 
         None if it is not a copy, or if `root` is inside the library itself, because then the user wants to lint it.
         """
@@ -40,6 +44,8 @@ class Copies:
         if _holds(folder, root):
             return None
         name = os.path.basename(folder)
+        if os.path.basename(os.path.dirname(folder)) in THIRD_PARTY and _is_distribution(folder):
+            return name
         if name in LIBRARIES and _is_package(folder, name):
             return None if _holds(_distribution(folder, name), root) else name
         for library in LIBRARIES:
@@ -50,6 +56,10 @@ class Copies:
                 ):
                     return library
         return None
+
+
+def _is_distribution(folder: str) -> bool:
+    return any(os.path.isfile(os.path.join(folder, name)) for name in _DECLARING)
 
 
 def _holds(folder: str, path: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from telepathy_lint.discovery.config import Config, Configs
+from telepathy_lint.discovery.others import OF_COPIES, THIRD_PARTY
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from telepathy_lint.discovery.vendored import Copies
 
 SUFFIXES = (".py", ".ipynb")
-#: Folder names that occur in copies of libraries; only folders with one of them are examined further.
-_OF_COPIES = frozenset({"src", "transformers", "peft", "trl"})
 
 
 class Patterns:
@@ -193,7 +192,8 @@ class Discovery:
                 continue
             below: list[tuple[str, str]] = []
             here: list[tuple[Found, bool]] = []
-            may_be_copy = os.path.basename(folder) in _OF_COPIES
+            above, last = os.path.split(folder)
+            may_be_copy = last in OF_COPIES or os.path.basename(above) in THIRD_PARTY
             for entry in listed:
                 name = entry.name
                 is_folder = entry.is_dir(follow_symlinks=False)
@@ -206,7 +206,7 @@ class Discovery:
                 path = os.path.join(shown, name)
                 if is_folder:
                     below.append((path, entry.path))
-                    may_be_copy = may_be_copy or name in _OF_COPIES
+                    may_be_copy = may_be_copy or name in OF_COPIES
                 elif _is_regular(entry):
                     here.append((Found(path, folder), entry.is_symlink()))
             if may_be_copy and not config.include_vendored and (library := self._copies.at(folder, root)):

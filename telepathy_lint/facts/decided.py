@@ -17,6 +17,7 @@ from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
 from telepathy_lint.facts.generating import Generating, generating
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
 from telepathy_lint.facts.placement import is_at_work
+from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow import same_object
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.published import ids_in
@@ -118,9 +119,14 @@ def _imported(site: Site, modules: Modules) -> tuple[str, ...]:
 def _in_the_project(
     site: Site, modules: Modules, connected: tuple[str, ...]
 ) -> list[tuple[str | None, Generating]]:
-    """The places of other modules: those of importers, and those in functions and classes that another file mentions."""
+    """The places of other modules: those of importers, and those in functions and classes that get the object.
+
+    Such a function is one that this file, or a module that uses its load, mentions.
+    """
     importers = modules.importers(site.source.path)
     known = frozenset(importers[1] if importers is not None else connected)
+    reach = reach_of(site)
+    users = reach.users if reach is not None else [modules.text(path) for path in connected]
     found: list[tuple[str | None, Generating]] = []
     for path in connected:
         for each in modules.told(path, generating):
@@ -128,9 +134,7 @@ def _in_the_project(
                 each.around is not None
                 and (
                     _mentions(site.source.text, each.around)
-                    or any(
-                        _mentions(modules.text(other), each.around) for other in connected if other != path
-                    )
+                    or any(_mentions(text, each.around) for text in users if text != modules.text(path))
                 )
             ):
                 found.append((path, each))

@@ -188,11 +188,20 @@ def _chats(text: str) -> Iterator[Generating]:
 def _place(text: str, offset: int, given: str, handed: bool = False) -> Generating:
     states = re.search(_STATES, given) is not None
     spreads = handed or re.search(_SETTINGS, given) is not None
-    # A dict of settings that this file writes, or changes, states it.
-    states = states or (spreads and "do_sample" in text)
+    # A dict of settings that this file writes, or changes, states it; one that it does not write may.
+    states = states or (spreads and ("do_sample" in text or not _writes(text, given)))
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given
     greedy = re.search(_GREEDY, text if spreads else given) is not None
     return Generating(offset, states, spreads, penalty, greedy, None, False, False)
+
+
+def _writes(text: str, given: str) -> bool:
+    """Whether the file writes one of the dicts that a call spreads."""
+    names = re.findall(r"\*\*(?:[\w.]+\.)?(\w+)", given)
+    return not names or any(
+        re.search(rf"\b{name}\b\s*(?::[^=\r\n]{{1,60}})?=\s*(?:\{{|dict\()", text) is not None
+        for name in names
+    )
 
 
 def _arguments(text: str, start: int) -> str:

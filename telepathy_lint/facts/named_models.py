@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from telepathy_lint.knowledge.published import ids_in
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.knowledge.published import bare_ids_in, ids_in
 from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
 
@@ -38,11 +39,23 @@ def written_id(site: Site) -> str | None:
 def are_all(site: Site, ask: Callable[[str], bool]) -> bool:
     """Whether the file names models, and the answer is yes for all of them.
 
-    If it names none, the modules of the project that are connected with it count.
+    If it names none, the modules of the project that are connected with it count, then its settings and scripts.
     """
     ids = site.source.once(ids_in)
     modules = site.file.modules
     if not ids and modules is not None:
         found = [modules.told(path, ids_in) for path in modules.connected(site.source.path) or ()]
         ids = tuple(one for each in found for one in each)
+        project = modules.project(site.source.path) if not ids else None
+        ids = (project.once(_ids_in_settings) if project is not None else None) or ids
     return bool(ids) and all(map(ask, ids))
+
+
+def _ids_in_settings(project: Project) -> tuple[str, ...]:
+    """The ids that the settings and scripts of a project name; documents name models for comparison, too."""
+    found = [
+        bare_ids_in(data.decode("utf-8", "replace"))
+        for path, data in project.texts()
+        if path.endswith((".yaml", ".yml", ".json", ".toml", ".sh", ".slurm", ".sbatch"))
+    ]
+    return tuple(dict.fromkeys(one for each in found for one in each))

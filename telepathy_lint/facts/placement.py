@@ -62,6 +62,8 @@ def is_placed_alike(site: Site) -> bool:
         return True  # there, placement does not depend on free memory
     if any(map(_is_of_the_caller, argument.values)):
         return True
+    if any(value.is_none for value in argument.values) and site.source.once(launches):
+        return True  # the script leaves the map out in some runs, such as those under a launcher
     if is_spread(site) and site.argument("max_memory") is not None:
         return True  # the script says what each GPU may hold
     if any(map(_is_own_gpu, argument.values)) and all(

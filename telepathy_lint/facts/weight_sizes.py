@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 
 from telepathy_lint.facts import named_models
 from telepathy_lint.flow.bindings import dotted
@@ -40,33 +41,76 @@ def cost_of_float32(site: Site) -> str | None:
     return f"{float32 / 2**30:.1f} GiB instead of {size / 2**30:.1f} for {name}"
 
 
-def is_cast_to_float32(site: Site) -> bool:
-    """Whether the call's result is cast to float32 at once, so that every release gives float32."""
-    parents, node = site.context.scope.tree.parent, site.call
-    site.context.scope.tree.context_of(node)  # sets the parents
-    while isinstance(holder := parents.get(node), ast.Attribute):
-        call = parents.get(holder)
-        if not isinstance(call, ast.Call) or call.func is not holder:
-            return False
-        given = [*call.args, *(each.value for each in call.keywords)]
-        if holder.attr == "float" or (
-            holder.attr == "to" and any((dotted(each) or "").endswith("float32") for each in given)
-        ):
+def is_cast_at_once(site: Site) -> bool:
+    """Whether the call's result is cast to a dtype at once, so that every release gives the same."""
+    tree = site.context.scope.tree
+    tree.context_of(site.call)  # sets the parents
+    node: ast.AST = site.call
+    while (call := _called_on(node, tree.parent)) is not None:
+        if _casts(call):
             return True
         node = call
-    return False
+    assigned = tree.parent.get(node)
+    if not isinstance(assigned, ast.Assign) or len(assigned.targets) != 1:
+        return False
+    name = dotted(assigned.targets[0])
+    behind = _behind(assigned, tree.parent.get(assigned))
+    return name is not None and behind is not None and _casts_name(behind, name)
+
+
+def _called_on(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> ast.Call | None:
+    """The method call on the value of an expression."""
+    holder = parents.get(node)
+    call = parents.get(holder) if isinstance(holder, ast.Attribute) else None
+    return call if isinstance(call, ast.Call) and call.func is holder else None
+
+
+def _casts(call: ast.Call) -> bool:
+    assert isinstance(call.func, ast.Attribute)
+    given = [*call.args, *(each.value for each in call.keywords)]
+    return call.func.attr in ("float", "half", "bfloat16") or (
+        call.func.attr == "to"
+        and any(re.search(r"(?:float\d+|dtype)$", dotted(each) or "") is not None for each in given)
+    )
+
+
+def _behind(stmt: ast.stmt, block: ast.AST | None) -> ast.stmt | None:
+    """The statement behind another one in its block."""
+    for field in ("body", "orelse", "finalbody"):
+        within = getattr(block, field, None)
+        if isinstance(within, list) and stmt in within[:-1]:
+            found: ast.stmt = within[within.index(stmt) + 1]
+            return found
+    return None
+
+
+def _casts_name(stmt: ast.stmt, name: str) -> bool:
+    return any(
+        isinstance(each, ast.Call)
+        and isinstance(each.func, ast.Attribute)
+        and dotted(each.func.value) == name
+        and _casts(each)
+        for each in ast.walk(stmt)
+    )
+
+
+def is_own_model(site: Site) -> bool:
+    """Whether the loaded class is the project's own and derives from `PreTrainedModel`, so that its author chose the dtype."""
+    func = site.call.func
+    if not isinstance(func, ast.Attribute) or any(name.startswith("transformers.") for name in site.loaded):
+        return False
+    values = site.file.values.evaluate(func.value, site.context)
+    return bool(values) and all(
+        isinstance(value.node, ast.ClassDef)
+        and any((dotted(base) or "").endswith("PreTrainedModel") for base in value.node.bases)
+        for value in values
+    )
 
 
 def ships_bfloat16(site: Site) -> bool:
     """Whether the checkpoint is known to be in bfloat16, so that its own dtype is the one that is asked for."""
     found = _size_of(site)
     return found is not None and found[2] == "bfloat16"
-
-
-def has_few_parameters(site: Site) -> bool:
-    """Whether a model that generates is known, and so small that another implementation makes little difference."""
-    found = _size_of(site) if site.generative else None
-    return found is not None and found[0] <= _FEW
 
 
 def is_light(site: Site) -> bool:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 #: The publishers of most models, and the models that had none.
-_WRITTEN = (
-    r"(?<!load_dataset\()[\"']((?:meta-llama|Qwen|mistralai|google|google-bert|google-t5|openai|openai-community|distilbert|FacebookAI"
+_ID = (
+    r"((?:meta-llama|Qwen|mistralai|google|google-bert|google-t5|openai|openai-community|distilbert|FacebookAI"
     r"|EleutherAI|facebook|microsoft|deepseek-ai|tiiuae|bigscience|bigcode|BAAI|intfloat|thenlper|sentence-transformers|cross-encoder"
     r"|HuggingFaceTB|HuggingFaceH4|allenai|state-spaces|Snowflake|nomic-ai|jinaai|mixedbread-ai|TinyLlama|unsloth|NousResearch|lmsys"
     r"|codellama|Salesforce|stabilityai|01-ai|THUDM|zai-org|ibm-granite|CohereForAI|CohereLabs|nvidia|internlm|mosaicml|VietAI"
     r"|doc2query|cardiffnlp)/[\w.-]+"
-    r"|(?:distil)?gpt2(?:-\w+)?|(?:distil)?bert-[\w-]+|(?:distil|xlm-)?roberta-[\w-]+|(?:flan-)?t5-[\w-]+)[\"']"
+    r"|(?:distil)?gpt2(?:-\w+)?|(?:distil)?bert-[\w-]+|(?:distil|xlm-)?roberta-[\w-]+|(?:flan-)?t5-[\w-]+)"
 )
+_WRITTEN = rf"(?<!load_dataset\()[\"']{_ID}[\"']"
+#: Without quotes, as in YAML and on command lines.
+_BARE = rf"(?:^|[\s:=\"']){_ID}(?:$|[\s,\"'])"
 
 
 def hub_id(model_id: str) -> str:
@@ -26,3 +29,8 @@ def hub_id(model_id: str) -> str:
 def ids_in(text: str) -> tuple[str, ...]:
     """The ids in the string literals of a text, without those of data sets that are loaded there."""
     return tuple(dict.fromkeys(re.findall(_WRITTEN, text))) if "'" in text or '"' in text else ()
+
+
+def bare_ids_in(text: str) -> tuple[str, ...]:
+    """The ids in settings or a command, where they may stand without quotes."""
+    return tuple(dict.fromkeys(re.findall(_BARE, text)))

@@ -70,7 +70,7 @@ _SHIPS_PAD = r"""(?ix)^(?:[\w.-]+/)?(?:
       | (?:flan-|mt|by|long-|code|u|umt|madlad400[\w-]*)?t5[\w.-]* | flan-(?:t5|ul2)[\w.-]* | ul2[\w.-]* | t0[\w.-]*
       | (?:m|distil)?bart[\w.-]* | pegasus[\w.-]* | bigbird-pegasus[\w.-]* | led-[\w.-]*
       | m2m100[\w.-]* | nllb[\w.-]* | opus-mt[\w.-]* | blenderbot[\w.-]* | prophetnet[\w.-]*
-      | (?:distil|al|ro|deberta|camem|xlm-ro|sci|bio|tiny|mobile)?bert(?:a)?[\w.-]* | deberta[\w.-]* | electra[\w.-]*
+      | (?:distil|al|ro|deberta|camem|xlm-ro|sci|bio|tiny|mobile|pho)?bert(?:a)?[\w.-]* | deberta[\w.-]* | electra[\w.-]*
       | opt-[\w.-]+ | bloomz?(?:-[\w.-]+)? | phi-(?:3|3\.5|4)[\w.-]* | whisper[\w.-]*
     )$ | ^llava-hf/(?!llava-next-video)[\w.-]+$"""
 _CLASS_SHIPS_PAD = (

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from telepathy_lint.facts import by_hand, evidence, placement
+from telepathy_lint.facts.incidental import is_incidental
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
@@ -84,7 +85,7 @@ class HardcodedDeviceMap(Rule):
         yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not placement.is_placed_alike(site)
+        return not (placement.is_placed_alike(site) or is_incidental(site))
 
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")

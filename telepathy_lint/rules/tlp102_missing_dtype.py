@@ -3,7 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.weight_sizes import cost_of_float32, is_cast_to_float32, is_light, ships_bfloat16
+from telepathy_lint.facts.incidental import is_incidental
+from telepathy_lint.facts.weight_sizes import (
+    cost_of_float32,
+    is_cast_at_once,
+    is_light,
+    is_own_model,
+    ships_bfloat16,
+)
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
@@ -72,7 +79,9 @@ class MissingDtype(Rule):
         return not (
             relevance.is_small(site)
             or is_light(site)
-            or is_cast_to_float32(site)
+            or is_cast_at_once(site)
+            or is_own_model(site)
+            or is_incidental(site)
             or relevance.may_be_quantized(site)
             or relevance.trains_its_weights(site)
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts import attention
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
+from telepathy_lint.facts.incidental import is_incidental
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import sdpa
 from telepathy_lint.rule import Meta, Rule
@@ -67,7 +68,7 @@ class MissingAttnImplementation(Rule):
         yield site.at_call(elsewhere or _chosen(site, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not attention.is_settled(site, settings)
+        return not (is_incidental(site) or attention.is_settled(site, settings))
 
 
 def _chosen(site: Site, settings: Settings) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence
 from telepathy_lint.facts.decided import Decision, decision
+from telepathy_lint.facts.incidental import is_incidental
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import shipped_decoding
 from telepathy_lint.rule import Meta, Rule
@@ -65,7 +66,7 @@ class MissingGenerationConfig(Rule):
         yield site.at_call(_detail(site, Decision(False) if settings.strict else decision(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not decision(site).settled
+        return not (is_incidental(site) or decision(site).settled)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence, tokenizers
+from telepathy_lint.facts.incidental import is_incidental
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Rule
@@ -69,7 +70,7 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site))
+        return not (is_incidental(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

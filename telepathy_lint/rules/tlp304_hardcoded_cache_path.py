@@ -56,6 +56,15 @@ class HardcodedCachePath(Rule):
             if path is not None and not _is_guarded(site):
                 yield site.at(argument, f"{shown(path)}{origin(path, site)}")
 
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return len(site.source.once(_paths_of_one_machine)) < 2
+
+
+def _paths_of_one_machine(text: str) -> frozenset[str]:
+    """The machine-specific paths in a file's strings; one that names several is bound to its machine anyway."""
+    found = re.findall(r"[\"'](/\w[\w.-]*/[^\"'\r\n]*)", text)
+    return frozenset(path for path in found if re.match(_EVERYWHERE, path) is None)
+
 
 def _path_of_one_machine(argument: Argument) -> Value | None:
     """The first value, if all values are machine-specific paths."""

@@ -381,15 +381,23 @@ def without(
 
 def test_a_copy_of_a_library_is_left_out_and_named(here: Path) -> None:
     make(here, "a.py", "third_party/mine.py", "third_party/transformers-4.28.1/examples/run.py")
+    make(
+        here, "third_party/Bridge/src/run.py", "third_party/Bridge/pyproject.toml", "third_party/loose/run.py"
+    )
     copy(here, "third_party/transformers-4.28.1/src")
     copy(here, "lib", "peft", "tuners")
     copy(here, ".", "trl", "trainer")
     assert without(".") == (
-        ["a.py", "third_party/mine.py"],
-        {"third_party/transformers-4.28.1": "transformers", "lib/peft": "peft", "trl": "trl"},
+        ["a.py", "third_party/loose/run.py", "third_party/mine.py"],
+        {
+            "third_party/transformers-4.28.1": "transformers",
+            "third_party/Bridge": "Bridge",
+            "lib/peft": "peft",
+            "trl": "trl",
+        },
     )
     found, copies = without(".", configs=Configs({"include-vendored": True}))
-    assert (len(found), copies) == (9, {})
+    assert (len(found), copies) == (11, {})
 
 
 def test_the_repository_around_a_package_goes_with_it_where_it_is_the_librarys_own(here: Path) -> None:
