@@ -55,9 +55,9 @@ MERGE = (
 DELTA = (
     HEAD
     + "base = "
-    + load(torch_dtype="torch.float16")
+    + load(torch_dtype="torch.int8")
     + "target = "
-    + load(torch_dtype="torch.float16")
+    + load(torch_dtype="torch.int8")
     + "for name, param in target.state_dict().items():\n    param.data -= base.state_dict()[name]\ntarget.save_pretrained('delta')\n"
 )
 

@@ -344,7 +344,7 @@ def test_marimo_s_cells_get_what_other_cells_import() -> None:
     made = "@app.cell\ndef _():\n    from {} import AutoModel\n    return (AutoModel,)\n"
     head = "import marimo\napp = marimo.App()\n"
     plain = Source("nb.py", (head + made.format("transformers") + cell).encode())
-    found = engine.lint(plain, registry.select(["TLP101", "TLP104"]), Settings())
+    found = engine.lint(plain, registry.select(["TLP101", "TLP104"]), Settings(strict=True))
     assert [(each.code, each.line) for each in found] == [("TLP104", 9), ("TLP101", 9)]
     assert not any(each.fix is not None and each.fix.edits for each in found)
     for other in (head + made.format("elsewhere") + cell, head + cell):
