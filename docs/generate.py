@@ -50,7 +50,7 @@ gives the good one. Statements about transformers are tested too, on 4.57 and on
 KEYS = {
     "respect-gitignore": "skip files that git ignores",
     "strict": "also report findings that do not matter according to the code ([below](#findings-that-do-not-matter))",
-    "include-vendored": "also lint copies of transformers, peft and trl in the project (otherwise they are skipped, with a note)",
+    "include-vendored": "also lint copies of transformers, peft and trl in the project, and the distributions in folders such as `third_party` (otherwise they are skipped, with a note)",
     "fix": "apply safe fixes on every run of `check`",
     "unsafe-fixes": "include unsafe fixes: fixes that change numbers or decoding",
     "unsafe-fixes-despite": "kinds of evidence that do not block unsafe fixes ([below](#what-blocks-an-unsafe-fix))",

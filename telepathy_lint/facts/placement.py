@@ -20,8 +20,10 @@ from telepathy_lint.source.occurs import LINE_START, occurs
 #: Signs that the script may run in several processes, or is written for several GPUs.
 _LAUNCHES = (
     r"(?i)torchrun|accelerator|accelerate launch|deepspeed|fsdp|mp\.spawn|local_rank|process_index|world_size|slurm"
-    r"|torch\.distributed|Trainer\(|DataParallel"
+    r"|torch\.distributed|DataParallel"
 )
+#: Trainers run in as many processes as a launcher starts.
+_TRAINER = r"Trainer\("
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
 #: The device of the process, from accelerate or the training arguments of transformers.
@@ -139,7 +141,7 @@ def cost_under_a_launcher(site: Site, in_the_file: bool) -> str | None:
     launched = started.launched_by(site) if not in_the_file else None
     if launched is not None:
         processes = f"{launched.launcher} in {os.path.basename(launched.path)}, line {launched.line}"
-    elif site.source.once(launches):
+    elif site.source.once(_starts_or_waits_for_processes):
         processes = "a launcher"
     else:
         return None
@@ -275,9 +277,14 @@ def _places_by_hand(text: str) -> bool:
     return occurs(_BY_HAND, text)
 
 
-def launches(text: str) -> bool:
-    """Whether the file shows that several processes may run it."""
+def _starts_or_waits_for_processes(text: str) -> bool:
+    """Whether the file shows that several processes run it. A trainer is no sign, because it also runs in one."""
     return occurs(_LAUNCHES, text)
+
+
+def launches(text: str) -> bool:
+    """The same, or may run it."""
+    return occurs(rf"{_LAUNCHES}|{_TRAINER}", text)
 
 
 def is_on_the_cpu(site: Site) -> bool:

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from telepathy_lint.facts import by_hand, evidence, placement
-from telepathy_lint.facts.incidental import is_incidental
 from telepathy_lint.facts.reach import reach_of
+from telepathy_lint.facts.tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, origin, shown
@@ -31,7 +31,7 @@ class HardcodedDeviceMap(Rule):
 
     Unless strict, the rule leaves out maps that change nothing in one process, and maps in which the caller has a say. The caller has
     a say in `{"": device}` with a parameter or an option, also as one of several values. "auto" with `max_memory` says what
-    each GPU may hold. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible GPU, and in
+    each GPU may hold. A script with a launcher that leaves the map out in some runs has decided, and tests are left out. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible GPU, and in
     a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes its results
     to a file. The project also shows one process if its README, scripts or Makefile start the file with plain python, and if
     it has a README or such commands and no launcher at all. There, layouts that the script makes itself are left out as
@@ -85,7 +85,7 @@ class HardcodedDeviceMap(Rule):
         yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (placement.is_placed_alike(site) or is_incidental(site))
+        return not (placement.is_placed_alike(site) or is_of_a_test(site))
 
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.incidental import is_incidental
+from telepathy_lint.facts.tests import is_of_a_test
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
     is_cast_at_once,
@@ -28,7 +28,8 @@ class MissingDtype(Rule):
     on, checkpoints known to be in bfloat16. It also leaves out small models, of at most about 1.5 billion parameters: known ones,
     those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), classes and tasks that usually have no others (images, speech,
     classifiers and embedders of texts in a file that names no larger model), and a load whose id comes from elsewhere if all ids that the
-    file names are of such models. A model that the same statement casts to float32 is left out too.
+    file names (else, its project's code and settings) are of such models. It also leaves out models that are cast at once, models whose class the project
+    derives from `PreTrainedModel`, and tests.
 
     Bad:
 
@@ -81,7 +82,7 @@ class MissingDtype(Rule):
             or is_light(site)
             or is_cast_at_once(site)
             or is_own_model(site)
-            or is_incidental(site)
+            or is_of_a_test(site)
             or relevance.may_be_quantized(site)
             or relevance.trains_its_weights(site)
         )

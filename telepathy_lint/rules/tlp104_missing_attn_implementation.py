@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts import attention
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
-from telepathy_lint.facts.incidental import is_incidental
+from telepathy_lint.facts.tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import sdpa
 from telepathy_lint.rule import Meta, Rule
@@ -25,7 +25,7 @@ class MissingAttnImplementation(Rule):
     Unless strict, the rule reports a load if the project chooses attention elsewhere: another load of the file asks for
     FlashAttention, another module sets attention for the same model, or FlashAttention is required and no load asks for it.
     It reports a model that needs eager attention where transformers picks SDPA (Gemma 2), and a load without a dtype or
-    a quantization that has no project around it. Of these, it leaves out small models, float32, the CPU, and code that reads or
+    a quantization that has no project around it. Of these, it leaves out small models, float32, the CPU, and tests, and code that reads or
     replaces attention. Models without attention, such as Mamba, are never reported.
 
     Bad:
@@ -68,7 +68,7 @@ class MissingAttnImplementation(Rule):
         yield site.at_call(elsewhere or _chosen(site, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (is_incidental(site) or attention.is_settled(site, settings))
+        return not (is_of_a_test(site) or attention.is_settled(site, settings))
 
 
 def _chosen(site: Site, settings: Settings) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence, tokenizers
-from telepathy_lint.facts.incidental import is_incidental
+from telepathy_lint.facts.tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Rule
@@ -21,7 +21,7 @@ class UnsetPadToken(Rule):
     (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
 
     Unless strict, the rule only reports a tokenizer if something pads, or may pad, in the file or in the modules of the project that may
-    get the tokenizer (those that import the file, and what these or the file import). It leaves out tokenizers for which such a
+    get the tokenizer (those that import the file, and what these or the file import). It leaves out tests, tokenizers for which such a
     module sets a pad token, files that raise an error if there is none, encoders, and more families that ship one (DeepSeek, Yi,
     Zephyr, Granite, ...), also if the id comes from elsewhere and all ids that the file names are of such families. A file
     that is the only one of its project is reported if it shows no use of the tokenizer.
@@ -70,7 +70,7 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (is_incidental(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site))
+        return not (is_of_a_test(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

@@ -24,7 +24,8 @@ class HardcodedCachePath(Rule):
     On another machine, `cache_dir="/home/me/models"` or `os.environ["HF_HOME"] = "/scratch/me"` fails, or fills another disk
     with a second copy of every checkpoint, and it overrides the settings of that machine's user. Set `HF_HOME` in the
     environment, outside the script. Temporary folders, the fixed folders of hosted platforms and containers, and paths that
-    are chosen after a check of the machine are not reported.
+    are chosen after a check of the machine are not reported. Unless strict, the rule leaves out files with other machine-specific
+    paths.
 
     Bad:
 

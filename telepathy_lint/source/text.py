@@ -17,6 +17,7 @@ from itertools import accumulate
 
 from telepathy_lint.findings.violation import Edit, Span
 from telepathy_lint.hints import Any, TypeVar
+from telepathy_lint.source.occurs import LINE_START
 
 # PEP 263: the declaration counts only in the first two lines, and in the second only below a comment or blank line.
 _COOKIE = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
@@ -220,18 +221,36 @@ class Source:
 
     @cached_property
     def tree(self) -> ast.Module:
-        """The `ast` tree, parsed once; raises SourceError if the file is not valid."""
-        return parse(self.text)
+        """The `ast` tree, parsed once unless it is given; raises SourceError if the file is not valid."""
+        return self._parse[0]
 
     @property
     def code(self) -> str:
         """The text that `tree` was parsed from: `text` without the parts that cannot be parsed, with the same offsets."""
-        return self.text
+        given = "tree" in self.__dict__ and "_parse" not in self.__dict__
+        return self.text if given else self._parse[1]
+
+    @cached_property
+    def _parse(self) -> tuple[ast.Module, str]:
+        try:
+            return parse(self.text), self.text
+        except SourceError:
+            code = _without_magics(self.text)
+            if code == self.text:
+                raise
+            return parse(code), code
 
     @property
     def problems(self) -> tuple[SourceError, ...]:
         """Errors for the parts that cannot be parsed and were left out; only notebooks have such parts."""
         return ()
+
+
+def _without_magics(text: str) -> str:
+    """The text of a script with cells, which editors send to IPython, with its magics as comments."""
+    if "%%" not in text or re.search(rf"{LINE_START}# ?%%", text) is None:
+        return text
+    return re.sub(rf"({LINE_START}[ \t]*)[%!](?=[\w%!])", r"\1#", text)
 
 
 @contextmanager

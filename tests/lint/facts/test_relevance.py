@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+import telepathy_lint
 from telepathy_lint import engine
 from telepathy_lint.discovery.config import Configs
 from telepathy_lint.rules import select
@@ -386,7 +387,7 @@ CASES = {
     "a function of an imported module that no file uses": Case(
         "TLP105",
         file(HELPER, train="import other\nother.count(1)\n" + COMPUTES, other=ANSWERS),
-        file(HELPER, train="import more\n" + COMPUTES, more="from other import answer\n", other=ANSWERS),
+        file(HELPER, train="from other import answer\n" + COMPUTES, other=ANSWERS),
     ),
     "a notebook of the project": Case(
         "TLP105",
@@ -396,7 +397,7 @@ CASES = {
     "settings that another module writes": Case(
         "TLP105",
         file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'do_sample': False}\n"),
-        file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'top_p': 0.5}\n"),
+        file(HELPER, run="gen_kwargs = {'top_p': 0.5}\n" + GENERATES.format(", **gen_kwargs")),
     ),
     "the tokenizer's output is no setting": Case(
         "TLP105",
@@ -609,10 +610,10 @@ CASES = {
         file(FLOAT16 + "def train(model):\n    AdamW(model.parameters()).step()\n"),
         file(FLOAT16.replace("    return", "    AdamW(model.parameters()).step()\n    return")),
     ),
-    "a cast to float32 in the same statement": Case(
+    "a cast in the same statement": Case(
         "TLP102",
         file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device, torch.float32)")),
-        file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device, torch.bfloat16)")),
+        file(LOADS.replace(BFLOAT16 + ")", ").eval().to(device)")),
     ),
     "a small model as the default of a parameter": Case(
         "TLP102",
@@ -728,3 +729,70 @@ def test_evidence_silences_and_the_lack_of_it_does_not(name: str, tmp_path: Path
 @pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])
 def test_a_bare_script_gets_every_finding(rule: str, tmp_path: Path) -> None:
     assert codes(tmp_path, file(BARE), Case(rule, {}, {})) == {rule}
+
+
+# ---- loads that an owner would leave as they are
+
+
+@pytest.mark.parametrize(
+    ("code", "reported"),
+    [
+        ("m = {}\n", True),
+        ("m = {}.to(torch.bfloat16)\n", False),
+        ("m = {}.eval().half()\n", False),
+        ("m = {}\nm.to(dtype=torch.bfloat16)\n", False),
+        ("m = {}\nm.to('cuda')\n", True),
+        ("m = {}\nn = 1\nm.bfloat16()\n", True),
+        ("import pytest\n@pytest.fixture\ndef model():\n    return {}\n", False),
+        ("def test_it():\n    m = {}\n    assert m\n", False),
+        ("def test_it():\n    return {}\n", True),
+    ],
+)
+def test_a_dtype_that_makes_no_difference(code: str, reported: bool) -> None:
+    load = "AutoModelForCausalLM.from_pretrained('meta-llama/Llama-3.1-8B')"
+    found = telepathy_lint.lint(
+        "import torch\nfrom transformers import AutoModelForCausalLM\n" + code.format(load)
+    )
+    assert ("TLP102" in {each.code for each in found}) == reported
+
+
+@pytest.mark.parametrize(("base", "reported"), [("PreTrainedModel", False), ("LlamaForCausalLM", True)])
+def test_the_author_of_a_model_chose_its_dtype(base: str, reported: bool) -> None:
+    found = telepathy_lint.lint(
+        f"from transformers import {base}\nclass Coder({base}):\n    pass\nm = Coder.from_pretrained(path)\n"
+    )
+    assert ("TLP102" in {each.code for each in found}) == reported
+
+
+@pytest.mark.parametrize(
+    ("settings", "reported"),
+    [("", True), ("settings = {'do_sample': False}\n", False), ("settings = {'max_new_tokens': 9}\n", True)],
+)
+def test_settings_that_the_file_does_not_write_may_state_the_decoding(settings: str, reported: bool) -> None:
+    found = telepathy_lint.lint(
+        "from transformers import AutoModelForCausalLM\nm = AutoModelForCausalLM.from_pretrained('x')\n"
+        f"{settings}answers.append(m.generate(**ids, **{'settings' if settings else 'cfg.generate_kwargs'}))\n"
+    )
+    assert ("TLP105" in {each.code for each in found}) == (reported and bool(settings))
+
+
+def test_a_file_with_more_paths_of_its_machine_is_bound_to_it() -> None:
+    load = "from transformers import AutoModel\nm = AutoModel.from_pretrained('x', cache_dir='/ceph/me/models')\n"
+    assert "TLP304" in {each.code for each in telepathy_lint.lint(load)}
+    assert "TLP304" not in {each.code for each in telepathy_lint.lint(load + "data = '/ceph/me/data'\n")}
+
+
+@pytest.mark.parametrize(
+    ("use", "reported"),
+    [
+        ("print({})\n", False),
+        ("answers = []\nanswers.append({})\n", True),
+        ("def ask():\n    return {}\n", True),
+    ],
+)
+def test_an_answer_that_is_only_printed(use: str, reported: bool) -> None:
+    found = telepathy_lint.lint(
+        "from transformers import AutoModelForCausalLM\nm = AutoModelForCausalLM.from_pretrained('x')\nm.eval()\n"
+        + use.format("m.generate(ids)")
+    )
+    assert ("TLP105" in {each.code for each in found}) == reported
