@@ -173,7 +173,7 @@ def _pipelines(text: str) -> Iterator[Generating]:
 
 
 def _calls_of(name: str, text: str, but: int) -> Iterator[Generating]:
-    for match in re.finditer(rf"(?<!\w)(?<!def ){re.escape(name)}\(", text):
+    for match in re.finditer(rf"(?<!\w)(?<!def )(?<!transformers\.){re.escape(name)}\(", text):
         if match.start() != but:
             yield _place(text, match.start(), _arguments(text, match.end()))
 
@@ -187,7 +187,7 @@ def _chats(text: str) -> Iterator[Generating]:
 
 def _place(text: str, offset: int, given: str, handed: bool = False) -> Generating:
     states = re.search(_STATES, given) is not None
-    spreads = handed or re.search(_SETTINGS, given) is not None
+    spreads = handed or re.search(_SETTINGS, given) is not None or ("**" in given and "do_sample" in text)
     # A dict of settings that this file writes, or changes, states it; one that it does not write may.
     states = states or (spreads and ("do_sample" in text or not _writes(text, given)))
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given

@@ -49,6 +49,20 @@ _ONE_VISIBLE_GPU = r"""CUDA_VISIBLE_DEVICES["']\]\s*=\s*["']\d+["']"""
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
 
 
+def is_in_danger(site: Site) -> bool:
+    """Whether several processes may run the file, another GPU than the first is named, or nothing is known of the project."""
+    argument = site.argument("device_map")
+    if argument is None:
+        return False
+    if not started.has_a_project(site) or started.launched_by(site) is not None:
+        return True
+    if any(not _is_one_place(value) and value.data not in SPREADING_MAPS for value in argument.values):
+        return True
+    if site.source.path.endswith(".ipynb"):
+        return not _starts_no_processes(site)
+    return not argument.optional and bool(site.source.once(_starts_or_waits_for_processes))
+
+
 def is_placed_alike(site: Site) -> bool:
     """Whether another device map would make no difference, or the caller has a say in it.
 

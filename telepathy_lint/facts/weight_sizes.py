@@ -107,6 +107,17 @@ def is_own_model(site: Site) -> bool:
     )
 
 
+#: Models whose own code picks half precision if no dtype is given.
+_PICKS_A_DTYPE = r"(?i)(?:^|/)(?:qwen-(?:vl|audio|\d)|chatglm|cogvlm|internlm-xcomposer)"
+
+
+def picks_its_own_dtype(site: Site) -> bool:
+    """Whether the checkpoint's code picks the dtype, or the class only exists in transformers 5, which follows the checkpoint."""
+    remote = site.argument("trust_remote_code") is not None
+    own = remote and site.model_id is not None and re.search(_PICKS_A_DTYPE, site.model_id) is not None
+    return own or any(name.endswith("ForMultimodalLM") for name in site.loaded)
+
+
 def ships_bfloat16(site: Site) -> bool:
     """Whether the checkpoint is known to be in bfloat16, so that its own dtype is the one that is asked for."""
     found = _size_of(site)

@@ -29,7 +29,8 @@ class HardcodedDeviceMap(Rule):
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
 
-    Unless strict, the rule leaves out maps that change nothing in one process, and maps in which the caller has a say. The caller has
+    Unless strict, the rule only reports files that show or get a launcher, maps that name another GPU than the first, and files
+    of which no project shows how they are started. It leaves out maps that change nothing in one process, and maps in which the caller has a say. The caller has
     a say in `{"": device}` with a parameter or an option, also as one of several values. "auto" with `max_memory` says what
     each GPU may hold. A script with a launcher that leaves the map out in some runs has decided, and tests are left out. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible GPU, and in
     a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes its results
@@ -85,7 +86,7 @@ class HardcodedDeviceMap(Rule):
         yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (placement.is_placed_alike(site) or is_of_a_test(site))
+        return placement.is_in_danger(site) and not (placement.is_placed_alike(site) or is_of_a_test(site))
 
     def safety(self, site: Site) -> Safety:
         argument = site.argument("device_map")

@@ -9,6 +9,7 @@ from telepathy_lint.facts.weight_sizes import (
     is_cast_at_once,
     is_light,
     is_own_model,
+    picks_its_own_dtype,
     ships_bfloat16,
 )
 from telepathy_lint.findings.finding import Finding
@@ -82,6 +83,7 @@ class MissingDtype(Rule):
             or is_light(site)
             or is_cast_at_once(site)
             or is_own_model(site)
+            or picks_its_own_dtype(site)
             or is_of_a_test(site)
             or relevance.may_be_quantized(site)
             or relevance.trains_its_weights(site)

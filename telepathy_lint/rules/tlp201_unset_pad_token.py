@@ -20,7 +20,8 @@ class UnsetPadToken(Rule):
     and `model.config.pad_token_id` do not set the tokenizer's pad token. Families that are known to have a pad token
     (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
 
-    Unless strict, the rule only reports a tokenizer if something pads, or may pad, in the file or in the modules of the project that may
+    Unless strict, the rule only reports a tokenizer that is known to ship no pad token, or of which no project shows
+    the use, and only if something pads, or may pad, in the file or in the modules of the project that may
     get the tokenizer (those that import the file, and what these or the file import). It leaves out tests, tokenizers for which such a
     module sets a pad token, files that raise an error if there is none, encoders, and more families that ship one (DeepSeek, Yi,
     Zephyr, Granite, ...), also if the id comes from elsewhere and all ids that the file names are of such families. A file
@@ -70,7 +71,9 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (is_of_a_test(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site))
+        return tokenizers.may_lack_a_pad_token(site) and not (
+            is_of_a_test(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site)
+        )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

@@ -227,8 +227,12 @@ class Source:
     @property
     def code(self) -> str:
         """The text that `tree` was parsed from: `text` without the parts that cannot be parsed, with the same offsets."""
-        given = "tree" in self.__dict__ and "_parse" not in self.__dict__
-        return self.text if given else self._parse[1]
+        if "tree" in self.__dict__ and "_parse" not in self.__dict__:
+            return self.text  # the tree is given
+        try:
+            return self._parse[1]
+        except SourceError:
+            return self.text
 
     @cached_property
     def _parse(self) -> tuple[ast.Module, str]:

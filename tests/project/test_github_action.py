@@ -171,6 +171,7 @@ def test_annotations_name_the_line_and_the_step_fails(runner: Runner) -> None:
     assert not ran.uploaded
 
 
+@pytest.mark.slow
 def test_nothing_found_passes(runner: Runner) -> None:
     (runner.workspace / "src" / "load.py").write_text("print('fine')\n", encoding="utf-8")
     ran = runner.run()

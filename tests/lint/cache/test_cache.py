@@ -449,7 +449,16 @@ def test_a_changed_linter_forgets_what_an_older_one_found(here: Path) -> None:
     write("code/a.py", LOAD)
 
     def run() -> str:
-        command = [sys.executable, "-m", "telepathy_lint", "check", "code", "--output-format", "concise"]
+        command = [
+            sys.executable,
+            "-m",
+            "telepathy_lint",
+            "check",
+            "code",
+            "--strict",
+            "--output-format",
+            "concise",
+        ]
         environment = {**os.environ, "PYTHONPATH": str(here / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(command, capture_output=True, text=True, env=environment).stdout
 

@@ -206,17 +206,17 @@ CASES = {
         {**TRAINS, "Dockerfile": 'CMD ["torchrun", "main.py"]\n'},
     ),
     "a README, and no launcher in the project": Case(
-        "TLP101", {**TRAINS, "README.md": "Our experiments.\n"}, {**TRAINS, "README.md": "We train with FSDP.\n"}
+        "TLP101", {**TRAINS, "README.md": "Our experiments.\n"}, {**TRAINS, "README.md": "Run `torchrun main.py`.\n"}
     ),
     "a launcher that a document speaks of": Case(
         "TLP101",
         {**TRAINS, "README.md": "Use `python main.py`. We know of DeepSpeed and `torchrun`.\n"},
-        {**TRAINS, "README.md": "Use `python other.py`. We know of DeepSpeed and `torchrun`.\n"},
+        {**TRAINS, "README.md": "Use `torchrun main.py`. We know of DeepSpeed.\n"},
     ),
     "settings without a launcher": Case(
         "TLP101",
         {**TRAINS, "README.md": "", "train.yaml": "deepspeed: null\n"},
-        {**TRAINS, "README.md": "", "train.yaml": "deepspeed: zero3.json\n"},
+        {**TRAINS, "README.md": "", "train.yaml": "command: deepspeed main.py\n"},
     ),
     "nothing but Python files": Case(
         "TLP101", {**TRAINS, "README.md": "", "other.py": ""}, {**TRAINS, "other.py": ""}
@@ -239,17 +239,17 @@ CASES = {
     "a launcher without a script": Case(
         "TLP101",
         {**TRAINS, "run.sh": "python main.py\n"},
-        {**TRAINS, "run.sh": "python main.py\ntorchrun $SCRIPT\n"},
+        {**TRAINS, "run.sh": "python main.py\ntorchrun main.py\n"},
     ),
     "several processes in another script": Case(
         "TLP101",
         {**TRAINS, "README.md": "", "other.py": "Accelerator()\n"},
-        {**TRAINS, "README.md": "", "other.py": "from main import model\nAccelerator()\n"},
+        {**TRAINS, "README.md": "`accelerate launch other.py`", "other.py": "from main import model\nAccelerator()\n"},
     ),
     "several processes in an imported module": Case(
         "TLP101",
         {**file(f"import tools\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
-        {**file(f"import other\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
+        {**file(f"Accelerator()\n{TRAINS['main.py']}"), "README.md": ""},
     ),
     "several processes in the script itself": Case(
         "TLP101",
@@ -402,7 +402,7 @@ CASES = {
     "the tokenizer's output is no setting": Case(
         "TLP105",
         file(HELPER, run=GENERATES.format(", **settings") + "settings = {'do_sample': False}\n"),
-        file(HELPER, run=GENERATES.format(", **inputs") + "settings = {'do_sample': False}\n"),
+        file(HELPER, run=GENERATES.format(", **inputs") + "settings = {'top_p': 1}\n"),
     ),
     "a call that is commented out": Case(
         "TLP105",

@@ -179,6 +179,7 @@ def test_names() -> None:
     assert all(hasattr(transformers, name) for name in RENAMED.values())
 
 
+@pytest.mark.slow
 def test_modules() -> None:
     """In an interpreter of its own: other tests may have left stand-ins for modules in this one."""
     gone = [name for version, names in MODULES.items() if version <= VERSION for name in names.split()]

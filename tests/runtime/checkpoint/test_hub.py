@@ -127,6 +127,7 @@ def offline(online: dict[str, Any], home: Path) -> dict[str, Any]:
     return run(steps, {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"})
 
 
+@pytest.mark.slow
 def test_downloaded_and_reported(online: dict[str, Any], home: Path) -> None:
     assert f"download = 0.00 GiB into {home / 'hub'} (from HF_HOME, " in online["plan before"]["text"]
     assert online["download"] == {"class": "LlamaForCausalLM", "revision": COMMIT}

@@ -302,6 +302,7 @@ HIDE = """
 """
 
 
+@pytest.mark.slow
 def test_missing_accelerate(checkpoints: Checkpoints) -> None:
     out = in_subprocess(
         textwrap.dedent(HIDE.format(name="accelerate"))

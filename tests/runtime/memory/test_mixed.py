@@ -42,6 +42,7 @@ def step_of(config: Any, work: Workload) -> Callable[[], None]:
     return step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "checkpointing", "instant"),
     [
