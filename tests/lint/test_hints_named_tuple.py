@@ -79,7 +79,7 @@ def test_a_check_defines_none_of_typing() -> None:
         "    return made(meta, name, bases, body)\n"
         "typing.NamedTupleMeta.__new__ = seen\n"
         "from telepathy_lint.commands.cli import run\n"
-        "raise SystemExit(run(['check', '--isolated', '--no-cache', '--stdin-filename', 'a.py', '-']))\n"
+        "raise SystemExit(run(['check', '--strict', '--isolated', '--no-cache', '--stdin-filename', 'a.py', '-']))\n"
     )
     code = (
         "from transformers import AutoModel\nmodel = AutoModel.from_pretrained('gpt2', device_map='auto')\n"
