@@ -27,7 +27,7 @@ _TRAINER = r"Trainer\("
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
 #: The device of the process, from accelerate or the training arguments of transformers.
-_OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b"
+_OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b|\bcurrent_device\(\)"
 _FIRST = ("cuda", "cuda:0")
 #: What the command line, or the caller's configuration, gives.
 _OPTIONS = r"(?:\w+\.)*\w*(?:args|opts?|options|cfg|conf|config|settings|params|FLAGS)"

@@ -23,7 +23,8 @@ class DeprecatedLoadArgument(Rule):
 
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
     rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5,
-    `use_fast=True`. If it reports another argument of the call, it reports these too.
+    `use_fast=True`. If it reports another argument of the call, it reports these too. A project that cannot get transformers 5 is not told
+    of what only breaks there.
 
     Bad:
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
@@ -48,7 +48,7 @@ def find(file: File) -> Iterator[Site]:
                 yield _site("model_read", file, node, "config")
     for call, func in file.uses.method_calls(*FEATURES):
         loads = loads_of(file, func.value, tree.context_of(call), "model")
-        if loads and all(has_towers(last(symbol)) for load in loads for symbol in load.loaded):
+        if loads and all(_is(has_towers, symbol) for load in loads for symbol in load.loaded):
             yield _site("model_read", file, call, "features")
     for node in tree.visit(tree.lines_of(file.words.find("past_key_values"))):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_cache(file, node):
@@ -79,8 +79,17 @@ def _model_lacks(file: File, node: ast.Attribute, context: Context) -> bool:
     gone = MODEL_ATTRIBUTES[node.attr]
     found = loads_of(file, node.value, context, "model")
     if not gone.classes:
-        return bool(found)
-    return bool(found) and all(last(symbol) in gone.classes for site in found for symbol in site.loaded)
+        return bool(found) and all(
+            symbol.startswith("transformers.") for site in found for symbol in site.loaded
+        )
+    return bool(found) and all(
+        _is(gone.classes.__contains__, symbol) for site in found for symbol in site.loaded
+    )
+
+
+def _is(among: Callable[[str], bool], symbol: str) -> bool:
+    """Whether a class is one of transformers; a project's own one of the same name may have what that one lost."""
+    return symbol.startswith("transformers.") and among(last(symbol))
 
 
 def _is_set(file: File, node: ast.Attribute, context: Context) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 
+import telepathy_lint
 from telepathy_lint import rules as registry
 from telepathy_lint.findings.result import FileResult
 from telepathy_lint.run.lint_file import lint_file, open_source
@@ -252,3 +253,28 @@ def test_a_noqa_that_the_fix_made_useless_is_said() -> None:
     assert result.output is not None and b"noqa" not in result.output
     kept = lint_file(FilePlan("x.py", rules, Settings(), Task(fix=True, unsafe=True, unused_noqa=True)), data)
     assert kept.output is not None and b"# noqa: TLP103" in kept.output  # that rule did not run: who knows
+
+
+@pytest.mark.parametrize(("module", "reported"), [("transformers", True), ("vendored.modeling_llava", False)])
+def test_a_class_of_the_project_may_have_what_transformers_removed(module: str, reported: bool) -> None:
+    found = telepathy_lint.lint(
+        "import transformers\n"
+        f"from {module} import LlavaForConditionalGeneration\n"
+        "m = LlavaForConditionalGeneration.from_pretrained('x', device_map=pick())\nprint(m.language_model)\n",
+        settings=Settings(target_transformers="5.0"),
+        select=["TLP410"],
+    )
+    assert [each.code for each in found] == ["TLP410"] * reported
+
+
+def test_the_device_that_is_current_is_no_hard_coded_one() -> None:
+    load = "m = AutoModelForCausalLM.from_pretrained('x', device_map={'': torch.cuda.current_device()})\n"
+    code = f"import torch\nfrom transformers import AutoModelForCausalLM\n{load}torch.distributed.init_process_group()\n"
+    assert "TLP101" not in {each.code for each in telepathy_lint.lint(code)}
+
+
+@pytest.mark.parametrize(("target", "reported"), [("4.37,<5", False), (">=4.40", True), ("5.0", True)])
+def test_what_only_breaks_in_5_has_time_where_5_is_not_allowed(target: str, reported: bool) -> None:
+    code = "from transformers import AutoModel\nm = AutoModel.from_pretrained('x', load_in_4bit=True)\n"
+    found = telepathy_lint.lint(code, settings=Settings(target_transformers=target), select=["TLP107"])
+    assert [each.code for each in found] == ["TLP107"] * reported
