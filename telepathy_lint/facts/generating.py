@@ -151,7 +151,7 @@ def _handed_on(text: str) -> Iterator[Generating]:
 
 
 def _pipelines(text: str) -> Iterator[Generating]:
-    if "transformers" not in text:
+    if "transformers" not in text or "ipeline(" not in text:
         return
     for match in re.finditer(_BUILDS_A_PIPELINE, text):
         given = _arguments(text, match.end())
@@ -179,7 +179,7 @@ def _calls_of(name: str, text: str, but: int) -> Iterator[Generating]:
 
 
 def _chats(text: str) -> Iterator[Generating]:
-    for match in re.finditer(r"\w*model\.chat\(", text):
+    for match in re.finditer(r"\w*model\.chat\(", text) if "model.chat(" in text else ():
         given = _arguments(text, match.end())
         if "token" in given:
             yield _place(text, match.start(), given)

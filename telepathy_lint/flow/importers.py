@@ -30,6 +30,7 @@ class Importers:
         self._found: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, Project] = {}
         self._connected: dict[str, tuple[str, ...] | None] = {}
+        self._imports: dict[str, frozenset[str]] = {}
         self._mentioned: dict[tuple[str, bytes], bool] = {}
 
     def root_of(self, path: str) -> str | None:
@@ -78,12 +79,17 @@ class Importers:
         seen, pending = {path, *importers}, [path, *importers]
         while pending:
             asker = pending.pop()
-            for module in set(imported_by(content(asker))):
+            for module in self._imported_by(asker, content):
                 found = self._module_files.find(module, os.path.dirname(asker))
                 if found is not None and found in within and found not in seen:
                     seen.add(found)
                     pending.append(found)
         return tuple(sorted(seen - {path}))
+
+    def _imported_by(self, path: str, content: Callable[[str], bytes]) -> frozenset[str]:
+        if path not in self._imports:
+            self._imports[path] = frozenset(imported_by(content(path)))
+        return self._imports[path]
 
     def is_alone(self, path: str) -> bool:
         """Whether a file is known to be the only Python file of its project, or is in none."""
