@@ -89,7 +89,7 @@ _BATCHES = (
 )
 _SETS_A_PAD_TOKEN = r"\.pad_token(?:_id)?\s*=(?!=)|add_special_tokens\([^)]*pad_token|\bpad_token\s*=(?!=)"
 #: Code that tokenizes texts or chats.
-_TOKENIZES = r"pipeline\([^)]*tokenizer|tok(?:enizer)?\w*(?:\(|\.(?:encode|tokenize|apply_chat_template|decode|convert_tokens_to_ids)\()"
+_TOKENIZES = r"pipeline\([^)]*tokenizer|(?<!load_)tok(?:enizer)?\w*(?:\(|\.(?:encode|tokenize|apply_chat_template|decode|convert_tokens_to_ids)\()"
 
 
 def _is_prepared(site: Site) -> bool:

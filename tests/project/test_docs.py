@@ -355,11 +355,16 @@ def test_the_house_loaders_of_the_guide_run_what_fixes_write(tmp_path: Path, mod
         ("mylab/loading.py", loader.text),
         ("mylab/legacy.py", "from mylab.loading import load as fetch\n"),
         ("pyproject.toml", next(block.text for block in page if block.language == "toml")),
-        ("train.py", next(block.text for block in page if block.file == "train.py").replace("gpt2", model)),
+        (
+            "train.py",
+            next(block.text for block in page if block.file == "train.py").replace(
+                "meta-llama/Llama-3.1-8B", model
+            ),
+        ),
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    fixed = run("telepathy-lint check train.py --fix-only --unsafe-fixes", tmp_path)
+    fixed = run("telepathy-lint check train.py --strict --fix-only --unsafe-fixes", tmp_path)
     assert fixed.returncode == 0, fixed.stdout
     with (tmp_path / "train.py").open("a", encoding="utf-8") as script:
         script.write(

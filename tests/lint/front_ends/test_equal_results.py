@@ -48,10 +48,6 @@ ON = frozenset(rule.meta.code for rule in all_rules() if rule.meta.default)
 APPEARS = {
     (
         "TLP104",
-        "TLP103",
-    ): "float32 leaves only one attention implementation worth using, bfloat16 leaves a choice",
-    (
-        "TLP104",
         "TLP107",
     ): "use_flash_attention_2=False says nothing of attention, and TLP107 spoke of it before",
 }
@@ -64,6 +60,7 @@ TOGETHER = {
         "TLP109",
         "TLP102",
     ): "the loader merges the generation config that from_pretrained would have put in its place",
+    ("TLP104", "TLP102"): "by default, attention is only reported of a load that states no dtype",
     ("TLP108", "TLP101"): "the device_map that the pipeline ignores is taken out",
     ("TLP203", "TLP207"): "an argument that raises goes, and what is left states how the call decodes",
     ("TLP203", "TLP105"): "the loader's generation config says how every `generate` call decodes",
