@@ -44,7 +44,7 @@ PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "
 #: Machines on which the programs of the default suite run, and those.
 QUICK_MACHINES = ("Mac",)
 #: The machines that the slow tests run every placed program on; `-m exhaustive` runs the others.
-USUAL = ("one GPU", "four GPUs", "torchrun", "FSDP")
+USUAL = ("one GPU", "torchrun")
 #: Under ZeRO-3, transformers refuses every device map, so no such program runs before its fix.
 LAUNCHED = tuple(
     name for name, machine in MACHINES.items() if machine.launcher.distributed and machine.sharding != "zero3"
