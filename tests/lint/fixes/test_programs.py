@@ -236,8 +236,13 @@ def test_fixes_hold_on_every_machine(machine: str, once: Once) -> None:
     assert {name: broken(name, runs) for name in ran if broken(name, runs)} == {}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("machine", LAUNCHED)
+@pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(machine, marks=pytest.mark.exhaustive if index else pytest.mark.slow)
+        for index, machine in enumerate(LAUNCHED)
+    ],
+)
 def test_a_safe_fix_gives_each_process_of_an_unseen_launcher_a_gpu(machine: str, once: Once) -> None:
     """On a launched machine, programs in which no launcher is seen."""
     unaware = tuple(
