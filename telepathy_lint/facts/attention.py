@@ -7,7 +7,6 @@ import os
 import re
 from functools import partial
 
-from telepathy_lint.facts import relevance
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
 from telepathy_lint.facts.placement import is_at_work, is_on_the_cpu
 from telepathy_lint.facts.reach import reach_of
@@ -36,7 +35,7 @@ def is_settled(site: Site, settings: Settings) -> bool:
     """
     if site.argument("use_flash_attention_2", "use_flash_attn") is not None:
         return True  # the rule about outdated arguments reports the first; the second belongs to a checkpoint's code
-    if relevance.is_small(site) or is_light(site):
+    if is_light(site):
         return True  # the model is too small for a difference
     if (
         _is_in_float32(site)

@@ -19,19 +19,6 @@ from telepathy_lint.source.occurs import occurs
 
 # ---- precision
 
-#: Ids whose names show that the model is small: at most 0.4 GB in bfloat16.
-_SMALL = (
-    r"(?i)(?:^|[/_-])(?:(?:distil|tiny|mobile)?(?:bert|roberta)|distilgpt2|electra|albert|mpnet|minilm|bge|e5|gte|longformer"
-    r"|xlnet|deberta|bigbird|camembert)\b"
-    r"(?:.*[-_](?:tiny|mini|small|base|l6|l12)\b.*|.*v2$)"
-)
-#: Classes whose published checkpoints are that small, or encoder-decoders with at most 1.6 billion
-#: parameters.
-_SMALL_CLASSES = (
-    r"For(?:TokenClassification|MaskedLM|QuestionAnswering)$|\.(?:VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr"
-    r"|Bert|Roberta|XLMRoberta(?!XL)|Camembert|Electra|MPNet|ViT|DeiT|Beit|Swin|ConvNext|ResNet|Segformer"
-    r"|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Whisper|Marian|Pegasus|LED)[A-Z]\w*"
-)
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
@@ -80,13 +67,6 @@ def _optimized(use: Use, tree: Tree) -> bool:
 
 def _is_optimizer(call: ast.Call) -> bool:
     return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
-
-
-def is_small(site: Site) -> bool:
-    """Whether the id names a small encoder, or the class only has models that are small in any dtype."""
-    if all(re.search(_SMALL_CLASSES, name) for name in site.loaded):
-        return True
-    return not site.generative and site.model_id is not None and re.search(_SMALL, site.model_id) is not None
 
 
 def is_quantized(site: Site) -> bool:

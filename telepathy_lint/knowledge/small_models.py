@@ -35,11 +35,13 @@ _FAMILIES = (
 _LARGE = r"(?i)mistral|llama|qwen|gemma|vicuna|falcon|bge-en-icl|(?<!gpt2)-xx?l\b|bigG|-giant|vit-g"
 #: Classes whose published checkpoints are that small.
 _CLASSES = (
-    r"For(?:ImageClassification(?:WithTeacher)?|ObjectDetection|(?:Semantic|Instance|Universal|Image|Panoptic)Segmentation|DepthEstimation"
+    r"For(?:TokenClassification|MaskedLM|QuestionAnswering|ImageClassification(?:WithTeacher)?|ObjectDetection|(?:Semantic|Instance|Universal|Image|Panoptic)Segmentation|DepthEstimation"
     r"|AudioClassification|AudioFrameClassification|AudioXVector|CTC|VideoClassification|MaskGeneration|MaskedImageModeling"
     r"|ZeroShot(?:ImageClassification|ObjectDetection)|KeypointDetection|NextSentencePrediction|MultipleChoice)$"
     r"|(?:^|\.)(?:CLIP|Siglip2?|Dinov2|Sam|Wav2Vec2|Hubert|WavLM|EfficientNet|GroundingDino|OwlViT|Owlv2|DPT|Mask2Former|OneFormer|LayoutLM\w*?"
-    r"|Deberta(?:V2)?|Albert|XLNet|Longformer|BigBird|SpeechT5|Vits|Whisper|DPR|GPT2|OpenAIGPT|ModernBert)[A-Z]\w*"
+    r"|Deberta(?:V2)?|Albert|XLNet|Longformer|BigBird|SpeechT5|Vits|Whisper|DPR|GPT2|OpenAIGPT|ModernBert"
+    r"|VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr|Bert|Roberta|XLMRoberta(?!XL)|Camembert|Electra|MPNet|ViT|DeiT|Beit|Swin|ConvNext"
+    r"|ResNet|Segformer|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Marian|Pegasus|LED)[A-Z]\w*"
 )
 #: Pipelines whose usual models are.
 _TASKS = (

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from telepathy_lint.facts import by_hand, evidence, placement
+from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.reach import reach_of
-from telepathy_lint.facts.tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.rule import Meta, Rule, origin, shown

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.tests import is_of_a_test
+from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
     is_cast_at_once,
@@ -79,8 +79,7 @@ class MissingDtype(Rule):
         if target is not None and target >= (5, 0) and ships_bfloat16(site):
             return False
         return not (
-            relevance.is_small(site)
-            or is_light(site)
+            is_light(site)
             or is_cast_at_once(site)
             or is_own_model(site)
             or picks_its_own_dtype(site)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence
 from telepathy_lint.facts.decided import Decision, decision
-from telepathy_lint.facts.tests import is_of_a_test
+from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import shipped_decoding
 from telepathy_lint.rule import Meta, Rule

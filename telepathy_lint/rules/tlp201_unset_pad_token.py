@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence, tokenizers
-from telepathy_lint.facts.tests import is_of_a_test
+from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Rule
