@@ -118,9 +118,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
 
 
-def test_flake8_finds_what_the_command_line_finds(corpus: Path) -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_flake8_finds_what_the_command_line_finds(corpus: Path, strict: bool) -> None:
+    (corpus / "telepathy-lint.toml").write_text(f"strict = {str(strict).lower()}\n")
     ours = by_command_line()
-    assert len(ours) > 8
+    assert len(ours) > (15 if strict else 8)
     assert {path for path, *_ in ours} == {"train.py", "crlf.py", "wide.py", "silenced.py", "off.py"}
     assert by_flake8(".") == ours
     assert by_flake8("-j", "3", ".") == ours
