@@ -100,7 +100,7 @@ def _choices(project: Project) -> tuple[Choice, ...]:
     """
     found = [each for path, data in project.python() for each in _all_in(path, data)]
     for path, data in project.texts():
-        if (installed := re.search(_INSTALLED, data)) is not None:
+        if b"flash" in data.lower() and (installed := re.search(_INSTALLED, data)) is not None:
             found.append(Choice(path, _line(data, installed.start()), _INSTALLS, frozenset()))
     return tuple(found)
 
@@ -137,5 +137,5 @@ def _found_in(path: str, data: bytes) -> Iterator[Choice]:
         if named is None:
             named = frozenset(each.decode() for each in re.findall(_QUOTED, data))
         yield Choice(path, _line(data, match.start()), name, named)
-    if (imported := re.search(_IMPORTED, data)) is not None:
+    if b"flash_attn" in data and (imported := re.search(_IMPORTED, data)) is not None:
         yield Choice(path, _line(data, imported.start()), _INSTALLS, frozenset())

@@ -283,7 +283,7 @@ def _is_one_place(value: Value) -> bool:
     place = node.values[0]
     if isinstance(place, ast.Name):
         assigned = rf"\b{place.id}\s*=\s*(?:torch\.device\(\s*)?[\"']cuda(?::0)?[\"']"
-        return re.search(assigned, value.context.scope.tree.text) is not None
+        return occurs(assigned, value.context.scope.tree.text)
     return isinstance(place, ast.Constant) and place.value in (0, *_FIRST)
 
 
