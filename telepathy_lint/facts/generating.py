@@ -71,6 +71,8 @@ class Generating(NamedTuple):
     own: bool
     #: Whether a pipeline generates, which follows other settings of old checkpoints too.
     piped: bool
+    #: Whether the place only builds a pipeline that generates elsewhere.
+    built: bool = False
 
 
 def generating(text: str) -> tuple[Generating, ...]:
@@ -209,7 +211,9 @@ def _pipelines(text: str) -> Iterator[Generating]:
         calls = list(_calls_of(name[1], text, match.start())) if name is not None else []
         if built.states or not calls:
             greedy = re.search(_GREEDY, text) is not None
-            yield built._replace(states=built.states or "do_sample" in text, greedy=greedy, piped=True)
+            yield built._replace(
+                states=built.states or "do_sample" in text, greedy=greedy, piped=True, built=True
+            )
         else:
             yield from (each._replace(penalty=each.penalty or built.penalty, piped=True) for each in calls)
 

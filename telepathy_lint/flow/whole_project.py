@@ -55,6 +55,15 @@ class Project:
         answer: Answer | None = self._answers[ask]
         return answer
 
+    def mentions_beside(self, path: str, word: bytes) -> bool | None:
+        """Whether another file than this one contains a word; None if the project is too large."""
+        try:
+            return any(
+                word in data for files in (self.python, self.texts) for each, data in files() if each != path
+            )
+        except TooLargeError:
+            return None
+
     def content(self, path: str) -> bytes:
         """The content of a file; empty if it cannot be read."""
         try:
