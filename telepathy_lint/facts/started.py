@@ -11,8 +11,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import islice
 
+from telepathy_lint.facts import start_commands
 from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
@@ -34,29 +34,12 @@ _SET = (
     r"|^[ \t]*(?:deepspeed|fsdp)\w*:(?:[ \t]*(?!null|~|false|no\b|none\b|\[\]|''|\"\"|#|\s)\S|[ \t]*\r?\n[ \t]+(?!desc:|value:)\w)"
     r"|num_processes:[ \t]*(?!1(?!\d))\d|nproc_per_node|strategy:[ \t]*[\"']?(?:ddp|fsdp|deepspeed)"
 )
-#: Commands that start a script or an application as one process.
-_PLAIN = (
-    r"(?<![\w.-])(?:python[\d.]*|ipython3?|\$\{?PYTHON\}?|\$\(PYTHON\)|(?:uv|poetry|pipenv|pdm|hatch|conda)[ \t]+run"
-    r"|streamlit[ \t]+run|chainlit[ \t]+run|modal[ \t]+run|gradio|uvicorn|gunicorn)[ \t]"
-)
 _INTERACTIVE = r"\bjupyter[ \t-](?:lab|notebook|execute|nbconvert)|\bpapermill[ \t]|colab\.research\.google"
-#: What a command starts, behind its options: a module, a script, or a variable with one.
-_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
-#: Characters behind the first word of a command in which its script is looked for.
-_MOST_OF_A_COMMAND = 600
-#: Commands that are read in one part of a line.
-_MOST_COMMANDS = 20
-_VARIABLE = r"[ \t]*[\"']?\$[{(]?\w+"
 #: A command in the text of a Python file, or in the list of its parts.
 _COMMANDS = (b"python", b"sys.executable", b"streamlit run", b"uv run")
 _IN_CODE = (
     rb"\b(?:python[\d.]*|sys\.executable|streamlit run|uv run)[\"',\\ \t\[]+(?:-[uOBW]+[\"', \t]+)*"
     rb"(?:-m[\"', \t]+(?P<module>[\w.]+)|(?P<script>[\w./{}-]+\.py)\b)"
-)
-#: Modules of other packages, and scripts that install.
-_TOOLS = (
-    r"(?:pip|venv|virtualenv|pytest|unittest|build|twine|ipykernel|spacy|nltk|http|pdb|json|black|flake8|isort|mypy|coverage|ruff"
-    r"|ensurepip|sphinx|playwright|pre_commit|bitsandbytes|torch|cProfile|timeit|compileall|setup\.py)\b.*"
 )
 #: Code of a file that several processes run, or that starts them.
 _LAUNCHES_IN_CODE = (
@@ -97,6 +80,8 @@ class Starts(NamedTuple):
     launched: Mapping[str, Launched]
     #: The Python files that several processes may run, by their code.
     launching: frozenset[str]
+    #: Scripts that are given to a program that may be a launcher which is not known here; as in `launched`.
+    wrapped: Mapping[str, Launched]
     #: Whether a script or the settings name a launcher without what it starts.
     launches_others: bool
     #: Whether a document speaks of a launcher without what it starts.
@@ -128,6 +113,35 @@ def has_a_project(site: Site) -> bool:
 def launched_by(site: Site) -> Launched | None:
     """The command that starts several processes of the file, or of a module that imports it; None if there is none."""
     return site.file.remember("launched by", partial(_launched_by, site))
+
+
+def may_be_launched(site: Site) -> bool:
+    """Whether the project shows a launcher that may start the file, be it one that is not known here.
+
+    Where a launcher starts what is not in sight, only a command that starts the file as one process says otherwise.
+    """
+    return site.file.remember("may be launched", partial(_may_be_launched, site))
+
+
+def _may_be_launched(site: Site) -> bool:
+    path, modules = os.path.abspath(site.source.path), site.file.modules
+    project = modules.project(path) if modules is not None else None
+    if project is None or modules is None or path.endswith(".ipynb"):
+        return False  # nothing is known of a file alone; a notebook has one kernel
+    starts = project.once(starts_of)
+    if starts is None or launched_by(site) is not None:
+        return True
+    importers = modules.importers(path)
+    entries = (path, *importers[1]) if importers is not None else (path,)
+    if any(_names(each, entry) for each in starts.wrapped for entry in entries):
+        return True
+    names = [os.path.basename(entry).encode() for entry in entries if entry.endswith(".py")]
+    starters = [project.content(each) for each in starts.launching if each not in entries]
+    if any(name in code for name in names for code in starters):
+        return True  # code that speaks of ranks names the file: it may start it in several processes
+    if not (starts.launches_others or starts.told):
+        return False
+    return not any(_names(each, entry) for each in starts.plain for entry in entries)
 
 
 def _is_one_process(site: Site) -> bool:
@@ -191,6 +205,7 @@ def starts_of(project: Project) -> Starts:
     """
     plain: set[str] = set()
     launched: dict[str, Launched] = {}
+    wrapped: dict[str, Launched] = {}
     launching: set[str] = set()
     others = told = shown = documented = False
     for path, data in project.texts():
@@ -201,17 +216,23 @@ def starts_of(project: Project) -> Starts:
         shown = shown or re.search(_INTERACTIVE, text) is not None
         told = told or (document and re.search(_TOLD, text) is not None)
         others = others or (name.endswith(_SETTINGS) and re.search(_SET, text) is not None)
-        for line, command in _commands(text):
+        for line, command, in_code in start_commands.commands(text, document):
             found = re.search(_LAUNCHER, command)
             if found is None:
-                plain |= set(_plainly_started(command))
+                plain |= set(start_commands.plainly_started(command))
+                for script, program in start_commands.given_to_others(command) if in_code else ():
+                    wrapped.setdefault(script, Launched(path, line, program))
                 continue
-            started = _started(rest := command[found.end() : found.end() + _MOST_OF_A_COMMAND])
+            started = start_commands.script_in(
+                rest := command[found.end() : found.end() + start_commands.MOST_OF_A_COMMAND]
+            )
             options = rest if started is None else rest[: started.start()]
             if _starts_one(found[0], options, text):
-                plain |= {_written(started)} if started is not None else set()
+                plain |= {start_commands.written(started)} if started is not None else set()
             elif started is not None:
-                launched.setdefault(_written(started), Launched(path, line, " ".join(found[0].split())))
+                launched.setdefault(
+                    start_commands.written(started), Launched(path, line, " ".join(found[0].split()))
+                )
             elif document:
                 told = True
             else:
@@ -222,33 +243,15 @@ def starts_of(project: Project) -> Starts:
             launching.add(path)
             others = others or _runs_a_launcher(data)
     return Starts(
-        frozenset(plain), launched, frozenset(launching), others, told, shown or bool(plain), documented
+        frozenset(plain),
+        launched,
+        frozenset(launching),
+        wrapped,
+        others,
+        told,
+        shown or bool(plain),
+        documented,
     )
-
-
-def _commands(text: str) -> Iterator[tuple[int, str]]:
-    """The number and text of each line that may hold a command, and parts of it; lines that continue are joined."""
-    number, held = 0, ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.endswith("\\"):
-            held += f"{line[:-1]} "
-            continue
-        whole, held = held + line, ""
-        # A list of the parts of a command: CMD ["python", "app.py"]
-        whole = re.sub(r"[\"'],[ \t]*[\"']", " ", whole)
-        for part in re.split(r"`|&&|;|\|", whole):
-            if part.strip():
-                yield number, part
-    if held:
-        yield number, held
-
-
-def _started(rest: str) -> re.Match[str] | None:
-    return re.search(_STARTED, rest)
-
-
-def _written(started: re.Match[str]) -> str:
-    return str(started["module"] or started["script"])
 
 
 def _starts_one(launcher: str, options: str, text: str) -> bool:
@@ -257,18 +260,6 @@ def _starts_one(launcher: str, options: str, text: str) -> bool:
         jobs = [line for line in text.splitlines() if line.startswith("#SBATCH")]
         return not any(re.search(_TASKS, each) for each in (options, *jobs))
     return re.search(_ONE_PROCESS, options) is not None and re.search(_SEVERAL_NODES, options) is None
-
-
-def _plainly_started(command: str) -> Iterator[str]:
-    """The script or module that a command starts as one process."""
-    for found in islice(re.finditer(_PLAIN, command), _MOST_COMMANDS):
-        rest = command[found.end() - 1 : found.end() + _MOST_OF_A_COMMAND]
-        started = _started(rest)
-        if started is not None:
-            if not re.fullmatch(_TOOLS, _written(started)):
-                yield _written(started)
-        elif (variable := re.match(_VARIABLE, rest)) is not None:
-            yield variable[0].strip(" \t\"'")
 
 
 def _launches_in_code(data: bytes) -> bool:
@@ -287,7 +278,7 @@ def _plain_in_code(data: bytes) -> Iterator[str]:
         if found is None:
             continue
         written = (found["module"] or found["script"]).decode("utf-8", "replace")
-        if not re.fullmatch(_TOOLS, written):
+        if not re.fullmatch(start_commands.TOOLS, written):
             yield written
 
 

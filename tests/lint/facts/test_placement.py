@@ -1,4 +1,4 @@
-"""When the fix of `device_map="auto"` is safe: neither the file nor what imports it may run in several processes."""
+"""When the fix of `device_map="auto"` is safe: neither the file, what imports it, nor the project shows several processes."""
 
 from __future__ import annotations
 
@@ -57,3 +57,44 @@ def test_a_module_that_imports_the_load_may_be_launched(importer: str, tmp_path:
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "train.py").write_text(importer)
     assert safety(tmp_path / "helper.py", HELPER) == ("safe" if IMPORTERS[importer] else "unsafe")
+
+
+#: Other files of the project -> whether the fix of a script `train.py` is safe.
+PROJECTS: dict[str, tuple[dict[str, str], bool]] = {
+    "nothing": ({}, True),
+    "plain python": ({"README.md": "Run `python train.py`.\n"}, True),
+    "plain python behind what starts one process": (
+        {"run.sh": "CUDA_VISIBLE_DEVICES=0 nohup nice -n 10 python -u train.py --lr 1\n"}, True,
+    ),
+    "plain python in a container": ({"Makefile": "train:\n\t@docker run --gpus all image python train.py\n"}, True),
+    "a launcher": ({"README.md": "Run `torchrun train.py`.\n"}, False),
+    "a launcher of another script": ({"README.md": "Run `torchrun other.py`.\n"}, True),
+    "a launcher of a script that is not in sight": ({"run.sh": "torchrun $SCRIPT\n"}, False),
+    "the same, beside plain python": ({"run.sh": "torchrun $SCRIPT\npython train.py\n"}, True),
+    "settings of a launcher": ({"accelerate.yaml": "num_processes: 4\n"}, False),
+    "a launcher that is not known": ({"run.sh": "fleetctl -n 4 train.py\n"}, False),
+    "one in front of python": ({"run.sh": "fleetctl -n 4 python train.py\n"}, False),
+    "one in the code of a document": ({"README.md": "```sh\nfleetctl train.py\n```\n"}, False),
+    "one in a variable": ({"run.sh": "$LAUNCH train.py\n"}, False),
+    "one in the settings": ({"job.yaml": "- command: fleetctl train.py\n"}, False),
+    "a function of the shell": ({"run.sh": "in_parallel ./train.py\n"}, False),
+    "a script that gets the script": ({"run.sh": "python start.py --script train.py\n"}, False),
+    "a module that gets the script": ({"run.sh": "python -m fleet train.py\n"}, False),
+    "a module that only reads it": ({"run.sh": "python -m black train.py\n"}, True),
+    "programs that only read it": ({"run.sh": "cat train.py && if [ -f train.py ]; then cp train.py a/; fi\n"}, True),
+    "a comment": ({"run.sh": "# fleetctl train.py\n"}, True),
+    "a document that mentions it": ({"README.md": "Train with train.py.\n├── train.py\n"}, True),
+    "code that starts it in several processes": (
+        {"start.py": "for local_rank in range(4):\n    Popen([sys.executable, 'train.py'])\n"}, False,
+    ),
+    "code of ranks that does not name it": ({"start.py": "local_rank = 0\n"}, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PROJECTS)
+def test_a_project_shows_launchers_even_those_that_are_not_known(case: str, tmp_path: Path) -> None:
+    texts, safe = PROJECTS[case]
+    (tmp_path / "pyproject.toml").touch()
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    assert safety(tmp_path / "train.py", SCRIPT) == ("safe" if safe else "unsafe")

@@ -1,0 +1,113 @@
+"""Reads the commands in documents, scripts and settings: which script each starts, and by which program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+#: Commands that start a script or an application as one process.
+_PLAIN = (
+    r"(?<![\w.-])(?:python[\d.]*|ipython3?|\$\{?PYTHON\}?|\$\(PYTHON\)|(?:uv|poetry|pipenv|pdm|hatch|conda)[ \t]+run"
+    r"|streamlit[ \t]+run|chainlit[ \t]+run|modal[ \t]+run|gradio|uvicorn|gunicorn)[ \t]"
+)
+#: What a command starts, behind its options: a module, a script, or a variable with one.
+_STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
+#: Characters behind the first word of a command in which its script is looked for.
+MOST_OF_A_COMMAND = 600
+#: Commands that are read in one part of a line.
+_MOST_COMMANDS = 20
+_VARIABLE = r"[ \t]*[\"']?\$[{(]?\w+"
+#: Modules of other packages, and scripts that install.
+TOOLS = (
+    r"(?:pip|venv|virtualenv|pytest|unittest|build|twine|ipykernel|spacy|nltk|http|pdb|json|black|flake8|isort|mypy|coverage|ruff"
+    r"|ensurepip|sphinx|playwright|pre_commit|bitsandbytes|torch|cProfile|timeit|compileall|setup\.py)\b.*"
+)
+#: What stands before a command: a prompt, a key of a settings file, a variable, or a program that starts one process.
+_BEFORE = (
+    r"(?:[>@%!-]+[ \t]*|[$(](?![\w({])[ \t]*|[\w./-]+:(?=[ \t])|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)"
+    r"|(?:env|nohup|time|sudo|exec|command|then|do|else|if|while|CMD|RUN|ENTRYPOINT|nice|ionice|timeout|stdbuf|taskset|xvfb-run"
+    r"|(?:ba|z|da)?sh[ \t]+-\w*c|(?:docker|podman)[ \t]+(?:run|exec)\b.*?(?=[ \t]python)|screen|tmux|caffeinate|numactl)\b(?:[ \t]+-\S+(?:[= \t]\d\S*)?)*(?:[ \t]+\d+\w?\b)?)"
+    r"[ \t]*[\"']?"
+)
+#: Programs that are given a script and do not run it.
+_READERS = (
+    r"(?:cat|less|more|head|tail|vim?|nano|emacs|code|open|cp|mv|rm|ls|ln|cd|chmod|touch|git|diff|wc|grep|rg|sed|awk|find|curl|wget|echo"
+    r"|printf|mkdir|tar|zip|unzip|scp|rsync|tee|tree|stat|file|test|export|source|COPY|ADD|pytest|ruff|black|flake8|isort|mypy|pyright"
+    r"|pylint|autopep8|autoflake|yapf|bandit|coverage|pre-commit|jupytext|dos2unix|telepathy-lint|telepathy-runtime)\b|\["
+)
+#: Not a branch of a drawn tree, and not the first word of a sentence.
+_PROGRAM_NAME = r"(?a:(?![A-Z][a-z]*\Z)[\"'$({./~]*[A-Za-z][\w./${}()\"'+-]*)"
+_SCRIPT = r"[\w./\\${}()~-]{1,200}\.py\b"
+
+
+def commands(text: str, document: bool) -> Iterator[tuple[int, str, bool]]:
+    """The number and text of each line that may hold a command, in parts; lines that continue are joined.
+
+    The third says whether the part is surely code, as in a script, or between the backticks of a document.
+    """
+    number, held, fenced = 0, "", False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.endswith("\\"):
+            held += f"{line[:-1]} "
+            continue
+        whole, held = held + line, ""
+        if whole.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        of_code = not document or fenced or whole.startswith(("    ", "\t", "$ "))
+        # A list of the parts of a command: CMD ["python", "app.py"]
+        whole = re.sub(r"[\"'],[ \t]*[\"']", " ", whole)
+        for at, quoted in enumerate(whole.split("`")):
+            for part in re.split(r"&&|;|\|", quoted):
+                if part.strip():
+                    yield number, part, of_code or at % 2 == 1
+    if held:
+        yield number, held, not document
+
+
+def given_to_others(command: str) -> Iterator[tuple[str, str]]:
+    """The scripts in a command that a program other than Python gets, each with the program: `runner -n 4 train.py`.
+
+    A script that another script gets is among them: `python launch.py train.py`.
+    """
+    if ".py" not in command or command.lstrip().startswith(("#", "//")):
+        return
+    bare = re.sub(rf"\A[ \t]*(?:{_BEFORE}[ \t]*)*", "", command)[:MOST_OF_A_COMMAND]
+    if re.match(_READERS, bare) is not None:
+        return
+    scripts = list(islice(re.finditer(_SCRIPT, bare), _MOST_COMMANDS))
+    plain = re.match(_PLAIN, bare)
+    if plain is None:
+        scripts = [each for each in scripts if each.start() > 0]  # itself a program: ./train.py
+    elif scripts:
+        module = re.match(
+            r"(?:[ \t]*-[^m\s]\S*)*[ \t]+-m[ \t]+(\S+)", bare[plain.end() - 1 : scripts[0].start()]
+        )
+        if module is None:
+            scripts = scripts[1:]
+        elif re.fullmatch(TOOLS, module[1]):
+            return
+    program = bare.split(None, 1)[0] if scripts else ""
+    if re.fullmatch(_PROGRAM_NAME, program):
+        for each in scripts:
+            yield each[0], program
+
+
+def script_in(rest: str) -> re.Match[str] | None:
+    return re.search(_STARTED, rest)
+
+
+def written(started: re.Match[str]) -> str:
+    return str(started["module"] or started["script"])
+
+
+def plainly_started(command: str) -> Iterator[str]:
+    """The script or module that a command starts as one process."""
+    for found in islice(re.finditer(_PLAIN, command), _MOST_COMMANDS):
+        rest = command[found.end() - 1 : found.end() + MOST_OF_A_COMMAND]
+        started = script_in(rest)
+        if started is not None:
+            if not re.fullmatch(TOOLS, written(started)):
+                yield written(started)
+        elif (variable := re.match(_VARIABLE, rest)) is not None:
+            yield variable[0].strip(" \t\"'")
