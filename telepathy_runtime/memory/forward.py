@@ -37,48 +37,67 @@ def _tables(spec: ModelSpec, work: Workload) -> int:
 
 def _rows(spec: ModelSpec, work: Workload) -> int:
     """The embeddings, which the model holds, the layer's input, and the output of its norm."""
-    how = family(spec)
-    positions = spec.learned_positions > 0
-    return element_size(work.dtype) * work.tokens * spec.hidden * (2 + bool(how.before) + positions)
+    how, rows = family(spec), 0
+    if spec.learned_positions:
+        rows = work.seq_len if how.held > 0 else work.tokens  # GPT-2 looks them up once for all sequences
+    return element_size(work.dtype) * spec.hidden * ((2 + bool(how.before)) * work.tokens + rows)
 
 
 def _norm_works(spec: ModelSpec, work: Workload) -> int:
+    """The norms of the stream, the last with the output of a block, and those of the heads."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
     h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
-    if how.head_norms:
-        return tokens * (e * ((1 + (how.norm == "rms32")) * h + q + 2 * kv) + 8 * q)
-    return tokens * (2 * e * h + 8 * h)
+    float_output = e * (how.norm == "rms32")
+    rows = 4 if how.after else 2 + (not how.parallel)
+    stream = tokens * h * (8 + e * rows + float_output) * (how.norm != "layer")
+    if not how.head_norms:
+        return stream
+    # Gemma 3 projects keys and values before it norms the queries.
+    projected = 2 * kv * (float_output > 0 and how.head_norms == "head") - 2 * kv * work.use_cache
+    return max(stream, _rows(spec, work) + tokens * (e * (q + projected) + 8 * q))
 
 
 def _rotation_works(spec: ModelSpec, work: Workload) -> int:
-    """Queries in float32, the two products and their sum, before the last layer's keys and values are in the cache."""
+    """What was projected, the two products and their sum, before a layer's keys and values are in the cache."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
-    if not how.rotates_in_float or how.norm != "cohere" or spec.sliding_layers:
+    if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
         return 0
     q, kv = spec.query_dim, spec.kv_dim
-    return _rows(spec, work) + tokens * (4 * (4 * q + kv) + e * (q + 2 * kv * (not work.use_cache)))
+    parts = max(3 * q, q + 3 * kv)
+    if how.rotates_in_float:
+        # Cohere converts queries and keys; in OLMo, the sines are float32.
+        parts = 2 * parts + (2 * (q + kv) if how.norm == "cohere" else 0)
+    missing = work.use_cache * (1 + _ends_unrotated(spec))
+    return _rows(spec, work) + e * tokens * (parts + q + 2 * kv - 2 * kv * missing)
+
+
+def _ends_unrotated(spec: ModelSpec) -> bool:
+    """Whether the last layer has no window and therefore, in Cohere 2, no rotation."""
+    how = family(spec)
+    return how.norm == "cohere" and how.two_masks and spec.sliding_layers * 4 == spec.layers * 3
 
 
 def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     """Queries, keys and values, and the softmax of eager attention with what it is computed from."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
-    q, kv = spec.query_dim, spec.kv_dim
-    repeated = repeats_keys(work, masked) and kv != q
-    total = _rows(spec, work) + e * tokens * q
+    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
+    copies = 2 * q * (repeats_keys(work, masked) and kv != q)
+    joined = how.joined and not how.tables[0]
+    held = q
     if how.fused_qkv:
-        total += e * tokens * (q * how.rotary + 2 * kv)
-    elif (how.joined and not how.tables[0]) or how.float_scores:
-        # Views of the projections are parts of what was joined.
-        share = how.tables[1] if how.float_scores else how.rotated
-        total += int(e * tokens * (1 + share) * (q + kv))
-    if repeated:
-        total += 2 * e * tokens * q
-    if not work.use_cache and not (repeated and work.attn == "eager"):
-        total += 2 * e * tokens * kv
+        held += q * how.rotary + 2 * kv
+        held += kv * how.rotary * (not work.use_cache)
+    else:
+        held += 2 * kv * (not work.use_cache)
+        if joined or how.float_scores:
+            # Views of the projections are parts of what was joined.
+            held += int((1 + (how.tables[1] if how.float_scores else how.rotated)) * (q + kv))
+    total = _rows(spec, work) + e * tokens * held
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
-        return total + pairs * (2 * e if how.half_softmax else 8 + e)
-    return total + e * tokens * q  # its output
+        return total + e * tokens * copies + pairs * (2 * e if how.half_softmax else 8 + e)
+    # The kernel's output, beside what it read or its copy, or beside that of the last matrix.
+    return total + e * tokens * (q + max(copies, q * joined, h))
 
 
 def _mlp_works(spec: ModelSpec, work: Workload) -> int:
@@ -93,6 +112,10 @@ def _mlp_works(spec: ModelSpec, work: Workload) -> int:
         shared = row * bool(spec.shared_width)
         return scores + max(branches * wide + row, 4 * row) * many + 4 * row + shared
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
-    branches = 3 + how.fused_gate if spec.gated_mlp else max(kept, 2)
+    # At its end, the block has what the last matrix read, and its output.
+    if spec.gated_mlp:
+        most = max((3 + how.fused_gate) * wide, (1 + 2 * how.fused_gate) * wide + row)
+    else:
+        most = max(kept * wide, 2 * wide, wide + row)
     positions = e * work.seq_len * spec.hidden * (how.held > 0 and spec.learned_positions > 0)
-    return scores + branches * wide + (4 + how.held) * row + positions
+    return scores + most + (4 + how.held) * row + positions
