@@ -28,20 +28,20 @@ _FRAMEWORKS = (
     r"|gptqmodel|auto_gptq|awq|sentence_transformers|unsloth|vlmeval|lmms_eval|internvl\w*|swift|easyeditor|textattack"
 )
 #: Files of a package, or of the distribution around it.
-_OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py", "setup.cfg")
+_OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
 #: Code that calls functions by names which it does not write.
 _CALLS_BY_NAME = r"\bfire\.Fire\(\s*\)|\bglobals\(\)|\bgetattr\(\s*(?:sys\.modules|__import__|importlib)"
 _ENTRIES = frozenset({"main"})
 
 
 def is_bare(site: Site) -> bool:
-    """Whether nothing is known around a file: it is in no project, or all that its project has."""
+    """Whether nothing is known around a file: it is in no project, or in one without documents and scripts that say what it is for."""
     return site.file.remember("bare", partial(_is_bare, site))
 
 
 def _is_bare(site: Site) -> bool:
     project = _project_of(site)
-    return project is None or project.is_only(os.path.abspath(site.source.path))
+    return project is None or not project.is_told_of
 
 
 def is_out_of_use(site: Site) -> bool:
@@ -59,42 +59,36 @@ def _project_of(site: Site) -> Project | None:
 def _is_kept(site: Site) -> bool:
     project = _project_of(site)
     assert project is not None
-    return is_kept(site.source.path, project.root)
+    return is_kept(site.source.path, project)
 
 
-def is_kept(path: str, root: str) -> bool:
-    """Whether the project with this root keeps a file as an old version, as a copy beside results, or of a framework."""
-    *folders, name = os.path.relpath(os.path.abspath(path), root).split(os.sep)
+def is_kept(path: str, project: Project) -> bool:
+    """Whether a project keeps a file as an old version, as a copy beside results, or of a framework."""
+    *folders, name = os.path.relpath(os.path.abspath(path), project.root).split(os.sep)
     return (
-        _is_of_a_copy(folders, root)
+        _is_of_a_copy(folders, project)
         or any(re.fullmatch(_KEPT, each) for each in folders)
         or re.fullmatch(_KEPT_FILES, os.path.splitext(name)[0]) is not None
     )
 
 
-def _is_of_a_copy(folders: list[str], root: str) -> bool:
+def _is_of_a_copy(folders: list[str], project: Project) -> bool:
     """Whether a file belongs to the package or distribution of a framework that another project has copied."""
     for at, name in enumerate(folders):
         if re.fullmatch(_FRAMEWORKS, name.lower().replace("-", "_")) is None:
             continue
-        folder = os.path.join(root, *folders[: at + 1])
-        within = name.lower() in os.path.basename(root).lower().replace("-", "_")
-        if not within and any(os.path.isfile(os.path.join(folder, each)) for each in _OF_A_PACKAGE):
-            return not _declares(root, name)
+        folder = os.path.join(project.root, *folders[: at + 1])
+        if any(project.holds(os.path.join(folder, each)) for each in _OF_A_PACKAGE):
+            return not _declares(project, name)
     return False
 
 
-def _declares(root: str, name: str) -> bool:
+def _declares(project: Project, name: str) -> bool:
     """Whether the project's own distribution has this name."""
-    for each in _OF_A_PACKAGE[1:]:
-        try:
-            with open(os.path.join(root, each), encoding="utf-8", errors="replace") as file:
-                text = file.read()
-        except OSError:
-            continue
-        if re.search(rf"""(?mi)^\s*name\s*=\s*["']?{re.escape(name)}["']?\s*,?\s*(?:#.*)?$""", text):
-            return True
-    return False
+    declared = rf"""(?mi)^\s*name\s*=\s*["']?{re.escape(name)}["']?\s*,?\s*(?:#.*)?$"""
+    paths = [os.path.join(project.root, each) for each in _OF_A_PACKAGE[1:]]
+    texts = [project.content(each).decode("utf-8", "replace") for each in paths if project.holds(each)]
+    return any(re.search(declared, each) for each in texts)
 
 
 def _is_uncalled(site: Site) -> bool:

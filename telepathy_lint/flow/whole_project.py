@@ -45,6 +45,17 @@ class Project:
         python, texts = self._listing
         return python in ((), (path,)) and texts is not None and all(each.endswith(".toml") for each in texts)
 
+    @cached_property
+    def is_told_of(self) -> bool:
+        """Whether there is a README, another document, or a script that shows how the project is used."""
+        texts = self._listing.texts
+        return texts is None or any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
+
+    def holds(self, path: str) -> bool:
+        """Whether a file is one of the listed ones."""
+        python, texts = self._listing
+        return path in (python or ()) or path in (texts or ())
+
     def once(self, ask: Callable[[Project], Answer]) -> Answer | None:
         """The cached answer to a question about the files; None if the project is too large."""
         if ask not in self._answers:

@@ -52,7 +52,7 @@ def _is_no_program(path: str, modules: Modules | None) -> bool:
     project = modules.project(path) if modules is not None else None
     if project is None:
         return False
-    if is_kept(path, project.root):
+    if is_kept(path, project):
         return True
     folders = os.path.relpath(os.path.abspath(path), project.root).split(os.sep)[:-1]
     return any(re.fullmatch(_NO_PROGRAMS, each) for each in folders)

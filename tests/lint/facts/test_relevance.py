@@ -269,8 +269,8 @@ CASES = {
     ),
     "FlashAttention, which changes no result": Case(
         "TLP104",
-        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
-        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")),
+        {**file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
     ),
     "soft-capped attention": Case(
         "TLP104",
@@ -658,6 +658,123 @@ CASES = {
         "TLP107",
         {**file(UNCALLED.replace("def load_it():", "class Loader:")), "README.md": ""},
         {**file(UNCALLED.replace("def load_it():", "class Loader(Base):")), "README.md": ""},
+    ),
+    "a helper of programs of one process": Case(
+        "TLP101",
+        file(HELPER, evaluate="from main import load\nmodel, _ = load('x')\njson.dump(model(1), out)\n"),
+        file(HELPER, train="from main import load\nmodel, _ = load('x')\nTrainer(model).train()\n"),
+    ),
+    "a helper that a launched program imports through another": Case(
+        "TLP101",
+        file(HELPER + "json.dump(1, out)\n", run="from main import load\njson.dump(load('x'), out)\n"),
+        file(
+            HELPER + "json.dump(1, out)\n",
+            run="from main import load\njson.dump(load('x'), out)\n",
+            start="import run\nimport torch.distributed\n",
+        ),
+    ),
+    "nothing but Python files": Case(
+        "TLP101", {**TRAINS, "README.md": "", "other.py": ""}, {**TRAINS, "other.py": ""}
+    ),
+    "a notebook of its own": Case(
+        "TLP104",
+        {**file(WITH_LLAMA), NOTEBOOK: cells(ATTENTIVE.format("'meta-llama/Llama-3.1-8B'"))},
+        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
+    ),
+    "computed with in the module that imports": Case(
+        "TLP105", file(HELPER, train=COMPUTES), file(HELPER, train=COMPUTES + "model.generate(ids)\n")
+    ),
+    "generates in the module that imports, and says how": Case(
+        "TLP105", file(HELPER, run=GENERATES.format(STATED)), file(HELPER, run=GENERATES.format(""))
+    ),
+    "a module that generates, and cannot get the model": Case(
+        "TLP105",
+        file(HELPER, train=COMPUTES, other=ANSWERS),
+        file(HELPER, train="import other\nother.answer(1)\n" + COMPUTES, other=ANSWERS),
+    ),
+    "a function of an imported module that no file uses": Case(
+        "TLP105",
+        file(HELPER, train="import other\nother.count(1)\n" + COMPUTES, other=ANSWERS),
+        file(HELPER, train="from other import answer\n" + COMPUTES, other=ANSWERS),
+    ),
+    "a notebook of the project": Case(
+        "TLP105",
+        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(STATED))},
+        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(""))},
+    ),
+    "settings that another module writes": Case(
+        "TLP105",
+        file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'do_sample': False}\n"),
+        file(HELPER, run="gen_kwargs = {'top_p': 0.5}\n" + GENERATES.format(", **gen_kwargs")),
+    ),
+    "the tokenizer's output is no setting": Case(
+        "TLP105",
+        file(HELPER, run=GENERATES.format(", **settings") + "settings = {'do_sample': False}\n"),
+        file(HELPER, run=GENERATES.format(", **inputs") + "settings = {'top_p': 1}\n"),
+    ),
+    "a call that is commented out": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + "# model.generate(ids)\n"),
+        file(HELPER, run=COMPUTES + "model.generate(ids)\n"),
+    ),
+    "a call in a docstring": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + 'def f():\n    """Like model.generate(ids), for one text."""\n'),
+        file(HELPER, run=COMPUTES + 'def f():\n    return model.generate(ids)\n'),
+    ),
+    "a pipeline that a function of the project makes": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', do_sample=False)\n"),
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', temperature=1)\n"),
+    ),
+    "a pipeline that does not generate": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('fill-mask', model='a')\npipe('x')\n"),
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline(model=load(1))\npipe('x')\n"),
+    ),
+    "a wrapper of the project with arguments of its own": Case(
+        "TLP105",
+        file(HELPER, run="import wrapper\n" + GENERATES.format(", persona='x'"), wrapper=WRAPPER),
+        file(HELPER, run="import wrapper\n" + GENERATES.format(", max_new_tokens=9, num_beams=1"), wrapper=WRAPPER),
+    ),
+    "a call that warms the model up": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + "model.generate(ids, max_new_tokens=1)\n"),
+        file(HELPER, run=COMPUTES + "first = model.generate(ids, max_new_tokens=1)\n"),
+    ),
+    "vLLM's own `generate`": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom vllm import LLM\nllm = LLM('x')\nllm.generate(texts)\n"),
+        file(HELPER, run="from main import load\nllm = load('x')\nllm.generate(texts)\n"),
+    ),
+    "in a package": Case(
+        "TLP105",
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format(STATED).replace("main", "tools.main")},
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format("").replace("main", "tools.main")},
+        "tools/main.py",
+    ),
+    "handed to a function of the project that computes": Case(
+        "TLP105",
+        file(LOADS + "from losses import measure\nmeasure(model)\n", losses="def measure(m):\n    return m(1).loss\n"),
+        file(
+            LOADS + "from losses import measure\nmeasure(model)\n",
+            losses="def measure(m):\n    return m(1).loss, m.generate(1)\n",
+        ),
+    ),
+    "a project in which nothing pads": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\n_, tok = load('x')\nprint(tok)\n"),
+        file(HELPER, run="from main import load\n_, tok = load('x')\nDataCollatorForSeq2Seq(tok)\n"),
+    ),
+    "a module that pads, and cannot get the tokenizer": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
+        file(HELPER, run="from main import load\nimport other\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
+    ),
+    "set by the module that imports": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\n_, tok = load('x')\ntok.pad_token = tok.eos_token\ntok(['x'], padding=True)\n"),
+        file(HELPER, run="from main import load\n_, tok = load('x')\ntok(['x'], padding=True)\n"),
     ),
     # ---- small models, old names
     "an encoder's class": Case(
