@@ -10,25 +10,27 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 
 from telepathy_lint.cache import place, store
-from telepathy_lint.cache.contents import UNREADABLE, Contents, Known
+from telepathy_lint.cache.contents import UNREADABLE, Contents, Known, digest_of
 from telepathy_lint.cache.store import Entry, Fact
 from telepathy_lint.flow.import_resolution import ModuleFiles
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from telepathy_lint.findings.result import FileResult
+    from telepathy_lint.flow.project import Modules
 
 #: Errors that damaged or forged entries can cause.
 _UNUSABLE = (TypeError, ValueError, LookupError, AttributeError)
 
 
-#: The first element of a fact about all files of a project; no module has this name.
-_ALL_FILES = "*"
+#: The first element of a fact about all files of a project, and of one about the answer to a question about them; no
+#: module has these names.
+_ALL_FILES, _ANSWER = "*", "?"
 
 
 class Grounds(NamedTuple):
@@ -100,13 +102,14 @@ class Cache:
         try:
             if entry.digest != self.contents.digest(path):
                 return None
-            if not all(self._still_holds(fact) for fact in entry.facts):
+            facts = tuple([self._renewed(fact) for fact in entry.facts if self._still_holds(fact)])
+            if len(facts) < len(entry.facts):
                 return None
             hit = Hit(None if entry.idle else self._decoded(entry.result, shown))
         except _UNUSABLE:
             return None
-        if entry.day != store.today():
-            entry, self._changed = entry._replace(day=store.today()), True
+        if entry.day != store.today() or facts != entry.facts:
+            entry, self._changed = entry._replace(day=store.today(), facts=facts), True
         self._entries[path] = entry
         self.hits += not entry.idle
         return hit
@@ -124,6 +127,8 @@ class Cache:
         if fact not in self._holds:
             if fact[0] == _ALL_FILES:
                 self._holds[fact] = self.contents.digest_around(fact[1]) == fact[2]
+            elif fact[0] == _ANSWER:
+                self._holds[fact] = self._is_answered_alike(fact)
             elif len(fact) == 2:
                 path, digest = fact
                 self._holds[fact] = self.contents.digest(path) == digest
@@ -131,6 +136,27 @@ class Cache:
                 module, folder, led_to = fact
                 self._holds[fact] = (self._module_files.find(module, folder) or "") == led_to
         return self._holds[fact]
+
+    def _is_answered_alike(self, fact: Fact) -> bool:
+        """Whether the project would answer a question as before; it is not asked if none of its files have changed."""
+        _, folder, digest, answer, *question = fact
+        if self.contents.digest_around(folder) == digest:
+            return True
+        return _digest(self.modules.answer(folder, tuple(question))) == answer
+
+    def _renewed(self, fact: Fact) -> Fact:
+        """A fact that holds, for the next run: an answer is known for the files as they are now."""
+        if fact[0] != _ANSWER:
+            return fact
+        _, folder, _, *rest = fact
+        return (_ANSWER, folder, self.contents.digest_around(folder), *rest)
+
+    @cached_property
+    def modules(self) -> Modules:
+        """The modules and projects of this run, as the cache knows them."""
+        from telepathy_lint.flow.project import Modules  # only if something has changed
+
+        return Modules(self.contents.read)
 
     def keep(
         self, path: str, digest: str, key: str, result: FileResult | None, grounds: Grounds = NO_GROUNDS
@@ -175,21 +201,30 @@ class Cache:
             return None
 
 
-def grounds(
-    asked: Iterable[tuple[str, str, str | None]], contents: Contents, folder: str | None = None
-) -> Grounds:
-    """The dependencies of a result, from the imports that were followed for it (`Modules.asked`).
+def grounds(path: str, modules: Modules, contents: Contents) -> Grounds:
+    """The dependencies of the result of a file: the imports that were followed for it, and what was asked of its project."""
+    from telepathy_lint.flow.questions import EVERYTHING
 
-    `folder` is given if the result depends on all files of the project around it
-    (`Modules.looked_around`).
-    """
     facts: dict[Fact, None] = {}
     stamps: dict[str, Known] = {}
-    for asker, module, found in asked:
+    read = list(modules.files_read(path))
+    for asker, module, found in modules.asked(path):
         facts[module, os.path.dirname(asker), found or ""] = None
         if found is not None:
-            facts[found, contents.digest(found)] = None
-            stamps[found] = contents.seen[found]
-    if folder is not None:
-        facts[_ALL_FILES, folder, contents.digest_around(folder)] = None
+            read.append(found)
+    for each in read:
+        facts[each, contents.digest(each)] = None
+        stamps[each] = contents.seen[each]
+    folder = os.path.dirname(os.path.abspath(path))
+    for question in modules.questions(path):
+        around = contents.digest_around(folder)
+        if question == EVERYTHING:
+            facts[_ALL_FILES, folder, around] = None
+        else:
+            fact = (_ANSWER, folder, around, _digest(modules.answer(folder, question)), *question)
+            facts[fact] = None
     return Grounds(tuple(facts), tuple(stamps.items()))
+
+
+def _digest(answer: str) -> str:
+    return digest_of(answer.encode("utf-8", "surrogatepass"))

@@ -26,8 +26,9 @@ _MAX_FILES = 32
 _MAX_DAYS = 30
 
 #: A dependency of a result: ("pkg", "/folder", "/folder/pkg.py") for an import from a folder ("" if nothing
-#: was found), ("/folder/pkg.py", "digest") for a file's content, and ("*", "/folder", "digest") for all
-#: Python files, documents and scripts of the project around a folder.
+#: was found), ("/folder/pkg.py", "digest") for a file's content, ("*", "/folder", "digest") for all
+#: Python files, documents and scripts of the project around a folder, and ("?", "/folder", "digest", "answer", ...) for
+#: the answer (its digest) to a question about them, which is only asked again if these have changed.
 Fact = tuple[str, ...]
 
 

@@ -135,7 +135,7 @@ def _may_be_launched(site: Site) -> bool:
     entries = (path, *importers[1]) if importers is not None else (path,)
     if any(_names(each, entry) for each in starts.wrapped for entry in entries):
         return True
-    names = [os.path.basename(entry).encode() for entry in entries if entry.endswith(".py")]
+    names = [os.fsencode(os.path.basename(entry)) for entry in entries if entry.endswith(".py")]
     starters = [project.content(each) for each in starts.launching if each not in entries]
     if any(name in code for name in names for code in starters):
         return True  # code that speaks of ranks names the file: it may start it in several processes

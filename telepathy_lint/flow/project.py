@@ -9,15 +9,13 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.evaluate import Evaluator, Value
-from telepathy_lint.flow.import_resolution import ModuleFiles
-from telepathy_lint.flow.importers import Importers
+from telepathy_lint.flow.surroundings import Surroundings
 from telepathy_lint.flow.tree import Importer, Scope, Tree
-from telepathy_lint.flow.whole_project import Project
-from telepathy_lint.hints import Any, Protocol, TypeVar
+from telepathy_lint.hints import Protocol
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source, SourceError
 
@@ -34,7 +32,6 @@ _BEHIND_NAME = b"(:[ \t\\\r\n"
 _MAX_BYTES = 1_000_000
 #: Bytes of source whose trees are kept for other files that import them.
 _MAX_KEPT = 1_800_000
-_Told = TypeVar("_Told")
 
 
 def read_bytes(path: str) -> bytes:
@@ -49,24 +46,17 @@ class Forgets(Protocol):
         """Drop all references back to the module."""
 
 
-class Modules:
+class Modules(Surroundings):
     """Finds and reads the modules of the projects that the linted files belong to."""
 
     def __init__(self, read: Callable[[str], bytes] = read_bytes, most_kept: int = _MAX_KEPT) -> None:
+        super().__init__(read)
         self._most_kept = most_kept
-        self._read = read
-        self._module_files = ModuleFiles()
-        self._asked: dict[str, dict[str, str | None]] = {}
-        self._data: dict[str, bytes] = {}
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
         self._may_forward: dict[str, frozenset[str]] = {}
         self._within: dict[tuple[str, bytes, bytes], bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
-        self._importers: Importers | None = None
-        self._told: dict[tuple[str, Callable[[str], Any]], Any] = {}
-        #: The files for which the whole project was searched.
-        self._looked_around: set[str] = set()
         #: The modules whose loads were searched for, by path.
         self.looked_into: dict[str, Forgets] = {}
 
@@ -135,7 +125,7 @@ class Modules:
     def tree_of(self, source: Source) -> Tree:
         """The tree of a linted file, shared with files that import it."""
         self._trim()
-        path = os.path.abspath(source.path)
+        path = self._current = os.path.abspath(source.path)
         tree = self._trees.get(path)
         if tree is not None and tree.source.data == source.data:
             return tree
@@ -158,99 +148,14 @@ class Modules:
 
     def tree(self, path: str) -> Tree | None:
         """The syntax tree of a module in the project."""
+        self._note_read(path)
         return self._tree(path)
-
-    def importers(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """The files that import a file's module directly, and all that depend on it; None if unknown."""
-        around = self._around(path)
-        path = os.path.abspath(path)
-        everybody = around.all_of(path) if around is not None else None
-        return (around.direct(path), everybody) if around is not None and everybody is not None else None
-
-    def connected(self, path: str) -> tuple[str, ...] | None:
-        """The other files of the project that may get what a file makes (`Importers.connected`); None if unknown."""
-        around = self._around(path)
-        return around.connected(os.path.abspath(path)) if around is not None else None
-
-    def is_alone(self, path: str) -> bool:
-        """Whether a file is the only Python file of its project, or is in no project."""
-        around = self._around(path)
-        return around is None or around.is_alone(os.path.abspath(path))
-
-    def told(self, path: str, ask: Callable[[str], _Told]) -> _Told:
-        """The cached answer to a question about the code of a file in the project; the answer must be plain data."""
-        if (path, ask) not in self._told:
-            self._told[path, ask] = ask(self._code(path))
-        answer: _Told = self._told[path, ask]
-        return answer
-
-    def mentions(self, path: str, word: bytes) -> bool:
-        """Whether a Python file in a file's project contains a word."""
-        around = self._around(path)
-        return around is not None and around.mentions(os.path.abspath(path), word)
-
-    def project(self, path: str) -> Project | None:
-        """The project of a file, to ask about all of its files; None if the file is in no project."""
-        around = self._around(path)
-        root = around.root_of(os.path.abspath(path)) if around is not None else None
-        return around.project(root) if around is not None and root is not None else None
-
-    def _around(self, path: str) -> Importers | None:
-        """The importers in a file's project; None if the file is in no project."""
-        path = os.path.abspath(path)
-        if self._importers is None:
-            self._importers = Importers(self._read, self._module_files)
-        self._looked_around.add(path)
-        return self._importers if self._importers.root_of(path) is not None else None
-
-    def looked_around(self, path: str) -> str | None:
-        """The folder of the project if a file's findings may depend on any of its files; None if they do not."""
-        path = os.path.abspath(path)
-        return os.path.dirname(path) if path in self._looked_around else None
-
-    def text(self, path: str) -> str:
-        """The text of a file in the project, decoded without its declaration; for a notebook, its JSON."""
-        return self._bytes(path).decode("utf-8", "replace")
-
-    def _code(self, path: str) -> str:
-        """The text of a file in the project; for a notebook, that of its code cells."""
-        if path.endswith(".ipynb"):
-            from telepathy_lint.source.notebook import Notebook
-
-            try:
-                return Notebook(path, self._bytes(path)).text
-            except SourceError:
-                return ""
-        return self.text(path)
-
-    def _bytes(self, path: str) -> bytes:
-        if path not in self._data:
-            try:
-                self._data[path] = self._read(path)[:_MAX_BYTES]
-            except OSError:
-                self._data[path] = b""
-        return self._data[path]
 
     def _file(self, module: str, asker: str) -> str | None:
         """The file of a module imported by a file of the project (an absolute path)."""
         found = self._module_files.find(module, os.path.dirname(asker))
         self._asked.setdefault(asker, {})[module] = found
         return found
-
-    def asked(self, path: str) -> Iterator[tuple[str, str, str | None]]:
-        """The imports that the findings in a file depend on, including those of the modules that it imports.
-
-        Yields the importing file, the module name, and the file found; None if there is none.
-        """
-        seen, pending = set[str](), [os.path.abspath(path)]
-        while pending:
-            asker = pending.pop()
-            if asker not in seen:
-                seen.add(asker)
-                for module, found in self._asked.get(asker, {}).items():
-                    yield asker, module, found
-                    if found is not None:
-                        pending.append(found)
 
     def _tree(self, path: str) -> Tree | None:
         if path not in self._trees:

@@ -140,7 +140,7 @@ class Linting:
         from telepathy_lint.run.processes import Collector, Pool, processes
         from telepathy_lint.sites import Modules
 
-        modules = Modules() if self.contents is None else Modules(self.contents.read)
+        modules = Modules() if self._cache is None else self._cache.modules
 
         def lint(item: _Work) -> tuple[FileResult, Grounds | None]:
             return self._linted(item, modules)
@@ -183,9 +183,7 @@ class Linting:
             return result, None
         from telepathy_lint.cache import grounds
 
-        return result, grounds(
-            modules.asked(item.plan.path), self.contents, modules.looked_around(item.plan.path)
-        )
+        return result, grounds(item.plan.path, modules, self.contents)
 
 
 def remembering(linting: Linting, cache: Cache) -> Callable[[Sequence[Found]], list[Outcome]]:

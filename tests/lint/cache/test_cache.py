@@ -344,6 +344,52 @@ def test_any_edit_of_a_project_gives_what_a_run_without_a_cache_gives(
             assert lint(*arguments) == lint(*arguments, "--no-cache"), (name, change, arguments)
 
 
+MODEL = (
+    "from transformers import AutoModelForCausalLM\n\n\ndef load():\n"
+    '    return AutoModelForCausalLM.from_pretrained("meta-llama/Llama-3.1-8B", device_map="auto")\n'
+)
+#: Files of which each can change what is worth reporting in others: how the project is started, who uses a load, and what
+#: the project chooses elsewhere.
+AROUND = {
+    "run.py": [MODEL, MODEL + "\n\nif __name__ == '__main__':\n    load().generate(**inputs)\n", None],
+    "README.md": ["Run `python use.py`.\n", "```sh\ntorchrun --nproc_per_node 2 use.py\n```\n", "# A project\n", None],
+    "train.sh": ["accelerate launch run.py\n", "python run.py\n", None],
+    "use.py": [
+        "from run import load\n\nmodel = load()\nmodel.generate(inputs, do_sample=False)\n",
+        "from run import load\n\nmodel = load()\nmodel.generate(inputs)\n",
+        "from run import load\n\nmodel = load().float()\n",
+        None,
+    ],
+    "other.py": [
+        MODEL.replace('device_map="auto"', 'attn_implementation="flash_attention_2"'),
+        MODEL.replace('device_map="auto"', "torch_dtype=torch.float16"),
+        MODEL.replace("meta-llama/Llama-3.1-8B", "acme/llm"),
+        None,
+    ],
+    "settings.yaml": ["model: meta-llama/Llama-3.1-8B\n", "model: gpt2\n", None],
+    "job.sbatch": ["srun --ntasks 4 python run.py\n", None],
+    "archive/run.py": [MODEL, None],
+    "deep/tool.py": ["import torch.distributed\nfrom run import load\n", "import flash_attn\n", None],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_any_edit_around_a_file_gives_what_a_run_without_a_cache_gives(lint: Any, seed: int) -> None:
+    """Results rest on the answers of the project: a changed answer is noticed, whatever file changed it."""
+    choose = random.Random(seed)
+    write(".git/HEAD", "")
+    write("run.py", MODEL)
+    seen = set()
+    for _ in range(40):
+        name = choose.choice(list(AROUND))
+        edit(name, choose.choice(AROUND[name]), lint)
+        found = lint("--output-format", "concise", ".")
+        assert found == lint("--output-format", "concise", ".", "--no-cache"), name
+        seen.add(found)
+    assert len(seen) >= 4
+
+
 def edit(name: str, change: Any, lint: Any) -> None:
     if name == "swap":
         one, other = map(Path, change)
