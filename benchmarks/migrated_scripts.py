@@ -9,9 +9,9 @@ ones. A seeded sample of the scripts that train, generate, tokenize, or use pipe
 random models and made-up data (benchmarks/run_whole_script.py).
 
 A statement that ran on one of the old releases and fails on the new one after the migration is a breakage, unless a
-finding that the migration left says so, or another statement whose value it uses. The table counts scripts and statements;
-`--keep` keeps the scripts, the outcomes and the findings. Exits with 1 if there is a breakage that no finding names. The
-scripts are public code: run this in a safe environment.
+finding that the migration left says so, or it needs a name or a file that such a statement makes. The table counts scripts and
+statements; `--keep` keeps the scripts, the outcomes and the findings. Exits with 1 if there is a breakage that no finding names.
+The scripts are public code: run this in a safe environment.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from compared_scripts import Compared, Did, aligned, compare
 
 from telepathy_lint.commands import cli
 from telepathy_lint.discovery.vendored import Copies
@@ -46,8 +48,6 @@ KINDS = {
     r"\.generate\(": 10,
 }
 SEED = 20261129
-#: How far losses and sums may lie apart, relative to them.
-TOLERANCE = 1e-3
 
 
 class Script(NamedTuple):
@@ -57,10 +57,10 @@ class Script(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one script did in one run: key -> (line, error, values, logged)."""
+    """What one script did in one run, statement by statement."""
 
     version: str
-    statements: dict[str, tuple[int, str | None, dict[str, Any], list[Any]]]
+    statements: dict[str, Did]
     crash: str | None
 
 
@@ -136,158 +136,68 @@ def run(texts: Sequence[str], folder: Path, beside: Sequence[str], again: bool) 
     """What each script does, on the transformers that is found beside; read from the last run unless it is to be run again."""
     path = folder / "outcomes.jsonl"
     if again or not path.exists():
-        path.write_text(_printed(texts, folder, beside), encoding="utf-8")
+        _run(texts, folder, beside, path)
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         read = json.loads(line)
-        statements = {key: tuple(rest) for key, *rest in read.get("statements", ())}
-        found.append(Outcome(read["version"], statements, read.get("crash")))  # type: ignore[arg-type]
+        statements = {key: Did(*rest) for key, *rest in read.get("statements", ())}
+        found.append(Outcome(read["version"], statements, read.get("crash")))
     if len(found) != len(texts):
         raise SystemExit(f"the run in {folder} ended early; see {folder / 'errors'}")
     return found
 
 
-def _printed(texts: Sequence[str], folder: Path, beside: Sequence[str]) -> str:
+def _run(texts: Sequence[str], folder: Path, beside: Sequence[str], path: Path) -> None:
     jobs = "".join(json.dumps({"id": number, "text": text}) + "\n" for number, text in enumerate(texts))
     environment = {
         "HOME": str(folder),
         "PATH": os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join(beside),
     }
-    with (folder / "errors").open("w") as errors:
-        done = subprocess.run(
+    part = path.with_suffix(".part")
+    with (folder / "errors").open("w") as errors, part.open("w") as out:
+        subprocess.run(
             [sys.executable, "-W", "ignore", str(HERE / "run_whole_script.py"), str(folder.parent / "store"), str(folder)],
-            input=jobs, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=folder,
+            input=jobs, stdout=out, stderr=errors, text=True, env=environment, cwd=folder,
         )  # fmt: skip
-    return done.stdout
+    part.replace(path)
 
 
 # ---- what came of it
 
 
-class Compared(NamedTuple):
-    """One script: the keys of its statements, by what became of them."""
-
-    #: Those that ran on an old release.
-    ran: list[str]
-    #: Of these, those that fail on the new release before and after the migration.
-    broken_before: list[str]
-    broken: list[str]
-    #: Of the broken ones, those that no finding is about, and that use nothing of another broken one.
-    unnamed: list[str]
-    #: Those that compute or log something else.
-    differ: list[str]
-
-
-def compare(
-    old: Sequence[Outcome], before: Outcome, after: Outcome, text: str, left: Sequence[dict[str, Any]]
-) -> Compared:
-    ran = {
-        key: each for outcome in reversed(old) for key, each in outcome.statements.items() if each[1] is None
-    }
-    statements = _statements(text)
-    named = {line for finding in left for line in range(finding["line"], finding["end_line"] + 1)}
-    #: Names that hold nothing, or something other, because a statement broke; and functions with findings in them.
-    spoilt = {
-        node.name
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and _lines(node) & named
-    }
-    found = Compared(list(ran), [], [], [], [])
-    for key, now in after.statements.items():
-        if key not in ran:
-            continue
-        if key in before.statements and before.statements[key][1] is not None:
-            found.broken_before.append(key)
-        if now[1] == "TooLong":
-            continue
-        node = statements.get(now[0])
-        names = _names(node) if node is not None else (set(), set())
-        imported = re.search(r" import (\w+) = ", key)
-        bound = {imported[1]} if imported is not None else names[0]
-        if now[1] is not None:
-            found.broken.append(key)
-            if not (node is not None and _lines(node) & named) and not names[1] & spoilt:
-                found.unnamed.append(key)
-            spoilt |= bound
-        else:
-            spoilt = spoilt | bound if names[1] & spoilt and imported is None else spoilt - bound
-            _, _, values, logged = ran[key]
-            if not _alike(_computed(values), _computed(now[2])) or not _alike(logged, now[3]):
-                found.differ.append(key)
-    return found
-
-
-def _computed(values: dict[str, Any]) -> dict[str, Any]:
-    """Of the values that a statement binds, tensors and encodings: the others hold times, paths and addresses."""
-    return {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, (list, dict)) and re.search(r'"(?:tensor|array|encoding)"', json.dumps(value))
-    }
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values are equal, numbers to three digits."""
-    if isinstance(one, float) and isinstance(other, (int, float)):
-        return abs(one - other) <= TOLERANCE * max(1.0, abs(one))
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
-    return bool(one == other)
-
-
-def _statements(text: str) -> dict[int, ast.stmt]:
-    """First line of each statement -> the statement."""
-    return {
-        node.lineno: node for node in reversed(list(ast.walk(ast.parse(text)))) if isinstance(node, ast.stmt)
-    }
-
-
-def _lines(node: ast.stmt) -> set[int]:
-    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
-    return set(range(first, (node.end_lineno or node.lineno) + 1))
-
-
-def _names(node: ast.stmt) -> tuple[set[str], set[str]]:
-    """The names that a statement binds, and those that it reads."""
-    names = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
-    return {each.id for each in names if isinstance(each.ctx, ast.Store)}, {
-        each.id for each in names if not isinstance(each.ctx, ast.Store)
-    }
-
-
-def said(drawn: Sequence[Script], compared: Sequence[Compared], old: Sequence[Sequence[Outcome]], before: Sequence[Outcome],
-         after: Sequence[Outcome], left: Sequence[Sequence[dict[str, Any]]]) -> Iterator[str]:  # fmt: skip
+def said(drawn: Sequence[Script], compared: Sequence[Compared], old: Sequence[Sequence[Outcome]],
+         after: Sequence[Mapping[str, Did]], left: Sequence[Sequence[dict[str, Any]]]) -> Iterator[str]:  # fmt: skip
+    """What became of each script, and of each statement that fails or does something else."""
     for number, script in enumerate(drawn):
         found = compared[number]
+        before = [each[number].statements for each in old]
         trained = sum(
-            bool(each[3]) and each[1] is None
-            for outcome in old
-            for each in outcome[number].statements.values()
+            bool(did.logged)
+            for each in before
+            for key, did in each.items()
+            if key in found.ran and did.error is None
         )
         yield (
             f"\n{number} {script.name}: {len(found.ran)} ran ({trained} trained or generated), {len(found.broken_before)} broken, "
             f"{len(found.broken)} after, {len(found.unnamed)} unnamed, {len(found.differ)} differ, {len(left[number])} left"
         )
-        for key in found.broken:
-            line, error, *_ = after[number].statements[key]
-            yield f"  {'UNNAMED' if key in found.unnamed else 'named  '} {key} line {line}: {error}"
+        if not after[number]:
+            yield "  UNNAMED: it does not end, or ends the interpreter"
+        for key in found.broken if after[number] else ():
+            kind = "UNNAMED" if key in found.unnamed else "follows" if key in found.following else "named  "
+            yield f"  {kind} {key} line {after[number][key].line}: {after[number][key].error}"
         for key in found.differ:
-            previous = next(
-                each[number].statements[key]
-                for each in old
-                if each[number].statements.get(key, (0, 1))[1] is None
-            )
-            now = after[number].statements[key]
+            was = next(each[key] for each in before if key in each and each[key].error is None)
+            now = after[number][key]
             changes = {
-                name: (value, now[2].get(name))
-                for name, value in previous[2].items()
-                if now[2].get(name) != value
+                name: (value, now.values.get(name))
+                for name, value in was.values.items()
+                if now.values.get(name) != value
             }
-            yield f"  DIFFERS {key} line {now[0]}: {str(changes)[:300]} {str(previous[3])[:150]} -> {str(now[3])[:150]}"
+            yield f"  DIFFERS {key} line {now.line}: {str(changes)[:300]} {str(was.logged)[:150]} -> {str(now.logged)[:150]}"
 
 
 def folder(keep: Path, name: str) -> Path:
@@ -330,11 +240,19 @@ def main() -> int:
     after = run(new_texts, folder(keep, "new-after"), [], True)
     compared = [
         compare(
-            [each[number] for each in old], before[number], after[number], new_texts[number], left[number]
+            [each[number].statements for each in old], before[number].statements, after[number].statements, texts[number],
+            new_texts[number], left[number],
         )
         for number in range(len(drawn))
+    ]  # fmt: skip
+    by_old_key = [
+        {
+            aligned(texts[number], new_texts[number]).get(key, f"{key} new"): did
+            for key, did in outcome.statements.items()
+        }
+        for number, outcome in enumerate(after)
     ]
-    print("\n".join(said(drawn, compared, old, before, after, left)))
+    print("\n".join(said(drawn, compared, old, by_old_key, left)))
     counted = [each for each in compared if each.ran]
     print(
         f"\n{len(drawn)} scripts, {len(counted)} ran on an old release ({sum(len(each.ran) for each in counted)} statements)"

@@ -8,7 +8,9 @@ has it is looked up. The tests of tests/lint/knowledge/test_migration_claims.py 
     python benchmarks/migration_facts.py --write      # writes telepathy_lint/knowledge/migration_{table,trl,names,moves}.py
     python benchmarks/migration_facts.py              # says what differs from them, exit 1 if something does
     python benchmarks/migration_facts.py --newest     # downloads the newest releases only, and says what they lost since
+    python benchmarks/migration_facts.py --newest --write   # if they lost something, adds them to the releases, and writes
 
+After the last, the difference of the written files is what a person has to review: rows with a new form are given one in NEW.
 Wheels are kept in `--wheels FOLDER` (400 MB for all of them); missing ones are downloaded from the package index.
 """
 
@@ -29,15 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KNOWLEDGE = ROOT / "telepathy_lint" / "knowledge"
 #: What the newest release read accepts, to compare a later one with.
 SEEN = Path(__file__).with_name("migration_seen.json")
-TRANSFORMERS = (  # noqa: SIM905
-    "4.46.3 4.47.1 4.48.3 4.49.0 4.50.3 4.51.3 4.52.4 4.53.3 4.54.1 4.55.4 4.56.2 4.57.6 5.0.0 5.1.0 5.2.0 5.3.0 5.4.0 5.5.4 "
-    "5.6.2 5.7.0 5.8.1 5.9.0 5.10.4 5.11.0 5.12.1 5.13.1 5.14.1 5.15.1 5.16.1 5.17.0 5.18.0 5.19.0 5.20.2 5.21.1 5.22.2 5.23.0 "
-    "5.24.0"
-).split()
-TRL = (  # noqa: SIM905
-    "0.12.2 0.13.0 0.14.0 0.15.2 0.16.1 0.17.0 0.18.2 0.19.1 0.20.0 0.21.0 0.22.2 0.23.1 0.24.0 0.25.1 0.26.2 0.27.2 0.28.0 "
-    "0.29.1 1.0.0 1.1.0 1.2.0 1.3.0 1.4.0 1.5.1 1.6.0 1.7.1 1.8.0 1.9.2 1.10.0 1.11.0 1.12.0 1.13.0 1.14.2 1.15.0 1.16.0"
-).split()
+#: The releases that are read, oldest first; `--newest --write` adds to them.
+RELEASES = Path(__file__).with_name("migration_releases.json")
 Version = tuple[int, int]
 
 #: How the old form of an argument becomes the new one, where that is certain. "rename" keeps the value; "switch" is for a flag:
@@ -138,7 +133,9 @@ class Release:
     @cached_property
     def classes(self) -> dict[str, ast.ClassDef]:
         """The classes of the modules that are compared, by name; trl's own trainers before its experimental ones."""
-        if self.package == "trl":
+        if self.package == "peft":
+            wanted = sorted(name for name in self._files if name.endswith(".config"))
+        elif self.package == "trl":
             wanted = sorted(name for name in self._files if name.startswith("trl.trainer."))
             wanted += sorted(name for name in self._files if name.startswith("trl.experimental."))
         else:
@@ -233,6 +230,21 @@ class Release:
                     found |= set(re.findall(r"[\"'](\w+)[\"']", listed))
         return {name for name in found if not name.startswith("_")}
 
+    def listed(self, name: str) -> set[str]:
+        """The words in quotes in what the package's own module binds to a name; for a dict, those of its values."""
+        for stmt in self.module(self.package).body:
+            if isinstance(stmt, ast.Assign) and any(
+                isinstance(each, ast.Name) and each.id == name for each in stmt.targets
+            ):
+                parts = stmt.value.values if isinstance(stmt.value, ast.Dict) else [stmt.value]
+                return {
+                    each.value
+                    for part in parts
+                    for each in ast.walk(part)
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+        return set()
+
     def defines(self, module: str, imported: bool = True) -> set[str]:
         """The functions and classes that a module has at its top, conditional ones and, where wanted, imported ones included."""
         found: set[str] = set()
@@ -282,6 +294,13 @@ def releases(package: str, versions: list[str], folder: Path) -> list[Release]:
 def download(requirement: str, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), requirement]
     subprocess.run(command, check=True)
+
+
+def newest(package: str, folder: Path) -> Release:
+    """The newest release in the package index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    download(package, folder)
+    return max(map(Release, folder.glob(f"{package}-*.whl")), key=lambda each: (each.version, each.full))
 
 
 # ---- the rows
@@ -382,14 +401,14 @@ def _with_inherited(
     return [(version, names | inherited if names else names) for version, names in accepted]
 
 
-def alive(names: list[str]) -> set[str]:
+def alive(names: list[str], newest: str) -> set[str]:
     """What the installed transformers, the newest of those read, still finds: its aliases for old names are made as it runs."""
     done = subprocess.run(
         [sys.executable, "-c", _ALIVE], input="\n".join(names), capture_output=True, text=True, check=True
     )
     version, *found = done.stdout.split("\n")
-    if version != TRANSFORMERS[-1]:
-        raise SystemExit(f"install transformers {TRANSFORMERS[-1]}, the newest that is read, not {version}")
+    if version != newest:
+        raise SystemExit(f"install transformers {newest}, the newest that is read, not {version}")
     return set(found)
 
 
@@ -421,7 +440,7 @@ def removed_names(transformers: list[Release]) -> tuple[dict[str, Version], dict
         for name in before.public - after.public:
             if name not in newest:
                 gone[name] = after.version
-    here = alive([f"transformers.{name}" for name in gone])
+    here = alive([f"transformers.{name}" for name in gone], transformers[-1].full)
     gone = {name: version for name, version in gone.items() if f"transformers.{name}" not in here}
     replaced = {
         name: new
@@ -442,7 +461,7 @@ def removed_modules(transformers: list[Release]) -> dict[str, Version]:
                 r"\.(modeling_tf|modeling_flax|convert)_", name
             ):
                 gone[name] = after.version
-    here = alive(list(gone))
+    here = alive(list(gone), transformers[-1].full)
     return {
         name: version
         for name, version in gone.items()
@@ -462,7 +481,7 @@ def removed_from_modules(transformers: list[Release]) -> dict[str, Version]:
             for name in (lost & before.own) - transformers[-1].defines(module):
                 if not name.startswith("_"):
                     gone[f"{module}.{name}"] = after.version
-    here = alive(list(gone))
+    here = alive(list(gone), transformers[-1].full)
     return {name: version for name, version in gone.items() if name not in here}
 
 
@@ -566,9 +585,9 @@ def written(transformers: list[Release], trl: list[Release]) -> tuple[str, ...]:
         "#: Functions and classes that their module no longer has, by the release that removed them or one after it.",
         "FROM_MODULES: dict[tuple[int, int], str] = {",
     ]
-    # Four releases are enough to say before or from 5 on; each of them is parsed.
+    # These are enough to say before or from 5 on; each of them is parsed.
     parts = removed_from_modules(
-        [each for each in transformers if each.full in ("4.46.3", "4.57.6", "5.0.0", TRANSFORMERS[-1])]
+        [each for each in transformers if each.full in ("4.46.3", "4.57.6", "5.0.0", "5.24.0", last.full)]
     )
     for version in sorted(set(parts.values())):
         shorter = sorted(n.removeprefix("transformers.") for n, v in parts.items() if v == version)
@@ -615,8 +634,13 @@ def _formatted(text: str) -> str:
 # ---- the newest releases
 
 
-def accepted(transformers: Release, trl: Release) -> dict[str, list[str]]:
-    """What the rows rest on, of one release of each."""
+#: Methods of Trainer that subclasses replace.
+_REPLACED = ("compute_loss", "training_step", "prediction_step", "log", "_get_train_sampler", "_get_eval_sampler", "_save_checkpoint",
+             "create_optimizer", "evaluation_loop", "get_train_dataloader")  # fmt: skip
+
+
+def accepted(transformers: Release, trl: Release, peft: Release) -> dict[str, list[str]]:
+    """What the rows and tables rest on, of one release of each."""
     found = {
         owner: sorted(transformers.fields(owner))
         for owner in ("TrainingArguments", "Seq2SeqTrainingArguments")
@@ -630,6 +654,27 @@ def accepted(transformers: Release, trl: Release) -> dict[str, list[str]]:
     found["tokenizers"] = sorted(transformers.methods("PreTrainedTokenizerBase"))
     found["tasks"] = sorted(transformers.keys_of("transformers.pipelines", "SUPPORTED_TASKS"))
     found["names"] = sorted(transformers.public)
+    found |= {f"Trainer.{name}": transformers.parameters("Trainer", name) or [] for name in _REPLACED}
+    known = sorted(name for name in transformers.modules if re.fullmatch(_WELL_KNOWN, name))
+    found["parts"] = [
+        f"{name}.{part}".removeprefix("transformers.")
+        for name in known
+        for part in sorted(transformers.defines(name, False))
+        if not part.startswith("_")
+    ]
+    found["modules"] = sorted(
+        name
+        for name in transformers.modules
+        if not re.search(r"\.models\..*\.|\.(modeling_tf|modeling_flax|convert)_", name)
+    )
+    found["trl"] = sorted(trl.listed("_import_structure"))
+    found["trl modules"] = sorted(
+        name for name in trl.modules if not re.search(r"\.(?:experimental|scripts|_compat)", name)
+    )
+    found["peft"] = sorted(peft.listed("__all__"))
+    for name in found["peft"]:
+        if name.endswith("Config") and (fields := peft.fields(name)):
+            found[f"peft.{name}"] = sorted(fields)
     return found
 
 
@@ -647,25 +692,28 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--wheels", type=Path, default=Path(".cache") / "wheels")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--newest", action="store_true")
+    parser.add_argument("--write", action="store_true", help="write what differs")
+    parser.add_argument(
+        "--newest", action="store_true", help="compare with the newest releases of the package index"
+    )
     options = parser.parse_args()
+    read: dict[str, list[str]] = json.loads(RELEASES.read_text(encoding="utf-8"))
+    differs = 0
     if options.newest:
-        options.wheels.mkdir(parents=True, exist_ok=True)
-        for package in ("transformers", "trl"):
-            download(package, options.wheels)
-        now = [
-            max(map(Release, options.wheels.glob(f"{package}-*.whl")), key=lambda each: each.version)
-            for package in ("transformers", "trl")
-        ]
+        now = {package: newest(package, options.wheels) for package in read}
         seen = json.loads(SEEN.read_text(encoding="utf-8"))
-        gone = lost(seen, accepted(*now))
-        print(
-            "\n".join(gone) or f"nothing was removed up to transformers {now[0].full} and trl {now[1].full}"
-        )
-        return 1 if gone else 0
-    transformers = releases("transformers", TRANSFORMERS, options.wheels)
-    trl = releases("trl", TRL, options.wheels)
+        gone = lost(seen, accepted(now["transformers"], now["trl"], now["peft"]))
+        said = ", ".join(f"{package} {release.full}" for package, release in now.items())
+        print("\n".join(gone) or f"nothing was removed up to {said}")
+        if not gone or not options.write:
+            return 1 if gone else 0
+        differs = 1
+        for package, release in now.items():
+            if number(read[package][-1]) < release.version:
+                read[package].append(release.full)
+        RELEASES.write_text(json.dumps(read, indent=0) + "\n", encoding="utf-8")
+    transformers = releases("transformers", read["transformers"], options.wheels)
+    trl = releases("trl", read["trl"], options.wheels)
     texts = dict(
         zip(
             ("migration_table.py", "migration_trl.py", "migration_names.py", "migration_moves.py"),
@@ -673,7 +721,6 @@ def main() -> int:
             strict=True,
         )
     )
-    differs = 0
     for name, text in texts.items():
         path = KNOWLEDGE / name
         before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -683,9 +730,10 @@ def main() -> int:
         if options.write:
             path.write_text(text, encoding="utf-8")
     if options.write:
-        SEEN.write_text(json.dumps(accepted(transformers[-1], trl[-1]), indent=0) + "\n", encoding="utf-8")
-        return 0
-    return differs
+        (peft,) = releases("peft", read["peft"][-1:], options.wheels)
+        found = accepted(transformers[-1], trl[-1], peft)
+        SEEN.write_text(json.dumps(found, indent=0) + "\n", encoding="utf-8")
+    return differs if not options.write or options.newest else 0
 
 
 if __name__ == "__main__":

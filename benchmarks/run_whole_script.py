@@ -1,14 +1,15 @@
 """Runs whole scripts, statement by statement, on tiny random models and made-up data, and prints what each statement does.
 
 Jobs are read from standard input, one JSON object per line: `{"id": ..., "text": ...}`. For each, a line is written:
-`{"id": ..., "version": ..., "statements": [[key, line, error, values, logged], ...]}`. Used by
+`{"id": ..., "version": ..., "statements": [[key, line, error, values, logged, written], ...]}`; the last are the files that
+the statement wrote. Used by
 benchmarks/migrated_scripts.py; the scripts are public code: run this in a safe environment.
 
     python benchmarks/run_whole_script.py STORE WORK <jobs >results
 
 The top level of a script runs first, then the body of each function that trains, generates or uses a tokenizer, with
-values guessed for its parameters. A name that is not bound is guessed as well, so that one missing file does not end the
-run. Libraries that are not installed are stand-ins that do nothing.
+values guessed for its parameters. A name that is not bound is guessed as well, and a file that is missing is made up, so that
+neither ends the run. Libraries that are not installed are stand-ins that do nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import importlib.util
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -34,7 +36,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Limits in seconds: for a statement, and for a script.
-LONGEST, ALTOGETHER = 40, 200
+LONGEST, ALTOGETHER = 60, 300
 #: What is imported as it is; of the standard library everything but REFUSED.
 LIBRARIES = {
     "transformers", "torch", "trl", "peft", "accelerate", "tokenizers", "datasets", "numpy", "pandas", "PIL", "yaml", "tqdm",
@@ -75,7 +77,21 @@ class Names(dict):  # type: ignore[type-arg]
 
 
 class Rewritten(ast.NodeTransformer):
-    """Imports become calls that give a stand-in for a library that is not installed."""
+    """Imports become calls that give a stand-in for a library that is not installed; a stand-in is as many values as are asked."""
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        self.generic_visit(node)
+        (target, *more) = node.targets
+        if (
+            isinstance(target, ast.Tuple)
+            and not more
+            and not any(isinstance(each, ast.Starred) for each in target.elts)
+        ):
+            call = ast.Call(
+                ast.Name("__unpacked__", ast.Load()), [node.value, ast.Constant(len(target.elts))], []
+            )
+            node.value = ast.copy_location(call, node.value)
+        return node
 
     def visit_Import(self, node: ast.Import) -> Any:
         return [
@@ -123,9 +139,17 @@ def imported(module: str, attribute: str, top: bool) -> Any:
             raise ImportError(f"cannot import name {attribute!r} from {module!r}") from None
 
 
+def unpacked(value: Any, count: int) -> Any:
+    import script_values
+
+    return [script_values.Nothing()] * count if isinstance(value, script_values.Nothing) else value
+
+
 def statements(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
     """The statements to run, each with a key that is the same before and after a migration."""
-    for where, body in _blocks(tree):
+    for where, given, body in _blocks(tree):
+        for stmt in given:
+            yield f"{where} parameter {ast.unparse(stmt).partition(' ')[0]}", stmt
         number = 0
         for stmt in body:
             if isinstance(stmt, (ast.Import, ast.ImportFrom)):
@@ -137,14 +161,15 @@ def statements(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
             yield f"{where} {number}", ast.fix_missing_locations(Rewritten().visit(stmt))
 
 
-def _blocks(tree: ast.Module) -> Iterator[tuple[str, list[ast.stmt]]]:
+def _blocks(tree: ast.Module) -> Iterator[tuple[str, list[ast.stmt], list[ast.stmt]]]:
+    """What runs on its own: its name, the statements that bind its parameters, and its own."""
     top: list[ast.stmt] = []
     for stmt in tree.body:
         if isinstance(stmt, ast.If) and "__name__" in ast.unparse(stmt.test):
             top += stmt.body
         else:
             top.append(stmt)
-    yield "top", top
+    yield "top", [], top
     functions = [
         (prefix, each)
         for prefix, holder in _holders(tree)
@@ -155,7 +180,7 @@ def _blocks(tree: ast.Module) -> Iterator[tuple[str, list[ast.stmt]]]:
         inner = [each for stmt in function.body for each in _own(stmt)]
         if any(isinstance(each, (ast.Yield, ast.YieldFrom, ast.Await, ast.Nonlocal)) for each in inner):
             continue
-        yield f"{prefix}{function.name}", [*_parameters(function), *map(_without_return, function.body)]
+        yield f"{prefix}{function.name}", _parameters(function), list(map(_without_return, function.body))
 
 
 def _holders(tree: ast.Module) -> Iterator[tuple[str, Any]]:
@@ -182,8 +207,11 @@ def _parameters(function: ast.FunctionDef) -> list[ast.stmt]:
     )
     lines = []
     for each, default in zip(named, [*defaults, *given.kw_defaults], strict=True):
+        noted = ast.unparse(each.annotation) if each.annotation is not None else ""
         known = default is not None and not (isinstance(default, ast.Constant) and default.value is None)
-        lines.append(f"{each.arg} = {ast.unparse(default) if known else f'__guess__({each.arg!r})'}")  # type: ignore[arg-type]
+        lines.append(
+            f"{each.arg} = {ast.unparse(default) if known else f'__guess__({each.arg!r}, {noted!r})'}"
+        )  # type: ignore[arg-type]
     for rest, value in ((given.vararg, "()"), (given.kwarg, "{}")):
         if rest is not None:
             lines.append(f"{rest.arg} = {value}")
@@ -218,15 +246,20 @@ def run(text: str) -> list[list[Any]]:
     names = Names(vars(builtins))
     for refused in ("input", "exit", "quit", "breakpoint"):
         names[refused] = script_values.Nothing()
-    names.update(__imported__=imported, __guess__=script_values.value, __Returned__=Returned)
+    names.update(
+        __imported__=imported, __guess__=script_values.parameter, __Returned__=Returned, __unpacked__=unpacked
+    )
+    names["open"] = script_values.opened
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module  # where classes are looked up that a script defines
     space = vars(module)
     space.update({"__file__": "script.py", "__builtins__": names})
     found = []
+    here: set[str] = set()
     for key, stmt in statements(ast.parse(text)):
         script_values.LOGGED.clear()
         error = guarded(stmt, space)
+        before, here = here, {str(path) for path in Path().glob("**/*") if not path.is_symlink()}
         bound = {
             each.id for each in _own(stmt) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
         }
@@ -235,7 +268,8 @@ def run(text: str) -> list[list[Any]]:
             for name in sorted(bound)
             if error is None and name in space
         }
-        found.append([key, getattr(stmt, "lineno", 0), error, values, list(script_values.LOGGED)])
+        written = sorted(here - before)[:100]
+        found.append([key, getattr(stmt, "lineno", 0), error, values, list(script_values.LOGGED), written])
     return found
 
 
@@ -251,6 +285,7 @@ def guarded(stmt: ast.stmt, space: dict[str, Any]) -> str | None:
     signal.alarm(LONGEST)
     torch.manual_seed(0)
     np.random.seed(0)
+    random.seed(0)
     try:
         out, errors = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):

@@ -6,8 +6,11 @@ which is no matter of a rename. Trainings end after two steps.
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import stand_ins
@@ -61,6 +64,29 @@ class Nothing:
     def __exit__(self, *_: Any) -> None:
         pass
 
+    def __repr__(self) -> str:
+        return "nothing"
+
+    def __instancecheck__(self, _: Any) -> bool:
+        return False
+
+    def __format__(self, _: str) -> str:
+        return "nothing"
+
+    def __fspath__(self) -> str:
+        return "nothing"
+
+    def _number(self, *_: Any) -> Any:
+        return Nothing()
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _number
+    __neg__ = __floordiv__ = __mod__ = _number
+
+    def _less(self, _: Any) -> bool:
+        return False
+
+    __lt__ = __le__ = __gt__ = __ge__ = _less
+
     def __float__(self) -> float:
         return 0.5
 
@@ -80,6 +106,23 @@ def begin(text: str) -> None:
     )
     _STATE["kind"] = kinds[0] if kinds else "AutoModelForCausalLM"
     _STATE["dpo"] = "DPO" in text or "ORPO" in text
+
+
+#: Annotation of a parameter -> a value.
+_ANNOTATED = {
+    "str": "Hello world",
+    "int": 8,
+    "float": 0.5,
+    "bool": False,
+    "List[str]": ["Hello world", "Hi"],
+    "list[str]": ["Hello world", "Hi"],
+}
+
+
+def parameter(name: str, annotation: str) -> Any:
+    """A value for a parameter: by its name, else by its annotation."""
+    found = value(name)
+    return _ANNOTATED.get(annotation, found) if isinstance(found, Nothing) else found
 
 
 def value(name: str) -> Any:
@@ -200,6 +243,41 @@ def load_dataset(*_: Any, split: Any = None, streaming: bool = False, **__: Any)
         return [found["train"] for _ in split]
     name = re.match(r"\w+", str(split))
     return found[name.group() if name is not None and name.group() in found else "train"]
+
+
+def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+    """`open`, with rows made up for a table that is not there."""
+    if isinstance(file, (str, Path)) and "r" in mode and not Path(file).exists():
+        text = _written(Path(file).suffix)
+        if text is not None and not Path(file).is_absolute():
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Path(file).write_text(text)
+        elif text is not None:
+            return io.BytesIO(text.encode()) if "b" in mode else io.StringIO(text)
+    return open(file, mode, *args, **kwargs)
+
+
+def _written(suffix: str) -> str | None:
+    rows = [
+        {
+            column: cell if isinstance(cell := _cell(column, row), (str, int, list, dict)) else 0
+            for column in _columns()
+        }
+        for row in range(8)
+    ]
+    if suffix in (".json", ".jsonl"):
+        lines = [json.dumps(row, default=str) for row in rows]
+        return "\n".join(lines) + "\n" if suffix == ".jsonl" else f"[{', '.join(lines)}]"
+    if suffix == ".csv":
+        return frame().to_csv(index=False)  # type: ignore[no-any-return]
+    return "Hello world\n" * 8 if suffix == ".txt" else None
+
+
+def frame(*_: Any, **__: Any) -> Any:
+    """A table of pandas."""
+    import pandas
+
+    return pandas.DataFrame([{column: _cell(column, row) for column in _columns()} for row in range(8)])
 
 
 def described(thing: Any, depth: int = 0) -> Any:

@@ -298,6 +298,15 @@ def save_tokenizers(store: Path) -> None:
         tokenizer.chat_template = "{% for m in messages %}<s>{{ m['content'] }}{% endfor %}"
         tokenizer.model_max_length = 512
         tokenizer.save_pretrained(store / folder)
+        # Releases before 4.51 read the template here only.
+        template = store / folder / "chat_template.jinja"
+        if template.exists():
+            config = store / folder / "tokenizer_config.json"
+            read = json.loads(config.read_text(encoding="utf-8"))
+            config.write_text(
+                json.dumps({**read, "chat_template": tokenizer.chat_template}), encoding="utf-8"
+            )
+            template.unlink()
 
 
 def save_processors(model_type: str, folder: Path) -> None:

@@ -81,12 +81,26 @@ WORTH = {
     "TLP104": "the project does not choose attention elsewhere and transformers picks what the model needs, or no other "
     "implementation could be used: float32, a CPU, attention that is read or replaced",
     "TLP105": "the model never generates, or every call that generates sets `do_sample` and a length",
+    "TLP106": "the move considers the device map",
     "TLP107": "the argument changes nothing in any release that the project allows, and what it asks for happens anyway",
     "TLP108": "the model already has what the argument asks for",
     "TLP201": "the tokenizer is never used for padding",
     "TLP202": "no end-of-sequence token is added to the texts",
     "TLP203": "TLP105 is reported for the same model",
     "TLP302": "the hub redirects the old id, and neither offline use nor a comparison of names needs the new one",
+    "TLP304": "the file names other paths of its machine",
+}
+#: What has to be known in a project, beside what the next table says.
+IN_A_PROJECT = {
+    "TLP101": "a launcher starts the file",
+    "TLP102": "the model has at least three billion parameters",
+    "TLP104": "another implementation changes results",
+    "TLP105": "the checkpoint is known to sample, and the file generates with it",
+    "TLP106": "a quantized model is cast",
+    "TLP107": "every run passes the argument",
+    "TLP201": "(never)",
+    "TLP203": "(never)",
+    "TLP304": "(never)",
 }
 
 CONFIGURATION_HEAD = """\
@@ -246,12 +260,18 @@ def configuration() -> str:
         "",
         "A finding can be true and still not matter. By default, a finding is dropped if the code shows that it does not",
         "matter; `strict` reports it anyway. Evidence comes from the call, the file, and the project around it: its Python files,",
-        "READMEs, scripts and settings. Findings are only dropped because of evidence, never because evidence is missing: a",
-        "script that just loads a model, with no project around it, gets every finding.",
+        "READMEs, scripts and settings. A script with no project around it, that is without a document or a script that tells of",
+        "it, gets every finding that its own code does not answer. In a project, settings must be known to make a difference.",
         "",
-        "| rule | dropped if the code shows that |",
-        "| --- | --- |",
-        *(f"| {code} | {what} |" for code, what in WORTH.items()),
+        "| rule | reported in a project only if | dropped if the code shows that |",
+        "| --- | --- | --- |",
+        *(f"| {code} | {IN_A_PROJECT.get(code, '')} | {what} |" for code, what in WORTH.items()),
+        "",
+        "Code that a project keeps and does not run is left out for all rules: files in folders such as `archive`, `old`, `outputs`",
+        "and `results` or with such names (`train_old.py`), copies of frameworks, and functions and classes that no other code and",
+        "no document of the project mentions. Syntax errors (TLP000) are only noted on standard error there, in data and",
+        "templates, in a notebook's cells that were never run or whose saved output is that error, and where the syntax is",
+        "newer than the Python that runs the linter.",
     ]
     excluded = [
         "",

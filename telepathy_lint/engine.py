@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 
+from telepathy_lint.facts.out_of_use import is_out_of_use
 from telepathy_lint.findings.violation import (
     ORDER,
     Edit,
@@ -329,7 +330,9 @@ def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -
         for rule in looking[site.kind]:
             try:
                 findings = list(rule.check(site, settings))
-                if findings and (settings.strict or rule.matters(site, settings)):
+                if findings and (
+                    settings.strict or (rule.matters(site, settings) and not is_out_of_use(site))
+                ):
                     found += [Reported(site, rule, finding) for finding in findings]
             except Exception as error:
                 span = site.source.place(site.start, site.end)

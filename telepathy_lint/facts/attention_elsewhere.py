@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import Settings
@@ -54,22 +55,26 @@ class Choice(NamedTuple):
 def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     """What else in the project chooses attention, if it concerns the model of a load; None if nothing does.
 
+    In a project, only another choice than FlashAttention counts, which changes results.
+
     This is another load in the file that asks for FlashAttention, another place that sets attention for the same
     model, and FlashAttention that is required or installed while no load asks for any attention.
     """
     own = os.path.abspath(site.source.path)
     here = site.source.remember("attention chosen", partial(_all_in, own, site.source.data))
+    bare = is_bare(site)
     for choice in here:
-        if choice.name.startswith(_FAST) or (_is_stated(choice) and _repeats_its_id(site)):
+        fast = choice.name.startswith(_FAST)
+        if (fast and bare) or (not fast and _is_stated(choice) and _repeats_its_id(site)):
             return choice.in_words(own)
     modules = site.file.modules
     project = modules.project(own) if modules is not None else None
     choices = (project.once(_choices) if project is not None else None) or ()
     stated = [each for each in choices if each.path != own and _is_stated(each)]
     for choice in stated:
-        if _is_of_the_same_model(choice, site):
+        if _is_of_the_same_model(choice, site) and (bare or not choice.name.startswith(_FAST)):
             return choice.in_words(own)
-    if stated or any(map(_is_stated, here)):
+    if stated or not bare or any(map(_is_stated, here)):
         return None
     if (installed := next((each for each in (*here, *choices) if each.name == _INSTALLS), None)) is not None:
         return installed.in_words(own)
@@ -100,7 +105,7 @@ def _choices(project: Project) -> tuple[Choice, ...]:
     """
     found = [each for path, data in project.python() for each in _all_in(path, data)]
     for path, data in project.texts():
-        if (installed := re.search(_INSTALLED, data)) is not None:
+        if b"flash" in data.lower() and (installed := re.search(_INSTALLED, data)) is not None:
             found.append(Choice(path, _line(data, installed.start()), _INSTALLS, frozenset()))
     return tuple(found)
 
@@ -137,5 +142,5 @@ def _found_in(path: str, data: bytes) -> Iterator[Choice]:
         if named is None:
             named = frozenset(each.decode() for each in re.findall(_QUOTED, data))
         yield Choice(path, _line(data, match.start()), name, named)
-    if (imported := re.search(_IMPORTED, data)) is not None:
+    if b"flash_attn" in data and (imported := re.search(_IMPORTED, data)) is not None:
         yield Choice(path, _line(data, imported.start()), _INSTALLS, frozenset())

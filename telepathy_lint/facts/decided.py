@@ -20,6 +20,7 @@ from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow import same_object
 from telepathy_lint.hints import NamedTuple
+from telepathy_lint.knowledge import shipped_decoding
 from telepathy_lint.knowledge.published import ids_in
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy, ships_penalty
 from telepathy_lint.rule import line_name
@@ -62,9 +63,23 @@ class Decision(NamedTuple):
     where: str | None = None
     #: The id of a model whose repetition penalty is all that is left.
     penalty: str | None = None
+    #: Whether that place is in the file itself.
+    here: bool = True
 
 
 _SETTLED = Decision(True)
+
+
+def samples_unasked(site: Site) -> bool:
+    """Whether the file generates with a model that is known to sample, or to ship a penalty, without stating it."""
+    found = decision(site)
+    if found.settled or found.where is None or not found.here:
+        return False
+    if found.penalty is not None:
+        return found.penalty == site.model_id
+    model_id = named_models.written_id(site)
+    ids = (model_id,) if model_id is not None else site.source.once(ids_in)
+    return bool(ids) and all(map(shipped_decoding.samples_unasked, ids))
 
 
 def decision(site: Site) -> Decision:
@@ -168,18 +183,20 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
         if not each.states and not greedy and not (each.spreads and _states_elsewhere(site)):
             if path is None and site.source.once(_only_shows):
                 continue
-            return Decision(False, _where(site, path, each.offset))
+            return Decision(False, _where(site, path, each), here=path is None)
     with_one = _id_with_penalty(site)
     if with_one is not None:
         for path, each in places:
             if each.greedy and not each.penalty:
-                return Decision(False, _where(site, path, each.offset), with_one)
+                return Decision(False, _where(site, path, each), with_one, path is None)
     return _SETTLED
 
 
-def _where(site: Site, path: str | None, offset: int) -> str:
+def _where(site: Site, path: str | None, place: Generating) -> str:
+    offset = place.offset
     if path is None:
-        return line_name(site.source, site.source.line_of(offset))
+        here = line_name(site.source, site.source.line_of(offset))
+        return f"the pipeline of {here}" if place.built else here
     modules = site.file.modules
     if path.endswith(".ipynb") or modules is None:
         return os.path.basename(path)

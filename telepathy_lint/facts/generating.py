@@ -7,17 +7,17 @@ their words, so a call that states `do_sample` in any way counts as one that sta
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
 
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.source.occurs import LINE_START
+from telepathy_lint.source.occurs import occurs
 
-#: Documentation and prompts.
-_LONG_STRINGS = r"(?s)\"\"\".*?\"\"\"|'''.*?'''"
+#: The quotes of documentation and prompts.
+_LONG_QUOTES = ('"""', "'''")
 #: A line of the module itself, with the name that it defines; comments, decorators and closing brackets are none.
-_OUTER_LINE = rf"{LINE_START}(?:(?:async )?(?:def|class) (\w+)|\w)"
+_OUTER_LINE = re.compile(r"(?:async )?(?:def|class) (\w+)|\w")
 #: More calls of one kind in a file are not looked at.
 _MOST_PLACES = 200
 #: Longer argument lists are cut off.
@@ -29,7 +29,10 @@ _GREEDY = r"do_sample[\"']?\]?\s*[=:]\s*False"
 _SETTINGS = r"(?i)\*\*[^,)]*?(?:kwarg|gen_|generat|_args|param|config|cfg|setting|option|decod|sampl|strateg)"
 #: Objects whose `generate` belongs to another library, or sends a request.
 _FOREIGN = r"(?i)(?:client|api|server|engine|vllm|openai|ollama|anthropic|gemini|agent|chain|diffus)\w*"
-_LIBRARIES = r"(?:from|import)[ ]+(?:vllm|openai|ollama|litellm|llama_cpp|ctransformers|sglang|text_generation|mlx_lm|cohere)\b"
+_OTHER_LIBRARIES = (
+    r"(?:vllm|openai|ollama|litellm|llama_cpp|ctransformers|sglang|text_generation|mlx_lm|cohere)\b"
+)
+_LIBRARIES = rf"from[ ]+{_OTHER_LIBRARIES}|import[ ]+{_OTHER_LIBRARIES}"
 #: The object of a method, before the dot.
 _OWNER = r"([\w.]+)(?:\(\))?$"
 #: Names of variables for models, whose `generate` is transformers' own, even if the project defines one.
@@ -68,6 +71,8 @@ class Generating(NamedTuple):
     own: bool
     #: Whether a pipeline generates, which follows other settings of old checkpoints too.
     piped: bool
+    #: Whether the place only builds a pipeline that generates elsewhere.
+    built: bool = False
 
 
 def generating(text: str) -> tuple[Generating, ...]:
@@ -78,20 +83,57 @@ def generating(text: str) -> tuple[Generating, ...]:
     found = [each for kind in places for each in islice(kind, _MOST_PLACES)]
     if not found:
         return ()
-    told = [match.span() for match in re.finditer(_LONG_STRINGS, text)]
+    told = list(_long_strings(text))
     starts = [start for start, _ in told]
-    outer = [(match.start(), match[1]) for match in re.finditer(_OUTER_LINE, text)]
-    lines = [start for start, _ in outer]
     kept = []
+    seen, around = 0, None
     for each in sorted(found, key=_offset_of):
         before = bisect_left(starts, each.offset) - 1
         if before >= 0 and each.offset < told[before][1]:
             continue  # in a string
         if not _is_a_comment(text, each.offset):
             # The last line without indentation begins the definition around it.
-            at = bisect_right(lines, each.offset) - 1
-            kept.append(each._replace(around=outer[at][1] if at >= 0 else None))
+            if (outer := _last_outer_line(text, seen, each.offset)) is not None:
+                around = outer[1]
+            seen = each.offset
+            kept.append(each._replace(around=around))
     return tuple(kept)
+
+
+def _long_strings(text: str) -> Iterator[tuple[int, int]]:
+    """The spans of the strings in triple quotes; `re` alone takes many times as long."""
+    behind = 0
+    nearest = {quote: text.find(quote) for quote in _LONG_QUOTES}
+    while True:
+        for quote, at in nearest.items():
+            if 0 <= at < behind:
+                nearest[quote] = text.find(quote, behind)
+        at, quote = min(((at, quote) for quote, at in nearest.items() if at >= 0), default=(-1, ""))
+        end = text.find(quote, at + 3) + 3 if quote else 0
+        if end < 3:
+            # Without a closing one, the quotes are no string, and others of the kind are not either.
+            if not quote:
+                return
+            nearest[quote] = -1
+            continue
+        yield at, end
+        behind = end
+
+
+def _last_outer_line(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The last line of the module itself that begins between two offsets; the first line of the text begins at 0."""
+    ends = {each: text.rfind(each, start, end) for each in "\n\r"}
+    while True:
+        for each, at in ends.items():
+            if at >= end:
+                ends[each] = text.rfind(each, start, end)
+        line = max(ends.values()) + 1
+        if not line and start:
+            return None
+        found = _OUTER_LINE.match(text, line)
+        if found is not None or not line:
+            return found
+        end = line - 1
 
 
 def _offset_of(place: Generating) -> int:
@@ -99,7 +141,7 @@ def _offset_of(place: Generating) -> int:
 
 
 def _generate_calls(text: str) -> Iterator[Generating]:
-    others = re.search(_LIBRARIES, text) is not None
+    others: bool | None = None
     wraps = "def generate(" in text
     for match in re.finditer(r"\.generate\(", text):
         owner = re.search(_OWNER, text[max(match.start() - 90, 0) : match.start()])
@@ -109,7 +151,9 @@ def _generate_calls(text: str) -> Iterator[Generating]:
         if re.fullmatch(_MODEL, last) is None:
             if last == "self" and wraps:
                 continue  # its body is another place
-            if re.fullmatch(_FOREIGN, last) is not None or others:
+            if others is None:
+                others = occurs(_LIBRARIES, text)
+            if others or re.fullmatch(_FOREIGN, last) is not None:
                 continue
         if _is_dropped(text, start, given):
             continue
@@ -167,7 +211,9 @@ def _pipelines(text: str) -> Iterator[Generating]:
         calls = list(_calls_of(name[1], text, match.start())) if name is not None else []
         if built.states or not calls:
             greedy = re.search(_GREEDY, text) is not None
-            yield built._replace(states=built.states or "do_sample" in text, greedy=greedy, piped=True)
+            yield built._replace(
+                states=built.states or "do_sample" in text, greedy=greedy, piped=True, built=True
+            )
         else:
             yield from (each._replace(penalty=each.penalty or built.penalty, piped=True) for each in calls)
 
@@ -199,8 +245,7 @@ def _writes(text: str, given: str) -> bool:
     """Whether the file writes one of the dicts that a call spreads."""
     names = re.findall(r"\*\*(?:[\w.]+\.)?(\w+)", given)
     return not names or any(
-        re.search(rf"\b{name}\b\s*(?::[^=\r\n]{{1,60}})?=\s*(?:\{{|dict\()", text) is not None
-        for name in names
+        occurs(rf"\b{name}\b\s*(?::[^=\r\n]{{1,60}})?=\s*(?:\{{|dict\()", text) for name in names
     )
 
 

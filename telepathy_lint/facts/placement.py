@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts import started
 from telepathy_lint.facts.by_hand import second_gpu
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.value import Value
@@ -50,17 +51,8 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["
 
 
 def is_in_danger(site: Site) -> bool:
-    """Whether several processes may run the file, another GPU than the first is named, or nothing is known of the project."""
-    argument = site.argument("device_map")
-    if argument is None:
-        return False
-    if not started.has_a_project(site) or started.launched_by(site) is not None:
-        return True
-    if any(not _is_one_place(value) and value.data not in SPREADING_MAPS for value in argument.values):
-        return True
-    if site.source.path.endswith(".ipynb"):
-        return not _starts_no_processes(site)
-    return not argument.optional and bool(site.source.once(_starts_or_waits_for_processes))
+    """Whether the project starts several processes of the file, or nothing is known of a project."""
+    return is_bare(site) or started.launched_by(site) is not None
 
 
 def is_placed_alike(site: Site) -> bool:
@@ -283,7 +275,7 @@ def _is_one_place(value: Value) -> bool:
     place = node.values[0]
     if isinstance(place, ast.Name):
         assigned = rf"\b{place.id}\s*=\s*(?:torch\.device\(\s*)?[\"']cuda(?::0)?[\"']"
-        return re.search(assigned, value.context.scope.tree.text) is not None
+        return occurs(assigned, value.context.scope.tree.text)
     return isinstance(place, ast.Constant) and place.value in (0, *_FIRST)
 
 

@@ -8,10 +8,9 @@ import re
 from telepathy_lint.facts import named_models
 from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
-from telepathy_lint.facts.started import has_a_project
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.knowledge import transformers_names as catalog
-from telepathy_lint.knowledge.published import hub_id, ids_in
+from telepathy_lint.knowledge.published import hub_id
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs, places
 
@@ -36,13 +35,6 @@ _DECODERS = r"CausalLM|LMHeadModel|ImageTextToText|Vision2Seq|text-generation|pi
 _ENCODERS = (
     r"(?i)(?:^|[/_-])(?:e5|gte|bge|minilm|mpnet|reranker|contriever|sbert|specter2?|colbert)(?:[_-]|$)"
 )
-
-
-def may_lack_a_pad_token(site: Site) -> bool:
-    """Whether the tokenizer, or one that the file names, is known to ship none, or nothing is known of the project."""
-    model_id = named_models.written_id(site)
-    ids = (hub_id(model_id),) if model_id is not None else site.source.once(ids_in)
-    return any(map(catalog.ships_no_pad_token, ids)) or not has_a_project(site)
 
 
 def pads_by_itself(site: Site) -> bool:

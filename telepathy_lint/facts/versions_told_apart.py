@@ -26,7 +26,12 @@ def depends_on_release(site: Site) -> bool:
         elif isinstance(above, ast.Try) and node in above.body:
             if any(_catches(handler) for handler in above.handlers):
                 return True
-        elif isinstance(node, ast.ExceptHandler) and _catches(node):
+        elif isinstance(above, ast.Try) and any(
+            # The parent of a statement is its handler or, where the whole scope was read, the `try`.
+            _catches(one)
+            for one in above.handlers
+            if node is one or node in one.body
+        ):
             return True
         node = above
     return False

@@ -142,6 +142,28 @@ def is_light(site: Site) -> bool:
     return model_id is None and named_models.are_all(site, _is_light_in_any_release)
 
 
+#: A model with this number of parameters takes 5.6 GiB more in float32 than in bfloat16.
+_MANY = 3_000_000_000
+#: Checkpoints whose weights are stored in a quantized form.
+_STORED_QUANTIZED = r"(?i)(?:^|[^a-z])(?:[2-8][ _-]?bits?|int[48]|awq|gptq|bnb|nf4|fp[48]|gguf|exl2|w[48]a\d+|mxfp4|hqq|aqlm)(?![a-z])|gpt-oss"
+
+
+def is_heavy(site: Site) -> bool:
+    """Whether the model is known to have billions of parameters, by its id or by all ids that the file names."""
+    model_id = named_models.written_id(site)
+    ids = (hub_id(model_id),) if model_id is not None else site.source.once(ids_in)
+    return bool(ids) and all(map(_is_heavy, ids))
+
+
+def _is_heavy(model_id: str) -> bool:
+    if re.search(_STORED_QUANTIZED, model_id):
+        return False
+    found = _listed(model_id)
+    if found is not None:
+        return found[0] >= _MANY and found[2] != "float32"
+    return (parameters_in(model_id.rpartition("/")[2]) or 0) >= _MANY
+
+
 def _is_light_in_any_release(model_id: str) -> bool:
     """Whether a model is small, and not known to be in another dtype than float32, which transformers 5 would follow."""
     found = _listed(model_id)

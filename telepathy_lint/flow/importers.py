@@ -15,9 +15,12 @@ from telepathy_lint.flow.whole_project import Project
 
 #: A module that more files depend on, directly or indirectly, is treated as used by unknown code.
 _MOST_IMPORTERS = 60
-_STATEMENT = re.compile(
-    rb"(?:^|\\n|\n|\")[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]{0,4000}\)|[^\n#;\\\"]*)|import[ \t]+([\w., \t]+))"
-)
+#: The beginning of a line up to `import`; lines of a notebook begin behind a quote, or behind an escape sequence.
+_BEFORE = re.compile(rb"(?s:(.*(?:\\n|\"))?)[ \t]*(?:from[ \t]+([.\w]+)[ \t]+)?")
+_MOST_BEFORE = 300
+#: What `from module import` and `import` are followed by.
+_NAMES = re.compile(rb"import[ \t]+(\([^)]{0,4000}\)|[^\n#;\\\"]*)")
+_MODULES = re.compile(rb"import[ \t]+([\w., \t]+)")
 
 
 class Importers:
@@ -150,16 +153,27 @@ def _imported_names(project: Project) -> dict[str, set[tuple[str, str]]]:
 
 def imported_by(data: bytes) -> Iterator[str]:
     """The dotted names of modules that a file may import, according to its text."""
-    for match in _STATEMENT.finditer(data):
-        if match[3] is not None:
-            for part in match[3].split(b","):
+    behind = 0
+    while (at := data.find(b"import", behind)) >= 0:
+        behind = at + len(b"import")
+        far = max(at - _MOST_BEFORE, 0)
+        line = data.rfind(b"\n", far, at) + 1
+        before = _BEFORE.fullmatch(data, line or far, at)
+        if before is None or (far and not line and before[1] is None):
+            continue  # more stands before it
+        names = (_NAMES if before[2] is not None else _MODULES).match(data, at)
+        if names is None:
+            continue
+        behind = names.end()
+        if before[2] is None:
+            for part in names[1].split(b","):
                 name = part.split(b" as ")[0].strip().decode("ascii", "replace")
                 if name:
                     yield name
             continue
-        module = match[1].decode("ascii", "replace")
+        module = before[2].decode("ascii", "replace")
         if module.strip("."):
             yield module
-        for part in re.findall(rb"\w+(?=[ \t]*(?:,|\)|$|[ \t]as\b|\r?\n))", match[2]):
+        for part in re.findall(rb"\w+(?=[ \t]*(?:,|\)|$|[ \t]as\b|\r?\n))", names[1]):
             name = part.decode("ascii", "replace")
             yield f"{module}{name}" if module.endswith(".") else f"{module}.{name}"

@@ -45,6 +45,17 @@ class Project:
         python, texts = self._listing
         return python in ((), (path,)) and texts is not None and all(each.endswith(".toml") for each in texts)
 
+    @cached_property
+    def is_told_of(self) -> bool:
+        """Whether there is a README, another document, or a script that shows how the project is used."""
+        texts = self._listing.texts
+        return texts is None or any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
+
+    def holds(self, path: str) -> bool:
+        """Whether a file is one of the listed ones."""
+        python, texts = self._listing
+        return path in (python or ()) or path in (texts or ())
+
     def once(self, ask: Callable[[Project], Answer]) -> Answer | None:
         """The cached answer to a question about the files; None if the project is too large."""
         if ask not in self._answers:
@@ -54,6 +65,15 @@ class Project:
                 self._answers[ask] = None
         answer: Answer | None = self._answers[ask]
         return answer
+
+    def mentions_beside(self, path: str, word: bytes) -> bool | None:
+        """Whether another file than this one contains a word; None if the project is too large."""
+        try:
+            return any(
+                word in data for files in (self.python, self.texts) for each, data in files() if each != path
+            )
+        except TooLargeError:
+            return None
 
     def content(self, path: str) -> bytes:
         """The content of a file; empty if it cannot be read."""

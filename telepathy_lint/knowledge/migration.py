@@ -98,8 +98,8 @@ def moved_in_trl(symbol: str) -> tuple[Version, str] | None:
 #: Names of peft that are gone -> the release that lacks them (0.10 or one that was read after it), and the name now.
 PEFT_NAMES = {
     "prepare_model_for_int8_training": ((0, 10), "prepare_model_for_kbit_training"),
-    "BoneConfig": ((0, 21), "MissConfig"),
-    "BoneModel": ((0, 21), "MissModel"),
+    "BoneConfig": ((0, 19), "MissConfig"),
+    "BoneModel": ((0, 19), "MissModel"),
 }
 
 

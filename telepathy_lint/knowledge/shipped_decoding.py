@@ -1,7 +1,7 @@
 """The decoding settings that checkpoints ship, for the few families whose `generation_config.json` is known.
 
-From the published files of the Llama 3 family (base and instruction-tuned models), of DeepSeek's distilled models, and of
-Qwen2.5's larger instruction-tuned models; the smaller ones have a different penalty and are left out.
+From the published files of the Llama 2 and 3 families (base and instruction-tuned models), of Gemma 3's instruction-tuned models, of
+DeepSeek's distilled models, and of the instruction-tuned models of Qwen2 and Qwen2.5 (the penalties of the smaller ones differ).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 _SHIPPED: tuple[tuple[str, str], ...] = (
+    (r"meta-llama/Llama-2-\d+b(?:-chat)?-hf", "do_sample=True, temperature 0.6 and top_p 0.9"),
+    (r"google/gemma-3-\d+b-it", "do_sample=True, top_k 64 and top_p 0.95"),
     (
         r"meta-llama/(?:Meta-)?Llama-3(?:\.1|\.2|\.3)?-\d+B(?:-Instruct)?",
         "do_sample=True, temperature 0.6 and top_p 0.9",
@@ -21,12 +23,20 @@ _SHIPPED: tuple[tuple[str, str], ...] = (
         r"Qwen/Qwen2\.5-(?:7B|14B|32B|72B)-Instruct",
         "do_sample=True, temperature 0.7, top_p 0.8, top_k 20 and repetition_penalty 1.05",
     ),
+    (r"Qwen/Qwen2(?:\.5)?-(?:Coder-)?[\d.]+B-Instruct", "do_sample=True"),
 )
+#: Models that think before they answer: their publishers ask for sampling.
+_THINKING = r"(?i)deepseek-r1|qwq|thinking|reasoning"
 
 
 def shipped_decoding(model_id: str) -> str | None:
     """Describe the checkpoint's own settings; None if unknown."""
     return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)
+
+
+def samples_unasked(model_id: str) -> bool:
+    """Whether the checkpoint is known to sample by default, although greedy decoding works as well with it."""
+    return shipped_decoding(model_id) is not None and re.search(_THINKING, model_id) is None
 
 
 #: Checkpoints that ship a repetition penalty, which is in effect in greedy decoding too.

@@ -29,15 +29,13 @@ class HardcodedDeviceMap(Rule):
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
     attribute, a helper's result) is not reported.
 
-    Unless strict, the rule only reports files that show or get a launcher, maps that name another GPU than the first, and files
-    of which no project shows how they are started. It leaves out maps that change nothing in one process, and maps in which the caller has a say. The caller has
-    a say in `{"": device}` with a parameter or an option, also as one of several values. "auto" with `max_memory` says what
-    each GPU may hold. A script with a launcher that leaves the map out in some runs has decided, and tests are left out. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible GPU, and in
-    a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes its results
-    to a file. The project also shows one process if its README, scripts or Makefile start the file with plain python, and if
-    it has a README or such commands and no launcher at all. There, layouts that the script makes itself are left out as
-    well. Files that a launcher starts (torchrun, accelerate, srun with several tasks), modules that they import, and files
-    without a project that use a trainer are reported.
+    Unless strict, the rule only reports files that a launcher of the project starts (torchrun, accelerate, srun with several tasks),
+    modules that they import, and scripts that are alone, with no project around them. Of these, it leaves out maps that change nothing in one
+    process, and maps in which the caller has a say. The caller has a say in `{"": device}` with a parameter or an option, also as one of several
+    values. "auto" with `max_memory` says what each GPU may hold. A script with a launcher that leaves the map out in some runs
+    has decided, and tests are left out. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible
+    GPU, and in a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes
+    its results to a file.
 
     Bad:
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts.alternatives import is_dropped, is_the_other_arm
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
     is_cast_at_once,
+    is_heavy,
     is_light,
     is_own_model,
     picks_its_own_dtype,
@@ -25,12 +28,13 @@ class MissingDtype(Rule):
     `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
-    Unless strict, the rule leaves out models that get a quantization config, models whose own weights are trained and, from transformers 5
-    on, checkpoints known to be in bfloat16. It also leaves out small models, of at most about 1.5 billion parameters: known ones,
-    those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), classes and tasks that usually have no others (images, speech,
-    classifiers and embedders of texts in a file that names no larger model), and a load whose id comes from elsewhere if all ids that the
-    file names (else, its project's code and settings) are of such models. It also leaves out models that are cast at once, models whose class the project
-    derives from `PreTrainedModel`, and tests.
+    Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
+    (`-7b`) or all ids that the file names, and scripts that are alone, with no project around them. A project that needs transformers 5 gets the
+    checkpoint's dtype and is left out. So are loads whose other arm of a condition states a dtype (the one for the GPU, or a first
+    attempt), loads whose result is dropped, and checkpoints that are stored quantized. In scripts that are alone, it leaves out small models, of at most about
+    1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
+    usually have no others. It always leaves out models that get a quantization config, models whose own weights are trained, models that are
+    cast at once, models whose class the project derives from `PreTrainedModel`, and tests.
 
     Bad:
 
@@ -75,8 +79,10 @@ class MissingDtype(Rule):
             yield site.at_call(default_dtype(settings, cost_of_float32(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        target = settings.target_version
-        if target is not None and target >= (5, 0) and ships_bfloat16(site):
+        target, bare = settings.target_version, is_bare(site)
+        if target is not None and target >= (5, 0) and (ships_bfloat16(site) or not bare):
+            return False
+        if not bare and (not is_heavy(site) or is_the_other_arm(site) or is_dropped(site)):
             return False
         return not (
             is_light(site)

@@ -22,10 +22,10 @@ class MissingAttnImplementation(Rule):
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
     all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
 
-    Unless strict, the rule reports a load if the project chooses attention elsewhere: another load of the file asks for
-    FlashAttention, another module sets attention for the same model, or FlashAttention is required and no load asks for it.
-    It reports a model that needs eager attention where transformers picks SDPA (Gemma 2), and a load without a dtype or
-    a quantization that has no project around it. Of these, it leaves out small models, float32, the CPU, and tests, and code that reads or
+    Unless strict, the rule reports a load where another implementation changes results: a model that needs eager attention where
+    transformers picks SDPA (Gemma 2), and a model for which another module, or another load of the file, sets anything but FlashAttention.
+    A script that is alone, with no project around it, is also reported if another of its loads asks for FlashAttention, or if it states neither a dtype
+    nor a quantization. Of these, it leaves out small models, float32, the CPU, tests, and code that reads or
     replaces attention. Models without attention, such as Mamba, are never reported.
 
     Bad:

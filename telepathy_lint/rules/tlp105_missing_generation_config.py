@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence
-from telepathy_lint.facts.decided import Decision, decision
+from telepathy_lint.facts.decided import Decision, decision, samples_unasked
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import shipped_decoding
 from telepathy_lint.rule import Meta, Rule
@@ -21,13 +22,13 @@ class MissingGenerationConfig(Rule):
     is checked separately. A config that is passed to the load, assigned or changed later, or passed to `generate` counts,
     also through aliases, wrappers and attributes.
 
-    Unless strict, the rule only reports a model with which something in sight generates and does not state `do_sample`: in the
-    file, and in the modules of the project that may get the model (those that import the file, and what these or the file
-    import). It names that place. A call of a method `generate` that the project defines itself is none, and
-    neither is one whose settings come from elsewhere. It leaves out tests, scripts that only print answers, models that nothing in the project generates with, encoder-decoders,
-    and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only reports greedy calls of models that are known to
-    ship a repetition penalty, which is in effect without sampling too. A file that is the only one of its project and generates nothing
-    is reported if it shows no other purpose of the model.
+    Unless strict, the rule only reports a model with which its file generates without stating `do_sample`, and it names that place. In a
+    project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file names; models
+    that think before they answer are meant to sample. A call of a method `generate` that the project defines itself is none, and
+    neither is one whose settings come from elsewhere. It leaves out tests, scripts that only print answers, models that nothing
+    generates with, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
+    reports greedy calls of models that are known to ship a repetition penalty, which is in effect without sampling too. A
+    script that is alone, with no project around it, and generates nothing is reported if it shows no other purpose of the model.
 
     Bad:
 
@@ -67,7 +68,7 @@ class MissingGenerationConfig(Rule):
         yield site.at_call(_detail(site, Decision(False) if settings.strict else decision(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (is_of_a_test(site) or decision(site).settled)
+        return not (is_of_a_test(site) or decision(site).settled) and (is_bare(site) or samples_unasked(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite

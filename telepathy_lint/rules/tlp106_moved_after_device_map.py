@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.transformers_names import last
@@ -30,6 +31,9 @@ class MovedAfterDeviceMap(Rule):
 
     The dtype of a quantized model cannot be changed: `.half()` and `.float()` raise an error, and so does
     `.to(dtype)` with bitsandbytes. Pass the compute dtype to `from_pretrained` instead.
+
+    Unless strict, moves are only reported in scripts that are alone: in a project, one GPU usually holds the model, and the move
+    changes nothing.
 
     Bad:
 
@@ -71,6 +75,9 @@ class MovedAfterDeviceMap(Rule):
         dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
         detail = f"device_map={shown(argument.values[0])} has placed it"
         yield site.at((dot, site.end), detail, fix=self.repair(site))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return site.kind == "cast" or is_bare(site)
 
     def _cast(self, site: Site) -> Iterator[Finding]:
         assert isinstance(site.call.func, ast.Attribute)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.facts.alternatives import is_tried
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import is_harmless, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
@@ -23,8 +25,8 @@ class DeprecatedLoadArgument(Rule):
 
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
     rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5,
-    `use_fast=True`. If it reports another argument of the call, it reports these too. A project that cannot get transformers 5 is not told
-    of what only breaks there.
+    `use_fast=True`. In a project, it leaves out arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
+    attempts, after whose failure the script loads in another way. A project that cannot get transformers 5 is not told of what only breaks there.
 
     Bad:
 
@@ -62,13 +64,19 @@ class DeprecatedLoadArgument(Rule):
         if (task := removed_task(site, settings)) is not None:
             yield site.at(site.arguments["task"], f"transformers 5 has no task {task!r}")
         for argument, old, status in _found(site, settings):
+            if not (settings.strict or _is_worth_it(site, settings, argument, old)):
+                continue
             detail = f"{old.name} {status}: {old.advice_for(written(argument))}"
             yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        if new_class(site) is not None or removed_task(site, settings) is not None:
+        if is_tried(site) and not is_bare(site):
+            return False
+        if removed_task(site, settings) is not None:
             return True
-        return any(not is_harmless(site, settings, *found[:2]) for found in _found(site, settings))
+        if new_class(site) is not None and (settings.target_version is None or settings.five):
+            return True
+        return any(_is_worth_it(site, settings, *found[:2]) for found in _found(site, settings))
 
     def repair(self, site: Site, settings: Settings, old: tuple[Argument, Old] | None) -> Repair | None:
         """The replacement of an argument or of the class."""
@@ -85,13 +93,18 @@ def _found(site: Site, settings: Settings) -> Iterator[tuple[Argument, Old, str]
             yield found
 
 
+def _is_worth_it(site: Site, settings: Settings, argument: Argument, old: Old) -> bool:
+    """Whether an outdated argument certainly gets to the call of a project, and does not only change nothing."""
+    return not (is_harmless(site, settings, argument, old) or (argument.optional and not is_bare(site)))
+
+
 def _is_second_try(site: Site) -> bool:
     """Whether the call runs after a first load has failed, in an older release that needs the old name."""
     tree = site.context.scope.tree
     node: ast.AST | None = site.call
     while node is not None:
         above = tree.parent.get(node)
-        if isinstance(node, ast.ExceptHandler) and isinstance(above, ast.Try):
+        if isinstance(above, ast.Try) and any(node is one or node in one.body for one in above.handlers):
             return any("from_pretrained" in ast.unparse(stmt) for stmt in above.body)
         node = above
     return False

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence, tokenizers
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Rule
@@ -20,12 +21,10 @@ class UnsetPadToken(Rule):
     and `model.config.pad_token_id` do not set the tokenizer's pad token. Families that are known to have a pad token
     (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
 
-    Unless strict, the rule only reports a tokenizer that is known to ship no pad token, or of which no project shows
-    the use, and only if something pads, or may pad, in the file or in the modules of the project that may
-    get the tokenizer (those that import the file, and what these or the file import). It leaves out tests, tokenizers for which such a
-    module sets a pad token, files that raise an error if there is none, encoders, and more families that ship one (DeepSeek, Yi,
-    Zephyr, Granite, ...), also if the id comes from elsewhere and all ids that the file names are of such families. A file
-    that is the only one of its project is reported if it shows no use of the tokenizer.
+    Unless strict, the rule only reports scripts that are alone, with no project around them, and only if something pads, or may pad, or if
+    nothing shows the use of the tokenizer. It leaves out tests, files that raise an error if there is no pad token, encoders, and
+    more families that ship one (DeepSeek, Yi, Zephyr, Granite, ...), also if the id comes from elsewhere and all ids that the file
+    names are of such families.
 
     Bad:
 
@@ -71,7 +70,7 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return tokenizers.may_lack_a_pad_token(site) and not (
+        return is_bare(site) and not (
             is_of_a_test(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site)
         )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import decides_nothing, writes_from_an_encoder
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import Meta, Rule, literal
@@ -20,7 +21,8 @@ class ImplicitDecoding(Rule):
     (transformers 4.46: 20 including the prompt). The rule reports a call if the model certainly comes from a load in this
     file, nothing sets its generation config, and the call lacks `do_sample` or a length (or both).
 
-    Unless strict, a missing `do_sample` is left out for encoder-decoders and other checkpoints that ship no sampling.
+    Unless strict, the rule only reports scripts that are alone, with no project around them: elsewhere, TLP105 reports the load of a model that is known to
+    sample. There, a missing `do_sample` is left out for encoder-decoders and other checkpoints that ship no sampling.
 
     Bad:
 
@@ -66,6 +68,8 @@ class ImplicitDecoding(Rule):
             yield site.at_call(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        if not is_bare(site):
+            return False  # the load is reported, if its checkpoint is known to sample
         return site.argument(*_LENGTHS) is None or not all(map(_ships_no_sampling, site.about))
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, origin, shown
 from telepathy_lint.settings import Settings
@@ -24,8 +25,8 @@ class HardcodedCachePath(Rule):
     On another machine, `cache_dir="/home/me/models"` or `os.environ["HF_HOME"] = "/scratch/me"` fails, or fills another disk
     with a second copy of every checkpoint, and it overrides the settings of that machine's user. Set `HF_HOME` in the
     environment, outside the script. Temporary folders, the fixed folders of hosted platforms and containers, and paths that
-    are chosen after a check of the machine are not reported. Unless strict, the rule leaves out files with other machine-specific
-    paths.
+    are chosen after a check of the machine are not reported. Unless strict, the rule only reports scripts that are
+    alone, with no project around them, and leaves out files with other machine-specific paths.
 
     Bad:
 
@@ -58,7 +59,7 @@ class HardcodedCachePath(Rule):
                 yield site.at(argument, f"{shown(path)}{origin(path, site)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return len(site.source.once(_paths_of_one_machine)) < 2
+        return is_bare(site) and len(site.source.once(_paths_of_one_machine)) < 2
 
 
 def _paths_of_one_machine(text: str) -> frozenset[str]:

@@ -34,6 +34,8 @@ def lint_file(plan: FilePlan, data: bytes, modules: Modules | None = None) -> Fi
     except SourceError as error:
         if plan.comments_only:
             return FileResult(plan.path)  # an unreadable file without loads is not reported
+        if _is_no_finding(plan, data, error, modules):
+            return FileResult(plan.path, notes=(_note(error),))
         return _placed(unreadable(plan.path, error), plan, data)
     except engine.RuleError as error:
         return _placed(crashed(plan.path, error), plan, data)
@@ -95,9 +97,26 @@ def _lint_file(plan: FilePlan, data: bytes, modules: Modules | None) -> FileResu
         result = _with_details(FileResult(plan.path), sorted(left, key=ORDER), after, task)
         fixed = tuple([FileFinding(each, "fixed") for each in applied])
         result = _with_content(result._replace(findings=result.findings + fixed), source, after, task)
+    notes = _notes(after, task)
     for problem in after.problems:
-        result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
-    return _with_file_lines(result, after, task)._replace(notes=_notes(after, task))
+        if _is_no_finding(plan, data, problem, modules):
+            notes += (_note(problem),)
+        else:
+            result = with_failure(result, problem.message, problem.line, problem.column, problem.cell)
+    return _with_file_lines(result, after, task)._replace(notes=notes)
+
+
+def _is_no_finding(plan: FilePlan, data: bytes, error: SourceError, modules: Modules | None) -> bool:
+    """Whether code that cannot be parsed is only noted: strictly, all of it is reported."""
+    if plan.settings.strict:
+        return False
+    from telepathy_lint.run.unread import is_no_finding  # only where something cannot be parsed
+
+    return is_no_finding(plan.path, data, error, modules)
+
+
+def _note(error: SourceError) -> Note:
+    return Note(error.cell, error.line, error.column, error.message)
 
 
 def _opened(source: Source, plan: FilePlan, modules: Modules | None) -> tuple[Linted, list[Violation]]:

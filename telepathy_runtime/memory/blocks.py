@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from telepathy_runtime.memory.forward import works_without_gradients
 from telepathy_runtime.memory.layers import (
     FAMILIES,
     attention_kept,
@@ -22,7 +23,6 @@ from telepathy_runtime.memory.layers import (
     mlp_works,
     norm_kept,
     norms_kept,
-    works_without_gradients,
 )
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
@@ -73,8 +73,15 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         working=max(mlp_works(spec, work), attention_works(spec, work)),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
-        mask=_mask(work, has_mask(work)) + _mask(work, slides and work.attn == "sdpa"),
+        mask=_mask(work, has_mask(work)) + _mask(work, _two_masks(spec, work, slides)),
     )
+
+
+def _two_masks(spec: ModelSpec, work: Workload, slides: bool) -> bool:
+    """Whether layers with a window have a mask beside that of the others."""
+    if work.attn == "eager":
+        return family(spec).two_masks or 0 < spec.sliding_layers < spec.layers
+    return slides and work.attn == "sdpa"
 
 
 def _mask(work: Workload, there: bool) -> int:

@@ -36,6 +36,10 @@ class Family(NamedTuple):
     sdpa: bool = True  # False: transformers runs it with eager attention instead
     fused_gate: bool = False  # gate and up are one matrix
     held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
+    rotates_in_float: bool = False  # rotated queries and keys are float32 before they are converted
+    rotated: float = 1.0  # share of a head that is rotated, where the rest stays a view of the projection
+    two_masks: bool = False  # a mask with a window is built even where no layer needs it
+    two_tables: bool = False  # layers with a window are rotated by other frequencies
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
@@ -49,33 +53,44 @@ FAMILIES = {
     "qwen2_5_vl_text": Family(),
     "smollm3": Family(),
     "granite": Family(logit_steps=1),
-    "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole"),
-    "olmo3": Family("rms32", held=-1, before=0, after=2, head_norms="whole"),
+    "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),
+    "olmo3": Family(
+        "rms32",
+        held=-1,
+        before=0,
+        after=2,
+        head_norms="whole",
+        rotates_in_float=True,
+        two_masks=True,
+        two_tables=True,
+    ),
     "gemma": Family("rms32"),
-    "gemma2": Family("rms32", after=2, sdpa=False),
-    "gemma3_text": Family("rms32", after=2, head_norms="head"),
+    "gemma2": Family("rms32", after=2, sdpa=False, two_masks=True),
+    "gemma3_text": Family("rms32", after=2, head_norms="head", two_masks=True, two_tables=True),
     "phi3": Family(fused_gate=True, fused_qkv=True, joined=True),
     "glm": Family(fused_gate=True, joined=True, tables=(2, 0.5)),
     "glm4": Family(fused_gate=True, after=2, joined=True, tables=(2, 0.5)),
-    "cohere": Family("cohere", before=1, parallel=True, logit_steps=1),
-    "cohere2": Family("cohere", before=1, parallel=True, logit_steps=1),
+    "cohere": Family("cohere", before=1, parallel=True, logit_steps=1, rotates_in_float=True),
+    "cohere2": Family(
+        "cohere", before=1, parallel=True, logit_steps=1, rotates_in_float=True, two_masks=True
+    ),
     "starcoder2": Family("layer"),
-    "stablelm": Family("layer", held=2, joined=True),
+    "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
     "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
     "gptj": Family("layer", before=1, parallel=True, tables=(8, 0.25), float_scores=True),
     "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True),
-    "phi": Family("layer", before=1, parallel=True, joined=True),
+    "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
     "opt": Family("layer", rotary=False),
     "mixtral": Family(experts="gated"),
-    "qwen2_moe": Family(experts="gated"),
+    "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),
     "olmoe": Family(head_norms="whole", experts="gated"),
-    "gpt_oss": Family("rms32", half_softmax=True, sdpa=False, experts="clamped"),
+    "gpt_oss": Family("rms32", half_softmax=True, sdpa=False, experts="clamped", two_masks=True),
 }
 
 #: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here
 #: are one kernel, which keeps its input.
-_ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2, False), "relu": (1, True)}
+ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2, False), "relu": (1, True)}
 
 
 def autocast(work: Workload) -> bool:
@@ -180,52 +195,16 @@ def attention_works(spec: ModelSpec, work: Workload) -> int:
     pairs = work.batch * spec.heads * work.seq_len**2
     gradients = 2 * e if how.half_softmax else 4 + 4 - e
     gradients -= (1 + e * how.half_softmax) * spec.attention_dropout
+    # With dropout, the product's backward may hold more: what is dropped from is then not yet freed.
+    before = e - gradients if spec.attention_dropout else 0
     behind = full * e * (spec.mlp_params + spec.query_dim * spec.hidden)
     rows = e * work.tokens * ((2 - (not how.parallel)) * spec.hidden - full * spec.query_dim)
     freed = mlp_kept(spec, work) + norm_kept(spec, work) * (how.before > 1) + dropout_kept(spec, work)
     freed += how.after * norm_kept(spec, work, feeds=False)
     if not how.before:
         freed += full * e * work.tokens * spec.hidden
-    return pairs * gradients + behind + rows - freed
-
-
-def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
-    """The most bytes inside a layer's forward without gradients, with its input and output, without the cache."""
-    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
-    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
-    norm = tokens * (2 * e * h + 8 * h)
-    attention = e * tokens * (2 * h + 2 * q + 2 * kv)
-    if repeats_keys(work, masked) and kv != q:
-        attention = e * tokens * ((2 + bool(how.before)) * h + 3 * q)
-    elif not (how.joined and not how.tables[0]) and not how.fused_qkv and not how.float_scores:
-        attention -= e * tokens * (2 * kv if how.rotary else h)
-    if how.joined and not how.tables[0]:
-        attention += e * tokens * (q + 2 * kv * (kv != q))
-    if work.attn == "eager":
-        pairs = work.batch * spec.heads * work.seq_len**2
-        attention += pairs * (2 * e if how.half_softmax else 8 + e)
-        attention += (1 + (work.batch > 1)) * e * tokens * h * how.half_softmax
-    if how.head_norms:
-        norm = max(norm, tokens * (e * ((1 + (how.norm == "rms32")) * h + q + 2 * kv) + 8 * q))
-    return max(_mlp_works(spec, work), norm, attention)
-
-
-def _mlp_works(spec: ModelSpec, work: Workload) -> int:
-    """The most bytes inside the feed-forward block without gradients."""
-    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
-    wide, rows = e * tokens * spec.intermediate, e * tokens * spec.hidden
-    if spec.experts:
-        # The tokens sorted by expert; at the end, the outputs of the experts, weighted, and in their order.
-        many = spec.experts_per_token
-        branches = 10 if how.experts == "clamped" else 4
-        return max(branches * wide + rows, 4 * rows) * many + 4 * rows
-    kept, _ = _ACTIVATIONS.get(spec.activation, (1, False))
-    if spec.gated_mlp:
-        branches = 3 + how.fused_gate
-    else:
-        branches = max(kept, 2)
-    positions = e * work.seq_len * spec.hidden * (how.held > 0 and spec.learned_positions > 0)
-    return branches * wide + (4 + how.held) * rows + positions
+    product = max(pairs * before + 2 * e * work.tokens * spec.query_dim, 0) * bool(before)
+    return pairs * gradients + product + behind + rows - freed
 
 
 def mlp_kept(spec: ModelSpec, work: Workload) -> int:
@@ -234,7 +213,7 @@ def mlp_kept(spec: ModelSpec, work: Workload) -> int:
         return _experts_kept(spec, work)
     e, full = element_size(work.dtype), work.regime == "full"
     wide = e * work.tokens * spec.intermediate
-    kept, output = _ACTIVATIONS.get(spec.activation, (1, False))
+    kept, output = ACTIVATIONS.get(spec.activation, (1, False))
     if spec.gated_mlp:
         # Gate, its activation, and up; Liger's kernel recomputes the activation.
         return (kept + (1 if work.kernels == "liger" else 2) + full) * wide
@@ -263,7 +242,7 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     An activation in several operations has a gradient more.
     """
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
-    kept, _ = _ACTIVATIONS.get(spec.activation, (1, False))
+    kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
     return e * work.tokens * ((branches - full) * spec.intermediate + h) + full * e * h * spec.intermediate
 

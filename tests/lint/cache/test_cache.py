@@ -201,6 +201,8 @@ def test_what_a_document_or_script_says_of_a_launcher_is_seen(lint: Any) -> None
     write("jobs/run.sh", "torchrun --nproc_per_node=4 other.py\n")
     assert "TLP101" not in lint(*select)[1]
     Path("README.md").unlink()
+    assert "TLP101" not in lint(*select)[1]
+    Path("jobs/run.sh").unlink()  # now nothing tells of the project
     assert "TLP101" in lint(*select)[1]
 
 

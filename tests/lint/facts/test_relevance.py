@@ -79,12 +79,23 @@ BARE = LOADS.replace(BFLOAT16, "")
 BARE_LLAMA = WITH_LLAMA.replace(BFLOAT16, "")
 WITH_GEMMA = LOADS.replace("(name", "('google/gemma-2-9b'") + "model.generate(ids)\n"
 ATTENTIVE = "big = AutoModelForCausalLM.from_pretrained({}, attn_implementation='flash_attention_2')\n"
+EAGER = ATTENTIVE.replace("flash_attention_2", "eager")
 OLD = f"{HEAD}AutoModelForCausalLM.from_pretrained(name"
 OLD_TOKENIZER = f"{HEAD}AutoTokenizer.from_pretrained(name"
 WITH_PIPELINES = LOADS.replace("\n", "\nfrom transformers import pipeline\n", 1)
 UNPLACED = WITH_PIPELINES.replace("device_map='auto', ", "")
 OLD_ID = "meta-llama/Meta-Llama-3.1-8B"
 OLD_NAME = f"{HEAD}AutoTokenizer.from_pretrained('{OLD_ID}')\n"
+#: Loads of a large model in two arms of a condition, and in two attempts; the first states what is filled in.
+LARGE = "AutoModelForCausalLM.from_pretrained('meta-llama/Llama-3.1-8B')"
+ARMS = f"{HEAD}if cuda:\n    m = {LARGE[:-1]}{{}})\nelse:\n    m = {LARGE}\n"
+ATTEMPTS = f"{HEAD}try:\n    m = {LARGE[:-1]}{{}})\nexcept OSError:\n    m = {LARGE}\n"
+MADE_UP = "AutoTokenizer.from_pretrained('meta-llama/Llama-3-8B')"
+SOME = f"{HEAD}given = "
+LOAD_GIVEN = "model = AutoModelForCausalLM.from_pretrained(name, **given)\n"
+OLD_CALL = f"{OLD}, load_in_8bit=True)\n"
+UNCALLED = OLD_CALL.replace("\nAuto", "\ndef load_it():\n    return Auto").replace("return", "model =")
+VISION = "from transformers import AutoModelForVision2Seq\nm = AutoModelForVision2Seq.from_pretrained(name)\n"
 
 CASES = {
     # ---- one process
@@ -132,20 +143,6 @@ CASES = {
         "TLP101",
         file(LOADS.replace("'auto'", "{'': training_args.device}")),
         file(LOADS.replace("'auto'", "{'': 0}")),
-    ),
-    "a helper of programs of one process": Case(
-        "TLP101",
-        file(HELPER, evaluate="from main import load\nmodel, _ = load('x')\njson.dump(model(1), out)\n"),
-        file(HELPER, train="from main import load\nmodel, _ = load('x')\nTrainer(model).train()\n"),
-    ),
-    "a helper that a launched program imports through another": Case(
-        "TLP101",
-        file(HELPER + "json.dump(1, out)\n", run="from main import load\njson.dump(load('x'), out)\n"),
-        file(
-            HELPER + "json.dump(1, out)\n",
-            run="from main import load\njson.dump(load('x'), out)\n",
-            start="import run\nimport torch.distributed\n",
-        ),
     ),
     "the caller's device": Case(
         "TLP101", file(PLACED.format("{'': args.device}")), file(PLACED.format("{'': 1}"))
@@ -218,9 +215,6 @@ CASES = {
         {**TRAINS, "README.md": "", "train.yaml": "deepspeed: null\n"},
         {**TRAINS, "README.md": "", "train.yaml": "command: deepspeed main.py\n"},
     ),
-    "nothing but Python files": Case(
-        "TLP101", {**TRAINS, "README.md": "", "other.py": ""}, {**TRAINS, "other.py": ""}
-    ),
     "a usage of the script itself": Case(
         "TLP101",
         file(f'"""Usage: python main.py --epochs 3"""\n{TRAINS["main.py"]}'),
@@ -246,31 +240,10 @@ CASES = {
         {**TRAINS, "README.md": "", "other.py": "Accelerator()\n"},
         {**TRAINS, "README.md": "`accelerate launch other.py`", "other.py": "from main import model\nAccelerator()\n"},
     ),
-    "several processes in an imported module": Case(
-        "TLP101",
-        {**file(f"import tools\n{TRAINS['main.py']}"), "README.md": "", "other.py": "Accelerator()\n"},
-        {**file(f"Accelerator()\n{TRAINS['main.py']}"), "README.md": ""},
-    ),
-    "several processes in the script itself": Case(
-        "TLP101",
-        {**TRAINS, "run.sh": "python main.py\n"},
-        {**file(TRAINS["main.py"] + "rank = os.environ['LOCAL_RANK']\n"), "run.sh": "python main.py\n"},
-    ),
     "a layout in one process": Case(
         "TLP101",
         {**file(PLACED.format("{'model': 0, 'lm_head': 1}")), "run.sh": "python main.py\n"},
         {**file(PLACED.format("{'model': 0, 'lm_head': 1}")), "run.sh": "torchrun main.py\n"},
-    ),
-    "models on two GPUs": Case(
-        "TLP101",
-        {**file(PLACED.format("'cuda:1'") + "other.to('cuda:0')\n"), "run.sh": "python main.py\n"},
-        {**file(PLACED.format("'cuda:1'")), "run.sh": "python main.py\n"},
-    ),
-    "a notebook in a project": Case(
-        "TLP101",
-        {NOTEBOOK: cells(LOADS), "README.md": "Our experiments.\n"},
-        {NOTEBOOK: cells(LOADS, "!torchrun train.py"), "README.md": "Our experiments.\n"},
-        NOTEBOOK,
     ),
     # ---- attention
     "a load that says how it computes": Case("TLP104", file(LOADS), file(BARE)),
@@ -289,30 +262,15 @@ CASES = {
         {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\n# flash-attn\n"},
         {**file(LOADS), "requirements.txt": "torch\ntransformers>=4.40\nflash-attn\n"},
     ),
-    "FlashAttention by hand": Case(
-        "TLP104",
-        {**file(LOADS), "requirements.txt": "transformers\n", "README.md": "It needs no flash-attn.\n"},
-        {**file(LOADS), "requirements.txt": "transformers\n", "README.md": "Then pip install flash-attn.\n"},
-    ),
-    "FlashAttention that another load asks for": Case(
-        "TLP104",
-        {**file(LOADS, other=ATTENTIVE.format("name")), "README.md": "Then pip install flash-attn.\n"},
-        {**file(LOADS, other="\n"), "README.md": "Then pip install flash-attn.\n"},
-    ),
-    "another load of the file asks for FlashAttention": Case(
-        "TLP104",
-        {**file(LOADS + f"# {ATTENTIVE.format('other')}"), "README.md": ""},
-        {**file(LOADS + ATTENTIVE.format("other")), "README.md": ""},
-    ),
     "another module sets attention for the model": Case(
         "TLP104",
-        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-70B'")),
-        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
+        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-70B'")),
+        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")),
     ),
-    "a notebook of its own": Case(
+    "FlashAttention, which changes no result": Case(
         "TLP104",
-        {**file(WITH_LLAMA), NOTEBOOK: cells(ATTENTIVE.format("'meta-llama/Llama-3.1-8B'"))},
-        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
+        {**file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
     ),
     "soft-capped attention": Case(
         "TLP104",
@@ -370,79 +328,13 @@ CASES = {
         file(f"{OLD_TOKENIZER}, torch_dtype='auto')\n{OLD})\n"),
     ),
     # ---- decoding
-    "computed with in the module that imports": Case(
-        "TLP105", file(HELPER, train=COMPUTES), file(HELPER, train=COMPUTES + "model.generate(ids)\n")
-    ),
-    "generates in the module that imports, and says how": Case(
-        "TLP105", file(HELPER, run=GENERATES.format(STATED)), file(HELPER, run=GENERATES.format(""))
-    ),
     "a project in which nothing generates": Case(
         "TLP105", file(HELPER, train=COMPUTES.replace("load", "other")), file(HELPER)
-    ),
-    "a module that generates, and cannot get the model": Case(
-        "TLP105",
-        file(HELPER, train=COMPUTES, other=ANSWERS),
-        file(HELPER, train="import other\nother.answer(1)\n" + COMPUTES, other=ANSWERS),
-    ),
-    "a function of an imported module that no file uses": Case(
-        "TLP105",
-        file(HELPER, train="import other\nother.count(1)\n" + COMPUTES, other=ANSWERS),
-        file(HELPER, train="from other import answer\n" + COMPUTES, other=ANSWERS),
-    ),
-    "a notebook of the project": Case(
-        "TLP105",
-        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(STATED))},
-        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(""))},
-    ),
-    "settings that another module writes": Case(
-        "TLP105",
-        file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'do_sample': False}\n"),
-        file(HELPER, run="gen_kwargs = {'top_p': 0.5}\n" + GENERATES.format(", **gen_kwargs")),
-    ),
-    "the tokenizer's output is no setting": Case(
-        "TLP105",
-        file(HELPER, run=GENERATES.format(", **settings") + "settings = {'do_sample': False}\n"),
-        file(HELPER, run=GENERATES.format(", **inputs") + "settings = {'top_p': 1}\n"),
-    ),
-    "a call that is commented out": Case(
-        "TLP105",
-        file(HELPER, run=COMPUTES + "# model.generate(ids)\n"),
-        file(HELPER, run=COMPUTES + "model.generate(ids)\n"),
-    ),
-    "a call in a docstring": Case(
-        "TLP105",
-        file(HELPER, run=COMPUTES + 'def f():\n    """Like model.generate(ids), for one text."""\n'),
-        file(HELPER, run=COMPUTES + 'def f():\n    return model.generate(ids)\n'),
     ),
     "a wrapper's own `generate`": Case(
         "TLP105",
         file(LOADS + "class Wrapper:\n    def generate(self, x):\n        return model.generate(x, do_sample=False)\nwrapper.generate('x')\n"),
         file(LOADS + "class Wrapper:\n    def generate(self, x):\n        return model.generate(x)\nwrapper.generate('x')\n"),
-    ),
-    "a pipeline that a function of the project makes": Case(
-        "TLP105",
-        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', do_sample=False)\n"),
-        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', temperature=1)\n"),
-    ),
-    "a pipeline that does not generate": Case(
-        "TLP105",
-        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('fill-mask', model='a')\npipe('x')\n"),
-        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline(model=load(1))\npipe('x')\n"),
-    ),
-    "a wrapper of the project with arguments of its own": Case(
-        "TLP105",
-        file(HELPER, run="import wrapper\n" + GENERATES.format(", persona='x'"), wrapper=WRAPPER),
-        file(HELPER, run="import wrapper\n" + GENERATES.format(", max_new_tokens=9, num_beams=1"), wrapper=WRAPPER),
-    ),
-    "a call that warms the model up": Case(
-        "TLP105",
-        file(HELPER, run=COMPUTES + "model.generate(ids, max_new_tokens=1)\n"),
-        file(HELPER, run=COMPUTES + "first = model.generate(ids, max_new_tokens=1)\n"),
-    ),
-    "vLLM's own `generate`": Case(
-        "TLP105",
-        file(HELPER, run="from main import load\nfrom vllm import LLM\nllm = LLM('x')\nllm.generate(texts)\n"),
-        file(HELPER, run="from main import load\nllm = load('x')\nllm.generate(texts)\n"),
     ),
     "a reference model of a trainer": Case(
         "TLP105",
@@ -463,20 +355,6 @@ CASES = {
         "TLP105",
         file(LOADS + "DEFAULT = 'Qwen/Qwen3-8B'\nmodel.generate(ids, do_sample=False)\n"),
         file(LOADS + "DEFAULT = 'Qwen/Qwen2.5-1.5B-Instruct'\nmodel.generate(ids, do_sample=False)\n"),
-    ),
-    "in a package": Case(
-        "TLP105",
-        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format(STATED).replace("main", "tools.main")},
-        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format("").replace("main", "tools.main")},
-        "tools/main.py",
-    ),
-    "handed to a function of the project that computes": Case(
-        "TLP105",
-        file(LOADS + "from losses import measure\nmeasure(model)\n", losses="def measure(m):\n    return m(1).loss\n"),
-        file(
-            LOADS + "from losses import measure\nmeasure(model)\n",
-            losses="def measure(m):\n    return m(1).loss, m.generate(1)\n",
-        ),
     ),
     "a checkpoint that ships greedy decoding": Case(
         "TLP105",
@@ -524,16 +402,6 @@ CASES = {
         file(LOADS + "model.generate(ids, do_sample=False, temperature=0.0, top_p=0.9)\n"),
     ),
     # ---- padding
-    "a project in which nothing pads": Case(
-        "TLP201",
-        file(HELPER, run="from main import load\n_, tok = load('x')\nprint(tok)\n"),
-        file(HELPER, run="from main import load\n_, tok = load('x')\nDataCollatorForSeq2Seq(tok)\n"),
-    ),
-    "a module that pads, and cannot get the tokenizer": Case(
-        "TLP201",
-        file(HELPER, run="from main import load\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
-        file(HELPER, run="from main import load\nimport other\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
-    ),
     "a file that refuses a tokenizer without a pad token": Case(
         "TLP201",
         file(LOADS + "if tokenizer.pad_token is None:\n    raise ValueError('no pad token')\nuse(tokenizer(texts, padding=True))\n"),
@@ -563,11 +431,6 @@ CASES = {
         "TLP201",
         file(LOADS + "ids = tokenizer('x', return_tensors='pt')\nsplit(tokenizer)\n"),
         file(LOADS + "ids = tokenizer(['x'], padding=True)\nsplit(tokenizer)\n"),
-    ),
-    "set by the module that imports": Case(
-        "TLP201",
-        file(HELPER, run="from main import load\n_, tok = load('x')\ntok.pad_token = tok.eos_token\ntok(['x'], padding=True)\n"),
-        file(HELPER, run="from main import load\n_, tok = load('x')\ntok(['x'], padding=True)\n"),
     ),
     "an embedder's tokenizer": Case(
         "TLP201",
@@ -657,8 +520,8 @@ CASES = {
     ),
     "a helper's quantization config": Case(
         "TLP102",
-        file(LOADS.replace(BFLOAT16, ", quantization_config=config_of(args)"), helpers=""),
-        file(LOADS.replace(BFLOAT16, ", quantization_config=None"), helpers=""),
+        file(WITH_LLAMA.replace(BFLOAT16, ", quantization_config=config_of(args)"), helpers=""),
+        file(WITH_LLAMA.replace(BFLOAT16, ", quantization_config=None"), helpers=""),
     ),
     "a known small model": Case(
         "TLP102",
@@ -669,6 +532,249 @@ CASES = {
         "TLP102",
         {**file(WITH_LLAMA.replace(BFLOAT16, "")), "requirements.txt": "transformers>=5.0\n"},
         {**file(WITH_LLAMA.replace(BFLOAT16, "")), "requirements.txt": "transformers>=4.50\n"},
+    ),
+    # ---- what a project shows of a load
+    "a model of unknown size in a project": Case(
+        "TLP102", {**file(BARE), "README.md": ""}, {**file(BARE_LLAMA), "README.md": ""}
+    ),
+    "a model of fewer than three billion parameters in a project": Case(
+        "TLP102",
+        {**file(BARE.replace("(name", "('acme/stories-2B'")), "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-3B'")), "README.md": ""},
+    ),
+    "weights that are stored quantized": Case(
+        "TLP102",
+        {**file(BARE.replace("(name", "('acme/stories-8B-bnb-4bit'")), "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-8B-bits'")), "README.md": ""},
+    ),
+    "the dtype of the checkpoint, from transformers 5 on": Case(
+        "TLP102",
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=5.0\n", "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=4.5\n", "README.md": ""},
+    ),
+    "the arm for the CPU": Case(
+        "TLP102", {**file(ARMS.format(", torch_dtype=torch.float16")), "README.md": ""}, {**file(ARMS.format("")), "README.md": ""}
+    ),
+    "a second attempt": Case(
+        "TLP102",
+        {**file(ATTEMPTS.format(", torch_dtype=torch.float16")), "README.md": ""},
+        {**file(ATTEMPTS.format("")), "README.md": ""},
+    ),
+    "a load that only fills the cache": Case(
+        "TLP102",
+        {**file(f"{HEAD}{LARGE}\n"), "README.md": ""},
+        {**file(f"{HEAD}model = {LARGE}\n"), "README.md": ""},
+    ),
+    "the generation of a model that is not known to sample": Case(
+        "TLP105",
+        {**file(LOADS + "model.generate(ids)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "model.generate(ids)\n"), "README.md": ""},
+    ),
+    "sampling that its publisher asks for": Case(
+        "TLP105",
+        {**file(WITH_QWEN.replace("Qwen/Qwen2.5-7B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B") + "model.generate(ids)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "model.generate(ids)\n"), "README.md": ""},
+    ),
+    "a generation in another module": Case(
+        "TLP105",
+        {**file(WITH_QWEN, run="from main import model\nmodel.generate(ids)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "model.generate(ids)\n", run="from main import model\n"), "README.md": ""},
+    ),
+    "a call of `generate` in a project": Case(
+        "TLP203", {**file(BEAMS.format("CausalLM")), "README.md": ""}, file(BEAMS.format("CausalLM"))
+    ),
+    "padding in a project": Case(
+        "TLP201",
+        {**file(WITH_LLAMA + "tokenizer(texts, padding=True)\n"), "README.md": ""},
+        file(WITH_LLAMA + "tokenizer(texts, padding=True)\n"),
+    ),
+    "a project's move of a model": Case(
+        "TLP106", {**file(LOADS + "model.to('cuda')\n"), "README.md": ""}, file(LOADS + "model.to('cuda')\n")
+    ),
+    "a cache path in a project": Case(
+        "TLP304",
+        {**file(f"{OLD}, cache_dir='/ceph/me/models')\n"), "README.md": ""},
+        file(f"{OLD}, cache_dir='/ceph/me/models')\n"),
+    ),
+    "an argument that only some runs pass": Case(
+        "TLP107",
+        {**file(f"{SOME}{{}}\nif small:\n    given['load_in_8bit'] = True\n{LOAD_GIVEN}"), "README.md": ""},
+        {**file(f"{SOME}{{'load_in_8bit': True}}\n{LOAD_GIVEN}"), "README.md": ""},
+    ),
+    "an argument that a branch takes out": Case(
+        "TLP107",
+        {**file(f"{SOME}{{'load_in_8bit': True}}\nif small:\n    given.pop('load_in_8bit')\n{LOAD_GIVEN}"), "README.md": ""},
+        {**file(f"{SOME}{{'load_in_8bit': True}}\nif small:\n    given.pop('other')\n{LOAD_GIVEN}"), "README.md": ""},
+    ),
+    "a class that only transformers 5 removes": Case(
+        "TLP107",
+        {**file(VISION), "requirements.txt": "transformers==4.48.3\n"},
+        {**file(VISION), "requirements.txt": "transformers>=4.48.3\n"},
+    ),
+    # ---- code that the project keeps and does not run
+    "an archive": Case("TLP107", {"archive/main.py": OLD_CALL, "README.md": ""}, {"src/main.py": OLD_CALL, "README.md": ""}),
+    "a copy beside results": Case(
+        "TLP107", {"output/x/main.py": OLD_CALL, "README.md": ""}, {"putout/x/main.py": OLD_CALL, "README.md": ""}
+    ),
+    "an old version of a file": Case(
+        "TLP107", {"main_old.py": OLD_CALL, "README.md": ""}, {"main_bold.py": OLD_CALL, "README.md": ""}
+    ),
+    "a copy of a framework": Case(
+        "TLP107",
+        {"verl/main.py": OLD_CALL, "verl/__init__.py": "", "README.md": ""},
+        {"verl/main.py": OLD_CALL, "verl/__init__.py": "", "setup.py": "setup(\n    name='verl',\n)\n"},
+    ),
+    "an attempt": Case(
+        "TLP107",
+        {**file(ATTEMPTS.format(", use_auth_token=True")), "README.md": ""},
+        {**file(ATTEMPTS.format(", use_auth_token=True").replace(f"m = {LARGE}\n", "raise\n")), "README.md": ""},
+    ),
+    "a name that a test makes up": Case(
+        "TLP301",
+        file(f"{HEAD}def test_it():\n    assert {MADE_UP}\n"),
+        file(f"{HEAD}def run_it():\n    assert {MADE_UP}\n"),
+    ),
+    "a function that nothing calls": Case(
+        "TLP107",
+        {**file(UNCALLED, other="def loads(): pass\n"), "README.md": "Run main."},
+        {**file(UNCALLED, other="from main import load_it\n"), "README.md": "Run main."},
+    ),
+    "a function that no document mentions": Case(
+        "TLP107",
+        {**file(UNCALLED), "README.md": "Call `load`."},
+        {**file(UNCALLED), "README.md": "Call `load_it`."},
+    ),
+    "a function that a decorator registers": Case(
+        "TLP107",
+        {**file(UNCALLED), "README.md": ""},
+        {**file(UNCALLED.replace("def load_it", "@app.command()\ndef load_it")), "README.md": ""},
+    ),
+    "a function that is called by its name": Case(
+        "TLP107",
+        {**file(UNCALLED), "README.md": ""},
+        {**file(UNCALLED + "fire.Fire()\n"), "README.md": ""},
+    ),
+    "a class without a base that nothing uses": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("def load_it():", "class Loader:")), "README.md": ""},
+        {**file(UNCALLED.replace("def load_it():", "class Loader(Base):")), "README.md": ""},
+    ),
+    "a helper of programs of one process": Case(
+        "TLP101",
+        file(HELPER, evaluate="from main import load\nmodel, _ = load('x')\njson.dump(model(1), out)\n"),
+        file(HELPER, train="from main import load\nmodel, _ = load('x')\nTrainer(model).train()\n"),
+    ),
+    "a helper that a launched program imports through another": Case(
+        "TLP101",
+        file(HELPER + "json.dump(1, out)\n", run="from main import load\njson.dump(load('x'), out)\n"),
+        file(
+            HELPER + "json.dump(1, out)\n",
+            run="from main import load\njson.dump(load('x'), out)\n",
+            start="import run\nimport torch.distributed\n",
+        ),
+    ),
+    "nothing but Python files": Case(
+        "TLP101", {**TRAINS, "README.md": "", "other.py": ""}, {**TRAINS, "other.py": ""}
+    ),
+    "a notebook of its own": Case(
+        "TLP104",
+        {**file(WITH_LLAMA), NOTEBOOK: cells(ATTENTIVE.format("'meta-llama/Llama-3.1-8B'"))},
+        file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")),
+    ),
+    "computed with in the module that imports": Case(
+        "TLP105", file(HELPER, train=COMPUTES), file(HELPER, train=COMPUTES + "model.generate(ids)\n")
+    ),
+    "generates in the module that imports, and says how": Case(
+        "TLP105", file(HELPER, run=GENERATES.format(STATED)), file(HELPER, run=GENERATES.format(""))
+    ),
+    "a module that generates, and cannot get the model": Case(
+        "TLP105",
+        file(HELPER, train=COMPUTES, other=ANSWERS),
+        file(HELPER, train="import other\nother.answer(1)\n" + COMPUTES, other=ANSWERS),
+    ),
+    "a function of an imported module that no file uses": Case(
+        "TLP105",
+        file(HELPER, train="import other\nother.count(1)\n" + COMPUTES, other=ANSWERS),
+        file(HELPER, train="from other import answer\n" + COMPUTES, other=ANSWERS),
+    ),
+    "a notebook of the project": Case(
+        "TLP105",
+        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(STATED))},
+        {**file(HELPER), NOTEBOOK: cells(GENERATES.format(""))},
+    ),
+    "settings that another module writes": Case(
+        "TLP105",
+        file(HELPER, run="import how\n" + GENERATES.format(", **how.gen_kwargs"), how="gen_kwargs = {'do_sample': False}\n"),
+        file(HELPER, run="gen_kwargs = {'top_p': 0.5}\n" + GENERATES.format(", **gen_kwargs")),
+    ),
+    "the tokenizer's output is no setting": Case(
+        "TLP105",
+        file(HELPER, run=GENERATES.format(", **settings") + "settings = {'do_sample': False}\n"),
+        file(HELPER, run=GENERATES.format(", **inputs") + "settings = {'top_p': 1}\n"),
+    ),
+    "a call that is commented out": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + "# model.generate(ids)\n"),
+        file(HELPER, run=COMPUTES + "model.generate(ids)\n"),
+    ),
+    "a call in a docstring": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + 'def f():\n    """Like model.generate(ids), for one text."""\n'),
+        file(HELPER, run=COMPUTES + 'def f():\n    return model.generate(ids)\n'),
+    ),
+    "a pipeline that a function of the project makes": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', do_sample=False)\n"),
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('text-generation', model=load(1))\npipe('x', temperature=1)\n"),
+    ),
+    "a pipeline that does not generate": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline('fill-mask', model='a')\npipe('x')\n"),
+        file(HELPER, run="from main import load\nfrom transformers import pipeline\npipe = pipeline(model=load(1))\npipe('x')\n"),
+    ),
+    "a wrapper of the project with arguments of its own": Case(
+        "TLP105",
+        file(HELPER, run="import wrapper\n" + GENERATES.format(", persona='x'"), wrapper=WRAPPER),
+        file(HELPER, run="import wrapper\n" + GENERATES.format(", max_new_tokens=9, num_beams=1"), wrapper=WRAPPER),
+    ),
+    "a call that warms the model up": Case(
+        "TLP105",
+        file(HELPER, run=COMPUTES + "model.generate(ids, max_new_tokens=1)\n"),
+        file(HELPER, run=COMPUTES + "first = model.generate(ids, max_new_tokens=1)\n"),
+    ),
+    "vLLM's own `generate`": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom vllm import LLM\nllm = LLM('x')\nllm.generate(texts)\n"),
+        file(HELPER, run="from main import load\nllm = load('x')\nllm.generate(texts)\n"),
+    ),
+    "in a package": Case(
+        "TLP105",
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format(STATED).replace("main", "tools.main")},
+        {"tools/main.py": HELPER, "tools/__init__.py": "", "run.py": GENERATES.format("").replace("main", "tools.main")},
+        "tools/main.py",
+    ),
+    "handed to a function of the project that computes": Case(
+        "TLP105",
+        file(LOADS + "from losses import measure\nmeasure(model)\n", losses="def measure(m):\n    return m(1).loss\n"),
+        file(
+            LOADS + "from losses import measure\nmeasure(model)\n",
+            losses="def measure(m):\n    return m(1).loss, m.generate(1)\n",
+        ),
+    ),
+    "a project in which nothing pads": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\n_, tok = load('x')\nprint(tok)\n"),
+        file(HELPER, run="from main import load\n_, tok = load('x')\nDataCollatorForSeq2Seq(tok)\n"),
+    ),
+    "a module that pads, and cannot get the tokenizer": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
+        file(HELPER, run="from main import load\nimport other\nprint(load('x'))\n", other="tok(texts, padding=True)\n"),
+    ),
+    "set by the module that imports": Case(
+        "TLP201",
+        file(HELPER, run="from main import load\n_, tok = load('x')\ntok.pad_token = tok.eos_token\ntok(['x'], padding=True)\n"),
+        file(HELPER, run="from main import load\n_, tok = load('x')\ntok(['x'], padding=True)\n"),
     ),
     # ---- small models, old names
     "an encoder's class": Case(
@@ -708,9 +814,10 @@ def codes(folder: Path, files: dict[str, str], case: Case, strict: bool = False)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (folder / ".git").mkdir()
-    path = str(folder / case.path)
+    at = case.path if case.path in files else next(iter(files))
+    path = str(folder / at)
     plan = Selection(Configs()).plan(path)
-    source = open_source(path, (folder / case.path).read_bytes())
+    source = open_source(path, (folder / at).read_bytes())
     settings = plan.settings._replace(strict=strict)
     return {each.code for each in engine.lint(source, select([case.rule]), settings, project=Modules())}
 

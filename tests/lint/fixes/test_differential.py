@@ -18,9 +18,10 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ SCRIPTS = sorted(
 )
 GOOD = sorted(f"good/{path.name}" for path in (EXPERIMENTS / "good").glob("*.py") if path.name not in HELPERS)
 KINDS = ("llama", "mistral", "qwen2")
+#: The default suite runs the scripts with models of the first kind.
+EACH_KIND = pytest.mark.parametrize(
+    "kind",
+    [
+        KINDS[0],
+        pytest.param("mistral", marks=pytest.mark.exhaustive),
+        pytest.param("qwen2", marks=pytest.mark.slow),
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -126,20 +136,32 @@ def run_all(
 
 
 @pytest.fixture(scope="session")
-def outcomes(once: Once) -> Outcomes:
-    """All runs, once for all test processes."""
+def outcomes_of(once: Once) -> Callable[[str], Outcomes]:
+    """All runs with models of one kind, once for all test processes."""
 
-    def make(folder: Path) -> None:
-        (folder / "outcomes.pickle").write_bytes(pickle.dumps(run_everything(folder)))
+    @cache
+    def of(kind: str) -> Outcomes:
+        def make(folder: Path) -> None:
+            (folder / "outcomes.pickle").write_bytes(pickle.dumps(run_everything(folder, kind)))
 
-    made: Outcomes = pickle.loads((once("differential", make) / "outcomes.pickle").read_bytes())
-    return made
+        made: Outcomes = pickle.loads((once(f"differential-{kind}", make) / "outcomes.pickle").read_bytes())
+        return made
+
+    return of
 
 
-def run_everything(base: Path) -> Outcomes:
+@pytest.fixture
+def outcomes(request: pytest.FixtureRequest, outcomes_of: Callable[[str], Outcomes]) -> Outcomes:
+    """The runs for a test's kind of model."""
+    return outcomes_of(
+        request.node.callspec.params.get("kind", KINDS[0]) if hasattr(request.node, "callspec") else KINDS[0]
+    )
+
+
+def run_everything(base: Path, kind: str) -> Outcomes:
     builder = "from tests.checkpoints import build; import sys; [build(k, f'{sys.argv[1]}/{k}') for k in sys.argv[2:]]"
     built = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", builder, str(base / "models"), *KINDS],
+        [sys.executable, "-W", "ignore", "-c", builder, str(base / "models"), kind],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -157,18 +179,17 @@ def run_everything(base: Path) -> Outcomes:
 
     places = fixed_codes(EXPERIMENTS)
     jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for kind in KINDS:
-        model = str(base / "models" / kind)
-        for script in SCRIPTS:
-            path = str(EXPERIMENTS / script)
-            jobs["original", script, kind] = {"path": path, "model": model}
-            jobs["oracle", script, kind] = {"path": path, "model": model, "changes": places}
-            for name in VARIANTS:
-                if changed[name, script]:  # an unchanged text is the original
-                    jobs[name, script, kind] = {"path": str(folders[name] / script), "model": model}
-        if kind == KINDS[0]:
-            for script in GOOD:
-                jobs["good", script, kind] = {"path": str(EXPERIMENTS / script), "model": model}
+    model = str(base / "models" / kind)
+    for script in SCRIPTS:
+        path = str(EXPERIMENTS / script)
+        jobs["original", script, kind] = {"path": path, "model": model}
+        jobs["oracle", script, kind] = {"path": path, "model": model, "changes": places}
+        for name in VARIANTS:
+            if changed[name, script]:  # an unchanged text is the original
+                jobs[name, script, kind] = {"path": str(folders[name] / script), "model": model}
+    if kind == KINDS[0]:
+        for script in GOOD:
+            jobs["good", script, kind] = {"path": str(EXPERIMENTS / script), "model": model}
 
     written = [key for key in jobs if key[0] in ("original", "oracle")]
     rewritten = [key for key in jobs if key[0] not in ("original", "oracle")]
@@ -191,7 +212,7 @@ def result(run: dict[str, Any]) -> str:
     return str(run["printed"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_safe_fixes_keep_every_bit(outcomes: Outcomes, script: str, kind: str) -> None:
     before = outcomes.runs["original", script, kind]
@@ -202,7 +223,7 @@ def test_safe_fixes_keep_every_bit(outcomes: Outcomes, script: str, kind: str) -
         assert after["tokenizers"] == before["tokenizers"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_unsafe_fixes_change_what_they_document_and_nothing_else(
     outcomes: Outcomes, script: str, kind: str
@@ -218,7 +239,7 @@ def test_unsafe_fixes_change_what_they_document_and_nothing_else(
             assert rewritten[key] == expected[key], key
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 def test_what_unsafe_fixes_promise(outcomes: Outcomes, kind: str) -> None:
     """The reference is also our code, so this test checks the loaded models against the documentation."""
     before = outcomes.runs["original", "class_table.py", kind]
@@ -242,7 +263,7 @@ def test_what_unsafe_fixes_promise(outcomes: Outcomes, kind: str) -> None:
     assert new_tokenizer["size"] == old_tokenizer["size"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 def test_a_change_of_precision_loads_the_same_weights(outcomes: Outcomes, kind: str) -> None:
     (old,) = outcomes.runs["original", "eval_perplexity.py", kind]["models"]
     (new,) = outcomes.runs["unsafe", "eval_perplexity.py", kind]["models"]
@@ -250,7 +271,7 @@ def test_a_change_of_precision_loads_the_same_weights(outcomes: Outcomes, kind: 
     assert old["weights"] == new["weights"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 def test_a_length_said_at_the_call_still_holds(outcomes: Outcomes, kind: str) -> None:
     """mac_probe.py has `generate(max_length=48)`, which the default of 256 new tokens must not override."""
     if outcomes.runs["original", "mac_probe.py", kind]["error"] and transformers_before(4, 56):

@@ -41,7 +41,7 @@ if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").iterdir()) if path.is_file()}
 PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "placed").iterdir())}
-#: Machines on which the programs of the default suite run, and those.
+#: Machines on which the slow tests run some of the placed programs, and those.
 QUICK_MACHINES = ("Mac",)
 #: The machines that the slow tests run every placed program on; `-m exhaustive` runs the others.
 USUAL = ("one GPU", "torchrun")
@@ -215,6 +215,7 @@ def printed(run: dict[str, Any]) -> list[str]:
     return [line for line in run["printed"].splitlines() if not times.search(line)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", QUICK_MACHINES)
 def test_fixes_hold_on_another_machine(machine: str, once: Once) -> None:
     runs = on_machine(machine, QUICK_PLACED, once)

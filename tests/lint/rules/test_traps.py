@@ -196,7 +196,7 @@ def test_syntax_of_a_newer_python_is_said_to_be_that() -> None:
         (3, 13): 'x = t"{y}"\n',
     }
     code = newest.get(sys.version_info[:2], "x = \N{SNOWMAN}\n")
-    (failure,) = lint_file(FilePlan("x.py", RULES, Settings()), (LOAD + code).encode()).failures
+    (failure,) = lint_file(FilePlan("x.py", RULES, Settings(strict=True)), (LOAD + code).encode()).failures
     assert failure.message.startswith("syntax error: ")
     assert "newer syntax needs a newer interpreter" in failure.message
 

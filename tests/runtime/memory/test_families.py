@@ -166,6 +166,36 @@ def test_held_out_shapes_of_every_kind(model_type: str, shape: Shape, work: Work
     assert abs(error(config, work)) < (0.01 if model_type in MOE else 0.005)
 
 
+def held_out_inference() -> list[Any]:
+    """Jobs without gradients, drawn once: small vocabularies and last logits, so that one layer's work is the peak."""
+    draw = random.Random(29112026)
+    cases = []
+    for model_type in draw.sample(sorted(FAMILIES), 14):
+        heads = draw.choice([8, 12, 16])
+        hidden = heads * draw.choice([48, 64, 80])
+        shape = Shape(draw.randint(2, 8), hidden, 64 * draw.randint(10, 60), heads, heads // 4, 2000)
+        work = Workload(
+            batch=draw.randint(1, 5),
+            seq_len=draw.randint(65, 1400),
+            attn=draw.choice(["sdpa", "eager"]),
+            use_cache=draw.random() < 0.7,
+            padded=draw.random() < 0.3,
+            logits="last",
+        )
+        name = f"{model_type}-{work.attn}-{work.batch}x{work.seq_len}"
+        cases.append(pytest.param(model_type, shape, work, id=name))
+    return cases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model_type", "shape", "work"), held_out_inference())
+def test_held_out_inference(model_type: str, shape: Shape, work: Workload) -> None:
+    has(model_type)
+    config = config_of(model_type, shape)
+    work = work.but(attn=attention_for(config, work.attn), transformers=transformers.__version__)
+    assert abs(error(config, work)) < 0.005
+
+
 def test_a_model_without_sdpa_is_counted_as_it_runs() -> None:
     spec = registry.get("google/gemma-2-2b")
     asked, eager = (estimate(spec, Workload(regime="full", attn=attn)) for attn in ("sdpa", "eager"))

@@ -1,0 +1,60 @@
+"""Decides whether a load is one of two that the script chooses between, of which the other one states its dtype."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+
+from telepathy_lint.sites import Site
+
+_DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
+_LOADING = ("from_pretrained", "pipeline")
+
+
+def is_the_other_arm(site: Site) -> bool:
+    """Whether another arm of a condition around the load, or the attempt after which it runs, loads with a dtype.
+
+    Then the script knows the setting: it leaves it out for the CPU, for another kind of model, or after an error.
+    """
+    parents = site.context.scope.tree.parent
+    return any(_states_a_dtype(arm) for arm in _other_arms(site.node, parents))
+
+
+def _other_arms(node: ast.AST | None, parents: Mapping[ast.AST, ast.AST]) -> Iterator[list[ast.stmt]]:
+    while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        above = parents.get(node)
+        if isinstance(above, ast.If) and node is not above.test:
+            yield above.body if node in above.orelse else above.orelse
+        elif isinstance(above, ast.Try) and any(node is one or node in one.body for one in above.handlers):
+            yield above.body
+        node = above
+
+
+def _states_a_dtype(arm: Iterable[ast.stmt]) -> bool:
+    return any(
+        isinstance(each, ast.Call)
+        and isinstance(each.func, (ast.Attribute, ast.Name))
+        and (each.func.attr if isinstance(each.func, ast.Attribute) else each.func.id) in _LOADING
+        and any(keyword.arg in _DTYPES for keyword in each.keywords)
+        for stmt in arm
+        for each in ast.walk(stmt)
+    )
+
+
+def is_tried(site: Site) -> bool:
+    """Whether the load is an attempt: if it fails, the script loads in another way."""
+    parents = site.context.scope.tree.parent
+    node: ast.AST | None = site.node
+    while node is not None:
+        above = parents.get(node)
+        if isinstance(above, ast.Try) and node in above.body:
+            handled = [each for one in above.handlers for stmt in one.body for each in ast.walk(stmt)]
+            if any(isinstance(each, ast.Attribute) and each.attr in _LOADING for each in handled):
+                return True
+        node = above
+    return False
+
+
+def is_dropped(site: Site) -> bool:
+    """Whether the loaded object is not kept: the load only fills the cache of the hub."""
+    return isinstance(site.context.scope.tree.parent.get(site.node), ast.Expr)

@@ -1,0 +1,126 @@
+"""Decides whether the project keeps a call without running it: in an archive, or in a function that nothing calls."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from functools import partial
+
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.sites import Site
+
+#: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
+_KEPT = (
+    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|trash|attic|graveyard|unused)(?:[ ._-].*)?"
+    r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|old|unused)"
+    r"|outputs?|results?|runs|logs?|records?|wandb|\.ipynb_checkpoints|checkpoints?"
+)
+#: The same for names of files, without the suffix.
+_KEPT_FILES = (
+    r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused)[ ._-].*"
+    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused)| copy(?: ?\d+)?|-copy\d+)"
+)
+#: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
+_FRAMEWORKS = (
+    r"verl|diffusers|transformers|peft|trl|trlx|accelerate|llava\w*|fastchat|lm_eval\w*|llamafactory|llmtuner|openrlhf|fairseq"
+    r"|open_clip\w*|axolotl|human_?eval|alpaca_eval|bigcode_eval|mplug_owl\w*|minigpt4|lavis|opencompass|deepspeed|megatron|vllm|sglang"
+    r"|gptqmodel|auto_gptq|awq|sentence_transformers|unsloth|vlmeval|lmms_eval|internvl\w*|swift|easyeditor|textattack"
+)
+#: Files of a package, or of the distribution around it.
+_OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
+#: Code that calls functions by names which it does not write.
+_CALLS_BY_NAME = r"\bfire\.Fire\(\s*\)|\bglobals\(\)|\bgetattr\(\s*(?:sys\.modules|__import__|importlib)"
+_ENTRIES = frozenset({"main"})
+
+
+def is_bare(site: Site) -> bool:
+    """Whether nothing is known around a file: it is in no project, or in one without documents and scripts that say what it is for."""
+    return site.file.remember("bare", partial(_is_bare, site))
+
+
+def _is_bare(site: Site) -> bool:
+    project = _project_of(site)
+    return project is None or not project.is_told_of
+
+
+def is_out_of_use(site: Site) -> bool:
+    """Whether a project keeps the file as an old version, or mentions the function around the call nowhere else."""
+    if is_bare(site):
+        return False
+    return site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site)
+
+
+def _project_of(site: Site) -> Project | None:
+    modules = site.file.modules
+    return modules.project(site.source.path) if modules is not None else None
+
+
+def _is_kept(site: Site) -> bool:
+    project = _project_of(site)
+    assert project is not None
+    return is_kept(site.source.path, project)
+
+
+def is_kept(path: str, project: Project) -> bool:
+    """Whether a project keeps a file as an old version, as a copy beside results, or of a framework."""
+    *folders, name = os.path.relpath(os.path.abspath(path), project.root).split(os.sep)
+    return (
+        _is_of_a_copy(folders, project)
+        or any(re.fullmatch(_KEPT, each) for each in folders)
+        or re.fullmatch(_KEPT_FILES, os.path.splitext(name)[0]) is not None
+    )
+
+
+def _is_of_a_copy(folders: list[str], project: Project) -> bool:
+    """Whether a file belongs to the package or distribution of a framework that another project has copied."""
+    for at, name in enumerate(folders):
+        if re.fullmatch(_FRAMEWORKS, name.lower().replace("-", "_")) is None:
+            continue
+        folder = os.path.join(project.root, *folders[: at + 1])
+        if any(project.holds(os.path.join(folder, each)) for each in _OF_A_PACKAGE):
+            return not _declares(project, name)
+    return False
+
+
+def _declares(project: Project, name: str) -> bool:
+    """Whether the project's own distribution has this name."""
+    declared = rf"""(?mi)^\s*name\s*=\s*["']?{re.escape(name)}["']?\s*,?\s*(?:#.*)?$"""
+    paths = [os.path.join(project.root, each) for each in _OF_A_PACKAGE[1:]]
+    texts = [project.content(each).decode("utf-8", "replace") for each in paths if project.holds(each)]
+    return any(re.search(declared, each) for each in texts)
+
+
+def _is_uncalled(site: Site) -> bool:
+    """Whether the call is in a function or class of the module whose name only its own definition mentions."""
+    outer = _outermost(site)
+    if (
+        outer is None
+        or outer.decorator_list
+        or outer.name in _ENTRIES
+        or outer.name.startswith(("_", "test"))
+    ):
+        return False
+    if isinstance(outer, ast.ClassDef) and (outer.bases or outer.keywords):
+        return False  # a registry of its base may find it
+    return site.file.remember(("uncalled", outer.name), partial(_mentions_once, site, outer.name))
+
+
+def _outermost(site: Site) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None:
+    parents = site.context.scope.tree.parent
+    found: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None = None
+    node: ast.AST | None = site.node
+    while node is not None:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found = node
+        node = parents.get(node)
+    return found
+
+
+def _mentions_once(site: Site, name: str) -> bool:
+    text = site.source.text
+    if re.search(_CALLS_BY_NAME, text) or len(re.findall(rf"\b{re.escape(name)}\b", text)) > 1:
+        return False
+    project = _project_of(site)
+    assert project is not None
+    return project.mentions_beside(os.path.abspath(site.source.path), name.encode()) is False

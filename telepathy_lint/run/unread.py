@@ -1,0 +1,87 @@
+"""Decides whether code that this Python cannot parse is a mistake of its author, or no finding: it is then only noted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+from telepathy_lint.facts.out_of_use import is_kept
+from telepathy_lint.hints import Any
+from telepathy_lint.sites import Modules
+from telepathy_lint.source.text import SourceError
+
+#: Folders of texts that need not be programs: data, what a model wrote, and templates.
+_NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(?:samples|templates?|snippets)|cookiecutter.*|testdata"
+_PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
+#: Definitions with type parameters and aliases, which Python 3.12 has introduced.
+_OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"
+
+
+def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules | None) -> bool:
+    """Whether a syntax error is no mistake in a program.
+
+    The syntax may be newer than this Python; the file may be a template, data or an old version; and a notebook's cell may
+    be a scrap that was never run, or one whose saved output is the error.
+    """
+    if "syntax error" not in error.message:
+        return False
+    line = _line(data, error) if error.cell < 0 else ""
+    return (
+        (error.cell >= 0 and _is_a_scrap(data, error.cell))
+        or _is_newer(error, line)
+        or re.search(_PLACEHOLDER, line) is not None
+        or _is_no_program(path, modules)
+    )
+
+
+def _line(data: bytes, error: SourceError) -> str:
+    lines = data.decode("utf-8", "replace").splitlines()
+    return lines[error.line - 1] if error.line <= len(lines) else ""
+
+
+def _is_newer(error: SourceError, line: str) -> bool:
+    if sys.version_info >= (3, 12):
+        return False
+    return "f-string" in error.message or re.match(_OF_3_12, line) is not None
+
+
+def _is_no_program(path: str, modules: Modules | None) -> bool:
+    project = modules.project(path) if modules is not None else None
+    if project is None:
+        return False
+    if is_kept(path, project):
+        return True
+    folders = os.path.relpath(os.path.abspath(path), project.root).split(os.sep)[:-1]
+    return any(re.fullmatch(_NO_PROGRAMS, each) for each in folders)
+
+
+def _is_a_scrap(data: bytes, number: int) -> bool:
+    """Whether a cell was never run although others were, failed with this error, or is for a newer Python than this one."""
+    try:
+        notebook = json.loads(data.decode("utf-8-sig", "surrogatepass"))
+    except ValueError:
+        return False
+    info = notebook.get("metadata", {}).get("language_info", {})
+    version = re.match(r"(\d+)\.(\d+)", str(info.get("version", "")))
+    if version is not None and (int(version[1]), int(version[2])) > sys.version_info[:2]:
+        return True
+    cells = list(_code_cells(notebook))
+    if number >= len(cells):
+        return False
+    outputs = cells[number].get("outputs") or []
+    if any(str(each.get("ename")) in ("SyntaxError", "IndentationError", "TabError") for each in outputs):
+        return True
+    return _count(cells[number]) is None and any(_count(each) is not None for each in cells)
+
+
+def _code_cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    sheets = notebook.get("worksheets") or [notebook]
+    for sheet in sheets:
+        yield from (cell for cell in sheet.get("cells", []) if cell.get("cell_type") == "code")
+
+
+def _count(cell: dict[str, Any]) -> object:
+    return cell.get("execution_count", cell.get("prompt_number"))

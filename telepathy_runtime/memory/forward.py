@@ -1,0 +1,121 @@
+"""What one decoder layer works with in a forward pass without gradients, where nothing is kept but the cache.
+
+The most bytes are alive in one of four places: the norm, the rotation of queries and keys, attention, or the feed-forward
+block. The letters are those of `layers`.
+"""
+
+from __future__ import annotations
+
+from telepathy_runtime.memory.layers import ACTIVATIONS, family, repeats_keys
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.spec import ModelSpec, element_size
+
+
+def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
+    """The most bytes inside a layer's forward without gradients, with its input and output, without the cache.
+
+    Raises KeyError if the architecture has no closed form.
+    """
+    most = max(
+        _norm_works(spec, work),
+        _rotation_works(spec, work),
+        _attention_works(spec, work, masked),
+        _mlp_works(spec, work),
+    )
+    return most + _tables(spec, work)
+
+
+def _tables(spec: ModelSpec, work: Workload) -> int:
+    """Sines and cosines of all positions, which the model computes once for each kind of its layers."""
+    how = family(spec)
+    if not how.rotary or how.tables[0]:
+        return 0
+    element = 4 if how.rotates_in_float and how.norm == "rms32" else element_size(work.dtype)
+    kinds = 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
+    return 2 * element * work.seq_len * int(spec.head_dim * how.rotated) * kinds
+
+
+def _rows(spec: ModelSpec, work: Workload) -> int:
+    """The embeddings, which the model holds, the layer's input, and the output of its norm."""
+    how, rows = family(spec), 0
+    if spec.learned_positions:
+        rows = work.seq_len if how.held > 0 else work.tokens  # GPT-2 looks them up once for all sequences
+    return element_size(work.dtype) * spec.hidden * ((2 + bool(how.before)) * work.tokens + rows)
+
+
+def _norm_works(spec: ModelSpec, work: Workload) -> int:
+    """The norms of the stream, the last with the output of a block, and those of the heads."""
+    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
+    float_output = e * (how.norm == "rms32")
+    rows = 4 if how.after else 2 + (not how.parallel)
+    stream = tokens * h * (8 + e * rows + float_output) * (how.norm != "layer")
+    if not how.head_norms:
+        return stream
+    # Gemma 3 projects keys and values before it norms the queries.
+    projected = 2 * kv * (float_output > 0 and how.head_norms == "head") - 2 * kv * work.use_cache
+    return max(stream, _rows(spec, work) + tokens * (e * (q + projected) + 8 * q))
+
+
+def _rotation_works(spec: ModelSpec, work: Workload) -> int:
+    """What was projected, the two products and their sum, before a layer's keys and values are in the cache."""
+    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
+        return 0
+    q, kv = spec.query_dim, spec.kv_dim
+    parts = max(3 * q, q + 3 * kv)
+    if how.rotates_in_float:
+        # Cohere converts queries and keys; in OLMo, the sines are float32.
+        parts = 2 * parts + (2 * (q + kv) if how.norm == "cohere" else 0)
+    missing = work.use_cache * (1 + _ends_unrotated(spec))
+    return _rows(spec, work) + e * tokens * (parts + q + 2 * kv - 2 * kv * missing)
+
+
+def _ends_unrotated(spec: ModelSpec) -> bool:
+    """Whether the last layer has no window and therefore, in Cohere 2, no rotation."""
+    how = family(spec)
+    return how.norm == "cohere" and how.two_masks and spec.sliding_layers * 4 == spec.layers * 3
+
+
+def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
+    """Queries, keys and values, and the softmax of eager attention with what it is computed from."""
+    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
+    copies = 2 * q * (repeats_keys(work, masked) and kv != q)
+    joined = how.joined and not how.tables[0]
+    held = q
+    if how.fused_qkv:
+        held += q * how.rotary + 2 * kv
+        held += kv * how.rotary * (not work.use_cache)
+    else:
+        held += 2 * kv * (not work.use_cache)
+        if joined or how.float_scores:
+            # Views of the projections are parts of what was joined.
+            held += int((1 + (how.tables[1] if how.float_scores else how.rotated)) * (q + kv))
+    total = _rows(spec, work) + e * tokens * held
+    if work.attn == "eager":
+        pairs = work.batch * spec.heads * work.seq_len**2
+        return total + e * tokens * copies + pairs * (2 * e if how.half_softmax else 8 + e)
+    # The kernel's output, beside what it read or its copy, or beside that of the last matrix.
+    return total + e * tokens * (q + max(copies, q * joined, h))
+
+
+def _mlp_works(spec: ModelSpec, work: Workload) -> int:
+    """The feed-forward block, beside the weights of eager attention, which the layer holds until its end."""
+    how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    wide, row = e * tokens * spec.intermediate, e * tokens * spec.hidden
+    scores = e * work.batch * spec.heads * work.seq_len**2 if work.attn == "eager" else 0
+    if spec.experts:
+        # The tokens sorted by expert; at the end, the outputs of the experts, weighted, and in their order.
+        many = spec.experts_per_token
+        branches = 9 if how.experts == "clamped" else 4
+        shared = row * bool(spec.shared_width)
+        return scores + max(branches * wide + row, 4 * row) * many + 4 * row + shared
+    kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
+    # At its end, the block has what the last matrix read, and its output.
+    if spec.gated_mlp:
+        most = max((3 + how.fused_gate) * wide, (1 + 2 * how.fused_gate) * wide + row)
+    else:
+        most = max(kept * wide, 2 * wide, wide + row)
+    positions = e * work.seq_len * spec.hidden * (how.held > 0 and spec.learned_positions > 0)
+    return scores + most + (4 + how.held) * row + positions

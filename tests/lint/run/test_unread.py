@@ -1,0 +1,72 @@
+"""Syntax errors that are no mistake in a program are noted by default, and are findings in a strict run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint.hints import Any
+from telepathy_lint.rules import all_rules
+from telepathy_lint.run.lint_file import lint_file
+from telepathy_lint.run.selection import FilePlan
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import Modules
+
+LOAD = "from transformers import AutoModel\nm = AutoModel.from_pretrained('x')\n"
+BROKEN = "plot(x, linestyl e='--')"
+ERROR = {"output_type": "error", "ename": "SyntaxError", "evalue": "", "traceback": []}
+
+
+def cell(source: str, count: int | None, *outputs: dict[str, Any]) -> dict[str, Any]:
+    found = {"cell_type": "code", "metadata": {}, "outputs": list(outputs), "source": source}
+    return {**found, "execution_count": count}
+
+
+def notebook(*cells: dict[str, Any], version: str = "3.8.1") -> str:
+    metadata = {"language_info": {"name": "python", "version": version}}
+    return json.dumps({"cells": [cell(LOAD, 1), *cells], "metadata": metadata, "nbformat": 4})
+
+
+NEWER = f"{sys.version_info.major}.{sys.version_info.minor + 1}.2"
+#: A file of a project, and the same where the error is a mistake.
+CASES = {
+    "a cell that was never run": (
+        "run.ipynb", notebook(cell(BROKEN, None)), "run.ipynb", notebook(cell(BROKEN, 2))
+    ),
+    "a cell whose output is the error": (
+        "run.ipynb", notebook(cell(BROKEN, 2, ERROR)), "run.ipynb", notebook(cell(BROKEN, 2, {**ERROR, "ename": "NameError"}))
+    ),
+    "a notebook for a newer Python": (
+        "run.ipynb", notebook(cell(BROKEN, 2), version=NEWER), "run.ipynb", notebook(cell(BROKEN, 2))
+    ),
+    "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),
+    "a conflict of a merge": ("run.py", f"{LOAD}<<<<<<< HEAD\n", "run.py", f"{LOAD}< HEAD\n"),
+    "an archive": ("old/run.py", f"{LOAD}{BROKEN}\n", "cold/run.py", f"{LOAD}{BROKEN}\n"),
+    "what a model wrote": ("data/generated_code/run.py", f"{LOAD}{BROKEN}\n", "src/run.py", f"{LOAD}{BROKEN}\n"),
+}  # fmt: skip
+if sys.version_info < (3, 12):
+    CASES["quotes within quotes"] = ("run.py", LOAD + 'f"{x["a"]}"\n', "run.py", LOAD + 'f("{x["a"]}")\n')
+    CASES["an alias of a type"] = ("run.py", f"{LOAD}type X = int\n", "run.py", f"{LOAD}types X = int\n")
+
+
+def failed(folder: Path, name: str, text: str, strict: bool = False) -> tuple[int, int]:
+    """How many errors of a file are findings, and how many are noted."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (folder / ".git").mkdir(exist_ok=True)
+    (folder / "README.md").write_text("")
+    path.write_text(text)
+    plan = FilePlan(str(path), tuple(all_rules()), Settings(strict=strict))
+    result = lint_file(plan, text.encode(), Modules())
+    return len(result.failures), len(result.notes)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_error_that_is_no_mistake_is_noted(name: str, tmp_path: Path) -> None:
+    path, text, wrong_path, wrong = CASES[name]
+    assert failed(tmp_path / "a", path, text) == (0, 1)
+    assert failed(tmp_path / "b", path, text, strict=True) == (1, 0)
+    assert failed(tmp_path / "c", wrong_path, wrong) == (1, 0)
