@@ -9,6 +9,11 @@ same answer, because they share the embedding.
     python benchmarks/input_casts.py --write    # write telepathy_lint/knowledge/input_casts.py
     python benchmarks/input_casts.py            # print the differences from it; exit with 1 if there are any
     python benchmarks/input_casts.py vit clip   # only modules whose names begin with these words, printed
+    python benchmarks/input_casts.py --write --tests CHECKOUT
+
+What stays unknown is looked for in the tests of transformers (casts_by_tests.py), if a checkout of its
+repository, best of the tag of the installed release, is given. They import datasets, librosa, parameterized,
+pytest-timeout, scipy, timeout-decorator, timm and torchvision.
 """
 
 from __future__ import annotations
@@ -320,13 +325,56 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
 
 
 def with_earlier(found: dict[str, str], text: str, version: str) -> dict[str, str]:
-    """The answers, where a class that did not run keeps that of an earlier table of the same transformers."""
+    """The answers, where a class without one keeps that of an earlier table of the same transformers."""
     if f"on transformers {version}." not in text:
         return found
     earlier: dict[str, frozenset[str]] = {}
     exec(text, earlier)
     kept = {name: answer for answer in ("casts", "fails") for name in earlier[_NAMES[answer]]}
-    return {name: kept.get(name, answer) if answer == _NOT_RUN else answer for name, answer in found.items()}
+    return {
+        name: kept.get(name, answer) if answer.startswith("unknown") else answer
+        for name, answer in found.items()
+    }
+
+
+#: Part of a reason -> the cause, as the table says it.
+_CAUSES = {
+    "gives it no features": "transformers' own test gives it no features",
+    "million parameters": "too large for the time that the script takes",
+    "took too long": "too large for the time that the script takes",
+    "library but it": "it needs a library that was not installed",
+    "No module named": "it needs a library that was not installed",
+    "not run": "no test of transformers runs it, and the script had no time for it",
+}
+_NO_INPUT = "no test of transformers runs it, and the script finds no config or inputs that fit"
+
+
+def cause(answer: str) -> str:
+    """Why there is no answer, in the words of the table."""
+    return next((said for part, said in _CAUSES.items() if part in answer), _NO_INPUT)
+
+
+def by_cause(found: dict[str, str]) -> dict[str, list[str]]:
+    """The cause -> the classes without an answer."""
+    groups: dict[str, list[str]] = {}
+    for name, answer in found.items():
+        if answer not in ("casts", "fails"):
+            groups.setdefault(cause(answer), []).append(name)
+    return dict(sorted(groups.items()))
+
+
+def tested(found: dict[str, str], checkout: Path, prefixes: list[str]) -> dict[str, str]:
+    """The answers that the models of transformers' own tests give for the classes that have none."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from benchmarks import casts_by_tests
+
+    wanted = {
+        cls.__name__: package
+        for package, classes in classes_by_module(prefixes)
+        for cls in classes
+        if found.get(cls.__name__, "").startswith("unknown")
+    }
+    return casts_by_tests.answers(checkout, wanted)
 
 
 def table(found: dict[str, str], version: str) -> str:
@@ -343,7 +391,9 @@ def table(found: dict[str, str], version: str) -> str:
 
     casts = [name for name, answer in found.items() if answer == "casts"]
     fails = [name for name, answer in found.items() if answer == "fails"]
-    unknown = [name for name, answer in found.items() if answer not in ("casts", "fails")]
+    unknown = "\n".join(
+        f"    # {said[0].upper()}{said[1:]}.\n{lines(names)}" for said, names in by_cause(found).items()
+    )
     return f'''"""What model classes do with float32 features or pixels when their weights are bfloat16.
 
 Written by benchmarks/input_casts.py, which runs a model of each kind, on transformers {version}. Do not edit.
@@ -361,10 +411,10 @@ FAILING = frozenset(
 {lines(fails)}
     }}
 )  # fmt: skip
-#: They take features or pixels, and no model was built or called: too large, or their inputs are not known to the script.
+#: They take features or pixels, and no model was built and called, each for the reason above it.
 UNKNOWN = frozenset(
     {{
-{lines(unknown)}
+{unknown}
     }}
 )  # fmt: skip
 '''
@@ -379,6 +429,9 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=7200, help="what is not run by then keeps its answer"
     )
+    parser.add_argument(
+        "--tests", type=Path, metavar="CHECKOUT", help="a checkout of transformers, with its tests"
+    )
     parser.add_argument("prefixes", nargs="*", help="only modules whose names begin so")
     options = parser.parse_args()
     import torch
@@ -387,6 +440,8 @@ def main() -> None:
     torch.set_num_threads(1)
     version = transformers.__version__
     found = measured(options.prefixes, logged(options.known), options.seconds)
+    if options.tests is not None:
+        found |= tested(found, options.tests.resolve(), options.prefixes)
     text = table(with_earlier(found, TABLE.read_text(encoding="utf-8"), version), version)
     if options.prefixes:
         print(text)

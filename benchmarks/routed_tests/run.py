@@ -2,12 +2,15 @@
 
     python -m benchmarks.routed_tests.run SDIST [SDIST ...] [--python INTERPRETER ...] [-k EXPRESSION]
     python -m benchmarks.routed_tests.run FOLDER --files tests/test_auto.py tests/test_helpers.py --stub datasets diffusers -k test
+    python -m benchmarks.routed_tests.run FOLDER --source transformers --stub datasets --files tests/models/llama/test_modeling_llama.py ...
 
 SDIST is a source distribution of transformers (`pip download --no-deps --no-binary transformers
 transformers==5.24.0`), one per interpreter, of the version that it imports. Its
 `tests/test_modeling_common.py` is run on six tiny models (cases.py), once unchanged and once with plugin.py,
 and the outcomes of all tests are compared. For a folder instead of a distribution, such as a checkout of
-peft, the tests in `--files` are run. Needs pytest and parameterized. Keeps no files. Exits with 1 if an
+peft or of transformers, the tests in `--files` are run. transformers' tests of single models are only in its
+repository: check out `tests`, `utils`, `conftest.py` and `pyproject.toml` of the tag of the release that the
+interpreter imports. Needs pytest and parameterized. Keeps no files. Exits with 1 if an
 outcome differs.
 """
 
@@ -67,6 +70,15 @@ def stub(folder: Path, names: list[str]) -> None:
         )
 
 
+def link(folder: Path, interpreter: str, packages: list[str]) -> None:
+    """Put the interpreter's own packages under `src`, where the tests of a checkout look for them."""
+    (folder / "src").mkdir(exist_ok=True)
+    for name in packages:
+        code = f"import importlib.util as u; print(u.find_spec({name!r}).submodule_search_locations[0])"
+        done = subprocess.run([interpreter, "-c", code], capture_output=True, text=True, check=True)
+        (folder / "src" / name).symlink_to(done.stdout.strip())
+
+
 def outcomes(
     interpreter: str, folder: Path, routed: bool, expression: str, files: list[str]
 ) -> tuple[dict[str, str], int]:
@@ -121,6 +133,7 @@ def main() -> int:
     parser.add_argument("--python", nargs="+", default=[sys.executable], metavar="INTERPRETER")
     parser.add_argument("--files", nargs="+", default=["tests/test_cases.py"], help="which files of a FOLDER")
     parser.add_argument("--stub", nargs="+", default=[], help="packages to put an empty one in place of")
+    parser.add_argument("--source", nargs="+", default=[], help="packages that the tests look for under src/")
     parser.add_argument("-k", default=LOADING, metavar="EXPRESSION", help="which tests, as pytest's -k")
     arguments = parser.parse_args()
     if len(arguments.sdist) != len(arguments.python):
@@ -131,12 +144,15 @@ def main() -> int:
     for sdist, interpreter in zip(arguments.sdist, arguments.python, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             if sdist.is_dir():
-                shutil.copytree(sdist, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+                shutil.copytree(
+                    sdist, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git", "src")
+                )
                 for each in arguments.files:  # a source distribution may be without it
                     (Path(folder) / each).with_name("__init__.py").touch()
             else:
                 prepare(sdist, Path(folder))
             stub(Path(folder), arguments.stub)
+            link(Path(folder), interpreter, arguments.source)
             plain, loads = outcomes(interpreter, Path(folder), False, arguments.k, arguments.files)
             routed, _ = outcomes(interpreter, Path(folder), True, arguments.k, arguments.files)
         other = [name for name in sorted({*plain, *routed}) if plain.get(name) != routed.get(name)]

@@ -81,15 +81,21 @@ def loader_change(
     return Change(slot(name), removed, renamed, added=tuple(added), needs=(Name(loader.module, name),))
 
 
-def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> Change:
-    """The same call with the reported arguments replaced or added; in the loader's own call, they are removed."""
+def inline_change(
+    site: Site, reported: frozenset[str], settings: Settings, purpose: str | None = None
+) -> Change:
+    """The same call with the reported arguments replaced or added; in the loader's own call, they are removed.
+
+    A `purpose` is passed to the resolver of the device map, and weights that are trained are float32, as by the loader.
+    """
     if site.loader:
         spellings = [spelling for setting in sorted(reported) for spelling in SPELLINGS.get(setting, ())]
         return Change(removed=tuple(each for each in spellings if each in site.arguments))
     loader = settings.loader
     change = Change()
     if "device_map" in reported:
-        value = f"{slot(loader.resolve_device_map)}({_weights(site, reported)})"
+        arguments = [_weights(site, reported), f'purpose="{purpose}"' if purpose is not None else ""]
+        value = f"{slot(loader.resolve_device_map)}({', '.join(filter(None, arguments))})"
         change |= Change(
             replaced=(("device_map", value),), needs=(Name(loader.module, loader.resolve_device_map),)
         )
@@ -98,7 +104,8 @@ def inline_change(site: Site, reported: frozenset[str], settings: Settings) -> C
         name = "dtype" if version is not None and version >= (4, 56) else "torch_dtype"
         # After `from x import *`, `torch` may be anything.
         torch = site.has_torch and "*" not in site.context.scope.tree.top.bindings
-        change |= _given(site, "dtype", name, "torch.bfloat16" if torch else '"bfloat16"')
+        dtype = "float32" if purpose == "training" else "bfloat16"
+        change |= _given(site, "dtype", name, f"torch.{dtype}" if torch else f'"{dtype}"')
     if "attn_implementation" in reported:
         value = f"{slot(loader.resolve_attn_implementation)}({_identity(site)})"
         change |= _given(site, "attn_implementation", "attn_implementation", value)

@@ -109,17 +109,16 @@ class Rewriter:
         if not included or not (self._is_plain(site) if inline else self._can_rewrite(site)):
             return None
         reported = frozenset(rule.meta.setting for rule in included if rule.meta.setting is not None)
-        if inline:
-            change = inline_change(site, reported, self.settings)
-        else:
-            change = loader_change(site, reported, self.settings, self._purpose(site, included))
+        purpose = self._purpose(site, included)
+        change = (inline_change if inline else loader_change)(site, reported, self.settings, purpose)
         if not self._can_place(site, change):
             return None
         if not unsafe and _lowered("safe", site, change) != "safe":
             return None
         worst = max((self._safety(site, rule) for rule in included), key=_ORDER.index)
         codes = ", ".join(rule.meta.code for rule in included)
-        names = ", ".join(dict.fromkeys(need.name for need in change.needs)) or "bfloat16"
+        names = ", ".join(dict.fromkeys(need.name for need in change.needs))
+        names = names or ("float32" if purpose == "training" else "bfloat16")
         message = f"load with {self.settings.loader.module}: {names} ({codes})"
         answers = tuple(each for each in found if each.rule in included)
         return Rewrite(site, answers, change, Fix(worst, message))

@@ -49,9 +49,12 @@ class HardcodedDeviceMap(Rule):
 
         model = load_model("gpt2", dtype=None, attn_implementation=None, generation_config=None)
 
-    Fix safety: the fix is safe for a plain "auto" if neither the file nor the modules that import it show a launcher,
+    Fix safety: the fix is safe for a plain "auto" if nothing shows a launcher,
     because the resolver chooses the same placement as transformers and accelerate do for "auto" (a test compares them on a
-    CPU, one GPU, several GPUs and a Mac). If a launcher starts several processes of such a script all the same, each of
+    CPU, one GPU, several GPUs and a Mac). The file, the modules that import it, and the project's documents, scripts and
+    settings are searched. A launcher need not be known: a command that gives the script to a program that is not known
+    to start one process (`fleet -n 4 train.py`, `$LAUNCH train.py`, `python start.py train.py`) counts, as does code of ranks that names
+    the script. If something else starts several processes of such a script all the same, each of
     them gets a GPU of its own, where "auto" used every GPU. So the fix is unsafe if the script also puts tensors on
     "cuda", unless it shows that it runs in one process.
     For every other value the fix is unsafe, because the script may place its inputs to match. There is no fix if the file
@@ -60,7 +63,9 @@ class HardcodedDeviceMap(Rule):
     tensors on a device of its own choice and a launcher, or a Mac, would have the model on another one. Under FSDP the
     weights stay on the CPU until FSDP wraps the model. If the file trains the model, or adapters on it, an unsafe fix adds
     `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. For adapters,
-    the loaded weights are then frozen, as peft freezes them.
+    the loaded weights are then frozen, as peft freezes them. The inline style passes the purpose to `resolve_device_map`. In one
+    process on several GPUs, a Trainer of transformers copies a model that is on one GPU to all of them, so its batch becomes
+    as many times as large as there are GPUs; the loader warns of it.
     """
 
     meta = Meta(

@@ -55,7 +55,7 @@ class MissingDtype(Rule):
 
     Fix safety: the model computes in bfloat16 afterwards, so its numbers change. Training that needs float32 master
     weights should pass `dtype=torch.float32` explicitly. If the file trains the model and you allow the fix in spite of that
-    (`unsafe-fixes-despite`), it adds `purpose="training"`, and the weights are float32.
+    (`unsafe-fixes-despite`), it adds `purpose="training"`, and the weights are float32; the inline style writes that dtype.
     """
 
     meta = Meta(

@@ -149,7 +149,8 @@ def _to_train(machine: Machine, weight_bytes: int | None) -> Choice[Any]:
     if len(machine.devices) > 1:
         warnings.append(
             f"one process trains on one of {len(machine.devices)} {machine.accelerator} devices: start one process for "
-            "each (torchrun, accelerate launch)"
+            "each (torchrun, accelerate launch); a Trainer of transformers copies the model to all of them, and its batch "
+            f"is then {len(machine.devices)} times as large"
         )
     room = _room(device)
     if weight_bytes is not None and room is not None and weight_bytes > room:

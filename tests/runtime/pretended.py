@@ -21,6 +21,7 @@ from torch.utils._device import _device_constructors
 from torch.utils._pytree import tree_flatten, tree_map
 
 from telepathy_runtime.machine.environment import Machine
+from tests.runtime.pretended_copies import data_parallel, distributed_data_parallel
 
 #: The variables from which the launchers of these names are read.
 _VARIABLES = {
@@ -122,6 +123,9 @@ class Placing(TorchFunctionMode):
             return self._attribute(owner, func, args)
         if name in ("to", "cuda", "cpu", "mps") and args and isinstance(args[0], torch.Tensor):
             return self._moved(name, args, kwargs)
+        if name == "get_device":
+            device = self.places.get(args[0])
+            return -1 if device.type == "cpu" else device.index
         if name in ("numpy", "__array__") and self.places.get(args[0]) != CPU:
             raise TypeError(
                 f"can't convert {self.places.get(args[0])} device type tensor to numpy. Use Tensor.cpu() first."
@@ -210,7 +214,7 @@ class Placing(TorchFunctionMode):
         if (
             len(large) > 1
             and name not in _ANY_PLACES
-            and not name.startswith("_foreach")
+            and not name.startswith(("_foreach", "_fused_ad"))
             and not (indexing and self._indexes(given))
         ):
             raise RuntimeError(
@@ -247,6 +251,7 @@ def _group(machine: Machine, patch: Any) -> None:
         start(backend="fake", store=FakeStore(), rank=here.rank, world_size=here.world_size)
 
     patch(torch.distributed, "init_process_group", init_process_group)
+    distributed_data_parallel(patch)
 
 
 def _zero3(patch: Any) -> None:
@@ -334,6 +339,8 @@ def pretend(machine: Machine) -> Iterator[Placing]:
     if machine.sharding == "zero3":
         _zero3(patch)
     placing = Placing(machine)
+    if machine.accelerator == "cuda":
+        data_parallel(patch, placing)
     patch(torch, "Event", _Event)
     patch(torch, "set_default_device", placing.set_default)
     run = threading.Thread.run

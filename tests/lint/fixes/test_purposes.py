@@ -81,7 +81,31 @@ def test_a_dtype_that_is_left_to_the_loader_is_that_of_a_training() -> None:
     assert written(code, "TLP102", **despite).endswith("generation_config=None, purpose='training')")
 
 
-def test_neither_a_house_loader_nor_the_inline_style_knows_a_purpose() -> None:
+def test_a_house_loader_knows_no_purpose() -> None:
     code = PINNED + "Trainer(model).train()"
     assert "purpose" not in written(code, loader=Loader(module="mylab.loading"))
-    assert "purpose" not in written(code, fix_style="inline")
+    assert "purpose" not in written(code, loader=Loader(module="mylab.loading"), fix_style="inline")
+
+
+@pytest.mark.parametrize(
+    ("trained", "purpose"),
+    [
+        ("Trainer(model).train()", "training"),
+        ("Trainer(get_peft_model(model, LoraConfig())).train()", "finetune-adapters"),
+        ("model.generate(ids)", None),
+    ],
+)
+def test_the_inline_style_passes_the_purpose_to_the_resolver(trained: str, purpose: str | None) -> None:
+    said = f", purpose='{purpose}'" if purpose else ""
+    line = written(PINNED + trained, fix_style="inline")
+    assert (
+        line
+        == f"AutoModelForCausalLM.from_pretrained('gpt2', device_map=resolve_device_map('gpt2', dtype=None{said}))"
+    )
+
+
+def test_the_inline_style_writes_the_dtype_of_a_training() -> None:
+    despite = {"unsafe_fixes_despite": ("training", "saving"), "strict": True, "fix_style": "inline"}
+    load = 'model = AutoModelForCausalLM.from_pretrained("gpt2")\n'
+    assert "torch_dtype='float32'" in written(load + "Trainer(model).train()", "TLP102", **despite)
+    assert "torch_dtype='bfloat16'" in written(load + "model.generate(ids)", "TLP102", **despite)

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,6 +18,15 @@ pytest.importorskip("transformers")
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "input_casts.py"
 #: Modules whose models are small, of both kinds: images, speech, both with text.
 SAMPLE = ("clip", "deit", "hubert", "resnet", "vit", "whisper")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("input_casts_script", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow
@@ -35,12 +45,17 @@ def test_the_table_says_what_models_do() -> None:
     assert not made["FAILING"] & input_casts.CASTING
 
 
-def test_a_class_that_did_not_run_keeps_its_answer_of_the_same_transformers() -> None:
-    spec = importlib.util.spec_from_file_location("input_casts_script", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def test_a_class_without_an_answer_keeps_the_one_of_the_same_transformers(script: ModuleType) -> None:
     earlier = script.table({"A": "casts", "B": "fails", "C": "casts", "D": "unknown: took too long"}, "5.1.0")
     now = {"A": "unknown: not run", "B": "casts", "C": "unknown: no input is known", "D": "unknown: not run"}
-    assert script.with_earlier(now, earlier, "5.1.0") == {**now, "A": "casts"}
+    assert script.with_earlier(now, earlier, "5.1.0") == {**now, "A": "casts", "C": "casts"}
     assert script.with_earlier(now, earlier, "5.2.0") == now
+
+
+def test_the_table_says_why_a_class_has_no_answer(script: ModuleType) -> None:
+    assert script.by_cause(
+        {"A": "casts", "B": "unknown: 517 million parameters", "C": "unknown: x", "D": "unknown: y"}
+    ) == {
+        script._NO_INPUT: ["C", "D"],
+        "too large for the time that the script takes": ["B"],
+    }
