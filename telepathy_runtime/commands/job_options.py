@@ -21,6 +21,7 @@ HELP = {
     "padded": "some sequences are padded",
     "packed": "sequences are joined to one row, without padding (SFT's packing)",
     "checkpointing": "gradient checkpointing",
+    "checkpoint_every": "checkpoint only every n-th layer (transformers' every_n_layers)",
     "optimizer": "optimizer; the names with a number of bits are those of bitsandbytes",
     "opt_impl": "implementation of the optimizer's step",
     "quantized": "how bitsandbytes stores the layers' matrices",

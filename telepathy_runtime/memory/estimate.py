@@ -119,8 +119,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers
+    # Of a checkpointed layer, only the input is kept; the first layer is one of them.
+    plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0
+    after = (layers - 1) % work.checkpoint_every if work.checkpointing else 0  # plain layers at the end
     stored = (
-        on_device * layer.stored_input
+        (on_device - plain) * layer.stored_input + plain * layer.every // max(layers, 1)
         if work.checkpointing
         else (layer.every if on_device == layers else on_device * layer.saved)
         - layer.unsaved_first * (on_device == layers)
@@ -177,7 +180,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "last layer, backward", **base, gradients=max(before, tables), logits=kept,
-            activations=activations - final_norm + recomputed, transient=at_work + 2 * held.unit + max(left, layer.copies),
+            activations=activations - final_norm + recomputed * (not after),
+            transient=at_work + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,

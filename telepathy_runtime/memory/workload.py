@@ -50,6 +50,7 @@ class Workload:
         False  # sequences of seq_len tokens joined to one row of the batch's length, without padding
     )
     checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
+    checkpoint_every: int = 1  # checkpoint only every n-th layer, from the first on
     quantized: str = (
         "none"  # bitsandbytes' storage of the layers' matrices: QLoRA is regime "lora" with "nf4_double"
     )
@@ -80,7 +81,7 @@ class Workload:
                 raise UnknownOptionError(
                     f"{name}={getattr(self, name)!r} is not modelled; known: {', '.join(known)}"
                 )
-        for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank"):
+        for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
         _at_least("new_tokens", self.new_tokens, 0)
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
@@ -107,6 +108,13 @@ class Workload:
             )
         if self.checkpointing and self.regime == "inference":
             raise UnknownOptionError("checkpointing needs a training regime")
+        if self.checkpoint_every > 1 and (
+            not self.checkpointing or self.use_cache or self.mixed_precision or "activations" in self.offload
+        ):
+            raise UnknownOptionError(
+                "checkpoint_every needs checkpointing and use_cache=False; with mixed_precision or offloaded activations it "
+                "is not modelled"
+            )
         if self.packed and (self.padded or not self.trains):
             raise UnknownOptionError("packed needs a training regime, and leaves no padding: padded=False")
         if self.padded and self.attn == "flash_attention_2":
