@@ -35,12 +35,12 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     Raises UnknownOptionError for options that one process cannot reproduce (sharding) and for encoder-decoder
     models, TraceError if the model's code reads tensor values.
     """
-    asked, work = work, work.as_run()
+    asked, work = work, work if work.objective != "lm" else work.as_run()
     if work.mixed_precision:
         raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
-    for name in ("quantized", "offload", "loss", "kernels"):
+    for name in ("objective", "quantized", "offload", "loss", "kernels"):
         if getattr(work, name) != getattr(Workload, name):
             raise UnknownOptionError(
                 f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
