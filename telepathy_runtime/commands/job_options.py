@@ -21,11 +21,14 @@ HELP = {
     "padded": "some sequences are padded",
     "packed": "sequences are joined to one row, without padding (SFT's packing)",
     "checkpointing": "gradient checkpointing",
+    "checkpoint_every": "checkpoint only every n-th layer (transformers' every_n_layers)",
     "optimizer": "optimizer; the names with a number of bits are those of bitsandbytes",
     "opt_impl": "implementation of the optimizer's step",
     "quantized": "how bitsandbytes stores the layers' matrices",
     "opt_in_backward": "update each weight, and free its gradient, as soon as the gradient is there",
     "offload": "comma-separated parts kept in the machine's memory: optimizer, weights, activations",
+    "objective": "what the loss is; dpo: a batch is pairs of sequences; grpo: a batch is completions (TRL)",
+    "reference": "frozen model of dpo and grpo; auto: for dpo, a copy, or the model without its adapters",
     "loss": "fused: a kernel that overwrites the logits; linear: in chunks, without all logits (Liger, TRL)",
     "kernels": "fused kernels: norms (RMSNorm), or liger (RMSNorm and SwiGLU)",
     "grad_accum": "forward and backward passes per optimizer step",
@@ -70,6 +73,14 @@ def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
         help="take the job from a training script; options given here come before it",
     )
     models.add_source_options(parser)
+    parser.add_argument(
+        "--colocated",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of each GPU that a vLLM in the same process keeps (GRPO's vllm_gpu_memory_utilization; not with its"
+        " sleep mode)",
+    )
     parser.add_argument("--reserve", type=float, default=RESERVE, help="share to reserve for fragmentation")
     parser.add_argument("--json", action="store_true", help="print JSON, with all sizes in bytes")
     parser.add_argument("--plot", metavar="FILE", help="draw a bar chart as .svg or .png (needs matplotlib)")
@@ -122,4 +133,8 @@ def _ranks(args: argparse.Namespace, counts: set[int]) -> int:
 def cards_of(args: argparse.Namespace) -> list[Gpu]:
     """The GPUs in the options, or the default one. Raises UnknownOptionError."""
     names: Sequence[str] = args.gpu or [DEFAULT_GPU]
-    return [gpu(name) for name in (GPUS if "all" in names else names)]
+    share = args.colocated
+    if not 0 <= share < 1:
+        raise UnknownOptionError(f"--colocated must be at least 0 and below 1, not {share!r}")
+    cards = [gpu(name) for name in (GPUS if "all" in names else names)]
+    return [card.beside(share) for card in cards] if share else cards

@@ -37,7 +37,8 @@ class Advice(NamedTuple):
 
 def changes(work: Workload) -> Iterator[Change]:
     """The changes that apply to a job, in the order in which to try them, without those that it already has."""
-    if work.trains and (work.keep_outputs or (work.use_cache and not work.checkpointing)):
+    own = work.objective == "lm"
+    if own and work.trains and (work.keep_outputs or (work.use_cache and not work.checkpointing)):
         text = "outputs and cache dropped (Trainer)"
         settings: dict[str, Any] = {"keep_outputs": False, "use_cache": False}
         yield Change(text, "--no-keep-outputs --no-use-cache", settings)
@@ -45,7 +46,7 @@ def changes(work: Workload) -> Iterator[Change]:
         yield Change("last logits only (generate)", "--logits last", {"logits": "last"})
     if work.attn == "eager":
         yield Change("sdpa attention", "--attn sdpa", {"attn": "sdpa"})
-    if work.trains and work.loss != "linear":
+    if own and work.trains and work.loss != "linear":
         text = "loss in chunks (Liger, TRL)"
         yield Change(text, "--loss linear --no-keep-outputs", {"loss": "linear", "keep_outputs": False})
     if work.regime == "full" and work.optimizer == "adamw" and work.opt_impl != "fused":

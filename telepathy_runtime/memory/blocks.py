@@ -129,7 +129,9 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the last norm keeps: its input in float32, and what the gradient of its scale needs."""
     copy = element_size(work.dtype) * work.tokens * spec.hidden * (work.regime == "full")
-    return (norm_kept(spec, work) + copy * autocast(work)) * bool(spec.final_norms)
+    # TRL's log-probabilities keep a copy of the output instead of it.
+    copy *= autocast(work) - (work.objective != "lm")
+    return (norm_kept(spec, work) + copy) * bool(spec.final_norms)
 
 
 def norm_working(spec: ModelSpec, work: Workload) -> int:

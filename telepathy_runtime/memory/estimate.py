@@ -119,8 +119,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers
+    # Of a checkpointed layer, only the input is kept; the first layer is one of them.
+    plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0
+    after = (layers - 1) % work.checkpoint_every if work.checkpointing else 0  # plain layers at the end
     stored = (
-        on_device * layer.stored_input
+        (on_device - plain) * layer.stored_input + plain * layer.every // max(layers, 1)
         if work.checkpointing
         else (layer.every if on_device == layers else on_device * layer.saved)
         - layer.unsaved_first * (on_device == layers)
@@ -156,7 +159,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
     ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
-    instants = (
+    instants: tuple[Instant, ...] = (
         # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
         # and through its graph the inputs and their gradient.
         Instant(
@@ -177,7 +180,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "last layer, backward", **base, gradients=max(before, tables), logits=kept,
-            activations=activations - final_norm + recomputed, transient=at_work + 2 * held.unit + max(left, layer.copies),
+            activations=activations - final_norm + recomputed * (not after),
+            transient=at_work + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
@@ -192,6 +196,15 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             transient=held.step_transient + held.bucket,
         ),
     )  # fmt: skip
+    if work.objective == "dpo" and work.reference != "none":
+        # The reference reads the batch while the policy's activations wait for their backward.
+        instants = (
+            Instant(
+                "reference, forward", **base, gradients=before, activations=activations, logits=row,
+                transient=beside + held.unpacked + layer.infer + layer.mask * (not work.checkpointing),
+            ),
+            *instants,
+        )  # fmt: skip
     return instants[:-1] if work.opt_in_backward else instants
 
 
@@ -280,6 +293,10 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
     if work.offload:
         notes.append(
             f"offload of {', '.join(work.offload)} is arithmetic, not traced; the transfers need a little more"
+        )
+    if work.objective != "lm":
+        notes.append(
+            f"{work.objective} as in trl 1.16, which computes log-probabilities in chunks; all tokens are counted as completions"
         )
     if work.attn == "flash_attention_2":
         notes.append("flash_attention_2 is counted as PyTorch's own flash kernel: the same tensors are saved")

@@ -9,7 +9,7 @@ tenth of a card (half of that with `expandable_segments:True`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telepathy_runtime.machine.gpu_names import DEVICE, GIB_TOTALS, canonical, sized, unknown
 from telepathy_runtime.models.spec import UnknownOptionError
@@ -33,6 +33,10 @@ class Gpu:
     def usable_bytes(self) -> int:
         """Bytes available for tensors and fragmentation."""
         return self.total_bytes - self.context_bytes
+
+    def beside(self, share: float) -> Gpu:
+        """The card without a share of it that another engine keeps, as a vLLM in the same process does."""
+        return replace(self, context_bytes=self.context_bytes + int(self.total_bytes * share))
 
     def budget(self, reserve: float = RESERVE) -> int:
         """Bytes to plan with: usable bytes less `reserve` (a share of them) for fragmentation."""

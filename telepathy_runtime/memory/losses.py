@@ -7,6 +7,9 @@ from typing import NamedTuple
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import element_size
 
+TILE = (4096, 32768)
+"""Tokens and entries of the vocabulary whose logits TRL computes at a time (trl 1.16)."""
+
 
 class Logits(NamedTuple):
     """Bytes of logits at the instants around the loss."""
@@ -26,6 +29,8 @@ def logits_bytes(work: Workload, vocab: int, hidden: int = 0, softcap: bool = Fa
     the tanh of the logits.
     """
     e, size = element_size(work.dtype), work.tokens * vocab
+    if work.objective != "lm":
+        return _log_probabilities(work, vocab, hidden)
     if work.loss == "linear":
         factor = -(-vocab // max(hidden, 1))
         rows = min(_power_of_two(-(-work.tokens // factor)), work.tokens)
@@ -43,6 +48,18 @@ def logits_bytes(work: Workload, vocab: int, hidden: int = 0, softcap: bool = Fa
             held, own * size + copy + shift + capped, held + 4 * size + (shift or e * size) + capped, e * size
         )
     return Logits(held, own * size + copy + shift + capped + 4 * size, held + 12 * size + capped, e * size)
+
+
+def _log_probabilities(work: Workload, vocab: int, hidden: int) -> Logits:
+    """TRL's log-probabilities of each token, as if all tokens were completions: a copy of their hidden states is kept.
+
+    The backward computes each tile of the logits again, and adds up the gradients in float32 before it converts them.
+    """
+    e, full = element_size(work.dtype), work.regime == "full"
+    rows = work.tokens * hidden
+    tile = e * min(work.tokens, TILE[0]) * TILE[1]
+    head = full * vocab * hidden
+    return Logits(0, e * rows + tile, e * rows + tile + (4 + e) * (rows + head), 2 * e * rows)
 
 
 def _power_of_two(number: int) -> int:

@@ -35,12 +35,12 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     Raises UnknownOptionError for options that one process cannot reproduce (sharding) and for encoder-decoder
     models, TraceError if the model's code reads tensor values.
     """
-    asked, work = work, work.as_run()
+    asked, work = work, work if work.objective != "lm" else work.as_run()
     if work.mixed_precision:
         raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
-    for name in ("quantized", "offload", "loss", "kernels"):
+    for name in ("objective", "quantized", "offload", "loss", "kernels"):
         if getattr(work, name) != getattr(Workload, name):
             raise UnknownOptionError(
                 f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
@@ -216,7 +216,9 @@ def build_step(
             model.requires_grad_(False)
         if work.regime == "lora":
             model = _with_lora(model, work)
-        if work.checkpointing:
+        if work.checkpoint_every > 1:
+            _checkpoint_every(model, work.checkpoint_every)
+        elif work.checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         optimizers = [] if work.opt_in_backward or not trained else optimizers_of(trained, work)
@@ -246,6 +248,16 @@ def build_step(
         return step
 
     return build
+
+
+def _checkpoint_every(model: Any, number: int) -> None:
+    """Checkpoint every n-th layer. Raises UnknownOptionError if transformers does not offer it."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    if enable is None or "every_n_layers" not in signature(enable).parameters:
+        raise UnknownOptionError(
+            "this version of transformers checkpoints all layers or none, so checkpoint_every is not traced"
+        )
+    enable({"use_reentrant": False}, every_n_layers=number)
 
 
 def _step_in_backward(trained: list[tuple[str, Any]], work: Workload) -> None:

@@ -31,6 +31,7 @@ def states(spec: ModelSpec, work: Workload) -> States:
     """Weights, gradients and optimizer states of one device, sharded and offloaded according to the workload."""
     what = trained(spec, work)
     weights = weights_of(spec, work) + (what.params * what.element if work.regime == "lora" else 0)
+    weights += weights_of(spec, work) * work.copies_model
     gradients = what.params * what.element
     optimizer = optimizer_bytes(work.optimizer, what)
     transient = step_transient(work, what)

@@ -17,6 +17,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     ),
     "opt_impl": ("foreach", "fused", "single"),
     "logits": ("all", "last"),
+    "objective": ("lm", "dpo", "grpo"),
+    "reference": ("auto", "none", "copy"),
     "loss": ("plain", "fused", "linear"),
     "kernels": ("plain", "norms", "liger"),
     "quantized": ("none", "nf4", "nf4_double", "int8"),
@@ -50,6 +52,7 @@ class Workload:
         False  # sequences of seq_len tokens joined to one row of the batch's length, without padding
     )
     checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
+    checkpoint_every: int = 1  # checkpoint only every n-th layer, from the first on
     quantized: str = (
         "none"  # bitsandbytes' storage of the layers' matrices: QLoRA is regime "lora" with "nf4_double"
     )
@@ -62,6 +65,10 @@ class Workload:
     logits: str = "all"  # `generate` keeps the last position only
     loss: str = (
         "plain"  # fused: the kernel overwrites the logits; linear: in chunks, without all logits at once
+    )
+    objective: str = "lm"  # dpo: a batch is pairs, and each pair two sequences; grpo: a batch is completions
+    reference: str = (
+        "auto"  # frozen model of dpo and grpo; auto: a copy for dpo with regime full, adapters off with lora
     )
     kernels: str = "plain"  # norms: a fused RMSNorm; liger: RMSNorm and SwiGLU
     hidden_states: bool = False  # output_hidden_states=True
@@ -80,7 +87,7 @@ class Workload:
                 raise UnknownOptionError(
                     f"{name}={getattr(self, name)!r} is not modelled; known: {', '.join(known)}"
                 )
-        for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank"):
+        for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
         _at_least("new_tokens", self.new_tokens, 0)
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
@@ -93,6 +100,7 @@ class Workload:
                 f"transformers {self.transformers} is not modelled; known: 4.45 and newer"
             )
         _check_states(self)
+        _check_objective(self)
         if self.new_tokens and self.regime != "inference":
             raise UnknownOptionError("new_tokens needs regime='inference'")
         if self.new_tokens and not self.use_cache:
@@ -107,6 +115,13 @@ class Workload:
             )
         if self.checkpointing and self.regime == "inference":
             raise UnknownOptionError("checkpointing needs a training regime")
+        if self.checkpoint_every > 1 and (
+            not self.checkpointing or self.use_cache or self.mixed_precision or "activations" in self.offload
+        ):
+            raise UnknownOptionError(
+                "checkpoint_every needs checkpointing and use_cache=False; with mixed_precision or offloaded activations it "
+                "is not modelled"
+            )
         if self.packed and (self.padded or not self.trains):
             raise UnknownOptionError("packed needs a training regime, and leaves no padding: padded=False")
         if self.padded and self.attn == "flash_attention_2":
@@ -140,11 +155,21 @@ class Workload:
                 f"transformers={self.transformers!r} is not a version such as 5.23.0"
             ) from None
 
+    @property
+    def copies_model(self) -> bool:
+        """Whether a frozen copy of the weights is in memory as a reference."""
+        own = self.objective == "dpo" and self.regime == "full"
+        return self.reference == "copy" or (self.reference == "auto" and own)
+
     def as_run(self) -> Workload:
         """The job as the model sees it: a packed batch is one row, whose mask keeps its sequences apart.
 
-        Flash attention gets the sequences' bounds instead of a mask.
+        Flash attention gets the sequences' bounds instead of a mask. TRL joins the chosen and the rejected sequences, keeps no
+        cache and no outputs, and computes log-probabilities in chunks.
         """
+        if self.objective != "lm":
+            both = 2 if self.objective == "dpo" else 1
+            return self.but(batch=both * self.batch, loss="linear", keep_outputs=False, use_cache=False)
         if not self.packed:
             return self
         masked = self.attn == "sdpa"
@@ -153,6 +178,19 @@ class Workload:
     def but(self, **changes: Any) -> Workload:
         """The same job with other settings."""
         return replace(self, **changes)
+
+
+def _check_objective(work: Workload) -> None:
+    """Raise UnknownOptionError if the objective excludes other settings."""
+    if work.objective == "lm":
+        if work.reference == "copy":
+            raise UnknownOptionError("reference='copy' needs objective='dpo' or 'grpo'")
+        return
+    if work.regime not in ("full", "lora") or work.packed or work.mixed_precision or work.hidden_states:
+        raise UnknownOptionError(
+            f"objective={work.objective!r} is modelled in the regimes full and lora, without packed, mixed_precision and "
+            "hidden_states"
+        )
 
 
 def _check_states(work: Workload) -> None:

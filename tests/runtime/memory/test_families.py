@@ -196,6 +196,23 @@ def test_held_out_inference(model_type: str, shape: Shape, work: Workload) -> No
     assert abs(error(config, work)) < 0.005
 
 
+@pytest.mark.parametrize(
+    "how", [{"regime": "full", "optimizer": "sgd"}, {"regime": "frozen_grad"}], ids=["full", "frozen"]
+)
+@pytest.mark.parametrize(("layers", "every"), [(6, 2), (7, 3)])
+def test_checkpointing_of_every_nth_layer(layers: int, every: int, how: dict[str, Any]) -> None:
+    if not hasattr(transformers.PreTrainedModel, "activation_checkpointing_enable"):
+        pytest.skip("transformers checkpoints all layers or none")
+    config = config_of("llama", Shape(layers, 512, 1408, 8, 4, 1000))
+    shared = {"checkpointing": True, "use_cache": False, "keep_outputs": False}
+    work = Workload(
+        batch=3, seq_len=700, checkpoint_every=every, transformers=transformers.__version__, **shared, **how
+    )
+    assert abs(error(config, work)) < 0.003
+    sizes = [estimate(spec_of(config), work.but(checkpoint_every=n)).peak_allocated for n in (1, every)]
+    assert sizes == sorted(set(sizes))
+
+
 def test_a_model_without_sdpa_is_counted_as_it_runs() -> None:
     spec = registry.get("google/gemma-2-2b")
     asked, eager = (estimate(spec, Workload(regime="full", attn=attn)) for attn in ("sdpa", "eager"))
