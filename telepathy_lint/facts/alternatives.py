@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.sites import Site
+from telepathy_lint.sites.direct_loads import IDENTITY
 
 _DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
 _LOADING = ("from_pretrained", "pipeline")
@@ -53,6 +55,16 @@ def is_tried(site: Site) -> bool:
                 return True
         node = above
     return False
+
+
+def is_read_back(site: Site) -> bool:
+    """Whether the load reads what the file has saved before, to look at it."""
+    identity = site.argument(IDENTITY)
+    if identity is None or not isinstance(identity.node, ast.expr):
+        return False
+    start, end = site.range_of(identity.node)
+    text = re.escape(site.source.text[start:end])
+    return re.search(rf"save_pretrained\(\s*{text}\s*[,)]", site.source.text[:start]) is not None
 
 
 def is_dropped(site: Site) -> bool:

@@ -147,16 +147,19 @@ _MANY = 3_000_000_000
 #: Checkpoints whose weights are stored in a quantized form.
 _STORED_QUANTIZED = r"(?i)(?:^|[^a-z])(?:[2-8][ _-]?bits?|int[48]|awq|gptq|bnb|nf4|fp[48]|gguf|exl2|w[48]a\d+|mxfp4|hqq|aqlm)(?![a-z])|gpt-oss"
 
+#: Large checkpoints that are float32 themselves.
+_STORED_FLOAT32 = r"(?i)(?:^|/)(?:(?:flan-|m|u)?t5-|t0|gpt-j|gpt-neo-)"
+
 
 def is_heavy(site: Site) -> bool:
-    """Whether the model is known to have billions of parameters, by its id or by all ids that the file names."""
+    """Whether the model is known to have billions of parameters, by its id or by the only id that the file names."""
     model_id = named_models.written_id(site)
     ids = (hub_id(model_id),) if model_id is not None else site.source.once(ids_in)
-    return bool(ids) and all(map(_is_heavy, ids))
+    return len(ids) == 1 and _is_heavy(ids[0])
 
 
 def _is_heavy(model_id: str) -> bool:
-    if re.search(_STORED_QUANTIZED, model_id):
+    if re.search(_STORED_QUANTIZED, model_id) or re.search(_STORED_FLOAT32, model_id):
         return False
     found = _listed(model_id)
     if found is not None:

@@ -52,9 +52,9 @@ class Project:
         return texts is None or any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
 
     def holds(self, path: str) -> bool:
-        """Whether a file is one of the listed ones."""
+        """Whether a file is one of the listed ones, or there are too many to list them."""
         python, texts = self._listing
-        return path in (python or ()) or path in (texts or ())
+        return python is None or path in python or path in (texts or ())
 
     def once(self, ask: Callable[[Project], Answer]) -> Answer | None:
         """The cached answer to a question about the files; None if the project is too large."""

@@ -88,6 +88,7 @@ OLD_ID = "meta-llama/Meta-Llama-3.1-8B"
 OLD_NAME = f"{HEAD}AutoTokenizer.from_pretrained('{OLD_ID}')\n"
 #: Loads of a large model in two arms of a condition, and in two attempts; the first states what is filled in.
 LARGE = "AutoModelForCausalLM.from_pretrained('meta-llama/Llama-3.1-8B')"
+LARGE_FOLDER = "m = AutoModelForCausalLM.from_pretrained('out/x-8b')\n"
 ARMS = f"{HEAD}if cuda:\n    m = {LARGE[:-1]}{{}})\nelse:\n    m = {LARGE}\n"
 ATTEMPTS = f"{HEAD}try:\n    m = {LARGE[:-1]}{{}})\nexcept OSError:\n    m = {LARGE}\n"
 MADE_UP = "AutoTokenizer.from_pretrained('meta-llama/Llama-3-8B')"
@@ -559,6 +560,21 @@ CASES = {
         "TLP102",
         {**file(ATTEMPTS.format(", torch_dtype=torch.float16")), "README.md": ""},
         {**file(ATTEMPTS.format("")), "README.md": ""},
+    ),
+    "a look at what was saved": Case(
+        "TLP102",
+        {**file(f"{HEAD}m.save_pretrained('out/x-8b')\n{LARGE_FOLDER}"), "README.md": ""},
+        {**file(f"{HEAD}m.save_pretrained('out/y-8b')\n{LARGE_FOLDER}"), "README.md": ""},
+    ),
+    "the only id of the file": Case(
+        "TLP102",
+        {**file(BARE + "IDS = 'Qwen/Qwen2.5-7B', 'Qwen/Qwen2.5-14B'\n"), "README.md": ""},
+        {**file(BARE + "IDS = 'Qwen/Qwen2.5-7B'\n"), "README.md": ""},
+    ),
+    "a checkpoint that is float32": Case(
+        "TLP102",
+        {**file(BARE.replace("(name", "('google/flan-t5-3b'")), "README.md": ""},
+        {**file(BARE.replace("(name", "('google/flan-3b'")), "README.md": ""},
     ),
     "a load that only fills the cache": Case(
         "TLP102",
