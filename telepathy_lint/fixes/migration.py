@@ -121,10 +121,12 @@ def _means_the_same_at(site: Site, value: ast.expr, config: ast.Call) -> bool:
         pass
     else:
         return True
-    if not isinstance(value, ast.Name):
-        return False
     tree = site.file.tree
     context = tree.context_of(config)
+    if _only_reads(value) and _follows(site, config, context.stmt):
+        return True
+    if not isinstance(value, ast.Name):
+        return False
     bindings = context.scope.bindings.get(value.id, ())
     if context.scope is not site.context.scope or len(bindings) != 1:
         return False
@@ -144,6 +146,36 @@ OWN_DEFAULTS = {
     "gradient_checkpointing": "False",
     "bf16": "False",
 }
+
+
+#: Functions that only turn a value into another one.
+_CONVERTERS = ("int", "float", "str", "bool", "len")
+
+
+def _only_reads(value: ast.expr) -> bool:
+    """Whether an expression reads names, their attributes and items, and computes with them."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call):
+            if not isinstance(node.func, ast.Name) or node.func.id not in _CONVERTERS or node.keywords:
+                return False
+        elif not isinstance(
+            node,
+            (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.BinOp, ast.operator, ast.expr_context),
+        ):
+            return False
+    return True
+
+
+def _follows(site: Site, config: ast.Call, stmt: ast.AST | None) -> bool:
+    """Whether the call's statement is the config's, or the next one: nothing happens between them."""
+    here = site.context.stmt
+    if here is stmt:
+        return True
+    parent = site.file.tree.parent.get(here) if here is not None else None
+    for body in (getattr(parent, name, None) for name in ("body", "orelse", "finalbody")):
+        if isinstance(body, list) and here in body and stmt in body:
+            return body.index(here) == body.index(stmt) + 1
+    return False
 
 
 def _moved(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Change | None:
@@ -189,7 +221,7 @@ def _moved(site: Site, argument: Argument, removed: Removed, settings: Settings)
         if kept:
             texts.append((end, end, "".join(f"{before}{name}={text}{behind}" for name, text in kept.items())))
         texts.append((end, end, f"{before}{removed.new}={value_text(site, argument)}{behind}"))
-        return Change(removed=(removed.name,), texts=tuple(texts), needs=needs)
+        return Change(removed=(removed.name,), texts=tuple(texts), needs=needs, rebuilt=(removed.name,))
     # The config is written in this call: all that moves into it is written at once.
     moving = [
         (other, gone)
@@ -215,7 +247,7 @@ def _moved(site: Site, argument: Argument, removed: Removed, settings: Settings)
         )
     )
     gone_names = tuple(other.name for other, _ in moving)
-    return Change(removed=gone_names, replaced=(("args", new),), rebuilt=("args",), needs=needs)
+    return Change(removed=gone_names, replaced=(("args", new),), rebuilt=("args", *gone_names), needs=needs)
 
 
 def _is_true(keyword: ast.keyword, name: str) -> bool:
