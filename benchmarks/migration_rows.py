@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -158,6 +159,9 @@ def has(dotted):
             return True  # it is there, and needs what is not installed
     except Exception:
         return True
+    for home in job["homes"].get(name, ()) if module == "trl" else ():
+        if ".experimental" not in home:
+            return True  # not at the top, but in the module that has it
     try:
         getattr(importlib.import_module(module), name)
         return True
@@ -183,25 +187,32 @@ def answers(
 ) -> list[bool | str]:
     """What a release says; texts where it could not be asked."""
     homes: dict[str, list[str]] = defaultdict(list)
-    for owner in {question[1] for question in questions if question[0] == "takes"}:
+    for owner in {question[1] for question in questions}:
+        if owner.count(".") > 1 or not owner.rpartition(".")[2][:1].isupper():
+            continue
+        owner = owner.removeprefix("trl.")
         for module in sorted(release.modules):
-            if f"class {owner}" in release.text(module):
+            if re.search(rf"^class {owner}\b", release.text(module), re.MULTILINE):
                 homes[owner].append(module)
-    job = json.dumps({"package": release.package, "homes": homes, "questions": questions})
-    errors = []
+    found: dict[tuple[str, ...], bool | str] = {}
     for each in beside:
+        rest = [question for question in questions if isinstance(found.get(question, ""), str)]
+        if not rest:
+            break
         environment = {
             **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), each))), "HF_HUB_OFFLINE": "1",
             "CUDA_VISIBLE_DEVICES": "", "TRL_EXPERIMENTAL_SILENCE": "1",
         }  # fmt: skip
+        job = json.dumps({"package": release.package, "homes": homes, "questions": rest})
         done = subprocess.run(
             [sys.executable, "-c", _ASKED], input=job, capture_output=True, text=True, env=environment
         )
         if done.returncode == 0:
-            read: list[bool | str] = json.loads(done.stdout.splitlines()[-1])
-            return read
-        errors.append((done.stderr.strip().splitlines() or ["ended"])[-1][:160])
-    return [f"cannot be imported here: {errors[0]}"] * len(questions)
+            found |= dict(zip(rest, json.loads(done.stdout.splitlines()[-1]), strict=True))
+        else:
+            last = (done.stderr.strip().splitlines() or ["ended"])[-1][:160]
+            found = {**dict.fromkeys(rest, f"cannot be imported here: {last}"), **found}
+    return [found[question] for question in questions]
 
 
 def main() -> int:
@@ -214,11 +225,14 @@ def main() -> int:
         "--beside", action="append", default=[], help="folders, with : between those that belong together"
     )
     parser.add_argument("--only", choices=VERSIONS)
+    parser.add_argument("--match", default="", help="only rows with this regular expression in them")
     options = parser.parse_args()
     failed = 0
     for package in [options.only] if options.only else VERSIONS:
         asked: dict[str, dict[tuple[str, ...], list[Claim]]] = defaultdict(lambda: defaultdict(list))
         for claim in claims(package):
+            if not re.search(options.match, claim.row):
+                continue
             asked[claim.release][claim.question].append(claim)
         rows = {claim.row for each in asked.values() for those in each.values() for claim in those}
         wrong: list[str] = []

@@ -130,31 +130,51 @@ def _markdown(
     options: Namespace,
 ) -> Iterator[str]:
     """The report for a pull request."""
+    from telepathy_lint.output.text import count
+
     changed = [result for result in results if result.applied]
     left = [violation for result in results for violation in result.violations]
+    done = "changed" if options.fix else "to change"
+    applied = [violation for each in changed for violation in each.applied]
     yield f"# Move to transformers {options.to}\n\n"
-    yield f"{sum(len(each.applied) for each in changed)} places changed in {len(changed)} files, {len(left) + len(settings)} places to decide.\n"
+    yield f"{count(len(applied), 'place')} {done} in {count(len(changed), 'file')}, {count(len(left) + len(settings), 'place')} to decide.\n"
+    if not applied and not left and not settings:
+        yield "\nNothing here needs a change for it.\n"
     if changed:
-        yield "\n## Changed\n\n| file | what |\n| --- | --- |\n"
-        for result in changed:
-            yield f"| `{result.path}` | {_cell(_kinds(result.applied))} |\n"
-        yield "\nEvery change:\n\n"
-        for result in changed:
-            for violation in result.applied:
-                yield f"- `{result.path}:{violation.line}`: {violation.message}\n"
+        yield f"\n## {done.capitalize()}\n\n"
+        yield from _by_kind(
+            "- ", [(violation.path, violation.line, _said(violation)) for violation in applied]
+        )
     if left or settings:
         yield "\n## To decide\n\n"
-        for violation in left:
-            reason = _reason(violation)
-            yield f"- [ ] `{violation.path}:{violation.line}` ({violation.code}): {violation.message}"
-            yield f"; {reason}\n" if reason else "\n"
-        for setting in settings:
-            yield f"- [ ] `{setting.path}:{setting.line}`: {setting.message}\n"
+        places = [
+            (each.path, each.line, _said(each) + (f"; {reason}" if (reason := _reason(each)) else ""))
+            for each in left
+        ]
+        places += [(each.path, each.line, each.message) for each in settings]
+        yield from _by_kind("- [ ] ", places)
     if bounds:
         yield "\n## Requirements\n\n| file | before | after |\n| --- | --- | --- |\n"
         for each in bounds:
             new = f"`{each.new}`" if each.new else BY_HAND
             yield f"| `{each.path}:{each.line}` | `{each.old}` | {new} |\n"
+
+
+def _said(violation: Violation) -> str:
+    return f"{violation.code}: {violation.message}"
+
+
+def _by_kind(bullet: str, places: Sequence[tuple[str, int, str]]) -> Iterator[str]:
+    """What is the same in several places once, with the places below it."""
+    found: dict[str, list[str]] = {}
+    for path, line, text in places:
+        found.setdefault(text, []).append(f"`{path}:{line}`")
+    for text, where in found.items():
+        if len(where) == 1:
+            yield f"{bullet}{text}: {where[0]}\n"
+        else:
+            yield f"{bullet}{text}:\n"
+            yield from (f"  {bullet}{each}\n" for each in where)
 
 
 def _kinds(violations: Sequence[Violation]) -> str:
@@ -175,10 +195,6 @@ def _reason(violation: Violation) -> str | None:
         if fix.safety == "display"
         else f"{fix.safety} fix: {fix.message} (--unsafe-fixes makes it)"
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _write(path: str, text: str) -> None:

@@ -19,7 +19,8 @@ from telepathy_lint.settings.selectors import Fixing, Layer
 DEFAULT_EXCLUDE = (
     ".bzr", ".direnv", ".eggs", ".git", ".git-rewrite", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
     ".pyenv", ".pytest_cache", ".pytype", ".ruff_cache", ".svn", ".telepathy_lint_cache", ".tox", ".venv", ".vscode",
-    "__pycache__", "__pypackages__", "_build", "buck-out", "build", "dist", "node_modules", "site-packages", "venv",
+    "__pycache__", "__pypackages__", "_build", "buck-out", "build", "dist", "node_modules", "site-packages",
+    "unsloth_compiled_cache", "venv",
 )  # fmt: skip
 _NAMES = ("telepathy-lint.toml", "pyproject.toml")
 #: Fields that are not keys.

@@ -45,6 +45,8 @@ class Change(NamedTuple):
     positional: tuple[tuple[int, str], ...] = ()
     #: Replacements outside the call's arguments: start offset, end offset, new text.
     texts: tuple[tuple[int, int, str], ...] = ()
+    #: Keyword arguments whose new value evaluates what the old one did, once and in the same order.
+    rebuilt: tuple[str, ...] = ()
 
     @property
     def keeps_call(self) -> bool:
@@ -67,6 +69,7 @@ class Change(NamedTuple):
             both(self.needs, other.needs),
             both(self.positional, other.positional),
             both(self.texts, other.texts),
+            both(self.rebuilt, other.rebuilt),
         )
 
 

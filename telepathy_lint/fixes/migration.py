@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 
-from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.facts.removed import passed
+from telepathy_lint.findings.change import Change, Name, Repair, slot
 from telepathy_lint.flow.objects import SURELY_IS
 from telepathy_lint.knowledge.migration import Removed, removed_arguments
 from telepathy_lint.rule import value_text, written
@@ -64,7 +66,7 @@ def _change(site: Site, argument: Argument, removed: Removed, settings: Settings
         if name not in site.arguments:
             return Change(renamed=((removed.name, name),), replaced=((removed.name, text),))
     if removed.how == "config":
-        return _moved(site, argument, removed)
+        return _moved(site, argument, removed, settings)
     return None
 
 
@@ -119,10 +121,12 @@ def _means_the_same_at(site: Site, value: ast.expr, config: ast.Call) -> bool:
         pass
     else:
         return True
-    if not isinstance(value, ast.Name):
-        return False
     tree = site.file.tree
     context = tree.context_of(config)
+    if _only_reads(value) and _follows(site, config, context.stmt):
+        return True
+    if not isinstance(value, ast.Name):
+        return False
     bindings = context.scope.bindings.get(value.id, ())
     if context.scope is not site.context.scope or len(bindings) != 1:
         return False
@@ -135,7 +139,46 @@ def _means_the_same_at(site: Site, value: ast.expr, config: ast.Call) -> bool:
     )
 
 
-def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
+#: What `TrainingArguments` has by default, and `SFTConfig` has not, in some release from trl 0.12 on.
+OWN_DEFAULTS = {
+    "learning_rate": "5e-05",
+    "logging_steps": "500",
+    "gradient_checkpointing": "False",
+    "bf16": "False",
+}
+
+
+#: Functions that only turn a value into another one.
+_CONVERTERS = ("int", "float", "str", "bool", "len")
+
+
+def _only_reads(value: ast.expr) -> bool:
+    """Whether an expression reads names, their attributes and items, and computes with them."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call):
+            if not isinstance(node.func, ast.Name) or node.func.id not in _CONVERTERS or node.keywords:
+                return False
+        elif not isinstance(
+            node,
+            (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.BinOp, ast.operator, ast.expr_context),
+        ):
+            return False
+    return True
+
+
+def _follows(site: Site, config: ast.Call, stmt: ast.AST | None) -> bool:
+    """Whether the call's statement is the config's, or the next one: nothing happens between them."""
+    here = site.context.stmt
+    if here is stmt:
+        return True
+    parent = site.file.tree.parent.get(here) if here is not None else None
+    for body in (getattr(parent, name, None) for name in ("body", "orelse", "finalbody")):
+        if isinstance(body, list) and here in body and stmt in body:
+            return body.index(here) == body.index(stmt) + 1
+    return False
+
+
+def _moved(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Change | None:
     """The argument taken out here and written into the config that the trainer surely gets."""
     given = site.argument("args")
     if given is None or not isinstance(given.node, ast.keyword):
@@ -144,28 +187,81 @@ def _moved(site: Site, argument: Argument, removed: Removed) -> Change | None:
     config = next(iter(makers)) if len(makers) == 1 else None
     if not isinstance(config, ast.Call) or not isinstance(argument.node, ast.keyword):
         return None
-    if not _is_for_one(site, given.node.value, config):
+    here = config is given.node.value
+    if not here and not _is_for_one(site, given.node.value, config):
         return None
     context = site.file.tree.context_of(config)
     called = {
         str(value.data) for value in site.file.values.evaluate(config.func, context) if value.kind == "symbol"
     }
     wanted = f"{removed.owner.removesuffix('Trainer')}Config"
-    if {each.rpartition(".")[2] for each in called} != {wanted}:
+    plain = called == {"transformers.TrainingArguments"} and wanted == "SFTConfig"
+    if not plain and {each.rpartition(".")[2] for each in called} != {wanted}:
         return None
     names = {keyword.arg for keyword in config.keywords}
     old = {name for symbol in called for name in removed_arguments(symbol)}
     # A config with removed arguments of its own is rewritten first; one with a spread may have this one already.
-    if (
-        None in names
-        or removed.new in names
-        or names & old
-        or not _means_the_same_at(site, argument.node.value, config)
-    ):
+    if None in names or removed.new in names or names & old or (plain and len(config.args) > 1):
+        return None
+    if not _means_the_same_at(site, argument.node.value, config):
         return None
     parts: list[ast.expr | ast.keyword] = [*config.args, *config.keywords]
     if not parts:
         return None
+    # What holds without them is another thing in the config of trl, which is what the trainer makes of these arguments.
+    kept = {name: text for name, text in OWN_DEFAULTS.items() if name not in names} if plain else {}
+    if kept and any(_is_true(keyword, "fp16") for keyword in config.keywords):
+        kept.pop("bf16", None)  # it is off then
+    needs = (Name("trl", wanted),) if plain else ()
+    start, after = site.source.start_of(config.func), site.source.end_of(config.func)
     end = max(site.source.end_of(part) for part in parts)
-    text = f", {removed.new}={value_text(site, argument)}"
-    return Change(removed=(removed.name,), texts=((end, end, text),))
+    end, before, behind = _added_at(site, config, end)
+    if not here:
+        texts = [(start, after, slot(wanted))] if plain else []
+        if kept:
+            texts.append((end, end, "".join(f"{before}{name}={text}{behind}" for name, text in kept.items())))
+        texts.append((end, end, f"{before}{removed.new}={value_text(site, argument)}{behind}"))
+        return Change(removed=(removed.name,), texts=tuple(texts), needs=needs, rebuilt=(removed.name,))
+    # The config is written in this call: all that moves into it is written at once.
+    moving = [
+        (other, gone)
+        for other, gone in passed(site)
+        if gone.how == "config"
+        and isinstance(other.node, ast.keyword)
+        and gone.new not in names
+        and repr(written(other)) != gone.default
+        and _runs_everywhere(gone, settings)
+        and _means_the_same_at(site, other.node.value, config)
+    ]
+    for other, gone in moving:
+        kept[gone.new] = value_text(site, other)
+    text = site.source.text
+    config_start, config_end = site.source.start_of(config), site.source.end_of(config)
+    new = "".join(
+        (
+            text[config_start:start],
+            slot(wanted) if plain else text[start:after],
+            text[after:end],
+            *(f"{before}{name}={value}{behind}" for name, value in kept.items()),
+            text[end:config_end],
+        )
+    )
+    gone_names = tuple(other.name for other, _ in moving)
+    return Change(removed=gone_names, replaced=(("args", new),), rebuilt=("args", *gone_names), needs=needs)
+
+
+def _is_true(keyword: ast.keyword, name: str) -> bool:
+    return keyword.arg == name and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+
+
+def _added_at(site: Site, config: ast.Call, end: int) -> tuple[int, str, str]:
+    """Where to add arguments after the last one, and what stands before and behind each: a line of its own where the others have one."""
+    source = site.source
+    line = source.line_of(end)
+    if line == source.line_of(source.start_of(config)):
+        return end, ", ", ""
+    begin = source.line_starts[line - 1]
+    indent = re.match(r"[ \t]*", source.text[begin:end])
+    start = f"{source.newline}{indent[0] if indent is not None else ''}"
+    rest = re.match(r"[ \t]*,[ \t]*(?:#[^\r\n]*)?(?=[\r\n])", source.text[end:])
+    return (end, f",{start}", "") if rest is None else (end + rest.end(), start, ",")

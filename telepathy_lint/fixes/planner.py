@@ -280,7 +280,7 @@ def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
     """The safety of a change that removes arguments, in case evaluating one of them has side effects."""
     if safety != "safe":
         return safety
-    gone = {*change.removed, *(name for name, _ in change.replaced)}
+    gone = {*change.removed, *(name for name, _ in change.replaced)} - {*change.rebuilt}
     if not gone:
         return safety
     values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
@@ -324,6 +324,7 @@ def _spelled(change: Change, placed: Sequence[Placed]) -> Change:
         replaced=tuple((name, spell(value)) for name, value in change.replaced),
         added=tuple((name, spell(value)) for name, value in change.added),
         after=tuple(spell(statement) for statement in change.after),
+        texts=tuple((start, end, spell(text)) for start, end, text in change.texts),
     )
 
 

@@ -28,8 +28,8 @@ _GONE: tuple[tuple[tuple[int, int], str, str], ...] = (
 TRL_NAMES = {name: (version, advice) for version, names, advice in _GONE for name in names.split()}
 #: Modules, and the release that lacks them.
 TRL_MODULES: dict[str, tuple[int, int]] = {
-    "trl.commands": (0, 14),
-    "trl.env_utils": (0, 14),
+    "trl.commands": (0, 13),
+    "trl.env_utils": (0, 13),
     "trl.environment": (0, 21),
     "trl.core": (0, 25),
     "trl.extras.best_of_n_sampler": (0, 25),

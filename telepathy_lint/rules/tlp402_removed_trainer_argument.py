@@ -18,7 +18,8 @@ class RemovedTrainerArgument(Rule):
     `Trainer` takes `processing_class` in the place of `tokenizer` since transformers 4.46 and raises a TypeError for the old
     name in 5, and has no attribute of it; the trainers of trl did the same in 0.14 to 0.16. Most of what trl's trainers took themselves (`max_seq_length`,
     `dataset_text_field`, `packing`, `beta` ...) belongs into their config since 0.13. The fix moves a constant into the config
-    if the trainer surely gets a config that is built in the file.
+    if the trainer surely gets a config that is built in the file. `TrainingArguments` that only one `SFTTrainer` gets become an
+    `SFTConfig`, which also says what it has another default for.
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.

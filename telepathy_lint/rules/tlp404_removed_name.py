@@ -122,7 +122,7 @@ def _said(symbol: str, name: str) -> str:
         version, module = moved
         said = f"trl {named(version)} and later have no {name}"
         advice = f"it is in {module}" if module else instead_in_trl(name)
-        return f"{said}: {advice}" if advice else said
+        return f"{said}: {advice or 'nothing in trl takes its place'}"
     if name == "_import_structure":
         return "transformers._import_structure lists no models since 4.52, and raises a KeyError: leave the check out"
     since = removed_since(symbol)

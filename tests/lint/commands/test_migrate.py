@@ -88,11 +88,34 @@ def test_the_report_lists_changes_decisions_and_requirements(run: Any) -> None:
     run("-o", "report.md")
     report = Path("report.md").read_text()
     assert report.startswith(
-        "# Move to transformers 5.0\n\n3 places changed in 1 files, 2 places to decide.\n"
+        "# Move to transformers 5.0\n\n3 places to change in 1 file, 2 places to decide.\n\n## To change\n"
     )
-    assert "- `train.py:6`: removed argument: Trainer takes no tokenizer since transformers 5.0" in report
-    assert "- [ ] `train.py:5` (TLP401): removed argument: TrainingArguments has no logging_dir" in report
+    said = "- TLP402: removed argument: Trainer takes no tokenizer since transformers 5.0"
+    assert any(line.startswith(said) and line.endswith(": `train.py:6`") for line in report.splitlines())
+    assert "- [ ] TLP401: removed argument: TrainingArguments has no logging_dir" in report
     assert "| `pyproject.toml:3` | `transformers>=4.40,<5` | `transformers>=5.0` |" in report
+
+
+def test_the_report_says_once_what_is_the_same_in_several_places(run: Any) -> None:
+    Path("other.py").write_text(
+        'from transformers import TrainingArguments\n\nfirst = TrainingArguments("o", logging_dir="logs", report_to="all")\n'
+    )
+    Path("train.py").write_text(Path("other.py").read_text())
+    run("--fix", "-o", "report.md")
+    said = [
+        line for line in Path("report.md").read_text().splitlines() if "logging_dir" in line or ".py:" in line
+    ]
+    assert said[0].startswith("- [ ] TLP401: ")
+    assert said[1:] == ["  - [ ] `other.py:3`", "  - [ ] `train.py:3`"]
+
+
+def test_the_report_of_a_project_without_findings_says_so(run: Any) -> None:
+    Path("train.py").write_text("x = 1\n")
+    run("--fix", "-o", "report.md")
+    assert (
+        "0 places changed in 0 files, 0 places to decide.\n\nNothing here needs a change for it.\n"
+        in Path("report.md").read_text()
+    )
 
 
 def test_what_has_moved_is_done(run: Any) -> None:

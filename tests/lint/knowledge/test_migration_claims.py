@@ -281,3 +281,25 @@ def test_the_variable_of_the_cache(tmp_path: Path) -> None:
             check=True,
         )
         assert (done.stdout.strip() == str(tmp_path)) is looked_at, name
+
+
+def test_what_the_config_of_trl_has_by_another_default() -> None:
+    """`TrainingArguments` that become `SFTConfig` say these, so that they mean what they did."""
+    pytest.importorskip("trl")
+    import dataclasses
+
+    from transformers import TrainingArguments
+    from trl import SFTConfig
+
+    from telepathy_lint.fixes.migration import OWN_DEFAULTS
+
+    plain, own = (
+        {field.name: field.default for field in dataclasses.fields(each) if field.init}
+        for each in (TrainingArguments, SFTConfig)
+    )
+    other = {
+        name for name, value in plain.items() if own[name] != value and own[name] is not dataclasses.MISSING
+    }
+    assert other - {"output_dir"} <= OWN_DEFAULTS.keys()
+    for name, text in OWN_DEFAULTS.items():
+        assert eval(text) == (plain[name] or False), name
