@@ -13,6 +13,8 @@ from telepathy_lint.settings import Settings
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
 _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
+#: A tag of a repository of transformers, or of a fork, without the name before it.
+_FORK = r"(?im)^[ \t]*(?:-e[ \t]+|--editable[= \t])?git\+[^\s#]*/transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: FlashAttention, or the package that provides its kernels; and a command that installs it.
 _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
@@ -180,6 +182,8 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool]]:
         version = lower_bound(specification)
         if version is not None:
             yield version, not re.search(_BELOW_5, specification)
+    for fork in re.finditer(_FORK, text):
+        yield fork["version"], fork["version"].startswith("5.")
 
 
 def lower_bound(requirement: str) -> str | None:

@@ -10,6 +10,8 @@ from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
 
 _DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
+_SAYS_FLOAT32 = r"(?i)#[^\r\n]*(?:full[ -]precision|float ?32|\bfp32\b)"
+_LINES_ABOVE = 2
 _LOADING = ("from_pretrained", "pipeline")
 
 
@@ -65,6 +67,14 @@ def is_read_back(site: Site) -> bool:
     start, end = site.range_of(identity.node)
     text = re.escape(site.source.text[start:end])
     return re.search(rf"save_pretrained\(\s*{text}\s*[,)]", site.source.text[:start]) is not None
+
+
+def is_meant_to_be_float32(site: Site) -> bool:
+    """Whether a comment at the load, or above it, speaks of full precision."""
+    text = site.source.text
+    line = site.source.line_of(site.start) - 1
+    start = site.source.line_starts[max(line - _LINES_ABOVE, 0)]
+    return re.search(_SAYS_FLOAT32, text[start : site.end]) is not None
 
 
 def is_dropped(site: Site) -> bool:

@@ -11,7 +11,7 @@ from telepathy_lint.findings.change import Change
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import generate_arguments as table
-from telepathy_lint.rule import shown
+from telepathy_lint.rule import literal, shown
 from telepathy_lint.sites import Argument, Site
 
 #: Classes that define their own `generate`.
@@ -37,6 +37,12 @@ def problems_of(site: Site) -> list[Problem]:
         return []
     found = [*_lengths(site), *_unknown(site), *_sequences(site), *_beams(site), *_outputs(site)]
     return sorted(found, key=lambda problem: site.range_of(problem.argument.node))
+
+
+def says_the_same(site: Site, problem: Problem) -> bool:
+    """Whether a length without effect is the one that takes effect."""
+    winner = site.argument(table.LENGTHS.get(problem.argument.name, ""))
+    return winner is not None and literal(winner) == literal(problem.argument) is not None
 
 
 def _is_plain(site: Site) -> bool:

@@ -12,14 +12,14 @@ from telepathy_lint.sites import Site
 
 #: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
 _KEPT = (
-    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|trash|attic|graveyard|unused)(?:[ ._-].*)?"
-    r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|old|unused)"
+    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy)(?:[ ._-].*)?"
+    r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|back|old|unused|legacy)"
     r"|outputs?|results?|runs|logs?|records?|wandb|\.ipynb_checkpoints|checkpoints?"
 )
 #: The same for names of files, without the suffix.
 _KEPT_FILES = (
-    r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused)[ ._-].*"
-    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused)| copy(?: ?\d+)?|-copy\d+)"
+    r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)[ ._-].*"
+    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back| copy(?: ?\d+)?|-copy\d+)"
 )
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
 _FRAMEWORKS = (
@@ -92,27 +92,30 @@ def _declares(project: Project, name: str) -> bool:
 
 
 def _is_uncalled(site: Site) -> bool:
-    """Whether the call is in a function or class of the module whose name only its own definition mentions."""
-    outer = _outermost(site)
-    if (
-        outer is None
-        or outer.decorator_list
-        or outer.name in _ENTRIES
-        or outer.name.startswith(("_", "test"))
-    ):
-        return False
-    if isinstance(outer, ast.ClassDef) and (outer.bases or outer.keywords):
-        return False  # a registry of its base may find it
-    return site.file.remember(("uncalled", outer.name), partial(_mentions_once, site, outer.name))
+    """Whether the call is in a function, method or class whose name only its own definition mentions."""
+    for each in _definitions_around(site):
+        if isinstance(each, ast.ClassDef):
+            if each.bases or each.keywords:
+                return False  # a registry of its base may find it, and the base may call its methods
+        elif each.name in _ENTRIES or each.name.startswith("test"):
+            return False
+        if each.decorator_list:
+            return False
+        if not each.name.startswith("_") and site.file.remember(
+            ("uncalled", each.name), partial(_mentions_once, site, each.name)
+        ):
+            return True
+    return False
 
 
-def _outermost(site: Site) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None:
+def _definitions_around(site: Site) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """The functions and classes around the call, outer before inner."""
     parents = site.context.scope.tree.parent
-    found: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None = None
+    found: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
     node: ast.AST | None = site.node
     while node is not None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found = node
+            found.insert(0, node)
         node = parents.get(node)
     return found
 

@@ -53,8 +53,11 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     if outcomes is None or old.name == "mirror":
         return False
     four, five = outcomes
-    if settings.target_version is not None and not settings.five and (four, five) in _ONLY_FIVE_REJECTS:
-        return True
+    if settings.target_version is not None and not settings.five:
+        # A lower bound that leaves out 5 is nearly always that of a pin.
+        before = four == "error" and settings.target_version < (4, 53)
+        if before or (four, five) in _ONLY_FIVE_REJECTS:
+            return True
     admitted = {four} if not allows(settings, (5, 0)) else set()
     if settings.target_version is None or settings.five:
         admitted.add(five)

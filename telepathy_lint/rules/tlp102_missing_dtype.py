@@ -3,7 +3,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
-from telepathy_lint.facts.alternatives import is_dropped, is_read_back, is_the_other_arm
+from telepathy_lint.facts.alternatives import (
+    is_dropped,
+    is_meant_to_be_float32,
+    is_read_back,
+    is_the_other_arm,
+)
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import (
@@ -31,7 +36,7 @@ class MissingDtype(Rule):
     Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
     (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that needs transformers 5 gets the
     checkpoint's dtype and is left out. So are loads whose other arm of a condition states a dtype (the one for the GPU, or a first
-    attempt), loads whose result is dropped or that read back what the file has saved, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
+    attempt), loads under a comment about full precision, loads whose result is dropped or that read back what the file has saved, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
     usually have no others. It always leaves out models that get a quantization config, models whose own weights are trained, models that are
     cast at once, models whose class the project derives from `PreTrainedModel`, and tests.
@@ -83,7 +88,11 @@ class MissingDtype(Rule):
         if target is not None and target >= (5, 0) and (ships_bfloat16(site) or not bare):
             return False
         if not bare and (
-            not is_heavy(site) or is_the_other_arm(site) or is_dropped(site) or is_read_back(site)
+            not is_heavy(site)
+            or is_the_other_arm(site)
+            or is_dropped(site)
+            or is_read_back(site)
+            or is_meant_to_be_float32(site)
         ):
             return False
         return not (

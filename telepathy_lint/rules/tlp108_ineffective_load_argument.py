@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from telepathy_lint.facts.ineffective import Problem, into_model_kwargs, is_harmless, problems_of
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
@@ -24,6 +25,8 @@ class IneffectiveLoadArgument(Rule):
     Unless strict, the rule leaves out an argument that asks for what the model has already: a `device_map` for a pipeline whose model
     was placed by its own load or by `.to(...)`, the dtype that the model was loaded with, an argument of a tokenizer that
     only says where weights lie or that a model of the file gets as well, and `output_attentions=True` alone.
+
+    Unless strict, the rule leaves out a project's tokenizers, which ignore such arguments without harm.
 
     Bad:
 
@@ -58,6 +61,8 @@ class IneffectiveLoadArgument(Rule):
             yield site.at(each.argument, detail, fix=self.repair(site, each, problems))
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        if site.kind == "tokenizer" and not is_bare(site):
+            return False
         return not all(is_harmless(site, each) for each in problems_of(site))
 
     def repair(self, site: Site, problem: Problem, problems: Sequence[Problem]) -> Repair | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.facts.generate_arguments import Problem, problems_of
+from telepathy_lint.facts.generate_arguments import Problem, problems_of, says_the_same
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
@@ -18,6 +18,8 @@ class IneffectiveGenerateArgument(Rule):
     `max_new_tokens`. `early_stopping` and `length_penalty` only affect beam search. The outputs of
     `output_scores=True` and similar arguments are dropped without `return_dict_in_generate=True`. The rule
     reports a call if the model certainly comes from a load in the file.
+
+    Unless strict, the rule leaves out a length that is the same as the one that takes effect.
 
     Bad:
 
@@ -53,6 +55,9 @@ class IneffectiveGenerateArgument(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for problem in problems_of(site):
             yield site.at(problem.argument, problem.detail, fix=self.repair(problem))
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not all(says_the_same(site, each) for each in problems_of(site))
 
     def repair(self, problem: Problem) -> Repair | None:
         if problem.argument.how != "keyword" or problem.change is None:

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
@@ -21,6 +22,9 @@ class UnknownModelId(Rule):
     id is in a table of experiments. All ids are known for meta-llama's Llama 3.x, mistralai's 7B and Qwen's Qwen2.5. An id
     with different capitalization is reported too: the hub finds the model, but it is cached a second time, and a gated model
     denies access.
+
+    Unless strict, the rule leaves out tests, which often make names up, and, in a project, ids in other letter
+    case, which the hub finds.
 
     Bad:
 
@@ -62,7 +66,9 @@ class UnknownModelId(Rule):
             yield site.at(node, f"{detail}{origin(value, site)}", fix=self.repair(site, node, value))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not is_of_a_test(site)  # which often makes names up
+        names = [str(value.data) for _, value in literal_ids(site)]
+        gone = any(status_of(each).status == "unknown" and other_case(each) is None for each in names)
+        return (gone or is_bare(site)) and not is_of_a_test(site)  # tests often make names up
 
     def repair(self, site: Site, node: ast.AST, value: Value) -> Repair | None:
         name = other_case(str(value.data))

@@ -4,7 +4,9 @@ import ast
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.versions_told_apart import depends_on_release
+from telepathy_lint.facts.weight_sizes import ships_bfloat16
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.flow.file import File
 from telepathy_lint.rule import Meta, Rule, line_name, literal
@@ -30,7 +32,7 @@ class ChangedDefault(Rule):
 
     The rule is on by default where the project's requirements allow both 4 and 5. It speaks of a dtype only where the script
     trains the model, and of `report_to` only where the file imports a tracker. It changes nothing: what is meant is for you
-    to say.
+    to say. Unless strict, it speaks of a dtype in a project only for checkpoints that are known to be in bfloat16: others are often float32.
 
     Bad:
 
@@ -75,6 +77,9 @@ class ChangedDefault(Rule):
                     "safe_serialization=False writes pytorch_model.bin in transformers 4 and is ignored by 5"
                 )
                 yield site.at(safe, f"{detail}, which writes model.safetensors")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return site.kind != "trainer" or is_bare(site) or any(map(ships_bfloat16, _models(site)))
 
     def _piped(self, site: Site) -> Iterator[Finding]:
         """The `max_length` of a call of a text-generation pipeline."""

@@ -96,6 +96,10 @@ SOME = f"{HEAD}given = "
 LOAD_GIVEN = "model = AutoModelForCausalLM.from_pretrained(name, **given)\n"
 OLD_CALL = f"{OLD}, load_in_8bit=True)\n"
 UNCALLED = OLD_CALL.replace("\nAuto", "\ndef load_it():\n    return Auto").replace("return", "model =")
+METHOD = UNCALLED.replace("def load_it():\n", "class Loader:\n  def load_it(self):\n").replace(
+    "    model", "      model"
+)
+TRAINED = "from transformers import AutoModelForCausalLM, Trainer\nm = AutoModelForCausalLM.from_pretrained('{}')\nTrainer(model=m).train()\n"
 VISION = "from transformers import AutoModelForVision2Seq\nm = AutoModelForVision2Seq.from_pretrained(name)\n"
 
 CASES = {
@@ -634,6 +638,49 @@ CASES = {
     ),
     "an old version of a file": Case(
         "TLP107", {"main_old.py": OLD_CALL, "README.md": ""}, {"main_bold.py": OLD_CALL, "README.md": ""}
+    ),
+    "a method that nothing calls": Case(
+        "TLP107",
+        {**file(METHOD), "README.md": "It uses Loader."},
+        {**file(METHOD), "README.md": "It uses Loader.load_it."},
+    ),
+    "a legacy folder": Case(
+        "TLP107", {"legacy code/main.py": OLD_CALL, "README.md": ""}, {"code/main.py": OLD_CALL, "README.md": ""}
+    ),
+    "a comment about full precision": Case(
+        "TLP102",
+        {**file(f"{HEAD}# Load the model in full precision\nm = {LARGE}\n"), "README.md": ""},
+        {**file(f"{HEAD}# Load the model\nm = {LARGE}\n"), "README.md": ""},
+    ),
+    "a fork that is pinned": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": "", "requirements.txt": "-e git+https://github.com/acme/transformers.git@v4.33.3.1\n"},
+        {**file(OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.33\n"},
+    ),
+    "an argument that a pinned release takes": Case(
+        "TLP107",
+        {**file(f"{OLD}, use_flash_attention_2=True)\n"), "README.md": "", "requirements.txt": "transformers==4.34.0\n"},
+        {**file(f"{OLD}, use_flash_attention_2=True)\n"), "README.md": "", "requirements.txt": "transformers==4.54.0\n"},
+    ),
+    "a project's tokenizer that ignores an argument": Case(
+        "TLP108",
+        {**file(f"{OLD_TOKENIZER}, load_in_8bit=True)\n"), "README.md": ""},
+        file(f"{OLD_TOKENIZER}, load_in_8bit=True)\n"),
+    ),
+    "an id in other letter case": Case(
+        "TLP301",
+        {**file(f"{HEAD}{MADE_UP.replace('Llama-3-8B', 'LLaMA-3.1-8b')}\n"), "README.md": ""},
+        {**file(f"{HEAD}{MADE_UP}\n"), "README.md": ""},
+    ),
+    "a length that is the same": Case(
+        "TLP207",
+        file(LOADS + "model.generate(ids, do_sample=False, max_length=90, max_new_tokens=90)\n"),
+        file(LOADS + "model.generate(ids, do_sample=False, max_length=80, max_new_tokens=90)\n"),
+    ),
+    "the training of a checkpoint that may be float32": Case(
+        "TLP407",
+        {**file(TRAINED.format("acme/bart")), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+        {**file(TRAINED.format("meta-llama/Llama-3.2-1B")), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
     ),
     "a copy of a framework": Case(
         "TLP107",
