@@ -13,6 +13,7 @@ from telepathy_runtime.models.spec import UnknownOptionError
 
 HELP = {
     "seq_len": "tokens per sequence, including padding",
+    "source_len": "tokens that the encoder of an encoder-decoder reads (default: as many as --seq-len, its decoder's)",
     "batch": "sequences per device and forward pass",
     "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, or all weights",
     "dtype": "dtype of the weights",

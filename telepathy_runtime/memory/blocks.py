@@ -55,6 +55,8 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     what = _unmodelled(spec, work)
     if what:
         raise NotModelledError(f"activations of {what} have no closed form")
+    if work.source_len:
+        raise UnknownOptionError(f"source_len is for encoder-decoders, and {spec.id} is none")
     spec = divided(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
     slides = slides_at(spec, work)

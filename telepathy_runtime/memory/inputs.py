@@ -1,7 +1,7 @@
 """The model class that transformers has for a config, and the inputs of one step of it, for the tracer.
 
-A model with vision is given text alone. An encoder-decoder reads as many tokens in its encoder as in its decoder; a speech
-model reads a whole recording of its length.
+A model with vision is given text alone. An encoder-decoder has two lengths, one for each part; a speech model reads a whole
+recording of its length.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def hidden_of(config: Any) -> int:
     return size
 
 
-def inputs_of(config: Any, batch: int, length: int, dtype: torch.dtype, *, labels: bool) -> dict[str, Any]:
-    """The inputs of a forward pass; with `labels`, those of a step of training."""
+def inputs_of(
+    config: Any, batch: int, length: int, dtype: torch.dtype, *, labels: bool, source: int = 0
+) -> dict[str, Any]:
+    """The inputs of a forward pass; with `labels`, those of a step of training. `source` is the length of an encoder's tokens."""
     ids = torch.zeros((batch, length), dtype=torch.long)
     target = {"labels": ids} if labels else {}
     if not getattr(config, "is_encoder_decoder", False):
@@ -53,13 +55,22 @@ def inputs_of(config: Any, batch: int, length: int, dtype: torch.dtype, *, label
     if bins:
         frames = 2 * config.max_source_positions
         return {"input_features": torch.zeros(batch, bins, frames, dtype=dtype), **target}
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **target}
+    read = torch.zeros((batch, source or length), dtype=torch.long)
+    return {"input_ids": read, "attention_mask": torch.ones_like(read), **target}
 
 
-def lengths_note(config: Any, length: int) -> str:
-    """What the lengths of a model with two stand for; empty for others."""
-    if not getattr(config, "is_encoder_decoder", False):
+def lengths_note(config: Any, length: int, source: int = 0) -> str:
+    """What the lengths of a model with two stand for; empty for others.
+
+    Raises ValueError if `source` is given and the model has no encoder that reads tokens.
+    """
+    two = getattr(config, "is_encoder_decoder", False)
+    if source and (not two or getattr(config, "num_mel_bins", 0)):
+        raise ValueError(
+            f"source_len is for encoder-decoders that read tokens, and {config.model_type} is none"
+        )
+    if not two:
         return ""
     if getattr(config, "num_mel_bins", 0):
         return f"the encoder reads a whole recording, the decoder {length} tokens"
-    return f"encoder and decoder read {length} tokens each"
+    return f"the encoder reads {source or length} tokens, the decoder {length}"

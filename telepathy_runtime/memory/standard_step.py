@@ -55,7 +55,10 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         from transformers import AutoConfig
 
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
-    two = lengths_note(config, work.seq_len)
+    try:
+        two = lengths_note(config, work.seq_len, work.source_len)
+    except ValueError as error:
+        raise UnknownOptionError(str(error)) from None
     if two and (work.regime not in ("full", "inference") or work.new_tokens):
         raise UnknownOptionError(
             f"{config.model_type} is traced in the regimes full and inference; trace your own step"
@@ -206,7 +209,7 @@ def build_step(
         if on_model is not None:
             on_model(model)
         shape = (work.batch, work.seq_len)
-        given = inputs_of(config, *shape, dtype, labels=work.trains)
+        given = inputs_of(config, *shape, dtype, labels=work.trains, source=work.source_len)
         if work.regime == "inference":
             model.eval()
             return lambda: _infer(model, given, work)

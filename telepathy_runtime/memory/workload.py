@@ -42,6 +42,9 @@ class Workload:
     """
 
     seq_len: int = 1024  # tokens per sequence, including padding
+    source_len: int = (
+        0  # tokens that an encoder-decoder's encoder reads; 0: seq_len; seq_len is its decoder's
+    )
     batch: int = 1  # sequences on this device per forward pass
     regime: str = "inference"
     dtype: str = "bfloat16"
@@ -89,7 +92,8 @@ class Workload:
                 )
         for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
-        _at_least("new_tokens", self.new_tokens, 0)
+        for name in ("new_tokens", "source_len"):
+            _at_least(name, getattr(self, name), 0)
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
         if unknown:
             raise UnknownOptionError(

@@ -9,9 +9,11 @@ import pytest
 pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from telepathy_runtime.memory import TraceError, Workload  # noqa: E402
+from telepathy_runtime.memory import TraceError, Workload, estimate  # noqa: E402
 from telepathy_runtime.memory.standard_step import build_step, trace_workload, traced  # noqa: E402
 from telepathy_runtime.memory.tracing import trace  # noqa: E402
+from telepathy_runtime.models import registry  # noqa: E402
+from telepathy_runtime.models.spec import UnknownOptionError  # noqa: E402
 
 SMALL = {
     "num_hidden_layers": 2, "hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 8,
@@ -96,7 +98,7 @@ def test_a_users_own_step_raises_its_own_errors() -> None:
 #: Kinds of models that the fallback traces, with their dimensions, and what its notes say.
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "bert": ({"num_key_value_heads": None}, ""),
-    "t5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "encoder and decoder read 64 tokens each"),
+    "t5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "the encoder reads 64 tokens, the decoder 64"),
     "whisper": (
         {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4},
         "the encoder reads a whole recording, the decoder 64 tokens",
@@ -122,6 +124,20 @@ def test_a_model_without_a_closed_form_is_traced_by_itself(model_type: str, tmp_
     )
     assert not said or said in result.notes
     assert result.peak_allocated > 4 * 2 * spec.params
+
+
+def test_an_encoder_reads_its_own_length(tmp_path: Any) -> None:
+    config = config_of("t5", **KINDS["t5"][0])
+    config.save_pretrained(tmp_path)
+    work = Workload(regime="full", seq_len=64)
+    same, longer = (trace_workload(tmp_path, work.but(source_len=length)) for length in (64, 640))
+    assert same.peak_allocated == trace_workload(tmp_path, work).peak_allocated < longer.peak_allocated
+    assert "the encoder reads 640 tokens, the decoder 64" in longer.notes
+    with pytest.raises(UnknownOptionError, match="source_len"):
+        estimate(registry.get("meta-llama/Llama-3.2-1B"), work.but(source_len=64))
+    config_of("bert", num_key_value_heads=None).save_pretrained(tmp_path)
+    with pytest.raises(UnknownOptionError, match="source_len"):
+        trace_workload(tmp_path, work.but(source_len=64))
 
 
 @pytest.mark.parametrize(
