@@ -123,8 +123,11 @@ def answer(model: Any, positional: Any, named: Any) -> str:
     return "casts"
 
 
-def answers(folder: Path, wanted: dict[str, str]) -> dict[str, str]:
-    """Class name -> its answer, for the classes in `wanted` (class name -> package) that the tests run."""
+def answers(folder: Path, wanted: dict[str, str], parts: Set[str]) -> dict[str, str]:
+    """Class name -> its answer, for the classes in `wanted` (class name -> package) that the tests run.
+
+    Those in `parts` are also judged as a part of another model.
+    """
     found: dict[str, str] = {}
 
     def stop(*_: object) -> None:
@@ -140,7 +143,7 @@ def answers(folder: Path, wanted: dict[str, str]) -> dict[str, str]:
                 left = {name for name in wanted if found.get(name, "unknown").startswith("unknown")}
                 signal.alarm(LONGEST)
                 try:
-                    more = judged(case, cls, left)
+                    more = judged(case, cls, left & parts)
                 except (Exception, TimeoutError) as error:
                     more = {cls.__name__: f"unknown: {_short(error)}"}
                 finally:

@@ -6,10 +6,11 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from benchmarks import casts_by_tests
 from telepathy_lint.knowledge import input_casts
 
 pytest.importorskip("torch")
@@ -59,3 +60,47 @@ def test_the_table_says_why_a_class_has_no_answer(script: ModuleType) -> None:
         script._NO_INPUT: ["C", "D"],
         "too large for the time that the script takes": ["B"],
     }
+
+
+def test_the_models_of_other_tests_are_judged_and_so_are_their_parts() -> None:
+    import torch
+
+    class Reads(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 2)
+
+        def forward(self, pixels: torch.Tensor, inputs_embeds: torch.Tensor | None = None) -> torch.Tensor:
+            return self.layer(pixels)  # type: ignore[no-any-return]
+
+    class ReadsEmbeddings(Reads): ...
+
+    class Whole(torch.nn.Module):
+        def __init__(self, config: object) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(1))
+            self.reads, self.other = Reads(), ReadsEmbeddings()
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            cast = pixels.to(self.scale.dtype)
+            return self.reads(cast) + self.other(cast, inputs_embeds=cast)  # type: ignore[no-any-return]
+
+    class OfTokens(Whole): ...
+
+    def case(inputs: dict[str, torch.Tensor]) -> SimpleNamespace:
+        tester = SimpleNamespace(prepare_config_and_inputs_for_common=lambda: (None, inputs))
+        return SimpleNamespace(model_tester=tester, _prepare_for_class=lambda given, cls: given)
+
+    wanted = {"Reads", "ReadsEmbeddings"}
+    # The whole casts; the part does not; what another part made says nothing of a class.
+    found = casts_by_tests.judged(case({"pixels": torch.ones(1, 2)}), Whole, wanted)
+    assert found == {"Whole": "casts", "Reads": "fails"}
+    found = casts_by_tests.judged(case({"pixels": torch.ones(1, 2)}), with_config(Reads), set())
+    assert list(found.values()) == ["fails"]
+    found = casts_by_tests.judged(case({"pixels": torch.ones(1, 2, dtype=torch.long)}), OfTokens, set())
+    assert found["OfTokens"].startswith("unknown: transformers' test gives it no features")
+
+
+def with_config(cls: type) -> type:
+    """The class as one that is made with a config."""
+    return type(cls.__name__, (cls,), {"__init__": lambda self, config: cls.__init__(self)})  # type: ignore[misc]
