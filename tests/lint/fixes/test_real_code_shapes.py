@@ -293,8 +293,12 @@ def check_surroundings(data: bytes, rules: tuple[Rule, ...], how: Settings = LOA
     after = fix(data, rules, how=how).decode()
     if (
         "telepathy_runtime" not in source.text
-    ):  # the import of the loader stands in front of a try that imports transformers
-        after = re.sub(r"(?m)^[ \t]*from telepathy_runtime import [^\n]*\n(?=[ \t]*try:)", "", after)
+    ):  # the import of the loader stands in front of a try that imports transformers, or of a sorted import
+        after = re.sub(
+            r"(?m)^[ \t]*from telepathy_runtime import [^\n]*\n(?=[ \t]*try:|(?:from|import) (?!transformers|torch\b))",
+            "",
+            after,
+        )
     spans = []
     for found in engine.lint(source, rules, how):
         if found.site is not None and found.fix is not None:
