@@ -18,7 +18,7 @@ from telepathy_runtime.choose import purpose, traits
 from telepathy_runtime.choose.choice import plain
 from telepathy_runtime.choose.plan import LoadPlan
 from telepathy_runtime.choose.precision import dtype_name
-from telepathy_runtime.loading import arrival
+from telepathy_runtime.loading import arrival, features
 from telepathy_runtime.loading.arrival import Arrival
 from telepathy_runtime.loading.report import LoadReport
 
@@ -123,6 +123,7 @@ def _inspect(
             *_spill_warnings(model, load_plan, weights),
             *(() if arrived is None else arrival.warnings(arrived, load_plan, model)),
             *purpose.warnings(model, request.purpose, dtype),
+            *features.warnings(model, dtype),
         ),
     )
 
