@@ -33,7 +33,7 @@ def why(trained: str, base: str, kernels: str, where: str) -> str:
     if base == "GPTQ":
         return "counted as nf4; its groups take about as much"
     if kernels.startswith("linear"):
-        return "not explained"
+        return "one to two rows of the stream (eTh) are counted that a run does not have: not explained"
     return ""
 
 

@@ -70,7 +70,9 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         copies=e * matrices * autocast(work),
         saved=saved,
         every=sliding * saved + (spec.layers - sliding) * whole,
-        again=saved - row * (family(spec).norm == "layer"),
+        # A norm in one kernel keeps its input, which for the first norm is the layer's stored input.
+        again=saved
+        - row * bool(family(spec).before and (family(spec).norm == "layer" or work.kernels != "plain")),
         unsaved_first=norm_kept(spec, work) if work.regime == "lora" and family(spec).before else 0,
         working=max(mlp_works(spec, work), attention_works(spec, work)),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),

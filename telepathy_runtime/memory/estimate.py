@@ -146,7 +146,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
         # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
         # the backward.
-        one_layer = activations + layer.saved + max(layers - 2, 0) * layer.stored_input
+        one_layer = activations + layer.again + max(layers - 2, 0) * layer.stored_input
     if work.opt_in_backward:
         later = held.gradients
     else:
