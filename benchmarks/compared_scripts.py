@@ -39,7 +39,7 @@ class Compared(NamedTuple):
     following: list[str]
     #: The others that no finding is about.
     unnamed: list[str]
-    #: Those that compute or log something else, and need nothing of a broken one.
+    #: Those that compute or log something else, that no finding is about, and that need nothing of a broken one.
     differ: list[str]
 
 
@@ -82,7 +82,11 @@ def compare(
         [
             key
             for key, did in after.items()
-            if key in ran and did.error is None and key not in needs and not _same(ran[key], did)
+            if key in ran
+            and did.error is None
+            and key not in needs
+            and key not in about
+            and not _same(ran[key], did)
         ],
     )
 

@@ -25,7 +25,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,11 +132,18 @@ def migrate(folder: Path, drawn: Sequence[Script], to: str, trl: str) -> list[li
     return left
 
 
-def run(texts: Sequence[str], folder: Path, beside: Sequence[str], again: bool) -> list[Outcome]:
-    """What each script does, on the transformers that is found beside; read from the last run unless it is to be run again."""
+def run(texts: Sequence[str], folder: Path, beside: Sequence[str], again: Collection[int]) -> list[Outcome]:
+    """What each script does, on the transformers that is found beside; read from the last run if it is not to be run again."""
     path = folder / "outcomes.jsonl"
-    if again or not path.exists():
-        _run(texts, folder, beside, path)
+    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    wanted = sorted(again) if len(known) == len(texts) else range(len(texts))
+    if wanted:
+        _run([texts[number] for number in wanted], folder, beside, path)
+        fresh = dict(zip(wanted, path.read_text(encoding="utf-8").splitlines(), strict=False))
+        lines = [
+            fresh.get(number, known[number] if number < len(known) else "") for number in range(len(texts))
+        ]
+        path.write_text("\n".join(filter(None, lines)) + "\n", encoding="utf-8")
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         read = json.loads(line)
@@ -221,6 +228,11 @@ def main() -> int:
     )
     parser.add_argument("--to", default="5.24")
     parser.add_argument("--trl", default="1.16")
+    parser.add_argument(
+        "--again",
+        default="",
+        help="numbers of scripts with , between: run only these again; --keep has the rest",
+    )
     options = parser.parse_args()
     keep = options.keep.resolve()
     drawn = scripts(options.code, options.count, options.only)
@@ -233,11 +245,13 @@ def main() -> int:
     texts = [script.text for script in drawn]
     new_texts = [(migrated / f"{number}.py").read_text(encoding="utf-8") for number in range(len(drawn))]
     old = []
+    everything = range(len(drawn))
+    again = list(map(int, options.again.split(","))) if options.again else () if options.reuse else everything
     for given in options.old:
         name, _, where = given.partition("=")
-        old.append(run(texts, folder(keep, f"old-{name}"), where.split(os.pathsep), not options.reuse))
-    before = run(texts, folder(keep, "new-before"), [], not options.reuse)
-    after = run(new_texts, folder(keep, "new-after"), [], True)
+        old.append(run(texts, folder(keep, f"old-{name}"), where.split(os.pathsep), again))
+    before = run(texts, folder(keep, "new-before"), [], again)
+    after = run(new_texts, folder(keep, "new-after"), [], again or everything)
     compared = [
         compare(
             [each[number].statements for each in old], before[number].statements, after[number].statements, texts[number],

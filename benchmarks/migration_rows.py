@@ -246,6 +246,7 @@ def main() -> int:
                 with zipfile.ZipFile(next(options.wheels.glob(f"{package}-{release.full}-*.whl"))) as wheel:
                     wheel.extractall(folder)
             questions = list(asked[release.full])
+            print(f"{package} {release.full}: {len(questions)} questions", file=sys.stderr, flush=True)
             for question, answer in zip(
                 questions, answers(release, folder, questions, ["", *options.beside]), strict=True
             ):

@@ -42,6 +42,30 @@ class Both:
             else getattr(self.image_processor, name)
         )
 
+    def save_pretrained(self, folder: Any, **_: Any) -> Any:
+        return self.tokenizer.save_pretrained(folder)
+
+    def __repr__(self) -> str:
+        return "Both()"
+
+    def apply_chat_template(self, *args: Any, tokenize: bool = False, **kwargs: Any) -> Any:
+        return self.tokenizer.apply_chat_template(*args, tokenize=tokenize, **kwargs)
+
+
+class _Models(stand_ins.Models):
+    """The tiny models, one of them for an id that the script was to be given."""
+
+    def given(self, identity: Any, cls: Any, task: str | None = None) -> Any:
+        return super().given(_identity(identity), cls, task)
+
+
+def _identity(identity: Any) -> Any:
+    return "guessed/model" if identity is None or isinstance(identity, Nothing) else identity
+
+
+#: Ids of models that read images or sound.
+_SEES = r"(?i)whisper|wav2vec|hubert|audio|speech|clip|blip|vi?lt|vit|vl\b|vision|llava|idefics|gemma-?3|pali|smolvlm|trocr|donut|git|layoutlm|dino|florence|guessed"
+
 
 def install(store: Path) -> None:
     import datasets
@@ -54,7 +78,7 @@ def install(store: Path) -> None:
         stand_ins.save_tokenizers(store)
         # Whether a pad token is set is no matter of the move.
         shutil.copytree(store / "tokenizer-padded", store / "tokenizer", dirs_exist_ok=True)
-    stand_ins.install(stand_ins.Models(store, dtype=torch.float32), leave=_left_out)
+    stand_ins.install(_Models(store, dtype=torch.float32), leave=_left_out)
     datasets.load_dataset = datasets.load_from_disk = load_dataset
     _install_training(transformers)
     _install_generation(transformers)
@@ -92,12 +116,17 @@ def _install_tokenizers(transformers: Any) -> None:
 
     def from_pretrained(cls: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("use_fast", None) if transformers.__version__.startswith("4.") else None
-        return fast.from_pretrained(*args, **kwargs)
+        return fast.from_pretrained(*map(_identity, args[:1]), *args[1:], **kwargs)
+
+    # Pipelines ask whether it is a processor of transformers.
+    both = type("Both", (Both, transformers.ProcessorMixin), {})
 
     def processor(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        tokenizer = fast.from_pretrained(*args)
+        tokenizer = fast.from_pretrained(*map(_identity, args[:1]), *args[1:])
+        if cls.__name__ == "AutoProcessor" and not re.search(_SEES, str(args[:1])):
+            return tokenizer
         seen = re.search(r"(?i)whisper|wav2vec|hubert|audio", f"{cls.__name__} {args}") is None
-        return Both(
+        return both(
             tokenizer,
             transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
             if seen
@@ -194,7 +223,7 @@ def _install_training(transformers: Any) -> None:
             ("logging_steps", 1), ("logging_strategy", "steps"), ("gradient_accumulation_steps", 1), ("torch_compile", False),
             ("per_device_train_batch_size", 2), ("per_device_eval_batch_size", 2), ("use_liger_kernel", False), ("fsdp", ""),
             ("num_generations", 2), ("max_completion_length", 8), ("generation_batch_size", None), ("steps_per_generation", None),
-            ("fsdp_config", None), ("use_vllm", False), ("dataset_num_proc", None), ("warmup_steps", 0),
+            ("fsdp_config", None), ("use_vllm", False), ("dataset_num_proc", None), ("warmup_steps", 0), ("data_seed", 42),
         ):  # fmt: skip
             if hasattr(self, name):
                 setattr(self, name, small)

@@ -53,7 +53,7 @@ _BY_ID = (
     (r"gpt", "gpt2"), (r"qwen2.*vl", "llava"), (r"qwen3", "qwen3"), (r"qwen", "qwen2"), (r"mixtral", "mixtral"),
     (r"mistral|zephyr", "mistral"), (r"paligemma|smolvlm", "llava"), (r"gemma", "gemma2"), (r"phi-?[12]", "phi"), (r"opt-|galactica", "opt"), (r"bloom", "bloom"),
     (r"falcon", "falcon"), (r"llava|blip|vl\b|vision-instruct|idefics", "llava"), (r"whisper", "whisper"),
-    (r"wav2vec|xlsr", "wav2vec2"), (r"hubert", "hubert"), (r"clip", "clip"), (r"\bvit|deit", "vit"), (r"dino", "dinov2"),
+    (r"wav2vec|xlsr", "wav2vec2"), (r"hubert", "hubert"), (r"owlv2", "owlv2"), (r"owl-?vit", "owlvit"), (r"clip", "clip"), (r"\bvit|deit", "vit"), (r"dino", "dinov2"),
     (r"resnet", "resnet"), (r"llama|vicuna|alpaca|yi-|deepseek|smollm|tinyllama", "llama"),
 )  # fmt: skip
 #: Auto class -> model type, if the id does not indicate one that the class can load.

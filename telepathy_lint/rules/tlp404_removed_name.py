@@ -10,6 +10,7 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.load_arguments import OLD_CLASSES
 from telepathy_lint.knowledge.migration import (
     MOVED,
+    OLD_VALUES,
     PEFT_NAMES,
     instead_in_trl,
     is_of_another_framework,
@@ -123,6 +124,9 @@ def _said(symbol: str, name: str) -> str:
         said = f"trl {named(version)} and later have no {name}"
         advice = f"it is in {module}" if module else instead_in_trl(name)
         return f"{said}: {advice or 'nothing in trl takes its place'}"
+    if ".OptimizerNames." in symbol:
+        version, nearest = OLD_VALUES["optim", name.lower()]
+        return f"transformers {named(version)} and later have no OptimizerNames.{name}: the nearest is {nearest.upper()}"
     if name == "_import_structure":
         return "transformers._import_structure lists no models since 4.52, and raises a KeyError: leave the check out"
     since = removed_since(symbol)

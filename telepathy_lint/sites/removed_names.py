@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
-from telepathy_lint.knowledge.migration import PEFT_NAMES, moved_in_trl, removed_since
+from telepathy_lint.knowledge.migration import OLD_VALUES, PEFT_NAMES, moved_in_trl, removed_since
 from telepathy_lint.sites.site import Site
 
 _PACKAGES = ("transformers", "trl", "peft")
@@ -41,6 +41,19 @@ def find(file: File) -> Iterator[Site]:
                         packages[each.asname or each.name] = each.name
                     elif is_gone(each.name):
                         yield _site(file, node, (each.name,))
+    for node in tree.visit(tree.lines_of(file.words.find("OptimizerNames"))):
+        if (
+            isinstance(node, ast.Attribute)
+            and ("optim", node.attr.lower()) in OLD_VALUES
+            and node.attr.isupper()
+        ):
+            symbols = {value.data for value in file.values.evaluate(node.value, tree.context_of(node))}
+            if (
+                len(symbols) == 1
+                and str(*symbols).endswith(".OptimizerNames")
+                and str(*symbols).startswith("transformers.")
+            ):
+                yield _site(file, node, (f"{symbols.pop()}.{node.attr}",))
     for node in tree.visit(tree.lines_of(file.words.find("getattr"))) if packages else ():
         if isinstance(node, ast.Call) and (looked_up := _looked_up(file, node, packages)):
             yield _site(file, node, (looked_up,))
