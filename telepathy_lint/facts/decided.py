@@ -16,6 +16,7 @@ from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
 from telepathy_lint.facts.generating import Generating, generating
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow import same_object
@@ -25,7 +26,7 @@ from telepathy_lint.knowledge.published import ids_in
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy, ships_penalty
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Modules, Site
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import LINE_START, occurs
 
 #: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
 #: text).
@@ -133,6 +134,21 @@ def _only_shows(text: str) -> bool:
     return "print(" in text and not occurs(_KEEPS, text)
 
 
+#: What a notebook's cell does with more than one answer, or with one that it keeps.
+_GOES_ON = r"\bfor\b|\bwhile\b|\bdef\b|\.(?:append|extend|write|map|apply)\(|dump\(|save|to_csv|to_json|accuracy|score|evaluate"
+
+
+def _is_a_look(site: Site, place: Generating) -> bool:
+    """Whether a cell of a project's notebook generates a single answer to look at."""
+    span = site.source.place(place.offset, place.offset)
+    if span.cell < 0 or is_bare(site):
+        return False
+    first = site.source.line_of(place.offset) - span.line
+    text = site.source.text[site.source.line_starts[first] :]
+    end = re.search(rf"{LINE_START}# telepathy-lint cell-* \d+ ends", text)
+    return re.search(_GOES_ON, text[: end.start()] if end is not None else text) is None
+
+
 def _defines_generate(text: str) -> bool:
     return "def generate(" in text
 
@@ -181,7 +197,7 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
     )
     for path, each in places:
         if not each.states and not greedy and not (each.spreads and _states_elsewhere(site)):
-            if path is None and site.source.once(_only_shows):
+            if path is None and (site.source.once(_only_shows) or _is_a_look(site, each)):
                 continue
             return Decision(False, _where(site, path, each), here=path is None)
     with_one = _id_with_penalty(site)

@@ -25,7 +25,7 @@ class DeprecatedLoadArgument(Rule):
 
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
     rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5,
-    `use_fast=True`. In a project, it leaves out arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
+    `use_fast=True`. In a project, it leaves out `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. A project that cannot get transformers 5 is not told of what only breaks there.
 
     Bad:
@@ -95,7 +95,10 @@ def _found(site: Site, settings: Settings) -> Iterator[tuple[Argument, Old, str]
 
 def _is_worth_it(site: Site, settings: Settings, argument: Argument, old: Old) -> bool:
     """Whether an outdated argument certainly gets to the call of a project, and does not only change nothing."""
-    return not (is_harmless(site, settings, argument, old) or (argument.optional and not is_bare(site)))
+    if is_harmless(site, settings, argument, old):
+        return False
+    # With `use_fast=False`, transformers 5 loads the same tokenizer in its only implementation.
+    return is_bare(site) or not (argument.optional or old.name == "use_fast")
 
 
 def _is_second_try(site: Site) -> bool:

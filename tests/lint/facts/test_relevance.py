@@ -595,6 +595,17 @@ CASES = {
         {**file(WITH_QWEN.replace("Qwen/Qwen2.5-7B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B") + "model.generate(ids)\n"), "README.md": ""},
         {**file(WITH_QWEN + "model.generate(ids)\n"), "README.md": ""},
     ),
+    "a look at one answer in a notebook": Case(
+        "TLP105",
+        {NOTEBOOK: cells(WITH_QWEN, "out = model.generate(ids)\nprint(out)", "for x in y: keep.append(x)"), "README.md": ""},
+        {NOTEBOOK: cells(WITH_QWEN, "for x in y: keep.append(model.generate(x))", "print(keep)"), "README.md": ""},
+        NOTEBOOK,
+    ),
+    "a slow tokenizer": Case(
+        "TLP107",
+        {**new(f"{OLD_TOKENIZER}, use_fast=False)\n"), "README.md": ""},
+        new(f"{OLD_TOKENIZER}, use_fast=False)\n"),
+    ),
     "a generation in another module": Case(
         "TLP105",
         {**file(WITH_QWEN, run="from main import model\nmodel.generate(ids)\n"), "README.md": ""},
