@@ -124,7 +124,9 @@ def declared_in(folder: str) -> Declared:
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
     if target is not None:
-        target = target._replace(admits_5=all(each.admits_5 for each in chosen))
+        # Of files that contradict each other, each is for a part of the project.
+        admits = all(each.admits_5 for each in chosen) or any(each.numbers >= (5,) for each in chosen)
+        target = target._replace(admits_5=admits)
     if not lists:
         return Declared(target, None)
     return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))))

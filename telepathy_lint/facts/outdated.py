@@ -32,11 +32,19 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
         if site.loader and argument.name == "torch_dtype":
             continue  # the loader accepts both names
         outcomes = old.outcome(table.place_of(site.kind, argument.how))
-        if outcomes is None or not table.fits(old, settings.target_version):
+        if outcomes is None or not table.fits(old, settings.target_version) or _is_of_its_time(old, settings):
             continue
         if (old.known_elsewhere and elsewhere) or (old.generative and not _decoder(site)):
             continue
         yield argument, old, _STATUS[outcomes]
+
+
+def _is_of_its_time(old: table.Old, settings: Settings) -> bool:
+    """Whether the project is pinned to a release that does not know the new name yet."""
+    target = settings.target_version
+    return (
+        old.known_since is not None and target is not None and target < old.known_since and not settings.five
+    )
 
 
 #: What only breaks in transformers 5; a project that is pinned below it has time.
@@ -61,12 +69,19 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     admitted = {four} if not allows(settings, (5, 0)) else set()
     if settings.target_version is None or settings.five:
         admitted.add(five)
+    if old.name == "use_auth_token" and "error" not in admitted and _asks_for_the_stored_token(argument):
+        return True
     if admitted != {"ignored"}:
         return False
     asked = {value.data for value in argument.values if value.kind == "const"}
     if old.name == "use_fast":
         return False not in asked
     return four == "ignored" or asked == {False}
+
+
+def _asks_for_the_stored_token(argument: Argument) -> bool:
+    """Whether a switch only ever asks for what the hub does anyway: it uses the token that is stored."""
+    return all(value.kind == "const" and value.data in (True, None) for value in argument.values)
 
 
 def new_class(site: Site) -> tuple[str, table.Version] | None:

@@ -23,8 +23,8 @@ def passed(site: Site) -> Iterator[tuple[Argument, Removed]]:
 
 
 def _takes_old_arguments(site: Site) -> bool:
-    """Whether the file imports unsloth, which changes the trainers and configs of trl to take old arguments."""
-    return any(symbol.partition(".")[0] == "unsloth" for _, symbol in site.file.uses.imports())
+    """Whether the file speaks of unsloth, which changes the trainers and configs of trl to take old arguments."""
+    return "unsloth" in site.source.text.lower()
 
 
 def read(site: Site) -> Iterator[tuple[ast.Attribute, Removed]]:

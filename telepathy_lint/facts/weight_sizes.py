@@ -41,8 +41,8 @@ def cost_of_float32(site: Site) -> str | None:
     return f"{float32 / 2**30:.1f} GiB instead of {size / 2**30:.1f} for {name}"
 
 
-def is_cast_at_once(site: Site) -> bool:
-    """Whether the call's result is cast to a dtype at once, so that every release gives the same."""
+def is_cast_afterwards(site: Site) -> bool:
+    """Whether the call's result is cast to a dtype, at once or later in the same block, so that every release gives the same."""
     tree = site.context.scope.tree
     tree.context_of(site.call)  # sets the parents
     node: ast.AST = site.call
@@ -54,8 +54,9 @@ def is_cast_at_once(site: Site) -> bool:
     if not isinstance(assigned, ast.Assign) or len(assigned.targets) != 1:
         return False
     name = dotted(assigned.targets[0])
-    behind = _behind(assigned, tree.parent.get(assigned))
-    return name is not None and behind is not None and _casts_name(behind, name)
+    return name is not None and any(
+        _casts_name(each, name) for each in _behind(assigned, tree.parent.get(assigned))
+    )
 
 
 def _called_on(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> ast.Call | None:
@@ -74,14 +75,13 @@ def _casts(call: ast.Call) -> bool:
     )
 
 
-def _behind(stmt: ast.stmt, block: ast.AST | None) -> ast.stmt | None:
-    """The statement behind another one in its block."""
+def _behind(stmt: ast.stmt, block: ast.AST | None) -> list[ast.stmt]:
+    """The statements behind another one in its block."""
     for field in ("body", "orelse", "finalbody"):
         within = getattr(block, field, None)
-        if isinstance(within, list) and stmt in within[:-1]:
-            found: ast.stmt = within[within.index(stmt) + 1]
-            return found
-    return None
+        if isinstance(within, list) and stmt in within:
+            return within[within.index(stmt) + 1 :]
+    return []
 
 
 def _casts_name(stmt: ast.stmt, name: str) -> bool:

@@ -33,6 +33,8 @@ class Old(NamedTuple):
     since: Version | None = None
     #: The new name, for "rename".
     new: str = ""
+    #: The release that knows the new name; in a project that is pinned below it, the old one is right.
+    known_since: Version | None = None
     #: Whether a class outside transformers, or one in the checkpoint, may accept it.
     known_elsewhere: bool = False
     #: Whether only models that generate text accept(ed) it.
@@ -73,6 +75,7 @@ OLD = (
         "use token",
         "rename",
         new="token",
+        known_since=(4, 31),
     ),
     Old(
         "use_flash_attention_2",

@@ -13,7 +13,7 @@ from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
-    is_cast_at_once,
+    is_cast_afterwards,
     is_heavy,
     is_light,
     is_own_model,
@@ -39,7 +39,7 @@ class MissingDtype(Rule):
     attempt), loads under a comment about full precision, loads whose result is dropped or that read back what the file has saved, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
     usually have no others. It always leaves out models that get a quantization config, models whose own weights are trained, models that are
-    cast at once, models whose class the project derives from `PreTrainedModel`, and tests.
+    cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, and tests.
 
     Bad:
 
@@ -97,7 +97,7 @@ class MissingDtype(Rule):
             return False
         return not (
             is_light(site)
-            or is_cast_at_once(site)
+            or is_cast_afterwards(site)
             or is_own_model(site)
             or picks_its_own_dtype(site)
             or is_of_a_test(site)
@@ -112,9 +112,10 @@ class MissingDtype(Rule):
 def default_dtype(settings: Settings, cost: str | None) -> str:
     """What the project's transformers version does without a dtype, and the cost of float32 if it is known."""
     version = settings.target_version
-    if version is None:
+    if version is None or settings.five == "admits":
+        lowest = f"{version[0]}.{version[1]}" if version is not None else "4.x"
         aside = f" ({cost})" if cost else ""
-        return f"transformers 4.x loads float32{aside}, 5.x follows the checkpoint's config"
+        return f"transformers {lowest} loads float32{aside}, 5.x follows the checkpoint's config"
     if version[0] < 5:
         return f"transformers {version[0]}.{version[1]} loads float32{f': {cost}' if cost else ''}"
     return f"transformers {version[0]}.{version[1]} follows the checkpoint's config"

@@ -60,7 +60,8 @@ def test_a_device_map_that_is_not_written_out_is_not_reported(code: str) -> None
     ("target", "message"),
     [
         (None, "transformers 4.x loads float32, 5.x follows the checkpoint's config"),
-        ("4.57", "transformers 4.57 loads float32"),
+        ("4.57", "transformers 4.57 loads float32, 5.x follows the checkpoint's config"),
+        (">=4.57,<5", "transformers 4.57 loads float32"),
         ("5.0", "transformers 5.0 follows the checkpoint's config"),
         ("5.1", "transformers 5.1 follows the checkpoint's config"),
     ],
@@ -73,7 +74,8 @@ def test_a_missing_dtype_says_what_the_version_does(target: str | None, message:
     ("target", "message"),
     [
         (None, "transformers 4.x loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x follows the checkpoint's config"),
-        ("4.57", "transformers 4.57 loads float32: 28.4 GiB instead of 14.2 for Qwen2.5-7B"),
+        ("4.57", "transformers 4.57 loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x follows the checkpoint's config"),
+        (">=4.57,<5", "transformers 4.57 loads float32: 28.4 GiB instead of 14.2 for Qwen2.5-7B"),
         ("5.0", "transformers 5.0 follows the checkpoint's config"),
     ],
 )  # fmt: skip
