@@ -69,19 +69,12 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     admitted = {four} if not allows(settings, (5, 0)) else set()
     if settings.target_version is None or settings.five:
         admitted.add(five)
-    if old.name == "use_auth_token" and "error" not in admitted and _asks_for_the_stored_token(argument):
-        return True
     if admitted != {"ignored"}:
         return False
     asked = {value.data for value in argument.values if value.kind == "const"}
     if old.name == "use_fast":
         return False not in asked
     return four == "ignored" or asked == {False}
-
-
-def _asks_for_the_stored_token(argument: Argument) -> bool:
-    """Whether a switch only ever asks for what the hub does anyway: it uses the token that is stored."""
-    return all(value.kind == "const" and value.data in (True, None) for value in argument.values)
 
 
 def new_class(site: Site) -> tuple[str, table.Version] | None:

@@ -274,8 +274,8 @@ def _is_one_place(value: Value) -> bool:
         return False
     place = node.values[0]
     if isinstance(place, ast.Name):
-        assigned = rf"\b{place.id}\s*=\s*(?:torch\.device\(\s*)?[\"']cuda(?::0)?[\"']"
-        return occurs(assigned, value.context.scope.tree.text)
+        text = value.context.scope.tree.text
+        return occurs(rf"\b{place.id}\s*=\s*(?:torch\.device\(\s*)?[\"']cuda(?::0)?[\"']", text)
     return isinstance(place, ast.Constant) and place.value in (0, *_FIRST)
 
 

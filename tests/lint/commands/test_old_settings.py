@@ -75,5 +75,8 @@ def test_migrate_reports_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert cli.run(["migrate", "-o", "report.md"]) == 1
     assert "For you to decide (2 places):" in (out := capsys.readouterr().out)
     assert "run.sh:3: TrainingArguments has no evaluation_strategy" in out
-    assert "- [ ] `run.sh:4`: TrainingArguments has no no_cuda" in Path("report.md").read_text()
+    assert (
+        "- [ ] TrainingArguments has no no_cuda since transformers 5.0: the name is use_cpu: `run.sh:4`\n"
+        in Path("report.md").read_text()
+    )
     assert Path("run.sh").read_text() == SHELL

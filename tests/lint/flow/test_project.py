@@ -352,7 +352,10 @@ def test_what_was_forgotten_is_read_again(project: Path) -> None:
         read.clear()
         modules = Modules(reading, most_kept)
         said = [
-            [each.message for each in engine.lint(source, RULES, Settings(strict=True), project=modules)]
+            [
+                each.message
+                for each in engine.lint(source, RULES, Settings(strict=True), project=modules, offers=False)
+            ]
             for source in [Source(str(path), path.read_bytes()) for _ in range(2)]
         ]
         assert said[0] == said[1] != []

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -29,11 +30,17 @@ def _asked() -> list[str]:
         )
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "occurs":
-                first = node.args[0]
-                found.append(
-                    first.value if isinstance(first, ast.Constant) else getattr(module, ast.unparse(first))
-                )
+                found.append(_written(node.args[0], module))
     return found
+
+
+def _written(pattern: ast.expr, module: ModuleType) -> str:
+    """The pattern of a call; a name that it takes from the source is `name`."""
+    if isinstance(pattern, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "name" for part in pattern.values
+        )
+    return str(pattern.value if isinstance(pattern, ast.Constant) else getattr(module, ast.unparse(pattern)))
 
 
 ASKED = _asked()
