@@ -54,9 +54,14 @@ def is_cast_afterwards(site: Site) -> bool:
     if not isinstance(assigned, ast.Assign) or len(assigned.targets) != 1:
         return False
     name = dotted(assigned.targets[0])
-    return name is not None and any(
-        _casts_name(each, name) for each in _behind(assigned, tree.parent.get(assigned))
-    )
+    if name is None:
+        return False
+    for each in _behind(assigned, tree.parent.get(assigned)):
+        if _casts_name(each, name):
+            return True
+        if _is_put_to_use(each, name):
+            return False  # what was on the GPU, or was computed, was float32
+    return False
 
 
 def _called_on(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> ast.Call | None:
@@ -94,6 +99,21 @@ def _casts_name(stmt: ast.stmt, name: str) -> bool:
     )
 
 
+def _is_put_to_use(stmt: ast.stmt, name: str) -> bool:
+    return any(
+        isinstance(each, ast.Call)
+        and (
+            dotted(each.func) == name
+            or (
+                isinstance(each.func, ast.Attribute)
+                and each.func.attr in ("to", "cuda", "generate", "forward")
+                and dotted(each.func.value) == name
+            )
+        )
+        for each in ast.walk(stmt)
+    )
+
+
 def is_own_model(site: Site) -> bool:
     """Whether the loaded class is the project's own and derives from `PreTrainedModel`, so that its author chose the dtype."""
     func = site.call.func
@@ -108,13 +128,15 @@ def is_own_model(site: Site) -> bool:
 
 
 #: Models whose own code picks half precision if no dtype is given.
-_PICKS_A_DTYPE = r"(?i)(?:^|/)(?:qwen-(?:vl|audio|\d)|chatglm|cogvlm|internlm-xcomposer)"
+_PICKS_A_DTYPE = r"(?i)(?:^|[/\"'])(?:qwen-(?:vl|audio|\d)|chatglm|cogvlm|internlm-xcomposer)"
 
 
 def picks_its_own_dtype(site: Site) -> bool:
     """Whether the checkpoint's code picks the dtype, or the class only exists in transformers 5, which follows the checkpoint."""
     remote = site.argument("trust_remote_code") is not None
-    own = remote and site.model_id is not None and re.search(_PICKS_A_DTYPE, site.model_id) is not None
+    # If the id is not known, it may be any that the file speaks of.
+    names = site.model_id if site.model_id is not None else site.source.text
+    own = remote and re.search(_PICKS_A_DTYPE, names) is not None
     return own or any(name.endswith("ForMultimodalLM") for name in site.loaded)
 
 

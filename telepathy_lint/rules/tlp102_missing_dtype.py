@@ -34,7 +34,7 @@ class MissingDtype(Rule):
     trains in another precision after an upgrade.
 
     Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
-    (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that needs transformers 5 gets the
+    (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that may install transformers 5 gets the
     checkpoint's dtype and is left out. So are loads whose other arm of a condition states a dtype (the one for the GPU, or a first
     attempt), loads under a comment about full precision, loads whose result is dropped or that read back what the file has saved, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
@@ -88,7 +88,8 @@ class MissingDtype(Rule):
         if target is not None and target >= (5, 0) and (ships_bfloat16(site) or not bare):
             return False
         if not bare and (
-            not is_heavy(site)
+            settings.five == "admits"  # what a new installation gets follows the checkpoint
+            or not is_heavy(site)
             or is_the_other_arm(site)
             or is_dropped(site)
             or is_read_back(site)

@@ -555,7 +555,32 @@ CASES = {
     "the dtype of the checkpoint, from transformers 5 on": Case(
         "TLP102",
         {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=5.0\n", "README.md": ""},
-        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=4.5\n", "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers==4.50.0\n", "README.md": ""},
+    ),
+    "the dtype of the checkpoint, if transformers 5 may be installed": Case(
+        "TLP102",
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=4.50\n", "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=4.50,<5\n", "README.md": ""},
+    ),
+    "two files that pin both majors": Case(
+        "TLP102",
+        {
+            **file(BARE.replace("(name", "('acme/stories-8B'")),
+            "requirements.txt": "transformers==5.5.4\n",
+            "requirements_2.txt": "transformers==4.57.0\n",
+            "README.md": "",
+        },
+        {
+            **file(BARE.replace("(name", "('acme/stories-8B'")),
+            "requirements.txt": "transformers==4.50.0\n",
+            "requirements_2.txt": "transformers==4.57.0\n",
+            "README.md": "",
+        },
+    ),
+    "code of a checkpoint that picks half precision": Case(
+        "TLP102",
+        file(BARE.replace("(name", "(name, trust_remote_code=True") + "if 'chatglm' in name:\n    pass\n"),
+        file(BARE.replace("(name", "(name, trust_remote_code=True") + "if 'glm' in name:\n    pass\n"),
     ),
     "the arm for the CPU": Case(
         "TLP102", {**file(ARMS.format(", torch_dtype=torch.float16")), "README.md": ""}, {**file(ARMS.format("")), "README.md": ""}
@@ -923,7 +948,9 @@ def test_a_bare_script_gets_every_finding(rule: str, tmp_path: Path) -> None:
         ("m = {}.eval().half()\n", False),
         ("m = {}\nm.to(dtype=torch.bfloat16)\n", False),
         ("m = {}\nm.to('cuda')\n", True),
-        ("m = {}\nn = 1\nm.bfloat16()\n", True),
+        ("m = {}\nn = 1\nm.bfloat16()\n", False),
+        ("m = {}\nm.cuda()\nm.bfloat16()\n", True),
+        ("m = {}\nprint(m(ids))\nm.bfloat16()\n", True),
         ("import pytest\n@pytest.fixture\ndef model():\n    return {}\n", False),
         ("def test_it():\n    m = {}\n    assert m\n", False),
         ("def test_it():\n    return {}\n", True),
