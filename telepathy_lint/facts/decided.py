@@ -73,11 +73,18 @@ _SETTLED = Decision(True)
 
 def samples_unasked(site: Site) -> bool:
     """Whether the file generates with a model that is known to sample, or to ship a penalty, without stating it."""
+    if not ships_sampling(site):
+        return False
     found = decision(site)
     if found.settled or found.where is None or not found.here:
         return False
-    if found.penalty is not None:
-        return found.penalty == site.model_id
+    return found.penalty is None or found.penalty == site.model_id
+
+
+def ships_sampling(site: Site) -> bool:
+    """Whether the model is known to sample, or to ship a penalty, by its id or by all ids of the file."""
+    if site.model_id is not None and ships_penalty(site.model_id):
+        return True
     model_id = named_models.written_id(site)
     ids = (model_id,) if model_id is not None else site.source.once(ids_in)
     return bool(ids) and all(map(shipped_decoding.samples_unasked, ids))

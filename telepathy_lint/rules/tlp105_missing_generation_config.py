@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import evidence
-from telepathy_lint.facts.decided import Decision, decision, samples_unasked
+from telepathy_lint.facts.decided import Decision, decision, samples_unasked, ships_sampling
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
@@ -66,10 +66,13 @@ class MissingGenerationConfig(Rule):
         if not site.lacks("generation_config"):
             return
         # Strict findings are about the load, whatever generates.
-        yield site.at_call(_detail(site, Decision(False) if settings.strict else decision(site)))
+        asked = not settings.strict and (is_bare(site) or ships_sampling(site))
+        yield site.at_call(_detail(site, decision(site) if asked else Decision(False)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not (is_of_a_test(site) or decision(site).settled) and (is_bare(site) or samples_unasked(site))
+        if not (is_bare(site) or samples_unasked(site)):
+            return False
+        return not (is_of_a_test(site) or decision(site).settled)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         despite = settings.unsafe_fixes_despite

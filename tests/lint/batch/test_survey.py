@@ -167,6 +167,7 @@ def test_the_result_does_not_depend_on_the_processes(data: Path, tmp_path: Path)
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_it_continues_where_it_stopped(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,7 +119,7 @@ TRANSFORMATIONS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
-@pytest.mark.parametrize("path", every(4, FILES), ids=lambda path: str(path.relative_to(FIXTURES)))
+@pytest.mark.parametrize("path", every(8, FILES), ids=lambda path: str(path.relative_to(FIXTURES)))
 def test_files_are_fixed_alike_however_they_are_stored(path: Path, name: str) -> None:
     data = path.read_bytes()
     transform = TRANSFORMATIONS[name]

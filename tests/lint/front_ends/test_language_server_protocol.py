@@ -363,6 +363,7 @@ def test_debug_information_by_command(tmp_path: Path) -> None:
     client.close()
 
 
+@pytest.mark.slow
 def test_typing_is_not_kept_waiting(tmp_path: Path) -> None:
     """A request that needs no linting is answered while a large file is linted."""
     client = Client(tmp_path)

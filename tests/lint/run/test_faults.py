@@ -347,6 +347,7 @@ def test_a_file_of_somebody_else_stays_theirs() -> None:
     assert Path("a.py").read_text() == fixed()
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_some_of_which_cannot_be_read() -> None:
     command = unprivileged()
     for number in range(10_000):

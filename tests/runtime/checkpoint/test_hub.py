@@ -135,6 +135,7 @@ def test_downloaded_and_reported(online: dict[str, Any], home: Path) -> None:
     assert online["again"]["revision"] == COMMIT
 
 
+@pytest.mark.slow
 def test_gated(online: dict[str, Any]) -> None:
     for key in ("gated", "gated tokenizer"):
         assert online[key]["error"] == "GatedModelError"
@@ -144,6 +145,7 @@ def test_gated(online: dict[str, Any]) -> None:
     assert "hf_secret" not in online["gated with token"]["text"]
 
 
+@pytest.mark.slow
 def test_missing_repository_and_revision(online: dict[str, Any]) -> None:
     for key in ("missing", "missing tokenizer"):
         assert online[key]["error"] == "ModelMissingError"
@@ -152,6 +154,7 @@ def test_missing_repository_and_revision(online: dict[str, Any]) -> None:
     assert "v9" in online["revision"]["text"]
 
 
+@pytest.mark.slow
 def test_a_disk_too_small_is_seen_before_the_download(
     online: dict[str, Any], mounts: dict[str, Path]
 ) -> None:
@@ -164,6 +167,7 @@ def test_a_disk_too_small_is_seen_before_the_download(
     assert not list(mounts["small"].rglob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_during_the_download(online: dict[str, Any], mounts: dict[str, Path]) -> None:
     """With four None nothing is checked before; the download itself fills the disk."""
     if not mounts:

@@ -69,7 +69,7 @@ def test_training_saves_the_config_as_shipped(checkpoints: Checkpoints, tmp_path
     assert json.loads((tmp_path / "config.json").read_text())["use_cache"] is True
 
 
-@pytest.mark.parametrize("name", only(("llama", "t5"), ["llama", "t5", "gptj", "vlm", "gemma2", "encoder"]))
+@pytest.mark.parametrize("name", only(("t5",), ["llama", "t5", "gptj", "vlm", "gemma2", "encoder"]))
 def test_no_part_of_a_model_that_is_trained_makes_a_cache(name: str, checkpoints: Checkpoints) -> None:
     folder = checkpoints(name)
     own = json.loads((folder / "config.json").read_text())["architectures"][0]

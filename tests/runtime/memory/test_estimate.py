@@ -83,8 +83,8 @@ def error(model_id: str | ModelSpec, work: Workload) -> float:
     return estimate(spec, work).peak_allocated / traced(hub_config(spec), work).peak_allocated - 1
 
 
-#: Each kind of memory once: outputs, a cache, gradients of activations, adapters, states, recomputation.
-QUICK = {"generate", "lora", "full-checkpointing-fused"}
+#: Most kinds of memory at once: outputs, gradients of activations, states, recomputation.
+QUICK = {"full-checkpointing-fused"}
 EVERY = [
     pytest.param(
         *(name, MODELS[index % 7], (1 + index % 3, 512)), marks=() if name in QUICK else pytest.mark.slow
