@@ -55,7 +55,7 @@ class Choice(NamedTuple):
 def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     """What else in the project chooses attention, if it concerns the model of a load; None if nothing does.
 
-    In a project, only another choice than FlashAttention counts, which changes results.
+    In a project, only a choice that changes results counts: neither FlashAttention nor SDPA, which transformers picks.
 
     This is another load in the file that asks for FlashAttention, another place that sets attention for the same
     model, and FlashAttention that is required or installed while no load asks for any attention.
@@ -65,14 +65,16 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     bare = is_bare(site)
     for choice in here:
         fast = choice.name.startswith(_FAST)
-        if (fast and bare) or (not fast and _is_stated(choice) and _repeats_its_id(site)):
+        if (fast and bare) or (
+            not fast and (bare or _differs(choice)) and _is_stated(choice) and _repeats_its_id(site)
+        ):
             return choice.in_words(own)
     modules = site.file.modules
     project = modules.project(own) if modules is not None else None
     choices = (project.once(_choices) if project is not None else None) or ()
     stated = [each for each in choices if each.path != own and _is_stated(each)]
     for choice in stated:
-        if _is_of_the_same_model(choice, site) and (bare or not choice.name.startswith(_FAST)):
+        if _is_of_the_same_model(choice, site) and (bare or _differs(choice)):
             return choice.in_words(own)
     if stated or not bare or any(map(_is_stated, here)):
         return None
@@ -90,6 +92,11 @@ def _is_of_the_same_model(choice: Choice, site: Site) -> bool:
 
 def _is_stated(choice: Choice) -> bool:
     return choice.name != _INSTALLS
+
+
+def _differs(choice: Choice) -> bool:
+    """Whether a project's choice is another than what transformers makes, or FlashAttention, which gives the same results."""
+    return not choice.name.startswith((*_FAST, "sdpa"))
 
 
 def _repeats_its_id(site: Site) -> bool:

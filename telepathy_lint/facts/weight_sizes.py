@@ -18,6 +18,7 @@ from telepathy_lint.knowledge.small_models import (
 )
 from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
+from telepathy_lint.source.occurs import occurs
 
 _QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
@@ -41,8 +42,14 @@ def cost_of_float32(site: Site) -> str | None:
     return f"{float32 / 2**30:.1f} GiB instead of {size / 2**30:.1f} for {name}"
 
 
+#: A cast further away is not looked for.
+_MOST_STATEMENTS = 12
+
+
 def is_cast_afterwards(site: Site) -> bool:
     """Whether the call's result is cast to a dtype, at once or later in the same block, so that every release gives the same."""
+    if not site.source.once(_has_casts):
+        return False
     tree = site.context.scope.tree
     tree.context_of(site.call)  # sets the parents
     node: ast.AST = site.call
@@ -64,6 +71,10 @@ def is_cast_afterwards(site: Site) -> bool:
     return False
 
 
+def _has_casts(text: str) -> bool:
+    return occurs(r"\.to\(|\.half\(|\.bfloat16\(|\.float\(", text)
+
+
 def _called_on(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> ast.Call | None:
     """The method call on the value of an expression."""
     holder = parents.get(node)
@@ -81,11 +92,12 @@ def _casts(call: ast.Call) -> bool:
 
 
 def _behind(stmt: ast.stmt, block: ast.AST | None) -> list[ast.stmt]:
-    """The statements behind another one in its block."""
+    """The next statements behind another one in its block."""
     for field in ("body", "orelse", "finalbody"):
         within = getattr(block, field, None)
         if isinstance(within, list) and stmt in within:
-            return within[within.index(stmt) + 1 :]
+            first = within.index(stmt) + 1
+            return within[first : first + _MOST_STATEMENTS]
     return []
 
 
@@ -229,13 +241,8 @@ def _is_an_image_encoder(site: Site) -> bool:
     if identity is None or site.generative or not isinstance(identity.node, ast.expr):
         return False
     start, end = site.range_of(identity.node)
-    name = re.escape(site.source.text[start:end])
-    return (
-        re.search(
-            rf"(?:ImageProcessor|FeatureExtractor)\.from_pretrained\(\s*{name}\s*[,)]", site.source.text
-        )
-        is not None
-    )
+    given = rf"\.from_pretrained\(\s*{re.escape(site.source.text[start:end])}\s*[,)]"
+    return occurs(rf"ImageProcessor{given}|FeatureExtractor{given}", site.source.text)
 
 
 def _size_of(site: Site) -> tuple[int, int, str] | None:

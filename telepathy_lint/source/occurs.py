@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from telepathy_lint.hints import NamedTuple
 
@@ -74,7 +74,7 @@ def _lowered(text: str) -> str:
     return text.lower()
 
 
-@cache
+@lru_cache(maxsize=1000)  # some patterns contain names from the source
 def _alternatives(pattern: str) -> tuple[_Alternative, ...]:
     flag = _IGNORING_CASE if pattern.startswith(_IGNORING_CASE) else ""
     found = []

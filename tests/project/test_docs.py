@@ -317,7 +317,7 @@ def test_json_is_what_its_schema_says(tmp_path: Path) -> None:
     validator = jsonschema.Draft202012Validator(schema)
     (tmp_path / "broken.py").write_text("from_pretrained(\n", encoding="utf-8")
     (tmp_path / "stale.py").write_text("x = 1  # noqa: TLP101\n", encoding="utf-8")
-    paths = f"{ROOT / 'fixtures'} {tmp_path} --isolated --select ALL --report-unused-noqa"
+    paths = f"{ROOT / 'fixtures'} {tmp_path} --isolated --strict --select ALL --report-unused-noqa"
     found = json.loads(run(f"telepathy-lint check {paths} --output-format json", ROOT).stdout)
     assert {each["code"] for each in found} >= {"TLP000", "TLP001", "TLP101", "TLP902"}
     assert any(each["cell"] is not None for each in found) and any(each["fix"] for each in found)

@@ -19,6 +19,11 @@ import pytest
 from tests.project.test_docs import HAS_LIBRARY, PAGES, ROOT, blocks, commands
 
 MODEL = "mistralai/Mistral-7B-Instruct-v0.3"
+OWN = f"""\
+from transformers import AutoModelForCausalLM
+
+model = AutoModelForCausalLM.from_pretrained("{MODEL}", device_map="auto")
+"""
 #: Programs of this project, and how to run them from the checkout.
 PROGRAMS = {
     "telepathy-lint": [sys.executable, "-m", "telepathy_lint"],
@@ -77,6 +82,9 @@ def folder(tmp_path: Path) -> Path:
     """The reader's working folder: a checkout's experiments, and their own next to them."""
     ignored = shutil.ignore_patterns("__pycache__", "good")
     shutil.copytree(ROOT / "fixtures" / "experiments", tmp_path / "path/to/experiments", ignore=ignored)
+    # The defaults report what surely makes a difference: a script of its own, started on several GPUs.
+    (tmp_path / "path/to/experiments/own.py").write_text(OWN, encoding="utf-8")
+    (tmp_path / "path/to/experiments/README.md").write_text("    torchrun own.py\n", encoding="utf-8")
     (tmp_path / "fixtures").mkdir()
     (tmp_path / "fixtures" / "experiments").symlink_to(tmp_path / "path/to/experiments")
     return tmp_path

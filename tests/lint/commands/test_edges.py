@@ -124,7 +124,7 @@ def test_standard_input_that_cannot_be_read(folder: Path) -> None:
 @pytest.mark.slow
 def test_a_pipe_in_pieces_gets_everything(folder: Path) -> None:
     """A descriptor that another process has made non-blocking."""
-    (folder / "many.py").write_text(BAD + 'm = AutoModel.from_pretrained("x", device_map="auto")\n' * 2000)
+    (folder / "many.py").write_text(BAD + 'm = AutoModel.from_pretrained("x", device_map="auto")\n' * 1000)
     wanted = run([*LINT, "check", "many.py", "--output-format", "concise"], folder).stdout
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -75,11 +75,14 @@ _MODES = {
 
 
 def modes(*quick: str) -> pytest.MarkDecorator:
-    """All modes; only some of them are tested in every run."""
+    """All modes; some of them are tested in every run, the two that differ in everything by the slow tests."""
+    marks = {"default-plain": pytest.mark.slow, "strict-unsafe": pytest.mark.slow}
     return pytest.mark.parametrize(
         ("strict", "unsafe"),
         [
-            pytest.param(*mode, id=name, marks=() if name in quick else pytest.mark.slow)
+            pytest.param(
+                *mode, id=name, marks=() if name in quick else marks.get(name, pytest.mark.exhaustive)
+            )
             for name, mode in _MODES.items()
         ],
     )

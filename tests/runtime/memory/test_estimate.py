@@ -1,7 +1,7 @@
 """The closed form against the tracer: every regime, shapes it was not tuned to, pairs, and the recommended batch.
 
 The bars are those of the project: 0.5 % for single models, 2 % for eager and padded, 5 % and 1 % on average for
-pairs. A subset runs by default, `-m slow` adds every regime, `-m exhaustive` the whole grid.
+pairs. A subset runs by default, `-m slow` adds half of the regimes, `-m exhaustive` the others and the whole grid.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def error(model_id: str | ModelSpec, work: Workload) -> float:
 QUICK = {"full-checkpointing-fused"}
 EVERY = [
     pytest.param(
-        *(name, MODELS[index % 7], (1 + index % 3, 512)), marks=() if name in QUICK else pytest.mark.slow
+        *(name, MODELS[index % 7], (1 + index % 3, 512)),
+        marks=() if name in QUICK else pytest.mark.exhaustive if index % 2 else pytest.mark.slow,
     )
     for index, name in enumerate(REGIMES)
 ]
@@ -177,7 +178,7 @@ def pair_error(
     return estimate_pair(source, target, read, write, bridge, **shared).peak_allocated / traced - 1
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_pairs_against_trace() -> None:
     errors = [
         pair_error(LLAMA_1B, QWEN_1B, 2, (600, 400), True),
