@@ -41,7 +41,7 @@ if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {path.name: path for path in sorted((ROOT / "fixtures" / "programs").iterdir()) if path.is_file()}
 PLACED = {path.name: path for path in sorted((ROOT / "fixtures" / "programs" / "placed").iterdir())}
-#: Machines on which the slow tests run some of the placed programs, and those.
+#: A machine of another kind, on which the exhaustive tests run some of the placed programs first, and those.
 QUICK_MACHINES = ("Mac",)
 #: The machines that the slow tests run every placed program on; `-m exhaustive` runs the others.
 USUAL = ("one GPU", "torchrun")
@@ -215,7 +215,7 @@ def printed(run: dict[str, Any]) -> list[str]:
     return [line for line in run["printed"].splitlines() if not times.search(line)]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("machine", QUICK_MACHINES)
 def test_fixes_hold_on_another_machine(machine: str, once: Once) -> None:
     runs = on_machine(machine, QUICK_PLACED, once)
