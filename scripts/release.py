@@ -304,7 +304,16 @@ def check_packages(clone: Path, built: Path, version: str) -> None:
     if said != f"{version} {unpacked / 'telepathy_lint' / '__init__.py'}":
         raise ReleaseError(f"the wheel's own package says {said}")
     experiments = str(clone / "fixtures" / "experiments")
-    command = ("-m", "telepathy_lint", "check", "--no-cache", "--exit-zero", "--output-format", "concise")
+    command = (
+        "-m",
+        "telepathy_lint",
+        "check",
+        "--strict",
+        "--no-cache",
+        "--exit-zero",
+        "--output-format",
+        "concise",
+    )
     found = python(*command, experiments, folder=built, environment=alone)
     if "TLP101" not in found:
         raise ReleaseError(f"the wheel's linter does not find what it should in {experiments}")

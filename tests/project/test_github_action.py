@@ -249,10 +249,10 @@ def test_fail_on_says_what_fails_the_step(runner: Runner, fail_on: str, found: i
 
 @pytest.mark.slow
 def test_args_and_config_reach_the_linter_as_words(runner: Runner) -> None:
-    (runner.workspace / "my config.toml").write_text('select = ["TLP104"]\n', encoding="utf-8")
+    (runner.workspace / "my config.toml").write_text('select = ["TLP104"]\nstrict = true\n', encoding="utf-8")
     ran = runner.run(config="my config.toml", src="'src'\n src/load.py")
     assert "TLP104" in ran.log and "TLP101" not in ran.log
-    ran = runner.run(args="--select TLP102 --exclude 'a folder; touch hacked'")
+    ran = runner.run(args="--strict --select TLP102 --exclude 'a folder; touch hacked'")
     assert "TLP102" in ran.log and ran.outputs["exit-code"] == "1"
     ran = runner.run(args="--select TLP101 $(touch hacked) ; touch hacked")
     assert ran.code == 2 and not (runner.workspace / "hacked").exists()

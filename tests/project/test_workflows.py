@@ -299,6 +299,7 @@ def project(tmp_path: Path) -> Path:
     git("init", "--quiet", folder=folder)
     (folder / "load.py").write_text(BAD, encoding="utf-8")
     (folder / "text.md").write_text("no code\n", encoding="utf-8")
+    (folder / "telepathy-lint.toml").write_text("strict = true\n", encoding="utf-8")
     return folder
 
 
