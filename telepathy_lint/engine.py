@@ -127,7 +127,7 @@ class Linted:
     ) -> list[Violation]:
         """Return the sorted violations, each with its fix.
 
-        `edits` names the safeties of the fixes whose edits are wanted, which costs the import of LibCST; without it a Fix
+        `edits` names the safeties of the fixes whose edits are wanted; without it a Fix
         only says that there is one and how safe it is. Without `offers` no fix is looked for, for front-ends that show none; with `reasons`
         these still learn why a finding is not fixed.
         """

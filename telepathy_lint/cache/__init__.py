@@ -1,8 +1,8 @@
 """Caches results between runs, for files whose dependencies have not changed.
 
 A cached result depends on the file's content, its settings and rules, the options of the run, the versions of the
-software, and the imports that were followed: where they led (or that they led nowhere), and the content of the files
-there. Errors in the cache are never fatal; the run continues without it.
+software, the imports that were followed: where they led (or that they led nowhere), and the content of the files
+there, and the answers of the project around it to what the findings asked. Errors in the cache are never fatal; the run continues without it.
 """
 
 from __future__ import annotations

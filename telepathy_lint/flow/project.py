@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.evaluate import Evaluator, Value
-from telepathy_lint.flow.surroundings import Surroundings
+from telepathy_lint.flow.surroundings import MAX_BYTES, Surroundings
 from telepathy_lint.flow.tree import Importer, Scope, Tree
 from telepathy_lint.hints import Protocol
 from telepathy_lint.source.prefilter import CodeWords
@@ -29,7 +29,6 @@ _PARAMETERS_END = re.compile(r"\)\s{0,80}(?:->[^\n]{0,300}?)?:")
 _DEFINITION = re.compile(rb"([ \t]*)(?:async +)?(def|class) +")
 #: Characters that may follow the name in a definition.
 _BEHIND_NAME = b"(:[ \t\\\r\n"
-_MAX_BYTES = 1_000_000
 #: Bytes of source whose trees are kept for other files that import them.
 _MAX_KEPT = 1_800_000
 
@@ -161,7 +160,7 @@ class Modules(Surroundings):
         if path not in self._trees:
             self._trees[path] = None  # ends circular imports
             try:
-                if (data := self._bytes(path)) and len(data) < _MAX_BYTES:
+                if (data := self._bytes(path)) and len(data) < MAX_BYTES:
                     tree = Tree(Source(path, data), self.importer(path))
                     self._evaluators[tree] = Evaluator(tree)
                     self._trees[path] = tree

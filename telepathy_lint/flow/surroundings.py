@@ -23,7 +23,8 @@ from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import Any, TypeVar
 from telepathy_lint.source.text import SourceError
 
-_MAX_BYTES = 1_000_000
+#: How much of a file is read.
+MAX_BYTES = 1_000_000
 _Told = TypeVar("_Told")
 
 
@@ -154,7 +155,7 @@ class Surroundings:
     def _bytes(self, path: str) -> bytes:
         if path not in self._data:
             try:
-                self._data[path] = self._read(path)[:_MAX_BYTES]
+                self._data[path] = self._read(path)[:MAX_BYTES]
             except OSError:
                 self._data[path] = b""
         return self._data[path]

@@ -156,7 +156,7 @@ def _placed(result: FileResult, plan: FilePlan, data: bytes) -> FileResult:
 
 
 def _wanted(task: Task) -> Container[Safety]:
-    """The safety levels of fixes whose edits will be shown, which imports LibCST if there are any."""
+    """The safety levels of fixes whose edits will be shown."""
     if task.edits == "shown" and not task.show_unsafe:
         return ("safe",)
     return engine.EVERY_FIX if task.edits != "none" else ()

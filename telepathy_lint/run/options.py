@@ -18,7 +18,7 @@ class Task(NamedTuple):
     #: Whether to respect suppression comments.
     noqa: bool = True
     unused_noqa: bool = False
-    #: The fixes whose edits to compute, which imports LibCST. "shown" means the safe ones (with `show_unsafe`, all).
+    #: The fixes whose edits to compute. "shown" means the safe ones (with `show_unsafe`, all).
     edits: Edits = "none"
     show_unsafe: bool = False
     lines: bool = False

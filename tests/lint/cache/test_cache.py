@@ -559,7 +559,7 @@ def test_a_torn_file_is_ignored(lint: Any) -> None:
     assert lint() == without
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**9))
 def test_a_forged_file_breaks_nothing(lint: Any, seed: int) -> None:
     """A forged cache may hide findings, but the run must not fail or execute anything."""

@@ -98,7 +98,7 @@ SPECS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SPECS, JOBS)
 def test_more_tokens_never_take_less(spec: ModelSpec, work: Workload) -> None:
     peak = estimate(spec, work).peak_allocated
@@ -106,7 +106,7 @@ def test_more_tokens_never_take_less(spec: ModelSpec, work: Workload) -> None:
     assert estimate(spec, work.but(seq_len=work.seq_len + 1)).peak_allocated >= peak
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SPECS, JOBS)
 def test_the_parts_of_every_instant_add_up(spec: ModelSpec, work: Workload) -> None:
     for instant in estimate(spec, work).instants:
@@ -115,7 +115,7 @@ def test_the_parts_of_every_instant_add_up(spec: ModelSpec, work: Workload) -> N
         assert min(parts.values()) >= 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SPECS, JOBS, st.sampled_from(["zero1", "zero2", "zero3", "fsdp"]), st.integers(2, 64))
 def test_shards_divide_the_whole(spec: ModelSpec, work: Workload, kind: str, ranks: int) -> None:
     whole, part = states(spec, work), states(spec, work.but(shard=kind, ranks=ranks))
@@ -127,7 +127,7 @@ def test_shards_divide_the_whole(spec: ModelSpec, work: Workload, kind: str, ran
         assert mine == (-(-size // ranks) if name in sharded else size)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SPECS, JOBS.filter(lambda work: work.trains))
 def test_what_saves_memory_never_costs_any(spec: ModelSpec, work: Workload) -> None:
     peak = estimate(spec, work).peak_allocated
