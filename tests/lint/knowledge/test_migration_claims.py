@@ -7,6 +7,7 @@ The rows of trl are compared with its wheels by benchmarks/migration_facts.py: t
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.metadata
 import importlib.util
@@ -281,6 +282,39 @@ def test_the_variable_of_the_cache(tmp_path: Path) -> None:
             check=True,
         )
         assert (done.stdout.strip() == str(tmp_path)) is looked_at, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SFTTrainer", "DPOTrainer", "GRPOTrainer"])
+def test_a_trainer_of_trl_takes_no_adapters_for_a_model_that_has_some(
+    name: str, model: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    trl, peft = pytest.importorskip("trl"), pytest.importorskip("peft")
+    from datasets import Dataset
+
+    version = tuple(int(part) for part in trl.__version__.split(".")[:2])
+    config = getattr(trl, name.replace("Trainer", "Config"))
+    adapted = peft.get_peft_model(copy.deepcopy(model), peft.LoraConfig(task_type="CAUSAL_LM"))
+    rows = [
+        {"text": "a b"} if name == "SFTTrainer" else {"prompt": "a", "chosen": " b", "rejected": " c"}
+    ] * 8
+
+    def make(model: Any, **more: Any) -> Any:
+        if name == "GRPOTrainer":
+            more["reward_funcs"] = lambda completions, **_: [0.0] * len(completions)
+        args = config(str(tmp_path), report_to="none", use_cpu=True, bf16=False)
+        data = Dataset.from_list(rows)
+        return getattr(trl, name)(
+            model=model, args=args, processing_class=tokenizer, train_dataset=data, **more
+        )
+
+    make(adapted)
+    make(copy.deepcopy(model), peft_config=peft.LoraConfig(task_type="CAUSAL_LM"))
+    if version >= migration.ADAPTED_TWICE:
+        with pytest.raises(ValueError, match="`PeftModel` instance together with a `peft_config`"):
+            make(adapted, peft_config=peft.LoraConfig(task_type="CAUSAL_LM"))
+    else:
+        make(adapted, peft_config=peft.LoraConfig(task_type="CAUSAL_LM"))
 
 
 def test_what_the_config_of_trl_has_by_another_default() -> None:
