@@ -67,7 +67,7 @@ def _takes_old_arguments(site: Site) -> bool:
 
 
 def _speaks_of_unsloth(text: str) -> bool:
-    return occurs(r"(?i)unsloth(?!/)", text)  # not of a model: "unsloth/Qwen3-4B"
+    return occurs(r"(?i)unsloth(?![/-])", text)  # not of its models: "unsloth/Qwen3-4B", "unsloth-llama-3"
 
 
 def read(site: Site) -> Iterator[tuple[ast.Attribute, Removed]]:
