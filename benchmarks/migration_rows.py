@@ -380,8 +380,17 @@ def main() -> int:
         "--beside", action="append", default=[], help="folders, with : between those that belong together"
     )
     parser.add_argument("--only", choices=VERSIONS)
+    parser.add_argument("--known", type=Path, help="a file for the answers: what it has is not asked again")
+    parser.add_argument(
+        "--releases", default="", help="ask only these, with , between; --known has the others"
+    )
     parser.add_argument("--match", default="", help="only rows with this regular expression in them")
     options = parser.parse_args()
+    known: dict[tuple[str, str], dict[tuple[str, ...], Answer]] = {}
+    if options.known is not None and options.known.exists():
+        for line in options.known.read_text(encoding="utf-8").splitlines():
+            package, full, items = json.loads(line)
+            known[package, full] = {tuple(question): answer for question, answer in items}
     failed = 0
     for package in [options.only] if options.only else VERSIONS:
         asked = [row for row in rows(package) if re.search(options.match, row.name)]
@@ -394,11 +403,18 @@ def main() -> int:
             if not folder.exists():
                 with zipfile.ZipFile(next(options.wheels.glob(f"{package}-{release.full}-*.whl"))) as wheel:
                     wheel.extractall(folder)
-            given = answers(release, folder, questions, beside)
+            known_here = known.get((package, release.full), {})
+            rest = [each for each in questions if each not in known_here]
+            if rest and (not options.releases or release.full in options.releases.split(",")):
+                known_here |= dict(zip(rest, answers(release, folder, rest, beside), strict=True))
+                if options.known is not None:
+                    with options.known.open("a", encoding="utf-8") as out:
+                        print(json.dumps([package, release.full, list(known_here.items())]), file=out)
+            given = [known_here.get(question, "not asked yet") for question in questions]
             for question, answer in zip(questions, given, strict=True):
-                known = from_source(release, question) if isinstance(answer, str) else None
-                read += known is not None
-                said[question][release.full] = answer if known is None else known
+                source = from_source(release, question) if isinstance(answer, str) else None
+                read += source is not None
+                said[question][release.full] = answer if source is None else source
             reasons = sum(isinstance(answer, str) for answer in given)
             print(
                 f"{package} {release.full}: {reasons} of {len(given)} not asked", file=sys.stderr, flush=True

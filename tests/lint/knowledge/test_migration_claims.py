@@ -147,6 +147,23 @@ def test_a_chat_template_gives_ids_only_where_asked(tokenizer: Any) -> None:
     assert (asked == (plain["input_ids"] if FIVE else plain)).all()
 
 
+@pytest.mark.parametrize(
+    "name", ["PreTrainedTokenizerFast", "Qwen2Tokenizer", "GPT2Tokenizer", "LlamaTokenizerFast"]
+)
+def test_which_tokenizers_end_each_text(name: str, llama: str, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    from transformers import AutoTokenizer
+
+    shutil.copytree(llama, tmp_path / "own")
+    config = tmp_path / "own" / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"tokenizer_class": name}))
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "own", add_eos_token=True)
+    ends = loaded("a")["input_ids"][-1] == loaded.eos_token_id
+    assert ends is (FIVE or name == "LlamaTokenizerFast")
+
+
 def test_padding_by_the_old_name(tokenizer: Any) -> None:
     assert len(tokenizer("a", padding="max_length", max_length=9)["input_ids"]) == 9
     if FIVE:
