@@ -6,7 +6,7 @@ benchmarks/migration_facts.py reads the releases; this imports them. Each is unp
 of its own, where calls with the old and the new arguments are made, names are looked up, removed modules are imported, and
 trainers get what they refuse. `--beside` names folders with what older releases need (`pip install --target`:
 huggingface_hub, tokenizers, and for trl also a transformers); the first with which a question can be asked is used. Where
-none is, a signature is read from the release's source.
+none is, or --releases leaves a release out, signatures and names are read from the release's source.
 
 The old form has to be there until the release that removed it, without a gap, and in none since; the new form in each release
 from its first on. A release may be older than the class. Says how many rows hold, in how many pairs of a row and a release;
@@ -16,6 +16,7 @@ which do not; and which could not be asked and why. Exits with 1 if one does not
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -361,13 +362,37 @@ def answers(
     return [found[question] for question in questions]
 
 
-def from_source(release: Release, question: tuple[str, ...]) -> bool | None:
-    """What the source of a release says of an argument; None where it says nothing."""
+def from_source(release: Release, question: tuple[str, ...], settings: set[str]) -> Answer:
+    """What the source of a release says; a text where it says nothing. `settings` is what TrainingArguments take."""
     kind, owner, *rest = question
-    if kind == "takes" and owner in release.classes:
-        names = release.parameters(owner) if owner.endswith("Trainer") else list(release.fields(owner))
-        return rest[0] in names if names is not None else None
-    return None
+    if kind == "takes":
+        if owner not in release.classes:
+            return None
+        if any(
+            isinstance(base, ast.Name) and base.id == f"_{owner}" for base in release.classes[owner].bases
+        ):
+            owner = f"_{owner}"  # it warns, and hands on all that it gets
+        fields = (
+            release.parameters(owner) if owner.endswith("Trainer") else [*release.fields(owner), *settings]
+        )
+        return fields is not None and rest[0] in fields
+    if kind == "parameter":
+        return rest[0] in (release.parameters("Trainer", owner) or ())
+    if kind == "has":
+        module, _, name = owner.rpartition(".")
+        if owner in release.modules:
+            return True
+        if module == release.package:
+            if release.package == "transformers":
+                return name in release.public
+            named = re.search(rf"\b{name}\b", release.text(module)) is not None
+            return named or name in release.public_classes
+        return module in release.modules and name in release.defines(module)
+    if kind == "refuses":
+        texts = [release.text(module) for module in release.modules]
+        own = [text for text in texts if re.search(rf"(?m)^class _?{owner}\b", text)]
+        return any(re.search(r"`?PeftModel`? instance together with a `peft_config`", text) for text in own)
+    return "cannot be read"
 
 
 def main() -> int:
@@ -382,7 +407,7 @@ def main() -> int:
     parser.add_argument("--only", choices=VERSIONS)
     parser.add_argument("--known", type=Path, help="a file for the answers: what it has is not asked again")
     parser.add_argument(
-        "--releases", default="", help="ask only these, with , between; --known has the others"
+        "--releases", default="", help="import only these, with , between; the source of the others is read"
     )
     parser.add_argument("--match", default="", help="only rows with this regular expression in them")
     options = parser.parse_args()
@@ -398,6 +423,8 @@ def main() -> int:
         said: dict[tuple[str, ...], dict[str, Answer]] = defaultdict(dict)
         read = 0
         beside = ["", *options.beside]
+        (newest,) = releases("transformers", VERSIONS["transformers"][-1:], options.wheels)
+        settings = set(newest.fields("TrainingArguments")) if package == "trl" else set()
         for release in releases(package, VERSIONS[package], options.wheels) if questions else ():
             folder = options.folders / f"{package}-{release.full}"
             if not folder.exists():
@@ -412,9 +439,9 @@ def main() -> int:
                         print(json.dumps([package, release.full, list(known_here.items())]), file=out)
             given = [known_here.get(question, "not asked yet") for question in questions]
             for question, answer in zip(questions, given, strict=True):
-                source = from_source(release, question) if isinstance(answer, str) else None
-                read += source is not None
-                said[question][release.full] = answer if source is None else source
+                source = from_source(release, question, settings) if isinstance(answer, str) else answer
+                read += isinstance(answer, str) and not isinstance(source, str)
+                said[question][release.full] = answer if isinstance(source, str) else source
             reasons = sum(isinstance(answer, str) for answer in given)
             print(
                 f"{package} {release.full}: {reasons} of {len(given)} not asked", file=sys.stderr, flush=True
