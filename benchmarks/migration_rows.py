@@ -8,8 +8,8 @@ trainers get what they refuse. `--beside` names folders with what older releases
 huggingface_hub, tokenizers, and for trl also a transformers); the first with which a question can be asked is used. Where
 none is, or --releases leaves a release out, signatures and names are read from the release's source.
 
-The old form has to be there until the release that removed it, without a gap, and in none since; the new form in each release
-from its first on. A release may be older than the class. Says how many rows hold, in how many pairs of a row and a release;
+The old form has to be there in the last release before the one that removed it, and in none since; the new form in each release
+from its first on. A release may be older than the class or the argument. Says how many rows hold, in how many pairs of a row and a release;
 which do not; and which could not be asked and why. Exits with 1 if one does not hold.
 """
 
@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from migration_facts import RELEASES, ROOT, Release, Version, number, releases
 
-from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS
+from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS, TASKS_REMOVED_LATER
 from telepathy_lint.knowledge.migration import (
     ADAPTED_TWICE,
     CHECKPOINT_METRICS,
@@ -55,7 +55,7 @@ class Row(NamedTuple):
     name: str
     #: The kind of question, and what it is about.
     question: tuple[str, ...]
-    #: The release since which the answer is no; before, it is yes as soon as it was yes once.
+    #: The release since which the answer is no.
     gone: Version | None = None
     #: The release since which the answer is yes.
     since: Version | None = None
@@ -106,7 +106,8 @@ def _of_transformers() -> Iterator[Row]:
     for name in (*TOKENIZER_METHODS, *TOKENIZER_ATTRIBUTES):
         yield Row(f"tokenizer.{name}", ("tokenizer", name), gone=(5, 0))
     for task in sorted(REMOVED_TASKS):
-        yield Row(f"pipeline({task!r})", ("task", task), gone=(5, 0))
+        gone = (5, 3) if task in TASKS_REMOVED_LATER else (5, 0)
+        yield Row(f"pipeline({task!r})", ("task", task), gone=gone)
 
 
 #: What a module no longer has "by the release that removed it or one after it": the release before may lack it.
@@ -141,7 +142,7 @@ def judged(row: Row, answers: Mapping[str, Answer]) -> Judged:
         if answer is None:
             right: bool | None = None
         elif row.gone is not None:
-            right = not answer if later else answer or not (had or (row.exact and release == before[-1]))
+            right = not answer if later else answer or not (row.exact and release == before[-1])
             had = had or answer
         elif later:
             right = answer

@@ -28,6 +28,7 @@ def answers(*given: Any) -> dict[str, Any]:
         ((None, True, False, None), 2, []),
         ((True, False, False, False), 3, ["old: 1.1.0 lacks it"]),
         ((False, False, False, False), 3, ["old: 1.1.0 lacks it", "old: no release had it"]),
+        ((True, False, True, False), 2, ["old: 1.1.0 lacks it", "old: 1.2.0 has it"]),
         ((True, True, False, True), 3, ["old: 1.3.0 has it"]),
     ],
 )

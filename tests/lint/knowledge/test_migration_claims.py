@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from telepathy_lint.knowledge import migration
-from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS
+from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS, TASKS_REMOVED_LATER
 from telepathy_lint.knowledge.migration_moves import FROM_MODULES, RENAMED
 from telepathy_lint.knowledge.migration_names import MODULES, NAMES
 from telepathy_lint.knowledge.migration_table import METHODS
@@ -203,7 +203,8 @@ def test_modules() -> None:
     gone = [name for version, names in MODULES.items() if version <= VERSION for name in names.split()]
     script = (
         "import importlib, sys\nfor name in sys.argv[1:]:\n    try:\n        importlib.import_module(f'transformers.{name}')\n"
-        "    except ModuleNotFoundError:\n        continue\n    print(name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        if f'transformers.{name}.'.startswith(f'{error.name}.'):\n            continue\n    print(name)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, *gone], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
@@ -230,6 +231,8 @@ def test_what_moved_is_there() -> None:
 def test_tasks(task: str) -> None:
     from transformers import pipeline
 
+    if task in TASKS_REMOVED_LATER and VERSION < (5, 3):
+        pytest.skip("the task is still there")
     with pytest.raises(KeyError):
         pipeline(task)
 
