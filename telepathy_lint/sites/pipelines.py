@@ -28,6 +28,8 @@ _CONFIGURED = (
     r"(?i)(?:[\w.]*[._])?(?:config|cfg|conf|configs|settings|opts|options|params|hparams|flags|args)\d?"
     r"(?:\.|\[[\"'])(?:\w+_)?model(?:[\"']\])?"
 )
+#: Typical names of functions and classes that make a model, but not of those that make its name or its configuration.
+_MODEL_MAKER = re.compile(r"(?i)(?!.*(?:name|conf|cfg|arg|setting|param|option)).*model")
 #: Arguments that a pipeline only uses to load a model.
 _LOAD_ONLY = ("device_map", "dtype", "torch_dtype", "model_kwargs", "trust_remote_code", "revision")
 
@@ -97,9 +99,7 @@ class Pipelines:
         if isinstance(node, ast.expr):
             for maker in self.file.objects.makers(node, context):
                 name = dotted(getattr(maker, "func", maker)) or ""
-                if name.endswith("from_pretrained") or (
-                    "model" in name.lower() and "name" not in name.lower()
-                ):
+                if name.endswith("from_pretrained") or _MODEL_MAKER.match(name):
                     return False
         text = ast.unparse(node) if isinstance(node, ast.expr) else ""
         loads = any(name in arguments for name in _LOAD_ONLY) and not _is_an_object(
