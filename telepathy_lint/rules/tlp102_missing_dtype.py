@@ -38,7 +38,7 @@ class MissingDtype(Rule):
     checkpoint's dtype and is left out. So are loads whose other arm of a condition states a dtype (the one for the GPU, or a first
     attempt), loads under a comment about full precision, loads whose result is dropped or that read back what the file has saved, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
-    usually have no others. It always leaves out models that get a quantization config, models whose own weights are trained, models that are
+    usually have no others. In both cases, unless strict, it leaves out models that get a quantization config, models whose own weights are trained, models that are
     cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, and tests.
 
     Bad:
