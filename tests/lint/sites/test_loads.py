@@ -677,3 +677,20 @@ def test_a_pipeline_whose_model_is_named_by_a_configuration(maker: str, loads: b
     code = f"class E:\n    def __init__(self, values):\n        self.config = {maker}\n"
     code += "        self.model_name = self.config.model_name\n        pipeline('fill-mask', model=self.model_name)\n"
     assert bool(sites(code, "pipeline")) == loads
+
+
+@pytest.mark.parametrize(
+    ("body", "loads"),
+    [
+        ("t = AutoTokenizer.from_pretrained(base)\n    pipeline('fill-mask', base)", True),
+        ("if 'gpt' in base:\n        return\n    pipeline('fill-mask', base)", True),
+        ("if base == 'gpt2':\n        pipeline('fill-mask', model=base)", True),
+        ("print(base.split('/')[-1])\n    pipeline('fill-mask', base)", True),
+        ("if 'gpt' in base.config.model_type:\n        return\n    pipeline('fill-mask', base)", False),
+        ("if base in models:\n        return\n    pipeline('fill-mask', base)", False),
+        ("base.to('cuda')\n    pipeline('fill-mask', base)", False),
+        ("base = build(base)\n    print(base.lower())\n    pipeline('fill-mask', base)", False),
+    ],
+)
+def test_a_parameter_that_a_function_uses_as_text_is_an_id(body: str, loads: bool) -> None:
+    assert bool(sites(f"def f(base, models):\n    {body}\n", "pipeline")) == loads
