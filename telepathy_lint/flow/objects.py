@@ -15,6 +15,7 @@ from telepathy_lint.flow.bindings import Binding, dotted, targets_of
 from telepathy_lint.flow.calls import CallGraph, is_property
 from telepathy_lint.flow.makers import (
     GRADIENT,
+    IS_ADAPTED,
     IS_ITSELF,
     MIGHT_BE,
     PARAMETERS,
@@ -328,6 +329,7 @@ def _is_container(value: ast.expr | None) -> bool:
 
 __all__ = [
     "GRADIENT",
+    "IS_ADAPTED",
     "IS_ITSELF",
     "MIGHT_BE",
     "PARAMETERS",

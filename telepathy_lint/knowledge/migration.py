@@ -201,6 +201,9 @@ def named(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
+#: The release of trl whose trainers refuse `peft_config` together with a model that has an adapter: a ValueError.
+ADAPTED_TWICE = (0, 27)
+
 #: Values of arguments of training configs that raise a ValueError: the release, and the value that is nearest.
 OLD_VALUES = {
     ("optim", "adamw_hf"): ((4, 50), "adamw_torch"),
