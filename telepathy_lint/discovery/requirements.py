@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in
+from telepathy_lint.settings.installs import asked_in, listed_in
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -22,10 +22,13 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
+#: Requirement files of conda and pip, by their names.
+_CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
+_PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
 #: Files that say how to install the project.
 _INSTRUCTIONS = r"(?i)(?:readme|install|dockerfile|containerfile|setup|getting.?started).*(?<!\.py)|.*(?:install|setup|env)\w*\.sh"
 #: A clause that ends with one of the releases of transformers 5.
-_END = r"(?P<operator><=?|===?|(?<![<>=!~])=)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
+_END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
@@ -164,7 +167,9 @@ def _told(folder: str, names: list[str]) -> Target | None:
         if re.fullmatch(_INSTRUCTIONS, name) is None:
             continue
         path = os.path.join(folder, name)
-        found += [Target(each.version, path, each.admits_5) for each in asked_in(_text(path).encode())]
+        text = _text(path)
+        asked = asked_in(text.encode()) or (listed_in(text) if name.lower().startswith("readme") else [])
+        found += [Target(each.version, path, each.admits_5) for each in asked]
     return _lowest([each for each in found if each.numbers >= _FIRST])
 
 
@@ -187,8 +192,8 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
     fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock")
     for name in names:
         path = os.path.join(folder, name)
-        conda = name.startswith("environment") and name.endswith((".yml", ".yaml"))
-        pip = "requirements" in name and name.endswith((".txt", ".in"))
+        conda = re.fullmatch(_CONDA, name) is not None
+        pip = re.fullmatch(_PIP, name) is not None
         if name in fixed or conda or pip:
             yield path
         elif name == "requirements" and os.path.isdir(path):
@@ -225,7 +230,10 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
 
 
 def _end(requirement: str) -> str | None:
-    """The first release of transformers 5 that a requirement leaves out: 5.3 for `<5.3`, `<=5.2` and `==5.2.1`."""
+    """The first release of transformers 5 that a requirement leaves out: 5.3 for `<5.3` and `<=5.2`.
+
+    An exact version is where the project is today, and not a decision against the next release.
+    """
     found = re.search(_END, requirement)
     if found is None:
         return None

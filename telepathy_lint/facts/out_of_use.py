@@ -29,6 +29,8 @@ _FRAMEWORKS = (
 )
 #: Folders for the code of others, and files with which a project begins.
 _OF_OTHERS = r"(?i)(?:third[-_ ]?part(?:y|ies)|3rd[-_ ]?party|vendor(?:s|ed)?|externals?|extern|submodules?)(?:[-_](?:libs?|code|repos?|src))?"
+#: The address of a repository, in the files of a distribution.
+_REPOSITORY = rb"github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?(?=[\"'\s/#,)]|\Z)"
 _BEGINNINGS = ("README.md", "readme.md", "Readme.md", "README.rst", "pyproject.toml", "setup.py")
 #: Files of a package, or of the distribution around it.
 _OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
@@ -71,6 +73,7 @@ def is_kept(path: str, project: Project) -> bool:
     return (
         _is_of_a_copy(folders, project)
         or _is_of_others(folders, project)
+        or any(_is_from_elsewhere(folders[:at], project) for at in range(1, len(folders) + 1))
         or any(re.fullmatch(_KEPT, each) for each in folders)
         or re.fullmatch(_KEPT_FILES, os.path.splitext(name)[0]) is not None
     )
@@ -94,6 +97,31 @@ def _is_of_others(folders: list[str], project: Project) -> bool:
         and any(project.holds(os.path.join(project.root, *folders[: at + 2], each)) for each in _BEGINNINGS)
         for at, name in enumerate(folders[:-1])
     )
+
+
+def _is_from_elsewhere(folders: list[str], project: Project) -> bool:
+    """Whether a folder holds a distribution whose files name other repositories than the project's own."""
+    folder = os.path.join(project.root, *folders)
+    named = _repositories(folder, _OF_A_PACKAGE[1:], project)
+    if not named:
+        return False
+    own = os.path.basename(project.root).lower()
+    if any(name in own for _, name in named):
+        return False
+    around = _repositories(project.root, (".git/config", *_BEGINNINGS), project)
+    # Without a word about its own repository, the project may be the one that is named.
+    return bool(around) and not any(owner in {each for each, _ in around} for owner, _ in named)
+
+
+def _repositories(folder: str, names: tuple[str, ...], project: Project) -> set[tuple[str, str]]:
+    """The owners and names of the repositories that files of a folder name."""
+    texts = [
+        project.content(path)
+        for name in names
+        if project.holds(path := os.path.join(folder, name)) or name.startswith(".git")
+    ]
+    found = {pair for text in texts for pair in re.findall(_REPOSITORY, text)}
+    return {(owner.decode().lower(), name.decode().lower()) for owner, name in found}
 
 
 def _declares(project: Project, name: str) -> bool:

@@ -10,6 +10,13 @@ from telepathy_lint.settings import Settings
 #: What stands before the second word of a command, apart or as a list of its parts: `pip install`, `"pip", "install"`.
 _PIP = rb"\bpip[\d.]*[\\\"', \t]+\Z"
 _INSTALL = b"install"
+#: Code that only tells of a command, where it refuses to run.
+_TOLD = rb"\braise\b|Error\(|require_version|warn"
+#: A line of instructions that lists a release: `- transformers==4.28.0`, `transformers 4.28.0`.
+_LISTED = (
+    r"(?im)^[ \t>*|-]*`?(?:Hugging ?Face )?(transformers(?:\[[\w, -]*\])?)`?[ \t:(=v|]{1,4}(?=\d{1,9}\.\d)"
+)
+_LISTED_CLAUSES = r"(?im)^[ \t>*|-]*`?(?=transformers(?:\[[\w, -]*\])?[ \t]*[=<>~!])"
 _REQUIREMENT = re.compile(
     r"(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
     r"|/transformers(?:\.git)?@v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)",
@@ -41,11 +48,27 @@ def asked_in(data: bytes) -> list[Asked]:
     at = data.find(_INSTALL) if b"transformers" in data else -1
     while at >= 0:
         end = at + len(_INSTALL)
-        if re.search(_PIP, data[max(at - 20, 0) : at]) is not None:
+        if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and not _is_told(data, at):
             rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
             found += filter(None, map(_asked, _REQUIREMENT.finditer(rest)))
         at = data.find(_INSTALL, end)
     return found
+
+
+def listed_in(text: str) -> list[Asked]:
+    """The releases that lines of a document list as what the project needs, or was run with."""
+    clauses = (_REQUIREMENT.match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text))
+    asked = [one for found in clauses if found is not None and (one := _asked(found)) is not None]
+    for each in re.finditer(_LISTED, text):
+        version = re.match(r"\d{1,9}(?:\.\d{1,9})+", text[each.end() : each.end() + 40])
+        if version is not None:
+            asked.append(Asked(version[0], version[0].startswith("5."), True))
+    return asked
+
+
+def _is_told(data: bytes, at: int) -> bool:
+    start = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
+    return re.search(_TOLD, data[max(start, at - 400) : at]) is not None
 
 
 def _one_line(rest: str) -> str:

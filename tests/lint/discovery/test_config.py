@@ -306,7 +306,7 @@ def test_the_lower_bound_of_a_requirement(requirement: str, version: str | None)
     [
         ("transformers>=4.56,<5.3", False),
         ("transformers>=4.56,<=5.2", False),
-        ("transformers==5.2.1", False),
+        ("transformers==5.2.1", True),
         ("transformers>=4.56,<5.4", True),
         ("transformers>=4.56,<=5.3", True),
         ("transformers==5.3.0", True),

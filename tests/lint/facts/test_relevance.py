@@ -976,6 +976,19 @@ CASES = {
         {"external/x/src/main.py": OLD_CALL, "external/x/README.md": "", "README.md": ""},
         {"external/x/src/main.py": OLD_CALL, "internal/x/README.md": "", "README.md": ""},
     ),
+    "a distribution from another repository": Case(
+        "TLP107",
+        {
+            "tools/x/main.py": OLD_CALL,
+            "tools/x/setup.py": "setup(name='x', url='https://github.com/them/x')\n",
+            "README.md": "git clone https://github.com/us/ours.git\n",
+        },
+        {
+            "tools/x/main.py": OLD_CALL,
+            "tools/x/setup.py": "setup(name='x', url='https://github.com/us/x')\n",
+            "README.md": "git clone https://github.com/us/ours.git\n",
+        },
+    ),
     "a load that asks for hidden states": Case(
         "TLP102",
         {**file(f"{HEAD}m = {LARGE[:-1]}, output_hidden_states=True)\n"), "README.md": ""},
