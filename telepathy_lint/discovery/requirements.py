@@ -76,6 +76,7 @@ class Targets:
 
     def __init__(self) -> None:
         self._found: dict[str, Declared] = {}
+        self._inside: dict[str, bool] = {}
 
     def settings(self, config: Config, folder: str) -> Settings:
         """A configuration's settings, combined with the project's requirements for the folder."""
@@ -105,7 +106,17 @@ class Targets:
             return found
         above = self._of(parent)
         flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
-        return Declared(found.target or above.target, flash, found.told or above.told)
+        told = found.told or (above.told if self._is_in_a_repository(parent) else None)
+        return Declared(found.target or above.target, flash, told)
+
+    def _is_in_a_repository(self, folder: str) -> bool:
+        """Whether a folder belongs to a repository; instructions above a folder outside of one are about other things."""
+        if folder not in self._inside:
+            parent = os.path.dirname(folder)
+            self._inside[folder] = os.path.lexists(os.path.join(folder, ".git")) or (
+                parent != folder and self._is_in_a_repository(parent)
+            )
+        return self._inside[folder]
 
 
 def requirement_files(folder: str) -> list[str]:

@@ -91,6 +91,15 @@ def test_instructions_count_where_no_requirement_file_says_it(
     assert found.target_transformers == target
 
 
+def test_instructions_above_a_folder_count_in_a_repository_only(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "README.md").write_text("pip install transformers==4.28.0")
+    assert Targets().settings(Config(), str(tmp_path)).target_transformers == ">=4.28.0,<5"
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers is None
+    (tmp_path / ".git").mkdir()
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == ">=4.28.0,<5"
+
+
 def test_a_requirement_file_above_comes_before_instructions(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "part").mkdir()
