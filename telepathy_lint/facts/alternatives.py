@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
 
@@ -75,6 +76,12 @@ def is_meant_to_be_float32(site: Site) -> bool:
     line = site.source.line_of(site.start) - 1
     start = site.source.line_starts[max(line - _LINES_ABOVE, 0)]
     return re.search(_SAYS_FLOAT32, text[start : site.end]) is not None
+
+
+def is_measured(site: Site) -> bool:
+    """Whether the load asks the model for its hidden states or attentions, whose values another precision would change."""
+    asked = [site.argument(each) for each in ("output_hidden_states", "output_attentions")]
+    return any(each is not None and literal(each) is True for each in asked)
 
 
 def is_dropped(site: Site) -> bool:

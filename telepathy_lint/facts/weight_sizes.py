@@ -87,7 +87,7 @@ def _casts(call: ast.Call) -> bool:
     given = [*call.args, *(each.value for each in call.keywords)]
     return call.func.attr in ("float", "half", "bfloat16") or (
         call.func.attr == "to"
-        and any(re.search(r"(?:float\d+|dtype)$", dotted(each) or "") is not None for each in given)
+        and any(re.search(r"(?:float\d+|(?i:dtype))$", dotted(each) or "") is not None for each in given)
     )
 
 

@@ -19,7 +19,8 @@ class DeprecatedLoadArgument(Rule):
 
     Most were removed in transformers 5: a model rejects them with a TypeError, but a tokenizer or config silently ignores
     them (with `use_auth_token` on a tokenizer, the token is not sent). What is reported depends on the lowest version
-    that the project allows (`target-transformers`, else its requirement files): `torch_dtype` is reported from 4.56 on,
+    that the project allows (`target-transformers`, else a release that the file itself installs, as with `!pip install transformers==4.30.2`, else the
+    requirement files, else a `pip install` in the README or another file that says how to install the project): `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 

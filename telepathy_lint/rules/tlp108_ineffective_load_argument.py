@@ -27,7 +27,7 @@ class IneffectiveLoadArgument(Rule):
     was placed by its own load or by `.to(...)`, the dtype that the model was loaded with, an argument of a tokenizer that
     only says where weights lie or that a model of the file gets as well, and `output_attentions=True` alone.
 
-    Unless strict, the rule leaves out a project's tokenizers, which ignore such arguments without harm.
+    Unless strict, the rule leaves out a project's tokenizers, which ignore such arguments without harm, and tokens that are empty.
 
     Bad:
 

@@ -15,6 +15,8 @@ from telepathy_lint.source.text import SourceError
 
 #: Folders of texts that need not be programs: data, what a model wrote, and templates.
 _NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(?:samples|templates?|snippets)|cookiecutter.*|testdata"
+#: Notebooks in which somebody tries things.
+_SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|draft|try)(?:[_ .-]?\d+)?"
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
 #: Definitions with type parameters and aliases, which Python 3.12 has introduced.
 _OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"
@@ -24,13 +26,13 @@ def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules |
     """Whether a syntax error is no mistake in a program.
 
     The syntax may be newer than this Python; the file may be a template, data or an old version; and a notebook's cell may
-    be a scrap that was never run, or one whose saved output is the error.
+    be a scrap that was never run, or one whose saved output is the error, or in a notebook for trying things (`test.ipynb`).
     """
     if "syntax error" not in error.message:
         return False
     line = _line(data, error) if error.cell < 0 else ""
     return (
-        (error.cell >= 0 and _is_a_scrap(data, error.cell))
+        (error.cell >= 0 and (_is_scratch(path) or _is_a_scrap(data, error.cell)))
         or _is_newer(error, line)
         or re.search(_PLACEHOLDER, line) is not None
         or _is_no_program(path, modules)
@@ -56,6 +58,10 @@ def _is_no_program(path: str, modules: Modules | None) -> bool:
         return True
     folders = os.path.relpath(os.path.abspath(path), project.root).split(os.sep)[:-1]
     return any(re.fullmatch(_NO_PROGRAMS, each) for each in folders)
+
+
+def _is_scratch(path: str) -> bool:
+    return re.fullmatch(_SCRATCH, os.path.splitext(os.path.basename(path))[0]) is not None
 
 
 def _is_a_scrap(data: bytes, number: int) -> bool:

@@ -123,7 +123,9 @@ def load(name):
     model = AutoModel.from_pretrained(name, generation_config=chosen)
     return model
 """
-    fixed = engine.fix(Source("s.py", code.encode()), registry.select(["TLP109"]), Settings(), unsafe=True).text
+    fixed = engine.fix(
+        Source("s.py", code.encode()), registry.select(["TLP109"]), Settings(), unsafe=True
+    ).text
     assert "    chosen = BEAMS\n" in fixed and "apply_generation_config(model, chosen)" in fixed
 
 
