@@ -278,6 +278,11 @@ CASES = {
         file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-70B'")),
         file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")),
     ),
+    "attention that another module is told": Case(
+        "TLP104",
+        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'").replace("'eager'", "chosen")),
+        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")),
+    ),
     "FlashAttention, which changes no result": Case(
         "TLP104",
         {**file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
@@ -900,6 +905,11 @@ CASES = {
         "TLP302",
         file(OLD_NAME, other="name = 'meta-llama/Llama-3.1-8B'\n"),
         file(OLD_NAME + f"if name == '{OLD_ID}': pass\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
+    ),
+    "two names in a list of names": Case(
+        "TLP302",
+        file(OLD_NAME + f"NAMES = ['{OLD_ID}']\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
+        file(OLD_NAME + f"size = SIZES['{OLD_ID}']\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
     ),
     "a job that is offline": Case(
         "TLP302",
