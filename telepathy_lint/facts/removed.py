@@ -12,6 +12,7 @@ from telepathy_lint.flow.objects import IS_ADAPTED, SURELY_IS, Policy
 from telepathy_lint.knowledge.migration import Removed, removed_arguments
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 
 def passed(site: Site, settings: Settings) -> Iterator[tuple[Argument, Removed]]:
@@ -68,7 +69,11 @@ def _comes_from_peft(site: Site, node: ast.expr, policy: Policy, pattern: str) -
 
 def _takes_old_arguments(site: Site) -> bool:
     """Whether the file speaks of unsloth, which changes the trainers and configs of trl to take old arguments."""
-    return "unsloth" in site.source.text.lower()
+    return site.source.once(_speaks_of_unsloth)
+
+
+def _speaks_of_unsloth(text: str) -> bool:
+    return occurs(r"(?i)unsloth(?![/-])", text)  # not of its models: "unsloth/Qwen3-4B", "unsloth-llama-3"
 
 
 def read(site: Site, settings: Settings) -> Iterator[tuple[ast.Attribute, Removed]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.flow.same_object import Path
+from telepathy_lint.flow.same_object import UNADAPTING, Path
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.hints import Final, NamedTuple
 
@@ -39,9 +39,7 @@ class Policy(NamedTuple):
 MIGHT_BE: Final = Policy()
 SURELY_IS: Final = Policy(exact=True)
 IS_ITSELF: Final = Policy(exact=True, itself=True)
-IS_ADAPTED: Final = Policy(
-    exact=True, itself=True, ends=frozenset({"merge_and_unload", "unload", "get_base_model"})
-)
+IS_ADAPTED: Final = Policy(exact=True, itself=True, ends=UNADAPTING)
 GRADIENT: Final = Policy(computes=True)
 PARAMETERS: Final = Policy(computes=True, ends=PARTS)
 

@@ -216,7 +216,7 @@ ADAPTED_TWICE = (0, 27)
 #: Values of arguments of training configs that raise a ValueError: the release, and the value that is nearest.
 OLD_VALUES = {
     ("optim", "adamw_hf"): ((4, 50), "adamw_torch"),
-    ("optim", "adamw_apex_fused"): ((5, 0), "adamw_torch_fused"),
+    ("optim", "adamw_apex_fused"): ((5, 8), "adamw_torch_fused"),
 }
 
 
