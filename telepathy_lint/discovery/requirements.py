@@ -179,6 +179,8 @@ def _told(folder: str, names: list[str]) -> Target | None:
             continue
         path = os.path.join(folder, name)
         text = _text(path)
+        if "ransformers" not in text:
+            continue
         asked = asked_in(text.encode()) or (listed_in(text) if name.lower().startswith("readme") else [])
         found += [Target(each.version, path, each.admits_5) for each in asked]
     return _lowest([each for each in found if each.numbers >= _FIRST])

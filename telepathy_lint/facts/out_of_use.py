@@ -12,7 +12,7 @@ from telepathy_lint.sites import Site
 
 #: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
 _KEPT = (
-    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy)(?:[ ._-].*)?"
+    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy|te?mp|scratch(?:pad)?)(?:[ ._-].*)?"
     r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|back|old|unused|legacy)"
     r"|outputs?|results?|runs|logs?|records?|wandb|\.ipynb_checkpoints|checkpoints?"
 )

@@ -77,6 +77,12 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     return four == "ignored" or asked == {False}
 
 
+def is_only_renamed(site: Site, old: table.Old) -> bool:
+    """Whether every release still takes the old name, at most with a warning."""
+    outcomes = old.outcome(table.place_of(site.kind, "keyword"))
+    return outcomes is not None and set(outcomes) <= {"works", "warns"}
+
+
 def new_class(site: Site) -> tuple[str, table.Version] | None:
     """The replacement of the loaded class, if there is exactly one."""
     if len(site.classes) != 1 or site.kind != "model" or site.indirect or len(site.loaded) != 1:

@@ -989,6 +989,19 @@ CASES = {
             "README.md": "git clone https://github.com/us/ours.git\n",
         },
     ),
+    "a model whose name is not read": Case(
+        "TLP102",
+        {**file(f"{HEAD}def fetch():\n    m = {LARGE}\n    print('done')\nfetch()\n"), "README.md": ""},
+        {**file(f"{HEAD}def fetch():\n    m = {LARGE}\n    print(m, 'done')\nfetch()\n"), "README.md": ""},
+    ),
+    "a test with a name that every release takes": Case(
+        "TLP107",
+        new(f"import pytest\n{LOADS}def test_it():\n    assert model\n"),
+        new(f"import pytest\n{LOADS}def tests():\n    assert model\n"),
+    ),
+    "a folder for what is not kept": Case(
+        "TLP107", {"tmp/main.py": OLD_CALL, "README.md": ""}, {"stamp/main.py": OLD_CALL, "README.md": ""}
+    ),
     "a load that asks for hidden states": Case(
         "TLP102",
         {**file(f"{HEAD}m = {LARGE[:-1]}, output_hidden_states=True)\n"), "README.md": ""},
