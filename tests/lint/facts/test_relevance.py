@@ -927,6 +927,12 @@ CASES = {
         {**file(FLAGGED), "run.sh": STARTED.format(" --name $NAME")},
         {**file(FLAGGED), "run.sh": STARTED.format(" $EXTRA_ARGS")},
     ),
+    "a class of a package of which the launched script uses another": Case(
+        "TLP101",
+        {"parts/main.py": HELPER, "parts/__init__.py": "from parts.main import load\n", "train.py": "from parts import other\n", "run.sh": "torchrun train.py\n"},
+        {"parts/main.py": HELPER, "parts/__init__.py": "from parts.main import load\n", "train.py": "from parts import load\n", "run.sh": "torchrun train.py\n"},
+        "parts/main.py",
+    ),
     "the GPU that is current": Case(
         "TLP101",
         {**file(PLACED.format("'cuda'")), "run.sh": "torchrun main.py\n"},
