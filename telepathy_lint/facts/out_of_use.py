@@ -19,7 +19,7 @@ _KEPT = (
 #: The same for names of files, without the suffix.
 _KEPT_FILES = (
     r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)[ ._-].*"
-    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back| copy(?: ?\d+)?|-copy\d+)"
+    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back|(?:.*[ ._-])?back-up| copy(?: ?\d+)?|-copy\d+| \(\d+\))"
 )
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
 _FRAMEWORKS = (

@@ -26,7 +26,8 @@ class DeprecatedLoadArgument(Rule):
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
-    rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5,
+    rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5, with `torch_dtype` where the class
+    is no Auto class and
     `use_fast=True`. In a project, it leaves out, in tests, names that every release still takes, `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. A project that cannot get transformers 5 is not told of what only breaks there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.

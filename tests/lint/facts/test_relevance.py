@@ -1023,6 +1023,24 @@ CASES = {
         file(f"{WITH_PIPELINES}TOKEN = ''\npipe = pipeline('text-generation', 'gpt2', use_auth_token=TOKEN)\n"),
         file(f"{WITH_PIPELINES}TOKEN = 'hf_x'\npipe = pipeline('text-generation', 'gpt2', use_auth_token=TOKEN)\n"),
     ),
+    "an old id among aliases": Case(
+        "TLP302",
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_ALIASES = ['{OLD_ID}']\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}']\n"),
+    ),
+    "an end of beam search where there is one beam": Case(
+        "TLP207",
+        file(f"{LOADS}model.generate(ids, num_beams=1, early_stopping=True)\n"),
+        file(f"{LOADS}model.generate(ids, num_beams=1, length_penalty=2.0)\n"),
+    ),
+    "a class that takes the old name of the dtype": Case(
+        "TLP107",
+        new("from transformers import LlamaForCausalLM\nm = LlamaForCausalLM.from_pretrained(name, torch_dtype='auto')\n"),
+        new("from transformers import AutoModelForCausalLM as M\nm = M.from_pretrained(name, torch_dtype='auto')\n"),
+    ),
+    "a copy that a browser has numbered": Case(
+        "TLP107", {"main (1).py": OLD_CALL, "README.md": ""}, {"main (a).py": OLD_CALL, "README.md": ""}
+    ),
     "what is left over beside contrastive search": Case(
         "TLP204",
         file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.1, top_k=3, penalty_alpha=0.6)\n"),
