@@ -85,7 +85,7 @@ class Linted:
             RuleError: a rule crashed.
         """
         self.source = source
-        self.settings = at_its_release(settings, source.data)
+        self.settings = at_its_release(settings, source.data, source.path.endswith(".ipynb"))
         self.rules = rules if settings.strict else on_at(rules, settings.five, self.settings.five)
         self._scan = scan(source, self.settings, project)
         sites = self._scan.of(kind for rule in self.rules for kind in rule.meta.kinds)

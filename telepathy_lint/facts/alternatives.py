@@ -85,5 +85,20 @@ def is_measured(site: Site) -> bool:
 
 
 def is_dropped(site: Site) -> bool:
-    """Whether the loaded object is not kept: the load only fills the cache of the hub."""
-    return isinstance(site.context.scope.tree.parent.get(site.node), ast.Expr)
+    """Whether the loaded object is not kept, or its name not read: the load only fills the cache of the hub."""
+    tree = site.context.scope.tree
+    above = tree.parent.get(site.node)
+    if isinstance(above, ast.Expr):
+        return True
+    if not isinstance(above, ast.Assign) or len(above.targets) != 1 or not site.context.scope.is_function:
+        return False
+    target = above.targets[0]
+    if not isinstance(target, ast.Name) or re.search(r"\b(?:locals|vars|eval|exec)\(", tree.text):
+        return False
+    node: ast.AST | None = above
+    while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        node = tree.parent.get(node)
+    return node is not None and not any(
+        isinstance(each, ast.Name) and each.id == target.id and not isinstance(each.ctx, ast.Store)
+        for each in ast.walk(node)
+    )

@@ -12,14 +12,14 @@ from telepathy_lint.sites import Site
 
 #: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
 _KEPT = (
-    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy)(?:[ ._-].*)?"
+    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy|te?mp|scratch(?:pad)?)(?:[ ._-].*)?"
     r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|back|old|unused|legacy)"
     r"|outputs?|results?|runs|logs?|records?|wandb|\.ipynb_checkpoints|checkpoints?"
 )
 #: The same for names of files, without the suffix.
 _KEPT_FILES = (
     r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)[ ._-].*"
-    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back| copy(?: ?\d+)?|-copy\d+)"
+    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back|(?:.*[ ._-])?back-up| copy(?: ?\d+)?|-copy\d+| \(\d+\))"
 )
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
 _FRAMEWORKS = (

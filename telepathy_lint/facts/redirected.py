@@ -32,6 +32,13 @@ _QUOTES = ("'", '"')
 _DOCUMENTS = (".md", ".rst")
 
 
+def is_an_alias(site: Site) -> bool:
+    """Whether an id stands on a line that speaks of aliases: the file gives the old name on purpose."""
+    text = site.source.text
+    start = site.source.line_starts[site.source.line_of(site.start) - 1]
+    return re.match(r"[^\r\n]*alias", text[start:], re.IGNORECASE) is not None
+
+
 def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:
     """Whether ids (each old and present name) are only used with the hub, which redirects them.
 

@@ -196,6 +196,27 @@ def _is_a_program(site: Site, project: Project, entries: tuple[str, ...]) -> boo
     return any(_PROGRAM.encode() in project.content(each) for each in entries[1:])
 
 
+def _leads_to(site: Site, start: str, importers: tuple[str, ...]) -> bool:
+    """Whether a script that is started, or a module that it imports, names the function or class around the call.
+
+    A package that imports all of its modules does not show what is used of them.
+    """
+    parents, modules = site.context.scope.tree.parent, site.file.modules
+    around, node = None, parents.get(site.node)
+    while node is not None:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            around = node.name
+        node = parents.get(node)
+    if start == importers[0] or around is None or modules is None:
+        return True
+    for each in importers[1:]:
+        if os.path.basename(each) == "__init__.py" or re.search(rf"\b{around}\b", modules.text(each)) is None:
+            continue
+        if each == start or ((beyond := modules.importers(each)) is not None and start in beyond[1]):
+            return True
+    return False
+
+
 def is_in_the_program(site: Site) -> bool:
     """Whether the call only runs if its file is started itself: it stands under `if __name__ == "__main__"`."""
     return any(
@@ -241,9 +262,9 @@ def _launched_by(site: Site) -> Launched | None:
     entries = (path, *importers[1]) if importers is not None else (path,)
     option = _option_around(site)
     for written, launched in starts.launched.items():
-        if any(_may_name(written, entry) for entry in entries) and (
-            option is None or any(_may_set(option, each) for each in launched.arguments)
-        ):
+        if option is not None and not any(_may_set(option, each) for each in launched.arguments):
+            continue
+        if any(_may_name(written, entry) and _leads_to(site, entry, entries) for entry in entries):
             return launched
     return None
 

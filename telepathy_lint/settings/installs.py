@@ -12,6 +12,8 @@ _PIP = rb"\bpip[\d.]*[\\\"', \t]+\Z"
 _INSTALL = b"install"
 #: Code that only tells of a command, where it refuses to run.
 _TOLD = rb"\braise\b|Error\(|require_version|warn"
+#: Code that runs a command, and a comment.
+_RUN = rb"\b(?:system|run|call|check_call|check_output|Popen|pip_main|main|sh)\(|^[ \t]*#|[!%]pip|[!%] *\S*python"
 #: A line of instructions that lists a release: `- transformers==4.28.0`, `transformers 4.28.0`.
 _LISTED = (
     r"(?im)^[ \t>*|-]*`?(?:Hugging ?Face )?(transformers(?:\[[\w, -]*\])?)`?[ \t:(=v|]{1,4}(?=\d{1,9}\.\d)"
@@ -42,13 +44,16 @@ class Asked(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
-def asked_in(data: bytes) -> list[Asked]:
-    """The releases that the commands of a text ask for; a command without a lowest release says nothing."""
+def asked_in(data: bytes, run: bool = False) -> list[Asked]:
+    """The releases that the commands of a text ask for; a command without a lowest release says nothing.
+
+    With `run`, only commands that Python code runs, and those in comments of their own, count.
+    """
     found: list[Asked] = []
     at = data.find(_INSTALL) if b"transformers" in data else -1
     while at >= 0:
         end = at + len(_INSTALL)
-        if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and not _is_told(data, at):
+        if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
             rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
             found += filter(None, map(_asked, _REQUIREMENT.finditer(rest)))
         at = data.find(_INSTALL, end)
@@ -66,9 +71,12 @@ def listed_in(text: str) -> list[Asked]:
     return asked
 
 
-def _is_told(data: bytes, at: int) -> bool:
+def _counts(data: bytes, at: int, run: bool) -> bool:
     start = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
-    return re.search(_TOLD, data[max(start, at - 400) : at]) is not None
+    before = data[max(start, at - 400) : at]
+    if run and re.search(_RUN, before) is None:
+        return False
+    return re.search(_TOLD, before) is None
 
 
 def _one_line(rest: str) -> str:
@@ -100,14 +108,15 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def at_its_release(settings: Settings, data: bytes) -> Settings:
+def at_its_release(settings: Settings, data: bytes, notebook: bool) -> Settings:
     """The settings for a file whose own commands install one release: that one is what the file runs on.
 
-    The configuration's own `target-transformers` comes first. Commands that only ask for a lowest release do not count.
+    The configuration's own `target-transformers` comes first. Commands that only ask for a lowest release do not count,
+    nor do those that a script only writes down in a message.
     """
     if settings.target_is_stated:
         return settings
-    pins = [each for each in asked_in(data) if each.pinned and each.numbers >= (2,)]
+    pins = [each for each in asked_in(data, run=not notebook) if each.pinned and each.numbers >= (2,)]
     if not pins:
         return settings
     lowest = min(pins, key=lambda each: each.numbers)

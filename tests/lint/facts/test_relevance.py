@@ -937,6 +937,12 @@ CASES = {
         {**file(FLAGGED), "run.sh": STARTED.format(" --name $NAME")},
         {**file(FLAGGED), "run.sh": STARTED.format(" $EXTRA_ARGS")},
     ),
+    "a class of a package of which the launched script uses another": Case(
+        "TLP101",
+        {"parts/main.py": HELPER, "parts/__init__.py": "from parts.main import load\n", "train.py": "from parts import other\n", "run.sh": "torchrun train.py\n"},
+        {"parts/main.py": HELPER, "parts/__init__.py": "from parts.main import load\n", "train.py": "from parts import load\n", "run.sh": "torchrun train.py\n"},
+        "parts/main.py",
+    ),
     "the GPU that is current": Case(
         "TLP101",
         {**file(PLACED.format("'cuda'")), "run.sh": "torchrun main.py\n"},
@@ -999,6 +1005,19 @@ CASES = {
             "README.md": "git clone https://github.com/us/ours.git\n",
         },
     ),
+    "a model whose name is not read": Case(
+        "TLP102",
+        {**file(f"{HEAD}def fetch():\n    m = {LARGE}\n    print('done')\nfetch()\n"), "README.md": ""},
+        {**file(f"{HEAD}def fetch():\n    m = {LARGE}\n    print(m, 'done')\nfetch()\n"), "README.md": ""},
+    ),
+    "a test with a name that every release takes": Case(
+        "TLP107",
+        new(f"import pytest\n{LOADS}def test_it():\n    assert model\n"),
+        new(f"import pytest\n{LOADS}def tests():\n    assert model\n"),
+    ),
+    "a folder for what is not kept": Case(
+        "TLP107", {"tmp/main.py": OLD_CALL, "README.md": ""}, {"stamp/main.py": OLD_CALL, "README.md": ""}
+    ),
     "a load that asks for hidden states": Case(
         "TLP102",
         {**file(f"{HEAD}m = {LARGE[:-1]}, output_hidden_states=True)\n"), "README.md": ""},
@@ -1013,6 +1032,24 @@ CASES = {
         "TLP108",
         file(f"{WITH_PIPELINES}TOKEN = ''\npipe = pipeline('text-generation', 'gpt2', use_auth_token=TOKEN)\n"),
         file(f"{WITH_PIPELINES}TOKEN = 'hf_x'\npipe = pipeline('text-generation', 'gpt2', use_auth_token=TOKEN)\n"),
+    ),
+    "an old id among aliases": Case(
+        "TLP302",
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_ALIASES = ['{OLD_ID}']\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}']\n"),
+    ),
+    "an end of beam search where there is one beam": Case(
+        "TLP207",
+        file(f"{LOADS}model.generate(ids, num_beams=1, early_stopping=True)\n"),
+        file(f"{LOADS}model.generate(ids, num_beams=1, length_penalty=2.0)\n"),
+    ),
+    "a class that takes the old name of the dtype": Case(
+        "TLP107",
+        new("from transformers import LlamaForCausalLM\nm = LlamaForCausalLM.from_pretrained(name, torch_dtype='auto')\n"),
+        new("from transformers import AutoModelForCausalLM as M\nm = M.from_pretrained(name, torch_dtype='auto')\n"),
+    ),
+    "a copy that a browser has numbered": Case(
+        "TLP107", {"main (1).py": OLD_CALL, "README.md": ""}, {"main (a).py": OLD_CALL, "README.md": ""}
     ),
     "what is left over beside contrastive search": Case(
         "TLP204",
