@@ -325,12 +325,18 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
 
 
 def with_earlier(found: dict[str, str], text: str, version: str) -> dict[str, str]:
-    """The answers, where a class without one keeps that of an earlier table of the same transformers."""
+    """The answers, where a class without one keeps that of an earlier table of the same transformers.
+
+    So does the cause, which depends on the libraries and the time that a run has: a difference is one of answers.
+    """
     if f"on transformers {version}." not in text:
         return found
     earlier: dict[str, frozenset[str]] = {}
     exec(text, earlier)
     kept = {name: answer for answer in ("casts", "fails") for name in earlier[_NAMES[answer]]}
+    for said, names in re.findall(r"    # (.*)\.\n((?:    \"[^#]*\n)+)", text):
+        cause_of_all = f"unknown: {said[0].lower()}{said[1:]}"
+        kept |= dict.fromkeys(re.findall(r'"(\w+)"', names), cause_of_all)
     return {
         name: kept.get(name, answer) if answer.startswith("unknown") else answer
         for name, answer in found.items()
@@ -351,6 +357,9 @@ _NO_INPUT = "no test of transformers runs it, and the script finds no config or 
 
 def cause(answer: str) -> str:
     """Why there is no answer, in the words of the table."""
+    said = answer.removeprefix("unknown: ")
+    if said in _CAUSES.values():
+        return said
     return next((said for part, said in _CAUSES.items() if part in answer), _NO_INPUT)
 
 
