@@ -280,8 +280,8 @@ CASES = {
     ),
     "attention that another module is told": Case(
         "TLP104",
-        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'").replace("'eager'", "chosen")),
-        file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")),
+        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'").replace("'eager'", "chosen")), "README.md": ""},
+        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
     ),
     "FlashAttention, which changes no result": Case(
         "TLP104",
