@@ -22,12 +22,6 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: Pins of what transformers 5 needs newer: huggingface-hub 1, tokenizers 0.22, torch 2.4, Python 3.10.
-_KEEPS_5_OUT = (
-    r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:huggingface[-_]hub[^#\n]{0,40}?(?:(?<![<>!~=])==?[ \t]*0\.|<=?[ \t]*(?:0\.|1(?:\.0)*(?![.\d])))"
-    r"|tokenizers[ \t]*={1,3}[ \t]*0\.(?:1\d|2[01])(?!\d)|(?:py)?torch[ \t]*(?:={1,3}|~=)[ \t]*(?:1\.|2\.[0-3](?!\d))"
-    r"|python[ \t]*={1,2}[ \t]*3\.\d(?!\d))"
-)
 #: Requirement files of conda and pip, by their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
@@ -147,11 +141,10 @@ def declared_in(folder: str) -> Declared:
         return Declared(None, None)
     declared: list[Target] = []
     locked: list[Target] = []
-    lists, flash, out = False, False, False
+    lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
         flash = flash or _names_flash_attention(text)
-        out = out or (not path.endswith(".lock") and re.search(_KEEPS_5_OUT, text) is not None)
         if "transformers" not in text.lower():
             continue
         if path.endswith(".lock"):
@@ -161,8 +154,6 @@ def declared_in(folder: str) -> Declared:
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
-    if target is not None and out and target.numbers < (5,):
-        target = target._replace(admits_5=False, end=None)
     told = _told(folder, names) if target is None else None
     if not lists:
         return Declared(target, None, told)

@@ -19,9 +19,7 @@ _NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(
 #: Notebooks in which somebody tries things.
 _SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|draft|try)(?:[_ .-]?\d+)?"
 #: A line that may be code with a mistake: it begins like a statement, calls or indexes something, or assigns.
-_LIKE_CODE = (
-    r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|.*(?:\w[(\[]|=)"
-)
+_LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|\s*[A-Za-z_][\w.]*\s*(?:[(\[=]|[-+*/]=)"
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
 #: Definitions with type parameters and aliases, which Python 3.12 has introduced.
 _OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint.discovery.config import Config
-from telepathy_lint.discovery.requirements import Targets, target_of
+from telepathy_lint.discovery.requirements import Targets
 from telepathy_lint.settings import Settings
 from telepathy_lint.settings.installs import asked_in, at_its_release
 
@@ -74,32 +74,6 @@ def test_what_a_file_installs_comes_before_the_project_and_behind_the_configurat
 def test_a_script_runs_its_commands(line: str, counts: bool) -> None:
     found = at_its_release(Settings("4.50"), f"import x\n{line}\n".encode(), False)
     assert (found.target_transformers == ">=4.30,<5") == counts
-
-
-@pytest.mark.parametrize(
-    ("text", "admits"),
-    [
-        ("huggingface-hub>=0.20,<1.0", False),
-        ("huggingface_hub==0.23.4", False),
-        ("tokenizers==0.15.2", False),
-        ("torch==2.1.2", False),
-        ("torch==2.1.2+cu118", False),
-        ("python=3.9", False),
-        ("huggingface-hub>=0.20", True),
-        ("huggingface-hub<2.0", True),
-        ("tokenizers==0.22.1", True),
-        ("torch==2.10.0", True),
-        ("torch>=2.1.2", True),
-        ("torchvision==0.15", True),
-        ("python=3.11", True),
-        ("# torch==2.1.2", True),
-    ],
-)
-def test_other_pins_keep_transformers_5_out(text: str, admits: bool, tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text(f"transformers>=4.31\n{text}\n")
-    target = target_of(str(tmp_path))
-    assert target is not None
-    assert target.admits_5 == admits
 
 
 @pytest.mark.parametrize(
