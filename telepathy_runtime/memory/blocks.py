@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.forward import works_without_gradients
 from telepathy_runtime.memory.layers import (
+    ACTIVATIONS,
     FAMILIES,
     attention_kept,
     attention_works,
@@ -24,6 +25,7 @@ from telepathy_runtime.memory.layers import (
     norm_kept,
     norms_kept,
 )
+from telepathy_runtime.memory.lora import adapters_kept, unsaved_first
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -60,7 +62,9 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     spec = divided(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
     slides = slides_at(spec, work)
-    rest = norms_kept(spec, work) + mlp_kept(spec, work) + dropout_kept(spec, work) + _lora(spec, work)
+    rest = (
+        norms_kept(spec, work) + mlp_kept(spec, work) + dropout_kept(spec, work) + adapters_kept(spec, work)
+    )
     whole = rest + attention_kept(spec, work, has_mask(work))
     saved = rest + attention_kept(spec, work, True) if slides else whole
     sliding = spec.sliding_layers if slides else 0
@@ -73,7 +77,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         # A norm in one kernel keeps its input, which for the first norm is the layer's stored input.
         again=saved
         - row * bool(family(spec).before and (family(spec).norm == "layer" or work.kernels != "plain")),
-        unsaved_first=norm_kept(spec, work) if work.regime == "lora" and family(spec).before else 0,
+        unsaved_first=unsaved_first(spec, work),
         working=max(mlp_works(spec, work), attention_works(spec, work)),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
@@ -121,12 +125,9 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         or bool(spec.experts) != bool(family(spec).experts)
     ):
         return spec.architecture or "a model known by its headers alone"
-    if autocast(work) and work.regime != "full":
-        return f"autocast over float32 weights in the regime {work.regime}"
-    if autocast(work) and (
-        family(spec).norm != "rms" or family(spec).head_norms or spec.experts or spec.dropout
-    ):
-        return f"autocast over float32 weights of {spec.architecture}"
+    several = spec.activation in ACTIVATIONS and spec.activation != "relu"
+    if work.casts and (spec.experts or (several and family(spec).norm == "layer")):
+        return f"autocast of {spec.architecture}"
     return ""
 
 
@@ -134,7 +135,8 @@ def norm_saved(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the last norm keeps: its input in float32, and what the gradient of its scale needs."""
     copy = element_size(work.dtype) * work.tokens * spec.hidden * (work.regime == "full")
     # TRL's log-probabilities keep a copy of the output instead of it.
-    copy *= autocast(work) - (work.objective != "lm")
+    alone = autocast(work) or (work.casts and family(spec).norm == "layer")
+    copy *= alone - (work.objective != "lm")
     return (norm_kept(spec, work) + copy) * bool(spec.final_norms)
 
 
@@ -165,44 +167,3 @@ def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
         kv_heads=spec.kv_heads // work.ranks,
         intermediate=spec.intermediate // work.ranks,
     )
-
-
-def _lora(spec: ModelSpec, work: Workload) -> int:
-    """PEFT keeps each target's input in the adapter's dtype, and the product of the first adapter matrix."""
-    if work.regime != "lora":
-        return 0
-    e, adapter = element_size(work.dtype), element_size(work.lora_dtype)
-    total = 0
-    inputs_seen: set[str] = set()
-    for target in work.lora_targets:
-        width, _ = lora_shape(spec, target)
-        total += adapter * work.tokens * work.lora_rank
-        if adapter != e:
-            total += adapter * work.tokens * width  # one cast copy per target
-        elif target == "o_proj":
-            pass  # attention already keeps its output
-        else:
-            source = {"gate_proj": "mlp", "up_proj": "mlp", "down_proj": "product"}.get(target, "attention")
-            total += 0 if source in inputs_seen else e * work.tokens * width
-            inputs_seen.add(source)
-    return total
-
-
-def lora_shape(spec: ModelSpec, target: str) -> tuple[int, int]:
-    """(inputs, outputs) of a target's matrix."""
-    h, wide = spec.hidden, spec.intermediate
-    return {
-        "q_proj": (h, spec.query_dim),
-        "k_proj": (h, spec.kv_dim),
-        "v_proj": (h, spec.kv_dim),
-        "o_proj": (spec.query_dim, h),
-        "gate_proj": (h, wide),
-        "up_proj": (h, wide),
-        "down_proj": (wide, h),
-    }[target]
-
-
-def lora_params(spec: ModelSpec, work: Workload) -> int:
-    """Parameters of the adapters on every layer."""
-    shapes = [lora_shape(spec, target) for target in work.lora_targets]
-    return spec.layers * sum(work.lora_rank * (inputs + outputs) for inputs, outputs in shapes)

@@ -172,7 +172,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "head, backward", **base, gradients=before + head, activations=activations, logits=kept + logits.gradient,
-            transient=beside + left + 2 * head_copy + max(row, int(each * head)),
+            transient=beside + left + (1 + full) * head_copy + max(row, int(each * head)),
         ),
         Instant(
             "final norm, backward", **base, gradients=max(before, tables), logits=kept, activations=activations,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
+from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload, sites_of
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -94,8 +94,8 @@ ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2
 
 
 def autocast(work: Workload) -> bool:
-    """Whether the forward runs in 16 bits over float32 weights; FSDP casts its shards itself and does not need it."""
-    return work.mixed_precision and work.shard != "fsdp"
+    """Whether the forward runs in 16 bits over float32 weights, so that the stream is float32."""
+    return work.mixed_precision and work.casts
 
 
 def family(spec: ModelSpec) -> Family:
@@ -116,10 +116,12 @@ def norm_kept(spec: ModelSpec, work: Workload, feeds: bool = True) -> int:
     """
     e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
     kind, output = family(spec).norm, feeds * full * e * row
-    if autocast(
-        work
-    ):  # the stream is float32, and so is the norm's output, of which each matrix keeps its own copy
-        return 4 * row + 4 * work.tokens + full * 4 * row
+    if work.casts and kind == "layer":  # in float32; each matrix keeps its own copy of the output
+        return 4 * row + 8 * work.tokens + 4 * spec.hidden * (not work.mixed_precision)
+    if autocast(work):  # the stream is float32, and so is the output
+        copies = 8 * row if kind == "cohere" else 4 * row
+        # The output of a block is 16 bits before its norm.
+        return copies + 4 * work.tokens + full * (e if kind == "rms" and not feeds else 4) * row
     if kind == "layer":
         return e * row + 8 * work.tokens + output
     if kind == "cohere":
@@ -134,12 +136,15 @@ def norms_kept(spec: ModelSpec, work: Workload) -> int:
     how = family(spec)
     e, tokens, full = element_size(work.dtype), work.tokens, work.regime == "full"
     total = how.before * norm_kept(spec, work) + how.after * norm_kept(spec, work, feeds=False)
-    if not how.before:  # the matrices of both blocks read the stream itself
-        total += 2 * full * e * tokens * spec.hidden
-    if how.norm == "layer" and how.parallel and how.before > 1:
-        total -= (how.before - 1) * e * tokens * spec.hidden
-    if autocast(work):
-        total += (3 + 1 + spec.gated_mlp) * full * e * tokens * spec.hidden
+    row = tokens * spec.hidden
+    if not how.before and not autocast(work):  # the matrices of both blocks read the stream itself
+        total += 2 * full * e * row
+    if how.norm == "layer" and how.parallel:
+        # Both norms keep the stream, of which autocast makes a float32 copy for each.
+        total -= (how.before - 1) * (4 * autocast(work) if work.casts else e) * row
+    if autocast(work) or (work.casts and how.norm == "layer"):
+        readers = (1 if how.fused_qkv else 3) + (2 if spec.gated_mlp and not how.fused_gate else 1)
+        total += readers * full * e * row
     if how.head_norms:
         q, kv = spec.query_dim, spec.kv_dim
         rows = spec.heads + spec.kv_heads if how.head_norms == "head" else 2
@@ -156,9 +161,16 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     cached = work.use_cache and not work.checkpointing
     # One head is repeated as a view, of which only the products of eager attention make a copy.
     repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
-    trained_out = work.regime == "full" or (work.regime == "lora" and "o_proj" in work.lora_targets)
+    # Adapters of another dtype keep their own copy of the output.
+    adapted = (work.regime, work.lora_dtype) == ("lora", work.dtype) and any(
+        "o" in sites_of(name, spec.architecture) for name in work.lora_targets
+    )
+    trained_out = work.regime == "full" or adapted
     number, share = how.tables
-    keys = 2 * e * tokens * (q if repeated else kv) + int(number * share * e * work.seq_len * spec.head_dim)
+    table = 4 if autocast(work) else e
+    keys = 2 * e * tokens * (q if repeated else kv) + int(
+        number * share * table * work.seq_len * spec.head_dim
+    )
     if repeated and cached:
         keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
     if how.fused_qkv and (work.attn != "eager" or work.batch == 1):

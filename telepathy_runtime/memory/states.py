@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.blocks import lora_params, lora_shape
+from telepathy_runtime.memory.lora import lora_params, targets
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, quantized_bytes
@@ -52,9 +52,8 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         return Trained(spec.params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
     if work.regime == "lora":
         shapes = []
-        for target in work.lora_targets:
-            inputs, outputs = lora_shape(spec, target)
-            shapes += [(work.lora_rank, inputs), (outputs, work.lora_rank)]
+        for each in targets(spec, work):
+            shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
         largest = work.lora_rank * max(spec.hidden, spec.intermediate)
         e = element_size(work.lora_dtype)
         return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())

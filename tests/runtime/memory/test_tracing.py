@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from telepathy_runtime.memory import TraceError, trace  # noqa: E402
-from telepathy_runtime.memory.tracing import BLOCK, Counter, _autocast, _masks  # noqa: E402
+from telepathy_runtime.memory.autocasting import autocast_on_meta  # noqa: E402
+from telepathy_runtime.memory.tracing import BLOCK, Counter, _masks  # noqa: E402
 
 
 def tiny_step(checkpointing: bool = False) -> Callable[[], None]:
@@ -57,7 +58,7 @@ def test_tracer_equals_the_real_allocator(checkpointing: bool) -> None:
     step = tiny_step(checkpointing)
     step()  # the optimizer's states
     real = allocator_peak(step)
-    with torch.device("meta"), _masks(padded=False), _autocast(), Counter(block=1) as counter:
+    with torch.device("meta"), _masks(padded=False), autocast_on_meta(), Counter(block=1) as counter:
         traced_step = tiny_step(checkpointing)
         traced_step()
         before = counter.current
