@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.forward import works_without_gradients
 from telepathy_runtime.memory.layers import (
-    ACTIVATIONS,
     FAMILIES,
     attention_kept,
     attention_works,
@@ -25,7 +24,7 @@ from telepathy_runtime.memory.layers import (
     norm_kept,
     norms_kept,
 )
-from telepathy_runtime.memory.lora import adapters_kept, unsaved_first
+from telepathy_runtime.memory.lora import adapters_kept, adapters_work, unsaved_first
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -44,6 +43,7 @@ class Block:
     again: int  # kept after the forward that checkpointing repeats, in addition to its stored input
     unsaved_first: int  # what the first layer does not keep, because its input needs no gradient
     working: int  # maximum in addition to the saved tensors, inside its forward or backward
+    adapting: int  # maximum inside its forward where adapters run, in addition to the saved tensors
     infer: int  # maximum inside its forward without gradient, without the cache
     stored_input: int  # kept instead of `saved` with checkpointing
     mask: int  # the batch's attention mask, kept while layers run; with checkpointing, until their backward
@@ -75,14 +75,21 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         saved=saved,
         every=sliding * saved + (spec.layers - sliding) * whole,
         # A norm in one kernel keeps its input, which for the first norm is the layer's stored input.
-        again=saved
-        - row * bool(family(spec).before and (family(spec).norm == "layer" or work.kernels != "plain")),
+        again=saved - row * bool(family(spec).before and _keeps_input(spec, work)),
         unsaved_first=unsaved_first(spec, work),
         working=max(mlp_works(spec, work), attention_works(spec, work)),
+        adapting=adapters_work(spec, work),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
         mask=_mask(work, has_mask(work)) + _mask(work, _two_masks(spec, work, slides)),
     )
+
+
+def _keeps_input(spec: ModelSpec, work: Workload) -> bool:
+    """Whether a norm of the stream keeps its input itself, not a float32 copy of it."""
+    if work.casts:
+        return autocast(work)
+    return family(spec).norm == "layer" or work.kernels != "plain"
 
 
 def _two_masks(spec: ModelSpec, work: Workload, slides: bool) -> bool:
@@ -125,15 +132,21 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         or bool(spec.experts) != bool(family(spec).experts)
     ):
         return spec.architecture or "a model known by its headers alone"
-    several = spec.activation in ACTIVATIONS and spec.activation != "relu"
-    if work.casts and (spec.experts or (several and family(spec).norm == "layer")):
-        return f"autocast of {spec.architecture}"
+    # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
+    how = family(spec)
+    if (work.casts or work.dora) and (
+        spec.experts or how.norm not in ("rms", "rms32") or (how.before, how.after) != (2, 0)
+    ):
+        return f"{'autocast' if work.casts else 'DoRA'} of {spec.architecture}"
     return ""
 
 
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the last norm keeps: its input in float32, and what the gradient of its scale needs."""
-    copy = element_size(work.dtype) * work.tokens * spec.hidden * (work.regime == "full")
+    copy = element_size(work.dtype) * work.tokens * spec.hidden
+    if "lm_head" in work.modules_to_save:  # its input
+        return norm_kept(spec, work) * bool(spec.final_norms) + copy
+    copy *= work.regime == "full"
     # TRL's log-probabilities keep a copy of the output instead of it.
     alone = autocast(work) or (work.casts and family(spec).norm == "layer")
     copy *= alone - (work.objective != "lm")

@@ -115,7 +115,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
     # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer.
-    given = row if embeds and not work.checkpointing else 0
+    given = row if embeds and not work.checkpointing and not mixed else 0
     hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers
@@ -131,7 +131,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     activations = stored + final_norm + hidden + given + layer.mask * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
-    head = spec.embedding_params * (4 if mixed else e) * full
+    table = spec.embedding_params * (4 if mixed else e)
+    head = table * (full or "lm_head" in work.modules_to_save)
     # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
     head_copy = e * spec.embedding_params * mixed
     copies = layers * layer.copies * (full or not work.checkpointing) + head_copy
@@ -140,7 +141,13 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     tables = head * (not work.opt_in_backward)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
-    at_work = beside + layer.working + held.unpacked + int(each * e * spec.hidden * spec.intermediate)
+    repeated = layer.adapting * work.checkpointing
+    at_work = (
+        beside
+        + max(layer.working, repeated)
+        + held.unpacked
+        + int(each * e * spec.hidden * spec.intermediate)
+    )
     recomputed = layer.again if work.checkpointing else 0
     one_layer = hidden + (layer.again + layer.stored_input if work.checkpointing else layer.saved)
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
@@ -155,16 +162,20 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         later = held.gradients - full * (4 if mixed else e) * (
             spec.layer_params + spec.learned_positions * spec.hidden
         )
-        later -= head * (not spec.tied)
+        later -= table * ("embed_tokens" in work.modules_to_save or (full and not spec.tied))
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
-    ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
+    ends = head * ((2 if spec.tied and full else 0) + (work.grad_accum > 1))
     instants: tuple[Instant, ...] = (
         # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
             kv_cache=cache, transient=beside + copies + row * (not full),
+        ),
+        Instant(
+            "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
+            transient=beside + copies + layer.adapting,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,

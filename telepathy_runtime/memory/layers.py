@@ -256,7 +256,10 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
-    return e * work.tokens * ((branches - full) * spec.intermediate + h) + full * e * h * spec.intermediate
+    wide = e * work.tokens * (branches - full) * spec.intermediate
+    if autocast(work):  # the stream and the weight's gradient are float32; the weight's copy is freed
+        return wide + 4 * work.tokens * h + (4 * full - e) * h * spec.intermediate
+    return wide + e * work.tokens * h + full * e * h * spec.intermediate
 
 
 def dropout_kept(spec: ModelSpec, work: Workload) -> int:

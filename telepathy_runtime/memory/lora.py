@@ -142,8 +142,47 @@ def lora_params(spec: ModelSpec, work: Workload) -> int:
     )
 
 
-def dora_works(spec: ModelSpec, work: Workload) -> int:
-    """Bytes of DoRA's norm of a weight: the product of the adapter, the weight, the scaled product and the sum."""
-    if work.regime != "lora" or not work.dora:
+def adapters_work(spec: ModelSpec, work: Workload) -> int:
+    """Bytes inside a layer's forward where adapters of the feed-forward block run, in addition to all that it keeps.
+
+    An adapter has its output, and the scaled one, beside that of the base; DoRA has three of that size, or four of the
+    weight's. Under autocast, the input is float32 for a moment. What the layer keeps later is not there yet. Checkpointing
+    repeats this in the backward, up to the last tensor that is kept, beside the gradients that are there by then.
+    """
+    there = {each.site: each for each in targets(spec, work)} if work.regime == "lora" else {}
+    if not there.keys() & {"gate", "up", "gate_up", "down"}:
         return 0
-    return 4 * element_size(work.lora_dtype) * max(t.inputs * t.outputs for t in targets(spec, work))
+    e, adapter, tokens = element_size(work.dtype), element_size(work.lora_dtype), work.tokens
+    size, other, again = (e if work.casts else adapter), adapter != e, work.checkpointing
+    down, most, later, rows = there.get("down"), 0, 0, 2 * e + (e if again else 2 * e)
+    if down is not None:
+        later = size * tokens * (down.inputs * (other or spec.gated_mlp) + work.lora_rank)
+        later += (size + e) * tokens * down.outputs * work.dora
+        most = tokens * down.inputs * other * (e + 4 * work.casts)
+        if work.dora:
+            most += (1 if again else 3) * adapter * tokens * down.outputs + _dora_weights(work, down)
+            rows += (e + 2 * adapter * other) * again
+        else:
+            most += tokens * down.outputs * (e + 2 * size * (not again))
+            rows += (size + e * (other and not work.casts)) * again
+    for site in ("gate", "up", "gate_up"):
+        if site not in there or (site == "gate" and "up" in there):
+            continue
+        each = there[site]
+        if work.dora:
+            weights = _dora_weights(work, each)
+            while_normed = weights + 2 * adapter * each.inputs * each.outputs - size * tokens * each.outputs
+            at_site = max(3 * adapter * tokens * each.outputs + weights, while_normed)
+            at_site -= e * tokens * each.outputs  # its output
+        else:
+            at_site = 2 * size * tokens * each.outputs
+        at_site += 4 * tokens * each.inputs * other * work.casts
+        most = max(most, at_site - later)
+    return most + rows * tokens * spec.hidden
+
+
+def _dora_weights(work: Workload, target: Target) -> int:
+    """What DoRA holds of a weight's size until its forward returns: an identity matrix, the adapter's product, the weight."""
+    adapter, other = element_size(work.lora_dtype), work.lora_dtype != work.dtype
+    size = element_size(work.dtype) if work.casts else adapter
+    return size * target.inputs**2 + (1 + other) * adapter * target.inputs * target.outputs

@@ -35,6 +35,15 @@ def states(spec: ModelSpec, work: Workload) -> States:
     gradients = what.params * what.element
     optimizer = optimizer_bytes(work.optimizer, what)
     transient = step_transient(work, what)
+    if work.modules_to_save:  # copies of whole modules, in the dtype of the weights
+        table = (spec.vocab, spec.embed_dim or spec.hidden)
+        tables = (table,) * len(work.modules_to_save)
+        size = spec.embedding_params
+        whole_modules = Trained(size * len(tables), element_size(work.held_dtype), size, (), tables)
+        gradients += whole_modules.params * whole_modules.element
+        weights += whole_modules.params * whole_modules.element
+        optimizer += optimizer_bytes(work.optimizer, whole_modules)
+        transient = max(transient, step_transient(work, whole_modules))
     if work.opt_in_backward:
         gradients = what.largest * what.element
         transient = min(transient, step_transient(work, what.one()))
