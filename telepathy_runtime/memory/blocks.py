@@ -16,6 +16,7 @@ from telepathy_runtime.memory.layers import (
     attention_works,
     autocast,
     dropout_kept,
+    experts_work,
     family,
     form,
     has_mask,
@@ -43,7 +44,7 @@ class Block:
     again: int  # kept after the forward that checkpointing repeats, in addition to its stored input
     unsaved_first: int  # what the first layer does not keep, because its input needs no gradient
     working: int  # maximum in addition to the saved tensors, inside its forward or backward
-    adapting: int  # maximum inside its forward where adapters run, in addition to the saved tensors
+    adapting: int  # maximum inside its forward where adapters or clamped experts run, in addition to the saved tensors
     infer: int  # maximum inside its forward without gradient, without the cache
     stored_input: int  # kept instead of `saved` with checkpointing
     mask: int  # the batch's attention mask, kept while layers run; with checkpointing, until their backward
@@ -77,8 +78,12 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         # A norm in one kernel keeps its input, which for the first norm is the layer's stored input.
         again=saved - row * bool(family(spec).before and _keeps_input(spec, work)),
         unsaved_first=unsaved_first(spec, work),
-        working=max(mlp_works(spec, work), attention_works(spec, work)),
-        adapting=adapters_work(spec, work),
+        working=max(
+            mlp_works(spec, work),
+            attention_works(spec, work),
+            norm_working(spec, work) * bool(family(spec).after),
+        ),
+        adapting=max(adapters_work(spec, work), experts_work(spec, work)),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
         mask=_mask(work, has_mask(work)) + _mask(work, _two_masks(spec, work, slides)),

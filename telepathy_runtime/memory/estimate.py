@@ -114,8 +114,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
-    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer.
-    given = row if embeds and not work.checkpointing and not mixed else 0
+    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer, and so does its norm
+    # under autocast, unless positions or a dropout make another tensor of it.
+    other = bool(spec.learned_positions or spec.embedding_dropout)
+    given = row if embeds and (other or not (work.checkpointing or mixed)) else 0
     hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers

@@ -190,7 +190,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
         if how.float_scores:
             keys += (4 - e) * tokens * (q + kv)
         return pairs * (softmax + e + dropped + steps) + keys + (1 + trained_out) * e * tokens * q
-    mask = work.batch * work.seq_len * _up_to_8(work.seq_len) * e if masked else 0
+    mask = work.batch * work.seq_len * up_to_8(work.seq_len) * e if masked else 0
     copied = e * tokens * q * (how.joined and trained_out)
     return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
 
@@ -256,10 +256,30 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
+    if (
+        spec.experts
+    ):  # a row of each token for each of its experts; what they read and their outputs are freed
+        rows = e * work.tokens * spec.experts_per_token
+        weights = full * e * spec.experts * h * spec.intermediate
+        return rows * ((3 - full) * spec.intermediate - (1 + full) * h) + e * work.tokens * h + weights
     wide = e * work.tokens * (branches - full) * spec.intermediate
     if autocast(work):  # the stream and the weight's gradient are float32; the weight's copy is freed
         return wide + 4 * work.tokens * h + (4 * full - e) * h * spec.intermediate
     return wide + e * work.tokens * h + full * e * h * spec.intermediate
+
+
+def experts_work(spec: ModelSpec, work: Workload) -> int:
+    """Bytes inside the forward of the experts, in addition to all that the layer keeps.
+
+    At the end there are the outputs, weighted, and in their order; in gpt-oss, before, a bias for each row and the clamped
+    parts.
+    """
+    if not spec.experts:
+        return 0
+    rows, full, h = work.tokens * spec.experts_per_token, work.regime == "full", spec.hidden
+    clamped = family(spec).experts == "clamped"
+    wide = (4 - full) * spec.intermediate + (1 - full) * h if clamped else (3 - full) * h
+    return element_size(work.dtype) * (rows * wide + 3 * work.tokens * h)
 
 
 def dropout_kept(spec: ModelSpec, work: Workload) -> int:
@@ -277,5 +297,6 @@ def repeats_keys(work: Workload, masked: bool) -> bool:
     return masked or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
 
 
-def _up_to_8(length: int) -> int:
+def up_to_8(length: int) -> int:
+    """The width to which PyTorch pads a mask."""
     return -(-length // 8) * 8

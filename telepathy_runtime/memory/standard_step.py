@@ -297,7 +297,9 @@ def _autocast(model: Any, work: Workload) -> AbstractContextManager[Any]:
     """Autocast for a forward, as the Trainer does with bf16=True."""
     if not work.casts:
         return nullcontext()
-    return torch.autocast(next(model.parameters()).device.type, dtype=getattr(torch, work.dtype))
+    device = next(model.parameters()).device.type
+    context: AbstractContextManager[Any] = torch.autocast(device, dtype=getattr(torch, work.dtype))
+    return context
 
 
 def _infer(model: Any, given: dict[str, Any], work: Workload) -> None:
