@@ -159,7 +159,8 @@ def _needs(
             error is not None and any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in files)
         ):
             needs.add(key)
-        if key in failed:
+        if key in failed or key in needs:
+            # A stand-in for a name that a failed statement should have bound writes nothing, without an error.
             spoilt |= bound
             files |= {
                 name
@@ -169,8 +170,6 @@ def _needs(
                 for name in (path, path.partition("/")[0])
                 if name not in ("home", "nothing")
             }
-        elif key in needs:
-            spoilt |= bound
         else:
             spoilt -= bound
     return needs

@@ -259,13 +259,10 @@ def main() -> int:
         )
         for number in range(len(drawn))
     ]  # fmt: skip
-    by_old_key = [
-        {
-            aligned(texts[number], new_texts[number]).get(key, f"{key} new"): did
-            for key, did in outcome.statements.items()
-        }
-        for number, outcome in enumerate(after)
-    ]
+    by_old_key = []
+    for number, outcome in enumerate(after):
+        was = aligned(texts[number], new_texts[number])
+        by_old_key.append({was.get(key, f"{key} new"): did for key, did in outcome.statements.items()})
     print("\n".join(said(drawn, compared, old, by_old_key, left)))
     counted = [each for each in compared if each.ran]
     print(

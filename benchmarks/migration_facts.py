@@ -427,8 +427,11 @@ for name in sys.stdin.read().split():
             importlib.import_module(name)
         except ModuleNotFoundError:
             getattr(importlib.import_module(module), attribute)
-    except (AttributeError, ModuleNotFoundError):
+    except AttributeError:
         continue
+    except ModuleNotFoundError as error:
+        if error.name is None or f"{name}.".startswith(f"{error.name}."):
+            continue
     except Exception:
         pass  # it is there, and needs what is not installed
     print(name)

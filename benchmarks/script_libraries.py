@@ -116,6 +116,9 @@ def _install_tokenizers(transformers: Any) -> None:
 
     def from_pretrained(cls: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("use_fast", None) if transformers.__version__.startswith("4.") else None
+        # The classes of models that scripts say it for heed it in every release, and this one in 5 only.
+        kwargs.pop("add_eos_token", None)
+        kwargs.pop("add_bos_token", None)
         return fast.from_pretrained(*map(_identity, args[:1]), *args[1:], **kwargs)
 
     # Pipelines ask whether it is a processor of transformers.
@@ -245,6 +248,7 @@ def _install_training(transformers: Any) -> None:
         # What the loss is divided by differs from release to release; so, it is the model's own mean.
         self.model_accepts_loss_kwargs = False
         kwargs.pop("resume_from_checkpoint", None)
+        _leave_out_dropout(self.model)
         done = training(self)
         LOGGED.append([round(each["loss"], 4) for each in self.state.log_history if "loss" in each])
         return done
@@ -252,6 +256,16 @@ def _install_training(transformers: Any) -> None:
     transformers.Trainer.train = train
     for owner in (transformers.Trainer, *_trainers_of_trl()):
         _complete(owner, transformers)
+
+
+def _leave_out_dropout(model: Any) -> None:
+    """Nothing is dropped: random numbers are drawn in another order from release to release."""
+    for module in model.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, float) and (
+                "drop" in name or (name == "p" and "Dropout" in type(module).__name__)
+            ):
+                setattr(module, name, 0.0)
 
 
 def _trainers_of_trl() -> list[Any]:

@@ -268,10 +268,10 @@ def configuration() -> str:
         "| --- | --- | --- |",
         *(f"| {code} | {IN_A_PROJECT.get(code, '')} | {what} |" for code, what in WORTH.items()),
         "",
-        "Code that a project keeps and does not run is left out for all rules: files in folders such as `archive`, `old`, `outputs`",
-        "and `results` or with such names (`train_old.py`), copies of frameworks, and functions and classes that no other code and",
-        "no document of the project mentions. Syntax errors (TLP000) are only noted on standard error there, in data and",
-        "templates, in a notebook's cells that were never run or whose saved output is that error, and where the syntax is",
+        "Code that a project keeps and does not run is left out for all rules: files in folders such as `archive`, `old`, `tmp`, `outputs`",
+        "and `results` or with such names (`train_old.py`), copies of frameworks, projects with a README",
+        "or a distribution of their own in folders such as `external`, distributions that name another repository than the project's, and functions and classes that no other code and no document of the project mentions. Syntax errors (TLP000) are only noted on standard error there, in data and",
+        "templates, in notebooks for trying things (`test.ipynb`), in a notebook's cells that were never run or whose saved output is that error, and where the syntax is",
         "newer than the Python that runs the linter.",
     ]
     excluded = [

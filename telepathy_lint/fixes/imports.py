@@ -221,7 +221,7 @@ class ImportPlan:
     # ---- edits
 
     def use(self, placed: list[Placed], site: Site, text: str) -> None:
-        """Record that a site's call becomes `text`, which uses the given names."""
+        """Record that a site's call becomes `text`, statements after it included, which uses the given names."""
         self._used.append((placed, site, text))
 
     @cached_property
@@ -261,8 +261,12 @@ class ImportPlan:
                     wanted.setdefault(where, []).append(placed)
         edits: list[Edit] = []
         unused = UnusedNames(self.scan, [(site, text) for _, site, text in self._used])
+        beside = list(unused.beside())
         for stmt, group in by_statement.items():
-            gone = unused.of(stmt, {placed.binding.name for placed in group}, group[0].scope)
+            names = {placed.binding.name for placed in group}.union(
+                *(more for each, more, _ in beside if each is stmt)
+            )
+            gone = unused.of(stmt, names, group[0].scope)
             lines: list[str] = []
             for module in dict.fromkeys(placed.module for placed in wanted.get(stmt, ())):
                 new = [placed for placed in wanted[stmt] if placed.module == module]
@@ -276,7 +280,7 @@ class ImportPlan:
                 else:
                     lines.append(import_text(module, new))
             edits += self._statement_edits(stmt, lines, gone)
-        for other, names, scope in unused.beside():
+        for other, names, scope in beside:
             if other not in by_statement and (gone := unused.of(other, names, scope)):
                 edits += self._statement_edits(other, [], gone)
         return self._joined(edits)

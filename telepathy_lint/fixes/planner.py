@@ -18,6 +18,7 @@ from telepathy_lint.fixes.import_names import Placed
 from telepathy_lint.fixes.imports import ImportPlan
 from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
 from telepathy_lint.fixes.name_capture import without_hiding
+from telepathy_lint.fixes.other_calls import other_calls
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Loader, Settings
@@ -190,7 +191,13 @@ class Rewriter:
     def _can_place(self, site: Site, change: Change) -> bool:
         if change.after and target_of(site, self.scan) is None:
             return False
-        return all(self.imports.place(site, need) is not None for need in change.needs)
+        return len(self._placed(site, change)) == len(change.needs)
+
+    def _placed(self, site: Site, change: Change) -> list[Placed]:
+        """The names that a change imports, as the first of the calls that use them can refer to them."""
+        others = [other for other, _ in other_calls(site, change, self.scan)] if change.texts else []
+        first = min([site, *others], key=lambda each: each.start)
+        return [found for need in change.needs if (found := self.imports.place(first, need)) is not None]
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
         if rule.withheld(site, self.settings) is not None:
@@ -226,9 +233,8 @@ class Rewriter:
         done: list[Rewrite] = []
         rewritten: list[tuple[Site, str]] = []
         for rewrite in _innermost(_merged(rewrites)):
-            site, needs = rewrite.site, rewrite.change.needs
-            placed = [found for need in needs if (found := imports.place(site, need)) is not None]
-            if len(placed) == len(needs):
+            placed = self._placed(rewrite.site, rewrite.change)
+            if len(placed) == len(rewrite.change.needs):
                 ready.append((rewrite, placed))
         together = without_hiding([(rewrite.site, placed) for rewrite, placed in ready])
         for (rewrite, placed), goes in zip(ready, together, strict=True):
@@ -242,10 +248,13 @@ class Rewriter:
             edits += [source.edit(start, end, written) for start, end, written in change.texts]
             if change.keeps_call:
                 continue
-            imports.use(placed, site, text)
+            all_of_it = "\n".join((text, *change.after))
+            imports.use(placed, site, all_of_it)
+            for other, new in other_calls(site, rewrite.change, self.scan) if change.texts else ():
+                imports.use([], other, new)
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))
-                rewritten.append((site, text))
+                rewritten.append((site, all_of_it))
             edits += [self._statement(site, statement) for statement in change.after]
         edits += leftovers(self.scan, rewritten)
         return sorted({*edits, *imports.edits()}), done

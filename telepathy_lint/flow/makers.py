@@ -6,6 +6,7 @@ MIGHT_BE    all calls that the object may come from. A call of unknown code is a
 SURELY_IS   only steps that keep the same object; any other call creates a new object, and unknown sources are
             UNKNOWN. For claims about an object.
 IS_ITSELF   the same, without wrappers around the object, so that its class's own methods are called.
+IS_ADAPTED  the same, and a call that takes the adapters off a model gives another object.
 GRADIENT    the calls that a value was computed from, as far as gradients flow.
 PARAMETERS  the same for a list of parameters; an object's own parameters are not followed.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import ast
 
-from telepathy_lint.flow.same_object import Path
+from telepathy_lint.flow.same_object import UNADAPTING, Path
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.hints import Final, NamedTuple
 
@@ -38,6 +39,7 @@ class Policy(NamedTuple):
 MIGHT_BE: Final = Policy()
 SURELY_IS: Final = Policy(exact=True)
 IS_ITSELF: Final = Policy(exact=True, itself=True)
+IS_ADAPTED: Final = Policy(exact=True, itself=True, ends=UNADAPTING)
 GRADIENT: Final = Policy(computes=True)
 PARAMETERS: Final = Policy(computes=True, ends=PARTS)
 

@@ -90,7 +90,8 @@ class Calls:
         if functions is None:
             given = same_object.given_back(node, path)
             wraps = given is not None and given.how == "function" and self.policy.itself
-            yield node if given is None or wraps else Edge(given.node, context, given.path)
+            ends = isinstance(func, ast.Attribute) and func.attr in self.policy.ends
+            yield node if given is None or wraps or ends else Edge(given.node, context, given.path)
         elif functions:
             for function in functions:
                 yield from self.returned(function, path)

@@ -10,11 +10,13 @@ import ast
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.hints import Literal, NamedTuple
 
+#: Methods that give the model without its adapters.
+UNADAPTING = frozenset({"merge_and_unload", "unload", "get_base_model"})
 #: Methods that return the object they are called on, of PyTorch modules and tokenizer encodings.
 METHODS = frozenset({
     "to", "cuda", "cpu", "xpu", "npu", "eval", "train", "half", "float", "double", "bfloat16", "type", "requires_grad_",
-    "apply", "share_memory", "merge_and_unload", "unload", "get_base_model", "to_bettertransformer", "reverse_bettertransformer",
-})  # fmt: skip
+    "apply", "share_memory", "to_bettertransformer", "reverse_bettertransformer",
+}) | UNADAPTING  # fmt: skip
 #: Attributes of wrappers that contain the wrapped object.
 WRAPPED = frozenset({"module", "_orig_mod", "base_model"})
 #: Methods that return items of a container.

@@ -162,6 +162,8 @@ OLD_CLASSES: dict[str, tuple[str, Version]] = {
     "AutoModelWithLMHead": ("", (4, 0)),
 }
 #: Tasks of `pipeline` that transformers 5 removed.
+#: Those that went with 5.3; the others went with 5.0.
+TASKS_REMOVED_LATER = ("image-to-image", "question-answering", "visual-question-answering", "vqa")
 REMOVED_TASKS = frozenset(
     {
         "image-to-image",

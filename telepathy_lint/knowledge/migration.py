@@ -168,6 +168,15 @@ TOKENIZER_METHODS = {
     "create_token_type_ids_from_sequences": "call the tokenizer with return_token_type_ids=True",
     "sanitize_special_tokens": "leave it out",
 }
+#: Those that tokenizers without a fast implementation have in 5 as well.
+KEPT_BY_SLOW_TOKENIZERS = frozenset(
+    {
+        "build_inputs_with_special_tokens",
+        "create_token_type_ids_from_sequences",
+        "prepare_for_model",
+        "truncate_sequences",
+    }
+)
 #: Attributes of tokenizers -> what to read instead.
 TOKENIZER_ATTRIBUTES = {
     "additional_special_tokens": "read extra_special_tokens",
@@ -201,10 +210,13 @@ def named(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
+#: The release of trl whose trainers refuse `peft_config` together with a model that has an adapter: a ValueError.
+ADAPTED_TWICE = (0, 27)
+
 #: Values of arguments of training configs that raise a ValueError: the release, and the value that is nearest.
 OLD_VALUES = {
     ("optim", "adamw_hf"): ((4, 50), "adamw_torch"),
-    ("optim", "adamw_apex_fused"): ((5, 0), "adamw_torch_fused"),
+    ("optim", "adamw_apex_fused"): ((5, 8), "adamw_torch_fused"),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from telepathy_lint.facts import removed as removed_names
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.migration import Removed
+from telepathy_lint.knowledge.migration import ADAPTED_TWICE, Removed, named
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -20,6 +20,9 @@ class RemovedTrainerArgument(Rule):
     `dataset_text_field`, `packing`, `beta` ...) belongs into their config since 0.13. The fix moves a constant into the config
     if the trainer surely gets a config that is built in the file. `TrainingArguments` that only one `SFTTrainer` gets become an
     `SFTConfig`, which also says what it has another default for.
+
+    Since 0.27, trl's trainers raise a ValueError for `peft_config` together with a model that has an adapter already
+    (`get_peft_model`, `PeftModel.from_pretrained`). Before, they merged that adapter into the model, or ignored `peft_config`.
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
@@ -49,15 +52,19 @@ class RemovedTrainerArgument(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if site.kind == "trainer_read":
-            for node, removed in removed_names.read(site):
+            for node, removed in removed_names.read(site, settings):
                 yield self.of_read(site, node, removed, settings)
             return
-        for argument, removed in removed_names.passed(site):
+        for argument, removed in removed_names.passed(site, settings):
             said = (
                 f"{site.class_name} takes no {argument.name} since {removed.release}, and raises a TypeError"
             )
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
+        adapted = removed_names.adapted_twice(site)
+        if adapted is not None:
+            said = f"{site.class_name} takes no peft_config for a model that has an adapter since trl {named(ADAPTED_TWICE)}"
+            yield site.at(adapted, f"{said}, and raises a ValueError: pass either of the two")
 
     def of_read(self, site: Site, node: ast.Attribute, removed: Removed, settings: Settings) -> Finding:
         from telepathy_lint.fixes.migration import read_repair

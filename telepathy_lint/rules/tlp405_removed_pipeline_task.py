@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS
+from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS, TASKS_REMOVED_LATER
 from telepathy_lint.rule import Meta, Rule, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -60,8 +60,10 @@ class RemovedPipelineTask(Rule):
         base = "translation" if value.startswith("translation_") else value
         if base not in REMOVED_TASKS or (settings.five == "needs" and _loads(site)):
             return
+        since = "5.3" if base in TASKS_REMOVED_LATER else "5.0"
         yield site.at(
-            task, f"pipelines have no task {value!r} since 5.0, and raise a KeyError: use {_INSTEAD[base]}"
+            task,
+            f"pipelines have no task {value!r} since {since}, and raise a KeyError: use {_INSTEAD[base]}",
         )
 
 

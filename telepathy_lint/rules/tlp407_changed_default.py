@@ -18,6 +18,15 @@ _TRACKERS = (
     LINE_START
     + r"[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
 )
+#: Models whose tokenizers ignore `add_eos_token` in transformers 4; those of Llama 2, Gemma, Cohere and GPT-NeoX heed it.
+_WITHOUT_END = r"(?i)(?:^|/)(?:Qwen[\d._-]|(?:Meta-)?Llama-3|gpt2|bloom)"
+_LOADED_AS = (
+    "AutoTokenizer",
+    "Qwen2Tokenizer",
+    "Qwen2TokenizerFast",
+    "GPT2TokenizerFast",
+    "BloomTokenizerFast",
+)
 _QUANTIZED = ("quantization_config", "load_in_4bit", "load_in_8bit")
 
 
@@ -28,7 +37,8 @@ class ChangedDefault(Rule):
     training without mixed precision updates bfloat16 weights. Without `report_to`, transformers 4 logs to every tracker that
     is installed and 5 to none. `save_pretrained(safe_serialization=False)` writes `pytorch_model.bin` in 4 and
     `model.safetensors` in 5. A text-generation pipeline that gets `max_length` as it is called generates 256 tokens all the same in 4.57;
-    5 counts the prompt as well, and cuts a prompt that is longer.
+    5 counts the prompt as well, and cuts a prompt that is longer. `add_eos_token=True` ends no text in 4 with the fast tokenizers of Qwen, Llama 3,
+    GPT-2 and Bloom, and each in 5.
 
     The rule is on by default where the project's requirements allow both 4 and 5. It speaks of a dtype only where the script
     trains the model, and of `report_to` only where the file imports a tracker. It changes nothing: what is meant is for you
@@ -55,7 +65,7 @@ class ChangedDefault(Rule):
         name="changed-default",
         message="other default in transformers 5",
         since="0.1.0",
-        kinds=("trainer", "training_config", "saving", "pipeline_call"),
+        kinds=("trainer", "training_config", "saving", "pipeline_call", "tokenizer"),
         five=("admits",),
     )
 
@@ -66,6 +76,11 @@ class ChangedDefault(Rule):
             yield from self._trained(site)
         elif site.kind == "pipeline_call":
             yield from self._piped(site)
+        elif site.kind == "tokenizer":
+            ends = site.argument("add_eos_token")
+            if ends is not None and literal(ends) is True and _ignored_the_end(site):
+                detail = "this tokenizer ignores add_eos_token in transformers 4, and 5 ends each text with the end-of-text token"
+                yield site.at(ends, f"{detail}: leave it out, or add the token to the text")
         elif site.kind == "training_config":
             if not site.opaque and "report_to" not in site.arguments and _tracks(site):
                 detail = "without report_to, transformers 4 logs to every tracker that is installed and 5 to none: pass report_to"
@@ -111,6 +126,15 @@ class ChangedDefault(Rule):
             where = line_name(site.source, site.call.lineno)
             detail = f"without dtype, transformers 4 loads float32 and 5 the checkpoint's dtype, in which {where} trains: pass dtype"
             yield site.at(load.call.func, detail)
+
+
+def _ignored_the_end(site: Site) -> bool:
+    """Whether the tokenizer certainly is one that ignores `add_eos_token` in transformers 4."""
+    fast = site.argument("use_fast")
+    if site.indirect or site.model_id is None or (fast is not None and literal(fast) is not True):
+        return False
+    known = all(each.rpartition(".")[2] in _LOADED_AS for each in site.classes)
+    return known and re.search(_WITHOUT_END, site.model_id) is not None
 
 
 def _tracks(site: Site) -> bool:
