@@ -33,7 +33,7 @@ from typing import Any
 
 TABLE = Path(__file__).resolve().parent.parent / "telepathy_lint" / "knowledge" / "input_casts.py"
 #: Larger ones are not tried; what is not known is treated as failing.
-MOST_PARAMETERS = 400_000_000
+MOST_PARAMETERS = 500_000_000
 #: Timeout for one model, in seconds.
 LONGEST = 40
 _LAYERS = ("layers", "num_hidden_layers", "n_layer", "depth", "num_layers", "blocks")
@@ -63,6 +63,8 @@ def shrunk(config: Any) -> Any:
         for name, value in list(vars(config).items()):
             if name.endswith("_token_id") and isinstance(value, int) and value >= vocabulary:
                 _set(config, name, 0 if name == "pad_token_id" else vocabulary - 1)
+    if isinstance(ratio := getattr(config, "pixel_shuffle_ratio", None), float):
+        _set(config, "hidden_size", int(config.intermediate_size * ratio**2))
     types = getattr(config, "layer_types", None)
     layers = getattr(config, "num_hidden_layers", None)
     if isinstance(types, list) and isinstance(layers, int) and len(types) > layers:
@@ -81,7 +83,7 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
     inner = next(
         (
             getattr(config, each)
-            for each in ("vision_config", "audio_config", "encoder")
+            for each in ("vision_config", "vit_config", "audio_config", "encoder")
             if hasattr(config, each)
         ),
         config,
@@ -91,7 +93,8 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
     height, width = (size, size) if isinstance(size, int) else tuple(size)[:2]
     frames = getattr(inner, "num_frames", 8) or 8
     bins = getattr(inner, "num_mel_bins", None) or getattr(inner, "feature_size", 80) or 80
-    patch, time_patch = getattr(inner, "patch_size", 16) or 16, getattr(inner, "temporal_patch_size", 1) or 1
+    patch = getattr(inner, "patch_size", 16) or 16
+    time_patch = getattr(inner, "temporal_patch_size", None) or getattr(inner, "patch_temporal", None) or 1
     patch = patch if isinstance(patch, int) else patch[0]
     if name in ("pixel_values", "pixel_values_videos", "hidden_states"):
         # Patches, one a row, of an image of eight by eight.
@@ -99,6 +102,8 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
             yield 64, channels * count * patch * patch
             yield 64, channels, patch, patch
         yield 1, 64, channels * patch * patch
+        yield 1, getattr(inner, "num_position_embeddings", 64), channels * patch * patch
+        yield 1, channels, patch, 64 * patch
         yield 1, 64, channels, patch, patch
         yield 1, 1, 64, channels * patch * patch
     if "video" in name:
@@ -118,13 +123,19 @@ def shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
         yield 1, getattr(inner, "max_length", 1024) or 1024, bins
         yield 1, 16000
         yield 1, 1, 16000
+        yield 1, 19200
+        yield 1, 1, 19200
         yield 1, 1, getattr(inner, "max_length", 1024) or 1024, getattr(inner, "num_mel_bins", 64)
         yield 1, 1, 1001, 64
         yield 1, 8, getattr(inner, "hidden_size", 768)
         yield 1, getattr(inner, "num_mel_bins", 128) or 128, 3000
-        for width in (320, 160, 128, 64, 1024):
+        for width in (320, 160, 128, 64, 1024, 560):
             yield 1, 200, width
             yield 1, width, 200
+    if name == "latents":
+        for width in (32, 512):
+            yield 1, 50, width
+            yield 1, width, 50
     if name in ("past_values", "inputs", "states", "waveform"):
         length = getattr(inner, "context_length", 32) or 32
         yield 1, length, getattr(inner, "num_input_channels", 1) or 1
@@ -168,11 +179,16 @@ def beside_the_input(call: Any, given: Any) -> dict[str, Any]:
         "padding_mask": ones.bool(),
         "aspect_ratio_ids": torch.ones(1, 1, dtype=torch.long),
         "aspect_ratio_mask": torch.ones(1, 1, 4, dtype=torch.long),
+        "chunk_sample_lengths": torch.tensor([given.shape[-1]]),
         "feature_lens": torch.tensor([given.shape[-1]]),
         "aftercnn_lens": torch.tensor([given.shape[-1] // 2]),
         "qformer_input_ids": torch.ones(1, 4, dtype=torch.long),
         "past_time_features": None,
     }  # fmt: skip
+    if given.shape[-1] == 16000:
+        known["input_features"] = torch.rand(
+            1, 50, 160
+        )  # the same sound, as another part of the model gets it
     return {name: value for name, value in known.items() if name in taken and value is not None}
 
 
@@ -325,12 +341,18 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
 
 
 def with_earlier(found: dict[str, str], text: str, version: str) -> dict[str, str]:
-    """The answers, where a class without one keeps that of an earlier table of the same transformers."""
+    """The answers, where a class without one keeps that of an earlier table of the same transformers.
+
+    So does the cause, which depends on the libraries and the time that a run has: a difference is one of answers.
+    """
     if f"on transformers {version}." not in text:
         return found
     earlier: dict[str, frozenset[str]] = {}
     exec(text, earlier)
     kept = {name: answer for answer in ("casts", "fails") for name in earlier[_NAMES[answer]]}
+    for said, names in re.findall(r"    # (.*)\.\n((?:    \"[^#]*\n)+)", text):
+        cause_of_all = f"unknown: {said[0].lower()}{said[1:]}"
+        kept |= dict.fromkeys(re.findall(r'"(\w+)"', names), cause_of_all)
     return {
         name: kept.get(name, answer) if answer.startswith("unknown") else answer
         for name, answer in found.items()
@@ -351,6 +373,9 @@ _NO_INPUT = "no test of transformers runs it, and the script finds no config or 
 
 def cause(answer: str) -> str:
     """Why there is no answer, in the words of the table."""
+    said = answer.removeprefix("unknown: ")
+    if said in _CAUSES.values():
+        return said
     return next((said for part, said in _CAUSES.items() if part in answer), _NO_INPUT)
 
 

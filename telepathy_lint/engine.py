@@ -20,8 +20,9 @@ from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.fixes.answered import gone
 from telepathy_lint.fixes.planner import Rewrite, Rewriter
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.rule import Reported, Rule
+from telepathy_lint.rule import Reported, Rule, on_at
 from telepathy_lint.settings import Settings
+from telepathy_lint.settings.installs import at_its_release
 from telepathy_lint.sites import Modules, Site, scan
 from telepathy_lint.sites.site import Kind
 from telepathy_lint.source.text import Source, SourceError
@@ -40,9 +41,8 @@ class RuleError(Exception):
         super().__init__(message)
         self.span = span
 
-    def __reduce__(
-        self,
-    ) -> tuple[object, ...]:  # by default, an exception is unpickled from its message alone
+    # By default, an exception is unpickled from its message alone.
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (str(self), self.span)
 
 
@@ -85,11 +85,12 @@ class Linted:
             RuleError: a rule crashed.
         """
         self.source = source
-        self.rules = rules
-        self.settings = settings
-        self._scan = scan(source, settings, project)
-        sites = self._scan.of(kind for rule in rules for kind in rule.meta.kinds)
-        self._found = [_Found(violation_of(source, each), each) for each in reported(sites, rules, settings)]
+        self.settings = at_its_release(settings, source.data, source.path.endswith(".ipynb"))
+        self.rules = rules if settings.strict else on_at(rules, settings.five, self.settings.five)
+        self._scan = scan(source, self.settings, project)
+        sites = self._scan.of(kind for rule in self.rules for kind in rule.meta.kinds)
+        found = reported(sites, self.rules, self.settings)
+        self._found = [_Found(violation_of(source, each), each) for each in found]
 
     def __enter__(self) -> Linted:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
@@ -220,6 +220,13 @@ class Reported(NamedTuple):
     def message(self) -> str:
         message, detail = self.rule.meta.message, self.finding.detail
         return self.finding.message or (f"{message}: {detail}" if detail else message)
+
+
+def on_at(rules: Sequence[Rule], stated: Five, installed: Five) -> Sequence[Rule]:
+    """The rules without those of transformers 5, where a file installs another release than its project states."""
+    if installed == stated:
+        return rules
+    return [each for each in rules if not each.meta.five or installed in each.meta.five]
 
 
 def origin(value: Value, site: Site) -> str:

@@ -89,7 +89,10 @@ class Config(NamedTuple):
         fixing = Fixing(self.fix_layers, self.extend_safe_fixes, self.extend_unsafe_fixes)
         settings = settings._replace(fixing=fixing, gpu=self.gpu or settings.gpu, strict=self.strict)
         return settings._replace(
-            unsafe_fixes_despite=self.unsafe_fixes_despite, models=self.models, target_trl=self.target_trl
+            unsafe_fixes_despite=self.unsafe_fixes_despite,
+            models=self.models,
+            target_trl=self.target_trl,
+            target_is_stated=self.target_transformers is not None,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Reads a project's requirement files: the lowest transformers version that it allows, and FlashAttention."""
+"""Reads a project's requirement files and installation instructions: the lowest transformers version, and FlashAttention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
+from telepathy_lint.settings.installs import asked_in, listed_in
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -21,6 +22,13 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
+#: Requirement files of conda and pip, by their names.
+_CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
+_PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
+#: Files that say how to install the project.
+_INSTRUCTIONS = r"(?i)(?:readme|install|dockerfile|containerfile|setup|getting.?started).*(?<!\.py)|.*(?:install|setup|env)\w*\.sh"
+#: A clause that ends with one of the releases of transformers 5.
+_END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
@@ -32,10 +40,14 @@ class Target(NamedTuple):
     path: str
     #: Whether the project may run on transformers 5 as well.
     admits_5: bool = True
+    #: The first release that the project leaves out, where it is one of transformers 5.
+    end: str | None = None
 
     @property
     def specifier(self) -> str:
         """The versions, as `target-transformers` gives them."""
+        if self.end is not None:
+            return f">={self.version},<{self.end}"
         return self.version if self.admits_5 or self.numbers >= (5,) else f">={self.version},<5"
 
     @property
@@ -55,6 +67,8 @@ class Declared(NamedTuple):
     #: Whether FlashAttention is mentioned, in files that list transformers or in installation instructions;
     #: None if no file lists transformers.
     flash_attention: bool | None
+    #: What the installation instructions ask for, where the files list no release.
+    told: Target | None = None
 
 
 class Targets:
@@ -62,16 +76,19 @@ class Targets:
 
     def __init__(self) -> None:
         self._found: dict[str, Declared] = {}
+        self._inside: dict[str, bool] = {}
 
     def settings(self, config: Config, folder: str) -> Settings:
         """A configuration's settings, combined with the project's requirements for the folder."""
         found = self._of(folder)
-        settings = config.settings(found.target.specifier if found.target is not None else None)
+        target = found.target or found.told
+        settings = config.settings(target.specifier if target is not None else None)
         return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
         """The target version."""
-        return self._of(folder).target
+        found = self._of(folder)
+        return found.target or found.told
 
     def _of(self, folder: str) -> Declared:
         if folder not in self._found:
@@ -81,11 +98,25 @@ class Targets:
     def _look(self, folder: str) -> Declared:
         found = declared_in(folder)
         parent = os.path.dirname(folder)
-        if None not in found or parent == folder or os.path.lexists(os.path.join(folder, ".git")):
+        if (
+            (found.target is not None and found.flash_attention is not None)
+            or parent == folder
+            or os.path.lexists(os.path.join(folder, ".git"))
+        ):
             return found
         above = self._of(parent)
         flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
-        return Declared(found.target or above.target, flash)
+        told = found.told or (above.told if self._is_in_a_repository(parent) else None)
+        return Declared(found.target or above.target, flash, told)
+
+    def _is_in_a_repository(self, folder: str) -> bool:
+        """Whether a folder belongs to a repository; instructions above a folder outside of one are about other things."""
+        if folder not in self._inside:
+            parent = os.path.dirname(folder)
+            self._inside[folder] = os.path.lexists(os.path.join(folder, ".git")) or (
+                parent != folder and self._is_in_a_repository(parent)
+            )
+        return self._inside[folder]
 
 
 def requirement_files(folder: str) -> list[str]:
@@ -119,17 +150,40 @@ def declared_in(folder: str) -> Declared:
         if path.endswith(".lock"):
             locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
         else:
-            declared += [Target(version, path, admits) for version, admits in _versions(path, text)]
+            declared += [Target(version, path, admits, end) for version, admits, end in _versions(path, text)]
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
-    target = min(chosen, key=lambda target: (target.numbers, target.path)) if chosen else None
-    if target is not None:
-        # Of files that contradict each other, each is for a part of the project.
-        admits = all(each.admits_5 for each in chosen) or any(each.numbers >= (5,) for each in chosen)
-        target = target._replace(admits_5=admits)
+    target = _lowest(chosen)
+    told = _told(folder, names) if target is None else None
     if not lists:
-        return Declared(target, None)
-    return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))))
+        return Declared(target, None, told)
+    return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))), told)
+
+
+def _lowest(chosen: list[Target]) -> Target | None:
+    if not chosen:
+        return None
+    target = min(chosen, key=lambda target: (target.numbers, target.path))
+    # Of files that contradict each other, each is for a part of the project.
+    admits = all(each.admits_5 for each in chosen) or any(each.numbers >= (5,) for each in chosen)
+    ends = [each.end for each in chosen if each.admits_5]
+    end = max((each for each in ends if each is not None), key=_numbers, default=None)
+    return target._replace(admits_5=admits, end=end if None not in ends else None)
+
+
+def _told(folder: str, names: list[str]) -> Target | None:
+    """The lowest release that commands of the installation instructions ask for."""
+    found = []
+    for name in names:
+        if re.fullmatch(_INSTRUCTIONS, name) is None:
+            continue
+        path = os.path.join(folder, name)
+        text = _text(path)
+        if "ransformers" not in text:
+            continue
+        asked = asked_in(text.encode()) or (listed_in(text) if name.lower().startswith("readme") else [])
+        found += [Target(each.version, path, each.admits_5) for each in asked]
+    return _lowest([each for each in found if each.numbers >= _FIRST])
 
 
 def _names_flash_attention(text: str) -> bool:
@@ -151,8 +205,8 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
     fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock")
     for name in names:
         path = os.path.join(folder, name)
-        conda = name.startswith("environment") and name.endswith((".yml", ".yaml"))
-        pip = "requirements" in name and name.endswith((".txt", ".in"))
+        conda = re.fullmatch(_CONDA, name) is not None
+        pip = re.fullmatch(_PIP, name) is not None
         if name in fixed or conda or pip:
             yield path
         elif name == "requirements" and os.path.isdir(path):
@@ -169,8 +223,8 @@ def _text(path: str) -> str:
         return ""
 
 
-def _versions(path: str, text: str) -> Iterator[tuple[str, bool]]:
-    """The lowest versions that a file names, each with whether it allows transformers 5."""
+def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
+    """The lowest versions that a file names, each with whether it allows transformers 5, and where that ends."""
     if path.endswith("pyproject.toml"):
         specifications = _from_pyproject(path, text)
     else:
@@ -183,9 +237,26 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool]]:
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            yield version, not re.search(_BELOW_5, specification)
+            yield version, not re.search(_BELOW_5, specification), _end(specification)
     for fork in re.finditer(_FORK, text):
-        yield fork["version"], fork["version"].startswith("5.")
+        yield fork["version"], fork["version"].startswith("5."), None
+
+
+def _end(requirement: str) -> str | None:
+    """The first release of transformers 5 that a requirement leaves out: 5.3 for `<5.3` and `<=5.2`.
+
+    An exact version is where the project is today, and not a decision against the next release.
+    """
+    found = re.search(_END, requirement)
+    if found is None:
+        return None
+    major, minor = ([*found["version"].split("."), "0"])[:2]
+    end = (int(major), int(minor) + (found["operator"] != "<"))
+    return f"{end[0]}.{end[1]}" if (5, 0) < end < (6, 0) else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def lower_bound(requirement: str) -> str | None:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
 
@@ -77,6 +78,27 @@ def is_meant_to_be_float32(site: Site) -> bool:
     return re.search(_SAYS_FLOAT32, text[start : site.end]) is not None
 
 
+def is_measured(site: Site) -> bool:
+    """Whether the load asks the model for its hidden states or attentions, whose values another precision would change."""
+    asked = [site.argument(each) for each in ("output_hidden_states", "output_attentions")]
+    return any(each is not None and literal(each) is True for each in asked)
+
+
 def is_dropped(site: Site) -> bool:
-    """Whether the loaded object is not kept: the load only fills the cache of the hub."""
-    return isinstance(site.context.scope.tree.parent.get(site.node), ast.Expr)
+    """Whether the loaded object is not kept, or its name not read: the load only fills the cache of the hub."""
+    tree = site.context.scope.tree
+    above = tree.parent.get(site.node)
+    if isinstance(above, ast.Expr):
+        return True
+    if not isinstance(above, ast.Assign) or len(above.targets) != 1 or not site.context.scope.is_function:
+        return False
+    target = above.targets[0]
+    if not isinstance(target, ast.Name) or re.search(r"\b(?:locals|vars|eval|exec)\(", tree.text):
+        return False
+    node: ast.AST | None = above
+    while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        node = tree.parent.get(node)
+    return node is not None and not any(
+        isinstance(each, ast.Name) and each.id == target.id and not isinstance(each.ctx, ast.Store)
+        for each in ast.walk(node)
+    )

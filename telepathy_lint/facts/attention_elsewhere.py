@@ -95,8 +95,8 @@ def _is_stated(choice: Choice) -> bool:
 
 
 def _differs(choice: Choice) -> bool:
-    """Whether a project's choice is another than what transformers makes, or FlashAttention, which gives the same results."""
-    return not choice.name.startswith((*_FAST, "sdpa"))
+    """Whether a project's choice is known, and is neither what transformers picks nor FlashAttention, which gives the same results."""
+    return choice.name != "" and not choice.name.startswith((*_FAST, "sdpa"))
 
 
 def _repeats_its_id(site: Site) -> bool:

@@ -25,6 +25,9 @@ _DEVICE_OF_THE_PROCESS = r"(?i:current_device\(|(?:args|accelerator|state)(?:\(\
 #: Code that may place tensors, or access weights.
 _PUTS = r"\.cuda\(|\.to\(|\bdevice\s*="
 _REACHES = r"\.weight\b|\.bias\b"
+#: Code that computes with the tensors of two state dicts, each of which may lie on another GPU.
+_STATES = r"\.state_dict\("
+_COMPUTES_WITH_STATES = r"\[\w+\]\s*(?:\.(?:add|sub|mul|lerp)_?\(|[-+*/]=?\s*\w)|\b(?:torch\.)?lerp\("
 #: Modules of a model that may lie on any GPU.
 _INNER = r"lm_head|embed_out|get_output_embeddings|\blayers?\b|\bblocks?\b|\.h\["
 
@@ -133,7 +136,14 @@ def _reach(site: Site) -> int | None:
             continue
         if re.search(_INNER, ast.unparse(node.value)):
             return node.lineno
-    return None
+    read = [node.lineno for node in _nodes(tree, _STATES) if _is_state(node) and isinstance(node, ast.Call)]
+    return read[0] if len(read) > 1 and occurs(_COMPUTES_WITH_STATES, tree.text) else None
+
+
+def _is_state(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "state_dict"
+    )
 
 
 def _put(site: Site, is_own: Callable[[ast.expr, Tree], bool]) -> int | None:

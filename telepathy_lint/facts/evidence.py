@@ -1,18 +1,21 @@
 """Evidence in a file that an unsafe fix would break the program, or change what the program saves.
 
 Evidence prevents a fix but never removes a finding. It may concern another object in the file; then only a
-fix is lost, which a person can still make. So the whole file is searched, without following objects.
+fix is lost, which a person can still make. So the whole file is searched, without following objects, and so are
+the modules of the project that get what the function or class around the load makes.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from telepathy_lint.facts import by_hand, own_names
 from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, is_of
+from telepathy_lint.facts.reach import Reach, reach_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
@@ -100,7 +103,15 @@ _FLOAT_TENSOR = (
 
 
 def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
-    """The reason why a fix of the site is prevented: the first kind of evidence in the file; None if there is none."""
+    """The reason why a fix of the site is prevented: the first kind of evidence; None if there is none.
+
+    The file is searched first, and then the modules of the project that may get the object.
+    """
+    return in_the_file(site, kinds, despite) or _in_users(site, kinds, despite)
+
+
+def in_the_file(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
+    """The first kind of evidence in the file itself."""
     tree = site.context.scope.tree
     for kind in kinds:
         if kind in despite:
@@ -108,6 +119,8 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
         if kind in ("inputs", "quantized"):
             if _by_name(site, kind):
                 return KINDS[kind]
+        elif kind == "numpy" and _answers_through_numpy(site):
+            return f"the pipeline {KINDS[kind]}"
         elif kind in _OF_SITES:
             if (line := _OF_SITES[kind](site)) is not None:
                 return f"{line_name(site.source, line)} {KINDS[kind]}"
@@ -117,6 +130,37 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
                 line = site.source.remember("filled", partial(_filled, tree))
             if line is not None:
                 return f"{line_name(site.source, line)} {KINDS[kind]}"
+    return None
+
+
+def _in_users(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...]) -> str | None:
+    """The first kind of evidence in the modules that may get the object."""
+    reach = reach_of(site)
+    if reach is None:
+        return None
+    for kind in kinds:
+        if kind in WORDS and kind not in _OF_SITES and kind not in despite:
+            found = site.file.remember(("evidence", kind, reach.paths), partial(_first_of, site, reach, kind))
+            if found is not None:
+                return f"{found} {KINDS[kind]}"
+    return None
+
+
+def _first_of(site: Site, reach: Reach, kind: str) -> str | None:
+    """The line and module with the first evidence of a kind; notebooks are not searched."""
+    modules = site.file.modules
+    assert modules is not None
+    for path in reach.paths:
+        tree = modules.tree(path) if path.endswith(".py") else None
+        line = (
+            tree.source.remember(("evidence", kind), partial(_first, tree, kind))
+            if tree is not None
+            else None
+        )
+        if line is not None:
+            project = modules.project(site.source.path)
+            shown = os.path.relpath(path, project.root) if project is not None else os.path.basename(path)
+            return f"line {line} of {shown.replace(os.sep, '/')}"
     return None
 
 
@@ -170,6 +214,12 @@ def _by_name(site: Site, kind: str) -> bool:
         tasks = [str(value.data) for value in task.values] if task is not None else []
         return not all(re.fullmatch(_TOKEN_PIPELINES, each) for each in tasks) or _is_of_features(site)
     return any(_takes_features(name.rpartition(".")[2], site) for name in site.loaded)
+
+
+def _answers_through_numpy(site: Site) -> bool:
+    """Whether a pipeline turns what the model gives into NumPy arrays without a cast, as one did before transformers 4.50."""
+    task = site.argument("task") if site.kind == "pipeline" else None
+    return task is not None and any(value.data == "question-answering" for value in task.values)
 
 
 def _takes_features(name: str, site: Site) -> bool:

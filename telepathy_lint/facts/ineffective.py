@@ -56,6 +56,8 @@ def is_harmless(site: Site, problem: Problem) -> bool:
         return name in _WHERE_WEIGHTS_LIE or any(
             load.argument(*_synonyms(name)) is not None for load in models
         )
+    if name == "use_auth_token":
+        return not any(value.data for value in problem.argument.values)  # no token, or an empty one
     if name == "output_attentions":
         return problem.change is not None  # eager attention returns the weights that the script asks for
     if site.kind != "object_pipeline" or not site.about:

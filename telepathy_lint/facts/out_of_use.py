@@ -1,4 +1,4 @@
-"""Decides whether the project keeps a call without running it: in an archive, or in a function that nothing calls."""
+"""Decides whether the project keeps a call without running it: in an archive, in the code of others, in a function that nothing calls."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from telepathy_lint.sites import Site
 
 #: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
 _KEPT = (
-    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy)(?:[ ._-].*)?"
+    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy|te?mp|scratch(?:pad)?)(?:[ ._-].*)?"
     r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|back|old|unused|legacy)"
     r"|outputs?|results?|runs|logs?|records?|wandb|\.ipynb_checkpoints|checkpoints?"
 )
 #: The same for names of files, without the suffix.
 _KEPT_FILES = (
     r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)[ ._-].*"
-    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back| copy(?: ?\d+)?|-copy\d+)"
+    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back|(?:.*[ ._-])?back-up| copy(?: ?\d+)?|-copy\d+| \(\d+\))"
 )
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
 _FRAMEWORKS = (
@@ -27,6 +27,11 @@ _FRAMEWORKS = (
     r"|open_clip\w*|axolotl|human_?eval|alpaca_eval|bigcode_eval|mplug_owl\w*|minigpt4|lavis|opencompass|deepspeed|megatron|vllm|sglang"
     r"|gptqmodel|auto_gptq|awq|sentence_transformers|unsloth|vlmeval|lmms_eval|internvl\w*|swift|easyeditor|textattack"
 )
+#: Folders for the code of others, and files with which a project begins.
+_OF_OTHERS = r"(?i)(?:third[-_ ]?part(?:y|ies)|3rd[-_ ]?party|vendor(?:s|ed)?|externals?|extern|submodules?)(?:[-_](?:libs?|code|repos?|src))?"
+#: The address of a repository, in the files of a distribution.
+_REPOSITORY = rb"github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?(?=[\"'\s/#,)]|\Z)"
+_BEGINNINGS = ("README.md", "readme.md", "Readme.md", "README.rst", "pyproject.toml", "setup.py")
 #: Files of a package, or of the distribution around it.
 _OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
 #: Code that calls functions by names which it does not write.
@@ -63,10 +68,12 @@ def _is_kept(site: Site) -> bool:
 
 
 def is_kept(path: str, project: Project) -> bool:
-    """Whether a project keeps a file as an old version, as a copy beside results, or of a framework."""
+    """Whether a project keeps a file as an old version, as a copy beside results, or of another project."""
     *folders, name = os.path.relpath(os.path.abspath(path), project.root).split(os.sep)
     return (
         _is_of_a_copy(folders, project)
+        or _is_of_others(folders, project)
+        or any(_is_from_elsewhere(folders[:at], project) for at in range(1, len(folders) + 1))
         or any(re.fullmatch(_KEPT, each) for each in folders)
         or re.fullmatch(_KEPT_FILES, os.path.splitext(name)[0]) is not None
     )
@@ -81,6 +88,40 @@ def _is_of_a_copy(folders: list[str], project: Project) -> bool:
         if any(project.holds(os.path.join(folder, each)) for each in _OF_A_PACKAGE):
             return not _declares(project, name)
     return False
+
+
+def _is_of_others(folders: list[str], project: Project) -> bool:
+    """Whether a file belongs to a project of its own, with a README or a distribution, in a folder for the code of others."""
+    return any(
+        re.fullmatch(_OF_OTHERS, name)
+        and any(project.holds(os.path.join(project.root, *folders[: at + 2], each)) for each in _BEGINNINGS)
+        for at, name in enumerate(folders[:-1])
+    )
+
+
+def _is_from_elsewhere(folders: list[str], project: Project) -> bool:
+    """Whether a folder holds a distribution whose files name other repositories than the project's own."""
+    folder = os.path.join(project.root, *folders)
+    named = _repositories(folder, _OF_A_PACKAGE[1:], project)
+    if not named:
+        return False
+    own = os.path.basename(project.root).lower()
+    if any(name in own for _, name in named):
+        return False
+    around = _repositories(project.root, (".git/config", *_BEGINNINGS), project)
+    # Without a word about its own repository, the project may be the one that is named.
+    return bool(around) and not any(owner in {each for each, _ in around} for owner, _ in named)
+
+
+def _repositories(folder: str, names: tuple[str, ...], project: Project) -> set[tuple[str, str]]:
+    """The owners and names of the repositories that files of a folder name."""
+    texts = [
+        project.content(path)
+        for name in names
+        if project.holds(path := os.path.join(folder, name)) or name.startswith(".git")
+    ]
+    found = {pair for text in texts for pair in re.findall(_REPOSITORY, text)}
+    return {(owner.decode().lower(), name.decode().lower()) for owner, name in found}
 
 
 def _declares(project: Project, name: str) -> bool:

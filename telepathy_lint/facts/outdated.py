@@ -60,6 +60,8 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     outcomes = old.outcome(table.place_of(site.kind, argument.how))
     if outcomes is None or old.name == "mirror":
         return False
+    if old.name == "torch_dtype" and settings.five == "needs" and _is_of_one_class(site):
+        return True
     four, five = outcomes
     if settings.target_version is not None and not settings.five:
         # A lower bound that leaves out 5 is nearly always that of a pin.
@@ -75,6 +77,17 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     if old.name == "use_fast":
         return False not in asked
     return four == "ignored" or asked == {False}
+
+
+def _is_of_one_class(site: Site) -> bool:
+    """Whether the class is written: transformers 5 takes `torch_dtype` there without a warning, but not in Auto classes."""
+    return site.kind == "model" and not any(last(name).startswith("Auto") for name in site.loaded)
+
+
+def is_only_renamed(site: Site, old: table.Old) -> bool:
+    """Whether every release still takes the old name, at most with a warning."""
+    outcomes = old.outcome(table.place_of(site.kind, "keyword"))
+    return outcomes is not None and set(outcomes) <= {"works", "warns"}
 
 
 def new_class(site: Site) -> tuple[str, table.Version] | None:

@@ -68,6 +68,8 @@ def is_placed_alike(site: Site) -> bool:
         return False
     if is_on_the_cpu(site):
         return True  # there, placement does not depend on free memory
+    if not is_bare(site) and all(value.kind == "const" and value.data == "cuda" for value in argument.values):
+        return True  # the GPU that is current, which code for several processes sets
     if any(map(_is_of_the_caller, argument.values)):
         return True
     if any(value.is_none for value in argument.values) and site.source.once(launches):

@@ -27,9 +27,16 @@ _SET_OFFLINE = (
     rb"(?:HF_HUB|TRANSFORMERS|HF_DATASETS)_OFFLINE[\"']?\s*[=:]\s*[\"']?(?:1|[tT]rue|TRUE|[yY]es|on\b|ON\b)"
 )
 #: What stands before, and behind, a name that is compared or looked up.
-_COMPARES, _COMPARED = ("==", "!=", " in", "["), ("==", "!=", "in ", ":")
+_COMPARES, _COMPARED = re.compile(r"(?:[=!]=| in|[\w)\]]\[)\Z"), ("==", "!=", "in ", ":")
 _QUOTES = ("'", '"')
 _DOCUMENTS = (".md", ".rst")
+
+
+def is_an_alias(site: Site) -> bool:
+    """Whether an id stands on a line that speaks of aliases: the file gives the old name on purpose."""
+    text = site.source.text
+    start = site.source.line_starts[site.source.line_of(site.start) - 1]
+    return re.match(r"[^\r\n]*alias", text[start:], re.IGNORECASE) is not None
 
 
 def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:
@@ -57,7 +64,9 @@ def _is_compared(old: str, new: str, site: Site) -> bool:
     while at >= 0:
         end = at + len(old)
         before, behind = text[max(at - 20, 0) : at - 1].rstrip(), text[end + 1 : end + 20].lstrip()
-        if text[end : end + 1] in _QUOTES and (before.endswith(_COMPARES) or behind.startswith(_COMPARED)):
+        if text[end : end + 1] in _QUOTES and (
+            _COMPARES.search(before) is not None or behind.startswith(_COMPARED)
+        ):
             modules = site.file.modules
             return any(f"{new}{quote}" in text for quote in _QUOTES) or (
                 modules is not None and modules.mentions(site.source.path, new.encode())

@@ -94,7 +94,9 @@ def may_be_quantized(site: Site) -> bool:
 
 def wants_float16(site: Site) -> bool:
     """Whether the checkpoint's kernels need float16, or another rule reports the dtype."""
-    return is_quantized(site) or evidence.withheld(site, ("quantized", "inputs", "float16-amp")) is not None
+    return (
+        is_quantized(site) or evidence.in_the_file(site, ("quantized", "inputs", "float16-amp")) is not None
+    )
 
 
 # ---- texts

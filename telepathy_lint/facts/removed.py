@@ -10,18 +10,24 @@ from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.objects import IS_ADAPTED, SURELY_IS, Policy
 from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs
 
 
-def passed(site: Site) -> Iterator[tuple[Argument, Removed]]:
-    """Yield the removed arguments that a call certainly passes, if the file does not tell releases apart there."""
+def passed(site: Site, settings: Settings) -> Iterator[tuple[Argument, Removed]]:
+    """Yield the arguments that a call certainly passes and that a release which the project may get has removed.
+
+    There are none if the file tells releases apart there.
+    """
     if site.classes[0].startswith("trl.") and _takes_old_arguments(site):
         return
     gone = removed_arguments(site.classes[0])
     for argument in site.arguments.values():
         removed = gone.get(argument.name)
-        if removed is not None and not argument.optional and not depends_on_release(site):
+        if removed is None or argument.optional or not settings.reaches(removed.version, removed.package):
+            continue
+        if not depends_on_release(site):
             yield argument, removed
 
 
@@ -70,10 +76,14 @@ def _speaks_of_unsloth(text: str) -> bool:
     return occurs(r"(?i)unsloth(?![/-])", text)  # not of its models: "unsloth/Qwen3-4B", "unsloth-llama-3"
 
 
-def read(site: Site) -> Iterator[tuple[ast.Attribute, Removed]]:
-    """Yield the attribute that a site reads, if it was removed and the file does not tell releases apart there."""
+def read(site: Site, settings: Settings) -> Iterator[tuple[ast.Attribute, Removed]]:
+    """The same for the attribute that a site reads."""
     node = site.node
     if isinstance(node, ast.Attribute):
         removed = removed_arguments(site.classes[0]).get(node.attr)
-        if removed is not None and not depends_on_release(site):
+        if (
+            removed is not None
+            and settings.reaches(removed.version, removed.package)
+            and not depends_on_release(site)
+        ):
             yield node, removed

@@ -7,6 +7,7 @@ processes concerns its file, the modules that it imports, and those that import 
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -69,6 +70,8 @@ class Launched(NamedTuple):
     path: str
     line: int
     launcher: str
+    #: What follows the script, in this and all other commands that start it in several processes.
+    arguments: tuple[str, ...] = ()
 
 
 class Starts(NamedTuple):
@@ -113,6 +116,16 @@ def has_a_project(site: Site) -> bool:
 def launched_by(site: Site) -> Launched | None:
     """The command that starts several processes of the file, or of a module that imports it; None if there is none."""
     return site.file.remember("launched by", partial(_launched_by, site))
+
+
+def is_named_by_a_command(site: Site) -> bool:
+    """Whether a command of the project may start the file itself."""
+    path, modules = os.path.abspath(site.source.path), site.file.modules
+    project = modules.project(path) if modules is not None else None
+    starts = project.once(starts_of) if project is not None else None
+    if starts is None:
+        return True
+    return any(_may_name(each, path) for each in (*starts.plain, *starts.launched, *starts.wrapped))
 
 
 def may_be_launched(site: Site) -> bool:
@@ -183,16 +196,75 @@ def _is_a_program(site: Site, project: Project, entries: tuple[str, ...]) -> boo
     return any(_PROGRAM.encode() in project.content(each) for each in entries[1:])
 
 
+def _leads_to(site: Site, start: str, importers: tuple[str, ...]) -> bool:
+    """Whether a script that is started, or a module that it imports, names the function or class around the call.
+
+    A package that imports all of its modules does not show what is used of them.
+    """
+    parents, modules = site.context.scope.tree.parent, site.file.modules
+    around, node = None, parents.get(site.node)
+    while node is not None:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            around = node.name
+        node = parents.get(node)
+    if start == importers[0] or around is None or modules is None:
+        return True
+    for each in importers[1:]:
+        if os.path.basename(each) == "__init__.py" or re.search(rf"\b{around}\b", modules.text(each)) is None:
+            continue
+        if each == start or ((beyond := modules.importers(each)) is not None and start in beyond[1]):
+            return True
+    return False
+
+
+def is_in_the_program(site: Site) -> bool:
+    """Whether the call only runs if its file is started itself: it stands under `if __name__ == "__main__"`."""
+    return any(
+        stmt in above.body and _PROGRAM in ast.unparse(above.test) for above, stmt in _conditions(site)
+    )
+
+
+def _option_around(site: Site) -> str | None:
+    """The option of the command line that must be given for the call to run: `if args.offline:`."""
+    for above, stmt in _conditions(site):
+        if stmt in above.body and isinstance(above.test, ast.Attribute):
+            return above.test.attr
+    return None
+
+
+def _conditions(site: Site) -> Iterator[tuple[ast.If, ast.AST]]:
+    """The conditions around a call, each with its part that leads to the call."""
+    parents = site.context.scope.tree.parent
+    node: ast.AST | None = site.node
+    while node is not None:
+        above = parents.get(node)
+        if isinstance(above, ast.If):
+            yield above, node
+        node = above
+
+
+def _may_set(option: str, arguments: str) -> bool:
+    """Whether the arguments of a command set an option, or may: by a variable, or in a file of settings."""
+    given = arguments.replace("-", "_")
+    return (
+        option in given
+        or re.search(r"\$(?:[@*]|\{?[A-Za-z_]*(?i:args|opt))|\.(?:ya?ml|json)\b", arguments) is not None
+    )
+
+
 def _launched_by(site: Site) -> Launched | None:
     path, modules = os.path.abspath(site.source.path), site.file.modules
     project = modules.project(path) if modules is not None else None
     starts = project.once(starts_of) if project is not None else None
     if starts is None or modules is None or not starts.launched:
         return None
-    importers = modules.importers(path)
+    importers = None if is_in_the_program(site) else modules.importers(path)
     entries = (path, *importers[1]) if importers is not None else (path,)
+    option = _option_around(site)
     for written, launched in starts.launched.items():
-        if any(_may_name(written, entry) for entry in entries):
+        if option is not None and not any(_may_set(option, each) for each in launched.arguments):
+            continue
+        if any(_may_name(written, entry) and _leads_to(site, entry, entries) for entry in entries):
             return launched
     return None
 
@@ -230,9 +302,10 @@ def starts_of(project: Project) -> Starts:
             if _starts_one(found[0], options, text):
                 plain |= {start_commands.written(started)} if started is not None else set()
             elif started is not None:
-                launched.setdefault(
-                    start_commands.written(started), Launched(path, line, " ".join(found[0].split()))
-                )
+                script = start_commands.written(started)
+                known = launched.setdefault(script, Launched(path, line, " ".join(found[0].split())))
+                more = (*known.arguments, rest[started.end() :])
+                launched[script] = known._replace(arguments=more)
             elif document:
                 told = True
             else:

@@ -87,7 +87,7 @@ def _casts(call: ast.Call) -> bool:
     given = [*call.args, *(each.value for each in call.keywords)]
     return call.func.attr in ("float", "half", "bfloat16") or (
         call.func.attr == "to"
-        and any(re.search(r"(?:float\d+|dtype)$", dotted(each) or "") is not None for each in given)
+        and any(re.search(r"(?:float\d+|(?i:dtype))$", dotted(each) or "") is not None for each in given)
     )
 
 
@@ -182,7 +182,7 @@ _MANY = 3_000_000_000
 _STORED_QUANTIZED = r"(?i)(?:^|[^a-z])(?:[2-8][ _-]?bits?|int[48]|awq|gptq|bnb|nf4|fp[48]|gguf|exl2|w[48]a\d+|mxfp4|hqq|aqlm)(?![a-z])|gpt-oss"
 
 #: Large checkpoints that are float32 themselves.
-_STORED_FLOAT32 = r"(?i)(?:^|/)(?:(?:flan-|m|u)?t5-|t0|gpt-j|gpt-neo-)"
+_STORED_FLOAT32 = r"(?i)(?:^|/)(?:(?:flan-|m|u)?t5-|t0|gpt-j|gpt-neo-|nllb-|paligemma-)"
 
 
 def is_heavy(site: Site) -> bool:

@@ -221,7 +221,7 @@ class ImportPlan:
     # ---- edits
 
     def use(self, placed: list[Placed], site: Site, text: str) -> None:
-        """Record that a site's call becomes `text`, which uses the given names."""
+        """Record that a site's call becomes `text`, statements after it included, which uses the given names."""
         self._used.append((placed, site, text))
 
     @cached_property

@@ -225,7 +225,7 @@ def _moved(site: Site, argument: Argument, removed: Removed, settings: Settings)
     # The config is written in this call: all that moves into it is written at once.
     moving = [
         (other, gone)
-        for other, gone in passed(site)
+        for other, gone in passed(site, settings)
         if gone.how == "config"
         and isinstance(other.node, ast.keyword)
         and gone.new not in names

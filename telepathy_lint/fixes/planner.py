@@ -248,12 +248,13 @@ class Rewriter:
             edits += [source.edit(start, end, written) for start, end, written in change.texts]
             if change.keeps_call:
                 continue
-            imports.use(placed, site, text)
+            all_of_it = "\n".join((text, *change.after))
+            imports.use(placed, site, all_of_it)
             for other, new in other_calls(site, rewrite.change, self.scan) if change.texts else ():
                 imports.use([], other, new)
             if text != site.text:
                 edits.append(source.edit(site.start, site.end, text))
-                rewritten.append((site, text))
+                rewritten.append((site, all_of_it))
             edits += [self._statement(site, statement) for statement in change.after]
         edits += leftovers(self.scan, rewritten)
         return sorted({*edits, *imports.edits()}), done

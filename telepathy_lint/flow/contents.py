@@ -206,6 +206,11 @@ def one_of(effects: Iterable[Effect | None]) -> Effect | None:
     return either(found) if found else None
 
 
+def at_one_of(keys: Iterable[Hashable], change: Change) -> Effect:
+    """The change of one of the keys, it is not known which."""
+    return either([Effect({key: change}) for key in keys])
+
+
 def possibly(effect: Effect) -> Effect:
     """The join of the effect and no effect."""
     return either((Effect(), effect))

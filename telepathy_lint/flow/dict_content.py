@@ -12,6 +12,7 @@ from telepathy_lint.flow.contents import (
     Effect,
     Item,
     Part,
+    at_one_of,
     either,
     one_of,
     opaque,
@@ -316,17 +317,19 @@ class DictContent:
         if write.key is None:
             return unknown(hidden)
         keys = self._dicts.keys(write.key, context)
-        key, sure = (keys[0], True) if len(keys) == 1 else (None, False)
+        numbered = any(isinstance(key, int) for key in keys)
         if write.kind == "drop":
-            if sure and isinstance(key, int):
+            if numbered:
                 return unknown(hidden)  # of a list: later items move up
-            return Effect({key: GONE}) if sure else Effect(rest=Change(absent=True))
+            return at_one_of(keys, GONE) if keys else Effect(rest=Change(absent=True))
         part: Part = hidden
         if write.value is not None:
             part = Item(write.value, context, name, getattr(write.stmt, "lineno", 1), write.key)
-        if not sure or (isinstance(key, int) and key < 0):
+        if not keys or (numbered and (len(keys) > 1 or (isinstance(keys[0], int) and keys[0] < 0))):
             return opened(part)
-        return Effect({key: Change(stays=False, fills=(part,)) if write.kind == "default" else written(part)})
+        return at_one_of(
+            keys, Change(stays=False, fills=(part,)) if write.kind == "default" else written(part)
+        )
 
 
 def _chain(point: Point, start: Point | None) -> tuple[list[Point], Point]:

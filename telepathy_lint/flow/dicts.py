@@ -12,6 +12,7 @@ from telepathy_lint.flow.contents import (
     Effect,
     Item,
     Part,
+    at_one_of,
     one_of,
     opaque,
     opened,
@@ -212,10 +213,7 @@ class Dicts:
                 found.follow(spread(self.content(item, context)))
                 continue
             keys, part = self.keys(key, context), Item(item, context, key=key)
-            if len(keys) == 1:
-                found.changes[keys[0]] = written(part)
-            else:
-                found.follow(opened(part))
+            found.follow(at_one_of(keys, written(part)) if keys else opened(part))
         return found
 
     def _sequence(self, node: ast.List | ast.Tuple | ast.Set, context: Context) -> Effect:

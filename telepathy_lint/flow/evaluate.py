@@ -21,6 +21,9 @@ _MAX_ALTERNATIVES = 256
 #: Kinds of values that may be a dict or list with known contents.
 _READABLE = frozenset({"dict", "sequence", "other", "call"})
 
+#: Calls that import the module of a given name.
+_IMPORTS = ("importlib.import_module", "import_module", "__import__")
+
 
 class Evaluator:
     """Follows names to their bindings, and caches the results."""
@@ -335,6 +338,9 @@ class Evaluator:
                 for value in self.evaluate(node.func.value, context):
                     yield value if value.kind == "dict" else Value("call", name, node, context)
                 return
+        if name in _IMPORTS and node.args and isinstance(node.args[0], ast.Constant):
+            yield Value("symbol", node.args[0].value, node, context)
+            return
         if name is not None and name.rpartition(".")[2] in ("deepcopy", "copy") and len(node.args) == 1:
             for value in self.evaluate(node.args[0], context):
                 yield value if value.kind == "dict" else Value("call", name, node, context)

@@ -11,10 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 
 from telepathy_lint.flow.import_resolution import ModuleFiles, project_root
-from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.flow.whole_project import Project, TooLargeError
 
 #: A module that more files depend on, directly or indirectly, is treated as used by unknown code.
 _MOST_IMPORTERS = 60
+#: This many modules of a project are searched for one by one, as for a commit of a few files. After that, all import
+#: statements of the project are read once.
+_FEW_MODULES = 8
 #: The beginning of a line up to `import`; lines of a notebook begin behind a quote, or behind an escape sequence.
 _BEFORE = re.compile(rb"(?s:(.*(?:\\n|\"))?)[ \t]*(?:from[ \t]+([.\w]+)[ \t]+)?")
 _MOST_BEFORE = 300
@@ -35,6 +38,7 @@ class Importers:
         self._connected: dict[str, tuple[str, ...] | None] = {}
         self._imports: dict[str, frozenset[str]] = {}
         self._mentioned: dict[tuple[str, bytes], bool] = {}
+        self._searched: dict[str, int] = {}
 
     def root_of(self, path: str) -> str | None:
         """The root of the project that contains a file (an absolute path); None if there is none."""
@@ -120,15 +124,31 @@ class Importers:
 
     def _direct(self, path: str) -> Iterator[str]:
         root = self.root_of(path)
-        named = self._names_in(root) if root is not None else None
-        if named is None:
+        if root is None:
             return
         stem = os.path.splitext(os.path.basename(path))[0]
         if stem == "__init__":
             stem = os.path.basename(os.path.dirname(path))
-        for asker, module in named.get(stem, ()):
+        for asker, module in self._importing(root, stem):
             if asker != path and self._leads_to(module, asker, path):
                 yield asker
+
+    def _importing(self, root: str, name: str) -> set[tuple[str, str]]:
+        """The files that import a name, from any module, each with the dotted name; empty if the project is too large."""
+        project = self.project(root)
+        self._searched[root] = self._searched.get(root, 0) + 1
+        if self._searched[root] > _FEW_MODULES:
+            return (project.once(_imported_names) or {}).get(name, set())
+        try:
+            return {
+                (path, module)
+                for path, data in project.python()
+                if os.fsencode(name) in data
+                for module in imported_by(data)
+                if module.rpartition(".")[2] == name
+            }
+        except TooLargeError:
+            return set()
 
     def _leads_to(self, module: str, asker: str, path: str) -> bool:
         found = self._module_files.find(module, os.path.dirname(asker))
@@ -137,9 +157,6 @@ class Importers:
         # A script that adds a folder to `sys.path` uses only a part of the module's path.
         parts = module.strip(".").split(".")
         return os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
-
-    def _names_in(self, root: str) -> dict[str, set[tuple[str, str]]] | None:
-        return self.project(root).once(_imported_names)
 
 
 def _imported_names(project: Project) -> dict[str, set[tuple[str, str]]]:

@@ -27,6 +27,7 @@ from telepathy_lint.flow.makers import (
     Policy,
 )
 from telepathy_lint.flow.object_calls import Calls
+from telepathy_lint.flow.reaching import reaching
 from telepathy_lint.flow.same_object import Path
 from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.uses import FUNCTIONS
@@ -265,7 +266,11 @@ class _Follower(Calls):
             yield Edge(base, context, path)
             return
         own = isinstance(base, ast.Name) and base.id in ("self", "cls")
-        stores = self._related(node.attr, context) if own else self.uses.stores().get(node.attr, [])
+        stores = (
+            self._arriving(node, context, self._related(node.attr, context))
+            if own
+            else self.uses.stores().get(node.attr, [])
+        )
         container = False
         stores = [
             each for each in stores if each[0].kind != "def"
@@ -299,6 +304,16 @@ class _Follower(Calls):
             return bool(makers) and all(self.class_made(each) is not None for each in makers)
         finally:
             self._open.discard(base)
+
+    def _arriving(
+        self, node: ast.Attribute, context: Context, stores: list[tuple[Binding, Scope]]
+    ) -> list[tuple[Binding, Scope]]:
+        """Of the assignments of `self.x`, those that arrive at a use, if all are in the function of the use."""
+        name = dotted(node)
+        if name is None or context.stmt is None or any(scope is not context.scope for _, scope in stores):
+            return stores
+        arrived = reaching(context.scope, name, context.stmt) if len(stores) > 1 else None
+        return [each for each in stores if each[0] in arrived] if arrived and None not in arrived else stores
 
     def _related(self, attribute: str, context: Context) -> list[tuple[Binding, Scope]]:
         """The assignments that `self.x` may refer to: those in this class and in classes with a common base class."""

@@ -168,6 +168,15 @@ TOKENIZER_METHODS = {
     "create_token_type_ids_from_sequences": "call the tokenizer with return_token_type_ids=True",
     "sanitize_special_tokens": "leave it out",
 }
+#: Those that tokenizers without a fast implementation have in 5 as well.
+KEPT_BY_SLOW_TOKENIZERS = frozenset(
+    {
+        "build_inputs_with_special_tokens",
+        "create_token_type_ids_from_sequences",
+        "prepare_for_model",
+        "truncate_sequences",
+    }
+)
 #: Attributes of tokenizers -> what to read instead.
 TOKENIZER_ATTRIBUTES = {
     "additional_special_tokens": "read extra_special_tokens",

@@ -6,6 +6,7 @@ from telepathy_lint.facts import evidence, relevance
 from telepathy_lint.facts.alternatives import (
     is_dropped,
     is_meant_to_be_float32,
+    is_measured,
     is_read_back,
     is_the_other_arm,
 )
@@ -36,10 +37,11 @@ class MissingDtype(Rule):
     Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
     (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that may install transformers 5 gets the
     checkpoint's dtype and is left out. So are loads whose other arm of a condition states a dtype (the one for the GPU, or a first
-    attempt), loads under a comment about full precision, loads whose result is dropped or that read back what the file has saved, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
+    attempt), loads under a comment about full precision, loads whose result is dropped or given to a name that the function does not read, or that read back what the file has saved, loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
-    usually have no others. It always leaves out models that get a quantization config, models whose own weights are trained, models that are
-    cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, and tests.
+    usually have no others. In both cases, unless strict, it leaves out models that get a quantization config, models whose own weights are trained, models that are
+    cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, tests, and what a module loads only
+    if it is started itself, where other modules import it and nothing starts it.
 
     Bad:
 
@@ -93,6 +95,7 @@ class MissingDtype(Rule):
             or is_the_other_arm(site)
             or is_dropped(site)
             or is_read_back(site)
+            or is_measured(site)
             or is_meant_to_be_float32(site)
         ):
             return False

@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.alternatives import is_tried
+from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
-from telepathy_lint.facts.outdated import is_harmless, new_class, old_arguments, removed_task
+from telepathy_lint.facts.outdated import is_harmless, is_only_renamed, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.load_arguments import Old
@@ -19,13 +20,15 @@ class DeprecatedLoadArgument(Rule):
 
     Most were removed in transformers 5: a model rejects them with a TypeError, but a tokenizer or config silently ignores
     them (with `use_auth_token` on a tokenizer, the token is not sent). What is reported depends on the lowest version
-    that the project allows (`target-transformers`, else its requirement files): `torch_dtype` is reported from 4.56 on,
+    that the project allows (`target-transformers`, else a release that the file itself installs, as with `!pip install transformers==4.30.2`, else the
+    requirement files, else a `pip install` in the README or another file that says how to install the project): `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
-    rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5,
-    `use_fast=True`. In a project, it leaves out `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
+    rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5, with `torch_dtype` where the class
+    is no Auto class and
+    `use_fast=True`. In a project, it leaves out, in tests, names that every release still takes, `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. A project that cannot get transformers 5 is not told of what only breaks there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.
 
@@ -97,6 +100,8 @@ def _found(site: Site, settings: Settings) -> Iterator[tuple[Argument, Old, str]
 def _is_worth_it(site: Site, settings: Settings, argument: Argument, old: Old) -> bool:
     """Whether an outdated argument certainly gets to the call of a project, and does not only change nothing."""
     if is_harmless(site, settings, argument, old):
+        return False
+    if is_only_renamed(site, old) and is_of_a_test(site):
         return False
     # With `use_fast=False`, transformers 5 loads the same tokenizer in its only implementation.
     return is_bare(site) or not (argument.optional or old.name == "use_fast")

@@ -15,7 +15,8 @@ class IneffectiveLoadArgument(Rule):
     """An argument is accepted and then ignored, or makes the load or the first call fail.
 
     A tokenizer silently accepts the arguments of a model. `pipeline` does not pass `attn_implementation` and
-    `load_in_8bit` to the model, and raises an error when it generates; they must be in `model_kwargs`.
+    `load_in_8bit` to the model, and raises an error when it generates; they must be in `model_kwargs`. Nor does it
+    send the token of `use_auth_token`: it must be `token`.
     `max_memory` has no effect without a `device_map`. `"bf16"`, `"torch.bfloat16"` and `"flash_attn"` are not
     valid names of dtypes and attention implementations. `output_attentions=True` selects eager attention, and
     is an error with another implementation. FlashAttention does not support float32. A pipeline that gets a
@@ -26,7 +27,7 @@ class IneffectiveLoadArgument(Rule):
     was placed by its own load or by `.to(...)`, the dtype that the model was loaded with, an argument of a tokenizer that
     only says where weights lie or that a model of the file gets as well, and `output_attentions=True` alone.
 
-    Unless strict, the rule leaves out a project's tokenizers, which ignore such arguments without harm.
+    Unless strict, the rule leaves out a project's tokenizers, which ignore such arguments without harm, and tokens that are empty.
 
     Bad:
 

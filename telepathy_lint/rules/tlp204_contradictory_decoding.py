@@ -27,7 +27,8 @@ class ContradictoryDecoding(Rule):
     the checkpoint's settings. If a generation config for sampling sets a repetition penalty, the penalty also applies under
     `do_sample=False`, and the output is no longer plain greedy decoding.
 
-    Unless strict, an ignored value that asks for greedy decoding too (`temperature=0.0`, `top_k=1`) is left out.
+    Unless strict, an ignored value that asks for greedy decoding too (`temperature=0.0`, `top_k=1`) is left out, and so is
+    what is left over beside contrastive search (`penalty_alpha`).
 
     Bad:
 
@@ -85,6 +86,8 @@ class ContradictoryDecoding(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         if not is_always(site.argument("do_sample"), False):
             return True
+        if site.argument("penalty_alpha") is not None:
+            return False
         ignored = ignored_by(site)
         return not ignored or not all(map(says_greedy, ignored))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts.redirected import is_redirected
+from telepathy_lint.facts.redirected import is_an_alias, is_redirected
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
@@ -21,7 +21,7 @@ class RenamedModelId(Rule):
 
     Unless strict, the rule leaves out ids that the project only uses with the hub, which redirects them. It reports them where
     redirects do not help: a file of the project works offline or looks into the cache, or compares or looks up the old name
-    while the project also has the new one.
+    while the project also has the new one. An old id in a list of aliases is meant.
 
     Bad:
 
@@ -54,6 +54,8 @@ class RenamedModelId(Rule):
             yield site.at(node, detail, fix=self.repair(site, node, value, name))
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        if site.kind == "identifier" and is_an_alias(site):
+            return False
         return not is_redirected(site, [(str(value.data), name) for _, value, name in _renamed(site)])
 
     def repair(self, site: Site, node: ast.AST, value: Value, name: str) -> Repair | None:

@@ -51,10 +51,10 @@ class RemovedTrainingArgument(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if site.kind == "training_read":
-            for node, removed in removed_names.read(site):
+            for node, removed in removed_names.read(site, settings):
                 yield self.of_read(site, node, removed, settings)
             return
-        for argument, removed in removed_names.passed(site):
+        for argument, removed in removed_names.passed(site, settings):
             said = f"{site.class_name} has no {argument.name} since {removed.release}, and raises a TypeError"
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))

@@ -52,10 +52,10 @@ class RemovedTrainerArgument(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if site.kind == "trainer_read":
-            for node, removed in removed_names.read(site):
+            for node, removed in removed_names.read(site, settings):
                 yield self.of_read(site, node, removed, settings)
             return
-        for argument, removed in removed_names.passed(site):
+        for argument, removed in removed_names.passed(site, settings):
             said = (
                 f"{site.class_name} takes no {argument.name} since {removed.release}, and raises a TypeError"
             )

@@ -7,7 +7,12 @@ from telepathy_lint.facts.tensor_use import used_as_tensor
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_ATTRIBUTES, TOKENIZER_METHODS
+from telepathy_lint.knowledge.migration import (
+    KEPT_BY_SLOW_TOKENIZERS,
+    TOKENIZER_ARGUMENTS,
+    TOKENIZER_ATTRIBUTES,
+    TOKENIZER_METHODS,
+)
 from telepathy_lint.rule import Meta, Rule, literal, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -17,7 +22,7 @@ class RemovedTokenizerUse(Rule):
     """A tokenizer is used in a way that transformers 5 removed or changed.
 
     `encode_plus`, `batch_encode_plus`, `prepare_seq2seq_batch`, `as_target_tokenizer` and some helpers of subclasses are gone, and `additional_special_tokens`: an
-    AttributeError. `pad_to_max_length` is ignored, so that nothing is padded. `apply_chat_template` gives a BatchEncoding where
+    AttributeError. Tokenizers without a fast implementation keep `prepare_for_model` and three other helpers. `pad_to_max_length` is ignored, so that nothing is padded. `apply_chat_template` gives a BatchEncoding where
     it gave ids: `generate(ids)`, `ids.shape` and `ids[0]` fail. `return_dict=False` gives ids in both 4 and 5.
 
     The rule is on by default where the project's requirements allow transformers 5. A template's result is reported only if
@@ -64,7 +69,10 @@ class RemovedTokenizerUse(Rule):
             yield site.at(site.node, detail)
             return
         if called in TOKENIZER_METHODS:
-            detail = f"tokenizers have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_METHODS[called]}"
+            who = "tokenizers" if called not in KEPT_BY_SLOW_TOKENIZERS else "fast tokenizers"
+            detail = (
+                f"{who} have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_METHODS[called]}"
+            )
             yield site.at(site.call.func, detail, fix=self.repair(site, called))
         elif called == "apply_chat_template":
             tokenize, mapping = site.argument("tokenize"), site.argument("return_dict")

@@ -32,7 +32,8 @@ class RemovedName(Rule):
     the datasets and metrics of the examples, and modules that moved. The tables list every public name that transformers 4.46
     or later had and the newest release lacks.
 
-    The rule is on by default where the project's requirements allow transformers 5. An import is not reported if the code asks
+    The rule is on by default where the project's requirements allow transformers 5. A name that a release removed which the
+    project leaves out (`transformers<5.3`) is not reported. An import is not reported if the code asks
     for the release around it, or catches the ImportError. Loads of `AutoModelForVision2Seq` are TLP107's.
 
     Bad:
@@ -65,6 +66,9 @@ class RemovedName(Rule):
             name = symbol.rpartition(".")[2]
             if name in OLD_CLASSES and f"{name}.from_" in site.source.text:
                 continue  # its loads are reported, and with them the import goes
+            since = removed_since(symbol) if symbol.startswith("transformers.") else None
+            if since is not None and not settings.reaches(since):
+                continue
             where: ast.AST = site.node
             if isinstance(site.node, (ast.Import, ast.ImportFrom)):
                 where = next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -15,6 +16,10 @@ from telepathy_lint.source.text import SourceError
 
 #: Folders of texts that need not be programs: data, what a model wrote, and templates.
 _NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(?:samples|templates?|snippets)|cookiecutter.*|testdata"
+#: Notebooks in which somebody tries things.
+_SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|draft|try)(?:[_ .-]?\d+)?"
+#: A line that may be code with a mistake: it begins like a statement, calls or indexes something, or assigns.
+_LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|\s*[A-Za-z_][\w.]*\s*(?:[(\[=]|[-+*/]=)"
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
 #: Definitions with type parameters and aliases, which Python 3.12 has introduced.
 _OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"
@@ -24,13 +29,13 @@ def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules |
     """Whether a syntax error is no mistake in a program.
 
     The syntax may be newer than this Python; the file may be a template, data or an old version; and a notebook's cell may
-    be a scrap that was never run, or one whose saved output is the error.
+    be a scrap that was never run, or one whose saved output is the error, or in a notebook for trying things (`test.ipynb`).
     """
     if "syntax error" not in error.message:
         return False
     line = _line(data, error) if error.cell < 0 else ""
     return (
-        (error.cell >= 0 and _is_a_scrap(data, error.cell))
+        (error.cell >= 0 and (_is_scratch(path) or _is_a_scrap(data, error.cell)))
         or _is_newer(error, line)
         or re.search(_PLACEHOLDER, line) is not None
         or _is_no_program(path, modules)
@@ -58,6 +63,24 @@ def _is_no_program(path: str, modules: Modules | None) -> bool:
     return any(re.fullmatch(_NO_PROGRAMS, each) for each in folders)
 
 
+def _is_prose(text: str) -> bool:
+    """Whether no line of a cell is a statement that does something: it holds notes, or what somebody has pasted."""
+    for line in text.splitlines():
+        try:
+            found = ast.parse(line.strip().rstrip(":"))
+        except (SyntaxError, ValueError):
+            if re.match(_LIKE_CODE, line) is not None:
+                return False
+            continue
+        if any(not isinstance(each, ast.Expr) or isinstance(each.value, ast.Call) for each in found.body):
+            return False
+    return True
+
+
+def _is_scratch(path: str) -> bool:
+    return re.fullmatch(_SCRATCH, os.path.splitext(os.path.basename(path))[0]) is not None
+
+
 def _is_a_scrap(data: bytes, number: int) -> bool:
     """Whether a cell was never run although others were, failed with this error, or is for a newer Python than this one."""
     try:
@@ -71,6 +94,9 @@ def _is_a_scrap(data: bytes, number: int) -> bool:
     cells = list(_code_cells(notebook))
     if number >= len(cells):
         return False
+    source = cells[number].get("source", "")
+    if _is_prose("".join(source)):
+        return True
     outputs = cells[number].get("outputs") or []
     if any(str(each.get("ename")) in ("SyntaxError", "IndentationError", "TabError") for each in outputs):
         return True

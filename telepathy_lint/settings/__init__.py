@@ -52,6 +52,8 @@ class Settings(NamedTuple):
     unused_models: tuple[UnusedModel, ...] = ()
     #: Which rules may be fixed, and overrides of the safety of their fixes.
     fixing: Fixing = Fixing()
+    #: Whether the configuration states `target_transformers`, so that what a file installs does not count.
+    target_is_stated: bool = False
     #: Lowest trl version the code must run on ("0.20"), None where nobody says.
     target_trl: str | None = None
 
@@ -86,5 +88,18 @@ class Settings(NamedTuple):
             return ""
         if lowest >= (5, 0):
             return "needs"
+        end = self.end
+        return "admits" if end is None or end > (5, 0) else ""
+
+    @property
+    def end(self) -> tuple[int, int] | None:
+        """The first release of `target_transformers`, as (major, minor), that the project leaves out; None if there is none."""
         below = (self.target_transformers or "").partition("<")[2]
-        return "admits" if not below or int(below.strip("= ").partition(".")[0]) > 5 else ""
+        if not below:
+            return None
+        major, minor = ([*below.strip("= ").split("."), "0"])[:2]
+        return int(major), int(minor) + below.startswith("=")
+
+    def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
+        """Whether the project may get this release or a newer one."""
+        return package != "transformers" or self.end is None or since < self.end

@@ -71,6 +71,8 @@ class Callees:
                 yield from self._parameter_classes(value, depth)
             elif value.kind == "call" and depth < 3:
                 yield from self._returned_classes(value, depth)
+            elif value.kind == "attribute" and depth < 3:
+                yield from self._of_returned_module(value, depth)
             else:
                 yield value
 
@@ -87,6 +89,18 @@ class Callees:
             for node, context in self.file.calls.results(function):
                 found += self.classes_of(self.values.evaluate(node, context), depth + 1)
         yield from found or [value]
+
+    def _of_returned_module(self, value: Value, depth: int) -> Iterator[Value]:
+        """The class `module.name`, where a function of the file imports transformers when it is needed, and returns it."""
+        node = value.node
+        if isinstance(node, ast.Attribute) and value.context.scope.tree is self.tree:
+            makers = self.values.evaluate(node.value, value.context)
+            if all(maker.kind == "call" for maker in makers):
+                modules = [each for each in self.classes_of(makers, depth + 1) if not each.is_none]
+                if modules and all(each.kind == "symbol" and each.data == catalog.ROOT for each in modules):
+                    yield Value("symbol", f"{catalog.ROOT}.{node.attr}", node, value.context)
+                    return
+        yield value
 
     def _is_looked_up(self, value: Value) -> bool:
         """Whether a value is `getattr(transformers, name)` with an unknown name."""

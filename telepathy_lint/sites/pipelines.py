@@ -28,6 +28,21 @@ _CONFIGURED = (
     r"(?i)(?:[\w.]*[._])?(?:config|cfg|conf|configs|settings|opts|options|params|hparams|flags|args)\d?"
     r"(?:\.|\[[\"'])(?:\w+_)?model(?:[\"']\])?"
 )
+#: Typical names of functions and classes that make a model, but not of those that make its name or its configuration.
+_MODEL_MAKER = re.compile(r"(?i)(?!.*(?:name|conf|cfg|arg|setting|param|option)).*model")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_OF_STRINGS = (
+    "split",
+    "rsplit",
+    "lower",
+    "upper",
+    "replace",
+    "startswith",
+    "endswith",
+    "strip",
+    "partition",
+    "rpartition",
+)
 #: Arguments that a pipeline only uses to load a model.
 _LOAD_ONLY = ("device_map", "dtype", "torch_dtype", "model_kwargs", "trust_remote_code", "revision")
 
@@ -97,9 +112,7 @@ class Pipelines:
         if isinstance(node, ast.expr):
             for maker in self.file.objects.makers(node, context):
                 name = dotted(getattr(maker, "func", maker)) or ""
-                if name.endswith("from_pretrained") or (
-                    "model" in name.lower() and "name" not in name.lower()
-                ):
+                if name.endswith("from_pretrained") or _MODEL_MAKER.match(name):
                     return False
         text = ast.unparse(node) if isinstance(node, ast.expr) else ""
         loads = any(name in arguments for name in _LOAD_ONLY) and not _is_an_object(
@@ -109,7 +122,9 @@ class Pipelines:
             return all(
                 value.kind in ("attribute", "choice") or _is_text(value, text) for value in argument.values
             )
-        tested = isinstance(node, ast.Name) and self._is_tested(node)
+        tested = isinstance(node, ast.Name) and (
+            self._is_tested(node) or _is_used_as_text(node.id, context.scope.node)
+        )
         return all(
             (tested and value.kind == "param") or _is_text(value, re.split(r"[\[(]", text)[0])
             for value in argument.values
@@ -133,6 +148,31 @@ class Pipelines:
                     return True
             inner, outer = outer, self.tree.parent.get(outer)
         return False
+
+
+def _is_used_as_text(name: str, function: ast.AST) -> bool:
+    """Whether a function also looks into a name as a string, or loads something else by it."""
+
+    def is_it(node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id == name
+
+    for node in ast.walk(function) if isinstance(function, _FUNCTIONS) else ():
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if is_it(node.func.value) and node.func.attr in _OF_STRINGS:
+                return True
+            if node.func.attr == "from_pretrained" and node.args and is_it(node.args[0]):
+                return True
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+            left, right = node.left, node.comparators[0]
+            inside = isinstance(node.ops[0], (ast.In, ast.NotIn)) and is_it(right)
+            same = isinstance(node.ops[0], (ast.Eq, ast.NotEq)) and (is_it(left) or is_it(right))
+            if (inside and _is_string(left)) or (same and (_is_string(left) or _is_string(right))):
+                return True
+    return False
+
+
+def _is_string(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _is_an_object(argument: Argument | None) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telepathy_runtime.memory.workload import CHOICES, LORA_TARGETS, Workload
+from telepathy_runtime.memory.workload import CHOICES, LORA_TARGETS, SAVED, Workload
 from telepathy_runtime.models.spec import UnknownOptionError
 
 if TYPE_CHECKING:
@@ -167,9 +167,13 @@ class Script:
     def _precision(self, call: Call) -> None:
         for name, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):
             said = self._value(call, name)
-            if said is not None and said.value is True and self.settings.get("dtype") == "float32":
+            if said is None or said.value is not True:
+                continue
+            if self.settings.get("dtype") == "float32":
                 self.settings["mixed_precision"] = True
                 self._take("dtype", dtype, said, f"float32 weights, forward in {dtype}")
+            else:
+                self._take("autocast", True, said, f"forward under autocast ({name}=True)")
 
     def _adapter(self, call: Call) -> None:
         self._take("regime", "lora", _at(call), "LoRA")
@@ -179,11 +183,24 @@ class Script:
             self.notes.append("assumed: rank 8, PEFT's default")
         names = targets.value if targets is not None else None
         if names == "all-linear":
-            self._take("lora_targets", LORA_TARGETS, targets or _at(call), "adapters on all linear layers")
+            self._take("lora_targets", ("all-linear",), targets or _at(call), "adapters on all linear layers")
         elif isinstance(names, tuple) and names and set(names) <= set(LORA_TARGETS):
             self._take("lora_targets", names, targets or _at(call), f"adapters on {', '.join(names)}")
         else:
             self.notes.append(f"assumed: adapters on {', '.join(Workload.lora_targets)}")
+
+        dora = self._value(call, "use_dora")
+        if dora is not None and dora.value is True:
+            self._take("dora", True, dora, "DoRA")
+        saved = self._value(call, "modules_to_save")
+        if saved is not None and isinstance(saved.value, tuple):
+            names = tuple(name for name in saved.value if name in SAVED)
+            if names:
+                self._take("modules_to_save", names, saved, f"{', '.join(names)} trained as a whole")
+            if names != saved.value:
+                self.notes.append(
+                    f"not counted: modules_to_save (line {saved.line}) other than {', '.join(SAVED)}"
+                )
 
     def _quantization(self, call: Call) -> None:
         four, eight = self._value(call, "load_in_4bit"), self._value(call, "load_in_8bit")

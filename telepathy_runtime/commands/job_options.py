@@ -18,6 +18,7 @@ HELP = {
     "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, or all weights",
     "dtype": "dtype of the weights",
     "mixed_precision": "float32 weights, gradients and states, forward pass in dtype (Trainer's bf16=True)",
+    "autocast": "forward pass under autocast over 16-bit or quantised weights (Trainer's bf16=True on such a model)",
     "attn": "attention implementation",
     "padded": "some sequences are padded",
     "packed": "sequences are joined to one row, without padding (SFT's packing)",
@@ -42,6 +43,8 @@ HELP = {
     "lora_rank": "rank of the adapters",
     "lora_targets": "comma-separated names of the matrices with adapters",
     "lora_dtype": "dtype of the adapters",
+    "dora": "adapters with a magnitude for each output (PEFT's use_dora)",
+    "modules_to_save": "comma-separated modules that are trained as a whole beside the adapters: embed_tokens, lm_head",
     "shard": "sharding scheme: what is divided among the ranks",
     "transformers": "transformers version to model",
 }
@@ -107,7 +110,7 @@ def pair_options(parser: argparse.ArgumentParser) -> None:
 def workload(args: argparse.Namespace) -> Workload:
     """The job described by the options. Raises UnknownOptionError."""
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
-    for name in ("lora_targets", "offload"):
+    for name in ("lora_targets", "modules_to_save", "offload"):
         values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
     if args.ranks > 1 and args.shard == "none":
         raise UnknownOptionError(

@@ -16,6 +16,7 @@ from telepathy_runtime.memory.layers import (
     attention_works,
     autocast,
     dropout_kept,
+    experts_work,
     family,
     form,
     has_mask,
@@ -24,6 +25,7 @@ from telepathy_runtime.memory.layers import (
     norm_kept,
     norms_kept,
 )
+from telepathy_runtime.memory.lora import adapters_kept, adapters_work, unsaved_first
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -42,6 +44,7 @@ class Block:
     again: int  # kept after the forward that checkpointing repeats, in addition to its stored input
     unsaved_first: int  # what the first layer does not keep, because its input needs no gradient
     working: int  # maximum in addition to the saved tensors, inside its forward or backward
+    adapting: int  # maximum inside its forward where adapters or clamped experts run, in addition to the saved tensors
     infer: int  # maximum inside its forward without gradient, without the cache
     stored_input: int  # kept instead of `saved` with checkpointing
     mask: int  # the batch's attention mask, kept while layers run; with checkpointing, until their backward
@@ -60,7 +63,9 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     spec = divided(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
     slides = slides_at(spec, work)
-    rest = norms_kept(spec, work) + mlp_kept(spec, work) + dropout_kept(spec, work) + _lora(spec, work)
+    rest = (
+        norms_kept(spec, work) + mlp_kept(spec, work) + dropout_kept(spec, work) + adapters_kept(spec, work)
+    )
     whole = rest + attention_kept(spec, work, has_mask(work))
     saved = rest + attention_kept(spec, work, True) if slides else whole
     sliding = spec.sliding_layers if slides else 0
@@ -71,14 +76,25 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         saved=saved,
         every=sliding * saved + (spec.layers - sliding) * whole,
         # A norm in one kernel keeps its input, which for the first norm is the layer's stored input.
-        again=saved
-        - row * bool(family(spec).before and (family(spec).norm == "layer" or work.kernels != "plain")),
-        unsaved_first=norm_kept(spec, work) if work.regime == "lora" and family(spec).before else 0,
-        working=max(mlp_works(spec, work), attention_works(spec, work)),
+        again=saved - row * bool(family(spec).before and _keeps_input(spec, work)),
+        unsaved_first=unsaved_first(spec, work),
+        working=max(
+            mlp_works(spec, work),
+            attention_works(spec, work),
+            norm_working(spec, work) * bool(family(spec).after),
+        ),
+        adapting=max(adapters_work(spec, work), experts_work(spec, work)),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
         mask=_mask(work, has_mask(work)) + _mask(work, _two_masks(spec, work, slides)),
     )
+
+
+def _keeps_input(spec: ModelSpec, work: Workload) -> bool:
+    """Whether a norm of the stream keeps its input itself, not a float32 copy of it."""
+    if work.casts:
+        return autocast(work)
+    return family(spec).norm == "layer" or work.kernels != "plain"
 
 
 def _two_masks(spec: ModelSpec, work: Workload, slides: bool) -> bool:
@@ -121,20 +137,24 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         or bool(spec.experts) != bool(family(spec).experts)
     ):
         return spec.architecture or "a model known by its headers alone"
-    if autocast(work) and work.regime != "full":
-        return f"autocast over float32 weights in the regime {work.regime}"
-    if autocast(work) and (
-        family(spec).norm != "rms" or family(spec).head_norms or spec.experts or spec.dropout
+    # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
+    how = family(spec)
+    if (work.casts or work.dora) and (
+        spec.experts or how.norm not in ("rms", "rms32") or (how.before, how.after) != (2, 0)
     ):
-        return f"autocast over float32 weights of {spec.architecture}"
+        return f"{'autocast' if work.casts else 'DoRA'} of {spec.architecture}"
     return ""
 
 
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the last norm keeps: its input in float32, and what the gradient of its scale needs."""
-    copy = element_size(work.dtype) * work.tokens * spec.hidden * (work.regime == "full")
+    copy = element_size(work.dtype) * work.tokens * spec.hidden
+    if "lm_head" in work.modules_to_save:  # its input
+        return norm_kept(spec, work) * bool(spec.final_norms) + copy
+    copy *= work.regime == "full"
     # TRL's log-probabilities keep a copy of the output instead of it.
-    copy *= autocast(work) - (work.objective != "lm")
+    alone = autocast(work) or (work.casts and family(spec).norm == "layer")
+    copy *= alone - (work.objective != "lm")
     return (norm_kept(spec, work) + copy) * bool(spec.final_norms)
 
 
@@ -165,44 +185,3 @@ def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
         kv_heads=spec.kv_heads // work.ranks,
         intermediate=spec.intermediate // work.ranks,
     )
-
-
-def _lora(spec: ModelSpec, work: Workload) -> int:
-    """PEFT keeps each target's input in the adapter's dtype, and the product of the first adapter matrix."""
-    if work.regime != "lora":
-        return 0
-    e, adapter = element_size(work.dtype), element_size(work.lora_dtype)
-    total = 0
-    inputs_seen: set[str] = set()
-    for target in work.lora_targets:
-        width, _ = lora_shape(spec, target)
-        total += adapter * work.tokens * work.lora_rank
-        if adapter != e:
-            total += adapter * work.tokens * width  # one cast copy per target
-        elif target == "o_proj":
-            pass  # attention already keeps its output
-        else:
-            source = {"gate_proj": "mlp", "up_proj": "mlp", "down_proj": "product"}.get(target, "attention")
-            total += 0 if source in inputs_seen else e * work.tokens * width
-            inputs_seen.add(source)
-    return total
-
-
-def lora_shape(spec: ModelSpec, target: str) -> tuple[int, int]:
-    """(inputs, outputs) of a target's matrix."""
-    h, wide = spec.hidden, spec.intermediate
-    return {
-        "q_proj": (h, spec.query_dim),
-        "k_proj": (h, spec.kv_dim),
-        "v_proj": (h, spec.kv_dim),
-        "o_proj": (spec.query_dim, h),
-        "gate_proj": (h, wide),
-        "up_proj": (h, wide),
-        "down_proj": (wide, h),
-    }[target]
-
-
-def lora_params(spec: ModelSpec, work: Workload) -> int:
-    """Parameters of the adapters on every layer."""
-    shapes = [lora_shape(spec, target) for target in work.lora_targets]
-    return spec.layers * sum(work.lora_rank * (inputs + outputs) for inputs, outputs in shapes)

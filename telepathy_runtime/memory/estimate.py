@@ -114,8 +114,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
-    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer.
-    given = row if embeds and not work.checkpointing else 0
+    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer, and so does its norm
+    # under autocast, unless positions or a dropout make another tensor of it.
+    other = bool(spec.learned_positions or spec.embedding_dropout)
+    given = row if embeds and (other or not (work.checkpointing or mixed)) else 0
     hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers
@@ -131,7 +133,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     activations = stored + final_norm + hidden + given + layer.mask * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
-    head = spec.embedding_params * (4 if mixed else e) * full
+    table = spec.embedding_params * (4 if mixed else e)
+    head = table * (full or "lm_head" in work.modules_to_save)
     # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
     head_copy = e * spec.embedding_params * mixed
     copies = layers * layer.copies * (full or not work.checkpointing) + head_copy
@@ -140,7 +143,13 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     tables = head * (not work.opt_in_backward)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
-    at_work = beside + layer.working + held.unpacked + int(each * e * spec.hidden * spec.intermediate)
+    repeated = layer.adapting * work.checkpointing
+    at_work = (
+        beside
+        + max(layer.working, repeated)
+        + held.unpacked
+        + int(each * e * spec.hidden * spec.intermediate)
+    )
     recomputed = layer.again if work.checkpointing else 0
     one_layer = hidden + (layer.again + layer.stored_input if work.checkpointing else layer.saved)
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
@@ -155,10 +164,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         later = held.gradients - full * (4 if mixed else e) * (
             spec.layer_params + spec.learned_positions * spec.hidden
         )
-        later -= head * (not spec.tied)
+        later -= table * ("embed_tokens" in work.modules_to_save or (full and not spec.tied))
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
-    ends = head * ((2 if spec.tied else 0) + (work.grad_accum > 1))
+    ends = head * ((2 if spec.tied and full else 0) + (work.grad_accum > 1))
     instants: tuple[Instant, ...] = (
         # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
         # and through its graph the inputs and their gradient.
@@ -167,12 +176,16 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             kv_cache=cache, transient=beside + copies + row * (not full),
         ),
         Instant(
+            "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
+            transient=beside + copies + layer.adapting,
+        ),
+        Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
             transient=beside + left + head_copy,
         ),
         Instant(
             "head, backward", **base, gradients=before + head, activations=activations, logits=kept + logits.gradient,
-            transient=beside + left + 2 * head_copy + max(row, int(each * head)),
+            transient=beside + left + (1 + full) * head_copy + max(row, int(each * head)),
         ),
         Instant(
             "final norm, backward", **base, gradients=max(before, tables), logits=kept, activations=activations,

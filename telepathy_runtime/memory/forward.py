@@ -6,7 +6,7 @@ block. The letters are those of `layers`.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.layers import ACTIVATIONS, family, repeats_keys
+from telepathy_runtime.memory.layers import ACTIVATIONS, family, repeats_keys, up_to_8
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -96,7 +96,8 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
         return total + e * tokens * copies + pairs * (2 * e if how.half_softmax else 8 + e)
-    # The kernel's output, beside what it read or its copy, or beside that of the last matrix.
+    # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias.
+    total += e * tokens * up_to_8(work.seq_len) * masked
     return total + e * tokens * (q + max(copies, q * joined, h))
 
 

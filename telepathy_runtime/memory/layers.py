@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload
+from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload, sites_of
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -94,8 +94,8 @@ ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2
 
 
 def autocast(work: Workload) -> bool:
-    """Whether the forward runs in 16 bits over float32 weights; FSDP casts its shards itself and does not need it."""
-    return work.mixed_precision and work.shard != "fsdp"
+    """Whether the forward runs in 16 bits over float32 weights, so that the stream is float32."""
+    return work.mixed_precision and work.casts
 
 
 def family(spec: ModelSpec) -> Family:
@@ -116,10 +116,12 @@ def norm_kept(spec: ModelSpec, work: Workload, feeds: bool = True) -> int:
     """
     e, row, full = element_size(work.dtype), work.tokens * spec.hidden, work.regime == "full"
     kind, output = family(spec).norm, feeds * full * e * row
-    if autocast(
-        work
-    ):  # the stream is float32, and so is the norm's output, of which each matrix keeps its own copy
-        return 4 * row + 4 * work.tokens + full * 4 * row
+    if work.casts and kind == "layer":  # in float32; each matrix keeps its own copy of the output
+        return 4 * row + 8 * work.tokens + 4 * spec.hidden * (not work.mixed_precision)
+    if autocast(work):  # the stream is float32, and so is the output
+        copies = 8 * row if kind == "cohere" else 4 * row
+        # The output of a block is 16 bits before its norm.
+        return copies + 4 * work.tokens + full * (e if kind == "rms" and not feeds else 4) * row
     if kind == "layer":
         return e * row + 8 * work.tokens + output
     if kind == "cohere":
@@ -134,12 +136,15 @@ def norms_kept(spec: ModelSpec, work: Workload) -> int:
     how = family(spec)
     e, tokens, full = element_size(work.dtype), work.tokens, work.regime == "full"
     total = how.before * norm_kept(spec, work) + how.after * norm_kept(spec, work, feeds=False)
-    if not how.before:  # the matrices of both blocks read the stream itself
-        total += 2 * full * e * tokens * spec.hidden
-    if how.norm == "layer" and how.parallel and how.before > 1:
-        total -= (how.before - 1) * e * tokens * spec.hidden
-    if autocast(work):
-        total += (3 + 1 + spec.gated_mlp) * full * e * tokens * spec.hidden
+    row = tokens * spec.hidden
+    if not how.before and not autocast(work):  # the matrices of both blocks read the stream itself
+        total += 2 * full * e * row
+    if how.norm == "layer" and how.parallel:
+        # Both norms keep the stream, of which autocast makes a float32 copy for each.
+        total -= (how.before - 1) * (4 * autocast(work) if work.casts else e) * row
+    if autocast(work) or (work.casts and how.norm == "layer"):
+        readers = (1 if how.fused_qkv else 3) + (2 if spec.gated_mlp and not how.fused_gate else 1)
+        total += readers * full * e * row
     if how.head_norms:
         q, kv = spec.query_dim, spec.kv_dim
         rows = spec.heads + spec.kv_heads if how.head_norms == "head" else 2
@@ -156,9 +161,16 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     cached = work.use_cache and not work.checkpointing
     # One head is repeated as a view, of which only the products of eager attention make a copy.
     repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
-    trained_out = work.regime == "full" or (work.regime == "lora" and "o_proj" in work.lora_targets)
+    # Adapters of another dtype keep their own copy of the output.
+    adapted = (work.regime, work.lora_dtype) == ("lora", work.dtype) and any(
+        "o" in sites_of(name, spec.architecture) for name in work.lora_targets
+    )
+    trained_out = work.regime == "full" or adapted
     number, share = how.tables
-    keys = 2 * e * tokens * (q if repeated else kv) + int(number * share * e * work.seq_len * spec.head_dim)
+    table = 4 if autocast(work) else e
+    keys = 2 * e * tokens * (q if repeated else kv) + int(
+        number * share * table * work.seq_len * spec.head_dim
+    )
     if repeated and cached:
         keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
     if how.fused_qkv and (work.attn != "eager" or work.batch == 1):
@@ -178,7 +190,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
         if how.float_scores:
             keys += (4 - e) * tokens * (q + kv)
         return pairs * (softmax + e + dropped + steps) + keys + (1 + trained_out) * e * tokens * q
-    mask = work.batch * work.seq_len * _up_to_8(work.seq_len) * e if masked else 0
+    mask = work.batch * work.seq_len * up_to_8(work.seq_len) * e if masked else 0
     copied = e * tokens * q * (how.joined and trained_out)
     return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
 
@@ -244,7 +256,30 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
-    return e * work.tokens * ((branches - full) * spec.intermediate + h) + full * e * h * spec.intermediate
+    if (
+        spec.experts
+    ):  # a row of each token for each of its experts; what they read and their outputs are freed
+        rows = e * work.tokens * spec.experts_per_token
+        weights = full * e * spec.experts * h * spec.intermediate
+        return rows * ((3 - full) * spec.intermediate - (1 + full) * h) + e * work.tokens * h + weights
+    wide = e * work.tokens * (branches - full) * spec.intermediate
+    if autocast(work):  # the stream and the weight's gradient are float32; the weight's copy is freed
+        return wide + 4 * work.tokens * h + (4 * full - e) * h * spec.intermediate
+    return wide + e * work.tokens * h + full * e * h * spec.intermediate
+
+
+def experts_work(spec: ModelSpec, work: Workload) -> int:
+    """Bytes inside the forward of the experts, in addition to all that the layer keeps.
+
+    At the end there are the outputs, weighted, and in their order; in gpt-oss, before, a bias for each row and the clamped
+    parts.
+    """
+    if not spec.experts:
+        return 0
+    rows, full, h = work.tokens * spec.experts_per_token, work.regime == "full", spec.hidden
+    clamped = family(spec).experts == "clamped"
+    wide = (4 - full) * spec.intermediate + (1 - full) * h if clamped else (3 - full) * h
+    return element_size(work.dtype) * (rows * wide + 3 * work.tokens * h)
 
 
 def dropout_kept(spec: ModelSpec, work: Workload) -> int:
@@ -262,5 +297,6 @@ def repeats_keys(work: Workload, masked: bool) -> bool:
     return masked or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
 
 
-def _up_to_8(length: int) -> int:
+def up_to_8(length: int) -> int:
+    """The width to which PyTorch pads a mask."""
     return -(-length // 8) * 8

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -36,8 +37,6 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     models, TraceError if the model's code reads tensor values.
     """
     asked, work = work, work if work.objective != "lm" else work.as_run()
-    if work.mixed_precision:
-        raise UnknownOptionError("autocast does not act on the meta device, so mixed_precision is not traced")
     if work.shard != "none":
         raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
     for name in ("objective", "quantized", "offload", "loss", "kernels"):
@@ -204,7 +203,7 @@ def build_step(
     """
 
     def build() -> Callable[[], object]:
-        dtype = getattr(torch, work.dtype)
+        dtype = getattr(torch, work.held_dtype)
         model = model_class(config)._from_config(config, **_dtype(dtype), attn_implementation=work.attn)
         if on_model is not None:
             on_model(model)
@@ -238,8 +237,9 @@ def build_step(
                     del inputs["input_ids"]
                     soft = torch.zeros(*shape, hidden_of(config), dtype=dtype)
                     inputs["inputs_embeds"] = soft.requires_grad_(True)
-                outputs = model(**inputs, **cache, output_hidden_states=work.hidden_states)
-                loss = outputs.loss
+                with _autocast(model, work):
+                    outputs = model(**inputs, **cache, output_hidden_states=work.hidden_states)
+                    loss = outputs.loss
                 if not work.keep_outputs:
                     outputs = None
                 loss.backward()
@@ -293,10 +293,19 @@ def _cache(model: Any, work: Workload) -> dict[str, bool]:
     return {"use_cache": work.use_cache} if "use_cache" in signature(model.forward).parameters else {}
 
 
+def _autocast(model: Any, work: Workload) -> AbstractContextManager[Any]:
+    """Autocast for a forward, as the Trainer does with bf16=True."""
+    if not work.casts:
+        return nullcontext()
+    device = next(model.parameters()).device.type
+    context: AbstractContextManager[Any] = torch.autocast(device, dtype=getattr(torch, work.dtype))
+    return context
+
+
 def _infer(model: Any, given: dict[str, Any], work: Workload) -> None:
     """Run the prefill, and decoding steps with growing length if tokens are generated."""
     last = {"logits_to_keep": 1} if work.logits == "last" else {}
-    with torch.no_grad():
+    with torch.no_grad(), _autocast(model, work):
         outputs = model(**given, **_cache(model, work), output_hidden_states=work.hidden_states, **last)
         cache = getattr(outputs, "past_key_values", None)
         for done in range(1, work.new_tokens):
@@ -314,13 +323,23 @@ def _infer(model: Any, given: dict[str, Any], work: Workload) -> None:
             del scores
 
 
+def _targets(model: Any, work: Workload) -> Any:
+    """The names for PEFT, which finds out itself where all linear layers are, or its usual targets of a family."""
+    if "all-linear" in work.lora_targets:
+        return "all-linear"
+    there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    usual = work.lora_targets == Workload.lora_targets
+    return None if usual and not there & set(work.lora_targets) else list(work.lora_targets)
+
+
 def _with_lora(model: Any, work: Workload) -> Any:
     """Add PEFT's adapter according to a workload."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        r=work.lora_rank, target_modules=list(work.lora_targets), lora_dropout=0.0, task_type="CAUSAL_LM"
-    )
+        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.0, task_type="CAUSAL_LM",
+        use_dora=work.dora, modules_to_save=list(work.modules_to_save) or None,
+    )  # fmt: skip
     adapted = get_peft_model(model, config)
     for name, parameter in adapted.named_parameters():
         if "lora_" in name:  # on other devices, PEFT converts adapters to the base model's dtype

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.blocks import lora_params, lora_shape
+from telepathy_runtime.memory.lora import lora_params, targets
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, quantized_bytes
@@ -35,6 +35,15 @@ def states(spec: ModelSpec, work: Workload) -> States:
     gradients = what.params * what.element
     optimizer = optimizer_bytes(work.optimizer, what)
     transient = step_transient(work, what)
+    if work.modules_to_save:  # copies of whole modules, in the dtype of the weights
+        table = (spec.vocab, spec.embed_dim or spec.hidden)
+        tables = (table,) * len(work.modules_to_save)
+        size = spec.embedding_params
+        whole_modules = Trained(size * len(tables), element_size(work.held_dtype), size, (), tables)
+        gradients += whole_modules.params * whole_modules.element
+        weights += whole_modules.params * whole_modules.element
+        optimizer += optimizer_bytes(work.optimizer, whole_modules)
+        transient = max(transient, step_transient(work, whole_modules))
     if work.opt_in_backward:
         gradients = what.largest * what.element
         transient = min(transient, step_transient(work, what.one()))
@@ -52,9 +61,8 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         return Trained(spec.params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
     if work.regime == "lora":
         shapes = []
-        for target in work.lora_targets:
-            inputs, outputs = lora_shape(spec, target)
-            shapes += [(work.lora_rank, inputs), (outputs, work.lora_rank)]
+        for each in targets(spec, work):
+            shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
         largest = work.lora_rank * max(spec.hidden, spec.intermediate)
         e = element_size(work.lora_dtype)
         return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())

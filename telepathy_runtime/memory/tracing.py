@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from telepathy_runtime.memory.autocasting import autocast_on_meta
 
 BLOCK = 512
 """CUDA's caching allocator rounds every tensor up to this many bytes."""
@@ -160,26 +162,6 @@ def _meta_dropout() -> Iterator[None]:
 
 
 @contextmanager
-def _autocast() -> Iterator[None]:
-    """Allow transformers 4 to turn autocast off on the meta device, which does not support it; refuse to turn it on.
-
-    Autocast has no effect on meta tensors, so the trace would be wrong.
-    """
-    shipped = torch.autocast
-
-    def autocast(device_type: str, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("enabled", True):
-            raise TraceError(f"torch.autocast({device_type!r}) does not act on the meta device")
-        return nullcontext() if device_type == "meta" else shipped(device_type, *args, **kwargs)
-
-    torch.autocast = autocast  # type: ignore[assignment, misc, unused-ignore]
-    try:
-        yield
-    finally:
-        torch.autocast = shipped  # type: ignore[misc, unused-ignore]
-
-
-@contextmanager
 def _masks(padded: bool) -> Iterator[None]:
     """Tell transformers whether a batch is padded; it reads the mask's values, which a meta tensor does not have."""
     try:
@@ -221,7 +203,14 @@ def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: 
     counter = Counter()
     peaks: list[int] = []
     try:
-        with torch.device("meta"), _masks(padded), _meta_attention(), _meta_dropout(), _autocast(), counter:
+        with (
+            torch.device("meta"),
+            _masks(padded),
+            _meta_attention(),
+            _meta_dropout(),
+            autocast_on_meta(),
+            counter,
+        ):
             step = build()
             built = counter.current
             counter.reset_peak()

@@ -27,7 +27,19 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 OFFLOADED = ("optimizer", "weights", "activations")
 """What can lie in the machine's memory instead of the device's."""
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+SITES: dict[str, tuple[str, ...]] = {
+    "q_proj": ("q",), "k_proj": ("k",), "v_proj": ("v",),
+    "qkv_proj": ("qkv",), "c_attn": ("qkv",), "query_key_value": ("qkv",),
+    "o_proj": ("o",), "out_proj": ("o",), "dense": ("o",),
+    "gate_proj": ("gate",), "up_proj": ("up",), "gate_up_proj": ("gate_up",), "down_proj": ("down",),
+    "fc1": ("up",), "fc_in": ("up",), "c_fc": ("up",), "dense_h_to_4h": ("up",),
+    "fc2": ("down",), "fc_out": ("down",), "dense_4h_to_h": ("down",), "c_proj": ("o", "down"),
+    "all-linear": ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down"),
+}  # fmt: skip
+"""The matrices that a name of `target_modules` stands for."""
+LORA_TARGETS = tuple(SITES)
+SAVED = ("embed_tokens", "lm_head")
+"""Modules that PEFT can train as a whole beside the adapters."""
 OLDEST = (4, 45)
 GQA_IN_SDPA = (4, 54)
 
@@ -49,6 +61,7 @@ class Workload:
     regime: str = "inference"
     dtype: str = "bfloat16"
     mixed_precision: bool = False  # float32 weights, gradients and states; the forward pass runs in `dtype`
+    autocast: bool = False  # the forward runs under autocast, over weights that are in 16 bits or quantised
     attn: str = "sdpa"
     padded: bool = False  # attention_mask has a zero: transformers then builds a 4-D mask
     packed: bool = (
@@ -80,6 +93,8 @@ class Workload:
     lora_rank: int = 16
     lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
     lora_dtype: str = "float32"  # PEFT's autocast_adapter_dtype default
+    dora: bool = False  # use_dora: a magnitude for each output, beside the adapters
+    modules_to_save: tuple[str, ...] = ()  # trained as a whole beside the adapters, as copies
     shard: str = "none"
     ranks: int = 1  # devices that share the job
     transformers: str = "5.23.0"
@@ -99,6 +114,13 @@ class Workload:
             raise UnknownOptionError(
                 f"lora_targets {', '.join(unknown)}: not modelled; known: {', '.join(LORA_TARGETS)}"
             )
+        unknown = [name for name in self.modules_to_save if name not in SAVED]
+        if unknown:
+            raise UnknownOptionError(
+                f"modules_to_save {', '.join(unknown)}: not modelled; known: {', '.join(SAVED)}"
+            )
+        if self.regime != "lora" and (self.dora or self.modules_to_save):
+            raise UnknownOptionError("dora and modules_to_save need regime='lora'")
         if self.version < OLDEST:
             raise UnknownOptionError(
                 f"transformers {self.transformers} is not modelled; known: 4.45 and newer"
@@ -113,6 +135,8 @@ class Workload:
             raise UnknownOptionError(
                 "mixed_precision needs dtype='bfloat16' or 'float16', that of the forward"
             )
+        if self.autocast and self.dtype == "float32":
+            raise UnknownOptionError("autocast needs dtype='bfloat16' or 'float16', that of the forward")
         if self.mixed_precision and self.shard.startswith("zero"):
             raise UnknownOptionError(
                 "mixed_precision with DeepSpeed's ZeRO is not modelled; known: shard none, ddp, fsdp"
@@ -137,6 +161,11 @@ class Workload:
     def tokens(self) -> int:
         """Tokens in one forward: batch times length."""
         return self.batch * self.seq_len
+
+    @property
+    def casts(self) -> bool:
+        """Whether the forward runs under autocast; FSDP casts its float32 shards itself and does not need it."""
+        return self.autocast or (self.mixed_precision and self.shard != "fsdp")
 
     @property
     def held_dtype(self) -> str:
@@ -182,6 +211,12 @@ class Workload:
     def but(self, **changes: Any) -> Workload:
         """The same job with other settings."""
         return replace(self, **changes)
+
+
+def sites_of(target: str, architecture: str) -> tuple[str, ...]:
+    """The matrices of a layer that a name of LoRA's targets stands for."""
+    # Attention's output matrix is another one in StarCoder2.
+    return ("down",) if (target, architecture) == ("c_proj", "starcoder2") else SITES[target]
 
 
 def _check_objective(work: Workload) -> None:

@@ -6,8 +6,8 @@ import argparse
 import importlib
 import importlib.metadata
 import re
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,17 +92,16 @@ def test_the_commands_and_keys_that_are_named_are_there() -> None:
 
 def test_no_option_of_ruff_is_passed_over() -> None:
     installed("ruff")
-    ruff = shutil.which("ruff")
-    assert ruff is not None
+    ruff = [sys.executable, "-m", "ruff"]
     for command in ("check", "server"):
-        ran = subprocess.run([ruff, command, "--help"], capture_output=True, text=True, check=True)
+        ran = subprocess.run([*ruff, command, "--help"], capture_output=True, text=True, check=True)
         theirs = set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", ran.stdout, re.MULTILINE))
         assert len(theirs) > 8
         named = {option for row in rows(f"ruff {command}") for option in re.findall(OPTION, row[0])}
         if command == "server":  # its global options are told under check
             theirs -= {"--help", "--verbose", "--quiet", "--silent", "--color"}
         assert theirs <= named, theirs - named
-    ran = subprocess.run([ruff, "--help"], capture_output=True, text=True, check=True)
+    ran = subprocess.run([*ruff, "--help"], capture_output=True, text=True, check=True)
     commands = set(re.findall(r"^  ([a-z]+)  ", ran.stdout, re.MULTILINE)) - {"help"}
     assert len(commands) > 5
     assert commands <= set(re.findall(r"`ruff ([a-z]+)", PAGE))

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from telepathy_runtime.machine.environment import Machine
 from tests.runtime.pretended_copies import data_parallel, distributed_data_parallel
+from tests.runtime.pretended_shards import fully_sharded
 
 #: The variables from which the launchers of these names are read.
 _VARIABLES = {
@@ -252,6 +253,7 @@ def _group(machine: Machine, patch: Any) -> None:
 
     patch(torch.distributed, "init_process_group", init_process_group)
     distributed_data_parallel(patch)
+    fully_sharded(patch)
 
 
 def _zero3(patch: Any) -> None:

@@ -302,6 +302,27 @@ def test_the_lower_bound_of_a_requirement(requirement: str, version: str | None)
 
 
 @pytest.mark.parametrize(
+    ("requirement", "reached"),
+    [
+        ("transformers>=4.56,<5.3", False),
+        ("transformers>=4.56,<=5.2", False),
+        ("transformers==5.2.1", True),
+        ("transformers>=4.56,<5.4", True),
+        ("transformers>=4.56,<=5.3", True),
+        ("transformers==5.3.0", True),
+        ("transformers>=4.56", True),
+        ("transformers>=4.56,<6", True),
+    ],
+)
+def test_a_project_may_leave_out_the_newest_releases(requirement: str, reached: bool, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(f"{requirement}\n")
+    target = target_of(str(tmp_path))
+    assert target is not None
+    assert Settings(target.specifier).reaches((5, 3)) == reached
+    assert Settings(target.specifier).reaches((5, 3), "trl")
+
+
+@pytest.mark.parametrize(
     ("requirement", "five"),
     [
         ("transformers==4.45.2", ""),

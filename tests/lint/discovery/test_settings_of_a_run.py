@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,7 +138,7 @@ def test_selection_by_several_places_is_that_of_ruff(
     assert set(run("check", *options, "a.py").codes) == reported
 
 
-@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 @pytest.mark.parametrize(("configured", "options", "reported"), SELECTION[:-1])
 def test_ruff_itself_selects_so(configured: str, options: list[str], reported: set[str]) -> None:
     Path("b.py").write_text('import os\n\nprint(f"a")\nprint(x is "b")\n')
@@ -150,7 +150,8 @@ def test_ruff_itself_selects_so(configured: str, options: list[str], reported: s
         return text
 
     configure("".join(f"lint.{line}\n" for line in translated(configured).split("\n")), "ruff.toml")
-    command = ["ruff", "check", "--no-cache", "--output-format", "json", *map(translated, options), "b.py"]
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "json"]
+    command = [*ruff, *map(translated, options), "b.py"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
     known = set(names.values())
     assert {one["code"] for one in found} & known == {translated(code) for code in reported}

@@ -150,6 +150,10 @@ PLACING = {
     ('"cuda:0"', "w = model.lm_head.weight[3]"): "weights",
     ('{"": 0}', "w = model.model.layers[3].mlp.down_proj.weight"): "weights",
     ('{"": 0}', "w = model.get_input_embeddings().weight"): None,
+    ('{"": 0}', "a = model.state_dict(); b = other.state_dict()\nfor k in a: a[k].add_(b[k])"): "weights",
+    ('{"": 0}', "a = model.state_dict(); b = other.state_dict()\nd = {k: a[k] - b[k] for k in a}"): "weights",
+    ('{"": 0}', "a = model.state_dict(); b = other.state_dict()\nprint(len(a), len(b))"): None,
+    ('{"": 0}', "a = model.state_dict()\nfor k in a: a[k].mul_(2)"): None,
     ('"cuda:0"', "other = x.to('cuda:1')"): "layout",
     ('"auto"', "print(model.hf_device_map)"): "map-read",
     ('{"": 0}', "rank = int(os.environ['RANK']); x.to('cuda:0')"): "devices",
@@ -216,6 +220,8 @@ def test_an_owner_can_overrule_one_kind(kind: str) -> None:
         ('AutoModel.from_pretrained("openai/clip-vit-base-patch32"', "inputs"),
         ('AutoModelForImageClassification.from_pretrained("x"', "inputs"),
         ('pipeline("automatic-speech-recognition", model="x"', "inputs"),
+        ('pipeline("question-answering", model="x"', "numpy"),
+        ('pipeline("text-classification", model="x"', None),
         ('AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B-Instruct-AWQ"', "quantized"),
         ('AutoModelForCausalLM.from_pretrained("gpt2"', None),
         ('AutoModelForImageTextToText.from_pretrained("x"', None),
@@ -229,7 +235,8 @@ def test_models_that_do_not_bear_bfloat16(load: str, kind: str | None, dtype: st
     source = Source("script.py", code.encode())
     (one,) = engine.lint(source, registry.select(["TLP102", "TLP103"]), Settings(strict=True))
     assert one.fix is not None
-    assert one.fix.reason == (evidence.KINDS[kind] if kind else None)
+    subject = "the pipeline " if kind == "numpy" else ""
+    assert one.fix.reason == (f"{subject}{evidence.KINDS[kind]}" if kind else None)
 
 
 def test_every_format_names_the_line() -> None:

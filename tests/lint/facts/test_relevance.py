@@ -102,6 +102,12 @@ METHOD = UNCALLED.replace("def load_it():\n", "class Loader:\n  def load_it(self
 TRAINED = "from transformers import AutoModelForCausalLM, Trainer\nm = AutoModelForCausalLM.from_pretrained('{}')\nTrainer(model=m).train()\n"
 VISION = "from transformers import AutoModelForVision2Seq\nm = AutoModelForVision2Seq.from_pretrained(name)\n"
 
+AT_START = f"{HEAD}if __name__ == '__main__':\n    model = {LARGE}\n"
+PLACED_AT_START = AT_START.replace("8B'", "8B', device_map='cuda:7'")
+FLAGGED = f"{HEAD}if args.spread:\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
+STARTED = "torchrun --nproc_per_node 4 main.py --lr 1{}\n"
+INSTALL = "%pip install -q {} peft\n"
+
 CASES = {
     # ---- one process
     "inputs follow the model": Case(
@@ -271,6 +277,11 @@ CASES = {
         "TLP104",
         file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-70B'")),
         file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")),
+    ),
+    "attention that another module is told": Case(
+        "TLP104",
+        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'").replace("'eager'", "chosen")), "README.md": ""},
+        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
     ),
     "FlashAttention, which changes no result": Case(
         "TLP104",
@@ -895,6 +906,11 @@ CASES = {
         file(OLD_NAME, other="name = 'meta-llama/Llama-3.1-8B'\n"),
         file(OLD_NAME + f"if name == '{OLD_ID}': pass\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
     ),
+    "two names in a list of names": Case(
+        "TLP302",
+        file(OLD_NAME + f"NAMES = ['{OLD_ID}']\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
+        file(OLD_NAME + f"size = SIZES['{OLD_ID}']\n", other="name = 'meta-llama/Llama-3.1-8B'\n"),
+    ),
     "a job that is offline": Case(
         "TLP302",
         {**file(OLD_NAME), "run.sh": "export HF_HUB_OFFLINE=0\n", "README.md": "Or HF_HUB_OFFLINE=1.\n"},
@@ -904,6 +920,141 @@ CASES = {
         "TLP302",
         file(OLD_NAME, other="os.environ['TRANSFORMERS_OFFLINE'] = '1'\n"),
         file(OLD_NAME, other="import main\nos.environ['TRANSFORMERS_OFFLINE'] = '1'\n"),
+    ),
+    # ---- what a launcher does not reach
+    "a module's try of itself, which the launched script does not reach": Case(
+        "TLP101",
+        {**file(PLACED_AT_START, train="import main\n"), "run.sh": "torchrun train.py\n"},
+        {**file(PLACED_AT_START, train="import main\n"), "run.sh": "torchrun main.py\n"},
+    ),
+    "an option that no command of the launcher sets": Case(
+        "TLP101",
+        {**file(FLAGGED), "run.sh": STARTED.format("") + "python main.py --spread\n"},
+        {**file(FLAGGED), "run.sh": STARTED.format("") + STARTED.format(" --spread")},
+    ),
+    "an option that a variable may set": Case(
+        "TLP101",
+        {**file(FLAGGED), "run.sh": STARTED.format(" --name $NAME")},
+        {**file(FLAGGED), "run.sh": STARTED.format(" $EXTRA_ARGS")},
+    ),
+    "a class of a package of which the launched script uses another": Case(
+        "TLP101",
+        {"parts/main.py": HELPER, "parts/__init__.py": "from parts.main import load\n", "train.py": "from parts import other\n", "run.sh": "torchrun train.py\n"},
+        {"parts/main.py": HELPER, "parts/__init__.py": "from parts.main import load\n", "train.py": "from parts import load\n", "run.sh": "torchrun train.py\n"},
+        "parts/main.py",
+    ),
+    "the GPU that is current": Case(
+        "TLP101",
+        {**file(PLACED.format("'cuda'")), "run.sh": "torchrun main.py\n"},
+        {**file(PLACED.format("'cuda:0'")), "run.sh": "torchrun main.py\n"},
+    ),
+    "a module's try of itself": Case(
+        "TLP102",
+        {**file(AT_START, train="import main\n"), "README.md": "`python train.py`"},
+        {**file(AT_START, train="import main\n"), "README.md": "`python main.py`"},
+    ),
+    "a program that nothing imports": Case(
+        "TLP102",
+        {**file(AT_START, train="import main\n"), "README.md": ""},
+        {**file(AT_START, train="import other\n"), "README.md": ""},
+    ),
+    # ---- what the code itself installs or the project says to install
+    "a notebook that installs a release": Case(
+        "TLP107",
+        {NOTEBOOK: cells(INSTALL.format("transformers==4.30.2"), OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.30\n"},
+        {NOTEBOOK: cells(INSTALL.format("transformers>=4.30.2"), OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.30\n"},
+        NOTEBOOK,
+    ),
+    "a script that installs a release": Case(
+        "TLP107",
+        {**file(f"run([sys.executable, '-m', 'pip', 'install', 'transformers==4.30.2'])\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"run([sys.executable, '-m', 'pip', 'install', 'transformers-x==4.30.2'])\n{OLD_CALL}"), "README.md": ""},
+    ),
+    "a name in a notebook that installs a release which has it": Case(
+        "TLP404",
+        {NOTEBOOK: cells("!pip install 'transformers<5,>=4.40'", "from transformers import AdamW"), "requirements.txt": "transformers>=4.30\n"},
+        {NOTEBOOK: cells("!pip install 'transformers<6,>=4.40'", "from transformers import AdamW"), "requirements.txt": "transformers>=4.30\n"},
+        NOTEBOOK,
+    ),
+    "instructions that install a release": Case(
+        "TLP107",
+        {**file(OLD_CALL), "INSTALL.md": "pip install \\\n  transformers==4.28.0 datasets==2.11.0\n"},
+        {**file(OLD_CALL), "INSTALL.md": "pip install \\\n  transformers datasets==2.11.0\n"},
+    ),
+    "instructions beside a requirement file": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": "pip install transformers>=4.28", "requirements.txt": "transformers==4.28.0\n"},
+        {**file(OLD_CALL), "README.md": "pip install transformers==4.28.0", "requirements.txt": "transformers>=4.28\n"},
+    ),
+    # ---- code of others, and small things
+    "another project in a folder for the code of others": Case(
+        "TLP107",
+        {"external/x/src/main.py": OLD_CALL, "external/x/README.md": "", "README.md": ""},
+        {"external/x/src/main.py": OLD_CALL, "internal/x/README.md": "", "README.md": ""},
+    ),
+    "a distribution from another repository": Case(
+        "TLP107",
+        {
+            "tools/x/main.py": OLD_CALL,
+            "tools/x/setup.py": "setup(name='x', url='https://github.com/them/x')\n",
+            "README.md": "git clone https://github.com/us/ours.git\n",
+        },
+        {
+            "tools/x/main.py": OLD_CALL,
+            "tools/x/setup.py": "setup(name='x', url='https://github.com/us/x')\n",
+            "README.md": "git clone https://github.com/us/ours.git\n",
+        },
+    ),
+    "a model whose name is not read": Case(
+        "TLP102",
+        {**file(f"{HEAD}def fetch():\n    m = {LARGE}\n    print('done')\nfetch()\n"), "README.md": ""},
+        {**file(f"{HEAD}def fetch():\n    m = {LARGE}\n    print(m, 'done')\nfetch()\n"), "README.md": ""},
+    ),
+    "a test with a name that every release takes": Case(
+        "TLP107",
+        new(f"import pytest\n{LOADS}def test_it():\n    assert model\n"),
+        new(f"import pytest\n{LOADS}def tests():\n    assert model\n"),
+    ),
+    "a folder for what is not kept": Case(
+        "TLP107", {"tmp/main.py": OLD_CALL, "README.md": ""}, {"stamp/main.py": OLD_CALL, "README.md": ""}
+    ),
+    "a load that asks for hidden states": Case(
+        "TLP102",
+        {**file(f"{HEAD}m = {LARGE[:-1]}, output_hidden_states=True)\n"), "README.md": ""},
+        {**file(f"{HEAD}m = {LARGE[:-1]}, output_hidden_states=False)\n"), "README.md": ""},
+    ),
+    "a cast to a constant of the file": Case(
+        "TLP102",
+        {**file(f"{HEAD}m = {LARGE}\nm = m.to(DTYPE)\n"), "README.md": ""},
+        {**file(f"{HEAD}m = {LARGE}\nm = m.to(DEVICE)\n"), "README.md": ""},
+    ),
+    "an empty token": Case(
+        "TLP108",
+        file(f"{WITH_PIPELINES}TOKEN = ''\npipe = pipeline('text-generation', 'gpt2', use_auth_token=TOKEN)\n"),
+        file(f"{WITH_PIPELINES}TOKEN = 'hf_x'\npipe = pipeline('text-generation', 'gpt2', use_auth_token=TOKEN)\n"),
+    ),
+    "an old id among aliases": Case(
+        "TLP302",
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_ALIASES = ['{OLD_ID}']\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}']\n"),
+    ),
+    "an end of beam search where there is one beam": Case(
+        "TLP207",
+        file(f"{LOADS}model.generate(ids, num_beams=1, early_stopping=True)\n"),
+        file(f"{LOADS}model.generate(ids, num_beams=1, length_penalty=2.0)\n"),
+    ),
+    "a class that takes the old name of the dtype": Case(
+        "TLP107",
+        new("from transformers import LlamaForCausalLM\nm = LlamaForCausalLM.from_pretrained(name, torch_dtype='auto')\n"),
+        new("from transformers import AutoModelForCausalLM as M\nm = M.from_pretrained(name, torch_dtype='auto')\n"),
+    ),
+    "a copy that a browser has numbered": Case(
+        "TLP107", {"main (1).py": OLD_CALL, "README.md": ""}, {"main (a).py": OLD_CALL, "README.md": ""}
+    ),
+    "what is left over beside contrastive search": Case(
+        "TLP204",
+        file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.1, top_k=3, penalty_alpha=0.6)\n"),
+        file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.1, top_k=3)\n"),
     ),
 }  # fmt: skip
 

@@ -6,7 +6,8 @@ many jobs: JSON on standard input, JSON on standard output.
     {"scripts": [{"path": "...", "model": "folder", "changes": {"0:12": ["TLP102", "TLP105"]}, "work": "folder"}]}
 
 A job with `work` runs in that folder, which is made with links to everything in `models`; what it wrote there is told too.
-`"machine": name` beside the scripts runs them all on a machine of tests/runtime/machines.py that is not here.
+`"machine": name` beside the scripts runs them all on a machine of tests/runtime/machines.py that is not here, and
+`"rank": number` as one of the processes of a launcher that are here (tests/runtime/two_processes.py).
 
 `changes` makes the oracle: the script runs as it is written, and the loads on those lines (cell:line, cell 0 for a plain
 script) get by hand what the rules' documentation promises of their fixes. Nothing of telepathy_runtime takes part in that.
@@ -173,6 +174,7 @@ def alone(path: Path, model: str) -> Iterator[None]:
     import torch
 
     argv, search, modules = sys.argv, list(sys.path), set(sys.modules)
+    environment = dict(os.environ)
     sys.argv = [str(path), "--model", model]
     sys.path.insert(0, str(path.parent))
     os.environ["EXPERIMENT_MODEL"] = model
@@ -190,6 +192,8 @@ def alone(path: Path, model: str) -> Iterator[None]:
         if (state := sys.modules.get("accelerate.state")) is not None:
             state.AcceleratorState._reset_state(True)
         sys.argv, sys.path[:] = argv, search
+        os.environ.clear()
+        os.environ.update(environment)
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None) or ""
             if Path(file).parent in (path.parent, path.parent.parent):
@@ -279,6 +283,7 @@ def run(job: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
     printed = io.StringIO()
     error = None
     with alone(path, job["model"]), inside(work, job.get("models")), contextlib.redirect_stdout(printed):
+        os.environ.update(job.get("environment") or {})
         namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
         try:
             if path.suffix == ".ipynb" and work is not None:
@@ -303,7 +308,7 @@ def main() -> None:
     given = json.load(sys.stdin)
     out = sys.stdout
     sys.stdout = sys.stderr
-    with on(given.get("machine")):
+    with on(given.get("machine")), one_of_several(given.get("rank")):
         recorder = Recorder()
         recorder.install()
         json.dump([run(job, recorder) for job in given["scripts"]], out)
@@ -326,6 +331,17 @@ def on(machine: str | None) -> Iterator[None]:
                 f"{machine}: {field} is {getattr(seen, field)}"
             )
         assert len(seen.devices) == len(meant.devices), machine
+        yield
+
+
+@contextlib.contextmanager
+def one_of_several(rank: int | None) -> Iterator[None]:
+    if rank is None:
+        yield
+        return
+    from tests.runtime.two_processes import launched
+
+    with launched(rank):
         yield
 
 

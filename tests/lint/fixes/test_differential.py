@@ -10,6 +10,7 @@ Every script of `fixtures/experiments`, the notebook included, runs on tiny save
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -18,6 +19,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -109,6 +111,14 @@ def run_all(
     jobs: Sequence[dict[str, Any]], folder: Path, python: str | None = None, machine: str | None = None
 ) -> list[dict[str, Any]]:
     """All jobs in one process, of this interpreter or of another one, on a machine of tests/runtime/machines.py."""
+    (results,) = run_beside([{"scripts": list(jobs), "machine": machine}], folder, python)
+    return results
+
+
+def run_beside(
+    given: Sequence[dict[str, Any]], folder: Path, python: str | None = None
+) -> list[list[dict[str, Any]]]:
+    """What each of several processes, which run at the same time, makes of its jobs."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -122,17 +132,21 @@ def run_all(
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    done = subprocess.run(
-        [python or sys.executable, "-W", "ignore", "-m", "tests.lint.fixes.run_scripts"],
-        input=json.dumps({"scripts": list(jobs), "machine": machine}),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return list(json.loads(done.stdout))
+    command = [python or sys.executable, "-W", "ignore", "-m", "tests.lint.fixes.run_scripts"]
+    with tempfile.TemporaryDirectory() as base, contextlib.ExitStack() as started:
+        running = []
+        for number, each in enumerate(given):
+            jobs, out, errors = (Path(base) / f"{name}-{number}" for name in ("jobs", "results", "errors"))
+            jobs.write_text(json.dumps(each), encoding="utf-8")
+            with jobs.open() as stdin, out.open("w") as stdout, errors.open("w") as stderr:
+                process = subprocess.Popen(
+                    command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=environment
+                )
+            started.callback(process.kill)
+            running.append((process, out, errors))
+        for process, _, errors in running:
+            assert process.wait(timeout=600) == 0, errors.read_text(encoding="utf-8")[-4000:]
+        return [json.loads(out.read_text(encoding="utf-8")) for _, out, _ in running]
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_precedence_is_that_of_ruff(
     assert {code for code, safety in fixes(capsys, *options).items() if safety is not None} == fixed
 
 
-@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 @pytest.mark.parametrize(("configured", "options", "fixed"), PRECEDENCE)
 def test_ruff_itself_does_that(here: Path, configured: str, options: list[str], fixed: set[str]) -> None:
     # F401 for TLP101, F541 for TLP102, F632 for TLP104.
@@ -95,7 +95,8 @@ def test_ruff_itself_does_that(here: Path, configured: str, options: list[str], 
 
     settings = "".join(f"lint.{line}\n" for line in translated(configured).split("\n"))
     (here / "ruff.toml").write_text(f"lint.select = ['F401', 'F541', 'F632']\n{settings}")
-    command = ["ruff", "check", "--no-cache", "--output-format", "json", *map(translated, options), "b.py"]
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "json"]
+    command = [*ruff, *map(translated, options), "b.py"]
     ran = subprocess.run(command, capture_output=True, text=True)
     found = json.loads(ran.stdout)
     assert {one["code"] for one in found} == {"F401", "F541", "F632"}

@@ -104,6 +104,16 @@ def run_programs(
     python: str | None = None,
     machine: str | None = None,
 ) -> Fixed:
+    jobs, texts = jobs_of(paths, base, models)
+    runs = dict(zip(jobs, run_all(list(jobs.values()), base, python, machine), strict=True))
+    before = {name: runs[name, ""] for name in paths}
+    return Fixed(before, {key: run for key, run in runs.items() if key[1]}, texts)
+
+
+def jobs_of(
+    paths: dict[str, Path], base: Path, models: Path
+) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[tuple[str, str], str]]:
+    """The jobs of each program as it is ("") and in each style that changes it, and the fixed texts, written to `base`."""
     jobs: dict[tuple[str, str], dict[str, Any]] = {}
     texts: dict[tuple[str, str], str] = {}
 
@@ -125,9 +135,7 @@ def run_programs(
             (folder / name).write_bytes(source.with_text(fixed.text).data)
             texts[name, style] = fixed.text
             jobs[name, style] = job(style, folder / name)
-    runs = dict(zip(jobs, run_all(list(jobs.values()), base, python, machine), strict=True))
-    before = {name: runs[name, ""] for name in paths}
-    return Fixed(before, {key: run for key, run in runs.items() if key[1]}, texts)
+    return jobs, texts
 
 
 @pytest.fixture(scope="session")

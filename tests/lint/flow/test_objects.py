@@ -78,6 +78,20 @@ SHAPES = {
     "a loop's": "for x in [M(), M()]:\n    pass",
     "a loop's among others": "for x in (M(), other()):\n    if maybe():\n        break",
     "of a comprehension": "x = [M() for _ in range(1)][0]",
+    "attribute, bound anew": "class Holder:\n    def get(self):\n        self.m = M()\n        self.m = other()\n        return self.m\nx = Holder().get()",
+    "attribute, bound before": "class Holder:\n    def get(self):\n        self.m = other()\n        self.m = M()\n        return self.m\nx = Holder().get()",
+    "attribute, of the other branch": (
+        "class Holder:\n    def get(self):\n        if maybe():\n            self.m = M()\n            return other()\n"
+        "        self.m = other()\n        return self.m\nx = Holder().get()"
+    ),
+    "attribute, of its branch": (
+        "class Holder:\n    def get(self):\n        if maybe():\n            self.m = M()\n            return self.m\n"
+        "        self.m = other()\n        return M()\nx = Holder().get()"
+    ),
+    "attribute that another method binds anew": (
+        "class Holder:\n    def swap(self):\n        self.m = other()\n    def get(self):\n        self.m = M()\n"
+        "        if maybe():\n            self.swap()\n        return self.m\nx = Holder().get()"
+    ),
     "a part": "x = M().lm_head",
     "what it answers": "x = M()(ids)",
     "an attribute": "class Box:\n    pass\nbox = Box()\nbox.held = M()\nx = box.held",

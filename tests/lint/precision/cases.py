@@ -2395,7 +2395,7 @@ AutoModel.from_pretrained("x", **options)
 === a key that is one of two
 def load(fast):
     key = "device_map" if fast else "token"
-    AutoModel.from_pretrained("x", **{key: "auto"})
+    AutoModel.from_pretrained("x", **{key: "auto"})  #> 101 102 104
 === a method of the class by cls
 class Lab:
     @classmethod

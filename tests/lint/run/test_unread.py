@@ -42,6 +42,13 @@ CASES = {
     "a notebook for a newer Python": (
         "run.ipynb", notebook(cell(BROKEN, 2), version=NEWER), "run.ipynb", notebook(cell(BROKEN, 2))
     ),
+    "notes in a cell": (
+        "run.ipynb", notebook(cell("0.34 A gas meter, (from air) of a known\n0.40 volume", 2)),
+        "run.ipynb", notebook(cell("0.34 A gas\nvolume = 0.40 of it", 2))
+    ),
+    "a notebook for trying things": (
+        "data_test 2.ipynb", notebook(cell(BROKEN, 2)), "data_tested 2.ipynb", notebook(cell(BROKEN, 2))
+    ),
     "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),
     "a conflict of a merge": ("run.py", f"{LOAD}<<<<<<< HEAD\n", "run.py", f"{LOAD}< HEAD\n"),
     "an archive": ("old/run.py", f"{LOAD}{BROKEN}\n", "cold/run.py", f"{LOAD}{BROKEN}\n"),

@@ -628,3 +628,69 @@ def test_the_class_of_a_class_method_is_what_stands_before_the_dot(
         f"Own.load({arguments})\n"
     )
     assert len([site for site in sites(code, "model") if not site.indirect]) == loads
+
+
+LAZY = """\
+_library = None
+def library():
+    global _library
+    if _library is None:
+        import transformers
+        _library = transformers
+    return _library
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "classes"),
+    [
+        (f"{LAZY}t = library()\nt.AutoModel.from_pretrained(x)", ["AutoModel"]),
+        (f"{LAZY}library().AutoTokenizer.from_pretrained(x)", ["AutoTokenizer"]),
+        (f"{LAZY}library().from_pretrained(x)", []),
+        (f"{LAZY.replace('None', 'object()')}library().AutoModel.from_pretrained(x)", []),
+        ("def library():\n    return other\nlibrary().AutoModel.from_pretrained(x)", []),
+        ("def f(library):\n    library().AutoModel.from_pretrained(x)", []),
+        (
+            "import importlib\nt = importlib.import_module('transformers')\nt.AutoModel.from_pretrained(x)",
+            ["AutoModel"],
+        ),
+        ("__import__('transformers').AutoModel.from_pretrained(x)", ["AutoModel"]),
+        ("__import__('diffusers').AutoModel.from_pretrained(x)", []),
+        ("__import__(name).AutoModel.from_pretrained(x)", []),
+    ],
+)
+def test_transformers_imported_when_it_is_needed(code: str, classes: list[str]) -> None:
+    assert [site.classes[0].rpartition(".")[2] for site in sites(code)] == classes
+
+
+@pytest.mark.parametrize(
+    ("maker", "loads"),
+    [
+        ("ModelConfig.from_dict(values)", True),
+        ("ModelArguments(**values)", True),
+        ("parse_model_args(values)", True),
+        ("build_model(values)", False),
+        ("ModelForScoring(values)", False),
+    ],
+)
+def test_a_pipeline_whose_model_is_named_by_a_configuration(maker: str, loads: bool) -> None:
+    code = f"class E:\n    def __init__(self, values):\n        self.config = {maker}\n"
+    code += "        self.model_name = self.config.model_name\n        pipeline('fill-mask', model=self.model_name)\n"
+    assert bool(sites(code, "pipeline")) == loads
+
+
+@pytest.mark.parametrize(
+    ("body", "loads"),
+    [
+        ("t = AutoTokenizer.from_pretrained(base)\n    pipeline('fill-mask', base)", True),
+        ("if 'gpt' in base:\n        return\n    pipeline('fill-mask', base)", True),
+        ("if base == 'gpt2':\n        pipeline('fill-mask', model=base)", True),
+        ("print(base.split('/')[-1])\n    pipeline('fill-mask', base)", True),
+        ("if 'gpt' in base.config.model_type:\n        return\n    pipeline('fill-mask', base)", False),
+        ("if base in models:\n        return\n    pipeline('fill-mask', base)", False),
+        ("base.to('cuda')\n    pipeline('fill-mask', base)", False),
+        ("base = build(base)\n    print(base.lower())\n    pipeline('fill-mask', base)", False),
+    ],
+)
+def test_a_parameter_that_a_function_uses_as_text_is_an_id(body: str, loads: bool) -> None:
+    assert bool(sites(f"def f(base, models):\n    {body}\n", "pipeline")) == loads

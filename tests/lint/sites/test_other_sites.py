@@ -101,6 +101,34 @@ def test_a_file_that_only_sets_a_path_is_looked_at() -> None:
     assert (violation.site.kind, violation.site.span.column) == ("path", 1)
 
 
+def test_a_name_that_only_a_statement_after_the_call_uses_stays_imported() -> None:
+    code = """\
+from transformers import AutoModel
+from transformers import GenerationConfig
+model = AutoModel.from_pretrained("gpt2", load_in_8bit=True, generation_config=GenerationConfig(num_beams=2))
+"""
+    rules = registry.select(["TLP107", "TLP109"])
+    fixed = engine.fix(Source("s.py", code.encode()), rules, Settings(), unsafe=True).text
+    assert "apply_generation_config(model, GenerationConfig(num_beams=2))" in fixed
+    assert "from transformers import GenerationConfig\n" in fixed
+
+
+def test_a_value_that_only_a_statement_after_the_call_reads_stays() -> None:
+    code = """\
+from transformers import AutoModel, GenerationConfig
+BEAMS = GenerationConfig(num_beams=2)
+
+def load(name):
+    chosen = BEAMS
+    model = AutoModel.from_pretrained(name, generation_config=chosen)
+    return model
+"""
+    fixed = engine.fix(
+        Source("s.py", code.encode()), registry.select(["TLP109"]), Settings(), unsafe=True
+    ).text
+    assert "    chosen = BEAMS\n" in fixed and "apply_generation_config(model, chosen)" in fixed
+
+
 def test_two_modules_behind_one_import() -> None:
     """Additional names in the import itself are added before the line after it."""
     code = """\

@@ -56,7 +56,7 @@ def test_a_script_is_planned_as_its_options_are(tmp_path: Path, capsys: pytest.C
     _, typed = run(
         capsys, "estimate", "Qwen/Qwen2.5-7B", "--regime", "lora", "--quantized", "nf4_double", "--lora-rank", "32",
         "--lora-targets", "q_proj,o_proj", "--batch", "4", "--seq-len", "2048", "--checkpointing", "--grad-accum", "4",
-        "--optimizer", "paged_adamw_8bit", "--no-keep-outputs", "--no-use-cache",
+        "--optimizer", "paged_adamw_8bit", "--autocast", "--no-keep-outputs", "--no-use-cache",
     )  # fmt: skip
     assert said["workloads"] == typed["workloads"]
     assert said["peak_bytes"] == typed["peak_bytes"]

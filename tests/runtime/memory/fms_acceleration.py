@@ -52,6 +52,8 @@ def _row(entry: dict[str, str]) -> Row:
         seq_len=4096, batch=int(entry["batch"]), regime="lora" if lora else "full", checkpointing=True,
         # GPTQ's groups of 128 take about as much as nf4 with double quantisation.
         quantized="nf4_double" if "bnb" in how or "gptq" in how else "none",
+        # Every run on a quantised base has bf16=True, or fp16=True with GPTQ, over a base in 16 bits: autocast.
+        autocast="bnb" in how or "gptq" in how,
         lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"), attn="flash_attention_2",
         # FSDP turns the flat parameters that train to float32 under bf16.
         shard="fsdp" if ranks > 1 else "none", ranks=ranks, mixed_precision=entry["bf16"] == "yes" and not lora and ranks > 1,

@@ -17,7 +17,7 @@ from telepathy_runtime.memory.estimate import COMPONENTS, estimate
 from telepathy_runtime.memory.gpus import gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import max_batch
-from telepathy_runtime.memory.workload import LORA_TARGETS, Workload
+from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
 
@@ -41,8 +41,8 @@ REGIMES: dict[str, dict[str, Any]] = {
     "frozen-no-cache": {"regime": "frozen_grad", "use_cache": False},
     "lora": {"regime": "lora"},
     "lora-16-bit": {"regime": "lora", "lora_dtype": "bfloat16", "lora_rank": 64},
-    "lora-everywhere": {"regime": "lora", "lora_targets": LORA_TARGETS},
-    "lora-checkpointing": {"regime": "lora", "lora_targets": LORA_TARGETS, "checkpointing": True},
+    "lora-everywhere": {"regime": "lora", "lora_targets": ("all-linear",)},
+    "lora-checkpointing": {"regime": "lora", "lora_targets": ("all-linear",), "checkpointing": True},
     "full": {"regime": "full"},
     "full-hidden": {"regime": "full", "hidden_states": True},
     "full-fused": {"regime": "full", "opt_impl": "fused"},
@@ -301,7 +301,10 @@ def test_an_unfrozen_target_costs_its_gradients() -> None:
         ({"dtype": "float8"}, "dtype='float8' is not modelled"),
         ({"batch": 0}, "batch must be a whole number of at least 1, not 0"),
         ({"seq_len": 1.5}, "seq_len must be a whole number"),
-        ({"lora_targets": ("c_attn",)}, "lora_targets c_attn: not modelled"),
+        ({"lora_targets": ("query",)}, "lora_targets query: not modelled"),
+        ({"regime": "lora", "modules_to_save": ("score",)}, "modules_to_save score: not modelled"),
+        ({"regime": "full", "dora": True}, "dora and modules_to_save need regime='lora'"),
+        ({"autocast": True, "dtype": "float32"}, "autocast needs dtype='bfloat16'"),
         ({"transformers": "4.44.2"}, "transformers 4.44.2 is not modelled; known: 4.45 and newer"),
         ({"transformers": "new"}, "transformers='new' is not a version"),
         ({"new_tokens": 3, "regime": "full"}, "new_tokens needs regime='inference'"),

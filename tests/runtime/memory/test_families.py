@@ -16,9 +16,9 @@ from telepathy_runtime.models import registry
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from telepathy_runtime.memory.autocasting import autocast_on_meta  # noqa: E402
 from telepathy_runtime.memory.standard_step import attention_for  # noqa: E402
 from telepathy_runtime.memory.tracing import (  # noqa: E402
-    _autocast,
     _masks,
     _meta_attention,
     _meta_dropout,
@@ -44,7 +44,7 @@ def kept(config: Any, work: Workload) -> dict[str, int]:
     alive: list[Any] = []
     where = ["before"]
 
-    with torch.device("meta"), _masks(False), _meta_attention(), _meta_dropout(), _autocast():
+    with torch.device("meta"), _masks(False), _meta_attention(), _meta_dropout(), autocast_on_meta():
         model = transformers.AutoModelForCausalLM.from_config(
             config, dtype=torch.bfloat16, attn_implementation=work.attn
         ).train()

@@ -1,4 +1,4 @@
-"""Mixed precision: the closed form held against PyTorch's own allocator, because autocast does not act on the meta device."""
+"""Autocast: the tracer's casts held against PyTorch's own autocast and allocator, and the closed form against both."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from benchmarks.memory_families import Shape, config_of, spec_of  # noqa: E402
+from benchmarks.memory_families import Shape, config_of, error, spec_of  # noqa: E402
 from telepathy_runtime.memory import Workload, estimate  # noqa: E402
+from telepathy_runtime.memory.autocasting import autocast_on_meta  # noqa: E402
 from telepathy_runtime.memory.blocks import block  # noqa: E402
-from telepathy_runtime.models.spec import NotModelledError  # noqa: E402
+from telepathy_runtime.memory.standard_step import _with_lora, build_step  # noqa: E402
+from telepathy_runtime.memory.states import states  # noqa: E402
+from telepathy_runtime.memory.tracing import Counter, _masks, _meta_attention  # noqa: E402
+from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError  # noqa: E402
 from tests.runtime.memory.test_tracing import allocator_peak  # noqa: E402
 
 TRAINER = {"keep_outputs": False, "use_cache": False}
@@ -42,6 +46,83 @@ def step_of(config: Any, work: Workload) -> Callable[[], None]:
     return step
 
 
+def traced_peak(config: Any, work: Workload) -> int:
+    """The tracer's peak of a step above what lived before it, without CUDA's rounding."""
+    with (
+        torch.device("meta"), _masks(padded=False), _meta_attention(), autocast_on_meta(), Counter(block=1) as counter
+    ):  # fmt: skip
+        step = build_step(config, work)()
+        step()
+        before = counter.current
+        counter.reset_peak()
+        step()
+        return counter.peak - before
+
+
+#: Regimes of adapters, and of autocast over 16-bit weights.
+ADAPTED: dict[str, dict[str, Any]] = {
+    "float32 weights": {"mixed_precision": True},
+    "16-bit weights": {"autocast": True},
+    "everywhere": {"autocast": True, "lora_targets": ("all-linear",)},
+    "dora": {"dora": True},
+    "dora everywhere": {"dora": True, "autocast": True, "lora_targets": ("all-linear",)},
+    "head and embedding": {"modules_to_save": ("embed_tokens", "lm_head")},
+    "head": {"modules_to_save": ("lm_head",), "lora_dtype": "bfloat16"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("name", ADAPTED)
+def test_adapters_against_trace(name: str, checkpointing: bool) -> None:
+    pytest.importorskip("peft")
+    # A small vocabulary, so that layers rule the peak, and a large one.
+    for model_type, shape, length in (
+        ("llama", Shape(4, 512, 1408, 8, 2, 1000), 900),
+        ("qwen3", Shape(3, 256, 704, 8, 2, 30000), 300),
+    ):
+        work = Workload(
+            batch=3, seq_len=length, regime="lora", checkpointing=checkpointing,
+            transformers=transformers.__version__, **TRAINER, **ADAPTED[name],
+        )  # fmt: skip
+        assert abs(error(config_of(model_type, shape), work)) < 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model_type", "names"),
+    [("gpt2", ("c_attn",)), ("gpt2", ("c_attn", "c_proj", "c_fc")), ("gpt_neox", ("query_key_value", "dense")),
+     ("phi3", ("qkv_proj", "gate_up_proj")), ("opt", ("all-linear",)), ("starcoder2", ("c_fc", "c_proj"))],
+    ids=str,
+)  # fmt: skip
+def test_adapters_on_other_names(model_type: str, names: tuple[str, ...]) -> None:
+    pytest.importorskip("peft")
+    config = config_of(model_type, Shape(3, 512, 1408, 8, 8, 20000))
+    work = Workload(
+        batch=2,
+        seq_len=300,
+        regime="lora",
+        lora_targets=names,
+        transformers=transformers.__version__,
+        **TRAINER,
+    )
+    assert abs(error(config, work)) < 0.005
+    assert states(spec_of(config), work).weights == built_weights(config, work)
+
+
+def built_weights(config: Any, work: Workload) -> int:
+    """Bytes of the parameters of the model that PEFT builds."""
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        return sum(parameter.nbytes for parameter in _with_lora(model, work).parameters())
+
+
+def test_a_name_that_a_family_does_not_have_is_an_error() -> None:
+    spec = spec_of(config_of("llama", Shape(4, 128, 352, 4, 2, 1000)))
+    with pytest.raises(UnknownOptionError, match=r"lora_targets c_attn: llama has no such matrix.*q_proj"):
+        estimate(spec, Workload(regime="lora", lora_targets=("c_attn",)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "checkpointing", "instant"),
@@ -57,9 +138,9 @@ def test_mixed_precision_against_the_allocator(shape: Shape, checkpointing: bool
     config, work = config_of("llama", shape), MIXED.but(checkpointing=checkpointing)
     plan = estimate(spec_of(config), work.but(transformers=transformers.__version__))
     assert plan.peak.name == instant
-    assert plan.peak_allocated - plan.steady == pytest.approx(
-        allocator_peak(step_of(config, work)), rel=0.005
-    )
+    real = allocator_peak(step_of(config, work))
+    assert plan.peak_allocated - plan.steady == pytest.approx(real, rel=0.005)
+    assert traced_peak(config, work) == pytest.approx(real, rel=0.001)
 
 
 def test_weights_gradients_and_states_are_float32() -> None:
@@ -74,11 +155,11 @@ def test_weights_gradients_and_states_are_float32() -> None:
 @pytest.mark.parametrize(
     ("change", "architecture", "message"),
     [
-        ({"regime": "lora"}, "llama", "autocast over float32 weights in the regime lora"),
-        ({}, "gpt2", "autocast over float32 weights of gpt2"),
-        ({}, "qwen3", "autocast over float32 weights of qwen3"),
+        ({}, "gpt2", "autocast of gpt2"),
+        ({"regime": "lora"}, "olmo2", "autocast of olmo2"),
+        ({"regime": "lora", "mixed_precision": False, "dora": True}, "glm4", "DoRA of glm4"),
     ],
-    ids=["lora", "gpt2", "qwen3"],
+    ids=["gpt2", "olmo2", "dora"],
 )
 def test_what_was_not_compared_is_not_claimed(
     change: dict[str, Any], architecture: str, message: str

@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from telepathy_runtime.memory import TraceError, trace  # noqa: E402
-from telepathy_runtime.memory.tracing import BLOCK, Counter, _autocast, _masks  # noqa: E402
+from telepathy_runtime.memory.autocasting import autocast_on_meta  # noqa: E402
+from telepathy_runtime.memory.tracing import BLOCK, Counter, _masks  # noqa: E402
 
 
 def tiny_step(checkpointing: bool = False) -> Callable[[], None]:
@@ -57,7 +58,7 @@ def test_tracer_equals_the_real_allocator(checkpointing: bool) -> None:
     step = tiny_step(checkpointing)
     step()  # the optimizer's states
     real = allocator_peak(step)
-    with torch.device("meta"), _masks(padded=False), _autocast(), Counter(block=1) as counter:
+    with torch.device("meta"), _masks(padded=False), autocast_on_meta(), Counter(block=1) as counter:
         traced_step = tiny_step(checkpointing)
         traced_step()
         before = counter.current
@@ -101,18 +102,28 @@ def test_reading_a_value_cannot_be_traced() -> None:
         trace(build)
 
 
-def test_autocast_is_refused_because_it_would_do_nothing() -> None:
+def test_autocast_acts_on_the_meta_device_and_ends_with_the_trace() -> None:
+    seen: list[Any] = []
+
     def build() -> Callable[[], object]:
+        weight, inputs = torch.zeros(64, 64, requires_grad=True), torch.zeros(64, 64)
+
         def step() -> None:
             with torch.autocast("cuda", dtype=torch.bfloat16):
-                torch.zeros(3, 3) @ torch.zeros(3, 3)
+                product = inputs @ weight
+                with torch.autocast("cuda", enabled=False):
+                    outside = inputs @ weight
+                seen.extend((product, product.softmax(-1), product.pow(2), outside, inputs + weight))
+            seen.append(inputs @ weight)
 
         return step
 
-    shipped = torch.autocast
-    with pytest.raises(TraceError, match=r"torch\.autocast\('cuda'\) does not act"):
-        trace(build)
-    assert torch.autocast is shipped
+    shipped = torch.autocast, torch.matmul, torch.Tensor.__matmul__, torch.nn.functional.linear
+    trace(build, steps=1)
+    half, full = torch.bfloat16, torch.float32
+    assert [each.dtype for each in seen] == [half, full, full, full, full, full]
+    assert (torch.autocast, torch.matmul, torch.Tensor.__matmul__, torch.nn.functional.linear) == shipped
+    assert (torch.zeros(2, 2) @ torch.zeros(2, 2)).dtype == full
 
 
 def test_an_error_of_the_step_itself_comes_through() -> None:

@@ -18,7 +18,7 @@ from telepathy_runtime.checkpoint import gguf
 from telepathy_runtime.commands import memory
 from telepathy_runtime.commands.cli import main
 from telepathy_runtime.memory import Workload, estimate
-from telepathy_runtime.memory.blocks import lora_params
+from telepathy_runtime.memory.lora import lora_params
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.lookup import Sources, find, read_path, search
 from telepathy_runtime.models.registry import ConfigError, UnknownModelError

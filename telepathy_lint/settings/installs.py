@@ -1,0 +1,124 @@
+"""The releases of transformers that commands of pip ask for, in instructions, build files, notebooks and scripts."""
+
+from __future__ import annotations
+
+import re
+
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.settings import Settings
+
+#: What stands before the second word of a command, apart or as a list of its parts: `pip install`, `"pip", "install"`.
+_PIP = rb"\bpip[\d.]*[\\\"', \t]+\Z"
+_INSTALL = b"install"
+#: Code that only tells of a command, where it refuses to run.
+_TOLD = rb"\braise\b|Error\(|require_version|warn"
+#: Code that runs a command, and a comment.
+_RUN = rb"\b(?:system|run|call|check_call|check_output|Popen|pip_main|main|sh)\(|^[ \t]*#|[!%]pip|[!%] *\S*python"
+#: A line of instructions that lists a release: `- transformers==4.28.0`, `transformers 4.28.0`.
+_LISTED = (
+    r"(?im)^[ \t>*|-]*`?(?:Hugging ?Face )?(transformers(?:\[[\w, -]*\])?)`?[ \t:(=v|]{1,4}(?=\d{1,9}\.\d)"
+)
+_LISTED_CLAUSES = r"(?im)^[ \t>*|-]*`?(?=transformers(?:\[[\w, -]*\])?[ \t]*[=<>~!])"
+_REQUIREMENT = re.compile(
+    r"(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
+    r"|/transformers(?:\.git)?@v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)",
+    re.IGNORECASE,
+)
+_CLAUSE = r"(===?|~=|>=?|<=?|!=)[ \t]*v?(\d{1,9}(?:\.\d{1,9})*)"
+_LOWER = ("==", "===", "~=", ">", ">=")
+#: Characters of a command in which the requirement is looked for.
+_MOST_OF_A_COMMAND = 600
+
+
+class Asked(NamedTuple):
+    """What one command asks for."""
+
+    #: The lowest release.
+    version: str
+    admits_5: bool
+    #: Whether newer releases are left out.
+    pinned: bool
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(map(int, self.version.split(".")))
+
+
+def asked_in(data: bytes, run: bool = False) -> list[Asked]:
+    """The releases that the commands of a text ask for; a command without a lowest release says nothing.
+
+    With `run`, only commands that Python code runs, and those in comments of their own, count.
+    """
+    found: list[Asked] = []
+    at = data.find(_INSTALL) if b"transformers" in data else -1
+    while at >= 0:
+        end = at + len(_INSTALL)
+        if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
+            rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
+            found += filter(None, map(_asked, _REQUIREMENT.finditer(rest)))
+        at = data.find(_INSTALL, end)
+    return found
+
+
+def listed_in(text: str) -> list[Asked]:
+    """The releases that lines of a document list as what the project needs, or was run with."""
+    clauses = (_REQUIREMENT.match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text))
+    asked = [one for found in clauses if found is not None and (one := _asked(found)) is not None]
+    for each in re.finditer(_LISTED, text):
+        version = re.match(r"\d{1,9}(?:\.\d{1,9})+", text[each.end() : each.end() + 40])
+        if version is not None:
+            asked.append(Asked(version[0], version[0].startswith("5."), True))
+    return asked
+
+
+def _counts(data: bytes, at: int, run: bool) -> bool:
+    start = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
+    before = data[max(start, at - 400) : at]
+    if run and re.search(_RUN, before) is None:
+        return False
+    return re.search(_TOLD, before) is None
+
+
+def _one_line(rest: str) -> str:
+    """A command up to its end, with the lines that a backslash joins to it."""
+    joined = re.sub(r"\\\r?\n", " ", rest)
+    return re.split(r"[\r\n]|\\n|&&|;", joined, maxsplit=1)[0].replace("\\", "")
+
+
+def _asked(requirement: re.Match[str]) -> Asked | None:
+    if requirement["tag"] is not None:
+        return Asked(requirement["tag"], requirement["tag"].startswith("5."), True)
+    clauses = [(each[1], each[2]) for each in re.finditer(_CLAUSE, requirement["clauses"])]
+    lower = [version for operator, version in clauses if operator in _LOWER]
+    if not lower:
+        return None
+    pinned = any(operator not in (">", ">=", "!=") for operator, _ in clauses)
+    version = max(lower, key=_numbers)
+    before = any(operator.startswith("<") and _leaves_out_5(operator, number) for operator, number in clauses)
+    exact = any(operator in ("==", "===", "~=") and _numbers(number) < (5,) for operator, number in clauses)
+    return Asked(version, not (before or exact), pinned)
+
+
+def _leaves_out_5(operator: str, version: str) -> bool:
+    numbers = _numbers(version)
+    return numbers < (5,) or (operator == "<" and not any(numbers[1:]) and numbers[0] == 5)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def at_its_release(settings: Settings, data: bytes, notebook: bool) -> Settings:
+    """The settings for a file whose own commands install one release: that one is what the file runs on.
+
+    The configuration's own `target-transformers` comes first. Commands that only ask for a lowest release do not count,
+    nor do those that a script only writes down in a message.
+    """
+    if settings.target_is_stated:
+        return settings
+    pins = [each for each in asked_in(data, run=not notebook) if each.pinned and each.numbers >= (2,)]
+    if not pins:
+        return settings
+    lowest = min(pins, key=lambda each: each.numbers)
+    below = not any(each.admits_5 for each in pins) and lowest.numbers < (5,)
+    return settings._replace(target_transformers=f">={lowest.version},<5" if below else lowest.version)

@@ -1,0 +1,128 @@
+"""What commands of pip say of transformers, in documents, notebooks and scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telepathy_lint.discovery.config import Config
+from telepathy_lint.discovery.requirements import Targets
+from telepathy_lint.settings import Settings
+from telepathy_lint.settings.installs import asked_in, at_its_release
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "admits_5", "pinned"),
+    [
+        ("!pip install -q transformers==4.30.2 peft==0.5.0", "4.30.2", False, True),
+        ("%pip install 'transformers[torch]>=4.40,<5' trl", "4.40", False, True),
+        ("pip3 install -U transformers>=4.40 datasets==2.1", "4.40", True, False),
+        ("RUN pip install \\\n    torch \\\n    transformers~=4.41\n", "4.41", False, True),
+        ('"!pip install \\"transformers==4.33\\"\\n",', "4.33", False, True),
+        ("run(['pip', 'install', 'transformers==5.1'])", "5.1", True, True),
+        ("python -m pip install git+https://github.com/huggingface/transformers.git@v4.49.0", "4.49.0", False, True),
+        ("uv pip install transformers>=4.40,<5.3", "4.40", True, True),
+    ],
+)  # fmt: skip
+def test_a_command_asks_for_a_release(text: str, version: str, admits_5: bool, pinned: bool) -> None:
+    assert asked_in(text.encode()) == [(version, admits_5, pinned)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pip install transformers",
+        "pip install transformers datasets==2.11.0",
+        "pip install sentence-transformers==2.2",
+        "pip install transformers-stream-generator==0.0.4",
+        "pip install torch\ntransformers==4.30",
+        "pip install torch && echo transformers==4.30",
+        "conda list transformers==4.30",
+        "raise ImportError('pip install transformers==4.30')",
+        "require_version('transformers<=4.42', 'To fix: pip install transformers>=4.41,<=4.42')",
+        "pip install transformers<5",
+        "pip install git+https://github.com/huggingface/transformers@0dcb46e7a4a9e587",
+    ],
+)
+def test_a_command_says_nothing(text: str) -> None:
+    assert asked_in(text.encode()) == []
+
+
+def test_what_a_file_installs_comes_before_the_project_and_behind_the_configuration() -> None:
+    pin = b"!pip install transformers==4.30.2\n!pip install transformers==4.35"
+    assert at_its_release(Settings("4.50"), pin, True).target_transformers == ">=4.30.2,<5"
+    assert at_its_release(Settings("4.50", target_is_stated=True), pin, True).target_transformers == "4.50"
+    assert (
+        at_its_release(Settings("4.50"), b"!pip install transformers>=4.30", True).target_transformers
+        == "4.50"
+    )
+    assert (
+        at_its_release(Settings("4.50"), b"pip install transformers==1.2", True).target_transformers == "4.50"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        ("os.system('pip install transformers==4.30')", True),
+        ("subprocess.check_call([sys.executable, '-m', 'pip', 'install', 'transformers==4.30'])", True),
+        ("# pip install transformers==4.30", True),
+        ("    'Install it: pip install transformers==4.30'", False),
+    ],
+)
+def test_a_script_runs_its_commands(line: str, counts: bool) -> None:
+    found = at_its_release(Settings("4.50"), f"import x\n{line}\n".encode(), False)
+    assert (found.target_transformers == ">=4.30,<5") == counts
+
+
+@pytest.mark.parametrize(
+    ("files", "target"),
+    [
+        ({"README.md": "pip install transformers==4.28.0"}, ">=4.28.0,<5"),
+        ({"scripts/setup_env.sh": "pip install transformers==4.28.0"}, None),
+        ({"setup_env.sh": "pip install transformers==4.28.0"}, ">=4.28.0,<5"),
+        ({"Dockerfile": "RUN pip install transformers>=4.28.0"}, "4.28.0"),
+        ({"NOTES.md": "pip install transformers==4.28.0"}, None),
+        ({"README.md": "## Needs\n- `transformers==4.28.0`\n"}, ">=4.28.0,<5"),
+        ({"README.md": "## Needs\n* transformers 4.28.0\n"}, ">=4.28.0,<5"),
+        ({"README.md": "| transformers | 4.28.0 |\n"}, ">=4.28.0,<5"),
+        ({"README.md": "- transformers >= 4.28\n"}, "4.28"),
+        ({"README.md": "- transformers are 4.28 times as fast\n- sentence-transformers==2.2\n"}, None),
+        ({"env.yaml": "- transformers=4.28.0\n"}, ">=4.28.0,<5"),
+        ({"reqs.txt": "transformers==4.28.0\n"}, ">=4.28.0,<5"),
+        ({"results_env.csv": "transformers==4.28.0\n"}, None),
+        (
+            {"README.md": "pip install transformers==4.28.0", "requirements.txt": "transformers"},
+            ">=4.28.0,<5",
+        ),
+        ({"README.md": "pip install transformers==4.28.0", "requirements.txt": "transformers>=4.40"}, "4.40"),
+    ],
+)
+def test_instructions_count_where_no_requirement_file_says_it(
+    files: dict[str, str], target: str | None, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".git").mkdir()
+    found = Targets().settings(Config(), str(tmp_path / "src"))
+    assert found.target_transformers == target
+
+
+def test_instructions_above_a_folder_count_in_a_repository_only(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "README.md").write_text("pip install transformers==4.28.0")
+    assert Targets().settings(Config(), str(tmp_path)).target_transformers == ">=4.28.0,<5"
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers is None
+    (tmp_path / ".git").mkdir()
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == ">=4.28.0,<5"
+
+
+def test_a_requirement_file_above_comes_before_instructions(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "README.md").write_text("pip install transformers==4.28.0")
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == ">=4.28.0,<5"
+    (tmp_path / "requirements.txt").write_text("transformers>=4.40")
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == "4.40"
