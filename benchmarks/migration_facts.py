@@ -186,7 +186,11 @@ class Release:
         for stmt in node.body:
             if isinstance(stmt, ast.FunctionDef) and stmt.name == method:
                 if stmt.args.kwarg is not None and method == "__init__":
-                    return None
+                    # `class KTOTrainer(_KTOTrainer)` warns, and hands on all that it gets.
+                    handed_on = any(
+                        isinstance(base, ast.Name) and base.id == f"_{name}" for base in node.bases
+                    )
+                    return self.parameters(f"_{name}") if handed_on else None
                 taken = [each.arg for each in (*stmt.args.args[1:], *stmt.args.kwonlyargs)]
                 for decorator in stmt.decorator_list:
                     if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "deprecate_kwarg":
@@ -224,13 +228,21 @@ class Release:
 
     @cached_property
     def public(self) -> set[str]:
-        """The names that `from transformers import ...` finds: those of the package's table, and what modules export."""
-        found = set(re.findall(r"[\"'](\w+)[\"']", self.text("transformers")))
-        for name in self._files:
-            if name.startswith(("transformers.models.", "transformers.quantizers")) or name.count(".") <= 2:
-                text = self.text(name)
-                for listed in re.findall(r"^__all__\s*(?:\+?=)\s*\[([^\]]*)\]", text, re.MULTILINE):
-                    found |= set(re.findall(r"[\"'](\w+)[\"']", listed))
+        """The names that `from transformers import ...` finds: those of the package's table, and, since 4.52, what models export."""
+        found: set[str] = set()
+        pending: list[ast.AST] = [self.module("transformers")]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found |= set(re.findall(r"^\w+$", node.value))
+            # Words in functions are no names: they say what an alias ends with.
+            pending += [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.FunctionDef)]
+        if "define_import_structure" in self.text("transformers"):
+            for name in self._files:
+                if name.startswith("transformers.models."):
+                    text = self.text(name)
+                    for listed in re.findall(r"^__all__\s*(?:\+?=)\s*\[([^\]]*)\]", text, re.MULTILINE):
+                        found |= set(re.findall(r"[\"'](\w+)[\"']", listed))
         return {name for name in found if not name.startswith("_")}
 
     def listed(self, name: str) -> set[str]:
@@ -251,11 +263,20 @@ class Release:
     def defines(self, module: str, imported: bool = True) -> set[str]:
         """The functions and classes that a module has at its top, conditional ones and, where wanted, imported ones included."""
         found: set[str] = set()
+        # A module that replaces itself with a lazy one has what it imports for type checkers, not what it uses itself.
+        lazy = "sys.modules[__name__] = _LazyModule(" in self.text(module)
         pending: list[ast.AST] = [self.module(module)]
         while pending:
-            for stmt in ast.iter_child_nodes(pending.pop()):
+            parent = pending.pop()
+            for stmt in ast.iter_child_nodes(parent):
                 if isinstance(stmt, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
                     found.add(stmt.name)
+                elif (
+                    isinstance(stmt, (ast.Import, ast.ImportFrom)) and lazy and isinstance(parent, ast.Module)
+                ):
+                    continue
+                elif imported and isinstance(stmt, ast.If) and "is_sagemaker_mp" in ast.unparse(stmt.test):
+                    continue  # it is there on SageMaker only
                 elif isinstance(stmt, (ast.Import, ast.ImportFrom)) and imported:
                     found |= {alias.asname or alias.name.partition(".")[0] for alias in stmt.names}
                 elif isinstance(stmt, (ast.Assign, ast.AnnAssign)) and imported:
@@ -420,20 +441,33 @@ import importlib, logging, sys
 import transformers
 logging.disable(logging.CRITICAL)
 print(transformers.__version__)
-for name in sys.stdin.read().split():
+
+def lacks(name, error):
+    # Otherwise it is there, and needs what is not installed.
+    return error.name is None or f"{name}.".startswith(f"{error.name}.")
+
+def gone(name):
+    try:
+        importlib.import_module(name)
+        return False
+    except ModuleNotFoundError as error:
+        if not lacks(name, error):
+            return False
     module, _, attribute = name.rpartition(".")
     try:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError:
-            getattr(importlib.import_module(module), attribute)
+        getattr(importlib.import_module(module), attribute)
+        return False
     except AttributeError:
-        continue
+        return True
     except ModuleNotFoundError as error:
-        if error.name is None or f"{name}.".startswith(f"{error.name}."):
+        return lacks(name, error)
+
+for name in sys.stdin.read().split():
+    try:
+        if gone(name):
             continue
     except Exception:
-        pass  # it is there, and needs what is not installed
+        pass
     print(name)
 """
 

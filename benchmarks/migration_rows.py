@@ -16,7 +16,6 @@ which do not; and which could not be asked and why. Exits with 1 if one does not
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -369,10 +368,6 @@ def from_source(release: Release, question: tuple[str, ...], settings: set[str])
     if kind == "takes":
         if owner not in release.classes:
             return None
-        if any(
-            isinstance(base, ast.Name) and base.id == f"_{owner}" for base in release.classes[owner].bases
-        ):
-            owner = f"_{owner}"  # it warns, and hands on all that it gets
         fields = (
             release.parameters(owner) if owner.endswith("Trainer") else [*release.fields(owner), *settings]
         )

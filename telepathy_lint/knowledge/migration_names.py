@@ -14,13 +14,13 @@ NAMES: dict[tuple[int, int], str] = {
     (4, 50): ("AdamW"),
     (4, 51): ("is_torch_tpu_available"),
     (4, 52): (
-        "Agent CodeAgent ColPaliForRetrievalOutput HfApiEngine MT5Stack ManagedAgent PipelineTool ReactAgent "
-        "ReactCodeAgent ReactJsonAgent Tool ToolCollection Toolbox TransformersEngine agents "
-        "launch_gradio_demo load_tool model_addition_debugger stream_to_gradio tool"
+        "Agent CodeAgent HfApiEngine ManagedAgent PipelineTool ReactAgent ReactCodeAgent ReactJsonAgent Tool "
+        "ToolCollection Toolbox TransformersEngine agents launch_gradio_demo load_tool "
+        "model_addition_debugger stream_to_gradio tool"
     ),
     (4, 56): (
         "CacheConfig CacheProcessor HQQQuantizedCacheProcessor OffloadedCacheProcessor QuantizedCacheConfig "
-        "QuantizedCacheProcessor QuantoQuantizedCacheProcessor is_hub_kernels_available"
+        "QuantizedCacheProcessor QuantoQuantizedCacheProcessor"
     ),
     (4, 57): ("BeamSearchScorer HammingDiversityLogitsProcessor"),
     (5, 0): (
@@ -133,11 +133,6 @@ NAMES: dict[tuple[int, int], str] = {
     (5, 5): ("FalconMambaCache MambaCache"),
     (5, 6): ("MODEL_NAMES_MAPPING"),
     (5, 9): ("ViTMAELayer"),
-    (5, 18): (
-        "GGUF_ARCHS GGUF_CONFIG_ARCHS GGUF_TOKENIZER_ARCHS GgufHeader get_gguf_config "
-        "get_gguf_conversion_mapping get_gguf_plan get_gguf_tokenizer is_gguf_arch_supported "
-        "load_gguf_state_dict read_gguf_metadata replace_with_gguf_modules"
-    ),
     (5, 20): (
         "DataCollatorForSOP DataCollatorForWholeWordMask DataProcessor GlueDataTrainingArguments GlueDataset "
         "InputExample InputFeatures SingleSentenceClassificationProcessor SquadDataTrainingArguments "
@@ -146,8 +141,6 @@ NAMES: dict[tuple[int, int], str] = {
         "squad_convert_examples_to_features xnli_compute_metrics xnli_output_modes xnli_processors "
         "xnli_tasks_num_labels"
     ),
-    (5, 21): ("Fast"),
-    (5, 23): ("EpRouterParallel MoeTensorParalellMegaMoeExperts RouterParallel RouterParallelMegaMoe"),
 }
 #: Modules, by the release that removed them.
 MODULES: dict[tuple[int, int], str] = {
@@ -224,7 +217,7 @@ MODULES: dict[tuple[int, int], str] = {
         "generation.continuous_batching.input_ouputs pipelines.image_to_image pipelines.question_answering "
         "pipelines.visual_question_answering"
     ),
-    (5, 4): "cli.add_fast_image_processor utils._typing",
+    (5, 4): ("cli.add_fast_image_processor utils._typing"),
     (5, 6): (
         "models.chinese_clip.image_processing_chinese_pil_clip "
         "models.mobilenet_v1.image_processing_mobilenet_pil_v1"
