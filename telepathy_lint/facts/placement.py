@@ -27,6 +27,8 @@ _LAUNCHES = (
 _TRAINER = r"Trainer\("
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
+#: Code that ends the processes of a launcher whose rank is not 0.
+_ENDS_OTHER_RANKS = r"rank\w*(?:\(\))?\s*(?:!=|>)\s*0\s*:\s*(?:#[^\n\r]*\s+){0,3}(?:sys\.|os\._)?(?:exit|quit)\("
 #: The device of the process, from accelerate or the training arguments of transformers.
 _OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b|\bcurrent_device\(\)"
 _FIRST = ("cuda", "cuda:0")
@@ -72,6 +74,8 @@ def is_placed_alike(site: Site) -> bool:
         return True  # the GPU that is current, which code for several processes sets
     if any(map(_is_of_the_caller, argument.values)):
         return True
+    if site.source.once(_ends_all_but_one):
+        return True
     if any(value.is_none for value in argument.values) and site.source.once(launches):
         return True  # the script leaves the map out in some runs, such as those under a launcher
     if is_spread(site) and site.argument("max_memory") is not None:
@@ -87,6 +91,11 @@ def is_placed_alike(site: Site) -> bool:
     if site.source.once(_means_several_gpus) or site.source.once(launches):
         return False
     return bool(site.source.once(_places_by_hand))
+
+
+def _ends_all_but_one(text: str) -> bool:
+    """Whether the file ends each process whose rank is not 0."""
+    return occurs(_ENDS_OTHER_RANKS, text)
 
 
 def runs_as_one_process(site: Site) -> bool:

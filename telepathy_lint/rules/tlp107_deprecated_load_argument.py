@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.alternatives import is_tried
-from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.outdated import is_harmless, is_only_renamed, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
@@ -28,7 +28,7 @@ class DeprecatedLoadArgument(Rule):
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
     rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5, with `torch_dtype` where the class
     is no Auto class and
-    `use_fast=True`. In a project, it leaves out, in tests, names that every release still takes, `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
+    `use_fast=True`. In tests and in a project, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. A project that cannot get transformers 5 is not told of what only breaks there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.
 
@@ -101,7 +101,7 @@ def _is_worth_it(site: Site, settings: Settings, argument: Argument, old: Old) -
     """Whether an outdated argument certainly gets to the call of a project, and does not only change nothing."""
     if is_harmless(site, settings, argument, old):
         return False
-    if is_only_renamed(site, old) and is_of_a_test(site):
+    if is_only_renamed(site, old) and (not is_bare(site) or is_of_a_test(site)):
         return False
     # With `use_fast=False`, transformers 5 loads the same tokenizer in its only implementation.
     return is_bare(site) or not (argument.optional or old.name == "use_fast")

@@ -18,6 +18,8 @@ from telepathy_lint.source.text import SourceError
 _NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(?:samples|templates?|snippets)|cookiecutter.*|testdata"
 #: Notebooks in which somebody tries things.
 _SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|draft|try)(?:[_ .-]?\d+)?"
+#: Words of a sentence, in any language.
+_WORDS = r"[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+"
 #: A line that may be code with a mistake: it begins like a statement, calls or indexes something, or assigns.
 _LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|\s*[A-Za-z_][\w.]*\s*(?:[(\[=]|[-+*/]=)"
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
@@ -65,6 +67,8 @@ def _is_no_program(path: str, modules: Modules | None) -> bool:
 
 def _is_prose(text: str) -> bool:
     """Whether no line of a cell is a statement that does something: it holds notes, or what somebody has pasted."""
+    if re.search(_WORDS, text) is None:
+        return False
     for line in text.splitlines():
         try:
             found = ast.parse(line.strip().rstrip(":"))

@@ -209,6 +209,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             transient=held.step_transient + held.bucket,
         ),
     )  # fmt: skip
+    if not layer.adapting:
+        instants = tuple(each for each in instants if each.name != "last layer, forward")
     if work.objective == "dpo" and work.reference != "none":
         # The reference reads the batch while the policy's activations wait for their backward.
         instants = (

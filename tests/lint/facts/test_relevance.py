@@ -1015,6 +1015,22 @@ CASES = {
         new(f"import pytest\n{LOADS}def test_it():\n    assert model\n"),
         new(f"import pytest\n{LOADS}def tests():\n    assert model\n"),
     ),
+    "a project with a name that every release takes": Case(
+        "TLP107",
+        {**new(f"{OLD}, torch_dtype='auto')\n"), "README.md": ""},
+        new(f"{OLD}, torch_dtype='auto')\n"),
+    ),
+    "a script that ends the other ranks": Case(
+        "TLP101",
+        {
+            **file(f"{LOADS}if rank != 0:\n    # one process for now\n    exit()\n"),
+            "README.md": "torchrun --nproc_per_node 4 main.py\n",
+        },
+        {
+            **file(f"{LOADS}if rank != 0:\n    # one process for now\n    print()\n"),
+            "README.md": "torchrun --nproc_per_node 4 main.py\n",
+        },
+    ),
     "a folder for what is not kept": Case(
         "TLP107", {"tmp/main.py": OLD_CALL, "README.md": ""}, {"stamp/main.py": OLD_CALL, "README.md": ""}
     ),

@@ -18,7 +18,9 @@ def _name(row: Row) -> str:
 @pytest.mark.parametrize("row", ROWS, ids=_name)
 def test_the_measured_peak(row: Row) -> None:
     ratio = estimate(row.spec, row.work).peak_allocated / row.peak
-    assert 0.979 < ratio < 1.02
+    # Quantised bases were 0.98 to 1.031 before their autocast was counted, and are 0.9797 to 1.019 since.
+    lowest = 0.979 if row.work.quantized != "none" else 0.98 if row.work.shard == "fsdp" else 0.99
+    assert lowest < ratio < 1.02
 
 
 def test_what_lies_between_two_steps() -> None:
