@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.alternatives import is_tried
-from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import is_harmless, is_only_renamed, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
