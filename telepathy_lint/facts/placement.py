@@ -28,7 +28,9 @@ _TRAINER = r"Trainer\("
 _SEVERAL_GPUS = r"hf_device_map|max_memory|offload|cuda:[1-9]|device_count|notebook_launcher|DataParallel"
 _RANKS = r"local_rank|LOCAL_RANK|process_index|LOCAL_PROCESS"
 #: Code that ends the processes of a launcher whose rank is not 0.
-_ENDS_OTHER_RANKS = r"rank\w*(?:\(\))?\s*(?:!=|>)\s*0\s*:\s*(?:#[^\n\r]*\s+){0,3}(?:sys\.|os\._)?(?:exit|quit)\("
+_ENDS_OTHER_RANKS = (
+    r"rank\w*(?:\(\))?\s*(?:!=|>)\s*0\s*:\s*(?:#[^\n\r]*\s+){0,3}(?:sys\.|os\._)?(?:exit|quit)\("
+)
 #: The device of the process, from accelerate or the training arguments of transformers.
 _OWN_DEVICE = r"(?i)\b\w*(?:args|accelerator|state)(?:\(\))?\.device\b|\bcurrent_device\(\)"
 _FIRST = ("cuda", "cuda:0")
