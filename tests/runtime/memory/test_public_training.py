@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from telepathy_runtime.memory import estimate
@@ -17,10 +19,18 @@ def _name(row: Row) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=_name)
 def test_the_measured_peak(row: Row) -> None:
-    ratio = estimate(row.spec, row.work).peak_allocated / row.peak
-    # Quantised bases were 0.98 to 1.031 before their autocast was counted, and are 0.9797 to 1.019 since.
-    lowest = 0.979 if row.work.quantized != "none" else 0.98 if row.work.shard == "fsdp" else 0.99
-    assert lowest < ratio < 1.02
+    assert 0.979 < estimate(row.spec, row.work).peak_allocated / row.peak < 1.02
+
+
+@pytest.mark.parametrize("row", ROWS, ids=_name)
+def test_the_measured_peak_without_autocast(row: Row) -> None:
+    """The rest of the step: what autocast adds on a quantised base is up to 3.5 % of the measured peak."""
+    ratio = estimate(row.spec, replace(row.work, autocast=False)).peak_allocated / row.peak
+    assert (
+        (0.98 if row.work.shard == "fsdp" else 0.99)
+        < ratio
+        < (1.02 if row.work.quantized == "none" else 1.035)
+    )
 
 
 def test_what_lies_between_two_steps() -> None:
