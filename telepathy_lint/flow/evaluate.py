@@ -338,8 +338,9 @@ class Evaluator:
                 for value in self.evaluate(node.func.value, context):
                     yield value if value.kind == "dict" else Value("call", name, node, context)
                 return
-        if name in _IMPORTS and node.args and isinstance(node.args[0], ast.Constant):
-            yield Value("symbol", node.args[0].value, node, context)
+        module = getattr(node.args[0], "value", None) if name in _IMPORTS and len(node.args) == 1 else None
+        if isinstance(module, str):
+            yield Value("symbol", module, node, context)
             return
         if name is not None and name.rpartition(".")[2] in ("deepcopy", "copy") and len(node.args) == 1:
             for value in self.evaluate(node.args[0], context):

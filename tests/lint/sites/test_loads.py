@@ -657,6 +657,11 @@ def library():
         ("__import__('transformers').AutoModel.from_pretrained(x)", ["AutoModel"]),
         ("__import__('diffusers').AutoModel.from_pretrained(x)", []),
         ("__import__(name).AutoModel.from_pretrained(x)", []),
+        (
+            "from importlib import import_module\nimport_module('.models', 'transformers').AutoModel.from_pretrained(x)",
+            [],
+        ),
+        ("__import__(3).AutoModel.from_pretrained(x)", []),
     ],
 )
 def test_transformers_imported_when_it_is_needed(code: str, classes: list[str]) -> None:
