@@ -27,6 +27,9 @@ _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
 #: Files that say how to install the project.
 _INSTRUCTIONS = r"(?i)(?:readme|install|dockerfile|containerfile|setup|getting.?started).*(?<!\.py)|.*(?:install|setup|env)\w*\.sh"
+#: How the names of all these files end or begin. A folder of results may have many thousands of other files.
+_ENDINGS = (".toml", ".cfg", ".py", ".lock", ".yml", ".yaml", ".txt", ".in", ".sh")
+_BEGINNINGS = ("readme", "install", "dockerfile", "containerfile", "setup", "getting", "requirements")
 #: A clause that ends with one of the releases of transformers 5.
 _END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
@@ -121,11 +124,7 @@ class Targets:
 
 def requirement_files(folder: str) -> list[str]:
     """The files of a folder in which somebody writes down what the project needs; lock files are written by tools."""
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return []
-    return [path for path in _candidates(folder, names) if not path.endswith(".lock")]
+    return [path for path in _candidates(folder, _names(folder)) if not path.endswith(".lock")]
 
 
 def target_of(folder: str) -> Target | None:
@@ -135,10 +134,7 @@ def target_of(folder: str) -> Target | None:
 
 def declared_in(folder: str) -> Declared:
     """Read the requirement files of one folder."""
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return Declared(None, None)
+    names = _names(folder)
     declared: list[Target] = []
     locked: list[Target] = []
     lists, flash = False, False
@@ -158,6 +154,19 @@ def declared_in(folder: str) -> Declared:
     if not lists:
         return Declared(target, None, told)
     return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))), told)
+
+
+def _names(folder: str) -> list[str]:
+    """The names of the files of a folder that may be requirement files or instructions."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(
+        name
+        for name in names
+        if (lowered := name.lower()).endswith(_ENDINGS) or lowered.startswith(_BEGINNINGS)
+    )
 
 
 def _lowest(chosen: list[Target]) -> Target | None:
