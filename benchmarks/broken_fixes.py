@@ -179,8 +179,8 @@ def texts_broken(files: Sequence[File]) -> Iterator[Breakage]:
         for name, (file, style) in names.items():
             before = found[f"{name.partition('-')[0]}-.py"]
             for message, _ in (found[name] - before).items():
-                if message.startswith("F405") and message in before:
-                    continue  # the name is only imported once more, from the same place
+                if message.startswith(("F405", "F821")) and message in before:
+                    continue  # the name is only imported once more, from the same place, or read once more
                 yield Breakage(f"Ruff finds {message.partition(' ')[0]}", f"{_name(file)} {style}", message)
 
 

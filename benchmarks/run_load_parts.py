@@ -84,6 +84,7 @@ def run_in(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     os.chdir(folder)
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)  # parts of another file may have set it
     try:
         return run(job)
     except BaseException:

@@ -411,7 +411,7 @@ def left_out(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _install_devices(torch: Any) -> None:
-    """Make `.cuda()` and `.to("cuda")` keep tensors on the CPU."""
+    """Make `.cuda()`, `.to("cuda")` and `set_default_device("cuda")` keep tensors on the CPU."""
 
     def on_cpu(value: Any) -> Any:
         if isinstance(value, str) and re.match(r"cuda|mps", value):
@@ -429,3 +429,5 @@ def _install_devices(torch: Any) -> None:
 
         owner.to = to
         owner.cuda = lambda self, *args, **kwargs: self
+    set_default = torch.set_default_device
+    torch.set_default_device = lambda device: set_default(on_cpu(device))

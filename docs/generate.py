@@ -245,8 +245,9 @@ def configuration() -> str:
         "",
         "An unsafe fix is not applied if the code shows that it would break the program or change what it saves. The finding",
         "is still reported and names the line. Evidence applies to the whole file, whatever object it is about, and to the modules",
-        "of the project that get what a function or class of the file loads (not of device maps). To ignore a kind",
-        "of evidence, list it in `unsafe-fixes-despite`.",
+        "of the project that get what a function or class of the file loads (not of device maps). `patched` is looked for in all",
+        "modules of the project, and then the import of the class stays as well. To ignore a kind of evidence, list it in",
+        "`unsafe-fixes-despite`.",
         "",
         "| kind | a line that ... (or a fact about the load) | blocks the fixes of |",
         "| --- | --- | --- |",
@@ -292,8 +293,8 @@ def configuration() -> str:
 def held_back_by(kind: str) -> list[str]:
     """The rules whose fixes are blocked by a kind of evidence."""
     by_rule = {
-        "TLP101": evidence.OF_DEVICE_MAP, "TLP102": evidence.OF_DTYPE, "TLP103": evidence.OF_DTYPE, "TLP105": evidence.OF_GENERATION,
-        "TLP201": evidence.OF_PAD_TOKEN,
+        "TLP101": evidence.OF_DEVICE_MAP, "TLP102": evidence.OF_DTYPE, "TLP103": evidence.OF_DTYPE, "TLP104": evidence.OF_ATTENTION,
+        "TLP105": evidence.OF_GENERATION, "TLP201": evidence.OF_PAD_TOKEN,
     }  # fmt: skip
     return [code for code, kinds in by_rule.items() if kind in kinds]
 

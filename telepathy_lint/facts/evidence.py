@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from telepathy_lint.facts import by_hand, own_names
+from telepathy_lint.facts import by_hand, own_names, placement
 from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, is_of
 from telepathy_lint.facts.reach import Reach, reach_of
+from telepathy_lint.facts.replaced import replacement_of
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rule import line_name
@@ -38,22 +39,28 @@ KINDS = {
     "sampling": "passes sampling arguments without do_sample, which greedy decoding would turn off",
     "length": "sets the length of the output, which a config's max_new_tokens would override",
     "inputs": "the model's inputs are float32 features, not token ids",
-    "quantized": "the checkpoint is quantized with AWQ or GPTQ, whose kernels need float16",
+    "quantized": "the checkpoint is quantized with AWQ, GPTQ or another method whose kernels need float16",
     "pickling": "pickles the model with the settings of the loader, which only the loader can read",
     "map-read": f"reads {by_hand.READS_THE_MAP}, which a model has only where a device map placed it",
     "layout": "names another GPU, so the script places its models itself",
     "weights": "reads a weight of a module, which may come to lie on another GPU",
     "devices": "puts tensors on a device of its own choice, where the model may not lie afterwards",
+    "on-cpu": "the model is kept on the CPU, where the script's tensors are",
+    "callers-device": "the caller chooses the device, and may put tensors there",
+    "patched": "replaces the class, or transformers, for a test that expects this call",
 }
 #: The kinds of evidence that prevent the fix of each setting.
 OF_DTYPE = (
     "inputs", "quantized", "float16-amp", "training", "saving", "numpy", "modules", "hooks", "products", "floats-only",
-    "checks", "other-tensors",
+    "checks", "other-tensors", "patched",
 )  # fmt: skip
 #: `save_pretrained`, and what calls it, write what the checkpoint shipped: the loader's config remembers it.
-OF_GENERATION = ("pickling", "sampling", "length")
-OF_PAD_TOKEN = ("saving",)
-OF_DEVICE_MAP: tuple[str, ...] = ("map-read", "layout", "hooks", "weights", "devices")
+OF_GENERATION = ("pickling", "sampling", "length", "patched")
+OF_PAD_TOKEN = ("saving", "patched")
+OF_ATTENTION: tuple[str, ...] = ("patched",)
+OF_DEVICE_MAP: tuple[str, ...] = (
+    "map-read", "layout", "on-cpu", "callers-device", "hooks", "weights", "devices", "patched",
+)  # fmt: skip
 #: Those that only matter if the fix may distribute a model over GPUs that was on one.
 OF_ONE_GPU = ("layout", "hooks", "weights")
 #: Evidence that depends on the site, not only on the file.
@@ -64,6 +71,14 @@ _OF_SITES: dict[str, Callable[[Site], int | None]] = {
     "devices": by_hand.own_device,
     "pickling": lambda site: _pickled(site),
     "other-tensors": lambda site: _other_use(site),
+}
+
+#: Kinds that are a property of the load.
+_OF_LOADS: dict[str, Callable[[Site], bool]] = {
+    "inputs": lambda site: _by_name(site, "inputs"),
+    "quantized": lambda site: _by_name(site, "quantized"),
+    "on-cpu": placement.is_kept_with_its_inputs,
+    "callers-device": placement.is_where_the_caller_says,
 }
 
 #: Text of lines that may pickle a model, or write its generation config.
@@ -95,7 +110,7 @@ _FEATURES = (
     r"(?i)whisper|wav2vec|hubert|wavlm|speech|audio|ctc|xvector|spectro|waveform|encodec|\bdac\b|mimi|seamless|musicgen|bark"
     r"|\bclip|siglip|\bvit|dino|beit|swin|convnext|resnet|segm|detect|depth|\bsam\b|video|timm|patchtst|timeseries|informer|autoformer"
 )
-_QUANTIZED = r"(?i)awq|gptq"
+_QUANTIZED = r"(?i)awq|gptq|aqlm|spqr|eetq|vptq"
 #: A tensor of PyTorch's default type, by its name.
 _FLOAT_TENSOR = (
     LINE_START + r"[ \t]*([A-Za-z_][\w.]*)[ \t]*=[ \t]*torch\.(?:zeros|empty|ones)\((?![^\r\n]*dtype)"
@@ -107,17 +122,18 @@ def withheld(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) 
 
     The file is searched first, and then the modules of the project that may get the object.
     """
-    return in_the_file(site, kinds, despite) or _in_users(site, kinds, despite)
+    found = in_the_file(site, kinds, despite) or _in_users(site, kinds, despite)
+    return found or (_in_tests(site) if "patched" in kinds and "patched" not in despite else None)
 
 
 def in_the_file(site: Site, kinds: tuple[str, ...], despite: tuple[str, ...] = ()) -> str | None:
     """The first kind of evidence in the file itself."""
     tree = site.context.scope.tree
     for kind in kinds:
-        if kind in despite:
+        if kind in despite or kind == "patched":
             continue
-        if kind in ("inputs", "quantized"):
-            if _by_name(site, kind):
+        if kind in _OF_LOADS:
+            if _OF_LOADS[kind](site):
                 return KINDS[kind]
         elif kind == "numpy" and _answers_through_numpy(site):
             return f"the pipeline {KINDS[kind]}"
@@ -158,10 +174,22 @@ def _first_of(site: Site, reach: Reach, kind: str) -> str | None:
             else None
         )
         if line is not None:
-            project = modules.project(site.source.path)
-            shown = os.path.relpath(path, project.root) if project is not None else os.path.basename(path)
-            return f"line {line} of {shown.replace(os.sep, '/')}"
+            return _place(site, path, line)
     return None
+
+
+def _in_tests(site: Site) -> str | None:
+    """The place where the project replaces the class of the load."""
+    found = replacement_of(site)
+    return f"{_place(site, found.path, found.line)} {KINDS['patched']}" if found is not None else None
+
+
+def _place(site: Site, path: str, line: int) -> str:
+    """A line of another module, for a reader of the project."""
+    modules = site.file.modules
+    project = modules.project(site.source.path) if modules is not None else None
+    shown = os.path.relpath(path, project.root) if project is not None else os.path.basename(path)
+    return f"line {line} of {shown.replace(os.sep, '/')}"
 
 
 def _first(tree: Tree, kind: str) -> int | None:

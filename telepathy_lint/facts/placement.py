@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts import started
-from telepathy_lint.facts.by_hand import second_gpu
+from telepathy_lint.facts.by_hand import device_named, second_gpu
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.evaluate import Evaluator
@@ -49,6 +49,8 @@ _KEEPS_RESULTS = (
 #: Code that moves tensors to the device of the model.
 _OF_THE_MODEL = r"\s*(?:next\()?(?:\w+\.)*\w*(?:model|llm|lm|net)\w*(?:\.parameters\(\)\))?\.device\b"
 _FOLLOWS_THE_MODEL = rf"\.to\({_OF_THE_MODEL}|device\s*={_OF_THE_MODEL}"
+#: The device of a process of a launcher, which the loader finds as well.
+_OF_A_RANK = r"(?i)rank|accelerator|state|process_index|training_arg\w*\.device\b"
 _ONE_VISIBLE_GPU = r"""CUDA_VISIBLE_DEVICES["']\]\s*=\s*["']\d+["']"""
 #: Code that places tensors, or sets the default, on a GPU by name.
 _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["']cuda(?::0)?["']|torch\.device\(["']cuda|set_default_device\("""
@@ -304,6 +306,26 @@ def _starts_or_waits_for_processes(text: str) -> bool:
 def launches(text: str) -> bool:
     """The same, or may run it."""
     return occurs(rf"{_LAUNCHES}|{_TRAINER}", text)
+
+
+def is_kept_with_its_inputs(site: Site) -> bool:
+    """Whether a map keeps a model on the CPU, where tensors are that nothing moves; a pipeline moves its own."""
+    if site.kind == "pipeline" or not is_on_the_cpu(site):
+        return False
+    return not site.source.once(_follows_the_model) or device_named(site) is not None
+
+
+def is_where_the_caller_says(site: Site) -> bool:
+    """Whether a map is a device that the caller gives, and that is not the device of a rank, which the loader finds."""
+    argument = site.argument("device_map") if site.kind != "pipeline" else None
+    return argument is not None and any(
+        _is_of_the_caller(value) and not re.search(_OF_A_RANK, ast.unparse(value.node))
+        for value in argument.values
+    )
+
+
+def _follows_the_model(text: str) -> bool:
+    return occurs(_FOLLOWS_THE_MODEL, text)
 
 
 def is_on_the_cpu(site: Site) -> bool:

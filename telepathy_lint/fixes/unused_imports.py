@@ -8,6 +8,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Set
 
+from telepathy_lint.facts.replaced import is_replaced, is_taken
 from telepathy_lint.flow.tree import Scope
 from telepathy_lint.sites import Scan, Site
 from telepathy_lint.source.prefilter import find_words
@@ -33,8 +34,8 @@ class UnusedNames:
     def of(self, stmt: ast.Import | ast.ImportFrom, replaced: Set[str], scope: Scope) -> list[ast.alias]:
         """The names of an import that only the rewritten calls used.
 
-        As in Ruff, a package's `__init__.py` keeps all names, because it exports them; other files export
-        none.
+        As in Ruff, a package's `__init__.py` keeps all names, because it exports them; other files keep those
+        that another module or a test of the project uses.
         """
         if os.path.basename(self.source.path) == "__init__.py":
             return []
@@ -55,11 +56,18 @@ class UnusedNames:
             and (isinstance(stmt, ast.ImportFrom) or self._may_go(alias, scope))
             and any(_mentions(site.text, alias.asname or alias.name) for site, _ in self.used)
             and not self._is_wanted(alias.asname or alias.name, stmt, scope)
+            and not (scope.parent is None and self._is_wanted_elsewhere(alias.asname or alias.name))
         ]
         parent = self.scan.file.tree.parent.get(stmt)
         if len(gone) == len(stmt.names) and isinstance(parent, ast.Try) and stmt in parent.body:
             return []  # the import tests whether the library is installed
         return gone
+
+    def _is_wanted_elsewhere(self, name: str) -> bool:
+        """Whether another module of the project gets the name from this one, or a test replaces it here."""
+        assert self.scan.file is not None
+        file, path = self.scan.file, os.path.abspath(self.source.path)
+        return is_taken(file, path, name) or is_replaced(file, path, name)
 
     def _may_go(self, alias: ast.alias, scope: Scope) -> bool:
         """Whether an imported module may be removed; other files may get `torch` from this one with `import *`."""

@@ -62,7 +62,8 @@ class HardcodedDeviceMap(Rule):
     For every other value the fix is unsafe, because the script may place its inputs to match. There is no fix if the file
     names two GPUs (it has its own layout), reads `hf_device_map` (on a CPU the resolver gives no map), or moves a model
     that was on one GPU while a hook or a weight that the script reads stays there. Nor is there one if the script puts
-    tensors on a device of its own choice and a launcher, or a Mac, would have the model on another one. Under FSDP the
+    tensors on a device of its own choice and a launcher, or a Mac, would have the model on another one. The same holds if the
+    model is kept on the CPU and nothing moves the inputs to its device, or if the caller chooses the device. Under FSDP the
     weights stay on the CPU until FSDP wraps the model. If the file trains the model, or adapters on it, an unsafe fix adds
     `purpose="training"` or `purpose="finetune-adapters"`, so that the loader does not spread the model over GPUs. For adapters,
     the loaded weights are then frozen, as peft freezes them. The inline style passes the purpose to `resolve_device_map`. In one

@@ -223,6 +223,7 @@ def test_an_owner_can_overrule_one_kind(kind: str) -> None:
         ('pipeline("question-answering", model="x"', "numpy"),
         ('pipeline("text-classification", model="x"', None),
         ('AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-7B-Instruct-AWQ"', "quantized"),
+        ('AutoModelForCausalLM.from_pretrained("ISTA-DASLab/Llama-2-7B-SpQR"', "quantized"),
         ('AutoModelForCausalLM.from_pretrained("gpt2"', None),
         ('AutoModelForImageTextToText.from_pretrained("x"', None),
         ('AutoModelForVision2Seq.from_pretrained("x"', None),

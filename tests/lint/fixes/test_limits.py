@@ -98,10 +98,10 @@ def test_the_loader_merges_a_generation_config_so_no_fix_to_it_is_safe() -> None
 @pytest.mark.parametrize(
     ("arguments", "style", "message"),
     [
-        ('device_map="cpu"', "loader", "load with telepathy_runtime: load_model (TLP101, TLP102, TLP104)"),
+        ('device_map="cuda"', "loader", "load with telepathy_runtime: load_model (TLP101, TLP102, TLP104)"),
         (BFLOAT16.replace("bfloat", "float"), "inline", "load with telepathy_runtime: bfloat16 (TLP103)"),
         (
-            f'device_map="cpu", {BFLOAT16.partition(",")[0]}',
+            f'device_map="cuda", {BFLOAT16.partition(",")[0]}',
             "inline",
             "load with telepathy_runtime: resolve_device_map, resolve_attn_implementation (TLP101, TLP104)",
         ),

@@ -614,7 +614,7 @@ b = AutoModelForCausalLM.from_pretrained("x", resume_download=bool(args.resume))
         ('"auto"', "safe"),
         ('{"": 0}', "unsafe"),
         ('{"": 1}', "unsafe"),
-        ('"cpu"', "unsafe"),
+        ('"cpu"', "display"),
         ('"cuda" if cuda else "cpu"', "unsafe"),
         ('{"": local_rank}', "unsafe"),
         ('{"": torch.cuda.current_device()}', "unsafe"),
