@@ -13,6 +13,10 @@ _PLAIN = (
 )
 #: What a command starts, behind its options: a module, a script, or a variable with one.
 _STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
+#: One of these is in each line that may hold a command: a script, or a part of the name of a program that starts one.
+_IN_COMMANDS = (
+    ".py", "run", "python", "PYTHON", "launch", "deepspeed", "composer", "mpiexec", "gradio", "icorn"
+)  # fmt: skip
 #: Characters behind the first word of a command in which its script is looked for.
 MOST_OF_A_COMMAND = 600
 #: Commands that are read in one part of a line.
@@ -54,6 +58,8 @@ def commands(text: str, document: bool) -> Iterator[tuple[int, str, bool]]:
         whole, held = held + line, ""
         if whole.lstrip().startswith(("```", "~~~")):
             fenced = not fenced
+        if not any(map(whole.__contains__, _IN_COMMANDS)):
+            continue
         of_code = not document or fenced or whole.startswith(("    ", "\t", "$ "))
         # A list of the parts of a command: CMD ["python", "app.py"]
         whole = re.sub(r"[\"'],[ \t]*[\"']", " ", whole)
