@@ -40,6 +40,9 @@ _LAYERS = ("layers", "num_hidden_layers", "n_layer", "depth", "num_layers", "blo
 _NOT_RUN = "unknown: not run"
 #: Answer -> the name of its classes in the table.
 _NAMES = {"casts": "CASTING", "fails": "FAILING"}
+#: Classes that are put together from two others: the checkpoint's config names these.
+_COMPOSED = ("VisionEncoderDecoderModel", "VisionTextDualEncoderModel")
+_PARTS = "unknown: the checkpoint chooses its parts"
 _TOKENS = ("input_ids", "decoder_input_ids", "text", "labels")
 
 
@@ -324,6 +327,8 @@ def measured(prefixes: list[str], known: dict[str, str], seconds: float) -> dict
             untried = what not in known and time.monotonic() < end
             # The base model first: it has the embedding and the fewest other parts.
             order = sorted(group, key=lambda each: (not each.__name__.endswith("Model"), len(each.__name__)))
+            if any(cls.__name__ in _COMPOSED for cls in group):
+                answer, untried = _PARTS, False
             for cls in order[:3] if untried else ():
                 signal.alarm(LONGEST)
                 try:
@@ -354,7 +359,7 @@ def with_earlier(found: dict[str, str], text: str, version: str) -> dict[str, st
         cause_of_all = f"unknown: {said[0].lower()}{said[1:]}"
         kept |= dict.fromkeys(re.findall(r'"(\w+)"', names), cause_of_all)
     return {
-        name: kept.get(name, answer) if answer.startswith("unknown") else answer
+        name: kept.get(name, answer) if answer.startswith("unknown") and answer != _PARTS else answer
         for name, answer in found.items()
     }
 
@@ -366,6 +371,7 @@ _CAUSES = {
     "took too long": "too large for the time that the script takes",
     "library but it": "it needs a library that was not installed",
     "No module named": "it needs a library that was not installed",
+    "chooses its parts": "the checkpoint chooses its parts, whose classes differ",
     "not run": "no test of transformers runs it, and the script had no time for it",
 }
 _NO_INPUT = "no test of transformers runs it, and the script finds no config or inputs that fit"

@@ -47,7 +47,7 @@ KINDS = {
     "devices": "puts tensors on a device of its own choice, where the model may not lie afterwards",
     "on-cpu": "the model is kept on the CPU, where the script's tensors are",
     "callers-device": "the caller chooses the device, and may put tensors there",
-    "patched": "replaces the class, or transformers, for a test that expects this call",
+    "patched": "replaces the class, or transformers, and so expects this call",
 }
 #: The kinds of evidence that prevent the fix of each setting.
 OF_DTYPE = (
