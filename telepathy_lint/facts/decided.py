@@ -141,6 +141,14 @@ def _only_shows(text: str) -> bool:
     return "print(" in text and not occurs(_KEEPS, text)
 
 
+def _only_measures(text: str) -> bool:
+    """Whether a script measures time or memory, and reads no answer: it decodes none."""
+    return "decode(" not in text and "pipeline(" not in text and occurs(_MEASURES, text)
+
+
+_MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
+
+
 #: What a notebook's cell does with more than one answer, or with one that it keeps.
 _GOES_ON = r"\bfor\b|\bwhile\b|\bdef\b|\.(?:append|extend|write|map|apply)\(|dump\(|save|to_csv|to_json|accuracy|score|evaluate"
 
@@ -204,7 +212,11 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
     )
     for path, each in places:
         if not each.states and not greedy and not (each.spreads and _states_elsewhere(site)):
-            if path is None and (site.source.once(_only_shows) or _is_a_look(site, each)):
+            if path is None and (
+                site.source.once(_only_shows)
+                or _is_a_look(site, each)
+                or (site.source.once(_only_measures) and not is_bare(site))
+            ):
                 continue
             return Decision(False, _where(site, path, each), here=path is None)
     with_one = _id_with_penalty(site)

@@ -7,6 +7,7 @@ import os
 import re
 from functools import partial
 
+from telepathy_lint.facts import not_reached
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.sites import Site
 
@@ -49,11 +50,32 @@ def _is_bare(site: Site) -> bool:
     return project is None or not project.is_told_of
 
 
-def is_out_of_use(site: Site) -> bool:
-    """Whether a project keeps the file as an old version, or mentions the function around the call nowhere else."""
+def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
+    """Whether a project keeps the file as an old version, mentions the function around the call nowhere else, or never gets to the call.
+
+    What is told about the next release (`about_releases`) does not matter either, in a file that fails in every one.
+    """
     if is_bare(site):
         return False
-    return site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site)
+    if site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site) or _is_not_reached(site):
+        return True
+    return about_releases and fails_anyway(site)
+
+
+def _is_not_reached(site: Site) -> bool:
+    project = _project_of(site)
+    assert project is not None
+    return not_reached.is_in_an_untaken_branch(site, project)
+
+
+def fails_anyway(site: Site) -> bool:
+    """Whether a project's file fails in every release, because a module that it imports is gone."""
+    project = _project_of(site)
+    if project is None or is_bare(site):
+        return False
+    return site.file.remember(
+        "imports what is gone", partial(not_reached.imports_what_is_gone, site, project)
+    )
 
 
 def _project_of(site: Site) -> Project | None:
