@@ -130,7 +130,7 @@ def _decision(site: Site) -> Decision:
 
 #: What a file does with answers beside printing them: it collects, returns, saves or scores them.
 _KEEPS = (
-    r"\.append\(|\.extend\(|\breturn\b|\byield\b|\bawait\b|\.write|dump\(|save|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
+    r"\.append\(|\.extend\(|\breturn\b|\byield\b|\bawait\b|\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
     r"|\[[\w\s,]*\bfor\b|\.map\(|launch\(|input\("
 )
 

@@ -87,16 +87,20 @@ def _is_said_at_a_load(site: Site, argument: Argument) -> bool:
             for key, value in zip(given.keys, given.values, strict=True)
             if isinstance(key, ast.Constant)
         }
+    before = r"from_pretrained\((?:[^()]|\([^()]*\)){0,2000}\b"
     return bool(stated) and all(
         any(
-            occurs(
-                rf"from_pretrained\((?:[^()]|\([^()]*\)){{0,2000}}\b{each}\s*=\s*{re.escape(ast.unparse(value))}\s*[,)]",
-                rest,
-            )
+            occurs(rf"{before}{each}\s*=\s*{_as_written(site, value)}\s*[,)]", rest)
             for each in _synonyms(name)
         )
         for name, value in stated.items()
     )
+
+
+def _as_written(site: Site, value: ast.expr) -> str:
+    """A pattern for the text of an expression, with either kind of quotes."""
+    start, end = site.range_of(value)
+    return re.sub("[\"']", "[\"']", re.escape(site.source.text[start:end]))
 
 
 def _synonyms(name: str) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import Settings
 
 #: What stands before the second word of a command, apart or as a list of its parts: `pip install`, `"pip", "install"`.
-_PIP = rb"\bpip[\d.]*[\\\"', \t]+\Z"
+_PIP = rb"(?:\b|_)pip[\d.]*(?:[\\\"', \t]+|_)\Z"
 _INSTALL = b"install"
 #: Code that only tells of a command, where it refuses to run.
 _TOLD = rb"\braise\b|Error\(|require_version|warn"
 #: Code that runs a command, and a comment.
-_RUN = rb"\b(?:system|run|call|check_call|check_output|Popen|pip_main|main|sh)\(|^[ \t]*#|[!%]pip|[!%] *\S*python"
+_RUN = rb"\b(?:system|run|call|check_call|check_output|Popen|pip_main|main|sh)\(|^[ \t]*#|[!%]pip|\.(?:uv_)?pip_\Z|[!%] *\S*python"
 #: A line of instructions that lists a release: `- transformers==4.28.0`, `transformers 4.28.0`.
 _SAID = r"(?:[ \t>*|-]*|.{0,100}\b(?:tested|developed|run|ran|works?|based|requires?|needs?)\b.{0,60})`?(?<![\w./-])"
 _LISTED = (

@@ -114,6 +114,13 @@ REPEATED = (
     "model = wrapped.from_pretrained(name, torch_dtype=torch.bfloat16)\n"
     "ask = pipeline('text-generation', model=AutoModelForCausalLM.from_pretrained(name), tokenizer=tokenizer, torch_dtype=torch.{})\n"
 )
+REPEATED_MAP = REPEATED.replace("torch_dtype=torch.bfloat16", "device_map='auto'").replace(
+    "torch_dtype=torch.{}", "device_map={}"
+)
+CLASSIFIES = (
+    "from transformers import AutoModelForSequenceClassification\nclass Reader:\n    def __init__(self, path):\n"
+    "        self.m = AutoModelForSequenceClassification.from_pretrained(path)\nit = {}('meta-llama/Meta-Llama-3-8B')\n"
+)
 ENDS = (
     "from transformers import AutoTokenizer, DataCollatorForLanguageModeling\n"
     "tokenizer = AutoTokenizer.from_pretrained('gpt2')\ntokenizer.pad_token = tokenizer.eos_token\n"
@@ -729,6 +736,31 @@ CASES = {
         "TLP108",
         {**file(REPEATED.format("bfloat16")), "README.md": ""},
         {**file(REPEATED.format("float16")), "README.md": ""},
+    ),
+    "a device map that a load states, said again to a pipeline": Case(
+        "TLP108",
+        {**file(REPEATED_MAP.format('"auto"')), "README.md": ""},
+        {**file(REPEATED_MAP.format("'cuda'")), "README.md": ""},
+    ),
+    "the token of the stored login": Case(
+        "TLP107",
+        {**file(f"{OLD_TOKENIZER}, use_auth_token=True)\n"), "README.md": ""},
+        {**file(f"{OLD_TOKENIZER}, use_auth_token=token)\n"), "README.md": ""},
+    ),
+    "a large model that the file gives to another class": Case(
+        "TLP102",
+        {**file(CLASSIFIES.format("Writer")), "README.md": ""},
+        {**file(CLASSIFIES.format("Reader")), "README.md": ""},
+    ),
+    "a folder that a script only makes": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "save_dir = 'out'\nprint(model.generate(ids))\n"), "README.md": ""},
+        {**file(WITH_QWEN + "save_it(model.generate(ids))\nprint(1)\n"), "README.md": ""},
+    ),
+    "a release that a script's image installs": Case(
+        "TLP107",
+        {**file(f"image = debian.pip_install('torch', 'transformers==4.30.2')\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"image = debian.pip_install('torch', 'transformers')\n{OLD_CALL}"), "README.md": ""},
     ),
     "a temperature of zero that a greedy checkpoint ignores": Case(
         "TLP204",
