@@ -60,12 +60,13 @@ _TAKE_A_DEFAULT = (
 
 
 def is_given_to_another(site: Site, model_id: str) -> bool:
-    """Whether a file names an id only as an argument of calls, none of which is for the function or class around the load."""
+    """Whether a file names an id only as an argument or default of functions and classes other than those around the load."""
     tree = site.context.scope.tree
-    around, node = set(), tree.parent.get(site.node)
+    around: dict[ast.AST, str] = {}
+    node = tree.parent.get(site.node)
     while node is not None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            around.add(node.name)
+            around[node] = node.name
         node = tree.parent.get(node)
     found = [
         each
@@ -74,11 +75,13 @@ def is_given_to_another(site: Site, model_id: str) -> bool:
     ]
     for each in found:
         above = tree.parent.get(each)
+        if isinstance(above, ast.arguments) and tree.parent.get(above) not in around:
+            continue
         call = tree.parent.get(above) if isinstance(above, ast.keyword) else above
         if not isinstance(call, ast.Call):
             return False
         name = (dotted(call.func) or "").rpartition(".")[2]
-        if name in around or re.fullmatch(_TAKE_A_DEFAULT, name) is not None:
+        if name in around.values() or re.fullmatch(_TAKE_A_DEFAULT, name) is not None:
             return False
     return bool(found)
 
