@@ -331,9 +331,9 @@ def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -
         for rule in looking[site.kind]:
             try:
                 findings = list(rule.check(site, settings))
-                if findings and (
-                    settings.strict or (rule.matters(site, settings) and not is_out_of_use(site))
-                ):
+                if findings and not settings.strict and not rule.matters(site, settings):
+                    continue
+                if findings and (settings.strict or not is_out_of_use(site, bool(rule.meta.five))):
                     found += [Reported(site, rule, finding) for finding in findings]
             except Exception as error:
                 span = site.source.place(site.start, site.end)

@@ -59,7 +59,7 @@ class Check:
         self.output_file: str | None = options.output_file or variable("output-file")
         self.cached = not (options.no_cache or variable_flag("no-cache"))
         #: The excluded copies of libraries that were already mentioned.
-        self._told: dict[str, str] = {}
+        self._told = ""
         #: Whether the options select rules, and whether they name any rules at all.
         self.selected = bool(given.keys() & _CHOOSING)
         self.names_rules = self.selected or bool(given.keys() & _FIXING)
@@ -102,11 +102,14 @@ class Check:
     def _find(self) -> list[Found]:
         discovery = Discovery(self.configs, self.config.force_exclude)
         found = discovery.find(self.options.paths)
-        if discovery.copies and not self.quiet and discovery.copies != self._told:
+        others = () if self.config.strict else discovery.others
+        if (discovery.copies or others) and not self.quiet:
             from telepathy_lint.discovery.vendored import told
 
-            print(told(discovery.copies), file=sys.stderr)
-            self._told = discovery.copies  # mentioned once under --watch
+            note = told(discovery.copies, others)
+            if note != self._told:
+                print(note, file=sys.stderr)
+            self._told = note  # mentioned once under --watch
         return found
 
     def _once(self, files: Sequence[Found]) -> int:

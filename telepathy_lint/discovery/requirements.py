@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, listed_in
+from telepathy_lint.settings.installs import asked_in, checked_out_in, listed_in
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -22,6 +22,11 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
+#: A clause that leaves out transformers 5, which needs huggingface-hub 1.0 and tokenizers 0.22.
+_LEAVES_OUT_5 = (
+    r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?huggingface[-_]hub(?:\[[^\]]*\])?[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|(?<![<>=!~])=)[ \t]*0\.|<[ \t]*(?:0\.\d|1(?:\.0)*(?![.\d]))|<=[ \t]*0\.)"
+    r"|^[ \t]*(?:-[ \t]+)?[\"']?tokenizers[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|<=|(?<![<>=!~])=)[ \t]*0\.(?:\d|1\d|2[01])(?!\d)|<[ \t]*0\.(?:\d|1\d|2[012])(?!\d))"
+)
 #: Requirement files of conda and pip, by their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
@@ -110,6 +115,8 @@ class Targets:
         above = self._of(parent)
         flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
         told = found.told or (above.told if self._is_in_a_repository(parent) else None)
+        if found.target is None and found.told is not None and _is_frozen(found.told, above.target):
+            return Declared(found.told, flash, told)
         return Declared(found.target or above.target, flash, told)
 
     def _is_in_a_repository(self, folder: str) -> bool:
@@ -120,6 +127,11 @@ class Targets:
                 parent != folder and self._is_in_a_repository(parent)
             )
         return self._inside[folder]
+
+
+def _is_frozen(told: Target, above: Target | None) -> bool:
+    """Whether the instructions of a folder ask for an older release than transformers 5, which the files above it allow."""
+    return above is not None and above.admits_5 and not told.admits_5 and told.numbers < (5,)
 
 
 def requirement_files(folder: str) -> list[str]:
@@ -146,7 +158,11 @@ def declared_in(folder: str) -> Declared:
         if path.endswith(".lock"):
             locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
         else:
-            declared += [Target(version, path, admits, end) for version, admits, end in _versions(path, text)]
+            # What else the file asks for may leave out transformers 5.
+            before_5 = re.search(_LEAVES_OUT_5, text) is not None
+            for version, admits, end in _versions(path, text):
+                left_out = before_5 and _numbers(version) < (5,)
+                declared.append(Target(version, path, admits and not left_out, None if left_out else end))
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
@@ -190,7 +206,8 @@ def _told(folder: str, names: list[str]) -> Target | None:
         text = _text(path)
         if "ransformers" not in text:
             continue
-        asked = asked_in(text.encode()) or (listed_in(text) if name.lower().startswith("readme") else [])
+        asked = asked_in(text.encode()) + checked_out_in(text)
+        asked = asked or (listed_in(text) if name.lower().startswith("readme") else [])
         found += [Target(each.version, path, each.admits_5) for each in asked]
     return _lowest([each for each in found if each.numbers >= _FIRST])
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
-from telepathy_lint.discovery.others import THIRD_PARTY
+from telepathy_lint.knowledge.other_projects import THIRD_PARTY
 
 #: For each library, a folder that its package contains besides `__init__.py`.
 LIBRARIES = {"transformers": "models", "peft": "tuners", "trl": "trainer"}
@@ -88,10 +89,22 @@ def _distribution(package: str, library: str) -> str:
     return package
 
 
-def told(copies: dict[str, str]) -> str:
-    """The message about skipped copies: their folders as shown to the user, and the library of each."""
-    named = ", ".join(f"{folder or os.curdir} ({library})" for folder, library in sorted(copies.items()))
-    return f"telepathy-lint: skipped copies of libraries: {named}; to lint them, set include-vendored = true in the configuration"
+def told(copies: dict[str, str], others: Sequence[str] = ()) -> str:
+    """The message about skipped copies, and about other projects of which the findings are left out, by their folders as shown.
+
+    For a copy, the name of the library or distribution follows. The message is empty if there is nothing to tell.
+    """
+    lines = []
+    if copies:
+        named = ", ".join(f"{folder or os.curdir} ({library})" for folder, library in sorted(copies.items()))
+        lines.append(
+            f"skipped copies of libraries: {named}; to lint them, set include-vendored = true in the configuration"
+        )
+    if others:
+        lines.append(
+            f"left out what is found in other projects: {', '.join(sorted(others))}; --strict reports it"
+        )
+    return "\n".join(f"telepathy-lint: {line}" for line in lines)
 
 
 __all__ = ["LIBRARIES", "Copies", "told"]

@@ -8,8 +8,14 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from telepathy_lint.discovery.config import Config, Configs
-from telepathy_lint.discovery.others import OF_COPIES, THIRD_PARTY
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
+from telepathy_lint.knowledge.other_projects import (
+    BEGINNINGS,
+    OF_COPIES,
+    OF_OTHERS,
+    OF_OTHERS_BEGIN,
+    THIRD_PARTY,
+)
 
 if TYPE_CHECKING:
     import re
@@ -109,6 +115,8 @@ class Discovery:
         self._patterns: dict[int, Patterns] = {}
         #: The copies of libraries that were skipped: folder as shown to the user -> library.
         self.copies: dict[str, str] = {}
+        #: Folders of other projects, as shown to the user: only `strict` reports what is found there.
+        self.others: list[str] = []
 
     @cached_property
     def _copies(self) -> Copies:
@@ -193,6 +201,7 @@ class Discovery:
             below: list[tuple[str, str]] = []
             here: list[tuple[Found, bool]] = []
             above, last = os.path.split(folder)
+            may_be_other = os.path.basename(above).lower().startswith(OF_OTHERS_BEGIN)
             may_be_copy = last in OF_COPIES or os.path.basename(above) in THIRD_PARTY
             for entry in listed:
                 name = entry.name
@@ -212,8 +221,19 @@ class Discovery:
             if may_be_copy and not config.include_vendored and (library := self._copies.at(folder, root)):
                 self.copies[shown] = library
                 continue
+            if may_be_other and folder != root and _is_of_others(above, (each.name for each in listed)):
+                self.others.append(shown)
             pending += below
             yield from here
+
+
+def _is_of_others(holder: str, names: Iterable[str]) -> bool:
+    """Whether a folder with files of these names, in a folder such as `external`, is another project."""
+    import re
+
+    return re.fullmatch(OF_OTHERS, os.path.basename(holder)) is not None and any(
+        each in BEGINNINGS for each in names
+    )
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:

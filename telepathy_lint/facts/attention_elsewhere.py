@@ -55,7 +55,7 @@ class Choice(NamedTuple):
 def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     """What else in the project chooses attention, if it concerns the model of a load; None if nothing does.
 
-    In a project, only a choice that changes results counts: neither FlashAttention nor SDPA, which transformers picks.
+    In a project, only a choice that changes results counts: eager attention, SDPA and FlashAttention compute the same.
 
     This is another load in the file that asks for FlashAttention, another place that sets attention for the same
     model, and FlashAttention that is required or installed while no load asks for any attention.
@@ -95,8 +95,8 @@ def _is_stated(choice: Choice) -> bool:
 
 
 def _differs(choice: Choice) -> bool:
-    """Whether a project's choice is known, and is neither what transformers picks nor FlashAttention, which gives the same results."""
-    return choice.name != "" and not choice.name.startswith((*_FAST, "sdpa"))
+    """Whether a project's choice is an implementation of its own: eager, SDPA and FlashAttention compute the same."""
+    return choice.name != "" and not choice.name.startswith((*_FAST, "sdpa", "eager"))
 
 
 def _repeats_its_id(site: Site) -> bool:

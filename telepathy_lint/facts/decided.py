@@ -130,7 +130,7 @@ def _decision(site: Site) -> Decision:
 
 #: What a file does with answers beside printing them: it collects, returns, saves or scores them.
 _KEEPS = (
-    r"\.append\(|\.extend\(|\breturn\b|\byield\b|\bawait\b|\.write|dump\(|save|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
+    r"\.append\(|\.extend\(|\breturn\b|\byield\b|\bawait\b|\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
     r"|\[[\w\s,]*\bfor\b|\.map\(|launch\(|input\("
 )
 
@@ -139,6 +139,14 @@ def _only_shows(text: str) -> bool:
     """Whether a script prints answers to look at them, and keeps none: another answer of the next run does no harm."""
     text = text.replace(".eval()", "")
     return "print(" in text and not occurs(_KEEPS, text)
+
+
+def _only_measures(text: str) -> bool:
+    """Whether a script measures time or memory, and reads no answer: it decodes none."""
+    return "decode(" not in text and "pipeline(" not in text and occurs(_MEASURES, text)
+
+
+_MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
 
 
 #: What a notebook's cell does with more than one answer, or with one that it keeps.
@@ -204,7 +212,11 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
     )
     for path, each in places:
         if not each.states and not greedy and not (each.spreads and _states_elsewhere(site)):
-            if path is None and (site.source.once(_only_shows) or _is_a_look(site, each)):
+            if path is None and (
+                site.source.once(_only_shows)
+                or _is_a_look(site, each)
+                or (site.source.once(_only_measures) and not is_bare(site))
+            ):
                 continue
             return Decision(False, _where(site, path, each), here=path is None)
     with_one = _id_with_penalty(site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change, Name, slot
 from telepathy_lint.findings.violation import Safety
@@ -13,6 +14,7 @@ from telepathy_lint.knowledge import load_arguments as table
 from telepathy_lint.rule import line_name, literal, value_text, written
 from telepathy_lint.sites import Argument, Site
 from telepathy_lint.sites.loads import loads
+from telepathy_lint.source.occurs import occurs
 
 #: Names in files that register their own attention functions.
 _REGISTERS = ("AttentionInterface", "ALL_ATTENTION_FUNCTIONS", "ALL_MASK_ATTENTION_FUNCTIONS")
@@ -60,13 +62,45 @@ def is_harmless(site: Site, problem: Problem) -> bool:
         return not any(value.data for value in problem.argument.values)  # no token, or an empty one
     if name == "output_attentions":
         return problem.change is not None  # eager attention returns the weights that the script asks for
-    if site.kind != "object_pipeline" or not site.about:
+    if site.kind != "object_pipeline":
+        return False
+    if not is_bare(site) and _is_said_at_a_load(site, problem.argument):
+        return True
+    if not site.about:
         return False
     if name == "device_map":
         return all(_is_placed(load, site) for load in site.about)
     if name in ("dtype", "torch_dtype"):
         return all(_has_the_same(load, problem.argument) for load in site.about)
     return False
+
+
+def _is_said_at_a_load(site: Site, argument: Argument) -> bool:
+    """Whether a load of the file states the same, as written, so that an argument of a pipeline only repeats it."""
+    if not isinstance(argument.node, ast.keyword):
+        return False
+    given, rest = argument.node.value, _rest(site)
+    stated = {argument.name: given}
+    if isinstance(given, ast.Dict):
+        stated = {
+            str(key.value): value
+            for key, value in zip(given.keys, given.values, strict=True)
+            if isinstance(key, ast.Constant)
+        }
+    before = r"from_pretrained\((?:[^()]|\([^()]*\)){0,2000}\b"
+    return bool(stated) and all(
+        any(
+            occurs(rf"{before}{each}\s*=\s*{_as_written(site, value)}\s*[,)]", rest)
+            for each in _synonyms(name)
+        )
+        for name, value in stated.items()
+    )
+
+
+def _as_written(site: Site, value: ast.expr) -> str:
+    """A pattern for the text of an expression, with either kind of quotes."""
+    start, end = site.range_of(value)
+    return re.sub("[\"']", "[\"']", re.escape(site.source.text[start:end]))
 
 
 def _synonyms(name: str) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 
+from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.knowledge.published import bare_ids_in, ids_in
 from telepathy_lint.sites import Site
@@ -49,6 +51,39 @@ def are_all(site: Site, ask: Callable[[str], bool]) -> bool:
         project = modules.project(site.source.path) if not ids else None
         ids = (project.once(_ids_in_settings) if project is not None else None) or ids
     return bool(ids) and all(map(ask, ids))
+
+
+#: Calls that take an id as a default, for what the caller chooses.
+_TAKE_A_DEFAULT = (
+    r"(?i)add_argument|argument|option|field|get|getenv|setdefault|pop|text_input|textbox|dropdown|input"
+)
+
+
+def is_given_to_another(site: Site, model_id: str) -> bool:
+    """Whether a file names an id only as an argument or default of functions and classes other than those around the load."""
+    tree = site.context.scope.tree
+    around: dict[ast.AST, str] = {}
+    node = tree.parent.get(site.node)
+    while node is not None:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            around[node] = node.name
+        node = tree.parent.get(node)
+    found = [
+        each
+        for each in tree.visit(tree.lines_with(model_id))
+        if isinstance(each, ast.Constant) and each.value == model_id
+    ]
+    for each in found:
+        above = tree.parent.get(each)
+        if isinstance(above, ast.arguments) and tree.parent.get(above) not in around:
+            continue
+        call = tree.parent.get(above) if isinstance(above, ast.keyword) else above
+        if not isinstance(call, ast.Call):
+            return False
+        name = (dotted(call.func) or "").rpartition(".")[2]
+        if name in around.values() or re.fullmatch(_TAKE_A_DEFAULT, name) is not None:
+            return False
+    return bool(found)
 
 
 def _ids_in_settings(project: Project) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ import os
 import re
 from functools import partial
 
+from telepathy_lint.facts import not_reached
 from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
 from telepathy_lint.sites import Site
 
 #: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
@@ -27,11 +29,8 @@ _FRAMEWORKS = (
     r"|open_clip\w*|axolotl|human_?eval|alpaca_eval|bigcode_eval|mplug_owl\w*|minigpt4|lavis|opencompass|deepspeed|megatron|vllm|sglang"
     r"|gptqmodel|auto_gptq|awq|sentence_transformers|unsloth|vlmeval|lmms_eval|internvl\w*|swift|easyeditor|textattack"
 )
-#: Folders for the code of others, and files with which a project begins.
-_OF_OTHERS = r"(?i)(?:third[-_ ]?part(?:y|ies)|3rd[-_ ]?party|vendor(?:s|ed)?|externals?|extern|submodules?)(?:[-_](?:libs?|code|repos?|src))?"
 #: The address of a repository, in the files of a distribution.
 _REPOSITORY = rb"github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?(?=[\"'\s/#,)]|\Z)"
-_BEGINNINGS = ("README.md", "readme.md", "Readme.md", "README.rst", "pyproject.toml", "setup.py")
 #: Files of a package, or of the distribution around it.
 _OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
 #: Code that calls functions by names which it does not write.
@@ -49,11 +48,32 @@ def _is_bare(site: Site) -> bool:
     return project is None or not project.is_told_of
 
 
-def is_out_of_use(site: Site) -> bool:
-    """Whether a project keeps the file as an old version, or mentions the function around the call nowhere else."""
+def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
+    """Whether a project keeps the file as an old version, mentions the function around the call nowhere else, or never gets to the call.
+
+    What is told about the next release (`about_releases`) does not matter either, in a file that fails in every one.
+    """
     if is_bare(site):
         return False
-    return site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site)
+    if site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site) or _is_not_reached(site):
+        return True
+    return about_releases and fails_anyway(site)
+
+
+def _is_not_reached(site: Site) -> bool:
+    project = _project_of(site)
+    assert project is not None
+    return not_reached.is_in_an_untaken_branch(site, project)
+
+
+def fails_anyway(site: Site) -> bool:
+    """Whether a project's file fails in every release, because a module that it imports is gone."""
+    project = _project_of(site)
+    if project is None or is_bare(site):
+        return False
+    return site.file.remember(
+        "imports what is gone", partial(not_reached.imports_what_is_gone, site, project)
+    )
 
 
 def _project_of(site: Site) -> Project | None:
@@ -93,8 +113,8 @@ def _is_of_a_copy(folders: list[str], project: Project) -> bool:
 def _is_of_others(folders: list[str], project: Project) -> bool:
     """Whether a file belongs to a project of its own, with a README or a distribution, in a folder for the code of others."""
     return any(
-        re.fullmatch(_OF_OTHERS, name)
-        and any(project.holds(os.path.join(project.root, *folders[: at + 2], each)) for each in _BEGINNINGS)
+        re.fullmatch(OF_OTHERS, name)
+        and any(project.holds(os.path.join(project.root, *folders[: at + 2], each)) for each in BEGINNINGS)
         for at, name in enumerate(folders[:-1])
     )
 
@@ -108,7 +128,7 @@ def _is_from_elsewhere(folders: list[str], project: Project) -> bool:
     own = os.path.basename(project.root).lower()
     if any(name in own for _, name in named):
         return False
-    around = _repositories(project.root, (".git/config", *_BEGINNINGS), project)
+    around = _repositories(project.root, (".git/config", *BEGINNINGS), project)
     # Without a word about its own repository, the project may be the one that is named.
     return bool(around) and not any(owner in {each for each, _ in around} for owner, _ in named)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.knowledge import load_arguments as table
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.rule import literal
@@ -68,6 +69,13 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
         before = four == "error" and settings.target_version < (4, 53)
         if before or (four, five) in _ONLY_FIVE_REJECTS:
             return True
+    if (
+        old.name == "use_auth_token"
+        and five == "ignored"
+        and not is_bare(site)
+        and _is_of_the_login(argument)
+    ):
+        return True
     admitted = {four} if not allows(settings, (5, 0)) else set()
     if settings.target_version is None or settings.five:
         admitted.add(five)
@@ -77,6 +85,11 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     if old.name == "use_fast":
         return False not in asked
     return four == "ignored" or asked == {False}
+
+
+def _is_of_the_login(argument: Argument) -> bool:
+    """Whether a token is the one of the stored login, if any, which every release sends anyway."""
+    return all(value.kind == "const" and value.data in (True, False, None) for value in argument.values)
 
 
 def _is_of_one_class(site: Site) -> bool:

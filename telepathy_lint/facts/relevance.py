@@ -109,8 +109,21 @@ _EOS = (
 _NO_END = r"pad_token(?:_id)?[\"']?\s*[=:].*|eos_token(?:_id)?\s*=.*|\bif\b.*|(?:warn|print|log)\w*\(.*"
 
 
+#: Code that drops the added tokens of a vocabulary, or the end of a text, from its ids.
+_DROPS_ENDS = r"\bif\b[^\r\n]{0,60}<=?\s*[\w.]*vocab_size\b[^\r\n]{0,20}\]|\bif\b[^\r\n]{0,60}!=\s*[\w.]*eos_token(?:_id)?\b[^\r\n]{0,20}\]"
+#: Code that keeps or uses what was trained.
+_KEEPS_A_MODEL = r"save_pretrained|save_model|push_to_hub|save_strategy|save_steps|state_dict|merge_and_unload|\.generate\(|parse_args|evaluate\("
+
+
+def keeps_what_it_trains(text: str) -> bool:
+    """Whether a file saves or uses a model after its training, or may be told to."""
+    return occurs(_KEEPS_A_MODEL, text)
+
+
 def has_real_ends(text: str) -> bool:
     """Whether the text shows that training texts end with the end-of-sequence token."""
+    if occurs(_DROPS_ENDS, text):
+        return False
     for line in text.splitlines():
         code = line.partition("#")[0]
         if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):

@@ -189,7 +189,9 @@ def is_heavy(site: Site) -> bool:
     """Whether the model is known to have billions of parameters, by its id or by the only id that the file names."""
     model_id = named_models.written_id(site)
     ids = (hub_id(model_id),) if model_id is not None else site.source.once(ids_in)
-    return len(ids) == 1 and _is_heavy(ids[0])
+    if len(ids) != 1 or not _is_heavy(ids[0]):
+        return False
+    return model_id is not None or site.generative or not named_models.is_given_to_another(site, ids[0])
 
 
 def _is_heavy(model_id: str) -> bool:

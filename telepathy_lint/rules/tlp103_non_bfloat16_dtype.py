@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.float16 import overflows
@@ -27,7 +28,8 @@ class NonBfloat16Dtype(Rule):
 
     Unless strict, a dtype that the call states is the author's decision, and the rule only reports one that cannot be meant: a
     dtype that no weights can have (`int8`), float16 for families whose activations are known to overflow in it (Gemma 2 and 3, GLM-4), and
-    float16 for weights that are trained without a scaler.
+    float16 for weights that are trained without a scaler, in scripts that are alone. How a project trains is told by its commands and the
+    settings of its launchers as well (`--bf16`, DeepSpeed).
 
     Bad:
 
@@ -82,7 +84,10 @@ class NonBfloat16Dtype(Rule):
             return True
         if not named <= {"float16", "half"} or relevance.wants_float16(site):
             return False
-        return overflows(site.model_id or "", site.loaded) or relevance.trains_its_weights(site, scoped=True)
+        if overflows(site.model_id or "", site.loaded):
+            return True
+        # How a project trains is told by its commands and the settings of its launchers as well.
+        return is_bare(site) and relevance.trains_its_weights(site, scoped=True)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)

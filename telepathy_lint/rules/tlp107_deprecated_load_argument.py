@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.alternatives import is_tried
 from telepathy_lint.facts.in_tests import is_of_a_test
-from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.facts.out_of_use import fails_anyway, is_bare
 from telepathy_lint.facts.outdated import is_harmless, is_only_renamed, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
@@ -21,15 +21,18 @@ class DeprecatedLoadArgument(Rule):
     Most were removed in transformers 5: a model rejects them with a TypeError, but a tokenizer or config silently ignores
     them (with `use_auth_token` on a tokenizer, the token is not sent). What is reported depends on the lowest version
     that the project allows (`target-transformers`, else a release that the file itself installs, as with `!pip install transformers==4.30.2`, else the
-    requirement files, else a `pip install` in the README or another file that says how to install the project): `torch_dtype` is reported from 4.56 on,
+    requirement files, else a `pip install` in the README or another file that says how to install the project, or the release that it checks out with git).
+    An old release in the instructions of a part of the project comes before a requirement above it that allows transformers 5, and a requirement that
+    transformers 5 cannot meet (`huggingface-hub<1.0`) leaves it out. `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
     rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5, with `torch_dtype` where the class
     is no Auto class and
-    `use_fast=True`. In tests and in a project, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
-    attempts, after whose failure the script loads in another way. A project that cannot get transformers 5 is not told of what only breaks there.
+    `use_fast=True`. In tests and in a project, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, `use_auth_token=True` where it is ignored (the stored login is sent anyway), arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
+    attempts, after whose failure the script loads in another way. It also leaves out a file that fails in every release, because it imports a module
+    that the project's own package no longer has. A project that cannot get transformers 5 is not told of what only breaks there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.
 
     Bad:
@@ -74,7 +77,7 @@ class DeprecatedLoadArgument(Rule):
             yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        if is_tried(site) and not is_bare(site):
+        if (is_tried(site) and not is_bare(site)) or fails_anyway(site):
             return False
         if removed_task(site, settings) is not None:
             return True

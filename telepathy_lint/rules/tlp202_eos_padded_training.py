@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts import relevance
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
@@ -18,6 +19,9 @@ class EosPaddedTraining(Rule):
     maximum length. Collators that pad labels themselves (`DataCollatorForSeq2Seq`, TRL's own) are not affected. The rule
     reports a collator only if its tokenizer is certainly affected: the pad token is set to `eos_token` unconditionally, or
     for a model that is known to have no pad token, and `mlm` is False.
+
+    Unless strict, texts must be seen to end with the token. Code that drops it from the ids, as with `if token < tokenizer.vocab_size`, is left out, and
+    so is a project's script that neither saves nor uses what it trains.
 
     Bad:
 
@@ -55,4 +59,6 @@ class EosPaddedTraining(Rule):
         yield site.at_call(f"pad_token is eos_token since {line_name(site.source, padded)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return site.source.once(relevance.has_real_ends)
+        if not site.source.once(relevance.has_real_ends):
+            return False
+        return is_bare(site) or site.source.once(relevance.keeps_what_it_trains)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from telepathy_lint.facts.decided import ships_sampling
 from telepathy_lint.facts.decoding import (
     SAMPLING,
     ignored_by,
@@ -11,6 +12,7 @@ from telepathy_lint.facts.decoding import (
     is_zero,
     says_greedy,
 )
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety
@@ -28,7 +30,7 @@ class ContradictoryDecoding(Rule):
     `do_sample=False`, and the output is no longer plain greedy decoding.
 
     Unless strict, an ignored value that asks for greedy decoding too (`temperature=0.0`, `top_k=1`) is left out, and so is
-    what is left over beside contrastive search (`penalty_alpha`).
+    what is left over beside contrastive search (`penalty_alpha`), and in a project `temperature=0` without `do_sample` for a checkpoint that is not known to sample.
 
     Bad:
 
@@ -85,7 +87,12 @@ class ContradictoryDecoding(Rule):
 
     def matters(self, site: Site, settings: Settings) -> bool:
         if not is_always(site.argument("do_sample"), False):
-            return True
+            # In a project, a checkpoint that is not known to sample ignores `temperature=0`, and is greedy as meant.
+            return (
+                site.argument("do_sample") is not None
+                or is_bare(site)
+                or any(map(ships_sampling, site.about))
+            )
         if site.argument("penalty_alpha") is not None:
             return False
         ignored = ignored_by(site)

@@ -8,21 +8,32 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import Settings
 
 #: What stands before the second word of a command, apart or as a list of its parts: `pip install`, `"pip", "install"`.
-_PIP = rb"\bpip[\d.]*[\\\"', \t]+\Z"
+_PIP = rb"(?:\b|_)pip[\d.]*(?:[\\\"', \t]+|_)\Z"
 _INSTALL = b"install"
 #: Code that only tells of a command, where it refuses to run.
 _TOLD = rb"\braise\b|Error\(|require_version|warn"
 #: Code that runs a command, and a comment.
-_RUN = rb"\b(?:system|run|call|check_call|check_output|Popen|pip_main|main|sh)\(|^[ \t]*#|[!%]pip|[!%] *\S*python"
+_RUN = rb"\b(?:system|run|call|check_call|check_output|Popen|pip_main|main|sh)\(|^[ \t]*#|[!%]pip|\.(?:uv_)?pip_\Z|[!%] *\S*python"
 #: A line of instructions that lists a release: `- transformers==4.28.0`, `transformers 4.28.0`.
+_SAID = r"(?:[ \t>*|-]*|.{0,100}\b(?:tested|developed|run|ran|works?|based|requires?|needs?)\b.{0,60})`?(?<![\w./-])"
 _LISTED = (
-    r"(?im)^[ \t>*|-]*`?(?:Hugging ?Face )?(transformers(?:\[[\w, -]*\])?)`?[ \t:(=v|]{1,4}(?=\d{1,9}\.\d)"
+    rf"(?im)^{_SAID}(?:Hugging ?Face )?(transformers(?:\[[\w, -]*\])?)`?[ \t:(=v|]{{1,4}}(?=\d{{1,9}}\.\d)"
 )
-_LISTED_CLAUSES = r"(?im)^[ \t>*|-]*`?(?=transformers(?:\[[\w, -]*\])?[ \t]*[=<>~!])"
+_LISTED_CLAUSES = rf"(?im)^{_SAID}(?=transformers(?:\[[\w, -]*\])?[ \t]*[=<>~!])"
+#: What follows a release in a document that allows newer ones.
+_OR_LATER = r"[ \t]*(?:\+|\(?(?:or|and) (?:later|newer|above|higher|greater|up))"
 _REQUIREMENT = re.compile(
     r"(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
-    r"|/transformers(?:\.git)?@v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)",
+    r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)",
     re.IGNORECASE,
+)
+#: A release of transformers that git checks out: in its folder, or when the repository is cloned.
+_TAG = r"(?:tags/)?v?(\d{1,9}(?:\.\d{1,9})+)(?![\w.-])"
+_CHECKED_OUT = (
+    rf"\bcd[ \t]+(?:\S*/)?transformers/?[ \t]*(?:&&|;|\r?\n)(?:(?!\bcd[ \t])[^\0]){{0,200}}?\bgit[ \t]+(?:checkout|switch)[ \t]+(?:-\S+[ \t]+){{0,2}}{_TAG}",
+    rf"\bgit[ \t]+clone[^\r\n]{{0,100}}?[ \t](?:-b|--branch)[ \t=]{_TAG}[^\r\n]{{0,100}}/transformers(?:\.git)?(?![\w./-])",
+    rf"\bgit[ \t]+clone[^\r\n]{{0,100}}?/transformers(?:\.git)?[ \t][^\r\n&;]{{0,100}}?(?:-b|--branch)[ \t=]{_TAG}",
+    rf"\bgit[ \t]+-C[ \t]+(?:\S*/)?transformers/?[ \t]+(?:checkout|switch)[ \t]+(?:-\S+[ \t]+){{0,2}}{_TAG}",
 )
 _CLAUSE = r"(===?|~=|>=?|<=?|!=)[ \t]*v?(\d{1,9}(?:\.\d{1,9})*)"
 _LOWER = ("==", "===", "~=", ">", ">=")
@@ -60,6 +71,14 @@ def asked_in(data: bytes, run: bool = False) -> list[Asked]:
     return found
 
 
+def checked_out_in(text: str) -> list[Asked]:
+    """The releases of transformers that the commands of a text check out from its repository."""
+    if "transformers" not in text or "git" not in text:
+        return []
+    found = [each[1] for pattern in _CHECKED_OUT for each in re.finditer(pattern, text)]
+    return [Asked(each, each.startswith("5."), True) for each in found]
+
+
 def listed_in(text: str) -> list[Asked]:
     """The releases that lines of a document list as what the project needs, or was run with."""
     clauses = (_REQUIREMENT.match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text))
@@ -67,7 +86,8 @@ def listed_in(text: str) -> list[Asked]:
     for each in re.finditer(_LISTED, text):
         version = re.match(r"\d{1,9}(?:\.\d{1,9})+", text[each.end() : each.end() + 40])
         if version is not None:
-            asked.append(Asked(version[0], version[0].startswith("5."), True))
+            later = re.compile(_OR_LATER, re.IGNORECASE).match(text, each.end() + version.end()) is not None
+            asked.append(Asked(version[0], later or version[0].startswith("5."), not later))
     return asked
 
 

@@ -9,7 +9,7 @@ import pytest
 from telepathy_lint.discovery.config import Config
 from telepathy_lint.discovery.requirements import Targets
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, at_its_release
+from telepathy_lint.settings.installs import asked_in, at_its_release, checked_out_in, listed_in
 
 
 @pytest.mark.parametrize(
@@ -124,5 +124,63 @@ def test_a_requirement_file_above_comes_before_instructions(tmp_path: Path) -> N
     (tmp_path / "part").mkdir()
     (tmp_path / "part" / "README.md").write_text("pip install transformers==4.28.0")
     assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == ">=4.28.0,<5"
-    (tmp_path / "requirements.txt").write_text("transformers>=4.40")
-    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == "4.40"
+    (tmp_path / "requirements.txt").write_text("transformers>=4.40,<5")
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == ">=4.40,<5"
+
+
+def test_an_old_release_in_the_instructions_of_a_part_comes_before_an_open_requirement_above(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "part").mkdir()
+    (tmp_path / "requirements.txt").write_text("transformers>=4.10")
+    (tmp_path / "part" / "README.md").write_text("> code tested on transformers==4.33.0 peft==0.4.0")
+    assert Targets().settings(Config(), str(tmp_path / "part")).target_transformers == ">=4.33.0,<5"
+    assert Targets().settings(Config(), str(tmp_path)).target_transformers == "4.10"
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("git clone -b v4.30.1 https://github.com/huggingface/transformers.git", "4.30.1"),
+        ("git clone https://github.com/huggingface/transformers --branch v4.30.1 --depth 1", "4.30.1"),
+        ("cd transformers\ngit checkout tags/v4.30\n", "4.30"),
+        ("cd third_party/transformers && git switch --detach v4.30.1", "4.30.1"),
+        ("git -C transformers checkout v4.30.1", "4.30.1"),
+        ("cd transformers; cd ../peft; git checkout v0.4.0", None),
+        ("cd transformers\npip install -e .\ncd ../peft && git checkout v0.5.0", None),
+        ("cd transformers && git checkout main", None),
+        ("git clone -b v4.30.1 https://github.com/acme/sentence-transformers.git", None),
+    ],
+)
+def test_a_release_that_git_checks_out(text: str, version: str | None) -> None:
+    assert [each.version for each in checked_out_in(text)] == ([version] if version is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("requirement", "below"),
+    [
+        ("huggingface-hub>=0.19.2,<1.0", True),
+        ("huggingface_hub==0.23.1", True),
+        ("huggingface-hub>=0.20", False),
+        ("huggingface-hub<1.5", False),
+        ("huggingface-hub==1.0", False),
+        ("tokenizers==0.19.1", True),
+        ("tokenizers<0.22", True),
+        ("tokenizers>=0.14", False),
+        ("tokenizers==0.22.0", False),
+    ],
+)
+def test_requirements_that_leave_out_transformers_5(requirement: str, below: bool, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(f"torch\ntransformers>=4.40\n{requirement}\n")
+    wanted = ">=4.40,<5" if below else "4.40"
+    assert Targets().settings(Config(), str(tmp_path)).target_transformers == wanted
+
+
+def test_a_release_or_later_ones() -> None:
+    text = "- transformers 4.33+\nWe require Transformers 4.35 or later\nTested with transformers 4.40.\n"
+    assert [(each.version, each.pinned) for each in listed_in(text)] == [
+        ("4.33", False),
+        ("4.35", False),
+        ("4.40", True),
+    ]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from telepathy_lint.discovery.config import Configs
 from telepathy_lint.discovery.gitignore import Ignores
+from telepathy_lint.discovery.vendored import told
 from telepathy_lint.discovery.walk import Discovery
 from telepathy_lint.run.atomic_write import WriteRefusedError, write_back
 from telepathy_lint.run.batch import check_files
@@ -398,6 +399,22 @@ def test_a_copy_of_a_library_is_left_out_and_named(here: Path) -> None:
     )
     found, copies = without(".", configs=Configs({"include-vendored": True}))
     assert (len(found), copies) == (11, {})
+
+
+def test_another_project_is_linted_and_named(here: Path) -> None:
+    make(
+        here,
+        "external/bench/README.md",
+        "external/bench/run.py",
+        "external/loose/run.py",
+        "externality/x/README.md",
+    )
+    make(here, "submodules/old/setup.py", "extern.py")
+    discovery = Discovery(Configs())
+    assert len(discovery.find(["."])) == 4
+    assert sorted(discovery.others) == ["external/bench", "submodules/old"]
+    note = "left out what is found in other projects: external/bench, submodules/old; --strict reports it"
+    assert told({}, discovery.others) == f"telepathy-lint: {note}"
 
 
 def test_the_repository_around_a_package_goes_with_it_where_it_is_the_librarys_own(here: Path) -> None:

@@ -80,6 +80,7 @@ BARE_LLAMA = WITH_LLAMA.replace(BFLOAT16, "")
 WITH_GEMMA = LOADS.replace("(name", "('google/gemma-2-9b'") + "model.generate(ids)\n"
 ATTENTIVE = "big = AutoModelForCausalLM.from_pretrained({}, attn_implementation='flash_attention_2')\n"
 EAGER = ATTENTIVE.replace("flash_attention_2", "eager")
+SPARSE = ATTENTIVE.replace("flash_attention_2", "sparse").format("'meta-llama/Llama-3.1-8B'")
 OLD = f"{HEAD}AutoModelForCausalLM.from_pretrained(name"
 OLD_TOKENIZER = f"{HEAD}AutoTokenizer.from_pretrained(name"
 WITH_PIPELINES = LOADS.replace("\n", "\nfrom transformers import pipeline\n", 1)
@@ -107,6 +108,29 @@ PLACED_AT_START = AT_START.replace("8B'", "8B', device_map='cuda:7'")
 FLAGGED = f"{HEAD}if args.spread:\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
 STARTED = "torchrun --nproc_per_node 4 main.py --lr 1{}\n"
 INSTALL = "%pip install -q {} peft\n"
+FLOAT16_TRAINING = f"{HEAD}m = AutoModelForCausalLM.from_pretrained(name, torch_dtype=torch.float16)\nTrainer(model=m).train()\n"
+REPEATED = (
+    f"{HEAD}from transformers import pipeline\n"
+    "model = wrapped.from_pretrained(name, torch_dtype=torch.bfloat16)\n"
+    "ask = pipeline('text-generation', model=AutoModelForCausalLM.from_pretrained(name), tokenizer=tokenizer, torch_dtype=torch.{})\n"
+)
+REPEATED_MAP = REPEATED.replace("torch_dtype=torch.bfloat16", "device_map='auto'").replace(
+    "torch_dtype=torch.{}", "device_map={}"
+)
+CLASSIFIES = (
+    "from transformers import AutoModelForSequenceClassification\nclass Reader:\n    def __init__(self, path):\n"
+    "        self.m = AutoModelForSequenceClassification.from_pretrained(path)\nit = {}('meta-llama/Meta-Llama-3-8B')\n"
+)
+ENDS = (
+    "from transformers import AutoTokenizer, DataCollatorForLanguageModeling\n"
+    "tokenizer = AutoTokenizer.from_pretrained('gpt2')\ntokenizer.pad_token = tokenizer.eos_token\n"
+    "texts = [text + tokenizer.eos_token for text in texts]\n"
+    "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
+)
+BRANCH = (
+    f"{HEAD}def load(name, kind=1, small=False):\n    if small:\n        m = AutoModelForCausalLM.from_pretrained(name, load_in_8bit=True)\n"
+    "    return 1\n"
+)
 
 CASES = {
     # ---- one process
@@ -280,13 +304,18 @@ CASES = {
     ),
     "attention that another module is told": Case(
         "TLP104",
-        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'").replace("'eager'", "chosen")), "README.md": ""},
-        {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+        {**file(WITH_LLAMA, other=SPARSE.replace("'sparse'", "chosen")), "README.md": ""},
+        {**file(WITH_LLAMA, other=SPARSE), "README.md": ""},
     ),
     "FlashAttention, which changes no result": Case(
         "TLP104",
         {**file(WITH_LLAMA, other=ATTENTIVE.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+        {**file(WITH_LLAMA, other=SPARSE), "README.md": ""},
+    ),
+    "eager attention, which changes no result": Case(
+        "TLP104",
         {**file(WITH_LLAMA, other=EAGER.format("'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+        {**file(WITH_LLAMA, other=SPARSE), "README.md": ""},
     ),
     "soft-capped attention": Case(
         "TLP104",
@@ -678,7 +707,87 @@ CASES = {
         {**file(VISION), "requirements.txt": "transformers==4.48.3\n"},
         {**file(VISION), "requirements.txt": "transformers>=4.48.3\n"},
     ),
+    "a release that an install script checks out": Case(
+        "TLP107",
+        {**file(OLD_CALL), "install.sh": "cd transformers && git checkout v4.31.0 && pip install -e . && cd ..\n"},
+        {**file(OLD_CALL), "install.sh": "cd transformers && cd ../peft && git checkout v0.5.0\n"},
+    ),
+    "requirements that transformers 5 cannot meet": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.40\nhuggingface-hub<1.0\n"},
+        {**file(OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.40\nhuggingface-hub<2.0\n"},
+    ),
+    "a project's training in float16": Case(
+        "TLP103",
+        {**file(FLOAT16_TRAINING), "README.md": ""},
+        file(FLOAT16_TRAINING),
+    ),
+    "a map that only some runs pass": Case(
+        "TLP101",
+        {**file(f"{SOME}{{}}\nif small:\n    given['device_map'] = 'auto'\n{LOAD_GIVEN}"), "run.sh": STARTED.format("")},
+        {**file(f"{SOME}{{'device_map': 'auto'}}\n{LOAD_GIVEN}"), "run.sh": STARTED.format("")},
+    ),
+    "a measurement of time": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "start = time.time()\nx = model.generate(ids)\nprint(time.time() - start)\nlog.append(1)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "start = time.time()\nx = tokenizer.decode(model.generate(ids)[0])\nlog.append(x)\n"), "README.md": ""},
+    ),
+    "what a load states, said again to a pipeline": Case(
+        "TLP108",
+        {**file(REPEATED.format("bfloat16")), "README.md": ""},
+        {**file(REPEATED.format("float16")), "README.md": ""},
+    ),
+    "a device map that a load states, said again to a pipeline": Case(
+        "TLP108",
+        {**file(REPEATED_MAP.format('"auto"')), "README.md": ""},
+        {**file(REPEATED_MAP.format("'cuda'")), "README.md": ""},
+    ),
+    "the token of the stored login": Case(
+        "TLP107",
+        {**file(f"{OLD_TOKENIZER}, use_auth_token=True)\n"), "README.md": ""},
+        {**file(f"{OLD_TOKENIZER}, use_auth_token=token)\n"), "README.md": ""},
+    ),
+    "a large model that the file gives to another class": Case(
+        "TLP102",
+        {**file(CLASSIFIES.format("Writer")), "README.md": ""},
+        {**file(CLASSIFIES.format("Reader")), "README.md": ""},
+    ),
+    "a folder that a script only makes": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "save_dir = 'out'\nprint(model.generate(ids))\n"), "README.md": ""},
+        {**file(WITH_QWEN + "save_it(model.generate(ids))\nprint(1)\n"), "README.md": ""},
+    ),
+    "a release that a script's image installs": Case(
+        "TLP107",
+        {**file(f"image = debian.pip_install('torch', 'transformers==4.30.2')\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"image = debian.pip_install('torch', 'transformers')\n{OLD_CALL}"), "README.md": ""},
+    ),
+    "a temperature of zero that a greedy checkpoint ignores": Case(
+        "TLP204",
+        {**file(LOADS + "model.generate(ids, temperature=0, max_new_tokens=9)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "model.generate(ids, temperature=0, max_new_tokens=9)\n"), "README.md": ""},
+    ),
+    "code that drops the end of a text": Case(
+        "TLP202",
+        file(ENDS + "ids = [one for one in ids if one < tokenizer.vocab_size]\n"),
+        file(ENDS + "ids = [one for one in ids if one < limit]\n"),
+    ),
+    "a training whose model is thrown away": Case(
+        "TLP202",
+        {**file(ENDS), "README.md": ""},
+        {**file(ENDS + "trainer.save_model('out')\n"), "README.md": ""},
+    ),
     # ---- code that the project keeps and does not run
+    "an import that is gone": Case(
+        "TLP107",
+        {**file(f"from acme.data.sets import X\n{OLD_CALL}"), "acme/__init__.py": "", "acme/old.py": "", "README.md": ""},
+        {**file(f"from acme.data.sets import X\n{OLD_CALL}"), "acme/__init__.py": "", "acme/data/sets.py": "", "README.md": ""},
+    ),
+    "a branch that no caller takes": Case(
+        "TLP107",
+        {**file(BRANCH, other="from main import load\nload('x')\n"), "README.md": ""},
+        {**file(BRANCH, other="from main import load\nload('x', small=True)\n"), "README.md": ""},
+    ),
     "an archive": Case("TLP107", {"archive/main.py": OLD_CALL, "README.md": ""}, {"src/main.py": OLD_CALL, "README.md": ""}),
     "a copy beside results": Case(
         "TLP107", {"output/x/main.py": OLD_CALL, "README.md": ""}, {"putout/x/main.py": OLD_CALL, "README.md": ""}

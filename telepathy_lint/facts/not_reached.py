@@ -1,0 +1,115 @@
+"""Decides whether a call cannot run, or does not: its file imports modules that are gone, or no caller takes its branch."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.sites import Site
+
+#: Modules that tools write when a package is built.
+_BUILT = r"_?version(?:_info)?|.*_pb2(?:_grpc)?|.*_generated"
+_BUILDING = ("setup.py", "pyproject.toml", "CMakeLists.txt")
+#: Parameters before this one are given by their place as often as by their name.
+_FIRST_BY_NAME = 2
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def imports_what_is_gone(site: Site, project: Project) -> bool:
+    """Whether a file imports a module of one of the project's packages, at its top level, that the package does not have."""
+    module = site.context.scope.tree.module
+    return any(_is_gone(name, project) for name in _imported_at_the_top(module.body))
+
+
+def _imported_at_the_top(body: list[ast.stmt]) -> Iterator[str]:
+    for stmt in body:
+        if isinstance(stmt, ast.Import):
+            yield from (each.name for each in stmt.names)
+        elif isinstance(stmt, ast.ImportFrom) and stmt.level == 0 and stmt.module is not None:
+            yield stmt.module
+
+
+def _is_gone(module: str, project: Project) -> bool:
+    first, *parts = module.split(".")
+    folders = project.once(folders_of) if parts else None
+    if not folders:
+        return False
+    for root in (project.root, os.path.join(project.root, "src")):
+        folder = os.path.join(root, first)
+        if not project.holds(os.path.join(folder, "__init__.py")):
+            continue
+        for part in parts:
+            if project.holds(os.path.join(folder, f"{part}.py")):
+                return False
+            below = os.path.join(folder, part)
+            if below not in folders:
+                return re.fullmatch(_BUILT, part) is None and not _may_make(folder, part, project)
+            folder = below
+        return False
+    return False
+
+
+def _may_make(folder: str, part: str, project: Project) -> bool:
+    """Whether a package may have a module that is no file of Python: an extension, or one that its own code makes."""
+    makers = (os.path.join(folder, "__init__.py"), *(os.path.join(project.root, each) for each in _BUILDING))
+    return any(part.encode() in project.content(each) for each in makers if project.holds(each))
+
+
+def folders_of(project: Project) -> frozenset[str]:
+    """All folders of a project with Python files in or below them; none if there are too many files."""
+    found: set[str] = set()
+    for path in project.python_paths or ():
+        folder = os.path.dirname(path)
+        while folder not in found and len(folder) >= len(project.root):
+            found.add(folder)
+            folder = os.path.dirname(folder)
+    return frozenset(found)
+
+
+def is_in_an_untaken_branch(site: Site, project: Project) -> bool:
+    """Whether the call runs only for a parameter of its function that is off by default, and that nothing in the project names."""
+    parents = site.context.scope.tree.parent
+    tested: set[str] = set()
+    node: ast.AST | None = site.node
+    while node is not None:
+        above = parents.get(node)
+        if isinstance(above, ast.If) and node in above.body and isinstance(above.test, ast.Name):
+            tested.add(above.test.id)
+        if isinstance(above, _FUNCTIONS):
+            return any(_is_never_on(name, above, site, project) for name in tested)
+        node = above
+    return False
+
+
+def _is_never_on(
+    name: str, function: ast.FunctionDef | ast.AsyncFunctionDef, site: Site, project: Project
+) -> bool:
+    default = _default_of(name, function.args)
+    if not isinstance(default, ast.Constant) or default.value not in (False, None):
+        return False
+    own = site.source.text
+    start, end = site.range_of(function)
+    if re.search(rf"\b{re.escape(name)}\b", own[:start] + own[end:]) is not None:
+        return False
+    if any(
+        isinstance(each, ast.Name) and each.id == name and isinstance(each.ctx, ast.Store)
+        for each in ast.walk(function)
+    ):
+        return False
+    return project.mentions_beside(os.path.abspath(site.source.path), name.encode()) is False
+
+
+def _default_of(name: str, arguments: ast.arguments) -> ast.expr | None:
+    """The default of a parameter that callers give by its name."""
+    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if each.arg == name:
+            return default
+    plain = [*arguments.posonlyargs, *arguments.args]
+    for at, each in enumerate(plain):
+        before = len(plain) - len(arguments.defaults)
+        if each.arg == name and at >= max(before, _FIRST_BY_NAME):
+            return arguments.defaults[at - before]
+    return None
