@@ -13,6 +13,10 @@ _PLAIN = (
 )
 #: What a command starts, behind its options: a module, a script, or a variable with one.
 _STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
+#: One of these is in each line that may hold a command: a script, or a part of the name of a program that starts one.
+_IN_COMMANDS = (
+    ".py", "run", "python", "PYTHON", "launch", "deepspeed", "composer", "mpiexec", "gradio", "icorn"
+)  # fmt: skip
 #: Characters behind the first word of a command in which its script is looked for.
 MOST_OF_A_COMMAND = 600
 #: Commands that are read in one part of a line.
@@ -46,23 +50,52 @@ def commands(text: str, document: bool) -> Iterator[tuple[int, str, bool]]:
 
     The third says whether the part is surely code, as in a script, or between the backticks of a document.
     """
-    number, held, fenced = 0, "", False
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.endswith("\\"):
-            held += f"{line[:-1]} "
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.rstrip("\\\n")  # a backslash at the end continues nothing
+    fences = [*_fences(text), len(text)] if document else [len(text)]
+    fence, number, done = 0, 1, 0
+    for at in sorted(at for word in _IN_COMMANDS for at in _places(word, text)):
+        if at < done:
             continue
-        whole, held = held + line, ""
-        if whole.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        of_code = not document or fenced or whole.startswith(("    ", "\t", "$ "))
+        begin, end = _whole_line(text, at)
+        number += text.count("\n", done, end)
+        done = end
+        while fences[fence] < end:
+            fence += 1
+        whole = text[begin:end].replace("\\\n", " ")
+        of_code = not document or fence % 2 == 1 or whole.startswith(("    ", "\t", "$ "))
         # A list of the parts of a command: CMD ["python", "app.py"]
         whole = re.sub(r"[\"'],[ \t]*[\"']", " ", whole)
-        for at, quoted in enumerate(whole.split("`")):
+        for odd, quoted in enumerate(whole.split("`")):
             for part in re.split(r"&&|;|\|", quoted):
                 if part.strip():
-                    yield number, part, of_code or at % 2 == 1
-    if held:
-        yield number, held, not document
+                    yield number, part, of_code or odd % 2 == 1
+
+
+def _whole_line(text: str, at: int) -> tuple[int, int]:
+    """Where the line around an offset begins and ends, with the lines that a backslash joins to it."""
+    begin = text.rfind("\n", 0, at) + 1
+    while begin > 0 and text.endswith("\\", 0, begin - 1):
+        begin = text.rfind("\n", 0, begin - 1) + 1
+    end = text.find("\n", at)
+    while end > 0 and text[end - 1] == "\\":
+        end = text.find("\n", end + 1)
+    return begin, end if end >= 0 else len(text)
+
+
+def _fences(text: str) -> list[int]:
+    """The offsets at which a block of code in a document begins or ends."""
+    found = sorted(at for word in ("```", "~~~") for at in _places(word, text))
+    return [at for at in found if not text[text.rfind("\n", 0, at) + 1 : at].strip()]
+
+
+def _places(word: str, text: str) -> Iterator[int]:
+    """Where a word occurs."""
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
 
 
 def given_to_others(command: str) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 #: Commands that start several processes of a script.
 _LAUNCHER = (
@@ -285,8 +286,8 @@ def starts_of(project: Project) -> Starts:
         document = name.endswith(_DOCUMENTS) or name.startswith("readme")
         text = data.decode("utf-8", "replace")
         documented = documented or document
-        shown = shown or re.search(_INTERACTIVE, text) is not None
-        told = told or (document and re.search(_TOLD, text) is not None)
+        shown = shown or occurs(_INTERACTIVE, text)
+        told = told or (document and occurs(_TOLD, text))
         others = others or (name.endswith(_SETTINGS) and re.search(_SET, text) is not None)
         for line, command, in_code in start_commands.commands(text, document):
             found = re.search(_LAUNCHER, command)

@@ -17,6 +17,8 @@ Answer = TypeVar("Answer")
 _MOST_OF_A_FILE, _MOST_OF_A_TEXT = 1_000_000, 200_000
 #: Projects with more source, or with more documents and scripts, are not searched.
 _MOST_BYTES, _MOST_TEXT_BYTES = 30_000_000, 8_000_000
+#: How much is kept in memory, for the next question.
+_MOST_KEPT = 6_000_000
 
 
 class TooLargeError(Exception):
@@ -30,6 +32,8 @@ class Project:
         self.root = root
         self._read = read
         self._answers: dict[object, Any] = {}
+        self._kept: dict[str, bytes] = {}
+        self._may_keep = _MOST_KEPT
 
     @cached_property
     def _listing(self) -> Listing:
@@ -77,10 +81,16 @@ class Project:
 
     def content(self, path: str) -> bytes:
         """The content of a file; empty if it cannot be read."""
+        if path in self._kept:
+            return self._kept[path]
         try:
-            return self._read(path)[:_MOST_OF_A_FILE]
+            data = self._read(path)[:_MOST_OF_A_FILE]
         except OSError:
-            return b""
+            data = b""
+        if len(data) <= self._may_keep:
+            self._may_keep -= len(data)
+            self._kept[path] = data
+        return data
 
     def python(self) -> Iterator[tuple[str, bytes]]:
         """The path and content of each Python file and notebook.
