@@ -152,9 +152,7 @@ def _first_of(site: Site, reach: Reach, kind: str) -> str | None:
     assert modules is not None
     for path in reach.paths:
         # Most modules have none of the words; only an import under another name needs the tree.
-        sought = path.endswith(".py") and (
-            kind in own_names.KINDS or _may_have(modules.text(path), kind)
-        )
+        sought = path.endswith(".py") and (kind in own_names.KINDS or _may_have(modules.text(path), kind))
         tree = modules.tree(path) if sought else None
         line = (
             tree.source.remember(("evidence", kind), partial(_first, tree, kind))

@@ -74,9 +74,7 @@ _MAKERS = r"(?:torch\.)?nn\.[A-Z]\w*|torch\.(?:randn?|normal|from_numpy|FloatTen
 
 
 #: The kinds of nodes that can be evidence.
-CLASSES = frozenset(
-    {ast.Call, ast.ClassDef, ast.Dict, ast.Constant, ast.ImportFrom, ast.BinOp, ast.Compare}
-)
+CLASSES = frozenset({ast.Call, ast.ClassDef, ast.Dict, ast.Constant, ast.ImportFrom, ast.BinOp, ast.Compare})
 
 
 def is_of(node: ast.AST, kind: str) -> bool:
