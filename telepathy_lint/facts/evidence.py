@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from telepathy_lint.facts import by_hand, own_names, placement
-from telepathy_lint.facts.evidence_lines import PICKLERS, WORDS, is_of
+from telepathy_lint.facts.evidence_lines import CLASSES, PICKLERS, SIGNS, WORDS, is_of
 from telepathy_lint.facts.reach import Reach, reach_of
 from telepathy_lint.facts.replaced import replacement_of
 from telepathy_lint.flow.bindings import dotted
@@ -167,7 +167,9 @@ def _first_of(site: Site, reach: Reach, kind: str) -> str | None:
     modules = site.file.modules
     assert modules is not None
     for path in reach.paths:
-        tree = modules.tree(path) if path.endswith(".py") else None
+        # Most modules have none of the words; only an import under another name needs the tree.
+        sought = path.endswith(".py") and (kind in own_names.KINDS or _may_have(modules.text(path), kind))
+        tree = modules.tree(path) if sought else None
         line = (
             tree.source.remember(("evidence", kind), partial(_first, tree, kind))
             if tree is not None
@@ -194,14 +196,21 @@ def _place(site: Site, path: str, line: int) -> str:
 
 def _first(tree: Tree, kind: str) -> int | None:
     """The line of the first evidence of a kind."""
+    if kind in SIGNS and not _may_have(tree.text, kind):
+        return None
     names = own_names.own_names(tree) if kind in own_names.KINDS else {}
     words: tuple[str, ...] | str = rf"\b(?:{'|'.join(map(re.escape, names))})\b"
     offsets = [*_offsets(tree.text, WORDS[kind]), *(_offsets(tree.text, words) if names else ())]
     for line in tree.lines_of(offsets):
         for node in tree.visit([line]):
-            if is_of(own_names.read_as_usual(node, names) if names else node, kind):
+            if type(node) in CLASSES and is_of(own_names.read_as_usual(node, names) if names else node, kind):
                 return getattr(node, "lineno", line)
     return None
+
+
+def _may_have(text: str, kind: str) -> bool:
+    """Whether a text has words of a kind of evidence."""
+    return any(True for _ in _offsets(text, WORDS[kind])) and (kind not in SIGNS or occurs(SIGNS[kind], text))
 
 
 def _filled(tree: Tree) -> int | None:
@@ -298,23 +307,30 @@ def _other_use(site: Site) -> int | None:
 
 def _pickled(site: Site) -> int | None:
     """The line that pickles a model, or writes out its generation config by other means than `save_pretrained`."""
-    tree, names = site.context.scope.tree, _targets(site)
-    for node in tree.visit(tree.lines_of(_offsets(tree.text, _PICKLES))):
-        written = node.value if isinstance(node, ast.Attribute) and node.attr in _WRITES_OUT else None
-        if written is not None and ast.unparse(written).endswith("generation_config"):
-            return written.lineno
-        if isinstance(node, ast.Call) and re.fullmatch(PICKLERS, dotted(node.func) or "") and node.args:
-            given = node.args[0]
-            held = given.values if isinstance(given, ast.Dict) else [given]
-            if any(
-                isinstance(each, (ast.Name, ast.Attribute)) and _may_be_model(each, names) for each in held
-            ):
-                return node.lineno
+    pickles = site.source.remember("pickles", partial(_pickles, site.context.scope.tree))
+    names = _targets(site) if pickles else set()
+    for line, held in pickles:
+        if held is None or any(_may_be_model(each, names) for each in held):
+            return line
     return None
 
 
-def _may_be_model(node: ast.expr, names: set[str]) -> bool:
-    text = ast.unparse(node)
+def _pickles(tree: Tree) -> list[tuple[int, list[str] | None]]:
+    """The lines that pickle names, with these, or that write out a generation config, with None."""
+    found: list[tuple[int, list[str] | None]] = []
+    for node in tree.visit(tree.lines_of(_offsets(tree.text, _PICKLES))):
+        written = node.value if isinstance(node, ast.Attribute) and node.attr in _WRITES_OUT else None
+        if written is not None and ast.unparse(written).endswith("generation_config"):
+            found.append((written.lineno, None))
+        if isinstance(node, ast.Call) and re.fullmatch(PICKLERS, dotted(node.func) or "") and node.args:
+            given = node.args[0]
+            held = given.values if isinstance(given, ast.Dict) else [given]
+            named = [ast.unparse(each) for each in held if isinstance(each, (ast.Name, ast.Attribute))]
+            found.append((node.lineno, named))
+    return found
+
+
+def _may_be_model(text: str, names: set[str]) -> bool:
     return text in names or re.search(_MODEL_NAMES, text.rpartition(".")[2]) is not None
 
 

@@ -19,7 +19,7 @@ WORDS: dict[str, tuple[str, ...] | str] = {
     ),
     "saving": (
         "save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict", "torch.save",
-        "jit.save", "export", "dump", "Trainer(",
+        "jit.save", "onnx.export", "export.save", "ickle.dump", "joblib.dump", "dill.dump", "Trainer(",
     ),
     "modules": r"nn\.|torch\.nn|Module\b|inputs_embeds|load_state_dict|torch\.(?:rand\w*|normal|from_numpy|FloatTensor|load)\(",
     "hooks": ("hook",),
@@ -29,9 +29,13 @@ WORDS: dict[str, tuple[str, ...] | str] = {
     ),
     "floats-only": r"linalg|quantile\(|svd|lowrank|qr\(|geqrf|hist|\.fft|stft|cholesky|lobpcg|inverse\(|logdet|\bdet\(|\.det\(|eig",
     "checks": (".dtype",),
-    "sampling": ("generate(", "temperature", "top_p", "top_k", "min_p", "typical_p", "num_return_sequences"),
+    "sampling": ("temperature", "top_p", "top_k", "min_p", "typical_p", "num_return_sequences"),
     "length": ("max_length",),
 }  # fmt: skip
+#: Text of files with evidence of a kind whose words are in most files: tokenizers get a max_length, too.
+SIGNS = {
+    "length": r"""generation_max_length|"max_length"|'max_length'|\bdict\(|Arguments\(|Config\(""",
+}
 
 _SAVES = frozenset(
     {"save_pretrained", "push_to_hub", "merge_and_unload", "save_model", "save_file", "state_dict"}
@@ -67,6 +71,10 @@ _FLOATS_ONLY = (
 )
 #: Functions and classes that create float32 tensors and modules by default.
 _MAKERS = r"(?:torch\.)?nn\.[A-Z]\w*|torch\.(?:randn?|normal|from_numpy|FloatTensor|load)"
+
+
+#: The kinds of nodes that can be evidence.
+CLASSES = frozenset({ast.Call, ast.ClassDef, ast.Dict, ast.Constant, ast.ImportFrom, ast.BinOp, ast.Compare})
 
 
 def is_of(node: ast.AST, kind: str) -> bool:

@@ -43,6 +43,7 @@ class Rewriter:
         self.scan = scan
         self.settings = settings
         self.imports = ImportPlan(scan, settings)
+        self._safeties: dict[tuple[Site, Rule], Safety] = {}
 
     def offers(self, site: Site, found: Sequence[Reported]) -> list[Rewrite]:
         """Return the fixes of the findings at a site: the rules' own repairs, then rewrites of the call.
@@ -200,6 +201,11 @@ class Rewriter:
         return [found for need in change.needs if (found := self.imports.place(first, need)) is not None]
 
     def _safety(self, site: Site, rule: Rule) -> Safety:
+        if (site, rule) not in self._safeties:
+            self._safeties[site, rule] = self._safety_of(site, rule)
+        return self._safeties[site, rule]
+
+    def _safety_of(self, site: Site, rule: Rule) -> Safety:
         if rule.withheld(site, self.settings) is not None:
             return "display"
         safety = rule.safety(site)

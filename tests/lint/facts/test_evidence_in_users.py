@@ -9,6 +9,7 @@ import pytest
 from telepathy_lint import engine
 from telepathy_lint.facts import evidence
 from telepathy_lint.flow.project import Modules
+from telepathy_lint.flow.tree import Tree
 from telepathy_lint.rules import select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
@@ -29,7 +30,17 @@ USES = {
     "tokenizer.save_pretrained('out')": ("saving", "102 201"),
     "model.generate(x, temperature=0.7)": ("sampling", "105"),
     "arguments = Seq2SeqTrainingArguments('out', generation_max_length=225)": ("length", "105"),
+    "settings = dict(temperature=0.7)": ("sampling", "105"),
+    "config = GenerationConfig(max_length=20)": ("length", "105"),
+    "settings = {'max_length': 20}": ("length", "105"),
+    'settings = {"max_length": 20}': ("length", "105"),
+    "settings = dict(max_length=20)": ("length", "105"),
+    "import numpy as N; rows = N.array(model(x))": ("numpy", "102"),
+    "torch.onnx.export(model, x, 'a.onnx')": ("saving", "102 201"),
+    "pickle.dump(tokenizer, file)": ("saving", "102 201"),
     "print(model.generate(x))": (None, ""),
+    "rows = tokenizer(x, max_length=20)": (None, ""),
+    "json.dump(settings, file)": (None, ""),
 }
 CODES = ("TLP102", "TLP105", "TLP201")
 
@@ -82,3 +93,22 @@ def test_an_owner_can_overrule_it(tmp_path: Path) -> None:
         open_source(str(path), path.read_bytes()), select(["TLP105"]), settings, project=Modules()
     )
     assert one.fix is not None and one.fix.safety == "unsafe"
+
+
+def test_only_modules_with_a_word_of_evidence_are_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    tree = Modules.tree
+
+    def noted(modules: Modules, path: str) -> Tree | None:
+        parsed.append(Path(path).name)
+        return tree(modules, path)
+
+    monkeypatch.setattr(Modules, "tree", noted)
+    monkeypatch.setattr(f"{__name__}.CODES", ("TLP105",))
+    words = "rows = tokenizer(x, max_length=20)\nprint(model.generate(rows))\n"
+    assert reasons(tmp_path, plain=f"{START}{words}", other=f"{START}model.temperature = 1\n") == {
+        "TLP105": None
+    }
+    assert parsed == ["other.py"]
