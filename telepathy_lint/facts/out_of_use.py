@@ -29,6 +29,8 @@ _FRAMEWORKS = (
     r"|open_clip\w*|axolotl|human_?eval|alpaca_eval|bigcode_eval|mplug_owl\w*|minigpt4|lavis|opencompass|deepspeed|megatron|vllm|sglang"
     r"|gptqmodel|auto_gptq|awq|sentence_transformers|unsloth|vlmeval|lmms_eval|internvl\w*|swift|easyeditor|textattack"
 )
+#: What follows the name of a framework in that of a copy: `fairseq-py`, `verl-main`, `trl-0.8.1`.
+_OF_A_VERSION = r"(?:_(?:py|main|master|dev|v?\d[\d._]*))?"
 #: The address of a repository, in the files of a distribution.
 _REPOSITORY = rb"github\.com[/:]([\w.-]+)/([\w.-]+?)(?:\.git)?(?=[\"'\s/#,)]|\Z)"
 #: Files of a package, or of the distribution around it.
@@ -102,7 +104,7 @@ def is_kept(path: str, project: Project) -> bool:
 def _is_of_a_copy(folders: list[str], project: Project) -> bool:
     """Whether a file belongs to the package or distribution of a framework that another project has copied."""
     for at, name in enumerate(folders):
-        if re.fullmatch(_FRAMEWORKS, name.lower().replace("-", "_")) is None:
+        if re.fullmatch(rf"(?:{_FRAMEWORKS}){_OF_A_VERSION}", name.lower().replace("-", "_")) is None:
             continue
         folder = os.path.join(project.root, *folders[: at + 1])
         if any(project.holds(os.path.join(folder, each)) for each in _OF_A_PACKAGE):

@@ -843,6 +843,12 @@ CASES = {
         {"verl/main.py": OLD_CALL, "verl/__init__.py": "", "README.md": ""},
         {"verl/main.py": OLD_CALL, "verl/__init__.py": "", "setup.py": "setup(\n    name='verl',\n)\n"},
     ),
+    "a copy of a framework, with its version": Case(
+        "TLP107",
+        {"verl-main/main.py": OLD_CALL, "verl-main/pyproject.toml": "", "README.md": ""},
+        {"verl-mine/main.py": OLD_CALL, "verl-mine/pyproject.toml": "", "README.md": ""},
+        "verl-main/main.py",
+    ),
     "an attempt": Case(
         "TLP107",
         {**file(ATTEMPTS.format(", use_auth_token=True")), "README.md": ""},
