@@ -16,6 +16,7 @@ from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, ha
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
+from telepathy_runtime.memory.taped import PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
@@ -82,9 +83,12 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     Raises UnknownOptionError for an architecture or an option whose bytes are not modelled.
     """
     run = _as_run(spec, work)
-    layer = block(spec, run)
+    layer = None if spec.architecture in PROGRAMS else block(spec, run)
     held = states(spec, run)
-    instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
+    if layer is None:
+        instants = tuple(Instant(name, **parts) for name, parts in phases(spec, run, held))
+    else:
+        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
     return Estimate(
         models=(spec.id,),
         workloads=(work,),

@@ -173,14 +173,22 @@ def _masks(padded: bool) -> Iterator[None]:
     shipped = dict(table)
     eager = shipped["eager"]
 
-    def sdpa(*args: Any, **kwargs: Any) -> Any:
+    def whole(kwargs: dict[str, Any]) -> bool:
         window = kwargs.get("local_size")
-        if not padded and not (window and kwargs.get("kv_length", 0) >= window):
-            return None
-        return shipped["sdpa"](*args, **{**kwargs, "allow_is_causal_skip": False})
+        return not padded and not (window and kwargs.get("kv_length", 0) >= window)
+
+    def always(kwargs: dict[str, Any]) -> dict[str, Any]:
+        skips = ("allow_is_causal_skip", "allow_is_bidirectional_skip")
+        return kwargs | {"allow_is_causal_skip": False} | {name: False for name in skips if name in kwargs}
+
+    def sdpa(*args: Any, **kwargs: Any) -> Any:
+        return None if whole(kwargs) else shipped["sdpa"](*args, **always(kwargs))
 
     def eager_mask(*args: Any, **kwargs: Any) -> Any:
-        return eager(*args, **{**kwargs, "allow_is_causal_skip": False})
+        # Where every token sees every other one, transformers needs no mask for eager attention either.
+        if kwargs.get("allow_is_bidirectional_skip") and whole(kwargs):
+            return None
+        return eager(*args, **always(kwargs))
 
     table["sdpa"] = sdpa
     table["eager"] = eager_mask

@@ -95,16 +95,27 @@ _PLAIN_MLP = (
 )
 #: Settings of a config that decide what a layer keeps for its backward, and their names, the most common first.
 _RATES = {
-    "dropout": ("resid_pdrop", "residual_dropout", "hidden_dropout", "dropout"),
+    "dropout": (
+        "resid_pdrop",
+        "residual_dropout",
+        "hidden_dropout",
+        "dropout",
+        "hidden_dropout_prob",
+        "dropout_rate",
+    ),
     "embedding_dropout": ("embd_pdrop", "embedding_dropout"),
-    "attention_dropout": ("attn_pdrop", "attention_dropout"),
+    "attention_dropout": ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob"),
     "attention_softcap": ("attn_logit_softcapping",),
     "logit_softcap": ("final_logit_softcapping",),
 }
 _ACTIVATION = ("hidden_activation", "activation_function", "hidden_act", "activation")
 #: The defaults of transformers' config classes that are not none.
 _GPT2 = {"activation": "gelu_new", "dropout": 0.1, "embedding_dropout": 0.1, "attention_dropout": 0.1}
+_BERT = {"activation": "gelu", "dropout": 0.1, "attention_dropout": 0.1}
 _DEFAULTS: dict[str, dict[str, Any]] = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
     "gpt2": _GPT2,
     "gpt_bigcode": _GPT2 | {"activation": "gelu_pytorch_tanh"},
     "gptj": {"activation": "gelu_new"},

@@ -97,7 +97,7 @@ def test_a_users_own_step_raises_its_own_errors() -> None:
 
 #: Kinds of models that the fallback traces, with their dimensions, and what its notes say.
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
-    "bert": ({"num_key_value_heads": None}, ""),
+    "electra": ({"num_key_value_heads": None}, ""),
     "t5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "the encoder reads 64 tokens, the decoder 64"),
     "whisper": (
         {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4},

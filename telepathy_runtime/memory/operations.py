@@ -1,0 +1,127 @@
+"""The operations of transformers' models on a tape: what each makes, and what it keeps for its backward."""
+
+from __future__ import annotations
+
+from telepathy_runtime.memory.tape import Tape, Tensor
+
+
+class Matrix:
+    """A linear layer's weight and bias."""
+
+    __slots__ = ("bias", "columns", "rows", "weight")
+
+    def __init__(self, rows: int, columns: int, weight: Tensor, bias: Tensor | None) -> None:
+        self.rows, self.columns, self.weight, self.bias = rows, columns, weight, bias
+
+
+class Model:
+    """The parameters and the operations of one model; `element` is the size of its dtype, `training` the mode of dropout."""
+
+    def __init__(self, tape: Tape, element: int, trained: bool, training: bool) -> None:
+        self.tape, self.element, self.trained, self.training = tape, element, trained, training
+        self.params = 0
+
+    def vector(self, number: int) -> Tensor:
+        """A parameter of any shape."""
+        self.params += number
+        return self.tape.parameter(number, self.element, self.trained)
+
+    def matrix(self, rows: int, columns: int, bias: bool = True, weight: Tensor | None = None) -> Matrix:
+        """A linear layer; one with `weight` shares another's."""
+        weight = self.vector(rows * columns) if weight is None else weight
+        return Matrix(rows, columns, weight, self.vector(rows) if bias else None)
+
+    def linear(self, x: Tensor, by: Matrix) -> Tensor:
+        """A product with a matrix, which keeps its input if the matrix is trained."""
+        kept = [x] if by.weight.node is not None else []
+        return self.tape.result(x.number // by.columns * by.rows, (x, by.weight, by.bias), kept)
+
+    def embed(self, table: Tensor, tokens: int, width: int) -> Tensor:
+        """Rows of a table."""
+        return self.tape.result(tokens * width, (table,))
+
+    def layer_norm(self, x: Tensor, norm: tuple[Tensor, ...], width: int) -> Tensor:
+        """Torch's kernel, which keeps its input, and a mean and a scale for each token."""
+        both = self.tape.new(x.number // width, 4), self.tape.new(x.number // width, 4)
+        return self.tape.result(x.number, (x, *norm), (x, *both))
+
+    def norm(self, width: int) -> tuple[Tensor, Tensor]:
+        """The parameters of a LayerNorm."""
+        return self.vector(width), self.vector(width)
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """An activation in one kernel, which keeps its input."""
+        return self.tape.result(x.number, (x,), (x,))
+
+    def dropout(self, x: Tensor, on: bool) -> Tensor:
+        """Dropout, which keeps a mask of one byte an element."""
+        if not on or not self.training:
+            return x
+        mask = self.tape.new(x.number, 1)
+        return self.tape.result(x.number, (x,), (mask,))
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        """A sum, which keeps nothing and whose gradient is that of both parts."""
+        return self.tape.record(self.tape.new(max(x.number, y.number), x.element), (x, y), passes=True)
+
+    def first(self, x: Tensor, head: Tensor, number: int) -> Tensor:
+        """A small head that reads a part of a tensor; the gradient of its input is as large as the whole."""
+        return self.tape.record(Tensor(x.storage, number, x.element), (x, head))
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """A product with a number."""
+        return self.tape.result(x.number, (x,))
+
+    def copied(self, x: Tensor, fresh: bool = False) -> Tensor:
+        """A copy in another order; `fresh`: its gradient is copied too."""
+        return self.tape.record(self.tape.new(x.number, x.element), (x,), passes=not fresh)
+
+    def viewed(self, x: Tensor) -> Tensor:
+        """Another view, whose gradient is in another order and is copied."""
+        out = Tensor(x.storage, x.number, x.element)
+        return self.tape.record(out, (x,))
+
+    def flash(self, q: Tensor, k: Tensor, v: Tensor, rows: int, bias: Tensor | None = None) -> Tensor:
+        """Fused attention, which keeps its inputs, its output and a number for each of `rows` (a query of a head)."""
+        sums, out = self.tape.new(rows, 4), self.tape.new(q.number, q.element)
+        kept = (q, k, v, out, sums) if bias is None else (q, k, v, out, sums, bias)
+        return self.tape.record(out, (q, k, v), kept)
+
+    def matmul(self, x: Tensor, y: Tensor, number: int) -> Tensor:
+        """A product of two activations."""
+        return self.tape.result(number, (x, y), (x, y))
+
+    def softmax(self, x: Tensor) -> Tensor:
+        """A softmax, which keeps its output."""
+        out = self.tape.new(x.number, x.element)
+        return self.tape.record(out, (x,), (out,))
+
+    def eager(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        batch: int,
+        pairs: int,
+        dropout: bool,
+        mask: Tensor | None,
+        scale: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Attention in single operations, in the weights' dtype: its output and its weights, which the layer holds."""
+        q, k, v = (self.viewed(each) for each in (q, k, v))
+        several = batch > 1
+        scores = self.matmul(self.copied(q) if several else q, self.copied(k) if several else k, pairs)
+        if scale:
+            scores = self.scaled(scores)
+        if mask is not None:
+            scores = self.add(scores, mask)
+        weights = self.softmax(scores)
+        del scores
+        weights = self.dropout(weights, dropout)
+        out = self.matmul(weights, self.copied(v) if several else v, q.number)
+        return self.copied(out, fresh=several), weights
+
+    def cross_entropy(self, logits: Tensor) -> Tensor:
+        """The loss in the logits' dtype, which keeps their log-softmax."""
+        logs = self.softmax(logits)
+        return self.tape.result(1, (logs,))

@@ -1,0 +1,94 @@
+"""The peak of a job whose model has a program: the instants of its step, from a tape instead of formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from telepathy_runtime.memory.operations import Model
+from telepathy_runtime.memory.programs import bert
+from telepathy_runtime.memory.states import States
+from telepathy_runtime.memory.tape import Storage, Tape, Tensor
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
+
+PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Callable[[], list[Tensor]]]] = {
+    "bert": bert,
+    "roberta": bert,
+    "xlm-roberta": bert,
+}
+"""Model types that have one."""
+KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
+
+
+def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dict[str, int]]]:
+    """The bytes of each component at the fullest moment of each part of a step.
+
+    Raises NotModelledError for a job that the programs do not know, UnknownOptionError for a length that the model has not.
+    """
+    if work.source_len and not spec.encoder_layers:
+        raise UnknownOptionError(f"source_len is for encoder-decoders, and {spec.id} is none")
+    what = _unknown(spec, work)
+    if what:
+        raise NotModelledError(f"activations of {what} have no closed form")
+    tape = Tape(KINDS, work.trains)
+    model = Model(tape, element_size(work.dtype), work.regime == "full", work.trains)
+    forward = PROGRAMS[spec.architecture](tape, model, spec, work)
+    if model.params != spec.params:
+        raise NotModelledError(
+            f"activations of {spec.id}, whose parameters are not those of {spec.architecture}, have no closed form"
+        )
+    tape.alive |= {"weights": held.weights, "optimizer": held.optimizer, "transient": held.bucket}
+    if not work.trains:
+        forward()
+        return _found(tape)
+    # What the caller keeps of a step, or its gradients, are there in the next.
+    outputs: list[Tensor] = []
+    for _ in range(2 if work.keep_outputs or work.grad_accum > 1 else 1):
+        if work.grad_accum == 1:
+            tape.gradients.clear()
+        outputs = forward()
+        with tape.part("loss", "logits"):
+            loss = model.cross_entropy(outputs[0])
+        if not work.keep_outputs:
+            outputs.clear()
+        tape.backward(loss)
+    tape.phase = "optimizer step"
+    Storage(tape, held.step_transient, "transient")
+    return _found(tape)
+
+
+def _found(tape: Tape) -> list[tuple[str, dict[str, int]]]:
+    return [(name, parts) for name, (_, parts) in tape.best.items() if name]
+
+
+def _unknown(spec: ModelSpec, work: Workload) -> str:
+    """What of a job no program knows; empty if there is nothing."""
+    name = spec.architecture
+    if work.regime not in ("inference", "full"):
+        return f"{name} in the regime {work.regime}"
+    if work.shard not in ("none", "ddp", "zero1"):
+        return f"{name} in shards"
+    if work.optimizer in ("adafactor", "muon") and work.trains:
+        return f"{name} with {work.optimizer}"
+    for field in _PLAIN:
+        if getattr(work, field) != getattr(Workload, field):
+            return f"{name} with {field}"
+    if spec.stored_bytes:
+        return f"{name} with quantised weights"
+    return ""
+
+
+_PLAIN = (
+    *(
+        "mixed_precision",
+        "autocast",
+        "new_tokens",
+        "hidden_states",
+        "loss",
+        "objective",
+        "kernels",
+        "quantized",
+    ),
+    *("checkpoint_every", "opt_in_backward", "logits", "offload"),
+)
+"""Settings that the programs know in their default alone."""

@@ -1,0 +1,134 @@
+"""Models that are counted operation by operation: the estimate equals the trace of transformers' own step."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+import pytest
+
+from benchmarks.memory_families import spec_of
+from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.taped import PROGRAMS
+from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from telepathy_runtime.memory.standard_step import traced  # noqa: E402
+from telepathy_runtime.memory.tracing import trace  # noqa: E402
+
+TRAINER = {"regime": "full", "keep_outputs": False, "use_cache": False}
+REGIMES: dict[str, dict[str, Any]] = {
+    "inference": {"use_cache": False},
+    "full": TRAINER,
+    "checkpointing": TRAINER | {"checkpointing": True},
+    "outputs kept": TRAINER | {"keep_outputs": True},
+    "accumulating": TRAINER | {"grad_accum": 2, "opt_impl": "fused"},
+    "padded": TRAINER | {"padded": True},
+}
+ENCODERS = ("bert", "roberta", "xlm-roberta")
+
+
+def encoder(model_type: str, layers: int, heads: int, width: int, wide: int, vocab: int) -> Any:
+    return transformers.AutoConfig.for_model(
+        model_type,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        hidden_size=heads * width,
+        intermediate_size=wide,
+        vocab_size=vocab,
+        max_position_embeddings=2048,
+    )
+
+
+def error(config: Any, work: Workload) -> float:
+    work = work.but(transformers=transformers.__version__)
+    return estimate(spec_of(config), work).peak_allocated / traced(config, work).peak_allocated - 1
+
+
+def test_a_program_frees_and_keeps_what_the_code_does() -> None:
+    config = encoder("bert", 2, 8, 64, 1536, 5000)
+    assert abs(error(config, Workload(batch=3, seq_len=333, **REGIMES["checkpointing"]))) < 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("attn", ["sdpa", "eager"])
+def test_regimes_of_an_encoder(attn: str, regime: str) -> None:
+    config = encoder("bert", 3, 8, 64, 1536, 2000)
+    for dtype in ("bfloat16", "float32"):
+        assert abs(error(config, Workload(seq_len=500, attn=attn, dtype=dtype, **REGIMES[regime]))) < 0.002
+
+
+def held_out() -> list[Any]:
+    """Shapes and jobs drawn once, by a seed that nothing was tuned with."""
+    draw = random.Random(20261130)
+    cases = []
+    for model_type in ENCODERS * 4:
+        sizes = (draw.randint(2, 9), draw.choice([4, 8, 12]), draw.choice([32, 64]), 64 * draw.randint(8, 60))
+        work = Workload(
+            batch=draw.randint(1, 6),
+            seq_len=draw.randint(17, 1200),
+            attn=draw.choice(["sdpa", "eager"]),
+            dtype=draw.choice(["bfloat16", "float32"]),
+            **draw.choice(list(REGIMES.values())),
+        )
+        name = f"{model_type}-{work.attn}-{work.regime}-{work.batch}x{work.seq_len}"
+        cases.append(pytest.param(model_type, (*sizes, draw.randint(300, 60000)), work, id=name))
+    return cases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model_type", "sizes", "work"), held_out())
+def test_held_out_encoders(model_type: str, sizes: tuple[int, ...], work: Workload) -> None:
+    assert abs(error(encoder(model_type, *sizes), work)) < 0.005
+
+
+@pytest.mark.slow
+def test_a_classifier_of_sequences() -> None:
+    config = encoder("bert", 3, 8, 64, 1536, 5000)
+    config.architectures = ["BertForSequenceClassification"]
+    work = Workload(batch=4, seq_len=300, dtype="float32", regime="full", keep_outputs=False, use_cache=False)
+
+    def build() -> Any:
+        model = transformers.BertForSequenceClassification._from_config(
+            config, attn_implementation="sdpa", dtype=torch.float32
+        ).train()
+        optimizer = torch.optim.AdamW(model.parameters(), foreach=True)
+        ids = torch.zeros(4, 300, dtype=torch.long)
+        labels = torch.zeros(4, dtype=torch.long)
+
+        def step() -> None:
+            model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return step
+
+    assert estimate(spec_of(config), work).peak_allocated == pytest.approx(
+        trace(build).peak_allocated, rel=0.002
+    )
+
+
+def test_a_registered_encoder_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("google-bert/bert-base-uncased", "FacebookAI/roberta-base", "FacebookAI/xlm-roberta-base"):
+        spec = registry.get(name)
+        assert spec.architecture in PROGRAMS
+        work = Workload(batch=8, seq_len=512, regime="full", dtype="float32", keep_outputs=False)
+        found = estimate(spec, work)
+        assert found.whole and found.peak_allocated > 16 * spec.params
+        assert found.after_load == 4 * spec.params
+        assert found.peak.total == sum(found.peak.components().values())
+
+
+def test_what_no_program_knows_is_said() -> None:
+    spec = registry.get("google-bert/bert-base-uncased")
+    for how in ({"regime": "lora"}, {"shard": "fsdp", "ranks": 2}, {"hidden_states": True}):
+        with pytest.raises(NotModelledError, match="activations of bert"):
+            estimate(spec, Workload(seq_len=64, **how))
+    with pytest.raises(UnknownOptionError, match="source_len"):
+        estimate(spec, Workload(seq_len=64, source_len=64))
