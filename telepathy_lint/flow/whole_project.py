@@ -19,8 +19,6 @@ _MOST_OF_A_FILE, _MOST_OF_A_TEXT = 1_000_000, 200_000
 _MOST_BYTES, _MOST_TEXT_BYTES = 30_000_000, 8_000_000
 #: How much is kept in memory, for the next question.
 _MOST_KEPT = 6_000_000
-#: Up to so many Python files are scripts that are kept in one folder, and no project, if nothing tells of them.
-_MOST_OF_A_FEW = 8
 
 
 class TooLargeError(Exception):
@@ -53,10 +51,8 @@ class Project:
 
     @cached_property
     def is_told_of(self) -> bool:
-        """Whether there is a README, another document, or a script that shows how the project is used, or more code than a few scripts."""
-        python, texts = self._listing
-        if python is None or len(python) > _MOST_OF_A_FEW:
-            return True
+        """Whether there is a README, another document, or a script that shows how the project is used."""
+        texts = self._listing.texts
         return texts is None or any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
 
     def holds(self, path: str) -> bool:
