@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
-from telepathy_lint.flow.bindings import DEFINITIONS, Binding, dotted
+from telepathy_lint.flow.bindings import DEFINITIONS, Binding
 from telepathy_lint.flow.contents import (
     GONE,
     Change,
@@ -25,8 +24,8 @@ from telepathy_lint.flow.contents import (
     written,
 )
 from telepathy_lint.flow.reaching import Point, Walk, walk_of
-from telepathy_lint.flow.sharing import ANY, Sharing
-from telepathy_lint.flow.tree import Context, Scope, Tree
+from telepathy_lint.flow.sharing import ANY, Sharing, in_loop, line_of
+from telepathy_lint.flow.tree import Context, Scope
 from telepathy_lint.flow.value import Value
 from telepathy_lint.flow.writes import Write
 from telepathy_lint.hints import TYPE_CHECKING
@@ -66,7 +65,7 @@ class DictContent:
                     found = either((found, found.followed_by(self._effect(write, where, name))))
         if name.startswith(("self.", "cls.")) and not scope.bindings.get(name):
             return found  # other scopes' writes are already included
-        return self._with_others(found, scope, name)
+        return self._with_others(found, scope, name, stmt)
 
     def left(self, scope: Scope, name: str) -> Effect | None:
         """The contents of a name after the scope's code has run."""
@@ -90,8 +89,8 @@ class DictContent:
         found = self._at(walk, point)
         again = in_loop(tree, stmt, scope)
         bound = {each.stmt: each for each in scope.bindings.get(name, ()) if each.kind not in _NO_VALUE}
-        later = {each for each in {*walk.writing, *bound} if again or _line(each) > stmt.lineno} - {stmt}
-        for each in sorted(later, key=_line) * (2 if again else 1):
+        later = {each for each in {*walk.writing, *bound} if again or line_of(each) > stmt.lineno} - {stmt}
+        for each in sorted(later, key=line_of) * (2 if again else 1):
             writes = walk.writes_in(each) if each in walk.writing else []
             if found is not None and writes:
                 found = found.copy()
@@ -101,10 +100,14 @@ class DictContent:
                 found = one_of((found, self.bound(bound[each], scope, name)))
         return self._with_others(found, scope, name)
 
-    def _with_others(self, found: Effect | None, scope: Scope, name: str) -> Effect | None:
-        """Add writes by other scopes, and mark inner dicts that may have been changed."""
+    def _with_others(
+        self, found: Effect | None, scope: Scope, name: str, stmt: ast.AST | None = None
+    ) -> Effect | None:
+        """Add writes by other scopes and late ones through other names, and mark inner dicts that may have been changed."""
         if found is None or (not found.changes and found.open):
             return found
+        for other, context in self._sharing.late_writers(scope, name, stmt):
+            found = found.followed_by(self._through_another(other, name, context))
         foreign = self._sharing.foreign(scope, name)
         if foreign:
             found = found.copy()
@@ -194,7 +197,7 @@ class DictContent:
         if binding.kind == "assign" and value is not None and not binding.path:
             found = self._dicts.read(value, context)
             if found is not None:
-                for other in self._other_names(value, name, context):
+                for other in self._sharing.other_names(value, name, context):
                     found = found.followed_by(self._through_another(other, name, context))
             return through(found, name)
         if binding.kind == "for" and value is not None and not binding.path:
@@ -209,29 +212,15 @@ class DictContent:
             return opaque(Value("param", name, binding.stmt, context))
         return opaque(unseen(binding.stmt, context))
 
-    def _other_names(self, value: ast.expr, name: str, context: Context) -> Iterator[str]:
-        """Other names in the scope for the dict that a statement binds: `b` in `a = b` and in `a = b = {}`."""
-        scope, source = context.scope, dotted(value)
-        # Writes by other scopes are read with them.
-        if source is not None and (
-            "." in source or self._dicts.evaluator.names.owner(source, context) is scope
-        ):
-            yield source
-        if isinstance(context.stmt, ast.Assign):
-            for target in context.stmt.targets:
-                other = dotted(target)
-                if other is not None and other != name:
-                    yield other
-
     def _through_another(self, other: str, name: str, context: Context) -> Effect:
         """The effect of writes through another name of the same dict, from the statement that creates the alias."""
         scope, stmt = context.scope, context.stmt
         assert stmt is not None
         walk = walk_of(scope, other, writes=True)
         again = in_loop(scope.tree, stmt, scope)
-        later = [each for each in walk.writing if again or _line(each) > _line(stmt)]
+        later = [each for each in walk.writing if again or line_of(each) > line_of(stmt)]
         found = Effect()
-        for each in sorted(later, key=_line) * (2 if again else 1):
+        for each in sorted(later, key=line_of) * (2 if again else 1):
             for write in walk.writes_in(each):
                 if write.kind != "shared" or write.name != name:
                     found.follow(possibly(self._effect(write, Context(scope, each), other)))
@@ -341,20 +330,6 @@ def _chain(point: Point, start: Point | None) -> tuple[list[Point], Point]:
         point = point.before
     chain.reverse()
     return chain, point
-
-
-def in_loop(tree: Tree, stmt: ast.AST, scope: Scope) -> bool:
-    """Whether a statement in a scope may run more than once."""
-    holder = tree.parent.get(stmt)
-    while holder is not None and holder is not scope.node:
-        if isinstance(holder, (ast.For, ast.AsyncFor, ast.While)):
-            return True
-        holder = tree.parent.get(holder)
-    return False
-
-
-def _line(stmt: ast.AST) -> int:
-    return int(getattr(stmt, "lineno", 0))
 
 
 def _touched(part: Part) -> Part:

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Hashable, Iterator
 
 from telepathy_lint.flow.bindings import dotted, filled_parameter
-from telepathy_lint.flow.reaching import walk_of
-from telepathy_lint.flow.tree import Context, Scope
+from telepathy_lint.flow.reaching import Walk, walk_of
+from telepathy_lint.flow.tree import Context, Scope, Tree
 from telepathy_lint.flow.writes import Write, of_use, uses_in
 from telepathy_lint.hints import TYPE_CHECKING
 
@@ -72,6 +72,58 @@ class Sharing:
                 if not self.is_harmless(write, Context(scope, stmt), depth):
                     return True
         return bool(self.foreign(scope, name))
+
+    def late_writers(self, scope: Scope, name: str, stmt: ast.AST | None) -> Iterator[tuple[str, Context]]:
+        """Other names of the dict that may write after one of the name's own writes, and before `stmt` reads it.
+
+        What they write counts where they begin; a later write of the name itself would replace it there.
+        """
+        walk = walk_of(scope, name, writes=True)
+        own = [
+            each
+            for each in walk.writing
+            if any(write.kind not in ("shared", "given") for write in walk.writes_in(each))
+        ]
+        for other, context in self._aliases(walk, scope, name) if own else ():
+            begun = context.stmt
+            assert begun is not None
+            again = in_loop(scope.tree, begun, scope)
+            if stmt is not None and not again and line_of(begun) >= line_of(stmt):
+                continue
+            after = [
+                line_of(begun) if in_loop(scope.tree, each, scope) else line_of(each)
+                for each in own
+                if again or line_of(each) > line_of(begun)
+            ]
+            theirs = walk_of(scope, other, writes=True).writing
+            if after and (
+                any(again or line_of(each) > min(after) for each in theirs) or self.foreign(scope, other)
+            ):
+                yield other, context
+
+    def _aliases(self, walk: Walk, scope: Scope, name: str) -> Iterator[tuple[str, Context]]:
+        """The other names of a dict in its scope, each where it begins."""
+        for each in walk.writing:
+            for write in walk.writes_in(each):
+                if write.kind == "shared" and write.name is not None:
+                    yield write.name, Context(scope, each)
+        for binding in scope.bindings.get(name, ()):
+            if binding.kind == "assign" and binding.value is not None and not binding.path:
+                context = Context(scope, binding.stmt)
+                for other in self.other_names(binding.value, name, context):
+                    yield other, context
+
+    def other_names(self, value: ast.expr, name: str, context: Context) -> Iterator[str]:
+        """Other names in the scope for the dict that a statement binds: `b` in `a = b` and in `a = b = {}`."""
+        scope, source = context.scope, dotted(value)
+        # Writes by other scopes are read with them.
+        if source is not None and ("." in source or self._evaluator.names.owner(source, context) is scope):
+            yield source
+        if isinstance(context.stmt, ast.Assign):
+            for target in context.stmt.targets:
+                other = dotted(target)
+                if other is not None and other != name:
+                    yield other
 
     def touched(self, scope: Scope, name: str) -> frozenset[Hashable]:
         """The keys of a name's dict whose inner dicts may be changed; includes `ANY` if the keys are unknown."""
@@ -158,3 +210,17 @@ def owner_of(scope: Scope | None, name: str) -> Scope | None:
     while scope is not None and not ((here or not scope.is_class) and scope.binds(name)):
         scope, here = scope.parent, False
     return scope
+
+
+def in_loop(tree: Tree, stmt: ast.AST, scope: Scope) -> bool:
+    """Whether a statement in a scope may run more than once."""
+    holder = tree.parent.get(stmt)
+    while holder is not None and holder is not scope.node:
+        if isinstance(holder, (ast.For, ast.AsyncFor, ast.While)):
+            return True
+        holder = tree.parent.get(holder)
+    return False
+
+
+def line_of(stmt: ast.AST) -> int:
+    return int(getattr(stmt, "lineno", 0))

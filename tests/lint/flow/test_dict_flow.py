@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from telepathy_lint.flow.contents import Change, Effect
@@ -174,6 +174,17 @@ SLOW = settings(
 
 
 @given(ANY)
+@example(["other = cfg\ncfg['a'] = 1\nother['a'] = 2"])
+@example(["other = cfg\ncfg['a'] = 2\nother.clear()"])
+@example(["cfg = other\ncfg['a'] = 1\nother['a'] = 2"])
+@example(
+    ["other = cfg\nfor _ in some():\n    if maybe():\n        other['a'] = 2\n    else:\n        cfg.clear()"]
+)
+@example(
+    [
+        "for _ in some():\n    if maybe():\n        other['a'] = 2\n    else:\n        other = cfg\n        cfg.clear()"
+    ]
+)
 @SLOW
 def test_what_the_model_rules_out_never_happens(block: list[str]) -> None:
     code = allowed(block)
