@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
+from telepathy_lint.source.occurs import places
+
 #: Commands that start a script or an application as one process.
 _PLAIN = (
     r"(?<![\w.-])(?:python[\d.]*|ipython3?|\$\{?PYTHON\}?|\$\(PYTHON\)|(?:uv|poetry|pipenv|pdm|hatch|conda)[ \t]+run"
@@ -14,9 +16,7 @@ _PLAIN = (
 #: What a command starts, behind its options: a module, a script, or a variable with one.
 _STARTED = r"[ \t]-m[ \t]+(?P<module>[\w.]+)|(?P<script>[\w./\\${}()~-]{1,200}\.py\b)"
 #: One of these is in each line that may hold a command: a script, or a part of the name of a program that starts one.
-_IN_COMMANDS = (
-    ".py", "run", "python", "PYTHON", "launch", "deepspeed", "composer", "mpiexec", "gradio", "icorn"
-)  # fmt: skip
+_IN_COMMANDS = r"\.py|run|python|PYTHON|launch|deepspeed|composer|mpiexec|gradio|icorn"
 #: Characters behind the first word of a command in which its script is looked for.
 MOST_OF_A_COMMAND = 600
 #: Commands that are read in one part of a line.
@@ -55,7 +55,7 @@ def commands(text: str, document: bool) -> Iterator[tuple[int, str, bool]]:
     text = text.rstrip("\\\n")  # a backslash at the end continues nothing
     fences = [*_fences(text), len(text)] if document else [len(text)]
     fence, number, done = 0, 1, 0
-    for at in sorted(at for word in _IN_COMMANDS for at in _places(word, text)):
+    for at in sorted(places(_IN_COMMANDS, text)):
         if at < done:
             continue
         begin, end = _whole_line(text, at)
@@ -86,16 +86,9 @@ def _whole_line(text: str, at: int) -> tuple[int, int]:
 
 def _fences(text: str) -> list[int]:
     """The offsets at which a block of code in a document begins or ends."""
-    found = sorted(at for word in ("```", "~~~") for at in _places(word, text))
-    return [at for at in found if not text[text.rfind("\n", 0, at) + 1 : at].strip()]
-
-
-def _places(word: str, text: str) -> Iterator[int]:
-    """Where a word occurs."""
-    at = text.find(word)
-    while at >= 0:
-        yield at
-        at = text.find(word, at + 1)
+    return [
+        at for at in sorted(places("```|~~~", text)) if not text[text.rfind("\n", 0, at) + 1 : at].strip()
+    ]
 
 
 def given_to_others(command: str) -> Iterator[tuple[str, str]]:
