@@ -28,7 +28,8 @@ class HardcodedDeviceMap(Rule):
     every GPU, and it silently offloads to CPU or disk if memory is short. `{"": 0}` or `"cuda:0"` puts all ranks
     on one GPU. Under DeepSpeed ZeRO-3, any device map is an error. The right value depends on the platform and the
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
-    attribute, a helper's result) is not reported.
+    attribute, a helper's result) is not reported. A dict is reported whatever it holds: `{"": local_rank}` and
+    `{"": accelerator.process_index}` are right under one kind of launcher only.
 
     Unless strict, the rule only reports files that a launcher of the project starts (torchrun, accelerate, srun with several tasks),
     modules that they import, and scripts that are alone, with no project around them. Of these, it leaves out maps that change nothing in one
