@@ -25,6 +25,8 @@ _LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|fro
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
 #: Definitions with type parameters and aliases, which Python 3.12 has introduced.
 _OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"
+#: A string literal with a field that its quote or the line's end cuts off: Python 3.12 reads both.
+_OPEN_FIELD = r"""\b(?:[fF][rR]?|[rR][fF])(["'])(?:\{\{|\{[^{}]*\}|(?!\1)[^{}])*\{(?:(?!\1)[^{}])*(?:\1|$)"""
 
 
 def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules | None) -> bool:
@@ -52,7 +54,11 @@ def _line(data: bytes, error: SourceError) -> str:
 def _is_newer(error: SourceError, line: str) -> bool:
     if sys.version_info >= (3, 12):
         return False
-    return "f-string" in error.message or re.match(_OF_3_12, line) is not None
+    return (
+        "f-string" in error.message
+        or ("unterminated string" in error.message and re.search(_OPEN_FIELD, line) is not None)
+        or re.match(_OF_3_12, line) is not None
+    )
 
 
 def _is_no_program(path: str, modules: Modules | None) -> bool:

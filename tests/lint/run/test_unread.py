@@ -56,6 +56,13 @@ CASES = {
 }  # fmt: skip
 if sys.version_info < (3, 12):
     CASES["quotes within quotes"] = ("run.py", LOAD + 'f"{x["a"]}"\n', "run.py", LOAD + 'f("{x["a"]}")\n')
+    CASES["a field with a line's end"] = ("run.py", LOAD + 'f"{x\n}"\n', "run.py", LOAD + 'f"{x}\n"\n')
+    CASES["a field with a quote"] = (
+        "run.py",
+        LOAD + """f"{a['b']} {"'"}"\n""",
+        "run.py",
+        LOAD + """f"{a} '"'"\n""",
+    )
     CASES["an alias of a type"] = ("run.py", f"{LOAD}type X = int\n", "run.py", f"{LOAD}types X = int\n")
 
 
