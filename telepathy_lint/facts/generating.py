@@ -25,6 +25,8 @@ _MOST_OF_A_CALL = 4_000
 #: Arguments that state how a call decodes: with them, or with a config, the checkpoint does not decide.
 _STATES = r"do_sample|generation_config|penalty_alpha|sampling_params|SamplingParams|top_k\s*=\s*1\s*[,)]"
 _GREEDY = r"do_sample[\"']?\]?\s*[=:]\s*False"
+#: Settings of sampling; a temperature of 0 asks for the opposite.
+_WARM = r"\b(?:temperature\s*=\s*(?!0(?:\.0*)?\s*[,)])|top_p\s*=|top_k\s*=|min_p\s*=|typical_p\s*=)"
 #: Spread dicts that hold settings, rather than the tokenizer's output.
 _SETTINGS = r"(?i)\*\*[^,)]*?(?:kwarg|gen_|generat|_args|param|config|cfg|setting|option|decod|sampl|strateg)"
 #: Objects whose `generate` belongs to another library, or sends a request.
@@ -73,6 +75,8 @@ class Generating(NamedTuple):
     piped: bool
     #: Whether the place only builds a pipeline that generates elsewhere.
     built: bool = False
+    #: Whether it states a temperature or another setting of sampling: a model that samples does what it is meant to do.
+    warm: bool = False
 
 
 def generating(text: str) -> tuple[Generating, ...]:
@@ -238,7 +242,8 @@ def _place(text: str, offset: int, given: str, handed: bool = False) -> Generati
     states = states or (spreads and ("do_sample" in text or not _writes(text, given)))
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given
     greedy = re.search(_GREEDY, text if spreads else given) is not None
-    return Generating(offset, states, spreads, penalty, greedy, None, False, False)
+    warm = re.search(_WARM, given) is not None
+    return Generating(offset, states, spreads, penalty, greedy, None, False, False, warm=warm)
 
 
 def _writes(text: str, given: str) -> bool:

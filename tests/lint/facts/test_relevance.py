@@ -666,6 +666,22 @@ CASES = {
         {NOTEBOOK: cells(WITH_QWEN, "for x in y: keep.append(model.generate(x))", "print(keep)"), "README.md": ""},
         NOTEBOOK,
     ),
+    "a function of a notebook whose answers are only shown": Case(
+        "TLP105",
+        {NOTEBOOK: cells(WITH_QWEN, "def ask(ids):\n    return model.generate(ids)", "print(ask(1))"), "README.md": ""},
+        {NOTEBOOK: cells(WITH_QWEN, "def ask(ids):\n    return model.generate(ids)", "table.to_csv(ask(1))"), "README.md": ""},
+        NOTEBOOK,
+    ),
+    "sampling that a call asks for": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "keep.append(model.generate(ids, temperature=0.7))\n"), "README.md": ""},
+        {**file(WITH_QWEN + "keep.append(model.generate(ids, temperature=0.0))\n"), "README.md": ""},
+    ),
+    "a call of another load of the same name": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "keep(model(ids))\nmodel = AutoModelForCausalLM.from_pretrained('out')\nkeep.append(model.generate(ids))\n"), "README.md": ""},
+        {**file(WITH_QWEN + "keep(model(ids))\nother = AutoModelForCausalLM.from_pretrained('out')\nkeep.append(model.generate(ids))\n"), "README.md": ""},
+    ),
     "a slow tokenizer": Case(
         "TLP107",
         {**new(f"{OLD_TOKENIZER}, use_fast=False)\n"), "README.md": ""},
