@@ -21,7 +21,6 @@ _OFFLINE_WORDS = (
     b"local_files_only=True",
     b"models--",
 )
-_EVERYTHING = "*"
 #: A script or a settings file that sets the client to work offline.
 _SET_OFFLINE = (
     rb"(?:HF_HUB|TRANSFORMERS|HF_DATASETS)_OFFLINE[\"']?\s*[=:]\s*[\"']?(?:1|[tT]rue|TRUE|[yY]es|on\b|ON\b)"
@@ -50,9 +49,10 @@ def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:
     modules = site.file.modules
     project = modules.project(site.source.path) if modules is not None else None
     if modules is not None and project is not None:
-        offline = project.once(_offline_files) or frozenset()
-        importers = modules.importers(site.source.path) if offline else None
-        if _EVERYTHING in offline or (importers is not None and not offline.isdisjoint(importers[1])):
+        if project.once(_is_set_offline):
+            return False
+        importers = modules.importers(site.source.path)
+        if importers is not None and any(_works_offline(project.content(each)) for each in importers[1]):
             return False
     return not any(_is_compared(old, new, site) for old, new in names)
 
@@ -75,14 +75,17 @@ def _is_compared(old: str, new: str, site: Site) -> bool:
     return False
 
 
-def _offline_files(project: Project) -> frozenset[str]:
-    """The Python files that work offline, and a sign for a script or settings file that makes all of them do so.
+def _works_offline(data: bytes) -> bool:
+    return any(word in data for word in _OFFLINE_WORDS)
+
+
+def _is_set_offline(project: Project) -> bool:
+    """Whether a script or settings file makes all of a project work offline.
 
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    found = {path for path, data in project.python() if any(word in data for word in _OFFLINE_WORDS)}
-    for path, data in project.texts():
-        if not path.endswith(_DOCUMENTS) and re.search(_SET_OFFLINE, data) is not None:
-            found.add(_EVERYTHING)
-    return frozenset(found)
+    return any(
+        b"_OFFLINE" in data and not path.endswith(_DOCUMENTS) and re.search(_SET_OFFLINE, data) is not None
+        for path, data in project.texts()
+    )

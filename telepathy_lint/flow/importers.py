@@ -17,7 +17,7 @@ from telepathy_lint.flow.whole_project import Project, TooLargeError
 _MOST_IMPORTERS = 60
 #: This many modules of a project are searched for one by one, as for a commit of a few files; each search reads the
 #: project. After that, all import statements of the project are read once.
-_FEW_MODULES = 2
+_FEW_MODULES = 6
 #: The beginning of a line up to `import`; lines of a notebook begin behind a quote, or behind an escape sequence.
 _BEFORE = re.compile(rb"(?s:(.*(?:\\n|\"))?)[ \t]*(?:from[ \t]+([.\w]+)[ \t]+)?")
 _MOST_BEFORE = 300

@@ -34,7 +34,7 @@ _MAX_KEPT = 1_800_000
 
 
 def read_bytes(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return file.read()
 
 

@@ -96,6 +96,8 @@ class HardcodedDeviceMap(Rule):
         argument = site.argument("device_map")
         if argument is not None and argument.optional and not is_bare(site):
             return False
+        if placement.is_decided_by_the_file(site):
+            return False  # otherwise, the project is searched for launchers
         return placement.is_in_danger(site) and not (placement.is_placed_alike(site) or is_of_a_test(site))
 
     def safety(self, site: Site) -> Safety:
