@@ -26,7 +26,7 @@ _SET_OFFLINE = (
     rb"(?:HF_HUB|TRANSFORMERS|HF_DATASETS)_OFFLINE[\"']?\s*[=:]\s*[\"']?(?:1|[tT]rue|TRUE|[yY]es|on\b|ON\b)"
 )
 #: What stands before, and behind, a name that is compared or looked up.
-_COMPARES, _COMPARED = re.compile(r"(?:[=!]=| in|[\w)\]]\[)\Z"), ("==", "!=", "in ", ":")
+_COMPARES, _COMPARED = r"(?:[=!]=| in|[\w)\]]\[)\Z", ("==", "!=", "in ", ":")
 _QUOTES = ("'", '"')
 _DOCUMENTS = (".md", ".rst")
 
@@ -65,7 +65,7 @@ def _is_compared(old: str, new: str, site: Site) -> bool:
         end = at + len(old)
         before, behind = text[max(at - 20, 0) : at - 1].rstrip(), text[end + 1 : end + 20].lstrip()
         if text[end : end + 1] in _QUOTES and (
-            _COMPARES.search(before) is not None or behind.startswith(_COMPARED)
+            re.search(_COMPARES, before) is not None or behind.startswith(_COMPARED)
         ):
             modules = site.file.modules
             return any(f"{new}{quote}" in text for quote in _QUOTES) or (

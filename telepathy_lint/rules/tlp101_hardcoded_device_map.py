@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.facts import by_hand, evidence, placement, started
+from telepathy_lint.facts import by_hand, placement, started
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
@@ -116,6 +116,8 @@ class HardcodedDeviceMap(Rule):
         return "safe" if runs_anyway else "unsafe"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         kinds = evidence.OF_DEVICE_MAP
         if placement.is_spread(site):
             # accelerate may already have distributed the model over several GPUs
