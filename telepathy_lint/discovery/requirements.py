@@ -27,6 +27,8 @@ _LEAVES_OUT_5 = (
     r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?huggingface[-_]hub(?:\[[^\]]*\])?[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|(?<![<>=!~])=)[ \t]*0\.|<[ \t]*(?:0\.\d|1(?:\.0)*(?![.\d]))|<=[ \t]*0\.)"
     r"|^[ \t]*(?:-[ \t]+)?[\"']?tokenizers[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|<=|(?<![<>=!~])=)[ \t]*0\.(?:\d|1\d|2[01])(?!\d)|<[ \t]*0\.(?:\d|1\d|2[012])(?!\d))"
 )
+#: The packages in these clauses.
+_TIED_TO_5 = ("huggingface-hub", "huggingface_hub", "tokenizers")
 #: Requirement files of conda and pip, by their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
@@ -152,14 +154,17 @@ def declared_in(folder: str) -> Declared:
     lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
-        flash = flash or _names_flash_attention(text)
-        if "transformers" not in text.lower():
+        lowered = text.lower()
+        flash = flash or _names_flash_attention(text, lowered)
+        if "transformers" not in lowered:
             continue
         if path.endswith(".lock"):
             locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
         else:
             # What else the file asks for may leave out transformers 5.
-            before_5 = re.search(_LEAVES_OUT_5, text) is not None
+            before_5 = (
+                any(each in lowered for each in _TIED_TO_5) and re.search(_LEAVES_OUT_5, text) is not None
+            )
             for version, admits, end in _versions(path, text):
                 left_out = before_5 and _numbers(version) < (5,)
                 declared.append(Target(version, path, admits and not left_out, None if left_out else end))
@@ -212,12 +217,12 @@ def _told(folder: str, names: list[str]) -> Target | None:
     return _lowest([each for each in found if each.numbers >= _FIRST])
 
 
-def _names_flash_attention(text: str) -> bool:
-    return re.search(_FLASH_ATTENTION, text) is not None
+def _names_flash_attention(text: str, lowered: str) -> bool:
+    return ("flash" in lowered or "kernels" in lowered) and re.search(_FLASH_ATTENTION, text) is not None
 
 
 def _installs_flash_attention(text: str) -> bool:
-    return re.search(_INSTALLS_FLASH_ATTENTION, text) is not None
+    return "flash" in text.lower() and re.search(_INSTALLS_FLASH_ATTENTION, text) is not None
 
 
 def _explained(folder: str, names: list[str]) -> Iterator[str]:
@@ -231,8 +236,9 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
     fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock")
     for name in names:
         path = os.path.join(folder, name)
-        conda = re.fullmatch(_CONDA, name) is not None
-        pip = re.fullmatch(_PIP, name) is not None
+        lowered = name.lower()
+        conda = lowered.endswith((".yml", ".yaml")) and re.fullmatch(_CONDA, name) is not None
+        pip = lowered.endswith((".txt", ".in")) and re.fullmatch(_PIP, name) is not None
         if name in fixed or conda or pip:
             yield path
         elif name == "requirements" and os.path.isdir(path):
@@ -264,7 +270,7 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
         version = lower_bound(specification)
         if version is not None:
             yield version, not re.search(_BELOW_5, specification), _end(specification)
-    for fork in re.finditer(_FORK, text):
+    for fork in re.finditer(_FORK, text) if "git+" in text.lower() else ():
         yield fork["version"], fork["version"].startswith("5."), None
 
 

@@ -22,6 +22,8 @@ _IMPORTED = rb"(?:^|(?<=[\r\n]))[ \t\"]*(?:import|from)[ \t]+flash_attn(?:_inter
 _INSTALLED = rb"(?i)install[^\r\n]{0,300}flash[-_]attn"
 _QUOTED = rb"[\"']([A-Za-z0-9_./-]{3,90})\\?[\"']"
 _WORDS = (b"attn_implementation", b"use_flash_att")
+#: One of these is in each file with a choice.
+_IN_CHOICES = (b"attn_implementation", b"flash_att")
 _OWN_SWITCH = (b"use_flash_attn",)
 _INSTALLS = "installs"
 _FAST = ("flash", "kernels", "flex")
@@ -118,7 +120,7 @@ def _choices(project: Project) -> tuple[Choice, ...]:
 
 
 def _all_in(path: str, data: bytes) -> tuple[Choice, ...]:
-    return tuple(_found_in(path, data)) if b"attn" in data or b"flash_att" in data else ()
+    return tuple(_found_in(path, data)) if any(word in data for word in _IN_CHOICES) else ()
 
 
 def _line(data: bytes, offset: int) -> int:

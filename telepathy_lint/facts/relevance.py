@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 
-from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.handled import Use, seen
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
@@ -66,6 +65,8 @@ def _optimized(use: Use, tree: Tree) -> bool:
 
 
 def _is_optimizer(call: ast.Call) -> bool:
+    from telepathy_lint.facts import evidence_lines
+
     return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
 
 
@@ -94,6 +95,8 @@ def may_be_quantized(site: Site) -> bool:
 
 def wants_float16(site: Site) -> bool:
     """Whether the checkpoint's kernels need float16, or another rule reports the dtype."""
+    from telepathy_lint.facts import evidence
+
     return (
         is_quantized(site) or evidence.in_the_file(site, ("quantized", "inputs", "float16-amp")) is not None
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.facts import by_hand, evidence, placement, started
+from telepathy_lint.facts import by_hand, placement, started
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
@@ -97,6 +97,8 @@ class HardcodedDeviceMap(Rule):
         argument = site.argument("device_map")
         if argument is not None and argument.optional and not is_bare(site):
             return False
+        if placement.is_decided_by_the_file(site):
+            return False  # otherwise, the project is searched for launchers
         return placement.is_in_danger(site) and not (placement.is_placed_alike(site) or is_of_a_test(site))
 
     def safety(self, site: Site) -> Safety:
@@ -115,6 +117,8 @@ class HardcodedDeviceMap(Rule):
         return "safe" if runs_anyway else "unsafe"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         kinds = evidence.OF_DEVICE_MAP
         if placement.is_spread(site):
             # accelerate may already have distributed the model over several GPUs

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts import relevance
 from telepathy_lint.facts.alternatives import (
     is_dropped,
     is_meant_to_be_float32,
@@ -110,6 +110,8 @@ class MissingDtype(Rule):
         )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
 
 

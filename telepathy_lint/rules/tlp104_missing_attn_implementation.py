@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import attention, evidence
+from telepathy_lint.facts import attention
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
@@ -73,6 +73,8 @@ class MissingAttnImplementation(Rule):
         return not (is_of_a_test(site) or attention.is_settled(site, settings))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         return evidence.withheld(site, evidence.OF_ATTENTION, settings.unsafe_fixes_despite)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import evidence
 from telepathy_lint.facts.decided import Decision, decision, samples_unasked, ships_sampling
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
@@ -76,6 +75,8 @@ class MissingGenerationConfig(Rule):
         return not (is_of_a_test(site) or decision(site).settled)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         despite = settings.unsafe_fixes_despite
         if "length" not in despite and facts.max_length_at_generate(site):
             return "max_length is passed when the model generates, and a config's max_new_tokens would override it"

@@ -22,10 +22,9 @@ _LISTED = (
 _LISTED_CLAUSES = rf"(?im)^{_SAID}(?=transformers(?:\[[\w, -]*\])?[ \t]*[=<>~!])"
 #: What follows a release in a document that allows newer ones.
 _OR_LATER = r"[ \t]*(?:\+|\(?(?:or|and) (?:later|newer|above|higher|greater|up))"
-_REQUIREMENT = re.compile(
-    r"(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
-    r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)",
-    re.IGNORECASE,
+_REQUIREMENT = (
+    r"(?i)(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
+    r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)"
 )
 #: A release of transformers that git checks out: in its folder, or when the repository is cloned.
 _TAG = r"(?:tags/)?v?(\d{1,9}(?:\.\d{1,9})+)(?![\w.-])"
@@ -66,7 +65,7 @@ def asked_in(data: bytes, run: bool = False) -> list[Asked]:
         end = at + len(_INSTALL)
         if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
             rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
-            found += filter(None, map(_asked, _REQUIREMENT.finditer(rest)))
+            found += filter(None, map(_asked, re.finditer(_REQUIREMENT, rest)))
         at = data.find(_INSTALL, end)
     return found
 
@@ -81,7 +80,9 @@ def checked_out_in(text: str) -> list[Asked]:
 
 def listed_in(text: str) -> list[Asked]:
     """The releases that lines of a document list as what the project needs, or was run with."""
-    clauses = (_REQUIREMENT.match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text))
+    clauses = (
+        re.compile(_REQUIREMENT).match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text)
+    )
     asked = [one for found in clauses if found is not None and (one := _asked(found)) is not None]
     for each in re.finditer(_LISTED, text):
         version = re.match(r"\d{1,9}(?:\.\d{1,9})+", text[each.end() : each.end() + 40])
