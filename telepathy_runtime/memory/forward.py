@@ -6,7 +6,7 @@ block. The letters are those of `layers`.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.layers import ACTIVATIONS, family, repeats_keys, up_to_8
+from telepathy_runtime.memory.layers import ACTIVATIONS, autocast, family, repeats_keys, up_to_8
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -22,15 +22,18 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
         _attention_works(spec, work, masked),
         _mlp_works(spec, work),
     )
-    return most + _tables(spec, work)
+    return most + rotary_tables(spec, work)
 
 
-def _tables(spec: ModelSpec, work: Workload) -> int:
-    """Sines and cosines of all positions, which the model computes once for each kind of its layers."""
+def rotary_tables(spec: ModelSpec, work: Workload) -> int:
+    """Sines and cosines: of the batch's positions, once for each kind of layers, or of all positions for good (GPT-J)."""
     how = family(spec)
-    if not how.rotary or how.tables[0]:
+    if how.tables[0]:  # GLM's layers make their own
+        return 4 * spec.max_positions * int(how.tables[1] * spec.head_dim) * (not how.joined)
+    if not how.rotary:
         return 0
-    element = 4 if how.rotates_in_float and how.norm == "rms32" else element_size(work.dtype)
+    in_float = autocast(work) or (how.rotates_in_float and how.norm == "rms32")
+    element = 4 if in_float else element_size(work.dtype)
     kinds = 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
     return 2 * element * work.seq_len * int(spec.head_dim * how.rotated) * kinds
 
@@ -60,9 +63,13 @@ def _norm_works(spec: ModelSpec, work: Workload) -> int:
 def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     """What was projected, the two products and their sum, before a layer's keys and values are in the cache."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    q, kv = spec.query_dim, spec.kv_dim
+    if how.joined and how.tables[0]:  # GLM joins the rotated part of each head to the rest of it, first for queries
+        share = how.tables[1]
+        joining = max(q + int(share * (q + kv)), q + kv + int(share * kv))
+        return _rows(spec, work) + e * tokens * (q + 2 * kv + joining - 2 * kv * work.use_cache)
     if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
         return 0
-    q, kv = spec.query_dim, spec.kv_dim
     parts = max(3 * q, q + 3 * kv)
     if how.rotates_in_float:
         # Cohere converts queries and keys; in OLMo, the sines are float32.

@@ -41,6 +41,7 @@ class Family(NamedTuple):
     two_masks: bool = False  # a mask with a window is built even where no layer needs it
     two_tables: bool = False  # layers with a window are rotated by other frequencies
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
+    scales_embeddings: bool = False  # in the model, not in the embedding's own module
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
 
@@ -52,7 +53,7 @@ FAMILIES = {
     "qwen2_5_vl": Family(),
     "qwen2_5_vl_text": Family(),
     "smollm3": Family(),
-    "granite": Family(logit_steps=1),
+    "granite": Family(logit_steps=1, scales_embeddings=True),
     "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),
     "olmo3": Family(
         "rms32",
@@ -78,7 +79,7 @@ FAMILIES = {
     "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
     "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
     "gptj": Family("layer", before=1, parallel=True, tables=(8, 0.25), float_scores=True),
-    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True),
+    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
     "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
     "opt": Family("layer", rotary=False),
     "mixtral": Family(experts="gated"),
@@ -261,8 +262,16 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     ):  # a row of each token for each of its experts; what they read and their outputs are freed
         rows = e * work.tokens * spec.experts_per_token
         weights = full * e * spec.experts * h * spec.intermediate
-        return rows * ((3 - full) * spec.intermediate - (1 + full) * h) + e * work.tokens * h + weights
+        stream = e * work.tokens * h
+        at_down = rows * ((3 - full) * spec.intermediate - (1 + full) * h) + stream + weights
+        if family(spec).experts != "gated":
+            return at_down
+        # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
+        freed = (1 + full) * spec.intermediate + h
+        return max(at_down, rows * (h - freed) + stream * (1 + 2 * bool(spec.shared_width)) + 3 * weights)
+    # The norm of the block's output is done by then.
     wide = e * work.tokens * (branches - full) * spec.intermediate
+    wide -= norm_kept(spec, work, feeds=False) * (family(spec).after > 1)
     if autocast(work):  # the stream and the weight's gradient are float32; the weight's copy is freed
         return wide + 4 * work.tokens * h + (4 * full - e) * h * spec.intermediate
     return wide + e * work.tokens * h + full * e * h * spec.intermediate
@@ -278,13 +287,28 @@ def experts_work(spec: ModelSpec, work: Workload) -> int:
         return 0
     rows, full, h = work.tokens * spec.experts_per_token, work.regime == "full", spec.hidden
     clamped = family(spec).experts == "clamped"
-    wide = (4 - full) * spec.intermediate + (1 - full) * h if clamped else (3 - full) * h
+    # Where the clamped parts are, the output of the experts, which the layer keeps, is not there yet; when checkpointing
+    # repeats this, its gradient is.
+    wide = (4 - full) * spec.intermediate + (work.checkpointing - full) * h if clamped else (3 - full) * h
     return element_size(work.dtype) * (rows * wide + 3 * work.tokens * h)
 
 
 def dropout_kept(spec: ModelSpec, work: Workload) -> int:
     """Bytes of the masks of the two dropouts on a layer's stream: one byte an element."""
     return 2 * work.tokens * spec.hidden * spec.dropout
+
+
+def forward_again(spec: ModelSpec, work: Workload) -> int:
+    """Bytes at the end of the forward that checkpointing repeats, in addition to what the layer keeps.
+
+    It ends at the last tensor that is kept, the mask of a dropout: with the output of the feed-forward block and what is
+    left of it, the gradient of the layer, and what the layer's code still holds. A narrow block's backward needs less.
+    """
+    how, full = family(spec), work.regime == "full"
+    if not (work.checkpointing and spec.dropout):
+        return 0
+    attention = how.parallel or how.held > 0
+    return element_size(work.dtype) * work.tokens * spec.hidden * (4 + attention - full)
 
 
 def has_mask(work: Workload) -> bool:
