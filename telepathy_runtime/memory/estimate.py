@@ -306,6 +306,10 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         notes.append(
             "text alone: an image counts as its tokens; what the vision tower keeps, if it is trained, is not counted"
         )
+    if spec.encoder_layers:
+        notes.append(
+            f"the encoder reads {work.source_len or work.seq_len} tokens, the decoder {work.seq_len}"
+        )
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from telepathy_runtime.memory.tape import Tape, Tensor
 
 
@@ -20,6 +22,7 @@ class Model:
     def __init__(self, tape: Tape, element: int, trained: bool, training: bool) -> None:
         self.tape, self.element, self.trained, self.training = tape, element, trained, training
         self.params = 0
+        self.number = tape.parameter(1, 8, trained=False)
 
     def vector(self, number: int) -> Tensor:
         """A parameter of any shape."""
@@ -34,16 +37,16 @@ class Model:
     def linear(self, x: Tensor, by: Matrix) -> Tensor:
         """A product with a matrix, which keeps its input if the matrix is trained."""
         kept = [x] if by.weight.node is not None else []
-        return self.tape.result(x.number // by.columns * by.rows, (x, by.weight, by.bias), kept)
+        return self.tape.result(x.number // by.columns * by.rows, (by.weight, by.bias, x), kept, x.element)
 
-    def embed(self, table: Tensor, tokens: int, width: int) -> Tensor:
-        """Rows of a table."""
-        return self.tape.result(tokens * width, (table,))
+    def embed(self, table: Tensor, tokens: int, width: int, index: Tensor | None = None) -> Tensor:
+        """Rows of a table, by numbers of eight bytes, which it keeps."""
+        return self.tape.result(tokens * width, (table,), () if index is None else (index,))
 
     def layer_norm(self, x: Tensor, norm: tuple[Tensor, ...], width: int) -> Tensor:
         """Torch's kernel, which keeps its input, and a mean and a scale for each token."""
         both = self.tape.new(x.number // width, 4), self.tape.new(x.number // width, 4)
-        return self.tape.result(x.number, (x, *norm), (x, *both))
+        return self.tape.record(self.tape.new(x.number, x.element), (x, *norm), (x, *both))
 
     def norm(self, width: int) -> tuple[Tensor, Tensor]:
         """The parameters of a LayerNorm."""
@@ -57,8 +60,8 @@ class Model:
         """Dropout, which keeps a mask of one byte an element."""
         if not on or not self.training:
             return x
-        mask = self.tape.new(x.number, 1)
-        return self.tape.result(x.number, (x,), (mask,))
+        out, mask = self.tape.new(x.number, x.element), self.tape.new(x.number, 1)
+        return self.tape.record(out, (x,), (mask,))
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """A sum, which keeps nothing and whose gradient is that of both parts."""
@@ -69,12 +72,66 @@ class Model:
         return self.tape.record(Tensor(x.storage, number, x.element), (x, head))
 
     def scaled(self, x: Tensor) -> Tensor:
-        """A product with a number."""
-        return self.tape.result(x.number, (x,))
+        """A product with a number, which it keeps."""
+        return self.tape.result(x.number, (x,), (self.number,))
 
     def copied(self, x: Tensor, fresh: bool = False) -> Tensor:
         """A copy in another order; `fresh`: its gradient is copied too."""
         return self.tape.record(self.tape.new(x.number, x.element), (x,), passes=not fresh)
+
+    def times(self, x: Tensor, y: Tensor) -> Tensor:
+        """A product of two tensors, of which one may be smaller or narrower; it keeps what the other's gradient needs."""
+        kept = [other for each, other in ((x, y), (y, x)) if each.node is not None]
+        return self.tape.result(
+            max(x.number, y.number), (x, y), kept, max(x.element, y.element), broadcast=True
+        )
+
+    def cast(self, x: Tensor, element: int) -> Tensor:
+        """A copy with elements of another size."""
+        return x if x.element == element else self.tape.record(self.tape.new(x.number, element), (x,))
+
+    def power(self, x: Tensor) -> Tensor:
+        """A power, which keeps its input; its backward makes another power and a product beside the gradient."""
+        return self.tape.record(self.tape.new(x.number, x.element), (x,), (x,), working=2 * x.size)
+
+    def mean(self, x: Tensor, number: int) -> Tensor:
+        """The mean of each row."""
+        return self.tape.record(self.tape.new(number, x.element), (x,))
+
+    def inverse_root(self, x: Tensor) -> Tensor:
+        """One over the square root, which keeps its output."""
+        out = self.tape.new(x.number, x.element)
+        return self.tape.record(out, (x,), (out,), working=2 * x.size)
+
+    def plus(self, x: Tensor) -> Tensor:
+        """A sum with a number."""
+        return self.tape.record(self.tape.new(x.number, x.element), (x,), passes=True)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """An activation in one kernel that keeps its output: relu, tanh."""
+        out = self.tape.new(x.number, x.element)
+        return self.tape.record(out, (x,), (out,))
+
+    def gelu_new(self, x: Tensor) -> Tensor:
+        """The activation in single operations."""
+        half = self.scaled(x)
+        cube = self.power(x)
+        cube = self.scaled(cube)
+        inner = self.add(x, cube)
+        del cube
+        inner = self.scaled(inner)
+        inner = self.activated(inner)
+        inner = self.plus(inner)
+        return self.times(half, inner)
+
+    def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:
+        """A norm without a mean, in single operations: scaled in 32 bits, and weighted in the dtype of its weight."""
+        wide = self.power(self.cast(x, 4))
+        scale = self.mean(wide, x.number // width)
+        del wide
+        y = self.times(x, self.inverse_root(self.plus(scale)))
+        y = self.cast(y, weight.element)
+        return self.times(weight, y)
 
     def viewed(self, x: Tensor) -> Tensor:
         """Another view, whose gradient is in another order and is copied."""
@@ -104,21 +161,27 @@ class Model:
         batch: int,
         pairs: int,
         dropout: bool,
-        mask: Tensor | None,
-        scale: bool,
+        added: Sequence[Tensor | None],
+        cached: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Attention in single operations, in the weights' dtype: its output and its weights, which the layer holds."""
-        q, k, v = (self.viewed(each) for each in (q, k, v))
+        """Attention in single operations, in the weights' dtype: its output and its weights, which the layer holds.
+
+        `added` to the scores: a mask, a bias. `cached`: keys and values come from the cache, in the order of the heads.
+        """
+        q = self.viewed(q)
+        if not cached:
+            k, v = self.viewed(k), self.viewed(v)
         several = batch > 1
-        scores = self.matmul(self.copied(q) if several else q, self.copied(k) if several else k, pairs)
-        if scale:
-            scores = self.scaled(scores)
-        if mask is not None:
-            scores = self.add(scores, mask)
+        again = several and not cached
+        scores = self.matmul(self.copied(q) if several else q, self.copied(k) if again else k, pairs)
+        scores = self.scaled(scores)
+        for each in added:
+            if each is not None:
+                scores = self.add(scores, each)
         weights = self.softmax(scores)
         del scores
         weights = self.dropout(weights, dropout)
-        out = self.matmul(weights, self.copied(v) if several else v, q.number)
+        out = self.matmul(weights, self.copied(v) if again else v, q.number)
         return self.copied(out, fresh=several), weights
 
     def cross_entropy(self, logits: Tensor) -> Tensor:

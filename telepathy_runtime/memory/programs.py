@@ -14,6 +14,9 @@ from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec
 
+Program = Callable[[], tuple[list[Tensor], list[Tensor]]]
+"""Runs a forward: the outputs, logits first, and what else the model's call holds until it has its loss."""
+
 
 class _Layer:
     """The parameters of one layer."""
@@ -24,8 +27,8 @@ class _Layer:
         self.up, self.down = model.matrix(i, h), model.matrix(h, i)
 
 
-def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Callable[[], list[Tensor]]:
-    """BERT, RoBERTa and XLM-R; the result runs a forward and returns the outputs, logits first.
+def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
+    """BERT, RoBERTa and XLM-R.
 
     Any head other than that of a masked language model reads one token of a sequence, as for classification.
     """
@@ -49,7 +52,7 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Callable[
         q, k, v = (model.linear(x, each) for each in (layer.q, layer.k, layer.v))
         pairs = work.batch * spec.heads * work.seq_len**2
         if work.attn == "eager":
-            return model.eager(q, k, v, work.batch, pairs, spec.attention_dropout, mask, scale=True)
+            return model.eager(q, k, v, work.batch, pairs, spec.attention_dropout, [mask])
         return attend(model, q, k, v, spec.heads, (work.batch, work.seq_len, work.seq_len), mask), None
 
     def block(x: Tensor, by: Matrix, beside: Tensor, norm: tuple[Tensor, Tensor]) -> Tensor:
@@ -77,7 +80,7 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Callable[
         x = model.layer_norm(x, norm, h)
         return model.dropout(x, spec.dropout)
 
-    def forward() -> list[Tensor]:
+    def forward() -> tuple[list[Tensor], list[Tensor]]:
         with tape.part("embedding"):
             read = given(model, work, spec.max_positions)
             embedded = embeddings()
@@ -89,15 +92,14 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Callable[
         del embedded
         if not language:
             with tape.part("head"):
-                return [model.first(x, other, work.batch * h)]
+                return [model.first(x, other, work.batch * h)], []
         with tape.part("head"):
             y = model.linear(x, dense)
             y = model.kernel(y)
             y = model.layer_norm(y, head_norm, h)
         with tape.part("head", "logits"):
             y = model.linear(y, head)
-        del read
-        return [y]
+        return [y], [*read, x]
 
     return forward
 

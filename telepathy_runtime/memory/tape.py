@@ -14,6 +14,7 @@ from typing import Any
 
 BLOCK = 512
 """CUDA's caching allocator rounds every tensor up to this many bytes."""
+_LEAF = 1 << 60
 
 
 class Storage:
@@ -38,15 +39,41 @@ class Storage:
 class Node:
     """An operation whose backward is to come."""
 
-    __slots__ = ("edges", "passes", "region", "saved", "scope", "seq", "sizes", "uses")
+    __slots__ = (
+        "edges",
+        "gradient",
+        "made",
+        "passes",
+        "region",
+        "saved",
+        "scope",
+        "seq",
+        "sizes",
+        "uses",
+        "working",
+    )
 
     def __init__(
-        self, seq: int, edges: tuple[Node | None, ...], sizes: tuple[int, ...], scope: str, passes: bool
+        self,
+        seq: int,
+        edges: tuple[Node | None, ...] = (),
+        sizes: tuple[int, ...] = (),
+        made: tuple[int, ...] = (),
+        scope: str = "",
+        passes: bool = False,
+        working: int = 0,
     ) -> None:
-        self.seq, self.edges, self.sizes, self.scope, self.passes = seq, edges, sizes, scope, passes
+        self.seq, self.edges, self.scope, self.passes, self.working = seq, edges, scope, passes, working
+        self.sizes, self.made = sizes, made  # of the gradients: in the end, and before a sum or a cast
         self.saved: list[Storage] = []
         self.region: Region | None = None
-        self.uses = 0  # of a parameter: operations that read it and have not yet returned a gradient
+        self.uses = 0  # of a leaf: operations that read it and have not yet returned a gradient
+        self.gradient: Storage | None = None  # of a leaf
+
+    @property
+    def leaf(self) -> bool:
+        """Whether it is a parameter, or another tensor that no operation made: it keeps its gradient."""
+        return self.seq == _LEAF
 
 
 class Tensor:
@@ -84,7 +111,8 @@ class Tape:
         self.phase = ""
         self.kind = "activations"
         self.trains = trains
-        self.gradients: dict[int, Storage] = {}
+        self._parameters: list[Node] = []
+        self.leaves: list[Tensor] = []
         self._seq = 0
         self._region: Region | None = None
         self._again: list[Node] | None = None
@@ -103,8 +131,24 @@ class Tape:
 
     def parameter(self, number: int, element: int, trained: bool) -> Tensor:
         """A weight, whose bytes are counted elsewhere."""
-        node = Node(1 << 60, (), (), "", False) if trained and self.trains else None
+        node = Node(_LEAF) if trained and self.trains else None
+        if node is not None:
+            self._parameters.append(node)
         return Tensor(Storage(self, 0, "weights"), number, element, node)
+
+    def leaf(self, number: int, element: int) -> Tensor:
+        """A new tensor that takes a gradient; the graph keeps both, so the caller has to hold `leaves` as long as the loss."""
+        made = self.new(number, element)
+        if self.trains:
+            made.node = Node(_LEAF)
+            if self._again is None:
+                self.leaves.append(made)
+        return made
+
+    def zero_grad(self) -> None:
+        """Free the gradients of all parameters."""
+        for node in self._parameters:
+            node.gradient = None
 
     @contextmanager
     def part(self, phase: str, kind: str = "activations") -> Iterator[None]:
@@ -115,44 +159,67 @@ class Tape:
         self.phase, self.kind = before
 
     def record(
-        self, out: Tensor, inputs: Sequence[Tensor | None], saved: Sequence[Tensor] = (), passes: bool = False
+        self,
+        out: Tensor,
+        inputs: Sequence[Tensor | None],
+        saved: Sequence[Tensor] = (),
+        passes: bool = False,
+        made: int = 0,
+        working: int = 0,
     ) -> Tensor:
-        """Record an operation; its backward makes a gradient of each input, or passes its own on if `passes`."""
+        """Record an operation; its backward makes a gradient of each input, or passes its own on if `passes`.
+
+        `made`: bytes of each gradient before it is summed up or cast to its input's, if they are others. `working`: bytes
+        that the backward needs beside its gradients.
+        """
         wanted = [each for each in inputs if each is not None and each.node is not None]
         if not wanted:
             return out
         self._seq += 1
-        node = Node(
-            self._seq,
-            tuple(each.node for each in wanted),
-            tuple(each.size for each in wanted),
-            self.phase,
-            passes,
-        )
+        sizes = tuple(each.size for each in wanted)
+        first = (made or out.size,) * len(wanted) if made or passes else sizes
+        edges = tuple(each.node for each in wanted)
+        node = Node(self._seq, edges, sizes, first, self.phase, passes, working)
         kept = [each.storage for each in saved]
         if self._again is not None:
-            if not passes:
-                self._again.pop().saved = kept
-            if not self._again:
-                raise _EnoughError
+            if kept:
+                self._keep(self._again, kept)
         else:
             for each in wanted:
                 assert each.node is not None
                 each.node.uses += 1
             if self._region is None:
                 node.saved = kept
-            elif not passes:
+            elif kept:
                 node.region = self._region
                 self._region.nodes.append(node)
         out.node = node
         return out
 
     def result(
-        self, number: int, inputs: Sequence[Tensor | None], saved: Sequence[Tensor] = (), element: int = 0
+        self,
+        number: int,
+        inputs: Sequence[Tensor | None],
+        saved: Sequence[Tensor] = (),
+        element: int = 0,
+        broadcast: bool = False,
     ) -> Tensor:
-        """The output of an operation that makes a new tensor, whose backward makes new gradients."""
+        """The output of an operation that makes a new tensor, whose backward makes new gradients; `saved` are inputs.
+
+        An operation keeps its inputs before it makes its output, so the last one of a checkpointed layer is not made again.
+        """
         first = next(each for each in inputs if each is not None)
-        return self.record(self.new(number, element or first.element), inputs, saved)
+        again = self._again
+        if again is not None and len(again) == 1 and saved and any(each and each.node for each in inputs):
+            self._keep(again, [each.storage for each in saved])
+        out = self.new(number, element or first.element)
+        return self.record(out, inputs, saved, made=out.size * broadcast)
+
+    def _keep(self, again: list[Node], saved: list[Storage]) -> None:
+        """Keep what the next operation of a layer that runs again needs; the last one ends the run."""
+        again.pop().saved = saved
+        if not again:
+            raise _EnoughError
 
     def checkpoint(self, run: Callable[[], Any]) -> Any:
         """Run a layer that keeps nothing but its input, which `run` holds."""
@@ -188,10 +255,7 @@ class Tape:
             if node.region is not None and node.region.nodes:
                 self._recompute(node.region)
             gradient = pending.pop(node.seq)
-            if node.passes:
-                made = [gradient] * len(node.edges)
-            else:
-                made = [Storage(self, size, "transient") for size in node.sizes]
+            made = self._gradients_of(node, gradient)
             del gradient
             node.saved, node.region = [], None
             made.reverse()
@@ -199,7 +263,7 @@ class Tape:
                 assert edge is not None
                 mine = made.pop()
                 edge.uses -= 1
-                if edge.seq == 1 << 60:
+                if edge.leaf:
                     self._accumulate(leaves, edge, mine)
                     del mine
                     continue
@@ -213,6 +277,19 @@ class Tape:
             node.edges = ()
         self.kind = "activations"
 
+    def _gradients_of(self, node: Node, gradient: Storage) -> list[Storage]:
+        """The gradients that an operation's backward gives its inputs."""
+        if node.passes:
+            made = [gradient] * len(node.edges)
+        else:
+            beside = Storage(self, node.working, "transient")
+            made = [Storage(self, size, "transient") for size in node.made]
+            del beside
+        for number, size in enumerate(node.sizes):
+            if size != node.made[number]:
+                made[number] = Storage(self, size, "transient")
+        return made
+
     def _sum(self, one: Storage, other: Storage) -> Storage:
         """A third tensor: autograd adds two gradients of one tensor without changing either."""
         return Storage(self, max(one.size, other.size), one.kind)
@@ -225,5 +302,5 @@ class Tape:
             gradient = self._sum(leaves.pop(key), gradient)
         if leaf.uses:
             leaves[key] = gradient
-        elif key not in self.gradients:
-            self.gradients[key] = gradient
+        elif leaf.gradient is None:
+            leaf.gradient = gradient

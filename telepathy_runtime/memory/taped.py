@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from telepathy_runtime.memory.operations import Model
-from telepathy_runtime.memory.programs import bert
+from telepathy_runtime.memory.programs import Program, bert
 from telepathy_runtime.memory.states import States
+from telepathy_runtime.memory.t5 import t5
 from telepathy_runtime.memory.tape import Storage, Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
-PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Callable[[], list[Tensor]]]] = {
+PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Program]] = {
     "bert": bert,
     "roberta": bert,
     "xlm-roberta": bert,
+    "t5": t5,
 }
 """Model types that have one."""
 KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
@@ -43,12 +45,17 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dic
         return _found(tape)
     # What the caller keeps of a step, or its gradients, are there in the next.
     outputs: list[Tensor] = []
+    leaves: list[Tensor] = []
     for _ in range(2 if work.keep_outputs or work.grad_accum > 1 else 1):
         if work.grad_accum == 1:
-            tape.gradients.clear()
-        outputs = forward()
+            tape.zero_grad()
+        made, inside = forward()
         with tape.part("loss", "logits"):
-            loss = model.cross_entropy(outputs[0])
+            loss = model.cross_entropy(made[0])
+        inside.clear()
+        # Only now, the last step's are freed.
+        outputs, leaves[:] = made, tape.leaves
+        tape.leaves, made = [], []
         if not work.keep_outputs:
             outputs.clear()
         tape.backward(loss)

@@ -112,6 +112,7 @@ _ACTIVATION = ("hidden_activation", "activation_function", "hidden_act", "activa
 #: The defaults of transformers' config classes that are not none.
 _GPT2 = {"activation": "gelu_new", "dropout": 0.1, "embedding_dropout": 0.1, "attention_dropout": 0.1}
 _BERT = {"activation": "gelu", "dropout": 0.1, "attention_dropout": 0.1}
+_T5 = {"activation": "relu", "dropout": 0.1}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "bert": _BERT,
     "roberta": _BERT,
@@ -121,8 +122,12 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "gptj": {"activation": "gelu_new"},
     "phi": {"activation": "gelu_new"},
     "opt": {"activation": "relu", "dropout": 0.1},
+    "t5": _T5,
     "gemma2": {"attention_softcap": 50.0, "logit_softcap": 30.0},
 }
+
+
+_FEED_FORWARD = {"gated-gelu": "gelu_new"}
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,6 +139,14 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
             (str(text[name]) for name in _ACTIVATION if text.get(name)), defaults.get("activation", "silu")
         )
     }
+    if text.get(
+        "feed_forward_proj"
+    ):  # of T5: the activation behind "gated-", whose gelu is the one in single operations
+        found["activation"] = _FEED_FORWARD.get(
+            name := str(text["feed_forward_proj"]), name.rpartition("-")[2]
+        )
+        untied = text.get("tie_word_embeddings", True) is False
+        found["scaled_output"] = bool(text.get("scale_decoder_outputs", not untied))
     for field, names in _RATES.items():
         given = next((text[name] for name in names if name in text), defaults.get(field, 0))
         found[field] = bool(given)

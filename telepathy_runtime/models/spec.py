@@ -70,6 +70,7 @@ class ModelSpec:
     attention_dropout: bool = False
     attention_softcap: bool = False
     logit_softcap: bool = False
+    scaled_output: bool = False  # the head reads the last layer's output times a number (T5)
     experts: int = 0  # in each layer, instead of one feed-forward block
     experts_per_token: int = 0
     shared_width: int = 0  # of an expert that reads every token

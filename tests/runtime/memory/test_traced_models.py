@@ -98,7 +98,7 @@ def test_a_users_own_step_raises_its_own_errors() -> None:
 #: Kinds of models that the fallback traces, with their dimensions, and what its notes say.
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "electra": ({"num_key_value_heads": None}, ""),
-    "t5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "the encoder reads 64 tokens, the decoder 64"),
+    "mt5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "the encoder reads 64 tokens, the decoder 64"),
     "whisper": (
         {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4},
         "the encoder reads a whole recording, the decoder 64 tokens",
@@ -127,7 +127,7 @@ def test_a_model_without_a_closed_form_is_traced_by_itself(model_type: str, tmp_
 
 
 def test_an_encoder_reads_its_own_length(tmp_path: Any) -> None:
-    config = config_of("t5", **KINDS["t5"][0])
+    config = config_of("t5", **KINDS["mt5"][0])
     config.save_pretrained(tmp_path)
     work = Workload(regime="full", seq_len=64)
     same, longer = (trace_workload(tmp_path, work.but(source_len=length)) for length in (64, 640))
