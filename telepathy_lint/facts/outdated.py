@@ -120,6 +120,8 @@ def removed_task(site: Site, settings: Settings) -> str | None:
     value = literal(task) if task is not None and site.kind == "pipeline" else None
     if not isinstance(value, str) or not allows(settings, (5, 0)):
         return None
+    if value in table.TASKS_REMOVED_LATER and not settings.reaches(table.TASKS_REMOVED_LATER_IN):
+        return None
     return value if value in table.REMOVED_TASKS or value.startswith("translation_") else None
 
 

@@ -249,5 +249,8 @@ OVERRIDES = {
 #: The release since which `_save_checkpoint` takes no metrics.
 CHECKPOINT_METRICS = (4, 47)
 
+#: The release since which `transformers._import_structure` lists no models.
+IMPORT_STRUCTURE = (4, 52)
+
 #: Modules of transformers that are gone -> where each of their names that people import is since 4.46.
 MOVED = {"transformers.deepspeed": "transformers.integrations"}

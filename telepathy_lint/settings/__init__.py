@@ -56,6 +56,8 @@ class Settings(NamedTuple):
     target_is_stated: bool = False
     #: Lowest trl version the code must run on ("0.20"), None where nobody says.
     target_trl: str | None = None
+    #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none.
+    newest: tuple[int, int] | None = None
 
     @property
     def lowest_trl(self) -> tuple[int, int] | None:
@@ -101,5 +103,12 @@ class Settings(NamedTuple):
         return int(major), int(minor) + below.startswith("=")
 
     def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
-        """Whether the project may get this release or a newer one."""
-        return package != "transformers" or self.end is None or since < self.end
+        """Whether the project may get this release or a newer one.
+
+        An exact version is where the project is today: what is removed later is only reported strictly.
+        """
+        if package != "transformers":
+            return True
+        if not self.strict and self.newest is not None and self.newest < since:
+            return False
+        return self.end is None or since < self.end

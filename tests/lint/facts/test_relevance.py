@@ -127,6 +127,18 @@ ENDS = (
     "texts = [text + tokenizer.eos_token for text in texts]\n"
     "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
 )
+LOGS = "from transformers import TrainingArguments\nargs = TrainingArguments('out', logging_dir='logs')\n"
+IMAGES = "from transformers import pipeline\nanswer = pipeline('vqa')\n"
+OPTIMIZES = (
+    "from transformers import TrainingArguments\nargs = TrainingArguments('out', optim='adamw_apex_fused')\n"
+)
+
+
+def at(code: str, *requirements: str) -> dict[str, str]:
+    """A file of a project with these requirements."""
+    return {**file(code), "README.md": "", "requirements.txt": "\n".join(requirements)}
+
+
 BRANCH = (
     f"{HEAD}def load(name, kind=1, small=False):\n    if small:\n        m = AutoModelForCausalLM.from_pretrained(name, load_in_8bit=True)\n"
     "    return 1\n"
@@ -727,6 +739,31 @@ CASES = {
         "TLP107",
         {**file(OLD_CALL), "install.sh": "cd transformers && git checkout v4.31.0 && pip install -e . && cd ..\n"},
         {**file(OLD_CALL), "install.sh": "cd transformers && cd ../peft && git checkout v0.5.0\n"},
+    ),
+    "an exact release before the one that removed an argument": Case(
+        "TLP401", at(LOGS, "transformers==5.3.0"), at(LOGS, "transformers==5.15.0")
+    ),
+    "an exact release before the one that removed a value": Case(
+        "TLP401", at(OPTIMIZES, "transformers==5.7.1"), at(OPTIMIZES, "transformers==5.8.0")
+    ),
+    "an exact release before the one that removed a task": Case(
+        "TLP405", at(IMAGES, "transformers==5.2.0"), at(IMAGES, "transformers>=4.40")
+    ),
+    "an exact release before the one that removed a name": Case(
+        "TLP404",
+        at(f"{LOADS}from transformers import MambaCache\n", "transformers==5.4.0"),
+        at(f"{LOADS}from transformers import MambaCache\n", "transformers==5.5.0"),
+    ),
+    "exact releases of several parts": Case(
+        "TLP401",
+        {**at(LOGS, "transformers==5.3.0"), "requirements_gpu.txt": "transformers==5.4.0\n"},
+        {**at(LOGS, "transformers==5.3.0"), "requirements_gpu.txt": "transformers>=5.4.0\n"},
+    ),
+    "an exact release that a file installs": Case(
+        "TLP401",
+        {NOTEBOOK: cells(INSTALL.format("transformers==5.3.0"), LOGS), "requirements.txt": "transformers>=5.0\n"},
+        {NOTEBOOK: cells(INSTALL.format("transformers>=5.3.0"), LOGS), "requirements.txt": "transformers>=5.0\n"},
+        NOTEBOOK,
     ),
     "requirements that transformers 5 cannot meet": Case(
         "TLP107",
