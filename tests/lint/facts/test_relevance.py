@@ -127,6 +127,7 @@ ENDS = (
     "texts = [text + tokenizer.eos_token for text in texts]\n"
     "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
 )
+CONFIGURED = f"{LOADS}model.config.{{}}\n"
 LOGS = "from transformers import TrainingArguments\nargs = TrainingArguments('out', logging_dir='logs')\n"
 IMAGES = "from transformers import pipeline\nanswer = pipeline('vqa')\n"
 OPTIMIZES = (
@@ -764,6 +765,31 @@ CASES = {
         {NOTEBOOK: cells(INSTALL.format("transformers==5.3.0"), LOGS), "requirements.txt": "transformers>=5.0\n"},
         {NOTEBOOK: cells(INSTALL.format("transformers>=5.3.0"), LOGS), "requirements.txt": "transformers>=5.0\n"},
         NOTEBOOK,
+    ),
+    "a token id in a config that nobody may ask for": Case(
+        "TLP406",
+        new(CONFIGURED.format("forced_bos_token_id = ids.get(language)")),
+        new(CONFIGURED.format("forced_bos_token_id = ids_of.convert_tokens_to_ids('de')")),
+    ),
+    "a token id in a config, restored": Case(
+        "TLP406",
+        new("saved = keep()\n" + CONFIGURED.format("forced_bos_token_id = first if first is not None else saved")),
+        new("saved = 3\n" + CONFIGURED.format("forced_bos_token_id = 5 if first is not None else saved")),
+    ),
+    "a token id in a config, behind a check": Case(
+        "TLP406",
+        new("first = 2\n" + CONFIGURED.replace("model.c", "if first is not None:\n    model.c").format("forced_bos_token_id = first")),
+        new("first = 2\n" + CONFIGURED.format("forced_bos_token_id = first")),
+    ),
+    "a setting in a config, behind a check": Case(
+        "TLP406",
+        new(CONFIGURED.replace("model.c", "if args.length:\n    model.c").format("max_length = args.length")),
+        new(CONFIGURED.format("max_length = args.length")),
+    ),
+    "a setting in a config that is None by default": Case(
+        "TLP406",
+        new("length = None\nif long:\n    length = 9\n" + CONFIGURED.format("max_length = length")),
+        new("length = 5\nif long:\n    length = 9\n" + CONFIGURED.format("max_length = length")),
     ),
     "requirements that transformers 5 cannot meet": Case(
         "TLP107",
