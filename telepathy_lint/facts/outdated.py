@@ -35,6 +35,8 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
         outcomes = old.outcome(table.place_of(site.kind, argument.how))
         if outcomes is None or not table.fits(old, settings.target_version) or _is_of_its_time(old, settings):
             continue
+        if outcomes[0] == "ignored" and settings.is_below(table.OLDEST):
+            continue  # it had an effect once
         if (old.known_elsewhere and elsewhere) or (old.generative and not _decoder(site)):
             continue
         yield argument, old, _STATUS[outcomes]

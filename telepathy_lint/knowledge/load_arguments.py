@@ -9,6 +9,8 @@ from __future__ import annotations
 from telepathy_lint.hints import Literal, NamedTuple
 
 Version = tuple[int, int]
+#: The oldest release that the table speaks of.
+OLDEST = (4, 36)
 #: The outcome of an argument: it works, it works with a deprecation warning, it has no effect, or the call
 #: raises.
 Outcome = Literal["works", "warns", "ignored", "error"]

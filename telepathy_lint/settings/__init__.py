@@ -102,6 +102,12 @@ class Settings(NamedTuple):
         major, minor = ([*below.strip("= ").split("."), "0"])[:2]
         return int(major), int(minor) + below.startswith("=")
 
+    def is_below(self, version: tuple[int, int]) -> bool:
+        """Whether every release that the project allows is older than this one."""
+        return (self.end is not None and self.end <= version) or (
+            self.newest is not None and self.newest < version
+        )
+
     def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
         """Whether the project may get this release or a newer one.
 

@@ -791,6 +791,14 @@ CASES = {
         new("length = None\nif long:\n    length = 9\n" + CONFIGURED.format("max_length = length")),
         new("length = 5\nif long:\n    length = 9\n" + CONFIGURED.format("max_length = length")),
     ),
+    "a release before all that the table speaks of": Case(
+        "TLP107", at(OLD_CALL, "transformers==3.3.1"), at(OLD_CALL, "transformers>=3.3.1")
+    ),
+    "an end before all that the table speaks of": Case(
+        "TLP107",
+        at(OLD_CALL, "transformers>=4.20,<4.36"),
+        at(f"{OLD}, use_flash_attention_2=True)\n", "transformers>=4.53,<4.57"),
+    ),
     "requirements that transformers 5 cannot meet": Case(
         "TLP107",
         {**file(OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.40\nhuggingface-hub<1.0\n"},
@@ -1291,6 +1299,24 @@ def test_evidence_silences_and_the_lack_of_it_does_not(name: str, tmp_path: Path
     assert codes(tmp_path / "without", case.without, case) == {case.rule}
     assert codes(tmp_path / "with", case.evidence, case) == set()
     assert codes(tmp_path / "strict", case.evidence, case, strict=True) == {case.rule}
+
+
+@pytest.mark.parametrize(
+    ("requirement", "reported"),
+    [
+        ("transformers==3.3.1", False),
+        ("transformers>=4.20,<=4.35", False),
+        ("transformers==4.36.0", True),
+        ("transformers>=3.3.1", True),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_argument_had_an_effect_in_old_releases(
+    requirement: str, reported: bool, strict: bool, tmp_path: Path
+) -> None:
+    case = Case("TLP107", {}, {})
+    mirrored = at(f"{OLD}, mirror='tuna')\n", requirement)
+    assert codes(tmp_path, mirrored, case, strict=strict) == ({"TLP107"} if reported else set())
 
 
 @pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])
