@@ -27,6 +27,7 @@ class RemovedTrainerArgument(Rule):
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
     Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`).
+    Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
 
     Bad:
 

@@ -38,6 +38,7 @@ class RemovedName(Rule):
     project leaves out (`transformers<5.3`) is not reported, and unless strict none that is newer than an exact version
     (`transformers==5.2.0`). An import is not reported if the code asks
     for the release around it, or catches the ImportError. Loads of `AutoModelForVision2Seq` are TLP107's.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
 
     Bad:
 

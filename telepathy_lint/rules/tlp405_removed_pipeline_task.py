@@ -31,6 +31,7 @@ class RemovedPipelineTask(Rule):
     The rule is on by default where the project's requirements allow transformers 5 as well as 4. Where they need 5, TLP107
     reports pipelines that load a model by its id, and this rule the others. Unless strict, a task that a later release removed than the requirements allow
     (`transformers==5.2.0`) is not reported.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

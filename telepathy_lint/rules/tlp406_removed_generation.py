@@ -24,6 +24,7 @@ class RemovedGeneration(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. Unless strict, it leaves out a setting in `model.config`
     whose value may be None, which raises nothing: the code checks it, or it is a token id that is None unless somebody asks for it.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

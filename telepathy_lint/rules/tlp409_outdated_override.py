@@ -21,6 +21,7 @@ class OutdatedOverride(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A method that takes `*args` or `**kwargs` is
     not reported.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

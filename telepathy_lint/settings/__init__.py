@@ -111,10 +111,11 @@ class Settings(NamedTuple):
     def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
         """Whether the project may get this release or a newer one.
 
-        An exact version is where the project is today: what is removed later is only reported strictly.
+        An exact version of transformers 5 is where the project is today: what is removed later is only reported strictly. One of
+        transformers 4 turns the rules off, and who turns them on asks about 5.
         """
         if package != "transformers":
             return True
-        if not self.strict and self.newest is not None and self.newest < since:
+        if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
             return False
         return self.end is None or since < self.end
