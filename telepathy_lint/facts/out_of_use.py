@@ -23,6 +23,8 @@ _KEPT_FILES = (
     r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)[ ._-].*"
     r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back|(?:.*[ ._-])?back-up| copy(?: ?\d+)?|-copy\d+| \(\d+\))"
 )
+#: Notebooks in which somebody tries things.
+_SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|debug|draft|try)(?:[_ .-]?\d+)?"
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
 _FRAMEWORKS = (
     r"verl|diffusers|transformers|peft|trl|trlx|accelerate|llava\w*|fastchat|lm_eval\w*|llamafactory|llmtuner|openrlhf|fairseq"
@@ -98,7 +100,14 @@ def is_kept(path: str, project: Project) -> bool:
         or any(_is_from_elsewhere(folders[:at], project) for at in range(1, len(folders) + 1))
         or any(re.fullmatch(_KEPT, each) for each in folders)
         or re.fullmatch(_KEPT_FILES, os.path.splitext(name)[0]) is not None
+        or is_for_trying(path)
     )
+
+
+def is_for_trying(path: str) -> bool:
+    """Whether a notebook is one in which somebody tries things, by its name."""
+    name, suffix = os.path.splitext(os.path.basename(path))
+    return suffix == ".ipynb" and re.fullmatch(_SCRATCH, name) is not None
 
 
 def _is_of_a_copy(folders: list[str], project: Project) -> bool:

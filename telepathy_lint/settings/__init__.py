@@ -100,6 +100,11 @@ class Settings(NamedTuple):
         major, minor = ([*below.strip("= ").split("."), "0"])[:2]
         return int(major), int(minor) + below.startswith("=")
 
+    @property
+    def unpinned(self) -> bool:
+        """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
+        return self.flash_attention is not None and self.target_transformers is None
+
     def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
         """Whether the project may get this release or a newer one."""
         return package != "transformers" or self.end is None or since < self.end
