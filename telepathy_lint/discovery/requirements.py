@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, checked_out_in, listed_in
+from telepathy_lint.settings.installs import asked_in, checked_out_in, listed_in, newest_allowed
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -52,6 +52,8 @@ class Target(NamedTuple):
     admits_5: bool = True
     #: The first release that the project leaves out, where it is one of transformers 5.
     end: str | None = None
+    #: The newest release that the project allows, as (major, minor); None if there is no end.
+    newest: tuple[int, int] | None = None
 
     @property
     def specifier(self) -> str:
@@ -93,6 +95,8 @@ class Targets:
         found = self._of(folder)
         target = found.target or found.told
         settings = config.settings(target.specifier if target is not None else None)
+        if target is not None and not settings.target_is_stated:
+            settings = settings._replace(newest=target.newest)
         return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
@@ -159,15 +163,17 @@ def declared_in(folder: str) -> Declared:
         if "transformers" not in lowered:
             continue
         if path.endswith(".lock"):
-            locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
+            versions = [found["version"] for found in re.finditer(_LOCKED, text)]
+            locked += [Target(each, path, False, newest=newest_allowed(f"=={each}")) for each in versions]
         else:
             # What else the file asks for may leave out transformers 5.
             before_5 = (
                 any(each in lowered for each in _TIED_TO_5) and re.search(_LEAVES_OUT_5, text) is not None
             )
-            for version, admits, end in _versions(path, text):
+            for version, admits, end, newest in _versions(path, text):
                 left_out = before_5 and _numbers(version) < (5,)
-                declared.append(Target(version, path, admits and not left_out, None if left_out else end))
+                end = None if left_out else end
+                declared.append(Target(version, path, admits and not left_out, end, newest))
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
@@ -198,7 +204,12 @@ def _lowest(chosen: list[Target]) -> Target | None:
     admits = all(each.admits_5 for each in chosen) or any(each.numbers >= (5,) for each in chosen)
     ends = [each.end for each in chosen if each.admits_5]
     end = max((each for each in ends if each is not None), key=_numbers, default=None)
-    return target._replace(admits_5=admits, end=end if None not in ends else None)
+    newest = [each.newest for each in chosen]
+    return target._replace(
+        admits_5=admits,
+        end=end if None not in ends else None,
+        newest=None if None in newest else max(filter(None, newest)),
+    )
 
 
 def _told(folder: str, names: list[str]) -> Target | None:
@@ -213,7 +224,7 @@ def _told(folder: str, names: list[str]) -> Target | None:
             continue
         asked = asked_in(text.encode()) + checked_out_in(text)
         asked = asked or (listed_in(text) if name.lower().startswith("readme") else [])
-        found += [Target(each.version, path, each.admits_5) for each in asked]
+        found += [Target(each.version, path, each.admits_5, newest=each.newest) for each in asked]
     return _lowest([each for each in found if each.numbers >= _FIRST])
 
 
@@ -255,8 +266,8 @@ def _text(path: str) -> str:
         return ""
 
 
-def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
-    """The lowest versions that a file names, each with whether it allows transformers 5, and where that ends."""
+def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:
+    """The lowest versions that a file names, each with whether it allows transformers 5, where that ends, and the newest release."""
     if path.endswith("pyproject.toml"):
         specifications = _from_pyproject(path, text)
     else:
@@ -269,9 +280,11 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            yield version, not re.search(_BELOW_5, specification), _end(specification)
+            below_5 = re.search(_BELOW_5, specification) is not None
+            yield version, not below_5, _end(specification), newest_allowed(specification)
     for fork in re.finditer(_FORK, text) if "git+" in text.lower() else ():
-        yield fork["version"], fork["version"].startswith("5."), None
+        version = fork["version"]
+        yield version, version.startswith("5."), None, newest_allowed(f"=={version}")
 
 
 def _end(requirement: str) -> str | None:

@@ -8,6 +8,7 @@ import re
 from functools import partial
 
 from telepathy_lint.facts import not_reached
+from telepathy_lint.facts.old_libraries import is_of_old_libraries
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
 from telepathy_lint.sites import Site
@@ -55,13 +56,14 @@ def _is_bare(site: Site) -> bool:
 def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
     """Whether a project keeps the file as an old version, mentions the function around the call nowhere else, or never gets to the call.
 
-    What is told about the next release (`about_releases`) does not matter either, in a file that fails in every one.
+    What is told about the next release (`about_releases`) does not matter either, in a file that fails in every one, or that is one of
+    older libraries.
     """
     if is_bare(site):
         return False
     if site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site) or _is_not_reached(site):
         return True
-    return about_releases and fails_anyway(site)
+    return about_releases and (fails_anyway(site) or is_of_old_libraries(site))
 
 
 def _is_not_reached(site: Site) -> bool:

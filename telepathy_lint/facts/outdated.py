@@ -35,6 +35,8 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
         outcomes = old.outcome(table.place_of(site.kind, argument.how))
         if outcomes is None or not table.fits(old, settings.target_version) or _is_of_its_time(old, settings):
             continue
+        if outcomes[0] == "ignored" and settings.is_below(table.OLDEST):
+            continue  # it had an effect once
         if (old.known_elsewhere and elsewhere) or (old.generative and not _decoder(site)):
             continue
         yield argument, old, _STATUS[outcomes]
@@ -119,6 +121,8 @@ def removed_task(site: Site, settings: Settings) -> str | None:
     task = site.argument("task")
     value = literal(task) if task is not None and site.kind == "pipeline" else None
     if not isinstance(value, str) or not allows(settings, (5, 0)):
+        return None
+    if value in table.TASKS_REMOVED_LATER and not settings.reaches(table.TASKS_REMOVED_LATER_IN):
         return None
     return value if value in table.REMOVED_TASKS or value.startswith("translation_") else None
 

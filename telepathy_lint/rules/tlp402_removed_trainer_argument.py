@@ -26,6 +26,8 @@ class RemovedTrainerArgument(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
+    Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`).
+    Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
 
     Bad:
 
@@ -62,7 +64,7 @@ class RemovedTrainerArgument(Rule):
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
         adapted = removed_names.adapted_twice(site)
-        if adapted is not None:
+        if adapted is not None and settings.reaches(ADAPTED_TWICE, "trl"):
             said = f"{site.class_name} takes no peft_config for a model that has an adapter since trl {named(ADAPTED_TWICE)}"
             yield site.at(adapted, f"{said}, and raises a ValueError: pass either of the two")
 

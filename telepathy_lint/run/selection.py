@@ -43,7 +43,7 @@ class Selection:
         self._of_folder: dict[tuple[int, str], Settings] = {}
         self._rules: dict[tuple[int, tuple[str, ...], Five], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
-        self._keys: dict[tuple[int, tuple[str, ...], str | None, bool | None], str] = {}
+        self._keys: dict[tuple[object, ...], str] = {}
 
     def plan(self, path: str, folder: str | None = None, task: Task = PLAIN) -> FilePlan:
         """Return the plan for a file. `folder`, by default the file's own, determines the configuration.
@@ -89,7 +89,7 @@ class Selection:
         if idle:
             return repr(config.loading_words)
         more, settings = self._ignored(config, folder, path), self._settings(config, folder)
-        known = (id(config), more, settings.target_transformers, settings.flash_attention)
+        known = (id(config), more, settings.target_transformers, settings.newest, settings.flash_attention)
         if known not in self._keys:
             self._keys[known] = f"{selection(config)}{more!r}\n{settings!r}"
         return self._keys[known]

@@ -56,6 +56,8 @@ class Settings(NamedTuple):
     target_is_stated: bool = False
     #: Lowest trl version the code must run on ("0.20"), None where nobody says.
     target_trl: str | None = None
+    #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none.
+    newest: tuple[int, int] | None = None
 
     @property
     def lowest_trl(self) -> tuple[int, int] | None:
@@ -105,6 +107,20 @@ class Settings(NamedTuple):
         """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
         return self.flash_attention is not None and self.target_transformers is None
 
+    def is_below(self, version: tuple[int, int]) -> bool:
+        """Whether every release that the project allows is older than this one."""
+        return (self.end is not None and self.end <= version) or (
+            self.newest is not None and self.newest < version
+        )
+
     def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
-        """Whether the project may get this release or a newer one."""
-        return package != "transformers" or self.end is None or since < self.end
+        """Whether the project may get this release or a newer one.
+
+        An exact version of transformers 5 is where the project is today: what is removed later is only reported strictly. One of
+        transformers 4 turns the rules off, and who turns them on asks about 5.
+        """
+        if package != "transformers":
+            return True
+        if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
+            return False
+        return self.end is None or since < self.end

@@ -9,24 +9,59 @@ import pytest
 from telepathy_lint.discovery.config import Config
 from telepathy_lint.discovery.requirements import Targets
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, at_its_release, checked_out_in, listed_in
+from telepathy_lint.settings.installs import (
+    asked_in,
+    at_its_release,
+    checked_out_in,
+    listed_in,
+    newest_allowed,
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "version", "admits_5", "pinned"),
+    ("text", "version", "admits_5", "pinned", "newest"),
     [
-        ("!pip install -q transformers==4.30.2 peft==0.5.0", "4.30.2", False, True),
-        ("%pip install 'transformers[torch]>=4.40,<5' trl", "4.40", False, True),
-        ("pip3 install -U transformers>=4.40 datasets==2.1", "4.40", True, False),
-        ("RUN pip install \\\n    torch \\\n    transformers~=4.41\n", "4.41", False, True),
-        ('"!pip install \\"transformers==4.33\\"\\n",', "4.33", False, True),
-        ("run(['pip', 'install', 'transformers==5.1'])", "5.1", True, True),
-        ("python -m pip install git+https://github.com/huggingface/transformers.git@v4.49.0", "4.49.0", False, True),
-        ("uv pip install transformers>=4.40,<5.3", "4.40", True, True),
+        ("!pip install -q transformers==4.30.2 peft==0.5.0", "4.30.2", False, True, (4, 30)),
+        ("%pip install 'transformers[torch]>=4.40,<5' trl", "4.40", False, True, (4, 999)),
+        ("pip3 install -U transformers>=4.40 datasets==2.1", "4.40", True, False, None),
+        ("RUN pip install \\\n    torch \\\n    transformers~=4.41\n", "4.41", False, True, (4, 999)),
+        ('"!pip install \\"transformers==4.33\\"\\n",', "4.33", False, True, (4, 33)),
+        ("run(['pip', 'install', 'transformers==5.1'])", "5.1", True, True, (5, 1)),
+        ("python -m pip install git+https://github.com/huggingface/transformers.git@v4.49.0", "4.49.0", False, True, (4, 49)),
+        ("uv pip install transformers>=4.40,<5.3", "4.40", True, True, (5, 2)),
     ],
 )  # fmt: skip
-def test_a_command_asks_for_a_release(text: str, version: str, admits_5: bool, pinned: bool) -> None:
-    assert asked_in(text.encode()) == [(version, admits_5, pinned)]
+def test_a_command_asks_for_a_release(
+    text: str, version: str, admits_5: bool, pinned: bool, newest: tuple[int, int] | None
+) -> None:
+    assert asked_in(text.encode()) == [(version, admits_5, pinned, newest)]
+
+
+@pytest.mark.parametrize(
+    ("clauses", "newest"),
+    [
+        ("==5.3.0", (5, 3)),
+        ("===5.3", (5, 3)),
+        ("==5.*", (5, 999)),
+        ("==5.3.*", (5, 3)),
+        ("=4.44.2=1_0", (4, 44)),
+        ("~=5.3", (5, 999)),
+        ("~=5.3.1", (5, 3)),
+        ("~5.3", (5, 3)),
+        ("^5.3", (5, 999)),
+        ("^0.12.1", (0, 12)),
+        (">=4.40, <5.0.0", (4, 999)),
+        (">=4.40,<5.3.2", (5, 3)),
+        (">=4.40,<=5.3.2,!=4.50", (5, 3)),
+        ("<6,==5.3", (5, 3)),
+        (" @ git+https://github.com/huggingface/transformers.git@v4.47.1", (4, 47)),
+        (">=4.40", None),
+        (">5,!=5.1", None),
+        ("", None),
+    ],
+)
+def test_the_newest_release_that_a_requirement_allows(clauses: str, newest: tuple[int, int] | None) -> None:
+    assert newest_allowed(clauses) == newest
 
 
 @pytest.mark.parametrize(
