@@ -20,12 +20,40 @@ def wanted_of(files: Iterable[FileFacts]) -> tuple[Wanted, ...]:
     )
 
 
-def may_call(path: str, data: bytes, wanted: Iterable[Wanted]) -> bool:
-    """Whether a file's bytes contain the names of a wanted function and of its module."""
-    return path.endswith((".py", ".ipynb")) and any(
-        each.path != path and each.function.encode() in data and _module_of(each.path).encode() in data
-        for each in wanted
-    )
+class MayCall:
+    """Says of a file, by its bytes, whether it may import a module with a wanted function and name the function."""
+
+    def __init__(self, wanted: Iterable[Wanted]) -> None:
+        #: The module of each function -> its path, and the function.
+        self._functions: dict[bytes, set[tuple[str, bytes]]] = {}
+        for each in wanted:
+            module = _module_of(each.path).encode()
+            self._functions.setdefault(module, set()).add((each.path, each.function.encode()))
+
+    def __call__(self, path: str, data: bytes) -> bool:
+        return path.endswith((".py", ".ipynb")) and any(
+            _may_import(module, data)
+            and any(defined != path and function in data for defined, function in functions)
+            for module, functions in self._functions.items()
+        )
+
+
+def _may_import(module: bytes, data: bytes) -> bool:
+    """Whether a module's name stands in a line with an import, or in the brackets or the next line of one."""
+    if not module:
+        return b"import" in data  # from . import function
+    at = data.find(module)
+    while at >= 0:
+        line, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+        if data.find(b"import", line, end if end >= 0 else len(data)) >= 0:
+            return True
+        if data[max(line - 3, 0) : line].rstrip().endswith(b"\\"):
+            return True
+        before = data.rfind(b"import", 0, at)
+        if before >= 0 and data.find(b")", before, at) < 0 and data.find(b"(", before, at) >= 0:
+            return True
+        at = data.find(module, at + len(module))
+    return False
 
 
 def _module_of(path: str) -> str:
