@@ -22,13 +22,11 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: A clause that leaves out transformers 5, which needs huggingface-hub 1.0 and tokenizers 0.22.
-_LEAVES_OUT_5 = (
-    r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?huggingface[-_]hub(?:\[[^\]]*\])?[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|(?<![<>=!~])=)[ \t]*0\.|<[ \t]*(?:0\.\d|1(?:\.0)*(?![.\d]))|<=[ \t]*0\.)"
-    r"|^[ \t]*(?:-[ \t]+)?[\"']?tokenizers[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|<=|(?<![<>=!~])=)[ \t]*0\.(?:\d|1\d|2[01])(?!\d)|<[ \t]*0\.(?:\d|1\d|2[012])(?!\d))"
-)
-#: The packages in these clauses.
-_TIED_TO_5 = ("huggingface-hub", "huggingface_hub", "tokenizers")
+#: A package -> a clause about it that leaves out transformers 5, which needs huggingface-hub 1.0 and tokenizers 0.22.
+_LEAVES_OUT_5 = {
+    "huggingface": r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?huggingface[-_]hub(?:\[[^\]]*\])?[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|(?<![<>=!~])=)[ \t]*0\.|<[ \t]*(?:0\.\d|1(?:\.0)*(?![.\d]))|<=[ \t]*0\.)",
+    "tokenizers": r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?tokenizers[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|<=|(?<![<>=!~])=)[ \t]*0\.(?:\d|1\d|2[01])(?!\d)|<[ \t]*0\.(?:\d|1\d|2[012])(?!\d))",
+}
 #: Requirement files of conda and pip, by their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
@@ -167,8 +165,9 @@ def declared_in(folder: str) -> Declared:
             locked += [Target(each, path, False, newest=newest_allowed(f"=={each}")) for each in versions]
         else:
             # What else the file asks for may leave out transformers 5.
-            before_5 = (
-                any(each in lowered for each in _TIED_TO_5) and re.search(_LEAVES_OUT_5, text) is not None
+            before_5 = any(
+                package in lowered and re.search(clause, text) is not None
+                for package, clause in _LEAVES_OUT_5.items()
             )
             for version, admits, end, newest in _versions(path, text):
                 left_out = before_5 and _numbers(version) < (5,)
