@@ -26,16 +26,17 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
 
 
 def rotary_tables(spec: ModelSpec, work: Workload) -> int:
-    """Sines and cosines: of the batch's positions, once for each kind of layers, or of all positions for good (GPT-J)."""
+    """Sines and cosines of the batch's positions, once for each kind of layers; GPT-J has those of all positions, too."""
     how = family(spec)
-    if how.tables[0]:  # GLM's layers make their own
-        return 4 * spec.max_positions * int(how.tables[1] * spec.head_dim) * (not how.joined)
     if not how.rotary:
         return 0
     in_float = autocast(work) or (how.rotates_in_float and how.norm == "rms32")
     element = 4 if in_float else element_size(work.dtype)
     kinds = 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
-    return 2 * element * work.seq_len * int(spec.head_dim * how.rotated) * kinds
+    width = int(spec.head_dim * (how.tables[1] or how.rotated))
+    if how.float_scores:
+        return (element * work.seq_len + 4 * spec.max_positions) * width
+    return 2 * element * work.seq_len * width * kinds
 
 
 def _rows(spec: ModelSpec, work: Workload) -> int:
@@ -118,7 +119,8 @@ def _mlp_works(spec: ModelSpec, work: Workload) -> int:
         many = spec.experts_per_token
         branches = 9 if how.experts == "clamped" else 4
         shared = row * bool(spec.shared_width)
-        return scores + max(branches * wide + row, 4 * row) * many + 4 * row + shared
+        outputs = 2 + 2 * (4 if how.float_routes else e) // e
+        return scores + max(branches * wide + row, outputs * row) * many + 4 * row + shared
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     # At its end, the block has what the last matrix read, and its output.
     if spec.gated_mlp:
