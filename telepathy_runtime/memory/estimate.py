@@ -163,8 +163,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         + int(each * e * spec.hidden * spec.intermediate)
     )
     recomputed = layer.again if work.checkpointing else 0
-    one_layer = hidden + given + layer.tables + (
-        layer.again + layer.stored_input + masks.first if work.checkpointing else layer.saved
+    one_layer = (
+        hidden
+        + given
+        + layer.tables
+        + (layer.again + layer.stored_input + masks.first if work.checkpointing else layer.saved)
     )
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
         # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of

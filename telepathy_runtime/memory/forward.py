@@ -65,7 +65,9 @@ def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     """What was projected, the two products and their sum, before a layer's keys and values are in the cache."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
     q, kv = spec.query_dim, spec.kv_dim
-    if how.joined and how.tables[0]:  # GLM joins the rotated part of each head to the rest of it, first for queries
+    if (
+        how.joined and how.tables[0]
+    ):  # GLM joins the rotated part of each head to the rest of it, first for queries
         share = how.tables[1]
         joining = max(q + int(share * (q + kv)), q + kv + int(share * kv))
         return _rows(spec, work) + e * tokens * (q + 2 * kv + joining - 2 * kv * work.use_cache)
@@ -103,7 +105,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     total = _rows(spec, work) + e * tokens * held
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
-        return total + e * tokens * copies + pairs * (2 * e if how.half_softmax else 8 + e)
+        return total + e * tokens * copies + pairs * ((2 + how.sinks) * e if how.half_softmax else 8 + e)
     # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias.
     total += e * tokens * up_to_8(work.seq_len) * masked
     return total + e * tokens * (q + max(copies, q * joined, h))

@@ -33,6 +33,7 @@ class Family(NamedTuple):
     )  # sines and cosines that a layer makes, and the share of a head they are for
     float_scores: bool = False  # eager attention converts queries and keys to float32
     half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
+    sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
     sdpa: bool = True  # False: transformers runs it with eager attention instead
     fused_gate: bool = False  # gate and up are one matrix
     held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
@@ -87,7 +88,7 @@ FAMILIES = {
     "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),
     "olmoe": Family(head_norms="whole", experts="gated"),
-    "gpt_oss": Family("rms32", half_softmax=True, sdpa=False, experts="clamped", two_masks=True),
+    "gpt_oss": Family("rms32", half_softmax=True, sinks=True, sdpa=False, experts="clamped", two_masks=True),
 }
 
 #: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here
@@ -279,9 +280,7 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
-    if (
-        spec.experts
-    ):  # a row of each token for each of its experts, whose outputs are freed
+    if spec.experts:  # a row of each token for each of its experts, whose outputs are freed
         rows = e * work.tokens * spec.experts_per_token
         weights = new_gradients(work) * e * spec.experts * h * spec.intermediate
         stream = e * work.tokens * h

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from benchmarks.memory_families import Shape, config_of, error, spec_of
+from benchmarks.memory_families import Shape, config_of, error
 from telepathy_runtime.memory import Workload
-from telepathy_runtime.memory.masks import masks_of
-from telepathy_runtime.memory.workload import Workload as Job
 from tests.runtime.memory.test_families import has
 
 pytest.importorskip("torch")
@@ -36,7 +34,6 @@ class Drawn(NamedTuple):
     length: int
     attn: str
     how: dict[str, Any]
-    settings: dict[str, Any] = {}
 
 
 JOBS = {
@@ -100,6 +97,19 @@ JOBS = {
         "gpt_oss", (2, 768, 1584, 12, 3, 1147), 4, 534, "eager", FULL
     ),
     "experts that train keep what they read": Drawn("olmoe", (2, 768, 2304, 16, 8, 3149), 3, 896, "eager", FULL),
+    "scores with a sink are there three times": Drawn(
+        "gpt_oss", (2, 960, 768, 12, 3, 1708), 2, 1371, "eager", {"padded": True}
+    ),
+    "a norm inside a layer with a narrow block": Drawn("mistral", (2, 1024, 896, 16, 4, 961), 4, 696, "sdpa", FULL),
+    "gradients accumulate": Drawn(
+        "mistral", (2, 768, 960, 12, 3, 1551), 4, 793, "eager", FULL | {"grad_accum": 2}
+    ),
+    "copies of weights are freed in the backward": Drawn(
+        "gemma", (2, 576, 2944, 12, 12, 1950), 4, 579, "eager", ADAPTERS | {"mixed_precision": True, "lora_dtype": "float32"}
+    ),
+    "hidden states that the loop drops": Drawn(
+        "phi3", (3, 576, 2560, 12, 3, 3026), 2, 432, "sdpa", FROZEN | CHECKPOINTED | {"hidden_states": True}
+    ),
     "experts are weighted in float32": Drawn("mixtral", (2, 1280, 1344, 16, 16, 5313), 2, 472, "sdpa", {}),
 }  # fmt: skip
 
@@ -110,8 +120,8 @@ def test_a_drawn_job_equals_its_trace(name: str) -> None:
     has(drawn.family)
     if drawn.how.get("regime") == "lora":
         pytest.importorskip("peft")
-    config = config_of(drawn.family, Shape(*drawn.shape), **drawn.settings)
-    work = Job(
+    config = config_of(drawn.family, Shape(*drawn.shape))
+    work = Workload(
         batch=drawn.batch,
         seq_len=drawn.length,
         attn=attention_for(config, drawn.attn),
