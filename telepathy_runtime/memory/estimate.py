@@ -312,9 +312,10 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
             "text alone: an image counts as its tokens; what the vision tower keeps, if it is trained, is not counted"
         )
     if spec.encoder_layers:
-        notes.append(
-            f"the encoder reads {work.source_len or work.seq_len} tokens, the decoder {work.seq_len}"
-        )
+        read, unit = f"{work.source_len or work.seq_len} tokens", ""
+        if spec.source_positions:
+            read, unit = "a whole recording", " tokens"
+        notes.append(f"the encoder reads {read}, the decoder {work.seq_len}{unit}")
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")
