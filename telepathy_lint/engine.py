@@ -87,7 +87,7 @@ class Linted:
         """
         self.source = source
         self.settings = at_its_release(settings, source.data, source.path.endswith(".ipynb"))
-        self.rules = rules if settings.strict else on_at(rules, settings.five, self.settings.five)
+        self.rules = rules if settings.strict else on_at(rules, settings.stage, self.settings.stage)
         self._scan = scan(source, self.settings, project)
         sites = self._scan.of(kind for rule in self.rules for kind in rule.meta.kinds)
         found = reported(sites, self.rules, self.settings)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
@@ -22,11 +23,6 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: A package -> a clause about it that leaves out transformers 5, which needs huggingface-hub 1.0 and tokenizers 0.22.
-_LEAVES_OUT_5 = {
-    "huggingface": r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?huggingface[-_]hub(?:\[[^\]]*\])?[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|(?<![<>=!~])=)[ \t]*0\.|<[ \t]*(?:0\.\d|1(?:\.0)*(?![.\d]))|<=[ \t]*0\.)",
-    "tokenizers": r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?tokenizers[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|<=|(?<![<>=!~])=)[ \t]*0\.(?:\d|1\d|2[01])(?!\d)|<[ \t]*0\.(?:\d|1\d|2[012])(?!\d))",
-}
 #: Requirement files of conda and pip, by their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
@@ -65,6 +61,7 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
+_LAST_OF_4 = (4, 999)
 #: transformers 2.0 was the first release with this name. A lower bound below it, as in `transformers>=0.48`,
 #: is a mistake and is ignored.
 _FIRST = (2,)
@@ -79,6 +76,29 @@ class Declared(NamedTuple):
     flash_attention: bool | None
     #: What the installation instructions ask for, where the files list no release.
     told: Target | None = None
+    #: The newest releases of other libraries, of the files and, where they state none, the instructions.
+    bounds: library_bounds.Bounds = {}
+
+    @property
+    def settled(self) -> Target | None:
+        """The target, without transformers 5 where other libraries leave it out."""
+        target = self.target or self.told
+        if target is None or not library_bounds.leave_out_5(self.bounds):
+            return target
+        if target.numbers >= (5,) or not target.admits_5:
+            return target
+        newest = min(target.newest or _LAST_OF_4, _LAST_OF_4)
+        return target._replace(admits_5=False, end=None, newest=newest)
+
+    def within(self, settings: Settings) -> Settings:
+        """Settings for the project's own releases."""
+        target = self.settled
+        before_5 = library_bounds.leave_out_5(self.bounds)
+        newest = target.newest if target is not None else _LAST_OF_4 if before_5 else None
+        own = self.target or self.told
+        others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new_trl(self.bounds)
+        ends = tuple((name, end) for name, end in self.bounds.items() if end is not None)
+        return settings._replace(newest=newest, newest_others=ends, others_move=others)
 
 
 class Targets:
@@ -91,16 +111,15 @@ class Targets:
     def settings(self, config: Config, folder: str) -> Settings:
         """A configuration's settings, combined with the project's requirements for the folder."""
         found = self._of(folder)
-        target = found.target or found.told
+        target = found.settled
         settings = config.settings(target.specifier if target is not None else None)
-        if target is not None and not settings.target_is_stated:
-            settings = settings._replace(newest=target.newest)
+        if not settings.target_is_stated:
+            settings = found.within(settings)
         return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
         """The target version."""
-        found = self._of(folder)
-        return found.target or found.told
+        return self._of(folder).settled
 
     def _of(self, folder: str) -> Declared:
         if folder not in self._found:
@@ -118,10 +137,12 @@ class Targets:
             return found
         above = self._of(parent)
         flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
-        told = found.told or (above.told if self._is_in_a_repository(parent) else None)
+        inside = self._is_in_a_repository(parent)
+        told = found.told or (above.told if inside else None)
+        bounds = {**above.bounds, **found.bounds} if inside else found.bounds
         if found.target is None and found.told is not None and _is_frozen(found.told, above.target):
-            return Declared(found.told, flash, told)
-        return Declared(found.target or above.target, flash, told)
+            return Declared(found.told, flash, told, bounds)
+        return Declared(found.target or above.target, flash, told, bounds)
 
     def _is_in_a_repository(self, folder: str) -> bool:
         """Whether a folder belongs to a repository; instructions above a folder outside of one are about other things."""
@@ -153,10 +174,13 @@ def declared_in(folder: str) -> Declared:
     names = _names(folder)
     declared: list[Target] = []
     locked: list[Target] = []
+    texts: list[str] = []
     lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
         lowered = text.lower()
+        if not path.endswith(".lock"):
+            texts.append(text)
         flash = flash or _names_flash_attention(text, lowered)
         if "transformers" not in lowered:
             continue
@@ -164,22 +188,17 @@ def declared_in(folder: str) -> Declared:
             versions = [found["version"] for found in re.finditer(_LOCKED, text)]
             locked += [Target(each, path, False, newest=newest_allowed(f"=={each}")) for each in versions]
         else:
-            # What else the file asks for may leave out transformers 5.
-            before_5 = any(
-                package in lowered and re.search(clause, text) is not None
-                for package, clause in _LEAVES_OUT_5.items()
-            )
-            for version, admits, end, newest in _versions(path, text):
-                left_out = before_5 and _numbers(version) < (5,)
-                end = None if left_out else end
-                declared.append(Target(version, path, admits and not left_out, end, newest))
+            declared += [Target(each[0], path, *each[1:]) for each in _versions(path, text)]
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
     told = _told(folder, names) if target is None else None
+    told_of = [_text(os.path.join(folder, each)) for each in names if re.fullmatch(_INSTRUCTIONS, each)]
+    bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts)}
     if not lists:
-        return Declared(target, None, told)
-    return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))), told)
+        return Declared(target, None, told, bounds)
+    flash = flash or any(map(_installs_flash_attention, _explained(folder, names)))
+    return Declared(target, flash, told, bounds)
 
 
 def _names(folder: str) -> list[str]:

@@ -66,9 +66,10 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     if old.name == "torch_dtype" and settings.five == "needs" and _is_of_one_class(site):
         return True
     four, five = outcomes
-    if settings.target_version is not None and not settings.five:
+    if settings.is_before_5:
         # A lower bound that leaves out 5 is nearly always that of a pin.
-        before = four == "error" and settings.target_version < (4, 53)
+        target = settings.target_version
+        before = four == "error" and target is not None and target < (4, 53)
         if before or (four, five) in _ONLY_FIVE_REJECTS:
             return True
     if (
@@ -79,7 +80,7 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     ):
         return True
     admitted = {four} if not allows(settings, (5, 0)) else set()
-    if settings.target_version is None or settings.five:
+    if not settings.is_before_5:
         admitted.add(five)
     if admitted != {"ignored"}:
         return False

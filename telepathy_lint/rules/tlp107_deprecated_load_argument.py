@@ -24,7 +24,7 @@ class DeprecatedLoadArgument(Rule):
     that the project allows (`target-transformers`, else a release that the file itself installs, as with `!pip install transformers==4.30.2`, else the
     requirement files, else a `pip install` in the README or another file that says how to install the project, or the release that it checks out with git).
     An old release in the instructions of a part of the project comes before a requirement above it that allows transformers 5, and a requirement that
-    transformers 5 cannot meet (`huggingface-hub<1.0`) leaves it out. `torch_dtype` is reported from 4.56 on,
+    transformers 5 cannot meet (`huggingface-hub<1.0`, or `torch==2.2.0` in a requirement file or the README) leaves it out. `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 
@@ -87,7 +87,7 @@ class DeprecatedLoadArgument(Rule):
             return False
         if removed_task(site, settings) is not None:
             return True
-        if new_class(site) is not None and (settings.target_version is None or settings.five):
+        if new_class(site) is not None and not settings.is_before_5:
             return True
         return any(_is_worth_it(site, settings, *found[:2]) for found in _found(site, settings))
 

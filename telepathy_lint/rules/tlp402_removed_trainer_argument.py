@@ -28,6 +28,8 @@ class RemovedTrainerArgument(Rule):
     for the release around it, or catches the TypeError.
     Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`).
     Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
+    Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what trl and peft removed is reported still, up to the
+    release that the requirements allow (`trl==0.12.0`).
 
     Bad:
 
@@ -49,7 +51,7 @@ class RemovedTrainerArgument(Rule):
         since="0.1.0",
         kinds=("trainer", "trainer_read"),
         fix="safe",
-        five=("admits", "needs"),
+        five=("others", "admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:

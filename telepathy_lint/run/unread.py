@@ -22,7 +22,7 @@ _WORDS = r"[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+"
 _LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|\s*[A-Za-z_][\w.]*\s*(?:[(\[=]|[-+*/]=)"
 #: A place for the reader's code, in an exercise.
 _TO_FILL = (
-    r"(?i)\s*(?:your|insert|fill|write|add|put|enter|complete|replace)\b(?:[ \t]+[\w']+){1,6}[ \t.!:]*$"
+    r"(?i)\s*(?:your|insert|fill|write|add|put|enter|complete|replace)\b(?:[ \t]+[\w'`-]+){1,9}[ \t.!:]*$"
 )
 #: A line of a notebook in a script: a command of the shell, or a magic.
 _OF_A_NOTEBOOK = r"\s*(?:!|%%?)\s?[A-Za-z]"

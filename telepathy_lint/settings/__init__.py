@@ -7,6 +7,7 @@ from telepathy_lint.settings.selectors import Fixing
 
 FixStyle = Literal["loader", "inline"]
 Five = Literal["", "admits", "needs"]
+Stage = Literal["", "others", "admits", "needs"]
 
 
 class Loader(NamedTuple):
@@ -58,6 +59,10 @@ class Settings(NamedTuple):
     target_trl: str | None = None
     #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none.
     newest: tuple[int, int] | None = None
+    #: The same of other libraries ("trl"), for those with an end.
+    newest_others: tuple[tuple[str, tuple[int, int]], ...] = ()
+    #: Whether only other requirements (`huggingface-hub<1.0`) leave out transformers 5, so that trl and peft may be new all the same.
+    others_move: bool = False
 
     @property
     def lowest_trl(self) -> tuple[int, int] | None:
@@ -94,6 +99,18 @@ class Settings(NamedTuple):
         return "admits" if end is None or end > (5, 0) else ""
 
     @property
+    def stage(self) -> Stage:
+        """What the project may newly get: transformers 5, only newer releases of trl and peft, or neither."""
+        return self.five or ("others" if self.others_move else "")
+
+    @property
+    def is_before_5(self) -> bool:
+        """Whether the project says what it runs on, and leaves out transformers 5."""
+        if self.newest is not None and self.newest < (5, 0):
+            return True
+        return self.target_version is not None and not self.five
+
+    @property
     def end(self) -> tuple[int, int] | None:
         """The first release of `target_transformers`, as (major, minor), that the project leaves out; None if there is none."""
         below = (self.target_transformers or "").partition("<")[2]
@@ -120,7 +137,10 @@ class Settings(NamedTuple):
         transformers 4 turns the rules off, and who turns them on asks about 5.
         """
         if package != "transformers":
-            return True
+            newest = dict(self.newest_others).get(package)
+            return self.strict or newest is None or newest >= since
+        if not self.strict and self.stage == "others":
+            return False
         if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
             return False
         return self.end is None or since < self.end

@@ -177,4 +177,4 @@ def at_its_release(settings: Settings, data: bytes, notebook: bool) -> Settings:
     target = f">={lowest.version},<5" if below else lowest.version
     ends = [each.newest for each in pins]
     newest = None if None in ends else max(filter(None, ends))
-    return settings._replace(target_transformers=target, newest=newest)
+    return settings._replace(target_transformers=target, newest=newest, others_move=False)

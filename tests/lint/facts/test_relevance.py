@@ -128,6 +128,7 @@ ENDS = (
     "texts = [text + tokenizer.eos_token for text in texts]\n"
     "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
 )
+OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
 OLD_TRAINER = "from transformers import Trainer\ntrainer = Trainer(model, args, tokenizer=tokenizer)\n"
 COLLATORS = {
     "parts/__init__.py": "",
@@ -867,6 +868,31 @@ CASES = {
         {**at(f"from parts.trl_data import collate\n{OLD_LOGS}", "transformers>=4.28"), **COLLATORS},
         {**at(f"from parts.own_data import collate\n{OLD_LOGS}", "transformers>=4.28"), **COLLATORS},
     ),
+    "torch that transformers 5 cannot use": Case(
+        "TLP107",
+        at(OLD_CALL, "transformers>=4.30", "torch==2.2.0"),
+        at(OLD_CALL, "transformers>=4.30", "torch==2.6.0"),
+    ),
+    "torch in the README that transformers 5 cannot use": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": "Install `torch==2.2.0`:\n"},
+        {**file(OLD_CALL), "README.md": "Install `torch>=2.2.0`:\n"},
+    ),
+    "an exact release of trl before the one that removed an argument": Case(
+        "TLP402",
+        at(OLD_SFT, "transformers>=4.40", "trl==0.12.0"),
+        at(OLD_SFT, "transformers>=4.40", "trl==0.13.0"),
+    ),
+    "an exact release of trl before the one that removed a name": Case(
+        "TLP404",
+        at(f"{LOADS}from trl import DataCollatorForCompletionOnlyLM\n", "transformers>=4.40", "trl<0.20"),
+        at(f"{LOADS}from trl import DataCollatorForCompletionOnlyLM\n", "transformers>=4.40", "trl<0.21"),
+    ),
+    "an exact release of peft before the one that removed a name": Case(
+        "TLP404",
+        at(f"{LOADS}from peft import prepare_model_for_int8_training\n", "transformers>=4.40", "peft==0.9.0"),
+        at(f"{LOADS}from peft import prepare_model_for_int8_training\n", "transformers>=4.40", "peft==0.10.0"),
+    ),
     "requirements that transformers 5 cannot meet": Case(
         "TLP107",
         {**file(OLD_CALL), "README.md": "", "requirements.txt": "transformers>=4.40\nhuggingface-hub<1.0\n"},
@@ -1404,6 +1430,19 @@ def test_the_import_that_fails_and_what_trl_removed_are_reported(
     project = at(f"{code}{OLD_LOGS}{OLD_CALL}", "transformers>=4.28")
     given = {rule: codes(tmp_path / rule, project, Case(rule, {}, {})) for rule in WHOLE}
     assert {rule for rule in WHOLE if given[rule]} == found
+
+
+@pytest.mark.parametrize("tied", ["huggingface-hub<1.0", "torch==2.2.0"])
+def test_what_trl_removed_is_reported_where_another_library_leaves_out_transformers_5(
+    tied: str, tmp_path: Path
+) -> None:
+    code = f"{OLD_TRAINER}{OLD_SFT}{OLD_LOGS}"
+    for name, text in at(code, "transformers>=4.40", tied).items():
+        (tmp_path / name).write_text(text)
+    plan = Selection(Configs()).plan(str(tmp_path / "main.py"))
+    source = open_source(plan.path, (tmp_path / "main.py").read_bytes())
+    found = engine.lint(source, plan.rules, plan.settings, project=Modules())
+    assert [(each.code, each.line) for each in found if each.code.startswith("TLP4")] == [("TLP402", 4)]
 
 
 @pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])
