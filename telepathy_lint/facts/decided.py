@@ -154,6 +154,8 @@ def _in_the_project(
     found: list[tuple[str | None, Generating]] = []
     for path in connected:
         for each in modules.told(path, generating):
+            if each.loaded_here:
+                continue  # another model
             if path in known or (
                 each.around is not None
                 and (

@@ -75,6 +75,8 @@ class Generating(NamedTuple):
     piped: bool
     #: Whether the place only builds a pipeline that generates elsewhere.
     built: bool = False
+    #: Whether it generates with an attribute that the text itself loads (`self.lm = AutoModel.from_pretrained(...)`).
+    loaded_here: bool = False
     #: Whether it states a temperature or another setting of sampling: a model that samples does what it is meant to do.
     warm: bool = False
 
@@ -161,7 +163,17 @@ def _generate_calls(text: str) -> Iterator[Generating]:
                 continue
         if _is_dropped(text, start, given):
             continue
-        yield _place(text, start, given)._replace(own=_may_be_of_a_wrapper(given))
+        yield _place(text, start, given)._replace(
+            own=_may_be_of_a_wrapper(given), loaded_here=owner is not None and _loads_it(text, owner[1])
+        )
+
+
+def _loads_it(text: str, owner: str) -> bool:
+    """Whether all that a text assigns to an attribute of `self` are loads, other than those of adapters for a given model."""
+    if not owner.startswith("self.") or ".from_pretrained(" not in text:
+        return False
+    given = re.findall(rf"(?<![\w.]){re.escape(owner)}\s*(?::[^=\n]{{1,60}})?=(?!=)\s*([^\n]*)", text)
+    return bool(given) and all(".from_pretrained(" in each and "Peft" not in each for each in given)
 
 
 def _may_be_of_a_wrapper(given: str) -> bool:

@@ -6,7 +6,6 @@ import os
 import re
 from functools import partial
 
-from telepathy_lint.facts import started
 from telepathy_lint.facts.launched import is_in_the_program
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START, occurs
@@ -32,7 +31,9 @@ def _is_a_try(site: Site) -> bool:
     importers = modules.importers(path)
     if importers is None or len(importers[1]) == 0:
         return False
-    return not started.is_named_by_a_command(site)
+    from telepathy_lint.facts.started import is_named_by_a_command
+
+    return not is_named_by_a_command(site)
 
 
 def _is_a_test(text: str) -> bool:

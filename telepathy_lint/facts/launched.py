@@ -28,7 +28,6 @@ _LAUNCHER_WORDS = (
     "torchrun", "accelerate", "torch.distributed.", "mpirun", "mpiexec", "horovodrun", "jsrun", "colossalai", "deepspeed",
     "composer", "srun",
 )  # fmt: skip
-_IN_LAUNCHES = "|".join(map(re.escape, _LAUNCHER_WORDS))
 
 
 class Launched(NamedTuple):
@@ -68,13 +67,14 @@ def launches_of(project: Project) -> Launches:
     launched: dict[str, Launched] = {}
     alone: set[str] = set()
     of_others = told = False
-    words = [each.encode() for each in _LAUNCHER_WORDS]
+    words = [(each.encode(), re.escape(each)) for each in _LAUNCHER_WORDS]
     for path, data in project.texts():
-        if not any(word in data for word in words):
+        there = [pattern for word, pattern in words if word in data]
+        if not there:
             continue
         document = start_commands.is_document(path)
         text = data.decode("utf-8", "replace")
-        for line, command, _ in start_commands.commands(text, document, _IN_LAUNCHES):
+        for line, command, _ in start_commands.commands(text, document, "|".join(there)):
             found = launcher_in(command)
             if found is None:
                 continue

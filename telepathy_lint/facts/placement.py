@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts import started
 from telepathy_lint.facts.by_hand import device_named, second_gpu
 from telepathy_lint.facts.launched import launched_by
 from telepathy_lint.facts.out_of_use import is_bare
@@ -137,6 +136,8 @@ def _starts_no_processes(site: Site) -> bool:
 
 def _is_started_alone(site: Site) -> bool:
     """Whether the project shows that the file runs in a single process, as each of its notebooks does."""
+    from telepathy_lint.facts import started  # few loads get so far
+
     if site.source.path.endswith(".ipynb"):
         return started.has_a_project(site) and _starts_no_processes(site)
     return started.runs_as_started(site)

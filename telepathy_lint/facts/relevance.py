@@ -18,6 +18,8 @@ from telepathy_lint.source.occurs import occurs
 
 # ---- precision
 
+#: Float16 mixed precision of a Trainer, of torch and of accelerate.
+_SCALES = r"\bfp16\s*=\s*True|GradScaler\(|mixed_precision\s*=\s*[\"']fp16"
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
@@ -30,6 +32,15 @@ def trains_its_weights(site: Site, scoped: bool = False) -> bool:
         return False
     tree = site.context.scope.tree
     return any(trains(use, tree) for use in seen(site, scoped))
+
+
+def trains_under_a_scaler(site: Site) -> bool:
+    """Whether the file trains in float16 mixed precision, whose scaler refuses the gradients of float16 weights."""
+    return site.source.once(_scales)
+
+
+def _scales(text: str) -> bool:
+    return occurs(_SCALES, text)
 
 
 def _trains_a_part(text: str) -> bool:

@@ -137,7 +137,7 @@ class Importers:
 
     def _importing(self, root: str, name: str) -> set[tuple[str, str]]:
         """The files that import a name, from any module, each with the dotted name; empty if the project is too large."""
-        project = self.project(root)
+        project, word = self.project(root), os.fsencode(name)
         self._searched[root] = self._searched.get(root, 0) + 1
         if self._searched[root] > _FEW_MODULES:
             return (project.once(_imported_names) or {}).get(name, set())
@@ -145,7 +145,7 @@ class Importers:
             return {
                 (path, module)
                 for path, data in project.python()
-                if os.fsencode(name) in data
+                if word in data
                 for module in imported_by(data)
                 if module.rpartition(".")[2] == name
             }

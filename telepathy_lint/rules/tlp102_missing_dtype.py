@@ -91,12 +91,14 @@ class MissingDtype(Rule):
             return False
         if not bare and (
             settings.five == "admits"  # what a new installation gets follows the checkpoint
+            or settings.unpinned
             or not is_heavy(site)
             or is_the_other_arm(site)
             or is_dropped(site)
             or is_read_back(site)
             or is_measured(site)
             or is_meant_to_be_float32(site)
+            or relevance.trains_under_a_scaler(site)
         ):
             return False
         return not (

@@ -119,6 +119,11 @@ class Settings(NamedTuple):
         major, minor = ([*below.strip("= ").split("."), "0"])[:2]
         return int(major), int(minor) + below.startswith("=")
 
+    @property
+    def unpinned(self) -> bool:
+        """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
+        return self.flash_attention is not None and self.target_transformers is None
+
     def is_below(self, version: tuple[int, int]) -> bool:
         """Whether every release that the project allows is older than this one."""
         return (self.end is not None and self.end <= version) or (

@@ -25,6 +25,7 @@ from telepathy_runtime.memory.layers import (
     mlp_works,
     norm_kept,
     norms_kept,
+    weights_behind,
 )
 from telepathy_runtime.memory.lora import adapters_kept, adapters_work, targets, unsaved_first
 from telepathy_runtime.memory.masks import Masks, masks_of, slides_at
@@ -83,8 +84,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         working=max(
             mlp_works(spec, work),
             attention_works(spec, work),
-            # Beside a norm inside the layer there is the gradient of the stream.
-            (norm_working(spec, work) + row) * bool(family(spec).after),
+            _norms_work(spec, work),
             forward_again(spec, work),
         ),
         adapting=max(adapters_work(spec, work), experts_work(spec, work)),
@@ -161,6 +161,23 @@ def norm_working(spec: ModelSpec, work: Workload) -> int:
     if work.kernels != "plain" or kind == "layer":
         return 2 * e * row
     return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row
+
+
+def _norms_work(spec: ModelSpec, work: Workload) -> int:
+    """Additional bytes inside the backward of a layer's norms, beside the gradient of the stream.
+
+    At the norm before the feed-forward block, what the block kept is freed, and the gradients of its weights are there.
+    No matrix keeps the output of a norm that comes after a block.
+    """
+    how, full, e = family(spec), work.regime == "full", element_size(work.dtype)
+    row = e * work.tokens * spec.hidden
+    most = norm_working(spec, work) + row
+    ends = (most + full * row) * bool(how.after)
+    if how.before < 2:
+        return ends
+    freed = mlp_kept(spec, work) + dropout_kept(spec, work) // 2
+    freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
+    return max(ends, most + weights_behind(work, spec.mlp_params) - freed)
 
 
 def divided(spec: ModelSpec, work: Workload) -> ModelSpec:

@@ -128,7 +128,9 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     given = row if (embeds and not shared) or ((embeds or required) and other) else 0
     if full or embeds or required or "embed_tokens" in work.modules_to_save:
         given += tokens * spec.hidden * spec.embedding_dropout  # the dropout's mask
-    hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
+    # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
+    returned = row * _extra_hidden(spec, work) if work.hidden_states else 0
+    hidden = returned * work.keep_outputs
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
@@ -161,8 +163,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         + int(each * e * spec.hidden * spec.intermediate)
     )
     recomputed = layer.again if work.checkpointing else 0
-    one_layer = hidden + layer.tables + (
-        layer.again + layer.stored_input + masks.first if work.checkpointing else layer.saved
+    one_layer = (
+        hidden
+        + given
+        + layer.tables
+        + (layer.again + layer.stored_input + masks.first if work.checkpointing else layer.saved)
     )
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
         # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
@@ -185,7 +190,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + copies + row * (not full),
+            kv_cache=cache, transient=beside + copies + row * (not full) + returned - hidden,
         ),
         Instant(
             "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
@@ -307,9 +312,10 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
             "text alone: an image counts as its tokens; what the vision tower keeps, if it is trained, is not counted"
         )
     if spec.encoder_layers:
-        notes.append(
-            f"the encoder reads {work.source_len or work.seq_len} tokens, the decoder {work.seq_len}"
-        )
+        read, unit = f"{work.source_len or work.seq_len} tokens", ""
+        if spec.source_positions:
+            read, unit = "a whole recording", " tokens"
+        notes.append(f"the encoder reads {read}, the decoder {work.seq_len}{unit}")
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")

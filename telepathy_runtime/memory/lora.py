@@ -127,7 +127,7 @@ def unsaved_first(spec: ModelSpec, work: Workload) -> int:
         return total + attention_kept(spec, work, has_mask(work))
     if "k" not in there and "qkv" not in there:
         if work.attn == "eager":
-            total += e * work.tokens * spec.query_dim
+            total += (4 if how.float_scores else e) * work.tokens * spec.query_dim
         if how.head_norms:
             heads = spec.kv_heads if how.head_norms == "head" else 1
             total += 4 * work.tokens * (spec.kv_dim + heads)

@@ -29,6 +29,11 @@ class Model:
         self.params += number
         return self.tape.parameter(number, self.element, self.trained)
 
+    def constant(self, number: int) -> Tensor:
+        """A parameter that takes no gradient."""
+        self.params += number
+        return self.tape.parameter(number, self.element, trained=False)
+
     def matrix(self, rows: int, columns: int, bias: bool = True, weight: Tensor | None = None) -> Matrix:
         """A linear layer; one with `weight` shares another's."""
         weight = self.vector(rows * columns) if weight is None else weight
@@ -37,7 +42,8 @@ class Model:
     def linear(self, x: Tensor, by: Matrix) -> Tensor:
         """A product with a matrix, which keeps its input if the matrix is trained."""
         kept = [x] if by.weight.node is not None else []
-        return self.tape.result(x.number // by.columns * by.rows, (by.weight, by.bias, x), kept, x.element)
+        inputs = (by.weight, x) if by.bias is None else (x, by.weight, by.bias)
+        return self.tape.result(x.number // by.columns * by.rows, inputs, kept, x.element)
 
     def embed(self, table: Tensor, tokens: int, width: int, index: Tensor | None = None) -> Tensor:
         """Rows of a table, by numbers of eight bytes, which it keeps."""
@@ -45,8 +51,9 @@ class Model:
 
     def layer_norm(self, x: Tensor, norm: tuple[Tensor, ...], width: int) -> Tensor:
         """Torch's kernel, which keeps its input, and a mean and a scale for each token."""
+        out = self.tape.new(x.number, x.element)
         both = self.tape.new(x.number // width, 4), self.tape.new(x.number // width, 4)
-        return self.tape.record(self.tape.new(x.number, x.element), (x, *norm), (x, *both))
+        return self.tape.record(out, (x, *norm), (x, *both))
 
     def norm(self, width: int) -> tuple[Tensor, Tensor]:
         """The parameters of a LayerNorm."""
@@ -92,7 +99,7 @@ class Model:
 
     def power(self, x: Tensor) -> Tensor:
         """A power, which keeps its input; its backward makes another power and a product beside the gradient."""
-        return self.tape.record(self.tape.new(x.number, x.element), (x,), (x,), working=2 * x.size)
+        return self.tape.result(x.number, (x,), (x,), working=2 * x.size)
 
     def mean(self, x: Tensor, number: int) -> Tensor:
         """The mean of each row."""
@@ -124,6 +131,19 @@ class Model:
         inner = self.plus(inner)
         return self.times(half, inner)
 
+    def convolved(self, x: Tensor, by: Matrix, number: int) -> Tensor:
+        """A convolution, which keeps its input; a row of the matrix are all weights of a channel."""
+        return self.tape.result(number, (x, by.weight, by.bias), (x,), x.element)
+
+    def row_of_each(self, table: Tensor, index: Tensor, width: int) -> Tensor:
+        """Rows of a table, taken with an index: its gradient is made from zeros."""
+        out = self.tape.new(index.number * width, table.element)
+        return self.tape.record(out, (table,), (index,), working=table.size)
+
+    def clamped(self, x: Tensor) -> Tensor:
+        """A tensor between two numbers, which keeps its input; its backward makes two masks."""
+        return self.tape.result(x.number, (x,), (x,), working=2 * x.number)
+
     def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:
         """A norm without a mean, in single operations: scaled in 32 bits, and weighted in the dtype of its weight."""
         wide = self.power(self.cast(x, 4))
@@ -140,9 +160,17 @@ class Model:
 
     def flash(self, q: Tensor, k: Tensor, v: Tensor, rows: int, bias: Tensor | None = None) -> Tensor:
         """Fused attention, which keeps its inputs, its output and a number for each of `rows` (a query of a head)."""
-        sums, out = self.tape.new(rows, 4), self.tape.new(q.number, q.element)
-        kept = (q, k, v, out, sums) if bias is None else (q, k, v, out, sums, bias)
-        return self.tape.record(out, (q, k, v), kept)
+        out, sums = self.tape.new(q.number, q.element), self.tape.new(rows, 4)
+        kept = [
+            q,
+            k,
+            v,
+            out,
+            sums,
+            self.tape.new(1, 8),
+            self.tape.new(1, 8),
+        ]  # the last two: of the random numbers
+        return self.tape.record(out, (q, k, v), kept if bias is None else [*kept, bias])
 
     def matmul(self, x: Tensor, y: Tensor, number: int) -> Tensor:
         """A product of two activations."""
@@ -163,17 +191,20 @@ class Model:
         dropout: bool,
         added: Sequence[Tensor | None],
         cached: bool = False,
+        ordered: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Attention in single operations, in the weights' dtype: its output and its weights, which the layer holds.
 
-        `added` to the scores: a mask, a bias. `cached`: keys and values come from the cache, in the order of the heads.
+        `added` to the scores: a mask, a bias. `ordered`: the inputs are in the order of the heads; `cached`: keys and values are.
         """
-        q = self.viewed(q)
+        cached, several = cached or ordered, batch > 1
+        q = q if ordered else self.viewed(q)
         if not cached:
             k, v = self.viewed(k), self.viewed(v)
-        several = batch > 1
         again = several and not cached
-        scores = self.matmul(self.copied(q) if several else q, self.copied(k) if again else k, pairs)
+        left = self.copied(q) if several and not ordered else q
+        scores = self.matmul(left, self.copied(k) if again else k, pairs)
+        del left
         scores = self.scaled(scores)
         for each in added:
             if each is not None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -77,7 +77,7 @@ def traced(config: Any, work: Workload) -> Trace:
 
     Raises TraceError, for any error of the model's code, if it cannot run without values.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_packed_positions():
         warnings.simplefilter("ignore")
         try:
             return trace(build_step(config, work), padded=work.padded)
@@ -92,6 +92,25 @@ def traced(config: Any, work: Workload) -> Trace:
                 f"transformers {'.'.join(map(str, _version()))} cannot run {config.model_type} on the meta device: "
                 f"{type(error).__name__}: {error}{also}"
             ) from error
+
+
+@contextmanager
+def _without_packed_positions() -> Iterator[None]:
+    """Tell transformers that positions count up in each row; without a mask and a cache, it reads their values (Whisper)."""
+    try:
+        from transformers import masking_utils
+    except ImportError:  # transformers < 4.53
+        yield
+        return
+    shipped = getattr(masking_utils, "find_packed_sequence_indices", None)
+    masking_utils.find_packed_sequence_indices = lambda *_: None
+    try:
+        yield
+    finally:
+        if shipped is None:
+            del masking_utils.find_packed_sequence_indices
+        else:
+            masking_utils.find_packed_sequence_indices = shipped
 
 
 def attention_for(config: Any, attn: str) -> str:

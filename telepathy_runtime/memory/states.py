@@ -58,7 +58,7 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         per_layer = [] if spec.counted or not spec.layers or spec.encoder_layers else layer_matrices(spec)
         tables = [(spec.vocab, spec.embed_dim or spec.hidden)] * (1 if spec.tied else 2)
         largest = max([spec.embedding_params, *(rows * columns for rows, columns in per_layer)])
-        return Trained(spec.params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
+        return Trained(spec.trained_params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
     if work.regime == "lora":
         shapes = []
         for each in targets(spec, work):

@@ -203,6 +203,7 @@ class Tape:
         saved: Sequence[Tensor] = (),
         element: int = 0,
         broadcast: bool = False,
+        working: int = 0,
     ) -> Tensor:
         """The output of an operation that makes a new tensor, whose backward makes new gradients; `saved` are inputs.
 
@@ -213,7 +214,7 @@ class Tape:
         if again is not None and len(again) == 1 and saved and any(each and each.node for each in inputs):
             self._keep(again, [each.storage for each in saved])
         out = self.new(number, element or first.element)
-        return self.record(out, inputs, saved, made=out.size * broadcast)
+        return self.record(out, inputs, saved, made=out.size * broadcast, working=working)
 
     def _keep(self, again: list[Node], saved: list[Storage]) -> None:
         """Keep what the next operation of a layer that runs again needs; the last one ends the run."""

@@ -9,6 +9,7 @@ from telepathy_runtime.memory.programs import Program, bert
 from telepathy_runtime.memory.states import States
 from telepathy_runtime.memory.t5 import t5
 from telepathy_runtime.memory.tape import Storage, Tape, Tensor
+from telepathy_runtime.memory.whisper import whisper
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
@@ -17,6 +18,7 @@ PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Program]] = {
     "roberta": bert,
     "xlm-roberta": bert,
     "t5": t5,
+    "whisper": whisper,
 }
 """Model types that have one."""
 KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")

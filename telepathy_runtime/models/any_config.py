@@ -10,10 +10,10 @@ from typing import Any
 
 #: The names of each dimension in transformers' config classes, the most common first.
 _NAMES = {
-    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "decoder_layers"),
+    "layers": ("decoder_layers", "num_hidden_layers", "n_layer", "num_layers", "n_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model", "dim", "n_embed"),
     "intermediate": ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "hidden_dim", "decoder_ffn_dim"),
-    "heads": ("num_attention_heads", "n_head", "num_heads", "n_heads", "decoder_attention_heads"),
+    "heads": ("decoder_attention_heads", "num_attention_heads", "n_head", "num_heads", "n_heads"),
     "kv_heads": ("num_key_value_heads", "num_kv_heads"),
     "head_dim": ("head_dim", "d_kv", "attention_head_dim"),
     "vocab": ("vocab_size",),
@@ -60,7 +60,23 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
         fields["head_dim"] = _count(text, ("qk_nope_head_dim",)) + _count(text, ("qk_rope_head_dim",))
         fields["value_dim"] = _count(text, ("v_head_dim",))
     fields["gated_mlp"] = text.get("model_type") not in _PLAIN_MLP
+    fields |= _recording(config)
     return fields | settings(config) | _cache(config, text, window, found["layers"])
+
+
+def _recording(config: Mapping[str, Any]) -> dict[str, int]:
+    """What an encoder that listens reads (Whisper); nothing if its layers are of another shape than the decoder's."""
+    same = all(
+        config.get(f"encoder_{name}") == config.get(f"decoder_{name}")
+        for name in ("attention_heads", "ffn_dim")
+    )
+    other = ("encoder_layerdrop", "decoder_layerdrop", "apply_spec_augment")
+    if config.get("model_type") != "whisper" or not same or any(config.get(name) for name in other):
+        return {}
+    return {
+        "mel_bins": _count(config, ("num_mel_bins",)),
+        "source_positions": _count(config, ("max_source_positions",)),
+    }
 
 
 #: Architectures whose head is the embedding if the config does not say otherwise.
@@ -105,6 +121,7 @@ _RATES = {
     ),
     "embedding_dropout": ("embd_pdrop", "embedding_dropout"),
     "attention_dropout": ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob"),
+    "activation_dropout": ("activation_dropout",),
     "attention_softcap": ("attn_logit_softcapping",),
     "logit_softcap": ("final_logit_softcapping",),
 }
@@ -123,6 +140,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "phi": {"activation": "gelu_new"},
     "opt": {"activation": "relu", "dropout": 0.1},
     "t5": _T5,
+    "whisper": {"activation": "gelu"},
     "gemma2": {"attention_softcap": 50.0, "logit_softcap": 30.0},
 }
 

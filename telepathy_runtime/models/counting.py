@@ -67,7 +67,9 @@ def _class(config: Mapping[str, Any], parsed: Any) -> Any:
         found = getattr(transformers, name, None)
         if isinstance(found, type):
             return found
-    for auto in ("CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "IMAGE_TEXT_TO_TEXT"):
+    # The class for causal models of an encoder-decoder is its decoder alone.
+    two = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ") if getattr(parsed, "is_encoder_decoder", False) else ()
+    for auto in (*two, "CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "IMAGE_TEXT_TO_TEXT"):
         mapping = getattr(transformers, f"MODEL_FOR_{auto}_MAPPING", None)
         if mapping is not None and type(parsed) in mapping:
             return mapping[type(parsed)]

@@ -68,6 +68,7 @@ class ModelSpec:
     dropout: bool = False  # of the outputs of attention and feed-forward block, in training
     embedding_dropout: bool = False
     attention_dropout: bool = False
+    activation_dropout: bool = False  # inside the feed-forward block
     attention_softcap: bool = False
     logit_softcap: bool = False
     scaled_output: bool = False  # the head reads the last layer's output times a number (T5)
@@ -75,6 +76,9 @@ class ModelSpec:
     experts_per_token: int = 0
     shared_width: int = 0  # of an expert that reads every token
     text: str = ""  # `model_type` of the text part of a model with several parts; all dimensions are its
+    # Of an encoder that listens; 0: it reads tokens.
+    mel_bins: int = 0
+    source_positions: int = 0  # that its convolutions leave of a recording
     # Values without a formula: counted in the model that transformers builds, or in a checkpoint's headers.
     counted: int = 0  # all parameters, tied ones once
     stored_bytes: int = 0  # of quantised weights, which keep their stored form in any dtype
@@ -152,6 +156,11 @@ class ModelSpec:
         return (
             self.embedding_params + positions + projections + self.encoder_params + decoder + self.head_params
         )
+
+    @property
+    def trained_params(self) -> int:
+        """The parameters that take gradients; an encoder that listens has fixed positions."""
+        return self.params - self.source_positions * self.hidden
 
     @property
     def params_bytes(self) -> int:

@@ -67,6 +67,7 @@ BEAMS = (
 )
 GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate(ids{})\n"
 STATED = ", do_sample=False, max_new_tokens=5"
+STUDENT = "from transformers import AutoModelForCausalLM as M\nclass Student:\n    def __init__(self, model):\n        self.lm = {}\n    def answer(self, ids):\n        return self.lm.generate(ids)\n"
 RENAMED = f"{LOADS}parser.add_argument('--model_name', default='meta-llama/Meta-Llama-3.1-8B')\n"
 NOTEBOOK = "run.ipynb"
 #: A load with a device map to be filled in, in a script that nothing shows to be one process; and such scripts.
@@ -665,6 +666,32 @@ CASES = {
         {**file(BARE + "IDS = 'Qwen/Qwen2.5-7B', 'Qwen/Qwen2.5-14B'\n"), "README.md": ""},
         {**file(BARE + "IDS = 'Qwen/Qwen2.5-7B'\n"), "README.md": ""},
     ),
+    "a requirement without a release": Case(
+        "TLP102",
+        {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "transformers\n"},
+        {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "torch\n"},
+    ),
+    "float16 mixed precision": Case(
+        "TLP102",
+        {**file(f"{BARE_LLAMA}arguments = TrainingArguments(fp16=True)\n"), "README.md": ""},
+        {**file(f"{BARE_LLAMA}arguments = TrainingArguments(fp16=False)\n"), "README.md": ""},
+    ),
+    "a notebook for trying things": Case(
+        "TLP102",
+        {"llama_playground.ipynb": cells(BARE_LLAMA), "README.md": ""},
+        {"llama_ground.ipynb": cells(BARE_LLAMA), "README.md": ""},
+        "llama_playground.ipynb",
+    ),
+    "soft-capping in a release that keeps it": Case(
+        "TLP104",
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers==4.46.1\n"},
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers==4.50.1\n"},
+    ),
+    "soft-capping in the newest release": Case(
+        "TLP104",
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers\n"},
+        {**file(WITH_GEMMA), "README.md": ""},
+    ),
     "a checkpoint that is float32": Case(
         "TLP102",
         {**file(BARE.replace("(name", "('google/flan-t5-3b'")), "README.md": ""},
@@ -711,6 +738,11 @@ CASES = {
         "TLP107",
         {**new(f"{OLD_TOKENIZER}, use_fast=False)\n"), "README.md": ""},
         new(f"{OLD_TOKENIZER}, use_fast=False)\n"),
+    ),
+    "a generation in another module with a model that it loads itself": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom student import Student\nmodel, tokenizer = load('x')\nStudent(model)\n", student=STUDENT.format("M.from_pretrained('a')")),
+        file(HELPER, run="from main import load\nfrom student import Student\nmodel, tokenizer = load('x')\nStudent(model)\n", student=STUDENT.format("model")),
     ),
     "a generation in another module": Case(
         "TLP105",

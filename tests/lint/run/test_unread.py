@@ -49,6 +49,10 @@ CASES = {
     "a notebook for trying things": (
         "data_test 2.ipynb", notebook(cell(BROKEN, 2)), "data_tested 2.ipynb", notebook(cell(BROKEN, 2))
     ),
+    "an exercise": (
+        "run.ipynb", notebook(cell("def f(x):\n    YOUR CODE HERE", 2)), "run.ipynb", notebook(cell("def f(x):\n    return x y", 2))
+    ),
+    "a script of a notebook's cells": ("run.py", f"{LOAD}!pip install -q peft\n", "run.py", f"{LOAD}pip install -q peft\n"),
     "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),
     "a conflict of a merge": ("run.py", f"{LOAD}<<<<<<< HEAD\n", "run.py", f"{LOAD}< HEAD\n"),
     "an archive": ("old/run.py", f"{LOAD}{BROKEN}\n", "cold/run.py", f"{LOAD}{BROKEN}\n"),

@@ -13,6 +13,7 @@ from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.t5 import SINCE
 from telepathy_runtime.memory.taped import PROGRAMS
 from telepathy_runtime.models import registry
+from telepathy_runtime.models.architectures import counted_spec
 from telepathy_runtime.models.lookup import from_parsed
 from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
 
@@ -63,6 +64,28 @@ def t5(
         d_model=hidden,
         d_ff=wide,
         vocab_size=vocab,
+        **more,
+    )
+
+
+def whisper(
+    layers: int, deeper: int, heads: int, width: int, wide: int, vocab: int, heard: int, **more: Any
+) -> Any:
+    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
+    if version < SINCE:
+        pytest.skip(f"Whisper of transformers {transformers.__version__} runs in another way")
+    return transformers.AutoConfig.for_model(
+        "whisper",
+        encoder_layers=layers,
+        decoder_layers=deeper,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        d_model=heads * width,
+        encoder_ffn_dim=wide,
+        decoder_ffn_dim=wide,
+        vocab_size=vocab,
+        max_source_positions=heard,
+        **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0),
         **more,
     )
 
@@ -175,6 +198,52 @@ def test_a_head_of_its_own() -> None:
     assert estimate(spec, work).peak_allocated == pytest.approx(seen, rel=0.001)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_convolutions_and_fixed_positions_of_whisper(dtype: str) -> None:
+    """A kernel for each dtype, gradients that are copied back, and the clamp of float16."""
+    config = whisper(2, 1, 4, 64, 1024, 3000, 150)
+    assert abs(error(config, Workload(batch=2, seq_len=77, dtype=dtype, **TRAINER, opt_impl="fused"))) < 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", TWO)
+@pytest.mark.parametrize("attn", ["sdpa", "eager"])
+def test_regimes_of_whisper(attn: str, regime: str) -> None:
+    config = whisper(3, 2, 4, 64, 1024, 3000, 200)
+    for dtype in ("bfloat16", "float16", "float32"):
+        assert (
+            abs(error(config, Workload(batch=3, seq_len=90, attn=attn, dtype=dtype, **TWO[regime]))) < 0.002
+        )
+
+
+def drawn_whisper() -> list[Any]:
+    """Shapes and jobs drawn once, by a seed that nothing was tuned with."""
+    draw = random.Random(20261204)
+    cases = []
+    for _ in range(12):
+        sizes = (draw.randint(1, 6), draw.randint(1, 6), draw.choice([4, 6, 8]), draw.choice([32, 64]))
+        more = 64 * draw.randint(4, 40), draw.randint(300, 52000), draw.choice([1500, draw.randint(50, 900)])
+        rates = {
+            name: draw.choice([0.0, 0.1]) for name in ("dropout", "activation_dropout", "attention_dropout")
+        }
+        work = Workload(
+            batch=draw.choice([1, 2, 3, 6]),
+            seq_len=draw.choice([1, draw.randint(2, 448), draw.randint(2, 448)]),
+            attn=draw.choice(["sdpa", "eager"]),
+            dtype=draw.choice(["bfloat16", "float16", "float32"]),
+            **draw.choice(list(TWO.values())),
+        )
+        name = f"{work.dtype}-{work.attn}-{work.regime}-{work.batch}x{work.seq_len}"
+        cases.append(pytest.param((*sizes, *more), rates, work, id=name))
+    return cases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sizes", "rates", "work"), drawn_whisper())
+def test_drawn_whisper(sizes: tuple[int, ...], rates: dict[str, float], work: Workload) -> None:
+    assert abs(error(whisper(*sizes, **rates), work)) < 0.005
+
+
 @pytest.mark.slow
 def test_a_classifier_of_sequences() -> None:
     config = encoder("bert", 3, 8, 64, 1536, 5000)
@@ -228,6 +297,22 @@ def test_a_registered_t5_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None
     ):
         with pytest.raises(NotModelledError, match="activations"):
             estimate(spec, work.but(**how))
+
+
+def test_a_registered_whisper_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    spec = registry.get("distil-whisper/distil-large-v3")
+    work = Workload(batch=8, seq_len=128, regime="full", dtype="float32", keep_outputs=False)
+    found = estimate(spec, work)
+    assert found.whole and found.peak_allocated > 16 * spec.trained_params
+    assert spec.trained_params == spec.params - 1500 * 1280  # the encoder's positions take no gradient
+    assert "the encoder reads a whole recording, the decoder 128 tokens" in found.notes
+    with pytest.raises(UnknownOptionError, match="source_len"):
+        estimate(spec, work.but(source_len=64))
+    config = registry.listed_config("openai/whisper-tiny") | {"encoder_attention_heads": 3}
+    other = counted_spec(config, "mine", registry.get("openai/whisper-tiny").params)
+    with pytest.raises(NotModelledError, match="activations of mine"):
+        estimate(other, work)
 
 
 def test_what_no_program_knows_is_said() -> None:

@@ -99,10 +99,6 @@ def test_a_users_own_step_raises_its_own_errors() -> None:
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "electra": ({"num_key_value_heads": None}, ""),
     "mt5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "the encoder reads 64 tokens, the decoder 64"),
-    "whisper": (
-        {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4},
-        "the encoder reads a whole recording, the decoder 64 tokens",
-    ),
     "bloom": ({"n_layer": 2, "n_head": 4}, ""),
 }  # fmt: skip
 
