@@ -53,6 +53,8 @@ class Modules(Surroundings):
         self._most_kept = most_kept
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
         self._may_forward: dict[str, frozenset[str]] = {}
+        #: The functions of each module that do, by name, once its loads were searched for.
+        self.forwarding: dict[str, frozenset[str]] = {}
         self._within: dict[tuple[str, bytes, bytes], bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
