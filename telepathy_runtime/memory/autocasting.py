@@ -24,7 +24,7 @@ HALF = (
 )
 """Functions that autocast runs in 16 bits."""
 SINGLE = (
-    *((functional, name) for name in ("layer_norm", "group_norm", "cosine_similarity")),
+    *((functional, name) for name in ("layer_norm", "group_norm", "cosine_similarity", "cross_entropy")),
     *((torch, name) for name in ("pow", "rsqrt", "exp", "log", "reciprocal")),
     *((tensor, name) for name in ("pow", "__pow__", "rsqrt", "exp", "log", "reciprocal")),
     (torch.linalg, "norm"),

@@ -17,10 +17,16 @@ class Matrix:
 
 
 class Model:
-    """The parameters and the operations of one model; `element` is the size of its dtype, `training` the mode of dropout."""
+    """The parameters and the operations of one model; `element` is the size of its dtype, `training` the mode of dropout.
 
-    def __init__(self, tape: Tape, element: int, trained: bool, training: bool) -> None:
+    `half`: the size of the numbers that autocast computes products with; 0 without autocast. It keeps the copy of each
+    weight until its context ends (`end_autocast`).
+    """
+
+    def __init__(self, tape: Tape, element: int, trained: bool, training: bool, half: int = 0) -> None:
         self.tape, self.element, self.trained, self.training = tape, element, trained, training
+        self.half = half
+        self._copies: dict[int, Tensor] = {}
         self.params = 0
         self.number = tape.parameter(1, 8, trained=False)
 
@@ -39,10 +45,30 @@ class Model:
         weight = self.vector(rows * columns) if weight is None else weight
         return Matrix(rows, columns, weight, self.vector(rows) if bias else None)
 
+    def end_autocast(self) -> None:
+        """Free the copies of weights that autocast keeps."""
+        self._copies.clear()
+
+    def lower(self, x: Tensor, weight: bool = False) -> Tensor:
+        """What a product reads: a copy in autocast's 16 bits, of a weight one copy for the whole forward."""
+        if not self.half or x.element == self.half:
+            return x
+        if not weight or self.tape.repeats:
+            return self.cast(x, self.half)
+        if id(x) not in self._copies:
+            self._copies[id(x)] = self.cast(x, self.half)
+        return self._copies[id(x)]
+
+    def raised(self, x: Tensor) -> Tensor:
+        """What autocast computes in 32 bits: a copy in these."""
+        return self.cast(x, 4) if self.half else x
+
     def linear(self, x: Tensor, by: Matrix) -> Tensor:
-        """A product with a matrix, which keeps its input if the matrix is trained."""
-        kept = [x] if by.weight.node is not None else []
-        inputs = (by.weight, x) if by.bias is None else (x, by.weight, by.bias)
+        """A product with a matrix, which keeps what the gradients of both need."""
+        x, weight = self.lower(x), self.lower(by.weight, weight=True)
+        bias = None if by.bias is None else self.lower(by.bias, weight=True)
+        kept = [other for each, other in ((weight, x), (x, weight)) if each.node is not None]
+        inputs = (weight, x) if bias is None else (x, weight, bias)
         return self.tape.result(x.number // by.columns * by.rows, inputs, kept, x.element)
 
     def embed(self, table: Tensor, tokens: int, width: int, index: Tensor | None = None) -> Tensor:
@@ -51,6 +77,7 @@ class Model:
 
     def layer_norm(self, x: Tensor, norm: tuple[Tensor, ...], width: int) -> Tensor:
         """Torch's kernel, which keeps its input, and a mean and a scale for each token."""
+        x = self.raised(x)
         out = self.tape.new(x.number, x.element)
         both = self.tape.new(x.number // width, 4), self.tape.new(x.number // width, 4)
         return self.tape.record(out, (x, *norm), (x, *both))
@@ -72,7 +99,8 @@ class Model:
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """A sum, which keeps nothing and whose gradient is that of both parts."""
-        return self.tape.record(self.tape.new(max(x.number, y.number), x.element), (x, y), passes=True)
+        out = self.tape.new(max(x.number, y.number), max(x.element, y.element))
+        return self.tape.record(out, (x, y), passes=True)
 
     def first(self, x: Tensor, head: Tensor, number: int) -> Tensor:
         """A small head that reads a part of a tensor; the gradient of its input is as large as the whole."""
@@ -99,6 +127,7 @@ class Model:
 
     def power(self, x: Tensor) -> Tensor:
         """A power, which keeps its input; its backward makes another power and a product beside the gradient."""
+        x = self.raised(x)
         return self.tape.result(x.number, (x,), (x,), working=2 * x.size)
 
     def mean(self, x: Tensor, number: int) -> Tensor:
@@ -133,7 +162,9 @@ class Model:
 
     def convolved(self, x: Tensor, by: Matrix, number: int) -> Tensor:
         """A convolution, which keeps its input; a row of the matrix are all weights of a channel."""
-        return self.tape.result(number, (x, by.weight, by.bias), (x,), x.element)
+        x, weight = self.lower(x), self.lower(by.weight, weight=True)
+        bias = None if by.bias is None else self.lower(by.bias, weight=True)
+        return self.tape.result(number, (x, weight, bias), (x, weight), x.element)
 
     def row_of_each(self, table: Tensor, index: Tensor, width: int) -> Tensor:
         """Rows of a table, taken with an index: its gradient is made from zeros."""
@@ -160,24 +191,20 @@ class Model:
 
     def flash(self, q: Tensor, k: Tensor, v: Tensor, rows: int, bias: Tensor | None = None) -> Tensor:
         """Fused attention, which keeps its inputs, its output and a number for each of `rows` (a query of a head)."""
+        q, k, v = (self.lower(each) for each in (q, k, v))
         out, sums = self.tape.new(q.number, q.element), self.tape.new(rows, 4)
-        kept = [
-            q,
-            k,
-            v,
-            out,
-            sums,
-            self.tape.new(1, 8),
-            self.tape.new(1, 8),
-        ]  # the last two: of the random numbers
+        random = self.tape.new(1, 8), self.tape.new(1, 8)
+        kept = [q, k, v, out, sums, *random]
         return self.tape.record(out, (q, k, v), kept if bias is None else [*kept, bias])
 
     def matmul(self, x: Tensor, y: Tensor, number: int) -> Tensor:
         """A product of two activations."""
+        x, y = self.lower(x), self.lower(y)
         return self.tape.result(number, (x, y), (x, y))
 
     def softmax(self, x: Tensor) -> Tensor:
         """A softmax, which keeps its output."""
+        x = self.raised(x)
         out = self.tape.new(x.number, x.element)
         return self.tape.record(out, (x,), (out,))
 
@@ -216,6 +243,6 @@ class Model:
         return self.copied(out, fresh=several), weights
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
-        """The loss in the logits' dtype, which keeps their log-softmax."""
+        """The loss in the logits' dtype, or under autocast in 32 bits, which keeps their log-softmax."""
         logs = self.softmax(logits)
         return self.tape.result(1, (logs,))

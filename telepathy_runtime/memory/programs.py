@@ -47,6 +47,7 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     kinds = model.vector(rest if language else min(usual, rest))
     other = model.vector(spec.params - model.params)
     roberta = spec.architecture != "bert"
+    read = given(model, work, spec.max_positions)
 
     def attention(x: Tensor, layer: _Layer, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         q, k, v = (model.linear(x, each) for each in (layer.q, layer.k, layer.v))
@@ -58,8 +59,7 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     def block(x: Tensor, by: Matrix, beside: Tensor, norm: tuple[Tensor, Tensor]) -> Tensor:
         x = model.linear(x, by)
         x = model.dropout(x, spec.dropout)
-        x = model.add(x, beside)
-        return model.layer_norm(x, norm, h)
+        return model.layer_norm(model.add(x, beside), norm, h)
 
     def layer_of(x: Tensor, layer: _Layer, mask: Tensor | None) -> Tensor:
         context, weights = attention(x, layer, mask)
@@ -72,9 +72,9 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
         return out
 
     def embeddings() -> Tensor:
-        x = model.embed(words, tokens, h)
+        word = model.embed(words, tokens, h)
         kind = model.embed(kinds, tokens, h)
-        x = model.add(x, kind)
+        x = model.add(word, kind)
         place = model.embed(places, tokens if roberta else work.seq_len, h)
         x = model.add(x, place)
         x = model.layer_norm(x, norm, h)
@@ -82,32 +82,31 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
 
     def forward() -> tuple[list[Tensor], list[Tensor]]:
         with tape.part("embedding"):
-            read = given(model, work, spec.max_positions)
             embedded = embeddings()
             mask = mask_of(model, work)
         x = embedded
         for number, layer in enumerate(layers):
             with tape.part(f"layer {number + 1}"):
                 x = checkpointed(tape, work, partial(layer_of, layer=layer, mask=mask), x)
-        del embedded
+        del embedded, mask
         if not language:
             with tape.part("head"):
-                return [model.first(x, other, work.batch * h)], []
+                return [model.first(x, other, work.batch * h)], [read]
         with tape.part("head"):
             y = model.linear(x, dense)
             y = model.kernel(y)
             y = model.layer_norm(y, head_norm, h)
         with tape.part("head", "logits"):
             y = model.linear(y, head)
-        return [y], [*read, x]
+        return [y], [read, x]
 
     return forward
 
 
-def given(model: Model, work: Workload, positions: int) -> list[Tensor]:
+def given(model: Model, work: Workload, positions: int) -> Tensor:
     """The inputs, which the caller holds, and the model's tables of positions and kinds: eight bytes a number."""
     each = work.tokens * (2 + work.trains) + 2 * positions
-    return [model.tape.new(each, 8)]
+    return model.tape.new(each, 8)
 
 
 def mask_of(model: Model, work: Workload) -> Tensor | None:
@@ -142,7 +141,7 @@ def attend(
     bias = None
     if mask is not None:
         # A mask of bits becomes a bias, whose rows are padded.
-        bias = model.tape.new(batch * queries * up_to_8(keys), model.element)
-    if mask is None and model.element == 2:
+        bias = model.tape.new(batch * queries * up_to_8(keys), model.half or model.element)
+    if mask is None and (model.half or model.element) == 2:
         return model.flash(q, k, v, batch * heads * queries)
     return model.flash(q, k, v, batch * heads * (-(-queries // 32) * 32), bias)

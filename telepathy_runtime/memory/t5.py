@@ -222,7 +222,7 @@ class _Run:
     def fused(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, queries: int, keys: int) -> Tensor:
         """Memory-efficient attention with a bias, whose rows are padded to 8, and in its gradient to 16."""
         tape, batch, heads = self.tape, self.work.batch, self.spec.heads
-        rows = bias.number // keys
+        bias, rows = self.model.lower(bias), bias.number // keys
         padded = up_to_8(keys)
         if padded != keys:
             wide = tape.record(tape.new(rows * padded, bias.element), (bias,))
@@ -256,6 +256,7 @@ class _Run:
             y = model.linear(x, layer.ups[0])
             y = self.act(y)
         y = model.dropout(y, spec.dropout)
+        y = model.cast(y, layer.down.weight.element)
         return model.linear(y, layer.down)
 
     def act(self, x: Tensor) -> Tensor:
@@ -278,7 +279,7 @@ def t5(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
         raise NotModelledError(
             f"{spec.architecture} has no flash_attention_2; its activations have no closed form"
         )
-    if work.dtype == "float16":
+    if work.held_dtype == "float16":
         raise NotModelledError(f"activations of {spec.architecture} in float16 have no closed form")
     if spec.activation not in KNOWN:
         raise NotModelledError(

@@ -117,6 +117,11 @@ class Tape:
         self._region: Region | None = None
         self._again: list[Node] | None = None
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a checkpointed layer runs again."""
+        return self._again is not None
+
     def count(self, kind: str, size: int) -> None:
         """Add bytes that are now in memory."""
         self.alive[kind] += size

@@ -35,7 +35,8 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dic
     if what:
         raise NotModelledError(f"activations of {what} have no closed form")
     tape = Tape(KINDS, work.trains)
-    model = Model(tape, element_size(work.dtype), work.regime == "full", work.trains)
+    half = element_size(work.dtype) if work.mixed_precision else 0
+    model = Model(tape, element_size(work.held_dtype), work.regime == "full", work.trains, half)
     forward = PROGRAMS[spec.architecture](tape, model, spec, work)
     if model.params != spec.params:
         raise NotModelledError(
@@ -55,6 +56,7 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dic
         with tape.part("loss", "logits"):
             loss = model.cross_entropy(made[0])
         inside.clear()
+        model.end_autocast()
         # Only now, the last step's are freed.
         outputs, leaves[:] = made, tape.leaves
         tape.leaves, made = [], []
@@ -89,7 +91,6 @@ def _unknown(spec: ModelSpec, work: Workload) -> str:
 
 _PLAIN = (
     *(
-        "mixed_precision",
         "autocast",
         "new_tokens",
         "hidden_states",

@@ -51,7 +51,7 @@ class _Run:
         """A layer of the encoder, or with the encoder's output as `memory`, of the decoder."""
         model, spec, held = self.model, self.spec, None
         # The gradient of a clamp is in the order of the convolutions, and each product copies it.
-        clamps = self.work.dtype == "float16" and not layer.decoder
+        clamps = self.work.held_dtype == "float16" and not layer.decoder
         rest = x
         for number, block in enumerate(layer.blocks):
             y = model.layer_norm(rest, block.norm, spec.hidden)
@@ -79,7 +79,7 @@ class _Run:
         model, spec, work = self.model, self.spec, self.work
         source = x if memory is None else memory
         eager, cached = work.attn == "eager", decoder and work.use_cache and not work.checkpointing
-        flash = not eager and mask is None and x.element == 2
+        flash = not eager and mask is None and self.work.dtype != "float32"
         # The gradients of flash and of products are in the order of the heads, and are copied back.
         order = partial(model.copied, fresh=flash or eager)
         q = order(model.scaled(model.linear(x, block.q)))

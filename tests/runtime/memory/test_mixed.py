@@ -59,6 +59,29 @@ def traced_peak(config: Any, work: Workload) -> int:
         return counter.peak - before
 
 
+def test_the_loss_is_computed_in_32_bits() -> None:
+    """As by PyTorch's autocast: the logits are copied to float32 for it."""
+
+    def build() -> Callable[[], None]:
+        head, x, labels = torch.nn.Linear(64, 5000), torch.zeros(96, 64), torch.zeros(96, dtype=torch.long)
+
+        def step() -> None:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = torch.nn.functional.cross_entropy(head(x), labels)
+            loss.backward()
+            head.zero_grad()
+
+        return step
+
+    step = build()
+    step()
+    with torch.device("meta"), autocast_on_meta(), Counter(block=1) as counter:
+        on_meta = build()
+        before = counter.current
+        on_meta()
+    assert counter.peak - before == pytest.approx(allocator_peak(step), rel=0.001)
+
+
 #: Regimes of adapters, and of autocast over 16-bit weights.
 ADAPTED: dict[str, dict[str, Any]] = {
     "float32 weights": {"mixed_precision": True},
