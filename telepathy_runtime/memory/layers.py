@@ -179,7 +179,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     how = family(spec)
     e, tokens = element_size(work.dtype), work.tokens
     q, kv = spec.query_dim, spec.kv_dim
-    cached = work.use_cache and not work.checkpointing
+    cached = _cached(work)
     # One head is repeated as a view, of which only the products of eager attention make a copy.
     repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
     # Adapters of another dtype keep their own copy of the output.
@@ -216,6 +216,11 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
 
 
+def _cached(work: Workload) -> bool:
+    """Whether a training step's forward keeps keys and values for later tokens."""
+    return work.use_cache and not work.checkpointing
+
+
 def attention_works(spec: ModelSpec, work: Workload) -> int:
     """Bytes inside the backward of eager attention's softmax, in addition to what the layer kept at first.
 
@@ -236,6 +241,8 @@ def attention_works(spec: ModelSpec, work: Workload) -> int:
     freed += how.after * norm_kept(spec, work, feeds=False)
     if not how.before:
         freed += full * e * work.tokens * spec.hidden
+    if how.fused_qkv and how.rotary and work.batch == 1 and not _cached(work) and spec.kv_dim == spec.query_dim:
+        freed += e * work.tokens * (spec.query_dim + spec.kv_dim)  # the rest of what values were a view of
     if autocast(work):  # the stream is float32, and each matrix of the MLP kept a copy of its input
         rows += (4 - e) * work.tokens * spec.hidden
         freed += full * (1 + (spec.gated_mlp and not how.fused_gate)) * e * work.tokens * spec.hidden

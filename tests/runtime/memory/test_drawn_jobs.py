@@ -107,6 +107,9 @@ JOBS = {
     "copies of weights are freed in the backward": Drawn(
         "gemma", (2, 576, 2944, 12, 12, 1950), 4, 579, "eager", ADAPTERS | {"mixed_precision": True, "lora_dtype": "float32"}
     ),
+    "what values were a view of is freed": Drawn(
+        "gpt_neox", (2, 1024, 1504, 16, 16, 1024), 1, 824, "eager", FULL
+    ),
     "hidden states that the loop drops": Drawn(
         "phi3", (3, 576, 2560, 12, 3, 3026), 2, 432, "sdpa", FROZEN | CHECKPOINTED | {"hidden_states": True}
     ),
