@@ -14,9 +14,9 @@ from functools import partial
 from telepathy_lint.facts import named_models
 from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
-from telepathy_lint.facts.generating import Generating, generating
+from telepathy_lint.facts.generating import Generating, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
-from telepathy_lint.facts.looked_at import is_a_look, only_measures, only_shows
+from telepathy_lint.facts.looked_at import is_a_look, keeps_answers, only_answers, only_measures, only_shows
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
@@ -99,6 +99,8 @@ def decision(site: Site) -> Decision:
 def _decision(site: Site) -> Decision:
     if _ships_what_fits(site):
         return _SETTLED
+    if _nobody_keeps_answers(site):
+        return _SETTLED
     places = _exact_places(site)
     if places is not None:
         return _judged(site, [(None, each) for each in places])
@@ -127,6 +129,15 @@ def _decision(site: Site) -> Decision:
     if site.source.once(_may_generate_unseen):
         return Decision(False)
     return _SETTLED if site.source.once(_computes) or _is_a_notebook_at_work(site) else Decision(False)
+
+
+def _nobody_keeps_answers(site: Site) -> bool:
+    """Whether a project's file prints answers, and neither it nor the modules that it is connected with keep any."""
+    modules = site.file.modules
+    if modules is None or is_bare(site) or not site.source.once(only_answers):
+        return False
+    others = modules.connected(site.source.path) or ()
+    return not any(modules.told(path, keeps_answers) for path in others)
 
 
 def _defines_generate(text: str) -> bool:
@@ -254,7 +265,7 @@ def _exact_places(site: Site) -> list[Generating] | None:
         use for use in uses if _generates(use, site.kind) and not is_of_another_load(site, _object_of(use))
     ]
     if generates:
-        return [_place_of(use, site) for use in generates]
+        return [place for use in generates if (place := _place_of(use, site)) is not None]
     if (
         site.kind == "pipeline"
         or site.source.once(_generates_elsewhere)
@@ -276,9 +287,13 @@ def _object_of(use: Use) -> ast.expr:
     return use.node.value if isinstance(use.node, ast.Attribute) and use.how == "method" else use.node
 
 
-def _place_of(use: Use, site: Site) -> Generating:
+def _place_of(use: Use, site: Site) -> Generating | None:
+    """The place of a use that generates; None if its text is not read."""
     call, source = use.call, site.source
     assert call is not None
+    begin, behind = site.range_of(call)
+    if is_dropped(source.text, begin, source.text[source.end_of(call.func) : behind]):
+        return None
     start, end = source.start_of(call.func), source.end_of(call.func)
     for each in source.once(generating):
         if start <= each.offset <= end:

@@ -161,7 +161,7 @@ def _generate_calls(text: str) -> Iterator[Generating]:
                 others = occurs(_LIBRARIES, text)
             if others or re.fullmatch(_FOREIGN, last) is not None:
                 continue
-        if _is_dropped(text, start, given):
+        if is_dropped(text, start, given):
             continue
         yield _place(text, start, given)._replace(
             own=_may_be_of_a_wrapper(given), loaded_here=owner is not None and _loads_it(text, owner[1])
@@ -186,10 +186,11 @@ def _may_be_of_a_wrapper(given: str) -> bool:
     )
 
 
-def _is_dropped(text: str, start: int, given: str) -> bool:
-    """Whether a call warms the model up: it generates one token, and its result is dropped."""
+def is_dropped(text: str, start: int, given: str) -> bool:
+    """Whether a call generates one token, and its result is dropped, or read for the hidden states of the prompt."""
     line = text[max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1 : start]
-    return not line.strip() and re.search(r"max_new_tokens\s*=\s*1\b", given) is not None
+    one = re.search(r"max_new_tokens\s*=\s*1\b", given) is not None
+    return one and (not line.strip() or re.search(r"output_hidden_states\s*=\s*True", given) is not None)
 
 
 def _handed_on(text: str) -> Iterator[Generating]:

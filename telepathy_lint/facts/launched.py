@@ -38,6 +38,8 @@ class Launched(NamedTuple):
     launcher: str
     #: What follows the script, in this and all other commands that start it in several processes.
     arguments: tuple[str, ...] = ()
+    #: Whether all of these commands stand in comments of scripts: they show a launcher, but none that is used now.
+    commented: bool = False
 
 
 class Launches(NamedTuple):
@@ -56,6 +58,12 @@ class Launches(NamedTuple):
 def launched_by(site: Site) -> Launched | None:
     """The command that starts several processes of the file, or of a module that imports it; None if there is none."""
     return site.file.remember("launched by", partial(_launched_by, site))
+
+
+def started_by(site: Site) -> Launched | None:
+    """The same, without commands that are commented out."""
+    launched = launched_by(site)
+    return launched if launched is not None and not launched.commented else None
 
 
 def launches_of(project: Project) -> Launches:
@@ -85,7 +93,11 @@ def launches_of(project: Project) -> Launches:
                 alone |= {start_commands.written(started)} if started is not None else set()
             elif started is not None:
                 script = start_commands.written(started)
-                known = launched.setdefault(script, Launched(path, line, " ".join(found[0].split())))
+                commented = not document and command.lstrip().startswith("#")
+                new = Launched(path, line, " ".join(found[0].split()), commented=commented)
+                known = launched.setdefault(script, new)
+                if known.commented and not commented:
+                    known = new._replace(arguments=known.arguments)
                 more = (*known.arguments, rest[started.end() :])
                 launched[script] = known._replace(arguments=more)
             elif document:
@@ -174,7 +186,7 @@ def _launched_by(site: Site) -> Launched | None:
     importers = None if is_in_the_program(site) else modules.importers(path)
     entries = (path, *importers[1]) if importers is not None else (path,)
     option = _option_around(site)
-    for written, launched in launches.launched.items():
+    for written, launched in sorted(launches.launched.items(), key=lambda each: each[1].commented):
         if option is not None and not any(_may_set(option, each) for each in launched.arguments):
             continue
         if any(may_name(written, entry) and _leads_to(site, entry, entries) for entry in entries):

@@ -11,9 +11,11 @@ from telepathy_lint.source.occurs import LINE_START, occurs
 
 #: What a file does with answers beside printing them: it collects, returns, saves or scores them.
 _KEEPS = (
-    r"\.append\(|\.extend\(|\breturn\b|\byield\b|\bawait\b|\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
-    r"|\[[\w\s,]*\bfor\b|\.map\(|launch\(|input\("
+    r"\.append\(|\.extend\(|\byield\b|\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
+    r"|\[[\w\s,]*\bfor\b|\.map\("
 )
+#: What may hand answers on, or answer whoever asks.
+_HANDS_ON = r"\breturn\b|\bawait\b|launch\(|input\("
 #: Measures of time and memory.
 _MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
 #: What keeps or judges answers.
@@ -25,12 +27,33 @@ _GOES_ON = rf"\bfor\b|\bwhile\b|\.(?:append|extend|map|apply)\(|{_KEEPS_ANSWERS}
 def only_shows(text: str) -> bool:
     """Whether a script prints answers to look at them, and keeps none: another answer of the next run does no harm."""
     text = text.replace(".eval()", "")
-    return "print(" in text and not occurs(_KEEPS, text)
+    return "print(" in text and not occurs(rf"{_KEEPS}|{_HANDS_ON}", text)
+
+
+def only_answers(text: str) -> bool:
+    """Whether a script prints answers, also those of its functions or to questions that it asks, and keeps none."""
+    return "print(" in text and not keeps_answers(text)
+
+
+def keeps_answers(text: str) -> bool:
+    """Whether a file may collect, save or judge answers."""
+    return occurs(_KEEPS, text.replace(".eval()", ""))
 
 
 def only_measures(text: str) -> bool:
     """Whether a script measures time or memory, and reads no answer: it decodes none."""
     return "decode(" not in text and "pipeline(" not in text and occurs(_MEASURES, text)
+
+
+def has_run(site: Site) -> bool:
+    """Whether a notebook's cell was run, and its output kept: its memory sufficed."""
+    number = site.source.place(site.start, site.end).cell
+    if number < 0:
+        return False
+    from telepathy_lint.source.notebook_json import code_cells, count_of
+
+    cells = code_cells(site.source.data)
+    return number < len(cells) and (count_of(cells[number]) is not None or bool(cells[number].get("outputs")))
 
 
 def is_a_look(site: Site, place: Generating) -> bool:

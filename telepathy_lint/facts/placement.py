@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.by_hand import device_named, second_gpu
-from telepathy_lint.facts.launched import launched_by
+from telepathy_lint.facts.launched import started_by
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.evaluate import Evaluator
@@ -58,7 +58,7 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["
 
 def is_in_danger(site: Site) -> bool:
     """Whether the project starts several processes of the file, or nothing is known of a project."""
-    return is_bare(site) or launched_by(site) is not None
+    return is_bare(site) or started_by(site) is not None
 
 
 def is_decided_by_the_file(site: Site) -> bool:
@@ -171,7 +171,7 @@ def cost_under_a_launcher(site: Site, in_the_file: bool) -> str | None:
         return None
     if shared == "":
         return None
-    launched = launched_by(site) if not in_the_file else None
+    launched = started_by(site) if not in_the_file else None
     if launched is not None:
         processes = f"{launched.launcher} in {os.path.basename(launched.path)}, line {launched.line}"
     elif site.source.once(_starts_or_waits_for_processes):

@@ -26,7 +26,8 @@ class MissingGenerationConfig(Rule):
     that think before they answer are meant to sample. A call of a method `generate` that the project defines itself is none, and
     neither is one whose settings come from elsewhere. A temperature or `top_p` asks for sampling, so it leaves the sampling
     of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, or only measure time or memory and decode none, cells of
-    a project's notebook that generate one answer to look at or define a function for it, models that nothing
+    a project's notebook that generate one answer to look at or define a function for it, projects' scripts that print answers while
+    neither they nor the modules connected with them collect, save or judge any, models that nothing
     generates with, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
     reports greedy calls of models that are known to ship a repetition penalty, which is in effect without sampling too. A
     script that is alone, with no project around it, and generates nothing is reported if it shows no other purpose of the model.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 
 from telepathy_lint.facts.out_of_use import is_for_trying, is_kept
-from telepathy_lint.hints import Any
 from telepathy_lint.sites import Modules
+from telepathy_lint.source.notebook_json import code_cells, count_of, parsed
 from telepathy_lint.source.text import SourceError
 
 #: Folders of texts that need not be programs: data, what a model wrote, and templates.
@@ -98,15 +96,12 @@ def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     Or it is an exercise, with a place for the reader's code.
     """
     number = error.cell
-    try:
-        notebook = json.loads(data.decode("utf-8-sig", "surrogatepass"))
-    except ValueError:
-        return False
+    notebook = parsed(data)
     info = notebook.get("metadata", {}).get("language_info", {})
     version = re.match(r"(\d+)\.(\d+)", str(info.get("version", "")))
     if version is not None and (int(version[1]), int(version[2])) > sys.version_info[:2]:
         return True
-    cells = list(_code_cells(notebook))
+    cells = code_cells(data)
     if number >= len(cells):
         return False
     source = cells[number].get("source", "")
@@ -119,14 +114,4 @@ def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     outputs = cells[number].get("outputs") or []
     if any(str(each.get("ename")) in ("SyntaxError", "IndentationError", "TabError") for each in outputs):
         return True
-    return _count(cells[number]) is None and any(_count(each) is not None for each in cells)
-
-
-def _code_cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    sheets = notebook.get("worksheets") or [notebook]
-    for sheet in sheets:
-        yield from (cell for cell in sheet.get("cells", []) if cell.get("cell_type") == "code")
-
-
-def _count(cell: dict[str, Any]) -> object:
-    return cell.get("execution_count", cell.get("prompt_number"))
+    return count_of(cells[number]) is None and any(count_of(each) is not None for each in cells)

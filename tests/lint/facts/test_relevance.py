@@ -734,6 +734,27 @@ CASES = {
         {**file(WITH_QWEN + "keep(model(ids))\nmodel = AutoModelForCausalLM.from_pretrained('out')\nkeep.append(model.generate(ids))\n"), "README.md": ""},
         {**file(WITH_QWEN + "keep(model(ids))\nother = AutoModelForCausalLM.from_pretrained('out')\nkeep.append(model.generate(ids))\n"), "README.md": ""},
     ),
+    "answers that a project's script prints and nothing keeps": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}def ask(x):\n    return model.generate(x)\nprint(ask(input()))\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}def ask(x):\n    return model.generate(x)\nprint(ask(input()))\n", run="import main\nkeep.append(main.ask(1))\n"), "README.md": ""},
+    ),
+    "the hidden states of a prompt": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "x = model.generate(ids, max_new_tokens=1, output_hidden_states=True)\nkeep.append(x)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "x = model.generate(ids, max_new_tokens=9, output_hidden_states=True)\nkeep.append(x)\n"), "README.md": ""},
+    ),
+    "a notebook's cell that has run": Case(
+        "TLP102",
+        {NOTEBOOK: cells(BARE_LLAMA).replace('"execution_count": null', '"execution_count": 3'), "README.md": ""},
+        {NOTEBOOK: cells(BARE_LLAMA), "README.md": ""},
+        NOTEBOOK,
+    ),
+    "a launcher's command in a comment": Case(
+        "TLP101",
+        {**file(WITH_LLAMA.replace("torch_dtype", "device_map='auto', torch_dtype")), "README.md": "", "run.sh": "# torchrun main.py\npython main.py\n"},
+        {**file(WITH_LLAMA.replace("torch_dtype", "device_map='auto', torch_dtype")), "README.md": "", "run.sh": "# torchrun main.py\ntorchrun main.py\n"},
+    ),
     "a slow tokenizer": Case(
         "TLP107",
         {**new(f"{OLD_TOKENIZER}, use_fast=False)\n"), "README.md": ""},
