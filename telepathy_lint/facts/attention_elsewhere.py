@@ -62,9 +62,11 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     This is another load in the file that asks for FlashAttention, another place that sets attention for the same
     model, and FlashAttention that is required or installed while no load asks for any attention.
     """
+    bare = is_bare(site)
+    if not bare and site.model_id is None:
+        return None  # each of the choices below would have to name the model
     own = os.path.abspath(site.source.path)
     here = site.source.remember("attention chosen", partial(_all_in, own, site.source.data))
-    bare = is_bare(site)
     for choice in here:
         fast = choice.name.startswith(_FAST)
         if (fast and bare) or (

@@ -23,9 +23,9 @@ _ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)
 _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
 #: Several tasks of a SLURM job; unless told, there is one.
 _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
-#: One of these is in each of them.
+#: One of these is in each of them; "srun" is in "jsrun" as well.
 _LAUNCHER_WORDS = (
-    "torchrun", "accelerate", "torch.distributed.", "mpirun", "mpiexec", "horovodrun", "jsrun", "colossalai", "deepspeed",
+    "torchrun", "accelerate", "torch.distributed.", "mpirun", "mpiexec", "horovodrun", "colossalai", "deepspeed",
     "composer", "srun",
 )  # fmt: skip
 

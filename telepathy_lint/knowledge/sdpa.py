@@ -54,8 +54,9 @@ _FREE_IDS = (
 def has_no_attention(model_id: str, classes: Iterable[str]) -> bool:
     """Whether a model certainly has no attention, by its id or the classes that may load it."""
     names = [each.rpartition(".")[2] for each in classes]
-    return re.fullmatch(_FREE_IDS, model_id) is not None or (
-        bool(names) and all(re.fullmatch(_FREE_CLASS, name) for name in names)
+    return ("/" in model_id and re.fullmatch(_FREE_IDS, model_id) is not None) or (
+        bool(names)
+        and all(name.startswith(WITHOUT_ATTENTION) and re.fullmatch(_FREE_CLASS, name) for name in names)
     )
 
 
