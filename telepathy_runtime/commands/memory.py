@@ -17,6 +17,7 @@ from typing import Any
 from telepathy_runtime.commands import from_script, models
 from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
+    Given,
     cards_of,
     job_options,
     pair_options,
@@ -80,7 +81,11 @@ def add_parsers(subparsers: Any) -> None:
         "--context", action="store_true", help="find the longest sequence instead of the largest batch"
     )
     plan.add_argument(
-        "--batch", type=int, default=1, help="with --context and --explain: sequences per device"
+        "--batch",
+        action=Given,
+        type=int,
+        default=1,
+        help="with --context and --explain: sequences per device",
     )
     plan.add_argument(
         "--explain", action="store_true", help="show what to change to save memory, also if the job fits"

@@ -241,7 +241,13 @@ def attention_works(spec: ModelSpec, work: Workload) -> int:
     freed += how.after * norm_kept(spec, work, feeds=False)
     if not how.before:
         freed += full * e * work.tokens * spec.hidden
-    if how.fused_qkv and how.rotary and work.batch == 1 and not _cached(work) and spec.kv_dim == spec.query_dim:
+    if (
+        how.fused_qkv
+        and how.rotary
+        and work.batch == 1
+        and not _cached(work)
+        and spec.kv_dim == spec.query_dim
+    ):
         freed += e * work.tokens * (spec.query_dim + spec.kv_dim)  # the rest of what values were a view of
     if autocast(work):  # the stream is float32, and each matrix of the MLP kept a copy of its input
         rows += (4 - e) * work.tokens * spec.hidden

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -77,7 +77,7 @@ def traced(config: Any, work: Workload) -> Trace:
 
     Raises TraceError, for any error of the model's code, if it cannot run without values.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
             return trace(build_step(config, work), padded=work.padded)
@@ -92,6 +92,19 @@ def traced(config: Any, work: Workload) -> Trace:
                 f"transformers {'.'.join(map(str, _version()))} cannot run {config.model_type} on the meta device: "
                 f"{type(error).__name__}: {error}{also}"
             ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No advice of transformers about a step that runs for its sizes alone."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def attention_for(config: Any, attn: str) -> str:
