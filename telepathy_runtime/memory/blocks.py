@@ -27,7 +27,7 @@ from telepathy_runtime.memory.layers import (
     norms_kept,
     weights_behind,
 )
-from telepathy_runtime.memory.lora import adapters_kept, adapters_work, targets, unsaved_first
+from telepathy_runtime.memory.lora import FEED_FORWARD, adapters_kept, adapters_work, targets, unsaved_first
 from telepathy_runtime.memory.masks import Masks, masks_of, slides_at
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
@@ -83,7 +83,8 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         unsaved_first=unsaved_first(spec, work),
         working=max(
             mlp_works(spec, work),
-            attention_works(spec, work),
+            # Where attention's softmax is at work, the adapters behind it are done.
+            attention_works(spec, work) - adapters_kept(spec, work, FEED_FORWARD | {"o"}),
             _norms_work(spec, work),
             forward_again(spec, work),
         ),
@@ -175,7 +176,7 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
     ends = (most + full * row) * bool(how.after)
     if how.before < 2:
         return ends
-    freed = mlp_kept(spec, work) + dropout_kept(spec, work) // 2
+    freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     return max(ends, most + weights_behind(work, spec.mlp_params) - freed)
 

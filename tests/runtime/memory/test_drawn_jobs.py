@@ -110,6 +110,9 @@ JOBS = {
     "what values were a view of is freed": Drawn(
         "gpt_neox", (2, 1024, 1504, 16, 16, 1024), 1, 824, "eager", FULL
     ),
+    "adapters behind attention are done": Drawn(
+        "qwen2", (2, 512, 1152, 8, 2, 1024), 1, 1176, "eager", LORA | CHECKPOINTED | {"lora_targets": ("all-linear",)}
+    ),
     "hidden states that the loop drops": Drawn(
         "phi3", (3, 576, 2560, 12, 3, 3026), 2, 432, "sdpa", FROZEN | CHECKPOINTED | {"hidden_states": True}
     ),
