@@ -86,7 +86,8 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     layer = None if spec.architecture in PROGRAMS else block(spec, run)
     held = states(spec, run)
     if layer is None:
-        instants = tuple(Instant(name, **parts) for name, parts in phases(spec, run, held))
+        held, found = phases(spec, run, held)
+        instants = tuple(Instant(name, **parts) for name, parts in found)
     else:
         instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
     return Estimate(

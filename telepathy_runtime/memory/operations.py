@@ -28,12 +28,20 @@ class Model:
         self.half = half
         self._copies: dict[int, Tensor] = {}
         self.params = 0
+        self.trained_sizes: list[tuple[int, int]] = []
+        """Of each trained parameter in order: its numbers, and those of Adafactor's means of rows and columns."""
         self.number = tape.parameter(1, 8, trained=False)
 
-    def vector(self, number: int) -> Tensor:
-        """A parameter of any shape."""
+    def vector(self, number: int, means: int = 0) -> Tensor:
+        """A parameter; `means` are its rows and columns if it has both."""
         self.params += number
+        if self.trained:
+            self.trained_sizes.append((number, means or number))
         return self.tape.parameter(number, self.element, self.trained)
+
+    def table(self, rows: int, columns: int) -> Tensor:
+        """A parameter of two dimensions."""
+        return self.vector(rows * columns, rows + columns)
 
     def constant(self, number: int) -> Tensor:
         """A parameter that takes no gradient."""
@@ -42,7 +50,7 @@ class Model:
 
     def matrix(self, rows: int, columns: int, bias: bool = True, weight: Tensor | None = None) -> Matrix:
         """A linear layer; one with `weight` shares another's."""
-        weight = self.vector(rows * columns) if weight is None else weight
+        weight = self.table(rows, columns) if weight is None else weight
         return Matrix(rows, columns, weight, self.vector(rows) if bias else None)
 
     def end_autocast(self) -> None:

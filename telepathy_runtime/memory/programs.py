@@ -33,20 +33,25 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     Any head other than that of a masked language model reads one token of a sequence, as for classification.
     """
     h, tokens = spec.hidden, work.tokens
-    words = model.vector(spec.vocab * h)
+    roberta = spec.architecture != "bert"
+    # Parameters in the order of transformers' modules, as an optimizer steps them.
+    words = model.table(spec.vocab, h)
+    places = None if roberta else model.table(spec.max_positions, h)
     norm = model.norm(h)
+    places = places or model.table(spec.max_positions, h)
     layers = [_Layer(model, h, spec.intermediate) for _ in range(spec.layers)]
     language = spec.head_rows < 0
     if language:
         dense, head_norm = model.matrix(h, h), model.norm(h)
         head = model.matrix(spec.vocab, h, weight=words)
-    places = model.vector(spec.max_positions * h)
     # The table of the kinds of tokens; a head that is not a language model's has the rest.
     rest = max(spec.params - model.params, 0)
-    usual = (2 if spec.architecture == "bert" else 1) * h
+    usual = (1 if roberta else 2) * h
     kinds = model.vector(rest if language else min(usual, rest))
-    other = model.vector(spec.params - model.params)
-    roberta = spec.architecture != "bert"
+    left = spec.params - model.params
+    other = model.vector(
+        left, left - h * h + 2 * h if left > h * h else 0
+    )  # a square matrix, the pooler's, and less
     read = given(model, work, spec.max_positions)
 
     def attention(x: Tensor, layer: _Layer, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -49,7 +49,7 @@ class _Stack:
 
     def __init__(self, model: Model, spec: ModelSpec, decoder: bool) -> None:
         self.decoder = decoder
-        table = model.vector(spec.relative_buckets * spec.heads)
+        table = model.table(spec.relative_buckets, spec.heads)
         number = spec.layers if decoder else spec.encoder_layers
         self.layers = [_Layer(model, spec, decoder, None if at else table) for at in range(number)]
         self.norm = model.vector(spec.hidden)
@@ -285,7 +285,7 @@ def t5(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
         raise NotModelledError(
             f"activations of {spec.architecture} with {spec.activation} have no closed form"
         )
-    table = model.vector(spec.vocab * spec.hidden)
+    table = model.table(spec.vocab, spec.hidden)
     encoder, decoder = _Stack(model, spec, decoder=False), _Stack(model, spec, decoder=True)
     head = model.matrix(spec.vocab, spec.hidden, bias=False, weight=table if spec.tied else None)
     source = work.source_len or work.seq_len

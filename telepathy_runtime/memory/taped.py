@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from telepathy_runtime.memory.operations import Model
 from telepathy_runtime.memory.programs import Program, bert
@@ -24,8 +25,8 @@ PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Program]] = {
 KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
 
-def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dict[str, int]]]:
-    """The bytes of each component at the fullest moment of each part of a step.
+def phases(spec: ModelSpec, work: Workload, held: States) -> tuple[States, list[tuple[str, dict[str, int]]]]:
+    """The bytes of each component at the fullest moment of each part of a step, and the states of the job.
 
     Raises NotModelledError for a job that the programs do not know, UnknownOptionError for a length that the model has not.
     """
@@ -42,10 +43,12 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dic
         raise NotModelledError(
             f"activations of {spec.id}, whose parameters are not those of {spec.architecture}, have no closed form"
         )
+    if work.trains and work.optimizer == "adafactor":
+        held = _adafactor(model, held)
     tape.alive |= {"weights": held.weights, "optimizer": held.optimizer, "transient": held.bucket}
     if not work.trains:
         forward()
-        return _found(tape)
+        return held, _found(tape)
     # What the caller keeps of a step, or its gradients, are there in the next.
     outputs: list[Tensor] = []
     leaves: list[Tensor] = []
@@ -65,7 +68,18 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> list[tuple[str, dic
         tape.backward(loss)
     tape.phase = "optimizer step"
     Storage(tape, held.step_transient, "transient")
-    return _found(tape)
+    return held, _found(tape)
+
+
+def _adafactor(model: Model, held: States) -> States:
+    """The states with transformers' Adafactor, which steps one parameter at a time, and keeps the last one's update.
+
+    It needs the update and its square in float32, beside copies of gradient and weight if these are in 16 bits.
+    """
+    each, last, most = 4 * (2 if model.element == 4 else 4), 0, 0
+    for number, _ in model.trained_sizes:
+        most, last = max(most, each * number + 4 * last), number
+    return replace(held, optimizer=4 * sum(means for _, means in model.trained_sizes), step_transient=most)
 
 
 def _found(tape: Tape) -> list[tuple[str, dict[str, int]]]:
@@ -79,8 +93,8 @@ def _unknown(spec: ModelSpec, work: Workload) -> str:
         return f"{name} in the regime {work.regime}"
     if work.shard not in ("none", "ddp", "zero1"):
         return f"{name} in shards"
-    if work.optimizer in ("adafactor", "muon") and work.trains:
-        return f"{name} with {work.optimizer}"
+    if work.trains and (work.optimizer == "muon" or (work.optimizer == "adafactor" and work.shard != "none")):
+        return f"{name} with {work.optimizer}{' in shards' * (work.shard != 'none')}"
     for field in _PLAIN:
         if getattr(work, field) != getattr(Workload, field):
             return f"{name} with {field}"

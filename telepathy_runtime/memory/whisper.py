@@ -40,6 +40,12 @@ class _Layer:
         self.up, self.down = model.matrix(i, h), model.matrix(h, i)
 
 
+def _convolution(model: Model, rows: int, channels: int) -> Matrix:
+    """A convolution as a matrix; Adafactor's means are those of each kernel, and of each place in one."""
+    weight = model.vector(KERNEL * rows * channels, rows * (channels + KERNEL))
+    return model.matrix(rows, KERNEL * channels, weight=weight)
+
+
 class _Run:
     """The operations of one forward."""
 
@@ -197,11 +203,11 @@ def whisper(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Progra
             f"activations of {spec.id}, whose parts differ from Whisper's, have no closed form"
         )
     h, i, bins = spec.hidden, spec.intermediate, spec.mel_bins
-    front = model.matrix(h, KERNEL * bins), model.matrix(h, KERNEL * h)
+    front = [_convolution(model, h, channels) for channels in (bins, h)]
     positions = model.constant(spec.source_positions * h)
     listening = [_Layer(model, h, i, decoder=False) for _ in range(spec.encoder_layers)]
     heard = model.norm(h)
-    tables = model.vector(spec.vocab * h), model.vector(spec.max_positions * h)
+    tables = model.table(spec.vocab, h), model.table(spec.max_positions, h)
     speaking = [_Layer(model, h, i, decoder=True) for _ in range(spec.layers)]
     said = model.norm(h)
     head = model.matrix(spec.vocab, h, bias=False, weight=tables[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -282,6 +283,21 @@ def test_autocast(kind: str, attn: str, regime: str) -> None:
         batch, length = draw.randint(1, 5), draw.randint(2, 440)
         how = AUTOCAST[regime] | {"batch": batch, "seq_len": length, "attn": attn, "dtype": dtype}
         assert abs(error(mixed(draw, kind), Workload(mixed_precision=True, **how))) < 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vocab", [300, 20000])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "t5", "whisper"])
+def test_adafactor(kind: str, vocab: int) -> None:
+    """Means of rows and columns, and an update of the parameter before: its step is the peak of these short jobs."""
+    made = {
+        "t5": partial(t5, 2, 3, 8, 32, 256, 1700, vocab),
+        "whisper": partial(whisper, 3, 2, 4, 64, 1700, vocab, 20),
+    }
+    config = made.get(kind, partial(encoder, kind, 3, 8, 64, 1700, vocab))()
+    for dtype in ("bfloat16", "float32"):
+        work = Workload(seq_len=40, dtype=dtype, optimizer="adafactor", **TRAINER)
+        assert abs(error(config, work)) < 0.003
 
 
 @pytest.mark.slow
