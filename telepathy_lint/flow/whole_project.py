@@ -21,6 +21,10 @@ _MOST_BYTES, _MOST_TEXT_BYTES = 30_000_000, 8_000_000
 _MOST_KEPT = 6_000_000
 
 
+#: With this many files of code, they show by themselves what a project is for.
+_MANY_FILES = 6
+
+
 class TooLargeError(Exception):
     """The project has more files, or more text, than is searched."""
 
@@ -51,9 +55,11 @@ class Project:
 
     @cached_property
     def is_told_of(self) -> bool:
-        """Whether there is a README, another document, or a script that shows how the project is used."""
-        texts = self._listing.texts
-        return texts is None or any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
+        """Whether there is a README, another document, or a script that shows how the project is used; or many files of code."""
+        python, texts = self._listing
+        if texts is None or python is None or len(python) >= _MANY_FILES:
+            return True
+        return any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
 
     def holds(self, path: str) -> bool:
         """Whether a file is one of the listed ones, or there are too many to list them."""

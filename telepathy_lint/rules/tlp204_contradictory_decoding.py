@@ -30,7 +30,7 @@ class ContradictoryDecoding(Rule):
     `do_sample=False`, and the output is no longer plain greedy decoding.
 
     Unless strict, an ignored value that asks for greedy decoding too (`temperature=0.0`, `top_k=1`) is left out, and so is
-    what is left over beside contrastive search (`penalty_alpha`), and in a project `temperature=0` without `do_sample` for a checkpoint that is not known to sample.
+    what is left over beside contrastive search (`penalty_alpha`), in a project what a call with `do_sample=False` ignores, and in a project `temperature=0` without `do_sample` for a checkpoint that is not known to sample.
 
     Bad:
 
@@ -96,7 +96,8 @@ class ContradictoryDecoding(Rule):
         if site.argument("penalty_alpha") is not None:
             return False
         ignored = ignored_by(site)
-        return not ignored or not all(map(says_greedy, ignored))
+        # A project's call is greedy, as it says; what it ignores besides changes nothing.
+        return not ignored or (is_bare(site) and not all(map(says_greedy, ignored)))
 
     def _kept_penalty(self, site: Site, do_sample: Argument | None) -> Iterator[Finding]:
         config = site.config

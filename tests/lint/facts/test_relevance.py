@@ -755,6 +755,21 @@ CASES = {
         {**file(WITH_LLAMA.replace("torch_dtype", "device_map='auto', torch_dtype")), "README.md": "", "run.sh": "# torchrun main.py\npython main.py\n"},
         {**file(WITH_LLAMA.replace("torch_dtype", "device_map='auto', torch_dtype")), "README.md": "", "run.sh": "# torchrun main.py\ntorchrun main.py\n"},
     ),
+    "greedy decoding that is stated": Case(
+        "TLP204",
+        {**file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.7)\n"), "README.md": ""},
+        file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.7)\n"),
+    ),
+    "many files of a project without documents": Case(
+        "TLP201",
+        file(WITH_LLAMA + "tokenizer(texts, padding=True)\n", a="", b="", c="", d="", e=""),
+        file(WITH_LLAMA + "tokenizer(texts, padding=True)\n", a="", b="", c="", d=""),
+    ),
+    "an archive in a project without documents": Case(
+        "TLP107",
+        {"archive/run.py": OLD_CALL, **dict.fromkeys(map("{}.py".format, range(6)), "")},
+        {"src/run.py": OLD_CALL, **dict.fromkeys(map("{}.py".format, range(6)), "")},
+    ),
     "a slow tokenizer": Case(
         "TLP107",
         {**new(f"{OLD_TOKENIZER}, use_fast=False)\n"), "README.md": ""},
