@@ -49,8 +49,9 @@ def _imports(data: bytes) -> bytes:
         while data[max(start - 3, 0) : start].rstrip().endswith(b"\\"):
             start = data.rfind(b"\n", 0, start - 1) + 1
         end = _line_end(data, at)
-        if data.find(b"(", at, end) >= 0 and data.find(b")", at, end) < 0:
-            end = _line_end(data, data.find(b")", end))
+        begin = data.find(b"(", at, end)
+        while begin >= 0 and end < len(data) and b")" not in data[begin:end].partition(b"#")[0]:
+            begin, end = end + 1, _line_end(data, end + 1)
         while data.endswith((b"\\", b"\\\r"), 0, end) and end < len(data):
             end = _line_end(data, end + 1)
         found.append(data[start:end])
@@ -59,8 +60,8 @@ def _imports(data: bytes) -> bytes:
 
 
 def _line_end(data: bytes, at: int) -> int:
-    """The offset behind the line at an offset; that of the file for -1."""
-    end = data.find(b"\n", at) if at >= 0 else -1
+    """The offset behind the line at an offset."""
+    end = data.find(b"\n", at)
     return end if end >= 0 else len(data)
 
 
