@@ -27,7 +27,14 @@ from telepathy_runtime.memory.layers import (
     norms_kept,
     weights_behind,
 )
-from telepathy_runtime.memory.lora import FEED_FORWARD, adapters_kept, adapters_work, targets, unsaved_first
+from telepathy_runtime.memory.lora import (
+    FEED_FORWARD,
+    adapter_params,
+    adapters_kept,
+    adapters_work,
+    targets,
+    unsaved_first,
+)
 from telepathy_runtime.memory.masks import Masks, masks_of, slides_at
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
@@ -75,6 +82,8 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     sliding = spec.sliding_layers if slides else 0
     row = (4 if autocast(work) else e) * tokens * spec.hidden
     matrices = spec.mlp_params + spec.attention_params
+    behind = FEED_FORWARD | {"o"}
+    grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
     return Block(
         copies=e * matrices * autocast(work),
         saved=saved,
@@ -84,7 +93,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         working=max(
             mlp_works(spec, work),
             # Where attention's softmax is at work, the adapters behind it are done.
-            attention_works(spec, work) - adapters_kept(spec, work, FEED_FORWARD | {"o"}),
+            attention_works(spec, work) - adapters_kept(spec, work, behind) + grown,
             _norms_work(spec, work),
             forward_again(spec, work),
         ),

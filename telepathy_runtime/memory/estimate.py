@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
 from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
+from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
@@ -181,6 +182,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         later = held.gradients - full * (4 if mixed else e) * (
             spec.layer_params + spec.learned_positions * spec.hidden
         )
+        later -= element_size(work.lora_dtype) * adapter_params(spec, work)
         later -= table * ("embed_tokens" in work.modules_to_save or (full and not spec.tied))
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
