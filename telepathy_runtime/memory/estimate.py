@@ -154,6 +154,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     left = 0 if work.checkpointing else layers * layer.copies
     beside = held.root + held.bucket
     tables = head * (not work.opt_in_backward)
+    # What tied weights get from the head waits for what they get as an embedding, beside what accumulated before.
+    waiting = before + head * (before > 0 and spec.tied and full)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
     repeated = layer.adapting * work.checkpointing
@@ -207,17 +209,17 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             transient=beside + left + (1 + full) * head_copy + max(row, int(each * head)),
         ),
         Instant(
-            "final norm, backward", **base, gradients=max(before, tables), logits=kept, activations=activations,
+            "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations,
             transient=beside + left + norm_working(spec, work),
         ),
         Instant(
-            "last layer, backward", **base, gradients=max(before, tables), logits=kept,
+            "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after),
             transient=at_work + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
-            gradients=max(later, before), transient=at_work + held.unit + layer.copies,
+            gradients=max(later, waiting), transient=at_work + held.unit + layer.copies,
         ),
         Instant(
             "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,

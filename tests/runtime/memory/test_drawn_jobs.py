@@ -104,6 +104,9 @@ JOBS = {
     "gradients accumulate": Drawn(
         "mistral", (2, 768, 960, 12, 3, 1551), 4, 793, "eager", FULL | {"grad_accum": 2}
     ),
+    "the gradient of a tied head waits for the embedding's": Drawn(
+        "smollm3", (2, 960, 1176, 12, 12, 10114), 2, 874, "eager", FULL | {"grad_accum": 2}
+    ),
     "copies of weights are freed in the backward": Drawn(
         "gemma", (2, 576, 2944, 12, 12, 1950), 4, 579, "eager", ADAPTERS | {"mixed_precision": True, "lora_dtype": "float32"}
     ),
