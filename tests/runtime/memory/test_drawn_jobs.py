@@ -116,6 +116,9 @@ JOBS = {
     "adapters behind attention are done": Drawn(
         "qwen2", (2, 512, 1152, 8, 2, 1024), 1, 1176, "eager", LORA | CHECKPOINTED | {"lora_targets": ("all-linear",)}
     ),
+    "the norm of the keys works beside little else": Drawn(
+        "qwen3", (2, 768, 704, 12, 12, 1153), 4, 188, "sdpa", FULL | {"padded": True, "optimizer": "sgd"}
+    ),
     "hidden states that the loop drops": Drawn(
         "phi3", (3, 576, 2560, 12, 3, 3026), 2, 432, "sdpa", FROZEN | CHECKPOINTED | {"hidden_states": True}
     ),
