@@ -1,11 +1,11 @@
 """A random part of the grid of traces, with a fixed seed: estimate / trace over all families, regimes and lengths.
 
-    python -m benchmarks.memory_sample [--traces N] [--seed N] [--minutes M] [--record FILE] [--write]
+    python -m benchmarks.memory_sample [--more] [--traces N] [--seed N] [--minutes M] [--record FILE] [--write]
 
 Each trace draws one of the families of `memory_families` with random dimensions, a regime, an attention, a length and a
 batch. It stops after so many traces or minutes, and says how many it made. `--record` keeps the traced peaks, so that a
 later run with the same seed goes on after them: a trace takes seconds and depends on no formula. `--write` puts the
-result into docs/memory.md. Needs torch, transformers and peft, but no GPU.
+result into docs/memory.md. `--more` draws other regimes: precision, adapters, accumulation. Needs torch, transformers and peft, but no GPU.
 """
 
 from __future__ import annotations
@@ -73,6 +73,20 @@ DRAWN = (
 """Fixed, because another list would draw other jobs with the same seed."""
 JOINED = ("gpt2", "gpt_neox", "phi3", "gpt_oss")
 """Families without matrices of Llama's names for adapters, and one whose experts they do not reach."""
+MORE: tuple[dict[str, Any], ...] = (
+    {"regime": "full", "mixed_precision": True},
+    {"regime": "full", "mixed_precision": True, "checkpointing": True},
+    {"regime": "lora", "autocast": True},
+    {"regime": "lora", "autocast": True, "checkpointing": True},
+    {"regime": "lora", "mixed_precision": True, "checkpointing": True},
+    {"regime": "lora", "dora": True},
+    {"regime": "lora", "lora_targets": ("all-linear",), "checkpointing": True},
+    {"regime": "full", "padded": True, "checkpointing": True},
+    {"regime": "frozen_grad", "checkpointing": True, "hidden_states": True},
+    {"regime": "full", "checkpointing": True, "grad_accum": 2},
+)
+"""Regimes of `--more`, for the families that have a closed form of autocast."""
+CAST = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "gemma", "phi3")
 HEADER = (
     "| models | traces | min | median | max | mean error | max error |\n"
     "|---|---|---|---|---|---|---|"
@@ -100,6 +114,30 @@ def drawn(draw: random.Random) -> tuple[str, Any, Workload]:
         how = how | {"regime": "frozen_grad"}
     work = Workload(batch=draw.randint(1, 5), seq_len=draw.randint(65, 1400), attn=attn, **how)
     return family, config, work.but(attn=attention_for(config, attn), transformers=transformers.__version__)
+
+
+def drawn_more(draw: random.Random) -> tuple[str, Any, Workload]:
+    """The same with the regimes and families of `--more`."""
+    import transformers
+
+    from telepathy_runtime.memory.standard_step import attention_for
+
+    family, heads = draw.choice(CAST), draw.choice([8, 12, 16])
+    shape = Shape(
+        layers=draw.randint(2, 6),
+        hidden=heads * draw.choice([48, 64, 80]),
+        intermediate=64 * draw.randint(8, 50),
+        heads=heads,
+        kv_heads=draw.choice([heads, heads // 4]),
+        vocab=draw.randint(500, 20000),
+    )
+    how = draw.choice(MORE) | TRAINER
+    batch, length, attn = draw.randint(1, 4), draw.randint(65, 1200), draw.choice(["sdpa", "eager"])
+    if family == "phi3" and how["regime"] == "lora" and "lora_targets" not in how:
+        family = "llama"
+    config = config_of(family, shape)
+    work = Workload(batch=batch, seq_len=length, attn=attention_for(config, attn), **how)
+    return family, config, work.but(transformers=transformers.__version__)
 
 
 def peaks(path: Path | None) -> dict[str, int]:
@@ -134,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--more", action="store_true", help="draw other regimes")
     parser.add_argument("--traces", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=60, help="stop after these")
@@ -142,10 +181,12 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="put the table into docs/memory.md")
     args = parser.parse_args()
+    if args.more and args.write:
+        parser.error("--write is for the grid, not for --more")
     draw, until, known = random.Random(args.seed), time.monotonic() + 60 * args.minutes, peaks(args.record)
     found: dict[str, list[float]] = {"dense": [], "with experts": []}
     while sum(map(len, found.values())) < args.traces:
-        family, config, work = drawn(draw)
+        family, config, work = (drawn_more if args.more else drawn)(draw)
         job = name_of(config, work)
         if job not in known:
             if time.monotonic() > until:

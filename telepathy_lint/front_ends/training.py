@@ -103,8 +103,8 @@ def training_of(data: bytes, path: str) -> Training:
 
 #: Arguments of a tokenizer's call; generation has a max_length, too.
 _CUTS = {"truncation", "padding", "return_tensors", "add_special_tokens"}
-#: The first argument of calls that are read by position.
-_POSITIONS = {"autocast": ("device_type", "dtype")}
+#: The first arguments of calls that are read by position.
+_POSITIONS = {"autocast": ("device_type", "dtype")} | dict.fromkeys(TRAINERS, ("model", "args"))
 
 
 def _load(site: Site, options: dict[str, Default]) -> Call:
@@ -115,7 +115,7 @@ def _load(site: Site, options: dict[str, Default]) -> Call:
         said = Said(site.model_id, line)
     elif said is None or not said.option or not isinstance(said.value, str):
         said = Said(None, line, known=False)
-    return Call("from_pretrained", line, arguments | {"model_id": said})
+    return Call(site.class_name, line, arguments | {"model_id": said})
 
 
 def _calls(file: File, names: tuple[str, ...], options: dict[str, Default]) -> Iterator[Call]:

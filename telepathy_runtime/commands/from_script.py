@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telepathy_runtime.commands.job_options import given
+from telepathy_runtime.commands.models import with_classifier
 from telepathy_runtime.commands.script_settings import (
     BATCH,
     LENGTH,
@@ -39,6 +40,7 @@ class Script(Settings):
         self.look_up = look_up
         self.model: str | None = None
         self.spec: ModelSpec | None = None
+        self.labels = 0  # of a classifier's head
         self._read()
 
     def _read(self) -> None:
@@ -47,7 +49,7 @@ class Script(Settings):
             raise UnknownOptionError(f"{self.path}: neither loads a model nor trains one")
         config = self.only(found.configs, "training arguments")
         known = tuple(load for load in found.loads if load.arguments["model_id"].known)
-        load = self.only(known, "models")
+        load = self.only(known, "models") or self._of_trainer()
         loops = config is None and found.helper("backward") is not None
         if load is not None:
             self._model(load)
@@ -58,7 +60,8 @@ class Script(Settings):
             self.settings["regime"] = "full"
             self._loop()
         else:
-            self.notes.append("assumed: inference, as nothing in the script trains; --regime says otherwise")
+            text = "inference, as nothing in the script trains; --regime says otherwise"
+            self.assume("regime", "inference", text)
             self._length(None)
         self._prepared()
         adapter = self.only(found.adapters, "adapters")
@@ -68,6 +71,14 @@ class Script(Settings):
         if packed is not None:
             self._quantization(packed)
 
+    def _of_trainer(self) -> Call | None:
+        """TRL's trainers load a model that is given by its id, with `model_init_kwargs`."""
+        for trainer in self.training.trainers:
+            said = trainer.arguments.get("model")
+            if said is not None and said.known and isinstance(said.value, str):
+                return trainer._replace(arguments={"model_id": said})
+        return None
+
     def _model(self, load: Call) -> None:
         said = load.arguments["model_id"]
         self.model = str(said.value)
@@ -76,13 +87,15 @@ class Script(Settings):
         dtype = self.value(load, "dtype", "torch_dtype")
         name = dtype_named(dtype.value) if dtype is not None else ""
         quantized = bool(self.training.quantizations)
+        if load.name.endswith("ForSequenceClassification"):
+            labels = self.value(load, "num_labels")
+            self.labels = labels.value if labels is not None and type(labels.value) is int else 2
         if dtype is not None and name in CHOICES["dtype"]:
             self.take("dtype", name, dtype, f"weights in {name}")
         elif self.spec is not None and self.spec.dtype in CHOICES["dtype"] and not quantized:
-            self.settings["dtype"] = self.spec.dtype
-            self.notes.append(f"assumed: weights in {self.spec.dtype}, as the checkpoint has them")
+            self.assume("dtype", self.spec.dtype, f"weights in {self.spec.dtype}, as the checkpoint has them")
         else:
-            self.notes.append(f"assumed: weights in {Workload.dtype}")
+            self.assume("dtype", Workload.dtype, f"weights in {Workload.dtype}")
         attn = self.value(load, "attn_implementation")
         if attn is not None and attn.value in CHOICES["attn"]:
             self.take("attn", attn.value, attn, f"attention {attn.value}")
@@ -97,8 +110,7 @@ class Script(Settings):
         if batch is not None and type(batch.value) is int:
             self.take("batch", batch.value, batch, f"batch {batch.value}")
         else:
-            self.settings["batch"] = BATCH
-            self.notes.append(f"assumed: batch {BATCH}, the Trainer's default")
+            self.assume("batch", BATCH, f"batch {BATCH}, the Trainer's default")
         self._length(call)
         steps = self.value(call, "gradient_accumulation_steps")
         if steps is not None and type(steps.value) is int:
@@ -107,12 +119,13 @@ class Script(Settings):
         optim = self.value(call, "optim")
         if optim is None:
             self.settings |= OPTIMIZERS["adamw_torch_fused"]
-            self.notes.append("assumed: optim adamw_torch_fused, the Trainer's default")
+            self.note("assumed: optim adamw_torch_fused, the Trainer's default", "optimizer")
         elif str(optim.value) in OPTIMIZERS:
             self.settings |= OPTIMIZERS[str(optim.value)]
-            self.say(optim, f"optimizer {optim.value}")
+            self.say(optim, f"optimizer {optim.value}", "optimizer")
         else:
-            self.notes.append(f"assumed: AdamW; optim {optim.value!r} (line {optim.line}) is not modelled")
+            text = f"assumed: AdamW; optim {optim.value!r} (line {optim.line}) is not modelled"
+            self.note(text, "optimizer")
         for name, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):
             said = self.value(call, name)
             if said is not None and said.value is True:
@@ -121,7 +134,7 @@ class Script(Settings):
         for name in UNSEEN:
             said = call.arguments.get(name)
             if said is not None and said.value not in (None, False, "", 0):
-                self.notes.append(f"not counted: {name} (line {said.line})")
+                self.note(f"not counted: {name} (line {said.line})")
 
     def _objective(self, call: Call) -> None:
         from telepathy_lint.front_ends.training import Said
@@ -133,7 +146,7 @@ class Script(Settings):
             if known is not None and known.value is True:
                 self.take("reference", "none", known, "the reference's log-probabilities are computed before")
         elif call.name in ("RewardConfig", "ORPOConfig", "KTOConfig", "CPOConfig"):
-            self.notes.append(f"not counted: what the loss of {call.name} needs beyond a language model's")
+            self.note(f"not counted: what the loss of {call.name} needs beyond a language model's")
 
     def _kernels(self, call: Call) -> None:
         liger = self.value(call, "use_liger_kernel", "use_liger")
@@ -141,9 +154,8 @@ class Script(Settings):
             self.settings["loss"] = "linear"
             self.take("kernels", "liger", liger, "Liger's kernels and loss")
         elif call.name == "SFTConfig":
-            self.notes.append(
-                "assumed: whole logits; newer TRL computes them in chunks, which is --loss linear"
-            )
+            text = "whole logits; newer TRL computes them in chunks, which is --loss linear"
+            self.assume("loss", "plain", text)
         for name in ("packing", "padding_free"):
             said = self.value(call, name)
             if said is not None and said.value is True:
@@ -157,10 +169,8 @@ class Script(Settings):
                 part.value if part is not None and type(part.value) is int else default
                 for part, default in zip(parts, (512, 256), strict=True)
             ]
-            self.settings["seq_len"] = sum(sizes)
-            self.notes.append(
-                f"{self.path}:{call.line}: {sizes[0]} tokens of prompt and {sizes[1]} of completion"
-            )
+            text = f"{sizes[0]} tokens of prompt and {sizes[1]} of completion"
+            self.take("seq_len", sum(sizes), _at(call), text)
             return
         length = self.value(call, "max_length", "max_seq_length") if call is not None else None
         trainer = next(iter(self.training.trainers), None)
@@ -175,8 +185,7 @@ class Script(Settings):
                 "seq_len", length.value, length, f"{length.value} tokens, as if every sequence had them"
             )
         else:
-            self.settings["seq_len"] = LENGTH
-            self.notes.append(f"assumed: {LENGTH} tokens a sequence; --seq-len says otherwise")
+            self.assume("seq_len", LENGTH, f"{LENGTH} tokens a sequence; --seq-len says otherwise")
 
     def _checkpointing(self, call: Call) -> None:
         said = self.value(call, "gradient_checkpointing")
@@ -184,13 +193,12 @@ class Script(Settings):
             text = "gradient checkpointing" if said.value else "no gradient checkpointing"
             self.take("checkpointing", said.value, said, text)
         elif call.name not in ("TrainingArguments", "Seq2SeqTrainingArguments"):
-            self.settings["checkpointing"] = True
-            self.notes.append("assumed: gradient checkpointing, the default of newer TRL")
+            self.assume("checkpointing", True, "gradient checkpointing, the default of newer TRL")
 
     def _prepared(self) -> None:
         """What is done to the model between its load and its training."""
         enabled = self.training.helper("gradient_checkpointing_enable", "activation_checkpointing_enable")
-        if enabled is not None and "regime" in self.settings:
+        if enabled is not None and self.settings["regime"] != "inference":
             self.take("checkpointing", True, _at(enabled), "gradient checkpointing")
         kbit = self.training.helper("prepare_model_for_kbit_training")
         if kbit is None:
@@ -202,24 +210,25 @@ class Script(Settings):
         if self.spec is not None:
             each = 4 - element_size(self.settings.get("dtype", Workload.dtype))
             more = f", {gib(each * (self.spec.embedding_params + self.spec.head_params))} more"
-        self.notes.append(
+        self.note(
             f"not counted: {kbit.name} (line {kbit.line}) holds norms, embedding and head in float32{more}"
         )
 
     def _loop(self) -> None:
         """A training loop that the script writes out: what the Trainer would decide is said by its own calls."""
         found = self.training
-        self.notes.append("assumed: the loop keeps `outputs` until its next step, and their keys and values")
+        text = "the loop keeps `outputs` until its next step, and their keys and values"
+        self.assume("keep_outputs", True, text)
         loader = found.helper("DataLoader")
         batch = self.value(loader, "batch_size") if loader is not None else None
         if batch is not None and type(batch.value) is int:
             self.take("batch", batch.value, batch, f"batch {batch.value}")
         else:
-            self.notes.append("assumed: batch 1; --batch says otherwise")
+            self.assume("batch", 1, "batch 1; --batch says otherwise")
         self._length(None)
         optimizer = found.helper(*LOOP_OPTIMIZERS)
         if optimizer is None:
-            self.notes.append("assumed: AdamW")
+            self.assume("optimizer", "adamw", "AdamW")
         else:
             self.settings |= LOOP_OPTIMIZERS[optimizer.name]
             fused = self.value(optimizer, "fused")
@@ -228,7 +237,7 @@ class Script(Settings):
             momentum = self.value(optimizer, "momentum")
             if optimizer.name == "SGD" and momentum is not None and momentum.value:
                 self.settings["optimizer"] = "sgd_momentum"
-            self.say(_at(optimizer), f"optimizer {optimizer.name}")
+            self.say(_at(optimizer), f"optimizer {optimizer.name}", "optimizer")
         self._accelerated()
 
     def _accelerated(self) -> None:
@@ -246,7 +255,7 @@ class Script(Settings):
         if precision is not None and name:
             self.casts(name, precision, f"mixed_precision={precision.value}")
         elif precision is None and casting is None:
-            self.notes.append("assumed: no mixed precision; accelerate's own configuration may have one")
+            self.note("assumed: no mixed precision; accelerate's own configuration may have one")
         steps = self.value(accelerator, "gradient_accumulation_steps")
         if steps is not None and type(steps.value) is int:
             self.take("grad_accum", steps.value, steps, f"{steps.value} accumulated batches")
@@ -254,19 +263,20 @@ class Script(Settings):
     def _adapter(self, call: Call) -> None:
         self.take("regime", "lora", _at(call), "LoRA")
         rank, targets = self.value(call, "r"), self.value(call, "target_modules")
-        known = rank is not None and type(rank.value) is int
-        self.settings["lora_rank"] = rank.value if rank is not None and known else 8
-        if rank is None:
-            self.notes.append("assumed: rank 8, PEFT's default")
+        if rank is None or type(rank.value) is not int:
+            self.assume("lora_rank", 8, "rank 8, PEFT's default")
         elif rank.option:
-            self.say(rank, f"rank {rank.value}")
+            self.take("lora_rank", rank.value, rank, f"rank {rank.value}")
+        else:
+            self.settings["lora_rank"] = rank.value
         names = targets.value if targets is not None else None
         if names == "all-linear":
             self.take("lora_targets", ("all-linear",), targets or _at(call), "adapters on all linear layers")
         elif isinstance(names, tuple) and names and set(names) <= set(LORA_TARGETS):
             self.take("lora_targets", names, targets or _at(call), f"adapters on {', '.join(names)}")
         else:
-            self.notes.append(f"assumed: adapters on {', '.join(Workload.lora_targets)}")
+            usual = Workload.lora_targets
+            self.assume("lora_targets", usual, f"adapters on {', '.join(usual)}")
 
         dora = self.value(call, "use_dora")
         if dora is not None and dora.value is True:
@@ -277,9 +287,7 @@ class Script(Settings):
             if names:
                 self.take("modules_to_save", names, saved, f"{', '.join(names)} trained as a whole")
             if names != saved.value:
-                self.notes.append(
-                    f"not counted: modules_to_save (line {saved.line}) other than {', '.join(SAVED)}"
-                )
+                self.note(f"not counted: modules_to_save (line {saved.line}) other than {', '.join(SAVED)}")
 
     def _quantization(self, call: Call) -> None:
         four, eight = self.value(call, "load_in_4bit"), self.value(call, "load_in_8bit")
@@ -326,7 +334,17 @@ def apply(args: argparse.Namespace) -> list[str]:
         if script.model is None:
             raise UnknownOptionError(f"{path}: no model with a constant id is loaded; name it as MODEL")
         args.model = script.model
+    if script.labels and script.spec is not None:
+        text = f"a head of {script.labels} labels"
+        try:
+            regime = args.regime if "regime" in given(args) else script.settings["regime"]
+            if regime not in ("full", "inference"):
+                raise UnknownOptionError("adapters")
+            args.made = with_classifier(script.spec, script.labels)
+            script.note(f"counted with {text}")
+        except (UnknownOptionError, ImportError):
+            script.note(f"not counted: {text}; with a language model's head instead, which needs more")
     for name, value in script.settings.items():
         if name not in given(args):
             setattr(args, name, ",".join(value) if isinstance(value, tuple) else value)
-    return script.notes
+    return script.notes(given(args))

@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 from telepathy_runtime.memory import render
+from telepathy_runtime.memory.taped import PROGRAMS
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.spec import ModelSpec
@@ -26,8 +27,24 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def find(args: argparse.Namespace, model: str) -> ModelSpec:
-    """Find a spec by id or path, in the sources given by the options."""
+    """Find a spec by id or path, in the sources given by the options; the one that a script made of it comes first."""
+    made: ModelSpec | None = getattr(args, "made", None)
+    if made is not None and model == args.model:
+        return made
     return lookup.find(model, lookup.Sources(args.registry, args.online))
+
+
+def with_classifier(spec: ModelSpec, labels: int) -> ModelSpec:
+    """A listed encoder with a classifier's head instead of a language model's.
+
+    Raises UnknownOptionError for a model whose activations are not known with this head, and without torch.
+    """
+    config = registry.listed_config(spec.id) if spec.architecture in PROGRAMS else {}
+    name, _, head = str(next(iter(config.get("architectures") or ()), "")).partition("For")
+    if head != "MaskedLM":
+        raise registry.UnknownOptionError(f"{spec.architecture} is only counted with a language model's head")
+    classifier = {"architectures": [f"{name}ForSequenceClassification"], "num_labels": labels}
+    return lookup.from_parsed(config | classifier, spec.id)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,6 +39,13 @@ LOOP_OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 #: The objective of a class of arguments, and what its batch consists of.
 OBJECTIVES = {"DPOConfig": ("dpo", "pairs of sequences"), "GRPOConfig": ("grpo", "completions")}
+#: Fields of a Workload whose argument has another name in a script.
+FIELDS = {
+    "per_device_train_batch_size": "batch", "batch_size": "batch", "max_length": "seq_len", "max_seq_length": "seq_len",
+    "gradient_accumulation_steps": "grad_accum", "gradient_checkpointing": "checkpointing", "optim": "optimizer",
+    "torch_dtype": "dtype", "attn_implementation": "attn", "r": "lora_rank", "target_modules": "lora_targets",
+    "use_dora": "dora",
+}  # fmt: skip
 UNSEEN = (
     "fsdp", "deepspeed", "torch_compile", "neftune_noise_alpha", "parallelism_config", "use_vllm", "optim_target_modules",
 )  # fmt: skip
@@ -58,25 +65,38 @@ class Settings:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.notes: list[str] = []
+        self._notes: list[tuple[str, str]] = []  # with the field that each is about, if it is one
         self.settings: dict[str, Any] = {}
+
+    def note(self, text: str, field: str = "") -> None:
+        """Say something, about the value of a field if one is named."""
+        self._notes.append((field, text))
+
+    def notes(self, given: frozenset[str] = frozenset()) -> list[str]:
+        """The notes, without those about fields that were given otherwise."""
+        return [text for field, text in self._notes if field not in given]
+
+    def assume(self, field: str, value: Any, text: str) -> None:
+        """Set a field that the script does not decide, and note what was assumed."""
+        self.settings[field] = value
+        self.note(f"assumed: {text}", field)
 
     def only(self, calls: tuple[Call, ...], what: str) -> Call | None:
         """The first call of a kind, with a note if there are others."""
         if len(calls) > 1:
             lines = ", ".join(str(call.line) for call in calls)
-            self.notes.append(f"assumed: of several {what} (lines {lines}), the first")
+            self.note(f"assumed: of several {what} (lines {lines}), the first")
         return calls[0] if calls else None
 
-    def say(self, said: Said, text: str) -> None:
+    def say(self, said: Said, text: str, field: str = "") -> None:
         """Note where a value comes from."""
         default = f", the default of {said.option}" if said.option else ""
-        self.notes.append(f"{self.path}:{said.line}: {text}{default}")
+        self.note(f"{self.path}:{said.line}: {text}{default}", field)
 
     def take(self, field: str, value: Any, said: Said, text: str) -> None:
         """Set a field, and note where its value comes from."""
         self.settings[field] = value
-        self.say(said, text)
+        self.say(said, text, field)
 
     def value(self, call: Call, name: str, *others: str) -> Said | None:
         """The value of an argument; None where it is not given, or where the file does not decide it, which is noted."""
@@ -85,9 +105,8 @@ class Settings:
             if said is not None and said.known:
                 return said
             if said is not None:
-                self.notes.append(
-                    f"assumed: {each} (line {said.line}) is not decided in the file, so its default"
-                )
+                text = f"assumed: {each} (line {said.line}) is not decided in the file, so its default"
+                self.note(text, FIELDS.get(each, each))
         return None
 
     def casts(self, dtype: str, said: Said, why: str) -> None:

@@ -27,7 +27,14 @@ from telepathy_runtime.memory.layers import (
     norms_kept,
     weights_behind,
 )
-from telepathy_runtime.memory.lora import FEED_FORWARD, adapters_kept, adapters_work, targets, unsaved_first
+from telepathy_runtime.memory.lora import (
+    FEED_FORWARD,
+    adapter_params,
+    adapters_kept,
+    adapters_work,
+    targets,
+    unsaved_first,
+)
 from telepathy_runtime.memory.masks import Masks, masks_of, slides_at
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
@@ -75,6 +82,8 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     sliding = spec.sliding_layers if slides else 0
     row = (4 if autocast(work) else e) * tokens * spec.hidden
     matrices = spec.mlp_params + spec.attention_params
+    behind = FEED_FORWARD | {"o"}
+    grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
     return Block(
         copies=e * matrices * autocast(work),
         saved=saved,
@@ -84,7 +93,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         working=max(
             mlp_works(spec, work),
             # Where attention's softmax is at work, the adapters behind it are done.
-            attention_works(spec, work) - adapters_kept(spec, work, FEED_FORWARD | {"o"}),
+            attention_works(spec, work) - adapters_kept(spec, work, behind) + grown,
             _norms_work(spec, work),
             forward_again(spec, work),
         ),
@@ -178,7 +187,24 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
         return ends
     freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
-    return max(ends, most + weights_behind(work, spec.mlp_params) - freed)
+    inside = most + weights_behind(work, spec.mlp_params) - freed
+    return max(ends, inside, _head_norms_work(spec, work, freed))
+
+
+def _head_norms_work(spec: ModelSpec, work: Workload, freed: int) -> int:
+    """Additional bytes inside the backward of the norm of the keys, where `freed` bytes of the block before are freed.
+
+    What attention kept is freed, too; the gradients of queries, of the values' input and of the stream are there.
+    """
+    if not family(spec).head_norms:
+        return 0
+    e, tokens, q, kv = element_size(work.dtype), work.tokens, spec.query_dim, spec.kv_dim
+    full = work.regime == "full"
+    freed += norm_kept(spec, work) + adapters_kept(spec, work, frozenset("o"))
+    freed += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
+    copies = 20 * tokens * kv - full * (4 if family(spec).norm == "rms32" else e) * tokens * kv
+    behind = weights_behind(work, spec.mlp_params + spec.hidden * (q + kv))
+    return copies + e * tokens * (q + 2 * spec.hidden) + behind - freed
 
 
 def divided(spec: ModelSpec, work: Workload) -> ModelSpec:

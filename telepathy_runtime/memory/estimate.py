@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
 from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
+from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
@@ -154,6 +155,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     left = 0 if work.checkpointing else layers * layer.copies
     beside = held.root + held.bucket
     tables = head * (not work.opt_in_backward)
+    # What tied weights get from the head waits for what they get as an embedding, beside what accumulated before.
+    waiting = before + head * (before > 0 and spec.tied and full)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
     repeated = layer.adapting * work.checkpointing
@@ -182,6 +185,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         later = held.gradients - full * (4 if mixed else e) * (
             spec.layer_params + spec.learned_positions * spec.hidden
         )
+        later -= element_size(work.lora_dtype) * adapter_params(spec, work)
         later -= table * ("embed_tokens" in work.modules_to_save or (full and not spec.tied))
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
@@ -206,17 +210,17 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             transient=beside + left + (1 + full) * head_copy + max(row, int(each * head)),
         ),
         Instant(
-            "final norm, backward", **base, gradients=max(before, tables), logits=kept, activations=activations,
+            "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations,
             transient=beside + left + norm_working(spec, work),
         ),
         Instant(
-            "last layer, backward", **base, gradients=max(before, tables), logits=kept,
+            "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after),
             transient=at_work + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
-            gradients=max(later, before), transient=at_work + held.unit + layer.copies,
+            gradients=max(later, waiting), transient=at_work + held.unit + layer.copies,
         ),
         Instant(
             "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,

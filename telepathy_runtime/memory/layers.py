@@ -343,9 +343,11 @@ def forward_again(spec: ModelSpec, work: Workload) -> int:
     block's backward needs more.
     """
     how, e, full = family(spec), element_size(work.dtype), work.regime == "full"
+    row, read = e * work.tokens * spec.hidden, e * work.tokens * spec.intermediate
+    if work.checkpointing and autocast(work):  # all copies of the weights in 16 bits are there
+        return read * (not full) + 4 * work.tokens * spec.hidden * (2 - full)
     if not (work.checkpointing and spec.dropout):
         return 0
-    row, read = e * work.tokens * spec.hidden, e * work.tokens * spec.intermediate
     kept = full or ACTIVATIONS.get(spec.activation, (1, False))[1]
     left = max(row, read * (not kept) - dropout_kept(spec, work) // 2)
     return row * (3 + (how.parallel or how.held > 0) - full) + left

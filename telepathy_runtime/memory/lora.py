@@ -144,9 +144,17 @@ def unsaved_first(spec: ModelSpec, work: Workload) -> int:
 
 def lora_params(spec: ModelSpec, work: Workload) -> int:
     """Parameters of the adapters on every layer; DoRA has a magnitude for each output."""
-    return spec.layers * sum(
+    return spec.layers * adapter_params(spec, work)
+
+
+def adapter_params(spec: ModelSpec, work: Workload, sites: frozenset[str] | None = None) -> int:
+    """Parameters of the adapters on one layer, or only of those at `sites`; 0 if there are none."""
+    if work.regime != "lora":
+        return 0
+    return sum(
         work.lora_rank * (target.inputs + target.outputs) + work.dora * target.outputs
         for target in targets(spec, work)
+        if sites is None or target.site in sites
     )
 
 

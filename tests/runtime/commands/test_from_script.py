@@ -241,6 +241,50 @@ def test_what_kbit_training_does_to_a_model_is_said(
     assert f"{2 * 2 * 152064 * 3584 / 2**30:.2f} GiB more" in notes
 
 
+CLASSIFIER = """\
+from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+model = AutoModelForSequenceClassification.from_pretrained("google-bert/bert-base-uncased", num_labels=5)
+arguments = TrainingArguments("out", per_device_train_batch_size=16)
+Trainer(model, arguments, train_dataset=data.map(lambda row: tokenizer(row["text"], truncation=True, max_length=128)))
+"""
+
+
+def test_a_classifier_has_no_head_of_a_language_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    script = tmp_path / "train.py"
+    script.write_text(CLASSIFIER)
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    script.write_text(CLASSIFIER.replace("SequenceClassification", "MaskedLM"))
+    _, language = run(capsys, "estimate", "--from-script", str(script))
+    assert "counted with a head of 5 labels" in data["notes"]
+    # BERT's own parameters with a pooler, and five labels.
+    assert data["after_load_bytes"] == 4 * (109_482_240 + 5 * 769)
+    logits = 16 * 128 * 30522 * 4
+    assert language["peak_bytes"] > data["peak_bytes"] + 2 * logits
+    script.write_text(CLASSIFIER.replace("google-bert/bert-base-uncased", "Qwen/Qwen2.5-1.5B"))
+    _, decoder = run(capsys, "estimate", "--from-script", str(script))
+    assert any("not counted: a head of 5 labels" in note for note in decoder["notes"])
+
+
+def test_a_trainer_may_get_the_models_id(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for call in (
+        'GRPOTrainer(model="Qwen/Qwen2.5-1.5B", args=args)',
+        'GRPOTrainer("Qwen/Qwen2.5-1.5B", args)',
+    ):
+        script = tmp_path / "train.py"
+        script.write_text(
+            "from trl import GRPOConfig, GRPOTrainer\nargs = GRPOConfig('out', use_vllm=True)\n"
+            + call
+            + ".train()\n"
+        )
+        _, data = run(capsys, "estimate", "--from-script", str(script))
+        assert data["models"] == ["Qwen/Qwen2.5-1.5B"] and data["workloads"][0]["objective"] == "grpo"
+        notes = "\n".join(data["notes"])
+        assert "train.py:3: model Qwen/Qwen2.5-1.5B" in notes and "not counted: use_vllm (line 2)" in notes
+
+
 def test_a_script_that_trains_nothing_is_inference(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,6 +309,10 @@ def test_an_option_that_equals_the_default_comes_before_the_script(
     (work,) = data["workloads"]
     wanted = {"batch": 1, "checkpointing": False, "seq_len": 1024, "quantized": "none", "regime": "inference"}
     assert {name: work[name] for name in wanted} == wanted
+    notes = "\n".join(data["notes"])
+    # Nothing is said of what the command line decides.
+    assert not [part for part in ("batch 4", "2048 tokens", "checkpointing", "nf4", "LoRA") if part in notes]
+    assert "accumulated" in notes
 
 
 @pytest.mark.parametrize(

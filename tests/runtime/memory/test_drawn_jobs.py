@@ -104,6 +104,9 @@ JOBS = {
     "gradients accumulate": Drawn(
         "mistral", (2, 768, 960, 12, 3, 1551), 4, 793, "eager", FULL | {"grad_accum": 2}
     ),
+    "the gradient of a tied head waits for the embedding's": Drawn(
+        "smollm3", (2, 960, 1176, 12, 12, 10114), 2, 874, "eager", FULL | {"grad_accum": 2}
+    ),
     "copies of weights are freed in the backward": Drawn(
         "gemma", (2, 576, 2944, 12, 12, 1950), 4, 579, "eager", ADAPTERS | {"mixed_precision": True, "lora_dtype": "float32"}
     ),
@@ -112,6 +115,9 @@ JOBS = {
     ),
     "adapters behind attention are done": Drawn(
         "qwen2", (2, 512, 1152, 8, 2, 1024), 1, 1176, "eager", LORA | CHECKPOINTED | {"lora_targets": ("all-linear",)}
+    ),
+    "the norm of the keys works beside little else": Drawn(
+        "qwen3", (2, 768, 704, 12, 12, 1153), 4, 188, "sdpa", FULL | {"padded": True, "optimizer": "sgd"}
     ),
     "hidden states that the loop drops": Drawn(
         "phi3", (3, 576, 2560, 12, 3, 3026), 2, 432, "sdpa", FROZEN | CHECKPOINTED | {"hidden_states": True}
