@@ -355,8 +355,10 @@ def _with_lora(model: Any, work: Workload) -> Any:
     """Add PEFT's adapter according to a workload."""
     from peft import LoraConfig, get_peft_model
 
+    # Of PEFT's wrappers, an encoder takes the one without a task.
+    task = "CAUSAL_LM" if hasattr(model, "prepare_inputs_for_generation") else None
     config = LoraConfig(
-        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.0, task_type="CAUSAL_LM",
+        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.0, task_type=task,
         use_dora=work.dora, modules_to_save=list(work.modules_to_save) or None,
     )  # fmt: skip
     adapted = get_peft_model(model, config)
