@@ -19,7 +19,7 @@ from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.spec import ModelSpec, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
@@ -85,6 +85,8 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     run = _as_run(spec, work)
     layer = None if spec.architecture in PROGRAMS else block(spec, run)
     held = states(spec, run)
+    if layer is None and work.packed and spec.encoder_layers:
+        raise NotModelledError(f"activations of {spec.architecture} with packed batches have no closed form")
     if layer is None:
         held, found = phases(spec, run, held)
         instants = tuple(Instant(name, **parts) for name, parts in found)

@@ -37,7 +37,13 @@ TWO = REGIMES | {"cached": {}, "cached, padded": {"padded": True}, "all kept": {
 ENCODERS = ("bert", "roberta", "xlm-roberta")
 
 
+def only_since(version: tuple[int, int], why: str) -> None:
+    if tuple(int(part) for part in transformers.__version__.split(".")[:2]) < version:
+        pytest.skip(f"transformers {transformers.__version__}: {why}")
+
+
 def encoder(model_type: str, layers: int, heads: int, width: int, wide: int, vocab: int) -> Any:
+    only_since((5, 0), "an encoder reads the values of its mask, which a trace does not have")
     return transformers.AutoConfig.for_model(
         model_type,
         num_hidden_layers=layers,
@@ -52,9 +58,7 @@ def encoder(model_type: str, layers: int, heads: int, width: int, wide: int, voc
 def t5(
     layers: int, deeper: int, heads: int, width: int, hidden: int, wide: int, vocab: int, **more: Any
 ) -> Any:
-    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
-    if version < SINCE:
-        pytest.skip(f"T5 of transformers {transformers.__version__} runs in another way")
+    only_since(SINCE, "T5 runs in another way")
     return transformers.AutoConfig.for_model(
         "t5",
         num_layers=layers,
@@ -71,9 +75,7 @@ def t5(
 def whisper(
     layers: int, deeper: int, heads: int, width: int, wide: int, vocab: int, heard: int, **more: Any
 ) -> Any:
-    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
-    if version < SINCE:
-        pytest.skip(f"Whisper of transformers {transformers.__version__} runs in another way")
+    only_since(SINCE, "Whisper runs in another way")
     return transformers.AutoConfig.for_model(
         "whisper",
         encoder_layers=layers,
@@ -292,6 +294,7 @@ def test_a_registered_t5_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None
     for how in (
         {"dtype": "float16"},
         {"attn": "flash_attention_2"},
+        {"packed": True},
         {"transformers": "4.57.6"},
         {"new_tokens": 8, "regime": "inference"},
     ):
