@@ -1,10 +1,11 @@
 """Ten jobs on a real GPU beside their estimates: bytes after the load, and the peak of the third step.
 
-    python -m benchmarks.memory_gpu [--write] [--rows N]
+    python -m benchmarks.memory_gpu [--plan | --write] [--rows N]
 
 Every model has random weights, so that nothing is downloaded. Each row takes a process of its own, so that none inherits
-another's fragments. The rows take under eight minutes together on one GPU of 24 GiB or more; a row that the GPU cannot
-hold is said and left out. --write puts the table into docs/memory.md.
+another's fragments. The rows take under eight minutes together on one GPU of 24 GiB or more: a row that the GPU cannot
+hold, or for which no time is left, is said and left out. --write puts the table into docs/memory.md. --plan prints the
+estimates alone and needs no GPU.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from telepathy_runtime.models.spec import ModelSpec
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "memory.md"
 BEGIN, END = "<!-- gpu: measured -->\n", "<!-- end gpu -->"
 HEADER = "| model | job | after load GiB | estimate / measured | peak GiB | estimate / measured |\n|---|---|---|---|---|---|"
+PLAN_HEADER = "| model | job | after load GiB | peak GiB | at |\n|---|---|---|---|---|"
 STEPS, SECONDS = 3, 150
+BUDGET = 8 * 60 - 10
+"""Seconds for all rows."""
 GIB = 2**30
 TRAINER = {"keep_outputs": False, "use_cache": False}
 
@@ -101,23 +105,34 @@ def measure(row: Row, device: str = "cuda") -> dict[str, int]:
     return marks | {"peak": torch.cuda.max_memory_allocated()}
 
 
-def line(row: Row, found: dict[str, int], plan: Estimate) -> str:
-    """A line of the table."""
+def _named(row: Row) -> str:
+    """The cells of a row's model and job."""
     work = row.work
     how = [work.regime, f"{work.batch} x {work.seq_len}", work.attn]
     how += ["checkpointing"] * work.checkpointing + ["fused step"] * (work.opt_impl == "fused")
     name = row.model.rpartition("/")[2] + (
         "" if row.layers == registry.get(row.model).layers else f", {row.layers} layers"
     )
+    return f"| {name} | {', '.join(how)} |"
+
+
+def plan_line(row: Row, plan: Estimate) -> str:
+    """A line of the plan."""
+    sizes = f"{plan.after_load / GIB:.2f} | {plan.peak_allocated / GIB:.2f} | {plan.peak.name}"
+    return f"{_named(row)} {sizes} |"
+
+
+def line(row: Row, found: dict[str, int], plan: Estimate) -> str:
+    """A line of the table."""
     return (
-        f"| {name} | {', '.join(how)} | {found['loaded'] / GIB:.2f} | {plan.after_load / found['loaded']:.3f} "
+        f"{_named(row)} {found['loaded'] / GIB:.2f} | {plan.after_load / found['loaded']:.3f} "
         f"| {found['peak'] / GIB:.2f} | {plan.peak_allocated / found['peak']:.3f} |"
     )
 
 
 def table(rows: range) -> list[str]:
-    """Measure the rows, each in a process of its own."""
-    card, lines = gpu("device"), [HEADER]
+    """Measure the rows, each in a process of its own, until the time is used up."""
+    card, lines, until = gpu("device"), [HEADER], time.monotonic() + BUDGET
     print(f"{card.name}\n{HEADER}", flush=True)
     for number in rows:
         row, plan = ROWS[number], planned(ROWS[number])
@@ -125,7 +140,15 @@ def table(rows: range) -> list[str]:
             print(f"left out: {row.model} needs {plan.peak_allocated / GIB:.1f} GiB", file=sys.stderr)
             continue
         command = [sys.executable, "-m", "benchmarks.memory_gpu", "--one", str(number)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        left = min(SECONDS, until - time.monotonic())
+        if left <= 0:
+            print(f"left out: {row.model}: {BUDGET} s are over", file=sys.stderr)
+            continue
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=left, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"failed: {row.model}: more than {left:.0f} s", file=sys.stderr)
+            continue
         if done.returncode:
             print(f"failed: {row.model}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
             continue
@@ -139,13 +162,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--write", action="store_true", help="put the table into docs/memory.md")
+    parser.add_argument("--plan", action="store_true", help="print the estimates alone; needs no GPU")
     parser.add_argument("--rows", type=int, default=len(ROWS), help="only the first N rows")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.plan:
+        print("\n".join([PLAN_HEADER, *(plan_line(row, planned(row)) for row in ROWS[: args.rows])]))
+        return 0
     import torch
 
     if not torch.cuda.is_available():
-        print("needs a CUDA device", file=sys.stderr)
+        print("needs a CUDA device; --plan prints the estimates without one", file=sys.stderr)
         return 2
     if args.one is not None:
         print(json.dumps(measure(ROWS[args.one])))

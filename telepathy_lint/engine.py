@@ -17,9 +17,7 @@ from telepathy_lint.findings.violation import (
     place_in_words,
 )
 from telepathy_lint.fixes import apply as fixes
-from telepathy_lint.fixes.answered import gone
-from telepathy_lint.fixes.planner import Rewrite, Rewriter
-from telepathy_lint.hints import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.rule import Reported, Rule, on_at
 from telepathy_lint.settings import Settings
 from telepathy_lint.settings.installs import at_its_release
@@ -27,6 +25,9 @@ from telepathy_lint.sites import Modules, Site, scan
 from telepathy_lint.sites.site import Kind
 from telepathy_lint.source.text import Source, SourceError
 from telepathy_lint.suppression import comments as suppress
+
+if TYPE_CHECKING:
+    from telepathy_lint.fixes.planner import Rewrite, Rewriter
 
 #: The safety levels of fixes that have edits.
 EVERY_FIX: tuple[Safety, ...] = ("safe", "unsafe")
@@ -86,7 +87,7 @@ class Linted:
         """
         self.source = source
         self.settings = at_its_release(settings, source.data, source.path.endswith(".ipynb"))
-        self.rules = rules if settings.strict else on_at(rules, settings.five, self.settings.five)
+        self.rules = rules if settings.strict else on_at(rules, settings.stage, self.settings.stage)
         self._scan = scan(source, self.settings, project)
         sites = self._scan.of(kind for rule in self.rules for kind in rule.meta.kinds)
         found = reported(sites, self.rules, self.settings)
@@ -104,6 +105,8 @@ class Linted:
 
     @cached_property
     def _rewriter(self) -> Rewriter:
+        from telepathy_lint.fixes.planner import Rewriter  # most files have no finding
+
         return Rewriter(self._scan, self.settings)
 
     @cached_property
@@ -133,14 +136,10 @@ class Linted:
         these still learn why a finding is not fixed.
         """
         found = self._kept if noqa else self._found
+        if not offers and not reasons:
+            return sorted([each.violation for each in found], key=ORDER)
         if not offers:
-            return sorted(
-                [
-                    each.violation._replace(fix=self._withheld(each)) if reasons else each.violation
-                    for each in found
-                ],
-                key=ORDER,
-            )
+            return sorted([each.violation._replace(fix=self._withheld(each)) for each in found], key=ORDER)
         violations: list[Violation] = []
         for site, group in _by_site(found):
             rewrites = [
@@ -243,11 +242,9 @@ def settled(
     noqa: bool = True,
     project: Modules | None = None,
 ) -> tuple[Linted, list[Violation]]:
-    """Return the state without further fixes, still open, and the fixed violations; each state is scanned once.
+    """Return the state without further fixes, still open, and the fixed violations. Raises what `fix` raises."""
+    from telepathy_lint.fixes.answered import gone
 
-    Raises:
-        SourceError, RuleError, FixError: as in `fix`.
-    """
     applied: list[Violation] = []
     known: list[Violation] = []
     done: list[Violation] = []

@@ -11,7 +11,7 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.findings.violation import Safety, place_in_words
 from telepathy_lint.flow.value import by_identity
 from telepathy_lint.hints import ClassVar, Literal, NamedTuple, get_args
-from telepathy_lint.settings import Five, Settings
+from telepathy_lint.settings import Settings, Stage
 from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.sites.site import LOADS, Kind
 from telepathy_lint.source.text import Source
@@ -44,11 +44,11 @@ class Meta(NamedTuple):
     #: Whether the rule needs the whole project to be read first.
     project: bool = False
     #: What the project must say about transformers 5 for the rule to be on by default; () if it does not matter.
-    five: tuple[Five, ...] = ()
+    five: tuple[Stage, ...] = ()
     #: The code of a rule whose finding at the same load makes this rule's finding redundant.
     covered_by: str | None = None
 
-    def is_on(self, five: Five) -> bool:
+    def is_on(self, five: Stage) -> bool:
         """Whether the rule is on unless told otherwise, in a project that says this of transformers 5."""
         return self.default and (not self.five or five in self.five)
 
@@ -222,7 +222,7 @@ class Reported(NamedTuple):
         return self.finding.message or (f"{message}: {detail}" if detail else message)
 
 
-def on_at(rules: Sequence[Rule], stated: Five, installed: Five) -> Sequence[Rule]:
+def on_at(rules: Sequence[Rule], stated: Stage, installed: Stage) -> Sequence[Rule]:
     """The rules without those of transformers 5, where a file installs another release than its project states."""
     if installed == stated:
         return rules

@@ -20,12 +20,48 @@ def wanted_of(files: Iterable[FileFacts]) -> tuple[Wanted, ...]:
     )
 
 
-def may_call(path: str, data: bytes, wanted: Iterable[Wanted]) -> bool:
-    """Whether a file's bytes contain the names of a wanted function and of its module."""
-    return path.endswith((".py", ".ipynb")) and any(
-        each.path != path and each.function.encode() in data and _module_of(each.path).encode() in data
-        for each in wanted
-    )
+class MayCall:
+    """Says of a file, by its bytes, whether it may import a module with a wanted function and name the function."""
+
+    def __init__(self, wanted: Iterable[Wanted]) -> None:
+        #: The module of each function -> its path, and the function.
+        self._functions: dict[bytes, set[tuple[str, bytes]]] = {}
+        for each in wanted:
+            module = _module_of(each.path).encode()
+            self._functions.setdefault(module, set()).add((each.path, each.function.encode()))
+
+    def __call__(self, path: str, data: bytes) -> bool:
+        if not path.endswith((".py", ".ipynb")):
+            return False
+        imports = _imports(data)
+        return any(
+            module in imports and any(defined != path and function in data for defined, function in functions)
+            for module, functions in self._functions.items()
+        )
+
+
+def _imports(data: bytes) -> bytes:
+    """The lines with imports, with those that brackets and backslashes join to them."""
+    found: list[bytes] = []
+    end, at = 0, data.find(b"import")
+    while at >= 0:
+        start = data.rfind(b"\n", end, at) + 1 or end
+        while data[max(start - 3, 0) : start].rstrip().endswith(b"\\"):
+            start = data.rfind(b"\n", 0, start - 1) + 1
+        end = _line_end(data, at)
+        if data.find(b"(", at, end) >= 0 and data.find(b")", at, end) < 0:
+            end = _line_end(data, data.find(b")", end))
+        while data.endswith((b"\\", b"\\\r"), 0, end) and end < len(data):
+            end = _line_end(data, end + 1)
+        found.append(data[start:end])
+        at = data.find(b"import", end)
+    return b"\n".join(found)
+
+
+def _line_end(data: bytes, at: int) -> int:
+    """The offset behind the line at an offset; that of the file for -1."""
+    end = data.find(b"\n", at) if at >= 0 else -1
+    return end if end >= 0 else len(data)
 
 
 def _module_of(path: str) -> str:
@@ -37,10 +73,11 @@ def _module_of(path: str) -> str:
 def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
     """The values that the calls in one file pass for the wanted parameters."""
     file = follower.file
+    imports = [(name, symbol.split(".")) for name, symbol in file.uses.imports()]
     for each in wanted:
         if each.path == follower.path:
             continue
-        names = set(_names_of(each, file.uses.imports()))
+        names = set(_names_of(each, imports))
         if not names:
             continue
         for node in file.tree.visit(
@@ -66,11 +103,10 @@ def given_by(follower: Follower, wanted: Iterable[Wanted]) -> Iterator[Given]:
                 )
 
 
-def _names_of(wanted: Wanted, imports: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _names_of(wanted: Wanted, imports: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
     """The names of another file's function in this file: `load`, or `models.load`."""
     module = _module_of(wanted.path)
-    for name, symbol in imports:
-        parts = symbol.split(".")
+    for name, parts in imports:
         if parts[-2:] == [module, wanted.function]:
             yield name
         elif parts[-1] == module:

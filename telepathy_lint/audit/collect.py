@@ -102,13 +102,13 @@ def _failed(error: Exception) -> str:
 
 def _facts(job: Job, source: Source, scanned: Scan, modules: Modules, root: str) -> FileFacts:
     facts = FileFacts(job.shown)
-    file = scanned.file
-    if file is None and not identifiers.has_ids(source.text):
+    file, has_ids = scanned.file, identifiers.has_ids(source.text)
+    if file is None and not has_ids:
         return facts
     if file is None:
         file = _finder(source, job, modules)
     follower = Follower(file, job.shown)
-    if identifiers.has_ids(source.text):
+    if has_ids:
         found = list(identifiers.in_python(file.tree, file.words, job.shown))
         ids = tuple(dict.fromkeys(mention.model_id for _, mention in found))
         facts = replace(

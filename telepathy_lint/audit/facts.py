@@ -10,7 +10,7 @@ from dataclasses import replace
 from telepathy_lint import __version__
 from telepathy_lint.audit import texts
 from telepathy_lint.audit.actions import Planner
-from telepathy_lint.audit.callers import may_call, wanted_of, with_ids
+from telepathy_lint.audit.callers import MayCall, wanted_of, with_ids
 from telepathy_lint.audit.checks import checked
 from telepathy_lint.audit.collect import Job, collect, relative, with_given
 from telepathy_lint.audit.consistency import consistency
@@ -153,10 +153,10 @@ def _with_callers(files: list[FileFacts], todo: Sequence[Job]) -> list[FileFacts
     wanted = wanted_of(files)
     if not wanted:
         return files
-    modules = Modules()
+    modules, may_call = Modules(), MayCall(wanted)
     return [
         with_given(facts, job, modules, wanted)
-        if facts.problem is None and may_call(job.shown, job.data, wanted)
+        if facts.problem is None and may_call(job.shown, job.data)
         else facts
         for facts, job in zip(files, todo, strict=True)
     ]

@@ -44,7 +44,8 @@ _FOLDER = re.compile(
 _NO_ID = re.compile(
     r"(?i)\.(?:pt|pth|bin|ckpt|onnx|gguf|safetensors|ya?ml|json|toml|csv|sh|py|txt|tar|gz|zip|model)$"
 )
-_PREFIX = re.compile("|".join(re.escape(name) + "/" for name in _ORGANISATIONS))
+#: The last letters of these organisations.
+_ENDS = frozenset(name[-2:] for name in _ORGANISATIONS)
 #: Names of bundles in torchaudio and other libraries.
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
@@ -64,9 +65,19 @@ _SERVICE = re.compile(
 )
 
 
+#: One of these is in each of them.
+_SERVICES = (
+    "openrouter", "litellm", "api.together", "deepinfra", "fireworks.ai", "inferenceclient", "openai", "together", "groq",
+    "anthropic", "replicate",
+)  # fmt: skip
+
+
 def names_services(text: str) -> bool:
     """Whether the ids in a file are probably a service's model names; not if it uses transformers."""
-    return "from_pretrained" not in text and _SERVICE.search(text) is not None
+    if "from_pretrained" in text:
+        return False
+    lowered = text.lower()  # trying the pattern at each letter takes many times as long
+    return any(word in lowered for word in _SERVICES) and _SERVICE.search(text) is not None
 
 
 _MODELS = re.compile(r"(?i)model|llm|ckpt|checkpoint|backbone|tokenizer")
@@ -92,14 +103,24 @@ def looks_like_an_id(text: str) -> bool:
 
 
 def has_ids(text: str) -> bool:
-    return _PREFIX.search(text) is not None
+    return next(_organisations_in(text), None) is not None
+
+
+def _organisations_in(text: str) -> Iterator[int]:
+    """The offsets of organisations before a slash; `re`, which tries each at each letter, takes many times as long."""
+    at = text.find("/")
+    while at >= 0:
+        if text[max(at - 2, 0) : at] in _ENDS:
+            yield from (at - len(name) for name in _ORGANISATIONS if text.endswith(name, 0, at))
+        at = text.find("/", at + 1)
 
 
 def ids_in(text: str) -> Iterator[tuple[str, int]]:
     """Yield the ids in any text, with their offsets."""
-    for match in _ID.finditer(text):
-        if _NO_MODEL.search(match.group()) is None:
-            yield match.group(), match.start()
+    for start in _organisations_in(text):
+        match = _ID.match(text, start)
+        if match is not None and _NO_MODEL.search(match.group()) is None:
+            yield match.group(), start
 
 
 def ids_written(text: str) -> Iterator[tuple[str, int]]:
@@ -131,7 +152,7 @@ def may_have_ids(text: str) -> bool:
 def in_python(tree: Tree, words: CodeWords, path: str) -> Iterator[tuple[ast.Constant, Mention]]:
     """Yield the ids that are whole string literals of a file, with their roles."""
     services = names_services(tree.text)
-    offsets = [match.start() for match in _PREFIX.finditer(tree.text) if words.in_string(match.start())]
+    offsets = [start for start in _organisations_in(tree.text) if words.in_string(start)]
     for node in tree.visit(tree.lines_of(offsets)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if not is_id(node.value):

@@ -169,9 +169,9 @@ class _Elsewhere:
         if (name, path) not in self._named:
             stem = os.path.basename(path).removesuffix(".py")
             words = [name.encode()] if stem == "__init__" else [name.encode(), stem.encode()]
-            patterns = [re.compile(rb"\b%s\b" % re.escape(word)) for word in words]
+            patterns = [(word, rb"\b%s\b" % re.escape(word)) for word in words]
             self._named[name, path] = any(
-                all(pattern.search(text) for pattern in patterns)
+                all(word in text and re.search(pattern, text) for word, pattern in patterns)
                 for other, text in self._python_texts().items()
                 if other != os.path.join(self.root, path)
             )

@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, checked_out_in, listed_in
+from telepathy_lint.settings.installs import asked_in, checked_out_in, listed_in, newest_allowed
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -22,11 +23,6 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: A clause that leaves out transformers 5, which needs huggingface-hub 1.0 and tokenizers 0.22.
-_LEAVES_OUT_5 = (
-    r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?huggingface[-_]hub(?:\[[^\]]*\])?[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|(?<![<>=!~])=)[ \t]*0\.|<[ \t]*(?:0\.\d|1(?:\.0)*(?![.\d]))|<=[ \t]*0\.)"
-    r"|^[ \t]*(?:-[ \t]+)?[\"']?tokenizers[\"']?[ \t]*=?[ \t]*[\"']?[^;#\n\"']*?(?:(?:===?|~=|\^|<=|(?<![<>=!~])=)[ \t]*0\.(?:\d|1\d|2[01])(?!\d)|<[ \t]*0\.(?:\d|1\d|2[012])(?!\d))"
-)
 #: Requirement files of conda and pip, by their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
@@ -50,6 +46,8 @@ class Target(NamedTuple):
     admits_5: bool = True
     #: The first release that the project leaves out, where it is one of transformers 5.
     end: str | None = None
+    #: The newest release that the project allows, as (major, minor); None if there is no end.
+    newest: tuple[int, int] | None = None
 
     @property
     def specifier(self) -> str:
@@ -63,6 +61,7 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
+_LAST_OF_4 = (4, 999)
 #: transformers 2.0 was the first release with this name. A lower bound below it, as in `transformers>=0.48`,
 #: is a mistake and is ignored.
 _FIRST = (2,)
@@ -77,6 +76,29 @@ class Declared(NamedTuple):
     flash_attention: bool | None
     #: What the installation instructions ask for, where the files list no release.
     told: Target | None = None
+    #: The newest releases of other libraries, of the files and, where they state none, the instructions.
+    bounds: library_bounds.Bounds = {}
+
+    @property
+    def settled(self) -> Target | None:
+        """The target, without transformers 5 where other libraries leave it out."""
+        target = self.target or self.told
+        if target is None or not library_bounds.leave_out_5(self.bounds):
+            return target
+        if target.numbers >= (5,) or not target.admits_5:
+            return target
+        newest = min(target.newest or _LAST_OF_4, _LAST_OF_4)
+        return target._replace(admits_5=False, end=None, newest=newest)
+
+    def within(self, settings: Settings) -> Settings:
+        """Settings for the project's own releases."""
+        target = self.settled
+        before_5 = library_bounds.leave_out_5(self.bounds)
+        newest = target.newest if target is not None else _LAST_OF_4 if before_5 else None
+        own = self.target or self.told
+        others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new_trl(self.bounds)
+        ends = tuple((name, end) for name, end in self.bounds.items() if end is not None)
+        return settings._replace(newest=newest, newest_others=ends, others_move=others)
 
 
 class Targets:
@@ -89,14 +111,15 @@ class Targets:
     def settings(self, config: Config, folder: str) -> Settings:
         """A configuration's settings, combined with the project's requirements for the folder."""
         found = self._of(folder)
-        target = found.target or found.told
+        target = found.settled
         settings = config.settings(target.specifier if target is not None else None)
+        if not settings.target_is_stated:
+            settings = found.within(settings)
         return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
         """The target version."""
-        found = self._of(folder)
-        return found.target or found.told
+        return self._of(folder).settled
 
     def _of(self, folder: str) -> Declared:
         if folder not in self._found:
@@ -114,10 +137,12 @@ class Targets:
             return found
         above = self._of(parent)
         flash = found.flash_attention if found.flash_attention is not None else above.flash_attention
-        told = found.told or (above.told if self._is_in_a_repository(parent) else None)
+        inside = self._is_in_a_repository(parent)
+        told = found.told or (above.told if inside else None)
+        bounds = {**above.bounds, **found.bounds} if inside else found.bounds
         if found.target is None and found.told is not None and _is_frozen(found.told, above.target):
-            return Declared(found.told, flash, told)
-        return Declared(found.target or above.target, flash, told)
+            return Declared(found.told, flash, told, bounds)
+        return Declared(found.target or above.target, flash, told, bounds)
 
     def _is_in_a_repository(self, folder: str) -> bool:
         """Whether a folder belongs to a repository; instructions above a folder outside of one are about other things."""
@@ -149,27 +174,31 @@ def declared_in(folder: str) -> Declared:
     names = _names(folder)
     declared: list[Target] = []
     locked: list[Target] = []
+    texts: list[str] = []
     lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
-        flash = flash or _names_flash_attention(text)
-        if "transformers" not in text.lower():
+        lowered = text.lower()
+        if not path.endswith(".lock"):
+            texts.append(text)
+        flash = flash or _names_flash_attention(text, lowered)
+        if "transformers" not in lowered:
             continue
         if path.endswith(".lock"):
-            locked += [Target(found["version"], path, False) for found in re.finditer(_LOCKED, text)]
+            versions = [found["version"] for found in re.finditer(_LOCKED, text)]
+            locked += [Target(each, path, False, newest=newest_allowed(f"=={each}")) for each in versions]
         else:
-            # What else the file asks for may leave out transformers 5.
-            before_5 = re.search(_LEAVES_OUT_5, text) is not None
-            for version, admits, end in _versions(path, text):
-                left_out = before_5 and _numbers(version) < (5,)
-                declared.append(Target(version, path, admits and not left_out, None if left_out else end))
+            declared += [Target(each[0], path, *each[1:]) for each in _versions(path, text)]
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
     told = _told(folder, names) if target is None else None
+    told_of = [_text(os.path.join(folder, each)) for each in names if re.fullmatch(_INSTRUCTIONS, each)]
+    bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts)}
     if not lists:
-        return Declared(target, None, told)
-    return Declared(target, flash or any(map(_installs_flash_attention, _explained(folder, names))), told)
+        return Declared(target, None, told, bounds)
+    flash = flash or any(map(_installs_flash_attention, _explained(folder, names)))
+    return Declared(target, flash, told, bounds)
 
 
 def _names(folder: str) -> list[str]:
@@ -193,7 +222,12 @@ def _lowest(chosen: list[Target]) -> Target | None:
     admits = all(each.admits_5 for each in chosen) or any(each.numbers >= (5,) for each in chosen)
     ends = [each.end for each in chosen if each.admits_5]
     end = max((each for each in ends if each is not None), key=_numbers, default=None)
-    return target._replace(admits_5=admits, end=end if None not in ends else None)
+    newest = [each.newest for each in chosen]
+    return target._replace(
+        admits_5=admits,
+        end=end if None not in ends else None,
+        newest=None if None in newest else max(filter(None, newest)),
+    )
 
 
 def _told(folder: str, names: list[str]) -> Target | None:
@@ -208,16 +242,16 @@ def _told(folder: str, names: list[str]) -> Target | None:
             continue
         asked = asked_in(text.encode()) + checked_out_in(text)
         asked = asked or (listed_in(text) if name.lower().startswith("readme") else [])
-        found += [Target(each.version, path, each.admits_5) for each in asked]
+        found += [Target(each.version, path, each.admits_5, newest=each.newest) for each in asked]
     return _lowest([each for each in found if each.numbers >= _FIRST])
 
 
-def _names_flash_attention(text: str) -> bool:
-    return re.search(_FLASH_ATTENTION, text) is not None
+def _names_flash_attention(text: str, lowered: str) -> bool:
+    return ("flash" in lowered or "kernels" in lowered) and re.search(_FLASH_ATTENTION, text) is not None
 
 
 def _installs_flash_attention(text: str) -> bool:
-    return re.search(_INSTALLS_FLASH_ATTENTION, text) is not None
+    return "flash" in text.lower() and re.search(_INSTALLS_FLASH_ATTENTION, text) is not None
 
 
 def _explained(folder: str, names: list[str]) -> Iterator[str]:
@@ -231,8 +265,9 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
     fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock")
     for name in names:
         path = os.path.join(folder, name)
-        conda = re.fullmatch(_CONDA, name) is not None
-        pip = re.fullmatch(_PIP, name) is not None
+        lowered = name.lower()
+        conda = lowered.endswith((".yml", ".yaml")) and re.fullmatch(_CONDA, name) is not None
+        pip = lowered.endswith((".txt", ".in")) and re.fullmatch(_PIP, name) is not None
         if name in fixed or conda or pip:
             yield path
         elif name == "requirements" and os.path.isdir(path):
@@ -249,8 +284,8 @@ def _text(path: str) -> str:
         return ""
 
 
-def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
-    """The lowest versions that a file names, each with whether it allows transformers 5, and where that ends."""
+def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:
+    """The lowest versions that a file names, each with whether it allows transformers 5, where that ends, and the newest release."""
     if path.endswith("pyproject.toml"):
         specifications = _from_pyproject(path, text)
     else:
@@ -263,9 +298,11 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None]]:
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            yield version, not re.search(_BELOW_5, specification), _end(specification)
-    for fork in re.finditer(_FORK, text):
-        yield fork["version"], fork["version"].startswith("5."), None
+            below_5 = re.search(_BELOW_5, specification) is not None
+            yield version, not below_5, _end(specification), newest_allowed(specification)
+    for fork in re.finditer(_FORK, text) if "git+" in text.lower() else ():
+        version = fork["version"]
+        yield version, version.startswith("5."), None, newest_allowed(f"=={version}")
 
 
 def _end(requirement: str) -> str | None:

@@ -45,11 +45,19 @@ def is_settled(site: Site, settings: Settings) -> bool:
         return True
     if chosen_elsewhere(site, settings) is not None:
         return False
-    if sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version) and (
-        site.source.once(is_at_work) or reach_of(site) is not None
+    if (
+        sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version)
+        and _runs_where_it_is_picked(settings)
+        and (site.source.once(is_at_work) or reach_of(site) is not None)
     ):
         return False
     return not (_states_nothing(site) and _is_all_there_is(site)) or _is_the_only_choice(site, settings)
+
+
+def _runs_where_it_is_picked(settings: Settings) -> bool:
+    """Whether the release that the project states picks SDPA for a model with soft-capping; the newest does not."""
+    lowest = settings.target_version
+    return sdpa.picks_it(lowest) if lowest is not None else not settings.unpinned
 
 
 def _states_nothing(site: Site) -> bool:

@@ -22,6 +22,8 @@ _IMPORTED = rb"(?:^|(?<=[\r\n]))[ \t\"]*(?:import|from)[ \t]+flash_attn(?:_inter
 _INSTALLED = rb"(?i)install[^\r\n]{0,300}flash[-_]attn"
 _QUOTED = rb"[\"']([A-Za-z0-9_./-]{3,90})\\?[\"']"
 _WORDS = (b"attn_implementation", b"use_flash_att")
+#: One of these is in each file with a choice.
+_IN_CHOICES = (b"attn_implementation", b"flash_att")
 _OWN_SWITCH = (b"use_flash_attn",)
 _INSTALLS = "installs"
 _FAST = ("flash", "kernels", "flex")
@@ -60,9 +62,11 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     This is another load in the file that asks for FlashAttention, another place that sets attention for the same
     model, and FlashAttention that is required or installed while no load asks for any attention.
     """
+    bare = is_bare(site)
+    if not bare and site.model_id is None:
+        return None  # each of the choices below would have to name the model
     own = os.path.abspath(site.source.path)
     here = site.source.remember("attention chosen", partial(_all_in, own, site.source.data))
-    bare = is_bare(site)
     for choice in here:
         fast = choice.name.startswith(_FAST)
         if (fast and bare) or (
@@ -118,7 +122,7 @@ def _choices(project: Project) -> tuple[Choice, ...]:
 
 
 def _all_in(path: str, data: bytes) -> tuple[Choice, ...]:
-    return tuple(_found_in(path, data)) if b"attn" in data or b"flash_att" in data else ()
+    return tuple(_found_in(path, data)) if any(word in data for word in _IN_CHOICES) else ()
 
 
 def _line(data: bytes, offset: int) -> int:

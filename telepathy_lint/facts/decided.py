@@ -14,8 +14,9 @@ from functools import partial
 from telepathy_lint.facts import named_models
 from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
-from telepathy_lint.facts.generating import Generating, generating
+from telepathy_lint.facts.generating import Generating, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
+from telepathy_lint.facts.looked_at import is_a_look, keeps_answers, only_answers, only_measures, only_shows
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
@@ -26,7 +27,7 @@ from telepathy_lint.knowledge.published import ids_in
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy, ships_penalty
 from telepathy_lint.rule import line_name
 from telepathy_lint.sites import Modules, Site
-from telepathy_lint.source.occurs import LINE_START, occurs
+from telepathy_lint.source.occurs import occurs
 
 #: Trainers that only compute losses, without options such as `predict_with_generate` (searched for in the
 #: text).
@@ -98,6 +99,8 @@ def decision(site: Site) -> Decision:
 def _decision(site: Site) -> Decision:
     if _ships_what_fits(site):
         return _SETTLED
+    if _nobody_keeps_answers(site):
+        return _SETTLED
     places = _exact_places(site)
     if places is not None:
         return _judged(site, [(None, each) for each in places])
@@ -128,40 +131,13 @@ def _decision(site: Site) -> Decision:
     return _SETTLED if site.source.once(_computes) or _is_a_notebook_at_work(site) else Decision(False)
 
 
-#: What a file does with answers beside printing them: it collects, returns, saves or scores them.
-_KEEPS = (
-    r"\.append\(|\.extend\(|\breturn\b|\byield\b|\bawait\b|\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
-    r"|\[[\w\s,]*\bfor\b|\.map\(|launch\(|input\("
-)
-
-
-def _only_shows(text: str) -> bool:
-    """Whether a script prints answers to look at them, and keeps none: another answer of the next run does no harm."""
-    text = text.replace(".eval()", "")
-    return "print(" in text and not occurs(_KEEPS, text)
-
-
-def _only_measures(text: str) -> bool:
-    """Whether a script measures time or memory, and reads no answer: it decodes none."""
-    return "decode(" not in text and "pipeline(" not in text and occurs(_MEASURES, text)
-
-
-_MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
-
-
-#: What a notebook's cell does with more than one answer, or with one that it keeps.
-_GOES_ON = r"\bfor\b|\bwhile\b|\bdef\b|\.(?:append|extend|write|map|apply)\(|dump\(|save|to_csv|to_json|accuracy|score|evaluate"
-
-
-def _is_a_look(site: Site, place: Generating) -> bool:
-    """Whether a cell of a project's notebook generates a single answer to look at."""
-    span = site.source.place(place.offset, place.offset)
-    if span.cell < 0 or is_bare(site):
+def _nobody_keeps_answers(site: Site) -> bool:
+    """Whether a project's file prints answers, and neither it nor the modules that it is connected with keep any."""
+    modules = site.file.modules
+    if modules is None or is_bare(site) or not site.source.once(only_answers):
         return False
-    first = site.source.line_of(place.offset) - span.line
-    text = site.source.text[site.source.line_starts[first] :]
-    end = re.search(rf"{LINE_START}# telepathy-lint cell-* \d+ ends", text)
-    return re.search(_GOES_ON, text[: end.start()] if end is not None else text) is None
+    others = modules.connected(site.source.path) or ()
+    return not any(modules.told(path, keeps_answers) for path in others)
 
 
 def _defines_generate(text: str) -> bool:
@@ -189,6 +165,8 @@ def _in_the_project(
     found: list[tuple[str | None, Generating]] = []
     for path in connected:
         for each in modules.told(path, generating):
+            if each.loaded_here:
+                continue  # another model
             if path in known or (
                 each.around is not None
                 and (
@@ -211,11 +189,12 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
         ships(site.model_id) if site.model_id is not None else named_models.are_all(site, ships)
     )
     for path, each in places:
-        if not each.states and not greedy and not (each.spreads and _states_elsewhere(site)):
+        left_open = not each.states and not greedy and not (each.spreads and _states_elsewhere(site))
+        if left_open and not (each.warm and ships_sampling(site)):
             if path is None and (
-                site.source.once(_only_shows)
-                or _is_a_look(site, each)
-                or (site.source.once(_only_measures) and not is_bare(site))
+                site.source.once(only_shows)
+                or is_a_look(site, each)
+                or (site.source.once(only_measures) and not is_bare(site))
             ):
                 continue
             return Decision(False, _where(site, path, each), here=path is None)
@@ -282,9 +261,11 @@ def _exact_places(site: Site) -> list[Generating] | None:
     uses = handled(site, partial(_stays, site.kind), scoped=True)
     if not uses:
         return None
-    generates = [use for use in uses if _generates(use, site.kind)]
+    generates = [
+        use for use in uses if _generates(use, site.kind) and not is_of_another_load(site, _object_of(use))
+    ]
     if generates:
-        return [_place_of(use, site) for use in generates]
+        return [place for use in generates if (place := _place_of(use, site)) is not None]
     if (
         site.kind == "pipeline"
         or site.source.once(_generates_elsewhere)
@@ -300,9 +281,19 @@ def _generates(use: Use, kind: str) -> bool:
     )
 
 
-def _place_of(use: Use, site: Site) -> Generating:
+def _object_of(use: Use) -> ast.expr:
+    """The expression that generates: the model of `model.generate(...)`, the pipeline of `pipe(...)`."""
+    assert isinstance(use.node, ast.expr)
+    return use.node.value if isinstance(use.node, ast.Attribute) and use.how == "method" else use.node
+
+
+def _place_of(use: Use, site: Site) -> Generating | None:
+    """The place of a use that generates; None if its text is not read."""
     call, source = use.call, site.source
     assert call is not None
+    begin, behind = site.range_of(call)
+    if is_dropped(source.text, begin, source.text[source.end_of(call.func) : behind]):
+        return None
     start, end = source.start_of(call.func), source.end_of(call.func)
     for each in source.once(generating):
         if start <= each.offset <= end:

@@ -59,7 +59,7 @@ def ships_no_beams(load: Site) -> bool:
 @cache
 def does_one_task(name: str) -> bool:
     """Whether a class or model, by its name, is for a single task, for which its checkpoint's decoding is suitable."""
-    return re.search(_ONE_TASK, name) is not None
+    return occurs(_ONE_TASK, name)
 
 
 def writes_from_an_encoder(load: Site) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import is_always, ships_no_beams
@@ -13,6 +12,7 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import generate_arguments as table
 from telepathy_lint.rule import literal, shown
 from telepathy_lint.sites import Argument, Site
+from telepathy_lint.source.occurs import occurs
 
 #: Classes that define their own `generate`.
 _OWN_GENERATE = (
@@ -50,8 +50,7 @@ def says_the_same(site: Site, problem: Problem) -> bool:
 def _is_plain(site: Site) -> bool:
     """Whether the call certainly runs transformers' own `generate`, with known arguments."""
     return bool(site.about) and not any(
-        may_know_more(load) or any(re.search(_OWN_GENERATE, name) for name in load.loaded)
-        for load in site.about
+        may_know_more(load) or any(occurs(_OWN_GENERATE, name) for name in load.loaded) for load in site.about
     )
 
 

@@ -25,6 +25,8 @@ _MOST_OF_A_CALL = 4_000
 #: Arguments that state how a call decodes: with them, or with a config, the checkpoint does not decide.
 _STATES = r"do_sample|generation_config|penalty_alpha|sampling_params|SamplingParams|top_k\s*=\s*1\s*[,)]"
 _GREEDY = r"do_sample[\"']?\]?\s*[=:]\s*False"
+#: Settings of sampling; a temperature of 0 asks for the opposite.
+_WARM = r"\b(?:temperature\s*=\s*(?!0(?:\.0*)?\s*[,)])|top_p\s*=|top_k\s*=|min_p\s*=|typical_p\s*=)"
 #: Spread dicts that hold settings, rather than the tokenizer's output.
 _SETTINGS = r"(?i)\*\*[^,)]*?(?:kwarg|gen_|generat|_args|param|config|cfg|setting|option|decod|sampl|strateg)"
 #: Objects whose `generate` belongs to another library, or sends a request.
@@ -73,6 +75,10 @@ class Generating(NamedTuple):
     piped: bool
     #: Whether the place only builds a pipeline that generates elsewhere.
     built: bool = False
+    #: Whether it generates with an attribute that the text itself loads (`self.lm = AutoModel.from_pretrained(...)`).
+    loaded_here: bool = False
+    #: Whether it states a temperature or another setting of sampling: a model that samples does what it is meant to do.
+    warm: bool = False
 
 
 def generating(text: str) -> tuple[Generating, ...]:
@@ -155,9 +161,19 @@ def _generate_calls(text: str) -> Iterator[Generating]:
                 others = occurs(_LIBRARIES, text)
             if others or re.fullmatch(_FOREIGN, last) is not None:
                 continue
-        if _is_dropped(text, start, given):
+        if is_dropped(text, start, given):
             continue
-        yield _place(text, start, given)._replace(own=_may_be_of_a_wrapper(given))
+        yield _place(text, start, given)._replace(
+            own=_may_be_of_a_wrapper(given), loaded_here=owner is not None and _loads_it(text, owner[1])
+        )
+
+
+def _loads_it(text: str, owner: str) -> bool:
+    """Whether all that a text assigns to an attribute of `self` are loads, other than those of adapters for a given model."""
+    if not owner.startswith("self.") or ".from_pretrained(" not in text:
+        return False
+    given = re.findall(rf"(?<![\w.]){re.escape(owner)}\s*(?::[^=\n]{{1,60}})?=(?!=)\s*([^\n]*)", text)
+    return bool(given) and all(".from_pretrained(" in each and "Peft" not in each for each in given)
 
 
 def _may_be_of_a_wrapper(given: str) -> bool:
@@ -170,10 +186,11 @@ def _may_be_of_a_wrapper(given: str) -> bool:
     )
 
 
-def _is_dropped(text: str, start: int, given: str) -> bool:
-    """Whether a call warms the model up: it generates one token, and its result is dropped."""
+def is_dropped(text: str, start: int, given: str) -> bool:
+    """Whether a call generates one token, and its result is dropped, or read for the hidden states of the prompt."""
     line = text[max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1 : start]
-    return not line.strip() and re.search(r"max_new_tokens\s*=\s*1\b", given) is not None
+    one = re.search(r"max_new_tokens\s*=\s*1\b", given) is not None
+    return one and (not line.strip() or re.search(r"output_hidden_states\s*=\s*True", given) is not None)
 
 
 def _handed_on(text: str) -> Iterator[Generating]:
@@ -238,7 +255,8 @@ def _place(text: str, offset: int, given: str, handed: bool = False) -> Generati
     states = states or (spreads and ("do_sample" in text or not _writes(text, given)))
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given
     greedy = re.search(_GREEDY, text if spreads else given) is not None
-    return Generating(offset, states, spreads, penalty, greedy, None, False, False)
+    warm = re.search(_WARM, given) is not None
+    return Generating(offset, states, spreads, penalty, greedy, None, False, False, warm=warm)
 
 
 def _writes(text: str, given: str) -> bool:

@@ -6,7 +6,7 @@ import os
 import re
 from functools import partial
 
-from telepathy_lint.facts import started
+from telepathy_lint.facts.launched import is_in_the_program
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START, occurs
 
@@ -26,12 +26,14 @@ def is_of_a_test(site: Site) -> bool:
 def _is_a_try(site: Site) -> bool:
     """Whether the call stands under `if __name__ == "__main__"` of a module that others import and that nothing starts."""
     path, modules = os.path.abspath(site.source.path), site.file.modules
-    if modules is None or not started.is_in_the_program(site):
+    if modules is None or not is_in_the_program(site):
         return False
     importers = modules.importers(path)
     if importers is None or len(importers[1]) == 0:
         return False
-    return not started.is_named_by_a_command(site)
+    from telepathy_lint.facts.started import is_named_by_a_command
+
+    return not is_named_by_a_command(site)
 
 
 def _is_a_test(text: str) -> bool:

@@ -8,27 +8,41 @@ import re
 from functools import partial
 
 from telepathy_lint.facts import not_reached
+from telepathy_lint.facts.old_libraries import is_of_old_libraries
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
 from telepathy_lint.sites import Site
 
-#: Folders of code that is kept, not run: old versions, and copies that a run has written beside its results.
-_KEPT = (
-    r"(?i)[._-]*(?:archived?|archives|old|deprecated|obsolete|backups?|bak|back|trash|attic|graveyard|unused|legacy|te?mp|scratch(?:pad)?)(?:[ ._-].*)?"
-    r"|.*[ ._-](?:archived?|deprecated|obsolete|backups?|bak|back|old|unused|legacy)"
-    r"|outputs?|results?|runs|logs?|records?|wandb|\.ipynb_checkpoints|checkpoints?"
-)
-#: The same for names of files, without the suffix.
-_KEPT_FILES = (
-    r"(?i)(?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)[ ._-].*"
-    r"|.*(?:[ ._-](?:old|archived?|deprecated|obsolete|backup|bak|unused|legacy)|-back|(?:.*[ ._-])?back-up| copy(?: ?\d+)?|-copy\d+| \(\d+\))"
-)
+#: How the names of folders of code that is kept, not run, begin and end: old versions.
+_KEPT_BEGIN = frozenset({
+    "archive", "archived", "archives", "old", "deprecated", "obsolete", "backup", "backups", "bak", "back", "trash", "attic",
+    "graveyard", "unused", "legacy", "tmp", "temp", "scratch", "scratchpad",
+})  # fmt: skip
+_KEPT_END = frozenset({
+    "archive", "archived", "deprecated", "obsolete", "backup", "backups", "bak", "back", "old", "unused", "legacy",
+})  # fmt: skip
+#: Folders with copies that a run has written beside its results.
+_OF_RESULTS = frozenset({
+    "output", "outputs", "result", "results", "runs", "log", "logs", "record", "records", "wandb", ".ipynb_checkpoints", "checkpoint",
+    "checkpoints",
+})  # fmt: skip
+#: How the names of files that are kept begin or end, without the suffix.
+_OLD = frozenset({
+    "old", "archive", "archived", "deprecated", "obsolete", "backup", "bak", "unused", "legacy",
+})  # fmt: skip
+_COPY = r".*(?: copy(?: ?\d+)?|-copy\d+| \(\d+\))"
+_SEPARATORS = str.maketrans(" .-", "___")
+#: Notebooks in which somebody tries things.
+_SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|debug|draft|try)(?:[_ .-]?\d+)?"
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
 _FRAMEWORKS = (
-    r"verl|diffusers|transformers|peft|trl|trlx|accelerate|llava\w*|fastchat|lm_eval\w*|llamafactory|llmtuner|openrlhf|fairseq"
-    r"|open_clip\w*|axolotl|human_?eval|alpaca_eval|bigcode_eval|mplug_owl\w*|minigpt4|lavis|opencompass|deepspeed|megatron|vllm|sglang"
-    r"|gptqmodel|auto_gptq|awq|sentence_transformers|unsloth|vlmeval|lmms_eval|internvl\w*|swift|easyeditor|textattack"
-)
+    "verl", "diffusers", "transformers", "peft", "trl", "trlx", "accelerate", "fastchat", "llamafactory", "llmtuner", "openrlhf",
+    "fairseq", "axolotl", "human_eval", "humaneval", "alpaca_eval", "bigcode_eval", "minigpt4", "lavis", "opencompass", "deepspeed",
+    "megatron", "vllm", "sglang", "gptqmodel", "auto_gptq", "awq", "sentence_transformers", "unsloth", "vlmeval", "lmms_eval",
+    "swift", "easyeditor", "textattack",
+)  # fmt: skip
+#: The same for those whose names may go on: `llava_next`.
+_KINDS_OF_FRAMEWORKS = ("llava", "lm_eval", "open_clip", "mplug_owl", "internvl")
 #: What follows the name of a framework in that of a copy: `fairseq-py`, `verl-main`, `trl-0.8.1`.
 _OF_A_VERSION = r"(?:_(?:py|main|master|dev|v?\d[\d._]*))?"
 #: The address of a repository, in the files of a distribution.
@@ -53,13 +67,14 @@ def _is_bare(site: Site) -> bool:
 def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
     """Whether a project keeps the file as an old version, mentions the function around the call nowhere else, or never gets to the call.
 
-    What is told about the next release (`about_releases`) does not matter either, in a file that fails in every one.
+    What is told about the next release (`about_releases`) does not matter either, in a file that fails in every one, or that is one of
+    older libraries.
     """
     if is_bare(site):
         return False
     if site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site) or _is_not_reached(site):
         return True
-    return about_releases and fails_anyway(site)
+    return about_releases and (fails_anyway(site) or is_of_old_libraries(site))
 
 
 def _is_not_reached(site: Site) -> bool:
@@ -96,20 +111,53 @@ def is_kept(path: str, project: Project) -> bool:
         _is_of_a_copy(folders, project)
         or _is_of_others(folders, project)
         or any(_is_from_elsewhere(folders[:at], project) for at in range(1, len(folders) + 1))
-        or any(re.fullmatch(_KEPT, each) for each in folders)
-        or re.fullmatch(_KEPT_FILES, os.path.splitext(name)[0]) is not None
+        or any(map(_is_kept_folder, folders))
+        or _is_kept_file(os.path.splitext(name)[0])
+        or is_for_trying(path)
     )
+
+
+def is_for_trying(path: str) -> bool:
+    """Whether a notebook is one in which somebody tries things, by its name."""
+    name, suffix = os.path.splitext(os.path.basename(path))
+    return suffix == ".ipynb" and re.fullmatch(_SCRATCH, name) is not None
+
+
+def _is_kept_folder(name: str) -> bool:
+    name = name.lower()
+    first = name.lstrip("._-").translate(_SEPARATORS).partition("_")[0]
+    _, separator, last = name.translate(_SEPARATORS).rpartition("_")
+    return name in _OF_RESULTS or first in _KEPT_BEGIN or (separator != "" and last in _KEPT_END)
+
+
+def _is_kept_file(name: str) -> bool:
+    name = name.lower()
+    parts = name.translate(_SEPARATORS).split("_")
+    if len(parts) > 1 and (parts[0] in _OLD or parts[-1] in _OLD):
+        return True
+    if name.endswith(("-back", "back-up")):
+        return True
+    return ("copy" in name or name.endswith(")")) and re.fullmatch(_COPY, name) is not None
 
 
 def _is_of_a_copy(folders: list[str], project: Project) -> bool:
     """Whether a file belongs to the package or distribution of a framework that another project has copied."""
     for at, name in enumerate(folders):
-        if re.fullmatch(rf"(?:{_FRAMEWORKS}){_OF_A_VERSION}", name.lower().replace("-", "_")) is None:
+        if not _is_of_a_framework(name.lower().replace("-", "_")):
             continue
         folder = os.path.join(project.root, *folders[: at + 1])
         if any(project.holds(os.path.join(folder, each)) for each in _OF_A_PACKAGE):
             return not _declares(project, name)
     return False
+
+
+def _is_of_a_framework(name: str) -> bool:
+    """Whether a folder, in lower case, has the name of a framework or of a version of one."""
+    begins = [each for each in _FRAMEWORKS if name.startswith(each)]
+    if any(re.fullmatch(_OF_A_VERSION, name[len(each) :]) is not None for each in begins):
+        return True
+    begins = [each for each in _KINDS_OF_FRAMEWORKS if name.startswith(each)]
+    return any(re.fullmatch(rf"\w*{_OF_A_VERSION}", name[len(each) :]) is not None for each in begins)
 
 
 def _is_of_others(folders: list[str], project: Project) -> bool:

@@ -35,6 +35,8 @@ def old_arguments(site: Site, settings: Settings) -> Iterator[tuple[Argument, ta
         outcomes = old.outcome(table.place_of(site.kind, argument.how))
         if outcomes is None or not table.fits(old, settings.target_version) or _is_of_its_time(old, settings):
             continue
+        if outcomes[0] == "ignored" and settings.is_below(table.OLDEST):
+            continue  # it had an effect once
         if (old.known_elsewhere and elsewhere) or (old.generative and not _decoder(site)):
             continue
         yield argument, old, _STATUS[outcomes]
@@ -64,9 +66,10 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     if old.name == "torch_dtype" and settings.five == "needs" and _is_of_one_class(site):
         return True
     four, five = outcomes
-    if settings.target_version is not None and not settings.five:
+    if settings.is_before_5:
         # A lower bound that leaves out 5 is nearly always that of a pin.
-        before = four == "error" and settings.target_version < (4, 53)
+        target = settings.target_version
+        before = four == "error" and target is not None and target < (4, 53)
         if before or (four, five) in _ONLY_FIVE_REJECTS:
             return True
     if (
@@ -77,7 +80,7 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     ):
         return True
     admitted = {four} if not allows(settings, (5, 0)) else set()
-    if settings.target_version is None or settings.five:
+    if not settings.is_before_5:
         admitted.add(five)
     if admitted != {"ignored"}:
         return False
@@ -119,6 +122,8 @@ def removed_task(site: Site, settings: Settings) -> str | None:
     task = site.argument("task")
     value = literal(task) if task is not None and site.kind == "pipeline" else None
     if not isinstance(value, str) or not allows(settings, (5, 0)):
+        return None
+    if value in table.TASKS_REMOVED_LATER and not settings.reaches(table.TASKS_REMOVED_LATER_IN):
         return None
     return value if value in table.REMOVED_TASKS or value.startswith("translation_") else None
 

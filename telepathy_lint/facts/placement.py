@@ -7,8 +7,8 @@ import os
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts import started
 from telepathy_lint.facts.by_hand import device_named, second_gpu
+from telepathy_lint.facts.launched import started_by
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.evaluate import Evaluator
@@ -58,16 +58,14 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["
 
 def is_in_danger(site: Site) -> bool:
     """Whether the project starts several processes of the file, or nothing is known of a project."""
-    return is_bare(site) or started.launched_by(site) is not None
+    return is_bare(site) or started_by(site) is not None
 
 
-def is_placed_alike(site: Site) -> bool:
-    """Whether another device map would make no difference, or the caller has a say in it.
+def is_decided_by_the_file(site: Site) -> bool:
+    """Whether another device map would make no difference in any number of processes, or the caller has a say in it.
 
-    This holds for the CPU, for a map whose GPU or use the caller chooses, for "auto" within `max_memory`, and for
-    "auto" or the first GPU if there is only one process: in a notebook, with one visible GPU, in a script without a
-    launcher that moves its tensors to the model's device or saves results, and where the project shows that it is
-    started as one process. There, a layout that the script makes itself is its own decision as well.
+    This holds for the CPU, for a map whose GPU or use the caller chooses, and for "auto" within `max_memory`. It asks
+    nothing of the project.
     """
     argument = site.argument("device_map")
     if argument is None:
@@ -84,10 +82,22 @@ def is_placed_alike(site: Site) -> bool:
         return True  # the script leaves the map out in some runs, such as those under a launcher
     if is_spread(site) and site.argument("max_memory") is not None:
         return True  # the script says what each GPU may hold
-    if any(map(_is_own_gpu, argument.values)) and all(
+    # The loader would place each process of a launcher in the same way.
+    return any(map(_is_own_gpu, argument.values)) and all(
         _is_one_place(value) or _is_own_gpu(value) for value in argument.values
-    ):
-        return True  # the loader would place each process of a launcher in the same way
+    )
+
+
+def is_placed_alike(site: Site) -> bool:
+    """Whether another device map would make no difference to a file that several processes do not run.
+
+    This holds for "auto" or the first GPU if there is only one process: in a notebook, with one visible GPU, in a
+    script without a launcher that moves its tensors to the model's device or saves results, and where the project
+    shows that it is started as one process. There, a layout that the script makes itself is its own decision as well.
+    """
+    argument = site.argument("device_map")
+    if argument is None:
+        return False
     if not all(map(_is_one_place, argument.values)):
         return (_is_laid_out(argument) or second_gpu(site) is not None) and _is_started_alone(site)
     if runs_as_one_process(site) or _is_started_alone(site):
@@ -126,6 +136,8 @@ def _starts_no_processes(site: Site) -> bool:
 
 def _is_started_alone(site: Site) -> bool:
     """Whether the project shows that the file runs in a single process, as each of its notebooks does."""
+    from telepathy_lint.facts import started  # few loads get so far
+
     if site.source.path.endswith(".ipynb"):
         return started.has_a_project(site) and _starts_no_processes(site)
     return started.runs_as_started(site)
@@ -159,7 +171,7 @@ def cost_under_a_launcher(site: Site, in_the_file: bool) -> str | None:
         return None
     if shared == "":
         return None
-    launched = started.launched_by(site) if not in_the_file else None
+    launched = started_by(site) if not in_the_file else None
     if launched is not None:
         processes = f"{launched.launcher} in {os.path.basename(launched.path)}, line {launched.line}"
     elif site.source.once(_starts_or_waits_for_processes):

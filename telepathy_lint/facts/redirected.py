@@ -21,13 +21,12 @@ _OFFLINE_WORDS = (
     b"local_files_only=True",
     b"models--",
 )
-_EVERYTHING = "*"
 #: A script or a settings file that sets the client to work offline.
 _SET_OFFLINE = (
     rb"(?:HF_HUB|TRANSFORMERS|HF_DATASETS)_OFFLINE[\"']?\s*[=:]\s*[\"']?(?:1|[tT]rue|TRUE|[yY]es|on\b|ON\b)"
 )
 #: What stands before, and behind, a name that is compared or looked up.
-_COMPARES, _COMPARED = re.compile(r"(?:[=!]=| in|[\w)\]]\[)\Z"), ("==", "!=", "in ", ":")
+_COMPARES, _COMPARED = r"(?:[=!]=| in|[\w)\]]\[)\Z", ("==", "!=", "in ", ":")
 _QUOTES = ("'", '"')
 _DOCUMENTS = (".md", ".rst")
 
@@ -50,9 +49,10 @@ def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:
     modules = site.file.modules
     project = modules.project(site.source.path) if modules is not None else None
     if modules is not None and project is not None:
-        offline = project.once(_offline_files) or frozenset()
-        importers = modules.importers(site.source.path) if offline else None
-        if _EVERYTHING in offline or (importers is not None and not offline.isdisjoint(importers[1])):
+        if project.once(_is_set_offline):
+            return False
+        importers = modules.importers(site.source.path)
+        if importers is not None and any(_works_offline(project.content(each)) for each in importers[1]):
             return False
     return not any(_is_compared(old, new, site) for old, new in names)
 
@@ -65,7 +65,7 @@ def _is_compared(old: str, new: str, site: Site) -> bool:
         end = at + len(old)
         before, behind = text[max(at - 20, 0) : at - 1].rstrip(), text[end + 1 : end + 20].lstrip()
         if text[end : end + 1] in _QUOTES and (
-            _COMPARES.search(before) is not None or behind.startswith(_COMPARED)
+            re.search(_COMPARES, before) is not None or behind.startswith(_COMPARED)
         ):
             modules = site.file.modules
             return any(f"{new}{quote}" in text for quote in _QUOTES) or (
@@ -75,14 +75,17 @@ def _is_compared(old: str, new: str, site: Site) -> bool:
     return False
 
 
-def _offline_files(project: Project) -> frozenset[str]:
-    """The Python files that work offline, and a sign for a script or settings file that makes all of them do so.
+def _works_offline(data: bytes) -> bool:
+    return any(word in data for word in _OFFLINE_WORDS)
+
+
+def _is_set_offline(project: Project) -> bool:
+    """Whether a script or settings file makes all of a project work offline.
 
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    found = {path for path, data in project.python() if any(word in data for word in _OFFLINE_WORDS)}
-    for path, data in project.texts():
-        if not path.endswith(_DOCUMENTS) and re.search(_SET_OFFLINE, data) is not None:
-            found.add(_EVERYTHING)
-    return frozenset(found)
+    return any(
+        b"_OFFLINE" in data and not path.endswith(_DOCUMENTS) and re.search(_SET_OFFLINE, data) is not None
+        for path, data in project.texts()
+    )

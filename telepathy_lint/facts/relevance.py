@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 
-from telepathy_lint.facts import evidence, evidence_lines
 from telepathy_lint.facts.handled import Use, seen
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
@@ -19,6 +18,8 @@ from telepathy_lint.source.occurs import occurs
 
 # ---- precision
 
+#: Float16 mixed precision of a Trainer, of torch and of accelerate.
+_SCALES = r"\bfp16\s*=\s*True|GradScaler\(|mixed_precision\s*=\s*[\"']fp16"
 _TRAINS_A_PART = r"(?i)peft|lora|requires_grad"
 
 
@@ -31,6 +32,15 @@ def trains_its_weights(site: Site, scoped: bool = False) -> bool:
         return False
     tree = site.context.scope.tree
     return any(trains(use, tree) for use in seen(site, scoped))
+
+
+def trains_under_a_scaler(site: Site) -> bool:
+    """Whether the file trains in float16 mixed precision, whose scaler refuses the gradients of float16 weights."""
+    return site.source.once(_scales)
+
+
+def _scales(text: str) -> bool:
+    return occurs(_SCALES, text)
 
 
 def _trains_a_part(text: str) -> bool:
@@ -66,6 +76,8 @@ def _optimized(use: Use, tree: Tree) -> bool:
 
 
 def _is_optimizer(call: ast.Call) -> bool:
+    from telepathy_lint.facts import evidence_lines
+
     return re.fullmatch(evidence_lines.OPTIMIZERS, dotted(call.func) or "") is not None
 
 
@@ -94,6 +106,8 @@ def may_be_quantized(site: Site) -> bool:
 
 def wants_float16(site: Site) -> bool:
     """Whether the checkpoint's kernels need float16, or another rule reports the dtype."""
+    from telepathy_lint.facts import evidence
+
     return (
         is_quantized(site) or evidence.in_the_file(site, ("quantized", "inputs", "float16-amp")) is not None
     )

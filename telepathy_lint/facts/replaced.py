@@ -22,24 +22,24 @@ from telepathy_lint.sites import Site
 #: and pytest-mock, or an assignment.
 _CALL, _ASSIGNED = rb"(?<!\w)%s[ \t]*\(", rb"[ \t]*=(?!=)"
 _PLACES = {
-    b"patch": re.compile(_CALL % rb"patch(?:\.object|\.multiple|\.dict)?"),
-    b"setattr": re.compile(_CALL % rb"setattr"),
-    b"delattr": re.compile(_CALL % rb"delattr"),
-    b"setitem": re.compile(_CALL % rb"setitem"),
-    b"sys.modules.": re.compile(_CALL % rb"sys\.modules\.(?:update|setdefault)"),
-    b"sys.modules[": re.compile(rb"sys\.modules\[([^\]\r\n]{1,80})\]" + _ASSIGNED),
-    b".from_pretrained": re.compile(rb"\.from_pretrained" + _ASSIGNED),
+    b"patch": _CALL % rb"patch(?:\.object|\.multiple|\.dict)?",
+    b"setattr": _CALL % rb"setattr",
+    b"delattr": _CALL % rb"delattr",
+    b"setitem": _CALL % rb"setitem",
+    b"sys.modules.": _CALL % rb"sys\.modules\.(?:update|setdefault)",
+    b"sys.modules[": rb"sys\.modules\[([^\]\r\n]{1,80})\]" + _ASSIGNED,
+    b".from_pretrained": rb"\.from_pretrained" + _ASSIGNED,
 }
 #: `module.Class = ...`, which is only looked for in tests.
-_CLASS_SET = re.compile(rb"\.[A-Z]\w*" + _ASSIGNED)
+_CLASS_SET = rb"\.[A-Z]\w*" + _ASSIGNED
 #: What stands before the last name of an assignment.
-_OWNER = re.compile(rb"[ \t]*([A-Za-z_][\w.]*)")
+_OWNER = rb"[ \t]*([A-Za-z_][\w.]*)"
 #: transformers, among the modules that get another one in their place.
-_TRANSFORMERS = re.compile(rb"[\"']transformers[\"']|\btransformers[ \t]*=")
+_TRANSFORMERS = rb"[\"']transformers[\"']|\btransformers[ \t]*="
 #: How much of a call is read, and how far before `sys.modules[name] =` its names are looked for.
 _LONGEST_CALL, _BEFORE = 400, 600
-_IN_FULL = re.compile(rb"\s*[\"'][A-Za-z_]\w*\.[\w.]*[\"']")
-_NAME = re.compile(rb"[A-Za-z_]\w*")
+_IN_FULL = rb"\s*[\"'][A-Za-z_]\w*\.[\w.]*[\"']"
+_NAME = rb"[A-Za-z_]\w*"
 #: Names that are kept beside those of classes.
 _MODULES = frozenset({"transformers", "torch", "accelerate", "os", "pipeline"})
 _STAND_INS = r"(?:\w*Mock|None|True|False|DEFAULT|SimpleNamespace|\w*Error)"
@@ -179,12 +179,14 @@ def _found_in(path: str, data: bytes) -> Iterator[Replacement]:
     for word, pattern in _PLACES.items():
         at = data.find(word)
         while at >= 0:
-            if (match := pattern.match(data, at)) is not None and (words := _words_of(data, match)):
-                in_full = _IN_FULL.match(data, match.end()) is not None
+            if (match := re.compile(pattern).match(data, at)) is not None and (
+                words := _words_of(data, match)
+            ):
+                in_full = re.compile(_IN_FULL).match(data, match.end()) is not None
                 yield Replacement(path, _line(data, at), words, in_full)
             at = data.find(word, at + len(word))
     if "test" in os.path.basename(path):
-        for match in _CLASS_SET.finditer(data):
+        for match in re.finditer(_CLASS_SET, data):
             if words := _words_of(data, match):
                 yield Replacement(path, _line(data, match.start()), words)
 
@@ -193,17 +195,17 @@ def _words_of(data: bytes, match: re.Match[bytes]) -> frozenset[str]:
     """The words that say what is replaced; none if it is nothing of interest."""
     if match[0].startswith(b"."):
         begins = max(data.rfind(b"\n", 0, match.start()), data.rfind(b"\r", 0, match.start())) + 1
-        owner = _OWNER.fullmatch(data, begins, match.start())
+        owner = re.compile(_OWNER).fullmatch(data, begins, match.start())
         return _names(match[0] + b" " + owner[1]) if owner is not None else frozenset()
     if match[0].startswith(b"sys.modules["):
         quoted = match[1].strip()[:1] in (b"'", b'"')
         given = (
             match[1] if quoted else data[max(match.start() - _BEFORE, 0) : match.start()]
         )  # a loop over names
-        return _A_MODULE if _TRANSFORMERS.search(given) is not None else frozenset()
+        return _A_MODULE if re.search(_TRANSFORMERS, given) is not None else frozenset()
     given = _call_at(data, match.end())
     if b"sys.modules" in match[0] + given:
-        return _A_MODULE if _TRANSFORMERS.search(given) is not None else frozenset()
+        return _A_MODULE if re.search(_TRANSFORMERS, given) is not None else frozenset()
     words = _names(given)
     of_interest = not _MODULES.isdisjoint(words) or any(
         each[0].isupper() and not re.fullmatch(_STAND_INS, each) for each in words
@@ -212,7 +214,7 @@ def _words_of(data: bytes, match: re.Match[bytes]) -> frozenset[str]:
 
 
 def _names(given: bytes) -> frozenset[str]:
-    return frozenset(each.decode("ascii") for each in _NAME.findall(given))
+    return frozenset(each.decode("ascii") for each in re.findall(_NAME, given))
 
 
 def _call_at(data: bytes, start: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -42,20 +43,32 @@ _READERS = (
 )
 #: Not a branch of a drawn tree, and not the first word of a sentence.
 _PROGRAM_NAME = r"(?a:(?![A-Z][a-z]*\Z)[\"'$({./~]*[A-Za-z][\w./${}()\"'+-]*)"
+#: The text of a condition around what only runs if its file is started itself.
+PROGRAM = "__main__"
+_DOCUMENTS = (".md", ".rst")
 _SCRIPT = r"[\w./\\${}()~-]{1,200}\.py\b"
 
 
-def commands(text: str, document: bool) -> Iterator[tuple[int, str, bool]]:
-    """The number and text of each line that may hold a command, in parts; lines that continue are joined.
+def is_document(path: str) -> bool:
+    """Whether a file is a README or another document, in which commands stand between sentences."""
+    name = os.path.basename(path).lower()
+    return name.endswith(_DOCUMENTS) or name.startswith("readme")
+
+
+def commands(text: str, document: bool, words: str = _IN_COMMANDS) -> Iterator[tuple[int, str, bool]]:
+    """The number and text of each line with one of the words, in parts; lines that continue are joined.
 
     The third says whether the part is surely code, as in a script, or between the backticks of a document.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = text.rstrip("\\\n")  # a backslash at the end continues nothing
+    found = sorted(places(words, text))
+    if not found:
+        return
     fences = [*_fences(text), len(text)] if document else [len(text)]
     fence, number, done = 0, 1, 0
-    for at in sorted(places(_IN_COMMANDS, text)):
+    for at in found:
         if at < done:
             continue
         begin, end = _whole_line(text, at)
@@ -137,3 +150,32 @@ def plainly_started(command: str) -> Iterator[str]:
                 yield written(started)
         elif (variable := re.match(_VARIABLE, rest)) is not None:
             yield variable[0].strip(" \t\"'")
+
+
+def names(written: str, path: str) -> bool:
+    """Whether a command that starts this script or module starts a file (an absolute path)."""
+    parts = _parts(written)
+    own = _parts_of(path)
+    return bool(parts) and own[-len(parts) :] == parts
+
+
+def may_name(written: str, path: str) -> bool:
+    """The same, also for a file of the same name in another folder."""
+    return _parts(written)[-1:] == _parts_of(path)[-1:]
+
+
+def _parts(written: str) -> list[str]:
+    """The folders and the name in a command, without what a variable stands for."""
+    if written.endswith(".py"):
+        parts = [each for each in re.split(r"[/\\]", written[:-3]) if each not in ("", ".", "..", "~")]
+    else:
+        parts = written.split(".")
+    unknown = [at for at, each in enumerate(parts) if "$" in each or "{" in each]
+    if unknown:
+        return parts[unknown[-1] + 1 :]
+    return parts[-2:] if written.startswith(("/", "~")) else parts  # on another machine
+
+
+def _parts_of(path: str) -> list[str]:
+    parts = os.path.splitext(path)[0].split(os.sep)
+    return parts[:-1] if parts[-1] in ("__main__", "__init__") else parts

@@ -115,19 +115,42 @@ def project_files(root: str) -> Listing:
     """The files below the root of a project."""
     python: list[str] = []
     texts: list[str] = []
-    for folder, names, files in os.walk(root):
-        names[:] = [each for each in names if each not in _SKIPPED and not each.startswith(".")]
-        python += [os.path.join(folder, each) for each in files if each.endswith((".py", ".ipynb"))]
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)  # `os.walk` takes twice as long
+        except OSError:
+            continue
+        files = [(each.name, each.path) for each in entries if not _is_folder(each)]
+        pending += [
+            each.path
+            for each in entries
+            if each.name not in _SKIPPED
+            and not each.name.startswith(".")
+            and each.is_dir(follow_symlinks=False)
+        ]
+        python += [path for name, path in files if name.endswith((".py", ".ipynb"))]
         # Other documents are the project's data.
-        about = folder == root or "doc" in folder[len(root) :] or any(each.endswith(_CODE) for each in files)
+        about = (
+            folder == root or "doc" in folder[len(root) :] or any(name.endswith(_CODE) for name, _ in files)
+        )
         texts += [
-            os.path.join(folder, each)
-            for each in files
-            if each.endswith(_SCRIPTS) or each.startswith(_NAMED) or (about and each.endswith(_DOCUMENTS))
+            path
+            for name, path in files
+            if name.endswith(_SCRIPTS) or name.startswith(_NAMED) or (about and name.endswith(_DOCUMENTS))
         ]
         if len(python) > _MOST_FILES:
             return Listing(None, None)
     return Listing(tuple(sorted(python)), tuple(sorted(texts)) if len(texts) <= _MOST_TEXTS else None)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself
 
 
 def project_root(folder: str) -> str | None:

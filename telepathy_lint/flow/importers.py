@@ -17,13 +17,15 @@ from telepathy_lint.flow.whole_project import Project, TooLargeError
 _MOST_IMPORTERS = 60
 #: This many modules of a project are searched for one by one, as for a commit of a few files; each search reads the
 #: project. After that, all import statements of the project are read once.
-_FEW_MODULES = 2
+_FEW_MODULES = 6
 #: The beginning of a line up to `import`; lines of a notebook begin behind a quote, or behind an escape sequence.
-_BEFORE = re.compile(rb"(?s:(.*(?:\\n|\"))?)[ \t]*(?:from[ \t]+([.\w]+)[ \t]+)?")
+_BEFORE = rb"(?s:(.*(?:\\n|\"))?)[ \t]*(?:from[ \t]+([.\w]+)[ \t]+)?"
 _MOST_BEFORE = 300
 #: What `from module import` and `import` are followed by.
-_NAMES = re.compile(rb"import[ \t]+(\([^)]{0,4000}\)|[^\n#;\\\"]*)")
-_MODULES = re.compile(rb"import[ \t]+([\w., \t]+)")
+_NAMES = rb"import[ \t]+(\([^)]{0,4000}\)|[^\n#;\\\"]*)"
+_MODULES = rb"import[ \t]+([\w., \t]+)"
+#: A name between commas, in front of what it is called.
+_NAME = rb"\w+(?=[ \t]*(?:,|\)|$|[ \t]as\b|\r?\n))"
 
 
 class Importers:
@@ -135,7 +137,7 @@ class Importers:
 
     def _importing(self, root: str, name: str) -> set[tuple[str, str]]:
         """The files that import a name, from any module, each with the dotted name; empty if the project is too large."""
-        project = self.project(root)
+        project, word = self.project(root), os.fsencode(name)
         self._searched[root] = self._searched.get(root, 0) + 1
         if self._searched[root] > _FEW_MODULES:
             return (project.once(_imported_names) or {}).get(name, set())
@@ -143,7 +145,7 @@ class Importers:
             return {
                 (path, module)
                 for path, data in project.python()
-                if os.fsencode(name) in data
+                if word in data
                 for module in imported_by(data)
                 if module.rpartition(".")[2] == name
             }
@@ -170,15 +172,16 @@ def _imported_names(project: Project) -> dict[str, set[tuple[str, str]]]:
 
 def imported_by(data: bytes) -> Iterator[str]:
     """The dotted names of modules that a file may import, according to its text."""
+    from_start, names_in, modules_in = map(re.compile, (_BEFORE, _NAMES, _MODULES))
     behind = 0
     while (at := data.find(b"import", behind)) >= 0:
         behind = at + len(b"import")
         far = max(at - _MOST_BEFORE, 0)
         line = data.rfind(b"\n", far, at) + 1
-        before = _BEFORE.fullmatch(data, line or far, at)
+        before = from_start.fullmatch(data, line or far, at)
         if before is None or (far and not line and before[1] is None):
             continue  # more stands before it
-        names = (_NAMES if before[2] is not None else _MODULES).match(data, at)
+        names = (names_in if before[2] is not None else modules_in).match(data, at)
         if names is None:
             continue
         behind = names.end()
@@ -191,6 +194,6 @@ def imported_by(data: bytes) -> Iterator[str]:
         module = before[2].decode("ascii", "replace")
         if module.strip("."):
             yield module
-        for part in re.findall(rb"\w+(?=[ \t]*(?:,|\)|$|[ \t]as\b|\r?\n))", names[1]):
+        for part in re.findall(_NAME, names[1]):
             name = part.decode("ascii", "replace")
             yield f"{module}{name}" if module.endswith(".") else f"{module}.{name}"

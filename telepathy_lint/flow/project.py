@@ -24,9 +24,9 @@ _NEVER_LOCAL = frozenset(
     {"transformers", "torch", "numpy", "accelerate", "peft", "datasets", "os", "sys", "typing"}
 )
 #: The end of a function's parameter list.
-_PARAMETERS_END = re.compile(r"\)\s{0,80}(?:->[^\n]{0,300}?)?:")
+_PARAMETERS_END = r"\)\s{0,80}(?:->[^\n]{0,300}?)?:"
 #: The start of a line that defines a function or class.
-_DEFINITION = re.compile(rb"([ \t]*)(?:async +)?(def|class) +")
+_DEFINITION = rb"([ \t]*)(?:async +)?(def|class) +"
 #: Characters that may follow the name in a definition.
 _BEHIND_NAME = b"(:[ \t\\\r\n"
 #: Bytes of source whose trees are kept for other files that import them.
@@ -34,7 +34,7 @@ _MAX_KEPT = 1_800_000
 
 
 def read_bytes(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return file.read()
 
 
@@ -53,6 +53,8 @@ class Modules(Surroundings):
         self._most_kept = most_kept
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
         self._may_forward: dict[str, frozenset[str]] = {}
+        #: The functions of each module that do, by name, once its loads were searched for.
+        self.forwarding: dict[str, frozenset[str]] = {}
         self._within: dict[tuple[str, bytes, bytes], bool] = {}
         self._trees: dict[str, Tree | None] = {}
         self._evaluators: dict[Tree, Evaluator] = {}
@@ -227,7 +229,7 @@ def _with_open_keywords(data: bytes) -> frozenset[str]:
     found: set[str] = set()
     for definition in text.split("def ")[1:]:
         name, bracket, _ = definition.partition("(")
-        end = _PARAMETERS_END.search(definition)
+        end = re.search(_PARAMETERS_END, definition)
         if bracket and "**" in definition[: end.start() if end is not None else None]:
             found.add(name.strip())
     # from_pretrained has the class's semantics; __init__ is called by the class's name.
@@ -239,7 +241,7 @@ def _may_hold_within(data: bytes, name: bytes, needle: bytes) -> bool:
     defined, start = False, data.find(name)
     while start >= 0:
         end = start + len(name)
-        definition = _DEFINITION.fullmatch(data, data.rfind(b"\n", 0, start) + 1, start)
+        definition = re.compile(_DEFINITION).fullmatch(data, data.rfind(b"\n", 0, start) + 1, start)
         if definition is not None and data[end : end + 1] in _BEHIND_NAME:
             defined = True
             held = data.find(needle, end)

@@ -137,7 +137,7 @@ class Plugin:
             rules = tuple(
                 rule
                 for rule in all_rules()
-                if self._wants(rule.meta.code) and (not rule.meta.five or settings.five in rule.meta.five)
+                if self._wants(rule.meta.code) and (not rule.meta.five or settings.stage in rule.meta.five)
             )
             _prepared[folder] = rules, settings
         rules, settings = _prepared[folder]

@@ -1,7 +1,7 @@
 """What a training script says of its job, for the memory planner: model, batch, length, precision, adapters, checkpointing.
 
-Nothing is imported or run from the script. Only values that stand in the file are given, each with its line; what a
-parameter or a command line decides is named as not known.
+Nothing is imported or run from the script. Only values that stand in the file are given, each with its line: constants, and
+the defaults of the script's own options, which are marked. What a parameter decides is named as not known.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.file import File
+from telepathy_lint.front_ends.option_defaults import Default, defaults_of, option_of
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.run.lint_file import open_source
@@ -21,10 +22,23 @@ from telepathy_lint.sites import Site, scan
 #: Calls whose arguments describe a training, by the names that others are derived from or stand for.
 CONFIGS = (
     "TrainingArguments", "Seq2SeqTrainingArguments", "SFTConfig", "DPOConfig", "RewardConfig", "ORPOConfig", "KTOConfig",
+    "GRPOConfig", "CPOConfig",
 )  # fmt: skip
 ADAPTERS = ("LoraConfig",)
 QUANTIZATIONS = ("BitsAndBytesConfig",)
-TRAINERS = ("Trainer", "Seq2SeqTrainer", "SFTTrainer", "DPOTrainer", "RewardTrainer")
+TRAINERS = (
+    "Trainer", "Seq2SeqTrainer", "SFTTrainer", "DPOTrainer", "RewardTrainer", "ORPOTrainer", "KTOTrainer", "GRPOTrainer",
+    "CPOTrainer",
+)  # fmt: skip
+OPTIMIZERS = (
+    "AdamW", "Adam", "SGD", "AdamW8bit", "Adam8bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit", "Adafactor", "Lion",
+    "Lion8bit", "Muon",
+)  # fmt: skip
+HELPERS = (
+    "DataLoader", "Accelerator", "autocast", "backward", "gradient_checkpointing_enable",
+    "activation_checkpointing_enable", "prepare_model_for_kbit_training", *OPTIMIZERS,
+)  # fmt: skip
+"""Calls of a loop that someone wrote, and what is done to a model before its training."""
 
 
 class Said(NamedTuple):
@@ -33,6 +47,7 @@ class Said(NamedTuple):
     value: Any
     line: int
     known: bool = True
+    option: str = ""  # whose default this is
 
 
 class Call(NamedTuple):
@@ -44,13 +59,19 @@ class Call(NamedTuple):
 
 
 class Training(NamedTuple):
-    """What a script says; `loads` are the calls that load models."""
+    """What a script says; `loads` are the calls that load models, `lengths` those of tokenizers that cut to a length."""
 
     loads: tuple[Call, ...]
     configs: tuple[Call, ...]
     adapters: tuple[Call, ...]
     quantizations: tuple[Call, ...]
     trainers: tuple[Call, ...]
+    helpers: tuple[Call, ...]
+    lengths: tuple[Call, ...]
+
+    def helper(self, *names: str) -> Call | None:
+        """The first call of one of these helpers."""
+        return next((call for call in self.helpers if call.name in names), None)
 
 
 def training_of(data: bytes, path: str) -> Training:
@@ -59,29 +80,73 @@ def training_of(data: bytes, path: str) -> Training:
     Raises SourceError where it is not Python.
     """
     found = scan(open_source(path, data))
-    if found.file is None:
-        return Training((), (), (), (), ())
-    loads = tuple(_load(site) for site in found.of(("model",)) if site.model_id is not None)
-    groups = (CONFIGS, ADAPTERS, QUANTIZATIONS, TRAINERS)
-    return Training(loads, *(tuple(_calls(found.file, names)) for names in groups))
+    file = found.file
+    if file is None:
+        return Training((), (), (), (), (), (), ())
+    options = defaults_of(file.tree.module)
+    loads = tuple(_load(site, options) for site in found.of(("model",)))
+    lengths = tuple(call for call in _with(file, "max_length", options) if _CUTS & call.arguments.keys())
+
+    def calls(names: tuple[str, ...]) -> tuple[Call, ...]:
+        return tuple(_calls(file, names, options))
+
+    return Training(
+        loads,
+        calls(CONFIGS),
+        calls(ADAPTERS),
+        calls(QUANTIZATIONS),
+        calls(TRAINERS),
+        calls(HELPERS),
+        lengths,
+    )
 
 
-def _load(site: Site) -> Call:
-    arguments = {name: _said(argument) for name, argument in site.arguments.items()}
-    arguments["model_id"] = Said(site.model_id, site.node.lineno)
-    return Call("from_pretrained", site.node.lineno, arguments)
+#: Arguments of a tokenizer's call; generation has a max_length, too.
+_CUTS = {"truncation", "padding", "return_tensors", "add_special_tokens"}
+#: The first argument of calls that are read by position.
+_POSITIONS = {"autocast": ("device_type", "dtype")}
 
 
-def _calls(file: File, names: tuple[str, ...]) -> Iterator[Call]:
+def _load(site: Site, options: dict[str, Default]) -> Call:
+    arguments = {name: _said(argument, options) for name, argument in site.arguments.items()}
+    line = site.node.lineno
+    said = arguments.get("pretrained_model_name_or_path")
+    if site.model_id is not None:
+        said = Said(site.model_id, line)
+    elif said is None or not said.option or not isinstance(said.value, str):
+        said = Said(None, line, known=False)
+    return Call("from_pretrained", line, arguments | {"model_id": said})
+
+
+def _calls(file: File, names: tuple[str, ...], options: dict[str, Default]) -> Iterator[Call]:
     for node in file.tree.visit(file.tree.lines_of(file.words.find(*names))):
-        if isinstance(node, ast.Call) and last(dotted(node.func) or "") in names:
-            given, _ = file.arguments.read(node, file.tree.context_of(node), ())
-            arguments = {name: _said(argument) for name, argument in given.items()}
-            yield Call(last(dotted(node.func) or ""), node.lineno, arguments)
+        if isinstance(node, ast.Call) and last(_name(node)) in names:
+            yield _call(file, node, options)
 
 
-def _said(argument: Argument) -> Said:
+def _with(file: File, argument: str, options: dict[str, Default]) -> Iterator[Call]:
+    """The calls that pass an argument of this name."""
+    for node in file.tree.visit(file.tree.lines_of(file.words.find(argument))):
+        if isinstance(node, ast.Call) and any(each.arg == argument for each in node.keywords):
+            yield _call(file, node, options)
+
+
+def _name(node: ast.Call) -> str:
+    """The dotted name of what is called; of a method of another call's result, the method's."""
+    return dotted(node.func) or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
+
+
+def _call(file: File, node: ast.Call, options: dict[str, Default]) -> Call:
+    name = last(_name(node))
+    given, _ = file.arguments.read(node, file.tree.context_of(node), _POSITIONS.get(name, ()))
+    return Call(name, node.lineno, {key: _said(argument, options) for key, argument in given.items()})
+
+
+def _said(argument: Argument, options: dict[str, Default]) -> Said:
     line = getattr(argument.node, "lineno", 0)
+    default = option_of(argument.node, options)
+    if default is not None:
+        return Said(default.value, line, option=default.option)
     if len(argument.values) != 1 or argument.optional:
         return Said(None, line, known=False)
     (value,) = argument.values

@@ -9,6 +9,8 @@ from __future__ import annotations
 from telepathy_lint.hints import Literal, NamedTuple
 
 Version = tuple[int, int]
+#: The oldest release that the table speaks of.
+OLDEST = (4, 36)
 #: The outcome of an argument: it works, it works with a deprecation warning, it has no effect, or the call
 #: raises.
 Outcome = Literal["works", "warns", "ignored", "error"]
@@ -161,9 +163,10 @@ OLD_CLASSES: dict[str, tuple[str, Version]] = {
     "AutoModelForVision2Seq": ("AutoModelForImageTextToText", (4, 46)),
     "AutoModelWithLMHead": ("", (4, 0)),
 }
-#: Tasks of `pipeline` that transformers 5 removed.
-#: Those that went with 5.3; the others went with 5.0.
+#: Tasks of `pipeline` that went with this release; the other removed ones went with 5.0.
+TASKS_REMOVED_LATER_IN = (5, 3)
 TASKS_REMOVED_LATER = ("image-to-image", "question-answering", "visual-question-answering", "vqa")
+#: Tasks of `pipeline` that transformers 5 removed.
 REMOVED_TASKS = frozenset(
     {
         "image-to-image",

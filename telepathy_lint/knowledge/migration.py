@@ -103,6 +103,53 @@ PEFT_NAMES = {
 }
 
 
+#: Names and modules of transformers that 4.46 did not have any more, or soon after: who imports them has an older release.
+LONG_GONE = frozenset(
+    f"transformers.{name}"
+    for name in [
+        "is_torch_tpu_available",
+        "top_k_top_p_filtering",
+        "configuration_auto",
+        "configuration_bert",
+        "configuration_roberta",
+        "generation_beam_search",
+        "generation_logits_process",
+        "generation_stopping_criteria",
+        "generation_utils",
+        "modeling_auto",
+        "modeling_bart",
+        "modeling_bert",
+        "modeling_distilbert",
+        "modeling_gpt2",
+        "modeling_longformer",
+        "modeling_roberta",
+        "modeling_t5",
+        "modeling_xlm_roberta",
+        "modeling_xlnet",
+        "tokenization_auto",
+        "tokenization_bert",
+        "tokenization_gpt2",
+        "tokenization_roberta",
+        "tokenization_t5",
+        "tokenization_xlnet",
+    ]
+)
+#: The last releases of peft and trl that count as older than transformers 5: what they lack, nobody imports beside 5.
+_BEFORE_5 = {"peft": (0, 10), "trl": (0, 26)}
+
+
+def was_gone_before_5(symbol: str) -> bool:
+    """Whether a dotted name of transformers, trl or peft was gone for good before transformers 5 came."""
+    package = symbol.partition(".")[0]
+    if package == "transformers":
+        return symbol in LONG_GONE or ".".join(symbol.split(".")[:2]) in LONG_GONE
+    if package == "peft":
+        name = symbol.rpartition(".")[2]
+        return name in PEFT_NAMES and PEFT_NAMES[name][0] <= _BEFORE_5["peft"]
+    gone = moved_in_trl(symbol)
+    return gone is not None and not gone[1] and gone[0] <= _BEFORE_5["trl"]
+
+
 def instead_in_trl(name: str) -> str:
     """What to do where trl no longer has a name; "" where nothing takes its place."""
     from telepathy_lint.knowledge.trl_names import TRL_NAMES
@@ -248,6 +295,9 @@ OVERRIDES = {
 }
 #: The release since which `_save_checkpoint` takes no metrics.
 CHECKPOINT_METRICS = (4, 47)
+
+#: The release since which `transformers._import_structure` lists no models.
+IMPORT_STRUCTURE = (4, 52)
 
 #: Modules of transformers that are gone -> where each of their names that people import is since 4.46.
 MOVED = {"transformers.deepspeed": "transformers.integrations"}

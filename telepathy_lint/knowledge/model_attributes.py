@@ -119,6 +119,17 @@ GENERATION_KEYS = frozenset(
         "typical_p",
     ]
 )
+#: Of these, what is None unless somebody asks for it.
+UNSET_BY_DEFAULT = frozenset(
+    [
+        "bad_words_ids",
+        "begin_suppress_tokens",
+        "exponential_decay_length_penalty",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+        "suppress_tokens",
+    ]
+)
 #: Of these, what configs still have: any of the models named in the file may be one of these.
 STILL_FIELDS = {
     "max_length": ("ASTConfig", "FSMT"), "forced_eos_token_id": ("Bart", "Blenderbot", "FSMT", "Marian", "Pegasus", "bart", "marian"),

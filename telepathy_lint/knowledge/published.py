@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 
-#: The publishers of most models, and the models that had none.
-_ID = (
-    r"((?:meta-llama|Qwen|mistralai|google|google-bert|google-t5|openai|openai-community|distilbert|FacebookAI"
-    r"|EleutherAI|facebook|microsoft|deepseek-ai|tiiuae|bigscience|bigcode|BAAI|intfloat|thenlper|sentence-transformers|cross-encoder"
-    r"|HuggingFaceTB|HuggingFaceH4|allenai|state-spaces|Snowflake|nomic-ai|jinaai|mixedbread-ai|TinyLlama|unsloth|NousResearch|lmsys"
-    r"|codellama|Salesforce|stabilityai|01-ai|THUDM|zai-org|ibm-granite|CohereForAI|CohereLabs|nvidia|internlm|mosaicml|VietAI"
-    r"|doc2query|cardiffnlp)/[\w.-]+"
-    r"|(?:distil)?gpt2(?:-\w+)?|(?:distil)?bert-[\w-]+|(?:distil|xlm-)?roberta-[\w-]+|(?:flan-)?t5-[\w-]+)"
+#: The publishers of most models.
+_PUBLISHERS = frozenset({
+    "meta-llama", "Qwen", "mistralai", "google", "google-bert", "google-t5", "openai", "openai-community", "distilbert",
+    "FacebookAI", "EleutherAI", "facebook", "microsoft", "deepseek-ai", "tiiuae", "bigscience", "bigcode", "BAAI", "intfloat",
+    "thenlper", "sentence-transformers", "cross-encoder", "HuggingFaceTB", "HuggingFaceH4", "allenai", "state-spaces", "Snowflake",
+    "nomic-ai", "jinaai", "mixedbread-ai", "TinyLlama", "unsloth", "NousResearch", "lmsys", "codellama", "Salesforce",
+    "stabilityai", "01-ai", "THUDM", "zai-org", "ibm-granite", "CohereForAI", "CohereLabs", "nvidia", "internlm", "mosaicml",
+    "VietAI", "doc2query", "cardiffnlp",
+})  # fmt: skip
+#: The models that had none.
+_UNPUBLISHED = (
+    r"(?:distil)?gpt2(?:-\w+)?|(?:distil)?bert-[\w-]+|(?:distil|xlm-)?roberta-[\w-]+|(?:flan-)?t5-[\w-]+"
 )
-_WRITTEN = rf"(?<!load_dataset\()[\"']{_ID}[\"']"
+#: What stands in quotes if it is an id, and before the quotes of a data set.
+_IN_QUOTES, _OF_A_DATA_SET = r"[\"']([\w./-]+)[\"']", "load_dataset("
 #: A part of each id, and how far behind the opening quote it can begin.
 _PARTS, _REACH = ("/", "gpt2", "bert", "t5-"), 32
 #: Without quotes, as in YAML and on command lines.
-_BARE = rf"(?:^|[\s:=\"']){_ID}(?:$|[\s,\"'])"
+_BARE = rf"(?:^|[\s:=\"'])((?:{'|'.join(sorted(_PUBLISHERS))})/[\w.-]+|{_UNPUBLISHED})(?:$|[\s,\"'])"
 
 
 def hub_id(model_id: str) -> str:
@@ -30,9 +35,20 @@ def hub_id(model_id: str) -> str:
 
 def ids_in(text: str) -> tuple[str, ...]:
     """The ids in the string literals of a text, without those of data sets that are loaded there."""
-    written = re.compile(_WRITTEN)
-    found = (written.match(text, start) for start in sorted(_quotes_before_ids(text)))
-    return tuple(dict.fromkeys(match[1] for match in found if match is not None))
+    written = re.compile(_IN_QUOTES)
+    found = (
+        written.match(text, start)
+        for start in sorted(_quotes_before_ids(text))
+        if not text.endswith(_OF_A_DATA_SET, 0, start)
+    )
+    return tuple(dict.fromkeys(each[1] for each in found if each is not None and _is_published(each[1])))
+
+
+def _is_published(written: str) -> bool:
+    publisher, slash, name = written.partition("/")
+    if slash:
+        return publisher in _PUBLISHERS and name != "" and "/" not in name
+    return re.fullmatch(_UNPUBLISHED, written) is not None
 
 
 def _quotes_before_ids(text: str) -> set[int]:

@@ -54,8 +54,9 @@ _FREE_IDS = (
 def has_no_attention(model_id: str, classes: Iterable[str]) -> bool:
     """Whether a model certainly has no attention, by its id or the classes that may load it."""
     names = [each.rpartition(".")[2] for each in classes]
-    return re.fullmatch(_FREE_IDS, model_id) is not None or (
-        bool(names) and all(re.fullmatch(_FREE_CLASS, name) for name in names)
+    return ("/" in model_id and re.fullmatch(_FREE_IDS, model_id) is not None) or (
+        bool(names)
+        and all(name.startswith(WITHOUT_ATTENTION) and re.fullmatch(_FREE_CLASS, name) for name in names)
     )
 
 
@@ -75,15 +76,21 @@ def varies(model_id: str, classes: Iterable[str]) -> bool:
 
 #: Models whose attention is soft-capped, which SDPA does not do.
 _SOFT_CAPPED = r"(?i)gemma-?2(?!b)"
-#: The release from which transformers does not pick SDPA for them.
-NOT_PICKED_FROM = (5, 23)
+#: The releases that pick SDPA for them: each from the first, and before the second. 4.42 was the first with Gemma 2.
+PICKED = (((4, 42), (4, 45)), ((4, 48), (5, 21)))
 
 
 def drops_soft_capping(model_id: str, classes: Iterable[str], lowest: tuple[int, int] | None) -> bool:
     """Whether transformers may pick SDPA for a model whose attention is soft-capped, from this release on."""
-    if lowest is not None and lowest >= NOT_PICKED_FROM:
+    if lowest is not None and lowest >= PICKED[-1][1]:
         return False
     return any(re.search(_SOFT_CAPPED, name) for name in (model_id, *classes))
+
+
+def picks_it(release: tuple[int, int]) -> bool:
+    """Whether a release picks SDPA for such a model."""
+    release = max(release, PICKED[0][0])
+    return any(first <= release < end for first, end in PICKED)
 
 
 def names_only_such(text: str) -> bool:

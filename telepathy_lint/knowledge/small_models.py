@@ -43,6 +43,8 @@ _CLASSES = (
     r"|VisionEncoderDecoder|ConditionalDetr|DeformableDetr|Detr|Bert|Roberta|XLMRoberta(?!XL)|Camembert|Electra|MPNet|ViT|DeiT|Beit|Swin|ConvNext"
     r"|ResNet|Segformer|TableTransformer|Yolos|DistilBert|MobileBert|MobileNetV[12]|MobileViT|M?Bart|Marian|Pegasus|LED)[A-Z]\w*"
 )
+#: Classes for checkpoints of any size.
+_OF_ANY_SIZE = frozenset({"AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM"})
 #: Pipelines whose usual models are.
 _TASKS = (
     r"(?:zero-shot-)?(?:image|audio|video)-(?:classification|segmentation|feature-extraction|to-image)|(?:zero-shot-)?object-detection|ner|token-classification|fill-mask|question-answering|depth-estimation"
@@ -72,7 +74,10 @@ def parameters_in(name: str) -> float | None:
 
 def has_small_class(classes: Iterable[str]) -> bool:
     """Whether all these classes only have checkpoints that are small."""
-    return all(re.search(_CLASSES, name) for name in classes)
+    names = list(classes)
+    if any(name.rpartition(".")[2] in _OF_ANY_SIZE for name in names):
+        return False
+    return all(re.search(_CLASSES, name) for name in names)
 
 
 def is_small_task(task: str) -> bool:

@@ -139,7 +139,9 @@ def is_model_class(dotted: str) -> bool:
     """Whether a dotted name is a transformers class whose `from_pretrained` loads weights."""
     name = last(dotted)
     return (
-        in_transformers(dotted) and re.fullmatch(_MODEL, name) is not None and not name.endswith(_NOT_A_MODEL)
+        in_transformers(dotted)
+        and (name.startswith("AutoModel") or re.fullmatch(_MODEL, name) is not None)
+        and not name.endswith(_NOT_A_MODEL)
     )
 
 

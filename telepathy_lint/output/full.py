@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
 from telepathy_lint.hints import TYPE_CHECKING
@@ -126,6 +125,8 @@ def _width(character: str) -> int:
     """The width of a character on a terminal, in columns."""
     if character.isascii():
         return 1 if character.isprintable() or character == "\t" else 4  # shown as \x00
+    import unicodedata  # few lines need it
+
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

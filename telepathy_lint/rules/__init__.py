@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from telepathy_lint.rule import Rule
-from telepathy_lint.settings import Five
+from telepathy_lint.settings import Stage
 from telepathy_lint.settings.selectors import Layer, chosen, specificity
 
 #: The rules of this group are off unless selected.
@@ -61,7 +61,7 @@ def select(
     return select_by([Layer(only, tuple(extend_select), tuple(ignore))])
 
 
-def select_by(layers: Sequence[Layer], five: Five = "") -> tuple[Rule, ...]:
+def select_by(layers: Sequence[Layer], five: Stage = "") -> tuple[Rule, ...]:
     """Return the rules that layers of selectors enable, starting with the default ones.
 
     `five` is what the project says about transformers 5: some rules are on by default only for such projects.

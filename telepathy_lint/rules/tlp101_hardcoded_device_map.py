@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.facts import by_hand, evidence, placement, started
+from telepathy_lint.facts import by_hand, placement
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
@@ -28,14 +28,15 @@ class HardcodedDeviceMap(Rule):
     every GPU, and it silently offloads to CPU or disk if memory is short. `{"": 0}` or `"cuda:0"` puts all ranks
     on one GPU. Under DeepSpeed ZeRO-3, any device map is an error. The right value depends on the platform and the
     launcher; the loader checks both. A value that the caller chooses (a parameter, `args.device_map`, an accelerator's
-    attribute, a helper's result) is not reported.
+    attribute, a helper's result) is not reported. A dict is reported whatever it holds: `{"": local_rank}` and
+    `{"": accelerator.process_index}` are right under one kind of launcher only.
 
     Unless strict, the rule only reports files that a launcher of the project starts (torchrun, accelerate, srun with several tasks),
     modules that they import, and scripts that are alone, with no project around them. Of these, it leaves out maps that change nothing in one
     process, and maps in which the caller has a say. The caller has a say in `{"": device}` with a parameter or an option, also as one of several
     values. "auto" with `max_memory` says what each GPU may hold. A script with a launcher that leaves the map out in some runs
     has decided, and tests are left out. A launcher does not reach what stands under `if __name__ == "__main__"` of a module
-    that its script imports, nor a function or class that the script and its modules do not name, nor a branch of an option that no command of the launcher sets (`if args.offline:`). In a project, a map that only some runs pass, by a dict that gets it under a condition, is left out. In a project, `"cuda"` is the GPU that
+    that its script imports, nor what only a command in a script's comment names, nor a function or class that the script and its modules do not name, nor a branch of an option that no command of the launcher sets (`if args.offline:`). In a project, a map that only some runs pass, by a dict that gets it under a condition, is left out. In a project, `"cuda"` is the GPU that
     is current, which code for several processes sets. A script that ends all processes but that of rank 0 is left out. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible
     GPU, and in a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes
     its results to a file.
@@ -96,6 +97,8 @@ class HardcodedDeviceMap(Rule):
         argument = site.argument("device_map")
         if argument is not None and argument.optional and not is_bare(site):
             return False
+        if placement.is_decided_by_the_file(site):
+            return False  # otherwise, the project is searched for launchers
         return placement.is_in_danger(site) and not (placement.is_placed_alike(site) or is_of_a_test(site))
 
     def safety(self, site: Site) -> Safety:
@@ -107,13 +110,17 @@ class HardcodedDeviceMap(Rule):
         reach = reach_of(site)  # the script that a launcher starts may be another one
         if reach is not None and any(map(_may_be_placed_otherwise, reach.texts)):
             return "unsafe"
-        if started.may_be_launched(site):
+        from telepathy_lint.facts.started import may_be_launched
+
+        if may_be_launched(site):
             return "unsafe"
         # An unseen launcher would give each process its own GPU: tensors on "cuda" would be on another one.
         runs_anyway = by_hand.device_named(site) is None or placement.runs_as_one_process(site)
         return "safe" if runs_anyway else "unsafe"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         kinds = evidence.OF_DEVICE_MAP
         if placement.is_spread(site):
             # accelerate may already have distributed the model over several GPUs

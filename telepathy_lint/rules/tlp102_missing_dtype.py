@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts import relevance
 from telepathy_lint.facts.alternatives import (
     is_dropped,
     is_meant_to_be_float32,
@@ -11,6 +11,7 @@ from telepathy_lint.facts.alternatives import (
     is_the_other_arm,
 )
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.looked_at import has_run
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
@@ -36,7 +37,8 @@ class MissingDtype(Rule):
 
     Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
     (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that may install transformers 5 gets the
-    checkpoint's dtype and is left out. So are loads whose other arm of a condition states a dtype (the one for the GPU, or a first
+    checkpoint's dtype and is left out, also if its requirements list transformers without a release. So are notebook cells that were
+    run, files that train in float16 mixed precision, whose scaler refuses float16 weights, loads whose other arm of a condition states a dtype (the one for the GPU, or a first
     attempt), loads under a comment about full precision, loads whose result is dropped or given to a name that the function does not read, or that read back what the file has saved, loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
     usually have no others. In both cases, unless strict, it leaves out models that get a quantization config, models whose own weights are trained, models that are
@@ -91,12 +93,15 @@ class MissingDtype(Rule):
             return False
         if not bare and (
             settings.five == "admits"  # what a new installation gets follows the checkpoint
+            or settings.unpinned
             or not is_heavy(site)
             or is_the_other_arm(site)
             or is_dropped(site)
             or is_read_back(site)
             or is_measured(site)
             or is_meant_to_be_float32(site)
+            or relevance.trains_under_a_scaler(site)
+            or has_run(site)
         ):
             return False
         return not (
@@ -110,6 +115,8 @@ class MissingDtype(Rule):
         )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
 
 

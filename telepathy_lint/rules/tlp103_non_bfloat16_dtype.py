@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts import evidence, relevance
+from telepathy_lint.facts import relevance
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.findings.finding import Finding
@@ -90,6 +90,8 @@ class NonBfloat16Dtype(Rule):
         return is_bare(site) and relevance.trains_its_weights(site, scoped=True)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import attention, evidence
+from telepathy_lint.facts import attention
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.findings.finding import Finding
@@ -17,14 +17,14 @@ class MissingAttnImplementation(Rule):
     """A model is loaded without an attention implementation.
 
     transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
-    between releases: for Gemma 2, 4.57 picks SDPA, which leaves out the soft-capping of its attention, and 5.23 picks eager
+    between releases: for Gemma 2, 4.57 picks SDPA, which leaves out the soft-capping of its attention, and 5.21 picks eager
     attention. FlashAttention is never chosen automatically.
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
     all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
     The old `use_flash_attention_2=True` does not count as a choice, because no release since 4.53 takes it (TLP107).
 
     Unless strict, the rule reports a load where another implementation changes results: a model that needs eager attention where
-    transformers picks SDPA (Gemma 2), and a model for which another module, or another load of the file, sets an implementation of its own. Eager attention is chosen in order to
+    the release that the project names picks SDPA (Gemma 2: 4.42 to 4.44, and 4.48 to 5.20), and a model for which another module, or another load of the file, sets an implementation of its own. Eager attention is chosen in order to
     read or change it, and computes the same as FlashAttention and SDPA.
     A script that is alone, with no project around it, is also reported if another of its loads asks for FlashAttention, or if it states neither a dtype
     nor a quantization. Of these, it leaves out small models, float32, the CPU, tests, a module's try of itself under `if __name__ == "__main__"`, and code that reads or
@@ -73,6 +73,8 @@ class MissingAttnImplementation(Rule):
         return not (is_of_a_test(site) or attention.is_settled(site, settings))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         return evidence.withheld(site, evidence.OF_ATTENTION, settings.unsafe_fixes_despite)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import evidence
 from telepathy_lint.facts.decided import Decision, decision, samples_unasked, ships_sampling
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
@@ -25,8 +24,10 @@ class MissingGenerationConfig(Rule):
     Unless strict, the rule only reports a model with which its file generates without stating `do_sample`, and it names that place. In a
     project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file names; models
     that think before they answer are meant to sample. A call of a method `generate` that the project defines itself is none, and
-    neither is one whose settings come from elsewhere. It leaves out tests, scripts that only print answers, or only measure time or memory and decode none, cells of
-    a project's notebook that generate one answer to look at, models that nothing
+    neither is one whose settings come from elsewhere. A temperature or `top_p` asks for sampling, so it leaves the sampling
+    of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, or only measure time or memory and decode none, cells of
+    a project's notebook that generate one answer to look at or define a function for it, projects' scripts that print answers while
+    neither they nor the modules connected with them collect, save or judge any, models that nothing
     generates with, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
     reports greedy calls of models that are known to ship a repetition penalty, which is in effect without sampling too. A
     script that is alone, with no project around it, and generates nothing is reported if it shows no other purpose of the model.
@@ -75,6 +76,8 @@ class MissingGenerationConfig(Rule):
         return not (is_of_a_test(site) or decision(site).settled)
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         despite = settings.unsafe_fixes_despite
         if "length" not in despite and facts.max_length_at_generate(site):
             return "max_length is passed when the model generates, and a config's max_new_tokens would override it"

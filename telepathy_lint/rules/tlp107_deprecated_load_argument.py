@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.alternatives import is_tried
 from telepathy_lint.facts.in_tests import is_of_a_test
+from telepathy_lint.facts.old_libraries import is_of_old_libraries
 from telepathy_lint.facts.out_of_use import fails_anyway, is_bare
 from telepathy_lint.facts.outdated import is_harmless, is_only_renamed, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.load_arguments import Old
+from telepathy_lint.knowledge.load_arguments import OLDEST, Old
 from telepathy_lint.rule import Meta, Rule, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -23,7 +24,7 @@ class DeprecatedLoadArgument(Rule):
     that the project allows (`target-transformers`, else a release that the file itself installs, as with `!pip install transformers==4.30.2`, else the
     requirement files, else a `pip install` in the README or another file that says how to install the project, or the release that it checks out with git).
     An old release in the instructions of a part of the project comes before a requirement above it that allows transformers 5, and a requirement that
-    transformers 5 cannot meet (`huggingface-hub<1.0`) leaves it out. `torch_dtype` is reported from 4.56 on,
+    transformers 5 cannot meet (`huggingface-hub<1.0`, or `torch==2.2.0` in a requirement file or the README) leaves it out. `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 
@@ -32,7 +33,10 @@ class DeprecatedLoadArgument(Rule):
     is no Auto class and
     `use_fast=True`. In tests and in a project, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, `use_auth_token=True` where it is ignored (the stored login is sent anyway), arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. It also leaves out a file that fails in every release, because it imports a module
-    that the project's own package no longer has. A project that cannot get transformers 5 is not told of what only breaks there.
+    that the project's own package no longer has, and a file of a project that imports, itself or by a module of the project, what
+    peft, trl or transformers lacked before transformers 5 came (`prepare_model_for_int8_training`): it fails there, or has older releases. A project that cannot get transformers 5 is not told of what only breaks there.
+    Nor is one whose releases are all older than 4.36, the oldest that the rule knows (`transformers==3.3.1`): even strictly, an argument
+    that has no effect now may have one there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.
 
     Bad:
@@ -77,11 +81,13 @@ class DeprecatedLoadArgument(Rule):
             yield site.at(argument, detail, fix=self.repair(site, settings, (argument, old)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        if (is_tried(site) and not is_bare(site)) or fails_anyway(site):
+        if settings.is_below(OLDEST) or fails_anyway(site):
+            return False
+        if not is_bare(site) and (is_tried(site) or is_of_old_libraries(site)):
             return False
         if removed_task(site, settings) is not None:
             return True
-        if new_class(site) is not None and (settings.target_version is None or settings.five):
+        if new_class(site) is not None and not settings.is_before_5:
             return True
         return any(_is_worth_it(site, settings, *found[:2]) for found in _found(site, settings))
 

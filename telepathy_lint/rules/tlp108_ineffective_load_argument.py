@@ -58,6 +58,8 @@ class IneffectiveLoadArgument(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         problems = problems_of(site)
         for each in problems:
+            if not settings.strict and is_harmless(site, each):
+                continue
             detail = f"{each.argument.name} {each.detail}"
             yield site.at(each.argument, detail, fix=self.repair(site, each, problems))
 

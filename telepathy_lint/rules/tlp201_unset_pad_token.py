@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import evidence, tokenizers
+from telepathy_lint.facts import tokenizers
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
@@ -75,4 +75,6 @@ class UnsetPadToken(Rule):
         )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
+        from telepathy_lint.facts import evidence
+
         return evidence.withheld(site, evidence.OF_PAD_TOKEN, settings.unsafe_fixes_despite)

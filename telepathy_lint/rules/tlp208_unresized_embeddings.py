@@ -14,7 +14,8 @@ class UnresizedEmbeddings(Rule):
     The model has no embedding for the id of the new token. The first batch with the token raises
     `IndexError`, or fails on the GPU with "device-side assert triggered", without naming the token. A pad
     token is in each padded batch. The rule reports a token if it is certainly new, and the model has exactly
-    one embedding per token of its tokenizer; other models have spare ones.
+    one embedding per token of its tokenizer; other models have spare ones. It leaves out tokens that are added
+    under a condition about another token (`if tokenizer.eos_token is None`).
 
     Bad:
 

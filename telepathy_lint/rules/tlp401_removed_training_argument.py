@@ -25,6 +25,10 @@ class RemovedTrainingArgument(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
+    Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`).
+    Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
+    Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what trl and peft removed is reported still, up to the
+    release that the requirements allow (`trl==0.12.0`).
 
     Bad:
 
@@ -46,7 +50,7 @@ class RemovedTrainingArgument(Rule):
         since="0.1.0",
         kinds=("training_config", "training_read"),
         fix="safe",
-        five=("admits", "needs"),
+        five=("others", "admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
@@ -59,12 +63,17 @@ class RemovedTrainingArgument(Rule):
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
         if not depends_on_release(site):
-            yield from self.of_values(site)
+            yield from self.of_values(site, settings)
 
-    def of_values(self, site: Site) -> Iterator[Finding]:
+    def of_values(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for (name, value), (version, new) in OLD_VALUES.items():
             argument = site.argument(name)
-            if argument is None or argument.optional or literal(argument) != value:
+            if (
+                argument is None
+                or argument.optional
+                or literal(argument) != value
+                or not settings.reaches(version)
+            ):
                 continue
             change = Change(replaced=((name, f'"{new}"'),))
             own = argument.how == "keyword" and written(argument) == value

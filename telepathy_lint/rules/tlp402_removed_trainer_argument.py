@@ -26,6 +26,10 @@ class RemovedTrainerArgument(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
+    Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`).
+    Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
+    Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what trl and peft removed is reported still, up to the
+    release that the requirements allow (`trl==0.12.0`).
 
     Bad:
 
@@ -47,7 +51,7 @@ class RemovedTrainerArgument(Rule):
         since="0.1.0",
         kinds=("trainer", "trainer_read"),
         fix="safe",
-        five=("admits", "needs"),
+        five=("others", "admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
@@ -62,7 +66,7 @@ class RemovedTrainerArgument(Rule):
             advice = f": {removed.advice}" if removed.advice else ""
             yield site.at(argument, said + advice, fix=self.repair(site, argument, removed, settings))
         adapted = removed_names.adapted_twice(site)
-        if adapted is not None:
+        if adapted is not None and settings.reaches(ADAPTED_TWICE, "trl"):
             said = f"{site.class_name} takes no peft_config for a model that has an adapter since trl {named(ADAPTED_TWICE)}"
             yield site.at(adapted, f"{said}, and raises a ValueError: pass either of the two")
 

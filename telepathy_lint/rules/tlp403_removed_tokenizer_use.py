@@ -27,6 +27,7 @@ class RemovedTokenizerUse(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A template's result is reported only if
     the code uses it as a tensor or list, and never as a mapping.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

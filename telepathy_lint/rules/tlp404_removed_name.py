@@ -9,9 +9,11 @@ from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.load_arguments import OLD_CLASSES
 from telepathy_lint.knowledge.migration import (
+    IMPORT_STRUCTURE,
     MOVED,
     OLD_VALUES,
     PEFT_NAMES,
+    Version,
     instead_in_trl,
     is_of_another_framework,
     moved_in_trl,
@@ -33,8 +35,12 @@ class RemovedName(Rule):
     or later had and the newest release lacks.
 
     The rule is on by default where the project's requirements allow transformers 5. A name that a release removed which the
-    project leaves out (`transformers<5.3`) is not reported. An import is not reported if the code asks
+    project leaves out (`transformers<5.3`) is not reported, and unless strict none that is newer than an exact version
+    (`transformers==5.2.0`). An import is not reported if the code asks
     for the release around it, or catches the ImportError. Loads of `AutoModelForVision2Seq` are TLP107's.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
+    Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what trl and peft removed is reported still, up to the
+    release that the requirements allow (`trl==0.12.0`).
 
     Bad:
 
@@ -56,7 +62,7 @@ class RemovedName(Rule):
         since="0.1.0",
         kinds=("removed_name",),
         fix="safe",
-        five=("admits", "needs"),
+        five=("others", "admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
@@ -66,8 +72,7 @@ class RemovedName(Rule):
             name = symbol.rpartition(".")[2]
             if name in OLD_CLASSES and f"{name}.from_" in site.source.text:
                 continue  # its loads are reported, and with them the import goes
-            since = removed_since(symbol) if symbol.startswith("transformers.") else None
-            if since is not None and not settings.reaches(since):
+            if not settings.reaches(*_gone_since(symbol, name)):
                 continue
             where: ast.AST = site.node
             if isinstance(site.node, (ast.Import, ast.ImportFrom)):
@@ -115,27 +120,41 @@ class RemovedName(Rule):
         return Repair("safe", f"use {new}", Change(texts=tuple(texts)))
 
 
-def _said(symbol: str, name: str) -> str:
-    """What became of a name."""
+def _gone_since(symbol: str, name: str) -> tuple[Version, str]:
+    """The release that lacks a name, and its package."""
     package = symbol.partition(".")[0]
     if package == "peft":
-        version, new_name = PEFT_NAMES[name]
+        return PEFT_NAMES[name][0], package
+    if package == "trl":
+        moved = moved_in_trl(symbol)
+        assert moved is not None
+        return moved[0], package
+    if ".OptimizerNames." in symbol:
+        return OLD_VALUES["optim", name.lower()][0], package
+    since = IMPORT_STRUCTURE if name == "_import_structure" else removed_since(symbol)
+    assert since is not None
+    return since, package
+
+
+def _said(symbol: str, name: str) -> str:
+    """What became of a name."""
+    version, package = _gone_since(symbol, name)
+    if package == "peft":
+        _, new_name = PEFT_NAMES[name]
         return f"peft {named(version)} and later have no {name}: the name is {new_name}"
     if package == "trl":
         moved = moved_in_trl(symbol)
         assert moved is not None
-        version, module = moved
+        module = moved[1]
         said = f"trl {named(version)} and later have no {name}"
         advice = f"it is in {module}" if module else instead_in_trl(name)
         return f"{said}: {advice or 'nothing in trl takes its place'}"
     if ".OptimizerNames." in symbol:
-        version, nearest = OLD_VALUES["optim", name.lower()]
+        nearest = OLD_VALUES["optim", name.lower()][1]
         return f"transformers {named(version)} and later have no OptimizerNames.{name}: the nearest is {nearest.upper()}"
     if name == "_import_structure":
-        return "transformers._import_structure lists no models since 4.52, and raises a KeyError: leave the check out"
-    since = removed_since(symbol)
-    assert since is not None
-    said = f"transformers {named(since)} and later have no {symbol.removeprefix('transformers.')}"
+        return f"transformers._import_structure lists no models since {named(version)}, and raises a KeyError: leave the check out"
+    said = f"transformers {named(version)} and later have no {symbol.removeprefix('transformers.')}"
     if is_of_another_framework(name):
         return f"{said}: {'TensorFlow' if name.startswith('TF') else 'Flax'} is no longer supported"
     if name == "AdamW":

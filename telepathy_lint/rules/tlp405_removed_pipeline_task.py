@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS, TASKS_REMOVED_LATER
+from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS, TASKS_REMOVED_LATER, TASKS_REMOVED_LATER_IN
+from telepathy_lint.knowledge.migration import named
 from telepathy_lint.rule import Meta, Rule, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -28,7 +29,9 @@ class RemovedPipelineTask(Rule):
     of the old tasks are called without a pipeline.
 
     The rule is on by default where the project's requirements allow transformers 5 as well as 4. Where they need 5, TLP107
-    reports pipelines that load a model by its id, and this rule the others.
+    reports pipelines that load a model by its id, and this rule the others. Unless strict, a task that a later release removed than the requirements allow
+    (`transformers==5.2.0`) is not reported.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 
@@ -60,10 +63,12 @@ class RemovedPipelineTask(Rule):
         base = "translation" if value.startswith("translation_") else value
         if base not in REMOVED_TASKS or (settings.five == "needs" and _loads(site)):
             return
-        since = "5.3" if base in TASKS_REMOVED_LATER else "5.0"
+        since = TASKS_REMOVED_LATER_IN if base in TASKS_REMOVED_LATER else (5, 0)
+        if not settings.reaches(since):
+            return
         yield site.at(
             task,
-            f"pipelines have no task {value!r} since {since}, and raise a KeyError: use {_INSTEAD[base]}",
+            f"pipelines have no task {value!r} since {named(since)}, and raise a KeyError: use {_INSTEAD[base]}",
         )
 
 

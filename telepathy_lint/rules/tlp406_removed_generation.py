@@ -3,10 +3,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.facts.none_values import is_never_none, may_be_none
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.migration import GENERATE_ARGUMENTS, REMOTE_DECODING
+from telepathy_lint.knowledge.model_attributes import UNSET_BY_DEFAULT
 from telepathy_lint.rule import Meta, Rule, literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -20,7 +22,9 @@ class RemovedGeneration(Rule):
     `return_legacy_cache` and `use_model_defaults` raise a ValueError. So do `generate` and `save_pretrained` if a setting such as `max_length`
     or `num_beams` was written to `model.config`: they belong into `model.generation_config`.
 
-    The rule is on by default where the project's requirements allow transformers 5.
+    The rule is on by default where the project's requirements allow transformers 5. Unless strict, it leaves out a setting in `model.config`
+    whose value may be None, which raises nothing: the code checks it, or it is a token id that is None unless somebody asks for it.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 
@@ -81,6 +85,15 @@ class RemovedGeneration(Rule):
             argument = site.argument(name)
             if argument is not None and not argument.optional:
                 yield site.at(argument, f"{name} raises a ValueError in transformers 5: leave it out")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        if not isinstance(site.node, ast.Attribute):
+            return True
+        written = site.context.scope.tree.parent.get(site.node)
+        assert isinstance(written, ast.Assign)
+        if site.node.attr in UNSET_BY_DEFAULT:
+            return is_never_none(site, written.value) and not may_be_none(site, written.value)
+        return not may_be_none(site, written.value)
 
     def repair(self, site: Site, node: ast.Attribute, settings: Settings) -> Repair | None:
         """The setting in the model's generation config, for all settings of the file alike."""

@@ -43,6 +43,7 @@ class ChangedDefault(Rule):
     The rule is on by default where the project's requirements allow both 4 and 5. It speaks of a dtype only where the script
     trains the model, and of `report_to` only where the file imports a tracker. It changes nothing: what is meant is for you
     to say. Unless strict, it speaks of a dtype in a project only for checkpoints that are known to be in bfloat16: others are often float32.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

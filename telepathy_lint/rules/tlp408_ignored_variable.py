@@ -26,6 +26,7 @@ class IgnoredVariable(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A file that sets `HF_HUB_CACHE` or `HF_HOME`
     as well is not reported.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

@@ -21,6 +21,7 @@ class OutdatedOverride(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A method that takes `*args` or `**kwargs` is
     not reported.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 
@@ -57,12 +58,14 @@ class OutdatedOverride(Rule):
         if depends_on_release(site):
             return
         if isinstance(site.node, ast.Call):
-            if _passes_metrics(site.node):
+            if _passes_metrics(site.node) and settings.reaches(CHECKPOINT_METRICS):
                 detail = f"_save_checkpoint takes no metrics since {named(CHECKPOINT_METRICS)}, and raises a TypeError"
                 yield site.at(site.node.func, f"{detail}: leave them out", fix=self.repair(site, settings))
             return
         assert isinstance(site.node, ast.FunctionDef)
         override = OVERRIDES[site.node.name]
+        if not settings.reaches(override.since):
+            return
         if override.added and not _takes(site.node, override) and not _is_reached_by_own_code(site):
             name = site.node.name
             start = site.source.text.index(name, site.source.start_of(site.node))

@@ -27,6 +27,7 @@ class RemovedAttribute(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. An attribute of a model or its config is
     reported only if the file loads the model, with a class that is known to lack it.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107.
 
     Bad:
 

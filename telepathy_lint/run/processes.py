@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 from collections.abc import Callable, Iterator, Sequence
 
 from telepathy_lint.hints import Any, BinaryIO, Generic, TypeVar
@@ -154,6 +153,7 @@ class _Child:
     def drain(self, results: dict[int, Any], wait: bool) -> bool:
         """Read the child's results. Return False at the end (or, without `wait`, if there is nothing yet)."""
         import pickle
+        import select
 
         while self.open and (wait or select.select([self.reading], [], [], 0)[0]):
             data = os.read(self.reading, 1 << 20)

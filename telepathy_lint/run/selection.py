@@ -13,7 +13,7 @@ from telepathy_lint.run.options import PLAIN, Task
 if TYPE_CHECKING:
     from telepathy_lint.discovery.requirements import Targets
     from telepathy_lint.rule import Rule
-    from telepathy_lint.settings import Five, Settings, UnusedModel
+    from telepathy_lint.settings import Settings, Stage, UnusedModel
     from telepathy_lint.settings.selectors import Layer
 
 #: The code and name of the rules that need the whole project, so that they need not be imported to find out.
@@ -41,9 +41,9 @@ class Selection:
         self.unused = unused or {}
         self._targets: Targets | None = None
         self._of_folder: dict[tuple[int, str], Settings] = {}
-        self._rules: dict[tuple[int, tuple[str, ...], Five], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[int, tuple[str, ...], Stage], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
-        self._keys: dict[tuple[int, tuple[str, ...], str | None, bool | None], str] = {}
+        self._keys: dict[tuple[object, ...], str] = {}
 
     def plan(self, path: str, folder: str | None = None, task: Task = PLAIN) -> FilePlan:
         """Return the plan for a file. `folder`, by default the file's own, determines the configuration.
@@ -62,7 +62,7 @@ class Selection:
         """The rules selected in a folder, without those that its configuration ignores for the file."""
         config = self.configs.of(folder)
         more = self._ignored(config, folder, path)
-        five = self._settings(config, folder).five
+        five = self._settings(config, folder).stage
         key = (id(config), more, five)
         if key not in self._rules:
             self._rules[key] = _selected(config, more, five)
@@ -89,7 +89,8 @@ class Selection:
         if idle:
             return repr(config.loading_words)
         more, settings = self._ignored(config, folder, path), self._settings(config, folder)
-        known = (id(config), more, settings.target_transformers, settings.flash_attention)
+        ends = (settings.newest, settings.newest_others, settings.others_move)
+        known = (id(config), more, settings.target_transformers, ends, settings.flash_attention)
         if known not in self._keys:
             self._keys[known] = f"{selection(config)}{more!r}\n{settings!r}"
         return self._keys[known]
@@ -123,7 +124,7 @@ def selection(config: Config) -> str:
     return f"{config.rule_layers!r} {fixing!r}\n"
 
 
-def _selected(config: Config, more: tuple[str, ...], five: Five) -> tuple[Rule, ...]:
+def _selected(config: Config, more: tuple[str, ...], five: Stage) -> tuple[Rule, ...]:
     from telepathy_lint import rules as registry
 
     refuse_unknown_rules(config)

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 
-from telepathy_lint.facts.out_of_use import is_kept
-from telepathy_lint.hints import Any
+from telepathy_lint.facts.out_of_use import is_for_trying, is_kept
 from telepathy_lint.sites import Modules
+from telepathy_lint.source.notebook_json import code_cells, count_of, parsed
 from telepathy_lint.source.text import SourceError
 
 #: Folders of texts that need not be programs: data, what a model wrote, and templates.
 _NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(?:samples|templates?|snippets)|cookiecutter.*|testdata"
-#: Notebooks in which somebody tries things.
-_SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|draft|try)(?:[_ .-]?\d+)?"
 #: Words of a sentence, in any language.
 _WORDS = r"[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+"
 #: A line that may be code with a mistake: it begins like a statement, calls or indexes something, or assigns.
 _LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|\s*[A-Za-z_][\w.]*\s*(?:[(\[=]|[-+*/]=)"
+#: A place for the reader's code, in an exercise.
+_TO_FILL = (
+    r"(?i)\s*(?:your|insert|fill|write|add|put|enter|complete|replace)\b(?:[ \t]+[\w'`-]+){1,9}[ \t.!:]*$"
+)
+#: A line of a notebook in a script: a command of the shell, or a magic.
+_OF_A_NOTEBOOK = r"\s*(?:!|%%?)\s?[A-Za-z]"
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
 #: Definitions with type parameters and aliases, which Python 3.12 has introduced.
 _OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"
+#: A string literal with a field that its quote or the line's end cuts off: Python 3.12 reads both.
+_OPEN_FIELD = r"""\b(?:[fF][rR]?|[rR][fF])(["'])(?:\{\{|\{[^{}]*\}|(?!\1)[^{}])*\{(?:(?!\1)[^{}])*(?:\1|$)"""
 
 
 def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules | None) -> bool:
     """Whether a syntax error is no mistake in a program.
 
-    The syntax may be newer than this Python; the file may be a template, data or an old version; and a notebook's cell may
+    The syntax may be newer than this Python; the file may be a template, data, an old version or the cells of a notebook; and a notebook's cell may
     be a scrap that was never run, or one whose saved output is the error, or in a notebook for trying things (`test.ipynb`).
     """
     if "syntax error" not in error.message:
         return False
     line = _line(data, error) if error.cell < 0 else ""
     return (
-        (error.cell >= 0 and (_is_scratch(path) or _is_a_scrap(data, error.cell)))
+        (error.cell >= 0 and (is_for_trying(path) or _is_a_scrap(data, error)))
         or _is_newer(error, line)
         or re.search(_PLACEHOLDER, line) is not None
+        or (error.cell < 0 and re.match(_OF_A_NOTEBOOK, line) is not None)
         or _is_no_program(path, modules)
     )
 
@@ -52,7 +57,11 @@ def _line(data: bytes, error: SourceError) -> str:
 def _is_newer(error: SourceError, line: str) -> bool:
     if sys.version_info >= (3, 12):
         return False
-    return "f-string" in error.message or re.match(_OF_3_12, line) is not None
+    return (
+        "f-string" in error.message
+        or ("unterminated string" in error.message and re.search(_OPEN_FIELD, line) is not None)
+        or re.match(_OF_3_12, line) is not None
+    )
 
 
 def _is_no_program(path: str, modules: Modules | None) -> bool:
@@ -81,37 +90,28 @@ def _is_prose(text: str) -> bool:
     return True
 
 
-def _is_scratch(path: str) -> bool:
-    return re.fullmatch(_SCRATCH, os.path.splitext(os.path.basename(path))[0]) is not None
+def _is_a_scrap(data: bytes, error: SourceError) -> bool:
+    """Whether a cell was never run although others were, failed with this error, or is for a newer Python than this one.
 
-
-def _is_a_scrap(data: bytes, number: int) -> bool:
-    """Whether a cell was never run although others were, failed with this error, or is for a newer Python than this one."""
-    try:
-        notebook = json.loads(data.decode("utf-8-sig", "surrogatepass"))
-    except ValueError:
-        return False
+    Or it is an exercise, with a place for the reader's code.
+    """
+    number = error.cell
+    notebook = parsed(data)
     info = notebook.get("metadata", {}).get("language_info", {})
     version = re.match(r"(\d+)\.(\d+)", str(info.get("version", "")))
     if version is not None and (int(version[1]), int(version[2])) > sys.version_info[:2]:
         return True
-    cells = list(_code_cells(notebook))
+    cells = code_cells(data)
     if number >= len(cells):
         return False
     source = cells[number].get("source", "")
-    if _is_prose("".join(source)):
+    text = "".join(source)
+    lines = text.splitlines()
+    if _is_prose(text) or (
+        error.line <= len(lines) and re.match(_TO_FILL, lines[error.line - 1]) is not None
+    ):
         return True
     outputs = cells[number].get("outputs") or []
     if any(str(each.get("ename")) in ("SyntaxError", "IndentationError", "TabError") for each in outputs):
         return True
-    return _count(cells[number]) is None and any(_count(each) is not None for each in cells)
-
-
-def _code_cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    sheets = notebook.get("worksheets") or [notebook]
-    for sheet in sheets:
-        yield from (cell for cell in sheet.get("cells", []) if cell.get("cell_type") == "code")
-
-
-def _count(cell: dict[str, Any]) -> object:
-    return cell.get("execution_count", cell.get("prompt_number"))
+    return count_of(cells[number]) is None and any(count_of(each) is not None for each in cells)

@@ -7,6 +7,7 @@ from telepathy_lint.settings.selectors import Fixing
 
 FixStyle = Literal["loader", "inline"]
 Five = Literal["", "admits", "needs"]
+Stage = Literal["", "others", "admits", "needs"]
 
 
 class Loader(NamedTuple):
@@ -56,6 +57,12 @@ class Settings(NamedTuple):
     target_is_stated: bool = False
     #: Lowest trl version the code must run on ("0.20"), None where nobody says.
     target_trl: str | None = None
+    #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none.
+    newest: tuple[int, int] | None = None
+    #: The same of other libraries ("trl"), for those with an end.
+    newest_others: tuple[tuple[str, tuple[int, int]], ...] = ()
+    #: Whether only other requirements (`huggingface-hub<1.0`) leave out transformers 5, so that trl and peft may be new all the same.
+    others_move: bool = False
 
     @property
     def lowest_trl(self) -> tuple[int, int] | None:
@@ -92,6 +99,18 @@ class Settings(NamedTuple):
         return "admits" if end is None or end > (5, 0) else ""
 
     @property
+    def stage(self) -> Stage:
+        """What the project may newly get: transformers 5, only newer releases of trl and peft, or neither."""
+        return self.five or ("others" if self.others_move else "")
+
+    @property
+    def is_before_5(self) -> bool:
+        """Whether the project says what it runs on, and leaves out transformers 5."""
+        if self.newest is not None and self.newest < (5, 0):
+            return True
+        return self.target_version is not None and not self.five
+
+    @property
     def end(self) -> tuple[int, int] | None:
         """The first release of `target_transformers`, as (major, minor), that the project leaves out; None if there is none."""
         below = (self.target_transformers or "").partition("<")[2]
@@ -100,6 +119,28 @@ class Settings(NamedTuple):
         major, minor = ([*below.strip("= ").split("."), "0"])[:2]
         return int(major), int(minor) + below.startswith("=")
 
+    @property
+    def unpinned(self) -> bool:
+        """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
+        return self.flash_attention is not None and self.target_transformers is None
+
+    def is_below(self, version: tuple[int, int]) -> bool:
+        """Whether every release that the project allows is older than this one."""
+        return (self.end is not None and self.end <= version) or (
+            self.newest is not None and self.newest < version
+        )
+
     def reaches(self, since: tuple[int, int], package: str = "transformers") -> bool:
-        """Whether the project may get this release or a newer one."""
-        return package != "transformers" or self.end is None or since < self.end
+        """Whether the project may get this release or a newer one.
+
+        An exact version of transformers 5 is where the project is today: what is removed later is only reported strictly. One of
+        transformers 4 turns the rules off, and who turns them on asks about 5.
+        """
+        if package != "transformers":
+            newest = dict(self.newest_others).get(package)
+            return self.strict or newest is None or newest >= since
+        if not self.strict and self.stage == "others":
+            return False
+        if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
+            return False
+        return self.end is None or since < self.end

@@ -22,10 +22,9 @@ _LISTED = (
 _LISTED_CLAUSES = rf"(?im)^{_SAID}(?=transformers(?:\[[\w, -]*\])?[ \t]*[=<>~!])"
 #: What follows a release in a document that allows newer ones.
 _OR_LATER = r"[ \t]*(?:\+|\(?(?:or|and) (?:later|newer|above|higher|greater|up))"
-_REQUIREMENT = re.compile(
-    r"(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
-    r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)",
-    re.IGNORECASE,
+_REQUIREMENT = (
+    r"(?i)(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
+    r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)"
 )
 #: A release of transformers that git checks out: in its folder, or when the repository is cloned.
 _TAG = r"(?:tags/)?v?(\d{1,9}(?:\.\d{1,9})+)(?![\w.-])"
@@ -41,6 +40,34 @@ _LOWER = ("==", "===", "~=", ">", ">=")
 _MOST_OF_A_COMMAND = 600
 
 
+#: Clauses that leave out newer releases, with the operators of pip, conda and poetry.
+_UPPER = r"(?P<operator>===?|~=|\^|~|<=?|(?<![<>=!~\d])=|@)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)(?P<any>\.\*)?"
+#: Stands for the last release of a major version.
+_LAST = 999
+
+
+def newest_allowed(clauses: str) -> tuple[int, int] | None:
+    """The newest release, as (major, minor), that the clauses of a requirement allow: (5, 3) for `==5.3.0` and `<5.4`.
+
+    None if there is no end. Without a next major version (`^5.3`, `<6`), the minor one is 999.
+    """
+    found = [
+        _newest(each["operator"], _numbers(each["version"]), bool(each["any"]))
+        for each in re.finditer(_UPPER, clauses)
+    ]
+    return min(found, default=None)
+
+
+def _newest(operator: str, numbers: tuple[int, ...], any_below: bool) -> tuple[int, int]:
+    major, minor = (*numbers, 0)[:2]
+    if operator == "<":
+        if any(numbers[2:]):
+            return major, minor
+        return (major, minor - 1) if minor else (major - 1, _LAST)
+    whole = operator == "^" or (operator == "~=" and len(numbers) < 3) or (any_below and len(numbers) == 1)
+    return (major, _LAST) if whole and major else (major, minor)
+
+
 class Asked(NamedTuple):
     """What one command asks for."""
 
@@ -49,6 +76,8 @@ class Asked(NamedTuple):
     admits_5: bool
     #: Whether newer releases are left out.
     pinned: bool
+    #: The newest release, as (major, minor); None if newer ones are not left out.
+    newest: tuple[int, int] | None = None
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -66,7 +95,7 @@ def asked_in(data: bytes, run: bool = False) -> list[Asked]:
         end = at + len(_INSTALL)
         if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
             rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
-            found += filter(None, map(_asked, _REQUIREMENT.finditer(rest)))
+            found += filter(None, map(_asked, re.finditer(_REQUIREMENT, rest)))
         at = data.find(_INSTALL, end)
     return found
 
@@ -76,18 +105,21 @@ def checked_out_in(text: str) -> list[Asked]:
     if "transformers" not in text or "git" not in text:
         return []
     found = [each[1] for pattern in _CHECKED_OUT for each in re.finditer(pattern, text)]
-    return [Asked(each, each.startswith("5."), True) for each in found]
+    return [Asked(each, each.startswith("5."), True, newest_allowed(f"=={each}")) for each in found]
 
 
 def listed_in(text: str) -> list[Asked]:
     """The releases that lines of a document list as what the project needs, or was run with."""
-    clauses = (_REQUIREMENT.match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text))
+    clauses = (
+        re.compile(_REQUIREMENT).match(text, each.end()) for each in re.finditer(_LISTED_CLAUSES, text)
+    )
     asked = [one for found in clauses if found is not None and (one := _asked(found)) is not None]
     for each in re.finditer(_LISTED, text):
         version = re.match(r"\d{1,9}(?:\.\d{1,9})+", text[each.end() : each.end() + 40])
         if version is not None:
             later = re.compile(_OR_LATER, re.IGNORECASE).match(text, each.end() + version.end()) is not None
-            asked.append(Asked(version[0], later or version[0].startswith("5."), not later))
+            newest = None if later else newest_allowed(f"=={version[0]}")
+            asked.append(Asked(version[0], later or version[0].startswith("5."), not later, newest))
     return asked
 
 
@@ -107,7 +139,8 @@ def _one_line(rest: str) -> str:
 
 def _asked(requirement: re.Match[str]) -> Asked | None:
     if requirement["tag"] is not None:
-        return Asked(requirement["tag"], requirement["tag"].startswith("5."), True)
+        tag = requirement["tag"]
+        return Asked(tag, tag.startswith("5."), True, newest_allowed(f"=={tag}"))
     clauses = [(each[1], each[2]) for each in re.finditer(_CLAUSE, requirement["clauses"])]
     lower = [version for operator, version in clauses if operator in _LOWER]
     if not lower:
@@ -116,7 +149,7 @@ def _asked(requirement: re.Match[str]) -> Asked | None:
     version = max(lower, key=_numbers)
     before = any(operator.startswith("<") and _leaves_out_5(operator, number) for operator, number in clauses)
     exact = any(operator in ("==", "===", "~=") and _numbers(number) < (5,) for operator, number in clauses)
-    return Asked(version, not (before or exact), pinned)
+    return Asked(version, not (before or exact), pinned, newest_allowed(requirement["clauses"]))
 
 
 def _leaves_out_5(operator: str, version: str) -> bool:
@@ -141,4 +174,7 @@ def at_its_release(settings: Settings, data: bytes, notebook: bool) -> Settings:
         return settings
     lowest = min(pins, key=lambda each: each.numbers)
     below = not any(each.admits_5 for each in pins) and lowest.numbers < (5,)
-    return settings._replace(target_transformers=f">={lowest.version},<5" if below else lowest.version)
+    target = f">={lowest.version},<5" if below else lowest.version
+    ends = [each.newest for each in pins]
+    newest = None if None in ends else max(filter(None, ends))
+    return settings._replace(target_transformers=target, newest=newest, others_move=False)

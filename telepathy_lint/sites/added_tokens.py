@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.file import File
+from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites.loads import loads, loads_of
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.occurs import occurs
@@ -29,6 +30,8 @@ _EXACT: tuple[tuple[str, str], ...] = (
     (r"(?:google-bert/)?bert-(?:base|large)-(?:un)?cased", r"\[(?:PAD|UNK|CLS|SEP|MASK|unused\d+)\]"),
     (r"(?:FacebookAI/)?roberta-(?:base|large)", r"</?s>|<pad>|<unk>|<mask>"),
 )
+#: Attributes of tokenizers with tokens other than the one for padding.
+_OTHER_TOKENS = r"\.(?:eos|bos|unk|sep|cls|mask)_token"
 #: Tokens that are in no vocabulary by chance.
 _MARKED = r"<\S+>|\[\S+\]"
 
@@ -40,6 +43,8 @@ def find(file: File) -> Iterator[Site]:
         return
     for node, method in file.uses.method_calls(*_METHODS):
         context = tree.context_of(node)
+        if _is_for_other_tokenizers(node, tree):
+            continue
         tokenizers = loads_of(file, method.value, context, "tokenizer")
         ids = {site.model_id for site in tokenizers}
         (name,) = ids if len(ids) == 1 else (None,)
@@ -61,6 +66,16 @@ def find(file: File) -> Iterator[Site]:
             model_id=name,
             about=models,
         )
+
+
+def _is_for_other_tokenizers(call: ast.Call, tree: Tree) -> bool:
+    """Whether a condition asks for a token that these families may have: `if tokenizer.eos_token: ... else: add`."""
+    node: ast.AST | None = call
+    while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if isinstance(node, (ast.If, ast.IfExp)) and re.search(_OTHER_TOKENS, ast.unparse(node.test)):
+            return True
+        node = tree.parent.get(node)
+    return False
 
 
 def _new(call: ast.Call, own: str) -> Iterator[ast.Constant]:

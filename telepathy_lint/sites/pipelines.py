@@ -118,15 +118,19 @@ class Pipelines:
         loads = any(name in arguments for name in _LOAD_ONLY) and not _is_an_object(
             arguments.get("tokenizer")
         )
-        if loads and re.fullmatch(_CONFIGURED, text):
+        if loads and all(
+            re.fullmatch(_CONFIGURED, _chain(argument, value, text)) for value in argument.values
+        ):
             return all(
-                value.kind in ("attribute", "choice") or _is_text(value, text) for value in argument.values
+                value.kind in ("attribute", "choice") or _is_text(value, _chain(argument, value, text))
+                for value in argument.values
             )
         tested = isinstance(node, ast.Name) and (
             self._is_tested(node) or _is_used_as_text(node.id, context.scope.node)
         )
         return all(
-            (tested and value.kind == "param") or _is_text(value, re.split(r"[\[(]", text)[0])
+            (tested and value.kind == "param")
+            or _is_text(value, re.split(r"[\[(]", _chain(argument, value, text))[0])
             for value in argument.values
         )
 
@@ -169,6 +173,15 @@ def _is_used_as_text(name: str, function: ast.AST) -> bool:
             if (inside and _is_string(left)) or (same and (_is_string(left) or _is_string(right))):
                 return True
     return False
+
+
+def _chain(argument: Argument, value: Value, text: str) -> str:
+    """The expression that gives a value, as text: where a dict is spread, that of its entry."""
+    if argument.how != "spread":
+        return text
+    if value.via is None or value.via[0] == text:  # written in the dict itself
+        return ast.unparse(value.node)
+    return value.via[0]
 
 
 def _is_string(node: ast.expr) -> bool:

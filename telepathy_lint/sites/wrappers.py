@@ -157,10 +157,12 @@ class Wrappers:
             return names
         for bound, symbol in dict.fromkeys(self.file.uses.imports()):
             for file in modules.files(symbol, path):
-                if not any(map(self.file.words.has, modules.may_forward(file))):
-                    continue
-                forwarding = self._forwarding(file)
-                functions = {function.name for function in forwarding}
+                functions = modules.forwarding.get(file)
+                if functions is None:
+                    if not any(map(self.file.words.has, modules.may_forward(file))):
+                        continue
+                    functions = frozenset([function.name for function in self._forwarding(file)])
+                    modules.forwarding[file] = functions
                 names |= functions
                 if catalog.last(symbol) in functions:
                     names.add(bound)

@@ -161,3 +161,24 @@ def _cell_language(cell: dict[str, Any]) -> str:
     vscode = metadata.get("vscode") if isinstance(metadata, dict) else None
     language = vscode.get("languageId") if isinstance(vscode, dict) else cell.get("language")
     return language.lower() if isinstance(language, str) else ""
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """A notebook as JSON; empty if it is none. Reading it whole is slow: ask only about findings."""
+    try:
+        notebook = json.loads(data.decode("utf-8-sig", "surrogatepass"))
+    except ValueError:
+        return {}
+    return notebook if isinstance(notebook, dict) else {}
+
+
+def code_cells(data: bytes) -> list[dict[str, Any]]:
+    """The code cells of a notebook, with their outputs, by their numbers."""
+    notebook = parsed(data)
+    sheets = notebook.get("worksheets") or [notebook]
+    return [cell for sheet in sheets for cell in sheet.get("cells", []) if cell.get("cell_type") == "code"]
+
+
+def count_of(cell: dict[str, Any]) -> object:
+    """The number of a cell's last run; None if its output was cleared."""
+    return cell.get("execution_count", cell.get("prompt_number"))

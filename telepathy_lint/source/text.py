@@ -229,6 +229,8 @@ class Source:
         """The text that `tree` was parsed from: `text` without the parts that cannot be parsed, with the same offsets."""
         if "tree" in self.__dict__ and "_parse" not in self.__dict__:
             return self.text  # the tree is given
+        if _without_magics(self.text) == self.text:
+            return self.text  # most files are never parsed: only their strings and comments mention loads
         try:
             return self._parse[1]
         except SourceError:

@@ -6,210 +6,289 @@ The linter reads the script; nothing of it is run. Options on the command line c
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from telepathy_runtime.commands.job_options import given
+from telepathy_runtime.commands.script_settings import (
+    BATCH,
+    LENGTH,
+    LOOP_OPTIMIZERS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    UNSEEN,
+    Settings,
+    dtype_named,
+)
+from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import CHOICES, LORA_TARGETS, SAVED, Workload
-from telepathy_runtime.models.spec import UnknownOptionError
+from telepathy_runtime.models.lookup import Sources, find
+from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
 if TYPE_CHECKING:
     from telepathy_lint.front_ends.training import Call, Said, Training
 
-#: The Trainer's `optim`, in our names.
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adamw_torch": {"optimizer": "adamw", "opt_impl": "foreach"},
-    "adamw_hf": {"optimizer": "adamw", "opt_impl": "single"},
-    "adamw_torch_fused": {"optimizer": "adamw", "opt_impl": "fused"},
-    "adamw_bnb_8bit": {"optimizer": "adamw_8bit"},
-    "adamw_8bit": {"optimizer": "adamw_8bit"},
-    "paged_adamw": {"optimizer": "paged_adamw"},
-    "paged_adamw_32bit": {"optimizer": "paged_adamw"},
-    "paged_adamw_8bit": {"optimizer": "paged_adamw_8bit"},
-    "adafactor": {"optimizer": "adafactor"},
-    "lion_32bit": {"optimizer": "lion"},
-    "lion_8bit": {"optimizer": "lion_8bit"},
-    "sgd": {"optimizer": "sgd"},
-}
-#: Settings that the estimate does not see.
-_UNSEEN = ("fsdp", "deepspeed", "torch_compile", "packing", "neftune_noise_alpha", "parallelism_config")
-_BATCH, _LENGTH = 8, 1024
-"""What the Trainer, and TRL, take where the script says nothing."""
 
-
-class Script:
+class Script(Settings):
     """The settings of a job that a script gives; `notes` say where each comes from, and what was assumed."""
 
-    def __init__(self, path: str, training: Training) -> None:
-        self.path = path
+    def __init__(self, path: str, training: Training, look_up: Callable[[str], ModelSpec | None]) -> None:
+        super().__init__(path)
         self.training = training
-        self.notes: list[str] = []
-        self.settings: dict[str, Any] = {"keep_outputs": False, "use_cache": False}
+        self.look_up = look_up
         self.model: str | None = None
+        self.spec: ModelSpec | None = None
         self._read()
 
     def _read(self) -> None:
         found = self.training
         if not found.loads and not found.configs:
             raise UnknownOptionError(f"{self.path}: neither loads a model nor trains one")
-        config = self._only(found.configs, "training arguments")
-        load = self._only(found.loads, "models")
-        self.settings["regime"] = "full"
+        config = self.only(found.configs, "training arguments")
+        known = tuple(load for load in found.loads if load.arguments["model_id"].known)
+        load = self.only(known, "models")
+        loops = config is None and found.helper("backward") is not None
         if load is not None:
             self._model(load)
         if config is not None:
+            self.settings |= {"regime": "full", "keep_outputs": False, "use_cache": False}
             self._config(config)
-        adapter = self._only(found.adapters, "adapters")
-        if adapter is not None:
+        elif loops:
+            self.settings["regime"] = "full"
+            self._loop()
+        else:
+            self.notes.append("assumed: inference, as nothing in the script trains; --regime says otherwise")
+            self._length(None)
+        self._prepared()
+        adapter = self.only(found.adapters, "adapters")
+        if adapter is not None and (loops or config is not None):
             self._adapter(adapter)
-        packed = self._only(found.quantizations, "quantizations")
+        packed = self.only(found.quantizations, "quantizations")
         if packed is not None:
             self._quantization(packed)
 
-    def _only(self, calls: tuple[Call, ...], what: str) -> Call | None:
-        if len(calls) > 1:
-            lines = ", ".join(str(call.line) for call in calls)
-            self.notes.append(f"assumed: of several {what} (lines {lines}), the first")
-        return calls[0] if calls else None
-
-    def _take(self, field: str, value: Any, said: Said, text: str) -> None:
-        self.settings[field] = value
-        self.notes.append(f"{self.path}:{said.line}: {text}")
-
-    def _value(self, call: Call, name: str, *others: str) -> Said | None:
-        """The value of an argument; None where it is not given, or where the file does not decide it, which is noted."""
-        for each in (name, *others):
-            said = call.arguments.get(each)
-            if said is not None and said.known:
-                return said
-            if said is not None:
-                self.notes.append(
-                    f"assumed: {each} (line {said.line}) is not decided in the file, so its default"
-                )
-        return None
-
     def _model(self, load: Call) -> None:
-        self.model = str(load.arguments["model_id"].value)
-        self.notes.append(f"{self.path}:{load.line}: model {self.model}")
-        dtype = self._value(load, "dtype", "torch_dtype")
-        name = str(dtype.value).removeprefix("torch.") if dtype is not None else ""
-        name = {"half": "float16", "float": "float32"}.get(name, name)
+        said = load.arguments["model_id"]
+        self.model = str(said.value)
+        self.spec = self.look_up(self.model)
+        self.say(said, f"model {self.model}")
+        dtype = self.value(load, "dtype", "torch_dtype")
+        name = dtype_named(dtype.value) if dtype is not None else ""
+        quantized = bool(self.training.quantizations)
         if dtype is not None and name in CHOICES["dtype"]:
-            self._take("dtype", name, dtype, f"weights in {name}")
+            self.take("dtype", name, dtype, f"weights in {name}")
+        elif self.spec is not None and self.spec.dtype in CHOICES["dtype"] and not quantized:
+            self.settings["dtype"] = self.spec.dtype
+            self.notes.append(f"assumed: weights in {self.spec.dtype}, as the checkpoint has them")
         else:
             self.notes.append(f"assumed: weights in {Workload.dtype}")
-        attn = self._value(load, "attn_implementation")
+        attn = self.value(load, "attn_implementation")
         if attn is not None and attn.value in CHOICES["attn"]:
-            self._take("attn", attn.value, attn, f"attention {attn.value}")
+            self.take("attn", attn.value, attn, f"attention {attn.value}")
         for key, how in (("load_in_4bit", "nf4"), ("load_in_8bit", "int8")):
-            said = self._value(load, key)
-            if said is not None and said.value is True:
-                self._take("quantized", how, said, f"base stored as {how}")
+            given = self.value(load, key)
+            if given is not None and given.value is True:
+                self.take("quantized", how, given, f"base stored as {how}")
 
     def _config(self, call: Call) -> None:
-        batch = self._value(call, "per_device_train_batch_size")
+        self._objective(call)
+        batch = self.value(call, "per_device_train_batch_size")
         if batch is not None and type(batch.value) is int:
-            self._take("batch", batch.value, batch, f"batch {batch.value}")
+            self.take("batch", batch.value, batch, f"batch {batch.value}")
         else:
-            self.settings["batch"] = _BATCH
-            self.notes.append(f"assumed: batch {_BATCH}, the Trainer's default")
+            self.settings["batch"] = BATCH
+            self.notes.append(f"assumed: batch {BATCH}, the Trainer's default")
         self._length(call)
-        steps = self._value(call, "gradient_accumulation_steps")
+        steps = self.value(call, "gradient_accumulation_steps")
         if steps is not None and type(steps.value) is int:
-            self._take("grad_accum", steps.value, steps, f"{steps.value} accumulated batches")
+            self.take("grad_accum", steps.value, steps, f"{steps.value} accumulated batches")
         self._checkpointing(call)
-        optim = self._value(call, "optim")
+        optim = self.value(call, "optim")
         if optim is None:
             self.settings |= OPTIMIZERS["adamw_torch_fused"]
             self.notes.append("assumed: optim adamw_torch_fused, the Trainer's default")
         elif str(optim.value) in OPTIMIZERS:
             self.settings |= OPTIMIZERS[str(optim.value)]
-            self.notes.append(f"{self.path}:{optim.line}: optimizer {optim.value}")
+            self.say(optim, f"optimizer {optim.value}")
         else:
             self.notes.append(f"assumed: AdamW; optim {optim.value!r} (line {optim.line}) is not modelled")
-        self._precision(call)
-        liger = self._value(call, "use_liger_kernel", "use_liger")
-        if liger is not None and liger.value is True:
-            self.settings["loss"] = "linear"
-            self._take("kernels", "liger", liger, "Liger's kernels and loss")
-        elif call.name == "SFTConfig":
-            self.notes.append(
-                "assumed: whole logits; newer TRL computes them in chunks, which is --loss linear"
-            )
-        for name in _UNSEEN:
+        for name, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):
+            said = self.value(call, name)
+            if said is not None and said.value is True:
+                self.casts(dtype, said, f"{name}=True")
+        self._kernels(call)
+        for name in UNSEEN:
             said = call.arguments.get(name)
             if said is not None and said.value not in (None, False, "", 0):
                 self.notes.append(f"not counted: {name} (line {said.line})")
 
-    def _length(self, call: Call) -> None:
-        length = self._value(call, "max_length", "max_seq_length")
+    def _objective(self, call: Call) -> None:
+        from telepathy_lint.front_ends.training import Said
+
+        if call.name in OBJECTIVES:
+            objective, batch = OBJECTIVES[call.name]
+            self.take("objective", objective, Said(call.name, call.line), f"{objective}, a batch is {batch}")
+            known = call.arguments.get("precompute_ref_log_probs")
+            if known is not None and known.value is True:
+                self.take("reference", "none", known, "the reference's log-probabilities are computed before")
+        elif call.name in ("RewardConfig", "ORPOConfig", "KTOConfig", "CPOConfig"):
+            self.notes.append(f"not counted: what the loss of {call.name} needs beyond a language model's")
+
+    def _kernels(self, call: Call) -> None:
+        liger = self.value(call, "use_liger_kernel", "use_liger")
+        if liger is not None and liger.value is True:
+            self.settings["loss"] = "linear"
+            self.take("kernels", "liger", liger, "Liger's kernels and loss")
+        elif call.name == "SFTConfig":
+            self.notes.append(
+                "assumed: whole logits; newer TRL computes them in chunks, which is --loss linear"
+            )
+        for name in ("packing", "padding_free"):
+            said = self.value(call, name)
+            if said is not None and said.value is True:
+                self.take("packed", True, said, f"the batch is one row ({name}=True)")
+                return
+
+    def _length(self, call: Call | None) -> None:
+        if call is not None and call.name == "GRPOConfig":
+            parts = [self.value(call, name) for name in ("max_prompt_length", "max_completion_length")]
+            sizes = [
+                part.value if part is not None and type(part.value) is int else default
+                for part, default in zip(parts, (512, 256), strict=True)
+            ]
+            self.settings["seq_len"] = sum(sizes)
+            self.notes.append(
+                f"{self.path}:{call.line}: {sizes[0]} tokens of prompt and {sizes[1]} of completion"
+            )
+            return
+        length = self.value(call, "max_length", "max_seq_length") if call is not None else None
         trainer = next(iter(self.training.trainers), None)
         if length is None and trainer is not None:
-            length = self._value(trainer, "max_seq_length")
+            length = self.value(trainer, "max_seq_length")
+        cut = [each.arguments["max_length"] for each in self.training.lengths]
+        cut = [each for each in cut if each.known and type(each.value) is int]
+        if length is None and cut:
+            length = max(cut, key=lambda said: int(said.value))
         if length is not None and type(length.value) is int:
-            self._take(
+            self.take(
                 "seq_len", length.value, length, f"{length.value} tokens, as if every sequence had them"
             )
         else:
-            self.settings["seq_len"] = _LENGTH
-            self.notes.append(f"assumed: {_LENGTH} tokens a sequence; --seq-len says otherwise")
+            self.settings["seq_len"] = LENGTH
+            self.notes.append(f"assumed: {LENGTH} tokens a sequence; --seq-len says otherwise")
 
     def _checkpointing(self, call: Call) -> None:
-        said = self._value(call, "gradient_checkpointing")
+        said = self.value(call, "gradient_checkpointing")
         if said is not None and isinstance(said.value, bool):
             text = "gradient checkpointing" if said.value else "no gradient checkpointing"
-            self._take("checkpointing", said.value, said, text)
+            self.take("checkpointing", said.value, said, text)
         elif call.name not in ("TrainingArguments", "Seq2SeqTrainingArguments"):
             self.settings["checkpointing"] = True
             self.notes.append("assumed: gradient checkpointing, the default of newer TRL")
 
-    def _precision(self, call: Call) -> None:
-        for name, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):
-            said = self._value(call, name)
-            if said is None or said.value is not True:
-                continue
-            if self.settings.get("dtype") == "float32":
-                self.settings["mixed_precision"] = True
-                self._take("dtype", dtype, said, f"float32 weights, forward in {dtype}")
-            else:
-                self._take("autocast", True, said, f"forward under autocast ({name}=True)")
+    def _prepared(self) -> None:
+        """What is done to the model between its load and its training."""
+        enabled = self.training.helper("gradient_checkpointing_enable", "activation_checkpointing_enable")
+        if enabled is not None and "regime" in self.settings:
+            self.take("checkpointing", True, _at(enabled), "gradient checkpointing")
+        kbit = self.training.helper("prepare_model_for_kbit_training")
+        if kbit is None:
+            return
+        said = self.value(kbit, "use_gradient_checkpointing")
+        if not self.settings.get("checkpointing") and (said is None or said.value is not False):
+            self.take("checkpointing", True, _at(kbit), f"gradient checkpointing ({kbit.name})")
+        more = ""
+        if self.spec is not None:
+            each = 4 - element_size(self.settings.get("dtype", Workload.dtype))
+            more = f", {gib(each * (self.spec.embedding_params + self.spec.head_params))} more"
+        self.notes.append(
+            f"not counted: {kbit.name} (line {kbit.line}) holds norms, embedding and head in float32{more}"
+        )
+
+    def _loop(self) -> None:
+        """A training loop that the script writes out: what the Trainer would decide is said by its own calls."""
+        found = self.training
+        self.notes.append("assumed: the loop keeps `outputs` until its next step, and their keys and values")
+        loader = found.helper("DataLoader")
+        batch = self.value(loader, "batch_size") if loader is not None else None
+        if batch is not None and type(batch.value) is int:
+            self.take("batch", batch.value, batch, f"batch {batch.value}")
+        else:
+            self.notes.append("assumed: batch 1; --batch says otherwise")
+        self._length(None)
+        optimizer = found.helper(*LOOP_OPTIMIZERS)
+        if optimizer is None:
+            self.notes.append("assumed: AdamW")
+        else:
+            self.settings |= LOOP_OPTIMIZERS[optimizer.name]
+            fused = self.value(optimizer, "fused")
+            if fused is not None and fused.value is True:
+                self.settings["opt_impl"] = "fused"
+            momentum = self.value(optimizer, "momentum")
+            if optimizer.name == "SGD" and momentum is not None and momentum.value:
+                self.settings["optimizer"] = "sgd_momentum"
+            self.say(_at(optimizer), f"optimizer {optimizer.name}")
+        self._accelerated()
+
+    def _accelerated(self) -> None:
+        """Precision and accumulation, from `torch.autocast` or accelerate."""
+        casting, accelerator = self.training.helper("autocast"), self.training.helper("Accelerator")
+        if casting is not None:
+            said = self.value(casting, "dtype")
+            name = dtype_named(said.value) if said is not None else "float16"
+            if name in ("bfloat16", "float16"):
+                self.casts(name, said or _at(casting), "autocast")
+        if accelerator is None:
+            return
+        precision = self.value(accelerator, "mixed_precision")
+        name = {"bf16": "bfloat16", "fp16": "float16"}.get(str(precision.value) if precision else "", "")
+        if precision is not None and name:
+            self.casts(name, precision, f"mixed_precision={precision.value}")
+        elif precision is None and casting is None:
+            self.notes.append("assumed: no mixed precision; accelerate's own configuration may have one")
+        steps = self.value(accelerator, "gradient_accumulation_steps")
+        if steps is not None and type(steps.value) is int:
+            self.take("grad_accum", steps.value, steps, f"{steps.value} accumulated batches")
 
     def _adapter(self, call: Call) -> None:
-        self._take("regime", "lora", _at(call), "LoRA")
-        rank, targets = self._value(call, "r"), self._value(call, "target_modules")
-        self.settings["lora_rank"] = rank.value if rank is not None and type(rank.value) is int else 8
+        self.take("regime", "lora", _at(call), "LoRA")
+        rank, targets = self.value(call, "r"), self.value(call, "target_modules")
+        known = rank is not None and type(rank.value) is int
+        self.settings["lora_rank"] = rank.value if rank is not None and known else 8
         if rank is None:
             self.notes.append("assumed: rank 8, PEFT's default")
+        elif rank.option:
+            self.say(rank, f"rank {rank.value}")
         names = targets.value if targets is not None else None
         if names == "all-linear":
-            self._take("lora_targets", ("all-linear",), targets or _at(call), "adapters on all linear layers")
+            self.take("lora_targets", ("all-linear",), targets or _at(call), "adapters on all linear layers")
         elif isinstance(names, tuple) and names and set(names) <= set(LORA_TARGETS):
-            self._take("lora_targets", names, targets or _at(call), f"adapters on {', '.join(names)}")
+            self.take("lora_targets", names, targets or _at(call), f"adapters on {', '.join(names)}")
         else:
             self.notes.append(f"assumed: adapters on {', '.join(Workload.lora_targets)}")
 
-        dora = self._value(call, "use_dora")
+        dora = self.value(call, "use_dora")
         if dora is not None and dora.value is True:
-            self._take("dora", True, dora, "DoRA")
-        saved = self._value(call, "modules_to_save")
+            self.take("dora", True, dora, "DoRA")
+        saved = self.value(call, "modules_to_save")
         if saved is not None and isinstance(saved.value, tuple):
             names = tuple(name for name in saved.value if name in SAVED)
             if names:
-                self._take("modules_to_save", names, saved, f"{', '.join(names)} trained as a whole")
+                self.take("modules_to_save", names, saved, f"{', '.join(names)} trained as a whole")
             if names != saved.value:
                 self.notes.append(
                     f"not counted: modules_to_save (line {saved.line}) other than {', '.join(SAVED)}"
                 )
 
     def _quantization(self, call: Call) -> None:
-        four, eight = self._value(call, "load_in_4bit"), self._value(call, "load_in_8bit")
-        double = self._value(call, "bnb_4bit_use_double_quant")
+        four, eight = self.value(call, "load_in_4bit"), self.value(call, "load_in_8bit")
+        double = self.value(call, "bnb_4bit_use_double_quant")
         if four is not None and four.value is True:
             how = "nf4_double" if double is not None and double.value is True else "nf4"
-            self._take("quantized", how, four, f"base stored as {how}")
+            self.take("quantized", how, four, f"base stored as {how}")
         elif eight is not None and eight.value is True:
-            self._take("quantized", "int8", eight, "base stored as int8")
+            self.take("quantized", "int8", eight, "base stored as int8")
 
 
 def _at(call: Call) -> Said:
@@ -219,7 +298,7 @@ def _at(call: Call) -> Said:
 
 
 def apply(args: argparse.Namespace) -> list[str]:
-    """Set the options of `args` that were left at their defaults to what the script says; the notes say what and why.
+    """Set the options of `args` that were not given to what the script says; the notes say what and why.
 
     Raises UnknownOptionError for a script that is not Python or does not train, ImportError without the linter.
     """
@@ -230,26 +309,24 @@ def apply(args: argparse.Namespace) -> list[str]:
         from telepathy_lint.source.text import SourceError
     except ImportError as error:
         raise ImportError(f"--from-script needs the linter, which cannot be imported: {error}") from error
-    path = args.from_script
+    path, sources = args.from_script, Sources(args.registry, args.online)
+
+    def look_up(model: str) -> ModelSpec | None:
+        """The model that is planned; None if it is not known."""
+        try:
+            return find(args.model or model, sources)
+        except (OSError, ValueError, LookupError):
+            return None
+
     try:
-        script = Script(Path(path).name, training_of(Path(path).read_bytes(), path))
+        script = Script(Path(path).name, training_of(Path(path).read_bytes(), path), look_up)
     except SourceError as error:
         raise UnknownOptionError(f"{path}: {error}") from error
     if args.model is None:
         if script.model is None:
             raise UnknownOptionError(f"{path}: no model with a constant id is loaded; name it as MODEL")
         args.model = script.model
-    given = dict(_given(args))
     for name, value in script.settings.items():
-        if name not in given:
+        if name not in given(args):
             setattr(args, name, ",".join(value) if isinstance(value, tuple) else value)
     return script.notes
-
-
-def _given(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """The options of a job that were given: those whose value is not the default."""
-    for field in dataclasses.fields(Workload):
-        default = field.default
-        shown = (",".join(default) or None) if isinstance(default, tuple) else default
-        if getattr(args, field.name, shown) != shown:
-            yield field.name, getattr(args, field.name)

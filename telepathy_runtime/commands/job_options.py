@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from telepathy_runtime.commands import models
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, GPUS, RESERVE, Gpu, gpu
@@ -50,6 +51,43 @@ HELP = {
 }
 
 
+class Given(argparse.Action):
+    """Store a value, and that its option was given, which a value that equals the default does not show."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        _note(namespace, self.dest)
+
+
+class GivenSwitch(argparse.BooleanOptionalAction):
+    """The same for `--name` and `--no-name`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        _note(namespace, self.dest)
+
+
+def _note(namespace: argparse.Namespace, name: str) -> None:
+    namespace.given = given(namespace) | {name}
+
+
+def given(args: argparse.Namespace) -> frozenset[str]:
+    """The names of the options of a job that the command line has."""
+    return frozenset(getattr(args, "given", ()))
+
+
 def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
     """Add an option for each field of a Workload, and the options for GPUs."""
     for field in dataclasses.fields(Workload):
@@ -58,13 +96,15 @@ def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
             continue
         flag, text = "--" + name.replace("_", "-"), HELP.get(name)
         if isinstance(field.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
+            parser.add_argument(flag, action=GivenSwitch, default=field.default, help=text)
         elif isinstance(field.default, tuple):
-            parser.add_argument(flag, default=",".join(field.default) or None, help=text)
+            parser.add_argument(flag, action=Given, default=",".join(field.default) or None, help=text)
         elif name in CHOICES:
-            parser.add_argument(flag, choices=CHOICES[name], default=field.default, help=text)
+            parser.add_argument(flag, action=Given, choices=CHOICES[name], default=field.default, help=text)
         else:
-            parser.add_argument(flag, type=type(field.default), default=field.default, help=text)
+            parser.add_argument(
+                flag, action=Given, type=type(field.default), default=field.default, help=text
+            )
     parser.add_argument(
         "--gpu",
         action="append",

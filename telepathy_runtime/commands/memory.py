@@ -17,6 +17,7 @@ from typing import Any
 from telepathy_runtime.commands import from_script, models
 from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
+    Given,
     cards_of,
     job_options,
     pair_options,
@@ -80,7 +81,11 @@ def add_parsers(subparsers: Any) -> None:
         "--context", action="store_true", help="find the longest sequence instead of the largest batch"
     )
     plan.add_argument(
-        "--batch", type=int, default=1, help="with --context and --explain: sequences per device"
+        "--batch",
+        action=Given,
+        type=int,
+        default=1,
+        help="with --context and --explain: sequences per device",
     )
     plan.add_argument(
         "--explain", action="store_true", help="show what to change to save memory, also if the job fits"
@@ -140,6 +145,8 @@ def _plan(args: argparse.Namespace) -> int:
     work = workload(args)
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
+    if args.model:  # what holds for the job whatever its batch
+        notes = [*notes, *dict.fromkeys(note for _, fit in fits for note in (fit.at or fit.above).notes)]
     found = _advice(args, specs, work, fits)
     if args.plot:
         _draw_fits(args, fits, work)
@@ -214,7 +221,9 @@ def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -
 
 
 def _traces(args: argparse.Namespace, spec: ModelSpec, reason: NotModelledError) -> None:
-    """Say that a model without a closed form is traced, or raise the error if torch or transformers are missing."""
+    """Say that a model without a closed form is traced, or raise the error if it cannot be."""
+    if spec.head_rows >= 0 or spec.stored_bytes:
+        raise NotModelledError(f"{reason}; only language models in 16 or 32 bits are traced") from reason
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise NotModelledError(f"{reason}; with torch and transformers they are traced") from reason
     text = f"{reason}: transformers' own step is traced, seconds for each batch or length that is tried"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.forward import works_without_gradients
+from telepathy_runtime.memory.forward import rotary_tables, works_without_gradients
 from telepathy_runtime.memory.layers import (
     FAMILIES,
     attention_kept,
@@ -19,13 +19,16 @@ from telepathy_runtime.memory.layers import (
     experts_work,
     family,
     form,
+    forward_again,
     has_mask,
     mlp_kept,
     mlp_works,
     norm_kept,
     norms_kept,
+    weights_behind,
 )
-from telepathy_runtime.memory.lora import adapters_kept, adapters_work, unsaved_first
+from telepathy_runtime.memory.lora import FEED_FORWARD, adapters_kept, adapters_work, targets, unsaved_first
+from telepathy_runtime.memory.masks import Masks, masks_of, slides_at
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import READERS
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -47,7 +50,8 @@ class Block:
     adapting: int  # maximum inside its forward where adapters or clamped experts run, in addition to the saved tensors
     infer: int  # maximum inside its forward without gradient, without the cache
     stored_input: int  # kept instead of `saved` with checkpointing
-    mask: int  # the batch's attention mask, kept while layers run; with checkpointing, until their backward
+    tables: int  # sines and cosines, which all layers share
+    masks: Masks
 
 
 def block(spec: ModelSpec, work: Workload) -> Block:
@@ -75,47 +79,40 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         copies=e * matrices * autocast(work),
         saved=saved,
         every=sliding * saved + (spec.layers - sliding) * whole,
-        # A norm in one kernel keeps its input, which for the first norm is the layer's stored input.
-        again=saved - row * bool(family(spec).before and _keeps_input(spec, work)),
+        again=saved - row * _keeps_stored(spec, work),
         unsaved_first=unsaved_first(spec, work),
         working=max(
             mlp_works(spec, work),
-            attention_works(spec, work),
-            norm_working(spec, work) * bool(family(spec).after),
+            # Where attention's softmax is at work, the adapters behind it are done.
+            attention_works(spec, work) - adapters_kept(spec, work, FEED_FORWARD | {"o"}),
+            _norms_work(spec, work),
+            forward_again(spec, work),
         ),
         adapting=max(adapters_work(spec, work), experts_work(spec, work)),
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
-        mask=_mask(work, has_mask(work)) + _mask(work, _two_masks(spec, work, slides)),
+        tables=rotary_tables(spec, work),
+        masks=masks_of(spec, work),
     )
 
 
-def _keeps_input(spec: ModelSpec, work: Workload) -> bool:
-    """Whether a norm of the stream keeps its input itself, not a float32 copy of it."""
+def _keeps_stored(spec: ModelSpec, work: Workload) -> bool:
+    """Whether the layer itself keeps its stored input: for its first norm, or for matrices that read it without one."""
+    if family(spec).before:
+        return keeps_input(spec, work)
+    trained = work.regime == "full" or (
+        work.regime == "lora"
+        and work.lora_dtype == work.dtype
+        and any(target.site in ("q", "k", "v", "qkv") for target in targets(spec, work))
+    )
+    return trained and not work.casts
+
+
+def keeps_input(spec: ModelSpec, work: Workload) -> bool:
+    """Whether a norm of the stream keeps its input itself, not a copy in another dtype."""
     if work.casts:
         return autocast(work)
     return family(spec).norm == "layer" or work.kernels != "plain"
-
-
-def _two_masks(spec: ModelSpec, work: Workload, slides: bool) -> bool:
-    """Whether layers with a window have a mask beside that of the others."""
-    if work.attn == "eager":
-        return family(spec).two_masks or 0 < spec.sliding_layers < spec.layers
-    return slides and work.attn == "sdpa"
-
-
-def _mask(work: Workload, there: bool) -> int:
-    element = 1 if work.attn != "eager" else element_size(work.dtype)
-    return work.batch * work.seq_len**2 * element * there
-
-
-def slides_at(spec: ModelSpec, work: Workload) -> bool:
-    """Whether some layers need a mask, because a token does not see all before it; flash attention needs none."""
-    return (
-        bool(spec.sliding_layers)
-        and work.attn != "flash_attention_2"
-        and work.seq_len + work.new_tokens >= spec.sliding_window
-    )
 
 
 def _unmodelled(spec: ModelSpec, work: Workload) -> str:
@@ -165,6 +162,23 @@ def norm_working(spec: ModelSpec, work: Workload) -> int:
     if work.kernels != "plain" or kind == "layer":
         return 2 * e * row
     return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row
+
+
+def _norms_work(spec: ModelSpec, work: Workload) -> int:
+    """Additional bytes inside the backward of a layer's norms, beside the gradient of the stream.
+
+    At the norm before the feed-forward block, what the block kept is freed, and the gradients of its weights are there.
+    No matrix keeps the output of a norm that comes after a block.
+    """
+    how, full, e = family(spec), work.regime == "full", element_size(work.dtype)
+    row = e * work.tokens * spec.hidden
+    most = norm_working(spec, work) + row
+    ends = (most + full * row) * bool(how.after)
+    if how.before < 2:
+        return ends
+    freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
+    freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
+    return max(ends, most + weights_behind(work, spec.mlp_params) - freed)
 
 
 def divided(spec: ModelSpec, work: Workload) -> ModelSpec:

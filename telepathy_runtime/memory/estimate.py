@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.blocks import Block, block, divided, norm_saved, norm_working
+from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
 from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
@@ -121,11 +121,19 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
-    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer, and so does its norm
-    # under autocast, unless positions or a dropout make another tensor of it.
-    other = bool(spec.learned_positions or spec.embedding_dropout)
-    given = row if embeds and (other or not (work.checkpointing or mixed)) else 0
-    hidden = row * _extra_hidden(spec, work) if work.hidden_states else 0
+    masks = layer.masks
+    # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer, and so do some norms,
+    # unless positions or a dropout make another tensor of it.
+    other = bool(spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings)
+    # PEFT makes the embeddings require a gradient where layers are checkpointed, so the graph keeps them.
+    required = work.regime == "lora" and work.checkpointing
+    shared = work.checkpointing or bool(family(spec).before and keeps_input(spec, work))
+    given = row if (embeds and not shared) or ((embeds or required) and other) else 0
+    if full or embeds or required or "embed_tokens" in work.modules_to_save:
+        given += tokens * spec.hidden * spec.embedding_dropout  # the dropout's mask
+    # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
+    returned = row * _extra_hidden(spec, work) if work.hidden_states else 0
+    hidden = returned * work.keep_outputs
     last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
@@ -137,7 +145,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         else (layer.every if on_device == layers else on_device * layer.saved)
         - layer.unsaved_first * (on_device == layers)
     )
-    activations = stored + final_norm + hidden + given + layer.mask * work.checkpointing
+    activations = stored + final_norm + hidden + given + layer.tables + masks.kept * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
     table = spec.embedding_params * (4 if mixed else e)
@@ -158,7 +166,12 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         + int(each * e * spec.hidden * spec.intermediate)
     )
     recomputed = layer.again if work.checkpointing else 0
-    one_layer = hidden + (layer.again + layer.stored_input if work.checkpointing else layer.saved)
+    one_layer = (
+        hidden
+        + given
+        + layer.tables
+        + (layer.again + layer.stored_input + masks.first if work.checkpointing else layer.saved)
+    )
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
         # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
         # the backward.
@@ -180,11 +193,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + copies + row * (not full),
+            kv_cache=cache, transient=beside + copies + row * (not full) + returned - hidden,
         ),
         Instant(
             "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
-            transient=beside + copies + layer.adapting,
+            transient=beside + copies + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
@@ -223,7 +236,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         instants = (
             Instant(
                 "reference, forward", **base, gradients=before, activations=activations, logits=row,
-                transient=beside + held.unpacked + layer.infer + layer.mask * (not work.checkpointing),
+                transient=beside + held.unpacked + layer.infer + masks.built * (not work.checkpointing),
             ),
             *instants,
         )  # fmt: skip
@@ -254,7 +267,7 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     instants = [
         Instant(
             "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
-            transient=beside + 2 * held.unit + held.unpacked + layer.infer + layer.mask,
+            transient=beside + 2 * held.unit + held.unpacked + layer.infer + layer.masks.built,
         ),
         Instant(
             "prefill, logits", **base, activations=spec.layers * hidden,

@@ -6,7 +6,7 @@ block. The letters are those of `layers`.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.layers import ACTIVATIONS, family, repeats_keys, up_to_8
+from telepathy_runtime.memory.layers import ACTIVATIONS, autocast, family, repeats_keys, up_to_8
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -22,17 +22,21 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
         _attention_works(spec, work, masked),
         _mlp_works(spec, work),
     )
-    return most + _tables(spec, work)
+    return most + rotary_tables(spec, work)
 
 
-def _tables(spec: ModelSpec, work: Workload) -> int:
-    """Sines and cosines of all positions, which the model computes once for each kind of its layers."""
+def rotary_tables(spec: ModelSpec, work: Workload) -> int:
+    """Sines and cosines of the batch's positions, once for each kind of layers; GPT-J has those of all positions, too."""
     how = family(spec)
-    if not how.rotary or how.tables[0]:
+    if not how.rotary:
         return 0
-    element = 4 if how.rotates_in_float and how.norm == "rms32" else element_size(work.dtype)
+    in_float = autocast(work) or (how.rotates_in_float and how.norm == "rms32")
+    element = 4 if in_float else element_size(work.dtype)
     kinds = 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
-    return 2 * element * work.seq_len * int(spec.head_dim * how.rotated) * kinds
+    width = int(spec.head_dim * (how.tables[1] or how.rotated))
+    if how.float_scores:
+        return (element * work.seq_len + 4 * spec.max_positions) * width
+    return 2 * element * work.seq_len * width * kinds
 
 
 def _rows(spec: ModelSpec, work: Workload) -> int:
@@ -60,9 +64,15 @@ def _norm_works(spec: ModelSpec, work: Workload) -> int:
 def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     """What was projected, the two products and their sum, before a layer's keys and values are in the cache."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
+    q, kv = spec.query_dim, spec.kv_dim
+    if (
+        how.joined and how.tables[0]
+    ):  # GLM joins the rotated part of each head to the rest of it, first for queries
+        share = how.tables[1]
+        joining = max(q + int(share * (q + kv)), q + kv + int(share * kv))
+        return _rows(spec, work) + e * tokens * (q + 2 * kv + joining - 2 * kv * work.use_cache)
     if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
         return 0
-    q, kv = spec.query_dim, spec.kv_dim
     parts = max(3 * q, q + 3 * kv)
     if how.rotates_in_float:
         # Cohere converts queries and keys; in OLMo, the sines are float32.
@@ -95,7 +105,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     total = _rows(spec, work) + e * tokens * held
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
-        return total + e * tokens * copies + pairs * (2 * e if how.half_softmax else 8 + e)
+        return total + e * tokens * copies + pairs * ((2 + how.sinks) * e if how.half_softmax else 8 + e)
     # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias.
     total += e * tokens * up_to_8(work.seq_len) * masked
     return total + e * tokens * (q + max(copies, q * joined, h))
@@ -111,7 +121,8 @@ def _mlp_works(spec: ModelSpec, work: Workload) -> int:
         many = spec.experts_per_token
         branches = 9 if how.experts == "clamped" else 4
         shared = row * bool(spec.shared_width)
-        return scores + max(branches * wide + row, 4 * row) * many + 4 * row + shared
+        outputs = 2 + 2 * (4 if how.float_routes else e) // e
+        return scores + max(branches * wide + row, outputs * row) * many + 4 * row + shared
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     # At its end, the block has what the last matrix read, and its output.
     if spec.gated_mlp:

@@ -13,7 +13,7 @@ def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
 
     Raises UnknownOptionError for an option whose bytes are not modelled.
     """
-    adapters = work.regime == "lora"
+    asked, adapters = work, work.regime == "lora"
     notes = [f"activations and logits are not counted: {reason}", *dtype_note(spec, work)]
     if adapters:
         work = work.but(regime="frozen_grad", dora=False, modules_to_save=())
@@ -37,4 +37,4 @@ def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
             )
         )
     steady = known.weights + known.optimizer + known.bucket
-    return Estimate((spec.id,), (work,), known.weights, steady, tuple(instants), tuple(notes), whole=False)
+    return Estimate((spec.id,), (asked,), known.weights, steady, tuple(instants), tuple(notes), whole=False)

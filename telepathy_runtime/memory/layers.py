@@ -33,6 +33,7 @@ class Family(NamedTuple):
     )  # sines and cosines that a layer makes, and the share of a head they are for
     float_scores: bool = False  # eager attention converts queries and keys to float32
     half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
+    sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
     sdpa: bool = True  # False: transformers runs it with eager attention instead
     fused_gate: bool = False  # gate and up are one matrix
     held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
@@ -41,6 +42,8 @@ class Family(NamedTuple):
     two_masks: bool = False  # a mask with a window is built even where no layer needs it
     two_tables: bool = False  # layers with a window are rotated by other frequencies
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
+    float_routes: bool = False  # the experts' outputs are weighted in float32
+    scales_embeddings: bool = False  # in the model, not in the embedding's own module
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
 
@@ -52,7 +55,7 @@ FAMILIES = {
     "qwen2_5_vl": Family(),
     "qwen2_5_vl_text": Family(),
     "smollm3": Family(),
-    "granite": Family(logit_steps=1),
+    "granite": Family(logit_steps=1, scales_embeddings=True),
     "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),
     "olmo3": Family(
         "rms32",
@@ -78,14 +81,14 @@ FAMILIES = {
     "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
     "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
     "gptj": Family("layer", before=1, parallel=True, tables=(8, 0.25), float_scores=True),
-    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True),
+    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
     "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
     "opt": Family("layer", rotary=False),
-    "mixtral": Family(experts="gated"),
+    "mixtral": Family(experts="gated", float_routes=True),
     "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),
     "olmoe": Family(head_norms="whole", experts="gated"),
-    "gpt_oss": Family("rms32", half_softmax=True, sdpa=False, experts="clamped", two_masks=True),
+    "gpt_oss": Family("rms32", half_softmax=True, sinks=True, sdpa=False, experts="clamped", two_masks=True),
 }
 
 #: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here
@@ -96,6 +99,24 @@ ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2
 def autocast(work: Workload) -> bool:
     """Whether the forward runs in 16 bits over float32 weights, so that the stream is float32."""
     return work.mixed_precision and work.casts
+
+
+def new_gradients(work: Workload) -> bool:
+    """Whether the gradients of a layer's weights stay beside what its backward works with.
+
+    When gradients accumulate, they were there before, and what is added to them is freed at once.
+    """
+    return work.regime == "full" and work.grad_accum == 1
+
+
+def weights_behind(work: Workload, count: int) -> int:
+    """Bytes that `count` weights of a layer have after their backward, in addition to those before it.
+
+    These are their gradients; under autocast, the copies of the weights in 16 bits are freed.
+    """
+    mixed, e = autocast(work), element_size(work.dtype)
+    grown = new_gradients(work) and not work.opt_in_backward
+    return count * ((4 if mixed else e) * grown - e * mixed)
 
 
 def family(spec: ModelSpec) -> Family:
@@ -158,7 +179,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     how = family(spec)
     e, tokens = element_size(work.dtype), work.tokens
     q, kv = spec.query_dim, spec.kv_dim
-    cached = work.use_cache and not work.checkpointing
+    cached = _cached(work)
     # One head is repeated as a view, of which only the products of eager attention make a copy.
     repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
     # Adapters of another dtype keep their own copy of the output.
@@ -195,6 +216,11 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
 
 
+def _cached(work: Workload) -> bool:
+    """Whether a training step's forward keeps keys and values for later tokens."""
+    return work.use_cache and not work.checkpointing
+
+
 def attention_works(spec: ModelSpec, work: Workload) -> int:
     """Bytes inside the backward of eager attention's softmax, in addition to what the layer kept at first.
 
@@ -209,12 +235,23 @@ def attention_works(spec: ModelSpec, work: Workload) -> int:
     gradients -= (1 + e * how.half_softmax) * spec.attention_dropout
     # With dropout, the product's backward may hold more: what is dropped from is then not yet freed.
     before = e - gradients if spec.attention_dropout else 0
-    behind = full * e * (spec.mlp_params + spec.query_dim * spec.hidden)
+    behind = weights_behind(work, spec.mlp_params + spec.query_dim * spec.hidden)
     rows = e * work.tokens * ((2 - (not how.parallel)) * spec.hidden - full * spec.query_dim)
     freed = mlp_kept(spec, work) + norm_kept(spec, work) * (how.before > 1) + dropout_kept(spec, work)
     freed += how.after * norm_kept(spec, work, feeds=False)
     if not how.before:
         freed += full * e * work.tokens * spec.hidden
+    if (
+        how.fused_qkv
+        and how.rotary
+        and work.batch == 1
+        and not _cached(work)
+        and spec.kv_dim == spec.query_dim
+    ):
+        freed += e * work.tokens * (spec.query_dim + spec.kv_dim)  # the rest of what values were a view of
+    if autocast(work):  # the stream is float32, and each matrix of the MLP kept a copy of its input
+        rows += (4 - e) * work.tokens * spec.hidden
+        freed += full * (1 + (spec.gated_mlp and not how.fused_gate)) * e * work.tokens * spec.hidden
     product = max(pairs * before + 2 * e * work.tokens * spec.query_dim, 0) * bool(before)
     return pairs * gradients + product + behind + rows - freed
 
@@ -251,21 +288,27 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     """Bytes inside the backward of the feed-forward block, in addition to what it kept.
 
     The gradients of product, gate, up and the residual stream, and that of down_proj; by then, the product is freed.
-    An activation in several operations has a gradient more.
+    An activation in several operations has a gradient more. The mask of the last dropout is freed, too.
     """
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
     kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
-    if (
-        spec.experts
-    ):  # a row of each token for each of its experts; what they read and their outputs are freed
+    if spec.experts:  # a row of each token for each of its experts, whose outputs are freed
         rows = e * work.tokens * spec.experts_per_token
-        weights = full * e * spec.experts * h * spec.intermediate
-        return rows * ((3 - full) * spec.intermediate - (1 + full) * h) + e * work.tokens * h + weights
-    wide = e * work.tokens * (branches - full) * spec.intermediate
+        weights = new_gradients(work) * e * spec.experts * h * spec.intermediate
+        stream = e * work.tokens * h
+        at_down = rows * ((3 - full) * spec.intermediate - h) + stream + weights
+        if family(spec).experts != "gated":
+            return at_down
+        # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
+        freed = (1 + full) * spec.intermediate + h
+        return max(at_down, rows * (h - freed) + stream * (1 + 2 * bool(spec.shared_width)) + 3 * weights)
+    # The norm of the block's output is done by then.
+    wide = e * work.tokens * (branches - full) * spec.intermediate - dropout_kept(spec, work) // 2
+    wide -= norm_kept(spec, work, feeds=False) * (family(spec).after > 1)
     if autocast(work):  # the stream and the weight's gradient are float32; the weight's copy is freed
-        return wide + 4 * work.tokens * h + (4 * full - e) * h * spec.intermediate
-    return wide + e * work.tokens * h + full * e * h * spec.intermediate
+        return wide + 4 * work.tokens * h + (4 * new_gradients(work) - e) * h * spec.intermediate
+    return wide + e * work.tokens * h + new_gradients(work) * e * h * spec.intermediate
 
 
 def experts_work(spec: ModelSpec, work: Workload) -> int:
@@ -277,14 +320,35 @@ def experts_work(spec: ModelSpec, work: Workload) -> int:
     if not spec.experts:
         return 0
     rows, full, h = work.tokens * spec.experts_per_token, work.regime == "full", spec.hidden
-    clamped = family(spec).experts == "clamped"
-    wide = (4 - full) * spec.intermediate + (1 - full) * h if clamped else (3 - full) * h
-    return element_size(work.dtype) * (rows * wide + 3 * work.tokens * h)
+    how, e = family(spec), element_size(work.dtype)
+    # Where the clamped parts are, the output of the experts, which the layer keeps, is not there yet; when checkpointing
+    # repeats this, its gradient is.
+    if how.experts == "clamped":
+        wide = (4 - full) * spec.intermediate + (work.checkpointing - full) * h
+    else:
+        wide = (1 - full) * h + 2 * h * (4 if how.float_routes else e) // e
+    return e * (rows * wide + (3 - full) * work.tokens * h)
 
 
 def dropout_kept(spec: ModelSpec, work: Workload) -> int:
     """Bytes of the masks of the two dropouts on a layer's stream: one byte an element."""
     return 2 * work.tokens * spec.hidden * spec.dropout
+
+
+def forward_again(spec: ModelSpec, work: Workload) -> int:
+    """Bytes at the end of the forward that checkpointing repeats, in addition to what the layer keeps.
+
+    It ends at the last tensor that is kept, the mask of a dropout: with the gradient of the layer, the output of the
+    feed-forward block, what is left of it or what it was computed from, and what the layer's code still holds. A wide
+    block's backward needs more.
+    """
+    how, e, full = family(spec), element_size(work.dtype), work.regime == "full"
+    if not (work.checkpointing and spec.dropout):
+        return 0
+    row, read = e * work.tokens * spec.hidden, e * work.tokens * spec.intermediate
+    kept = full or ACTIVATIONS.get(spec.activation, (1, False))[1]
+    left = max(row, read * (not kept) - dropout_kept(spec, work) // 2)
+    return row * (3 + (how.parallel or how.held > 0) - full) + left
 
 
 def has_mask(work: Workload) -> bool:

@@ -70,10 +70,14 @@ def _shapes(spec: ModelSpec) -> dict[str, tuple[int, int]]:
     return shapes | {"down": (wide, h)}
 
 
-def adapters_kept(spec: ModelSpec, work: Workload) -> int:
+FEED_FORWARD = frozenset({"gate", "up", "gate_up", "down"})
+"""The sites of the feed-forward block."""
+
+
+def adapters_kept(spec: ModelSpec, work: Workload, sites: frozenset[str] | None = None) -> int:
     """Bytes that the adapters of one layer keep: each target's input in the adapter's dtype, and the first product.
 
-    Autocast converts the input to 16 bits for each target, and the two matrices. DoRA also keeps both of its products.
+    With `sites`, only what those there, behind attention, do not share with others. Autocast converts the input to 16 bits for each target, and the two matrices. DoRA also keeps both of its products.
     """
     if work.regime != "lora":
         return 0
@@ -84,6 +88,8 @@ def adapters_kept(spec: ModelSpec, work: Workload) -> int:
         {"down"} if ACTIVATIONS.get(spec.activation, (1, False))[1] and not spec.gated_mlp else set()
     )
     for target in targets(spec, work):
+        if sites is not None and target.site not in sites:
+            continue
         total += size * work.tokens * work.lora_rank
         total += ((size + e) * work.tokens + 3 * adapter) * target.outputs * work.dora
         if work.casts and adapter != e:
@@ -91,7 +97,9 @@ def adapters_kept(spec: ModelSpec, work: Workload) -> int:
         source = _source(spec, target)
         if adapter != e or (work.casts and _read_in_float(spec, work, source)):
             total += size * work.tokens * target.inputs  # a copy for each target
-        elif source not in seen:  # attention keeps its own output, and so do some activations
+        elif source not in seen and (
+            sites is None or source != "attention"
+        ):  # attention keeps its own output, and so do some activations
             total += e * work.tokens * target.inputs
             seen.add(source)
     return total
@@ -127,7 +135,7 @@ def unsaved_first(spec: ModelSpec, work: Workload) -> int:
         return total + attention_kept(spec, work, has_mask(work))
     if "k" not in there and "qkv" not in there:
         if work.attn == "eager":
-            total += e * work.tokens * spec.query_dim
+            total += (4 if how.float_scores else e) * work.tokens * spec.query_dim
         if how.head_norms:
             heads = spec.kv_heads if how.head_norms == "head" else 1
             total += 4 * work.tokens * (spec.kv_dim + heads)
@@ -150,7 +158,7 @@ def adapters_work(spec: ModelSpec, work: Workload) -> int:
     repeats this in the backward, up to the last tensor that is kept, beside the gradients that are there by then.
     """
     there = {each.site: each for each in targets(spec, work)} if work.regime == "lora" else {}
-    if not there.keys() & {"gate", "up", "gate_up", "down"}:
+    if not there.keys() & FEED_FORWARD:
         return 0
     e, adapter, tokens = element_size(work.dtype), element_size(work.lora_dtype), work.tokens
     size, other, again = (e if work.casts else adapter), adapter != e, work.checkpointing

@@ -107,9 +107,11 @@ def estimate_pair(
     saved = target.layers * layer.stored_input if write.checkpointing else layer.every
     final = norm_saved(target, job)
     joined = 0 if write.checkpointing else row
-    activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e)
+    masks = layer.masks
+    activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e) + layer.tables
+    activations += masks.kept * write.checkpointing
     cached = target.kv_bytes(write.batch, write.seq_len, write.dtype) if write.use_cache else 0
-    reading = _source(source, read)
+    reading, reader = _source(source, read), block(source, read)
     # If outputs are kept, the loop's variables still hold those of the last step during this step.
     old, given = cached * write.keep_outputs, 2 * row * write.keep_outputs
     base = {"weights": weights, "optimizer": optimizer}
@@ -118,7 +120,7 @@ def estimate_pair(
         Instant(
             "source reads", **base, gradients=before, kv_cache=reading["kv_cache"] + held["kv_cache"] + old,
             logits=reading["logits"] + held["logits"] + kept, activations=reading["hidden"] + held["hidden"],
-            transient=block(source, read).infer,
+            transient=reader.infer + reader.masks.built,
         ),
         Instant(
             "loss, forward", **base, gradients=before, kv_cache=reading["kv_cache"] + old,
@@ -132,7 +134,8 @@ def estimate_pair(
         Instant(
             "first layer, backward", **base, gradients=before, kv_cache=held["kv_cache"] + old,
             logits=held["logits"] + kept, transient=layer.working,
-            activations=held["hidden"] + layer.saved + bridge.saved(read.batch, read.tokens, e),
+            activations=held["hidden"] + layer.saved + layer.tables + masks.first * write.checkpointing
+            + bridge.saved(read.batch, read.tokens, e),
         ),
         Instant(
             "optimizer step", **base, gradients=stray + trained, kv_cache=held["kv_cache"] + old,

@@ -77,7 +77,7 @@ def traced(config: Any, work: Workload) -> Trace:
 
     Raises TraceError, for any error of the model's code, if it cannot run without values.
     """
-    with warnings.catch_warnings(), _without_packed_positions():
+    with warnings.catch_warnings(), _quiet(), _without_packed_positions():
         warnings.simplefilter("ignore")
         try:
             return trace(build_step(config, work), padded=work.padded)
@@ -111,6 +111,19 @@ def _without_packed_positions() -> Iterator[None]:
             del masking_utils.find_packed_sequence_indices
         else:
             masking_utils.find_packed_sequence_indices = shipped
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No advice of transformers about a step that runs for its sizes alone."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def attention_for(config: Any, attn: str) -> str:
@@ -355,7 +368,7 @@ def _with_lora(model: Any, work: Workload) -> Any:
     """Add PEFT's adapter according to a workload."""
     from peft import LoraConfig, get_peft_model
 
-    # Of PEFT's wrappers, an encoder takes the one without a task.
+    # PEFT's class for causal models needs a model that generates, which an encoder does not.
     task = "CAUSAL_LM" if hasattr(model, "prepare_inputs_for_generation") else None
     config = LoraConfig(
         r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.0, task_type=task,

@@ -70,7 +70,7 @@ def test_it_is_pickled() -> None:
 
 
 def test_a_check_defines_none_of_typing() -> None:
-    """It takes four times as long to define one, and a check defines fifty."""
+    """It takes ten times as long to define one, and a check defines sixty."""
     program = (
         "import typing\n"
         "made = typing.NamedTupleMeta.__new__\n"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,12 +72,20 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+OURS = sorted(LINT.rglob("*.py"))
 MODULES = {module_name(path): path for package in LAYERS for path in sorted((ROOT / package).rglob("*.py"))}
 
 
-def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(path: Path) -> list[tuple[str, bool]]:
     """Names that a file imports, and whether the import runs with the file; includes lazy and type-only imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
+    found: list[tuple[str, bool]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -86,7 +95,8 @@ def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
         else:
             continue
         top_level = node in tree.body
-        yield from ((name, top_level) for name in names)
+        found += [(name, top_level) for name in names]
+    return found
 
 
 def our_imports(name: str) -> Iterator[Import]:
@@ -157,16 +167,13 @@ def test_no_module_leads_back_to_itself(package: str) -> None:
     assert circles(edges) == [group for group in CIRCLES if group[0].startswith(package)]
 
 
-@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
-def test_the_linter_knows_only_the_registry_of_the_runtime(path: Path) -> None:
-    for module, _ in imports_of(path):
-        if module.startswith("telepathy_runtime"):
-            allowed = ["telepathy_runtime.models", "telepathy_runtime.machine.gpu_names"]
-            if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
-                allowed.append(
-                    "telepathy_runtime.memory"
-                )  # capacities and estimates: arithmetic, without torch
-            assert module.startswith(tuple(allowed)), module
+def test_the_linter_knows_only_the_registry_of_the_runtime() -> None:
+    for path in OURS:
+        allowed = ["telepathy_runtime.models", "telepathy_runtime.machine.gpu_names"]
+        if path.parent.name == "audit" or path.name == "tlp305_oversized_batch.py":
+            allowed.append("telepathy_runtime.memory")  # capacities and estimates: arithmetic, without torch
+        used = {module for module, _ in imports_of(path) if module.startswith("telepathy_runtime")}
+        assert not {module for module in used if not module.startswith(tuple(allowed))}, path
 
 
 @pytest.mark.parametrize("path", sorted((LINT / "rules").glob("tlp*.py")), ids=lambda path: path.stem)
@@ -286,22 +293,18 @@ OUTSIDE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
-def test_findings_rest_on_nothing_that_the_cache_does_not_know(path: Path) -> None:
-    if path.relative_to(LINT).with_suffix("").as_posix().startswith(tuple(LOOKS_OUTSIDE)):
-        return
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    looked = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
-    looked |= {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
-    # All other files are read through this module, so that the cache knows about them.
-    allowed = {"open"} if path.relative_to(LINT) == Path("flow/project.py") else set()
-    assert looked & OUTSIDE == allowed
-    assert not {name.partition(".")[0] for name, _ in imports_of(path)} & {
-        "pathlib",
-        "glob",
-        "time",
-        "random",
-    }
+def test_findings_rest_on_nothing_that_the_cache_does_not_know() -> None:
+    for path in OURS:
+        if path.relative_to(LINT).with_suffix("").as_posix().startswith(tuple(LOOKS_OUTSIDE)):
+            continue
+        nodes = list(ast.walk(parsed(path)))
+        looked = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+        looked |= {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+        # All other files are read through this module, so that the cache knows about them.
+        allowed = {"open"} if path.relative_to(LINT) == Path("flow/project.py") else set()
+        assert looked & OUTSIDE == allowed, path
+        imported = {name.partition(".")[0] for name, _ in imports_of(path)}
+        assert not imported & {"pathlib", "glob", "time", "random"}, path
 
 
 # ---- one follower of objects, one table of what gives an object back
@@ -324,16 +327,15 @@ def tables_of_the_same_object(path: Path) -> list[int]:
     from telepathy_lint.flow import same_object
 
     found = []
-    for line, words in words_together(ast.parse(path.read_text(encoding="utf-8"))):
+    for line, words in words_together(parsed(path)):
         methods = words & (same_object.METHODS - DEVICES_AND_DTYPES - {"type", "apply"})
         if len(methods) > 1 or len(words & same_object._FUNCTIONS) > 2:
             found.append(line)
     return found
 
 
-@pytest.mark.parametrize("path", sorted(LINT.rglob("*.py")), ids=lambda path: str(path.relative_to(LINT)))
-def test_one_table_says_which_calls_give_the_same_object_back(path: Path) -> None:
-    assert bool(tables_of_the_same_object(path)) is (path == TABLE)
+def test_one_table_says_which_calls_give_the_same_object_back() -> None:
+    assert [path for path in OURS if tables_of_the_same_object(path)] == [TABLE]
 
 
 def test_a_second_table_would_be_seen(tmp_path: Path) -> None:
@@ -344,7 +346,7 @@ def test_a_second_table_would_be_seen(tmp_path: Path) -> None:
 
 def test_one_module_follows_objects_and_one_steps_onward() -> None:
     """Another follower would inspect the parents of nodes or the bindings of names itself."""
-    for path in sorted(LINT.rglob("*.py")):
+    for path in OURS:
         text = path.read_text(encoding="utf-8")
         assert ("class _Follower(Calls)" in text) is (path == FOLLOWER), path
         assert ("Step(" in text) is (path == ONWARD), path

@@ -559,18 +559,22 @@ def test_a_torn_file_is_ignored(lint: Any) -> None:
     assert lint() == without
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10**9))
-def test_a_forged_file_breaks_nothing(lint: Any, seed: int) -> None:
-    """A forged cache may hide findings, but the run must not fail or execute anything."""
-    change = random.Random(seed)
-    shutil.rmtree(CACHE, ignore_errors=True)
+@pytest.fixture
+def kept(lint: Any) -> tuple[Path, bytes]:
+    """The cache of three files that were linted, and its content."""
     write("a.py", LOAD)
     write("b.py", BY_CONSTANT)
     write("common.py", 'MAP = "auto"\n')
     lint()
-    path = cache_file()
-    data = path.read_bytes()
+    return cache_file(), cache_file().read_bytes()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**9))
+def test_a_forged_file_breaks_nothing(lint: Any, kept: tuple[Path, bytes], seed: int) -> None:
+    """A forged cache may hide findings, but the run must not fail or execute anything."""
+    change = random.Random(seed)
+    path, data = kept
     size = int.from_bytes(data[23:27], "big")
     index, results = json.loads(data[31 : 31 + size]), data[31 + size :]
     if change.random() < 0.5:

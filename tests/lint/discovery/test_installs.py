@@ -9,24 +9,59 @@ import pytest
 from telepathy_lint.discovery.config import Config
 from telepathy_lint.discovery.requirements import Targets
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, at_its_release, checked_out_in, listed_in
+from telepathy_lint.settings.installs import (
+    asked_in,
+    at_its_release,
+    checked_out_in,
+    listed_in,
+    newest_allowed,
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "version", "admits_5", "pinned"),
+    ("text", "version", "admits_5", "pinned", "newest"),
     [
-        ("!pip install -q transformers==4.30.2 peft==0.5.0", "4.30.2", False, True),
-        ("%pip install 'transformers[torch]>=4.40,<5' trl", "4.40", False, True),
-        ("pip3 install -U transformers>=4.40 datasets==2.1", "4.40", True, False),
-        ("RUN pip install \\\n    torch \\\n    transformers~=4.41\n", "4.41", False, True),
-        ('"!pip install \\"transformers==4.33\\"\\n",', "4.33", False, True),
-        ("run(['pip', 'install', 'transformers==5.1'])", "5.1", True, True),
-        ("python -m pip install git+https://github.com/huggingface/transformers.git@v4.49.0", "4.49.0", False, True),
-        ("uv pip install transformers>=4.40,<5.3", "4.40", True, True),
+        ("!pip install -q transformers==4.30.2 peft==0.5.0", "4.30.2", False, True, (4, 30)),
+        ("%pip install 'transformers[torch]>=4.40,<5' trl", "4.40", False, True, (4, 999)),
+        ("pip3 install -U transformers>=4.40 datasets==2.1", "4.40", True, False, None),
+        ("RUN pip install \\\n    torch \\\n    transformers~=4.41\n", "4.41", False, True, (4, 999)),
+        ('"!pip install \\"transformers==4.33\\"\\n",', "4.33", False, True, (4, 33)),
+        ("run(['pip', 'install', 'transformers==5.1'])", "5.1", True, True, (5, 1)),
+        ("python -m pip install git+https://github.com/huggingface/transformers.git@v4.49.0", "4.49.0", False, True, (4, 49)),
+        ("uv pip install transformers>=4.40,<5.3", "4.40", True, True, (5, 2)),
     ],
 )  # fmt: skip
-def test_a_command_asks_for_a_release(text: str, version: str, admits_5: bool, pinned: bool) -> None:
-    assert asked_in(text.encode()) == [(version, admits_5, pinned)]
+def test_a_command_asks_for_a_release(
+    text: str, version: str, admits_5: bool, pinned: bool, newest: tuple[int, int] | None
+) -> None:
+    assert asked_in(text.encode()) == [(version, admits_5, pinned, newest)]
+
+
+@pytest.mark.parametrize(
+    ("clauses", "newest"),
+    [
+        ("==5.3.0", (5, 3)),
+        ("===5.3", (5, 3)),
+        ("==5.*", (5, 999)),
+        ("==5.3.*", (5, 3)),
+        ("=4.44.2=1_0", (4, 44)),
+        ("~=5.3", (5, 999)),
+        ("~=5.3.1", (5, 3)),
+        ("~5.3", (5, 3)),
+        ("^5.3", (5, 999)),
+        ("^0.12.1", (0, 12)),
+        (">=4.40, <5.0.0", (4, 999)),
+        (">=4.40,<5.3.2", (5, 3)),
+        (">=4.40,<=5.3.2,!=4.50", (5, 3)),
+        ("<6,==5.3", (5, 3)),
+        (" @ git+https://github.com/huggingface/transformers.git@v4.47.1", (4, 47)),
+        (">=4.40", None),
+        (">5,!=5.1", None),
+        ("", None),
+    ],
+)
+def test_the_newest_release_that_a_requirement_allows(clauses: str, newest: tuple[int, int] | None) -> None:
+    assert newest_allowed(clauses) == newest
 
 
 @pytest.mark.parametrize(
@@ -169,12 +204,86 @@ def test_a_release_that_git_checks_out(text: str, version: str | None) -> None:
         ("tokenizers<0.22", True),
         ("tokenizers>=0.14", False),
         ("tokenizers==0.22.0", False),
+        ("torch==2.2.0", True),
+        ("torch==2.1.2+cu118", True),
+        ("torch<2.4", True),
+        ("  - pytorch=2.1.0=py3.10_cuda11.8_cudnn8.7.0_0", True),
+        ("torch==2.4.0", False),
+        ("torch<=2.4", False),
+        ("torch>=2.0", False),
+        ("torch>=2.0,<3", False),
+        ("torch==2.10.0", False),
+        ("rotary-embedding-torch==0.6.2", False),
+        ("torch-geometric==2.3.0", False),
     ],
 )
 def test_requirements_that_leave_out_transformers_5(requirement: str, below: bool, tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(f"torch\ntransformers>=4.40\n{requirement}\n")
     wanted = ">=4.40,<5" if below else "4.40"
     assert Targets().settings(Config(), str(tmp_path)).target_transformers == wanted
+
+
+@pytest.mark.parametrize(
+    ("files", "newest"),
+    [
+        ({"README.md": "Install `torch==2.2.0` and `sentencepiece`"}, (4, 999)),
+        ({"README.md": "It runs with torch==2.2.0 and torch==2.5.0"}, None),
+        ({"README.md": "torchvision==0.17"}, None),
+        ({"requirements.txt": "torch==2.2.0\ntransformers\n"}, (4, 999)),
+        ({"requirements.txt": "torch==2.2.0\n"}, (4, 999)),
+        ({"requirements.txt": "torch>=2.2\n", "README.md": "pip install torch==2.2.0"}, None),
+        ({"requirements.txt": "torch\n", "README.md": "pip install torch==2.2.0"}, (4, 999)),
+        ({"requirements.txt": "torch==2.2.0\n", "requirements_new.txt": "torch==2.6\n"}, None),
+        ({"requirements.txt": "torch==2.2.0\ntransformers>=4.40"}, (4, 999)),
+        ({"requirements.txt": "torch==2.2.0\ntransformers==4.40.1"}, (4, 40)),
+        ({"requirements.txt": "torch==2.2.0\ntransformers==5.0.0"}, (5, 0)),
+        ({"pyproject.toml": '[project]\ndependencies = ["transformers>=4.40", "torch==2.2.0"]\n'}, (4, 999)),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\ntorch = "2.2.0"\n'}, (4, 999)),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\ntorch = "^2.2.0"\n'}, None),
+    ],
+)
+def test_torch_may_leave_out_transformers_5(
+    files: dict[str, str], newest: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".git").mkdir()
+    for folder in (tmp_path, tmp_path / "src"):
+        found = Targets().settings(Config(), str(folder))
+        assert found.newest == newest
+        assert found.is_before_5 == (newest is not None and newest < (5, 0))
+
+
+@pytest.mark.parametrize(
+    ("requirements", "stage"),
+    [
+        ("transformers>=4.40\nhuggingface-hub<1.0\n", "others"),
+        ("transformers>=4.40\ntorch==2.2.0\n", "others"),
+        ("transformers>=4.40\nhuggingface-hub==0.23.1\n", ""),
+        ("transformers>=4.40\ntokenizers<0.20\n", ""),
+        ("transformers>=4.40,<5\nhuggingface-hub<1.0\n", ""),
+        ("transformers>=4.40,<=4.57\nhuggingface-hub<1.0\n", ""),
+        ("transformers>=4.40\n", "admits"),
+        ("transformers>=5.0\ntorch==2.2.0\n", "needs"),
+    ],
+)
+def test_trl_moves_on_where_only_another_library_leaves_out_transformers_5(
+    requirements: str, stage: str, tmp_path: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text(requirements)
+    found = Targets().settings(Config(), str(tmp_path))
+    assert found.stage == stage
+    assert found.reaches((0, 13), "trl")
+    assert found.reaches((5, 0)) == (stage in ("admits", "needs"))
+
+
+def test_an_end_of_trl_counts_unless_strict(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("transformers>=4.40\ntrl==0.12.1\npeft>=0.9\n")
+    found = Targets().settings(Config(), str(tmp_path))
+    assert found.reaches((0, 12), "trl")
+    assert not found.reaches((0, 13), "trl")
+    assert found._replace(strict=True).reaches((0, 13), "trl")
+    assert found.reaches((0, 19), "peft")
 
 
 def test_a_release_or_later_ones() -> None:

@@ -67,6 +67,7 @@ BEAMS = (
 )
 GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate(ids{})\n"
 STATED = ", do_sample=False, max_new_tokens=5"
+STUDENT = "from transformers import AutoModelForCausalLM as M\nclass Student:\n    def __init__(self, model):\n        self.lm = {}\n    def answer(self, ids):\n        return self.lm.generate(ids)\n"
 RENAMED = f"{LOADS}parser.add_argument('--model_name', default='meta-llama/Meta-Llama-3.1-8B')\n"
 NOTEBOOK = "run.ipynb"
 #: A load with a device map to be filled in, in a script that nothing shows to be one process; and such scripts.
@@ -127,6 +128,31 @@ ENDS = (
     "texts = [text + tokenizer.eos_token for text in texts]\n"
     "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
 )
+OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
+OLD_TRAINER = "from transformers import Trainer\ntrainer = Trainer(model, args, tokenizer=tokenizer)\n"
+COLLATORS = {
+    "parts/__init__.py": "",
+    "parts/trl_data.py": "from .collators import collate\n",
+    "parts/collators.py": "from trl import DataCollatorForCompletionOnlyLM\n",
+    "parts/own_data.py": "from transformers import DataCollatorForLanguageModeling\n",
+}
+CONFIGURED = f"{LOADS}model.config.{{}}\n"
+LOGS = "from transformers import TrainingArguments\nargs = TrainingArguments('out', logging_dir='logs')\n"
+OLD_LOGS = LOGS.replace("logging_dir='logs'", "no_cuda=True")
+IMAGES = "from transformers import pipeline\nanswer = pipeline('vqa')\n"
+OPTIMIZES = (
+    "from transformers import TrainingArguments\nargs = TrainingArguments('out', optim='adamw_apex_fused')\n"
+)
+
+
+def at(code: str, *requirements: str) -> dict[str, str]:
+    """A file of a project with these requirements."""
+    return {**file(code), "README.md": "", "requirements.txt": "\n".join(requirements)}
+
+
+#: The rules of a file with an old import, an old argument of a config and one of a load.
+WHOLE = ("TLP107", "TLP401", "TLP402", "TLP404")
+
 BRANCH = (
     f"{HEAD}def load(name, kind=1, small=False):\n    if small:\n        m = AutoModelForCausalLM.from_pretrained(name, load_in_8bit=True)\n"
     "    return 1\n"
@@ -640,6 +666,32 @@ CASES = {
         {**file(BARE + "IDS = 'Qwen/Qwen2.5-7B', 'Qwen/Qwen2.5-14B'\n"), "README.md": ""},
         {**file(BARE + "IDS = 'Qwen/Qwen2.5-7B'\n"), "README.md": ""},
     ),
+    "a requirement without a release": Case(
+        "TLP102",
+        {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "transformers\n"},
+        {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "torch\n"},
+    ),
+    "float16 mixed precision": Case(
+        "TLP102",
+        {**file(f"{BARE_LLAMA}arguments = TrainingArguments(fp16=True)\n"), "README.md": ""},
+        {**file(f"{BARE_LLAMA}arguments = TrainingArguments(fp16=False)\n"), "README.md": ""},
+    ),
+    "a notebook for trying things": Case(
+        "TLP102",
+        {"llama_playground.ipynb": cells(BARE_LLAMA), "README.md": ""},
+        {"llama_ground.ipynb": cells(BARE_LLAMA), "README.md": ""},
+        "llama_playground.ipynb",
+    ),
+    "soft-capping in a release that keeps it": Case(
+        "TLP104",
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers==4.46.1\n"},
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers==4.50.1\n"},
+    ),
+    "soft-capping in the newest release": Case(
+        "TLP104",
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers\n"},
+        {**file(WITH_GEMMA), "README.md": ""},
+    ),
     "a checkpoint that is float32": Case(
         "TLP102",
         {**file(BARE.replace("(name", "('google/flan-t5-3b'")), "README.md": ""},
@@ -666,10 +718,52 @@ CASES = {
         {NOTEBOOK: cells(WITH_QWEN, "for x in y: keep.append(model.generate(x))", "print(keep)"), "README.md": ""},
         NOTEBOOK,
     ),
+    "a function of a notebook whose answers are only shown": Case(
+        "TLP105",
+        {NOTEBOOK: cells(WITH_QWEN, "def ask(ids):\n    return model.generate(ids)", "print(ask(1))"), "README.md": ""},
+        {NOTEBOOK: cells(WITH_QWEN, "def ask(ids):\n    return model.generate(ids)", "table.to_csv(ask(1))"), "README.md": ""},
+        NOTEBOOK,
+    ),
+    "sampling that a call asks for": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "keep.append(model.generate(ids, temperature=0.7))\n"), "README.md": ""},
+        {**file(WITH_QWEN + "keep.append(model.generate(ids, temperature=0.0))\n"), "README.md": ""},
+    ),
+    "a call of another load of the same name": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "keep(model(ids))\nmodel = AutoModelForCausalLM.from_pretrained('out')\nkeep.append(model.generate(ids))\n"), "README.md": ""},
+        {**file(WITH_QWEN + "keep(model(ids))\nother = AutoModelForCausalLM.from_pretrained('out')\nkeep.append(model.generate(ids))\n"), "README.md": ""},
+    ),
+    "answers that a project's script prints and nothing keeps": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}def ask(x):\n    return model.generate(x)\nprint(ask(input()))\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}def ask(x):\n    return model.generate(x)\nprint(ask(input()))\n", run="import main\nkeep.append(main.ask(1))\n"), "README.md": ""},
+    ),
+    "the hidden states of a prompt": Case(
+        "TLP105",
+        {**file(WITH_QWEN + "x = model.generate(ids, max_new_tokens=1, output_hidden_states=True)\nkeep.append(x)\n"), "README.md": ""},
+        {**file(WITH_QWEN + "x = model.generate(ids, max_new_tokens=9, output_hidden_states=True)\nkeep.append(x)\n"), "README.md": ""},
+    ),
+    "a notebook's cell that has run": Case(
+        "TLP102",
+        {NOTEBOOK: cells(BARE_LLAMA).replace('"execution_count": null', '"execution_count": 3'), "README.md": ""},
+        {NOTEBOOK: cells(BARE_LLAMA), "README.md": ""},
+        NOTEBOOK,
+    ),
+    "a launcher's command in a comment": Case(
+        "TLP101",
+        {**file(WITH_LLAMA.replace("torch_dtype", "device_map='auto', torch_dtype")), "README.md": "", "run.sh": "# torchrun main.py\npython main.py\n"},
+        {**file(WITH_LLAMA.replace("torch_dtype", "device_map='auto', torch_dtype")), "README.md": "", "run.sh": "# torchrun main.py\ntorchrun main.py\n"},
+    ),
     "a slow tokenizer": Case(
         "TLP107",
         {**new(f"{OLD_TOKENIZER}, use_fast=False)\n"), "README.md": ""},
         new(f"{OLD_TOKENIZER}, use_fast=False)\n"),
+    ),
+    "a generation in another module with a model that it loads itself": Case(
+        "TLP105",
+        file(HELPER, run="from main import load\nfrom student import Student\nmodel, tokenizer = load('x')\nStudent(model)\n", student=STUDENT.format("M.from_pretrained('a')")),
+        file(HELPER, run="from main import load\nfrom student import Student\nmodel, tokenizer = load('x')\nStudent(model)\n", student=STUDENT.format("model")),
     ),
     "a generation in another module": Case(
         "TLP105",
@@ -711,6 +805,114 @@ CASES = {
         "TLP107",
         {**file(OLD_CALL), "install.sh": "cd transformers && git checkout v4.31.0 && pip install -e . && cd ..\n"},
         {**file(OLD_CALL), "install.sh": "cd transformers && cd ../peft && git checkout v0.5.0\n"},
+    ),
+    "an exact release before the one that removed an argument": Case(
+        "TLP401", at(LOGS, "transformers==5.3.0"), at(LOGS, "transformers==5.15.0")
+    ),
+    "an exact release before the one that removed a value": Case(
+        "TLP401", at(OPTIMIZES, "transformers==5.7.1"), at(OPTIMIZES, "transformers==5.8.0")
+    ),
+    "an exact release before the one that removed a task": Case(
+        "TLP405", at(IMAGES, "transformers==5.2.0"), at(IMAGES, "transformers>=4.40")
+    ),
+    "an exact release before the one that removed a name": Case(
+        "TLP404",
+        at(f"{LOADS}from transformers import MambaCache\n", "transformers==5.4.0"),
+        at(f"{LOADS}from transformers import MambaCache\n", "transformers==5.5.0"),
+    ),
+    "exact releases of several parts": Case(
+        "TLP401",
+        {**at(LOGS, "transformers==5.3.0"), "requirements_gpu.txt": "transformers==5.4.0\n"},
+        {**at(LOGS, "transformers==5.3.0"), "requirements_gpu.txt": "transformers>=5.4.0\n"},
+    ),
+    "an exact release that a file installs": Case(
+        "TLP401",
+        {NOTEBOOK: cells(INSTALL.format("transformers==5.3.0"), LOGS), "requirements.txt": "transformers>=5.0\n"},
+        {NOTEBOOK: cells(INSTALL.format("transformers>=5.3.0"), LOGS), "requirements.txt": "transformers>=5.0\n"},
+        NOTEBOOK,
+    ),
+    "a token id in a config that nobody may ask for": Case(
+        "TLP406",
+        new(CONFIGURED.format("forced_bos_token_id = ids.get(language)")),
+        new(CONFIGURED.format("forced_bos_token_id = ids_of.convert_tokens_to_ids('de')")),
+    ),
+    "a token id in a config, restored": Case(
+        "TLP406",
+        new("saved = keep()\n" + CONFIGURED.format("forced_bos_token_id = first if first is not None else saved")),
+        new("saved = 3\n" + CONFIGURED.format("forced_bos_token_id = 5 if first is not None else saved")),
+    ),
+    "a token id in a config, behind a check": Case(
+        "TLP406",
+        new("first = 2\n" + CONFIGURED.replace("model.c", "if first is not None:\n    model.c").format("forced_bos_token_id = first")),
+        new("first = 2\n" + CONFIGURED.format("forced_bos_token_id = first")),
+    ),
+    "a setting in a config, behind a check": Case(
+        "TLP406",
+        new(CONFIGURED.replace("model.c", "if args.length:\n    model.c").format("max_length = args.length")),
+        new(CONFIGURED.format("max_length = args.length")),
+    ),
+    "a setting in a config that is None by default": Case(
+        "TLP406",
+        new("length = None\nif long:\n    length = 9\n" + CONFIGURED.format("max_length = length")),
+        new("length = 5\nif long:\n    length = 9\n" + CONFIGURED.format("max_length = length")),
+    ),
+    "a release before all that the table speaks of": Case(
+        "TLP107", at(OLD_CALL, "transformers==3.3.1"), at(OLD_CALL, "transformers>=3.3.1")
+    ),
+    "an end before all that the table speaks of": Case(
+        "TLP107",
+        at(OLD_CALL, "transformers>=4.20,<4.36"),
+        at(f"{OLD}, use_flash_attention_2=True)\n", "transformers>=4.53,<4.57"),
+    ),
+    "a name that peft lacked before transformers 5 came": Case(
+        "TLP401",
+        at(f"from peft import prepare_model_for_int8_training\n{OLD_LOGS}", "transformers>=4.28"),
+        at(f"from peft import prepare_model_for_kbit_training\n{OLD_LOGS}", "transformers>=4.28"),
+    ),
+    "a call of what peft lacked before transformers 5 came": Case(
+        "TLP107",
+        at(f"import peft\n{OLD_CALL}peft.prepare_model_for_int8_training(model)\n", "transformers>=4.28"),
+        at(f"import peft\n{OLD_CALL}peft.prepare_model_for_kbit_training(model)\n", "transformers>=4.28"),
+    ),
+    "a name that transformers lacked before 5 came": Case(
+        "TLP402",
+        at(f"from transformers import is_torch_tpu_available\n{OLD_TRAINER}", "transformers>=4.28"),
+        at(f"from transformers import is_torch_xla_available\n{OLD_TRAINER}", "transformers>=4.28"),
+    ),
+    "a module that transformers lacked before 5 came": Case(
+        "TLP401",
+        at(f"from transformers.modeling_bert import BertModel\n{OLD_LOGS}", "transformers>=3.0"),
+        at(f"try:\n    from transformers.modeling_bert import BertModel\nexcept ImportError:\n    pass\n{OLD_LOGS}", "transformers>=3.0"),
+    ),
+    "older libraries in a module of the project": Case(
+        "TLP401",
+        {**at(f"from parts.trl_data import collate\n{OLD_LOGS}", "transformers>=4.28"), **COLLATORS},
+        {**at(f"from parts.own_data import collate\n{OLD_LOGS}", "transformers>=4.28"), **COLLATORS},
+    ),
+    "torch that transformers 5 cannot use": Case(
+        "TLP107",
+        at(OLD_CALL, "transformers>=4.30", "torch==2.2.0"),
+        at(OLD_CALL, "transformers>=4.30", "torch==2.6.0"),
+    ),
+    "torch in the README that transformers 5 cannot use": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": "Install `torch==2.2.0`:\n"},
+        {**file(OLD_CALL), "README.md": "Install `torch>=2.2.0`:\n"},
+    ),
+    "an exact release of trl before the one that removed an argument": Case(
+        "TLP402",
+        at(OLD_SFT, "transformers>=4.40", "trl==0.12.0"),
+        at(OLD_SFT, "transformers>=4.40", "trl==0.13.0"),
+    ),
+    "an exact release of trl before the one that removed a name": Case(
+        "TLP404",
+        at(f"{LOADS}from trl import DataCollatorForCompletionOnlyLM\n", "transformers>=4.40", "trl<0.20"),
+        at(f"{LOADS}from trl import DataCollatorForCompletionOnlyLM\n", "transformers>=4.40", "trl<0.21"),
+    ),
+    "an exact release of peft before the one that removed a name": Case(
+        "TLP404",
+        at(f"{LOADS}from peft import prepare_model_for_int8_training\n", "transformers>=4.40", "peft==0.9.0"),
+        at(f"{LOADS}from peft import prepare_model_for_int8_training\n", "transformers>=4.40", "peft==0.10.0"),
     ),
     "requirements that transformers 5 cannot meet": Case(
         "TLP107",
@@ -1212,6 +1414,56 @@ def test_evidence_silences_and_the_lack_of_it_does_not(name: str, tmp_path: Path
     assert codes(tmp_path / "without", case.without, case) == {case.rule}
     assert codes(tmp_path / "with", case.evidence, case) == set()
     assert codes(tmp_path / "strict", case.evidence, case, strict=True) == {case.rule}
+
+
+@pytest.mark.parametrize(
+    ("requirement", "reported"),
+    [
+        ("transformers==3.3.1", False),
+        ("transformers>=4.20,<=4.35", False),
+        ("transformers==4.36.0", True),
+        ("transformers>=3.3.1", True),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_argument_had_an_effect_in_old_releases(
+    requirement: str, reported: bool, strict: bool, tmp_path: Path
+) -> None:
+    case = Case("TLP107", {}, {})
+    mirrored = at(f"{OLD}, mirror='tuna')\n", requirement)
+    assert codes(tmp_path, mirrored, case, strict=strict) == ({"TLP107"} if reported else set())
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("from peft import prepare_model_for_int8_training\n", {"TLP404"}),
+        ("from transformers import is_torch_tpu_available\n", {"TLP404"}),
+        (
+            "from trl import setup_chat_format, SFTTrainer\nSFTTrainer(model, max_seq_length=5)\n",
+            {"TLP402", "TLP404"},
+        ),
+    ],
+)
+def test_the_import_that_fails_and_what_trl_removed_are_reported(
+    code: str, found: set[str], tmp_path: Path
+) -> None:
+    project = at(f"{code}{OLD_LOGS}{OLD_CALL}", "transformers>=4.28")
+    given = {rule: codes(tmp_path / rule, project, Case(rule, {}, {})) for rule in WHOLE}
+    assert {rule for rule in WHOLE if given[rule]} == found
+
+
+@pytest.mark.parametrize("tied", ["huggingface-hub<1.0", "torch==2.2.0"])
+def test_what_trl_removed_is_reported_where_another_library_leaves_out_transformers_5(
+    tied: str, tmp_path: Path
+) -> None:
+    code = f"{OLD_TRAINER}{OLD_SFT}{OLD_LOGS}"
+    for name, text in at(code, "transformers>=4.40", tied).items():
+        (tmp_path / name).write_text(text)
+    plan = Selection(Configs()).plan(str(tmp_path / "main.py"))
+    source = open_source(plan.path, (tmp_path / "main.py").read_bytes())
+    found = engine.lint(source, plan.rules, plan.settings, project=Modules())
+    assert [(each.code, each.line) for each in found if each.code.startswith("TLP4")] == [("TLP402", 4)]
 
 
 @pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])

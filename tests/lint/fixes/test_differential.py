@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +32,7 @@ from telepathy_lint import engine
 from telepathy_lint.rules import select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
-from tests.checkpoints import STOP_IDS
+from tests.checkpoints import STOP_IDS, build
 from tests.conftest import Once
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
@@ -173,15 +172,7 @@ def outcomes(request: pytest.FixtureRequest, outcomes_of: Callable[[str], Outcom
 
 
 def run_everything(base: Path, kind: str) -> Outcomes:
-    builder = "from tests.checkpoints import build; import sys; [build(k, f'{sys.argv[1]}/{k}') for k in sys.argv[2:]]"
-    built = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", builder, str(base / "models"), kind],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-    )
-    assert built.returncode == 0, built.stderr[-4000:]
+    build(kind, base / "models" / kind)
 
     folders = {"original": EXPERIMENTS}
     changed: dict[tuple[str, str], bool] = {}
@@ -205,11 +196,7 @@ def run_everything(base: Path, kind: str) -> Outcomes:
         for script in GOOD:
             jobs["good", script, kind] = {"path": str(EXPERIMENTS / script), "model": model}
 
-    written = [key for key in jobs if key[0] in ("original", "oracle")]
-    rewritten = [key for key in jobs if key[0] not in ("original", "oracle")]
-    with ThreadPoolExecutor(2) as pool:
-        halves = list(pool.map(lambda keys: run_all([jobs[key] for key in keys], base), (written, rewritten)))
-    runs = dict(zip([*written, *rewritten], [*halves[0], *halves[1]], strict=True))
+    runs = dict(zip(jobs, run_all(list(jobs.values()), base), strict=True))
     return Outcomes(runs, changed, {"unsafe": places})
 
 

@@ -20,7 +20,6 @@ import os
 import pickle
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from telepathy_lint.settings import Settings
 from tests.conftest import Once
 from tests.lint.fixes.test_differential import run_all, transformers_before
 from tests.runtime.machines import MACHINES
+from tests.tiny_models import build_all
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
     pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
@@ -85,8 +85,11 @@ def tiny_models(once: Once, python: str | None = None) -> Path:
     """The folder of the tiny models, built once for all programs and machines; each transformers builds its own."""
 
     def make(folder: Path) -> None:
+        if python is None:
+            build_all(folder)
+            return
         built = subprocess.run(
-            [python or sys.executable, "-W", "ignore", "-m", "tests.tiny_models", str(folder)],
+            [python, "-W", "ignore", "-m", "tests.tiny_models", str(folder)],
             capture_output=True,
             text=True,
             cwd=ROOT,

@@ -357,3 +357,38 @@ def test_what_the_config_of_trl_has_by_another_default() -> None:
     assert other - {"output_dir"} <= OWN_DEFAULTS.keys()
     for name, text in OWN_DEFAULTS.items():
         assert eval(text) == (plain[name] or False), name
+
+
+@pytest.mark.parametrize("symbol", sorted(migration.LONG_GONE))
+def test_what_was_gone_before_5_is_gone(symbol: str) -> None:
+    name = symbol.rpartition(".")[2]
+    with pytest.raises(ImportError):
+        exec(f"from transformers import {name}", {})
+    assert importlib.util.find_spec(symbol) is None
+
+
+def test_what_peft_lacked_before_5_is_gone() -> None:
+    peft = pytest.importorskip("peft")
+    assert not hasattr(peft, "prepare_model_for_int8_training")
+    assert hasattr(peft, "prepare_model_for_kbit_training")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "gone"),
+    [
+        ("transformers.is_torch_tpu_available", True),
+        ("transformers.utils.is_torch_tpu_available", False),
+        ("transformers.modeling_bert.BertModel", True),
+        ("transformers.models.bert.modeling_bert.BertModel", False),
+        ("transformers.AutoModelForVision2Seq", False),
+        ("peft.prepare_model_for_int8_training", True),
+        ("peft.BoneConfig", False),
+        ("trl.DataCollatorForCompletionOnlyLM", True),
+        ("trl.core.LengthSampler", True),
+        ("trl.AutoModelForCausalLMWithValueHead", False),
+        ("trl.SFTTrainer", False),
+        ("accelerate.Accelerator", False),
+    ],
+)
+def test_names_that_were_gone_before_5(symbol: str, gone: bool) -> None:
+    assert migration.was_gone_before_5(symbol) == gone

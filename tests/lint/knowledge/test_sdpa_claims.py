@@ -82,14 +82,11 @@ def test_sdpa_leaves_out_the_soft_capping_of_gemma_2(tmp_path: Path) -> None:
         same = torch.allclose(picked(ids).logits, eager(ids).logits, atol=1e-3)
     release = tuple(int(each) for each in transformers.__version__.split(".")[:2])
     assert same is (picked.config._attn_implementation == "eager")
-    if release >= sdpa.NOT_PICKED_FROM:
-        assert same
-    if release == (4, 57):
-        assert not same
+    assert same is not sdpa.picks_it(release)
 
 
 def test_from_then_on_it_is_not_picked() -> None:
     assert sdpa.drops_soft_capping("google/gemma-2-2b-it", (), None)
     assert sdpa.drops_soft_capping("", ["transformers.Gemma2ForCausalLM"], (4, 57))
-    assert not sdpa.drops_soft_capping("google/gemma-2-2b-it", (), sdpa.NOT_PICKED_FROM)
+    assert not sdpa.drops_soft_capping("google/gemma-2-2b-it", (), sdpa.PICKED[-1][1])
     assert not sdpa.drops_soft_capping("google/gemma-2b-it", (), None)

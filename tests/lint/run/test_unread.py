@@ -49,6 +49,10 @@ CASES = {
     "a notebook for trying things": (
         "data_test 2.ipynb", notebook(cell(BROKEN, 2)), "data_tested 2.ipynb", notebook(cell(BROKEN, 2))
     ),
+    "an exercise": (
+        "run.ipynb", notebook(cell("def f(x):\n    YOUR CODE HERE", 2)), "run.ipynb", notebook(cell("def f(x):\n    return x y", 2))
+    ),
+    "a script of a notebook's cells": ("run.py", f"{LOAD}!pip install -q peft\n", "run.py", f"{LOAD}pip install -q peft\n"),
     "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),
     "a conflict of a merge": ("run.py", f"{LOAD}<<<<<<< HEAD\n", "run.py", f"{LOAD}< HEAD\n"),
     "an archive": ("old/run.py", f"{LOAD}{BROKEN}\n", "cold/run.py", f"{LOAD}{BROKEN}\n"),
@@ -56,6 +60,13 @@ CASES = {
 }  # fmt: skip
 if sys.version_info < (3, 12):
     CASES["quotes within quotes"] = ("run.py", LOAD + 'f"{x["a"]}"\n', "run.py", LOAD + 'f("{x["a"]}")\n')
+    CASES["a field with a line's end"] = ("run.py", LOAD + 'f"{x\n}"\n', "run.py", LOAD + 'f"{x}\n"\n')
+    CASES["a field with a quote"] = (
+        "run.py",
+        LOAD + """f"{a['b']} {"'"}"\n""",
+        "run.py",
+        LOAD + """f"{a} '"'"\n""",
+    )
     CASES["an alias of a type"] = ("run.py", f"{LOAD}type X = int\n", "run.py", f"{LOAD}types X = int\n")
 
 

@@ -687,6 +687,28 @@ def test_a_pipeline_whose_model_is_named_by_a_configuration(maker: str, loads: b
 @pytest.mark.parametrize(
     ("body", "loads"),
     [
+        ("model_name = config.get('model_name', DEFAULT)\n    options = {'model': model_name}", True),
+        ("options = {}\n    options['model'] = config.get('model_name')\n    options['model_id'] = 1", False),
+        ("options = dict(model=args.model)", True),
+        (
+            "options = dict(model=args.model)\n    if 'device' in config:\n        options['device'] = config['device']",
+            True,
+        ),
+        ("options = dict(model=config['model'], revision='main')", True),
+        ("options = dict(model=config['model'])", False),
+        ("classifier = make(config)\n    options = {'model': classifier}", False),
+        ("model_name = make(config)\n    options = {'model': model_name}", True),
+        ("options = {'model': AutoModelForCausalLM.from_pretrained('gpt2')}", False),
+    ],
+)
+def test_a_pipeline_whose_dict_names_its_model(body: str, loads: bool) -> None:
+    code = f"def f(config, args):\n    {body}\n    pipeline('fill-mask', **options)\n"
+    assert bool(sites(code, "pipeline")) == loads
+
+
+@pytest.mark.parametrize(
+    ("body", "loads"),
+    [
         ("t = AutoTokenizer.from_pretrained(base)\n    pipeline('fill-mask', base)", True),
         ("if 'gpt' in base:\n        return\n    pipeline('fill-mask', base)", True),
         ("if base == 'gpt2':\n        pipeline('fill-mask', model=base)", True),

@@ -88,6 +88,185 @@ def test_options_come_before_the_script(tmp_path: Path, capsys: pytest.CaptureFi
     assert (data["models"], work["batch"], work["seq_len"], work["lora_rank"]) == ([model], 2, 512, 32)
 
 
+LOOP = """\
+import torch
+from torch.utils.data import DataLoader
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen2.5-1.5B")
+model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen2.5-1.5B").cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+
+def collate(texts):
+    return tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=256)
+
+for batch in DataLoader(texts, batch_size=16, collate_fn=collate):
+    with torch.autocast("cuda", torch.bfloat16):
+        loss = model(**batch, labels=batch["input_ids"]).loss
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_loop_is_read_from_its_own_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "loop.py"
+    script.write_text(LOOP)
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    (work,) = data["workloads"]
+    wanted = {"regime": "full", "batch": 16, "seq_len": 256, "optimizer": "sgd_momentum", "dtype": "bfloat16"}
+    assert {name: work[name] for name in wanted} == wanted
+    assert (work["autocast"], work["keep_outputs"], work["use_cache"]) == (True, True, True)
+    notes = "\n".join(data["notes"])
+    assert "loop.py:10: 256 tokens" in notes and "loop.py:12: batch 16" in notes
+    assert "assumed: weights in bfloat16, as the checkpoint has them" in notes
+    assert "assumed: the loop keeps `outputs`" in notes
+
+
+def test_autocast_over_a_float32_checkpoint_is_mixed_precision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as GPT-2: without dtype, its weights are float32."""
+    from telepathy_lint.front_ends.training import training_of
+    from telepathy_runtime.commands.from_script import Script
+    from telepathy_runtime.models import registry
+
+    text = LOOP.replace("Qwen/Qwen2.5-1.5B", "openai-community/gpt2")
+    for source, mixed, dtype in (
+        (text, True, "bfloat16"),
+        (text.replace("torch.autocast", "nothing"), None, "float32"),
+        (text.replace(").cuda()", ", dtype=torch.float16)"), None, "float16"),
+    ):
+        settings = Script("loop.py", training_of(source.encode(), "loop.py"), registry.get).settings
+        assert (settings.get("mixed_precision"), settings["dtype"]) == (mixed, dtype)
+
+
+ACCELERATE = """\
+import argparse
+from accelerate import Accelerator
+from torch.optim import AdamW
+from torch.utils.data import DataLoader
+from transformers import AutoModelForCausalLM
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model_name_or_path", default="Qwen/Qwen2.5-1.5B")
+parser.add_argument("--per-device-batch", type=int, default=6)
+parser.add_argument("--steps", type=int)
+args = parser.parse_args()
+accelerator = Accelerator(mixed_precision="bf16", gradient_accumulation_steps=args.steps)
+model = AutoModelForCausalLM.from_pretrained(args.model_name_or_path)
+model.gradient_checkpointing_enable()
+model, loader = accelerator.prepare(model, DataLoader(data, batch_size=args.per_device_batch))
+optimizer = AdamW(model.parameters(), fused=True)
+for batch in loader:
+    accelerator.backward(model(**batch).loss)
+"""
+
+
+def test_the_default_of_an_option_is_said_to_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "accel.py"
+    script.write_text(ACCELERATE)
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    (work,) = data["workloads"]
+    wanted = {"batch": 6, "checkpointing": True, "autocast": True, "opt_impl": "fused", "grad_accum": 1}
+    assert {name: work[name] for name in wanted} == wanted
+    notes = "\n".join(data["notes"])
+    assert "accel.py:13: model Qwen/Qwen2.5-1.5B, the default of --model_name_or_path" in notes
+    assert "accel.py:15: batch 6, the default of --per-device-batch" in notes
+    assert "gradient_accumulation_steps (line 12) is not decided in the file" in notes
+
+
+def test_the_default_of_a_dataclass_is_one_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "from dataclasses import dataclass, field\nfrom transformers import AutoModelForCausalLM, TrainingArguments\n"
+        "@dataclass\nclass ModelArguments:\n    model_name: str = field(default='Qwen/Qwen2.5-1.5B')\n    batch: int = 3\n"
+        "def main(model_args):\n    AutoModelForCausalLM.from_pretrained(model_args.model_name)\n"
+        "    TrainingArguments('out', per_device_train_batch_size=model_args.batch)\n"
+    )
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    assert data["models"] == ["Qwen/Qwen2.5-1.5B"] and data["workloads"][0]["batch"] == 3
+    assert any("batch 3, the default of batch" in note for note in data["notes"])
+
+
+def test_an_option_with_two_defaults_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "accel.py"
+    script.write_text(ACCELERATE + 'other.add_argument("--model_name_or_path", default="gpt2")\n')
+    code, err = run(capsys, "estimate", "--from-script", str(script))
+    assert code == 2 and "no model with a constant id is loaded; name it as MODEL" in err
+    _, data = run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--from-script", str(script))
+    assert data["models"] == ["Qwen/Qwen2.5-3B"] and data["workloads"][0]["batch"] == 6
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted", "note"),
+    [
+        ("DPOConfig('out', per_device_train_batch_size=2, max_length=768)", ("dpo", "auto", 768), "pairs"),
+        ("DPOConfig('out', precompute_ref_log_probs=True)", ("dpo", "none", 1024), "computed before"),
+        ("GRPOConfig('out', max_completion_length=512)", ("grpo", "auto", 1024), "512 of completion"),
+        ("ORPOConfig('out')", ("lm", "auto", 1024), "not counted: what the loss of ORPOConfig"),
+    ],
+    ids=["dpo", "precomputed", "grpo", "orpo"],
+)
+def test_preferences_have_their_own_objective(
+    config: str, wanted: tuple[str, str, int], note: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        f"from transformers import AutoModelForCausalLM\nfrom trl import {config.split('(')[0]}\n"
+        f"AutoModelForCausalLM.from_pretrained('Qwen/Qwen2.5-1.5B', dtype='bfloat16')\n{config}\n"
+    )
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    (work,) = data["workloads"]
+    assert (work["objective"], work["reference"], work["seq_len"]) == wanted
+    assert note in "\n".join(data["notes"])
+
+
+def test_what_kbit_training_does_to_a_model_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "train.py"
+    prepared = "model = prepare_model_for_kbit_training(model)\nlora = "
+    script.write_text(
+        QLORA.replace("lora = ", prepared)
+        .replace("    gradient_checkpointing=True,\n", "    packing=True,\n")
+        .replace("SFTConfig(\n", "SFTConfig(\n    gradient_checkpointing=False,\n")
+    )
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    work, notes = data["workloads"][0], "\n".join(data["notes"])
+    assert work["checkpointing"] and work["packed"]
+    assert "train.py:9: gradient checkpointing (prepare_model_for_kbit_training)" in notes
+    # The embedding and the head of Qwen2.5-7B: 152064 rows of 3584.
+    assert f"{2 * 2 * 152064 * 3584 / 2**30:.2f} GiB more" in notes
+
+
+def test_a_script_that_trains_nothing_is_inference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "from transformers import AutoModelForCausalLM\nAutoModelForCausalLM.from_pretrained('Qwen/Qwen2.5-1.5B')\n"
+    )
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    assert data["workloads"][0]["regime"] == "inference"
+    assert any("assumed: inference" in note for note in data["notes"])
+
+
+def test_an_option_that_equals_the_default_comes_before_the_script(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(QLORA)
+    _, data = run(
+        capsys, "estimate", "--from-script", str(script), "--batch", "1", "--no-checkpointing", "--seq-len", "1024",
+        "--quantized", "none", "--regime", "inference",
+    )  # fmt: skip
+    (work,) = data["workloads"]
+    wanted = {"batch": 1, "checkpointing": False, "seq_len": 1024, "quantized": "none", "regime": "inference"}
+    assert {name: work[name] for name in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -405,3 +405,40 @@ def test_a_sequence_beyond_the_models_positions_is_said(capsys: pytest.CaptureFi
     long, fits = "40000 tokens are more than the 32768 that Qwen/Qwen2.5-3B was made for", "more than the"
     assert long in run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--seq-len", "40000")[1]
     assert fits not in run(capsys, "estimate", "Qwen/Qwen2.5-3B", "--seq-len", "32768")[1]
+
+
+def test_a_plan_says_what_an_estimate_says(capsys: pytest.CaptureFixture[str]) -> None:
+    model = "google-bert/bert-large-uncased-whole-word-masking"
+    _, out, _ = run(capsys, "plan", model)
+    assert "note: the checkpoint is float32" in out
+    assert f"note: 1024 tokens are more than the 512 that {model} was made for" in out
+    _, out, _ = run(capsys, "plan", model, "--seq-len", "512")
+    assert "tokens are more" not in out
+
+
+def test_a_plan_of_what_cannot_be_traced_announces_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "plan", "sentence-transformers/paraphrase-mpnet-base-v2")
+    assert code == 2 and "seconds for each batch" not in err
+    assert err.strip().endswith("only language models in 16 or 32 bits are traced")
+
+
+def test_a_lower_bound_is_of_the_job_that_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    model = "sentence-transformers/paraphrase-mpnet-base-v2"
+    _, out, _ = run(capsys, "estimate", model, "--regime", "lora")
+    assert out.startswith(f"{model}: lora, batch 1") and "at least" in out
+
+
+def test_adapters_of_an_encoder_are_traced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("peft")
+    transformers.BertConfig(
+        vocab_size=300,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=96,
+        architectures=["BertForMaskedLM"],
+    ).save_pretrained(tmp_path)
+    code, out, err = run(capsys, "estimate", str(tmp_path), "--regime", "lora", "--seq-len", "64")
+    assert code == 0 and "transformers' own step was traced" in out and "at least" not in out
+    assert not err  # transformers' advice about the step is not for the reader

@@ -231,27 +231,3 @@ def test_a_packed_batch_is_one_row() -> None:
     assert (
         estimate(spec, packed.but(**flash)).peak_allocated == estimate(spec, row.but(**flash)).peak_allocated
     )
-
-
-def test_the_rows_of_the_gpu_script_can_be_planned_and_run() -> None:
-    """The script itself needs a GPU: here each row has an estimate, and the steps of a small one run on the CPU."""
-    from benchmarks import memory_gpu
-    from telepathy_runtime.memory.standard_step import build_step
-
-    assert len(memory_gpu.ROWS) == 10
-    for row in memory_gpu.ROWS:
-        plan = memory_gpu.planned(row)
-        assert plan.whole and plan.peak_allocated < 40 * 2**30
-        assert (
-            memory_gpu.line(row, {"loaded": plan.after_load, "peak": plan.peak_allocated}, plan).count(
-                "1.000"
-            )
-            == 2
-        )
-    seen: list[Any] = []
-    small = config_of("llama", Shape(2, 64, 128, 4, 2, 100))
-    step = build_step(small, memory_gpu.ROWS[3].work.but(batch=1, seq_len=16), on_model=seen.append)()
-    for _ in range(memory_gpu.STEPS):
-        step()
-    (model,) = seen
-    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())

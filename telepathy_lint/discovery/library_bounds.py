@@ -1,0 +1,61 @@
+"""The newest releases of other libraries that a project's requirement files and instructions allow: some leave out transformers 5."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from telepathy_lint.settings.installs import newest_allowed
+
+Version = tuple[int, int]
+#: Library -> the newest release that is allowed, as (major, minor); None if newer ones are not left out.
+Bounds = Mapping[str, Version | None]
+
+_NAME = r"(?P<name>huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft)(?![-_.\w])(?:\[[^\]]*\])?"
+#: A line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
+_LISTED = (
+    rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?{_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
+    r"(?P<clauses>[^;#\n\"']*)"
+)
+#: What a document says: `torch==2.2.0`.
+_SAID = rf"(?i)(?<![\w./-]){_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?)[ \t]*v?\d[\d.*]*)+)"
+_STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
+#: Libraries whose older releases leave out transformers 5: it needs these. Transformers 5.0 takes torch 2.2, each later one 2.4 or newer.
+_NEEDED = {"huggingface-hub": (1, 0), "tokenizers": (0, 22), "torch": (2, 4)}
+#: What the newest trl needs of huggingface-hub.
+_HUB_OF_TRL = (0, 34)
+
+
+def listed(texts: Iterable[str]) -> Bounds:
+    """What requirement files say; a library without a version is left out."""
+    return _bounds(_LISTED, texts)
+
+
+def said(texts: Iterable[str]) -> Bounds:
+    """What documents and scripts say that explain how to install the project."""
+    return _bounds(_SAID, texts)
+
+
+def leave_out_5(bounds: Bounds) -> bool:
+    """Whether transformers 5 cannot be installed, or not be used, with these releases."""
+    return any((newest := bounds.get(name)) is not None and newest < least for name, least in _NEEDED.items())
+
+
+def allow_new_trl(bounds: Bounds) -> bool:
+    """Whether trl and peft may be new beside a transformers 4."""
+    tokenizers, hub = bounds.get("tokenizers"), bounds.get("huggingface-hub")
+    return (tokenizers is None or tokenizers >= _NEEDED["tokenizers"]) and (hub is None or hub >= _HUB_OF_TRL)
+
+
+def _bounds(pattern: str, texts: Iterable[str]) -> Bounds:
+    found: dict[str, Version | None] = {}
+    for text in texts:
+        for each in re.finditer(pattern, text):
+            clauses = each["clauses"].strip()
+            if re.search(_STATES, clauses) is None:
+                continue
+            name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
+            newest = newest_allowed(f"=={clauses}" if clauses[:1].isdigit() else clauses)
+            known = found.get(name, newest)
+            found[name] = None if known is None or newest is None else max(known, newest)
+    return found

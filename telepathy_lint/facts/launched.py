@@ -1,0 +1,194 @@
+"""Finds the commands with which a project starts several processes of a file: launchers in documents, scripts and settings."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from telepathy_lint.facts import start_commands
+from telepathy_lint.facts.start_commands import may_name
+from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.sites import Site
+
+#: Commands that start several processes of a script.
+_LAUNCHER = (
+    r"\btorchrun\b|\baccelerate[ \t]+launch\b|\btorch\.distributed\.(?:run|launch)\b|\b(?:mpirun|mpiexec|horovodrun|jsrun)\b"
+    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S{1,200}\.py\b|--?[a-z])|\bsrun\b"
+)
+_ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)[= \t]+1(?!\d)"
+_SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
+#: Several tasks of a SLURM job; unless told, there is one.
+_TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
+#: One of these is in each of them; "srun" is in "jsrun" as well.
+_LAUNCHER_WORDS = (
+    "torchrun", "accelerate", "torch.distributed.", "mpirun", "mpiexec", "horovodrun", "colossalai", "deepspeed",
+    "composer", "srun",
+)  # fmt: skip
+
+
+class Launched(NamedTuple):
+    """A command that starts several processes of a script."""
+
+    path: str
+    line: int
+    launcher: str
+    #: What follows the script, in this and all other commands that start it in several processes.
+    arguments: tuple[str, ...] = ()
+    #: Whether all of these commands stand in comments of scripts: they show a launcher, but none that is used now.
+    commented: bool = False
+
+
+class Launches(NamedTuple):
+    """The commands of a project's documents, scripts and settings that name a launcher."""
+
+    #: The scripts ("scripts/train.py") and modules ("package.train") that a launcher starts in several processes, as written.
+    launched: Mapping[str, Launched]
+    #: The same for scripts that a launcher starts as one process.
+    alone: frozenset[str]
+    #: Whether a script or the settings name a launcher without what it starts.
+    of_others: bool
+    #: Whether a document does.
+    told: bool
+
+
+def launched_by(site: Site) -> Launched | None:
+    """The command that starts several processes of the file, or of a module that imports it; None if there is none."""
+    return site.file.remember("launched by", partial(_launched_by, site))
+
+
+def started_by(site: Site) -> Launched | None:
+    """The same, without commands that are commented out."""
+    launched = launched_by(site)
+    return launched if launched is not None and not launched.commented else None
+
+
+def launches_of(project: Project) -> Launches:
+    """The commands of a project that name a launcher. It has few of them, and no other command is read.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    launched: dict[str, Launched] = {}
+    alone: set[str] = set()
+    of_others = told = False
+    words = [(each.encode(), re.escape(each)) for each in _LAUNCHER_WORDS]
+    for path, data in project.texts():
+        there = [pattern for word, pattern in words if word in data]
+        if not there:
+            continue
+        document = start_commands.is_document(path)
+        text = data.decode("utf-8", "replace")
+        for line, command, _ in start_commands.commands(text, document, "|".join(there)):
+            found = launcher_in(command)
+            if found is None:
+                continue
+            rest = command[found.end() : found.end() + start_commands.MOST_OF_A_COMMAND]
+            started = start_commands.script_in(rest)
+            options = rest if started is None else rest[: started.start()]
+            if _starts_one(found[0], options, text):
+                alone |= {start_commands.written(started)} if started is not None else set()
+            elif started is not None:
+                script = start_commands.written(started)
+                commented = not document and command.lstrip().startswith("#")
+                new = Launched(path, line, " ".join(found[0].split()), commented=commented)
+                known = launched.setdefault(script, new)
+                if known.commented and not commented:
+                    known = new._replace(arguments=known.arguments)
+                more = (*known.arguments, rest[started.end() :])
+                launched[script] = known._replace(arguments=more)
+            elif document:
+                told = True
+            else:
+                of_others = True
+    return Launches(launched, frozenset(alone), of_others, told)
+
+
+def launcher_in(command: str) -> re.Match[str] | None:
+    """The launcher that a command names; the words are tried first, because `re` alone takes many times as long."""
+    return re.search(_LAUNCHER, command) if any(word in command for word in _LAUNCHER_WORDS) else None
+
+
+def _starts_one(launcher: str, options: str, text: str) -> bool:
+    """Whether a launcher starts a single process, by its options, or those of the SLURM job."""
+    if launcher == "srun":
+        jobs = [line for line in text.splitlines() if line.startswith("#SBATCH")]
+        return not any(re.search(_TASKS, each) for each in (options, *jobs))
+    return re.search(_ONE_PROCESS, options) is not None and re.search(_SEVERAL_NODES, options) is None
+
+
+def _leads_to(site: Site, start: str, importers: tuple[str, ...]) -> bool:
+    """Whether a script that is started, or a module that it imports, names the function or class around the call.
+
+    A package that imports all of its modules does not show what is used of them.
+    """
+    parents, modules = site.context.scope.tree.parent, site.file.modules
+    around, node = None, parents.get(site.node)
+    while node is not None:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            around = node.name
+        node = parents.get(node)
+    if start == importers[0] or around is None or modules is None:
+        return True
+    for each in importers[1:]:
+        if os.path.basename(each) == "__init__.py" or re.search(rf"\b{around}\b", modules.text(each)) is None:
+            continue
+        if each == start or ((beyond := modules.importers(each)) is not None and start in beyond[1]):
+            return True
+    return False
+
+
+def is_in_the_program(site: Site) -> bool:
+    """Whether the call only runs if its file is started itself: it stands under `if __name__ == "__main__"`."""
+    return any(
+        stmt in above.body and start_commands.PROGRAM in ast.unparse(above.test)
+        for above, stmt in _conditions(site)
+    )
+
+
+def _option_around(site: Site) -> str | None:
+    """The option of the command line that must be given for the call to run: `if args.offline:`."""
+    for above, stmt in _conditions(site):
+        if stmt in above.body and isinstance(above.test, ast.Attribute):
+            return above.test.attr
+    return None
+
+
+def _conditions(site: Site) -> Iterator[tuple[ast.If, ast.AST]]:
+    """The conditions around a call, each with its part that leads to the call."""
+    parents = site.context.scope.tree.parent
+    node: ast.AST | None = site.node
+    while node is not None:
+        above = parents.get(node)
+        if isinstance(above, ast.If):
+            yield above, node
+        node = above
+
+
+def _may_set(option: str, arguments: str) -> bool:
+    """Whether the arguments of a command set an option, or may: by a variable, or in a file of settings."""
+    given = arguments.replace("-", "_")
+    return (
+        option in given
+        or re.search(r"\$(?:[@*]|\{?[A-Za-z_]*(?i:args|opt))|\.(?:ya?ml|json)\b", arguments) is not None
+    )
+
+
+def _launched_by(site: Site) -> Launched | None:
+    path, modules = os.path.abspath(site.source.path), site.file.modules
+    project = modules.project(path) if modules is not None else None
+    launches = project.once(launches_of) if project is not None else None
+    if launches is None or modules is None or not launches.launched:
+        return None
+    importers = None if is_in_the_program(site) else modules.importers(path)
+    entries = (path, *importers[1]) if importers is not None else (path,)
+    option = _option_around(site)
+    for written, launched in sorted(launches.launched.items(), key=lambda each: each[1].commented):
+        if option is not None and not any(_may_set(option, each) for each in launched.arguments):
+            continue
+        if any(may_name(written, entry) and _leads_to(site, entry, entries) for entry in entries):
+            return launched
+    return None

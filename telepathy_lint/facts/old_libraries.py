@@ -1,0 +1,115 @@
+"""Whether a script is one of older libraries: it imports, or a module of the project does, what they lacked before transformers 5 came."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from functools import partial
+
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.sites import Site
+
+_LIBRARIES = ("peft", "transformers", "trl")
+#: Modules of a project that are looked into for one file.
+_MOST_MODULES = 40
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class Imported(NamedTuple):
+    """What a module imports as it is loaded."""
+
+    #: Whether a name among it was gone before transformers 5 came.
+    gone: bool
+    #: The dotted names that may be of the project's own modules.
+    others: tuple[str, ...]
+
+
+def _was_gone(symbol: str) -> bool:
+    # Its tables are large, and most findings are not about releases.
+    from telepathy_lint.knowledge.migration import was_gone_before_5
+
+    return was_gone_before_5(symbol)
+
+
+def is_of_old_libraries(site: Site) -> bool:
+    """Whether the file of a site fails at an import wherever transformers 5 is as new as the libraries around it.
+
+    What such an import is told itself is no matter of the rest of the file, nor is what trl and peft removed.
+    """
+    if site.file.settings.target_is_stated or any(
+        each.startswith(("trl.", "peft.")) or _was_gone(each) for each in site.classes
+    ):
+        return False
+    return site.file.remember("old libraries", partial(_is_old, site))
+
+
+def _is_old(site: Site) -> bool:
+    own = _imported(site.context.scope.tree.module, inside=True)
+    if own.gone:
+        return True
+    modules = site.file.modules
+    if modules is None:
+        return False
+    first = os.path.abspath(site.source.path)
+    pending = [(first, each) for each in own.others]
+    seen = {first}
+    while pending:
+        asker, symbol = pending.pop()
+        for path in modules.files(symbol, asker):
+            if path in seen:
+                continue
+            if len(seen) > _MOST_MODULES:
+                return False
+            seen.add(path)
+            gone, others = modules.told(path, imported_in)
+            if gone:
+                return True
+            pending += [(path, each) for each in others]
+    return False
+
+
+def imported_in(text: str) -> Imported:
+    """What the code of a module imports at its top level."""
+    try:
+        return _imported(ast.parse(text), inside=False)
+    except (SyntaxError, ValueError, RecursionError):
+        return Imported(False, ())
+
+
+def _imported(module: ast.Module, inside: bool) -> Imported:
+    """What a module imports unconditionally; with `inside`, its functions too, and what it reads of the libraries themselves."""
+    gone = False
+    whole: set[str] = set()
+    others: list[str] = []
+    for stmt in _statements(module.body, inside):
+        if isinstance(stmt, ast.Import):
+            names = [each.name for each in stmt.names]
+            whole |= {each.name for each in stmt.names if each.name in _LIBRARIES and each.asname is None}
+        else:
+            begins = "." * stmt.level + (stmt.module or "")
+            dot = "" if begins.endswith(".") else "."
+            names = [f"{begins}{dot}{each.name}" for each in stmt.names]
+        for name in names:
+            if name.partition(".")[0] in _LIBRARIES:
+                gone = gone or _was_gone(name)
+            else:
+                others.append(name)
+    if whole and inside and not gone:
+        gone = any(
+            isinstance(each, ast.Call)
+            and isinstance(each.func, ast.Attribute)
+            and isinstance(each.func.value, ast.Name)
+            and each.func.value.id in whole
+            and _was_gone(f"{each.func.value.id}.{each.func.attr}")
+            for each in ast.walk(module)
+        )
+    return Imported(gone, tuple(dict.fromkeys(others)))
+
+
+def _statements(body: list[ast.stmt], inside: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    for stmt in body:
+        if isinstance(stmt, (ast.Import, ast.ImportFrom)):
+            yield stmt
+        elif inside and isinstance(stmt, (*_FUNCTIONS, ast.ClassDef)):
+            yield from _statements(stmt.body, inside)

@@ -1,0 +1,99 @@
+"""The settings that a script gives, with the notes that say where each comes from, and tables of names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from telepathy_lint.front_ends.training import Call, Said
+
+#: The Trainer's `optim`, in our names.
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adamw_torch": {"optimizer": "adamw", "opt_impl": "foreach"},
+    "adamw_hf": {"optimizer": "adamw", "opt_impl": "single"},
+    "adamw_torch_fused": {"optimizer": "adamw", "opt_impl": "fused"},
+    "adamw_bnb_8bit": {"optimizer": "adamw_8bit"},
+    "adamw_8bit": {"optimizer": "adamw_8bit"},
+    "paged_adamw": {"optimizer": "paged_adamw"},
+    "paged_adamw_32bit": {"optimizer": "paged_adamw"},
+    "paged_adamw_8bit": {"optimizer": "paged_adamw_8bit"},
+    "adafactor": {"optimizer": "adafactor"},
+    "lion_32bit": {"optimizer": "lion"},
+    "lion_8bit": {"optimizer": "lion_8bit"},
+    "sgd": {"optimizer": "sgd"},
+}
+#: Optimizers that a loop creates, in our names; Adam has AdamW's states.
+LOOP_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "AdamW": {"optimizer": "adamw"},
+    "Adam": {"optimizer": "adamw"},
+    "SGD": {"optimizer": "sgd"},
+    "AdamW8bit": {"optimizer": "adamw_8bit"},
+    "Adam8bit": {"optimizer": "adamw_8bit"},
+    "PagedAdamW": {"optimizer": "paged_adamw"},
+    "PagedAdamW32bit": {"optimizer": "paged_adamw"},
+    "PagedAdamW8bit": {"optimizer": "paged_adamw_8bit"},
+    "Adafactor": {"optimizer": "adafactor"},
+    "Lion": {"optimizer": "lion"},
+    "Lion8bit": {"optimizer": "lion_8bit"},
+    "Muon": {"optimizer": "muon"},
+}
+#: The objective of a class of arguments, and what its batch consists of.
+OBJECTIVES = {"DPOConfig": ("dpo", "pairs of sequences"), "GRPOConfig": ("grpo", "completions")}
+UNSEEN = (
+    "fsdp", "deepspeed", "torch_compile", "neftune_noise_alpha", "parallelism_config", "use_vllm", "optim_target_modules",
+)  # fmt: skip
+"""Settings that the estimate does not see."""
+BATCH, LENGTH = 8, 1024
+"""What the Trainer, and TRL, take where the script says nothing."""
+
+
+def dtype_named(value: Any) -> str:
+    """The name of a dtype that a script writes: `torch.half` is float16."""
+    name = str(value).removeprefix("torch.")
+    return {"half": "float16", "float": "float32"}.get(name, name)
+
+
+class Settings:
+    """Settings by the names of a Workload's fields, and notes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self.settings: dict[str, Any] = {}
+
+    def only(self, calls: tuple[Call, ...], what: str) -> Call | None:
+        """The first call of a kind, with a note if there are others."""
+        if len(calls) > 1:
+            lines = ", ".join(str(call.line) for call in calls)
+            self.notes.append(f"assumed: of several {what} (lines {lines}), the first")
+        return calls[0] if calls else None
+
+    def say(self, said: Said, text: str) -> None:
+        """Note where a value comes from."""
+        default = f", the default of {said.option}" if said.option else ""
+        self.notes.append(f"{self.path}:{said.line}: {text}{default}")
+
+    def take(self, field: str, value: Any, said: Said, text: str) -> None:
+        """Set a field, and note where its value comes from."""
+        self.settings[field] = value
+        self.say(said, text)
+
+    def value(self, call: Call, name: str, *others: str) -> Said | None:
+        """The value of an argument; None where it is not given, or where the file does not decide it, which is noted."""
+        for each in (name, *others):
+            said = call.arguments.get(each)
+            if said is not None and said.known:
+                return said
+            if said is not None:
+                self.notes.append(
+                    f"assumed: {each} (line {said.line}) is not decided in the file, so its default"
+                )
+        return None
+
+    def casts(self, dtype: str, said: Said, why: str) -> None:
+        """The forward runs in 16 bits, over float32 weights or others."""
+        if self.settings.get("dtype") == "float32":
+            self.settings["mixed_precision"] = True
+            self.take("dtype", dtype, said, f"float32 weights, forward in {dtype} ({why})")
+        else:
+            self.take("autocast", True, said, f"forward under autocast ({why})")
