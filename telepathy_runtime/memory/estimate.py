@@ -319,6 +319,7 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         if spec.source_positions:
             read, unit = "a whole recording", " tokens"
         notes.append(f"the encoder reads {read}, the decoder {work.seq_len}{unit}")
+        notes.append(f"counted as transformers 5.15 and newer run {spec.architecture}")
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")

@@ -291,6 +291,7 @@ def test_a_registered_t5_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None
     found = estimate(spec, work)
     assert found.whole and found.peak_allocated > 16 * spec.params
     assert "the encoder reads 512 tokens, the decoder 128" in found.notes
+    assert "counted as transformers 5.15 and newer run t5" in found.notes
     for how in (
         {"dtype": "float16"},
         {"attn": "flash_attention_2"},
