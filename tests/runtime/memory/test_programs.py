@@ -154,6 +154,14 @@ def test_regimes_of_t5(feed_forward: str, attn: str, regime: str) -> None:
         assert abs(error(config, work)) < 0.001
 
 
+@pytest.mark.slow
+def test_a_checkpointed_layer_runs_again_up_to_what_it_keeps() -> None:
+    """Without dropout its last product is not made again, at which the peak would be."""
+    config = t5(3, 2, 12, 32, 640, 1344, 1708, feed_forward_proj="gated-silu", dropout_rate=0.0)
+    work = Workload(batch=2, seq_len=343, attn="eager", **TRAINER, checkpointing=True, opt_impl="fused")
+    assert abs(error(config, work)) < 0.001
+
+
 def drawn_t5() -> list[Any]:
     """Shapes and jobs drawn once, by a seed that nothing was tuned with."""
     draw = random.Random(20261203)
