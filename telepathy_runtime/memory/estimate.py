@@ -20,7 +20,7 @@ from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.spec import ModelSpec, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
@@ -86,6 +86,8 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     run = _as_run(spec, work)
     layer = None if spec.architecture in PROGRAMS else block(spec, run)
     held = states(spec, run)
+    if layer is None and work.packed and spec.encoder_layers:
+        raise NotModelledError(f"activations of {spec.architecture} with packed batches have no closed form")
     if layer is None:
         held, found = phases(spec, run, held)
         instants = tuple(Instant(name, **parts) for name, parts in found)
@@ -321,6 +323,7 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         if spec.source_positions:
             read, unit = "a whole recording", " tokens"
         notes.append(f"the encoder reads {read}, the decoder {work.seq_len}{unit}")
+        notes.append(f"counted as transformers 5.15 and newer run {spec.architecture}")
     length = work.seq_len + work.new_tokens
     if length > spec.max_positions > 0:
         notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")

@@ -58,10 +58,11 @@ class Model:
         self._copies.clear()
 
     def lower(self, x: Tensor, weight: bool = False) -> Tensor:
-        """What a product reads: a copy in autocast's 16 bits, of a weight one copy for the whole forward."""
+        """What a product reads: a copy in autocast's 16 bits, of a weight that takes gradients one copy for the whole forward."""
         if not self.half or x.element == self.half:
             return x
-        if not weight or self.tape.repeats:
+        frozen = self.tape.trains and x.node is None
+        if not weight or frozen or self.tape.repeats:
             return self.cast(x, self.half)
         if id(x) not in self._copies:
             self._copies[id(x)] = self.cast(x, self.half)
@@ -78,6 +79,22 @@ class Model:
         kept = [other for each, other in ((weight, x), (x, weight)) if each.node is not None]
         inputs = (weight, x) if bias is None else (x, weight, bias)
         return self.tape.result(x.number // by.columns * by.rows, inputs, kept, x.element)
+
+    def adapters(self, rank: int, rows: int, columns: int, element: int) -> tuple[Matrix, Matrix]:
+        """The two matrices of a LoRA adapter, which are no parameters of the model."""
+        down = self.tape.parameter(rank * columns, element, trained=True)
+        up = self.tape.parameter(rows * rank, element, trained=True)
+        return Matrix(rank, columns, down, None), Matrix(rows, rank, up, None)
+
+    def adapted(self, x: Tensor, by: Matrix, adapters: tuple[Matrix, Matrix] | None) -> Tensor:
+        """A product with a matrix that has a LoRA adapter; the sum is cast back to the product's dtype."""
+        out = self.linear(x, by)
+        if adapters is None:
+            return out
+        element = out.element
+        x = self.cast(x, adapters[0].weight.element)
+        out = self.add(out, self.scaled(self.linear(self.linear(x, adapters[0]), adapters[1])))
+        return self.cast(out, element)
 
     def embed(self, table: Tensor, tokens: int, width: int, index: Tensor | None = None) -> Tensor:
         """Rows of a table, by numbers of eight bytes, which it keeps."""
@@ -203,12 +220,16 @@ class Model:
         out, sums = self.tape.new(q.number, q.element), self.tape.new(rows, 4)
         random = self.tape.new(1, 8), self.tape.new(1, 8)
         kept = [q, k, v, out, sums, *random]
-        return self.tape.record(out, (q, k, v), kept if bias is None else [*kept, bias])
+        unread = sum(
+            each.size for each in (q, k, v) if each.node is None
+        )  # the kernel makes all three gradients
+        return self.tape.record(out, (q, k, v), kept if bias is None else [*kept, bias], working=unread)
 
     def matmul(self, x: Tensor, y: Tensor, number: int) -> Tensor:
-        """A product of two activations."""
+        """A product of two activations, which keeps what the gradients of both need."""
         x, y = self.lower(x), self.lower(y)
-        return self.tape.result(number, (x, y), (x, y))
+        kept = [other for each, other in ((y, x), (x, y)) if each.node is not None]
+        return self.tape.result(number, (x, y), kept)
 
     def softmax(self, x: Tensor) -> Tensor:
         """A softmax, which keeps its output."""

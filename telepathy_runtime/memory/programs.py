@@ -12,7 +12,7 @@ from telepathy_runtime.memory.layers import up_to_8
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.models.spec import ModelSpec
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 Program = Callable[[], tuple[list[Tensor], list[Tensor]]]
 """Runs a forward: the outputs, logits first, and what else the model's call holds until it has its loss."""
@@ -21,8 +21,12 @@ Program = Callable[[], tuple[list[Tensor], list[Tensor]]]
 class _Layer:
     """The parameters of one layer."""
 
-    def __init__(self, model: Model, h: int, i: int) -> None:
+    def __init__(self, model: Model, h: int, i: int, work: Workload) -> None:
         self.q, self.k, self.v, self.o = (model.matrix(h, h) for _ in range(4))
+        # PEFT's own targets for BERT and its kin: queries and values.
+        rank, element = work.lora_rank, element_size(work.lora_dtype)
+        both = [model.adapters(rank, h, h, element) if work.regime == "lora" else None for _ in range(2)]
+        self.adapters = {self.q: both[0], self.v: both[1]}
         self.attended, self.normed = model.norm(h), model.norm(h)
         self.up, self.down = model.matrix(i, h), model.matrix(h, i)
 
@@ -33,13 +37,19 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     Any head other than that of a masked language model reads one token of a sequence, as for classification.
     """
     h, tokens = spec.hidden, work.tokens
+    if work.regime == "lora" and (
+        work.lora_targets != Workload.lora_targets or work.dora or work.modules_to_save
+    ):
+        raise NotModelledError(
+            f"other adapters of {spec.architecture} than PEFT's usual ones have no closed form"
+        )
     roberta = spec.architecture != "bert"
     # Parameters in the order of transformers' modules, as an optimizer steps them.
     words = model.table(spec.vocab, h)
     places = None if roberta else model.table(spec.max_positions, h)
     norm = model.norm(h)
     places = places or model.table(spec.max_positions, h)
-    layers = [_Layer(model, h, spec.intermediate) for _ in range(spec.layers)]
+    layers = [_Layer(model, h, spec.intermediate, work) for _ in range(spec.layers)]
     language = spec.head_rows < 0
     if language:
         dense, head_norm = model.matrix(h, h), model.norm(h)
@@ -55,7 +65,7 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     read = given(model, work, spec.max_positions)
 
     def attention(x: Tensor, layer: _Layer, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        q, k, v = (model.linear(x, each) for each in (layer.q, layer.k, layer.v))
+        q, k, v = (model.adapted(x, each, layer.adapters.get(each)) for each in (layer.q, layer.k, layer.v))
         pairs = work.batch * spec.heads * work.seq_len**2
         if work.attn == "eager":
             return model.eager(q, k, v, work.batch, pairs, spec.attention_dropout, [mask])
@@ -77,7 +87,8 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
         return out
 
     def embeddings() -> Tensor:
-        word = model.embed(words, tokens, h)
+        soft = work.regime == "frozen_grad" or (work.regime == "lora" and work.checkpointing)
+        word = tape.leaf(tokens * h, model.element) if soft else model.embed(words, tokens, h)
         kind = model.embed(kinds, tokens, h)
         x = model.add(word, kind)
         place = model.embed(places, tokens if roberta else work.seq_len, h)

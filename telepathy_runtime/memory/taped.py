@@ -89,12 +89,13 @@ def _found(tape: Tape) -> list[tuple[str, dict[str, int]]]:
 def _unknown(spec: ModelSpec, work: Workload) -> str:
     """What of a job no program knows; empty if there is nothing."""
     name = spec.architecture
-    if work.regime not in ("inference", "full"):
+    if work.regime not in ("inference", "full") and (spec.encoder_layers or spec.head_rows >= 0):
         return f"{name} in the regime {work.regime}"
     if work.shard not in ("none", "ddp", "zero1"):
         return f"{name} in shards"
-    if work.trains and (work.optimizer == "muon" or (work.optimizer == "adafactor" and work.shard != "none")):
-        return f"{name} with {work.optimizer}{' in shards' * (work.shard != 'none')}"
+    plain = work.regime == "full" and work.shard == "none"
+    if work.trains and (work.optimizer == "muon" or (work.optimizer == "adafactor" and not plain)):
+        return f"{name} with {work.optimizer} in the regime {work.regime}, shard {work.shard}"
     for field in _PLAIN:
         if getattr(work, field) != getattr(Workload, field):
             return f"{name} with {field}"
