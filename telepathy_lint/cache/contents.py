@@ -44,12 +44,12 @@ class Contents:
     def digest_around(self, folder: str) -> str:
         """A digest of all files in the project of a folder that findings may depend on."""
         if folder not in self._around:
-            from telepathy_lint.flow.import_resolution import project_files, project_root
+            from telepathy_lint.flow.import_resolution import Listing, project_files, project_root
 
             root = project_root(folder)
-            python, texts = project_files(root) if root is not None else (None, None)
+            python, texts, is_repository = project_files(root) if root is not None else Listing(None, None)
             lines = [
-                str(root),
+                f"{root} {is_repository}",
                 *(f"{path} {self.digest(path)}" for path in (*(python or ()), *(texts or ()))),
             ]
             self._around[folder] = digest_of("\n".join(lines).encode("utf-8", "surrogateescape"))

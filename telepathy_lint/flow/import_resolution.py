@@ -109,6 +109,8 @@ class Listing(NamedTuple):
     python: tuple[str, ...] | None
     #: The files that show how the project is used: READMEs and other documents, scripts, build and settings files.
     texts: tuple[str, ...] | None
+    #: Whether the root is that of a repository, and not only of a package or a folder.
+    is_repository: bool = False
 
 
 def project_files(root: str) -> Listing:
@@ -116,6 +118,7 @@ def project_files(root: str) -> Listing:
     python: list[str] = []
     texts: list[str] = []
     pending = [root]
+    is_repository = os.path.lexists(os.path.join(root, ".git"))
     while pending:
         folder = pending.pop()
         try:
@@ -142,8 +145,9 @@ def project_files(root: str) -> Listing:
             if name.endswith(_SCRIPTS) or name.startswith(_NAMED) or (about and name.endswith(_DOCUMENTS))
         ]
         if len(python) > _MOST_FILES:
-            return Listing(None, None)
-    return Listing(tuple(sorted(python)), tuple(sorted(texts)) if len(texts) <= _MOST_TEXTS else None)
+            return Listing(None, None, is_repository)
+    some = tuple(sorted(texts)) if len(texts) <= _MOST_TEXTS else None
+    return Listing(tuple(sorted(python)), some, is_repository)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

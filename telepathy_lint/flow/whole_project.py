@@ -21,7 +21,7 @@ _MOST_BYTES, _MOST_TEXT_BYTES = 30_000_000, 8_000_000
 _MOST_KEPT = 6_000_000
 
 
-#: With this many files of code, they show by themselves what a project is for.
+#: With this many files of code, a repository shows by them what it is for.
 _MANY_FILES = 6
 
 
@@ -50,20 +50,23 @@ class Project:
 
     def is_only(self, path: str) -> bool:
         """Whether a file is all that the project has, beside its settings."""
-        python, texts = self._listing
+        python, texts, _ = self._listing
         return python in ((), (path,)) and texts is not None and all(each.endswith(".toml") for each in texts)
 
     @cached_property
     def is_told_of(self) -> bool:
-        """Whether there is a README, another document, or a script that shows how the project is used; or many files of code."""
-        python, texts = self._listing
-        if texts is None or python is None or len(python) >= _MANY_FILES:
+        """Whether there is a README, another document, or a script that shows how the project is used.
+
+        A repository with many files of code shows it by these.
+        """
+        python, texts, is_repository = self._listing
+        if texts is None or python is None or (is_repository and len(python) >= _MANY_FILES):
             return True
         return any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
 
     def holds(self, path: str) -> bool:
         """Whether a file is one of the listed ones, or there are too many to list them."""
-        python, texts = self._listing
+        python, texts, _ = self._listing
         return python is None or path in python or path in (texts or ())
 
     def once(self, ask: Callable[[Project], Answer]) -> Answer | None:
