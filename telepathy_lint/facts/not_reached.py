@@ -113,3 +113,36 @@ def _default_of(name: str, arguments: ast.arguments) -> ast.expr | None:
         if each.arg == name and at >= max(before, _FIRST_BY_NAME):
             return arguments.defaults[at - before]
     return None
+
+
+#: What stands at the top of a module that only defines: started by itself, it does nothing.
+_ONLY_DEFINES = (
+    ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
+)  # fmt: skip
+#: Modules that a server or a tool is given by habit: `uvicorn main:app`.
+_PROGRAMS = ("main", "app", "server", "api", "cli", "run", "train", "predict", "handler", "inference")
+#: Code that imports modules, or calls functions, by names which it does not write.
+_BY_NAME = rb"import_module|__import__|pkgutil|spec_from_file_location|runpy|_target_|fire\.Fire|iter_modules"
+
+
+def is_in_an_unused_module(site: Site, project: Project) -> bool:
+    """Whether a file only defines functions and classes, and no other file of the project imports it or names its path."""
+    path = os.path.abspath(site.source.path)
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    if suffix != ".py" or stem.startswith("__") or stem in _PROGRAMS or not site.context.scope.is_function:
+        return False
+    for stmt in site.context.scope.tree.module.body:
+        is_text = isinstance(stmt, ast.Expr) and isinstance(stmt.value, ast.Constant)
+        if not (isinstance(stmt, _ONLY_DEFINES) or is_text) or getattr(stmt, "decorator_list", None):
+            return False  # a decorator may register what it is given
+    name = re.escape(stem).encode()
+    named = (
+        rb"\b(?:from|import)\b[^\r\n;]*\b%b\b|[\"'][\w./\\-]*\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b|^[ \t\"]*%b,?[ \t]*(?:#.*)?$|%b"
+        % (name, name, name, name, name, _BY_NAME)
+    )
+    return not any(
+        re.search(named, data, re.MULTILINE)
+        for files in (project.python, project.texts)
+        for each, data in files()
+        if each != path
+    )

@@ -9,7 +9,7 @@ from functools import partial
 
 from telepathy_lint.facts import not_reached
 from telepathy_lint.facts.old_libraries import is_of_old_libraries
-from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
 from telepathy_lint.sites import Site
 
@@ -80,7 +80,17 @@ def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
 def _is_not_reached(site: Site) -> bool:
     project = _project_of(site)
     assert project is not None
-    return not_reached.is_in_an_untaken_branch(site, project)
+    if not_reached.is_in_an_untaken_branch(site, project):
+        return True
+    unused = partial(_is_in_an_unused_module, site, project)
+    return bool(site.file.remember(("unused module", site.context.scope.is_function), unused))
+
+
+def _is_in_an_unused_module(site: Site, project: Project) -> bool:
+    try:
+        return not_reached.is_in_an_unused_module(site, project)
+    except TooLargeError:
+        return False
 
 
 def fails_anyway(site: Site) -> bool:

@@ -67,6 +67,9 @@ BEAMS = (
 )
 GENERATES = "from main import load\nmodel, tokenizer = load('x')\nmodel.generate(ids{})\n"
 STATED = ", do_sample=False, max_new_tokens=5"
+OLD_IN_A_FUNCTION = (
+    f"{HEAD}def build(name):\n    return AutoModelForCausalLM.from_pretrained(name, load_in_8bit=True)\n"
+)
 STUDENT = "from transformers import AutoModelForCausalLM as M\nclass Student:\n    def __init__(self, model):\n        self.lm = {}\n    def answer(self, ids):\n        return self.lm.generate(ids)\n"
 RENAMED = f"{LOADS}parser.add_argument('--model_name', default='meta-llama/Meta-Llama-3.1-8B')\n"
 NOTEBOOK = "run.ipynb"
@@ -769,6 +772,24 @@ CASES = {
         "TLP107",
         {"archive/run.py": OLD_CALL, **dict.fromkeys(map("{}.py".format, range(6)), "")},
         {"src/run.py": OLD_CALL, **dict.fromkeys(map("{}.py".format, range(6)), "")},
+    ),
+    "a module that only defines, and that nothing imports": Case(
+        "TLP107",
+        {"llama.py": OLD_IN_A_FUNCTION, "main.py": "from other import build\nprint(build, 'meta-llama/x')\n", "README.md": ""},
+        {"llama.py": OLD_IN_A_FUNCTION, "main.py": "from models.llama import build\nprint(build)\n", "README.md": ""},
+        "llama.py",
+    ),
+    "a module that only defines, in a project that imports by name": Case(
+        "TLP107",
+        {"llama.py": OLD_IN_A_FUNCTION, "main.py": "print('build')\n", "README.md": ""},
+        {"llama.py": OLD_IN_A_FUNCTION, "main.py": "print(importlib.import_module(name), 'build')\n", "README.md": ""},
+        "llama.py",
+    ),
+    "a module that nothing imports, and that does something by itself": Case(
+        "TLP107",
+        {"llama.py": OLD_IN_A_FUNCTION, "main.py": "print('build')\n", "README.md": ""},
+        {"llama.py": OLD_IN_A_FUNCTION + "print(build())\n", "main.py": "print('build')\n", "README.md": ""},
+        "llama.py",
     ),
     "a slow tokenizer": Case(
         "TLP107",
