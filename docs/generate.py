@@ -76,17 +76,18 @@ KEYS = {
 #: When the default settings drop findings, by rule.
 WORTH = {
     "TLP101": "one process runs the file (the project starts it with plain python, or has no launcher), or the caller gives the device",
-    "TLP102": "the loaded weights are trained, or the id names a small encoder",
+    "TLP102": "the loaded weights are trained, the id names a small encoder, a notebook's cell was run, or a new installation gets transformers 5",
     "TLP103": "float32 weights are trained, or an AWQ or GPTQ checkpoint or mixed precision requires float16",
     "TLP104": "the project does not choose attention elsewhere and transformers picks what the model needs, or no other "
     "implementation could be used: float32, a CPU, attention that is read or replaced",
-    "TLP105": "the model never generates, or every call that generates sets `do_sample` and a length",
+    "TLP105": "the model never generates, answers are only printed, or every call that generates sets `do_sample` and a length",
     "TLP106": "the move considers the device map",
     "TLP107": "the argument changes nothing in any release that the project allows, and what it asks for happens anyway",
     "TLP108": "the model already has what the argument asks for",
     "TLP201": "the tokenizer is never used for padding",
     "TLP202": "no end-of-sequence token is added to the texts",
     "TLP203": "TLP105 is reported for the same model",
+    "TLP204": "the call states `do_sample=False`, which is then what it does",
     "TLP302": "the hub redirects the old id, and neither offline use nor a comparison of names needs the new one",
     "TLP304": "the file names other paths of its machine",
 }
@@ -94,7 +95,7 @@ WORTH = {
 IN_A_PROJECT = {
     "TLP101": "a launcher starts the file",
     "TLP102": "the model has at least three billion parameters",
-    "TLP104": "another implementation changes results",
+    "TLP104": "another implementation changes results in the release that the project names",
     "TLP105": "the checkpoint is known to sample, and the file generates with it",
     "TLP106": "a quantized model is cast",
     "TLP107": "every run passes the argument",
@@ -263,7 +264,8 @@ def configuration() -> str:
         "A finding can be true and still not matter. By default, a finding is dropped if the code shows that it does not",
         "matter; `strict` reports it anyway. Evidence comes from the call, the file, and the project around it: its Python files,",
         "READMEs, scripts and settings. A script with no project around it, that is without a document or a script that tells of",
-        "it, gets every finding that its own code does not answer. In a project, settings must be known to make a difference.",
+        "it, and in no repository of at least six files of code, gets every finding that its own code does not answer. In a project,",
+        "settings must be known to make a difference.",
         "",
         "| rule | reported in a project only if | dropped if the code shows that |",
         "| --- | --- | --- |",
@@ -271,8 +273,9 @@ def configuration() -> str:
         "",
         "Code that a project keeps and does not run is left out for all rules: files in folders such as `archive`, `old`, `tmp`, `outputs`",
         "and `results` or with such names (`train_old.py`), copies of frameworks, projects with a README",
-        "or a distribution of their own in folders such as `external`, distributions that name another repository than the project's, and functions and classes that no other code and no document of the project mentions. Syntax errors (TLP000) are only noted on standard error there, in data and",
-        "templates, in notebooks for trying things (`test.ipynb`), in a notebook's cells that were never run or whose saved output is that error, and where the syntax is",
+        "or a distribution of their own in folders such as `external`, distributions that name another repository than the project's, functions and classes that no other code and no document of the project mentions,",
+        "modules that only define and that no other file imports or names, and notebooks for trying things (`test.ipynb`, `llama_playground.ipynb`).",
+        "Syntax errors (TLP000) are only noted on standard error there, in data and templates, in exercises, in scripts that hold a notebook's cells, in a notebook's cells that were never run or whose saved output is that error, and where the syntax is",
         "newer than the Python that runs the linter.",
     ]
     excluded = [
