@@ -9,25 +9,21 @@ from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START, occurs
 
-#: What a file does with answers beside printing them: it collects, returns, saves or scores them.
-_KEEPS = (
-    r"\.append\(|\.extend\(|\byield\b|\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
-    r"|\[[\w\s,]*\bfor\b|\.map\("
-)
+#: What saves or judges answers.
+_SAVES = r"\.write|dump\(|save\w*\(|to_csv|to_json|wandb|accuracy|metric|score|evaluate"
+#: What a file does with answers beside printing them: it collects, saves or scores them.
+_KEEPS = rf"\.append\(|\.extend\(|\byield\b|\[[\w\s,]*\bfor\b|\.map\(|{_SAVES}"
 #: What may hand answers on, or answer whoever asks.
 _HANDS_ON = r"\breturn\b|\bawait\b|launch\(|input\("
 #: Measures of time and memory.
 _MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
-#: What keeps or judges answers.
-_KEEPS_ANSWERS = r"dump\(|\bsave|\.write\(|to_csv|to_json|accuracy|score|evaluate"
 #: What a notebook's cell does with more than one answer, or with one that it keeps.
-_GOES_ON = rf"\bfor\b|\bwhile\b|\.(?:append|extend|map|apply)\(|{_KEEPS_ANSWERS}"
+_GOES_ON = rf"\bfor\b|\bwhile\b|\.(?:append|extend|map|apply)\(|{_SAVES}"
 
 
 def only_shows(text: str) -> bool:
     """Whether a script prints answers to look at them, and keeps none: another answer of the next run does no harm."""
-    text = text.replace(".eval()", "")
-    return "print(" in text and not occurs(rf"{_KEEPS}|{_HANDS_ON}", text)
+    return only_answers(text) and not occurs(_HANDS_ON, text)
 
 
 def only_answers(text: str) -> bool:
@@ -37,7 +33,7 @@ def only_answers(text: str) -> bool:
 
 def keeps_answers(text: str) -> bool:
     """Whether a file may collect, save or judge answers."""
-    return occurs(_KEEPS, text.replace(".eval()", ""))
+    return occurs(_KEEPS, text)
 
 
 def only_measures(text: str) -> bool:
@@ -50,6 +46,7 @@ def has_run(site: Site) -> bool:
     number = site.source.place(site.start, site.end).cell
     if number < 0:
         return False
+    # It imports json, which a check of scripts does without.
     from telepathy_lint.source.notebook_json import code_cells, count_of
 
     cells = code_cells(site.source.data)
@@ -75,4 +72,4 @@ def is_a_look(site: Site, place: Generating) -> bool:
 
 def _works_on_many(text: str) -> bool:
     """Whether a notebook keeps what it generates, or goes through a list of texts."""
-    return occurs(rf"\.(?:append|extend|map|apply|progress_apply)\(|{_KEEPS_ANSWERS}", text)
+    return occurs(rf"\.(?:append|extend|map|apply|progress_apply)\(|{_SAVES}", text)

@@ -135,13 +135,14 @@ def is_in_an_unused_module(site: Site, project: Project) -> bool:
         is_text = isinstance(stmt, ast.Expr) and isinstance(stmt.value, ast.Constant)
         if not (isinstance(stmt, _ONLY_DEFINES) or is_text) or getattr(stmt, "decorator_list", None):
             return False  # a decorator may register what it is given
-    name = re.escape(stem).encode()
+    word, name = stem.encode(), re.escape(stem).encode()
+    # Bounded, because a notebook may be a single line of megabytes.
     named = (
-        rb"\b(?:from|import)\b[^\r\n;]*\b%b\b|[\"'][\w./\\-]*\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b|^[ \t\"]*%b,?[ \t]*(?:#.*)?$|%b"
-        % (name, name, name, name, name, _BY_NAME)
+        rb"\b(?:from|import)\b[^\r\n;]{0,300}\b%b\b|[\"'][\w./\\-]{0,200}\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b"
+        rb"|^[ \t\"]{0,200}%b,?[ \t]{0,200}(?:#.*)?$" % (name, name, name, name, name)
     )
     return not any(
-        re.search(named, data, re.MULTILINE)
+        re.search(_BY_NAME, data) or (word in data and re.search(named, data, re.MULTILINE))
         for files in (project.python, project.texts)
         for each, data in files()
         if each != path

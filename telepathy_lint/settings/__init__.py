@@ -122,7 +122,7 @@ class Settings(NamedTuple):
     @property
     def unpinned(self) -> bool:
         """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
-        return self.flash_attention is not None and self.target_transformers is None
+        return self.flash_attention is not None and self.target_transformers is None and not self.is_before_5
 
     def is_below(self, version: tuple[int, int]) -> bool:
         """Whether every release that the project allows is older than this one."""

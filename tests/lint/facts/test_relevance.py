@@ -674,6 +674,11 @@ CASES = {
         {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "transformers\n"},
         {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "torch\n"},
     ),
+    "a requirement without a release, where another library leaves out transformers 5": Case(
+        "TLP102",
+        {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "transformers\nhuggingface-hub\n"},
+        {**file(BARE_LLAMA), "README.md": "", "requirements.txt": "transformers\nhuggingface-hub<1.0\n"},
+    ),
     "float16 mixed precision": Case(
         "TLP102",
         {**file(f"{BARE_LLAMA}arguments = TrainingArguments(fp16=True)\n"), "README.md": ""},

@@ -15,9 +15,7 @@ from benchmarks import memory_types
 def test_types_are_counted_and_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert memory_types.main(["gpt2", "bert", "no_such_type"]) == 0
     said = capsys.readouterr()
-    assert (
-        said.err == "gpt2\tclosed form\t\nbert\tbuilt\t\nno_such_type\tnot built: ValueError\t\n"
-    )
+    assert said.err == "gpt2\tclosed form\t\nbert\tbuilt\t\nno_such_type\tnot built: ValueError\t\n"
     assert "| counted in closed form, equal to the build | 1 |" in said.out
 
 
