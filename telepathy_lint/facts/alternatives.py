@@ -9,10 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.sites.direct_loads import IDENTITY
+from telepathy_lint.source.occurs import occurs
 
 _DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit")
 _SAYS_FLOAT32 = r"(?i)#[^\r\n]*(?:full[ -]precision|float ?32|\bfp32\b)"
 _LINES_ABOVE = 2
+#: An argument of a load, without a condition.
+_STATES_A_DTYPE = r"\btorch_dtype\s*=(?![^,\r\n]*\bif\b)|from_pretrained\([^()]*\bdtype\s*=(?![^,\r\n]*\bif\b)|\bbf16\s*=\s*True"
+_AUTOCAST = r"(?m)^[^#\r\n]*\bautocast\((?![^()\r\n]*enabled\s*=\s*False)"
 _LOADING = ("from_pretrained", "pipeline")
 
 
@@ -61,13 +65,23 @@ def is_tried(site: Site) -> bool:
 
 
 def is_read_back(site: Site) -> bool:
-    """Whether the load reads what the file has saved before, to look at it."""
+    """Whether the load reads what the file saves, in the dtype of its own loads, which state none."""
     identity = site.argument(IDENTITY)
     if identity is None or not isinstance(identity.node, ast.expr):
         return False
     start, end = site.range_of(identity.node)
-    text = re.escape(site.source.text[start:end])
-    return re.search(rf"save_pretrained\(\s*{text}\s*[,)]", site.source.text[:start]) is not None
+    written, text = re.escape(site.source.text[start:end]), site.source.text
+    if re.search(rf"save_pretrained\(\s*{written}\s*[,)]", text[:start]) is not None:
+        return True
+    if not isinstance(identity.node, (ast.Name, ast.Attribute)) or occurs(_STATES_A_DTYPE, text):
+        return False
+    saves = rf"(?:\boutput_dir\s*=\s*|\b(?:save_pretrained|save_model)\(\s*){written}\s*[,)]"
+    return re.search(saves, text[:start] + text[end:]) is not None
+
+
+def runs_under_autocast(text: str) -> bool:
+    """Whether a file runs models in mixed precision, for which their weights stay float32."""
+    return occurs(_AUTOCAST, text)
 
 
 def is_meant_to_be_float32(site: Site) -> bool:

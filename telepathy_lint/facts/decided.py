@@ -16,7 +16,14 @@ from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
 from telepathy_lint.facts.generating import Generating, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
-from telepathy_lint.facts.looked_at import is_a_look, keeps_answers, only_answers, only_measures, only_shows
+from telepathy_lint.facts.looked_at import (
+    is_a_look,
+    is_only_printed,
+    keeps_answers,
+    only_answers,
+    only_measures,
+    only_shows,
+)
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
@@ -194,6 +201,7 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
             if path is None and (
                 site.source.once(only_shows)
                 or is_a_look(site, each)
+                or is_only_printed(site, each)
                 or (site.source.once(only_measures) and not is_bare(site))
             ):
                 continue

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import is_always, ships_no_beams
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change
 from telepathy_lint.findings.violation import Safety
+from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import generate_arguments as table
 from telepathy_lint.rule import literal, shown
@@ -18,6 +20,8 @@ from telepathy_lint.source.occurs import occurs
 _OWN_GENERATE = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|Bark|Seamless|Moshi|Omni|Rag(?:Seq|Tok)|Dia(?:Model|For)|Csm"
 )
+
+_TAKEN_OUT = rb"\.pop\(\s*[\"'](\w+)[\"']|\bdel [\w.]+\[[\"'](\w+)[\"']\]"
 
 
 class Problem(NamedTuple):
@@ -40,11 +44,31 @@ def problems_of(site: Site) -> list[Problem]:
 
 
 def says_the_same(site: Site, problem: Problem) -> bool:
-    """Whether a length without effect is the one that takes effect, or beam search's end is asked for where there is one beam."""
-    if problem.argument.name == "early_stopping":
+    """Whether a length without effect is the one that takes effect, is taken out of its dict, or ends beam search where there is one beam."""
+    if problem.argument.name == "early_stopping" or _is_taken_out(problem.argument.name, site):
         return True
     winner = site.argument(table.LENGTHS.get(problem.argument.name, ""))
     return winner is not None and literal(winner) == literal(problem.argument) is not None
+
+
+def _is_taken_out(name: str, site: Site) -> bool:
+    """Whether code of the project takes a setting out of the dicts that hold it, so that its author knows of both."""
+    if name.encode() in _taken_out(site.source.data):
+        return True
+    modules = site.file.modules
+    project = modules.project(site.source.path) if modules is not None else None
+    if project is None or site.kind != "decoding":
+        return False
+    return name.encode() in (project.once(_taken_out_in) or ())
+
+
+def _taken_out_in(project: Project) -> frozenset[bytes]:
+    return frozenset(name for _, data in project.python() for name in _taken_out(data))
+
+
+def _taken_out(code: bytes) -> list[bytes]:
+    """The settings that code takes out of dicts."""
+    return [one or other for one, other in re.findall(_TAKEN_OUT, code)]
 
 
 def _is_plain(site: Site) -> bool:

@@ -7,6 +7,7 @@ import re
 
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import may_know_more
+from telepathy_lint.facts.weight_sizes import is_light
 from telepathy_lint.findings.change import Change, Name, slot
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.hints import NamedTuple
@@ -68,10 +69,14 @@ def is_harmless(site: Site, problem: Problem) -> bool:
         return True
     if not site.about:
         return False
+    in_project = not is_bare(site)
     if name == "device_map":
-        return all(_is_placed(load, site) for load in site.about)
+        # The pipeline itself moves a model that was not placed to the first GPU, where only a small one certainly fits.
+        return all(_is_placed(load, site) or (in_project and is_light(load)) for load in site.about)
     if name in ("dtype", "torch_dtype"):
-        return all(_has_the_same(load, problem.argument) for load in site.about)
+        return all(
+            _has_the_same(load, problem.argument) or (in_project and _has_some(load)) for load in site.about
+        )
     return False
 
 
@@ -118,6 +123,12 @@ def _is_placed(load: Site, pipeline: Site) -> bool:
     node = getattr(given.node, "value", given.node) if given is not None else None
     name = ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
     return bool(name) and re.search(rf"(?<![\w.]){re.escape(name)}{_MOVED}", text) is not None
+
+
+def _has_some(load: Site) -> bool:
+    """Whether a load states a dtype, which is then the one that its author has chosen."""
+    given = load.argument("dtype", "torch_dtype")
+    return given is not None and not given.optional and not any(value.is_none for value in given.values)
 
 
 def _has_the_same(load: Site, argument: Argument) -> bool:

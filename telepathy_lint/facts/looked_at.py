@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from telepathy_lint.facts.generating import Generating
 from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START, occurs
 
@@ -68,6 +71,66 @@ def is_a_look(site: Site, place: Generating) -> bool:
     if re.search(r"\bdef\b", cell) is not None and site.source.once(_works_on_many):
         return False
     return re.search(_GOES_ON, cell) is None
+
+
+def is_only_printed(site: Site, place: Generating) -> bool:
+    """Whether a project's script prints what one call generates, and does nothing else with it, outside of loops and functions."""
+    if is_bare(site) or site.source.path.endswith(".ipynb") or "print(" not in site.source.text:
+        return False
+    tree = site.context.scope.tree
+    nodes = tree.visit(tree.lines_of([place.offset]))
+    calls = [
+        each
+        for each in nodes
+        if isinstance(each, ast.Call)
+        and site.source.start_of(each) <= place.offset + 1 <= site.source.end_of(each)
+    ]
+    if not calls:
+        return False
+    stmt: ast.AST | None = calls[0]
+    while stmt is not None and not isinstance(stmt, ast.stmt):
+        stmt = tree.parent.get(stmt)
+    above = tree.parent.get(stmt) if stmt is not None else None
+    while isinstance(above, (ast.If, ast.With, ast.Try)):
+        above = tree.parent.get(above)
+    if not isinstance(stmt, ast.Assign) or not isinstance(above, ast.Module):
+        return False
+    return _ends_in_print(stmt, tree)
+
+
+def _ends_in_print(first: ast.Assign, tree: Tree) -> bool:
+    """Whether all that a statement assigns, and what is made of it, is only printed."""
+    todo: list[ast.stmt] = [first]
+    names: set[str] = set()
+    printed = False
+    while todo:
+        stmt = todo.pop()
+        if not isinstance(stmt, ast.Assign) or not all(isinstance(each, ast.Name) for each in stmt.targets):
+            return False
+        for target in stmt.targets:
+            assert isinstance(target, ast.Name)
+            if target.id in names:
+                continue
+            names.add(target.id)
+            for node in tree.visit(tree.lines_with(target.id)):
+                if not (
+                    isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
+                ):
+                    continue
+                user: ast.AST | None = node
+                while user is not None and not isinstance(user, ast.stmt):
+                    user = tree.parent.get(user)
+                if isinstance(user, ast.Assign):
+                    todo.append(user)
+                elif (
+                    isinstance(user, ast.Expr)
+                    and isinstance(user.value, ast.Call)
+                    and dotted(user.value.func) == "print"
+                ):
+                    printed = True
+                else:
+                    return False
+    return printed
 
 
 def _works_on_many(text: str) -> bool:

@@ -124,26 +124,97 @@ _PROGRAMS = ("main", "app", "server", "api", "cli", "run", "train", "predict", "
 #: Code that imports modules, or calls functions, by names which it does not write.
 _BY_NAME = rb"import_module|__import__|pkgutil|spec_from_file_location|runpy|_target_|fire\.Fire|iter_modules"
 
+#: A line of a drawing of folders, which shows what there is, not what is used.
+_OF_A_TREE = rb"(?m)^[^\r\n]{0,40}(?:\xe2\x94[\x9c\x94]|\|--|`--)[^\r\n]*"
+_SCRIPT = rb"[\w./-]{1,200}\.py\b"
+#: So many scripts that a project names show that it names those which are meant to be run.
+_SOME = 2
+
 
 def is_in_an_unused_module(site: Site, project: Project) -> bool:
     """Whether a file only defines functions and classes, and no other file of the project imports it or names its path."""
     path = os.path.abspath(site.source.path)
     stem, suffix = os.path.splitext(os.path.basename(path))
-    if suffix != ".py" or stem.startswith("__") or stem in _PROGRAMS or not site.context.scope.is_function:
+    if suffix != ".py" or stem.startswith("__") or stem in _PROGRAMS:
         return False
     for stmt in site.context.scope.tree.module.body:
         is_text = isinstance(stmt, ast.Expr) and isinstance(stmt.value, ast.Constant)
         if not (isinstance(stmt, _ONLY_DEFINES) or is_text) or getattr(stmt, "decorator_list", None):
             return False  # a decorator may register what it is given
-    word, name = stem.encode(), re.escape(stem).encode()
+    return not (project.once(_imports_by_name) or is_named_elsewhere(path, project))
+
+
+def is_defined(site: Site) -> bool:
+    """Whether a call is in a function, or what is reported is an import or the head of a definition."""
+    if site.context.scope.is_function:
+        return True
+    parents = site.context.scope.tree.parent
+    node: ast.AST = site.node
+    while (above := parents.get(node)) is not None and not isinstance(above, ast.Module):
+        node = above
+    return isinstance(node, (ast.Import, ast.ImportFrom, *_FUNCTIONS, ast.ClassDef))
+
+
+def _imports_by_name(project: Project) -> bool:
+    """Whether code of the project imports modules, or calls functions, by names which it does not write."""
+    return any(re.search(_BY_NAME, data) for files in (project.python, project.texts) for _, data in files())
+
+
+def is_named_elsewhere(path: str, project: Project, in_trees: bool = False) -> bool:
+    """Whether another file of the project imports a module, or names its path; `in_trees` counts drawings of the folders.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    word = os.path.splitext(os.path.basename(path))[0].encode()
+    name = re.escape(word)
     # Bounded, because a notebook may be a single line of megabytes.
     named = (
         rb"\b(?:from|import)\b[^\r\n;]{0,300}\b%b\b|[\"'][\w./\\-]{0,200}\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b"
         rb"|^[ \t\"]{0,200}%b,?[ \t]{0,200}(?:#.*)?$" % (name, name, name, name, name)
     )
+    for files in (project.python, project.texts):
+        for each, data in files():
+            if each == path or word not in data:
+                continue
+            text = data if in_trees or files == project.python else re.sub(_OF_A_TREE, b"", data)
+            if re.search(named, text, re.MULTILINE):
+                return True
+    return False
+
+
+def is_imported_nowhere(name: str, site: Site, project: Project) -> bool:
+    """Whether no document mentions a function, no other file it and its module, and no code calls by names that it does not write.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    path = os.path.abspath(site.source.path)
+    folder, file = os.path.split(path)
+    stem = os.path.splitext(file)[0]
+    module = os.path.basename(folder) if stem.startswith("__") else stem
+    words = [rb"\b%b\b" % re.escape(each).encode() for each in (name, module)]
+    if project.once(_imports_by_name):
+        return False
+    if any(re.search(words[0], data) for each, data in project.texts() if each != path):
+        return False
     return not any(
-        re.search(_BY_NAME, data) or (word in data and re.search(named, data, re.MULTILINE))
-        for files in (project.python, project.texts)
-        for each, data in files()
-        if each != path
+        all(re.search(word, data) for word in words) for each, data in project.python() if each != path
     )
+
+
+def is_beside_what_is_named(site: Site, project: Project) -> bool:
+    """Whether the project's documents and commands name its scripts, and neither they nor its code name this one."""
+    path = os.path.abspath(site.source.path)
+    if not path.endswith(".py") or os.path.basename(path).startswith("__"):
+        return False
+    if (project.once(_named_scripts) or 0) < _SOME or project.once(_imports_by_name):
+        return False
+    return not is_named_elsewhere(path, project, in_trees=True)
+
+
+def _named_scripts(project: Project) -> int:
+    """How many of the project's Python files its documents, scripts and settings name."""
+    own = {os.path.basename(each).encode() for each in project.python_paths or ()}
+    named = {os.path.basename(each) for _, data in project.texts() for each in re.findall(_SCRIPT, data)}
+    return len(own & named)

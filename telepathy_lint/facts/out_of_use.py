@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Callable
 from functools import partial
 
 from telepathy_lint.facts import not_reached
 from telepathy_lint.facts.old_libraries import is_of_old_libraries
+from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
 from telepathy_lint.sites import Site
@@ -52,6 +54,10 @@ _OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
 #: Code that calls functions by names which it does not write.
 _CALLS_BY_NAME = r"\bfire\.Fire\(\s*\)|\bglobals\(\)|\bgetattr\(\s*(?:sys\.modules|__import__|importlib)"
 _ENTRIES = frozenset({"main"})
+#: Decorators that hand what they get to nobody.
+_PLAIN_DECORATORS = r"(?:\w+\.)*(?:dataclass|staticmethod|classmethod|no_grad|inference_mode|enable_grad|lru_cache|cache|wraps|override)"
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def is_bare(site: Site) -> bool:
@@ -82,15 +88,24 @@ def _is_not_reached(site: Site) -> bool:
     assert project is not None
     if not_reached.is_in_an_untaken_branch(site, project):
         return True
-    unused = partial(_is_in_an_unused_module, site, project)
-    return bool(site.file.remember(("unused module", site.context.scope.is_function), unused))
+    unused = partial(_asked, not_reached.is_in_an_unused_module, site, project)
+    return not_reached.is_defined(site) and site.file.remember("unused module", unused)
 
 
-def _is_in_an_unused_module(site: Site, project: Project) -> bool:
+def _asked(question: Callable[[Site, Project], bool], site: Site, project: Project) -> bool:
     try:
-        return not_reached.is_in_an_unused_module(site, project)
+        return question(site, project)
     except TooLargeError:
         return False
+
+
+def is_for_trying_out(site: Site) -> bool:
+    """Whether a project names the scripts that it is about, and not this one."""
+    project = _project_of(site)
+    if project is None or is_bare(site):
+        return False
+    ask = partial(_asked, not_reached.is_beside_what_is_named, site, project)
+    return site.file.remember("beside what is named", ask)
 
 
 def fails_anyway(site: Site) -> bool:
@@ -213,26 +228,32 @@ def _declares(project: Project, name: str) -> bool:
 
 
 def _is_uncalled(site: Site) -> bool:
-    """Whether the call is in a function, method or class whose name only its own definition mentions."""
+    """Whether the call is in a function, method or class that nothing calls, by its name."""
     for each in _definitions_around(site):
         if isinstance(each, ast.ClassDef):
             if each.bases or each.keywords:
                 return False  # a registry of its base may find it, and the base may call its methods
         elif each.name in _ENTRIES or each.name.startswith("test"):
             return False
-        if each.decorator_list:
+        if each.decorator_list and not all(map(_keeps_the_name, each.decorator_list)):
             return False
         if not each.name.startswith("_") and site.file.remember(
-            ("uncalled", each.name), partial(_mentions_once, site, each.name)
+            ("uncalled", each.name), partial(_is_never_named, site, each)
         ):
             return True
     return False
 
 
-def _definitions_around(site: Site) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+def _keeps_the_name(decorator: ast.expr) -> bool:
+    """Whether a decorator hands its function or class to nobody."""
+    name = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
+    return re.fullmatch(_PLAIN_DECORATORS, name) is not None
+
+
+def _definitions_around(site: Site) -> list[Definition]:
     """The functions and classes around the call, outer before inner."""
     parents = site.context.scope.tree.parent
-    found: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
+    found: list[Definition] = []
     node: ast.AST | None = site.node
     while node is not None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -241,10 +262,18 @@ def _definitions_around(site: Site) -> list[ast.FunctionDef | ast.AsyncFunctionD
     return found
 
 
-def _mentions_once(site: Site, name: str) -> bool:
-    text = site.source.text
-    if re.search(_CALLS_BY_NAME, text) or len(re.findall(rf"\b{re.escape(name)}\b", text)) > 1:
+def _is_never_named(site: Site, definition: Definition) -> bool:
+    """Whether only its own definition mentions a name; an attribute or text is no mention of a function of the module."""
+    text, name = site.source.text, definition.name
+    if re.search(_CALLS_BY_NAME, text):
         return False
-    project = _project_of(site)
+    project, tree = _project_of(site), site.context.scope.tree
     assert project is not None
-    return project.mentions_beside(os.path.abspath(site.source.path), name.encode()) is False
+    if len(re.findall(rf"\b{re.escape(name)}\b", text)) == 1:
+        path = os.path.abspath(site.source.path)
+        if project.mentions_beside(path, name.encode()) is False:
+            return True
+    if isinstance(definition, ast.ClassDef) or definition not in tree.module.body:
+        return False
+    read = any(isinstance(each, ast.Name) and each.id == name for each in tree.visit(tree.lines_with(name)))
+    return not read and _asked(partial(not_reached.is_imported_nowhere, name), site, project)

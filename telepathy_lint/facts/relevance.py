@@ -12,6 +12,8 @@ import re
 from telepathy_lint.facts.handled import Use, seen
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.tree import Tree
+from telepathy_lint.knowledge.end_tokens import end_tokens
+from telepathy_lint.knowledge.published import ids_in
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs
@@ -115,10 +117,8 @@ def wants_float16(site: Site) -> bool:
 
 # ---- texts
 
-#: Code that adds the end-of-sequence token to training texts, by its name or text.
-_EOS = (
-    r"eos_token\b|add_eos_token\s*=\s*True|</s>|<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>"
-)
+#: Code that adds the end-of-sequence token to training texts, by its name.
+_EOS = r"eos_token\b|add_eos_token\s*=\s*True"
 #: Code where the token is used as padding or to stop generation, not as the end of a text.
 _NO_END = r"pad_token(?:_id)?[\"']?\s*[=:].*|eos_token(?:_id)?\s*=.*|\bif\b.*|(?:warn|print|log)\w*\(.*"
 
@@ -138,8 +138,9 @@ def has_real_ends(text: str) -> bool:
     """Whether the text shows that training texts end with the end-of-sequence token."""
     if occurs(_DROPS_ENDS, text):
         return False
+    ends = "|".join([_EOS, *map(re.escape, end_tokens(ids_in(text) or (text,)))])
     for line in text.splitlines():
         code = line.partition("#")[0]
-        if re.search(_EOS, code) and re.search(_EOS, re.sub(_NO_END, "", code)):
+        if re.search(ends, code) and re.search(ends, re.sub(_NO_END, "", code)):
             return True
     return False

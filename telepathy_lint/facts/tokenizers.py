@@ -12,6 +12,7 @@ from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.knowledge.published import hub_id
 from telepathy_lint.sites import Site
+from telepathy_lint.sites.direct_loads import IDENTITY
 from telepathy_lint.source.occurs import occurs, places
 
 _PLAIN_TOKENIZING = frozenset({
@@ -36,6 +37,12 @@ _ENCODERS = (
     r"(?i)(?:^|[/_-])(?:e5|gte|bge|minilm|mpnet|reranker|contriever|sbert|specter2?|colbert)(?:[_-]|$)"
 )
 
+#: Names of variables for a checkpoint that a script has saved; `model_path` may as well be an id of the hub.
+_OF_A_FOLDER = (
+    r"(?i)(?:^|_)(?:dir|directory|folder|ckpt|checkpoint|adapter|output|saved|finetuned|lora)(?:_|$)"
+)
+_PATH = r"\.{0,2}/|~/|[A-Za-z]:\\"
+
 
 def pads_by_itself(site: Site) -> bool:
     """Whether the tokenizer ships a pad token, by its id or the only ids of the file, is an encoder's, or is handled in the file."""
@@ -47,6 +54,19 @@ def pads_by_itself(site: Site) -> bool:
     elif named_models.are_all(site, catalog.surely_ships_pad_token):
         return True
     return bool(site.source.once(_loads_encoder_decoders) or site.source.once(_prepares_a_pad_token))
+
+
+def is_saved_by_a_script(site: Site) -> bool:
+    """Whether the tokenizer lies in a folder that a script has written, with the pad token that it had set."""
+    identity = site.argument(IDENTITY)
+    if identity is None:
+        return False
+    paths = [str(value.data) for value in identity.values if value.kind == "const"]
+    if paths or site.model_id is not None:
+        return bool(paths) and all(re.match(_PATH, each) for each in paths)
+    node = identity.node.value if isinstance(identity.node, ast.keyword) else identity.node
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return re.search(_OF_A_FOLDER, name) is not None
 
 
 def _prepares_a_pad_token(text: str) -> bool:

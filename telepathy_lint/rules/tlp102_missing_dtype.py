@@ -9,10 +9,11 @@ from telepathy_lint.facts.alternatives import (
     is_measured,
     is_read_back,
     is_the_other_arm,
+    runs_under_autocast,
 )
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.looked_at import has_run
-from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.facts.out_of_use import is_bare, is_for_trying_out
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
     is_cast_afterwards,
@@ -38,8 +39,8 @@ class MissingDtype(Rule):
     Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
     (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that may install transformers 5 gets the
     checkpoint's dtype and is left out, also if its requirements list transformers without a release. So are notebook cells that were
-    run, files that train in float16 mixed precision, whose scaler refuses float16 weights, loads whose other arm of a condition states a dtype (the one for the GPU, or a first
-    attempt), loads under a comment about full precision, loads whose result is dropped or given to a name that the function does not read, or that read back what the file has saved, loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
+    run, files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`, loads whose other arm of a condition states a dtype (the one for the GPU, or a first
+    attempt), loads under a comment about full precision, loads whose result is dropped or given to a name that the function does not read, or that read back what the file saves, scripts that the project's documents and commands do not name where they name others, loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
     usually have no others. In both cases, unless strict, it leaves out models that get a quantization config, models whose own weights are trained, models that are
     cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, tests, and what a module loads only
@@ -101,6 +102,8 @@ class MissingDtype(Rule):
             or is_measured(site)
             or is_meant_to_be_float32(site)
             or relevance.trains_under_a_scaler(site)
+            or site.source.once(runs_under_autocast)
+            or is_for_trying_out(site)
             or has_run(site)
         ):
             return False

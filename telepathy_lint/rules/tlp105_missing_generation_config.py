@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint import facts
 from telepathy_lint.facts.decided import Decision, decision, samples_unasked, ships_sampling
 from telepathy_lint.facts.in_tests import is_of_a_test
-from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.facts.out_of_use import is_bare, is_for_trying_out
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import shipped_decoding
 from telepathy_lint.rule import Meta, Rule
@@ -25,10 +25,10 @@ class MissingGenerationConfig(Rule):
     project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file names; models
     that think before they answer are meant to sample. A call of a method `generate` that the project defines itself is none, and
     neither is one whose settings come from elsewhere. A temperature or `top_p` asks for sampling, so it leaves the sampling
-    of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, or only measure time or memory and decode none, cells of
+    of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, a project's script whose single answer is only printed, scripts that only measure time or memory and decode none, cells of
     a project's notebook that generate one answer to look at or define a function for it, projects' scripts that print answers while
     neither they nor the modules connected with them collect, save or judge any, models that nothing
-    generates with, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
+    generates with, a project's scripts that its documents and commands do not name where they name others, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
     reports greedy calls of models that are known to ship a repetition penalty, which is in effect without sampling too. A
     script that is alone, with no project around it, and generates nothing is reported if it shows no other purpose of the model.
 
@@ -73,7 +73,7 @@ class MissingGenerationConfig(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         if not (is_bare(site) or samples_unasked(site)):
             return False
-        return not (is_of_a_test(site) or decision(site).settled)
+        return not (is_of_a_test(site) or decision(site).settled or is_for_trying_out(site))
 
     def withheld(self, site: Site, settings: Settings) -> str | None:
         from telepathy_lint.facts import evidence

@@ -24,7 +24,8 @@ class IneffectiveLoadArgument(Rule):
     error if `model_kwargs` also has the dtype, or if both `device` and `device_map` are passed.
 
     Unless strict, the rule leaves out an argument that asks for what the model has already: a `device_map` for a pipeline whose model
-    was placed by its own load or by `.to(...)`, the dtype that the model was loaded with, in a project what a load of the file states in the same words, an argument of a tokenizer that
+    was placed by its own load or by `.to(...)`, the dtype that the model was loaded with, in a project what a load of the file states in the same words, any dtype for a model whose load states one,
+    and a `device_map` for a small model, which the pipeline moves to the first GPU, an argument of a tokenizer that
     only says where weights lie or that a model of the file gets as well, and `output_attentions=True` alone.
 
     Unless strict, the rule leaves out a project's tokenizers, which ignore such arguments without harm, and tokens that are empty.

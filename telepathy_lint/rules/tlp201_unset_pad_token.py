@@ -22,7 +22,8 @@ class UnsetPadToken(Rule):
     (Qwen2.5, Gemma, T5, ...) are not reported if the id is written in the file.
 
     Unless strict, the rule only reports scripts that are alone, with no project around them, and only if something pads, or may pad, or if
-    nothing shows the use of the tokenizer. It leaves out tests, files that raise an error if there is no pad token, encoders, and
+    nothing shows the use of the tokenizer. It leaves out tests, files that raise an error if there is no pad token, tokenizers of a
+    checkpoint that was saved by a script, as its name tells (`args.output_dir`, `"./checkpoint-500"`), encoders, and
     more families that ship one (DeepSeek, Yi, Zephyr, Granite, ...), also if the id comes from elsewhere and all ids that the file
     names are of such families.
 
@@ -71,7 +72,10 @@ class UnsetPadToken(Rule):
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return is_bare(site) and not (
-            is_of_a_test(site) or tokenizers.pads_by_itself(site) or tokenizers.nothing_pads(site)
+            is_of_a_test(site)
+            or tokenizers.pads_by_itself(site)
+            or tokenizers.is_saved_by_a_script(site)
+            or tokenizers.nothing_pads(site)
         )
 
     def withheld(self, site: Site, settings: Settings) -> str | None:

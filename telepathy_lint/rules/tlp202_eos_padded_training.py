@@ -20,7 +20,7 @@ class EosPaddedTraining(Rule):
     reports a collator only if its tokenizer is certainly affected: the pad token is set to `eos_token` unconditionally, or
     for a model that is known to have no pad token, and `mlm` is False.
 
-    Unless strict, texts must be seen to end with the token. Code that drops it from the ids, as with `if token < tokenizer.vocab_size`, is left out, and
+    Unless strict, texts must be seen to end with the token: by its name, or as it is written for a model that the file names. Code that drops it from the ids, as with `if token < tokenizer.vocab_size`, is left out, and
     so is a project's script that neither saves nor uses what it trains.
 
     Bad:

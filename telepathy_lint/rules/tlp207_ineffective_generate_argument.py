@@ -19,7 +19,7 @@ class IneffectiveGenerateArgument(Rule):
     `output_scores=True` and similar arguments are dropped without `return_dict_in_generate=True`. The rule
     reports a call if the model certainly comes from a load in the file.
 
-    Unless strict, the rule leaves out a length that is the same as the one that takes effect, and `early_stopping` where there
+    Unless strict, the rule leaves out a length that is the same as the one that takes effect, or that the project's code takes out of such dicts (`pop("max_length")`), and `early_stopping` where there
     is one beam.
 
     Bad:

@@ -131,6 +131,21 @@ ENDS = (
     "texts = [text + tokenizer.eos_token for text in texts]\n"
     "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
 )
+WRITTEN_ENDS = ENDS.replace("text + tokenizer.eos_token", "text + '{}'")
+#: A load of a checkpoint, behind which a file saves one.
+SAVED = "saved = AutoModelForCausalLM.from_pretrained(args.out)\nprint(saved)\n"
+UNSEEN = f"{HEAD}model = load('meta-llama/Llama-3.1-8B')\n"
+SHOWN = "out = model.generate(ids)\ntext = tokenizer.decode(out[0])\n"
+JUDGES = "scores.append(score(model(ids).logits))\njson.dump(scores, file)\n"
+GONE = "from transformers.modeling_attn_mask_utils import _prepare_4d_causal_attention_mask\nclass Mine:\n    pass\n"
+PIPED = (
+    f"{HEAD}from transformers import pipeline\nmodel = AutoModelForCausalLM.from_pretrained(name{{}})\n"
+    "ask = pipeline('text-generation', model=model, tokenizer=tokenizer, {})\n"
+)
+LENGTHS = (
+    "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
+)
+PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
 OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
 OLD_TRAINER = "from transformers import Trainer\ntrainer = Trainer(model, args, tokenizer=tokenizer)\n"
 COLLATORS = {
@@ -1429,6 +1444,104 @@ CASES = {
         "TLP204",
         file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.1, top_k=3, penalty_alpha=0.6)\n"),
         file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.1, top_k=3)\n"),
+    ),
+    # ---- what the readers of the fourteenth to seventeenth draws would not act on
+    "scripts that a document names, beside one that it does not": Case(
+        "TLP102",
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "Run train.py and evaluate.py."},
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "Run train.py, evaluate.py and main.py."},
+    ),
+    "scripts that a document names, beside one that nothing imports": Case(
+        "TLP102",
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "Run train.py and evaluate.py."},
+        {**file(BARE_LLAMA, train="from main import model\n", evaluate="x = 1\n"), "README.md": "Run train.py and evaluate.py."},
+    ),
+    "scripts that a document names, beside one that it draws": Case(
+        "TLP102",
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "Run train.py and evaluate.py."},
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "├── main.py\n├── train.py\n├── evaluate.py\n"},
+    ),
+    "a single script that a document names": Case(
+        "TLP102",
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "Run train.py and evaluate.py."},
+        {**file(BARE_LLAMA, train="x = 1\n", evaluate="x = 1\n"), "README.md": "Run train.py."},
+    ),
+    "a model that runs under autocast": Case(
+        "TLP102",
+        {**file(BARE_LLAMA + "with torch.autocast('cuda', dtype=torch.bfloat16):\n    model(ids)\n"), "README.md": ""},
+        {**file(BARE_LLAMA + "# with torch.autocast('cuda', dtype=torch.bfloat16):\nmodel(ids)\n"), "README.md": ""},
+    ),
+    "a model that runs with autocast turned off": Case(
+        "TLP102",
+        {**file(BARE_LLAMA + "with torch.autocast('cuda'):\n    model(ids)\n"), "README.md": ""},
+        {**file(BARE_LLAMA + "with torch.autocast('cuda', enabled=False):\n    model(ids)\n"), "README.md": ""},
+    ),
+    "a checkpoint that the file saves": Case(
+        "TLP102",
+        {**file(f"{UNSEEN}{SAVED}model.save_pretrained(args.out)\n"), "README.md": ""},
+        {**file(f"{UNSEEN}{SAVED}model.save_pretrained(args.other)\n"), "README.md": ""},
+    ),
+    "a checkpoint that the file saves in a dtype that it states": Case(
+        "TLP102",
+        {**file(f"{UNSEEN}{SAVED}model.save_pretrained(args.out)\n"), "README.md": ""},
+        {**file(f"{WITH_LLAMA}{SAVED}model.save_pretrained(args.out)\n"), "README.md": ""},
+    ),
+    "an answer of a script that is only printed": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}{SHOWN}print(text)\n{JUDGES}"), "README.md": ""},
+        {**file(f"{WITH_QWEN}{SHOWN}print(text)\nall.append(text)\n{JUDGES}"), "README.md": ""},
+    ),
+    "a function of a name that objects have too": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n", other="from main import LIMIT\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n", other="from main import train\n"), "README.md": ""},
+    ),
+    "a function of a name that objects have too, called in its file": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\ntrain()\n"), "README.md": ""},
+    ),
+    "a dataclass that nothing uses": Case(
+        "TLP107",
+        {**file(METHOD.replace("class", "@dataclasses.dataclass\nclass")), "README.md": ""},
+        {**file(METHOD.replace("class", "@registry.add\nclass")), "README.md": ""},
+    ),
+    "a module that a document only draws": Case(
+        "TLP404",
+        {"llama_mine.py": GONE, **file("x = 1\n"), "README.md": "├── llama_mine.py  # a copy\n", "requirements.txt": "transformers>=4.30\n"},
+        {"llama_mine.py": GONE, **file("x = 1\n"), "README.md": "Run llama_mine.py\n", "requirements.txt": "transformers>=4.30\n"},
+        path="llama_mine.py",
+    ),
+    "the dtype of a model whose load states another": Case(
+        "TLP108",
+        {**file(PIPED.format(", torch_dtype='auto'", "torch_dtype=torch.bfloat16")), "README.md": ""},
+        {**file(PIPED.format("", "torch_dtype=torch.bfloat16")), "README.md": ""},
+    ),
+    "the device map of a small model": Case(
+        "TLP108",
+        {**file(PIPED.format("", "device_map='auto'").replace("name", "'gpt2'")), "README.md": ""},
+        {**file(PIPED.format("", "device_map='auto'").replace("name", "'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+    ),
+    "a length that the project takes out of its settings": Case(
+        "TLP207",
+        {**file(LENGTHS, other="settings.pop('max_length')\n"), "README.md": ""},
+        {**file(LENGTHS, other="settings.pop('min_length')\n"), "README.md": ""},
+    ),
+    "the tokenizer of a checkpoint that a script has saved": Case(
+        "TLP201",
+        file(PADS.format("args.model_dir")),
+        file(PADS.format("args.model_name")),
+    ),
+    "the tokenizer in a folder": Case("TLP201", file(PADS.format("'./out'")), file(PADS.format("'acme/out'"))),
+    "the end of another model's texts": Case(
+        "TLP202",
+        file(WRITTEN_ENDS.format("<|im_end|>").replace("gpt2", "mistralai/Mistral-7B-v0.1")),
+        file(WRITTEN_ENDS.format("</s>").replace("gpt2", "mistralai/Mistral-7B-v0.1")),
+    ),
+    "the end of a model's texts that was distilled from another": Case(
+        "TLP202",
+        file(WRITTEN_ENDS.format("<|endoftext|>").replace("gpt2", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B")),
+        file(WRITTEN_ENDS.format("<|endoftext|>").replace("gpt2", "Qwen/Qwen2.5-7B")),
     ),
 }  # fmt: skip
 
