@@ -16,6 +16,8 @@ def is_of_another_load(site: Site, node: ast.expr) -> bool:
     objects = site.file.objects
     makers = objects.makers(node, site.context.scope.tree.context_of(node))
     loads = makers & objects.loading
+    if _is_before(site, node):
+        return True
     if not loads:
         return False
     if site.call not in loads:
@@ -25,6 +27,13 @@ def is_of_another_load(site: Site, node: ast.expr) -> bool:
     own, here = _cell(site, site.call), _cell(site, node)
     others = [_cell(site, each) for each in loads if isinstance(each, ast.Call) and each is not site.call]
     return any((own < each or own > here) and each <= here for each in others)
+
+
+def _is_before(site: Site, node: ast.expr) -> bool:
+    """Whether a notebook runs an expression, outside of functions, in an earlier cell than the load."""
+    if not site.source.path.endswith(".ipynb") or site.context.scope.tree.scope_of(node).is_function:
+        return False
+    return _cell(site, node) < _cell(site, site.call)
 
 
 def _cell(site: Site, node: ast.expr) -> int:

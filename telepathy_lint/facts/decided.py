@@ -246,16 +246,20 @@ def _samples(text: str) -> bool:
 
 
 def _is_of_another_model(site: Site, place: Generating) -> bool:
-    """Whether a `generate` call of the file certainly is one of a model from another load."""
-    if place.piped:
-        return False
+    """Whether a call of the file certainly generates with a model from another load."""
     tree, source = site.context.scope.tree, site.source
+    if place.built:
+        return False
     for node in tree.visit(tree.lines_of([place.offset])):
+        if not isinstance(node, ast.Call):
+            continue
+        start, end = source.start_of(node.func), source.end_of(node.func)
+        if place.piped and isinstance(node.func, ast.Name) and start == place.offset:
+            return is_of_another_load(site, node.func)
         if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
+            isinstance(node.func, ast.Attribute)
             and node.func.attr == "generate"
-            and source.start_of(node.func) <= place.offset + 1 <= source.end_of(node.func)
+            and start <= place.offset + 1 <= end
         ):
             return is_of_another_load(site, node.func.value)
     return False

@@ -29,6 +29,8 @@ _GREEDY = r"do_sample[\"']?\]?\s*[=:]\s*False"
 _WARM = r"\b(?:temperature\s*=\s*(?!0(?:\.0*)?\s*[,)])|top_p\s*=|top_k\s*=|min_p\s*=|typical_p\s*=)"
 #: Spread dicts that hold settings, rather than the tokenizer's output.
 _SETTINGS = r"(?i)\*\*[^,)]*?(?:kwarg|gen_|generat|_args|param|config|cfg|setting|option|decod|sampl|strateg)"
+#: Spread dicts that are not the tokenizer's output by their names either.
+_UNKNOWN_DICT = r"(?i)\*\*(?!\s*(?:[\w.]+[._])?(?:inputs?(?:_ids)?|enc(?:oded|oding|odings)?|batch|tokens|tokenized)\s*[,)])"
 #: Objects whose `generate` belongs to another library, or sends a request.
 _FOREIGN = r"(?i)(?:client|api|server|engine|vllm|openai|ollama|anthropic|gemini|agent|chain|diffus)\w*"
 _OTHER_LIBRARIES = (
@@ -250,7 +252,8 @@ def _chats(text: str) -> Iterator[Generating]:
 
 def _place(text: str, offset: int, given: str, handed: bool = False) -> Generating:
     states = re.search(_STATES, given) is not None
-    spreads = handed or re.search(_SETTINGS, given) is not None or ("**" in given and "do_sample" in text)
+    spreads = handed or re.search(_SETTINGS, given) is not None
+    spreads = spreads or ("do_sample" in text and re.search(_UNKNOWN_DICT, given) is not None)
     # A dict of settings that this file writes, or changes, states it; one that it does not write may.
     states = states or (spreads and ("do_sample" in text or not _writes(text, given)))
     penalty = spreads or "repetition_penalty" in given or "generation_config" in given

@@ -92,7 +92,14 @@ def _is_never_on(
         return False
     own = site.source.text
     start, end = site.range_of(function)
-    if re.search(rf"\b{re.escape(name)}\b", own[:start] + own[end:]) is not None:
+    word = re.escape(name)
+    # A variable of this name may be handed on that is off itself.
+    rest = re.sub(
+        rf"(?<![\w.]){word}\s*=\s*(?:{word}|False|None)\b(?![ \t]+\w|[ \t]*[.(\[|&])",
+        "",
+        own[:start] + own[end:],
+    )
+    if re.search(rf"\b{word}\b", rest) is not None:
         return False
     if any(
         isinstance(each, ast.Name) and each.id == name and isinstance(each.ctx, ast.Store)

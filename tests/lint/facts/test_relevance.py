@@ -142,9 +142,7 @@ PIPED = (
     f"{HEAD}from transformers import pipeline\nmodel = AutoModelForCausalLM.from_pretrained(name{{}})\n"
     "ask = pipeline('text-generation', model=model, tokenizer=tokenizer, {})\n"
 )
-LENGTHS = (
-    "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
-)
+LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
 PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
 OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
 OLD_TRAINER = "from transformers import Trainer\ntrainer = Trainer(model, args, tokenizer=tokenizer)\n"
@@ -1041,6 +1039,16 @@ CASES = {
         {**file(f"from acme.data.sets import X\n{OLD_CALL}"), "acme/__init__.py": "", "acme/old.py": "", "README.md": ""},
         {**file(f"from acme.data.sets import X\n{OLD_CALL}"), "acme/__init__.py": "", "acme/data/sets.py": "", "README.md": ""},
     ),
+    "a branch that is turned off at the top": Case(
+        "TLP107",
+        {**file(BRANCH + "small = False\nload(x, y, small=small)\n"), "README.md": ""},
+        {**file(BRANCH + "small = True\nload(x, y, small=small)\n"), "README.md": ""},
+    ),
+    "a branch that is turned off, and on again": Case(
+        "TLP107",
+        {**file(BRANCH + "small = False\nload(x, y, small=small)\n"), "README.md": ""},
+        {**file(BRANCH + "small = False\nsmall |= is_small()\nload(x, y, small=small)\n"), "README.md": ""},
+    ),
     "a branch that no caller takes": Case(
         "TLP107",
         {**file(BRANCH, other="from main import load\nload('x')\n"), "README.md": ""},
@@ -1658,6 +1666,27 @@ def test_the_author_of_a_model_chose_its_dtype(base: str, reported: bool) -> Non
         f"from transformers import {base}\nclass Coder({base}):\n    pass\nm = Coder.from_pretrained(path)\n"
     )
     assert ("TLP102" in {each.code for each in found}) == reported
+
+
+def test_a_notebook_generates_with_the_model_that_it_loaded_last(tmp_path: Path) -> None:
+    load = "model = AutoModelForCausalLM.from_pretrained('Qwen/Qwen2.5-7B-Instruct', torch_dtype='auto')\n"
+    first = "pipe = pipeline('text-generation', model='meta-llama/Llama-3.2-1B-Instruct')\n"
+    asks, settings = "all.append(pipe(texts, max_new_tokens=9))\n", "settings = {'do_sample': False}\n"
+    again = f"pipe = pipeline('text-generation', model=model, tokenizer=tokenizer)\n{settings}all.append(pipe(texts, **settings))\n"
+    writes = "inputs = {name: each.cuda() for name, each in inputs.items()}\nall.append(model.generate(**inputs, max_new_tokens=9))\n"
+    head = f"{HEAD}from transformers import pipeline\n"
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / ".git").mkdir()
+    path = tmp_path / "run.ipynb"
+    path.write_text(cells(head, first, asks, load, writes, load.replace("7B", "3B"), again))
+    source = open_source(str(path), path.read_bytes())
+    found = engine.lint(
+        source, select(["TLP105"]), Selection(Configs()).plan(str(path)).settings, project=Modules()
+    )
+    assert [(each.cell, each.message.rpartition(", and ")[2].rpartition(": ")[2]) for each in found] == [
+        (1, "line 1 of the 3rd code cell generates without do_sample, so two runs differ"),
+        (3, "line 2 of the 5th code cell generates without do_sample, so two runs differ"),
+    ]
 
 
 @pytest.mark.parametrize(
