@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 from telepathy_lint.facts import not_reached
 from telepathy_lint.facts.old_libraries import is_of_old_libraries
@@ -28,6 +29,8 @@ _OF_RESULTS = frozenset({
     "output", "outputs", "result", "results", "runs", "log", "logs", "record", "records", "wandb", ".ipynb_checkpoints", "checkpoint",
     "checkpoints",
 })  # fmt: skip
+#: Folders of data as it came, with the scripts of those who made it.
+_OF_DATA = (("data", "raw"), ("data", "external"), ("datasets", "raw"))
 #: How the names of files that are kept begin or end, without the suffix.
 _OLD = frozenset({
     "old", "archive", "archived", "deprecated", "obsolete", "backup", "bak", "unused", "legacy",
@@ -137,6 +140,7 @@ def is_kept(path: str, project: Project) -> bool:
         or _is_of_others(folders, project)
         or any(_is_from_elsewhere(folders[:at], project) for at in range(1, len(folders) + 1))
         or any(map(_is_kept_folder, folders))
+        or any(pair in _OF_DATA for pair in pairwise(folders))
         or _is_kept_file(os.path.splitext(name)[0])
         or is_for_trying(path)
     )
@@ -200,8 +204,10 @@ def _is_from_elsewhere(folders: list[str], project: Project) -> bool:
     named = _repositories(folder, _OF_A_PACKAGE[1:], project)
     if not named:
         return False
+    remotes = {name for _, name in _repositories(project.root, (".git/config",), project)}
     own = os.path.basename(project.root).lower()
-    if any(name in own for _, name in named):
+    # Of a checkout, the remote tells the name: `hqq-experiments` is not `hqq`.
+    if any(name in remotes if remotes else name in own for _, name in named):
         return False
     around = _repositories(project.root, (".git/config", *BEGINNINGS), project)
     # Without a word about its own repository, the project may be the one that is named.

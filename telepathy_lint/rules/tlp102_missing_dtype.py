@@ -38,7 +38,7 @@ class MissingDtype(Rule):
 
     Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
     (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that may install transformers 5 gets the
-    checkpoint's dtype and is left out, also if its requirements list transformers without a release. So are notebook cells that were
+    checkpoint's dtype and is left out, also if its requirements list transformers without a release; one that pins a release has its results from float32, and is left out too. So are notebook cells that were
     run, files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`, loads whose other arm of a condition states a dtype (the one for the GPU, or a first
     attempt), loads under a comment about full precision, loads whose result is dropped or given to a name that the function does not read, or that read back what the file saves, scripts that the project's documents and commands do not name where they name others, loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
     1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
@@ -95,6 +95,7 @@ class MissingDtype(Rule):
         if not bare and (
             settings.five == "admits"  # what a new installation gets follows the checkpoint
             or settings.unpinned
+            or settings.is_pinned  # its results were measured in float32, and stay so
             or not is_heavy(site)
             or is_the_other_arm(site)
             or is_dropped(site)

@@ -124,6 +124,11 @@ class Settings(NamedTuple):
         """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
         return self.flash_attention is not None and self.target_transformers is None and not self.is_before_5
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the requirements allow a single minor release, so that all results of the project come from it."""
+        return self.newest is not None and self.newest == self.target_version
+
     def is_below(self, version: tuple[int, int]) -> bool:
         """Whether every release that the project allows is older than this one."""
         return (self.end is not None and self.end <= version) or (

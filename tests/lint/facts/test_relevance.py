@@ -637,7 +637,12 @@ CASES = {
     "the dtype of the checkpoint, from transformers 5 on": Case(
         "TLP102",
         {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=5.0\n", "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=4.50,<5\n", "README.md": ""},
+    ),
+    "a release that the project pins, with which its results were measured": Case(
+        "TLP102",
         {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers==4.50.0\n", "README.md": ""},
+        {**file(BARE.replace("(name", "('acme/stories-8B'")), "requirements.txt": "transformers>=4.50.0,<4.52\n", "README.md": ""},
     ),
     "the dtype of the checkpoint, if transformers 5 may be installed": Case(
         "TLP102",
@@ -1055,6 +1060,9 @@ CASES = {
         {**file(BRANCH, other="from main import load\nload('x', small=True)\n"), "README.md": ""},
     ),
     "an archive": Case("TLP107", {"archive/main.py": OLD_CALL, "README.md": ""}, {"src/main.py": OLD_CALL, "README.md": ""}),
+    "scripts of those who made a data set": Case(
+        "TLP107", {"data/raw/val/main.py": OLD_CALL, "README.md": ""}, {"data/val/main.py": OLD_CALL, "README.md": ""}
+    ),
     "a copy beside results": Case(
         "TLP107", {"output/x/main.py": OLD_CALL, "README.md": ""}, {"putout/x/main.py": OLD_CALL, "README.md": ""}
     ),
@@ -1373,6 +1381,21 @@ CASES = {
         {"external/x/src/main.py": OLD_CALL, "external/x/README.md": "", "README.md": ""},
         {"external/x/src/main.py": OLD_CALL, "internal/x/README.md": "", "README.md": ""},
     ),
+    "a copied distribution in the checkout of a repository that is named for it": Case(
+        "TLP107",
+        {
+            "tools/x/main.py": OLD_CALL,
+            "tools/x/setup.py": "setup(name='x', url='https://github.com/them/x')\n",
+            "README.md": "",
+            ".git/config": "[remote]\n\turl = https://github.com/us/x-tried.git\n",
+        },
+        {
+            "tools/x/main.py": OLD_CALL,
+            "tools/x/setup.py": "setup(name='x', url='https://github.com/them/x')\n",
+            "README.md": "",
+            ".git/config": "[remote]\n\turl = https://github.com/us/x.git\n",
+        },
+    ),
     "a distribution from another repository": Case(
         "TLP107",
         {
@@ -1558,7 +1581,7 @@ def codes(folder: Path, files: dict[str, str], case: Case, strict: bool = False)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    (folder / ".git").mkdir()
+    (folder / ".git").mkdir(exist_ok=True)
     at = case.path if case.path in files else next(iter(files))
     path = str(folder / at)
     plan = Selection(Configs()).plan(path)
