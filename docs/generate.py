@@ -332,8 +332,8 @@ def command_line() -> str:
     sections: list[str] = []
     for name in SUBCOMMANDS:
         sections += section(f"telepathy-lint {name}", subparser(name))
-    for name, (parser, text) in runtime_parsers().items():
-        sections += section(f"telepathy-runtime {name}", parser, text)
+    for name, (given, text) in runtime_parsers().items():
+        sections += section(f"telepathy-runtime {name}", given, text)
     head = CLI_HEAD.format(
         written=WRITTEN.format(source="the parsers (telepathy_lint/commands/, telepathy_runtime/)")
     )
@@ -344,8 +344,8 @@ def subparser(name: str) -> argparse.ArgumentParser:
     """The parser of one of telepathy-lint's subcommands."""
     top = parser(name)
     (found,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
-    parser: argparse.ArgumentParser = found.choices[name]
-    return parser
+    sub: argparse.ArgumentParser = found.choices[name]
+    return sub
 
 
 def runtime_parsers() -> dict[str, tuple[argparse.ArgumentParser, str]]:

@@ -16,6 +16,7 @@ from telepathy_lint.commands.plain import plainly_given
 from telepathy_lint.hints import Any
 from telepathy_lint.output import streams
 
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return the exit code."""
     collecting = gc.isenabled()

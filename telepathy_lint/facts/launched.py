@@ -14,20 +14,20 @@ from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
 
-#: Commands that start several processes of a script.
-_LAUNCHER = (
-    r"\btorchrun\b|\baccelerate[ \t]+launch\b|\btorch\.distributed\.(?:run|launch)\b|\b(?:mpirun|mpiexec|horovodrun|jsrun)\b"
-    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S{1,200}\.py\b|--?[a-z])|\bsrun\b"
-)
+#: Commands that start several processes of a script, each by a word in it; "srun" is in "jsrun" as well.
+_LAUNCHERS = {
+    "torchrun": r"\btorchrun\b",
+    "accelerate": r"\baccelerate[ \t]+launch\b",
+    "torch.distributed.": r"\btorch\.distributed\.(?:run|launch)\b",
+    **{word: rf"\b{word}\b" for word in ("mpirun", "mpiexec", "horovodrun")},
+    "colossalai": r"\bcolossalai[ \t]+run\b",
+    **{word: rf"\b{word}[ \t]+(?=\S{{1,200}}\.py\b|--?[a-z])" for word in ("deepspeed", "composer")},
+    "srun": r"\bj?srun\b",
+}
 _ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)[= \t]+1(?!\d)"
 _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
 #: Several tasks of a SLURM job; unless told, there is one.
 _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
-#: One of these is in each of them; "srun" is in "jsrun" as well.
-_LAUNCHER_WORDS = (
-    "torchrun", "accelerate", "torch.distributed.", "mpirun", "mpiexec", "horovodrun", "colossalai", "deepspeed",
-    "composer", "srun",
-)  # fmt: skip
 
 
 class Launched(NamedTuple):
@@ -75,7 +75,7 @@ def launches_of(project: Project) -> Launches:
     launched: dict[str, Launched] = {}
     alone: set[str] = set()
     of_others = told = False
-    words = [(each.encode(), re.escape(each)) for each in _LAUNCHER_WORDS]
+    words = [(each.encode(), re.escape(each)) for each in _LAUNCHERS]
     for path, data in project.texts():
         there = [pattern for word, pattern in words if word in data]
         if not there:
@@ -109,7 +109,8 @@ def launches_of(project: Project) -> Launches:
 
 def launcher_in(command: str) -> re.Match[str] | None:
     """The launcher that a command names; the words are tried first, because `re` alone takes many times as long."""
-    return re.search(_LAUNCHER, command) if any(word in command for word in _LAUNCHER_WORDS) else None
+    named = [pattern for word, pattern in _LAUNCHERS.items() if word in command]
+    return re.search("|".join(named), command) if named else None
 
 
 def _starts_one(launcher: str, options: str, text: str) -> bool:

@@ -109,7 +109,7 @@ def is_placed_alike(site: Site) -> bool:
 
 def _ends_all_but_one(text: str) -> bool:
     """Whether the file ends each process whose rank is not 0."""
-    return occurs(_ENDS_OTHER_RANKS, text)
+    return ("exit(" in text or "quit(" in text) and occurs(_ENDS_OTHER_RANKS, text)
 
 
 def runs_as_one_process(site: Site) -> bool:
@@ -215,12 +215,12 @@ def _is_own_gpu(value: Value) -> bool:
     if not isinstance(node, ast.Dict) or len(node.keys) != 1 or len(node.values) != 1:
         return False
     given = ast.unparse(node.values[0])
-    if re.search(_OWN_DEVICE, given):
+    if "device" in given.lower() and re.search(_OWN_DEVICE, given):
         return True
     found = re.findall(r"[A-Za-z_]\w*", given)
     text = value.context.scope.tree.text
     return any(
-        re.search(_RANKS, name)
+        occurs(_RANKS, name)
         or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\r\n]*(?:{_RANKS})", text))
         for name in found
     )

@@ -11,10 +11,9 @@ from telepathy_lint.knowledge.float16 import overflows
 from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
+from telepathy_lint.source.occurs import matches
 
-_TORCH_DTYPE = (
-    r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
-)
+_TORCH_DTYPE = r"bfloat16|float16|half|float32|float|float64|double|float8_\w+|int\d+|uint\d+|qint\d+|quint\d+|long|short|int"
 #: A model cannot be created with these.
 _OF_NO_WEIGHTS = r"q?u?int\d+|long|short|int"
 
@@ -105,7 +104,7 @@ def dtype_name(value: Value) -> str | None:
     """The dtype of a value ("bfloat16", "float16", "auto"); None if unknown."""
     if value.kind == "symbol":
         root, _, name = str(value.data).rpartition(".")
-        return name if root == "torch" and re.match(_TORCH_DTYPE, name) else None
+        return name if root == "torch" and matches(_TORCH_DTYPE, name) else None
     if value.kind == "const" and isinstance(value.data, str):
         name = value.data.removeprefix("torch.")
         return "bfloat16" if name == "bf16" else name

@@ -33,8 +33,8 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 def subparser(command: str) -> argparse.ArgumentParser:
     (found,) = (each for each in parser(command)._actions if isinstance(each, argparse._SubParsersAction))
-    parser: argparse.ArgumentParser = found.choices[command]
-    return parser
+    sub: argparse.ArgumentParser = found.choices[command]
+    return sub
 
 
 def estimate() -> argparse.ArgumentParser:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from telepathy_lint.commands import cli
-from telepathy_lint.commands.parser import SUBCOMMANDS, parser
 from telepathy_lint.commands.check import Check
+from telepathy_lint.commands.parser import SUBCOMMANDS, parser
 from telepathy_lint.findings.result import FileResult
 from telepathy_lint.rules import all_rules
 from telepathy_lint.run import lint_file
@@ -549,9 +549,7 @@ def test_help_and_documentation_fit_the_terminal(
     code = [
         line for rule in all_rules() for which in ("Bad", "Good") for line in rule.example(which).splitlines()
     ]
-    shown = [lint("--help", command=name).out for name in SUBCOMMANDS] + [
-        lint("--all", command="rule").out
-    ]
+    shown = [lint("--help", command=name).out for name in SUBCOMMANDS] + [lint("--all", command="rule").out]
     long = [line for text in shown for line in text.splitlines() if len(line) > columns]
     assert [line for line in long if line.strip() not in map(str.strip, code)] == []
 
