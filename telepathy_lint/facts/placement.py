@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts.by_hand import device_named, second_gpu
 from telepathy_lint.facts.launched import started_by
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
@@ -99,6 +98,8 @@ def is_placed_alike(site: Site) -> bool:
     if argument is None:
         return False
     if not all(map(_is_one_place, argument.values)):
+        from telepathy_lint.facts.by_hand import second_gpu
+
         return (_is_laid_out(argument) or second_gpu(site) is not None) and _is_started_alone(site)
     if runs_as_one_process(site) or _is_started_alone(site):
         return True
@@ -324,6 +325,8 @@ def is_kept_with_its_inputs(site: Site) -> bool:
     """Whether a map keeps a model on the CPU, where tensors are that nothing moves; a pipeline moves its own."""
     if site.kind == "pipeline" or not is_on_the_cpu(site):
         return False
+    from telepathy_lint.facts.by_hand import device_named
+
     return not site.source.once(_follows_the_model) or device_named(site) is not None
 
 

@@ -3,11 +3,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts import relevance
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.float16 import overflows
 from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
@@ -81,6 +79,9 @@ class NonBfloat16Dtype(Rule):
         named = dtypes(site)
         if any(name is not None and re.fullmatch(_OF_NO_WEIGHTS, name) for name in named):
             return True
+        from telepathy_lint.facts import relevance
+        from telepathy_lint.knowledge.float16 import overflows
+
         if not named <= {"float16", "half"} or relevance.wants_float16(site):
             return False
         if overflows(site.model_id or "", site.loaded):
