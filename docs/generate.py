@@ -19,6 +19,7 @@ from typing import Any
 
 from telepathy_lint.cache.place import NAME as CACHE
 from telepathy_lint.commands import cli
+from telepathy_lint.commands.parser import SUBCOMMANDS, parser
 from telepathy_lint.commands.rule import CODES_WITHOUT_RULE
 from telepathy_lint.discovery import config, config_values
 from telepathy_lint.facts import evidence
@@ -329,10 +330,10 @@ def default_of(key: str, value: Any) -> str:
 def command_line() -> str:
     """docs/cli.md: every subcommand and option of both commands."""
     sections: list[str] = []
-    for name in cli.SUBCOMMANDS:
+    for name in SUBCOMMANDS:
         sections += section(f"telepathy-lint {name}", subparser(name))
-    for name, (parser, text) in runtime_parsers().items():
-        sections += section(f"telepathy-runtime {name}", parser, text)
+    for name, (given, text) in runtime_parsers().items():
+        sections += section(f"telepathy-runtime {name}", given, text)
     head = CLI_HEAD.format(
         written=WRITTEN.format(source="the parsers (telepathy_lint/commands/, telepathy_runtime/)")
     )
@@ -341,10 +342,10 @@ def command_line() -> str:
 
 def subparser(name: str) -> argparse.ArgumentParser:
     """The parser of one of telepathy-lint's subcommands."""
-    top = cli.parser(name)
+    top = parser(name)
     (found,) = (each for each in top._actions if isinstance(each, argparse._SubParsersAction))
-    parser: argparse.ArgumentParser = found.choices[name]
-    return parser
+    sub: argparse.ArgumentParser = found.choices[name]
+    return sub
 
 
 def runtime_parsers() -> dict[str, tuple[argparse.ArgumentParser, str]]:

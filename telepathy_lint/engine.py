@@ -16,7 +16,6 @@ from telepathy_lint.findings.violation import (
     Violation,
     place_in_words,
 )
-from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.rule import Reported, Rule, on_at
 from telepathy_lint.settings import Settings
@@ -243,6 +242,7 @@ def settled(
     project: Modules | None = None,
 ) -> tuple[Linted, list[Violation]]:
     """Return the state without further fixes, still open, and the fixed violations. Raises what `fix` raises."""
+    from telepathy_lint.fixes import apply as fixes
     from telepathy_lint.fixes.answered import gone
 
     applied: list[Violation] = []
@@ -309,6 +309,8 @@ def _broken(before: Source, after: Source) -> str | None:
         _ = after.tree
     except SourceError as error:
         return error.message
+    from telepathy_lint.fixes import apply as fixes
+
     if fixes.given_twice(after.tree) > fixes.given_twice(before.tree):
         return "an argument is given twice"
     return after.problems[-1].message if len(after.problems) > len(before.problems) else None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import get_args as get_args
 else:
     from collections import _tuplegetter
+    from functools import cache as _cache
 
     _Alias = type(list[int])
 
@@ -45,14 +46,20 @@ else:
         """What stands between the brackets."""
         return alias.__args__
 
+    @_cache
+    def _maker(count):
+        """A function that makes a tuple of so many fields; compiling one for each class would take twenty times as long."""
+        names = ", ".join([f"_{at}" for at in range(count)])
+        return eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__})
+
     def _constructor(kind, fields, defaults):
-        """What makes instances of a named tuple: compiled for the first of them, because many classes have none in a run."""
+        """What makes instances of a named tuple, set up for the first of them: many classes have none in a run."""
 
         def made(cls, /, *args, **given):
-            names = ", ".join(fields)
-            new = eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__})
-            new.__defaults__ = defaults
-            new.__name__, new.__qualname__ = "__new__", f"{kind.__qualname__}.__new__"
+            maker = _maker(len(fields))
+            code = maker.__code__.replace(co_varnames=("_cls", *fields))
+            new = type(maker)(code, maker.__globals__, "__new__", defaults)
+            new.__qualname__ = f"{kind.__qualname__}.__new__"
             kind.__new__ = staticmethod(new)
             return new(cls, *args, **given)
 

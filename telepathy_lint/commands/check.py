@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from telepathy_lint.commands.check_options import STDIN, refuse_contradictions
@@ -19,6 +18,8 @@ from telepathy_lint.run.options import Task
 from telepathy_lint.run.selection import Selection, selection
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from telepathy_lint.cache import Cache
     from telepathy_lint.findings.result import FileResult
     from telepathy_lint.findings.violation import Violation

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from telepathy_lint.commands.options import (
     VARIABLES,
     Usage,
@@ -14,7 +12,11 @@ from telepathy_lint.commands.options import (
     flag,
     per_file,
 )
+from telepathy_lint.hints import TYPE_CHECKING, Any
 from telepathy_lint.output import FORMATS
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 STDIN = "-"
 #: Options that decide what a run does, and the options that cannot be combined with them.
@@ -26,7 +28,7 @@ _APART = {
 }
 
 
-def add_options(sub: argparse.ArgumentParser) -> None:
+def add_options(sub: Any) -> None:
     sub.add_argument(
         "paths", nargs="*", default=["."], metavar="PATH", help="files, folders, notebooks; - for stdin"
     )
@@ -143,7 +145,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add_where(running)
 
 
-def refuse_contradictions(options: argparse.Namespace, has_baseline: bool) -> None:
+def refuse_contradictions(options: Namespace, has_baseline: bool) -> None:
     """Raise Usage if options cannot be used together."""
     if options.write_baseline and not has_baseline:
         raise Usage("--write-baseline needs --baseline FILE (or `baseline` in the configuration)")
@@ -169,5 +171,5 @@ def refuse_contradictions(options: argparse.Namespace, has_baseline: bool) -> No
         raise Usage("--stdin-filename needs standard input: pass - as the path")
 
 
-def _is_given(options: argparse.Namespace, key: str) -> bool:
+def _is_given(options: Namespace, key: str) -> bool:
     return bool(getattr(options, key.replace("-", "_"), None) or getattr(options, key, None))

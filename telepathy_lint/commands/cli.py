@@ -1,69 +1,20 @@
-"""The command line: parses the arguments and runs the function of a subcommand.
+"""The command line: runs the function of a subcommand.
 
 Exit codes: 0 if nothing was found, 1 if something was found, 2 for errors. Modules are imported only when they are
-needed: a run over files that load no model costs little more than the interpreter and argparse.
+needed: a run over files that load no model costs little more than the interpreter.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import importlib
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from telepathy_lint import __version__
 from telepathy_lint.commands.options import Usage as Usage
-from telepathy_lint.commands.options import columns as columns
-from telepathy_lint.hints import Any, NoReturn
+from telepathy_lint.commands.plain import plainly_given
+from telepathy_lint.hints import Any
 from telepathy_lint.output import streams
-
-#: Each subcommand is a module of `commands/` with a function of that name, and `add_options` if it has options.
-SUBCOMMANDS = {
-    "check": "lint and fix files, folders and notebooks",
-    "audit": "report how a repository configures and loads its models",
-    "survey": "lint the sources in a dataset and report how models are loaded",
-    "migrate": "move a project to transformers 5: what changes, and what you have to decide",
-    "rule": "print the documentation of a rule",
-    "linter": "list all rules with code, name, fix and whether they are on by default",
-    "config": "print the settings and where they come from",
-    "cache": "print the location of the cache, or remove it",
-    "server": "run the language server on standard input and output",
-    "new": "create the skeleton of a rule, for contributors",
-}
-#: Subcommands whose options are in another module.
-_OPTIONS = {"check": "check_options"}
-
-
-class _Help(argparse.HelpFormatter):
-    """Sets the width: argparse creates a formatter for every option and would import shutil, which is slow."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=max(columns(), 40) - 2)
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=_Help, **options)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        parsed, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            near = _near(unknown[0].partition("=")[0], self._option_string_actions)
-            what = "option" if unknown[0].startswith("-") else "argument"
-            self.error(f"unexpected {what} {unknown[0]!r}{near}")
-        return parsed, unknown
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\nFor more information, try '{self.prog} --help'.\n")
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -79,18 +30,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command = arguments[0] if arguments else ""
-    top = parser(command)
-    try:
-        if not command:
-            top.print_help(sys.stderr)
-            return 2
-        if command not in SUBCOMMANDS and not command.startswith("-"):
-            meant = f"; did you mean 'telepathy-lint check {command}'?" if os.path.exists(command) else ""
-            top.error(f"unknown command {command!r}{meant or _near(command, SUBCOMMANDS)}")
-        options = top.parse_args(list(arguments))
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
+    options = plainly_given(arguments)
+    if options is None:
+        from telepathy_lint.commands.parser import parsed
+
+        try:
+            options = parsed(arguments)
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 2
     from telepathy_lint.discovery.config import ConfigError
 
     try:
@@ -109,26 +56,3 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _command(name: str) -> Any:
     return getattr(importlib.import_module(f"telepathy_lint.commands.{name}"), name)
-
-
-def parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser. Only the named subcommand is built, because building all of them takes longer than most runs."""
-    top = _Parser(
-        prog="telepathy-lint",
-        description="Finds and rewrites the way experiment code loads Hugging Face models.",
-        allow_abbrev=False,
-    )
-    top.add_argument("--version", "-V", action="version", version=f"telepathy-lint {__version__}")
-    subcommands = top.add_subparsers(dest="command", required=True, metavar="command")
-    for name in (command,) if command in SUBCOMMANDS else SUBCOMMANDS:
-        sub = subcommands.add_parser(
-            name, help=SUBCOMMANDS[name], description=SUBCOMMANDS[name], allow_abbrev=False
-        )
-        if name == "check":
-            sub.usage = "telepathy-lint check [OPTIONS] [PATH ...]"
-            sub.epilog = "exit codes: 0 nothing found, 1 something found, 2 something could not be processed"
-        if command == name:
-            module = importlib.import_module(f"telepathy_lint.commands.{_OPTIONS.get(name, name)}")
-            if hasattr(module, "add_options"):
-                module.add_options(sub)
-    return top

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from telepathy_lint.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Mapping
 
     from telepathy_lint.discovery.config import Configs
@@ -19,6 +19,8 @@ VARIABLES = {
     "cache-dir": "TELEPATHY_LINT_CACHE_DIR",
     "no-cache": "TELEPATHY_LINT_NO_CACHE",
 }
+#: `argparse.SUPPRESS`: an option that is not in the help. Most runs do not import argparse.
+_HIDDEN = "==SUPPRESS=="
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -47,7 +49,9 @@ def per_file(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         before, colon, code = part.rpartition(":")
         pattern = before if colon else pattern
         if not pattern or not code:
-            raise argparse.ArgumentTypeError(f"expected pattern:CODE, got {part!r}")
+            from argparse import ArgumentTypeError
+
+            raise ArgumentTypeError(f"expected pattern:CODE, got {part!r}")
         pairs.setdefault(pattern, []).append(code)
     return tuple((pattern, tuple(codes)) for pattern, codes in pairs.items())
 
@@ -55,7 +59,7 @@ def per_file(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def flag(group: Any, key: str, text: str) -> None:
     """Add an option and its `--no-` opposite; the value is None if neither is given."""
     group.add_argument(f"--{key}", dest=key, action="store_true", default=None, help=text)
-    group.add_argument(f"--no-{key}", dest=key, action="store_false", default=None, help=argparse.SUPPRESS)
+    group.add_argument(f"--no-{key}", dest=key, action="store_false", default=None, help=_HIDDEN)
 
 
 def add_selectors(group: Any) -> None:
@@ -90,7 +94,7 @@ def add_where(group: Any) -> None:
     group.add_argument("--isolated", action="store_true", help="ignore all configuration files")
 
 
-def configs_of(options: argparse.Namespace, given: Mapping[str, Any], *variables: str) -> Configs:
+def configs_of(options: Namespace, given: Mapping[str, Any], *variables: str) -> Configs:
     """The configurations of a run, from the options `given` (configuration keys), `--config` and the environment.
 
     `variables` are the keys that the command reads from environment variables.

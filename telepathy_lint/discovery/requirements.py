@@ -10,7 +10,7 @@ from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
 from telepathy_lint.settings import Settings
-from telepathy_lint.settings.installs import asked_in, checked_out_in, listed_in, newest_allowed
+from telepathy_lint.settings.installs import asked_in, checked_out_in, has_upper, listed_in, newest_allowed
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -298,7 +298,7 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tup
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            below_5 = re.search(_BELOW_5, specification) is not None
+            below_5 = has_upper(specification) and re.search(_BELOW_5, specification) is not None
             yield version, not below_5, _end(specification), newest_allowed(specification)
     for fork in re.finditer(_FORK, text) if "git+" in text.lower() else ():
         version = fork["version"]
@@ -310,7 +310,7 @@ def _end(requirement: str) -> str | None:
 
     An exact version is where the project is today, and not a decision against the next release.
     """
-    found = re.search(_END, requirement)
+    found = re.search(_END, requirement) if "<" in requirement else None
     if found is None:
         return None
     major, minor = ([*found["version"].split("."), "0"])[:2]
@@ -324,7 +324,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def lower_bound(requirement: str) -> str | None:
     """The lowest version that a requirement such as `transformers[torch]>=4.40,<5` allows; None if it sets no lower bound."""
-    tagged = re.search(_TAG, requirement)
+    tagged = re.search(_TAG, requirement) if "@" in requirement else None
     if tagged:
         return tagged["version"]
     found = re.match(_REQUIREMENT, requirement.strip())

@@ -82,7 +82,10 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
             return choice.in_words(own)
     if stated or not bare or any(map(_is_stated, here)):
         return None
-    if (installed := next((each for each in (*here, *choices) if each.name == _INSTALLS), None)) is not None:
+    installs = (project.once(_installs) if project is not None else None) or ()
+    if (
+        installed := next((each for each in (*here, *choices, *installs) if each.name == _INSTALLS), None)
+    ) is not None:
         return installed.in_words(own)
     if project is None or not settings.flash_attention:
         return None
@@ -109,16 +112,25 @@ def _repeats_its_id(site: Site) -> bool:
 
 
 def _choices(project: Project) -> tuple[Choice, ...]:
-    """The places in a project that choose attention.
+    """The places in a project's code that choose attention.
 
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    found = [each for path, data in project.python() for each in _all_in(path, data)]
-    for path, data in project.texts():
-        if b"flash" in data.lower() and (installed := re.search(_INSTALLED, data)) is not None:
-            found.append(Choice(path, _line(data, installed.start()), _INSTALLS, frozenset()))
-    return tuple(found)
+    return tuple(each for path, data in project.python() for each in _all_in(path, data))
+
+
+def _installs(project: Project) -> tuple[Choice, ...]:
+    """The scripts and documents of a project that install FlashAttention.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    return tuple(
+        Choice(path, _line(data, found.start()), _INSTALLS, frozenset())
+        for path, data in project.texts()
+        if b"flash" in data.lower() and (found := re.search(_INSTALLED, data)) is not None
+    )
 
 
 def _all_in(path: str, data: bytes) -> tuple[Choice, ...]:

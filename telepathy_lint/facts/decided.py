@@ -367,14 +367,14 @@ def _ships_what_fits(site: Site) -> bool:
     tasks = [str(value.data) for value in task.values] if task is not None else []
     return (
         any(map(does_one_task, names))
-        or all(re.search(_SHIPS_NO_SAMPLING, name) for name in site.loaded)
+        or all(occurs(_SHIPS_NO_SAMPLING, name) for name in site.loaded)
         or writes_from_an_encoder(site)
         or (bool(tasks) and all(re.fullmatch(_ONE_TASK_PIPELINES, each) for each in tasks))
     )
 
 
 #: Classes for images and text whose published checkpoints ship no sampling settings.
-_SHIPS_NO_SAMPLING = r"(?:PaliGemma|(?:Vip)?Llava(?:Next|Onevision)?)For\w+$"
+_SHIPS_NO_SAMPLING = r"PaliGemmaFor\w+$|LlavaFor\w+$|LlavaNextFor\w+$|LlavaOnevisionFor\w+$"
 _ONE_TASK_PIPELINES = (
     r"summarization|translation\w*|text2text-generation|image-to-text|automatic-speech-recognition"
 )

@@ -16,7 +16,7 @@ _ONE_TASK = (
     r"(?i)Speech|Whisper|Audio|Musicgen|Voice|TextTo(?!Text)|Bark|Seamless|Moshi|Protein|Omni|M2M|MBart|Marian|opus-mt|nllb|FSMT"
     r"|Pegasus|ProphetNet|BigBird|\bLED|Bart(?!ow)|Blenderbot|madlad|UDOP|Donut|Pix2Struct|TrOCR|Nougat|Rag(?:Seq|Tok)|BlipFor|GitFor|VisionEncoderDecoder"
 )
-_SEQ2SEQ_CLASS = r"Seq2SeqLM$|SpeechSeq2Seq$|(?:T5|UMT5|Blip|Git)For\w+$"
+_SEQ2SEQ_CLASS = r"Seq2SeqLM$|SpeechSeq2Seq$|T5For\w+$|BlipFor\w+$|GitFor\w+$"
 _SEQ2SEQ_ID = r"(?i)(?:^|[/_-])(?:(?:flan|mt|by|vi|u|um|codet5p?)?-?t5|m?bart)(?:-(?:small|base|large|xl|xxl|3b|11b)\b|$)"
 #: Arguments that only affect sampling, with the values that have no effect.
 SAMPLING: dict[str, tuple[float, ...]] = {
@@ -64,9 +64,14 @@ def does_one_task(name: str) -> bool:
 
 def writes_from_an_encoder(load: Site) -> bool:
     """Whether the loaded model is an encoder-decoder, by its class or id: these ship beams at most, and do not sample."""
-    return all(re.search(_SEQ2SEQ_CLASS, name) for name in load.loaded) or (
-        load.model_id is not None and re.search(_SEQ2SEQ_ID, load.model_id) is not None
+    return all(occurs(_SEQ2SEQ_CLASS, name) for name in load.loaded) or (
+        load.model_id is not None and _is_seq2seq(load.model_id)
     )
+
+
+@cache
+def _is_seq2seq(model_id: str) -> bool:
+    return occurs("(?i)t5|bart", model_id) and re.search(_SEQ2SEQ_ID, model_id) is not None
 
 
 def _samples(text: str) -> bool:

@@ -17,7 +17,7 @@ from telepathy_lint.source.occurs import occurs
 #: The quotes of documentation and prompts.
 _LONG_QUOTES = ('"""', "'''")
 #: A line of the module itself, with the name that it defines; comments, decorators and closing brackets are none.
-_OUTER_LINE = re.compile(r"(?:async )?(?:def|class) (\w+)|\w")
+_OUTER_LINE = r"(?:async )?(?:def|class) (\w+)|\w"
 #: More calls of one kind in a file are not looked at.
 _MOST_PLACES = 200
 #: Longer argument lists are cut off.
@@ -138,7 +138,7 @@ def _last_outer_line(text: str, start: int, end: int) -> re.Match[str] | None:
         line = max(ends.values()) + 1
         if not line and start:
             return None
-        found = _OUTER_LINE.match(text, line)
+        found = re.compile(_OUTER_LINE).match(text, line)
         if found is not None or not line:
             return found
         end = line - 1

@@ -7,7 +7,6 @@ do. They take as much memory as the weights until the process ends. `eval()` doe
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -19,7 +18,10 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.site import Site
 
-_OPTIMIZER = r"(?:\w*(?:Adam\w*|SGD|Adafactor|RMSprop|Lion\w*|Adagrad|Muon|LBFGS|Lamb)|(?:create|get|make|build)_optimizer)"
+#: Names of classes and functions that make an optimizer: what they contain, how they end, and whole names.
+_OPTIMIZER_STEMS = ("Adam", "Lion")
+_OPTIMIZER_ENDS = ("SGD", "Adafactor", "RMSprop", "Adagrad", "Muon", "LBFGS", "Lamb")
+_MAKE_OPTIMIZERS = ("create_optimizer", "get_optimizer", "make_optimizer", "build_optimizer")
 _OPTIMIZERS = ("Adam", "SGD", "Optim", "optim", "Adafactor")
 #: Expressions that may return an object in them.
 _HANDS_ON = (
@@ -211,7 +213,7 @@ class Gradients:
 
     def _calls_of_optimizers(self) -> Iterator[ast.Call]:
         for node in self.tree.visit(self.tree.lines_of(self.words.find(*_OPTIMIZERS, whole=False))):
-            if isinstance(node, ast.Call) and re.fullmatch(_OPTIMIZER, catalog.last(dotted(node.func) or "")):
+            if isinstance(node, ast.Call) and _makes_optimizer(catalog.last(dotted(node.func) or "")):
                 yield node
 
     def _called(self, call: ast.Call) -> Makers:
@@ -221,6 +223,14 @@ class Gradients:
 
     def _of(self, node: ast.expr) -> Makers:
         return self.objects.makers(node, policy=SURELY_IS)
+
+
+def _makes_optimizer(name: str) -> bool:
+    return (
+        any(stem in name for stem in _OPTIMIZER_STEMS)
+        or name.endswith(_OPTIMIZER_ENDS)
+        or name in _MAKE_OPTIMIZERS
+    )
 
 
 def is_parameters(call: ast.Call) -> bool:

@@ -5,29 +5,31 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from telepathy_lint.facts import start_commands
 from telepathy_lint.facts.start_commands import may_name
-from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
 
-#: Commands that start several processes of a script.
-_LAUNCHER = (
-    r"\btorchrun\b|\baccelerate[ \t]+launch\b|\btorch\.distributed\.(?:run|launch)\b|\b(?:mpirun|mpiexec|horovodrun|jsrun)\b"
-    r"|\bcolossalai[ \t]+run\b|\b(?:deepspeed|composer)[ \t]+(?=\S{1,200}\.py\b|--?[a-z])|\bsrun\b"
-)
+#: Commands that start several processes of a script, each by a word in it; "srun" is in "jsrun" as well.
+_LAUNCHERS = {
+    "torchrun": r"\btorchrun\b",
+    "accelerate": r"\baccelerate[ \t]+launch\b",
+    "torch.distributed.": r"\btorch\.distributed\.(?:run|launch)\b",
+    **{word: rf"\b{word}\b" for word in ("mpirun", "mpiexec", "horovodrun")},
+    "colossalai": r"\bcolossalai[ \t]+run\b",
+    **{word: rf"\b{word}[ \t]+(?=\S{{1,200}}\.py\b|--?[a-z])" for word in ("deepspeed", "composer")},
+    "srun": r"\bj?srun\b",
+}
 _ONE_PROCESS = r"(?:nproc[-_]per[-_]node|num[-_]processes|num[-_]gpus|[ \t]-np?)[= \t]+1(?!\d)"
 _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\d))"
+#: This many names are searched for one by one, as for a commit of a few files. After that, all commands are read once.
+_FEW_NAMES = 6
 #: Several tasks of a SLURM job; unless told, there is one.
 _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
-#: One of these is in each of them; "srun" is in "jsrun" as well.
-_LAUNCHER_WORDS = (
-    "torchrun", "accelerate", "torch.distributed.", "mpirun", "mpiexec", "horovodrun", "colossalai", "deepspeed",
-    "composer", "srun",
-)  # fmt: skip
 
 
 class Launched(NamedTuple):
@@ -40,6 +42,8 @@ class Launched(NamedTuple):
     arguments: tuple[str, ...] = ()
     #: Whether all of these commands stand in comments of scripts: they show a launcher, but none that is used now.
     commented: bool = False
+    #: The document or script that starts it first, and the number of the command there.
+    first: tuple[str, int] = ("", 0)
 
 
 class Launches(NamedTuple):
@@ -72,17 +76,41 @@ def launches_of(project: Project) -> Launches:
     Raises:
         TooLargeError: the project is too large to be searched.
     """
+    return _launches_in(project.texts())
+
+
+def launches_naming(project: Project, name: str) -> Mapping[str, Launched]:
+    """The scripts and modules with this name that a launcher starts in several processes, as written.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    launches: Launches | None
+    if project.names_asked(launches_naming) > _FEW_NAMES:
+        launches = project.once(launches_of)
+    else:
+        word = os.fsencode(name)
+        launches = _launches_in((path, data) for path, data in project.texts() if word in data)
+    if launches is None:
+        raise TooLargeError
+    return {
+        written: each for written, each in launches.launched.items() if start_commands.has_name(written, name)
+    }
+
+
+def _launches_in(texts: Iterable[tuple[str, bytes]]) -> Launches:
     launched: dict[str, Launched] = {}
     alone: set[str] = set()
     of_others = told = False
-    words = [(each.encode(), re.escape(each)) for each in _LAUNCHER_WORDS]
-    for path, data in project.texts():
+    words = [(each.encode(), re.escape(each)) for each in _LAUNCHERS]
+    for path, data in texts:
         there = [pattern for word, pattern in words if word in data]
         if not there:
             continue
         document = start_commands.is_document(path)
         text = data.decode("utf-8", "replace")
-        for line, command, _ in start_commands.commands(text, document, "|".join(there)):
+        commands = start_commands.commands(text, document, "|".join(there))
+        for number, (line, command, _) in enumerate(commands):
             found = launcher_in(command)
             if found is None:
                 continue
@@ -94,10 +122,11 @@ def launches_of(project: Project) -> Launches:
             elif started is not None:
                 script = start_commands.written(started)
                 commented = not document and command.lstrip().startswith("#")
-                new = Launched(path, line, " ".join(found[0].split()), commented=commented)
+                launcher = " ".join(found[0].split())
+                new = Launched(path, line, launcher, commented=commented, first=(path, number))
                 known = launched.setdefault(script, new)
                 if known.commented and not commented:
-                    known = new._replace(arguments=known.arguments)
+                    known = new._replace(arguments=known.arguments, first=known.first)
                 more = (*known.arguments, rest[started.end() :])
                 launched[script] = known._replace(arguments=more)
             elif document:
@@ -109,7 +138,8 @@ def launches_of(project: Project) -> Launches:
 
 def launcher_in(command: str) -> re.Match[str] | None:
     """The launcher that a command names; the words are tried first, because `re` alone takes many times as long."""
-    return re.search(_LAUNCHER, command) if any(word in command for word in _LAUNCHER_WORDS) else None
+    named = [pattern for word, pattern in _LAUNCHERS.items() if word in command]
+    return re.search("|".join(named), command) if named else None
 
 
 def _starts_one(launcher: str, options: str, text: str) -> bool:
@@ -180,13 +210,15 @@ def _may_set(option: str, arguments: str) -> bool:
 def _launched_by(site: Site) -> Launched | None:
     path, modules = os.path.abspath(site.source.path), site.file.modules
     project = modules.project(path) if modules is not None else None
-    launches = project.once(launches_of) if project is not None else None
-    if launches is None or modules is None or not launches.launched:
+    if project is None or modules is None:
         return None
     importers = None if is_in_the_program(site) else modules.importers(path)
     entries = (path, *importers[1]) if importers is not None else (path,)
+    found: dict[str, Launched] = {}
+    for name in dict.fromkeys(map(start_commands.last_name, entries)):
+        found |= project.about(name, launches_naming) or {}
     option = _option_around(site)
-    for written, launched in sorted(launches.launched.items(), key=lambda each: each[1].commented):
+    for written, launched in sorted(found.items(), key=lambda each: (each[1].commented, each[1].first)):
         if option is not None and not any(_may_set(option, each) for each in launched.arguments):
             continue
         if any(may_name(written, entry) and _leads_to(site, entry, entries) for entry in entries):

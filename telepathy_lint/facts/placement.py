@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts.by_hand import device_named, second_gpu
 from telepathy_lint.facts.launched import started_by
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
@@ -99,6 +98,8 @@ def is_placed_alike(site: Site) -> bool:
     if argument is None:
         return False
     if not all(map(_is_one_place, argument.values)):
+        from telepathy_lint.facts.by_hand import second_gpu
+
         return (_is_laid_out(argument) or second_gpu(site) is not None) and _is_started_alone(site)
     if runs_as_one_process(site) or _is_started_alone(site):
         return True
@@ -109,7 +110,7 @@ def is_placed_alike(site: Site) -> bool:
 
 def _ends_all_but_one(text: str) -> bool:
     """Whether the file ends each process whose rank is not 0."""
-    return occurs(_ENDS_OTHER_RANKS, text)
+    return ("exit(" in text or "quit(" in text) and occurs(_ENDS_OTHER_RANKS, text)
 
 
 def runs_as_one_process(site: Site) -> bool:
@@ -215,12 +216,12 @@ def _is_own_gpu(value: Value) -> bool:
     if not isinstance(node, ast.Dict) or len(node.keys) != 1 or len(node.values) != 1:
         return False
     given = ast.unparse(node.values[0])
-    if re.search(_OWN_DEVICE, given):
+    if "device" in given.lower() and re.search(_OWN_DEVICE, given):
         return True
     found = re.findall(r"[A-Za-z_]\w*", given)
     text = value.context.scope.tree.text
     return any(
-        re.search(_RANKS, name)
+        occurs(_RANKS, name)
         or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\r\n]*(?:{_RANKS})", text))
         for name in found
     )
@@ -324,6 +325,8 @@ def is_kept_with_its_inputs(site: Site) -> bool:
     """Whether a map keeps a model on the CPU, where tensors are that nothing moves; a pipeline moves its own."""
     if site.kind == "pipeline" or not is_on_the_cpu(site):
         return False
+    from telepathy_lint.facts.by_hand import device_named
+
     return not site.source.once(_follows_the_model) or device_named(site) is not None
 
 

@@ -161,7 +161,17 @@ def names(written: str, path: str) -> bool:
 
 def may_name(written: str, path: str) -> bool:
     """The same, also for a file of the same name in another folder."""
-    return _parts(written)[-1:] == _parts_of(path)[-1:]
+    return has_name(written, last_name(path))
+
+
+def has_name(written: str, name: str) -> bool:
+    """Whether the last part of a script or module in a command is a name."""
+    return _parts(written)[-1:] == [name]
+
+
+def last_name(path: str) -> str:
+    """The name by which a command starts a file: that of the module, or that of the folder of a package."""
+    return "".join(_parts_of(path)[-1:])
 
 
 def _parts(written: str) -> list[str]:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 
-from telepathy_lint.facts import purposes
 from telepathy_lint.findings.change import TARGET, Change, slot
 from telepathy_lint.findings.violation import Edit, Fix, Safety
-from telepathy_lint.fixes.effects import acts
-from telepathy_lint.fixes.import_names import Placed
-from telepathy_lint.fixes.imports import ImportPlan
 from telepathy_lint.fixes.loader_call import OF_THE_LOADER, SPELLINGS, inline_change, loader_change
-from telepathy_lint.fixes.name_capture import without_hiding
 from telepathy_lint.fixes.other_calls import other_calls
-from telepathy_lint.hints import NamedTuple
+from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.rule import Reported, Rule
 from telepathy_lint.settings import Loader, Settings
 from telepathy_lint.sites import Scan, Site
+
+if TYPE_CHECKING:
+    from telepathy_lint.fixes.import_names import Placed
+    from telepathy_lint.fixes.imports import ImportPlan
 
 _ORDER: tuple[Safety, ...] = ("safe", "unsafe", "display")
 
@@ -42,8 +42,13 @@ class Rewriter:
     def __init__(self, scan: Scan, settings: Settings) -> None:
         self.scan = scan
         self.settings = settings
-        self.imports = ImportPlan(scan, settings)
         self._safeties: dict[tuple[Site, Rule], Safety] = {}
+
+    @cached_property
+    def imports(self) -> ImportPlan:
+        from telepathy_lint.fixes.imports import ImportPlan  # many fixes need no import
+
+        return ImportPlan(self.scan, self.settings)
 
     def offers(self, site: Site, found: Sequence[Reported]) -> list[Rewrite]:
         """Return the fixes of the findings at a site: the rules' own repairs, then rewrites of the call.
@@ -133,7 +138,11 @@ class Rewriter:
         left = any(
             rule.meta.setting in ("dtype", "device_map") and rule.safety(site) == "unsafe" for rule in rules
         )
-        return purposes.shown(site) if left and self.settings.loader == Loader() else None
+        if not left or self.settings.loader != Loader():
+            return None
+        from telepathy_lint.facts import purposes
+
+        return purposes.shown(site)
 
     # ---- conditions
 
@@ -231,6 +240,7 @@ class Rewriter:
         """
         from telepathy_lint.fixes.call_text import changed
         from telepathy_lint.fixes.leftovers import leftovers
+        from telepathy_lint.fixes.name_capture import without_hiding
 
         imports = self.imports.fresh()
         edits: list[Edit] = []
@@ -298,6 +308,8 @@ def _lowered(safety: Safety, site: Site, change: Change) -> Safety:
     gone = {*change.removed, *(name for name, _ in change.replaced)} - {*change.rebuilt}
     if not gone:
         return safety
+    from telepathy_lint.fixes.effects import acts
+
     values = [keyword.value for keyword in site.call.keywords if keyword.arg in gone]
     # A replaced value may be part of the new text.
     kept = "".join(text for _, text in change.replaced + change.added)

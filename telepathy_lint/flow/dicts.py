@@ -7,26 +7,14 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.contents import (
-    GONE,
-    Change,
-    Effect,
-    Item,
-    Part,
-    at_one_of,
-    one_of,
-    opaque,
-    opened,
-    spread,
-    through,
-    unseen,
-    written,
-)
-from telepathy_lint.flow.dict_content import DictContent
+    GONE, Change, Effect, Item, Part, at_one_of, one_of, opaque, opened, spread, through, unseen, written,
+)  # fmt: skip
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from telepathy_lint.flow.dict_content import DictContent
     from telepathy_lint.flow.protocols import ValueReader
 
 _MAX_DEPTH = 20
@@ -199,7 +187,7 @@ class Dicts:
             and (name := dotted(node)) is not None
             and context.stmt is not None
         ):
-            return DictContent(self).at(context.scope, name, context.stmt, node)
+            return self._held().at(context.scope, name, context.stmt, node)
         if isinstance(node, ast.Subscript):
             change = self._under(node.value, node.slice, context)
             if change is not None and change.parts:
@@ -318,12 +306,17 @@ class Dicts:
 
     # ---- names and attributes
 
+    def _held(self) -> DictContent:
+        from telepathy_lint.flow.dict_content import DictContent  # most files name no dict of arguments
+
+        return DictContent(self)
+
     def _name(self, node: ast.Name, context: Context) -> Effect | None:
         names = self.evaluator.names
         owner = names.owner(node.id, context)
         if owner is None:
             return self.of_values(self.evaluator.evaluate(node, context), node)
-        held = DictContent(self)
+        held = self._held()
         found = [held.left(other, node.id) for other in names.writers(owner, node.id)]
         if owner is not context.scope:
             found.append(held.inside(owner, node.id, context.scope))
@@ -391,7 +384,7 @@ class Dicts:
         ):
             scope, name = value.context.scope, value.via[0] if value.via is not None else ""
             if any(each.value is value.node for each in scope.bindings.get(name, ())):
-                return DictContent(self).left(scope, name)  # includes later writes
+                return self._held().left(scope, name)  # includes later writes
             found = self.read(value.node, value.context)
             return through(found, name) if name else found
         return opaque(value)

@@ -37,6 +37,10 @@ class AskedProject(Project):
         self._note(("once", name_of(ask)))
         return self._project.once(ask)
 
+    def about(self, name: str, ask: Callable[[Project, str], Answer]) -> Answer | None:
+        self._note(("about", name, name_of(ask)))
+        return self._project.about(name, ask)
+
     def is_only(self, path: str) -> bool:
         self._note(("is_only", path))
         return self._project.is_only(path)
@@ -68,6 +72,8 @@ def answer_of(project: Project, question: Question) -> object:
     kind, *about = question
     if kind == "once":
         return project.once(function(about[0]))
+    if kind == "about":
+        return project.about(about[0], function(about[1]))
     if kind == "is_told_of":
         return project.is_told_of
     if kind == "is_only":

@@ -6,7 +6,7 @@ Nothing is parsed. A question is asked once for each project, and only if a find
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 
 from telepathy_lint.flow.import_resolution import Listing, project_files
 from telepathy_lint.hints import Any, TypeVar
@@ -36,6 +36,7 @@ class Project:
         self.root = root
         self._read = read
         self._answers: dict[object, Any] = {}
+        self._names_asked: dict[object, int] = {}
         self._kept: dict[str, bytes] = {}
         self._may_keep = _MOST_KEPT
 
@@ -71,12 +72,25 @@ class Project:
 
     def once(self, ask: Callable[[Project], Answer]) -> Answer | None:
         """The cached answer to a question about the files; None if the project is too large."""
-        if ask not in self._answers:
+        return self._answered(ask, partial(ask, self))
+
+    def about(self, name: str, ask: Callable[[Project, str], Answer]) -> Answer | None:
+        """The cached answer to a question about a name in the files; None if the project is too large."""
+        if (ask, name) not in self._answers:
+            self._names_asked[ask] = self.names_asked(ask) + 1
+        return self._answered((ask, name), partial(ask, self, name))
+
+    def names_asked(self, ask: Callable[[Project, str], object]) -> int:
+        """The number of names that a question was asked about."""
+        return self._names_asked.get(ask, 0)
+
+    def _answered(self, key: object, ask: Callable[[], Answer]) -> Answer | None:
+        if key not in self._answers:
             try:
-                self._answers[ask] = ask(self)
+                self._answers[key] = ask()
             except TooLargeError:
-                self._answers[ask] = None
-        answer: Answer | None = self._answers[ask]
+                self._answers[key] = None
+        answer: Answer | None = self._answers[key]
         return answer
 
     def mentions_beside(self, path: str, word: bytes) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 #: The publishers of most models.
 _PUBLISHERS = frozenset({
@@ -21,8 +22,10 @@ _UNPUBLISHED = (
 _IN_QUOTES, _OF_A_DATA_SET = r"[\"']([\w./-]+)[\"']", "load_dataset("
 #: A part of each id, and how far behind the opening quote it can begin.
 _PARTS, _REACH = ("/", "gpt2", "bert", "t5-"), 32
-#: Without quotes, as in YAML and on command lines.
+#: Without quotes, as in YAML and on command lines; what stands before it; and how the publishers' names end.
 _BARE = rf"(?:^|[\s:=\"'])((?:{'|'.join(sorted(_PUBLISHERS))})/[\w.-]+|{_UNPUBLISHED})(?:$|[\s,\"'])"
+_BEFORE = r"[\s:=\"']"
+_ENDS = frozenset(each[-2:] for each in _PUBLISHERS)
 
 
 def hub_id(model_id: str) -> str:
@@ -66,4 +69,28 @@ def _quotes_before_ids(text: str) -> set[int]:
 
 def bare_ids_in(text: str) -> tuple[str, ...]:
     """The ids in settings or a command, where they may stand without quotes."""
-    return tuple(dict.fromkeys(re.findall(_BARE, text)))
+    written = re.compile(_BARE)
+    found: dict[str, None] = {}
+    behind = 0
+    for part in sorted(_parts_of_ids(text)):
+        near = max(part - _REACH, 0)
+        start = part - len(re.split(_BEFORE, text[near:part])[-1])
+        match = written.match(text, max(start - 1, 0)) if start > near or not near else None
+        if match is not None and match.start() >= behind:
+            found[match[1]] = None
+            behind = match.end()
+    return tuple(found)
+
+
+def _parts_of_ids(text: str) -> Iterator[int]:
+    """The offsets of slashes behind publishers, and of parts of other ids."""
+    slash = -1
+    for before in text.split("/")[:-1]:
+        slash += len(before) + 1
+        if before[-2:] in _ENDS:
+            yield slash
+    for part in _PARTS[1:]:
+        at = text.find(part)
+        while at >= 0:
+            yield at
+            at = text.find(part, at + 1)

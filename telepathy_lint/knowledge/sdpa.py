@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from telepathy_lint.source.occurs import occurs
+from telepathy_lint.source.occurs import matches, occurs
 
 #: Architectures whose classes have supported SDPA since their first release, or since transformers 4.38.
 ARCHITECTURES = (
@@ -54,7 +54,7 @@ _FREE_IDS = (
 def has_no_attention(model_id: str, classes: Iterable[str]) -> bool:
     """Whether a model certainly has no attention, by its id or the classes that may load it."""
     names = [each.rpartition(".")[2] for each in classes]
-    return ("/" in model_id and re.fullmatch(_FREE_IDS, model_id) is not None) or (
+    return ("/" in model_id and matches(_FREE_IDS, model_id)) or (
         bool(names)
         and all(name.startswith(WITHOUT_ATTENTION) and re.fullmatch(_FREE_CLASS, name) for name in names)
     )
@@ -64,7 +64,7 @@ def always(model_id: str, classes: Iterable[str]) -> bool:
     """Whether transformers certainly chooses SDPA for a model, by its id or the classes that may load it."""
     names = [each.rpartition(".")[2] for each in classes]
     publisher, _, name = model_id.partition("/")
-    return (publisher in _NAMES and re.fullmatch(_NAMES[publisher], name) is not None) or (
+    return (publisher in _NAMES and matches(_NAMES[publisher], name)) or (
         bool(names) and all(re.fullmatch(_CLASS, each) for each in names)
     )
 
@@ -84,7 +84,7 @@ def drops_soft_capping(model_id: str, classes: Iterable[str], lowest: tuple[int,
     """Whether transformers may pick SDPA for a model whose attention is soft-capped, from this release on."""
     if lowest is not None and lowest >= PICKED[-1][1]:
         return False
-    return any(re.search(_SOFT_CAPPED, name) for name in (model_id, *classes))
+    return any(occurs(_SOFT_CAPPED, name) for name in (model_id, *classes))
 
 
 def picks_it(release: tuple[int, int]) -> bool:

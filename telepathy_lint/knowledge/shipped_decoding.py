@@ -6,7 +6,7 @@ DeepSeek's distilled models, and of the instruction-tuned models of Qwen2 and Qw
 
 from __future__ import annotations
 
-import re
+from telepathy_lint.source.occurs import matches, occurs
 
 _SHIPPED: tuple[tuple[str, str], ...] = (
     (r"meta-llama/Llama-2-\d+b(?:-chat)?-hf", "do_sample=True, temperature 0.6 and top_p 0.9"),
@@ -31,12 +31,12 @@ _THINKING = r"(?i)deepseek-r1|qwq|thinking|reasoning"
 
 def shipped_decoding(model_id: str) -> str | None:
     """Describe the checkpoint's own settings; None if unknown."""
-    return next((words for family, words in _SHIPPED if re.fullmatch(family, model_id)), None)
+    return next((words for family, words in _SHIPPED if matches(family, model_id)), None)
 
 
 def samples_unasked(model_id: str) -> bool:
     """Whether the checkpoint is known to sample by default, although greedy decoding works as well with it."""
-    return shipped_decoding(model_id) is not None and re.search(_THINKING, model_id) is None
+    return shipped_decoding(model_id) is not None and not occurs(_THINKING, model_id)
 
 
 #: Checkpoints that ship a repetition penalty, which is in effect in greedy decoding too.
@@ -47,16 +47,18 @@ _GREEDY = (
     r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2"
 )
 #: The same, with settings for sampling in their configs that only pipelines follow.
-_GREEDY_UNLESS_PIPED = r"(?:openai-community/|distilbert/)?(?:distil)?gpt2(?:-medium|-large|-xl)?|EleutherAI/gpt-(?:neo-[\w.]+|j-6[bB])"
+_SIZES = r"gpt2(?:-medium|-large|-xl)?"
+_GREEDY_UNLESS_PIPED = (
+    rf"openai-community/(?:distil)?{_SIZES}|distilbert/(?:distil)?{_SIZES}|distil{_SIZES}|{_SIZES}"
+    r"|EleutherAI/gpt-(?:neo-[\w.]+|j-6[bB])"
+)
 
 
 def ships_greedy(model_id: str, piped: bool = False) -> bool:
     """Whether the checkpoint is known to decode greedily by default; `piped` if a pipeline may generate with it."""
-    return re.fullmatch(_GREEDY, model_id) is not None or (
-        not piped and re.fullmatch(_GREEDY_UNLESS_PIPED, model_id) is not None
-    )
+    return matches(_GREEDY, model_id) or (not piped and matches(_GREEDY_UNLESS_PIPED, model_id))
 
 
 def ships_penalty(model_id: str) -> bool:
     """Whether the checkpoint is known to ship a repetition penalty."""
-    return re.fullmatch(_PENALTY, model_id) is not None
+    return matches(_PENALTY, model_id)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from telepathy_lint.facts import by_hand, placement
+from telepathy_lint.facts import placement
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.reach import reach_of
@@ -110,12 +110,13 @@ class HardcodedDeviceMap(Rule):
         reach = reach_of(site)  # the script that a launcher starts may be another one
         if reach is not None and any(map(_may_be_placed_otherwise, reach.texts)):
             return "unsafe"
+        from telepathy_lint.facts.by_hand import device_named
         from telepathy_lint.facts.started import may_be_launched
 
         if may_be_launched(site):
             return "unsafe"
         # An unseen launcher would give each process its own GPU: tensors on "cuda" would be on another one.
-        runs_anyway = by_hand.device_named(site) is None or placement.runs_as_one_process(site)
+        runs_anyway = device_named(site) is None or placement.runs_as_one_process(site)
         return "safe" if runs_anyway else "unsafe"
 
     def withheld(self, site: Site, settings: Settings) -> str | None:

@@ -2,15 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telepathy_lint.facts import relevance
-from telepathy_lint.facts.alternatives import (
-    is_dropped,
-    is_meant_to_be_float32,
-    is_measured,
-    is_read_back,
-    is_the_other_arm,
-    runs_under_autocast,
-)
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.looked_at import has_run
 from telepathy_lint.facts.out_of_use import is_bare, is_for_trying_out
@@ -81,6 +72,8 @@ class MissingDtype(Rule):
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         if not site.lacks("dtype", "torch_dtype"):
             return
+        from telepathy_lint.facts import relevance
+
         if relevance.is_quantized(site):
             yield site.at_call(
                 "weights that are not quantized are float16 in transformers 4.x and follow the checkpoint's config in 5.x"
@@ -89,6 +82,8 @@ class MissingDtype(Rule):
             yield site.at_call(default_dtype(settings, cost_of_float32(site)))
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        from telepathy_lint.facts import alternatives, relevance
+
         target, bare = settings.target_version, is_bare(site)
         if target is not None and target >= (5, 0) and (ships_bfloat16(site) or not bare):
             return False
@@ -97,13 +92,13 @@ class MissingDtype(Rule):
             or settings.unpinned
             or settings.is_pinned  # its results were measured in float32, and stay so
             or not is_heavy(site)
-            or is_the_other_arm(site)
-            or is_dropped(site)
-            or is_read_back(site)
-            or is_measured(site)
-            or is_meant_to_be_float32(site)
+            or alternatives.is_the_other_arm(site)
+            or alternatives.is_dropped(site)
+            or alternatives.is_read_back(site)
+            or alternatives.is_measured(site)
+            or alternatives.is_meant_to_be_float32(site)
             or relevance.trains_under_a_scaler(site)
-            or site.source.once(runs_under_autocast)
+            or site.source.once(alternatives.runs_under_autocast)
             or is_for_trying_out(site)
             or has_run(site)
         ):

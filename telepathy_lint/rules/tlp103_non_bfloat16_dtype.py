@@ -3,18 +3,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts import relevance
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.weight_sizes import cost_of_float32
 from telepathy_lint.findings.finding import Finding
-from telepathy_lint.knowledge.float16 import overflows
 from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
+from telepathy_lint.source.occurs import matches
 
-_TORCH_DTYPE = (
-    r"(?:bfloat16|float16|half|float32|float|float64|double|float8_\w+|u?int\d+|qu?int\d+|long|short|int)$"
-)
+_TORCH_DTYPE = r"bfloat16|float16|half|float32|float|float64|double|float8_\w+|int\d+|uint\d+|qint\d+|quint\d+|long|short|int"
 #: A model cannot be created with these.
 _OF_NO_WEIGHTS = r"q?u?int\d+|long|short|int"
 
@@ -82,6 +79,9 @@ class NonBfloat16Dtype(Rule):
         named = dtypes(site)
         if any(name is not None and re.fullmatch(_OF_NO_WEIGHTS, name) for name in named):
             return True
+        from telepathy_lint.facts import relevance
+        from telepathy_lint.knowledge.float16 import overflows
+
         if not named <= {"float16", "half"} or relevance.wants_float16(site):
             return False
         if overflows(site.model_id or "", site.loaded):
@@ -105,7 +105,7 @@ def dtype_name(value: Value) -> str | None:
     """The dtype of a value ("bfloat16", "float16", "auto"); None if unknown."""
     if value.kind == "symbol":
         root, _, name = str(value.data).rpartition(".")
-        return name if root == "torch" and re.match(_TORCH_DTYPE, name) else None
+        return name if root == "torch" and matches(_TORCH_DTYPE, name) else None
     if value.kind == "const" and isinstance(value.data, str):
         name = value.data.removeprefix("torch.")
         return "bfloat16" if name == "bf16" else name

@@ -3,7 +3,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts.alternatives import is_tried
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.old_libraries import is_of_old_libraries
 from telepathy_lint.facts.out_of_use import fails_anyway, is_bare
@@ -83,6 +82,8 @@ class DeprecatedLoadArgument(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         if settings.is_below(OLDEST) or fails_anyway(site):
             return False
+        from telepathy_lint.facts.alternatives import is_tried
+
         if not is_bare(site) and (is_tried(site) or is_of_old_libraries(site)):
             return False
         if removed_task(site, settings) is not None:

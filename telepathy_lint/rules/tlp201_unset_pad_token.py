@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import tokenizers
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
@@ -71,6 +70,8 @@ class UnsetPadToken(Rule):
         yield site.at_call()
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        from telepathy_lint.facts import tokenizers
+
         return is_bare(site) and not (
             is_of_a_test(site)
             or tokenizers.pads_by_itself(site)

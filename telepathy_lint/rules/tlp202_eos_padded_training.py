@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import relevance
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
@@ -59,6 +58,8 @@ class EosPaddedTraining(Rule):
         yield site.at_call(f"pad_token is eos_token since {line_name(site.source, padded)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        from telepathy_lint.facts import relevance
+
         if not site.source.once(relevance.has_real_ends):
             return False
         return is_bare(site) or site.source.once(relevance.keeps_what_it_trains)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint import facts
-from telepathy_lint.facts import purposes
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.hints import Any
 from telepathy_lint.rule import Meta, Rule, literal, origin
@@ -107,6 +106,8 @@ def _options(site: Site) -> dict[str, Any] | None:
     (model,) = site.about
     if set(model.arguments) - _HARMLESS or not all(name.endswith("ForCausalLM") for name in model.loaded):
         return None
+    from telepathy_lint.facts import purposes
+
     given = model.argument("dtype", "torch_dtype")
     resolved = model.loader and given is None and not purposes.trains(model)  # float32 for training
     dtype = "bfloat16" if resolved else _dtype(given)

@@ -51,11 +51,19 @@ def newest_allowed(clauses: str) -> tuple[int, int] | None:
 
     None if there is no end. Without a next major version (`^5.3`, `<6`), the minor one is 999.
     """
+    if not has_upper(clauses):
+        return None
     found = [
         _newest(each["operator"], _numbers(each["version"]), bool(each["any"]))
         for each in re.finditer(_UPPER, clauses)
     ]
     return min(found, default=None)
+
+
+def has_upper(clauses: str) -> bool:
+    """Whether clauses may leave out newer releases: most only have a lower bound, and need no regular expression."""
+    others = clauses.replace(">=", "")
+    return any(operator in others for operator in "=<~^@")
 
 
 def _newest(operator: str, numbers: tuple[int, ...], any_below: bool) -> tuple[int, int]:

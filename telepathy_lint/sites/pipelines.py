@@ -29,7 +29,7 @@ _CONFIGURED = (
     r"(?:\.|\[[\"'])(?:\w+_)?model(?:[\"']\])?"
 )
 #: Typical names of functions and classes that make a model, but not of those that make its name or its configuration.
-_MODEL_MAKER = re.compile(r"(?i)(?!.*(?:name|conf|cfg|arg|setting|param|option)).*model")
+_MODEL_MAKER = r"(?i)(?!.*(?:name|conf|cfg|arg|setting|param|option)).*model"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _OF_STRINGS = (
     "split",
@@ -112,7 +112,7 @@ class Pipelines:
         if isinstance(node, ast.expr):
             for maker in self.file.objects.makers(node, context):
                 name = dotted(getattr(maker, "func", maker)) or ""
-                if name.endswith("from_pretrained") or _MODEL_MAKER.match(name):
+                if name.endswith("from_pretrained") or re.match(_MODEL_MAKER, name):
                     return False
         text = ast.unparse(node) if isinstance(node, ast.expr) else ""
         loads = any(name in arguments for name in _LOAD_ONLY) and not _is_an_object(

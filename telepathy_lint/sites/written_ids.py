@@ -18,6 +18,7 @@ from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loads import with_companions
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import occurs
 from telepathy_lint.source.prefilter import ID_PREFIXES, ids_in
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ class Identifiers:
                 if child is node and not self.loads and isinstance(parent, ast.Assign):
                     return False  # without loads and tables, it may be a label or a folder
                 return child is parent.value and any(
-                    re.search(_MODEL_NAME, written(target)) is not None for target in targets
+                    occurs(_MODEL_NAME, written(target)) for target in targets
                 )
             if isinstance(parent, ast.Dict):
                 if child in parent.values:
                     key = parent.keys[parent.values.index(child)]
-                    if isinstance(key, ast.Constant) and re.search(_MODEL_NAME, str(key.value)):
+                    if isinstance(key, ast.Constant) and occurs(_MODEL_NAME, str(key.value)):
                         return True
             elif isinstance(parent, ast.arguments):
                 return _default_name(parent, child) is not None
@@ -168,7 +169,7 @@ class Identifiers:
                     return False
                 if _is_option(call):
                     return parent.arg in ("default", "choices")
-                return parent.arg is not None and re.search(_MODEL_NAME, parent.arg) is not None
+                return parent.arg is not None and occurs(_MODEL_NAME, parent.arg)
             elif isinstance(parent, ast.Call):
                 return _is_fallback(parent, child)
             elif isinstance(parent, (ast.For, ast.AsyncFor)):
@@ -188,10 +189,7 @@ def _is_option(call: ast.Call) -> bool:
     """Whether the call declares a command-line option that names a model."""
     if catalog.last(dotted(call.func) or "") not in ("add_argument", "option"):
         return False
-    return any(
-        isinstance(each, ast.Constant) and re.search(_MODEL_NAME, str(each.value)) is not None
-        for each in call.args
-    )
+    return any(isinstance(each, ast.Constant) and occurs(_MODEL_NAME, str(each.value)) for each in call.args)
 
 
 def _is_fallback(call: ast.Call, node: ast.AST) -> bool:
@@ -203,7 +201,7 @@ def _is_fallback(call: ast.Call, node: ast.AST) -> bool:
         name in ("get", "getenv", "setdefault")
         and isinstance(key, ast.Constant)
         and node is call.args[1]
-        and re.search(_MODEL_NAME, str(key.value)) is not None
+        and occurs(_MODEL_NAME, str(key.value))
     )
 
 
@@ -216,6 +214,4 @@ def _default_name(arguments: ast.arguments, default: ast.AST) -> str | None:
     pairs += [
         (arg, value) for arg, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value
     ]
-    return next(
-        (arg.arg for arg, value in pairs if value is default and re.search(_MODEL_NAME, arg.arg)), None
-    )
+    return next((arg.arg for arg, value in pairs if value is default and occurs(_MODEL_NAME, arg.arg)), None)

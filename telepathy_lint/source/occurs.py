@@ -16,6 +16,8 @@ _IGNORING_CASE = "(?i)"
 _SPECIAL = frozenset(".^$*+?{}[]()|")
 #: Characters after which the preceding character is optional.
 _OPTIONAL = frozenset("*?{")
+#: Brackets and bars of a pattern, and what may contain some that mean themselves: an escaped character, a set.
+_MARKS = r"[()|]|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]"
 #: Conditions on the text around a match, which match no text themselves.
 _CONDITIONS = r"(?:\\b|\(\?<?[=!][^()]*\))*"
 
@@ -58,6 +60,19 @@ def occurs(pattern: str, text: str) -> bool:
     return any(alternative.is_in(text) for alternative in _alternatives(pattern))
 
 
+def matches(pattern: str, text: str) -> bool:
+    """Whether the pattern matches the whole text. It must not have back references.
+
+    An alternative is only compiled if the text begins as it does; compiling a list of names takes longer than a search.
+    """
+    lowered = text.lower() if pattern.startswith(_IGNORING_CASE) else text
+    return any(
+        lowered.startswith(each.word)
+        and (lowered == each.word if each.pattern is None else re.fullmatch(each.pattern, text) is not None)
+        for each in _alternatives(pattern)
+    )
+
+
 def places(pattern: str, text: str) -> Iterator[int]:
     """The offsets where the pattern matches, alternative by alternative; matches that overlap count too.
 
@@ -86,25 +101,14 @@ def _alternatives(pattern: str) -> tuple[_Alternative, ...]:
 
 def _split(pattern: str) -> list[str]:
     """The alternatives of a pattern; those inside groups and sets are not split."""
-    if re.match(r"\(\?[A-Za-z]", pattern):
+    if pattern.startswith("(?") and pattern[2:3].isalpha():
         return [pattern]  # a flag for the whole pattern
-    found, start, depth, in_set, place = [], 0, 0, False, 0
-    while place < len(pattern):
-        character = pattern[place]
-        if character == "\\":
-            place += 1
-        elif in_set:
-            in_set = character != "]"
-        elif character == "[":
-            in_set = True
-            place += pattern.startswith("^", place + 1)
-            place += pattern.startswith("]", place + 1)  # the first one is an element of the set
-        elif character in "()":
-            depth += 1 if character == "(" else -1
-        elif character == "|" and not depth:
-            found.append(pattern[start:place])
-            start = place + 1
-        place += 1
+    found, start, depth = [], 0, 0
+    for mark in re.finditer(_MARKS, pattern):
+        if mark[0] == "|" and not depth:
+            found.append(pattern[start : mark.start()])
+            start = mark.end()
+        depth += (mark[0] == "(") - (mark[0] == ")")
     return [*found, pattern[start:]]
 
 

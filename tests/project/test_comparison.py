@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.commands import cli
+from telepathy_lint.commands.parser import SUBCOMMANDS, parser
 from telepathy_lint.discovery.config import keys
 
 PAGE = (Path(__file__).parents[2] / "docs" / "compared-with-ruff.md").read_text(encoding="utf-8")
@@ -32,9 +32,9 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def subparser(command: str) -> argparse.ArgumentParser:
-    (found,) = (each for each in cli.parser(command)._actions if isinstance(each, argparse._SubParsersAction))
-    parser: argparse.ArgumentParser = found.choices[command]
-    return parser
+    (found,) = (each for each in parser(command)._actions if isinstance(each, argparse._SubParsersAction))
+    sub: argparse.ArgumentParser = found.choices[command]
+    return sub
 
 
 def estimate() -> argparse.ArgumentParser:
@@ -82,7 +82,7 @@ def test_every_option_has_a_counterpart_or_a_reason() -> None:
 
 def test_the_commands_and_keys_that_are_named_are_there() -> None:
     commands = re.findall(r"`telepathy-lint ([a-z]\w*)", PAGE)
-    assert len(set(commands)) > 4 and set(commands) <= cli.SUBCOMMANDS.keys()
+    assert len(set(commands)) > 4 and set(commands) <= SUBCOMMANDS.keys()
     text = " ".join(PAGE.split()).partition("These configuration keys work as in Ruff: ")[2]
     ours, _, others = text.partition(" and the options above")
     assert set(re.findall(r"`([\w-]+)`", ours)) <= set(keys())

@@ -23,7 +23,7 @@ import pytest
 
 import telepathy_lint
 from telepathy_lint import output
-from telepathy_lint.commands import cli
+from telepathy_lint.commands.parser import SUBCOMMANDS
 from telepathy_lint.discovery import config
 from telepathy_lint.rule import Rule
 from telepathy_lint.rules import all_rules
@@ -149,7 +149,7 @@ def inline_commands(page: Path) -> Iterator[str]:
 def test_commands_have_the_options_that_are_given(page: Path) -> None:
     for command in (*commands(page), *inline_commands(page)):
         words = re.split(r"[\s=\[\]]+", command) if "[" in command else shlex.split(command, comments=True)
-        if words[:1] == ["telepathy-lint"] and len(words) > 1 and words[1] in cli.SUBCOMMANDS:
+        if words[:1] == ["telepathy-lint"] and len(words) > 1 and words[1] in SUBCOMMANDS:
             known = generator().subparser(words[1])._option_string_actions
         elif words[:1] == ["telepathy-runtime"]:
             known = generator().runtime_parsers()[words[1]][0]._option_string_actions

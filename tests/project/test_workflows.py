@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import telepathy_lint
-from telepathy_lint.commands import cli
+from telepathy_lint.commands.parser import parser
 from tests.project.installing import copy_project, offline
 
 yaml = pytest.importorskip("yaml", reason="PyYAML reads workflows and templates")
@@ -278,7 +278,7 @@ def test_pre_commit_configurations_that_pages_show_work(page: str, tmp_path: Pat
         assert done.returncode == 0, done.stdout
         for hook in (hook for repo in example["repos"] for hook in repo["hooks"]):
             entry = manifest()[hook["id"]]["entry"].split()
-            options = cli.parser("check").parse_args([*entry[1:], *hook.get("args", []), "a.py"])
+            options = parser("check").parse_args([*entry[1:], *hook.get("args", []), "a.py"])
             assert options.paths == ["a.py"]
 
 

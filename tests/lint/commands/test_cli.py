@@ -14,6 +14,7 @@ import pytest
 
 from telepathy_lint.commands import cli
 from telepathy_lint.commands.check import Check
+from telepathy_lint.commands.parser import SUBCOMMANDS, parser
 from telepathy_lint.findings.result import FileResult
 from telepathy_lint.rules import all_rules
 from telepathy_lint.run import lint_file
@@ -506,7 +507,7 @@ def test_watch_runs_again_when_something_changed_and_not_for_its_own_fix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = write("bad.py")
-    options = cli.parser("check").parse_args(["check", "--watch", "--fix", "--select", "TLP101", "-q"])
+    options = parser("check").parse_args(["check", "--watch", "--fix", "--select", "TLP101", "-q"])
     check = Check(options)
     looks: list[int] = []
 
@@ -548,9 +549,7 @@ def test_help_and_documentation_fit_the_terminal(
     code = [
         line for rule in all_rules() for which in ("Bad", "Good") for line in rule.example(which).splitlines()
     ]
-    shown = [lint("--help", command=name).out for name in cli.SUBCOMMANDS] + [
-        lint("--all", command="rule").out
-    ]
+    shown = [lint("--help", command=name).out for name in SUBCOMMANDS] + [lint("--all", command="rule").out]
     long = [line for text in shown for line in text.splitlines() if len(line) > columns]
     assert [line for line in long if line.strip() not in map(str.strip, code)] == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint.facts.generating import generating
+from telepathy_lint.facts.launched import launches_naming
 from telepathy_lint.facts.started import starts_of
 from telepathy_lint.flow.project import Modules
 from telepathy_lint.flow.questions import EVERYTHING, as_text, function, name_of
@@ -46,6 +47,12 @@ ASKED: dict[str, tuple[Callable[[Modules, str, Path], object], str, str, str]] =
     ),
     "once": (
         lambda m, path, _: project_of(m, path).once(starts_of),
+        "README.md",
+        "```\npython run.py\n```\n",
+        "```\ntorchrun run.py\n```\n",
+    ),
+    "about": (
+        lambda m, path, _: project_of(m, path).about("run", launches_naming),
         "README.md",
         "```\npython run.py\n```\n",
         "```\ntorchrun run.py\n```\n",

@@ -19,6 +19,7 @@ from libcst.codemod import CodemodContext
 
 from telepathy_lint.codemod import InlineLoadSettings, UseRuntimeLoader
 from telepathy_lint.commands import cli
+from telepathy_lint.commands.parser import parser
 from telepathy_lint.front_ends.flake8_plugin import Plugin
 from telepathy_lint.rules import all_rules
 
@@ -289,7 +290,7 @@ def test_the_hooks_are_commands_that_the_command_line_takes(corpus: Path) -> Non
     for hook in hooks().values():
         program, *arguments = shlex.split(hook["entry"])
         assert program == "telepathy-lint"
-        assert cli.parser(arguments[0]).parse_args([*arguments, "a.py"]).paths == ["a.py"]
+        assert parser(arguments[0]).parse_args([*arguments, "a.py"]).paths == ["a.py"]
         assert hook["types_or"] == "[python, jupyter]"
 
 

@@ -1,4 +1,4 @@
-"""`occurs` answers as `re.search` does, for every pattern that the linter asks with it."""
+"""`occurs` answers as `re.search` does and `matches` as `re.fullmatch`, for every pattern that the linter asks with them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import telepathy_lint
-from telepathy_lint.source.occurs import occurs, places
+from telepathy_lint.facts import evidence
+from telepathy_lint.knowledge import sdpa, shipped_decoding
+from telepathy_lint.source.occurs import matches, occurs, places
 
 ROOT = Path(telepathy_lint.__file__).parent
+
+
+#: Patterns that come from tables, by how calls name them.
+_WRITTEN = {
+    "family": [family for family, _ in shipped_decoding._SHIPPED],
+    "_NAMES[publisher]": [*sdpa._NAMES.values()],
+    "SIGNS[kind]": [*evidence.SIGNS.values()],
+}
 
 
 def _asked() -> list[str]:
@@ -23,14 +33,18 @@ def _asked() -> list[str]:
     found = []
     for path in sorted(ROOT.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if "import occurs" not in text:
+        if "from telepathy_lint.source.occurs import" not in text:
             continue
         module = importlib.import_module(
             ".".join(("telepathy_lint", *path.relative_to(ROOT).with_suffix("").parts))
         )
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "occurs":
-                found.append(_written(node.args[0], module))
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("occurs", "matches")
+            ):
+                found += _WRITTEN.get(ast.unparse(node.args[0])) or [_written(node.args[0], module)]
     return found
 
 
@@ -58,7 +72,7 @@ def test_patterns_are_found() -> None:
 @pytest.mark.parametrize("pattern", [*ASKED, *OTHERS])
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_occurs_answers_as_search_does(pattern: str, data: st.DataObject) -> None:
+def test_occurs_answers_as_search_does_and_fits_as_fullmatch(pattern: str, data: st.DataObject) -> None:
     pieces = st.sampled_from([*"abcdefgxyz|]()\\ =.\n\"'", "Model", "_map", "dict"])
     around = st.lists(pieces, max_size=4).map("".join)
     matching = st.from_regex(re.compile(pattern, re.ASCII), alphabet=st.characters(max_codepoint=127))
@@ -66,6 +80,17 @@ def test_occurs_answers_as_search_does(pattern: str, data: st.DataObject) -> Non
     cut = data.draw(st.integers(0, len(text)))
     for each in (text, text[:cut] + text[cut + 1 :], text.upper()):
         assert occurs(pattern, each) == (re.search(pattern, each) is not None), each
+        assert matches(pattern, each) == (re.fullmatch(pattern, each) is not None), each
+
+
+def test_alternatives_that_begin_otherwise_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    fullmatch = re.fullmatch
+    monkeypatch.setattr(
+        re, "fullmatch", lambda pattern, text: compiled.append(pattern) or fullmatch(pattern, text)
+    )
+    assert matches(r"gpt2-\w+|facebook/opt-[\d.]+b", "facebook/opt-1.3b")
+    assert compiled == [r"facebook/opt-[\d.]+b"]
 
 
 def test_words_are_tried_everywhere_and_not_only_first() -> None:
