@@ -34,7 +34,9 @@ class Peaks(NamedTuple):
     cast: int  # copies of the adapters' matrices that only autocast holds, until the model's forward ends
     copies: int  # of frozen matrices in autocast's 16 bits, after its forward
     forward: int  # at most in its forward
-    backward: int  # at most in its backward, beside what it kept; with checkpointing, all that it computes again
+    backward: (
+        int  # at most in its backward, beside what it kept; with checkpointing, all that it computes again
+    )
 
 
 def built_as_llama(how: Family, experts: int) -> bool:
@@ -59,7 +61,9 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         before = sum(tape.alive.values())
         tape.best.clear()
         with tape.part("layer"):
-            out = tape.checkpoint(lambda x=x: layer.forward(x)) if work.checkpointing else layer.forward(x)
+            run = partial(layer.forward, x)
+            out: Tensor = tape.checkpoint(run) if work.checkpointing else run()
+            del run
         forward = tape.best["layer"][0] - before
         held = sum(tape.alive.values())
         model.end_autocast()

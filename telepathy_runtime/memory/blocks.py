@@ -50,7 +50,9 @@ class Block:
     """Bytes of one decoder layer; of the layer with a sliding window where some layers have one at work."""
 
     copies: int  # of its matrices in 16 bits, under autocast: until its backward, with checkpointing in each forward
-    unsaved_copies: int  # of these, those that the first layer does not keep, because its input needs no gradient
+    unsaved_copies: (
+        int  # of these, those that the first layer does not keep, because its input needs no gradient
+    )
     cast: int  # copies of all adapters in 16 bits that only autocast holds, until the forward ends
     saved: int  # kept from its forward to its backward
     every: int  # kept by all layers
