@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from telepathy_runtime.memory.adapted import built_as_llama, peaks
 from telepathy_runtime.memory.forward import rotary_tables, works_without_gradients
 from telepathy_runtime.memory.layers import (
     FAMILIES,
@@ -49,11 +50,16 @@ class Block:
     """Bytes of one decoder layer; of the layer with a sliding window where some layers have one at work."""
 
     copies: int  # of its matrices in 16 bits, under autocast: until its backward, with checkpointing in each forward
+    unsaved_copies: (
+        int  # of these, those that the first layer does not keep, because its input needs no gradient
+    )
+    cast: int  # copies of all adapters in 16 bits that only autocast holds, until the forward ends
     saved: int  # kept from its forward to its backward
     every: int  # kept by all layers
     again: int  # kept after the forward that checkpointing repeats, in addition to its stored input
     unsaved_first: int  # what the first layer does not keep, because its input needs no gradient
     working: int  # maximum in addition to the saved tensors, inside its forward or backward
+    first_working: int  # the same of the first layer
     adapting: int  # maximum inside its forward where adapters or clamped experts run, in addition to the saved tensors
     infer: int  # maximum inside its forward without gradient, without the cache
     stored_input: int  # kept instead of `saved` with checkpointing
@@ -72,6 +78,8 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     if work.source_len:
         raise UnknownOptionError(f"source_len is for encoder-decoders, and {spec.id} is none")
     spec = divided(spec, work)
+    if work.regime == "lora" and built_as_llama(family(spec), spec.experts):
+        return _adapted(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
     slides = slides_at(spec, work)
     rest = (
@@ -82,23 +90,68 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     sliding = spec.sliding_layers if slides else 0
     row = (4 if autocast(work) else e) * tokens * spec.hidden
     matrices = spec.mlp_params + spec.attention_params
+    again = saved - row * _keeps_stored(spec, work)
     behind = FEED_FORWARD | {"o"}
     grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
+    adapting = max(adapters_work(spec, work), experts_work(spec, work))
+    working = max(
+        mlp_works(spec, work),
+        # Where attention's softmax is at work, the adapters behind it are done.
+        attention_works(spec, work) - adapters_kept(spec, work, behind) + grown,
+        _norms_work(spec, work),
+        forward_again(spec, work),
+        adapting * work.checkpointing,
+    )
     return Block(
         copies=e * matrices * autocast(work),
+        unsaved_copies=0,
+        cast=0,
         saved=saved,
         every=sliding * saved + (spec.layers - sliding) * whole,
-        again=saved - row * _keeps_stored(spec, work),
+        again=again,
         unsaved_first=unsaved_first(spec, work),
-        working=max(
-            mlp_works(spec, work),
-            # Where attention's softmax is at work, the adapters behind it are done.
-            attention_works(spec, work) - adapters_kept(spec, work, behind) + grown,
-            _norms_work(spec, work),
-            forward_again(spec, work),
-        ),
-        adapting=max(adapters_work(spec, work), experts_work(spec, work)),
+        working=working,
+        first_working=working,
+        adapting=adapting,
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
+        stored_input=row,
+        tables=rotary_tables(spec, work),
+        masks=masks_of(spec, work),
+    )
+
+
+def _adapted(spec: ModelSpec, work: Workload) -> Block:
+    """The bytes of one layer with adapters, from a tape."""
+    again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
+    row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
+    own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
+    plain, mask = work.but(checkpointing=False), masked or slides
+    whole, most = (peaks(spec, plain, each) for each in (masked, mask))
+    middle = peaks(spec, work, mask)
+    # Without these, the first layer's input needs no gradient.
+    other = not again and "embed_tokens" not in work.modules_to_save
+    start = peaks(spec, plain, mask, first=True) if other else most
+    alone = start if other else middle
+    last = alone if spec.layers == 1 else middle
+    # Beside a layer that runs, there are its input and the embeddings, which the model holds.
+    adapting = last.forward + row * (1 if again or spec.layers == 1 else 2)
+    if not again:
+        adapting -= last.kept + last.copies + own * (last is middle)
+    adapting -= last.cast
+    again_kept = (most.kept + most.copies) * again
+    sliding = spec.sliding_layers * slides
+    return Block(
+        copies=most.copies,
+        unsaved_copies=most.copies - start.copies,
+        cast=alone.cast + (spec.layers - 1) * middle.cast,
+        saved=most.kept + own,
+        every=sliding * (most.kept + own) + (spec.layers - sliding) * (whole.kept + own),
+        again=most.kept,
+        unsaved_first=(most.kept + own - start.kept) * other,
+        working=last.backward - again_kept,
+        first_working=alone.backward - again_kept,
+        adapting=max(adapting, 0),
+        infer=works_without_gradients(spec, work, mask),
         stored_input=row,
         tables=rotary_tables(spec, work),
         masks=masks_of(spec, work),
@@ -144,10 +197,7 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     ):
         return spec.architecture or "a model known by its headers alone"
     # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
-    how = family(spec)
-    if (work.casts or work.dora) and (
-        spec.experts or how.norm not in ("rms", "rms32") or (how.before, how.after) != (2, 0)
-    ):
+    if (work.casts or work.dora) and not built_as_llama(family(spec), spec.experts):
         return f"{'autocast' if work.casts else 'DoRA'} of {spec.architecture}"
     return ""
 

@@ -153,27 +153,27 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     head = table * (full or "lm_head" in work.modules_to_save)
     # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
     head_copy = e * spec.embedding_params * mixed
-    copies = layers * layer.copies * (full or not work.checkpointing) + head_copy
-    left = 0 if work.checkpointing else layers * layer.copies
+    left = 0 if work.checkpointing else layers * layer.copies - layer.unsaved_copies
+    inside = (layers * layer.copies if full else left) + layer.cast
+    copies = inside + head_copy
     beside = held.root + held.bucket
     tables = head * (not work.opt_in_backward)
     # What tied weights get from the head waits for what they get as an embedding, beside what accumulated before.
     waiting = before + head * (before > 0 and spec.tied and full)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
-    repeated = layer.adapting * work.checkpointing
-    at_work = (
-        beside
-        + max(layer.working, repeated)
-        + held.unpacked
-        + int(each * e * spec.hidden * spec.intermediate)
-    )
+    at_work = beside + held.unpacked + int(each * e * spec.hidden * spec.intermediate)
+    first_copies = layer.copies - layer.unsaved_copies
     recomputed = layer.again if work.checkpointing else 0
     one_layer = (
         hidden
         + given
         + layer.tables
-        + (layer.again + layer.stored_input + masks.first if work.checkpointing else layer.saved)
+        + (
+            layer.again + layer.stored_input + masks.first
+            if work.checkpointing
+            else layer.saved - layer.unsaved_first
+        )
     )
     if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
         # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
@@ -201,7 +201,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
-            transient=beside + copies + layer.adapting + masks.built - masks.kept * work.checkpointing,
+            transient=beside + inside + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
@@ -218,11 +218,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after),
-            transient=at_work + 2 * held.unit + max(left, layer.copies),
+            transient=at_work + layer.working + 2 * held.unit + max(left, layer.copies),
         ),
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
-            gradients=max(later, waiting), transient=at_work + held.unit + layer.copies,
+            gradients=max(later, waiting), transient=at_work + layer.first_working + held.unit + first_copies,
         ),
         Instant(
             "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,

@@ -180,8 +180,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     e, tokens = element_size(work.dtype), work.tokens
     q, kv = spec.query_dim, spec.kv_dim
     cached = _cached(work)
-    # One head is repeated as a view, of which only the products of eager attention make a copy.
-    repeated = repeats_keys(work, masked) and kv != q and (spec.kv_heads > 1 or work.attn == "eager")
+    repeated = copies_keys(spec, work, masked)
     # Adapters of another dtype keep their own copy of the output.
     adapted = (work.regime, work.lora_dtype) == ("lora", work.dtype) and any(
         "o" in sites_of(name, spec.architecture) for name in work.lora_targets
@@ -361,6 +360,15 @@ def has_mask(work: Workload) -> bool:
 def repeats_keys(work: Workload, masked: bool) -> bool:
     """Whether keys and values are copied to every query head before attention."""
     return masked or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
+
+
+def copies_keys(spec: ModelSpec, work: Workload, masked: bool) -> bool:
+    """Whether keys and values are copies for every query head.
+
+    One head is repeated as a view, of which only the products of eager attention make a copy, for several sequences.
+    """
+    repeated = repeats_keys(work, masked) and spec.kv_dim != spec.query_dim
+    return repeated and (spec.kv_heads > 1 or (work.attn == "eager" and work.batch > 1))
 
 
 def up_to_8(length: int) -> int:

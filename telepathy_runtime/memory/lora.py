@@ -12,7 +12,6 @@ from telepathy_runtime.memory.layers import (
     ACTIVATIONS,
     FAMILIES,
     attention_kept,
-    autocast,
     dropout_kept,
     family,
     form,
@@ -77,12 +76,12 @@ FEED_FORWARD = frozenset({"gate", "up", "gate_up", "down"})
 def adapters_kept(spec: ModelSpec, work: Workload, sites: frozenset[str] | None = None) -> int:
     """Bytes that the adapters of one layer keep: each target's input in the adapter's dtype, and the first product.
 
-    With `sites`, only what those there, behind attention, do not share with others. Autocast converts the input to 16 bits for each target, and the two matrices. DoRA also keeps both of its products.
+    With `sites`, only what those there, behind attention, do not share with others. Neither autocast nor DoRA: what these keep
+    is counted by `adapted`.
     """
     if work.regime != "lora":
         return 0
     e, adapter = element_size(work.dtype), element_size(work.lora_dtype)
-    size = e if work.casts else adapter
     total = 0
     seen = {"o"} | (
         {"down"} if ACTIVATIONS.get(spec.activation, (1, False))[1] and not spec.gated_mlp else set()
@@ -90,13 +89,10 @@ def adapters_kept(spec: ModelSpec, work: Workload, sites: frozenset[str] | None 
     for target in targets(spec, work):
         if sites is not None and target.site not in sites:
             continue
-        total += size * work.tokens * work.lora_rank
-        total += ((size + e) * work.tokens + 3 * adapter) * target.outputs * work.dora
-        if work.casts and adapter != e:
-            total += e * work.lora_rank * (target.inputs + target.outputs)
+        total += adapter * work.tokens * work.lora_rank
         source = _source(spec, target)
-        if adapter != e or (work.casts and _read_in_float(spec, work, source)):
-            total += size * work.tokens * target.inputs  # a copy for each target
+        if adapter != e:
+            total += adapter * work.tokens * target.inputs  # a copy for each target
         elif source not in seen and (
             sites is None or source != "attention"
         ):  # attention keeps its own output, and so do some activations
@@ -113,11 +109,6 @@ def _source(spec: ModelSpec, target: Target) -> str:
     return "attention" if one else "mlp"
 
 
-def _read_in_float(spec: ModelSpec, work: Workload, source: str) -> bool:
-    """Whether autocast's norms leave the input in float32."""
-    return source in ("attention", "mlp") and (work.mixed_precision or family(spec).norm == "layer")
-
-
 def unsaved_first(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the first layer does not keep, because its input needs no gradient: what comes before the adapters."""
     if work.regime != "lora" or "embed_tokens" in work.modules_to_save:
@@ -129,8 +120,6 @@ def unsaved_first(spec: ModelSpec, work: Workload) -> int:
     if how.parallel and not there & {"gate", "up", "gate_up"}:
         total += mlp_kept(spec, work) * ("down" not in there) + dropout_kept(spec, work) // 2
         total += norm_kept(spec, work) * (how.before - 1) * (how.norm != "layer")
-    if autocast(work):  # copies of the weights
-        total += e * spec.hidden * (spec.query_dim + 2 * spec.kv_dim)
     if not read:
         return total + attention_kept(spec, work, has_mask(work))
     if "k" not in there and "qkv" not in there:
@@ -161,44 +150,20 @@ def adapter_params(spec: ModelSpec, work: Workload, sites: frozenset[str] | None
 def adapters_work(spec: ModelSpec, work: Workload) -> int:
     """Bytes inside a layer's forward where adapters of the feed-forward block run, in addition to all that it keeps.
 
-    An adapter has its output, and the scaled one, beside that of the base; DoRA has three of that size, or four of the
-    weight's. Under autocast, the input is float32 for a moment. What the layer keeps later is not there yet. Checkpointing
-    repeats this in the backward, up to the last tensor that is kept, beside the gradients that are there by then.
+    An adapter has its output, and the scaled one, beside that of the base. What the layer keeps later is not there yet.
+    Checkpointing repeats this in the backward, up to the last tensor that is kept, beside the gradients that are there by then.
     """
     there = {each.site: each for each in targets(spec, work)} if work.regime == "lora" else {}
     if not there.keys() & FEED_FORWARD:
         return 0
-    e, adapter, tokens = element_size(work.dtype), element_size(work.lora_dtype), work.tokens
-    size, other, again = (e if work.casts else adapter), adapter != e, work.checkpointing
+    e, size, tokens = element_size(work.dtype), element_size(work.lora_dtype), work.tokens
+    other, again = size != e, work.checkpointing
     down, most, later, rows = there.get("down"), 0, 0, 2 * e + (e if again else 2 * e)
     if down is not None:
         later = size * tokens * (down.inputs * (other or spec.gated_mlp) + work.lora_rank)
-        later += (size + e) * tokens * down.outputs * work.dora
-        most = tokens * down.inputs * other * (e + 4 * work.casts)
-        if work.dora:
-            most += (1 if again else 3) * adapter * tokens * down.outputs + _dora_weights(work, down)
-            rows += (e + 2 * adapter * other) * again
-        else:
-            most += tokens * down.outputs * (e + 2 * size * (not again))
-            rows += (size + e * (other and not work.casts)) * again
+        most = tokens * (down.inputs * other * e + down.outputs * (e + 2 * size * (not again)))
+        rows += (size + e * other) * again
     for site in ("gate", "up", "gate_up"):
-        if site not in there or (site == "gate" and "up" in there):
-            continue
-        each = there[site]
-        if work.dora:
-            weights = _dora_weights(work, each)
-            while_normed = weights + 2 * adapter * each.inputs * each.outputs - size * tokens * each.outputs
-            at_site = max(3 * adapter * tokens * each.outputs + weights, while_normed)
-            at_site -= e * tokens * each.outputs  # its output
-        else:
-            at_site = 2 * size * tokens * each.outputs
-        at_site += 4 * tokens * each.inputs * other * work.casts
-        most = max(most, at_site - later)
+        if site in there and not (site == "gate" and "up" in there):
+            most = max(most, 2 * size * tokens * there[site].outputs - later)
     return most + rows * tokens * spec.hidden
-
-
-def _dora_weights(work: Workload, target: Target) -> int:
-    """What DoRA holds of a weight's size until its forward returns: an identity matrix, the adapter's product, the weight."""
-    adapter, other = element_size(work.lora_dtype), work.lora_dtype != work.dtype
-    size = element_size(work.dtype) if work.casts else adapter
-    return size * target.inputs**2 + (1 + other) * adapter * target.inputs * target.outputs

@@ -30,7 +30,6 @@ class Model:
         self.params = 0
         self.trained_sizes: list[tuple[int, int]] = []
         """Of each trained parameter in order: its numbers, and those of Adafactor's means of rows and columns."""
-        self.number = tape.parameter(1, 8, trained=False)
 
     def vector(self, number: int, means: int = 0) -> Tensor:
         """A parameter; `means` are its rows and columns if it has both."""
@@ -132,8 +131,8 @@ class Model:
         return self.tape.record(Tensor(x.storage, number, x.element), (x, head))
 
     def scaled(self, x: Tensor) -> Tensor:
-        """A product with a number, which it keeps."""
-        return self.tape.result(x.number, (x,), (self.number,))
+        """A product with a number, which checkpointing does not count among what an operation keeps."""
+        return self.tape.result(x.number, (x,))
 
     def copied(self, x: Tensor, fresh: bool = False) -> Tensor:
         """A copy in another order; `fresh`: its gradient is copied too."""

@@ -8,6 +8,7 @@ the recorded operations from the last to the first, as autograd does. The larges
 from __future__ import annotations
 
 import heapq
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -40,6 +41,7 @@ class Node:
     """An operation whose backward is to come."""
 
     __slots__ = (
+        "__weakref__",
         "edges",
         "gradient",
         "made",
@@ -91,11 +93,14 @@ class Tensor:
 
 
 class Region:
-    """The operations of a checkpointed layer: they keep nothing, and are run again when the backward needs it."""
+    """The operations of a checkpointed layer: they keep nothing, and are run again when the backward needs it.
+
+    What an operation keeps whose result was dropped is computed again, too, but then not kept.
+    """
 
     def __init__(self, run: Callable[[], object]) -> None:
         self.run = run
-        self.nodes: list[Node] = []
+        self.nodes: list[weakref.ref[Node]] = []
 
 
 class _EnoughError(Exception):
@@ -115,7 +120,7 @@ class Tape:
         self.leaves: list[Tensor] = []
         self._seq = 0
         self._region: Region | None = None
-        self._again: list[Node] | None = None
+        self._again: list[weakref.ref[Node]] | None = None
 
     @property
     def repeats(self) -> bool:
@@ -187,6 +192,7 @@ class Tape:
         node = Node(self._seq, edges, sizes, first, self.phase, passes, working)
         kept = [each.storage for each in saved]
         if self._again is not None:
+            node.saved = kept  # until this second result is dropped
             if kept:
                 self._keep(self._again, kept)
         else:
@@ -197,7 +203,7 @@ class Tape:
                 node.saved = kept
             elif kept:
                 node.region = self._region
-                self._region.nodes.append(node)
+                self._region.nodes.append(weakref.ref(node))
         out.node = node
         return out
 
@@ -221,9 +227,11 @@ class Tape:
         out = self.new(number, element or first.element)
         return self.record(out, inputs, saved, made=out.size * broadcast, working=working)
 
-    def _keep(self, again: list[Node], saved: list[Storage]) -> None:
+    def _keep(self, again: list[weakref.ref[Node]], saved: list[Storage]) -> None:
         """Keep what the next operation of a layer that runs again needs; the last one ends the run."""
-        again.pop().saved = saved
+        node = again.pop()()
+        if node is not None:
+            node.saved = saved
         if not again:
             raise _EnoughError
 

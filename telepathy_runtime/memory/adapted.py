@@ -1,0 +1,274 @@
+"""One layer with adapters on a tape: what its forward and its backward need at most, wherever the adapters are.
+
+For layers that are built as Llama's. Which of an adapter's many short tensors are the most depends on tokens, widths and
+rank, so they are counted in the order of PEFT's and transformers' code.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from telepathy_runtime.memory.layers import (
+    ACTIVATIONS,
+    Family,
+    autocast,
+    copies_keys,
+    family,
+    form,
+)
+from telepathy_runtime.memory.lora import targets
+from telepathy_runtime.memory.operations import Matrix, Model
+from telepathy_runtime.memory.programs import attend
+from telepathy_runtime.memory.tape import Tape, Tensor
+from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.spec import ModelSpec, element_size
+
+KINDS = ("weights", "gradients", "activations", "copies", "transient")
+
+
+class Peaks(NamedTuple):
+    """Bytes of a layer, beside its input."""
+
+    kept: int  # after its forward, without its output and the copies
+    cast: int  # copies of the adapters' matrices that only autocast holds, until the model's forward ends
+    copies: int  # of frozen matrices in autocast's 16 bits, after its forward
+    forward: int  # at most in its forward
+    backward: (
+        int  # at most in its backward, beside what it kept; with checkpointing, all that it computes again
+    )
+
+
+def built_as_llama(how: Family, experts: int) -> bool:
+    """Whether a layer has two norms in PyTorch's operations, each before a block, and no experts."""
+    return not experts and how.norm in ("rms", "rms32") and (how.before, how.after) == (2, 0)
+
+
+@lru_cache(maxsize=512)
+def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) -> Peaks:
+    """What a layer of a model with adapters keeps and needs in a step.
+
+    `masked`: with a 4-D mask, for padding or a sliding window. `first`: its input needs no gradient.
+    """
+    tape = Tape(KINDS, trains=True)
+    element = element_size(work.held_dtype)
+    half = element_size(work.dtype) if work.casts else 0
+    model = Model(tape, element, trained=False, training=True, half=half)
+    layer = _Layer(tape, model, spec, work, masked)
+    for _ in range(2 if work.grad_accum > 1 else 1):
+        made = tape.new if first else tape.leaf
+        x = made(work.tokens * spec.hidden, 4 if autocast(work) else element)
+        before = sum(tape.alive.values())
+        tape.best.clear()
+        with tape.part("layer"):
+            run = partial(layer.forward, x)
+            out: Tensor = tape.checkpoint(run) if work.checkpointing else run()
+            del run
+        forward = tape.best["layer"][0] - before
+        held = sum(tape.alive.values())
+        model.end_autocast()
+        held -= sum(tape.alive.values())
+        node, size = out.node, out.size
+        del out
+        after, copies = sum(tape.alive.values()), tape.alive["copies"]
+        layer.cache.clear()
+        tape.best.clear()
+        backward = after
+        if node is not None:
+            tape.backward(Tensor(tape.new(0, 1).storage, size, 1, node))
+            del node
+            backward = max(total for total, _ in tape.best.values())
+        tape.leaves.clear()
+    return Peaks(after - before - copies, held, copies, forward, backward - after)
+
+
+class _Layer:
+    """The parameters of a layer, and its forward."""
+
+    def __init__(self, tape: Tape, model: Model, spec: ModelSpec, work: Workload, masked: bool) -> None:
+        self.tape, self.model, self.spec, self.work, self.masked = tape, model, spec, work, masked
+        self.cache: list[Tensor] = []
+        self.how = family(spec)
+        element = element_size(work.lora_dtype)
+        self.adapters: dict[str, tuple[Matrix, Matrix, Tensor]] = {}
+        for each in targets(spec, work):
+            both = model.adapters(work.lora_rank, each.outputs, each.inputs, element)
+            self.adapters[each.site] = (*both, tape.parameter(each.outputs, element, trained=work.dora))
+        self.scales = form(spec) == "granite"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's output."""
+        model = self.model
+        y = self.norm(x, self.spec.hidden)
+        y = self.attention(y)
+        y = rest = model.add(x, self.ending(y))
+        y = self.norm(y, self.spec.hidden)
+        y = self.feed_forward(y)
+        return model.add(rest, self.ending(y))
+
+    def ending(self, x: Tensor) -> Tensor:
+        """What of a block's output is added to the stream: in Granite a part of it."""
+        x = self.model.dropout(x, self.spec.dropout)
+        return self.model.scaled(x) if self.scales else x
+
+    def norm(self, x: Tensor, width: int) -> Tensor:
+        """A norm of rows of `width` numbers."""
+        model, element, weight = self.model, x.element, self.model.element
+        scale = self.tape.parameter(width, weight, trained=False)
+        if self.work.kernels != "plain" and width == self.spec.hidden:
+            if self.work.casts and not autocast(self.work):
+                x = model.copied(x)  # measured jobs under autocast have this tensor more
+            out, sums = self.tape.new(x.number, element), self.tape.new(x.number // width, 4)
+            return self.tape.record(out, (x,), (x, sums))
+        x = model.cast(x, 4)
+        mean = model.mean(model.power(x), x.number // width)
+        x = model.times(x, model.inverse_root(model.plus(mean)))
+        if self.how.norm == "rms32":
+            return model.cast(model.times(x, self.tape.parameter(width, 4, trained=False)), element)
+        return model.times(scale, model.cast(x, element))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """The attention block."""
+        spec, work, model = self.spec, self.work, self.model
+        widths = spec.query_dim, spec.kv_dim, spec.kv_dim
+        if self.how.fused_qkv:
+            whole = self.linear("qkv", x, sum(widths), spec.qkv_bias)
+            q, k, v = (part(whole, work.tokens * each) for each in widths)
+            del whole
+        else:
+            q, k, v = (self.project(site, x, each) for site, each in zip("qkv", widths, strict=True))
+        q, k = self.rotated(q), self.rotated(k)
+        if work.use_cache and not work.checkpointing:
+            k, v = model.copied(k), model.copied(v)
+            self.cache += k, v
+        out = self.attended(q, k, v)
+        if self.how.joined and work.attn != "eager":
+            out = model.copied(out)
+        return self.linear("o", out, spec.hidden, spec.out_bias)
+
+    def attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What attention computes from queries, keys and values."""
+        spec, work, model, tape = self.spec, self.work, self.model, self.tape
+        eager, length = work.attn == "eager", work.seq_len
+        if copies_keys(spec, work, self.masked):
+            k, v = (tape.record(tape.new(q.number, each.element), (each,)) for each in (k, v))
+        if not eager:
+            mask = tape.new(0, 1) if self.masked else None
+            return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask)
+        element, pairs = q.element, work.batch * spec.heads * length**2
+        q, k = model.lower(q), model.lower(k)
+        # Products of several sequences read copies in the order of the heads; repeated keys and values are in it.
+        several, ordered = work.batch > 1, spec.kv_dim != spec.query_dim
+        left, right = model.copied(q) if several else q, model.copied(k) if several and not ordered else k
+        scores = model.matmul(left, right, pairs)
+        del left, right
+        scores = model.scaled(scores)
+        # The mask is in the weights' dtype.
+        masked = tape.new(pairs, model.element if autocast(work) else scores.element)
+        scores = tape.record(masked, (scores,), passes=masked.element == scores.element)
+        del masked
+        scores = model.cast(model.softmax(model.cast(scores, 4)), element)
+        scores = model.dropout(scores, spec.attention_dropout)
+        out = model.matmul(scores, model.copied(v) if several and not ordered else v, q.number)
+        return model.copied(out)
+
+    def project(self, site: str, x: Tensor, width: int) -> Tensor:
+        """Queries, keys or values, with the norm of their heads."""
+        y = self.linear(site, x, width, self.spec.qkv_bias)
+        if self.how.head_norms and site != "v":
+            y = self.norm(y, self.spec.head_dim if self.how.head_norms == "head" else width)
+        return y
+
+    def rotated(self, x: Tensor) -> Tensor:
+        """Queries or keys, rotated."""
+        element = 4 if autocast(self.work) else x.element
+        return self.tape.record(self.tape.new(x.number, element), (x,))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The feed-forward block."""
+        spec, wide = self.spec, self.spec.intermediate
+        if self.how.fused_gate:
+            whole = self.linear("gate_up", x, 2 * wide, spec.mlp_bias)
+            gate, up = (part(whole, self.work.tokens * wide) for _ in range(2))
+            y = self.gated(gate, up)
+        else:
+            gate = self.linear("gate", x, wide, spec.mlp_bias)
+            act = None if self.work.kernels == "liger" else self.activated(gate)
+            up = self.linear("up", x, wide, spec.mlp_bias)
+            y = self.gated(gate, up) if act is None else self.model.times(act, up)
+            del act
+        del gate, up
+        return self.linear("down", y, spec.hidden, spec.mlp_bias)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """The activation."""
+        several, keeps_output = ACTIVATIONS.get(self.spec.activation, (1, False))
+        if several > 1:
+            return self.model.gelu_new(x)
+        return self.model.activated(x) if keeps_output else self.model.kernel(x)
+
+    def gated(self, gate: Tensor, up: Tensor) -> Tensor:
+        """The product of the activated gate and the other half; in one kernel, it keeps both."""
+        if self.work.kernels != "liger":
+            return self.model.times(self.activated(gate), up)
+        return self.tape.record(self.tape.new(up.number, up.element), (gate, up), (gate, up))
+
+    def linear(self, site: str, x: Tensor, rows: int, bias: bool) -> Tensor:
+        """A product with a frozen matrix and its adapter, as PEFT adds it."""
+        model, element = self.model, self.model.element
+        frozen = partial(self.tape.parameter, element=element, trained=False)
+        columns = x.number // self.work.tokens
+        base = Matrix(rows, columns, frozen(rows * columns), frozen(rows) if bias else None)
+        adapters = self.adapters.get(site)
+        out = model.linear(x, self.lower(base))
+        if adapters is None:
+            return out
+        x, element = model.cast(x, adapters[0].weight.element), out.element  # stays until the end
+        if self.work.dora:
+            added = self.directed(x, base, out, adapters)
+        else:
+            added = model.scaled(model.linear(model.linear(x, adapters[0]), adapters[1]))
+        out = model.add(out, added)
+        del added
+        return model.cast(out, element)
+
+    def lower(self, base: Matrix) -> Matrix:
+        """A matrix as its product reads it; a copy of its weight is counted as one."""
+        weight = self.model.lower(base.weight)
+        if weight is not base.weight:
+            weight.storage.becomes("copies")
+        return Matrix(base.rows, base.columns, weight, base.bias)
+
+    def directed(
+        self, x: Tensor, base: Matrix, out: Tensor, adapters: tuple[Matrix, Matrix, Tensor]
+    ) -> Tensor:
+        """What DoRA adds: it computes the norm of the whole adapted weight, whose parts stay until it returns."""
+        model, new, (down, up, magnitude) = self.model, self.tape.new, adapters
+        size, element = base.rows * base.columns, x.element
+        identity = new(base.columns**2, down.weight.element)
+        product = model.linear(model.linear(identity, down), up)
+        del identity
+        product = model.cast(product, element)
+        weight = new(size, element) if base.weight.element != element else None
+        scaled = new(size, element)
+        whole = new(size, element)
+        del scaled
+        in_float = model.raised(whole)  # for its norm
+        norm = new(base.rows, element)
+        del whole, in_float
+        scale = self.tape.record(new(base.rows, magnitude.element), (magnitude,), (norm,))
+        y = model.linear(model.linear(x, down), up)
+        if base.bias is not None:  # is subtracted, and may be wider
+            without = new(out.number, max(out.element, base.bias.element))
+            out = self.tape.record(without, (out,), passes=out.element == without.element)
+            del without
+        straight = model.times(scale, out)
+        y = model.scaled(model.times(scale, y))
+        y = model.add(straight, y)
+        del product, weight
+        return y
+
+
+def part(x: Tensor, number: int) -> Tensor:
+    """A view of so many numbers."""
+    return Tensor(x.storage, number, x.element, x.node)
