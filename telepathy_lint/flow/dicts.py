@@ -7,7 +7,19 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.contents import (
-    GONE, Change, Effect, Item, Part, at_one_of, one_of, opaque, opened, spread, through, unseen, written,
+    GONE,
+    Change,
+    Effect,
+    Item,
+    Part,
+    at_one_of,
+    one_of,
+    opaque,
+    opened,
+    spread,
+    through,
+    unseen,
+    written,
 )  # fmt: skip
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
