@@ -18,7 +18,7 @@ from telepathy_lint.settings.selectors import Fixing, Layer
 
 DEFAULT_EXCLUDE = (
     ".bzr", ".direnv", ".eggs", ".git", ".git-rewrite", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
-    ".pyenv", ".pytest_cache", ".pytype", ".ruff_cache", ".svn", ".telepathy_lint_cache", ".tox", ".venv", ".vscode",
+    ".pyenv", ".pytest_cache", ".pytype", ".ruff_cache", ".svn", ".telepathy_lint_cache", ".tox", ".venv", ".virtual_documents", ".vscode",
     "__pycache__", "__pypackages__", "_build", "buck-out", "build", "dist", "node_modules", "site-packages",
     "unsloth_compiled_cache", "venv",
 )  # fmt: skip
