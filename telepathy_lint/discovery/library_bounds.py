@@ -19,6 +19,10 @@ _LISTED = (
 )
 #: What a document says: `torch==2.2.0`.
 _SAID = rf"(?i)(?<![\w./-]){_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?)[ \t]*v?\d[\d.*]*)+)"
+#: The names in it, and what may stand behind one that has a version.
+_NAMES = ("huggingface-hub", "huggingface_hub", "tokenizers", "torch", "pytorch", "trl", "peft")
+_BEHIND = "[,=~<>"
+_MOST_BETWEEN = 80
 _STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
 #: Libraries whose older releases leave out transformers 5: it needs these. Transformers 5.0 takes torch 2.2, each later one 2.4 or newer.
 _NEEDED = {"huggingface-hub": (1, 0), "tokenizers": (0, 22), "torch": (2, 4)}
@@ -28,12 +32,29 @@ _HUB_OF_TRL = (0, 34)
 
 def listed(texts: Iterable[str]) -> Bounds:
     """What requirement files say; a library without a version is left out."""
-    return _bounds(_LISTED, texts)
+    return _bounds(each for text in texts for each in re.finditer(_LISTED, text))
 
 
 def said(texts: Iterable[str]) -> Bounds:
     """What documents and scripts say that explain how to install the project."""
-    return _bounds(_SAID, texts)
+    return _bounds(each for text in texts for each in _stated(text))
+
+
+def _stated(text: str) -> list[re.Match[str]]:
+    """The libraries that a document names with a version; `re` alone would take many times as long."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        return list(re.finditer(_SAID, text))  # with a letter whose lower case is longer, offsets differ
+    found: list[re.Match[str]] = []
+    for name in _NAMES:
+        at = lowered.find(name)
+        while at >= 0:
+            end = at + len(name)
+            if lowered[end : end + _MOST_BETWEEN].lstrip(" \t")[:1] in _BEHIND:
+                match = re.compile(_SAID).match(text, at)
+                found += [match] if match is not None else []
+            at = lowered.find(name, end)
+    return sorted(found, key=lambda each: each.start())
 
 
 def leave_out_5(bounds: Bounds) -> bool:
@@ -47,15 +68,14 @@ def allow_new_trl(bounds: Bounds) -> bool:
     return (tokenizers is None or tokenizers >= _NEEDED["tokenizers"]) and (hub is None or hub >= _HUB_OF_TRL)
 
 
-def _bounds(pattern: str, texts: Iterable[str]) -> Bounds:
+def _bounds(named: Iterable[re.Match[str]]) -> Bounds:
     found: dict[str, Version | None] = {}
-    for text in texts:
-        for each in re.finditer(pattern, text):
-            clauses = each["clauses"].strip()
-            if re.search(_STATES, clauses) is None:
-                continue
-            name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
-            newest = newest_allowed(f"=={clauses}" if clauses[:1].isdigit() else clauses)
-            known = found.get(name, newest)
-            found[name] = None if known is None or newest is None else max(known, newest)
+    for each in named:
+        clauses = each["clauses"].strip()
+        if re.search(_STATES, clauses) is None:
+            continue
+        name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
+        newest = newest_allowed(f"=={clauses}" if clauses[:1].isdigit() else clauses)
+        known = found.get(name, newest)
+        found[name] = None if known is None or newest is None else max(known, newest)
     return found

@@ -23,11 +23,12 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: Requirement files of conda and pip, by their names.
+#: Requirement files of conda, and those of pip beside the ones with "requirements" in their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
-_PIP = r"(?i).*requirements.*\.(?:txt|in)|(?:pip[_-])?(?:reqs?|requirement)\.txt"
-#: Files that say how to install the project.
-_INSTRUCTIONS = r"(?i)(?:readme|install|dockerfile|containerfile|setup|getting.?started).*(?<!\.py)|.*(?:install|setup|env)\w*\.sh"
+_PIP = ("req", "reqs", "requirement")
+#: How the names of files begin that say how to install the project, and what is in those of scripts that install it.
+_INSTRUCTIONS = ("readme", "install", "dockerfile", "containerfile", "setup")
+_INSTALLING = ("install", "setup", "env")
 #: How the names of all these files end or begin. A folder of results may have many thousands of other files.
 _ENDINGS = (".toml", ".cfg", ".py", ".lock", ".yml", ".yaml", ".txt", ".in", ".sh")
 _BEGINNINGS = ("readme", "install", "dockerfile", "containerfile", "setup", "getting", "requirements")
@@ -193,7 +194,7 @@ def declared_in(folder: str) -> Declared:
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
     told = _told(folder, names) if target is None else None
-    told_of = [_text(os.path.join(folder, each)) for each in names if re.fullmatch(_INSTRUCTIONS, each)]
+    told_of = [_text(os.path.join(folder, each)) for each in names if _gives_instructions(each)]
     bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts)}
     if not lists:
         return Declared(target, None, told, bounds)
@@ -234,7 +235,7 @@ def _told(folder: str, names: list[str]) -> Target | None:
     """The lowest release that commands of the installation instructions ask for."""
     found = []
     for name in names:
-        if re.fullmatch(_INSTRUCTIONS, name) is None:
+        if not _gives_instructions(name):
             continue
         path = os.path.join(folder, name)
         text = _text(path)
@@ -267,8 +268,7 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
         path = os.path.join(folder, name)
         lowered = name.lower()
         conda = lowered.endswith((".yml", ".yaml")) and re.fullmatch(_CONDA, name) is not None
-        pip = lowered.endswith((".txt", ".in")) and re.fullmatch(_PIP, name) is not None
-        if name in fixed or conda or pip:
+        if name in fixed or conda or _is_of_pip(lowered):
             yield path
         elif name == "requirements" and os.path.isdir(path):
             yield from (
@@ -276,12 +276,32 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
             )
 
 
+def _is_of_pip(lowered: str) -> bool:
+    """Whether a file lists requirements for pip, by its name in lower case."""
+    stem, _, ending = lowered.rpartition(".")
+    if ending not in ("txt", "in"):
+        return False
+    bare = stem[4:] if stem.startswith(("pip_", "pip-")) else stem
+    return "requirements" in stem or (ending == "txt" and bare in _PIP)
+
+
+def _gives_instructions(name: str) -> bool:
+    """Whether a file says how to install the project, or does so, by its name."""
+    lowered = name.lower()
+    started = lowered.startswith("getting") and "started" in (lowered[7:14], lowered[8:15])
+    if started or lowered.startswith(_INSTRUCTIONS):
+        return not lowered.endswith(".py")
+    last = re.split(r"\W", lowered[:-3])[-1] if lowered.endswith(".sh") else ""
+    return any(word in last for word in _INSTALLING)
+
+
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:
+            text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:

@@ -25,6 +25,8 @@ _HELPERS = (
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
     r"\w*tok|tok\w*(?:set_?up|fix|patch|resize|embedding))"
 )
+#: One of these is in each of their names.
+_IN_HELPERS = ("pad", "tok", "chat_format")
 #: The companion loader's function that gives a model its generation config.
 _APPLY = "apply_generation_config"
 _PAD_ATTRIBUTES = frozenset({"pad_token", "pad_token_id", "_pad_token"})
@@ -322,7 +324,8 @@ def _sets_pad_token(symbol: str) -> bool:
         or symbol.startswith(("torch.", "numpy.", "transformers."))
     ):
         return False
-    return re.search(_HELPERS, name) is not None
+    lowered = name.lower()
+    return any(word in lowered for word in _IN_HELPERS) and re.search(_HELPERS, name) is not None
 
 
 def _answer(site: Site, makers: Makers) -> Known:
