@@ -86,10 +86,8 @@ class _Run:
         source = x if memory is None else memory
         eager, cached = work.attn == "eager", decoder and work.use_cache and not work.checkpointing
         flash = not eager and mask is None and self.work.dtype != "float32"
-        # The gradients of flash and of products are in the order of the heads, and are copied back.
-        order = partial(model.copied, fresh=flash or eager)
-        q = order(model.scaled(model.linear(x, block.q)))
-        k, v = order(model.linear(source, block.k)), order(model.linear(source, block.v))
+        q = model.copied(model.scaled(model.linear(x, block.q)))
+        k, v = (model.copied(model.linear(source, each)) for each in (block.k, block.v))
         if cached:
             k, v = self.cached(k), self.cached(v)
         queries, keys = x.number // spec.hidden // work.batch, source.number // spec.hidden // work.batch
