@@ -34,7 +34,7 @@ REGIMES: dict[str, dict[str, Any]] = {
 }
 TWO = REGIMES | {"cached": {}, "cached, padded": {"padded": True}, "all kept": {"regime": "full"}}
 """Regimes of models with a decoder, which has a cache."""
-ENCODERS = ("bert", "roberta", "xlm-roberta")
+ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "electra")
 
 
 def only_since(version: tuple[int, int], why: str) -> None:
@@ -44,6 +44,11 @@ def only_since(version: tuple[int, int], why: str) -> None:
 
 def encoder(model_type: str, layers: int, heads: int, width: int, wide: int, vocab: int) -> Any:
     only_since((5, 0), "an encoder reads the values of its mask, which a trace does not have")
+    if model_type == "distilbert":
+        names = {"dim": heads * width, "n_layers": layers, "n_heads": heads, "hidden_dim": wide}
+        names |= {"architectures": ["DistilBertForMaskedLM"], "max_position_embeddings": 2048}
+        return transformers.AutoConfig.for_model(model_type, vocab_size=vocab, **names)
+    narrow = {"embedding_size": 64} if model_type == "electra" else {}
     return transformers.AutoConfig.for_model(
         model_type,
         num_hidden_layers=layers,
@@ -52,6 +57,7 @@ def encoder(model_type: str, layers: int, heads: int, width: int, wide: int, voc
         intermediate_size=wide,
         vocab_size=vocab,
         max_position_embeddings=2048,
+        **narrow,
     )
 
 
