@@ -1,20 +1,23 @@
 """What the planner knows of every model type that the installed transformers has, as a Markdown table.
 
-    python -m benchmarks.memory_types [--steps] [--write] [TYPE ...]
+    python -m benchmarks.memory_types [--steps] [--seconds N] [--record FILE] [--write] [TYPE ...]
 
 For each type, the model of its default config is counted, and compared with the model that transformers builds on the meta
-device. With --steps, a training step of each causal language model is estimated too (2 sequences of 64 tokens): in closed form, traced, or
-a lower bound. Needs torch and transformers, but no GPU; takes minutes, with --steps hours: some default configs are of the largest models. --write puts the
-table into docs/memory.md.
+device. With --steps, a training step of each causal language model is estimated too (2 sequences of 64 tokens): in closed form, which is
+compared with the trace of transformers' own step, traced, or a lower bound. Each type has a process of its own, which ends after so many
+seconds (60): some default configs are of the largest models. --record keeps what was found, so that a later run goes on after it. Needs torch
+and transformers, but no GPU; takes minutes, with --steps half an hour. --write puts the table into docs/memory.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -80,21 +83,79 @@ def step(model_type: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.json")
         path.write_text(json.dumps(config), encoding="utf-8")
-        found = estimate_or_trace(from_parsed(config, model_type), WORK, path)
-    if not found.whole:
-        return "lower bound"
-    return "traced" if any("was traced" in note for note in found.notes) else "closed form"
+        work = WORK.but(transformers=version())
+        found = estimate_or_trace(from_parsed(config, model_type), work, path)
+        if not found.whole:
+            return "lower bound"
+        if any("was traced" in note for note in found.notes):
+            return "traced"
+        from telepathy_runtime.memory.standard_step import trace_workload
+
+        try:
+            seen = trace_workload(path, work)
+        except Exception as error:  # a model's own code may raise anything
+            return f"closed form, not traced: {type(error).__name__}"
+    off = found.peak_allocated / seen.peak_allocated - 1
+    if abs(off) < 0.005:
+        return "closed form, within 0.5 % of its trace"
+    return f"closed form, more than 0.5 % from its trace: {off:+.2%}"
 
 
-def rows(wanted: list[str], steps: bool) -> Iterator[Row]:
-    """The rows of the wanted types, or of all."""
-    from transformers import CONFIG_MAPPING
+def version() -> str:
+    """The installed transformers."""
+    import transformers
+
+    return str(transformers.__version__)
+
+
+def limited(model_type: str, steps: bool, seconds: float) -> Row:
+    """The row of one type, from a process that ends after so many seconds."""
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    mine, other = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(other, model_type, steps))
+    process.start()
+    other.close()
+    until = time.monotonic() + seconds
+    answers: list[str] = []
+    why = f"not within {seconds:g} s"
+    try:
+        while len(answers) < 2 and mine.poll(max(until - time.monotonic(), 0)):
+            answers.append(mine.recv())
+    except EOFError:  # the process ended without an answer
+        why = "the process ended"
+    finally:
+        process.kill()
+        process.join()
+    return Row(model_type, *answers, *(f"not built: {why}", why)[len(answers) :])
+
+
+def _answer(pipe: Any, model_type: str, steps: bool) -> None:
+    """Send how the parameters are counted, and then how a step is."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
+    how = counted(model_type)
+    pipe.send(how)
+    ask = steps and model_type in CAUSAL and how in ("built", "closed form")
+    pipe.send(step(model_type) if ask else "")
+
+
+def rows(wanted: list[str], steps: bool, seconds: float, record: Path | None) -> Iterator[Row]:
+    """The rows of the wanted types, or of all; those that are in the file `record` are read from it."""
+    from transformers import CONFIG_MAPPING
+
+    known = {}
+    if record is not None and record.exists():
+        lines = record.read_text(encoding="utf-8").splitlines()
+        known = {found.model_type: found for found in (Row(*json.loads(line)) for line in lines)}
     for model_type in wanted or sorted(CONFIG_MAPPING):
-        how = counted(model_type)
-        ask = steps and model_type in CAUSAL and how in ("built", "closed form")
-        yield Row(model_type, how, step(model_type) if ask else "")
+        if model_type in known:
+            yield known[model_type]
+            continue
+        found = limited(model_type, steps, seconds)
+        if record is not None:
+            with record.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+        yield found
 
 
 def table(found: list[Row]) -> str:
@@ -102,7 +163,7 @@ def table(found: list[Row]) -> str:
     import transformers
 
     kinds = Counter(row.counted.partition(":")[0] for row in found)
-    steps = Counter(row.step for row in found if row.step)
+    steps = Counter(row.step.partition(":")[0] for row in found if row.step)
     what = {
         "closed form": "counted in closed form, equal to the build",
         "built": "counted by building the model on the meta device",
@@ -129,12 +190,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--steps", action="store_true", help="also estimate a training step of each causal language model"
     )
+    parser.add_argument("--seconds", type=float, default=60, help="end the process of a type after these")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="keep what is found here, and go on after it"
+    )
     parser.add_argument("--write", action="store_true", help="write the table to docs/memory.md")
     args = parser.parse_args(arguments)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    import torch
+    import transformers  # noqa: F401  # once, for all processes
+
+    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     found = []
-    for row in rows(args.types, args.steps):
+    for row in rows(args.types, args.steps, args.seconds, args.record):
         print("\t".join(row), file=sys.stderr, flush=True)
         found.append(row)
     text = table(found)

@@ -34,7 +34,10 @@ def model_class(config: Any) -> Any:
 
 def hidden_of(config: Any) -> int:
     """The width of the embeddings of a model's text part."""
-    size: int = config.get_text_config(decoder=True).hidden_size
+    text = config.get_text_config(decoder=True)
+    size: int = (
+        getattr(text, "embedding_size", None) or text.hidden_size
+    )  # ELECTRA's are narrower than its layers
     return size
 
 

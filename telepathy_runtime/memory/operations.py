@@ -134,9 +134,12 @@ class Model:
         """A product with a number, which checkpointing does not count among what an operation keeps."""
         return self.tape.result(x.number, (x,))
 
-    def copied(self, x: Tensor, fresh: bool = False) -> Tensor:
-        """A copy in another order; `fresh`: its gradient is copied too."""
-        return self.tape.record(self.tape.new(x.number, x.element), (x,), passes=not fresh)
+    def copied(self, x: Tensor) -> Tensor:
+        """A copy in another order.
+
+        Its gradient may be a copy, too; by then, attention has freed more than that, so no peak shows it.
+        """
+        return self.tape.record(self.tape.new(x.number, x.element), (x,), passes=True)
 
     def times(self, x: Tensor, y: Tensor) -> Tensor:
         """A product of two tensors, of which one may be smaller or narrower; it keeps what the other's gradient needs."""
@@ -268,7 +271,7 @@ class Model:
         del scores
         weights = self.dropout(weights, dropout)
         out = self.matmul(weights, self.copied(v) if again else v, q.number)
-        return self.copied(out, fresh=several), weights
+        return self.copied(out), weights
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
         """The loss in the logits' dtype, or under autocast in 32 bits, which keeps their log-softmax."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from telepathy_runtime.memory.layers import up_to_8
 from telepathy_runtime.memory.operations import Matrix, Model
@@ -31,97 +32,150 @@ class _Layer:
         self.up, self.down = model.matrix(i, h), model.matrix(h, i)
 
 
-def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
-    """BERT, RoBERTa and XLM-R.
+class _Kin(NamedTuple):
+    """How an encoder differs from BERT."""
 
-    Any head other than that of a masked language model reads one token of a sequence, as for classification.
+    places_of_each: bool = (
+        False  # positions are looked up for each sequence, and their table is behind the norm
+    )
+    kinds: bool = True  # a table of the kinds of tokens
+    in_one: bool = False  # attention's last product is in the function that holds its inputs, without a dropout behind it
+
+
+_KIN = {
+    "roberta": _Kin(places_of_each=True),
+    "xlm-roberta": _Kin(places_of_each=True),
+    "distilbert": _Kin(kinds=False, in_one=True),
+}
+
+
+class _Head(NamedTuple):
+    """What is behind the layers, in parameters: of the kinds' table, and of a head that reads one token of a sequence."""
+
+    name: str  # language, pairs (whether each token was replaced), first, or none
+    kinds: int
+    rest: int = 0
+
+
+def _head_of(spec: ModelSpec, left: int, width: int, kinds: bool) -> _Head:
+    """The head of an encoder that has `left` parameters beside its tables and layers."""
+    h = spec.hidden
+    language = h * width + 3 * width + spec.vocab
+    if spec.head_rows < 0 and left >= language and spec.architecture not in ("distilbert", "electra"):
+        return _Head("language", left - language)
+    behind = (("language", language), ("pairs", h * h + 2 * h + 1), ("none", 0), ("none", h * h + h))
+    for number in (1, 2) if kinds else (0,):
+        for name, size in behind:
+            if left == number * width + size and (name == "none" or spec.head_rows < 0):
+                return _Head(name, number * width, size if name == "none" else 0)
+    usual = min((1 if "roberta" in spec.architecture else 2) * width * kinds, left)
+    return _Head("first", usual, left - usual)
+
+
+def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
+    """BERT, RoBERTa, XLM-R, DistilBERT and ELECTRA.
+
+    Any head other than that of a masked language model or a discriminator reads one token of a sequence, as for classification.
     """
-    h, tokens = spec.hidden, work.tokens
+    h, tokens, width = spec.hidden, work.tokens, spec.embed_dim or spec.hidden
     if work.regime == "lora" and (
         work.lora_targets != Workload.lora_targets or work.dora or work.modules_to_save
     ):
         raise NotModelledError(
             f"other adapters of {spec.architecture} than PEFT's usual ones have no closed form"
         )
-    roberta = spec.architecture != "bert"
+    kin = _KIN.get(spec.architecture, _Kin())
     # Parameters in the order of transformers' modules, as an optimizer steps them.
-    words = model.table(spec.vocab, h)
-    places = None if roberta else model.table(spec.max_positions, h)
-    norm = model.norm(h)
-    places = places or model.table(spec.max_positions, h)
+    words = model.table(spec.vocab, width)
+    places = None if kin.places_of_each else model.table(spec.max_positions, width)
+    norm = model.norm(width)
+    places = places or model.table(spec.max_positions, width)
+    project = model.matrix(h, width) if width != h else None
     layers = [_Layer(model, h, spec.intermediate, work) for _ in range(spec.layers)]
-    language = spec.head_rows < 0
-    if language:
-        dense, head_norm = model.matrix(h, h), model.norm(h)
-        head = model.matrix(spec.vocab, h, weight=words)
-    # The table of the kinds of tokens; a head that is not a language model's has the rest.
-    rest = max(spec.params - model.params, 0)
-    usual = (1 if roberta else 2) * h
-    kinds = model.vector(rest if language else min(usual, rest))
-    left = spec.params - model.params
-    other = model.vector(
-        left, left - h * h + 2 * h if left > h * h else 0
-    )  # a square matrix, the pooler's, and less
-    read = given(model, work, spec.max_positions)
+    head = _head_of(spec, spec.params - model.params, width, kin.kinds)
+    if head.name == "first" and work.regime == "lora":
+        raise NotModelledError(f"adapters of {spec.id}, beside which PEFT trains a head, have no closed form")
+    dense = head_norm = last = None
+    if head.name == "language":
+        dense, head_norm = model.matrix(width, h), model.norm(width)
+        last = model.matrix(spec.vocab, width, weight=words)
+    elif head.name == "pairs":
+        dense, last = model.matrix(h, h), model.matrix(1, h)
+    kinds = model.vector(head.kinds) if kin.kinds else None
+    # A square matrix, the pooler's, and less.
+    other = model.vector(head.rest, head.rest - h * h + 2 * h if head.rest > h * h else 0)
+    read = given(model, work, spec.max_positions * (1 + kin.kinds))
 
     def attention(x: Tensor, layer: _Layer, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         q, k, v = (model.adapted(x, each, layer.adapters.get(each)) for each in (layer.q, layer.k, layer.v))
-        pairs = work.batch * spec.heads * work.seq_len**2
+        pairs, weights = work.batch * spec.heads * work.seq_len**2, None
         if work.attn == "eager":
-            return model.eager(q, k, v, work.batch, pairs, spec.attention_dropout, [mask])
-        return attend(model, q, k, v, spec.heads, (work.batch, work.seq_len, work.seq_len), mask), None
+            out, weights = model.eager(q, k, v, work.batch, pairs, spec.attention_dropout, [mask])
+        else:
+            out = attend(model, q, k, v, spec.heads, (work.batch, work.seq_len, work.seq_len), mask)
+        return model.linear(out, layer.o) if kin.in_one else out, weights
 
-    def block(x: Tensor, by: Matrix, beside: Tensor, norm: tuple[Tensor, Tensor]) -> Tensor:
-        x = model.linear(x, by)
-        x = model.dropout(x, spec.dropout)
+    def block(x: Tensor, by: Matrix | None, beside: Tensor, norm: tuple[Tensor, Tensor]) -> Tensor:
+        if by is not None:
+            x = model.linear(x, by)
+            x = model.dropout(x, spec.dropout)
         return model.layer_norm(model.add(x, beside), norm, h)
 
     def layer_of(x: Tensor, layer: _Layer, mask: Tensor | None) -> Tensor:
         context, weights = attention(x, layer, mask)
-        attended = block(context, layer.o, x, layer.attended)
+        attended = block(context, None if kin.in_one else layer.o, x, layer.attended)
         del context  # the weights of eager attention stay until the layer ends
         wide = model.linear(attended, layer.up)
         wide = model.kernel(wide)
-        out = block(wide, layer.down, attended, layer.normed)
+        if kin.in_one:  # BERT's code holds the wide tensor until the norm is done
+            wide = model.linear(wide, layer.down)
+            wide = model.dropout(wide, spec.dropout)
+        out = block(wide, None if kin.in_one else layer.down, attended, layer.normed)
         del weights
         return out
 
     def embeddings() -> Tensor:
         soft = work.regime == "frozen_grad" or (work.regime == "lora" and work.checkpointing)
-        word = tape.leaf(tokens * h, model.element) if soft else model.embed(words, tokens, h)
-        kind = model.embed(kinds, tokens, h)
-        x = model.add(word, kind)
-        place = model.embed(places, tokens if roberta else work.seq_len, h)
+        x = tape.leaf(tokens * width, model.element) if soft else model.embed(words, tokens, width)
+        word = x  # stays until the norm is done
+        if kinds is not None:
+            kind = model.embed(kinds, tokens, width)
+            x = model.add(x, kind)
+        place = model.embed(places, tokens if kin.places_of_each else work.seq_len, width)
         x = model.add(x, place)
-        x = model.layer_norm(x, norm, h)
+        x = model.layer_norm(x, norm, width)
+        del word
         return model.dropout(x, spec.dropout)
 
     def forward() -> tuple[list[Tensor], list[Tensor]]:
         with tape.part("embedding"):
             embedded = embeddings()
+            if project is not None:
+                embedded = model.linear(embedded, project)
             mask = mask_of(model, work)
         x = embedded
         for number, layer in enumerate(layers):
             with tape.part(f"layer {number + 1}"):
                 x = checkpointed(tape, work, partial(layer_of, layer=layer, mask=mask), x)
         del embedded, mask
-        if not language:
+        if dense is None or last is None:
             with tape.part("head"):
                 return [model.first(x, other, work.batch * h)], [read]
         with tape.part("head"):
             y = model.linear(x, dense)
             y = model.kernel(y)
-            y = model.layer_norm(y, head_norm, h)
+            if head_norm is not None:
+                y = model.layer_norm(y, head_norm, width)
         with tape.part("head", "logits"):
-            y = model.linear(y, head)
+            y = model.linear(y, last)
         return [y], [read, x]
 
     return forward
 
 
 def given(model: Model, work: Workload, positions: int) -> Tensor:
-    """The inputs, which the caller holds, and the model's tables of positions and kinds: eight bytes a number."""
-    each = work.tokens * (2 + work.trains) + 2 * positions
+    """The inputs, which the caller holds, and the model's tables of `positions` numbers: eight bytes a number."""
+    each = work.tokens * (2 + work.trains) + positions
     return model.tape.new(each, 8)
 
 
@@ -154,10 +208,14 @@ def attend(
     `shape`: batch, queries and keys of a sequence. The efficient kernel's sums are rounded up to 32 queries.
     """
     batch, queries, keys = shape
-    bias = None
-    if mask is not None:
-        # A mask of bits becomes a bias, whose rows are padded.
-        bias = model.tape.new(batch * queries * up_to_8(keys), model.half or model.element)
+    bias = None if mask is None else bias_of(model, batch * queries, keys, model.half or model.element)
     if mask is None and (model.half or model.element) == 2:
         return model.flash(q, k, v, batch * heads * queries)
     return model.flash(q, k, v, batch * heads * (-(-queries // 32) * 32), bias)
+
+
+def bias_of(model: Model, rows: int, keys: int, element: int) -> Tensor:
+    """What a mask of bits becomes for the kernel: a number for each pair, whose rows are padded to 8."""
+    bias, flipped = model.tape.new(rows * keys, element), model.tape.new(rows * keys, 1)
+    del flipped
+    return bias if up_to_8(keys) == keys else model.tape.new(rows * up_to_8(keys), element)

@@ -361,6 +361,8 @@ def _targets(model: Any, work: Workload) -> Any:
         return "all-linear"
     there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     usual = work.lora_targets == Workload.lora_targets
+    if usual and "q_lin" in there:  # DistilBERT's queries and values; PEFT has no usual targets for it
+        return ["q_lin", "v_lin"]
     return None if usual and not there & set(work.lora_targets) else list(work.lora_targets)
 
 

@@ -18,6 +18,8 @@ PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Program]] = {
     "bert": bert,
     "roberta": bert,
     "xlm-roberta": bert,
+    "distilbert": bert,
+    "electra": bert,
     "t5": t5,
     "whisper": whisper,
 }
@@ -89,7 +91,7 @@ def _found(tape: Tape) -> list[tuple[str, dict[str, int]]]:
 def _unknown(spec: ModelSpec, work: Workload) -> str:
     """What of a job no program knows; empty if there is nothing."""
     name = spec.architecture
-    if work.regime not in ("inference", "full") and (spec.encoder_layers or spec.head_rows >= 0):
+    if work.regime not in ("inference", "full") and spec.encoder_layers:
         return f"{name} in the regime {work.regime}"
     if work.shard not in ("none", "ddp", "zero1"):
         return f"{name} in shards"

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from telepathy_runtime.memory.layers import up_to_8
 from telepathy_runtime.memory.operations import Matrix, Model
-from telepathy_runtime.memory.programs import Program, checkpointed
+from telepathy_runtime.memory.programs import Program, bias_of, checkpointed
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
@@ -86,10 +85,8 @@ class _Run:
         source = x if memory is None else memory
         eager, cached = work.attn == "eager", decoder and work.use_cache and not work.checkpointing
         flash = not eager and mask is None and self.work.dtype != "float32"
-        # The gradients of flash and of products are in the order of the heads, and are copied back.
-        order = partial(model.copied, fresh=flash or eager)
-        q = order(model.scaled(model.linear(x, block.q)))
-        k, v = order(model.linear(source, block.k)), order(model.linear(source, block.v))
+        q = model.copied(model.scaled(model.linear(x, block.q)))
+        k, v = (model.copied(model.linear(source, each)) for each in (block.k, block.v))
         if cached:
             k, v = self.cached(k), self.cached(v)
         queries, keys = x.number // spec.hidden // work.batch, source.number // spec.hidden // work.batch
@@ -112,17 +109,10 @@ class _Run:
     ) -> Tensor:
         """Fused attention, whose output is copied to the order of the tokens if the kernel is flash."""
         model, batch, (queries, keys) = self.model, self.work.batch, shape
-        bias = None if mask is None else self.bias(mask, keys, q.element)
+        bias = None if mask is None else bias_of(model, batch * mask.number // keys, keys, q.element)
         rows = batch * self.spec.heads * (queries if flash else -(-queries // 32) * 32)
         out = model.flash(q, k, v, rows * (flash or model.tape.trains), bias)
         return model.copied(out) if flash else out
-
-    def bias(self, mask: Tensor, keys: int, element: int) -> Tensor:
-        """What a mask of bits becomes for the kernel: a number for each pair, whose rows are padded to 8."""
-        new, pairs = self.model.tape.new, self.work.batch * mask.number
-        bias, flipped = new(pairs, element), new(pairs, 1)
-        del flipped
-        return bias if up_to_8(keys) == keys else new(pairs // keys * up_to_8(keys), element)
 
     def encoder(
         self,

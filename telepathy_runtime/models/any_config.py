@@ -59,6 +59,9 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     if text.get("kv_lora_rank"):  # latent attention: transformers caches the keys and values it projects to
         fields["head_dim"] = _count(text, ("qk_nope_head_dim",)) + _count(text, ("qk_rope_head_dim",))
         fields["value_dim"] = _count(text, ("v_head_dim",))
+    if kind == "electra":
+        width = _count(text, ("embedding_size",)) or 128
+        fields["embed_dim"] = 0 if width == found["hidden"] else width
     fields["gated_mlp"] = text.get("model_type") not in _PLAIN_MLP
     fields |= _recording(config)
     return fields | settings(config) | _cache(config, text, window, found["layers"])
@@ -134,6 +137,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "bert": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
+    "distilbert": _BERT,
+    "electra": _BERT,
     "gpt2": _GPT2,
     "gpt_bigcode": _GPT2 | {"activation": "gelu_pytorch_tanh"},
     "gptj": {"activation": "gelu_new"},

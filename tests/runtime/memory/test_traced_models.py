@@ -97,7 +97,7 @@ def test_a_users_own_step_raises_its_own_errors() -> None:
 
 #: Kinds of models that the fallback traces, with their dimensions, and what its notes say.
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
-    "electra": ({"num_key_value_heads": None}, ""),
+    "mpnet": ({"num_key_value_heads": None}, ""),
     "mt5": ({"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 4}, "the encoder reads 64 tokens, the decoder 64"),
     "bloom": ({"n_layer": 2, "n_head": 4}, ""),
 }  # fmt: skip
