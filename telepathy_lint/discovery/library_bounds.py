@@ -11,7 +11,7 @@ Version = tuple[int, int]
 #: Library -> the newest release that is allowed, as (major, minor); None if newer ones are not left out.
 Bounds = Mapping[str, Version | None]
 
-_NAME = r"(?P<name>huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft)(?![-_.\w])(?:\[[^\]]*\])?"
+_NAME = r"(?P<name>huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate)(?![-_.\w])(?:\[[^\]]*\])?"
 #: A line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
 _LISTED = (
     rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?{_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
@@ -20,7 +20,7 @@ _LISTED = (
 #: What a document says: `torch==2.2.0`.
 _SAID = rf"(?i)(?<![\w./-]){_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?)[ \t]*v?\d[\d.*]*)+)"
 #: The names in it, and what may stand behind one that has a version.
-_NAMES = ("huggingface-hub", "huggingface_hub", "tokenizers", "torch", "pytorch", "trl", "peft")
+_NAMES = ("huggingface-hub", "huggingface_hub", "tokenizers", "torch", "pytorch", "trl", "peft", "accelerate")
 _BEHIND = "[,=~<>"
 _MOST_BETWEEN = 80
 _STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
@@ -28,6 +28,17 @@ _STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
 _NEEDED = {"huggingface-hub": (1, 0), "tokenizers": (0, 22), "torch": (2, 4)}
 #: What the newest trl needs of huggingface-hub.
 _HUB_OF_TRL = (0, 34)
+#: Since which release trl needs at least which release of others; from the metadata of its distributions.
+_OF_TRL: tuple[tuple[Version, str, Version], ...] = (
+    ((0, 12), "accelerate", (0, 34)),
+    ((0, 13), "transformers", (4, 46)),
+    ((0, 18), "transformers", (4, 50)),
+    ((0, 19), "transformers", (4, 51)),
+    ((0, 19), "accelerate", (1, 4)),
+    ((0, 20), "transformers", (4, 53)),
+    ((0, 21), "transformers", (4, 55)),
+    ((0, 24), "transformers", (4, 56)),
+)
 
 
 def listed(texts: Iterable[str]) -> Bounds:
@@ -66,6 +77,19 @@ def allow_new_trl(bounds: Bounds) -> bool:
     """Whether trl and peft may be new beside a transformers 4."""
     tokenizers, hub = bounds.get("tokenizers"), bounds.get("huggingface-hub")
     return (tokenizers is None or tokenizers >= _NEEDED["tokenizers"]) and (hub is None or hub >= _HUB_OF_TRL)
+
+
+def with_trl(bounds: Bounds, transformers: Version | None) -> Bounds:
+    """The bounds with the newest trl that can be installed beside them and beside a newest transformers."""
+    given = {**bounds, "transformers": transformers}
+    late = [
+        since for since, name, least in _OF_TRL if (newest := given.get(name)) is not None and newest < least
+    ]
+    if not late:
+        return bounds
+    major, minor = min(late)
+    before = (major, minor - 1)
+    return {**bounds, "trl": min(before, bounds.get("trl") or before)}
 
 
 def _bounds(named: Iterable[re.Match[str]]) -> Bounds:

@@ -98,7 +98,8 @@ class Declared(NamedTuple):
         newest = target.newest if target is not None else _LAST_OF_4 if before_5 else None
         own = self.target or self.told
         others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new_trl(self.bounds)
-        ends = tuple((name, end) for name, end in self.bounds.items() if end is not None)
+        bounds = library_bounds.with_trl(self.bounds, newest)
+        ends = tuple((name, end) for name, end in bounds.items() if end is not None)
         return settings._replace(newest=newest, newest_others=ends, others_move=others)
 
 

@@ -21,6 +21,8 @@ from telepathy_lint.source.occurs import occurs
 #: Text on lines that may read attention weights or replace attention; the lines are then parsed.
 _ATTENTION_WORDS = r"output_attentions|attentions\b|\.forward\s*=|(?:replace|patch)_\w{0,60}att"
 _WEIGHTS = frozenset({"attentions", "cross_attentions", "decoder_attentions", "encoder_attentions"})
+#: Code for which a small difference of the logits does not matter.
+_INEXACT = r"do_sample[\"']?\s*[=:]\s*True|(?<![\w.])input\(|from vllm|import vllm"
 #: Arguments with which a load says how the model shall compute.
 _SETTINGS = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_in_8bit", "config")
 _ATTENTION_CLASS = r"(?i)(?:\w*attention|self_attn|attn)"
@@ -48,10 +50,16 @@ def is_settled(site: Site, settings: Settings) -> bool:
     if (
         sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version)
         and _runs_where_it_is_picked(settings)
+        and not site.source.once(_samples_or_asks)
         and (site.source.once(is_at_work) or reach_of(site) is not None)
     ):
         return False
     return not (_states_nothing(site) and _is_all_there_is(site)) or _is_the_only_choice(site, settings)
+
+
+def _samples_or_asks(text: str) -> bool:
+    """Whether a file samples what it generates, answers whoever asks, or generates with another library."""
+    return occurs(_INEXACT, text)
 
 
 def _runs_where_it_is_picked(settings: Settings) -> bool:

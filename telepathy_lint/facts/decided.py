@@ -17,14 +17,16 @@ from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
 from telepathy_lint.facts.generating import Generating, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
 from telepathy_lint.facts.looked_at import (
+    draws_unseeded,
     is_a_look,
     is_only_printed,
     keeps_answers,
     only_answers,
     only_measures,
     only_shows,
+    repeats_its_draws,
 )
-from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.facts.out_of_use import is_bare, is_never_named
 from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow import same_object
@@ -200,6 +202,8 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
         if left_open and not (each.warm and ships_sampling(site)):
             if path is None and (
                 site.source.once(only_shows)
+                or (each.around is not None and is_never_named(site, each.around))
+                or (not is_bare(site) and _is_drawn_anyhow(site))
                 or is_a_look(site, each)
                 or is_only_printed(site, each)
                 or (site.source.once(only_measures) and not is_bare(site))
@@ -212,6 +216,12 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
             if each.greedy and not each.penalty:
                 return Decision(False, _where(site, path, each), with_one, path is None)
     return _SETTLED
+
+
+def _is_drawn_anyhow(site: Site) -> bool:
+    """Whether a file draws its data without a seed too, or a script sets the seed of its samples."""
+    in_order = not site.source.path.endswith(".ipynb")
+    return site.source.once(draws_unseeded) or (in_order and site.source.once(repeats_its_draws))
 
 
 def _where(site: Site, path: str | None, place: Generating) -> str:

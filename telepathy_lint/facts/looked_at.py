@@ -22,6 +22,12 @@ _HANDS_ON = r"\breturn\b|\bawait\b|launch\(|input\("
 _MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
 #: What a notebook's cell does with more than one answer, or with one that it keeps.
 _GOES_ON = rf"\bfor\b|\bwhile\b|\.(?:append|extend|map|apply)\(|{_SAVES}"
+#: Draws of data or settings; a generator is made with a seed, or from one.
+_DRAWS = r"\brandom\.(?:choices?|randint|randrange|random|sample|uniform|shuffle)\("
+_SEEDS = (
+    r"(?i)seed\b|seed_?(?:all|everything)|random_state|default_rng|RandomState|random\.Random|Generator\("
+)
+_SEEDS_TORCH = r"(?m)^[^#\r\n]*\b(?:set_seed|manual_seed|seed_everything)\("
 
 
 def only_shows(text: str) -> bool:
@@ -74,7 +80,7 @@ def is_a_look(site: Site, place: Generating) -> bool:
 
 
 def is_only_printed(site: Site, place: Generating) -> bool:
-    """Whether a project's script prints what one call generates, and does nothing else with it, outside of loops and functions."""
+    """Whether a project's script prints what one call generates, outside of loops, and does nothing else with it."""
     if is_bare(site) or site.source.path.endswith(".ipynb") or "print(" not in site.source.text:
         return False
     tree = site.context.scope.tree
@@ -93,12 +99,12 @@ def is_only_printed(site: Site, place: Generating) -> bool:
     above = tree.parent.get(stmt) if stmt is not None else None
     while isinstance(above, (ast.If, ast.With, ast.Try)):
         above = tree.parent.get(above)
-    if not isinstance(stmt, ast.Assign) or not isinstance(above, ast.Module):
+    if not isinstance(stmt, ast.Assign) or not isinstance(above, (ast.Module, ast.FunctionDef)):
         return False
-    return _ends_in_print(stmt, tree)
+    return _ends_in_print(stmt, above, tree)
 
 
-def _ends_in_print(first: ast.Assign, tree: Tree) -> bool:
+def _ends_in_print(first: ast.Assign, holder: ast.AST, tree: Tree) -> bool:
     """Whether all that a statement assigns, and what is made of it, is only printed."""
     todo: list[ast.stmt] = [first]
     names: set[str] = set()
@@ -120,6 +126,8 @@ def _ends_in_print(first: ast.Assign, tree: Tree) -> bool:
                 user: ast.AST | None = node
                 while user is not None and not isinstance(user, ast.stmt):
                     user = tree.parent.get(user)
+                if not _is_inside(node, holder, tree):
+                    continue  # another variable of this name
                 if isinstance(user, ast.Assign):
                     todo.append(user)
                 elif (
@@ -131,6 +139,26 @@ def _ends_in_print(first: ast.Assign, tree: Tree) -> bool:
                 else:
                     return False
     return printed
+
+
+def _is_inside(node: ast.AST, holder: ast.AST, tree: Tree) -> bool:
+    """Whether a node belongs to a function; all nodes belong to a module."""
+    if isinstance(holder, ast.Module):
+        return True
+    above: ast.AST | None = node
+    while above is not None and above is not holder:
+        above = tree.parent.get(above)
+    return above is not None
+
+
+def draws_unseeded(text: str) -> bool:
+    """Whether a file draws at random and sets no seed, so that two of its runs differ by intent."""
+    return occurs(_DRAWS, text) and not occurs(_SEEDS, text)
+
+
+def repeats_its_draws(text: str) -> bool:
+    """Whether a file sets the seed with which torch samples, so that its runs give the same answers."""
+    return occurs(_SEEDS_TORCH, text)
 
 
 def _works_on_many(text: str) -> bool:

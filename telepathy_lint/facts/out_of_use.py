@@ -19,7 +19,7 @@ from telepathy_lint.sites import Site
 #: How the names of folders of code that is kept, not run, begin and end: old versions.
 _KEPT_BEGIN = frozenset({
     "archive", "archived", "archives", "old", "deprecated", "obsolete", "backup", "backups", "bak", "back", "trash", "attic",
-    "graveyard", "unused", "legacy", "tmp", "temp", "scratch", "scratchpad",
+    "graveyard", "unused", "legacy", "tmp", "temp", "scratch", "scratchpad", "rough",
 })  # fmt: skip
 _KEPT_END = frozenset({
     "archive", "archived", "deprecated", "obsolete", "backup", "backups", "bak", "back", "old", "unused", "legacy",
@@ -44,7 +44,7 @@ _FRAMEWORKS = (
     "verl", "diffusers", "transformers", "peft", "trl", "trlx", "accelerate", "fastchat", "llamafactory", "llmtuner", "openrlhf",
     "fairseq", "axolotl", "human_eval", "humaneval", "alpaca_eval", "bigcode_eval", "minigpt4", "lavis", "opencompass", "deepspeed",
     "megatron", "vllm", "sglang", "gptqmodel", "auto_gptq", "awq", "sentence_transformers", "unsloth", "vlmeval", "lmms_eval",
-    "swift", "easyeditor", "textattack",
+    "swift", "easyeditor", "textattack", "llama_recipes", "llama_cookbook",
 )  # fmt: skip
 #: The same for those whose names may go on: `llava_next`.
 _KINDS_OF_FRAMEWORKS = ("llava", "lm_eval", "open_clip", "mplug_owl", "internvl")
@@ -266,6 +266,17 @@ def _definitions_around(site: Site) -> list[Definition]:
             found.insert(0, node)
         node = parents.get(node)
     return found
+
+
+def is_never_named(site: Site, name: str) -> bool:
+    """Whether a project's module has a function or class of its own of this name, and nothing in the project uses it."""
+    if is_bare(site) or name in _ENTRIES or name.startswith("test"):
+        return False
+    body = site.context.scope.tree.module.body
+    found = [each for each in body if isinstance(each, Definition) and each.name == name]
+    if len(found) != 1 or found[0].decorator_list:
+        return False
+    return site.file.remember(("uncalled", name), partial(_is_never_named, site, found[0]))
 
 
 def _is_never_named(site: Site, definition: Definition) -> bool:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 #: Each token with the ids of models that end texts with it, or with it in one of their variants (base, chat).
 _ENDS = {
     "</s>": r"llama-?2|llama-[17]|mistral|mixtral|vicuna|alpaca|opt-|bloom|zephyr|t5|xglm",
     "<|endoftext|>": r"gpt|pythia|falcon|phi|qwen|starcoder|codegen|dolly|mpt-|olmo|stablelm|smollm|redpajama|polyglot",
-    "<|im_end|>": r"qwen|smollm|hermes|yi-|internlm|dolphin|orca|danube",
+    "<|im_end|>": r"qwen|smollm|yi-|internlm",
     "<|eot_id|>": r"llama-?3",
     "<|end_of_text|>": r"llama-?3|granite",
 }
-#: Models that are named for those from which they were distilled, and end texts with tokens of their own.
-_OTHERS = r"(?i)deepseek-r1-distill"
+#: The same of models that are named for those from which they were made, and end texts with another token.
+_TUNED = {"<|im_end|>": r"hermes|dolphin|orca", "": r"deepseek-r1-distill"}
 
 
-def end_tokens(ids: Iterable[str]) -> list[str]:
+def end_tokens(ids: Collection[str]) -> list[str]:
     """The tokens that end the texts of one of these models; another model's token is text like any other.
 
     An id may be any text that names models.
     """
-    own = [each for each in ids if re.search(_OTHERS, each) is None]
-    return [
-        token for token, models in _ENDS.items() if any(re.search(rf"(?i){models}", each) for each in own)
-    ]
+    return [token for token in _ENDS if any(_ends_with(token, each) for each in ids)]
+
+
+def _ends_with(token: str, model_id: str) -> bool:
+    for other, models in _TUNED.items():
+        if re.search(rf"(?i){models}", model_id) is not None:
+            return token == other
+    return re.search(rf"(?i){_ENDS[token]}", model_id) is not None

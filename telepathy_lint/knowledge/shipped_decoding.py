@@ -9,10 +9,10 @@ from __future__ import annotations
 from telepathy_lint.source.occurs import matches, occurs
 
 _SHIPPED: tuple[tuple[str, str], ...] = (
-    (r"meta-llama/Llama-2-\d+b(?:-chat)?-hf", "do_sample=True, temperature 0.6 and top_p 0.9"),
-    (r"google/gemma-3-\d+b-it", "do_sample=True, top_k 64 and top_p 0.95"),
+    (r"meta-llama/Llama-2-(?:7|13|70)b(?:-chat)?-hf", "do_sample=True, temperature 0.6 and top_p 0.9"),
+    (r"google/gemma-3-(?:1|4|12|27)b-it", "do_sample=True, top_k 64 and top_p 0.95"),
     (
-        r"meta-llama/(?:Meta-)?Llama-3(?:\.1|\.2|\.3)?-\d+B(?:-Instruct)?",
+        r"meta-llama/(?:Meta-)?Llama-3(?:\.1|\.2|\.3)?-(?:1|3|8|70|405)B(?:-Instruct)?",
         "do_sample=True, temperature 0.6 and top_p 0.9",
     ),
     (

@@ -144,6 +144,8 @@ PIPED = (
 )
 LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
 PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
+ASKED = f"{WITH_QWEN}def ask(model):\n    return model.generate(ids)\n"
+KEPT = "all.append(model.generate(ids))\n"
 OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
 OLD_TRAINER = "from transformers import Trainer\ntrainer = Trainer(model, args, tokenizer=tokenizer)\n"
 COLLATORS = {
@@ -1573,6 +1575,53 @@ CASES = {
         "TLP202",
         file(WRITTEN_ENDS.format("<|endoftext|>").replace("gpt2", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B")),
         file(WRITTEN_ENDS.format("<|endoftext|>").replace("gpt2", "Qwen/Qwen2.5-7B")),
+    ),
+    # ---- what the readers of the twentieth draw would not act on
+    "a function that generates and is never called": Case(
+        "TLP105",
+        {**file(ASKED + "train(model)\n"), "README.md": ""},
+        {**file(ASKED + "train(model)\nall.append(ask(model))\n"), "README.md": ""},
+    ),
+    "an answer of a function that is only printed": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}def main():\n    out = model.generate(ids)\n    print(out)\n{JUDGES}main()\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}def main():\n    out = model.generate(ids)\n    return out\n{JUDGES}main()\n"), "README.md": ""},
+    ),
+    "an answer in a loop that is only printed": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}out = model.generate(ids)\nprint(out)\n{JUDGES}"), "README.md": ""},
+        {**file(f"{WITH_QWEN}for ids in all:\n    out = model.generate(ids)\n    print(out)\n{JUDGES}"), "README.md": ""},
+    ),
+    "data that are drawn without a seed": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}text = random.choice(texts)\n{KEPT}"), "README.md": ""},
+        {**file(f"{WITH_QWEN}random.seed(1)\ntext = random.choice(texts)\n{KEPT}"), "README.md": ""},
+    ),
+    "a seed of torch": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}torch.manual_seed(1)\n{KEPT}"), "README.md": ""},
+        {**file(f"{WITH_QWEN}# torch.manual_seed(1)\n{KEPT}"), "README.md": ""},
+    ),
+    "a file with soft-capping that samples": Case(
+        "TLP104",
+        {**file(WITH_GEMMA + "model.generate(ids, do_sample=True)\n"), "README.md": "", "requirements.txt": "transformers==4.53.1\n"},
+        {**file(WITH_GEMMA + "model.generate(ids, do_sample=False)\n"), "README.md": "", "requirements.txt": "transformers==4.53.1\n"},
+    ),
+    "scripts that are rough": Case("TLP107", {"rough_scripts/main.py": OLD_CALL, "README.md": ""}, {"through/main.py": OLD_CALL, "README.md": ""}),
+    "the end of texts of a model that was tuned": Case(
+        "TLP202",
+        file(WRITTEN_ENDS.format("</s>").replace("gpt2", "teknium/OpenHermes-2.5-Mistral-7B")),
+        file(WRITTEN_ENDS.format("</s>").replace("gpt2", "mistralai/Mistral-7B-v0.1")),
+    ),
+    "a trl that an accelerate leaves out": Case(
+        "TLP402",
+        {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40\naccelerate==0.21.0\n"},
+        {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40\naccelerate==0.34.0\n"},
+    ),
+    "a trl that a transformers leaves out": Case(
+        "TLP402",
+        {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40,<4.46\n"},
+        {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40\n"},
     ),
 }  # fmt: skip
 
