@@ -7,14 +7,14 @@ from collections.abc import Collection
 
 #: Each token with the ids of models that end texts with it, or with it in one of their variants (base, chat).
 _ENDS = {
-    "</s>": r"llama-?2|llama-[17]|mistral|mixtral|vicuna|alpaca|opt-|bloom|zephyr|t5|xglm",
+    "</s>": r"tiny-?llama|llama-?2|llama-[17]|mistral|mixtral|vicuna|alpaca|opt-|bloom|zephyr|t5|xglm",
     "<|endoftext|>": r"gpt|pythia|falcon|phi|qwen|starcoder|codegen|dolly|mpt-|olmo|stablelm|smollm|redpajama|polyglot",
     "<|im_end|>": r"qwen|smollm|yi-|internlm",
     "<|eot_id|>": r"llama-?3",
     "<|end_of_text|>": r"llama-?3|granite",
 }
 #: The same of models that are named for those from which they were made, and end texts with another token.
-_TUNED = {"<|im_end|>": r"hermes|dolphin|orca", "": r"deepseek-r1-distill"}
+_TUNED = {"<|im_end|>": r"(?:open-?|nous-?)?hermes|dolphin|(?:open-?)?orca", "": r"deepseek-r1-distill"}
 
 
 def end_tokens(ids: Collection[str]) -> list[str]:
@@ -27,6 +27,6 @@ def end_tokens(ids: Collection[str]) -> list[str]:
 
 def _ends_with(token: str, model_id: str) -> bool:
     for other, models in _TUNED.items():
-        if re.search(rf"(?i){models}", model_id) is not None:
+        if re.search(rf"(?i)(?<![a-z])(?:{models})", model_id) is not None:
             return token == other
-    return re.search(rf"(?i){_ENDS[token]}", model_id) is not None
+    return re.search(rf"(?i)(?<![a-z])(?:{_ENDS[token]})", model_id) is not None

@@ -1613,6 +1613,11 @@ CASES = {
         file(WRITTEN_ENDS.format("</s>").replace("gpt2", "teknium/OpenHermes-2.5-Mistral-7B")),
         file(WRITTEN_ENDS.format("</s>").replace("gpt2", "mistralai/Mistral-7B-v0.1")),
     ),
+    "the end of texts of a model that only words of the code name": Case(
+        "TLP202",
+        file("from transformers import AutoModelForCausalLM\n" + WRITTEN_ENDS.format("<|im_end|>").replace("gpt2", "acme/mistral_7b")),
+        file("from transformers import AutoModelForCausalLM\n" + WRITTEN_ENDS.format("</s>").replace("gpt2", "acme/mistral_7b")),
+    ),
     "a trl that an accelerate leaves out": Case(
         "TLP402",
         {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40\naccelerate==0.21.0\n"},
