@@ -203,7 +203,12 @@ def is_imported_nowhere(name: str, site: Site, project: Project) -> bool:
     words = [rb"\b%b\b" % re.escape(each).encode() for each in (name, module)]
     if project.once(_imports_by_name):
         return False
-    if any(re.search(words[0], data) for each, data in project.texts() if each != path):
+    word = re.escape(name).encode()
+    # A document may use a word like `train` as one of its language.
+    told = (
+        rb"[`.:]%b\b|\b%b[`(]|import[^\r\n]{0,200}\b%b\b" % (word, word, word) if name.isalpha() else words[0]
+    )
+    if any(re.search(told, data) for each, data in project.texts() if each != path):
         return False
     return not any(
         all(re.search(word, data) for word in words) for each, data in project.python() if each != path

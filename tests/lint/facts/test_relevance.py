@@ -1529,6 +1529,11 @@ CASES = {
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n", other="from main import LIMIT\n"), "README.md": ""},
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n", other="from main import train\n"), "README.md": ""},
     ),
+    "a function whose name is a word of the documents": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": "How to train a model."},
+        {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": "Call `train`."},
+    ),
     "a function of a name that objects have too, called in its file": Case(
         "TLP107",
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": ""},
