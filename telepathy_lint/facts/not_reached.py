@@ -200,18 +200,23 @@ def is_imported_nowhere(name: str, site: Site, project: Project) -> bool:
     folder, file = os.path.split(path)
     stem = os.path.splitext(file)[0]
     module = os.path.basename(folder) if stem.startswith("__") else stem
-    words = [rb"\b%b\b" % re.escape(each).encode() for each in (name, module)]
+    word, owner = (re.escape(each).encode() for each in (name, module))
     if project.once(_imports_by_name):
         return False
-    word = re.escape(name).encode()
-    # A document may use a word like `train` as one of its language.
+    # A document may use a word like `train` as one of its language, and code as a string or a method of objects.
     told = (
-        rb"[`.:]%b\b|\b%b[`(]|import[^\r\n]{0,200}\b%b\b" % (word, word, word) if name.isalpha() else words[0]
+        rb"[`.:]%b\b|\b%b[`(]|import[^\r\n]{0,200}\b%b\b" % (word, word, word)
+        if name.isalpha()
+        else rb"\b%b\b" % word
     )
     if any(re.search(told, data) for each, data in project.texts() if each != path):
         return False
+    used = rb"(?<![\w.\"'])%b\b|\b%b\.%b\b" % (word, owner, word)
     return not any(
-        all(re.search(word, data) for word in words) for each, data in project.python() if each != path
+        re.search(rb"\b%b\b" % owner, data)
+        and (re.search(used, data) or (b"getattr(" in data and name.encode() in data))
+        for each, data in project.python()
+        if each != path
     )
 
 

@@ -1534,6 +1534,16 @@ CASES = {
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": "How to train a model."},
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": "Call `train`."},
     ),
+    "a function whose name is a string elsewhere": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import X\nd = load('x', split='train')\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train"), other="import main\ngetattr(main, 'train')()\n"), "README.md": ""},
+    ),
+    "a function whose name is a string elsewhere, and an attribute of its module": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import X\nd = load('x', split='train')\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train"), other="import main\nmain.train()\n"), "README.md": ""},
+    ),
     "a function of a name that objects have too, called in its file": Case(
         "TLP107",
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": ""},
