@@ -211,10 +211,13 @@ def is_imported_nowhere(name: str, site: Site, project: Project) -> bool:
     )
     if any(re.search(told, data) for each, data in project.texts() if each != path):
         return False
-    used = rb"(?<![\w.\"'])%b\b|\b%b\.%b\b" % (word, owner, word)
+    used = (
+        rb"import\b[^\r\n#]{0,300}\b%b\b|^[ \t\"]{0,200}%b,?[ \t]*(?:\\n|[#)]|$)|\b%b\.%b\b|import[ \t]+\*|\b%b[ \t]+as\b"
+        % (word, word, owner, word, owner)
+    )
     return not any(
         re.search(rb"\b%b\b" % owner, data)
-        and (re.search(used, data) or (b"getattr(" in data and name.encode() in data))
+        and (re.search(used, data, re.MULTILINE) or (b"getattr(" in data and name.encode() in data))
         for each, data in project.python()
         if each != path
     )

@@ -1544,6 +1544,21 @@ CASES = {
         {**file(UNCALLED.replace("load_it", "train"), other="from main import X\nd = load('x', split='train')\n"), "README.md": ""},
         {**file(UNCALLED.replace("load_it", "train"), other="import main\nmain.train()\n"), "README.md": ""},
     ),
+    "a function whose name is a word of a comment": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import X  # to train\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import (\n    X,\n    train,\n)\n"), "README.md": ""},
+    ),
+    "a function whose module has another name": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import X  # to train\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train"), other="import main as m\nm.train()\n"), "README.md": ""},
+    ),
+    "a function of a module that is imported whole": Case(
+        "TLP107",
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import X  # to train\n"), "README.md": ""},
+        {**file(UNCALLED.replace("load_it", "train"), other="from main import *\ntrain()\n"), "README.md": ""},
+    ),
     "a function of a name that objects have too, called in its file": Case(
         "TLP107",
         {**file(UNCALLED.replace("load_it", "train") + "trainer.train()\n"), "README.md": ""},
