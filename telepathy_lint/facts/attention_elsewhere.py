@@ -83,7 +83,9 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
     if stated or not bare or any(map(_is_stated, here)):
         return None
     installs = (project.once(_installs) if project is not None else None) or ()
-    if (installed := next((each for each in (*here, *choices, *installs) if each.name == _INSTALLS), None)) is not None:
+    if (
+        installed := next((each for each in (*here, *choices, *installs) if each.name == _INSTALLS), None)
+    ) is not None:
         return installed.in_words(own)
     if project is None or not settings.flash_attention:
         return None

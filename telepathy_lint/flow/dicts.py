@@ -7,8 +7,20 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.contents import (
-    GONE, Change, Effect, Item, Part, at_one_of, one_of, opaque, opened, spread, through, unseen, written,
-)  # fmt: skip
+    GONE,
+    Change,
+    Effect,
+    Item,
+    Part,
+    at_one_of,
+    one_of,
+    opaque,
+    opened,
+    spread,
+    through,
+    unseen,
+    written,
+)
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.hints import TYPE_CHECKING
@@ -288,13 +300,10 @@ class Dicts:
     def _returned(self, func: ast.Name, node: ast.Call, context: Context) -> Effect | None:
         """The return value of a function in the file."""
         found: list[Effect | None] = []
+        own = context.scope.tree
         for value in self.evaluator.evaluate(func, context):
             function, tree = value.node, value.context.scope.tree
-            if (
-                not isinstance(function, ast.FunctionDef)
-                or function.decorator_list
-                or tree is not context.scope.tree
-            ):
+            if not isinstance(function, ast.FunctionDef) or function.decorator_list or tree is not own:
                 return opaque(unseen(node, context))
             scope = tree.scope_at(function)
             scope.read()
