@@ -23,7 +23,7 @@ from telepathy_lint.settings.installs import at_its_release
 from telepathy_lint.sites import Modules, Site, scan
 from telepathy_lint.sites.site import Kind
 from telepathy_lint.source.text import Source, SourceError
-from telepathy_lint.suppression import comments as suppress
+from telepathy_lint.suppression import unsuppressed
 
 if TYPE_CHECKING:
     from telepathy_lint.fixes.planner import Rewrite, Rewriter
@@ -113,7 +113,7 @@ class Linted:
         """The findings without suppressed ones."""
         if not self._found:
             return self._found
-        kept = {id(each) for each in suppress.unsuppressed(self.source, self.all_violations)}
+        kept = {id(each) for each in unsuppressed(self.source, self.all_violations)}
         return [each for each in self._found if id(each.violation) in kept]
 
     @property

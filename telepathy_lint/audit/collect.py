@@ -42,7 +42,7 @@ from telepathy_lint.sites import Modules, Scan, Site, scan
 from telepathy_lint.sites.direct_loads import IDENTITY
 from telepathy_lint.source.prefilter import CACHE_VARIABLES
 from telepathy_lint.source.text import Source, SourceError
-from telepathy_lint.suppression import comments
+from telepathy_lint.suppression import unsuppressed
 
 #: The kinds of calls that count for the share of calls without findings.
 _COUNTED = ("model", "tokenizer", "pipeline", "generate")
@@ -219,7 +219,7 @@ def _judged(scanned: Scan, source: Source, job: Job) -> tuple[tuple[Finding, ...
         violation = violation_of(source, each)
         violations.append(violation)
         of_violation[id(violation)] = each
-    kept = comments.unsuppressed(source, violations)
+    kept = unsuppressed(source, violations)
     faulty = {id(of_violation[id(violation)].site) for violation in kept}
     fix_of = _fixes(scanned, job.settings) if kept else lambda found: (None, None)
     findings = tuple(

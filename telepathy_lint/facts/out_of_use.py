@@ -10,7 +10,6 @@ from functools import partial
 from itertools import pairwise
 
 from telepathy_lint.facts import not_reached
-from telepathy_lint.facts.old_libraries import is_of_old_libraries
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
@@ -83,7 +82,11 @@ def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
         return False
     if site.file.remember("kept", partial(_is_kept, site)) or _is_uncalled(site) or _is_not_reached(site):
         return True
-    return about_releases and (fails_anyway(site) or is_of_old_libraries(site))
+    if not about_releases:
+        return False
+    from telepathy_lint.facts.old_libraries import is_of_old_libraries
+
+    return fails_anyway(site) or is_of_old_libraries(site)
 
 
 def _is_not_reached(site: Site) -> bool:

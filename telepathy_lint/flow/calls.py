@@ -13,6 +13,8 @@ from telepathy_lint.flow.uses import FUNCTIONS, Function, Index
 #: Kinds of bindings that are never a function in this file.
 _FOREIGN = frozenset({"import", "class", "param", "for", "with", "except", "other"})
 
+_Caller = tuple[ast.Call | None, Context, bool]
+
 
 class CallGraph:
     """Resolves calls within one file."""
@@ -22,6 +24,7 @@ class CallGraph:
         self.tree = index.tree
         self.evaluator = evaluator
         self._ancestors: dict[ast.ClassDef, set[ast.ClassDef]] = {}
+        self._callers: dict[Function, list[_Caller]] = {}
 
     def called(self, node: ast.Call, context: Context) -> Iterator[Function]:
         """The functions in this file that a call may run; constructors are not followed."""
@@ -41,13 +44,17 @@ class CallGraph:
                     return
             yield from self.index.methods(func.attr)
 
-    def callers(
-        self, function: Function, owner: Scope | None
-    ) -> Iterator[tuple[ast.Call | None, Context, bool]]:
-        """Yield the calls of a function in the file: the call, its context, and whether `self` is already bound.
+    def callers(self, function: Function) -> list[_Caller]:
+        """The calls of a function in the file: the call, its context, and whether `self` is already bound.
 
         The call is None where the function is passed on as an object.
         """
+        if function not in self._callers:
+            owner = self.tree.scope_at(function).parent
+            self._callers[function] = list(self._find_callers(function, owner))
+        return self._callers[function]
+
+    def _find_callers(self, function: Function, owner: Scope | None) -> Iterator[_Caller]:
         in_class = owner is not None and isinstance(owner.node, ast.ClassDef)
         name = function.name
         constructor = in_class and name in ("__init__", "__post_init__", "setup")
@@ -86,7 +93,7 @@ class CallGraph:
         owner = self.tree.scope_at(function).parent
         in_class = owner is not None and owner.is_class
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
-        for call, context, bound in self.callers(function, owner):
+        for call, context, bound in self.callers(function):
             if call is None:
                 yield None, context
                 continue

@@ -20,7 +20,7 @@ from telepathy_lint.flow.contents import (
     through,
     unseen,
     written,
-)  # fmt: skip
+)
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value
 from telepathy_lint.hints import TYPE_CHECKING
@@ -300,13 +300,10 @@ class Dicts:
     def _returned(self, func: ast.Name, node: ast.Call, context: Context) -> Effect | None:
         """The return value of a function in the file."""
         found: list[Effect | None] = []
+        own = context.scope.tree
         for value in self.evaluator.evaluate(func, context):
             function, tree = value.node, value.context.scope.tree
-            if (
-                not isinstance(function, ast.FunctionDef)
-                or function.decorator_list
-                or tree is not context.scope.tree
-            ):
+            if not isinstance(function, ast.FunctionDef) or function.decorator_list or tree is not own:
                 return opaque(unseen(node, context))
             scope = tree.scope_at(function)
             scope.read()

@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 
 from telepathy_lint.facts.in_tests import is_of_a_test
-from telepathy_lint.facts.old_libraries import is_of_old_libraries
 from telepathy_lint.facts.out_of_use import fails_anyway, is_bare
 from telepathy_lint.facts.outdated import is_harmless, is_only_renamed, new_class, old_arguments, removed_task
 from telepathy_lint.findings.change import Repair
@@ -83,6 +82,7 @@ class DeprecatedLoadArgument(Rule):
         if settings.is_below(OLDEST) or fails_anyway(site):
             return False
         from telepathy_lint.facts.alternatives import is_tried
+        from telepathy_lint.facts.old_libraries import is_of_old_libraries
 
         if not is_bare(site) and (is_tried(site) or is_of_old_libraries(site)):
             return False

@@ -18,7 +18,7 @@ from telepathy_lint.run.options import Task
 from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.sites import Modules
 from telepathy_lint.source.text import Source, SourceError
-from telepathy_lint.suppression.comments import may_suppress
+from telepathy_lint.suppression import may_suppress
 
 CONTEXT_LINES = 2
 

@@ -14,12 +14,12 @@ from telepathy_lint.flow.uses import Function
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.loaded_classes import Callees, Loader
-from telepathy_lint.sites.pipelines import Pipelines
 from telepathy_lint.sites.site import Site
 from telepathy_lint.source.prefilter import COMPANION, LOAD_WORDS, may_replace
 
 if TYPE_CHECKING:
     from telepathy_lint.sites.monkeypatches import Replaced, ReplacedParts
+    from telepathy_lint.sites.pipelines import Pipelines
 
 #: Imports with which tests replace objects.
 _PATCHING = ("unittest", "mock", "patch", "pytest")
@@ -50,7 +50,12 @@ class Loads:
         self.tree = file.tree
         self.values = file.values
         self.callees = Callees(file)
-        self.pipelines = Pipelines(file)
+
+    @cached_property
+    def _pipelines(self) -> Pipelines:
+        from telepathy_lint.sites.pipelines import Pipelines  # most files have none
+
+        return Pipelines(self.file)
 
     @cached_property
     def direct(self) -> Direct:
@@ -151,7 +156,7 @@ class Loads:
             context = self.tree.context_of(call)
             values = self.values.evaluate(func, context)
             if all(value.kind == "symbol" and catalog.is_pipeline(str(value.data)) for value in values):
-                return self.pipelines.site(call, context) if not self._is_hidden(func, context) else None
+                return self._pipelines.site(call, context) if not self._is_hidden(func, context) else None
         return None
 
     @cached_property

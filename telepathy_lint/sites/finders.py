@@ -8,6 +8,15 @@ from importlib import import_module
 from telepathy_lint.flow.file import File
 from telepathy_lint.sites.site import LOADS, Kind, Site
 
+#: Finders that are only imported if the text of a file has one of these words; most files have none.
+_WORDS = {
+    "cache_paths": ("environ",),
+    "trainings": ("per_device_train_batch_size",),
+    "object_pipelines": ("pipeline",),
+    "added_tokens": ("add_special_tokens", "add_tokens"),
+    "mixed_precision": ("fp16",),
+    "arrays": (".numpy(",),
+}
 #: The modules that have `find(file)`, with the kinds of sites that they find.
 _FINDERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("loads", LOADS),
@@ -42,11 +51,15 @@ def sites_of(file: File, kinds: frozenset[Kind]) -> tuple[Site, ...]:
     found = [
         site
         for name, made in _FINDERS
-        if not kinds.isdisjoint(made)
+        if not kinds.isdisjoint(made) and _may_find(name, file.tree.text)
         for site in file.fact(_finder(name))
         if site.kind in kinds
     ]
     return tuple(sorted(found, key=lambda site: site.start))
+
+
+def _may_find(name: str, text: str) -> bool:
+    return name not in _WORDS or any(word in text for word in _WORDS[name])
 
 
 def _finder(name: str) -> Callable[[File], Iterable[Site]]:

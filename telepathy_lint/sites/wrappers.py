@@ -90,7 +90,7 @@ class Wrappers:
     def _through_function(self, function: Function, sites: list[Site]) -> Iterator[Site]:
         owner = self.tree.scope_at(function).parent
         method_of = owner.node if owner is not None and isinstance(owner.node, ast.ClassDef) else None
-        for call, context, bound in self.file.calls.callers(function, owner):
+        for call, context, bound in self.file.calls.callers(function):
             if call is None or call not in self.tree.parent:
                 continue
             if self._surely_calls(call, context, function, method_of):

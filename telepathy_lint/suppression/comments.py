@@ -59,19 +59,6 @@ def selects(selector: str, violation: Violation) -> bool:
     return violation.code.startswith(selector) or violation.name == selector or selector == "ALL"
 
 
-def unsuppressed(source: Source, violations: Sequence[Violation]) -> list[Violation]:
-    """The violations that no comment suppresses, in the given order."""
-    if not violations or not may_suppress(source):
-        return list(violations)
-    found = Suppressions(source, violations)
-    return [violation for violation in violations if not found.silence(violation)]
-
-
-def may_suppress(source: Source) -> bool:
-    """A cheap test: a file without one of these words is not tokenized."""
-    return b"noqa" in source.folded or b"telepathy-lint:" in source.folded
-
-
 class Suppressions:
     """The comments of one file, applied to its `violations`.
 

@@ -12,12 +12,12 @@ from telepathy_lint.fixes import apply as fixes
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.rule import Rule
 from telepathy_lint.source.text import Source
+from telepathy_lint.suppression import may_suppress
 from telepathy_lint.suppression.comments import (
     Comments,
     Directive,
     LineGroups,
     Suppressions,
-    may_suppress,
     selector_lists,
 )
 

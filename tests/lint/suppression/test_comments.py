@@ -19,7 +19,7 @@ from telepathy_lint.run.selection import FilePlan
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.notebook import Notebook
 from telepathy_lint.source.text import Source
-from telepathy_lint.suppression.comments import unsuppressed
+from telepathy_lint.suppression import unsuppressed
 from telepathy_lint.suppression.edits import added, unused
 
 MARK = "LOAD"
