@@ -203,7 +203,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
-            transient=beside + inside + layer.adapting + masks.built - masks.kept * work.checkpointing,
+            transient=beside + inside + held.unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
