@@ -70,6 +70,7 @@ class Script(Settings):
         packed = self.only(found.quantizations, "quantizations")
         if packed is not None:
             self._quantization(packed)
+        self._upcast()
 
     def _of_trainer(self) -> Call | None:
         """TRL's trainers load a model that is given by its id, with `model_init_kwargs`."""
@@ -206,13 +207,24 @@ class Script(Settings):
         said = self.value(kbit, "use_gradient_checkpointing")
         if not self.settings.get("checkpointing") and (said is None or said.value is not False):
             self.take("checkpointing", True, _at(kbit), f"gradient checkpointing ({kbit.name})")
-        more = ""
+
+    def _upcast(self) -> None:
+        """What prepare_model_for_kbit_training turns to float32."""
+        kbit = self.training.helper("prepare_model_for_kbit_training")
+        if kbit is None:
+            return
+        more, set_to = "", self.settings.get
         if self.spec is not None:
-            each = 4 - element_size(self.settings.get("dtype", Workload.dtype))
+            each = 4 - element_size(set_to("dtype", Workload.dtype))
             more = f", {gib(each * (self.spec.embedding_params + self.spec.head_params))} more"
-        self.note(
-            f"not counted: {kbit.name} (line {kbit.line}) holds norms, embedding and head in float32{more}"
-        )
+        known = set_to("regime") == "lora" and set_to("autocast") and not set_to("dora")
+        if known and set_to("quantized", "none") != "none":
+            text = f"norms, embedding and head in float32{more} ({kbit.name})"
+            self.take("prepared", "all", _at(kbit), text)
+        else:
+            self.note(
+                f"not counted: {kbit.name} (line {kbit.line}) holds norms, embedding and head in float32{more}"
+            )
 
     def _loop(self) -> None:
         """A training loop that the script writes out: what the Trainer would decide is said by its own calls."""

@@ -28,6 +28,8 @@ HELP = {
     "optimizer": "optimizer; the names with a number of bits are those of bitsandbytes",
     "opt_impl": "implementation of the optimizer's step",
     "quantized": "how bitsandbytes stores the layers' matrices",
+    "prepared": "what is float32 beside a quantised base after PEFT's prepare_model_for_kbit_training: all that is not"
+    " quantised, or norms alone (TRL with bf16=True)",
     "opt_in_backward": "update each weight, and free its gradient, as soon as the gradient is there",
     "offload": "comma-separated parts kept in the machine's memory: optimizer, weights, activations",
     "objective": "what the loss is; dpo: a batch is pairs of sequences; grpo: a batch is completions (TRL)",

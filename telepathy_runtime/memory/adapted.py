@@ -51,13 +51,13 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
     `masked`: with a 4-D mask, for padding or a sliding window. `first`: its input needs no gradient.
     """
     tape = Tape(KINDS, trains=True)
-    element = element_size(work.held_dtype)
+    element = 4 if autocast(work) else element_size(work.held_dtype)
     half = element_size(work.dtype) if work.casts else 0
     model = Model(tape, element, trained=False, training=True, half=half)
     layer = _Layer(tape, model, spec, work, masked)
     for _ in range(2 if work.grad_accum > 1 else 1):
         made = tape.new if first else tape.leaf
-        x = made(work.tokens * spec.hidden, 4 if autocast(work) else element)
+        x = made(work.tokens * spec.hidden, element)
         before = sum(tape.alive.values())
         tape.best.clear()
         with tape.part("layer"):
@@ -156,6 +156,7 @@ class _Layer:
             mask = tape.new(0, 1) if self.masked else None
             return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask)
         element, pairs = q.element, work.batch * spec.heads * length**2
+        named = k, v  # the code holds them until it returns
         q, k = model.lower(q), model.lower(k)
         # Products of several sequences read copies in the order of the heads; repeated keys and values are in it.
         several, ordered = work.batch > 1, spec.kv_dim != spec.query_dim
@@ -164,13 +165,15 @@ class _Layer:
         del left, right
         scores = model.scaled(scores)
         # The mask is in the weights' dtype.
-        masked = tape.new(pairs, model.element if autocast(work) else scores.element)
+        masked = tape.new(pairs, max(element_size(work.held_dtype), scores.element))
         scores = tape.record(masked, (scores,), passes=masked.element == scores.element)
         del masked
         scores = model.cast(model.softmax(model.cast(scores, 4)), element)
         scores = model.dropout(scores, spec.attention_dropout)
         out = model.matmul(scores, model.copied(v) if several and not ordered else v, q.number)
-        return model.copied(out)
+        out = model.copied(out)
+        del named
+        return out
 
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
         """Queries, keys or values, with the norm of their heads."""
@@ -215,14 +218,23 @@ class _Layer:
 
     def linear(self, site: str, x: Tensor, rows: int, bias: bool) -> Tensor:
         """A product with a frozen matrix and its adapter, as PEFT adds it."""
-        model, element = self.model, self.model.element
+        model, prepared = self.model, self.work.prepared != "none"
+        columns, element = (
+            x.number // self.work.tokens,
+            element_size(self.work.dtype) if prepared else model.element,
+        )
         frozen = partial(self.tape.parameter, element=element, trained=False)
-        columns = x.number // self.work.tokens
         base = Matrix(rows, columns, frozen(rows * columns), frozen(rows) if bias else None)
         adapters = self.adapters.get(site)
         out = model.linear(x, self.lower(base))
+        if prepared:  # bitsandbytes returns the dtype of its input
+            out = model.cast(out, x.element)
         if adapters is None:
             return out
+        if prepared:  # PEFT's layer for bitsandbytes copies the output, and leaves its input to autocast
+            out = model.copied(out)
+            added = model.scaled(model.linear(model.linear(x, adapters[0]), adapters[1]))
+            return model.add(out, added)
         x, element = model.cast(x, adapters[0].weight.element), out.element  # stays until the end
         if self.work.dora:
             added = self.directed(x, base, out, adapters)

@@ -97,8 +97,8 @@ ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2
 
 
 def autocast(work: Workload) -> bool:
-    """Whether the forward runs in 16 bits over float32 weights, so that the stream is float32."""
-    return work.mixed_precision and work.casts
+    """Whether the forward runs in 16 bits over float32 norms, so that the stream is float32."""
+    return (work.mixed_precision or work.prepared != "none") and work.casts
 
 
 def new_gradients(work: Workload) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from telepathy_runtime.memory.lora import lora_params, targets
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, quantized_bytes
+from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, norm_params, quantized_bytes
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
 
@@ -72,7 +72,8 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
 def weights_of(spec: ModelSpec, work: Workload) -> int:
     """Bytes of the model's weights on a device that has all of them."""
     if work.quantized != "none" and not spec.stored_bytes:
-        return quantized_bytes(spec, work.quantized, element_size(work.dtype))
+        whole = quantized_bytes(spec, work.quantized, element_size(work.held_dtype))
+        return whole + (4 - element_size(work.dtype)) * norm_params(spec) * (work.prepared == "norms")
     return spec.bytes_in(work.held_dtype)
 
 

@@ -22,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("plain", "fused", "linear"),
     "kernels": ("plain", "norms", "liger"),
     "quantized": ("none", "nf4", "nf4_double", "int8"),
+    "prepared": ("none", "norms", "all"),
     "lora_dtype": ("float32", "bfloat16", "float16"),
     "shard": ("none", "ddp", "zero1", "zero2", "zero3", "fsdp", "tp"),
 }  # fmt: skip
@@ -72,6 +73,7 @@ class Workload:
     quantized: str = (
         "none"  # bitsandbytes' storage of the layers' matrices: QLoRA is regime "lora" with "nf4_double"
     )
+    prepared: str = "none"  # in float32 beside a quantised base, as prepare_model_for_kbit_training leaves it
     optimizer: str = "adamw"
     opt_impl: str = "foreach"  # PyTorch's default on CUDA
     opt_in_backward: bool = False  # each weight is updated, and its gradient freed, as soon as it is computed
@@ -169,8 +171,8 @@ class Workload:
 
     @property
     def held_dtype(self) -> str:
-        """The dtype of weights, gradients and states."""
-        return "float32" if self.mixed_precision else self.dtype
+        """The dtype of weights, gradients and states; of a quantised base, of the weights that are not."""
+        return "float32" if self.mixed_precision or self.prepared == "all" else self.dtype
 
     @property
     def trains(self) -> bool:
@@ -248,6 +250,12 @@ def _check_states(work: Workload) -> None:
     if work.quantized != "none" and (work.regime == "full" or work.mixed_precision):
         raise UnknownOptionError(
             "quantized weights take no gradients; known: regime lora, frozen_grad, inference"
+        )
+    if work.prepared != "none" and (
+        work.quantized == "none" or work.regime != "lora" or not work.autocast or work.dora
+    ):
+        raise UnknownOptionError(
+            f"prepared={work.prepared!r} is modelled for LoRA on quantised weights under autocast, without DoRA"
         )
     if work.quantized != "none" and work.shard == "tp":
         raise UnknownOptionError("quantized weights under shard='tp' are not modelled")

@@ -38,6 +38,12 @@ def quantized_bytes(spec: ModelSpec, how: str, item_size: int) -> int:
     return spec.layers * packed + (spec.params - spec.layers * plain) * item_size
 
 
+def norm_params(spec: ModelSpec) -> int:
+    """Parameters that are neither a layer's matrix, nor the embedding, nor the head: norms and biases."""
+    inside = spec.layers * sum(outputs * inputs for outputs, inputs in layer_matrices(spec))
+    return spec.params - inside - spec.embedding_params - spec.head_params
+
+
 def layer_bytes(spec: ModelSpec, how: str, item_size: int) -> int:
     """Bytes of one layer in its stored form."""
     if how == "none":

@@ -239,6 +239,11 @@ def test_what_kbit_training_does_to_a_model_is_said(
     assert "train.py:9: gradient checkpointing (prepare_model_for_kbit_training)" in notes
     # The embedding and the head of Qwen2.5-7B: 152064 rows of 3584.
     assert f"{2 * 2 * 152064 * 3584 / 2**30:.2f} GiB more" in notes
+    assert work["prepared"] == "all" and "not counted: prepare_model_for_kbit_training" not in notes
+    script.write_text(script.read_text().replace("    bf16=True,\n", ""))
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    assert data["workloads"][0]["prepared"] == "none"
+    assert "not counted: prepare_model_for_kbit_training (line 9)" in "\n".join(data["notes"])
 
 
 CLASSIFIER = """\
