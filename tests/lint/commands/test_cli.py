@@ -589,7 +589,7 @@ def test_config_shows_values_and_origins(lint: Any) -> None:
     assert shown["fix-style"] == {"value": "loader", "origin": "default"}
     text = lint(command="config").out
     assert 'ignore                  = ["TLP104"]' in text
-    assert "... 25 more]" in text and len(shown["exclude"]["value"]) == 29
+    assert "... 26 more]" in text and len(shown["exclude"]["value"]) == 30
     assert lint("--isolated", command="config").out.count("pyproject.toml") == 0
     assert lint("absent", command="config").code == 2
 
