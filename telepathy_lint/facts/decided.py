@@ -17,6 +17,7 @@ from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
 from telepathy_lint.facts.generating import Generating, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
 from telepathy_lint.facts.looked_at import (
+    answers_whoever_asks,
     draws_unseeded,
     is_a_look,
     is_only_printed,
@@ -141,9 +142,11 @@ def _decision(site: Site) -> Decision:
 
 
 def _nobody_keeps_answers(site: Site) -> bool:
-    """Whether a project's file prints answers, and neither it nor the modules that it is connected with keep any."""
+    """Whether a project's file prints answers, or talks to somebody, and neither it nor the modules that it is connected with keep any."""
     modules = site.file.modules
-    if modules is None or is_bare(site) or not site.source.once(only_answers):
+    if modules is None or is_bare(site):
+        return False
+    if not (site.source.once(only_answers) or site.source.once(answers_whoever_asks)):
         return False
     others = modules.connected(site.source.path) or ()
     return not any(modules.told(path, keeps_answers) for path in others)

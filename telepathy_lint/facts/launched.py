@@ -10,6 +10,7 @@ from functools import partial
 
 from telepathy_lint.facts import start_commands
 from telepathy_lint.facts.start_commands import may_name
+from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
@@ -30,6 +31,9 @@ _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\
 _FEW_NAMES = 3
 #: Several tasks of a SLURM job; unless told, there is one.
 _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
+#: An option behind a script, and code that reads options.
+_OPTION = r"(?<!\S)--[a-zA-Z]"
+_READS_OPTIONS = rb"argv|argparse|ArgumentParser|ArgParser|\bfire\b|\bclick\b|\btyper\b|hydra|absl|tyro|OmegaConf|docopt|parse_args|\bargs\b"
 
 
 class Launched(NamedTuple):
@@ -221,6 +225,29 @@ def _launched_by(site: Site) -> Launched | None:
     for written, launched in sorted(found.items(), key=lambda each: (each[1].commented, each[1].first)):
         if option is not None and not any(_may_set(option, each) for each in launched.arguments):
             continue
-        if any(may_name(written, entry) and _leads_to(site, entry, entries) for entry in entries):
+        if any(
+            may_name(written, entry)
+            and _leads_to(site, entry, entries)
+            and _may_take(entry, launched, project)
+            for entry in entries
+        ):
             return launched
     return None
+
+
+def _may_take(entry: str, launched: Launched, project: Project) -> bool:
+    """Whether a script may be the one that a document starts, which may speak of one in another repository that takes the options."""
+    given = launched.arguments
+    if not start_commands.is_document(launched.path) or not all(re.search(_OPTION, each) for each in given):
+        return True
+    code = project.content(entry)
+    if re.search(_READS_OPTIONS, code) is not None:
+        return True
+    imported = {each.partition(".")[0] for each in imported_by(code)}
+    beside = (os.path.dirname(entry), project.root)
+    return any(
+        project.holds(os.path.join(folder, each, "__init__.py"))
+        or project.holds(os.path.join(folder, f"{each}.py"))
+        for folder in beside
+        for each in imported
+    )

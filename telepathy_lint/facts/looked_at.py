@@ -28,6 +28,7 @@ _SEEDS = (
     r"(?i)seed\b|seed_?(?:all|everything)|random_state|default_rng|RandomState|random\.Random|Generator\("
 )
 _SEEDS_TORCH = r"(?m)^[^#\r\n]*\b(?:set_seed|manual_seed|seed_everything)\("
+_ASKS = r"(?<![\w.])input\("
 
 
 def only_shows(text: str) -> bool:
@@ -43,6 +44,11 @@ def only_answers(text: str) -> bool:
 def keeps_answers(text: str) -> bool:
     """Whether a file may collect, save or judge answers."""
     return occurs(_KEEPS, text)
+
+
+def answers_whoever_asks(text: str) -> bool:
+    """Whether a script answers questions that it asks for, and saves and judges no answer."""
+    return occurs(_ASKS, text) and ("print(" in text or "Streamer(" in text) and not occurs(_SAVES, text)
 
 
 def only_measures(text: str) -> bool:

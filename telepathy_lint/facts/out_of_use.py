@@ -30,6 +30,7 @@ _OF_RESULTS = frozenset({
 })  # fmt: skip
 #: Folders of data as it came, with the scripts of those who made it.
 _OF_DATA = (("data", "raw"), ("data", "external"), ("datasets", "raw"))
+_YEAR = r"(?<!\d)20[12]\d(?!\d)"
 #: How the names of files that are kept begin or end, without the suffix.
 _OLD = frozenset({
     "old", "archive", "archived", "deprecated", "obsolete", "backup", "bak", "unused", "legacy",
@@ -143,6 +144,7 @@ def is_kept(path: str, project: Project) -> bool:
         or _is_of_others(folders, project)
         or any(_is_from_elsewhere(folders[:at], project) for at in range(1, len(folders) + 1))
         or any(map(_is_kept_folder, folders))
+        or _is_of_an_earlier_year(folders, project)
         or any(pair in _OF_DATA for pair in pairwise(folders))
         or _is_kept_file(os.path.splitext(name)[0])
         or is_for_trying(path)
@@ -170,6 +172,34 @@ def _is_kept_file(name: str) -> bool:
     if name.endswith(("-back", "back-up")):
         return True
     return ("copy" in name or name.endswith(")")) and re.fullmatch(_COPY, name) is not None
+
+
+def _is_of_an_earlier_year(folders: list[str], project: Project) -> bool:
+    """Whether a folder is named for a year, and another beside it for a later one, in the same words."""
+    if not any(re.search(_YEAR, each) for each in folders):
+        return False
+    kinds = project.once(_latest_years) or {}
+    return any(
+        re.search(_YEAR, name) and kinds.get(_kind_of(at, name, folders), "") > max(re.findall(_YEAR, name))
+        for at, name in enumerate(folders)
+    )
+
+
+def _kind_of(at: int, name: str, folders: list[str]) -> str:
+    """The folder around a folder, and its name without numbers."""
+    return os.sep.join([*folders[:at], re.sub(r"\d+", "#", name)])
+
+
+def _latest_years(project: Project) -> dict[str, str]:
+    """The latest year in the names of folders that differ by numbers."""
+    found: dict[str, str] = {}
+    for path in project.python_paths or ():
+        folders = os.path.relpath(os.path.dirname(path), project.root).split(os.sep)
+        for at, name in enumerate(folders):
+            for year in re.findall(_YEAR, name):
+                kind = _kind_of(at, name, folders)
+                found[kind] = max(found.get(kind, ""), year)
+    return found
 
 
 def _is_of_a_copy(folders: list[str], project: Project) -> bool:

@@ -25,7 +25,7 @@ class MissingGenerationConfig(Rule):
     project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file names; models
     that think before they answer are meant to sample. A call of a method `generate` that the project defines itself is none, and
     neither is one whose settings come from elsewhere. A temperature or `top_p` asks for sampling, so it leaves the sampling
-    of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, a project's script whose single answer is only printed, that draws at random without a seed, or sets the seed of torch, or whose function that generates is never called, scripts that only measure time or memory and decode none, cells of
+    of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, a project's script whose single answer is only printed, that draws at random without a seed, talks to somebody (`input(...)`), or sets the seed of torch, or whose function that generates is never called, scripts that only measure time or memory and decode none, cells of
     a project's notebook that generate one answer to look at or define a function for it, projects' scripts that print answers while
     neither they nor the modules connected with them collect, save or judge any, models that nothing
     generates with, a project's scripts that its documents and commands do not name where they name others, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only

@@ -144,6 +144,7 @@ PIPED = (
 )
 LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
 PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
+ALONE = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)\nTrainer(model).train()\n"
 ASKED = f"{WITH_QWEN}def ask(model):\n    return model.generate(ids)\n"
 KEPT = "all.append(model.generate(ids))\n"
 OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
@@ -1634,8 +1635,8 @@ CASES = {
     ),
     "a file with soft-capping that samples": Case(
         "TLP104",
-        {**file(WITH_GEMMA + "model.generate(ids, do_sample=True)\n"), "README.md": "", "requirements.txt": "transformers==4.53.1\n"},
-        {**file(WITH_GEMMA + "model.generate(ids, do_sample=False)\n"), "README.md": "", "requirements.txt": "transformers==4.53.1\n"},
+        {**file(WITH_GEMMA + "model.generate(ids, do_sample=True)\n"), "README.md": "", "requirements.txt": "transformers>=4.53,<5\n"},
+        {**file(WITH_GEMMA + "model.generate(ids, do_sample=False)\n"), "README.md": "", "requirements.txt": "transformers>=4.53,<5\n"},
     ),
     "scripts that are rough": Case("TLP107", {"rough_scripts/main.py": OLD_CALL, "README.md": ""}, {"through/main.py": OLD_CALL, "README.md": ""}),
     "the end of texts of a model that was tuned": Case(
@@ -1657,6 +1658,39 @@ CASES = {
         "TLP402",
         {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40,<4.46\n"},
         {**file(OLD_SFT), "README.md": "", "requirements.txt": "trl\ntransformers>=4.40\n"},
+    ),
+    # ---- what the readers of the twenty-first draw would not act on
+    "a command for the script of this name in another repository": Case(
+        "TLP101",
+        {**file(ALONE), "README.md": "```sh\naccelerate launch main.py --tasks all\n```\n"},
+        {**file(ALONE), "README.md": "```sh\naccelerate launch main.py\n```\n"},
+    ),
+    "a command with options that the script reads": Case(
+        "TLP101",
+        {**file(ALONE), "README.md": "```sh\naccelerate launch main.py --tasks all\n```\n"},
+        {**file(ALONE + "args = parser.parse_args()\n"), "README.md": "```sh\naccelerate launch main.py --tasks all\n```\n"},
+    ),
+    "a command with options that an imported module may read": Case(
+        "TLP101",
+        {**file(ALONE + "import options\n"), "README.md": "```sh\naccelerate launch main.py --tasks all\n```\n"},
+        {**file(ALONE + "import options\n", options="x = 1\n"), "README.md": "```sh\naccelerate launch main.py --tasks all\n```\n"},
+    ),
+    "a chat": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}while True:\n    texts.append(input('You: '))\n    print(model.generate(ids(texts)))\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}while True:\n    texts.append(input('You: '))\n    json.dump(model.generate(ids(texts)), file)\n"), "README.md": ""},
+    ),
+    "a folder of an earlier year": Case(
+        "TLP107",
+        {"llms-year1-2023-2024/main.py": OLD_CALL, "llms-year2-2024-2025/main.py": "x = 1\n", "README.md": ""},
+        {"llms-year1-2023-2024/main.py": OLD_CALL, "vision-year2-2024-2025/main.py": "x = 1\n", "README.md": ""},
+        path="llms-year1-2023-2024/main.py",
+    ),
+    "a folder of the latest year": Case(
+        "TLP107",
+        {"lab2023/main.py": OLD_CALL, "lab2024/main.py": "x = 1\n", "README.md": ""},
+        {"lab2023/main.py": OLD_CALL, "lab2022/main.py": "x = 1\n", "README.md": ""},
+        path="lab2023/main.py",
     ),
 }  # fmt: skip
 
