@@ -33,7 +33,7 @@ _FEW_NAMES = 3
 _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
 #: An option behind a script, and code that reads options.
 _OPTION = r"(?<!\S)--[a-zA-Z]"
-_READS_OPTIONS = rb"argv|argparse|ArgumentParser|ArgParser|\bfire\b|\bclick\b|\btyper\b|hydra|absl|tyro|OmegaConf|docopt|parse_args|\bargs\b"
+_READS_OPTIONS = rb"argv|argparse|ArgumentParser|ArgParser|\bfire\b|\bclick\b|\btyper\b|hydra|absl|tyro|OmegaConf|docopt|parse_args|\bargs\.\w"
 
 
 class Launched(NamedTuple):

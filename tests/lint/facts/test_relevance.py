@@ -144,7 +144,7 @@ PIPED = (
 )
 LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
 PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
-ALONE = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)\nTrainer(model).train()\n"
+ALONE = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)\nTrainer(model, args=settings).train()\n"
 ASKED = f"{WITH_QWEN}def ask(model):\n    return model.generate(ids)\n"
 KEPT = "all.append(model.generate(ids))\n"
 OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
