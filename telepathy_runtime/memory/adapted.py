@@ -16,6 +16,7 @@ from telepathy_runtime.memory.layers import (
     copies_keys,
     family,
     form,
+    repeats_keys,
 )
 from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
@@ -152,6 +153,8 @@ class _Layer:
         eager, length = work.attn == "eager", work.seq_len
         if copies_keys(spec, work, self.masked):
             k, v = (tape.record(tape.new(q.number, each.element), (each,)) for each in (k, v))
+        elif repeats_keys(work, self.masked) and spec.kv_dim != spec.query_dim:
+            k, v = (part(each, q.number) for each in (k, v))  # a view, of which a cast makes a whole copy
         if not eager:
             mask = tape.new(0, 1) if self.masked else None
             return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask)
