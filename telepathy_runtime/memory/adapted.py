@@ -16,6 +16,7 @@ from telepathy_runtime.memory.layers import (
     copies_keys,
     family,
     form,
+    repeats_keys,
 )
 from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
@@ -100,11 +101,13 @@ class _Layer:
         """The layer's output."""
         model = self.model
         y = self.norm(x, self.spec.hidden)
-        y = self.attention(y)
+        y, weights = self.attention(y)
         y = rest = model.add(x, self.ending(y))
         y = self.norm(y, self.spec.hidden)
         y = self.feed_forward(y)
-        return model.add(rest, self.ending(y))
+        y = model.add(rest, self.ending(y))
+        del weights  # the layer's code holds those of eager attention
+        return y
 
     def ending(self, x: Tensor) -> Tensor:
         """What of a block's output is added to the stream: in Granite a part of it."""
@@ -127,8 +130,8 @@ class _Layer:
             return model.cast(model.times(x, self.tape.parameter(width, 4, trained=False)), element)
         return model.times(scale, model.cast(x, element))
 
-    def attention(self, x: Tensor) -> Tensor:
-        """The attention block."""
+    def attention(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The attention block: its output, and eager attention's weights."""
         spec, work, model = self.spec, self.work, self.model
         widths = spec.query_dim, spec.kv_dim, spec.kv_dim
         if self.how.fused_qkv:
@@ -141,20 +144,22 @@ class _Layer:
         if work.use_cache and not work.checkpointing:
             k, v = model.copied(k), model.copied(v)
             self.cache += k, v
-        out = self.attended(q, k, v)
+        out, weights = self.attended(q, k, v)
         if self.how.joined and work.attn != "eager":
             out = model.copied(out)
-        return self.linear("o", out, spec.hidden, spec.out_bias)
+        return self.linear("o", out, spec.hidden, spec.out_bias), weights
 
-    def attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """What attention computes from queries, keys and values."""
+    def attended(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What attention computes from queries, keys and values, and eager attention's weights."""
         spec, work, model, tape = self.spec, self.work, self.model, self.tape
         eager, length = work.attn == "eager", work.seq_len
         if copies_keys(spec, work, self.masked):
             k, v = (tape.record(tape.new(q.number, each.element), (each,)) for each in (k, v))
+        elif repeats_keys(work, self.masked) and spec.kv_dim != spec.query_dim:
+            k, v = (part(each, q.number) for each in (k, v))  # a view, of which a cast makes a whole copy
         if not eager:
             mask = tape.new(0, 1) if self.masked else None
-            return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask)
+            return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask), None
         element, pairs = q.element, work.batch * spec.heads * length**2
         named = k, v  # the code holds them until it returns
         q, k = model.lower(q), model.lower(k)
@@ -173,7 +178,7 @@ class _Layer:
         out = model.matmul(scores, model.copied(v) if several and not ordered else v, q.number)
         out = model.copied(out)
         del named
-        return out
+        return out, scores
 
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
         """Queries, keys or values, with the norm of their heads."""

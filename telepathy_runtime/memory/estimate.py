@@ -339,7 +339,7 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         )
     if work.prepared != "none":
         notes.append(
-            "float32 norms make the stream of a layer float32; peaks that were measured so are up to 11 % higher"
+            "float32 norms make the stream of a layer float32; peaks that were measured so are 5 to 12 % higher"
         )
     if work.offload:
         notes.append(

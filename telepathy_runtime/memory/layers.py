@@ -191,6 +191,8 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     keys = 2 * e * tokens * (q if repeated else kv) + int(
         number * share * table * work.seq_len * spec.head_dim
     )
+    if autocast(work) and repeats_keys(work, masked) and not repeated:
+        keys += e * tokens * (q - kv)  # of the view of one head, the cast makes a copy
     if repeated and cached:
         keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
     if how.fused_qkv and (work.attn != "eager" or work.batch == 1):
