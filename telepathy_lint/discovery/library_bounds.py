@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.settings.installs import newest_allowed
 
@@ -17,10 +17,16 @@ _LISTED = (
     rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?{_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
     r"(?P<clauses>[^;#\n\"']*)"
 )
+_LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
+#: A revision of a library in a git repository; only a tag tells the release.
+_REVISION = (
+    r"(?im)^[^#\n]*git\+[^\s#]*/(?P<name>trl|peft|accelerate|tokenizers)(?:\.git)?@(?P<revision>[\w.-]+)"
+)
 #: What a document says: `torch==2.2.0`.
 _SAID = rf"(?i)(?<![\w./-]){_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?)[ \t]*v?\d[\d.*]*)+)"
 #: The names in it, and what may stand behind one that has a version.
 _NAMES = ("huggingface-hub", "huggingface_hub", "tokenizers", "torch", "pytorch", "trl", "peft", "accelerate")
+_BRANCHES = r"main|master|HEAD|dev(?:elop)?"
 _BEHIND = "[,=~<>"
 _MOST_BETWEEN = 80
 _STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
@@ -42,13 +48,33 @@ _OF_TRL: tuple[tuple[Version, str, Version], ...] = (
 
 
 def listed(texts: Iterable[str]) -> Bounds:
-    """What requirement files say; a library without a version is left out."""
-    return _bounds(each for text in texts for each in re.finditer(_LISTED, text))
+    """What requirement files say; a library without a version is left out, and one of a commit of its repository may be of any."""
+    texts = list(texts)
+    return {
+        **_bounds(each for text in texts for each in re.finditer(_LISTED, text)),
+        **{name: newest for text in texts for name, newest in _checked_out(text)},
+    }
+
+
+def _checked_out(text: str) -> Iterator[tuple[str, Version]]:
+    for each in re.finditer(_REVISION, text) if "git+" in text else ():
+        if re.fullmatch(_BRANCHES, each["revision"]) is None:
+            tag = re.fullmatch(r"v?(\d{1,9}\.\d{1,9}[\d.]*)", each["revision"])
+            yield each["name"].lower(), (newest_allowed(f"=={tag[1]}") if tag is not None else None) or (0, 0)
 
 
 def said(texts: Iterable[str]) -> Bounds:
     """What documents and scripts say that explain how to install the project."""
     return _bounds(each for text in texts for each in _stated(text))
+
+
+def locked(texts: Iterable[str]) -> Bounds:
+    """What the lock files of tools pin, which is what they install."""
+    return {
+        each["name"].replace("_", "-"): newest_allowed(f"=={each['version']}")
+        for text in texts
+        for each in re.finditer(_LOCKED, text)
+    }
 
 
 def _stated(text: str) -> list[re.Match[str]]:

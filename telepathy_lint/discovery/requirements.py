@@ -177,12 +177,12 @@ def declared_in(folder: str) -> Declared:
     declared: list[Target] = []
     locked: list[Target] = []
     texts: list[str] = []
+    locks: list[str] = []
     lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
         lowered = text.lower()
-        if not path.endswith(".lock"):
-            texts.append(text)
+        (locks if path.endswith(".lock") else texts).append(text)
         flash = flash or _names_flash_attention(text, lowered)
         if "transformers" not in lowered:
             continue
@@ -194,13 +194,23 @@ def declared_in(folder: str) -> Declared:
             lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
+    if target is not None and declared and locked:
+        target = _within(target, locked)
     told = _told(folder, names) if target is None else None
     told_of = [_text(os.path.join(folder, each)) for each in names if _gives_instructions(each)]
-    bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts)}
+    bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts), **library_bounds.locked(locks)}
     if not lists:
         return Declared(target, None, told, bounds)
     flash = flash or any(map(_installs_flash_attention, _explained(folder, names)))
     return Declared(target, flash, told, bounds)
+
+
+def _within(target: Target, locked: list[Target]) -> Target:
+    """A target of requirement files whose tool installs the locked release, be it older than the newest that they allow."""
+    newest = max(each.newest for each in locked if each.newest is not None)
+    if target.newest is not None and target.newest < newest:
+        return target
+    return target._replace(admits_5=target.admits_5 and newest >= (5,), newest=newest)
 
 
 def _names(folder: str) -> list[str]:

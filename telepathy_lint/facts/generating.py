@@ -239,8 +239,10 @@ def _pipelines(text: str) -> Iterator[Generating]:
 
 def _calls_of(name: str, text: str, but: int) -> Iterator[Generating]:
     for match in re.finditer(rf"(?<!\w)(?<!def )(?<!transformers\.){re.escape(name)}\(", text):
-        if match.start() != but:
-            yield _place(text, match.start(), _arguments(text, match.end()))
+        given = _arguments(text, match.end())
+        # A variable may have the name of the function that builds pipelines.
+        if match.start() != but and not (name == "pipeline" and re.search(r"\bmodel\s*=", given)):
+            yield _place(text, match.start(), given)
 
 
 def _chats(text: str) -> Iterator[Generating]:

@@ -113,6 +113,11 @@ def _is_worth_it(site: Site, settings: Settings, argument: Argument, old: Old) -
         return False
     if is_only_renamed(site, old) and (not is_bare(site) or is_of_a_test(site)):
         return False
+    if old.name == "use_auth_token" and site.kind == "tokenizer" and not is_bare(site):
+        from telepathy_lint.facts.tokenizers import is_saved_by_a_script
+
+        if is_saved_by_a_script(site):
+            return False  # it is ignored, and no token is needed
     # With `use_fast=False`, transformers 5 loads the same tokenizer in its only implementation.
     return is_bare(site) or not (argument.optional or old.name == "use_fast")
 

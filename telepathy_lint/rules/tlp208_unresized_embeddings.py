@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+
+_REPLACED = r"[)\s]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[\w.]*tok\w*\.pad_token\s*=\s*[\w.]*\.eos_token\b"
+_NEAR = 300
 
 
 class UnresizedEmbeddings(Rule):
@@ -15,7 +19,7 @@ class UnresizedEmbeddings(Rule):
     `IndexError`, or fails on the GPU with "device-side assert triggered", without naming the token. A pad
     token is in each padded batch. The rule reports a token if it is certainly new, and the model has exactly
     one embedding per token of its tokenizer; other models have spare ones. It leaves out tokens that are added
-    under a condition about another token (`if tokenizer.eos_token is None`).
+    under a condition about another token (`if tokenizer.eos_token is None`), and, unless strict, a pad token that the next line replaces.
 
     Bad:
 
@@ -50,3 +54,8 @@ class UnresizedEmbeddings(Rule):
         line = line_name(load.source, load.call.lineno)
         name = f"{token.values[0].data}"
         yield site.at(token, f"{name}; call resize_token_embeddings(len(tokenizer)) on the model of {line}")
+
+    def matters(self, site: Site, settings: Settings) -> bool:
+        # Another pad token takes the place of the new one at once.
+        behind = site.source.text[site.end : site.end + _NEAR]
+        return re.match(_REPLACED, behind) is None

@@ -144,6 +144,16 @@ PIPED = (
 )
 LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
 PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
+ADDED = "from transformers import AutoModelForCausalLM, AutoTokenizer\nmodel = AutoModelForCausalLM.from_pretrained('gpt2')\ntokenizer = AutoTokenizer.from_pretrained('gpt2')\ntokenizer.add_special_tokens({'pad_token': '[PAD]'})\n"
+OLD_PPO = "from trl import PPOTrainer\nPPOTrainer(model)\n"
+OLD_INT8 = "from transformers import AutoModel\nfrom peft import prepare_model_for_int8_training\nprepare_model_for_int8_training(model)\n"
+WARMED = "from transformers import TrainingArguments\nTrainingArguments(output_dir='out', warmup_ratio=0.1)\n"
+LISTS_TRL = "[project]\nname = 'x'\ndependencies = ['transformers>=4.40', 'trl>=0.9']\n"
+LOCKS = '[[package]]\nname = "trl"\nversion = "{}"\n'
+NAMED_PIPELINE = (
+    f"{WITH_QWEN}from transformers import TextGenerationPipeline\npipeline = TextGenerationPipeline(model=model, tokenizer=tokenizer)\n"
+    "all.append(pipeline(text{}))\nother = pipeline('text-classification', model='tomh/toxigen_roberta')\n"
+)
 ALONE = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)\nTrainer(model, args=settings).train()\n"
 ASKED = f"{WITH_QWEN}def ask(model):\n    return model.generate(ids)\n"
 KEPT = "all.append(model.generate(ids))\n"
@@ -1691,6 +1701,42 @@ CASES = {
         {"lab2023/main.py": OLD_CALL, "lab2024/main.py": "x = 1\n", "README.md": ""},
         {"lab2023/main.py": OLD_CALL, "lab2022/main.py": "x = 1\n", "README.md": ""},
         path="lab2023/main.py",
+    ),
+    # ---- what the readers of the twenty-second draw would not act on
+    "a token for a tokenizer that a script has saved": Case(
+        "TLP107",
+        {**file(f"{HEAD}AutoTokenizer.from_pretrained(model_dir, use_auth_token=token)\n"), "README.md": ""},
+        {**file(f"{HEAD}AutoTokenizer.from_pretrained(model_name, use_auth_token=token)\n"), "README.md": ""},
+    ),
+    "a pad token that is replaced at once": Case(
+        "TLP208",
+        file(ADDED + "tokenizer.pad_token = tokenizer.eos_token\nmodel(ids)\n"),
+        file(ADDED + "tokenizer.padding_side = 'left'\nmodel(ids)\n"),
+    ),
+    "a lock file of an older trl": Case(
+        "TLP404",
+        {**file(OLD_PPO), "README.md": "", "pyproject.toml": LISTS_TRL, "uv.lock": LOCKS.format("0.25.1")},
+        {**file(OLD_PPO), "README.md": "", "pyproject.toml": LISTS_TRL, "uv.lock": LOCKS.format("0.29.0")},
+    ),
+    "a lock file of an older transformers": Case(
+        "TLP401",
+        {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TRL, "uv.lock": LOCKS.replace("trl", "transformers").format("5.5.4")},
+        {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TRL, "uv.lock": LOCKS.replace("trl", "transformers").format("5.20.0")},
+    ),
+    "a commit of a library": Case(
+        "TLP404",
+        {**file(OLD_INT8), "README.md": "", "requirements.txt": "transformers>=4.28\ngit+https://github.com/huggingface/peft.git@e536616888d51b\n"},
+        {**file(OLD_INT8), "README.md": "", "requirements.txt": "transformers>=4.28\ngit+https://github.com/huggingface/peft.git@main\n"},
+    ),
+    "a tag of a library": Case(
+        "TLP404",
+        {**file(OLD_INT8), "README.md": "", "requirements.txt": "transformers>=4.28\ngit+https://github.com/huggingface/peft.git@v0.4.0\n"},
+        {**file(OLD_INT8), "README.md": "", "requirements.txt": "transformers>=4.28\ngit+https://github.com/huggingface/peft.git@v0.14.0\n"},
+    ),
+    "pipelines beside a pipeline of their name": Case(
+        "TLP105",
+        {**file(NAMED_PIPELINE.format(", do_sample=True")), "README.md": ""},
+        {**file(NAMED_PIPELINE.format("")), "README.md": ""},
     ),
 }  # fmt: skip
 
