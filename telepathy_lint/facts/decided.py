@@ -13,6 +13,7 @@ from functools import partial
 
 from telepathy_lint.facts import named_models
 from telepathy_lint.facts.another_load import is_of_another_load
+from telepathy_lint.facts.branches import is_of_other_names
 from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
 from telepathy_lint.facts.generating import Generating, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
@@ -204,7 +205,8 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
         left_open = not each.states and not greedy and not (each.spreads and _states_elsewhere(site))
         if left_open and not (each.warm and ships_sampling(site)):
             if path is None and (
-                site.source.once(only_shows)
+                is_of_other_names(site, each.offset)
+                or site.source.once(only_shows)
                 or (each.around is not None and is_never_named(site, each.around))
                 or (not is_bare(site) and _is_drawn_anyhow(site))
                 or is_a_look(site, each)

@@ -28,7 +28,7 @@ class MissingGenerationConfig(Rule):
     of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, a project's script whose single answer is only printed, that draws at random without a seed, talks to somebody (`input(...)`), or sets the seed of torch, or whose function that generates is never called, scripts that only measure time or memory and decode none, cells of
     a project's notebook that generate one answer to look at or define a function for it, projects' scripts that print answers while
     neither they nor the modules connected with them collect, save or judge any, models that nothing
-    generates with, a project's scripts that its documents and commands do not name where they name others, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
+    generates with, or only code in a branch for other names (`if "qwen3" in name`), a project's scripts that its documents and commands do not name where they name others, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
     reports greedy calls of models that are known to ship a repetition penalty, which is in effect without sampling too. A
     script that is alone, with no project around it, and generates nothing is reported if it shows no other purpose of the model.
 

@@ -154,6 +154,10 @@ NAMED_PIPELINE = (
     f"{WITH_QWEN}from transformers import TextGenerationPipeline\npipeline = TextGenerationPipeline(model=model, tokenizer=tokenizer)\n"
     "all.append(pipeline(text{}))\nother = pipeline('text-classification', model='tomh/toxigen_roberta')\n"
 )
+FAMILIES = (
+    "from transformers import AutoModelForCausalLM\nif '{}' in name.lower():\n    model = AutoModelForCausalLM.from_pretrained('Qwen/Qwen2.5-7B-Instruct', torch_dtype='auto')\n"
+    "if '{}' in name.lower():\n    all.append(model.generate(ids))\nelse:\n    all.append(model.generate(ids, do_sample=True))\n"
+)
 ALONE = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)\nTrainer(model, args=settings).train()\n"
 ASKED = f"{WITH_QWEN}def ask(model):\n    return model.generate(ids)\n"
 KEPT = "all.append(model.generate(ids))\n"
@@ -1737,6 +1741,15 @@ CASES = {
         "TLP105",
         {**file(NAMED_PIPELINE.format(", do_sample=True")), "README.md": ""},
         {**file(NAMED_PIPELINE.format("")), "README.md": ""},
+    ),
+    # ---- what the readers of the twenty-third draw called false
+    "a branch for other models": Case(
+        "TLP105",
+        {**file(FAMILIES.format("llama", "qwen3")), "README.md": ""},
+        {**file(FAMILIES.format("qwen3", "qwen3")), "README.md": ""},
+    ),
+    "a branch for other models, of a script alone": Case(
+        "TLP105", file(FAMILIES.format("qwen", "qwen3")), file(FAMILIES.format("qwen3", "qwen3"))
     ),
 }  # fmt: skip
 
