@@ -58,7 +58,13 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         per_layer = [] if spec.counted or not spec.layers or spec.encoder_layers else layer_matrices(spec)
         tables = [(spec.vocab, spec.embed_dim or spec.hidden)] * (1 if spec.tied else 2)
         largest = max([spec.embedding_params, *(rows * columns for rows, columns in per_layer)])
-        return Trained(spec.trained_params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
+        return Trained(
+            spec.trained_params - _unread(spec, work),
+            e,
+            largest,
+            tuple(per_layer * spec.layers),
+            tuple(tables),
+        )
     if work.regime == "lora":
         shapes = []
         for each in targets(spec, work):
@@ -67,6 +73,14 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         e = element_size(work.lora_dtype)
         return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())
     return Trained(0, element_size(work.dtype), 0, (), ())
+
+
+def _unread(spec: ModelSpec, work: Workload) -> int:
+    """Parameters of a vision tower that a step of text alone leaves without gradients, so an optimizer has no states for them.
+
+    Shards are parts of whole buffers, which have both for all parameters.
+    """
+    return 0 if work.image_tokens or work.shard != "none" else spec.tower
 
 
 def weights_of(spec: ModelSpec, work: Workload) -> int:
