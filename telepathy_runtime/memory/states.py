@@ -43,12 +43,20 @@ def states(spec: ModelSpec, work: Workload) -> States:
         gradients += whole_modules.params * whole_modules.element
         weights += whole_modules.params * whole_modules.element
         optimizer += optimizer_bytes(work.optimizer, whole_modules)
-        transient = max(transient, step_transient(work, whole_modules))
+        transient = steps_together(work, transient, step_transient(work, whole_modules))
     if work.opt_in_backward:
         gradients = what.largest * what.element
         transient = min(transient, step_transient(work, what.one()))
     whole = States(weights, gradients, optimizer, transient, unpacked=_unpacked(spec, work))
     return _offload(work, _shard(spec, work, whole))
+
+
+def steps_together(work: Workload, one: int, other: int) -> int:
+    """Bytes inside the optimizer's step where adapters and copies of modules have their own dtypes.
+
+    PyTorch steps the tensors of a dtype together, and holds what that needed until the next ones have theirs.
+    """
+    return one + other if work.optimizer == "adamw" and work.opt_impl == "foreach" else max(one, other)
 
 
 def trained(spec: ModelSpec, work: Workload) -> Trained:
@@ -69,7 +77,7 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         shapes = []
         for each in targets(spec, work):
             shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
-        largest = work.lora_rank * max(spec.hidden, spec.intermediate)
+        largest = max((rows * columns for rows, columns in shapes), default=0)
         e = element_size(work.lora_dtype)
         return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())
     return Trained(0, element_size(work.dtype), 0, (), ())
