@@ -181,6 +181,8 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     """The properties of a model or a job without a closed form; empty if there are none."""
     if work.dtype == "float32":
         return "float32 weights"
+    if work.image_tokens:
+        return f"{spec.architecture} with images"
     if spec.stored_bytes and work.regime == "full":
         return "quantised weights, which take no gradients,"
     if spec.stored_bytes and spec.experts:

@@ -20,7 +20,7 @@ from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
 COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
@@ -83,6 +83,9 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
     Raises UnknownOptionError for an architecture or an option whose bytes are not modelled.
     """
+    if work.image_tokens and spec.architecture not in VISION:
+        known = ", ".join(VISION)
+        raise UnknownOptionError(f"image_tokens: {spec.id} reads no images that are modelled; known: {known}")
     run = _as_run(spec, work)
     layer = None if spec.architecture in PROGRAMS else block(spec, run)
     held = states(spec, run)
@@ -318,7 +321,7 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
     if spec.architecture in VISION:
         notes.append(
-            "text alone: an image counts as its tokens; what the vision tower keeps, if it is trained, is not counted"
+            "text alone, which gives the vision tower no gradients; with image_tokens, a step that reads images is traced"
         )
     if spec.encoder_layers:
         read, unit = f"{work.source_len or work.seq_len} tokens", ""

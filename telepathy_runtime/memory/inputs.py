@@ -1,6 +1,6 @@
 """The model class that transformers has for a config, and the inputs of one step of it, for the tracer.
 
-A model with vision is given text alone. An encoder-decoder has two lengths, one for each part; a speech model reads a whole
+A model with vision is given text alone, or images too. An encoder-decoder has two lengths, one for each part; a speech model reads a whole
 recording of its length.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
+from telepathy_runtime.memory.images import images_of
 
 #: Auto classes, the first that knows a config is taken.
 _CLASSES = ("CausalLM", "MaskedLM", "Seq2SeqLM", "SpeechSeq2Seq", "ImageTextToText")
@@ -42,13 +44,25 @@ def hidden_of(config: Any) -> int:
 
 
 def inputs_of(
-    config: Any, batch: int, length: int, dtype: torch.dtype, *, labels: bool, source: int = 0
+    config: Any,
+    batch: int,
+    length: int,
+    dtype: torch.dtype,
+    *,
+    labels: bool,
+    source: int = 0,
+    images: int = 0,
 ) -> dict[str, Any]:
-    """The inputs of a forward pass; with `labels`, those of a step of training. `source` is the length of an encoder's tokens."""
+    """The inputs of a forward pass; with `labels`, those of a step of training.
+
+    `source` is the length of an encoder's tokens; `images` are the tokens that images take. Raises ValueError for images that the
+    model does not read.
+    """
     ids = torch.zeros((batch, length), dtype=torch.long)
     target = {"labels": ids} if labels else {}
+    more = images_of(config, batch, length, images, dtype) if images else {}
     if not getattr(config, "is_encoder_decoder", False):
-        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **target}
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **more, **target}
     for name in ("decoder_start_token_id", "pad_token_id"):
         if getattr(config, name, None) is None:
             setattr(config, name, 0)  # only the value is missing, which no tensor has here

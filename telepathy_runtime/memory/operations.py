@@ -28,6 +28,8 @@ class Model:
         self.half = half
         self._copies: dict[int, Tensor] = {}
         self.params = 0
+        self.copied_sizes: list[int] = []
+        """Of each part of a module that is trained as a copy, and is no parameter of the model: its numbers."""
         self.trained_sizes: list[tuple[int, int]] = []
         """Of each trained parameter in order: its numbers, and those of Adafactor's means of rows and columns."""
 
@@ -41,6 +43,11 @@ class Model:
     def table(self, rows: int, columns: int) -> Tensor:
         """A parameter of two dimensions."""
         return self.vector(rows * columns, rows + columns)
+
+    def copy_of_module(self, number: int) -> Tensor:
+        """The parameters of a module that is trained as a copy beside adapters (PEFT's modules_to_save)."""
+        self.copied_sizes.append(number)
+        return self.tape.parameter(number, self.element, trained=True)
 
     def constant(self, number: int) -> Tensor:
         """A parameter that takes no gradient."""
@@ -126,9 +133,13 @@ class Model:
         out = self.tape.new(max(x.number, y.number), max(x.element, y.element))
         return self.tape.record(out, (x, y), passes=True)
 
-    def first(self, x: Tensor, head: Tensor, number: int) -> Tensor:
-        """A small head that reads a part of a tensor; the gradient of its input is as large as the whole."""
-        return self.tape.record(Tensor(x.storage, number, x.element), (x, head))
+    def first(self, x: Tensor, head: Sequence[Tensor], number: int) -> Tensor:
+        """A small head, a matrix after the other, that reads a part of a tensor, whose gradient is as large as the whole."""
+        out = self.tape.record(Tensor(x.storage, number, x.element), (x,))
+        for each in head:
+            weight = self.lower(each, weight=True)
+            out = self.tape.record(Tensor(x.storage, number, x.element), (out, weight), (weight,))
+        return out
 
     def scaled(self, x: Tensor) -> Tensor:
         """A product with a number, which checkpointing does not count among what an operation keeps."""

@@ -93,8 +93,6 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     project = model.matrix(h, width) if width != h else None
     layers = [_Layer(model, h, spec.intermediate, work) for _ in range(spec.layers)]
     head = _head_of(spec, spec.params - model.params, width, kin.kinds)
-    if head.name == "first" and work.regime == "lora":
-        raise NotModelledError(f"adapters of {spec.id}, beside which PEFT trains a head, have no closed form")
     dense = head_norm = last = None
     if head.name == "language":
         dense, head_norm = model.matrix(width, h), model.norm(width)
@@ -102,8 +100,14 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     elif head.name == "pairs":
         dense, last = model.matrix(h, h), model.matrix(1, h)
     kinds = model.vector(head.kinds) if kin.kinds else None
-    # A square matrix, the pooler's, and less.
-    other = model.vector(head.rest, head.rest - h * h + 2 * h if head.rest > h * h else 0)
+    # A square matrix, the pooler's or the classifier's first one, and less.
+    square = (h * h + h) * (head.rest >= h * h + h)
+    parts = [each for each in (square, head.rest - square) if each]
+    other = [model.vector(each, 3 * h if each == square else 0) for each in parts]
+    if head.name == "first" and work.regime == "lora":
+        # Beside adapters, PEFT trains a copy of the classifier, but not of BERT's pooler before it.
+        frozen = bool(square) and spec.architecture == "bert"
+        other[frozen:] = [model.copy_of_module(each) for each in parts[frozen:]]
     read = given(model, work, spec.max_positions * (1 + kin.kinds))
 
     def attention(x: Tensor, layer: _Layer, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.images import without_values
 from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class
 from telepathy_runtime.memory.optimizers import BNB, PAGED
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
@@ -77,7 +78,7 @@ def traced(config: Any, work: Workload) -> Trace:
 
     Raises TraceError, for any error of the model's code, if it cannot run without values.
     """
-    with warnings.catch_warnings(), _quiet(), _without_packed_positions():
+    with warnings.catch_warnings(), _quiet(), _without_packed_positions(), without_values(config.model_type):
         warnings.simplefilter("ignore")
         try:
             return trace(build_step(config, work), padded=work.padded)
@@ -240,7 +241,8 @@ def build_step(
         if on_model is not None:
             on_model(model)
         shape = (work.batch, work.seq_len)
-        given = inputs_of(config, *shape, dtype, labels=work.trains, source=work.source_len)
+        parts = {"source": work.source_len, "images": work.image_tokens}
+        given = inputs_of(config, *shape, dtype, labels=work.trains, **parts)
         if work.regime == "inference":
             model.eval()
             return lambda: _infer(model, given, work)

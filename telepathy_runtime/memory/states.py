@@ -43,12 +43,20 @@ def states(spec: ModelSpec, work: Workload) -> States:
         gradients += whole_modules.params * whole_modules.element
         weights += whole_modules.params * whole_modules.element
         optimizer += optimizer_bytes(work.optimizer, whole_modules)
-        transient = max(transient, step_transient(work, whole_modules))
+        transient = steps_together(work, transient, step_transient(work, whole_modules))
     if work.opt_in_backward:
         gradients = what.largest * what.element
         transient = min(transient, step_transient(work, what.one()))
     whole = States(weights, gradients, optimizer, transient, unpacked=_unpacked(spec, work))
     return _offload(work, _shard(spec, work, whole))
+
+
+def steps_together(work: Workload, one: int, other: int) -> int:
+    """Bytes inside the optimizer's step where adapters and copies of modules have their own dtypes.
+
+    PyTorch steps the tensors of a dtype together, and holds what that needed until the next ones have theirs.
+    """
+    return one + other if work.optimizer == "adamw" and work.opt_impl == "foreach" else max(one, other)
 
 
 def trained(spec: ModelSpec, work: Workload) -> Trained:
@@ -58,15 +66,29 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         per_layer = [] if spec.counted or not spec.layers or spec.encoder_layers else layer_matrices(spec)
         tables = [(spec.vocab, spec.embed_dim or spec.hidden)] * (1 if spec.tied else 2)
         largest = max([spec.embedding_params, *(rows * columns for rows, columns in per_layer)])
-        return Trained(spec.trained_params, e, largest, tuple(per_layer * spec.layers), tuple(tables))
+        return Trained(
+            spec.trained_params - _unread(spec, work),
+            e,
+            largest,
+            tuple(per_layer * spec.layers),
+            tuple(tables),
+        )
     if work.regime == "lora":
         shapes = []
         for each in targets(spec, work):
             shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
-        largest = work.lora_rank * max(spec.hidden, spec.intermediate)
+        largest = max((rows * columns for rows, columns in shapes), default=0)
         e = element_size(work.lora_dtype)
         return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())
     return Trained(0, element_size(work.dtype), 0, (), ())
+
+
+def _unread(spec: ModelSpec, work: Workload) -> int:
+    """Parameters of a vision tower that a step of text alone leaves without gradients, so an optimizer has no states for them.
+
+    Shards are parts of whole buffers, which have both for all parameters.
+    """
+    return 0 if work.image_tokens or work.shard != "none" else spec.tower
 
 
 def weights_of(spec: ModelSpec, work: Workload) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from telepathy_runtime.memory.operations import Model
+from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.programs import Program, bert
-from telepathy_runtime.memory.states import States
+from telepathy_runtime.memory.states import States, steps_together
 from telepathy_runtime.memory.t5 import t5
 from telepathy_runtime.memory.tape import Storage, Tape, Tensor
 from telepathy_runtime.memory.whisper import whisper
@@ -47,6 +48,8 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> tuple[States, list[
         )
     if work.trains and work.optimizer == "adafactor":
         held = _adafactor(model, held)
+    if model.copied_sizes:
+        held = _beside_adapters(model, work, held)
     tape.alive |= {"weights": held.weights, "optimizer": held.optimizer, "transient": held.bucket}
     if not work.trains:
         forward()
@@ -82,6 +85,19 @@ def _adafactor(model: Model, held: States) -> States:
     for number, _ in model.trained_sizes:
         most, last = max(most, each * number + 4 * last), number
     return replace(held, optimizer=4 * sum(means for _, means in model.trained_sizes), step_transient=most)
+
+
+def _beside_adapters(model: Model, work: Workload, held: States) -> States:
+    """The states with those of a module that is trained as a copy."""
+    number = sum(model.copied_sizes)
+    copied = Trained(number, model.element, max(model.copied_sizes), (), ())
+    return replace(
+        held,
+        weights=held.weights + number * model.element,
+        gradients=held.gradients + number * model.element,
+        optimizer=held.optimizer + optimizer_bytes(work.optimizer, copied),
+        step_transient=steps_together(work, held.step_transient, step_transient(work, copied)),
+    )
 
 
 def _found(tape: Tape) -> list[tuple[str, dict[str, int]]]:

@@ -174,8 +174,10 @@ def _masks(padded: bool) -> Iterator[None]:
     eager = shipped["eager"]
 
     def whole(kwargs: dict[str, Any]) -> bool:
+        # A model that needs the mask itself says so: for images, which see all of each other, or to select keys.
+        skips = kwargs.get("allow_is_causal_skip", True) or kwargs.get("allow_is_bidirectional_skip", False)
         window = kwargs.get("local_size")
-        return not padded and not (window and kwargs.get("kv_length", 0) >= window)
+        return skips and not padded and not (window and kwargs.get("kv_length", 0) >= window)
 
     def always(kwargs: dict[str, Any]) -> dict[str, Any]:
         skips = ("allow_is_causal_skip", "allow_is_bidirectional_skip")

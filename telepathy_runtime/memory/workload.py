@@ -58,6 +58,7 @@ class Workload:
     source_len: int = (
         0  # tokens that an encoder-decoder's encoder reads; 0: seq_len; seq_len is its decoder's
     )
+    image_tokens: int = 0  # of seq_len, those that images take; a vision tower reads these images
     batch: int = 1  # sequences on this device per forward pass
     regime: str = "inference"
     dtype: str = "bfloat16"
@@ -109,7 +110,7 @@ class Workload:
                 )
         for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("new_tokens", "source_len"):
+        for name in ("new_tokens", "source_len", "image_tokens"):
             _at_least(name, getattr(self, name), 0)
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
         if unknown:
@@ -129,6 +130,10 @@ class Workload:
             )
         _check_states(self)
         _check_objective(self)
+        if self.image_tokens > self.seq_len:
+            raise UnknownOptionError(
+                f"image_tokens={self.image_tokens} are more than the {self.seq_len} of seq_len, of which they are a part"
+            )
         if self.new_tokens and self.regime != "inference":
             raise UnknownOptionError("new_tokens needs regime='inference'")
         if self.new_tokens and not self.use_cache:

@@ -58,8 +58,10 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
     return ModelSpec(id=model_id, architecture=name, dtype=dtype_of(config), **fields)
 
 
-def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int = 0) -> ModelSpec:
-    """The dimensions of a model whose `params` were counted elsewhere; values that its config lacks are 0.
+def counted_spec(
+    config: Config, model_id: str, params: int, stored_bytes: int = 0, tower: int = 0
+) -> ModelSpec:
+    """The dimensions of a model whose `params`, and those of its `tower`, were counted elsewhere; values that its config lacks are 0.
 
     Raises UnknownOptionError for a dtype that is not modelled.
     """
@@ -73,6 +75,7 @@ def counted_spec(config: Config, model_id: str, params: int, stored_bytes: int =
         dtype=dtype_of(config),
         counted=params,
         stored_bytes=stored_bytes,
+        tower=tower,
         **fields,
     )
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from telepathy_runtime.models.architectures import ConfigError, dtype_of
+from telepathy_runtime.models.architectures import VISION, ConfigError, dtype_of
 from telepathy_runtime.models.quantized import Matrix, weight_bytes
 from telepathy_runtime.models.spec import UnknownOptionError, element_size
 
@@ -19,6 +19,11 @@ class Count(NamedTuple):
 
     params: int
     stored_bytes: int
+    tower: int = 0  # parameters that only an image reaches
+
+
+_TOWERS = frozenset({"vision_tower", "multi_modal_projector", "visual"})
+"""The names of the parts of a model of `VISION` that read images."""
 
 
 def count(config: Mapping[str, Any]) -> Count:
@@ -33,10 +38,13 @@ def count(config: Mapping[str, Any]) -> Count:
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
         model = build(config)
-    params = sum(parameter.numel() for parameter in model.parameters())
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    sees = config.get("model_type") in VISION
+    tower = sum(size for name, size in sizes.items() if sees and _TOWERS & set(name.split(".")))
     if not quantised:
-        return Count(params, 0)
-    return Count(params, weight_bytes(quantised, list(_matrices(model)), element_size(dtype_of(config))))
+        return Count(sum(sizes.values()), 0, tower)
+    stored = weight_bytes(quantised, list(_matrices(model)), element_size(dtype_of(config)))
+    return Count(sum(sizes.values()), stored, tower)
 
 
 def build(config: Mapping[str, Any]) -> Any:

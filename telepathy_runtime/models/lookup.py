@@ -10,13 +10,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.machine import caches
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.architectures import ConfigError, counted_spec, spec_from_config
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+
+if TYPE_CHECKING:
+    from telepathy_runtime.models.counting import Count
 
 
 class Sources(NamedTuple):
@@ -119,11 +122,12 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
     if stored and folder is not None:
         weights = checkpoint.read(folder)
         stored = weights.stored_bytes if weights is not None and weights.tensors else stored
-    return _with_dimensions(config, model_id, counted.params, stored)
+    return _with_dimensions(config, model_id, counted._replace(stored_bytes=stored))
 
 
-def _with_dimensions(config: dict[str, Any], model_id: str, params: int, stored: int) -> ModelSpec:
+def _with_dimensions(config: dict[str, Any], model_id: str, counted: Count) -> ModelSpec:
     """The spec of a counted model; a quantised model with a closed form gets all dimensions."""
+    params, stored, _ = counted
     plain = {key: value for key, value in config.items() if key != "quantization_config"}
     if stored:
         try:
@@ -133,7 +137,7 @@ def _with_dimensions(config: dict[str, Any], model_id: str, params: int, stored:
         else:
             if spec.params == params:
                 return replace(spec, stored_bytes=stored)
-    return counted_spec(config, model_id, params, stored)
+    return counted_spec(config, model_id, *counted)
 
 
 #: dtypes of safetensors with one element per weight, and their names in torch.

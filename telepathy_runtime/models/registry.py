@@ -174,7 +174,8 @@ def _spec(model_id: str) -> ModelSpec:
     if "counted" not in entry:
         spec = spec_from_config(config, model_id)
     else:
-        spec = counted_spec(config, model_id, entry["counted"], entry.get("stored_bytes", 0))
+        more = entry.get("stored_bytes", 0), entry.get("tower", 0)
+        spec = counted_spec(config, model_id, entry["counted"], *more)
     return replace(spec, family=group["family"])
 
 

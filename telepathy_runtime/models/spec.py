@@ -81,6 +81,7 @@ class ModelSpec:
     source_positions: int = 0  # that its convolutions leave of a recording
     # Values without a formula: counted in the model that transformers builds, or in a checkpoint's headers.
     counted: int = 0  # all parameters, tied ones once
+    tower: int = 0  # of these, those that only an image reaches: a vision tower's and its projector's
     stored_bytes: int = 0  # of quantised weights, which keep their stored form in any dtype
     cached_layers: int = -1  # layers that keep keys and values; -1: all
     value_dim: int = 0  # of one value head, if it is not `head_dim`

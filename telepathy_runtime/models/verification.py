@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.counting import count
+from telepathy_runtime.models.counting import Count, count
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +66,9 @@ def difference(model_id: str) -> str | None:
     """How a listed model differs from the build or from the recorded count; None if all agree."""
     spec, published = registry.get(model_id), registry.published_params(model_id)
     built = count(registry.listed_config(model_id))
-    if (built.params, built.stored_bytes) != (spec.params, spec.stored_bytes):
-        return f"{built} built, {spec.params} parameters and {spec.stored_bytes} stored bytes listed"
+    listed = Count(spec.params, spec.stored_bytes, spec.tower)
+    if built != listed:
+        return f"{built} built, {listed} listed"
     if not agrees(spec.params, published):
         return f"{spec.params} listed, {published} published"
     return None

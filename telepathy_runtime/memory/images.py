@@ -1,0 +1,87 @@
+"""The images that a model with vision reads in a traced step, and how its code runs where no tensor has values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import torch
+
+
+def images_of(config: Any, batch: int, length: int, tokens: int, dtype: torch.dtype) -> dict[str, Any]:
+    """The inputs beside the text: images of `tokens` tokens in each of `batch` sequences of `length` tokens.
+
+    Raises ValueError for a model whose images are not known here, and for tokens that are no whole number of its images.
+    """
+    kind = config.model_type
+    vision: Any = getattr(config, "vision_config", None)
+    if kind == "qwen2_5_vl":
+        # One image a sequence, as square as it can be; the tower joins several patches of it to each token.
+        merge = vision.spatial_merge_size
+        high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
+        sides = high * merge, tokens // high * merge
+        numbers = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
+        return {
+            "pixel_values": torch.zeros(batch * sides[0] * sides[1], numbers, dtype=dtype),
+            # Sizes, whose values the model reads.
+            "image_grid_thw": torch.tensor([[1, *sides]] * batch, device="cpu"),
+            "position_ids": torch.zeros(3, batch, length, dtype=torch.long),
+        }
+    if kind not in ("llava", "gemma3"):
+        raise ValueError(f"the images of {kind} are not known; known: llava, qwen2_5_vl, gemma3")
+    each = config.mm_tokens_per_image if kind == "gemma3" else (vision.image_size // vision.patch_size) ** 2
+    if tokens % each:
+        raise ValueError(
+            f"an image of this {kind} has {each} tokens, and {tokens} are no whole number of images"
+        )
+    shape = batch * (tokens // each), 3, vision.image_size, vision.image_size
+    # Gemma 3 masks text and images in another way.
+    kinds = {"token_type_ids": torch.zeros(batch, length, dtype=torch.long)} if kind == "gemma3" else {}
+    return {"pixel_values": torch.zeros(shape, dtype=dtype), **kinds}
+
+
+_SIZES = ("get_vision_window_index", "get_vision_position_ids")
+"""What Qwen2.5-VL computes from the sizes of its images: an index for each patch, and more."""
+
+
+@contextmanager
+def without_values(kind: str) -> Iterator[None]:
+    """Let a model of type `kind` read images: its number of image tokens is not compared with that of features.
+
+    A tower that needs the sizes of its images computes with these.
+    """
+    places: list[tuple[Any, str, Any]] = []
+    shipped = getattr(torch, "_check_tensor_all_with", None)
+
+    def check(kind: Any, condition: torch.Tensor, message: Any = None) -> None:
+        if condition.device.type != "meta" and shipped is not None:
+            shipped(kind, condition, message)
+
+    if shipped is not None:
+        places.append((torch, "_check_tensor_all_with", check))
+    if kind == "qwen2_5_vl":
+        modeling = import_module("transformers.models.qwen2_5_vl.modeling_qwen2_5_vl")
+        places += [
+            (modeling, name, _real(getattr(modeling, name))) for name in _SIZES if hasattr(modeling, name)
+        ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in places]
+    for place in places:
+        setattr(*place)
+    try:
+        yield
+    finally:
+        for place in before:
+            setattr(*place)
+
+
+def _real(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, run on the CPU, where sizes have values; what it returns first has none."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with torch.device("cpu"):
+            found = compute(*args, **kwargs)
+        return (found[0].to("meta"), *found[1:]) if isinstance(found, tuple) else found.to("meta")
+
+    return run
