@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from textwrap import wrap
@@ -68,10 +69,21 @@ def _text(one: Rule) -> Iterator[str]:
 
 
 def _wrapped(paragraph: str) -> list[str]:
-    """Wrap prose to the width of the terminal, but not code."""
+    """Wrap prose to the width of the terminal, each item of a list by itself, but not code."""
     if paragraph.startswith(" "):
         return paragraph.split("\n")
-    return wrap(paragraph, max(columns(), 40), break_long_words=False, break_on_hyphens=False)
+    items = re.split(r"\n(?=- )", paragraph) if paragraph.startswith("- ") else [paragraph]
+    return [
+        line
+        for each in items
+        for line in wrap(
+            each,
+            max(columns(), 40),
+            subsequent_indent="  " if len(items) > 1 else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]
 
 
 def _as_dict(one: Rule) -> dict[str, Any]:

@@ -27,15 +27,23 @@ class MissingDtype(Rule):
     `.half()` or `.to(torch.bfloat16)` follows. transformers 5.x follows the checkpoint's config, so the same script
     trains in another precision after an upgrade.
 
-    Unless strict, the rule only reports models that are known to have at least three billion parameters, by the registry, the id
-    (`-7b`) or the only id that the file names, and scripts that are alone, with no project around them. A project that may install transformers 5 gets the
-    checkpoint's dtype and is left out, also if its requirements list transformers without a release; one that pins a release has its results from float32, and is left out too. So are notebook cells that were
-    run, files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`, loads whose other arm of a condition states a dtype (the one for the GPU, or a first
-    attempt), loads under a comment about full precision, loads whose result is dropped or given to a name that the function does not read, or that read back what the file saves, scripts that the project's documents and commands do not name where they name others, loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and checkpoints that are stored quantized or in float32. In scripts that are alone, it leaves out small models, of at most about
-    1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`, `t5-base`), and classes and tasks that
-    usually have no others. In both cases, unless strict, it leaves out models that get a quantization config, models whose own weights are trained, models that are
-    cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, tests, and what a module loads only
-    if it is started itself, where other modules import it and nothing starts it.
+    Unless strict, the rule leaves out tests, models that get a quantization config, models whose own weights are trained, models that are
+    cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, and what a module loads only if it
+    is started itself, where other modules import it and nothing starts it. In scripts that are alone, with no project around them, it also
+    leaves out small models, of at most about 1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`,
+    `t5-base`), and classes and tasks that usually have no others.
+
+    In a project, unless strict, it only reports models that are known to have at least three billion parameters, by the registry, the id
+    (`-7b`) or the only id that the file names. It leaves out:
+
+    - projects that may install transformers 5, also if their requirements list transformers without a release: they get the checkpoint's dtype
+    - projects that pin a release: their results are from float32
+    - files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`
+    - loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change
+    - loads under a comment about full precision, and loads whose other arm of a condition states a dtype: the one for the GPU, or a first attempt
+    - loads whose result is dropped or given to a name that the function does not read, and loads of what the file saves
+    - checkpoints that are stored quantized or in float32
+    - notebook cells that were run, and scripts that the documents and commands do not name, where they name others
 
     Bad:
 

@@ -22,15 +22,26 @@ class MissingGenerationConfig(Rule):
     also through aliases, wrappers and attributes.
 
     Unless strict, the rule only reports a model with which its file generates without stating `do_sample`, and it names that place. In a
-    project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file names; models
-    that think before they answer are meant to sample. A call of a method `generate` that the project defines itself is none, and
-    neither is one whose settings come from elsewhere. A temperature or `top_p` asks for sampling, so it leaves the sampling
-    of a checkpoint that samples as it is meant. It leaves out tests, scripts that only print answers, a project's script whose single answer is only printed, that draws at random without a seed, talks to somebody (`input(...)`), or sets the seed of torch, or whose function that generates is never called, scripts that only measure time or memory and decode none, cells of
-    a project's notebook that generate one answer to look at or define a function for it, projects' scripts that print answers while
-    neither they nor the modules connected with them collect, save or judge any, models that nothing
-    generates with, or only code in a branch for other names (`if "qwen3" in name`), a project's scripts that its documents and commands do not name where they name others, encoder-decoders, and checkpoints that are known to ship no sampling. If each call states `do_sample`, it only
-    reports greedy calls of models that are known to ship a repetition penalty, which is in effect without sampling too. A
-    script that is alone, with no project around it, and generates nothing is reported if it shows no other purpose of the model.
+    project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file
+    names; models that think before they answer are meant to sample. If each call states `do_sample`, the rule only reports greedy calls of
+    models that are known to ship a repetition penalty, which is in effect without sampling too. A script that is alone, with no project
+    around it, and generates nothing is reported if it shows no other purpose of the model.
+
+    Unless strict, the rule leaves out:
+
+    - encoder-decoders, checkpoints that are known to ship no sampling, and tests
+    - calls with a temperature or `top_p`, where the checkpoint samples: they ask for it
+    - calls whose settings come from elsewhere, and calls of a method `generate` that the project defines itself
+    - code that generates in a branch for other names (`if "qwen3" in name`)
+    - scripts that only print answers, or only measure time or memory and decode nothing
+
+    In a project, unless strict, it also leaves out:
+
+    - files that print answers, if neither they nor the modules connected with them collect, save or judge any
+    - scripts that talk to somebody (`input(...)`), draw at random without a seed, or set the seed of torch
+    - a single answer that a script only prints, or that a cell of a notebook generates to look at
+    - functions that generate and that nothing calls
+    - scripts that the documents and commands do not name, where they name others
 
     Bad:
 

@@ -541,6 +541,16 @@ def test_rule_prints_documentation(lint: Any) -> None:
     assert lint(command="rule").code == 2
 
 
+def test_a_rule_page_keeps_its_lists(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = lint("TLP105", command="rule").out.splitlines()
+    at = lines.index('- code that generates in a branch for other names (`if "qwen3" in name`)')
+    assert lines[at - 2 : at] == [
+        "- calls whose settings come from elsewhere, and calls of a method `generate`",
+        "  that the project defines itself",
+    ]
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_help_and_documentation_fit_the_terminal(
     lint: Any, monkeypatch: pytest.MonkeyPatch, columns: int
