@@ -7,6 +7,7 @@ that the driver moves between host and device; PyTorch's allocator does not coun
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from telepathy_runtime.memory.workload import Workload
@@ -57,7 +58,12 @@ def step_transient(work: Workload, trained: Trained) -> int:
     """Bytes that optimizer.step() needs in addition to gradients and states."""
     gradients, largest = trained.params * trained.element, trained.largest * trained.element
     if work.optimizer == "adamw" and work.opt_impl != "fused":
-        return gradients if work.opt_impl == "foreach" else 2 * largest
+        if work.opt_impl == "foreach":
+            return gradients
+        # One tensor at a time: two of its size, beside one of the tensor's before.
+        sizes = [rows * columns for rows, columns in trained.matrices]
+        after = [before + 2 * size for before, size in pairwise(sizes)]
+        return max([2 * largest, *(each * trained.element for each in after)])
     if work.optimizer == "adafactor":
         # For one tensor at a time: the gradient and the weight in float32, the update, and its square. For
         # the layers' matrices, the previous update is still alive.

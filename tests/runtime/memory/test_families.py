@@ -231,3 +231,12 @@ def test_a_packed_batch_is_one_row() -> None:
     assert (
         estimate(spec, packed.but(**flash)).peak_allocated == estimate(spec, row.but(**flash)).peak_allocated
     )
+
+
+@pytest.mark.parametrize("how", [{"regime": "full"}, {"regime": "lora", "lora_rank": 256}])
+def test_a_step_of_single_tensors_holds_a_root_of_the_one_before(how: dict[str, Any]) -> None:
+    if how["regime"] == "lora":
+        pytest.importorskip("peft")
+    config = config_of("llama", Shape(3, 256, 704, 8, 2, 300))
+    work = Workload(seq_len=8, opt_impl="single", keep_outputs=False, transformers=transformers.__version__)
+    assert abs(error(config, work.but(**how))) < 0.002
