@@ -277,7 +277,7 @@ def _is_uncalled(site: Site) -> bool:
         if each.decorator_list and not all(map(_keeps_the_name, each.decorator_list)):
             return False
         if not each.name.startswith("_") and site.file.remember(
-            ("uncalled", each.name), partial(_is_never_named, site, each)
+            ("uncalled", each.name, each.lineno), partial(_is_never_named, site, each)
         ):
             return True
     return False
@@ -309,7 +309,8 @@ def is_never_named(site: Site, name: str) -> bool:
     found = [each for each in body if isinstance(each, Definition) and each.name == name]
     if len(found) != 1 or found[0].decorator_list:
         return False
-    return site.file.remember(("uncalled", name), partial(_is_never_named, site, found[0]))
+    kept = ("uncalled", name, found[0].lineno)
+    return site.file.remember(kept, partial(_is_never_named, site, found[0]))
 
 
 def _is_never_named(site: Site, definition: Definition) -> bool:

@@ -104,6 +104,11 @@ UNCALLED = OLD_CALL.replace("\nAuto", "\ndef load_it():\n    return Auto").repla
 METHOD = UNCALLED.replace("def load_it():\n", "class Loader:\n  def load_it(self):\n").replace(
     "    model", "      model"
 )
+METHOD_AND_FUNCTION = (
+    METHOD.replace("load_it", "train").replace("load_in_8bit", "local_files_only")
+    + "\nLoader().train()\n"
+    + UNCALLED.replace("load_it", "train")
+)
 TRAINED = "from transformers import AutoModelForCausalLM, Trainer\nm = AutoModelForCausalLM.from_pretrained('{}')\nTrainer(model=m).train()\n"
 VISION = "from transformers import AutoModelForVision2Seq\nm = AutoModelForVision2Seq.from_pretrained(name)\n"
 
@@ -1558,6 +1563,11 @@ CASES = {
         "TLP107",
         {**file(UNCALLED.replace("load_it", "train"), other="from main import X\nd = load('x', split='train')\n"), "README.md": ""},
         {**file(UNCALLED.replace("load_it", "train"), other="import main\nmain.train()\n"), "README.md": ""},
+    ),
+    "a function with the name of a method that is called": Case(
+        "TLP107",
+        {**file(METHOD_AND_FUNCTION), "README.md": ""},
+        {**file(METHOD_AND_FUNCTION + "train()\n"), "README.md": ""},
     ),
     "a function whose name is a word of a comment": Case(
         "TLP107",
