@@ -67,8 +67,14 @@ def test_drawn_adapters(number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(6, 60))
+@pytest.mark.parametrize("number", range(6, 24))
 def test_more_drawn_adapters(number: int) -> None:
+    assert differs(number) < 0.005
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", range(24, 60))
+def test_many_drawn_adapters(number: int) -> None:
     assert differs(number) < 0.005
 
 

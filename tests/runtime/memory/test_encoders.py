@@ -218,9 +218,16 @@ def test_adapters_beside_a_classifier(model_type: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(1, 26))
+@pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_drawn_adapters_beside_a_classifier(model_type: str, number: int) -> None:
+    assert abs(drawn_classifier(model_type, number)) < 0.005
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", range(9, 26))
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
+def test_many_drawn_adapters_beside_a_classifier(model_type: str, number: int) -> None:
     assert abs(drawn_classifier(model_type, number)) < 0.005
 
 
