@@ -5,36 +5,40 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
+from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.calls import calls_at
 from telepathy_lint.sites import Site
 
 
 def is_of_other_names(site: Site, offset: int) -> bool:
-    """Whether code at an offset only runs for names, of models or tasks, for which the load may not have run.
+    """Whether code at an offset only runs for names of models for which the load may not have run.
 
-    Such code compares with texts that no condition around the load compares with.
+    Conditions around both compare one variable with texts, as `if "qwen" in name`, and the load's with other texts.
     """
-    tree, source = site.context.scope.tree, site.source
-    found = [
-        node
-        for node in tree.visit(tree.lines_of([offset]))
-        if isinstance(node, ast.Call) and source.start_of(node) <= offset + 1 <= source.end_of(node)
-    ]
-    if not found:
-        return False
-    asked = set(_names_around(found[0], tree.parent))
-    return bool(asked) and not asked <= set(_names_around(site.node, tree.parent))
+    tree = site.context.scope.tree
+    calls = calls_at(tree, offset)
+    loaded = set(_compared_around(site.node, tree.parent)) if calls else set()
+    compared = {variable for variable, _ in loaded}
+    return bool(loaded) and any(
+        each[0] in compared and each not in loaded for each in _compared_around(calls[0], tree.parent)
+    )
 
 
-def _names_around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[str]:
-    """The texts with which the conditions around a node compare, where they must be true."""
+def _compared_around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[tuple[str, str]]:
+    """The variables, by their last names, that conditions around a node compare, and the texts they must have or contain."""
     while (above := parents.get(node)) is not None:
         if isinstance(above, ast.If) and node in above.body:
             for each in ast.walk(above.test):
                 if isinstance(each, ast.Compare) and isinstance(each.ops[0], (ast.In, ast.Eq)):
-                    sides = (each.left, *each.comparators)
-                    yield from (
-                        one.value.lower()
-                        for one in sides
-                        if isinstance(one, ast.Constant) and isinstance(one.value, str)
-                    )
+                    sides = (each.left, each.comparators[0])
+                    names = [name for one in sides if (name := _variable(one))]
+                    texts = [one.value for one in sides if isinstance(one, ast.Constant)]
+                    yield from ((name, str(text).lower()) for name in names for text in texts)
         node = above
+
+
+def _variable(node: ast.expr) -> str:
+    """The last name of `name`, `self.name` and `self.name.lower()`; empty for others."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+        node = node.func.value
+    return (dotted(node) or "").rpartition(".")[2]

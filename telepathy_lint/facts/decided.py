@@ -32,6 +32,7 @@ from telepathy_lint.facts.out_of_use import is_bare, is_never_named
 from telepathy_lint.facts.placement import is_at_work
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow import same_object
+from telepathy_lint.flow.calls import calls_at
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import shipped_decoding
 from telepathy_lint.knowledge.published import ids_in
@@ -265,9 +266,7 @@ def _is_of_another_model(site: Site, place: Generating) -> bool:
     tree, source = site.context.scope.tree, site.source
     if place.built:
         return False
-    for node in tree.visit(tree.lines_of([place.offset])):
-        if not isinstance(node, ast.Call):
-            continue
+    for node in calls_at(tree, place.offset):
         start, end = source.start_of(node.func), source.end_of(node.func)
         if place.piped and isinstance(node.func, ast.Name) and start == place.offset:
             return is_of_another_load(site, node.func)

@@ -8,6 +8,7 @@ import re
 from telepathy_lint.facts.generating import Generating
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.flow.bindings import dotted
+from telepathy_lint.flow.calls import calls_at
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START, occurs
@@ -90,13 +91,7 @@ def is_only_printed(site: Site, place: Generating) -> bool:
     if is_bare(site) or site.source.path.endswith(".ipynb") or "print(" not in site.source.text:
         return False
     tree = site.context.scope.tree
-    nodes = tree.visit(tree.lines_of([place.offset]))
-    calls = [
-        each
-        for each in nodes
-        if isinstance(each, ast.Call)
-        and site.source.start_of(each) <= place.offset + 1 <= site.source.end_of(each)
-    ]
+    calls = calls_at(tree, place.offset)
     if not calls:
         return False
     stmt: ast.AST | None = calls[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.flow.bindings import dotted, given_for
 from telepathy_lint.flow.evaluate import Evaluator
-from telepathy_lint.flow.tree import Context, Scope
+from telepathy_lint.flow.tree import Context, Scope, Tree
 from telepathy_lint.flow.uses import FUNCTIONS, Function, Index
 
 #: Kinds of bindings that are never a function in this file.
@@ -136,3 +136,13 @@ def is_property(function: Function) -> bool:
         or (isinstance(node, ast.Attribute) and node.attr == "cached_property")
         for node in function.decorator_list
     )
+
+
+def calls_at(tree: Tree, offset: int) -> list[ast.Call]:
+    """The calls around an offset of the text."""
+    source = tree.source
+    return [
+        node
+        for node in tree.visit(tree.lines_of([offset]))
+        if isinstance(node, ast.Call) and source.start_of(node) <= offset + 1 <= source.end_of(node)
+    ]

@@ -32,7 +32,7 @@ class MissingGenerationConfig(Rule):
     - encoder-decoders, checkpoints that are known to ship no sampling, and tests
     - calls with a temperature or `top_p`, where the checkpoint samples: they ask for it
     - calls whose settings come from elsewhere, and calls of a method `generate` that the project defines itself
-    - code that generates in a branch for other names (`if "qwen3" in name`)
+    - code in a branch for other models than the load's (`if "qwen3" in name`)
     - scripts that only print answers, or only measure time or memory and decode nothing
 
     In a project, unless strict, it also leaves out:

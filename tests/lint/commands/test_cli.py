@@ -544,7 +544,7 @@ def test_rule_prints_documentation(lint: Any) -> None:
 def test_a_rule_page_keeps_its_lists(lint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = lint("TLP105", command="rule").out.splitlines()
-    at = lines.index('- code that generates in a branch for other names (`if "qwen3" in name`)')
+    at = lines.index('- code in a branch for other models than the load\'s (`if "qwen3" in name`)')
     assert lines[at - 2 : at] == [
         "- calls whose settings come from elsewhere, and calls of a method `generate`",
         "  that the project defines itself",

@@ -1758,6 +1758,16 @@ CASES = {
         {**file(FAMILIES.format("llama", "qwen3")), "README.md": ""},
         {**file(FAMILIES.format("qwen3", "qwen3")), "README.md": ""},
     ),
+    "a branch for other models, and one for a task": Case(
+        "TLP105",
+        {**file(FAMILIES.format("llama", "qwen3")), "README.md": ""},
+        {**file(FAMILIES.format("llama", "qwen3").replace("'qwen3' in name", "'answer' in task")), "README.md": ""},
+    ),
+    "a branch for other models, where all are loaded": Case(
+        "TLP105",
+        {**file(FAMILIES.format("llama", "qwen3")), "README.md": ""},
+        {**file(FAMILIES.format("llama", "qwen3").replace("if 'llama' in name.lower()", "if True")), "README.md": ""},
+    ),
     "a branch for other models, of a script alone": Case(
         "TLP105", file(FAMILIES.format("qwen", "qwen3")), file(FAMILIES.format("qwen3", "qwen3"))
     ),
