@@ -51,6 +51,7 @@ def is_settled(site: Site, settings: Settings) -> bool:
         sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version)
         and _runs_where_it_is_picked(settings)
         and not site.source.once(_samples_or_asks)
+        and not site.source.once(_trains)
         and (site.source.once(is_at_work) or reach_of(site) is not None)
     ):
         return False
@@ -60,6 +61,11 @@ def is_settled(site: Site, settings: Settings) -> bool:
 def _samples_or_asks(text: str) -> bool:
     """Whether a file samples what it generates, answers whoever asks, or generates with another library."""
     return occurs(_INEXACT, text)
+
+
+def _trains(text: str) -> bool:
+    """Whether a file trains a model, which gets used to what its attention computes."""
+    return "rainer(" in text or ".backward(" in text
 
 
 def _runs_where_it_is_picked(settings: Settings) -> bool:

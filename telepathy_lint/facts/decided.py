@@ -95,12 +95,13 @@ def samples_unasked(site: Site) -> bool:
 
 
 def ships_sampling(site: Site) -> bool:
-    """Whether the model is known to sample, or to ship a penalty, by its id or by all ids of the file."""
+    """Whether the model is known to sample, or to ship a penalty, by its id or by the only one that the file names."""
     if site.model_id is not None and ships_penalty(site.model_id):
         return True
     model_id = named_models.written_id(site)
     ids = (model_id,) if model_id is not None else site.source.once(ids_in)
-    return bool(ids) and all(map(shipped_decoding.samples_unasked, ids))
+    # One of several ids may be the load's, or none: options and callers choose it.
+    return len(ids) == 1 and shipped_decoding.samples_unasked(ids[0])
 
 
 def decision(site: Site) -> Decision:
@@ -204,7 +205,7 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
     )
     for path, each in places:
         left_open = not each.states and not greedy and not (each.spreads and _states_elsewhere(site))
-        if left_open and not (each.warm and ships_sampling(site)):
+        if left_open and not (ships_sampling(site) and (each.warm or site.source.once(_asks_for_sampling))):
             if path is None and (
                 is_of_other_names(site, each.offset)
                 or site.source.once(only_shows)
@@ -222,6 +223,11 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
             if each.greedy and not each.penalty:
                 return Decision(False, _where(site, path, each), with_one, path is None)
     return _SETTLED
+
+
+def _asks_for_sampling(text: str) -> bool:
+    """Whether a file states a temperature or the like for another of its places: it means to sample."""
+    return any(each.warm for each in generating(text))
 
 
 def _is_drawn_anyhow(site: Site) -> bool:

@@ -234,7 +234,11 @@ def _pipelines(text: str) -> Iterator[Generating]:
                 states=built.states or "do_sample" in text, greedy=greedy, piped=True, built=True
             )
         else:
-            yield from (each._replace(penalty=each.penalty or built.penalty, piped=True) for each in calls)
+            # What the pipeline is built with holds for each of its calls.
+            for each in calls:
+                yield each._replace(
+                    penalty=each.penalty or built.penalty, piped=True, warm=each.warm or built.warm
+                )
 
 
 def _calls_of(name: str, text: str, but: int) -> Iterator[Generating]:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.sites import Site
 
@@ -126,6 +127,7 @@ def _default_of(name: str, arguments: ast.arguments) -> ast.expr | None:
 _ONLY_DEFINES = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
 )  # fmt: skip
+_PLAIN_DECORATORS = r"\w*docstrings?\w*|dataclass|total_ordering|final|runtime_checkable|no_grad|inference_mode|cache|lru_cache|wraps|jit|script|compile|contextmanager"
 #: Modules that a server or a tool is given by habit: `uvicorn main:app`.
 _PROGRAMS = ("main", "app", "server", "api", "cli", "run", "train", "predict", "handler", "inference")
 #: Code that imports modules, or calls functions, by names which it does not write.
@@ -146,9 +148,17 @@ def is_in_an_unused_module(site: Site, project: Project) -> bool:
         return False
     for stmt in site.context.scope.tree.module.body:
         is_text = isinstance(stmt, ast.Expr) and isinstance(stmt.value, ast.Constant)
-        if not (isinstance(stmt, _ONLY_DEFINES) or is_text) or getattr(stmt, "decorator_list", None):
+        if not (isinstance(stmt, _ONLY_DEFINES) or is_text):
+            return False
+        if not all(map(_keeps_no_list, getattr(stmt, "decorator_list", ()))):
             return False  # a decorator may register what it is given
     return not (project.once(_imports_by_name) or is_named_elsewhere(path, project))
+
+
+def _keeps_no_list(decorator: ast.expr) -> bool:
+    """Whether a decorator is known to register nothing."""
+    name = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
+    return re.fullmatch(_PLAIN_DECORATORS, name.rpartition(".")[2]) is not None
 
 
 def is_defined(site: Site) -> bool:

@@ -24,7 +24,7 @@ class MissingAttnImplementation(Rule):
     The old `use_flash_attention_2=True` does not count as a choice, because no release since 4.53 takes it (TLP107).
 
     Unless strict, the rule reports a load where another implementation changes results: a model that needs eager attention where
-    the release that the project names picks SDPA (Gemma 2: 4.42 to 4.44, and 4.48 to 5.20; not in a file that samples, or asks for questions), and a model for which another module, or another load of the file, sets an implementation of its own. Eager attention is chosen in order to
+    the release that the project names picks SDPA (Gemma 2: 4.42 to 4.44, and 4.48 to 5.20; not in a file that samples, trains, or asks for questions), and a model for which another module, or another load of the file, sets an implementation of its own. Eager attention is chosen in order to
     read or change it, and computes the same as FlashAttention and SDPA.
     A script that is alone, with no project around it, is also reported if another of its loads asks for FlashAttention, or if it states neither a dtype
     nor a quantization. Of these, it leaves out small models, float32, the CPU, tests, a module's try of itself under `if __name__ == "__main__"`, and code that reads or

@@ -22,7 +22,7 @@ class MissingGenerationConfig(Rule):
     also through aliases, wrappers and attributes.
 
     Unless strict, the rule only reports a model with which its file generates without stating `do_sample`, and it names that place. In a
-    project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or all ids that the file
+    project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or the only one that the file
     names; models that think before they answer are meant to sample. If each call states `do_sample`, the rule only reports greedy calls of
     models that are known to ship a repetition penalty, which is in effect without sampling too. A script that is alone, with no project
     around it, and generates nothing is reported if it shows no other purpose of the model.
@@ -30,7 +30,7 @@ class MissingGenerationConfig(Rule):
     Unless strict, the rule leaves out:
 
     - encoder-decoders, checkpoints that are known to ship no sampling, and tests
-    - calls with a temperature or `top_p`, where the checkpoint samples: they ask for it
+    - files that state a temperature or `top_p` for a model, where the checkpoint samples: they ask for it
     - calls whose settings come from elsewhere, and calls of a method `generate` that the project defines itself
     - code in a branch for other models than the load's (`if "qwen3" in name`)
     - scripts that only print answers, or only measure time or memory and decode nothing

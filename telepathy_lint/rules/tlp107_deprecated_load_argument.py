@@ -111,7 +111,7 @@ def _is_worth_it(site: Site, settings: Settings, argument: Argument, old: Old) -
     """Whether an outdated argument certainly gets to the call of a project, and does not only change nothing."""
     if is_harmless(site, settings, argument, old):
         return False
-    if is_only_renamed(site, old) and (not is_bare(site) or is_of_a_test(site)):
+    if is_only_renamed(site, old) and (not is_bare(site) or is_of_a_test(site) or settings.is_pinned):
         return False
     if old.name == "use_auth_token" and site.kind == "tokenizer" and not is_bare(site):
         from telepathy_lint.facts.tokenizers import is_saved_by_a_script

@@ -27,7 +27,8 @@ class RemovedAttribute(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. An attribute of a model or its config is
     reported only if the file loads the model, with a class that is known to lack it.
-    Unless strict, what is in a file of older libraries is left out, as by TLP107.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107, and so is what an expression only reads in
+    one of its cases (`given if given is not None else model.config.max_length`).
 
     Bad:
 
@@ -80,6 +81,9 @@ class RemovedAttribute(Rule):
             detail = f"{name} is gone since 5.0, and raises an AttributeError: {METHODS[name]}"
         yield site.at(node, detail, fix=self.repair(site, node, settings))
 
+    def matters(self, site: Site, settings: Settings) -> bool:
+        return not _is_one_case(site)
+
     def repair(self, site: Site, node: ast.Attribute, settings: Settings) -> Repair | None:
         source, lowest = site.source, settings.target_version
         end = source.end_of(node)
@@ -109,6 +113,18 @@ class RemovedAttribute(Rule):
         if "." in gone.new and not _is_itself(site, node):
             return None  # the `model` of an adapter's model is the whole one
         return Repair("safe", f"read {gone.new}", Change(texts=((start, end, gone.new),)))
+
+
+def _is_one_case(site: Site) -> bool:
+    """Whether the read is in a case of a conditional expression, or behind `or`."""
+    node: ast.AST = site.node
+    while (above := site.file.tree.parent.get(node)) is not None and not isinstance(node, ast.stmt):
+        if isinstance(above, ast.IfExp) and node is not above.test:
+            return True
+        if isinstance(above, ast.BoolOp) and node is not above.values[0]:
+            return True
+        node = above
+    return False
 
 
 def _is_itself(site: Site, node: ast.Attribute) -> bool:
