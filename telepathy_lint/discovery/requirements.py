@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
 from telepathy_lint.hints import Any, NamedTuple
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import LAST_OF_4, Settings
 from telepathy_lint.settings.installs import asked_in, checked_out_in, has_upper, listed_in, newest_allowed
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
@@ -49,6 +49,8 @@ class Target(NamedTuple):
     end: str | None = None
     #: The newest release that the project allows, as (major, minor); None if there is no end.
     newest: tuple[int, int] | None = None
+    #: Whether a lock file beside the requirements says so.
+    locked: bool = False
 
     @property
     def specifier(self) -> str:
@@ -62,9 +64,7 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
-_LAST_OF_4 = (4, 999)
-#: transformers 2.0 was the first release with this name. A lower bound below it, as in `transformers>=0.48`,
-#: is a mistake and is ignored.
+#: The first release with this name. A lower bound below it (`transformers>=0.48`) is a mistake and is ignored.
 _FIRST = (2,)
 
 
@@ -88,19 +88,20 @@ class Declared(NamedTuple):
             return target
         if target.numbers >= (5,) or not target.admits_5:
             return target
-        newest = min(target.newest or _LAST_OF_4, _LAST_OF_4)
+        newest = min(target.newest or LAST_OF_4, LAST_OF_4)
         return target._replace(admits_5=False, end=None, newest=newest)
 
     def within(self, settings: Settings) -> Settings:
         """Settings for the project's own releases."""
         target = self.settled
         before_5 = library_bounds.leave_out_5(self.bounds)
-        newest = target.newest if target is not None else _LAST_OF_4 if before_5 else None
+        newest = target.newest if target is not None else LAST_OF_4 if before_5 else None
         own = self.target or self.told
         others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new_trl(self.bounds)
-        bounds = library_bounds.with_trl(self.bounds, newest)
-        ends = tuple((name, end) for name, end in bounds.items() if end is not None)
-        return settings._replace(newest=newest, newest_others=ends, others_move=others)
+        bounds = library_bounds.with_trl(self.bounds, newest).items()
+        ends = tuple((name, end) for name, end in bounds if end is not None)
+        locked = target is not None and target.locked
+        return settings._replace(newest=newest, locked=locked, newest_others=ends, others_move=others)
 
 
 class Targets:
@@ -115,8 +116,7 @@ class Targets:
         found = self._of(folder)
         target = found.settled
         settings = config.settings(target.specifier if target is not None else None)
-        if not settings.target_is_stated:
-            settings = found.within(settings)
+        settings = settings if settings.target_is_stated else found.within(settings)
         return settings._replace(flash_attention=found.flash_attention)
 
     def of(self, folder: str) -> Target | None:
@@ -210,7 +210,7 @@ def _within(target: Target, locked: list[Target]) -> Target:
     newest = max(each.newest for each in locked if each.newest is not None)
     if target.newest is not None and target.newest < newest:
         return target
-    return target._replace(admits_5=target.admits_5 and newest >= (5,), newest=newest)
+    return target._replace(admits_5=target.admits_5 and newest >= (5,), newest=newest, locked=True)
 
 
 def _names(folder: str) -> list[str]:

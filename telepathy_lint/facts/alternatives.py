@@ -92,6 +92,11 @@ def is_meant_to_be_float32(site: Site) -> bool:
     return re.search(_SAYS_FLOAT32, text[start : site.end]) is not None
 
 
+def is_copied(text: str) -> bool:
+    """Whether a file gives a model to TransformerLens, which copies its weights in a dtype of its own."""
+    return "hf_model" in text and occurs(r"\bhf_model\s*=", text)
+
+
 def is_measured(site: Site) -> bool:
     """Whether the load asks the model for its hidden states or attentions, whose values another precision would change."""
     asked = [site.argument(each) for each in ("output_hidden_states", "output_attentions")]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from functools import partial
 
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
+from telepathy_lint.facts.out_of_use import is_alone
 from telepathy_lint.facts.placement import is_at_work, is_on_the_cpu
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.facts.weight_sizes import is_light
@@ -55,7 +55,7 @@ def is_settled(site: Site, settings: Settings) -> bool:
         and (site.source.once(is_at_work) or reach_of(site) is not None)
     ):
         return False
-    return not (_states_nothing(site) and _is_all_there_is(site)) or _is_the_only_choice(site, settings)
+    return not (_states_nothing(site) and is_alone(site)) or _is_the_only_choice(site, settings)
 
 
 def _samples_or_asks(text: str) -> bool:
@@ -77,13 +77,6 @@ def _runs_where_it_is_picked(settings: Settings) -> bool:
 def _states_nothing(site: Site) -> bool:
     given = [argument for name in _SETTINGS if (argument := site.argument(name)) is not None]
     return not site.unseen and all(value.is_none for argument in given for value in argument.values)
-
-
-def _is_all_there_is(site: Site) -> bool:
-    """Whether nothing of a project is known beside the file."""
-    modules = site.file.modules
-    project = modules.project(site.source.path) if modules is not None else None
-    return project is None or project.is_only(os.path.abspath(site.source.path))
 
 
 def _is_the_only_choice(site: Site, settings: Settings) -> bool:

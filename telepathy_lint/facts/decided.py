@@ -15,7 +15,7 @@ from telepathy_lint.facts import named_models
 from telepathy_lint.facts.another_load import is_of_another_load
 from telepathy_lint.facts.branches import is_of_other_names
 from telepathy_lint.facts.decoding import does_one_task, writes_from_an_encoder
-from telepathy_lint.facts.generating import Generating, generating, is_dropped
+from telepathy_lint.facts.generating import Generating, asks_for_sampling, generating, is_dropped
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
 from telepathy_lint.facts.looked_at import (
     answers_whoever_asks,
@@ -26,6 +26,7 @@ from telepathy_lint.facts.looked_at import (
     only_answers,
     only_measures,
     only_shows,
+    penalty_is_known,
     repeats_its_draws,
 )
 from telepathy_lint.facts.out_of_use import is_bare, is_never_named
@@ -204,8 +205,10 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
         ships(site.model_id) if site.model_id is not None else named_models.are_all(site, ships)
     )
     for path, each in places:
+        if each.built and not each.states and not is_bare(site):
+            continue  # whoever calls the pipeline may say how to decode
         left_open = not each.states and not greedy and not (each.spreads and _states_elsewhere(site))
-        if left_open and not (ships_sampling(site) and (each.warm or site.source.once(_asks_for_sampling))):
+        if left_open and not (ships_sampling(site) and (each.warm or site.source.once(asks_for_sampling))):
             if path is None and (
                 is_of_other_names(site, each.offset)
                 or site.source.once(only_shows)
@@ -216,18 +219,14 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
                 or (site.source.once(only_measures) and not is_bare(site))
             ):
                 continue
-            return Decision(False, _where(site, path, each), here=path is None)
+            where = _where(site, path, each) if not each.built else None
+            return Decision(False, where, here=path is None)
     with_one = _id_with_penalty(site)
-    if with_one is not None:
+    if with_one is not None and not penalty_is_known(site):
         for path, each in places:
             if each.greedy and not each.penalty:
                 return Decision(False, _where(site, path, each), with_one, path is None)
     return _SETTLED
-
-
-def _asks_for_sampling(text: str) -> bool:
-    """Whether a file states a temperature or the like for another of its places: it means to sample."""
-    return any(each.warm for each in generating(text))
 
 
 def _is_drawn_anyhow(site: Site) -> bool:
@@ -239,8 +238,7 @@ def _is_drawn_anyhow(site: Site) -> bool:
 def _where(site: Site, path: str | None, place: Generating) -> str:
     offset = place.offset
     if path is None:
-        here = line_name(site.source, site.source.line_of(offset))
-        return f"the pipeline of {here}" if place.built else here
+        return line_name(site.source, site.source.line_of(offset))
     modules = site.file.modules
     if path.endswith(".ipynb") or modules is None:
         return os.path.basename(path)

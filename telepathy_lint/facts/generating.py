@@ -108,6 +108,11 @@ def generating(text: str) -> tuple[Generating, ...]:
     return tuple(kept)
 
 
+def asks_for_sampling(text: str) -> bool:
+    """Whether a file states a temperature or the like at one of its places: it means to sample."""
+    return any(each.warm for each in generating(text))
+
+
 def _long_strings(text: str) -> Iterator[tuple[int, int]]:
     """The spans of the strings in triple quotes; `re` alone takes many times as long."""
     behind = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 
 from telepathy_lint.facts.generating import Generating
@@ -67,6 +68,16 @@ def has_run(site: Site) -> bool:
 
     cells = code_cells(site.source.data)
     return number < len(cells) and (count_of(cells[number]) is not None or bool(cells[number].get("outputs")))
+
+
+def penalty_is_known(site: Site) -> bool:
+    """Whether another file of a project states a repetition penalty, or a notebook keeps what its cell gave with one."""
+    modules = site.file.modules
+    project = modules.project(site.source.path) if modules is not None else None
+    if project is None or is_bare(site):
+        return False
+    path = os.path.abspath(site.source.path)
+    return has_run(site) or project.mentions_beside(path, b"repetition_penalty") is True
 
 
 def is_a_look(site: Site, place: Generating) -> bool:

@@ -85,6 +85,41 @@ def is_in_an_untaken_branch(site: Site, project: Project) -> bool:
     return False
 
 
+def is_not_read(site: Site, project: Project) -> bool:
+    """Whether a module gives what it loads to a name that nothing reads, in a project that loads and uses models elsewhere.
+
+    The code that would use it is not written yet, or stands in another file now.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    tree = site.context.scope.tree
+    above = tree.parent.get(site.node)
+    if site.kind not in ("model", "pipeline") or site.context.scope.is_function:
+        return False
+    if not isinstance(above, ast.Assign) or len(above.targets) != 1:
+        return False
+    target = above.targets[0]
+    if not isinstance(target, ast.Name) or re.search(_READS_BY_NAME, tree.text) is not None:
+        return False
+    if any(
+        isinstance(each, ast.Name) and each.id == target.id and not isinstance(each.ctx, ast.Store)
+        for each in tree.visit(tree.lines_with(target.id))
+    ):
+        return False
+    path = os.path.abspath(site.source.path)
+    if not project.mentions_beside(path, b".from_pretrained("):
+        return False
+    return path.endswith(".ipynb") or not _is_imported(path, project)
+
+
+def _is_imported(path: str, project: Project) -> bool:
+    """Whether another file may import a module, by its name, or its folder's for `from . import name`."""
+    name = re.escape(os.path.splitext(os.path.basename(path))[0]).encode()
+    imports = rb"\b(?:from|import)\b[^\r\n;#]{0,300}\b%b\b" % name
+    return any(re.search(imports, data) for each, data in project.python() if each != path)
+
+
 def _is_never_on(
     name: str, function: ast.FunctionDef | ast.AsyncFunctionDef, site: Site, project: Project
 ) -> bool:
@@ -133,6 +168,8 @@ _PROGRAMS = ("main", "app", "server", "api", "cli", "run", "train", "predict", "
 #: Code that imports modules, or calls functions, by names which it does not write.
 _BY_NAME = rb"import_module|__import__|pkgutil|spec_from_file_location|runpy|_target_|fire\.Fire|iter_modules"
 
+#: Code that reads variables by names which it does not write, or lists those that it gives.
+_READS_BY_NAME = r"\b(?:locals|globals|vars|eval|exec|getattr)\(|\b__all__\b"
 #: A line of a drawing of folders, which shows what there is, not what is used.
 _OF_A_TREE = rb"(?m)^[^\r\n]{0,40}(?:\xe2\x94[\x9c\x94]|\|--|`--)[^\r\n]*"
 _SCRIPT = rb"[\w./-]{1,200}\.py\b"

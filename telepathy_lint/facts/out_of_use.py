@@ -73,6 +73,22 @@ def _is_bare(site: Site) -> bool:
     return project is None or not project.is_told_of
 
 
+def is_alone(site: Site) -> bool:
+    """Whether nothing of a project is known beside the file."""
+    project = _project_of(site)
+    return project is None or project.is_only(os.path.abspath(site.source.path))
+
+
+def is_of_a_repository(site: Site) -> bool:
+    """Whether the file is in a repository, and not only in a folder."""
+    project = _project_of(site)
+    return project is not None and project.once(_is_a_repository) is True
+
+
+def _is_a_repository(project: Project) -> bool:
+    return os.path.lexists(os.path.join(project.root, ".git"))
+
+
 def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
     """Whether a project keeps the file as an old version, mentions the function around the call nowhere else, or never gets to the call.
 
@@ -113,6 +129,12 @@ def is_for_trying_out(site: Site) -> bool:
         return False
     ask = partial(_asked, not_reached.is_beside_what_is_named, site, project)
     return site.file.remember("beside what is named", ask)
+
+
+def is_not_read(site: Site) -> bool:
+    """Whether a project's module only loads a model, where the project loads and uses models elsewhere."""
+    project = _project_of(site)
+    return project is not None and not is_bare(site) and _asked(not_reached.is_not_read, site, project)
 
 
 def fails_anyway(site: Site) -> bool:

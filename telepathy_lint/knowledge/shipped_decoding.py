@@ -44,7 +44,8 @@ _PENALTY = r"Qwen/Qwen2(?:\.5)?-[\d.]+B-Instruct"
 #: Checkpoints without settings for sampling, beams or penalties; the length is transformers' default.
 _GREEDY = (
     r"EleutherAI/pythia-[\w.-]+|facebook/opt-[\d.]+[bm]|mistralai/Mistral-7B(?:-Instruct)?-v0\.\d|google/gemma-(?:2-)?\d+b(?:-it)?"
-    r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2|Salesforce/blip2-[\w.-]+"
+    r"|HuggingFaceH4/zephyr-7b-(?:alpha|beta)|HuggingFaceTB/SmolVLM-(?:Base|Instruct)|microsoft/phi-2"
+    r"|Salesforce/blip2-[\w.-]+|microsoft/kosmos-2-patch14-224"
 )
 #: The same, with settings for sampling in their configs that only pipelines follow.
 _SIZES = r"gpt2(?:-medium|-large|-xl)?"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.looked_at import has_run
-from telepathy_lint.facts.out_of_use import is_bare, is_for_trying_out
+from telepathy_lint.facts.out_of_use import is_bare, is_for_trying_out, is_not_read
 from telepathy_lint.facts.weight_sizes import (
     cost_of_float32,
     is_cast_afterwards,
@@ -39,9 +39,10 @@ class MissingDtype(Rule):
     - projects that may install transformers 5, also if their requirements list transformers without a release: they get the checkpoint's dtype
     - projects that pin a release: their results are from float32
     - files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`
-    - loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change
+    - loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and models that TransformerLens copies
     - loads under a comment about full precision, and loads whose other arm of a condition states a dtype: the one for the GPU, or a first attempt
     - loads whose result is dropped or given to a name that the function does not read, and loads of what the file saves
+    - loads to names that no module reads, where the project loads models in other files
     - checkpoints that are stored quantized or in float32
     - notebook cells that were run, and scripts that the documents and commands do not name, where they name others
 
@@ -107,7 +108,9 @@ class MissingDtype(Rule):
             or alternatives.is_meant_to_be_float32(site)
             or relevance.trains_under_a_scaler(site)
             or site.source.once(alternatives.runs_under_autocast)
+            or site.source.once(alternatives.is_copied)
             or is_for_trying_out(site)
+            or is_not_read(site)
             or has_run(site)
         ):
             return False

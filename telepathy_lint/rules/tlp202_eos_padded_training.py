@@ -20,7 +20,7 @@ class EosPaddedTraining(Rule):
     for a model that is known to have no pad token, and `mlm` is False.
 
     Unless strict, texts must be seen to end with the token: by its name, or as it is written for a model that the file names. Code that drops it from the ids, as with `if token < tokenizer.vocab_size`, is left out, and
-    so is a project's script that neither saves nor uses what it trains.
+    so are a file that cuts its texts to 64 tokens or fewer, and a project's script that neither saves nor uses what it trains.
 
     Bad:
 
@@ -60,6 +60,6 @@ class EosPaddedTraining(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         from telepathy_lint.facts import relevance
 
-        if not site.source.once(relevance.has_real_ends):
+        if not site.source.once(relevance.has_real_ends) or site.source.once(relevance.cuts_ends):
             return False
         return is_bare(site) or site.source.once(relevance.keeps_what_it_trains)

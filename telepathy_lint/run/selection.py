@@ -89,7 +89,7 @@ class Selection:
         if idle:
             return repr(config.loading_words)
         more, settings = self._ignored(config, folder, path), self._settings(config, folder)
-        ends = (settings.newest, settings.newest_others, settings.others_move)
+        ends = (settings.newest, settings.locked, settings.newest_others, settings.others_move)
         known = (id(config), more, settings.target_transformers, ends, settings.flash_attention)
         if known not in self._keys:
             self._keys[known] = f"{selection(config)}{more!r}\n{settings!r}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from telepathy_lint.hints import Any, Literal, NamedTuple
 from telepathy_lint.settings.selectors import Fixing
 
+#: Stands for the last release of transformers 4.
+LAST_OF_4 = (4, 999)
+
 FixStyle = Literal["loader", "inline"]
 Five = Literal["", "admits", "needs"]
 Stage = Literal["", "others", "admits", "needs"]
@@ -59,6 +62,8 @@ class Settings(NamedTuple):
     target_trl: str | None = None
     #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none.
     newest: tuple[int, int] | None = None
+    #: Whether a lock file beside the requirements says so.
+    locked: bool = False
     #: The same of other libraries ("trl"), for those with an end.
     newest_others: tuple[tuple[str, tuple[int, int]], ...] = ()
     #: Whether only other requirements (`huggingface-hub<1.0`) leave out transformers 5, so that trl and peft may be new all the same.
@@ -126,8 +131,8 @@ class Settings(NamedTuple):
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the requirements allow a single minor release, so that all results of the project come from it."""
-        return self.newest is not None and self.newest == self.target_version
+        """Whether the requirements or a lock file keep the project to one minor release, from which all its results come."""
+        return self.newest is not None and (self.locked or self.newest == self.target_version)
 
     def is_below(self, version: tuple[int, int]) -> bool:
         """Whether every release that the project allows is older than this one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.settings import Settings
+from telepathy_lint.settings import LAST_OF_4, Settings
 
 #: What stands before the second word of a command, apart or as a list of its parts: `pip install`, `"pip", "install"`.
 _PIP = rb"(?:\b|_)pip[\d.]*(?:[\\\"', \t]+|_)\Z"
@@ -43,7 +43,7 @@ _MOST_OF_A_COMMAND = 600
 #: Clauses that leave out newer releases, with the operators of pip, conda and poetry.
 _UPPER = r"(?P<operator>===?|~=|\^|~|<=?|(?<![<>=!~\d])=|@)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)(?P<any>\.\*)?"
 #: Stands for the last release of a major version.
-_LAST = 999
+_LAST = LAST_OF_4[1]
 
 
 def newest_allowed(clauses: str) -> tuple[int, int] | None:

@@ -26,6 +26,16 @@ LOADS = f"{HEAD}tokenizer = AutoTokenizer.from_pretrained(name)\nmodel = {AUTO}\
 HELPER = f"{HEAD}def load(name):\n    return {AUTO}, AutoTokenizer.from_pretrained(name)\n"
 
 
+PIPE_OF_LLAMA = "from transformers import pipeline\n{} = pipeline('text-generation', model='meta-llama/Llama-3.1-8B-Instruct'{})\n"
+CAPTIONS = (
+    "from transformers import Blip2ForConditionalGeneration as Blip\nmodel = Blip.from_pretrained('{}', torch_dtype=torch.bfloat16)\n"
+    "all.append(model.generate(**inputs, max_new_tokens=40))\n"
+)
+PINS = "[project]\nname = 'x'\ndependencies = ['transformers{}']\n"
+GONE_MASKS = "from transformers.modeling_attn_mask_utils import AttentionMaskConverter\n"
+STUB = f"{HEAD}model = AutoModelForCausalLM.from_pretrained('mistralai/Mistral-7B-Instruct-v0.3')\n"
+
+
 class Case(NamedTuple):
     rule: str
     #: What silences the rule.
@@ -55,6 +65,7 @@ def new(code: str) -> dict[str, str]:
 WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
 WITH_QWEN = LOADS.replace("(name", "('Qwen/Qwen2.5-7B-Instruct'")
 FLOAT16 = f"{HEAD}def load(name):\n    model = {AUTO}\n    return 1\n".replace("bfloat16", "float16")
+WITH_GEMMA_2 = LOADS.replace("(name", "('google/gemma-2-9b-it'")
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
 BFLOAT16 = ", torch_dtype=torch.bfloat16"
 COMPUTES = "from main import load\nmodel, tokenizer = load('x')\nmodel(**batch).loss.backward()\n"
@@ -1770,6 +1781,95 @@ CASES = {
     ),
     "a branch for other models, of a script alone": Case(
         "TLP105", file(FAMILIES.format("qwen", "qwen3")), file(FAMILIES.format("qwen3", "qwen3"))
+    ),
+    # ---- what is left of the draws before the twenty-fourth, and what its readers would not act on
+    "an id that is one of several": Case(
+        "TLP105",
+        {**file(f"IDS = ['meta-llama/Llama-3.1-8B', 'meta-llama/Llama-2-7b-hf']\n{LOADS}all.append(model.generate(ids))\n"), "README.md": ""},
+        {**file(f"IDS = ['meta-llama/Llama-3.1-8B']\n{LOADS}all.append(model.generate(ids))\n"), "README.md": ""},
+    ),
+    "a temperature for another call": Case(
+        "TLP105",
+        {**file(f"{WITH_LLAMA}all.append(model.generate(ids, temperature=0.7))\nall.append(model.generate(ids))\n"), "README.md": ""},
+        {**file(f"{WITH_LLAMA}all.append(model.generate(ids, temperature=0))\nall.append(model.generate(ids))\n"), "README.md": ""},
+    ),
+    "a temperature of the pipeline": Case(
+        "TLP105",
+        {**file(PIPE_OF_LLAMA.format("pipe", ", temperature=0.8") + "all.append(pipe(text))\n"), "README.md": ""},
+        {**file(PIPE_OF_LLAMA.format("pipe", "") + "all.append(pipe(text))\n"), "README.md": ""},
+    ),
+    "a pipeline that another module calls": Case(
+        "TLP105",
+        {**file(PIPE_OF_LLAMA.format("pipe", ""), app="from main import pipe\nall.append(pipe(text, do_sample=True))\n"), "README.md": ""},
+        {**file(PIPE_OF_LLAMA.format("pipe", "") + "all.append(pipe(text))\n", app="from main import pipe\n"), "README.md": ""},
+    ),
+    "BLIP-2 ships no sampling": Case(
+        "TLP105", file(CAPTIONS.format("Salesforce/blip2-opt-2.7b")), file(CAPTIONS.format("acme/blip2"))
+    ),
+    "what an expression reads in one case": Case(
+        "TLP410",
+        new(f"{LOADS}length = given if given is not None else model.config.max_length\n"),
+        new(f"{LOADS}length = model.config.max_length\n"),
+    ),
+    "what is read behind `or`": Case(
+        "TLP410", new(f"{LOADS}length = given or model.config.max_length\n"), new(f"{LOADS}length = model.config.max_length or given\n")
+    ),
+    "soft-capping in training": Case(
+        "TLP104",
+        {**at(f"{WITH_GEMMA_2}loss = model(**batch).loss\nloss.backward()\n", "transformers==4.51.2")},
+        {**at(f"{WITH_GEMMA_2}loss = model(**batch).loss\nprint(loss)\n", "transformers==4.51.2")},
+    ),
+    "a rename in a pinned release": Case(
+        "TLP107",
+        {**file(LOADS), "requirements.toml": "", "pyproject.toml": PINS.format("==4.56.2")},
+        {**file(LOADS), "requirements.toml": "", "pyproject.toml": PINS.format(">=4.56")},
+    ),
+    "a module with documented classes that nothing imports": Case(
+        "TLP404",
+        {"layers.py": f"{GONE_MASKS}\n@add_start_docstrings('A layer.')\nclass Layer:\n    pass\n", "README.md": ""},
+        {"layers.py": f"{GONE_MASKS}\n@register('layer')\nclass Layer:\n    pass\n", "README.md": ""},
+        path="layers.py",
+    ),
+    "a load that nothing uses yet": Case(
+        "TLP102",
+        {**at(STUB, "transformers>=4.40,<5"), "README.md": "", "train.py": STUB + "model(ids)\n"},
+        {**at(STUB + "print(model(ids))\n", "transformers>=4.40,<5"), "README.md": "", "train.py": STUB + "model(ids)\n"},
+    ),
+    "a load that nothing uses, in a module that nothing imports": Case(
+        "TLP102",
+        {**at(STUB, "transformers>=4.40,<5"), "README.md": "", "other.py": f"import os\n{STUB}"},
+        {**at(STUB, "transformers>=4.40,<5"), "README.md": "", "other.py": f"from main import model\n{STUB}"},
+    ),
+    "a load whose weights TransformerLens copies": Case(
+        "TLP102",
+        {**at(STUB + "lens = HookedTransformer.from_pretrained(name, hf_model=model)\n", "transformers>=4.40,<5"), "README.md": ""},
+        {**at(STUB + "lens = Lens(name, model=model)\n", "transformers>=4.40,<5"), "README.md": ""},
+    ),
+    # ---- what the readers of the twenty-fifth draw would not act on
+    "a release that a lock file pins": Case(
+        "TLP102",
+        {**at(STUB, "transformers>=4.45,<5"), "README.md": "", "uv.lock": LOCKS.replace("trl", "transformers").format("4.46.3")},
+        {**at(STUB, "transformers>=4.45,<5"), "README.md": "", "uv.lock": LOCKS.format("0.12.0")},
+    ),
+    "texts that are cut to a few tokens": Case(
+        "TLP202",
+        file(ENDS + "ids = tokenizer(texts, truncation=True, padding='max_length', max_length=32)\n"),
+        file(ENDS + "ids = tokenizer(texts, truncation=True, padding='max_length', max_length=512)\n"),
+    ),
+    "a repetition penalty that another module states": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n", other="SETTINGS = {'repetition_penalty': 1.05}\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n", other="SETTINGS = {}\n"), "README.md": ""},
+    ),
+    "the first GPU, in a repository with more files": Case(
+        "TLP101",
+        file(TRAINS["main.py"].replace("'auto'", "'cuda:0'"), other=""),
+        file(TRAINS["main.py"].replace("'auto'", "'cuda:0'")),
+    ),
+    "Gemma 2 with two billion parameters in float16": Case(
+        "TLP103",
+        file(LOADS.replace("(name", "('google/gemma-2-2b-it'").replace("torch.bfloat16", "torch.float16")),
+        file(LOADS.replace("(name", "('google/gemma-2-27b-it'").replace("torch.bfloat16", "torch.float16")),
     ),
 }  # fmt: skip
 
