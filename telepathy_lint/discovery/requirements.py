@@ -64,6 +64,7 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
+_ITSELF = r"(?i)\s*transformers(?![-_.\w])"
 #: The first release with this name. A lower bound below it (`transformers>=0.48`) is a mistake and is ignored.
 _FIRST = (2,)
 
@@ -309,9 +310,11 @@ def _gives_instructions(name: str) -> bool:
 def _text(path: str) -> str:
     try:
         with open(path, "rb", buffering=0) as file:
-            text = file.read().decode("utf-8", "replace")
+            data = file.read()
     except OSError:
         return ""
+    # PowerShell writes `pip freeze > requirements.txt` in UTF-16.
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -380,7 +383,7 @@ def _from_pyproject(path: str, text: str) -> Iterator[str]:
         groups += list(table.values()) if isinstance(table, dict) else []
     for group in groups:
         if isinstance(group, list):
-            yield from (item for item in group if isinstance(item, str) and _is_transformers(item))
+            yield from (item for item in group if isinstance(item, str) and re.match(_ITSELF, item))
     poetry = _table(_table(document, "tool"), "poetry")
     tables = [poetry.get("dependencies"), poetry.get("dev-dependencies")]
     tables += [_table({"x": group}, "x").get("dependencies") for group in _table(poetry, "group").values()]
@@ -389,10 +392,6 @@ def _from_pyproject(path: str, text: str) -> Iterator[str]:
         version = value.get("version", value.get("tag")) if isinstance(value, dict) else value
         if isinstance(version, str):
             yield f"transformers {version if not version[:1].isdigit() else '==' + version}"
-
-
-def _is_transformers(requirement: str) -> bool:
-    return bool(re.match(r"transformers(?![-_.\w])", requirement.strip(), re.IGNORECASE))
 
 
 def _table(table: dict[str, Any], key: str) -> dict[str, Any]:

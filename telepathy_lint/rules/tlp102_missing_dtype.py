@@ -133,6 +133,8 @@ class MissingDtype(Rule):
 def default_dtype(settings: Settings, cost: str | None) -> str:
     """What the project's transformers version does without a dtype, and the cost of float32 if it is known."""
     version = settings.target_version
+    if version is None and settings.is_before_5:
+        return f"transformers 4.x loads float32{f': {cost}' if cost else ''}"
     if version is None or settings.five == "admits":
         lowest = f"{version[0]}.{version[1]}" if version is not None else "4.x"
         aside = f" ({cost})" if cost else ""

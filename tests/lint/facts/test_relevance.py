@@ -2041,3 +2041,22 @@ def test_an_answer_that_is_only_printed(use: str, reported: bool) -> None:
         + use.format("m.generate(ids)")
     )
     assert ("TLP105" in {each.code for each in found}) == reported
+
+
+@pytest.mark.parametrize(
+    ("requirement", "after"), [("tokenizers==0.13.3", False), ("tokenizers>=0.22", True)]
+)
+def test_a_project_that_cannot_get_transformers_5_is_not_told_of_it(
+    requirement: str, after: bool, tmp_path: Path
+) -> None:
+    """Neither where its requirements list no release of transformers: tokenizers 0.13 leaves out transformers 5."""
+    (tmp_path / "main.py").write_text(STUB + "print(model(ids))\n")
+    (tmp_path / "requirements.txt").write_text(f"{requirement}\n")
+    path = str(tmp_path / "main.py")
+    found = engine.lint(
+        open_source(path, (tmp_path / "main.py").read_bytes()),
+        select(["TLP102"]),
+        Selection(Configs()).plan(path).settings,
+        project=Modules(),
+    )
+    assert ["5.x follows" in each.message for each in found] == [after]
