@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,6 +28,8 @@ from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose transformers config can be made from a ModelSpec."""
+_IN_A_LAYER = re.compile(r"\.\d+\.")
+"""A number in a parameter's name."""
 TRACED_FROM = (4, 57)
 """The oldest transformers whose steps the tests trace."""
 
@@ -210,7 +213,7 @@ def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer
         meta = params[0].device.type == "meta"
         return [OnlyStates(params) if meta else torch.optim.AdamW(params, fused=True)]
     if work.optimizer == "muon":
-        inside = [p for name, p in named if p.dim() == 2 and ".layers." in name]
+        inside = [p for name, p in named if p.dim() == 2 and _IN_A_LAYER.search(name)]
         kept = {id(p) for p in inside}
         rest = [p for p in params if id(p) not in kept]
         own = [torch.optim.Muon(inside)] if inside else []
