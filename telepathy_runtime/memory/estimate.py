@@ -290,7 +290,12 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
         # grow by concatenation, with old and new in memory.
         grown = cache // (2 * spec.layers)
         repeated = (
-            2 * e * work.batch * total * (local.query_dim - local.kv_dim) * repeats_keys(work, has_mask(work))
+            2
+            * e
+            * work.batch
+            * total
+            * (local.query_dim - local.kv_dim)
+            * repeats_keys(spec, work, has_mask(work))
         )
         name, logits = "last generated token", (e + 8) * work.batch * spec.vocab
         instants += [
@@ -342,7 +347,7 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         )
     if work.prepared != "none":
         notes.append(
-            "float32 norms make the stream of a layer float32; peaks that were measured so are 5 to 12 % higher"
+            "float32 norms make the stream of a layer float32; bitsandbytes' layers are counted from their code, not traced"
         )
     if work.offload:
         notes.append(

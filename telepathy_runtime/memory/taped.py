@@ -134,6 +134,6 @@ _PLAIN = (
         "kernels",
         "quantized",
     ),
-    *("checkpoint_every", "opt_in_backward", "logits", "offload"),
+    *("checkpoint_every", "reentrant", "opt_in_backward", "logits", "offload"),
 )
 """Settings that the programs know in their default alone."""
