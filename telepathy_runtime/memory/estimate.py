@@ -17,7 +17,7 @@ from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
-from telepathy_runtime.memory.taped import PROGRAMS, phases
+from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -110,7 +110,8 @@ def _as_run(spec: ModelSpec, work: Workload) -> Workload:
     """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa."""
     run = work.as_run()
     how = FAMILIES.get(form(spec))
-    return run.but(attn="eager") if how is not None and not how.sdpa and run.attn == "sdpa" else run
+    other = spec.architecture in EAGER or (how is not None and not how.sdpa)
+    return run.but(attn="eager") if other and run.attn == "sdpa" else run
 
 
 def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:

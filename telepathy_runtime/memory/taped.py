@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from telepathy_runtime.memory.deberta import deberta
 from telepathy_runtime.memory.operations import Model
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.programs import Program, bert
@@ -21,10 +22,13 @@ PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Program]] = {
     "xlm-roberta": bert,
     "distilbert": bert,
     "electra": bert,
+    "deberta-v2": deberta,
     "t5": t5,
     "whisper": whisper,
 }
 """Model types that have one."""
+EAGER = ("deberta-v2",)
+"""Those that transformers has no sdpa for."""
 KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
 
